@@ -1,0 +1,479 @@
+#!/usr/bin/env bash
+# build.sh: the front door. One command per thing a person wants from this repository.
+#
+# Everything is done by Meson, Ninja and the two programs that they build; this file knows the order,
+# the Debian packages (one list, below) and where the results are. `./build.sh --help` is the manual.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+# Debian's own tools come first: its python3 is the one that the python3-* packages belong to.
+export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
+
+readonly BUILD_ROOT="${RINGSIDE_BUILD:-build}"
+readonly LISTEN_DEFAULT="127.0.0.1:8080"
+
+# ---- packages ---------------------------------------------------------------------------------
+# group | Debian 12 package | why. A command names the groups that it needs, and nothing else is
+# installed: `compare` gets by without the browser and the linters that `test` wants.
+readonly PACKAGES='
+build  | build-essential     | the C compiler and libc headers
+build  | meson               | describes the build
+build  | ninja-build         | runs the build
+build  | pkg-config          | finds the libraries
+build  | liburing-dev        | io_uring
+build  | libbearssl-dev      | SHA-1 for the WebSocket handshake, TLS
+build  | libjemalloc-dev     | the heap, and its statistics
+build  | libjansson-dev      | JSON on the control plane
+build  | libinih-dev         | the config file
+build  | libxxhash-dev       | hashes of channel names
+build  | uthash-dev          | hash tables and lists
+report | python3-matplotlib  | draws the plots of a report as SVG
+test   | libcmocka-dev       | unit tests
+test   | curl                | foreign client: polling, long polling, SSE
+test   | python3-pytest      | integration tests
+test   | python3-websockets  | foreign client: WebSocket
+test   | nodejs              | foreign client: runs the two below
+test   | node-ws             | foreign client: WebSocket
+test   | node-eventsource    | foreign client: SSE
+test   | chromium            | browser tests
+test   | chromium-driver     | steers the browser
+test   | python3-selenium    | speaks to chromium-driver
+lint   | clang-tidy          | static analysis
+lint   | clang-format        | the layout of the code
+lint   | shellcheck          | this file
+fuzz   | clang               | the compiler that has libFuzzer
+fuzz   | libclang-rt-14-dev  | libFuzzer and the sanitizers for it
+fuzz   | llvm                | names in the stack traces of a crash
+'
+
+# ---- saying things ----------------------------------------------------------------------------
+say() {
+    printf '\n==> %s\n' "$*"
+}
+
+die() {
+    printf 'build.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+usage() {
+    cat <<'HELP'
+Ringside: a realtime push server on io_uring, and the bench that measures it.
+
+  usage: ./build.sh <command> [arguments]
+
+Try it (each of these installs what is missing, builds, and runs; nothing else is needed first)
+  run [server arguments]       start the server on 127.0.0.1:8080 and print commands to try on it
+  compare [bench arguments]    what polling, long polling, SSE and WebSocket cost on this machine:
+                               a table here, and an HTML report under results/
+  bench <experiment> [args]    any experiment: hold, fanout, compare, ceiling, ...
+                               `./build.sh bench --help` lists them
+
+Work on it
+  deps [group ...]             install the Debian packages that are missing, and say why each is
+                               needed; groups: build report test lint fuzz (default: build report)
+  build [flavour]              release (default), debug, asan (with UBSan) or tsan, into build/
+  test                         everything: unit tests, fuzz corpus and simulation in three builds
+                               (release, ASan+UBSan, TSan), style, lint, integration, browser
+  test --quick                 the release build only, and no browser and no lint
+  test <filter>                the release build, and only tests whose name contains <filter>
+  fuzz [codec] [seconds]       fuzz one codec, or each in turn (default: 60 seconds each)
+  lint                         style guide, clang-format, shellcheck and clang-tidy
+  format                       lay out all C files as .clang-format says
+  clean                        remove what this script built
+
+Environment
+  CI=true                      warnings are errors (in `test` they always are)
+  RINGSIDE_BUILD=DIR           build in DIR instead of build/
+
+Packages come from Debian 12 with apt-get, which needs root or sudo, and only when one is missing.
+HELP
+}
+
+# ---- deps -------------------------------------------------------------------------------------
+# Lines "package|why" of the groups asked for.
+packages_of() {
+    local group package why wanted
+    while IFS='|' read -r group package why; do
+        group="${group// /}" package="${package// /}" why="${why# }"
+        for wanted in "$@"; do
+            if [[ -n "$group" && "$group" == "$wanted" ]]; then
+                printf '%s|%s\n' "$package" "$why"
+            fi
+        done
+    done <<<"$PACKAGES"
+}
+
+package_present() {
+    # A node from elsewhere serves as well as Debian's.
+    if [[ "$1" == nodejs ]] && command -v node >/dev/null; then
+        return 0
+    fi
+    [[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]
+}
+
+as_root() {
+    if [[ "$(id -u)" -eq 0 ]]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "installing packages needs root, and there is no sudo. As root, run: $*"
+    fi
+}
+
+# Leaves the machine with all packages of the groups; quiet when nothing is missing.
+deps() {
+    command -v dpkg-query >/dev/null || die "this is not Debian; see the package list in build.sh"
+    local package why missing=()
+    while IFS='|' read -r package why; do
+        if ! package_present "$package"; then
+            missing+=("$package")
+            printf '  missing: %-20s %s\n' "$package" "$why"
+        fi
+    done < <(packages_of "$@")
+    if [[ ${#missing[@]} -eq 0 ]]; then
+        return 0
+    fi
+    say "Installing ${#missing[@]} Debian packages: ${missing[*]}"
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600)
+    as_root "${apt[@]}" update
+    as_root "${apt[@]}" install -y --no-install-recommends "${missing[@]}"
+}
+
+cmd_deps() {
+    local groups=("$@") group
+    [[ ${#groups[@]} -gt 0 ]] || groups=(build report)
+    for group in "${groups[@]}"; do
+        [[ -n "$(packages_of "$group")" ]] || die "no package group '$group'; see --help"
+    done
+    deps "${groups[@]}"
+    say "All packages are there for: ${groups[*]}"
+}
+
+# ---- build ------------------------------------------------------------------------------------
+readonly NO_RECOVER='-Dc_args=-fno-sanitize-recover=undefined'
+
+flavour_options() {
+    case "$1" in
+    release) echo --buildtype=debugoptimized ;;
+    debug) echo --buildtype=debug ;;
+    asan) echo --buildtype=debugoptimized -Db_sanitize=address,undefined "$NO_RECOVER" ;;
+    tsan) echo --buildtype=debugoptimized -Db_sanitize=thread ;;
+    fuzz) echo --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false ;;
+    *) die "no build flavour '$1'; there are: release debug asan tsan" ;;
+    esac
+}
+
+# build_flavour <flavour> [ninja target ...]
+build_flavour() {
+    local flavour="$1" dir="$BUILD_ROOT/$1" options
+    shift
+    options="$(flavour_options "$flavour")"
+    if [[ "${CI:-}" == true ]]; then
+        options+=" -Dwerror=true"
+    fi
+    say "Building $flavour in $dir"
+    if [[ -f "$dir/build.ninja" ]]; then
+        # Packages may have come since: look again for what is optional.
+        # shellcheck disable=SC2086  # the options are words
+        meson setup --reconfigure "$dir" $options >"$dir/configure.log" ||
+            { cat "$dir/configure.log" >&2; return 1; }
+    else
+        # shellcheck disable=SC2086
+        meson setup "$dir" $options || return 1
+    fi
+    ninja -C "$dir" "$@"
+}
+
+cmd_build() {
+    deps build
+    build_flavour "${1:-release}"
+}
+
+# ---- run, compare, bench ----------------------------------------------------------------------
+# The value of --listen among the arguments, or the default.
+listen_of() {
+    local address="$LISTEN_DEFAULT"
+    while [[ $# -gt 0 ]]; do
+        case "$1" in
+        --listen) address="${2:-$address}" ;;
+        --listen=*) address="${1#--listen=}" ;;
+        esac
+        shift
+    done
+    echo "$address"
+}
+
+cmd_run() {
+    local address
+    deps build
+    build_flavour release server/ringside-server
+    address="$(listen_of "$@")"
+    cat <<TRY
+
+Try it, in other terminals:
+  curl -N 'http://$address/sse?channel=news'                        # subscribe, and wait
+  curl -d 'hello' 'http://$address/publish?channel=news'            # publish
+  curl 'http://$address/poll?channel=news'                          # what the history holds
+  curl 'http://$address/longpoll?channel=news&timeout=10'           # wait for the next one
+  curl 'http://$address/metrics'                                    # counters
+In a browser:
+  http://$address/                                                  # every transport at once
+  new WebSocket('ws://$address/ws?channel=news')                    # in its console
+Ctrl-C stops the server.
+
+TRY
+    exec "$BUILD_ROOT/release/server/ringside-server" --listen "$address" "$@"
+}
+
+cmd_bench() {
+    local stamp status=0 report
+    deps build report
+    build_flavour release server/ringside-server bench/ringside-bench
+    stamp="$(mktemp)"
+    "$BUILD_ROOT/release/bench/ringside-bench" "$@" || status=$?
+    report="$(find results -name report.html -newer "$stamp" 2>/dev/null | sort | tail -n 1)"
+    rm -f "$stamp"
+    if [[ -n "$report" ]]; then
+        say "Report, for a browser: file://$PWD/$report"
+    fi
+    return "$status"
+}
+
+# ---- test -------------------------------------------------------------------------------------
+SUMMARY=()
+PASSED=0
+FAILED=0
+
+# record <what> <passed> <failed>
+record() {
+    SUMMARY+=("$(printf '%-34s %6d passed %6d failed' "$1" "$2" "$3")")
+    PASSED=$((PASSED + $2))
+    FAILED=$((FAILED + $3))
+}
+
+# Runs one check that is a single case: record_run <what> <command ...>
+record_run() {
+    local what="$1"
+    shift
+    say "$what"
+    if "$@"; then
+        record "$what" 1 0
+    else
+        record "$what" 0 1
+    fi
+}
+
+# Runs a step and takes its number of cases from the report that it wrote.
+# record_cases <what> <report> <command ...>
+record_cases() {
+    local what="$1" report="$2" status=0 counts passed failed
+    shift 2
+    say "$what"
+    mkdir -p "$(dirname "$report")"
+    rm -f "$report"
+    "$@" || status=$?
+    counts="$(python3 tests/count.py "$report")" || counts="0 0"
+    read -r passed failed <<<"$counts"
+    if [[ $status -ne 0 && $status -ne ${NOTHING_TO_DO:-0} && $failed -eq 0 ]]; then
+        failed=1
+    fi
+    record "$what" "$passed" "$failed"
+}
+
+# TSan cannot place its shadow memory under the widest address randomisation.
+without_aslr() {
+    if setarch -R true 2>/dev/null; then
+        setarch -R "$@"
+    else
+        "$@"
+    fi
+}
+
+sanitized() {
+    ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}" \
+        UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}" \
+        TSAN_OPTIONS="${TSAN_OPTIONS:-second_deadlock_stack=1}" \
+        without_aslr "$@"
+}
+
+# Unit tests, fuzz corpus and simulation: test_meson <flavour> [filter]
+test_meson() {
+    local flavour="$1" filter="${2:-}" dir="$BUILD_ROOT/$1" names=()
+    if [[ -n "$filter" ]]; then
+        mapfile -t names < <(meson test -C "$dir" --list | sed 's/.* \/ //' | grep -F "$filter")
+        if [[ ${#names[@]} -eq 0 ]]; then
+            return 0
+        fi
+    fi
+    record_cases "unit tests, $flavour" "$dir/meson-logs/testlog.json" \
+        sanitized meson test -C "$dir" --no-rebuild --print-errorlogs -t 5 "${names[@]}"
+}
+
+# test_pytest <what> <flavour> <pytest arguments ...>
+test_pytest() {
+    local what="$1" flavour="$2"
+    shift 2
+    local report="$BUILD_ROOT/$flavour/pytest/${what%% *}.xml"
+    record_cases "$what, $flavour" "$report" \
+        sanitized env "RINGSIDE_SERVER=$PWD/$BUILD_ROOT/$flavour/server/ringside-server" \
+        PYTHONDONTWRITEBYTECODE=1 \
+        python3 -m pytest -p no:cacheprovider --durations=5 --junitxml="$report" "$@"
+}
+
+# What must be built before a flavour's tests can run; a failed build is a failed case.
+test_build() {
+    if ! CI=true build_flavour "$1"; then
+        record "build, $1" 0 1
+        return 1
+    fi
+}
+
+test_filtered() {
+    local filter="$1"
+    test_build release || return 0
+    test_meson release "$filter"
+    NOTHING_TO_DO=5 test_pytest "integration" release -k "$filter" tests/integration tests/browser
+}
+
+test_quick() {
+    record_run "style guide" python3 tests/tidy.py
+    test_build release || return 0
+    test_meson release
+    test_pytest "integration" release tests/integration
+}
+
+test_all() {
+    local flavour
+    record_run "style guide" python3 tests/tidy.py
+    for flavour in release asan tsan; do
+        test_build "$flavour" || continue
+        test_meson "$flavour"
+        test_pytest "integration" "$flavour" tests/integration
+    done
+    if [[ -f "$BUILD_ROOT/release/build.ninja" ]]; then
+        test_pytest "browser" release tests/browser
+        record_run "clang-format" lint_format
+        record_run "shellcheck" lint_shell
+        record_run "clang-tidy" lint_clang_tidy
+    fi
+}
+
+cmd_test() {
+    local line start=$SECONDS
+    case "${1:-}" in
+    --quick)
+        deps build test
+        test_quick
+        ;;
+    "")
+        deps build report test lint
+        test_all
+        ;;
+    -*) die "test knows --quick, or a filter" ;;
+    *)
+        deps build test
+        test_filtered "$1"
+        ;;
+    esac
+    say "Summary, after $((SECONDS - start)) seconds"
+    for line in "${SUMMARY[@]}"; do
+        printf '  %s\n' "$line"
+    done
+    printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+    [[ $FAILED -eq 0 && $PASSED -gt 0 ]]
+}
+
+# ---- fuzz -------------------------------------------------------------------------------------
+fuzz_one() {
+    local name="$1" seconds="$2" dir="$BUILD_ROOT/fuzz"
+    local found="$dir/corpus/$name"
+    mkdir -p "$found"
+    say "Fuzzing $name for $seconds seconds; new inputs go to $found"
+    "$dir/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -print_final_stats=1 \
+        -artifact_prefix="$dir/crash-$name-" "$found" "tests/fuzz/corpus/$name"
+}
+
+cmd_fuzz() {
+    local only="${1:-}" seconds="${2:-60}" source name count=0
+    if [[ "$only" =~ ^[0-9]+$ ]]; then
+        seconds="$only" only=""
+    fi
+    deps build test fuzz
+    CC=clang build_flavour fuzz
+    for source in tests/fuzz/fuzz_*.c; do
+        name="$(basename "$source" .c)"
+        name="${name#fuzz_}"
+        if [[ -z "$only" || "$only" == "$name" ]]; then
+            fuzz_one "$name" "$seconds"
+            count=$((count + 1))
+        fi
+    done
+    [[ $count -gt 0 ]] || die "no fuzzer '$only' in tests/fuzz"
+}
+
+# ---- lint, format, clean ----------------------------------------------------------------------
+# All C files that are in the repository, or about to be.
+c_files() {
+    git ls-files -z --cached --others --exclude-standard -- "${@:-*.[ch]}"
+}
+
+lint_format() {
+    c_files '*.[ch]' | xargs -0 -r clang-format --dry-run -Werror
+}
+
+lint_shell() {
+    git ls-files -z -- build.sh .ci/run '*.sh' | sort -zu | xargs -0 -r shellcheck
+}
+
+# The compiler's own flags are not clang-tidy's concern, nor is its count of what it suppressed.
+tidy_file() {
+    printf '  clang-tidy %s\n' "$2"
+    clang-tidy -p "$1" --quiet --warnings-as-errors='*' --extra-arg=-Wno-unknown-warning-option \
+        "$2" 2> >(grep -v 'warnings generated' >&2)
+}
+
+lint_clang_tidy() {
+    export -f tidy_file
+    c_files '*.c' | xargs -0 -r -P "$(nproc)" -I '{}' \
+        bash -c 'tidy_file "$@"' tidy_file "$BUILD_ROOT/release" '{}'
+}
+
+cmd_lint() {
+    deps build test lint
+    build_flavour release
+    record_run "style guide" python3 tests/tidy.py
+    record_run "clang-format" lint_format
+    record_run "shellcheck" lint_shell
+    record_run "clang-tidy" lint_clang_tidy
+    printf '\n'
+    printf '  %s\n' "${SUMMARY[@]}"
+    [[ $FAILED -eq 0 ]]
+}
+
+cmd_format() {
+    deps lint
+    c_files '*.[ch]' | xargs -0 -r clang-format -i
+}
+
+cmd_clean() {
+    local flavour
+    for flavour in release debug asan tsan fuzz; do
+        rm -rf "${BUILD_ROOT:?}/$flavour"
+    done
+}
+
+# ---- main -------------------------------------------------------------------------------------
+main() {
+    local command="${1:---help}"
+    [[ $# -eq 0 ]] || shift
+    case "$command" in
+    deps | build | run | bench | test | fuzz | lint | format | clean) "cmd_$command" "$@" ;;
+    compare) cmd_bench compare "$@" ;;
+    -h | --help | help) usage ;;
+    *) die "no command '$command'; try ./build.sh --help" ;;
+    esac
+}
+
+main "$@"
