@@ -1,0 +1,21 @@
+/* base64: the standard alphabet with padding (RFC 4648 section 4), strict.
+ *
+ * Threads  any.
+ * Memory   the caller's. */
+#ifndef RINGSIDE_WIRE_BASE64_H
+#define RINGSIDE_WIRE_BASE64_H
+
+#include <stddef.h>
+
+#include "wire/span.h"
+
+#define BASE64_SIZE(bytes) (((bytes) + 2) / 3 * 4)
+
+/* Writes BASE64_SIZE(bytes.len) characters and returns that number. */
+size_t base64_encode(char *buf, struct span bytes);
+
+/* Returns the number of bytes, -EINVAL when `text` is not what base64_encode would have written, or
+ * -ENOBUFS when they do not fit `size` bytes; buf is then untouched. */
+int base64_decode(char *buf, size_t size, struct span text);
+
+#endif

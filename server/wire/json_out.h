@@ -1,0 +1,20 @@
+/* json_out: text as a JSON string (RFC 8259 section 7), quotes included.
+ *
+ * Threads  any.
+ * Memory   the caller's; json_string_size says how much. */
+#ifndef RINGSIDE_WIRE_JSON_OUT_H
+#define RINGSIDE_WIRE_JSON_OUT_H
+
+#include <stddef.h>
+
+#include "wire/span.h"
+
+/* At most this many bytes per byte of text, plus two quotes. */
+#define JSON_ESCAPE_MAX 6
+
+/* `text` must be valid UTF-8: it is passed through, except for what JSON wants escaped. */
+size_t json_string_size(struct span text);
+/* Returns the bytes written, json_string_size(text). */
+size_t json_string_write(char *buf, struct span text);
+
+#endif

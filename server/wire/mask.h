@@ -1,0 +1,17 @@
+/* mask: the WebSocket masking XOR (RFC 6455 section 5.3), in place, at the width of the vector unit.
+ *
+ * Threads  any.
+ * Memory   none; any alignment. */
+#ifndef RINGSIDE_WIRE_MASK_H
+#define RINGSIDE_WIRE_MASK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* XORs buf[i] with key[i % 4]. */
+void mask_apply(char *buf, size_t len, const uint8_t key[4]);
+
+/* Rotates the key so that key[0] masks the byte `count` bytes further on. */
+void mask_rotate(uint8_t key[4], uint64_t count);
+
+#endif

@@ -1,0 +1,35 @@
+/* utf8: is this UTF-8? Asked piece by piece (RFC 3629: no surrogates, no overlong forms, up to U+10FFFF).
+ *
+ * Threads  any.
+ * Memory   none.
+ * Cost     ASCII runs at the width of the vector unit; other text at about a byte per nanosecond. */
+#ifndef RINGSIDE_WIRE_UTF8_H
+#define RINGSIDE_WIRE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/span.h"
+
+/* Between two characters it is all zero. */
+struct utf8_state {
+    uint8_t need; /* continuation bytes still missing */
+    uint8_t low;  /* the range of the next one */
+    uint8_t high;
+};
+
+/* Feeds the next piece. Returns false as soon as no continuation could make the text valid; the state
+ * is then of no further use. */
+bool utf8_feed(struct utf8_state *state, const char *buf, size_t len);
+
+/* Whether the text may end here. */
+static inline bool utf8_complete(const struct utf8_state *state)
+{
+    return state->need == 0;
+}
+
+/* Whether this is a complete valid text. */
+bool utf8_valid(struct span text);
+
+#endif
