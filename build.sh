@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # build.sh: the front door. One command per thing a person wants from this repository.
 #
-# Everything is done by Meson, Ninja and the two programs that they build; this file knows the order,
-# the Debian packages (one list, below) and where the results are. `./build.sh --help` is the manual.
+# Everything is done by Meson, Ninja and the two programs that they build; this file knows the
+# order, the Debian packages (one list, below) and where the results are. `./build.sh --help` is
+# the manual.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
