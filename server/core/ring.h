@@ -1,0 +1,195 @@
+/* ring: a shard's window on the kernel. Everything above sees numbered sockets ("slots"), events, and
+ * batches of sends and receives; only the files behind this header know how a kernel does it.
+ *
+ *     accept ─► RING_ACCEPTED slot
+ *     ring_watch(slot, RING_READ) ─► RING_READABLE slot, once ─► ring_receive(batch) ─► watch again
+ *     ring_send(batch) ─► each entry's `res`; short or -EAGAIN ─► ring_watch(slot, RING_WRITE)
+ *
+ * Idea     A parked connection costs the kernel one armed one-shot poll (266 bytes) and nothing else.
+ *          Data moves in synchronous batches of non-blocking operations: one system call submits
+ *          hundreds, and when it returns every result is known. No buffer is lent to the kernel across
+ *          turns, so no send has a completion to wait for and no buffer ring can run dry.
+ *          docs/decisions/parked-polls.md compares this with armed receives.
+ * Engines  ring_uring (io_uring, direct descriptors) serves; ring_fake (tests/unit/core) is a seeded
+ *          kernel for the simulation. An engine is a table of functions, chosen at creation.
+ * Threads  A ring belongs to one thread, from its first use on. Only ring_wake may be called by others.
+ * Slots    0 … capacity-1. An accepted socket's slot is chosen by the ring and never becomes a file
+ *          descriptor of the process. A slot is free again when ring_close has been called for it.
+ * Watches  Every ring_watch gives exactly one event, also after ring_unwatch (res is then -ECANCELED)
+ *          and after a hang-up. ring_close is only allowed when no watch of the slot is outstanding.
+ * Errors   0 or a count; negative errno. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct ring;
+struct msghdr;
+
+enum ring_event_kind {
+    RING_ACCEPTED,  /* slot: the new connection                                                  */
+    RING_REFUSED,   /* res: why a connection was lost before it had a slot (-ENFILE, -EMFILE, …) */
+    RING_CONNECTED, /* slot, res: 0 or why ring_connect failed; on failure the slot is free again  */
+    RING_READABLE,  /* slot, res: poll(2) events, or negative errno                              */
+    RING_WRITABLE,  /* slot, res: likewise                                                       */
+};
+
+struct ring_event {
+    enum ring_event_kind kind;
+    uint32_t slot;
+    int32_t res;
+};
+
+enum ring_direction {
+    RING_READ,
+    RING_WRITE,
+};
+
+/* One entry of a batch. `iov` is the data, or where to put it; when `msg` is set, its vector is sent instead. */
+struct ring_io {
+    uint32_t slot;
+    int32_t res; /* out: bytes moved, or negative errno; -EAGAIN when the socket would block */
+    struct iovec iov;
+    const struct msghdr *msg;
+};
+
+/* What one ring may hold in flight. Kernel memory for a ring grows with these. */
+enum {
+    RING_BATCH_MAX = 4096, /* entries in one ring_send or ring_receive */
+};
+
+struct ring_config {
+    uint32_t capacity; /* slots; rounded up to what the engine's tables hold */
+    bool client;       /* slots are chosen by the caller of ring_connect, nothing is accepted */
+};
+
+struct ring_stats {
+    uint64_t enters;        /* system calls made for this ring                          */
+    uint64_t sends;         /* entries sent                                             */
+    uint64_t receives;      /* entries received                                         */
+    uint64_t overflows;     /* completions that the kernel had to keep aside for a turn */
+    uint32_t tables;        /* kernel rings behind this one                             */
+    uint32_t slots_used;
+};
+
+struct ring_engine {
+    const char *name;
+    int (*listen)(struct ring *ring, int fd);
+    void (*listen_stop)(struct ring *ring);
+    int (*wait)(struct ring *ring, int64_t timeout_ns);
+    bool (*next)(struct ring *ring, struct ring_event *event);
+    void (*watch)(struct ring *ring, uint32_t slot, enum ring_direction direction);
+    void (*unwatch)(struct ring *ring, uint32_t slot, enum ring_direction direction);
+    void (*send)(struct ring *ring, struct ring_io *io, unsigned count);
+    void (*receive)(struct ring *ring, struct ring_io *io, unsigned count);
+    void (*close)(struct ring *ring, uint32_t slot);
+    void (*connect)(struct ring *ring, uint32_t slot, const struct sockaddr_in *from,
+                    const struct sockaddr_in *to);
+    void (*abort)(struct ring *ring, uint32_t slot);
+    void (*wake)(struct ring *ring);
+    void (*free)(struct ring *ring);
+};
+
+struct ring {
+    const struct ring_engine *engine;
+    uint32_t capacity;
+    struct ring_stats stats;
+};
+
+/* What the running kernel offers; filled once per process by ring_probe. */
+struct ring_features {
+    bool usable;          /* DEFER_TASKRUN, direct descriptors, multishot accept: Linux 6.1 */
+    bool bind_direct;     /* IORING_OP_BIND: Linux 6.11 */
+    unsigned table_slots; /* direct descriptors in one kernel ring, from RLIMIT_NOFILE */
+};
+
+/* Asks the running kernel. Returns 0, or negative errno with a sentence in `why` (at most `why_size` bytes)
+ * that names the likely cause and what to change. */
+int ring_probe(struct ring_features *features, char *why, size_t why_size);
+
+/* Makes a ring on io_uring. Call it on the thread that will use the ring.
+ * Returns 0 and the ring, which the caller frees with ring_free, or negative errno with `why` filled. */
+int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why, size_t why_size);
+
+static inline void ring_free(struct ring *ring)
+{
+    if (ring)
+        ring->engine->free(ring);
+}
+
+/* Accepts from the listening socket `fd` until ring_listen_stop: RING_ACCEPTED and RING_REFUSED events follow.
+ * The descriptor stays the caller's. */
+static inline int ring_listen(struct ring *ring, int fd)
+{
+    return ring->engine->listen(ring, fd);
+}
+
+static inline void ring_listen_stop(struct ring *ring)
+{
+    ring->engine->listen_stop(ring);
+}
+
+/* Submits what is queued, then waits until there is an event, a ring_wake, or `timeout_ns` is over (0: does not wait).
+ * Returns 0 or negative errno; -EINTR is not an error and returns 0. */
+static inline int ring_wait(struct ring *ring, int64_t timeout_ns)
+{
+    return ring->engine->wait(ring, timeout_ns);
+}
+
+/* Takes the next event. Returns false when there is none left: then ring_wait may bring more. */
+static inline bool ring_next(struct ring *ring, struct ring_event *event)
+{
+    return ring->engine->next(ring, event);
+}
+
+static inline void ring_watch(struct ring *ring, uint32_t slot, enum ring_direction direction)
+{
+    ring->engine->watch(ring, slot, direction);
+}
+
+static inline void ring_unwatch(struct ring *ring, uint32_t slot, enum ring_direction direction)
+{
+    ring->engine->unwatch(ring, slot, direction);
+}
+
+/* Sends every entry without blocking and sets its `res`. At most RING_BATCH_MAX entries. The buffers are the
+ * caller's again when it returns. A short count means that the socket is full: watch for RING_WRITE. */
+static inline void ring_send(struct ring *ring, struct ring_io *io, unsigned count)
+{
+    ring->engine->send(ring, io, count);
+}
+
+/* Receives into every entry's `iov` without blocking and sets its `res`; 0 is the peer's end of stream. */
+static inline void ring_receive(struct ring *ring, struct ring_io *io, unsigned count)
+{
+    ring->engine->receive(ring, io, count);
+}
+
+/* Closes the slot. The peer sees FIN, or RST when it had sent bytes that nobody read. */
+static inline void ring_close(struct ring *ring, uint32_t slot)
+{
+    ring->engine->close(ring, slot);
+}
+
+/* Opens a TCP connection in a free slot from exactly the given source address and port (port 0: any).
+ * RING_CONNECTED follows. */
+static inline void ring_connect(struct ring *ring, uint32_t slot, const struct sockaddr_in *from,
+                                const struct sockaddr_in *to)
+{
+    ring->engine->connect(ring, slot, from, to);
+}
+
+/* Resets a connection, so that neither side keeps it in TIME_WAIT. A watch on it then fires; ring_close is still due. */
+static inline void ring_abort(struct ring *ring, uint32_t slot)
+{
+    ring->engine->abort(ring, slot);
+}
+
+/* Ends the current or the next ring_wait. Any thread. */
+static inline void ring_wake(struct ring *ring)
+{
+    ring->engine->wake(ring);
+}

@@ -1,0 +1,380 @@
+/* ring_uring: the io_uring engine. Watches are one-shot polls; batches are non-blocking sends and receives that
+ * have completed when the submitting system call returns. */
+#include "core/ring_uring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    QUEUE_EVENTS_MIN = 1024,
+};
+
+static struct ring_uring *uring_of(struct ring *base)
+{
+    return (struct ring_uring *)base;
+}
+
+void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot, int32_t res)
+{
+    if (queue->tail - queue->head == queue->size) {
+        /* Bounded by two watches a slot: it grows only when more sockets wake in one turn than ever before. */
+        struct ring_event *bigger = malloc(2 * (size_t)queue->size * sizeof *bigger);
+        assert(bigger);
+        for (uint32_t i = 0; i < queue->size; i++)
+            bigger[i] = queue->events[(queue->head + i) & (queue->size - 1)];
+        free(queue->events);
+        *queue = (struct ring_queue){bigger, queue->size * 2, 0, queue->size};
+    }
+    queue->events[queue->tail++ & (queue->size - 1)] = (struct ring_event){kind, slot, res};
+}
+
+void ring_submit(struct ring_uring *ring, struct ring_table *table)
+{
+    while (io_uring_sq_ready(&table->uring) > 0) {
+        int n = io_uring_submit(&table->uring);
+        ring->base.stats.enters++;
+        /* EAGAIN and EBUSY ask for completions to be taken first; nothing else can go wrong with our own memory. */
+        if (n < 0) {
+            assert(n == -EAGAIN || n == -EBUSY || n == -EINTR);
+            io_uring_get_events(&table->uring);
+            ring_reap(ring, table);
+        }
+    }
+}
+
+struct io_uring_sqe *ring_sqe(struct ring_uring *ring, struct ring_table *table)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&table->uring);
+    if (!sqe) {
+        ring_submit(ring, table);
+        sqe = io_uring_get_sqe(&table->uring);
+        assert(sqe);
+    }
+    return sqe;
+}
+
+static void complete(struct ring_uring *ring, struct ring_table *table, const struct io_uring_cqe *cqe)
+{
+    uint32_t index = (uint32_t)cqe->user_data;
+    uint32_t first = (uint32_t)(table - ring->tables) << ring->table_shift;
+
+    switch ((enum ring_op)(cqe->user_data >> 56)) {
+    case RING_OP_BATCH:
+        ring->batch[index].res = cqe->res;
+        break;
+    case RING_OP_WATCH_READ:
+        ring_queue_push(&ring->queue, RING_READABLE, first + index, cqe->res);
+        break;
+    case RING_OP_WATCH_WRITE:
+        ring_queue_push(&ring->queue, RING_WRITABLE, first + index, cqe->res);
+        break;
+    case RING_OP_ACCEPT:
+        ring_accept_complete(ring, (uint32_t)(table - ring->tables), cqe->res, cqe->flags & IORING_CQE_F_MORE);
+        break;
+    case RING_OP_CONNECT:
+        if (cqe->res < 0)
+            ring->base.engine->close(&ring->base, first + index);
+        ring_queue_push(&ring->queue, RING_CONNECTED, first + index, cqe->res);
+        break;
+    case RING_OP_BELL:
+        ring->bell_armed = false;
+        break;
+    case RING_OP_IGNORE:
+        break;
+    }
+}
+
+void ring_reap(struct ring_uring *ring, struct ring_table *table)
+{
+    struct io_uring_cqe *cqe;
+    unsigned head, count;
+    for (;;) {
+        count = 0;
+        io_uring_for_each_cqe(&table->uring, head, cqe)
+        {
+            complete(ring, table, cqe);
+            count++;
+        }
+        io_uring_cq_advance(&table->uring, count);
+        if (!io_uring_cq_has_overflow(&table->uring))
+            return;
+        ring->base.stats.overflows++;
+        io_uring_get_events(&table->uring);
+    }
+}
+
+static bool has_task_work(struct ring_table *table)
+{
+    return IO_URING_READ_ONCE(*table->uring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+/* Runs a table's deferred work without waiting, in one system call where there is something to do. */
+static void table_turn(struct ring_uring *ring, struct ring_table *table)
+{
+    if (io_uring_sq_ready(&table->uring) > 0)
+        ring_submit(ring, table);
+    if (has_task_work(table)) {
+        io_uring_get_events(&table->uring);
+        ring->base.stats.enters++;
+    }
+    ring_reap(ring, table);
+}
+
+static void arm_bell(struct ring_uring *ring)
+{
+    uint64_t rings;
+    if (read(ring->bell, &rings, sizeof rings) < 0)
+        assert(errno == EAGAIN);
+    struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[0]);
+    io_uring_prep_poll_add(sqe, ring->bell, POLLIN);
+    io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_BELL, 0));
+    ring->bell_armed = true;
+}
+
+static int uring_wait(struct ring *base, int64_t timeout_ns)
+{
+    struct ring_uring *ring = uring_of(base);
+    struct ring_queue *queue = &ring->queue;
+
+    if (!ring->bell_armed)
+        arm_bell(ring);
+    for (uint32_t i = 1; i < ring->table_count; i++)
+        table_turn(ring, &ring->tables[i]);
+    if (timeout_ns <= 0 || queue->head != queue->tail) {
+        table_turn(ring, &ring->tables[0]);
+        return 0;
+    }
+
+    struct __kernel_timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    struct io_uring_cqe *cqe;
+    int err = io_uring_submit_and_wait_timeout(&ring->tables[0].uring, &cqe, 1, &timeout, NULL);
+    base->stats.enters++;
+    if (err < 0 && err != -ETIME && err != -EINTR && err != -EAGAIN && err != -EBUSY)
+        return err;
+    ring_reap(ring, &ring->tables[0]);
+    if (!ring->bell_armed)
+        for (uint32_t i = 1; i < ring->table_count; i++)
+            table_turn(ring, &ring->tables[i]);
+    return 0;
+}
+
+static bool uring_next(struct ring *base, struct ring_event *event)
+{
+    struct ring_queue *queue = &uring_of(base)->queue;
+    if (queue->head == queue->tail)
+        return false;
+    *event = queue->events[queue->head++ & (queue->size - 1)];
+    return true;
+}
+
+static void uring_watch(struct ring *base, uint32_t slot, enum ring_direction direction)
+{
+    struct ring_uring *ring = uring_of(base);
+    struct io_uring_sqe *sqe = ring_sqe(ring, ring_table_of(ring, slot));
+    uint32_t index = slot & ring->table_mask;
+    bool read = direction == RING_READ;
+
+    io_uring_prep_poll_add(sqe, (int)index, read ? POLLIN | POLLRDHUP : POLLOUT);
+    sqe->flags |= IOSQE_FIXED_FILE;
+    io_uring_sqe_set_data64(sqe, ring_tag(read ? RING_OP_WATCH_READ : RING_OP_WATCH_WRITE, index));
+}
+
+static void uring_unwatch(struct ring *base, uint32_t slot, enum ring_direction direction)
+{
+    struct ring_uring *ring = uring_of(base);
+    struct io_uring_sqe *sqe = ring_sqe(ring, ring_table_of(ring, slot));
+    enum ring_op op = direction == RING_READ ? RING_OP_WATCH_READ : RING_OP_WATCH_WRITE;
+
+    io_uring_prep_poll_remove(sqe, ring_tag(op, slot & ring->table_mask));
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
+}
+
+/* Submits the batch table by table. Order within one socket is kept, since a socket has one table. */
+static void batch_run(struct ring_uring *ring, struct ring_io *io, unsigned count,
+                      void (*prepare)(struct io_uring_sqe *, struct ring_io *))
+{
+    assert(count <= RING_BATCH_MAX && !ring->batch);
+    ring->batch = io;
+    uint32_t low = UINT32_MAX, high = 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t table = io[i].slot >> ring->table_shift;
+        struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[table]);
+        prepare(sqe, &io[i]);
+        sqe->fd = (int)(io[i].slot & ring->table_mask);
+        sqe->flags |= IOSQE_FIXED_FILE;
+        io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_BATCH, i));
+        low = table < low ? table : low;
+        high = table > high ? table : high;
+    }
+    for (uint32_t table = low; table <= high && count > 0; table++) {
+        ring_submit(ring, &ring->tables[table]);
+        ring_reap(ring, &ring->tables[table]);
+    }
+    ring->batch = NULL;
+}
+
+/* MSG_WAITALL makes a short send a failed one, so that success needs no completion and a short count gets one;
+ * MSG_DONTWAIT keeps the kernel from arming a poll for the rest. */
+static void prepare_send(struct io_uring_sqe *sqe, struct ring_io *io)
+{
+    const int flags = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL;
+    if (io->msg) {
+        io_uring_prep_sendmsg(sqe, 0, io->msg, flags);
+        io->res = 0;
+        for (size_t i = 0; i < io->msg->msg_iovlen; i++)
+            io->res += (int32_t)io->msg->msg_iov[i].iov_len;
+    } else {
+        io_uring_prep_send(sqe, 0, io->iov.iov_base, io->iov.iov_len, flags);
+        io->res = (int32_t)io->iov.iov_len;
+    }
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+static void prepare_receive(struct io_uring_sqe *sqe, struct ring_io *io)
+{
+    io_uring_prep_recv(sqe, 0, io->iov.iov_base, io->iov.iov_len, MSG_DONTWAIT);
+    io->res = -EAGAIN;
+}
+
+static void uring_send(struct ring *base, struct ring_io *io, unsigned count)
+{
+    base->stats.sends += count;
+    batch_run(uring_of(base), io, count, prepare_send);
+}
+
+static void uring_receive(struct ring *base, struct ring_io *io, unsigned count)
+{
+    base->stats.receives += count;
+    batch_run(uring_of(base), io, count, prepare_receive);
+}
+
+static void uring_close(struct ring *base, uint32_t slot)
+{
+    struct ring_uring *ring = uring_of(base);
+    struct ring_table *table = ring_table_of(ring, slot);
+    struct io_uring_sqe *sqe = ring_sqe(ring, table);
+
+    io_uring_prep_close_direct(sqe, slot & ring->table_mask);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
+    assert(table->used > 0);
+    table->used--;
+    base->stats.slots_used--;
+    if (!ring->client)
+        ring_accept_released(ring);
+}
+
+static void uring_wake(struct ring *base)
+{
+    uint64_t one = 1;
+    if (write(uring_of(base)->bell, &one, sizeof one) < 0)
+        assert(errno == EAGAIN);
+}
+
+static void uring_free(struct ring *base)
+{
+    struct ring_uring *ring = uring_of(base);
+    for (uint32_t i = 0; i < ring->table_count; i++)
+        io_uring_queue_exit(&ring->tables[i].uring);
+    if (ring->bell >= 0)
+        close(ring->bell);
+    free(ring->queue.events);
+    free(ring->addresses);
+    free(ring->tables);
+    free(ring);
+}
+
+static const struct ring_engine uring_engine = {
+    .name = "io_uring",
+    .listen = ring_accept_listen,
+    .listen_stop = ring_accept_listen_stop,
+    .wait = uring_wait,
+    .next = uring_next,
+    .watch = uring_watch,
+    .unwatch = uring_unwatch,
+    .send = uring_send,
+    .receive = uring_receive,
+    .close = uring_close,
+    .connect = ring_client_connect,
+    .abort = ring_client_abort,
+    .wake = uring_wake,
+    .free = uring_free,
+};
+
+static int table_init(struct ring_uring *ring, struct ring_table *table, uint32_t slots)
+{
+    struct io_uring_params params = {.flags = RING_SETUP_FLAGS, .cq_entries = RING_CQ_ENTRIES};
+    int err = io_uring_queue_init_params(RING_SQ_ENTRIES, &table->uring, &params);
+    if (err < 0)
+        return err;
+    ring->table_count++;
+    err = io_uring_register_files_sparse(&table->uring, slots);
+    if (err == 0)
+        err = io_uring_register_file_alloc_range(&table->uring, 0, slots);
+    if (err == 0 && table != ring->tables)
+        err = io_uring_register_eventfd(&table->uring, ring->bell);
+    if (err < 0)
+        return err;
+    io_uring_register_ring_fd(&table->uring);
+    return 0;
+}
+
+static int tables_init(struct ring_uring *ring, const struct ring_config *config)
+{
+    uint32_t slots = ring_table_slots();
+    uint32_t usable = config->client ? slots : slots - slots / 8;
+    uint32_t count = (config->capacity + usable - 1) / usable;
+
+    ring->tables = calloc(count, sizeof *ring->tables);
+    ring->queue.events = malloc(QUEUE_EVENTS_MIN * sizeof *ring->queue.events);
+    ring->queue.size = QUEUE_EVENTS_MIN;
+    ring->table_shift = (uint32_t)__builtin_ctz(slots);
+    ring->table_mask = slots - 1;
+    ring->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (config->client)
+        ring->addresses = calloc(2 * (size_t)RING_SQ_ENTRIES, sizeof *ring->addresses);
+    if (!ring->tables || !ring->queue.events || (config->client && !ring->addresses))
+        return -ENOMEM;
+    if (ring->bell < 0)
+        return -errno;
+
+    for (uint32_t i = 0; i < count; i++) {
+        int err = table_init(ring, &ring->tables[i], slots);
+        if (err < 0)
+            return err;
+    }
+    ring->base.capacity = count * slots;
+    ring->base.stats.tables = count;
+    return 0;
+}
+
+int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why, size_t why_size)
+{
+    assert(config->capacity > 0);
+    struct ring_features features;
+    int err = ring_probe(&features, why, why_size);
+    if (err < 0)
+        return err;
+    struct ring_uring *ring = calloc(1, sizeof *ring);
+    if (!ring)
+        return -ENOMEM;
+    ring->base.engine = &uring_engine;
+    ring->client = config->client;
+    ring->bind_direct = features.bind_direct;
+    ring->bell = -1;
+    ring->listen_fd = -1;
+    err = tables_init(ring, config);
+    if (err < 0) {
+        ring_explain(err, why, why_size);
+        uring_free(&ring->base);
+        return err;
+    }
+    *ret = &ring->base;
+    return 0;
+}

@@ -1,0 +1,106 @@
+/* ring_uring: what the files of the io_uring engine share. Nobody else includes this.
+ *
+ *   slot = table * table_slots + index
+ *
+ *   table 0 ─ kernel ring, waits for all ─┐        A kernel ring's table of direct descriptors has at most
+ *   table 1 ─ kernel ring ──► eventfd ────┤        RLIMIT_NOFILE slots, but tables are not summed: where the
+ *   table n ─ kernel ring ──► eventfd ────┘        limit is low, a ring has several, all owned by its thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/ring.h"
+#include "core/ring_compat.h"
+
+#define RING_SETUP_FLAGS                                                                           \
+    (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |         \
+     IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP)
+
+enum {
+    RING_SQ_ENTRIES = 512,
+    RING_CQ_ENTRIES = 4096,
+    RING_ACCEPT_HEADROOM = 2048, /* slots kept free for what one multishot accept may bring at once */
+};
+
+/* The operation behind a completion, in the top byte of user_data; the slot or batch index is in the low half. */
+enum ring_op {
+    RING_OP_IGNORE, /* cancels, closes: only failures complete, and they change nothing */
+    RING_OP_ACCEPT,
+    RING_OP_WATCH_READ,
+    RING_OP_WATCH_WRITE,
+    RING_OP_BATCH,
+    RING_OP_CONNECT,
+    RING_OP_BELL,
+};
+
+struct ring_table {
+    struct io_uring uring;
+    uint32_t used; /* slots taken */
+};
+
+struct ring_queue {
+    struct ring_event *events; /* a circle of `size` (a power of two); head and tail only grow */
+    uint32_t size;
+    uint32_t head;
+    uint32_t tail;
+};
+
+struct ring_uring {
+    struct ring base;
+    struct ring_table *tables;
+    uint32_t table_count;
+    uint32_t table_shift; /* log2 of table_slots */
+    uint32_t table_mask;
+    bool client;
+    bool bind_direct;
+
+    int bell; /* eventfd: ring_wake, and completions on tables 1 … n */
+    bool bell_armed;
+
+    int listen_fd; /* -1: not accepting */
+    uint32_t accept_table;
+    bool accept_armed;
+
+    struct ring_io *batch; /* the batch that ring_send or ring_receive is working on */
+    struct sockaddr_in *addresses; /* client: two per submission entry, alive until it is submitted */
+    uint32_t address_next;
+    struct ring_queue queue;
+};
+
+static inline uint64_t ring_tag(enum ring_op op, uint32_t index)
+{
+    return (uint64_t)op << 56 | index;
+}
+
+static inline struct ring_table *ring_table_of(struct ring_uring *ring, uint32_t slot)
+{
+    return &ring->tables[slot >> ring->table_shift];
+}
+
+/* A free submission entry; submits the full queue first when there is none. Never NULL. */
+struct io_uring_sqe *ring_sqe(struct ring_uring *ring, struct ring_table *table);
+
+/* Submits what one table has queued. */
+void ring_submit(struct ring_uring *ring, struct ring_table *table);
+
+/* Moves all completions of a table to the event queue, and batch results to the batch. */
+void ring_reap(struct ring_uring *ring, struct ring_table *table);
+
+void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot, int32_t res);
+
+/* ring_uring_accept.c */
+int ring_accept_listen(struct ring *base, int fd);
+void ring_accept_listen_stop(struct ring *base);
+void ring_accept_complete(struct ring_uring *ring, uint32_t table_index, int32_t res, bool more);
+void ring_accept_released(struct ring_uring *ring);
+
+/* ring_uring_client.c */
+void ring_client_connect(struct ring *base, uint32_t slot, const struct sockaddr_in *from,
+                         const struct sockaddr_in *to);
+void ring_client_abort(struct ring *base, uint32_t slot);
+
+/* ring_probe.c */
+unsigned ring_table_slots(void);
+void ring_explain(int err, char *why, size_t why_size);
