@@ -66,7 +66,7 @@ int ring_probe(struct ring_features *features, char *why, size_t why_size)
     raise_descriptor_limit();
     *features = (struct ring_features){.table_slots = ring_table_slots()};
 
-    struct io_uring_params params = {.flags = RING_SETUP_FLAGS};
+    struct io_uring_params params = {.flags = RING_SETUP_FLAGS, .cq_entries = RING_CQ_ENTRIES};
     struct io_uring probe_ring;
     int err = io_uring_queue_init_params(8, &probe_ring, &params);
     if (err < 0) {
