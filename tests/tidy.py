@@ -55,7 +55,7 @@ LEFT_OVER = re.compile(r"\b(TO" + "DO|FIX" + "ME|XX" + "X|HA" + r"CK)\b")
 
 # A message's path through server/. A folder includes itself and what stands before it;
 # core/ and wire/ include nothing but themselves. Files in server/ itself include anything.
-PATH_ORDER = ["core", "wire", "tls", "conn", "hub", "auth", "transport", "api", "broker"]
+PATH_ORDER = ["core", "wire", "conf", "tls", "conn", "hub", "auth", "transport", "api", "broker"]
 STANDS_ALONE = {"core", "wire"}
 SHARED_WITH_BENCH = {"core", "wire"}
 

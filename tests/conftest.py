@@ -1,0 +1,37 @@
+"""Fixtures for the tests that talk to a running server, over loopback, as strangers would."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from ringside import Server, wait_until  # noqa: E402  (needs the line above)
+
+
+@pytest.fixture
+def start_server(tmp_path_factory):
+    """start_server(shards=, args=, config=) -> Server; all are stopped and checked at the end."""
+    servers = []
+
+    def start(**options):
+        server = Server(tmp_path_factory.mktemp("server"), **options)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in reversed(servers):
+        server.stop()
+
+
+@pytest.fixture
+def server(start_server):
+    """A server with defaults and two shards."""
+    return start_server()
+
+
+@pytest.fixture
+def eventually():
+    """eventually(condition, what): waits for what the server does in its own time."""
+    return wait_until

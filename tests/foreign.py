@@ -1,0 +1,51 @@
+"""Python's `websockets` as a foreign client, in tests that are coroutines."""
+
+import asyncio
+import functools
+import json
+
+import websockets
+
+from ringside import PATIENCE_S
+
+
+def asynchronous(test):
+    """Lets pytest run a coroutine, and gives up on it after a while."""
+
+    @functools.wraps(test)
+    def run(*args, **kwargs):
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 3 * PATIENCE_S))
+
+    return run
+
+
+def connect(server, path="/ws", headers=None, **query):
+    return websockets.connect(
+        server.ws_url(path, **query),
+        max_size=None,
+        open_timeout=PATIENCE_S,
+        close_timeout=5,
+        extra_headers=headers or {},
+    )
+
+
+async def receive(socket):
+    return await asyncio.wait_for(socket.recv(), PATIENCE_S)
+
+
+async def receive_json(socket):
+    return json.loads(await receive(socket))
+
+
+async def publish(server, channel, data):
+    """Publishes without holding up the other coroutines."""
+    return await asyncio.get_running_loop().run_in_executor(None, server.publish, channel, data)
+
+
+async def close_code(socket):
+    """Reads on to the end and returns the code that the server closed with."""
+    try:
+        while True:
+            await receive(socket)
+    except websockets.ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else None

@@ -1,0 +1,327 @@
+"""Bytes that no good client sends: each is refused with its status or close code, under a named
+reason that is counted, and nobody else notices."""
+
+import json
+import socket
+import struct
+
+import pytest
+
+from ringside import data_of, error_name, target
+from wire import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    RawWebSocket,
+    dial,
+    exchange,
+    frame,
+    read_head,
+    read_to_end,
+    upgrade,
+)
+
+POST = b"POST /publish?channel=c HTTP/1.1\r\nHost: h\r\n"
+
+# What two implementations could read in two ways, or what no implementation should read at all.
+MALFORMED = {
+    "bare LF": (b"GET /healthz HTTP/1.1\nHost: h\n\n", 400),
+    "bare LF after a field": (b"GET /healthz HTTP/1.1\r\nHost: h\nA: b\r\n\r\n", 400),
+    "bare CR in a value": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA: b\rc\r\n\r\n", 400),
+    "folded field": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\n", 400),
+    "space before the colon": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", 400),
+    "field without a colon": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nAb\r\n\r\n", 400),
+    "field without a name": (b"GET /healthz HTTP/1.1\r\nHost: h\r\n: b\r\n\r\n", 400),
+    "NUL in a value": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA: \x00\r\n\r\n", 400),
+    "no Host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+    "two Hosts": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400),
+    "no target": (b"GET HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+    "control character in the target": (b"GET /a\x01b HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+    "two spaces": (b"GET  /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+    "broken escape": (b"GET /poll?channel=%zz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+    "no version": (b"GET /healthz\r\nHost: h\r\n\r\n", 400),
+    "version in lower case": (b"GET /healthz http/1.1\r\nHost: h\r\n\r\n", 400),
+    "version 2": (b"GET /healthz HTTP/2.0\r\nHost: h\r\n\r\n", 505),
+    "method that is no token": (b"G@T /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+    "unknown method": (b"BREW /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 501),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 32 + b"\r\n\r\n", 400),
+    "length and chunked": (
+        POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    "two lengths": (POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
+    "list of lengths": (POST + b"Content-Length: 3, 3\r\n\r\nabc", 400),
+    "negative length": (POST + b"Content-Length: -3\r\n\r\n", 400),
+    "signed length": (POST + b"Content-Length: +3\r\n\r\nabc", 400),
+    "length with a blank": (POST + b"Content-Length: 1 2\r\n\r\n", 400),
+    "hexadecimal length": (POST + b"Content-Length: 0x3\r\n\r\nabc", 400),
+    "coding other than chunked": (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+    "chunked twice": (POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 501),
+    "chunk size that is no number": (POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
+    "chunk size with a prefix": (POST + b"Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n", 400),
+    "chunk size without an end": (
+        POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 64 + b"3\r\nabc\r\n0\r\n\r\n",
+        400,
+    ),
+    "chunk size in bare LF": (
+        POST + b"Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
+        400,
+    ),
+    "chunk longer than its size": (
+        POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+        400,
+    ),
+    "chunked on HTTP/1.0": (
+        b"POST /publish?channel=c HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    "unknown expectation": (POST + b"Expect: the unexpected\r\nContent-Length: 0\r\n\r\n", 417),
+    "a head of 64 KiB": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA: " + b"a" * 65536, 431),
+    "a hundred fields": (
+        b"GET /healthz HTTP/1.1\r\nHost: h\r\n" + b"A: b\r\n" * 100 + b"\r\n",
+        431,
+    ),
+    "a target of 64 KiB": (b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
+}
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_malformed_request(server, what):
+    request, status = MALFORMED[what]
+    with dial(server) as connection:
+        try:
+            connection.sendall(request)
+        except (ConnectionResetError, BrokenPipeError):
+            pass  # it had heard enough
+        got, head, rest = read_head(connection)
+        body = rest + read_to_end(connection)  # the server must close: the rest is in doubt
+    assert got == status
+    assert b"connection: close" in head.lower()
+    error = json.loads(body)
+    assert error["message"]
+    assert server.reasons().get(error["error"]), (error, server.reasons())
+    assert server.poll("c")["messages"] == []
+
+
+def test_smuggled_request_is_never_answered(server):
+    smuggled = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
+    fields = b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" % len(smuggled)
+    answer = exchange(server, POST + fields + smuggled)
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+# ---- requests that are well-formed and wrong ----
+
+@pytest.mark.parametrize("path", ["/nothing", "/poll/", "/publish.php", "/../etc/passwd", "/ws2"])
+def test_unknown_path(server, path):
+    answer = server.get(path)
+    assert answer.status == 404
+    assert error_name(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/publish?channel=c", "POST"),
+        ("POST", "/poll?channel=c", "GET"),
+        ("POST", "/longpoll?channel=c", "GET"),
+        ("PUT", "/sse?channel=c", "GET"),
+        ("DELETE", "/healthz", "GET"),
+        ("POST", "/metrics", "GET"),
+    ],
+)
+def test_wrong_method(server, method, path, allowed):
+    answer = server.request(method, path)
+    assert answer.status == 405
+    assert allowed in answer.headers["Allow"].replace(" ", "").split(",")
+    assert error_name(answer)
+
+
+BAD_NAMES = {
+    "none": {},
+    "empty": {"channel": ""},
+    "too long": {"channel": "x" * 129},
+    "a blank": {"channel": "a b"},
+    "a line end": {"channel": "a\nb"},
+    "a NUL": {"channel": "a\0b"},
+    "a tilde, which joins positions": {"channel": "a~b"},
+    "not ASCII": {"channel": "Grüße"},
+    "one bad among good": {"channel": ["good", "not good", "good2"]},
+}
+
+
+@pytest.mark.parametrize("path", ["/publish", "/poll", "/longpoll", "/sse"])
+@pytest.mark.parametrize("what", BAD_NAMES)
+def test_bad_channel_name(server, path, what):
+    method = "POST" if path == "/publish" else "GET"
+    answer = server.request(method, target(path, **BAD_NAMES[what]))
+    assert answer.status == 400
+    assert error_name(answer)
+
+
+@pytest.mark.parametrize("what", BAD_NAMES)
+def test_bad_channel_name_on_a_websocket(server, what):
+    with dial(server) as connection:
+        connection.sendall(upgrade(target("/ws", envelope=1, **BAD_NAMES[what])))
+        assert read_head(connection)[0] == 400
+
+
+def test_publish_to_two_channels(server):
+    assert server.request("POST", "/publish?channel=a&channel=b", b"x").status == 400
+
+
+def test_too_many_channels(server):
+    path = target("/poll", channel=[f"c{n}" for n in range(2000)])
+    assert server.get(path).status in (400, 414)
+
+
+def test_body_announced_too_large(server):
+    """Refused from the head: the body is never asked for."""
+    with server.counts("body_long"), dial(server) as connection:
+        connection.sendall(POST + b"Content-Length: 99999999999\r\n\r\n")
+        assert read_head(connection)[0] == 413
+
+
+def test_body_announced_too_large_is_not_continued(server):
+    with dial(server) as connection:
+        fields = b"Content-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n"
+        connection.sendall(POST + fields)
+        assert read_head(connection)[0] == 413
+
+
+def test_chunked_body_grows_too_large(server):
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    with dial(server) as connection:
+        connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+        try:
+            for _ in range(20):
+                connection.sendall(chunk)
+        except (ConnectionResetError, BrokenPipeError):
+            pass  # it had heard enough
+        assert read_head(connection)[0] == 413
+
+
+def test_body_that_is_cut_short(server, eventually):
+    with dial(server) as connection:
+        connection.sendall(POST + b"Content-Length: 10\r\n\r\nabc")
+        connection.shutdown(socket.SHUT_WR)
+        read_to_end(connection)
+    assert server.poll("c")["messages"] == []
+
+
+# ---- handshakes ----
+
+HANDSHAKES = {
+    "no key": ({"Sec_WebSocket_Key": None}, 400),
+    "a key that is too short": ({"Sec_WebSocket_Key": "c2hvcnQ="}, 400),
+    "a key that is no base64": ({"Sec_WebSocket_Key": "!" * 24}, 400),
+    "no version": ({"Sec_WebSocket_Version": None}, 426),
+    "an old version": ({"Sec_WebSocket_Version": "8"}, 426),
+    "no Upgrade": ({"Upgrade": None}, 426),
+    "another Upgrade": ({"Upgrade": "h2c"}, 426),
+    "Connection that does not say so": ({"Connection": "keep-alive"}, 426),
+    "a body": ({"Content_Length": "3"}, 400),
+}
+
+
+@pytest.mark.parametrize("what", HANDSHAKES)
+def test_bad_handshake(server, what):
+    fields, status = HANDSHAKES[what]
+    with dial(server) as connection:
+        connection.sendall(upgrade(**fields))
+        got, head, _rest = read_head(connection)
+    assert got in (status, 400)
+    if got == 426:
+        assert b"sec-websocket-version: 13" in head.lower()
+
+
+# ---- frames ----
+
+BAD_FRAMES = {
+    "unmasked": (frame(TEXT, b"x", mask=None), 1002),
+    "reserved bit 1": (frame(TEXT, b"x", rsv=4), 1002),
+    "reserved bit 2": (frame(TEXT, b"x", rsv=2), 1002),
+    "reserved bit 3": (frame(TEXT, b"x", rsv=1), 1002),
+    "reserved data opcode": (frame(3, b"x"), 1002),
+    "reserved control opcode": (frame(0xB, b"x"), 1002),
+    "long ping": (frame(PING, b"x" * 126), 1002),
+    "fragmented ping": (frame(PING, b"x", fin=False), 1002),
+    "length not the shortest, 16 bit": (
+        frame(BINARY, b"x" * 5, length=(126, struct.pack(">H", 5))),
+        1002,
+    ),
+    "length not the shortest, 64 bit": (
+        frame(BINARY, b"x" * 5, length=(127, struct.pack(">Q", 5))),
+        1002,
+    ),
+    "length of 64 bit": (frame(BINARY, b"", length=(127, b"\xff" * 8)), 1002),
+    "continuation of nothing": (frame(0, b"x"), 1002),
+    "message inside a message": (frame(TEXT, b"x", fin=False) + frame(TEXT, b"y"), 1002),
+    "close of one byte": (frame(CLOSE, b"\x03"), 1002),
+    "close code 0": (frame(CLOSE, struct.pack(">H", 0)), 1002),
+    "close code 1005": (frame(CLOSE, struct.pack(">H", 1005)), 1002),
+    "close code 1006": (frame(CLOSE, struct.pack(">H", 1006)), 1002),
+    "close code 2999": (frame(CLOSE, struct.pack(">H", 2999)), 1002),
+    "close code 5000": (frame(CLOSE, struct.pack(">H", 5000)), 1002),
+    "close reason that is not UTF-8": (frame(CLOSE, b"\x03\xe8\xff"), 1007),
+    "text that is not UTF-8": (frame(TEXT, b"\xff"), 1007),
+    "overlong UTF-8": (frame(TEXT, b"\xc0\xaf"), 1007),
+    "surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007),
+    "beyond Unicode": (frame(TEXT, b"\xf4\x90\x80\x80"), 1007),
+    "character cut short": (frame(TEXT, b"\xe2\x82"), 1007),
+    "not UTF-8 in a later fragment": (frame(TEXT, b"x", fin=False) + frame(0, b"\xff"), 1007),
+    "too big by its head": (frame(BINARY, b"", length=(127, struct.pack(">Q", 1 << 40))), 1009),
+}
+
+
+@pytest.mark.parametrize("path", ["/echo", "/ws?channel=c"])
+@pytest.mark.parametrize("what", BAD_FRAMES)
+def test_bad_frame(start_server, what, path):
+    server = start_server(args=["--echo"], config={"websocket_publish": "true"})
+    data, code = BAD_FRAMES[what]
+    before = server.reasons()
+    bad = RawWebSocket(server, path)
+    good = RawWebSocket(server, "/echo")
+    bad.send(data)
+    assert bad.read_close() == code
+    good.send(frame(TEXT, b"still here"))
+    assert good.read() == (TEXT, b"still here")
+    good.close()
+    moved = {name for name, count in server.reasons().items() if count > before.get(name, 0)}
+    assert moved, "no counter moved"
+
+
+def test_bad_utf8_fails_fast(start_server):
+    """The verdict comes with the byte, not with the end of a message that may never end."""
+    server = start_server(args=["--echo"])
+    socket_ = RawWebSocket(server, "/echo")
+    whole = frame(TEXT, b"good so far \xff" + b"x" * 1000)
+    socket_.send(whole[:60])
+    assert socket_.read_close() == 1007
+
+
+def test_garbage_after_the_handshake(server):
+    socket_ = RawWebSocket(server)
+    socket_.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert socket_.read_close() == 1002
+
+
+def test_pong_nobody_asked_for_is_ignored(start_server):
+    server = start_server(args=["--echo"])
+    socket_ = RawWebSocket(server, "/echo")
+    socket_.send(frame(PONG, b"hello") + frame(TEXT, b"x"))
+    assert socket_.read() == (TEXT, b"x")
+    socket_.close()
+
+
+def test_others_do_not_notice(server):
+    good = RawWebSocket(server)
+    for request, _status in MALFORMED.values():
+        with dial(server) as connection:
+            connection.sendall(request[:30000])
+    server.publish("c", "still here")
+    assert good.read() == (TEXT, b"still here")
+    assert data_of(server.poll("c")) == ["still here"]
+    good.close()

@@ -1,0 +1,228 @@
+"""Slow, silent, vanishing and too many clients, and a machine that cannot: each has its reason."""
+
+import ctypes
+import errno
+import os
+import signal
+import socket
+import struct
+import subprocess
+
+import pytest
+
+from ringside import HOST, PATIENCE_S, free_port, server_binary
+from wire import TEXT, RawWebSocket, dial, exchange, read_head, read_to_end, upgrade
+
+
+def reset(connection):
+    """Closes with RST, as a machine that lost power and came back would."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+# ---- clients ----
+
+@pytest.mark.parametrize("start", [b"GET /healthz HTTP/1.1\r\nHost:", b"G"], ids=["half", "byte"])
+def test_head_that_never_ends(start_server, start):
+    server = start_server(config={"head_timeout_ms": 300})
+    with server.counts("head_timeout"):
+        answer = exchange(server, start)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_head_that_drips(start_server):
+    """Each byte in time does not make the head in time."""
+    server = start_server(config={"head_timeout_ms": 500})
+    with dial(server) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n")
+        connection.settimeout(0.05)
+        answer = b""
+        while not answer:
+            try:
+                connection.sendall(b"a")
+                answer = connection.recv(65536)
+            except TimeoutError:
+                continue
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_subscriber_is_not_held_to_the_head_timeout(start_server, eventually):
+    server = start_server(config={"head_timeout_ms": 200})
+    quick = RawWebSocket(server)
+    with server.counts("head_timeout"):
+        exchange(server, b"GET ")
+    server.publish("c", "still here")
+    assert quick.read() == (TEXT, b"still here")
+    quick.close()
+
+
+@pytest.mark.parametrize("leave", [reset, lambda c: c.close()], ids=["reset", "close"])
+def test_peers_that_vanish(server, eventually, leave):
+    stays = RawWebSocket(server)
+    going = [RawWebSocket(server) for _ in range(20)]
+    eventually(lambda: server.metric("ringside_subscriptions") == 21, "21 subscriptions")
+    for other in going:
+        leave(other.connection)
+    server.publish("c", "who is there")
+    assert stays.read() == (TEXT, b"who is there")
+    eventually(lambda: server.metric("ringside_subscriptions") == 1, "one subscription")
+    stays.close()
+
+
+@pytest.mark.parametrize("path", ["/ws?channel=c", "/sse?channel=c"])
+def test_reader_that_stops_reading(start_server, eventually, path):
+    """Its queue is bounded in bytes; then it is dropped, and the others have everything."""
+    server = start_server(config={"queue_bytes_max": 256 * 1024})
+    stuck = socket.socket()
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stuck.connect((HOST, server.port))
+    plain = f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    stuck.sendall(upgrade(path) if path.startswith("/ws") else plain)
+    stuck.recv(10)
+    reader = RawWebSocket(server)
+    payload = b"p" * 100_000
+    before = server.reasons().get("slow_reader", 0)
+    for n in range(120):
+        server.publish("c", b"%03d" % n + payload)
+        assert reader.read() == (TEXT, b"%03d" % n + payload)
+    eventually(lambda: server.reasons().get("slow_reader", 0) > before, "the slow reader to go")
+    stuck.close()
+    reader.close()
+
+
+def test_full_table(start_server, eventually):
+    server = start_server(shards=1, config={"max_connections": 16})
+    held = []
+    status = 200
+    while status == 200 and len(held) < 64:
+        connection = dial(server)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        status, head, _rest = read_head(connection)
+        held.append(connection)
+    assert status == 503
+    assert b"retry-after:" in head.lower()
+    assert 8 <= len(held) <= 17
+    for connection in held:
+        connection.close()
+    eventually(lambda: server.get("/healthz").status == 200, "room again")
+    assert server.reasons()["table_full"] >= 1
+
+
+def test_too_many_connections_come_and_go(start_server):
+    """A full table must not strand what waits behind it."""
+    server = start_server(shards=1, config={"max_connections": 16})
+    for _round in range(5):
+        crowd = [dial(server) for _ in range(40)]
+        for connection in crowd:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answers = [read_to_end(connection) for connection in crowd]
+        for connection in crowd:
+            connection.close()
+        assert any(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    assert server.get("/healthz").status == 200
+
+
+# ---- the machine, at start ----
+
+def run_server(*arguments, **options):
+    return subprocess.run(
+        [server_binary(), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        **options,
+    )
+
+
+def assert_refused_in_one_line(result, *words):
+    assert result.returncode == 1, result
+    said = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(said) == 1, result.stderr
+    for word in words:
+        assert word in said[0], said[0]
+
+
+def test_port_in_use(server):
+    assert_refused_in_one_line(run_server("--listen", server.address), str(server.port))
+
+
+def test_address_that_is_not_ours(tmp_path):
+    assert_refused_in_one_line(run_server("--listen", "192.0.2.1:8080"), "192.0.2.1")
+
+
+@pytest.mark.parametrize("listen", ["", "nonsense", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x"])
+def test_address_that_is_none(listen):
+    result = run_server("--listen", listen)
+    assert result.returncode not in (0, -signal.SIGSEGV) and result.stderr
+
+
+@pytest.mark.parametrize("option", [["--nonsense"], ["--shards", "0"], ["--shards", "x"]])
+def test_option_that_is_none(option):
+    result = run_server("--listen", f"{HOST}:{free_port()}", *option)
+    assert result.returncode > 0
+    assert result.stderr
+
+
+def test_help():
+    result = run_server("--help")
+    assert result.returncode == 0
+    for option in ("--listen", "--shards", "--cpus", "--config", "--echo"):
+        assert option in result.stdout
+
+
+def test_config_file_that_is_not_there(tmp_path):
+    missing = tmp_path / "nothing.ini"
+    assert_refused_in_one_line(run_server("--config", str(missing)), str(missing))
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("no_such_setting = 1\n", "no_such_setting"),
+        ("message_bytes_max = many\n", "message_bytes_max"),
+        ("message_bytes_max = -1\n", "message_bytes_max"),
+        ("message_bytes_max = 99999999999999999999\n", "message_bytes_max"),
+    ],
+)
+def test_config_that_is_wrong(tmp_path, text, word):
+    path = tmp_path / "ringside.ini"
+    path.write_text(text)
+    listen = f"{HOST}:{free_port()}"
+    assert_refused_in_one_line(run_server("--listen", listen, "--config", str(path)), word)
+
+
+# ---- io_uring that is forbidden, as a container's seccomp profile does ----
+
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+SYS_IO_URING_SETUP = 425  # on every architecture
+LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
+SECCOMP_ALLOW, SECCOMP_ERRNO = 0x7FFF0000, 0x00050000
+
+
+def forbid_io_uring(error):
+    """Installs a seccomp filter in this process: io_uring_setup fails with `error`."""
+    program = b"".join(
+        struct.pack("HBBI", *instruction)
+        for instruction in (
+            (LOAD_WORD, 0, 0, 0),
+            (JUMP_IF_EQUAL, 0, 1, SYS_IO_URING_SETUP),
+            (RETURN, 0, 0, SECCOMP_ERRNO | error),
+            (RETURN, 0, 0, SECCOMP_ALLOW),
+        )
+    )
+    code = ctypes.create_string_buffer(program)
+    filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
+    libc = ctypes.CDLL(None)
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        os._exit(99)
+    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.c_char_p(filter_), 0, 0):
+        os._exit(98)
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS], ids=["EPERM", "ENOSYS"])
+def test_io_uring_that_is_forbidden(error):
+    result = run_server(
+        "--listen", f"{HOST}:{free_port()}", preexec_fn=lambda: forbid_io_uring(error)
+    )
+    assert_refused_in_one_line(result, "io_uring")

@@ -1,0 +1,233 @@
+"""A ringside-server under test: start it, talk to it, stop it, and look at how it died.
+
+The binary is $RINGSIDE_SERVER. Every server gets its own port and its own config file, and must
+leave with exit code 0 and nothing from a sanitizer on its output.
+"""
+
+import http.client
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from urllib.parse import urlencode
+
+HOST = "127.0.0.1"
+# Sanitizer builds on a busy machine are slow; nothing here is a measurement.
+PATIENCE_S = 30
+
+SANITIZER_WORDS = (
+    "AddressSanitizer",
+    "LeakSanitizer",
+    "ThreadSanitizer",
+    "runtime error:",
+    "Assertion",
+)
+
+SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
+LABEL = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
+
+
+def server_binary():
+    path = os.environ.get("RINGSIDE_SERVER", "build/release/server/ringside-server")
+    found = shutil.which(path)
+    assert found, f"no server at {path}: ./build.sh build, or set RINGSIDE_SERVER"
+    return found
+
+
+def free_port():
+    """A port outside the range that the kernel gives to clients, which may linger in TIME_WAIT."""
+    for port in random.sample(range(20000, 32000), 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port between 20000 and 32000")
+
+
+def wait_until(condition, what, patience_s=PATIENCE_S):
+    """Polls until the condition holds; returns its value, or fails with `what`."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {patience_s} s for: {what}")
+
+
+class Answer:
+    """An HTTP answer that has been read to its end."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Server:
+    """One server process. Use through the fixtures of conftest.py."""
+
+    def __init__(self, folder, shards=2, args=(), config=None):
+        self.port = free_port()
+        self.address = f"{HOST}:{self.port}"
+        self.folder = folder
+        self.log = folder / "server.log"
+        self.command = [server_binary(), "--listen", self.address, "--shards", str(shards), *args]
+        # A slow farewell is for crowds; a test has seen what it came for.
+        settings = {"drain_ms": 50, **(config or {})}
+        path = folder / "ringside.ini"
+        path.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+        self.command += ["--config", str(path)]
+        self.process = None
+
+    # ---- life ----
+
+    def start(self):
+        env = dict(os.environ)
+        env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+            )
+        wait_until(self.is_up, f"a healthy server: {' '.join(self.command)}")
+        return self
+
+    def is_up(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"exit code {self.process.returncode} at start:\n{self.output()}")
+        try:
+            return self.get("/healthz").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def wait(self):
+        """Waits for the end; returns the exit code."""
+        try:
+            return self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"still running {PATIENCE_S} s after the signal") from None
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.signal()
+        code = self.wait()
+        output = self.output()
+        for word in SANITIZER_WORDS:
+            assert word not in output, output
+        assert code == 0, f"exit code {code}:\n{output}"
+
+    def output(self):
+        return self.log.read_text(errors="replace")
+
+    # ---- plain HTTP ----
+
+    def connect(self):
+        return http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE_S)
+
+    def request(self, method, path, body=None, headers=None):
+        connection = self.connect()
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path, headers=None):
+        return self.request("GET", path, headers=headers)
+
+    def url(self, path, scheme="http", **query):
+        return f"{scheme}://{self.address}{target(path, **query)}"
+
+    def ws_url(self, path="/ws", **query):
+        return self.url(path, "ws", **query)
+
+    def publish(self, channel, data):
+        body = data.encode() if isinstance(data, str) else data
+        answer = self.request("POST", target("/publish", channel=channel), body)
+        assert answer.status == 200, (answer.status, answer.body)
+        return answer.json()
+
+    def poll(self, channel, since=None):
+        """`channel` may be a list. Returns the parsed answer of /poll."""
+        query = {"channel": channel} if since is None else {"channel": channel, "since": since}
+        answer = self.get(target("/poll", **query))
+        assert answer.status == 200, (answer.status, answer.body)
+        return answer.json()
+
+    def position(self, channel):
+        """The position after everything that was published so far."""
+        return self.poll(channel)["position"]
+
+    # ---- metrics ----
+
+    def samples(self):
+        """All samples of /metrics: [(name, {label: value}, number)]."""
+        return list(parse_metrics(self.get("/metrics").body.decode()))
+
+    def metric(self, name, **labels):
+        """The sum of all samples of that name whose labels include these."""
+        return sum(
+            number
+            for sample, found, number in self.samples()
+            if sample == name and labels.items() <= found.items()
+        )
+
+    def reasons(self):
+        """Counters by reason, those that are zero left out."""
+        counts = {}
+        for _name, labels, number in self.samples():
+            if "reason" in labels and number:
+                counts[labels["reason"]] = counts.get(labels["reason"], 0) + number
+        return counts
+
+    @contextmanager
+    def counts(self, reason):
+        """What happens inside must move the counter of this reason."""
+        before = self.reasons().get(reason, 0)
+        yield
+        wait_until(
+            lambda: self.reasons().get(reason, 0) > before,
+            f"the counter of reason {reason!r}; counted: {self.reasons()}",
+            patience_s=5,
+        )
+
+
+def target(path, **query):
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path
+
+
+def parse_metrics(text):
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            match = SAMPLE.match(line)
+            assert match, f"not a sample: {line!r}"
+            name, labels, number = match.groups()
+            yield name, dict(LABEL.findall(labels or "")), float(number)
+
+
+def data_of(answer):
+    """The payloads of a poll's answer."""
+    return [message["data"] for message in answer["messages"]]
+
+
+def error_name(answer):
+    """The named reason of an error's JSON."""
+    parsed = answer.json()
+    assert isinstance(parsed["message"], str) and parsed["message"], parsed
+    return parsed["error"]

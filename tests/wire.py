@@ -1,0 +1,198 @@
+"""Bytes by hand, for what no well-behaved client would send, and readers that show all of it."""
+
+import base64
+import os
+import queue
+import socket
+import struct
+import subprocess
+import threading
+
+from ringside import HOST, PATIENCE_S
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+
+
+# ---- raw TCP and HTTP ----
+
+def dial(server):
+    connection = socket.create_connection((HOST, server.port), timeout=PATIENCE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def read_to_end(connection):
+    """Everything until the server closes. A reset counts as an end: the server may not read on."""
+    received = b""
+    while True:
+        try:
+            chunk = connection.recv(65536)
+        except ConnectionResetError:
+            return received
+        if not chunk:
+            return received
+        received += chunk
+
+
+def read_head(connection):
+    """Reads one response head; returns (status, head, what came behind it)."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        chunk = connection.recv(65536)
+        assert chunk, f"closed inside the head: {received!r}"
+        received += chunk
+    head, rest = received.split(b"\r\n\r\n", 1)
+    return int(head.split(b" ")[1]), head, rest
+
+
+def exchange(server, request):
+    """Sends raw bytes on a fresh connection and reads until the server closes it."""
+    with dial(server) as connection:
+        connection.sendall(request)
+        return read_to_end(connection)
+
+
+# ---- WebSocket frames ----
+
+def frame(opcode, payload=b"", fin=True, rsv=0, mask=b"\x11\x22\x33\x44", length=None):
+    """A client's frame. `mask=None`: unmasked; `length`: its encoding, as (7 bits, bytes)."""
+    first = (0x80 if fin else 0) | rsv << 4 | opcode
+    if length is not None:
+        short, extended = length
+    elif len(payload) < 126:
+        short, extended = len(payload), b""
+    elif len(payload) < 65536:
+        short, extended = 126, struct.pack(">H", len(payload))
+    else:
+        short, extended = 127, struct.pack(">Q", len(payload))
+    if mask is None:
+        return bytes([first, short]) + extended + payload
+    masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+    return bytes([first, 0x80 | short]) + extended + mask + masked
+
+
+def upgrade(path="/ws?channel=c", **fields):
+    """A valid opening handshake; a keyword replaces a field, or removes it with None."""
+    head = {
+        "Host": "localhost",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+        "Sec-WebSocket-Version": "13",
+    }
+    head.update({name.replace("_", "-"): value for name, value in fields.items()})
+    lines = [f"{name}: {value}" for name, value in head.items() if value is not None]
+    return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode()
+
+
+class RawWebSocket:
+    """A WebSocket whose frames are written and read by hand."""
+
+    def __init__(self, server, path="/ws?channel=c"):
+        self.connection = dial(server)
+        self.connection.sendall(upgrade(path))
+        status, head, self.pending = read_head(self.connection)
+        assert status == 101, head
+
+    def send(self, data):
+        self.connection.sendall(data)
+
+    def take(self, count):
+        while len(self.pending) < count:
+            chunk = self.connection.recv(65536)
+            if not chunk:
+                raise EOFError
+            self.pending += chunk
+        taken, self.pending = self.pending[:count], self.pending[count:]
+        return taken
+
+    def read(self):
+        """The next frame: (opcode, payload). Servers don't mask and need not fragment."""
+        first, second = self.take(2)
+        assert first & 0x70 == 0 and second & 0x80 == 0, (first, second)
+        length = second & 0x7F
+        if length == 126:
+            (length,) = struct.unpack(">H", self.take(2))
+        elif length == 127:
+            (length,) = struct.unpack(">Q", self.take(8))
+        return first & 0x0F, self.take(length)
+
+    def read_close(self):
+        """Reads on to the close frame; returns its code. The server must end the connection."""
+        while True:
+            opcode, payload = self.read()
+            if opcode == CLOSE:
+                code = struct.unpack(">H", payload[:2])[0]
+                payload[2:].decode()
+                break
+        assert read_to_end(self.connection) == b""
+        return code
+
+    def close(self):
+        self.connection.close()
+
+
+# ---- server-sent events ----
+
+class EventStream:
+    """curl -N on /sse, its output parsed into events by a thread, so that reads can give up."""
+
+    def __init__(self, url, *headers):
+        command = ["curl", "-sSNi", "--noproxy", "*", "--max-time", str(2 * PATIENCE_S)]
+        for header in headers:
+            command += ["-H", header]
+        self.process = subprocess.Popen([*command, url], stdout=subprocess.PIPE)
+        self.queue = queue.Queue()
+        self.status, self.headers = self._read_head()
+        self.comments = 0
+        self.retry_ms = None
+        self.thread = threading.Thread(target=self._read_events, daemon=True)
+        self.thread.start()
+
+    def _read_head(self):
+        status = int(self.process.stdout.readline().split()[1])
+        headers = {}
+        while (line := self.process.stdout.readline().strip()):
+            name, value = line.decode().split(":", 1)
+            headers[name.lower()] = value.strip()
+        return status, headers
+
+    def _read_events(self):
+        event = {}
+        for line in self.process.stdout:
+            name, _, value = line.decode().rstrip("\n").partition(":")
+            value = value.removeprefix(" ")
+            if not name and not value and line == b"\n":
+                if "data" in event:
+                    self.queue.put(event)
+                event = {}
+            elif not name:
+                self.comments += 1
+            elif name == "retry":
+                self.retry_ms = int(value)
+            elif name == "data" and "data" in event:
+                event["data"] += "\n" + value
+            else:
+                event[name] = value
+        self.queue.put(None)
+
+    def next(self):
+        """The next event as a dict of its fields, or None at the end of the stream."""
+        return self.queue.get(timeout=PATIENCE_S)
+
+    def data(self, count):
+        return [self.next()["data"] for _ in range(count)]
+
+    def close(self):
+        """Returns curl's exit code: 0 if the server had ended the stream well."""
+        if self.process.poll() is None and not self.queue.empty() and self.queue.queue[-1] is None:
+            self.process.wait(PATIENCE_S)
+        if self.process.poll() is None:
+            self.process.kill()
+        return self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
