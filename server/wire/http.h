@@ -1,17 +1,19 @@
 /* http: HTTP/1.1 messages, both directions (RFC 9110, RFC 9112, query strings as in WHATWG URL).
  *
  *   head   request-line | status-line CRLF  *( name ":" value CRLF )  CRLF
- *   body   Content-Length bytes  |  *( hex-size CRLF bytes CRLF ) "0" CRLF trailers CRLF  |  to the end
+ *   body   Content-Length bytes  |  bytes until the connection ends
+ *          |  *( hex-size CRLF bytes CRLF ) "0" CRLF trailers CRLF
  *
- * The parsers are strict: whatever two implementations could read in two ways is refused, because such
- * a message is how one request is smuggled inside another. Refused are bare CR and LF, obsolete line
- * folding, space before the colon, control characters, Content-Length together with Transfer-Encoding,
- * either of them twice, any transfer coding but `chunked`, and a missing or second Host.
+ * The parsers are strict: whatever two implementations could read in two ways is refused, because
+ * such a message is how one request is smuggled inside another. Refused are bare CR and LF,
+ * obsolete line folding, space before the colon, control characters, Content-Length together with
+ * Transfer-Encoding, either of them twice, any transfer coding but `chunked`, and a missing or
+ * second Host.
  *
  * Threads  any; nothing is shared.
- * Memory   nothing is allocated. Parsed structs hold spans into the caller's bytes and live as long.
- * Bounds   HTTP_FIELDS_MAX fields, the caller's head_max bytes per head and body_max bytes per body,
- *          HTTP_CHUNK_EXTENSION_MAX bytes per chunk and HTTP_TRAILER_MAX bytes per body of overhead. */
+ * Memory   nothing is allocated. Parsed structs hold spans into the caller's bytes.
+ * Bounds   HTTP_FIELDS_MAX fields, the caller's head_max bytes per head and body_max per body;
+ *          HTTP_CHUNK_EXTENSION_MAX bytes per chunk, HTTP_TRAILER_MAX bytes of trailers. */
 #ifndef RINGSIDE_WIRE_HTTP_H
 #define RINGSIDE_WIRE_HTTP_H
 
@@ -33,31 +35,31 @@
 /* Why a message was refused. Negative, so that it shares a return value with lengths and counts;
  * `-error` is an index below HTTP_ERROR_COUNT, for counters. */
 enum http_error {
-    HTTP_ERROR_METHOD = -1,            /* the method is not a token */
-    HTTP_ERROR_TARGET = -2,            /* the request target has none of the four forms */
-    HTTP_ERROR_VERSION = -3,           /* what stands for the version is not HTTP/d.d */
-    HTTP_ERROR_VERSION_MAJOR = -4,     /* a version of HTTP other than 1.x */
-    HTTP_ERROR_STATUS_LINE = -5,       /* status line without three digits, or a broken reason */
-    HTTP_ERROR_LINE_END = -6,          /* bare CR or bare LF */
-    HTTP_ERROR_FIELD_NAME = -7,        /* empty, not a token, or space before the colon */
-    HTTP_ERROR_FIELD_VALUE = -8,       /* a control character in a value */
-    HTTP_ERROR_FIELD_FOLDED = -9,      /* a line continued by leading white space */
-    HTTP_ERROR_FIELDS_MANY = -10,      /* more than HTTP_FIELDS_MAX */
-    HTTP_ERROR_TARGET_LONG = -11,      /* the first line alone exceeds head_max */
-    HTTP_ERROR_HEAD_LONG = -12,        /* the head exceeds head_max */
-    HTTP_ERROR_HOST = -13,             /* missing on HTTP/1.1, more than one, or malformed */
-    HTTP_ERROR_CONTENT_LENGTH = -14,   /* not digits only, too large, or given twice */
-    HTTP_ERROR_TRANSFER_CODING = -15,  /* a coding other than chunked, or given twice */
-    HTTP_ERROR_FRAMING = -16,          /* both length and chunked, or chunked on HTTP/1.0 */
-    HTTP_ERROR_EXPECTATION = -17,      /* Expect is something other than 100-continue */
-    HTTP_ERROR_BODY_LONG = -18,        /* the body exceeds body_max */
-    HTTP_ERROR_CHUNK_SIZE = -19,       /* not hex digits, too many of them, or junk after them */
-    HTTP_ERROR_CHUNK_EXTENSION = -20,  /* a control character, or too long */
-    HTTP_ERROR_CHUNK_END = -21,        /* no CRLF where the chunk's bytes end */
-    HTTP_ERROR_TRAILER = -22,          /* a malformed trailer, or too many bytes of them */
-    HTTP_ERROR_BODY_SHORT = -23,       /* the connection ended inside the body */
-    HTTP_ERROR_QUERY = -24,            /* a broken percent escape */
-    HTTP_ERROR_QUERY_LONG = -25,       /* the decoded query exceeds the caller's buffer */
+    HTTP_ERROR_METHOD = -1,           /* the method is not a token */
+    HTTP_ERROR_TARGET = -2,           /* the request target has none of the four forms */
+    HTTP_ERROR_VERSION = -3,          /* what stands for the version is not HTTP/d.d */
+    HTTP_ERROR_VERSION_MAJOR = -4,    /* a version of HTTP other than 1.x */
+    HTTP_ERROR_STATUS_LINE = -5,      /* status line without three digits, or a broken reason */
+    HTTP_ERROR_LINE_END = -6,         /* bare CR or bare LF */
+    HTTP_ERROR_FIELD_NAME = -7,       /* empty, not a token, or space before the colon */
+    HTTP_ERROR_FIELD_VALUE = -8,      /* a control character in a value */
+    HTTP_ERROR_FIELD_FOLDED = -9,     /* a line continued by leading white space */
+    HTTP_ERROR_FIELDS_MANY = -10,     /* more than HTTP_FIELDS_MAX */
+    HTTP_ERROR_TARGET_LONG = -11,     /* the first line alone exceeds head_max */
+    HTTP_ERROR_HEAD_LONG = -12,       /* the head exceeds head_max */
+    HTTP_ERROR_HOST = -13,            /* missing on HTTP/1.1, more than one, or malformed */
+    HTTP_ERROR_CONTENT_LENGTH = -14,  /* not digits only, too large, or given twice */
+    HTTP_ERROR_TRANSFER_CODING = -15, /* a coding other than chunked, or given twice */
+    HTTP_ERROR_FRAMING = -16,         /* both length and chunked, or chunked on HTTP/1.0 */
+    HTTP_ERROR_EXPECTATION = -17,     /* Expect is something other than 100-continue */
+    HTTP_ERROR_BODY_LONG = -18,       /* the body exceeds body_max */
+    HTTP_ERROR_CHUNK_SIZE = -19,      /* not hex digits, too many of them, or junk after them */
+    HTTP_ERROR_CHUNK_EXTENSION = -20, /* a control character, or too long */
+    HTTP_ERROR_CHUNK_END = -21,       /* no CRLF where the chunk's bytes end */
+    HTTP_ERROR_TRAILER = -22,         /* a malformed trailer, or too many bytes of them */
+    HTTP_ERROR_BODY_SHORT = -23,      /* the connection ended inside the body */
+    HTTP_ERROR_QUERY = -24,           /* a broken percent escape */
+    HTTP_ERROR_QUERY_LONG = -25,      /* the decoded query exceeds the caller's buffer */
 };
 #define HTTP_ERROR_COUNT 26
 
@@ -100,12 +102,12 @@ struct http_fields {
 
 struct http_request {
     enum http_method method;
-    bool expect_continue;     /* the client waits for `100 Continue` */
+    bool expect_continue; /* the client waits for `100 Continue` */
     struct span method_name;
-    struct span target;       /* as it stands in the request line */
-    struct span path;         /* "/..." without the query; "*" for OPTIONS *; empty for CONNECT */
-    struct span query;        /* without the '?'; empty when there is none */
-    struct span host;         /* from an absolute target, else from Host; empty: none (1.0 only) */
+    struct span target; /* as it stands in the request line */
+    struct span path;   /* "/..." without the query; "*" for OPTIONS *; empty for CONNECT */
+    struct span query;  /* without the '?'; empty when there is none */
+    struct span host;   /* from an absolute target, else from Host; empty: none (1.0 only) */
     struct http_fields fields;
 };
 
@@ -115,14 +117,14 @@ struct http_response {
     struct http_fields fields;
 };
 
-/* How many bytes the head at the start of `buf` has, or 0 when its end has not come. `scanned` is the
- * `len` of the previous call on the same bytes (0 at first): a sender of single bytes costs
+/* How many bytes the head at the start of `buf` has, or 0 when its end has not come. `scanned` is
+ * the `len` of the previous call on the same bytes (0 at first): a sender of single bytes costs
  * linear, not quadratic, work. Does not judge the head. */
 size_t http_head_end(const char *buf, size_t len, size_t scanned);
 
 /* Parses a request head at the start of `buf`.
- * Returns its length (one empty line before it is allowed and counted), 0 when more bytes are needed,
- * or an enum http_error. `ret` holds nothing useful unless the result is positive.
+ * Returns its length (one empty line before it is allowed and counted), 0 when more bytes are
+ * needed, or an enum http_error. `ret` holds nothing useful unless the result is positive.
  * `scanned` as for http_head_end. `head_max` is at most INT_MAX. */
 int http_request_parse(struct http_request *ret, const char *buf, size_t len, size_t scanned,
                        size_t head_max);
@@ -143,29 +145,29 @@ bool http_list_has(struct span list, struct span token);
 /* ---- bodies ---- */
 
 enum http_framing {
-    HTTP_FRAMING_NONE,    /* no body */
-    HTTP_FRAMING_LENGTH,  /* exactly content_length bytes */
+    HTTP_FRAMING_NONE,   /* no body */
+    HTTP_FRAMING_LENGTH, /* exactly content_length bytes */
     HTTP_FRAMING_CHUNKED,
-    HTTP_FRAMING_CLOSE,   /* until the connection ends; responses only */
+    HTTP_FRAMING_CLOSE, /* until the connection ends; responses only */
 };
 
 /* A body being decoded: 24 bytes, no pointers, may be kept between reads at any byte. */
 struct http_body {
-    uint64_t left;      /* payload bytes until the end of the body or of the chunk */
-    uint64_t budget;    /* payload bytes still allowed */
-    uint16_t overhead;  /* bytes of the chunk extension or of the trailers so far */
-    uint8_t digits;     /* of the chunk size so far */
-    uint8_t state;      /* enum body_state, in http_body.c */
+    uint64_t left;     /* payload bytes until the end of the body or of the chunk */
+    uint64_t budget;   /* payload bytes still allowed */
+    uint16_t overhead; /* bytes of the chunk extension or of the trailers so far */
+    uint8_t digits;    /* of the chunk size so far */
+    uint8_t state;     /* enum body_state, in http_body.c */
 };
 
 enum http_body_result {
     HTTP_BODY_MORE, /* the input is used up */
     HTTP_BODY_DATA, /* there is payload; call again */
-    HTTP_BODY_END,  /* the body is complete; what is left of the input belongs to the next message */
+    HTTP_BODY_END, /* the body is complete; what is left of the input belongs to the next message */
 };
 
-/* Start on the body that belongs to this head. Returns 0 or HTTP_ERROR_BODY_LONG. The response's body
- * depends on the method of the request it answers. */
+/* Start on the body that belongs to this head. Returns 0 or HTTP_ERROR_BODY_LONG. The response's
+ * body depends on the method of the request it answers. */
 int http_request_body_init(struct http_body *ret, const struct http_request *request,
                            uint64_t body_max);
 int http_response_body_init(struct http_body *ret, const struct http_response *response,
@@ -201,7 +203,7 @@ int http_query_next(struct http_query *query, struct span *ret_name, struct span
 
 struct http_response_head {
     int status;
-    uint8_t minor_version;    /* of the request: HTTP/1.0 must be told of keep-alive */
+    uint8_t minor_version; /* of the request: HTTP/1.0 must be told of keep-alive */
     bool keep_alive;
     enum http_framing framing;
     uint64_t content_length;  /* HTTP_FRAMING_LENGTH only */
@@ -213,7 +215,7 @@ struct http_request_head {
     struct span method;
     struct span target;
     struct span host;
-    bool close;               /* ask for the connection to end after the response */
+    bool close;                /* ask for the connection to end after the response */
     enum http_framing framing; /* HTTP_FRAMING_CLOSE is not for requests */
     uint64_t content_length;
     struct span content_type;

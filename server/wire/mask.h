@@ -1,7 +1,8 @@
-/* mask: the WebSocket masking XOR (RFC 6455 section 5.3), in place, at the width of the vector unit.
+/* mask: the WebSocket masking XOR (RFC 6455 section 5.3), in place.
  *
  * Threads  any.
- * Memory   none; any alignment. */
+ * Memory   none; any alignment.
+ * Cost     one load, XOR and store per vector register. */
 #ifndef RINGSIDE_WIRE_MASK_H
 #define RINGSIDE_WIRE_MASK_H
 

@@ -30,7 +30,8 @@ struct position {
  * than `max` places. */
 int position_parse(struct position *ret, size_t max, struct span token);
 
-/* The exact size of the token for `count` places, at least one; and its writer, which returns it. */
+/* The exact size of the token for `count` places, at least one; and its writer, which returns the
+ * same number. */
 size_t position_size(const struct position *positions, size_t count);
 size_t position_write(char *buf, const struct position *positions, size_t count);
 

@@ -14,8 +14,12 @@ struct span {
     size_t len;
 };
 
-/* A span over a string literal, usable in initializers too. */
-#define SPAN(literal) ((struct span){"" literal, sizeof(literal) - 1})
+/* A span over a string literal; SPAN_INIT is for tables. */
+#define SPAN_INIT(literal)                                                                         \
+    {                                                                                              \
+        "" literal, sizeof(literal) - 1                                                            \
+    }
+#define SPAN(literal) ((struct span)SPAN_INIT(literal))
 
 static inline struct span span_of(const char *ptr, size_t len)
 {

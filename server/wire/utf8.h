@@ -1,8 +1,10 @@
-/* utf8: is this UTF-8? Asked piece by piece (RFC 3629: no surrogates, no overlong forms, up to U+10FFFF).
+/* utf8: is this UTF-8? Asked piece by piece (RFC 3629).
+ *
+ * Refused are surrogates, overlong forms and whatever lies above U+10FFFF.
  *
  * Threads  any.
  * Memory   none.
- * Cost     ASCII runs at the width of the vector unit; other text at about a byte per nanosecond. */
+ * Cost     a vector register at a time in ASCII, a byte at a time elsewhere. */
 #ifndef RINGSIDE_WIRE_UTF8_H
 #define RINGSIDE_WIRE_UTF8_H
 
@@ -19,8 +21,8 @@ struct utf8_state {
     uint8_t high;
 };
 
-/* Feeds the next piece. Returns false as soon as no continuation could make the text valid; the state
- * is then of no further use. */
+/* Feeds the next piece. Returns false as soon as no continuation could make the text valid; the
+ * state is then of no further use. */
 bool utf8_feed(struct utf8_state *state, const char *buf, size_t len);
 
 /* Whether the text may end here. */

@@ -14,8 +14,8 @@
  * Threads  any; nothing is shared.
  * Memory   nothing is allocated. Payloads are unmasked in place and handed out inside the caller's
  *          buffer. A struct ws_inbound is needed only while something is half received: between
- *          messages it is all zero, so a server may parse with one on the stack and keep it only
- *          if ws_inbound_idle says no.
+ *          messages all zero will do, so a server may parse with a zeroed one on the stack and
+ *          keep it only if ws_inbound_idle says no.
  * Bounds   message_bytes_max per message, 125 bytes per control frame. */
 #ifndef RINGSIDE_WIRE_WS_H
 #define RINGSIDE_WIRE_WS_H
@@ -35,27 +35,28 @@
 
 /* Why a handshake was refused; `-error` is an index below WS_HANDSHAKE_COUNT. */
 enum ws_handshake_error {
-    WS_HANDSHAKE_METHOD = -1,     /* not a GET */
-    WS_HANDSHAKE_UPGRADE = -2,    /* HTTP/1.0, or Upgrade/Connection do not ask for websocket */
-    WS_HANDSHAKE_VERSION = -3,    /* Sec-WebSocket-Version is not 13 */
-    WS_HANDSHAKE_KEY = -4,        /* Sec-WebSocket-Key is not 16 bytes in base64, or not there once */
-    WS_HANDSHAKE_BODY = -5,       /* a body was announced */
-    WS_HANDSHAKE_STATUS = -6,     /* client: the answer is not 101 */
-    WS_HANDSHAKE_ACCEPT = -7,     /* client: Sec-WebSocket-Accept does not match the key */
-    WS_HANDSHAKE_EXTENSION = -8,  /* client: an extension we did not ask for */
+    WS_HANDSHAKE_METHOD = -1,  /* not a GET */
+    WS_HANDSHAKE_UPGRADE = -2, /* HTTP/1.0, or Upgrade/Connection do not ask for websocket */
+    WS_HANDSHAKE_VERSION = -3, /* Sec-WebSocket-Version is not 13 */
+    WS_HANDSHAKE_KEY = -4,     /* Sec-WebSocket-Key is not 16 bytes in base64, or not there once */
+    WS_HANDSHAKE_BODY = -5,    /* a body was announced */
+    WS_HANDSHAKE_STATUS = -6,  /* client: the answer is not 101 */
+    WS_HANDSHAKE_ACCEPT = -7,  /* client: Sec-WebSocket-Accept does not match the key */
+    WS_HANDSHAKE_EXTENSION = -8, /* client: an extension we did not ask for */
 };
 #define WS_HANDSHAKE_COUNT 9
 
 const char *ws_handshake_error_name(enum ws_handshake_error error);
 /* The status to refuse with: 400, 405 or 426. With 426 send WS_VERSION_FIELDS. */
 int ws_handshake_error_status(enum ws_handshake_error error);
-#define WS_VERSION_FIELDS "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+#define WS_VERSION_FIELDS                                                                          \
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 
 /* Whether a request asks for an upgrade to websocket at all, well or badly. */
 bool ws_handshake_wanted(const struct http_request *request);
 
-/* Checks a client's opening handshake. Returns 0 and the key, or an enum ws_handshake_error. Origin,
- * protocols and credentials are left to the caller. */
+/* Checks a client's opening handshake. Returns 0 and the key, or an enum ws_handshake_error.
+ * Origin, protocols and credentials are left to the caller. */
 int ws_handshake_check(const struct http_request *request, struct span *ret_key);
 
 /* Whether the client offers this subprotocol (case matters). */
@@ -67,8 +68,8 @@ int ws_handshake_answer_check(const struct http_response *response, struct span 
 /* The answer that proves that the key was read: base64(SHA-1(key GUID)). */
 void ws_accept_key(char ret_accept[WS_ACCEPT_SIZE], struct span key);
 
-/* Write a whole handshake head; `extra` is further fields, each ended by CRLF. Both return the bytes
- * written or -ENOBUFS. `key` is WS_KEY_SIZE bytes of base64. */
+/* Write a whole handshake head; `extra` is further fields, each ended by CRLF. Both return the
+ * bytes written or -ENOBUFS. `key` is WS_KEY_SIZE bytes of base64. */
 int ws_handshake_answer_write(char *buf, size_t size, struct span key, struct span extra);
 int ws_handshake_request_write(char *buf, size_t size, struct span target, struct span host,
                                struct span key, struct span extra);
@@ -133,9 +134,9 @@ const char *ws_error_name(enum ws_error error);
 /* The code to close with: 1002, 1007 or 1009. */
 enum ws_close_code ws_error_close_code(enum ws_error error);
 
-#define WS_FRAME_HEAD_MAX  14
-#define WS_CONTROL_MAX     125 /* payload of a control frame */
-#define WS_REASON_MAX      123 /* reason text of a close frame */
+#define WS_FRAME_HEAD_MAX    14
+#define WS_CONTROL_MAX       125 /* payload of a control frame */
+#define WS_REASON_MAX        123 /* reason text of a close frame */
 #define WS_CONTROL_FRAME_MAX (6 + WS_CONTROL_MAX)
 
 struct ws_frame_head {
@@ -146,8 +147,9 @@ struct ws_frame_head {
     bool masked;
 };
 
-/* Parses the head at the start of `buf`, received in `role`. Returns its length, 0 when more bytes are
- * needed, or an enum ws_error as soon as one is certain. Judges the frame alone, not the sequence. */
+/* Parses the head at the start of `buf`, received in `role`. Returns its length, 0 when more bytes
+ * are needed, or an enum ws_error as soon as one is certain. Judges the frame alone, not the
+ * sequence. */
 int ws_frame_head_parse(struct ws_frame_head *ret, const char *buf, size_t len, enum ws_role role);
 
 /* Writes a head in the shortest encoding; returns its length. */
@@ -155,8 +157,8 @@ size_t ws_frame_head_write(char buf[WS_FRAME_HEAD_MAX], const struct ws_frame_he
 /* The length of the head of an unmasked frame: 2, 4 or 10. */
 size_t ws_frame_head_size(uint64_t payload_length);
 
-/* Write a whole control frame and return its length. `key` is the masking key, or NULL for a server.
- * `payload` is at most WS_CONTROL_MAX bytes, `reason` at most WS_REASON_MAX bytes of UTF-8.
+/* Write a whole control frame and return its length. `key` is the masking key, or NULL for a
+ * server. `payload` is at most WS_CONTROL_MAX bytes, `reason` at most WS_REASON_MAX bytes of UTF-8.
  * ws_close_write with WS_CLOSE_NO_STATUS writes a close frame without payload. */
 size_t ws_control_write(char buf[WS_CONTROL_FRAME_MAX], enum ws_opcode opcode, struct span payload,
                         const uint8_t *key);
@@ -170,15 +172,15 @@ struct ws_rules {
     uint64_t message_bytes_max;
 };
 
-/* What is half received. All zero between messages. */
+/* What is half received. All zero is the state between two messages. */
 struct ws_inbound {
-    uint64_t left;           /* payload bytes missing from the frame */
-    uint64_t message_bytes;  /* in the frames of this message so far, this one included */
-    uint8_t key[4];          /* rotated so that key[0] masks the next byte */
-    struct utf8_state utf8;  /* of a text message */
-    uint8_t message_opcode;  /* WS_TEXT or WS_BINARY inside a message, else 0 */
-    uint8_t flags;           /* see ws_inbound.c */
-    uint8_t opcode;          /* of the frame whose payload is being read */
+    uint64_t left;          /* payload bytes missing from the frame */
+    uint64_t message_bytes; /* in the frames of this message so far, this one included */
+    uint8_t key[4];         /* rotated so that key[0] masks the next byte */
+    struct utf8_state utf8; /* of a text message */
+    uint8_t message_opcode; /* WS_TEXT or WS_BINARY inside a message, else 0 */
+    uint8_t flags;          /* see ws_inbound.c */
+    uint8_t opcode;         /* of the frame whose payload is being read */
     uint8_t held_count;
     uint8_t held[WS_CONTROL_MAX]; /* half a frame head, then half a control payload */
 };
@@ -190,9 +192,9 @@ struct ws_input {
 };
 
 enum ws_event_kind {
-    WS_EVENT_NONE,  /* the input is used up */
-    WS_EVENT_DATA,  /* a piece of a message; `first` and `last` say which */
-    WS_EVENT_PING,  /* answer with the same payload */
+    WS_EVENT_NONE, /* the input is used up */
+    WS_EVENT_DATA, /* a piece of a message; `first` and `last` say which */
+    WS_EVENT_PING, /* answer with the same payload */
     WS_EVENT_PONG,
     WS_EVENT_CLOSE, /* `close_code` (WS_CLOSE_NO_STATUS if none), reason in the payload */
     WS_EVENT_ERROR, /* `error`: close with ws_error_close_code and feed no more */
@@ -200,18 +202,19 @@ enum ws_event_kind {
 
 struct ws_event {
     enum ws_event_kind kind;
-    enum ws_opcode opcode;  /* DATA: WS_TEXT or WS_BINARY, on every piece */
-    bool first;             /* DATA: the message begins here */
-    bool last;              /* DATA: the message ends here; its text is complete UTF-8 */
+    enum ws_opcode opcode; /* DATA: WS_TEXT or WS_BINARY, on every piece */
+    bool first;            /* DATA: the message begins here */
+    bool last;             /* DATA: the message ends here; its text is complete UTF-8 */
     uint16_t close_code;
     enum ws_error error;
-    char *payload;          /* unmasked, inside the input; of a control frame perhaps in ws_inbound */
+    char *payload; /* unmasked, inside the input; of a control frame perhaps in ws_inbound */
     size_t payload_len;
 };
 
-/* Takes one event from the input, which it unmasks in place. A frame that lies whole in the input is
- * one event and no copy. Payloads stay valid until the next call or until the caller reuses the input.
- * After WS_EVENT_ERROR every call repeats the error. What follows a CLOSE is for the caller to drop. */
+/* Takes one event from the input, which it unmasks in place. A frame that lies whole in the input
+ * is one event and no copy. Payloads stay valid until the next call or until the caller reuses the
+ * input. After WS_EVENT_ERROR every call repeats the error. What follows a CLOSE is for the caller
+ * to drop. */
 void ws_inbound_next(struct ws_inbound *in, const struct ws_rules *rules, struct ws_input *input,
                      struct ws_event *ret);
 

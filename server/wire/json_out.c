@@ -1,0 +1,67 @@
+#include "wire/json_out.h"
+
+#include <stdint.h>
+
+/* How long a byte becomes; 0 stands for 1. */
+static const uint8_t escaped_size[256] = {
+    [0x00 ... 0x07] = 6, ['\b'] = 2, ['\t'] = 2,          ['\n'] = 2, [0x0B] = 6,
+    ['\f'] = 2,          ['\r'] = 2, [0x0E ... 0x1F] = 6, ['"'] = 2,  ['\\'] = 2,
+};
+
+size_t json_string_size(struct span text)
+{
+    size_t size = text.len + 2;
+    for (size_t i = 0; i < text.len; i++) {
+        size_t escaped = escaped_size[(uint8_t)text.ptr[i]];
+        size += escaped ? escaped - 1 : 0;
+    }
+    return size;
+}
+
+static char short_escape(char c)
+{
+    switch (c) {
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return c;
+    }
+}
+
+static size_t escape_write(char *buf, char c)
+{
+    if (escaped_size[(uint8_t)c] == 2) {
+        buf[0] = '\\';
+        buf[1] = short_escape(c);
+        return 2;
+    }
+    memcpy(buf, "\\u00", 4);
+    buf[4] = (char)('0' + (c >> 4));
+    buf[5] = "0123456789abcdef"[c & 15];
+    return 6;
+}
+
+size_t json_string_write(char *buf, struct span text)
+{
+    char *at = buf;
+    *at++ = '"';
+    for (size_t i = 0, plain; i < text.len; i++) {
+        for (plain = i; plain < text.len && !escaped_size[(uint8_t)text.ptr[plain]];)
+            plain++;
+        memcpy(at, text.ptr + i, plain - i);
+        at += plain - i;
+        i = plain;
+        if (i < text.len)
+            at += escape_write(at, text.ptr[i]);
+    }
+    *at++ = '"';
+    return (size_t)(at - buf);
+}

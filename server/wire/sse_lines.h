@@ -1,0 +1,31 @@
+/* sse_lines: where a line ends in an event stream, for its reader and its writer. Internal to
+ * wire/.
+ *
+ * Threads  any.
+ * Memory   none. */
+#ifndef RINGSIDE_WIRE_SSE_LINES_H
+#define RINGSIDE_WIRE_SSE_LINES_H
+
+#include "wire/span.h"
+
+static inline bool sse_is_break(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* How many bytes come before the first line break, or all. */
+static inline size_t sse_line_len(struct span text)
+{
+    size_t len = 0;
+    while (len < text.len && !sse_is_break(text.ptr[len]))
+        len++;
+    return len;
+}
+
+/* The line break that the text begins with: LF, CR or CRLF. */
+static inline size_t sse_break_len(struct span text)
+{
+    return text.len >= 2 && text.ptr[0] == '\r' && text.ptr[1] == '\n' ? 2 : 1;
+}
+
+#endif

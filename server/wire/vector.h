@@ -1,0 +1,27 @@
+/* vector: which vector units this machine has. Internal to wire/.
+ *
+ * 16-byte vectors are written with the compiler's portable vector types, so that they become SSE2,
+ * NEON or plain registers. AVX2 is not in the x86-64 baseline: what uses it is compiled for it one
+ * function at a time, and called only if the CPU has it.
+ *
+ * Threads  any.
+ * Memory   none. */
+#ifndef RINGSIDE_WIRE_VECTOR_H
+#define RINGSIDE_WIRE_VECTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef uint64_t vector_128 __attribute__((vector_size(16)));
+typedef uint64_t vector_256 __attribute__((vector_size(32)));
+
+#if defined(__x86_64__)
+#define VECTOR_AVX2 __attribute__((target("avx2")))
+/* One load and a test: the compiler's start-up code has asked the CPU. */
+static inline bool vector_has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2");
+}
+#endif
+
+#endif
