@@ -1,0 +1,25 @@
+# bench: the seam to the load generator. Only this file knows its command line and its result.
+# shellcheck shell=bash
+
+BENCH_HELD_KEY=opened # numbers in the result file of `ringside-bench hold`: connect.opened
+BENCH_LOST_KEY=lost   # and ledger.lost; docs/RESULTS.md names them all
+
+bench_path() {
+    printf '%s' "${RINGSIDE_BENCH:-$(dirname "$TUNE_HOME")/build/release/bench/ringside-bench}"
+}
+
+bench_require() {
+    [ -x "$(bench_path)" ] && return
+    die "no load generator at $(bench_path); build it with ./build.sh, or set RINGSIDE_BENCH"
+}
+
+# bench_hold FILE: opens N connections, server and clients on this machine, and holds them.
+bench_hold() {
+    "$(bench_path)" hold --connections "$N" --transport "$TRANSPORT" \
+        --seconds "$SECONDS_HELD" --json "$1"
+}
+
+# bench_number FILE KEY: the first "KEY": 123 in the result, at any depth.
+bench_number() {
+    grep -o "\"$2\"[[:space:]]*:[[:space:]]*[0-9][0-9]*" "$1" 2>/dev/null | sed -n '1s/.*[^0-9]//p'
+}

@@ -1,0 +1,183 @@
+# lab: a network namespace of its own for experiments on one machine.
+#
+#   this process, on the host   raises what only the host has (tcp_mem, fs.*), reverts it at the end
+#     outer namespace           carries one value: tcp_child_ehash_entries
+#       inner namespace         is born with the large hash; lo up, wide ports, floors; runs CMD
+#
+# The kernel gives a new namespace the hash size that its parent asks for. The outer namespace is
+# that parent, so the host's value is never touched. Neither namespace has a name: both are gone
+# when CMD is, whatever ended it. Without root a user namespace makes them, and host values stay.
+# shellcheck shell=bash
+
+LAB_CONNECTIONS=1000000
+LAB_SET=()
+LAB_COMMAND=()
+
+cmd_lab() {
+    local status=0
+    ROLE=both
+    lab_options "$@"
+    model_build
+    if [ "${LAB_INSIDE:-}" = yes ]; then
+        lab_inside
+    elif [ "$DRY_RUN" = yes ]; then
+        lab_dry_run
+    else
+        lab_host_begin
+        lab_run || status=$?
+        lab_host_end
+        exit "$status"
+    fi
+}
+
+lab_options() {
+    while [ $# -gt 0 ]; do
+        option_take "$@"
+        if ((OPTION_USED)); then
+            shift "$OPTION_USED"
+            continue
+        fi
+        case $1 in
+        --for | --set) [ $# -ge 2 ] || die_usage "$1 needs a value" ;;
+        esac
+        case $1 in
+        --for) option_count "$2" && shift 2 ;;
+        --set) lab_option_set "$2" && shift 2 ;;
+        --) shift && break ;;
+        -*) die_usage "lab takes --for N, --set KEY=VALUE, --role, --state, --dry-run; not $1" ;;
+        *) break ;;
+        esac
+    done
+    LAB_COMMAND=("$@")
+    ((N)) || N=$LAB_CONNECTIONS
+    ((${#LAB_COMMAND[@]})) || LAB_COMMAND=("${SHELL:-/bin/bash}")
+}
+
+# A setting for this lab alone: how congestion control and autocorking are compared.
+lab_option_set() {
+    [[ $1 == net.*=* ]] || die_usage "--set takes net.KEY=VALUE, not $1"
+    machine_is_host_wide "${1%%=*}" && die_usage "${1%%=*} is one value for the whole host"
+    LAB_SET+=("$1")
+}
+
+lab_words() {
+    local pair
+    printf '%s\0' lab --for "$N" --role "$ROLE" --state "$STATE_DIR"
+    for pair in "${LAB_SET[@]}"; do printf '%s\0' --set "$pair"; done
+    printf '%s\0' -- "${LAB_COMMAND[@]}"
+}
+
+lab_dry_run() {
+    changes_from_rows host
+    changes_apply
+    note "would make a namespace with $(model_hash) TCP hash buckets, and run: ${LAB_COMMAND[*]}"
+    exit 0
+}
+
+lab_run() {
+    local flags=(-n) words child='' status
+    [ "$(id -u)" = 0 ] || flags=(-U -r -n)
+    mapfile -d '' words < <(lab_words)
+    trap ':' INT
+    trap 'kill -TERM "$child" 2>/dev/null' TERM HUP
+    # A background child has SIGINT off and no terminal by default; both are given back.
+    # shellcheck disable=SC2016
+    env --default-signal=INT,QUIT LAB_INSIDE=yes unshare "${flags[@]}" -- sh -c '
+        echo "$1" >/proc/sys/net/ipv4/tcp_child_ehash_entries ||
+            echo "left out  TCP hash: this kernel has no tcp_child_ehash_entries (Linux 6.1 has)"
+        shift
+        exec unshare -n -- "$@"' sh "$(model_hash)" "$TUNE_HOME/tune" "${words[@]}" <&0 &
+    child=$!
+    # wait returns early for each trapped signal; the lab ends when its command has.
+    while :; do
+        wait "$child"
+        status=$?
+        kill -0 "$child" 2>/dev/null || break
+    done
+    return "$status"
+}
+
+# In the inner namespace; becomes CMD.
+lab_inside() {
+    local pair
+    ip link set lo up || die "cannot set lo up; is iproute2 there?"
+    changes_from_rows here >/dev/null
+    lab_write
+    for pair in "${LAB_SET[@]}"; do
+        machine_write "${pair%%=*}" "${pair#*=}" || die "--set $pair was refused by the kernel"
+    done
+    ulimit -S -n "$(ulimit -H -n)"
+    unset LAB_INSIDE
+    exec "${LAB_COMMAND[@]}"
+}
+
+# Nothing is saved: the values end with the namespace.
+lab_write() {
+    local i
+    for i in "${!CHANGE_KEY[@]}"; do
+        machine_write "${CHANGE_KEY[$i]}" "${CHANGE_WANT[$i]}" || note "left out  ${CHANGE_KEY[$i]}"
+    done
+}
+
+# --- what only the host has ----------------------------------------------------------------------
+# Several labs may run at once. The first raises, the last reverts; each is a file named by its
+# process id in DIR/lab/users, so that a lab that was killed is noticed and cleaned up after.
+
+lab_host_begin() {
+    local base=$STATE_DIR
+    changes_from_rows host
+    ((${#CHANGE_KEY[@]})) || lab_has_users || return 0
+    STATE_DIR=$base/lab
+    state_lock
+    mkdir -p "$STATE_DIR/users"
+    : >"$STATE_DIR/users/$$"
+    trap lab_host_end EXIT
+    state_unlock
+    # Again: until our file was there, an ending lab might have put the values back.
+    changes_from_rows host >/dev/null
+    changes_apply
+    STATE_DIR=$base
+}
+
+lab_host_end() {
+    local base=$STATE_DIR
+    trap - EXIT
+    [ -e "$base/lab/users/$$" ] || return 0
+    STATE_DIR=$base/lab
+    state_lock
+    rm -f "$STATE_DIR/users/$$"
+    STATE_DIR=$base
+    lab_has_users || lab_revert_quietly
+    state_unlock
+}
+
+# True while another lab lives. A file whose process is gone is removed.
+lab_has_users() {
+    local file
+    for file in "$STATE_DIR"/lab/users/*; do
+        [ -e "$file" ] || continue
+        kill -0 "${file##*/}" 2>/dev/null && return 0
+        rm -f "$file"
+    done
+    return 1
+}
+
+lab_revert_quietly() {
+    local base=$STATE_DIR
+    STATE_DIR=$base/lab
+    revert_saved >/dev/null || note "host values are not back; tune revert tries again"
+    STATE_DIR=$base
+}
+
+# For tune revert: the values of a lab that was killed.
+lab_revert_leftover() {
+    [ -f "$STATE_DIR/lab/saved" ] || return 0
+    if lab_has_users; then
+        note "a lab is running; its host values go back when it ends"
+    elif [ "$DRY_RUN" = yes ]; then
+        note "would put back the host values of a lab that was cut off"
+    else
+        lab_revert_quietly
+        note "put back the host values of a lab that was cut off"
+    fi
+}

@@ -1,0 +1,207 @@
+# plan: the rows of the model, shown; nothing here decides a number.
+# shellcheck shell=bash
+
+cmd_plan() {
+    options_read "$@"
+    [ "$FORMAT" = profile ] && PAGE_BYTES=4096
+    model_build
+    case $FORMAT in
+    table) plan_table ;;
+    sysctl-d) plan_sysctl_d ;;
+    systemd) plan_systemd ;;
+    profile) plan_profile ;;
+    esac
+}
+
+plan_title() {
+    printf '%s connections, transport %s, role %s\n' "$N" "$TRANSPORT" "$ROLE"
+}
+
+# Sets HAVE and STATE of a row:
+#   ok  low  rings (low, but rings add up)  host (only outside this namespace)
+#   absent  unused  told  measure
+row_state() {
+    local i=$1 key=${ROW_KEY[$1]} need=${ROW_NEED[$1]}
+    case ${ROW_KIND[$i]} in
+    floor | triple | range) state_of_sysctl "$key" "${ROW_KIND[$i]}" "$need" ;;
+    zero) state_of_zero "$key" ;;
+    hash) state_of_hash "$need" ;;
+    nofile) state_of_nofile "$need" ;;
+    memory) HAVE=$(machine_memory_bytes); state_of_number "$need" ;;
+    flows) state_of_flows "$key" "$need" ;;
+    count) HAVE=- STATE=told ;;
+    measure) HAVE=$(machine_get "$key") || HAVE=-; STATE=measure ;;
+    esac
+}
+
+state_of_number() {
+    if [ -z "$HAVE" ]; then
+        HAVE=- STATE=absent
+    elif ((HAVE >= $1)); then
+        STATE=ok
+    else
+        STATE=low
+    fi
+}
+
+# A kernel without the switch has nothing to refuse.
+state_of_zero() {
+    HAVE=$(machine_get "$1") || HAVE=-
+    STATE=low
+    [[ $HAVE = 0 || $HAVE = - ]] && STATE=ok
+    return 0
+}
+
+state_of_sysctl() {
+    local key=$1
+    if ! HAVE=$(machine_get "$key"); then
+        HAVE=- STATE=absent
+        machine_in_namespace && machine_is_host_wide "$key" && STATE=host
+    elif [ "$(raised "$2" "$HAVE" "$3")" = "$HAVE" ]; then
+        STATE=ok
+    else
+        STATE=low
+    fi
+}
+
+# The kernel shows a namespace that shares its parent's table as a negative number.
+state_of_hash() {
+    HAVE=$(machine_get net.ipv4.tcp_ehash_entries) || HAVE=
+    HAVE=${HAVE#-}
+    state_of_number "$1"
+}
+
+state_of_nofile() {
+    HAVE=$(machine_limit hard 'Max open files') || HAVE=
+    state_of_number "$1"
+    [ "$STATE" = low ] && ((HAVE > RING_RESERVE)) && STATE=rings
+    return 0
+}
+
+state_of_flows() {
+    local tracked
+    tracked=$(machine_get net.netfilter.nf_conntrack_count) || tracked=0
+    HAVE=$(machine_get "$1") || HAVE=
+    state_of_number "$2"
+    [ "$tracked" = 0 ] && STATE=unused
+    return 0
+}
+
+value_text() {
+    case $1 in
+    memory) [[ $2 =~ ^[0-9]+$ ]] && bytes_text "$2" || printf '%s' "$2" ;;
+    *) [ "$2" = "$UNLIMITED" ] && printf 'unlimited' || printf '%s' "$2" ;;
+    esac
+}
+
+row_print() {
+    local i=$1
+    printf '%-34s %-25s %-25s %s\n' "${ROW_KEY[$i]}" "$(value_text "${ROW_KIND[$i]}" "$HAVE")" \
+        "$(value_text "${ROW_KIND[$i]}" "${ROW_NEED[$i]}")" "$STATE"
+}
+
+plan_table() {
+    local i
+    plan_title
+    printf '\n%-34s %-25s %-25s %s\n' setting have need state
+    for i in "${!ROW_KEY[@]}"; do
+        row_state "$i"
+        row_print "$i"
+        say_under why "${ROW_WHY[$i]}"
+        row_advice "$i"
+    done
+    cat <<'TEXT'
+
+low: too low. rings: too low for one ring, met by several. host: set it outside this namespace.
+absent: this kernel has not got it. unused: nothing is tracked. measure: compare, do not assume.
+TEXT
+}
+
+# What to do about a row that `apply` cannot settle.
+row_advice() {
+    local i=$1
+    case ${ROW_KIND[$i]}:$STATE in
+    nofile:rings)
+        say_under works "$(model_rings_under "$HAVE") rings of $((HAVE - RING_RESERVE)) direct" \
+            "descriptors under a hard limit of $HAVE; see also plan --systemd"
+        ;;
+    hash:low) say_under help "one box: tune lab; a host: boot with thash_entries=${ROW_NEED[$i]}" ;;
+    memory:low) say_under help "$(memory_verdict "${ROW_KEY[$i]}")" ;;
+    zero:low) say_under help "sysctl -w ${ROW_KEY[$i]}=0, if the machine's owner agrees" ;;
+    *:host) say_under help "run tune apply on the host: one value for all namespaces" ;;
+    esac
+}
+
+memory_verdict() {
+    case $1 in
+    memory:idle) printf 'fewer connections or more memory: they do not fit even idle' ;;
+    *) printf 'a broadcast that nobody reads does not fit: pace it, or keep tcp_mem lower' ;;
+    esac
+}
+
+row_is_sysctl() {
+    case ${ROW_KIND[$1]} in floor | triple | range) return 0 ;; *) return 1 ;; esac
+}
+
+# A sysctl.d file sets, it does not raise; so it carries the larger of have and need.
+plan_sysctl_d() {
+    local i have
+    printf '# '
+    plan_title
+    printf '# Made on this machine by tune plan: no value is below what the machine had.\n'
+    for i in "${!ROW_KEY[@]}"; do
+        row_is_sysctl "$i" || continue
+        if have=$(machine_get "${ROW_KEY[$i]}"); then
+            printf '%s = %s\n' "${ROW_KEY[$i]}" \
+                "$(raised "${ROW_KIND[$i]}" "$have" "${ROW_NEED[$i]}")"
+        else
+            printf '# %s: not here; it needs %s on the host\n' "${ROW_KEY[$i]}" "${ROW_NEED[$i]}"
+        fi
+    done
+}
+
+plan_systemd() {
+    local each=$((SOCKET_BYTES + POLL_BYTES + USER_BYTES + PAGES_QUEUED * PAGE_BYTES))
+    printf '# '
+    plan_title
+    cat <<TEXT
+# For /etc/systemd/system/ringside-server.service.d/connections.conf
+# limits.conf does not reach services, these lines do. fs.nr_open must be LimitNOFILE or more.
+[Service]
+LimitNOFILE=$(model_nofile)
+# Registered buffers; before Linux 5.12 the rings as well.
+LimitMEMLOCK=$(model_memlock)
+# A thread per core and the kernel's io workers.
+TasksMax=$TASKS
+# Sockets and their buffers count against the cgroup of the service: a MemoryMax below
+# $(bytes_text $((N * each))) stops it before the machine is full.
+MemoryMax=infinity
+TEXT
+}
+
+# The same on every machine, to read and to review. It says >= where sysctl wants =, on purpose:
+# loaded by mistake it changes nothing.
+plan_profile() {
+    local i
+    printf '# '
+    plan_title
+    cat <<TEXT
+# Floors. tune apply raises what is lower and leaves what is higher; for a file that a boot loads
+# use tune plan --sysctl-d on the machine. Generated by tune plan $N --profile
+TEXT
+    for i in "${!ROW_KEY[@]}"; do
+        printf '\n'
+        say_under why "${ROW_WHY[$i]}" | sed 's/^ */# /'
+        profile_line "${ROW_KEY[$i]}" "${ROW_KIND[$i]}" "${ROW_NEED[$i]}"
+    done
+    printf '\n# systemd drop-in\nLimitNOFILE >= %s\nLimitMEMLOCK >= %s\nTasksMax >= %s\n' \
+        "$(model_nofile)" "$(model_memlock)" "$TASKS"
+}
+
+profile_line() {
+    case $2 in
+    measure) printf '%s: measure\n' "$1" ;;
+    zero) printf '%s == 0\n' "$1" ;;
+    *) printf '%s >= %s\n' "$1" "$(value_text "$2" "$3")" ;;
+    esac
+}
