@@ -19,27 +19,42 @@ def digits(value):
     return f"{rounded:.{max(0, 2 - math.floor(math.log10(abs(rounded))))}f}"
 
 
-def _scaled(value, steps, gap="\u00a0"):
+def _scaled(value, steps, form):
     if value is None:
         return UNKNOWN
     for size, unit in steps:
         # 999.6 would be shown as "1,000" of the smaller unit.
-        if abs(value) >= size * 0.9995:
-            return f"{digits(value / size)}{gap}{unit}".rstrip("\u00a0")
-    size, unit = steps[-1]
-    return f"{digits(value / size)}{gap}{unit}".rstrip("\u00a0")
+        if abs(value) >= size * 0.9995 or size == 1:
+            return f"{form(value / size)}\u00a0{unit}"
+    raise AssertionError("the last step is 1")
+
+
+def _round(value):
+    return f"{value:.4g}"
 
 
 def time_ns(value):
-    return _scaled(value, _TIMES)
+    return _scaled(value, _TIMES, digits)
 
 
 def size_bytes(value):
-    return _scaled(value, _BYTES)
+    """118 B, 9.15 kB: there is no tenth of a byte worth telling."""
+    if value is not None and 10 <= abs(value) < 999.5:
+        return f"{value:.0f}\u00a0B"
+    return _scaled(value, _BYTES, digits)
+
+
+def axis_time(value):
+    """For ticks, which are round numbers: 25 µs, where a measured one is 25.0 µs."""
+    return "0" if value == 0 else _scaled(value, _TIMES, _round)
+
+
+def axis_bytes(value):
+    return "0" if value == 0 else _scaled(value, _BYTES, _round)
 
 
 def memory_gib(value):
-    return UNKNOWN if value is None else f"{digits(value / 2**30)}\u00a0GiB"
+    return UNKNOWN if value is None else f"{value / 2**30:.3g}\u00a0GiB"
 
 
 def short(value):
@@ -105,14 +120,12 @@ def setting(name, value):
         return "yes" if value else "no"
     if isinstance(value, str):
         return value
-    if name.endswith("_per_s"):
-        return f"{value:,g}/s"
-    if name.endswith("_bytes"):
-        return f"{value:,g}\u00a0B"
-    for suffix in ("ms", "ns", "s"):
-        if name.endswith("_" + suffix):
-            return f"{value:,g}\u00a0{suffix}"
-    return f"{value:,g}"
+    written = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+    for suffix, unit in (("_per_s", "/s"), ("_bytes", "\u00a0B"), ("_ms", "\u00a0ms"),
+                         ("_ns", "\u00a0ns"), ("_s", "\u00a0s")):
+        if name.endswith(suffix):
+            return written + unit
+    return written
 
 
 def setting_name(name):

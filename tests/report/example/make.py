@@ -76,8 +76,9 @@ def run(experiment, seconds, settings, contestants, **also):
 def contestant(dice, name, kind, connections, rate, server_us, client_us, wire, **also):
     """Turns around the given medians. The host's own noise is shared by all turns of a round."""
     turns = []
+    paced = also.get("saturated") == "neither"  # by the rate, and not by the machine
     for number in range(ROUNDS):
-        noise = HOST_NOISE[number] * math.exp(dice.gauss(0, 0.02))
+        noise = 1 if paced else HOST_NOISE[number] * math.exp(dice.gauss(0, 0.02))
         deliveries = int(rate * noise)
         cpu = math.exp(dice.gauss(0, 0.015)) / HOST_NOISE[number]
         turn = {"round": number, "elapsed_s": 1.0, "publishes": max(1, deliveries // connections),

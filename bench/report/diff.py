@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Two runs side by side: what changed, and what is only noise."""
+
+import argparse
+import sys
+from dataclasses import dataclass
+
+import load
+import series
+import units
+from series import get, label
+
+SAME_WITHIN = 0.03
+
+# (what it is called, where it is, how it is written, whether more is better). The first two are
+# alternatives: ratios where both runs have one, since absolute rates move with the host.
+_RATIO = ("deliveries, × ceiling", ("ratio", "deliveries_per_s"), units.times, True)
+_RATE = ("deliveries", ("deliveries_per_s",), units.rate, True)
+_CPU_RATIO = ("server CPU, × ceiling", ("ratio", "server_cpu_per_delivery"), units.times, False)
+_CPU = ("server CPU per delivery", ("server_cpu_ns_per_delivery",), units.time_ns, False)
+_SINGLE = (
+    ("user memory each", ("memory", "user_bytes_per_connection"), units.size_bytes, False),
+    ("kernel memory each", ("memory", "kernel_bytes_per_connection"), units.size_bytes, False),
+)
+
+
+@dataclass
+class Line:
+    contestant: str
+    figure: str
+    old: str
+    new: str
+    quotient: float | None
+    verdict: str
+
+
+def verdict(old, new, more_is_better):
+    """Both are spreads. A change is told only when the middle halves do not touch."""
+    if series.noisy(old) or series.noisy(new):
+        return "too noisy to tell"
+    if abs(_quotient(old["median"], new["median"]) - 1) <= SAME_WITHIN:
+        return "same"
+    if old["p75"] >= new["p25"] and new["p75"] >= old["p25"]:
+        return "within the noise"
+    return "better" if (new["median"] > old["median"]) == more_is_better else "worse"
+
+
+def _quotient(old, new):
+    if old == 0:
+        return 1.0 if new == 0 else float("inf")
+    return new / old
+
+
+def _spread_line(name, old, new, preferred, other):
+    for figure, path, form, more_is_better in (preferred, other):
+        a, b = get(old, *path), get(new, *path)
+        if a and b:
+            return Line(name, figure, form(a["median"]), form(b["median"]),
+                        _quotient(a["median"], b["median"]), verdict(a, b, more_is_better))
+    return None
+
+
+def _value_line(name, figure, form, a, b):
+    """One figure has no spread: its quotient is told without a verdict, unless it is the same."""
+    if a is None or b is None:
+        return None
+    quotient = _quotient(a, b)
+    return Line(name, figure, form(a), form(b), quotient,
+                "same" if abs(quotient - 1) <= SAME_WITHIN else "one figure, no spread")
+
+
+def compare(old, new):
+    name = label(old["name"]) + (f", {old['workload']}" if old.get("workload") else "")
+    lines = [_spread_line(name, old, new, _RATIO, _RATE),
+             _spread_line(name, old, new, _CPU_RATIO, _CPU)]
+    lines += [_value_line(name, figure, form, get(old, *path), get(new, *path))
+              for figure, path, form, _ in _SINGLE]
+    lines += [_value_line(name, f"latency p{p}", units.time_ns,
+                          series.percentile(series.histogram(old), p),
+                          series.percentile(series.histogram(new), p)) for p in (50, 99)]
+    faults = [series.ledger_faults(c) for c in (old, new)]
+    if None not in faults and any(faults):
+        lines.append(Line(name, "ledger faults", *map(units.count, faults), None,
+                          "better" if faults[1] < faults[0] else
+                          "worse" if faults[1] > faults[0] else "not clean"))
+    return [line for line in lines if line]
+
+
+def pairs(old, new):
+    def keyed(run):
+        return {(c["name"], c.get("workload")): c for c in run["contestants"]}
+    a, b = keyed(old), keyed(new)
+    missing = [f"only in {which}: {label(name)}" + (f", {workload}" if workload else "")
+               for which, one, other in (("A", a, b), ("B", b, a))
+               for name, workload in one if (name, workload) not in other]
+    return [(a[key], b[key]) for key in a if key in b], missing
+
+
+def cautions(old, new):
+    found = []
+    for text, path in (("experiment", ("experiment",)), ("CPU", ("machine", "cpu_model")),
+                       ("kernel", ("machine", "kernel")), ("cores", ("machine", "cores"))):
+        if get(old, *path) != get(new, *path):
+            found.append(f"{text} differs: {get(old, *path)} and {get(new, *path)}")
+    names = old["settings"].keys() | new["settings"].keys()
+    found += [f"setting {n} differs: {old['settings'].get(n)} and {new['settings'].get(n)}"
+              for n in sorted(names) if old["settings"].get(n) != new["settings"].get(n)]
+    found += [f"{which} was interrupted" for which, run in (("A", old), ("B", new))
+              if run["interrupted"]]
+    return found
+
+
+def summary(lines):
+    ratios = [line for line in lines if line.figure in (_RATIO[0], _RATE[0])]
+    if not ratios:
+        return "No rates to compare."
+    noisy = [line for line in ratios if line.verdict == "too noisy to tell"]
+    if noisy:
+        return f"The machine was too noisy to tell for {len(noisy)} of {len(ratios)} rates."
+    widest = max(abs(line.quotient - 1) for line in ratios)
+    changed = [line for line in ratios if line.verdict in ("better", "worse")]
+    what = "ratios" if all(line.figure == _RATIO[0] for line in ratios) else "rates"
+    return (f"All {what} are within {widest * 100:.1f} % of each other; "
+            + (f"{len(changed)} of {len(ratios)} moved by more than the noise." if changed
+               else "none moved by more than the noise."))
+
+
+def _print_table(lines):
+    rows = [["contestant", "figure", "A", "B", "B/A", "verdict"]]
+    previous = None
+    for line in lines:
+        rows.append(["" if line.contestant == previous else line.contestant, line.figure, line.old,
+                     line.new, f"{line.quotient:.3f}" if line.quotient is not None else "",
+                     line.verdict])
+        previous = line.contestant
+    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    for row in rows:
+        cells = [cell.rjust(w) if 2 <= i <= 4 else cell.ljust(w)
+                 for i, (cell, w) in enumerate(zip(row, widths))]
+        print("  ".join(cells).replace("\u00a0", " ").rstrip())
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Compare two runs.")
+    parser.add_argument("a", metavar="A", help="run.json or its folder: the older run")
+    parser.add_argument("b", metavar="B", help="the newer run")
+    options = parser.parse_args()
+
+    old, new = load.load(options.a), load.load(options.b)
+    for name, run, path in (("A", old, options.a), ("B", new, options.b)):
+        print(f"{name}: {path}  {run['experiment']}, {run['started_at']}, "
+              f"{run['build']['commit'][:10]}{' + changes' if run['build']['dirty'] else ''}")
+    found, missing = pairs(old, new)
+    for text in cautions(old, new) + missing:
+        print(f"note: {text}")
+    lines = [line for a, b in found for line in compare(a, b)]
+    print()
+    if not lines:
+        print("The runs have no figure in common.")
+        return 0
+    _print_table(lines)
+    print(f"\n{summary(lines)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(load.exit_on_bad_run(main))

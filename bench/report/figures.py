@@ -1,0 +1,368 @@
+"""Which figures a run has, each with its drawing at two widths and its numbers as a table."""
+
+from dataclasses import dataclass
+
+import bars
+import lines
+import series
+import units
+from series import get, label
+
+WIDE, NARROW = 840, 340
+
+
+@dataclass
+class Figure:
+    key: str
+    title: str
+    caption: str
+    draw: object             # width, key -> SVG
+    header: list
+    rows: list
+    legend: list = ()        # [(colour token, text)]
+
+
+def of_run(run):
+    makers = (throughput, latency, cpu, wire, memory, slab, connects, timeline)
+    if run["experiment"] == "hold":
+        makers = (memory, slab, timeline, connects, throughput, latency, cpu, wire)
+    return [figure for figure in (make(run) for make in makers) if figure]
+
+
+def _row(contestant, bars_):
+    return bars.Row(label(contestant["name"]), bars_, contestant["kind"] == "ceiling")
+
+
+def _named(workload, name):
+    return f"{name}, {workload}" if workload else name
+
+
+def _rows(found, cells):
+    """One line of a figure's table per contestant and workload."""
+    return [[_named(workload, label(c["name"])), *cells(c)]
+            for workload, members in found for c in members]
+
+
+def _bars(key, title, caption, panels, header, rows, legend=()):
+    if any(map(bars.is_cut, panels)):
+        caption += " A bar with a gap near its end is longer than the axis."
+    return Figure(key, title, caption,
+                  lambda width, id_: bars.draw(panels, width, id_, title, caption),
+                  header, rows, legend)
+
+
+def _spread_text(spread, form):
+    return f"{form(spread['min'])} – {form(spread['max'])}"
+
+
+def _middle_text(spread, form):
+    return f"{form(spread['p25'])} – {form(spread['p75'])}"
+
+
+SPREAD_NOTE = ("The bar is the median over the turns; the thick part of the whisker spans the "
+               "quartiles, the thin part all turns.")
+
+
+def throughput(run):
+    found = series.having(run, "ratio")
+    if not found:
+        return _rates(run)
+    colours = series.colours(run)
+    panels = [bars.Panel(workload, [
+        _row(c, [bars.Bar([(c["ratio"]["deliveries_per_s"]["median"], colours[c["name"]])],
+                          _bound(c) + units.times(c["ratio"]["deliveries_per_s"]["median"]),
+                          c["ratio"]["deliveries_per_s"])]) for c in members],
+        reference=1, reference_text=f"{label(members[0]['ratio']['ceiling'])} = 1",
+        axis_format=lambda v: f"{v:g}×") for workload, members in found]
+
+    def cells(c):
+        ratio = c["ratio"]["deliveries_per_s"]
+        return [units.times(ratio["median"]), _middle_text(ratio, units.times),
+                _spread_text(ratio, units.times), str(ratio["n"])]
+    return _bars("throughput", "Deliveries, as a share of the ceiling",
+                 "The ceiling is a loop that does nothing but send, on the same number of sockets "
+                 "and with the same client, in the same rounds. " + SPREAD_NOTE,
+                 panels, ["Contestant", "Median", "Quartiles", "All turns", "Turns"],
+                 _rows(found, cells))
+
+
+def _bound(contestant):
+    return "≥\u00a0" if series.client_bound(contestant) else ""
+
+
+def _rates(run):
+    found = series.having(run, "deliveries_per_s")
+    if not found:
+        return None
+    colours = series.colours(run)
+    panels = [bars.Panel(workload, [
+        _row(c, [bars.Bar([(c["deliveries_per_s"]["median"], colours[c["name"]])],
+                          _bound(c) + units.rate(c["deliveries_per_s"]["median"]),
+                          c["deliveries_per_s"])]) for c in members],
+        axis_format=lambda v: units.short(v)) for workload, members in found]
+
+    def cells(c):
+        spread = c["deliveries_per_s"]
+        return [units.rate(spread["median"]), _middle_text(spread, units.rate),
+                _spread_text(spread, units.rate), str(spread["n"])]
+    return _bars("throughput", "Deliveries per second", SPREAD_NOTE, panels,
+                 ["Contestant", "Median", "Quartiles", "All turns", "Turns"], _rows(found, cells))
+
+
+def latency(run):
+    found = [(w, m) for w, m in series.having(run, "latency")
+             if any(series.histogram(c) for c in m)]
+    if not found:
+        return None
+    colours = series.colours(run)
+    both = any(get(c, "latency", "corrected") and get(c, "latency", "uncorrected")
+               for _, members in found for c in members)
+    panels = [(workload, [curve for c in members for curve in _curves(c, colours)])
+              for workload, members in found]
+    title = "Latency by percentile"
+    caption = ("How long a delivery took, from publish to the subscriber's whole frame. Each step "
+               "to the right is ten times rarer; both axes are logarithmic.")
+    if both:
+        caption += (" Bold: from the time at which the message was due. Thin: from the time at "
+                    "which it was really published, which hides the wait of the publisher.")
+    percents = (50, 90, 99, 99.9, 99.99)
+    rows = [[_named(workload, label(c["name"])) + suffix, *(
+                units.time_ns(series.percentile(h, p)) for p in percents),
+             units.time_ns(h["max_ns"]), units.count(h["count"])]
+            for workload, members in found for c in members for suffix, h in _histograms(c)]
+    return Figure("latency", title, caption,
+                  lambda width, id_: lines.draw_percentiles(panels, width, id_, title, caption),
+                  ["Contestant", *(units.percent_name(p) for p in percents), "Max", "Deliveries"],
+                  rows)
+
+
+def _histograms(contestant):
+    found = contestant.get("latency") or {}
+    corrected, uncorrected = found.get("corrected"), found.get("uncorrected")
+    if corrected and uncorrected:
+        return [("", corrected), (" (uncorrected)", uncorrected)]
+    return [("", h) for h in (corrected, uncorrected) if h]
+
+
+def _curves(contestant, colours):
+    """An uncorrected curve beside a corrected one is thin, and has no label of its own."""
+    return [lines.Curve("" if suffix else label(contestant["name"]), colours[contestant["name"]],
+                        h["percentiles"], h["count"], series.dash(contestant), faint=bool(suffix))
+            for suffix, h in _histograms(contestant)]
+
+
+def cpu(run):
+    found = series.having(run, "server_cpu_ns_per_delivery")
+    if not found:
+        return None
+    panels = [bars.Panel(workload, [_row(c, [
+        bars.Bar([(spread["median"], token)], units.time_ns(spread["median"]), spread)
+        for token, spread in (("server", c["server_cpu_ns_per_delivery"]),
+                              ("client", c.get("client_cpu_ns_per_delivery"))) if spread])
+        for c in members], axis_format=units.axis_time) for workload, members in found]
+
+    def cells(c):
+        server, client = c["server_cpu_ns_per_delivery"], c.get("client_cpu_ns_per_delivery")
+        return [units.time_ns(server["median"]), units.time_ns(server["min"]),
+                units.time_ns(client["median"]) if client else units.UNKNOWN,
+                units.share(c.get("server_cpu_share")), units.share(c.get("client_cpu_share")),
+                c.get("saturated") or units.UNKNOWN]
+    return _bars("cpu", "CPU time per delivery",
+                 "User and system time of the whole process, divided by what it delivered. The "
+                 "least over many turns is the steadiest figure on a shared machine.",
+                 panels, ["Contestant", "Server", "Server, least", "Client", "Server CPU used",
+                          "Client CPU used", "Saturated"],
+                 _rows(found, cells), [("server", "server"), ("client", "client")])
+
+
+def wire(run):
+    found = series.having(run, "wire")
+    if not found:
+        return None
+
+    def bar(w):
+        head = max(0, w["down_bytes_per_delivery"] - w["payload_bytes"])
+        total = w["down_bytes_per_delivery"] + w["up_bytes_per_delivery"]
+        return bars.Bar([(w["payload_bytes"], "payload"), (head, "head"),
+                         (w["up_bytes_per_delivery"], "up")], units.size_bytes(total))
+    panels = [bars.Panel(workload, [_row(c, [bar(c["wire"])]) for c in members],
+                         axis_format=units.axis_bytes) for workload, members in found]
+
+    def cells(c):
+        w = c["wire"]
+        return [units.size_bytes(w["payload_bytes"]),
+                units.size_bytes(max(0, w["down_bytes_per_delivery"] - w["payload_bytes"])),
+                units.size_bytes(w["up_bytes_per_delivery"]), units.share(series.empty_share(c))]
+    return _bars("wire", "Bytes on the wire per delivery",
+                 "Counted where the socket is read and written: HTTP heads and frame headers are "
+                 "in it, TCP and IP headers are not. Requests and empty answers are spread over "
+                 "what was delivered.",
+                 panels, ["Contestant", "Payload, down", "Heads and frames, down", "Up",
+                          "Empty answers"], _rows(found, cells),
+                 [("payload", "payload, down"), ("head", "heads and frames, down"), ("up", "up")])
+
+
+def _distinct(found):
+    """A figure that is the same under every workload is shown once: connections are shared."""
+    seen, kept = set(), []
+    for workload, members in found:
+        fresh = [c for c in members if (c["name"], repr(c["memory"])) not in seen]
+        seen.update((c["name"], repr(c["memory"])) for c in members)
+        if fresh:
+            kept.append((workload, fresh))
+    return [("", kept[0][1])] if len(kept) == 1 else kept
+
+
+def memory(run):
+    found = _distinct(series.having(run, "memory"))
+    if not found:
+        return None
+
+    def bar(m):
+        parts = [(m["user_bytes_per_connection"], "user")]
+        if m.get("kernel_bytes_per_connection") is not None:
+            parts.append((m["kernel_bytes_per_connection"], "kernel"))
+        return bars.Bar(parts, " + ".join(units.size_bytes(v) for v, _ in parts))
+    panels = [bars.Panel(workload, [_row(c, [bar(c["memory"])]) for c in members],
+                         axis_format=units.axis_bytes) for workload, members in found]
+    ends = any(get(c, "memory", "kernel_ends") == 2 for _, members in found for c in members)
+
+    def cells(c):
+        m = c["memory"]
+        return [units.count(c["connections"]), units.size_bytes(m["user_bytes_per_connection"]),
+                units.size_bytes(m.get("kernel_bytes_per_connection")),
+                units.size_bytes(m.get("user_bytes")), units.size_bytes(m.get("kernel_bytes"))]
+    return _bars("memory", "Memory per connection",
+                 "Growth from before the connections to after, divided by their number. User "
+                 "memory is the server's RSS; kernel memory is slab"
+                 + (", with both ends of each connection, since the client is on this machine too."
+                    if ends else "."),
+                 panels, ["Contestant", "Connections", "User, each", "Kernel, each", "User",
+                          "Kernel"], _rows(found, cells),
+                 [("user", "user (RSS of the server)"), ("kernel", "kernel (slab)")])
+
+
+def slab(run):
+    """What the kernel's share is made of: of the first contestant that knows."""
+    holder = next((c for c in run["contestants"] if get(c, "memory", "slab")), None)
+    if not holder or run["experiment"] != "hold":
+        return None
+    n = holder["connections"]
+    caches = holder["memory"]["slab"]
+    panels = [bars.Panel("", [bars.Row(s["cache"], [bars.Bar(
+        [(s["bytes"] / n, "kernel")], units.size_bytes(s["bytes"] / n))]) for s in caches],
+        axis_format=units.axis_bytes)]
+    return _bars("slab", f"Kernel memory of a {label(holder['name'])} connection, by slab cache",
+                 "Growth of each cache divided by the connections.", panels,
+                 ["Cache", "Each", "Objects", "Bytes"],
+                 [[s["cache"], units.size_bytes(s["bytes"] / n), units.count(s["objects"]),
+                   units.size_bytes(s["bytes"])] for s in caches])
+
+
+def connects(run):
+    found = [(w, [c for c in m if series.connects_per_s(c)])
+             for w, m in series.having(run, "connect")]
+    shown, rows = set(), []
+    for _, members in found:
+        rows += [c for c in members if c["name"] not in shown]
+        shown.update(c["name"] for c in members)
+    if len(rows) < 2:
+        return None
+    colours = series.colours(run)
+    panels = [bars.Panel("", [_row(c, [bars.Bar(
+        [(series.connects_per_s(c), colours[c["name"]])], units.rate(series.connects_per_s(c)))])
+        for c in rows], axis_format=units.short)]
+    return _bars("connects", "Connections opened per second",
+                 "From the first connect to the end of the last handshake.", panels,
+                 ["Contestant", "Opened", "Failed", "Time", "Rate"],
+                 [[label(c["name"]), units.count(c["connect"]["opened"]),
+                   units.count(c["connect"]["failed"]), units.duration(c["connect"]["elapsed_s"]),
+                   units.rate(series.connects_per_s(c))] for c in rows])
+
+
+# ---- over time ------------------------------------------------------------------------------
+
+def timeline(run):
+    samples = run.get("timeline") or []
+    if len(samples) < 2:
+        return None
+    colours = series.colours(run)
+    tracks = [track for track in (
+        _track(samples, "Connections", units.short, ("connections", "ink")),
+        _deliveries_track(samples, colours),
+        _track(samples, "CPUs in use", lambda v: f"{v:g}",
+               ("server_cpu", "server"), ("client_cpu", "client")),
+        _track(samples, "Server RSS", units.axis_bytes, ("rss_bytes", "user")),
+        _track(samples, "Kernel slab", units.axis_bytes, ("slab_bytes", "user")),
+        _track(samples, "Latency, p50 and p99", units.axis_time, ("p50_ns", "soft"),
+               ("p99_ns", "ink"), log=True)) if track]
+    phases = _phases(samples)
+    title = "Over time"
+    caption = "One sample about every second. Shaded: every other phase."
+    named = {s["contestant"] for s in samples if s.get("contestant")}
+    legend = [("server", "server CPU"), ("client", "client CPU")]
+    legend += [(colours[n], label(n)) for n in colours if n in named]
+    return Figure("timeline", title, caption,
+                  lambda width, id_: lines.draw_timeline(tracks, phases, width, id_, title, caption),
+                  ["Phase", "From", "Length", "Connections", "Deliveries", "Server CPU",
+                   "Client CPU", "Server RSS", "Kernel slab"],
+                  [_phase_row(samples, *phase) for phase in phases], legend)
+
+
+def _known(samples, name):
+    return [(s["t_s"], s[name]) for s in samples if s.get(name) is not None]
+
+
+def _track(samples, title, form, *curves, log=False):
+    track = lines.Track(title, form, log=log)
+    for name, colour in curves:
+        points = [(t, v) for t, v in _known(samples, name) if v > 0 or not log]
+        if points:
+            track.curves.append((*zip(*points), colour))
+    return track if track.curves else None
+
+
+def _deliveries_track(samples, colours):
+    """Neighbouring samples of contestants that take turns are not one line."""
+    track = lines.Track("Deliveries per second", units.short)
+    loose = [s for s in samples if not s.get("contestant")]
+    turns = [s for s in samples if s.get("contestant")]
+    points = _known(loose, "deliveries_per_s")
+    if points and not turns:
+        track.curves.append((*zip(*points), "c1"))
+    for name in dict.fromkeys(s["contestant"] for s in turns):
+        points = _known([s for s in turns if s["contestant"] == name], "deliveries_per_s")
+        if points:
+            track.dots.append((*zip(*points), colours.get(name, "ink")))
+    some = any(v > 0 for _, values, _ in track.curves + track.dots for v in values)
+    return track if some else None
+
+
+def _phases(samples):
+    """[(start, end, name)]; each ends where the next begins."""
+    found = []
+    for sample in samples:
+        name = sample.get("phase") or ""
+        if not found or found[-1][2] != name:
+            if found:
+                found[-1][1] = sample["t_s"]
+            found.append([sample["t_s"], sample["t_s"], name])
+    found[-1][1] = samples[-1]["t_s"]
+    return [tuple(phase) for phase in found]
+
+
+def _phase_row(samples, start, end, name):
+    inside = [s for s in samples if start <= s["t_s"] < end] or samples[-1:]
+
+    def mean(field):
+        values = [v for _, v in _known(inside, field)]
+        return sum(values) / len(values) if values else None
+
+    def last(field):
+        values = [v for _, v in _known(inside, field)]
+        return values[-1] if values else None
+    busy = mean("server_cpu"), mean("client_cpu")
+    return [name or "all", units.duration(start), units.duration(end - start),
+            units.count(last("connections")), units.rate(mean("deliveries_per_s")),
+            *(units.share(b) for b in busy),
+            units.size_bytes(last("rss_bytes")), units.size_bytes(last("slab_bytes"))]

@@ -1,0 +1,165 @@
+"""What a run says, in sentences: only what the figures carry, with the doubt that they have."""
+
+import series
+import units
+from series import get, label
+
+TITLES = {
+    "compare": "Transports compared", "fanout": "Fan-out", "hold": "Connections held",
+    "ceiling": "The machine's ceiling", "claims": "Claims, tested", "churn": "Connection churn",
+    "latency": "Latency",
+}
+
+
+def title(run):
+    return run.get("title") or TITLES.get(run["experiment"], run["experiment"].capitalize())
+
+
+def headline(run):
+    """One line for the index: the writer's own, or the first of these that the run can carry."""
+    if run.get("headline"):
+        return run["headline"]
+    best = _best_ratio(run)
+    if best:
+        return (f"{label(best['name'])} {units.times(best['ratio']['deliveries_per_s']['median'])} "
+                f"{label(best['ratio']['ceiling'])}{_under(best)}")
+    if run["experiment"] == "hold":
+        held = max(run["contestants"], key=lambda c: c["connections"], default=None)
+        if held:
+            each = get(held, "memory", "user_bytes_per_connection")
+            return (f"{units.count(held['connections'])} {label(held['name'])} connections"
+                    + (f", {units.size_bytes(each)} each" if each is not None else ""))
+    rates = [c for c in run["contestants"] if c.get("deliveries_per_s")]
+    if rates:
+        top = max(rates, key=lambda c: c["deliveries_per_s"]["median"])
+        return f"{label(top['name'])} {units.rate(top['deliveries_per_s']['median'])}{_under(top)}"
+    return f"{len(run['contestants'])} contestants"
+
+
+def _best_ratio(run):
+    """Of the first workload: a figure of the plainest case, not the most flattering one."""
+    for kinds in (("transport",), ("peer",), ("ceiling",)):
+        for _, members in series.having(run, "ratio"):
+            fit = [c for c in members if c["kind"] in kinds and not series.client_bound(c)]
+            if fit:
+                return max(fit, key=lambda c: c["ratio"]["deliveries_per_s"]["median"])
+    return None
+
+
+def _under(contestant):
+    return f", {contestant['workload']}" if contestant.get("workload") else ""
+
+
+def sentences(run):
+    makers = (_held, _throughput, _latency, _memory, _idle, _empty, _ledger)
+    return [s for s in (make(run) for make in makers) if s]
+
+
+def _held(run):
+    if run["experiment"] != "hold":
+        return None
+    parts = [f"{units.count(c['connections'])} {label(c['name'])} connections were held"
+             + (f", opened at {units.rate(series.connects_per_s(c))}"
+                if series.connects_per_s(c) else "") for c in run["contestants"]]
+    return "; ".join(parts) + "." if parts else None
+
+
+def _throughput(run):
+    parts = []
+    for workload, members in series.having(run, "ratio"):
+        fit = [c for c in members if c["kind"] != "ceiling" and not series.client_bound(c)]
+        if not fit:
+            continue
+        best = max(fit, key=lambda c: c["ratio"]["deliveries_per_s"]["median"])
+        ratio = best["ratio"]["deliveries_per_s"]
+        parts.append(f"{units.times(ratio['median'])} "
+                     f"({units.times(ratio['p25'])} to {units.times(ratio['p75'])}) with "
+                     f"{label(best['name'])}" + (f" at {workload}" if workload else ""))
+    if not parts:
+        return None
+    ceiling = series.having(run, "ratio")[0][1][0]["ratio"]["ceiling"]
+    return f"Most deliveries, as a multiple of {label(ceiling)}: " + "; ".join(parts) + "."
+
+
+def _latency(run):
+    """Of the first workload, in the order of the table."""
+    for workload, members in series.having(run, "latency"):
+        parts = [f"{label(c['name'])} {units.time_ns(series.percentile(series.histogram(c), 99))}"
+                 for c in members if series.histogram(c)]
+        if parts:
+            return f"99 % of deliveries arrive within{' (' + workload + ')' if workload else ''}: " \
+                   + ", ".join(parts) + "."
+    return None
+
+
+def _memory(run):
+    parts = {label(c["name"]): units.size_bytes(c["memory"]["user_bytes_per_connection"])
+             for _, members in series.having(run, "memory") for c in members}
+    if not parts:
+        return None
+    return "User memory per connection: " + ", ".join(f"{k} {v}" for k, v in parts.items()) + "."
+
+
+def _idle(run):
+    for _, members in series.having(run, "idle"):
+        cpu = series.idle_cpu(members[0])
+        if cpu is not None:
+            return (f"With {units.count(members[0]['connections'])} connections and nothing "
+                    f"published, the server uses {units.share(cpu)} of one CPU.")
+    return None
+
+
+def _empty(run):
+    for _, members in series.having(run, "requests"):
+        polls = [c for c in members if c["name"] == "poll"]
+        if polls and series.empty_share(polls[0]) is not None:
+            return (f"{units.share(series.empty_share(polls[0]))} of the short polling answers "
+                    "were empty.")
+    return None
+
+
+def _ledger(run):
+    with_ledger = [c for c in run["contestants"] if c.get("ledger")]
+    if not with_ledger:
+        return None
+    bad = [c for c in with_ledger if series.ledger_faults(c)]
+    if not bad:
+        expected = sum(c["ledger"]["expected"] for c in with_ledger)
+        return (f"The ledger is clean: of {units.count(expected)} deliveries none was lost, "
+                "doubled or out of order.")
+    parts = [f"{label(c['name'])}{_under(c)} lost {units.count(c['ledger']['lost'])}, doubled "
+             f"{units.count(c['ledger']['duplicate'])}, out of order "
+             f"{units.count(c['ledger']['out_of_order'])}" for c in bad]
+    return "The ledger is not clean: " + "; ".join(parts) + "."
+
+
+def warnings(run):
+    """What must be known before any figure is believed."""
+    found = []
+    if run["interrupted"]:
+        found.append("The run was interrupted. The figures are of the turns that were complete.")
+    if run["build"]["dirty"]:
+        found.append("The checkout had uncommitted changes: the commit does not name what ran.")
+    bound = _together(c for c in run["contestants"] if series.client_bound(c))
+    if bound:
+        found.append("The client was the bottleneck for " + ", ".join(bound)
+                     + ": such a rate is a lower bound for the server and is marked with ≥.")
+    noisy = _together(c for c in run["contestants"] if _noisy(c))
+    if noisy:
+        found.append("The machine was noisy: the middle half of the turns spans more than a "
+                     "quarter of the median for " + ", ".join(noisy) + ".")
+    return found
+
+
+def _together(contestants):
+    """["Short polling (depth 1, depth 8)"]"""
+    found = {}
+    for c in contestants:
+        found.setdefault(label(c["name"]), []).append(c.get("workload"))
+    return [name + (f" ({', '.join(filter(None, where))})" if any(where) else "")
+            for name, where in found.items()]
+
+
+def _noisy(contestant):
+    spread = get(contestant, "ratio", "deliveries_per_s") or contestant.get("deliveries_per_s")
+    return bool(spread and series.noisy(spread))

@@ -1,0 +1,181 @@
+"""Lines: latency by percentile, and what was seen over time."""
+
+import math
+from dataclasses import dataclass, field
+
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+import svg
+import units
+from svg import COLOUR
+
+HEAD, FOOT, GAP = 34, 40, 26
+PERCENT_FIRST = 10
+PERCENT_TICKS = (50, 90, 99, 99.9, 99.99, 99.999)
+
+
+@dataclass
+class Curve:
+    label: str
+    colour: str
+    percentiles: list
+    count: int
+    dash: object = "-"
+    faint: bool = False
+
+
+@dataclass
+class Track:
+    """One panel of the timeline."""
+    title: str
+    axis_format: object
+    curves: list = field(default_factory=list)  # [(times, values, colour token)]
+    dots: list = field(default_factory=list)    # the same, where neighbours are not one series
+    log: bool = False
+
+
+def draw_percentiles(panels, width, key, title, text):
+    """panels: [(title, [Curve])]. Two to a row where there is room."""
+    columns = min(len(panels), 1 if width < 500 else 2)
+    rows = math.ceil(len(panels) / columns)
+    height = 250
+    fig = svg.figure(width, rows * (HEAD + height + FOOT))
+    longest = max(len(c.label) for _, curves in panels for c in curves)
+    left, right = 54, longest * 7 + 10
+    cell = width / columns
+    values = [v for _, curves in panels for c in curves for v in (_first(c), _points(c)[1][-1])]
+    limits = (max(min(values), 1) / 1.3, max(values) * 1.3)
+    for i, (name, curves) in enumerate(panels):
+        x, y = i % columns * cell, i // columns * (HEAD + height + FOOT)
+        ax = svg.axes(fig, x + left, y + HEAD, cell - left - right, height)
+        fig.text(x / width, 1 - (y + 12) / (fig.get_figheight() * 72), svg.heading(name),
+                 weight="semibold", va="center")
+        _draw_curves(ax, curves, limits, height)
+    return svg.render(fig, key, title, text)
+
+
+def _points(curve):
+    """x is 1 / (1 - p): each nine is as wide as the one before. What is finer than the count can
+    tell is not drawn, nor is the lowest tenth, which would be a cliff at the left edge."""
+    points = [(100 / (100 - p), v) for p, v in curve.percentiles
+              if PERCENT_FIRST <= p < 100 and 100 / (100 - p) <= max(curve.count, 2)]
+    return [x for x, _ in points], [max(v, 1) for _, v in points]
+
+
+def _first(curve):
+    return _points(curve)[1][0]
+
+
+def _draw_curves(ax, curves, limits, height):
+    finest = max(_points(c)[0][-1] for c in curves)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlim(100 / (100 - PERCENT_FIRST), finest)
+    ax.set_ylim(limits)
+    ticks = [p for p in PERCENT_TICKS if 100 / (100 - p) <= finest * 1.001]
+    ax.xaxis.set_major_locator(FixedLocator([100 / (100 - p) for p in ticks]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 - 100 / x:.6g}"))
+    ax.set_xlabel("percent of deliveries", size=svg.FONT_PX - 1)
+    _time_ticks(ax, limits)
+    ax.grid(True)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    for curve in curves:
+        ax.plot(*_points(curve), color=COLOUR[curve.colour], linestyle=curve.dash,
+                linewidth=1.3 if curve.faint else 2.2, alpha=0.75 if curve.faint else 1,
+                clip_on=False)
+    _label_ends(ax, curves, limits, height)
+
+
+def _time_ticks(ax, limits):
+    decades = math.log10(limits[1] / limits[0])
+    steps = (1, 2, 5) if decades < 2.5 else (1, 3) if decades < 4 else (1,)
+    ticks = [s * 10**e for e in range(0, 14) for s in steps if limits[0] <= s * 10**e <= limits[1]]
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: units.axis_time(v)))
+
+
+def spread_apart(wanted, gap):
+    """Moves labels that are nearer than `gap` apart, each as little as keeps their order."""
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    placed = [0.0] * len(wanted)
+    blocks = []  # [first index in order, count, mean position]
+    for rank, i in enumerate(order):
+        blocks.append([rank, 1, wanted[i]])
+        while len(blocks) > 1 and (blocks[-1][2] - (blocks[-1][1] - 1) * gap / 2
+                                   < blocks[-2][2] + (blocks[-2][1] + 1) * gap / 2):
+            first, second = blocks[-2], blocks.pop()
+            total = first[1] + second[1]
+            first[2] = (first[2] * first[1] + second[2] * second[1]) / total
+            first[1] = total
+    for start, count, middle in blocks:
+        half = (count - 1) * gap / 2
+        for k in range(count):
+            placed[order[start + k]] = middle - half + k * gap
+    return placed
+
+
+def _label_ends(ax, curves, limits, height):
+    """Each label beside the end of its line, moved only where two would touch."""
+    scale = height / math.log(limits[1] / limits[0])
+    ends = [_points(c) for c in curves]
+    wanted = [math.log(values[-1] / limits[0]) * scale for _, values in ends]
+    for curve, (xs, values), want, y in zip(curves, ends, wanted,
+                                            spread_apart(wanted, 16)):
+        ax.annotate(curve.label, (ax.get_xlim()[1], values[-1]), (8, y - want),
+                    textcoords="offset points", va="center", color=COLOUR[curve.colour],
+                    weight="normal" if curve.faint else "semibold", annotation_clip=False)
+
+
+def draw_timeline(tracks, phases, width, key, title, text):
+    """phases: [(start_s, end_s, name)]."""
+    height = 84
+    top_pad = 22
+    fig = svg.figure(width, top_pad + len(tracks) * (HEAD + height) + 20)
+    left, right = 62, 12
+    end = max(phase[1] for phase in phases)
+    tall = fig.get_figheight() * 72
+    for i, track in enumerate(tracks):
+        top = top_pad + i * (HEAD + height) + HEAD - 6
+        ax = svg.axes(fig, left, top, width - left - right, height)
+        fig.text(0, 1 - (top - 14) / tall, track.title, weight="semibold", va="center")
+        _draw_track(ax, track, phases, end, last=i == len(tracks) - 1)
+        if i == 0:
+            _name_phases(ax, phases, end, width - left - right)
+    return svg.render(fig, key, title, text)
+
+
+def _draw_track(ax, track, phases, end, last):
+    for times, values, colour in track.curves:
+        ax.plot(times, values, color=COLOUR[colour], linewidth=1.8)
+    for times, values, colour in track.dots:
+        ax.plot(times, values, color=COLOUR[colour], linestyle="none", marker="o", markersize=4.2,
+                markeredgecolor=COLOUR["paper"], markeredgewidth=0.7, clip_on=False)
+    for i, (start, stop, _) in enumerate(phases):
+        if i % 2 == 1:
+            ax.axvspan(start, stop, color=COLOUR["band"], linewidth=0, zorder=0)
+    ax.set_xlim(0, end)
+    if track.log:
+        ax.set_yscale("log")
+        _time_ticks(ax, ax.get_ylim())
+    else:
+        ax.set_ylim(0, ax.get_ylim()[1])
+        ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: track.axis_format(v)))
+    ax.grid(True, axis="y")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0f} s"))
+    ax.tick_params(axis="x", pad=7)
+    if not last:
+        ax.tick_params(labelbottom=False)
+
+
+def _name_phases(ax, phases, end, pixels):
+    """Above the first panel; a phase too short for its name has none."""
+    for start, stop, name in phases:
+        if (stop - start) / end * pixels > len(name) * 6.6 + 6:
+            ax.annotate(name, ((start + stop) / 2, 1), (0, 33), textcoords="offset points",
+                        xycoords=("data", "axes fraction"), ha="center", va="center",
+                        size=svg.FONT_PX - 1, color=COLOUR["soft"], annotation_clip=False)

@@ -1,0 +1,234 @@
+"""A run as one HTML page with nothing outside it: no script, no font, no picture to fetch."""
+
+import pathlib
+
+import figures
+import findings
+import series
+import svg
+import units
+from markup import Raw, el, table
+from series import get, label
+
+STYLE = pathlib.Path(__file__).with_name("style.css")
+
+
+def document(title, body):
+    head = [Raw('<meta charset="utf-8">'),
+            Raw('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+            Raw('<meta name="color-scheme" content="light dark">'),
+            el("title", title), el("style", Raw(STYLE.read_text(encoding="utf-8")))]
+    return "<!doctype html>\n" + el("html", el("head", head), el("body", body), lang="en") + "\n"
+
+
+def of_run(run):
+    title = findings.title(run)
+    drawn = figures.of_run(run)
+    body = el("main", _top(run, title), _findings(run), _box(run), _overview(run), _verdicts(run),
+              el("section", el("h2", "Figures"),
+                 [_figure(i + 1, figure, run) for i, figure in enumerate(drawn)]) if drawn else None,
+              _ledger(run), _notes(run))
+    return document(f"{title} · Ringside", [body, _footer(run)])
+
+
+# ---- the top --------------------------------------------------------------------------------
+
+def commit_name(build):
+    return build["commit"][:10] + (" + changes" if build["dirty"] else "")
+
+
+def date_name(run):
+    return run["started_at"].replace("T", " ")[:16] + " UTC"
+
+
+def _top(run, title):
+    warnings = findings.warnings(run)
+    return el("header", el("p", f"Ringside · {run['experiment']}", class_="over"), el("h1", title),
+              el("p", f"{date_name(run)} · {units.duration(run['duration_s'])} · commit ",
+                 el("code", commit_name(run["build"])), class_="meta"),
+              el("div", [el("p", w) for w in warnings], class_="warn", role="note")
+              if warnings else None)
+
+
+def _findings(run):
+    return el("ul", [el("li", s) for s in findings.sentences(run)], class_="findings")
+
+
+def _definitions(pairs):
+    return el("dl", [[el("dt", name), el("dd", value)] for name, value in pairs if value])
+
+
+def _box(run):
+    machine, build = run["machine"], run["build"]
+    pinned = [f"{side} on CPU {machine[key]}" for side, key in
+              (("server", "server_cpus"), ("clients", "client_cpus")) if machine.get(key)]
+    files = [units.count(machine[k]) for k in ("nofile_soft", "nofile_hard") if machine.get(k)]
+    about = _definitions([
+        ("CPU", f"{machine['cpu_model']}, {machine['cores']} cores"),
+        ("Memory", units.memory_gib(machine["memory_bytes"])),
+        ("Kernel", machine["kernel"]), ("System", machine.get("os")),
+        ("Pinned", ", ".join(pinned)), ("Open files", " / ".join(files)),
+        ("Load before", units.digits(machine["load_average"])
+         if machine.get("load_average") is not None else None),
+        ("Ringside", f"{build['version']}, {build.get('type') or 'build'}"
+         + (f", {build['compiler']}" if build.get("compiler") else ""))])
+    settings = _definitions([(units.setting_name(k).capitalize(), units.setting(k, v))
+                             for k, v in run["settings"].items()])
+    return el("section", el("div", el("h2", "Machine"), about),
+              el("div", el("h2", "Settings"), settings),
+              el("div", _definitions([("Run it again", el("code", run["command"]))]),
+                 _kernel_details(machine), class_="wide"), class_="box", aria_label="Machine and settings")
+
+
+def _kernel_details(machine):
+    uring = machine.get("io_uring") or {}
+    pairs = [(el("code", k), el("code", v)) for k, v in (machine.get("sysctls") or {}).items()]
+    if uring.get("features"):
+        pairs.append(("io_uring", ", ".join(uring["features"])))
+    if uring.get("liburing"):
+        pairs.append(("liburing", uring["liburing"]))
+    return el("details", el("summary", "Kernel settings and io_uring features"),
+              _definitions(pairs)) if pairs else None
+
+
+# ---- tables ---------------------------------------------------------------------------------
+
+def _bound(contestant, value):
+    return f"≥\u00a0{value}" if series.client_bound(contestant) and value != units.UNKNOWN else value
+
+
+def _with_side(value, side):
+    return [value, el("span", side, class_="side")]
+
+
+def _ratio_cell(c):
+    ratio = get(c, "ratio", "deliveries_per_s")
+    if not ratio:
+        return "1 = ceiling" if c["kind"] == "ceiling" else units.UNKNOWN
+    return _with_side(_bound(c, units.times(ratio["median"])),
+                      f"{units.digits(ratio['p25'])} – {units.digits(ratio['p75'])}")
+
+
+def _ledger_cell(c):
+    faults = series.ledger_faults(c)
+    if faults is None:
+        return units.UNKNOWN
+    if faults == 0:
+        return el("span", "clean", class_="good")
+    return el("span", f"{units.count(faults)} faults", class_="bad")
+
+
+def _wire_total(c):
+    w = c.get("wire")
+    return w and w["down_bytes_per_delivery"] + w["up_bytes_per_delivery"]
+
+
+COLUMNS = (
+    ("Deliveries", lambda c: get(c, "deliveries_per_s", "median") and _bound(
+        c, units.rate(c["deliveries_per_s"]["median"]))),
+    ("× ceiling", lambda c: _ratio_cell(c) if c.get("ratio") or c["kind"] == "ceiling" and
+     c.get("deliveries_per_s") else None),
+    ("Server CPU per delivery", lambda c: _time(get(c, "server_cpu_ns_per_delivery", "median"))),
+    ("Bytes on the wire", lambda c: _size(_wire_total(c))),
+    ("p50", lambda c: _time(series.percentile(series.histogram(c), 50))),
+    ("p99", lambda c: _time(series.percentile(series.histogram(c), 99))),
+    ("User memory each", lambda c: _size(get(c, "memory", "user_bytes_per_connection"))),
+    ("Kernel memory each", lambda c: _size(get(c, "memory", "kernel_bytes_per_connection"))),
+    ("Connects", lambda c: series.connects_per_s(c) and units.rate(series.connects_per_s(c))),
+    ("Idle server CPU", lambda c: None if series.idle_cpu(c) is None
+     else units.share(series.idle_cpu(c))),
+    ("Empty answers", lambda c: None if series.empty_share(c) is None
+     else units.share(series.empty_share(c))),
+    ("Ledger", lambda c: None if series.ledger_faults(c) is None else _ledger_cell(c)),
+)
+COLUMNS_MAX = 8
+
+
+def _time(value):
+    return None if value is None else units.time_ns(value)
+
+
+def _size(value):
+    return None if value is None else units.size_bytes(value)
+
+
+def _overview(run):
+    """The first columns that anybody has a figure for; the ledger always keeps its place."""
+    used = [(name, cell) for name, cell in COLUMNS
+            if any(cell(c) is not None for c in run["contestants"])]
+    while len(used) > COLUMNS_MAX:
+        del used[-2]
+    made = []
+    for workload, members in series.groups(run):
+        rows = [[label(c["name"]) + (f" {c['version']}" if c.get("version") else ""),
+                 *(cell(c) or units.UNKNOWN for _, cell in used)] for c in members]
+        made.append(table(svg.heading(workload),
+                          ["Contestant", *(name for name, _ in used)], rows))
+    connections = sorted({c["connections"] for c in run["contestants"]})
+    held = " or ".join(units.count(n) for n in connections)
+    return el("section", el("h2", "Overview"),
+              el("p", f"{held} connections each. Rates and ratios are medians over the turns; the "
+                      "small figures are the quartiles." if series.having(run, "deliveries_per_s")
+                 else f"{held} connections."), made)
+
+
+def _verdicts(run):
+    if not run.get("verdicts"):
+        return None
+    tone = {"holds": "good", "fails": "bad"}
+    rows = [[_with_side(v["claim"], v["source"]) if v.get("source") else v["claim"], v["measured"],
+             el("span", v["verdict"], class_=tone.get(v["verdict"]))] for v in run["verdicts"]]
+    return el("section", el("h2", "Claims"),
+              el("div", table("", ["Claim", "Measured here", "Verdict"], rows), class_="words"))
+
+
+def _figure(number, figure, run):
+    pictures = [el("div", Raw(figure.draw(width, f"{figure.key}-{name}")), class_=name)
+                for name, width in (("wide", figures.WIDE), ("narrow", figures.NARROW))]
+    key = el("ul", [el("li", el("i", style=f"background:var(--{token})"), text)
+                    for token, text in figure.legend], class_="key") if figure.legend else None
+    return el("figure", el("h3", el("span", f"{number}. "), figure.title),
+              el("figcaption", figure.caption), key, pictures,
+              el("details", el("summary", "The numbers, and the command that makes them again"),
+                 table("", figure.header, figure.rows), el("p", el("code", run["command"]))),
+              id=figure.key)
+
+
+def _ledger(run):
+    found = [c for c in run["contestants"] if c.get("ledger")]
+    errors = [(c, name, n) for c in run["contestants"] for name, n in (c.get("errors") or {}).items()]
+    if not found and not errors:
+        return None
+
+    def fault(n):
+        return el("span", units.count(n), class_="bad") if n else "0"
+    rows = [[label(c["name"]) + (f", {c['workload']}" if c.get("workload") else ""),
+             units.count(c["ledger"]["expected"]), units.count(c["ledger"]["delivered"]),
+             *(fault(c["ledger"][k]) for k in ("lost", "duplicate", "out_of_order"))]
+            for c in found]
+    failed = [[label(c["name"]) + (f", {c['workload']}" if c.get("workload") else ""), el("code", name),
+               units.count(n)] for c, name, n in errors]
+    return el("section", el("h2", "Ledger"),
+              el("p", "Every subscriber checks the number of every message."),
+              table("", ["Contestant", "Expected", "Delivered", "Lost", "Duplicate",
+                         "Out of order"], rows) if rows else None,
+              table("Errors", ["Contestant", "Reason", "Count"], failed) if failed else None)
+
+
+def _notes(run):
+    notes = [(None, n) for n in run.get("notes") or []]
+    notes += dict.fromkeys((label(c["name"]), n) for c in run["contestants"]
+                           for n in c.get("notes") or [])
+    if not notes:
+        return None
+    return el("section", el("h2", "Notes"),
+              el("ul", [el("li", el("b", f"{who}: ") if who else None, n) for who, n in notes],
+                 class_="findings"))
+
+
+def _footer(run):
+    return el("footer", el("p", "Made from run.json by ", el("code", "bench/report/report.py"),
+                           ". The schema is in docs/RESULTS.md; ",
+                           el("code", "bench/report/export.py run.json --csv"),
+                           " gives the figures as a table."),
+              el("p", f"Commit {run['build']['commit']}"))

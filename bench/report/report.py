@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Writes the report of a run: one HTML file with nothing outside it."""
+
+import argparse
+import pathlib
+import sys
+
+import load
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Write report.html from a run.json.")
+    parser.add_argument("run", help="run.json, or its folder")
+    parser.add_argument("-o", "--output", help="default: report.html beside run.json")
+    options = parser.parse_args()
+
+    run = load.load(options.run)
+    try:
+        import page  # matplotlib: not needed to reject a bad run
+    except ModuleNotFoundError as error:
+        raise load.BadRun(f"{error}; on Debian: apt install python3-matplotlib") from None
+    output = pathlib.Path(options.output or load.run_path(options.run).with_name("report.html"))
+    try:
+        output.write_text(page.of_run(run), encoding="utf-8")
+    except OSError as error:
+        raise load.BadRun(f"{output}: {error.strerror}") from None
+    print(output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(load.exit_on_bad_run(main))

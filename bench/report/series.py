@@ -1,0 +1,110 @@
+"""The contestants of a run in reading order, with the name and colour each has in every report."""
+
+LABELS = {
+    "websocket": "WebSocket", "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
+    "http2": "HTTP/2", "webtransport": "WebTransport", "webrtc": "WebRTC", "webhook": "Webhook",
+    "bare-send": "Bare send()", "bare-uring": "Bare io_uring", "bare-coalesce": "Bare coalescing",
+}
+
+# A transport keeps its colour from report to report. The names are CSS variables of style.css.
+_TRANSPORT_COLOURS = {
+    "websocket": "c1", "sse": "c2", "longpoll": "c3", "poll": "c4", "http2": "c5",
+    "webtransport": "c6", "webrtc": "c7", "webhook": "c8",
+}
+_CEILING_COLOURS = ("g1", "g2", "g3")
+_SPARE_COLOURS = ("c7", "c8", "c5", "c6", "c3", "c4", "c2", "c1")
+_DASHES = {"transport": "-", "ceiling": ":", "peer": (0, (5, 2))}
+
+# Nothing is told by colour alone: lines are labelled at their end and differ in dash by kind.
+
+
+def label(name):
+    return LABELS.get(name, name)
+
+
+def dash(contestant):
+    return _DASHES[contestant["kind"]]
+
+
+def groups(run):
+    """[(workload or "", [contestants])], both in the order of the run."""
+    found = {}
+    for contestant in run["contestants"]:
+        found.setdefault(contestant.get("workload") or "", []).append(contestant)
+    return list(found.items())
+
+
+def having(run, *path):
+    """The groups with only those contestants that have the field."""
+    kept = [(workload, [c for c in members if get(c, *path) is not None])
+            for workload, members in groups(run)]
+    return [(workload, members) for workload, members in kept if members]
+
+
+def get(value, *path):
+    """value[path[0]][path[1]]..., or None as soon as something is absent."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def colours(run):
+    """name -> CSS variable, for all contestants of the run."""
+    chosen, ceilings = {}, iter(_CEILING_COLOURS * 8)
+    spare = iter([c for c in _SPARE_COLOURS if c not in
+                  {_TRANSPORT_COLOURS.get(x["name"]) for x in run["contestants"]}] * 32)
+    for contestant in run["contestants"]:
+        name = contestant["name"]
+        if name in chosen:
+            continue
+        if contestant["kind"] == "ceiling":
+            chosen[name] = next(ceilings)
+        else:
+            chosen[name] = _TRANSPORT_COLOURS.get(name) or next(spare)
+    return chosen
+
+
+def empty_share(contestant):
+    requests = contestant.get("requests")
+    return requests["empty"] / requests["answered"] if requests and requests["answered"] else None
+
+
+def connects_per_s(contestant):
+    connect = contestant.get("connect")
+    return connect["opened"] / connect["elapsed_s"] if connect and connect["elapsed_s"] else None
+
+
+def idle_cpu(contestant):
+    idle = contestant.get("idle")
+    return idle["server_cpu_s"] / idle["elapsed_s"] if idle and idle["elapsed_s"] else None
+
+
+def histogram(contestant):
+    """The histogram to quote: the corrected one where there is one."""
+    latency = contestant.get("latency") or {}
+    return latency.get("corrected") or latency.get("uncorrected")
+
+
+def percentile(histogram_, percent):
+    for at, value in (histogram_ or {}).get("percentiles", []):
+        if at == percent:
+            return value
+    return None
+
+
+NOISY_FROM = 0.25
+
+
+def noisy(spread):
+    """The middle half of the turns spans more than a quarter of their median."""
+    return (spread["p75"] - spread["p25"]) > NOISY_FROM * spread["median"]
+
+
+def ledger_faults(contestant):
+    ledger = contestant.get("ledger")
+    return ledger and ledger["lost"] + ledger["duplicate"] + ledger["out_of_order"]
+
+
+def client_bound(contestant):
+    """The client set the limit: a rate is then a lower bound for the server."""
+    return contestant.get("saturated") == "client"
