@@ -62,7 +62,7 @@ change_from_row() {
         change_if_writable "$key" "$HAVE" "$(raised "$kind" "$HAVE" "$need")"
         ;;
     flows:low) change_if_writable "$key" "$HAVE" "$need" ;;
-    *:host) left_out "$key" "not in this namespace; on the host it needs $need" ;;
+    *:host) left_out "$key" "one value for the whole host; apply it there: $need" ;;
     zero:low) left_out "$key" "is $HAVE, a security choice; io_uring needs 0" ;;
     memory:low) left_out "$key" "has $(bytes_text "$HAVE"), needs $(bytes_text "$need")" ;;
     nofile:*) not_ours "$key" "a service's limit: tune plan $N --systemd" ;;

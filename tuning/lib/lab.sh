@@ -23,9 +23,9 @@ cmd_lab() {
     elif [ "$DRY_RUN" = yes ]; then
         lab_dry_run
     else
-        lab_host_begin
+        lab_host_begin >&2 # standard output belongs to CMD
         lab_run || status=$?
-        lab_host_end
+        lab_host_end >&2
         exit "$status"
     fi
 }
@@ -84,7 +84,7 @@ lab_run() {
     # shellcheck disable=SC2016
     env --default-signal=INT,QUIT LAB_INSIDE=yes unshare "${flags[@]}" -- sh -c '
         echo "$1" >/proc/sys/net/ipv4/tcp_child_ehash_entries ||
-            echo "left out  TCP hash: this kernel has no tcp_child_ehash_entries (Linux 6.1 has)"
+            echo "left out  TCP hash: no tcp_child_ehash_entries here (Linux 6.1 has)" >&2
         shift
         exec unshare -n -- "$@"' sh "$(model_hash)" "$TUNE_HOME/tune" "${words[@]}" <&0 &
     child=$!
@@ -115,7 +115,8 @@ lab_inside() {
 lab_write() {
     local i
     for i in "${!CHANGE_KEY[@]}"; do
-        machine_write "${CHANGE_KEY[$i]}" "${CHANGE_WANT[$i]}" || note "left out  ${CHANGE_KEY[$i]}"
+        machine_write "${CHANGE_KEY[$i]}" "${CHANGE_WANT[$i]}" ||
+            note "left out  ${CHANGE_KEY[$i]}" >&2
     done
 }
 

@@ -56,12 +56,15 @@ state_of_sysctl() {
     local key=$1
     if ! HAVE=$(machine_get "$key"); then
         HAVE=- STATE=absent
-        machine_in_namespace && machine_is_host_wide "$key" && STATE=host
     elif [ "$(raised "$2" "$HAVE" "$3")" = "$HAVE" ]; then
         STATE=ok
+        return
     else
         STATE=low
     fi
+    # A namespace must not move what all others share, even where it could (fs.*).
+    machine_in_namespace && machine_is_host_wide "$key" && STATE=host
+    return 0
 }
 
 # The kernel shows a namespace that shares its parent's table as a negative number.

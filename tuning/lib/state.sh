@@ -77,5 +77,6 @@ state_is_of_this_boot() { [ "$STATE_BOOT" = "$(machine_boot)" ]; }
 state_require_namespace() {
     [ "$STATE_NETNS" = "$(machine_netns)" ] && return
     die "$STATE_DIR holds values of namespace $STATE_NETNS, this is $(machine_netns):" \
-        "go there with nsenter, or use another --state"
+        "go there with nsenter, or use another --state. If it is gone its values are gone too:" \
+        "remove $(state_file)"
 }
