@@ -3,22 +3,29 @@
  *   publish ─► home shard of the channel (hash of its name): gives offset, keeps history
  *                 │ once per shard that has a subscriber
  *                 ▼ lane (SPSC)
- *              hub of that shard: collects what a turn brings, then calls deliver for each of its subscribers
+ *              hub of that shard: collects what a turn brings, then calls deliver for each of its
+ *              subscribers
  *
- * Idea     A subscription belongs to the shard of its socket; the numbering of a channel belongs to its home shard.
- *          Every request goes to the home shard through a lane, also when it is this very shard (then through a
- *          queue of its own), so there is one order of events: a lane is FIFO, a subscriber that asked
- *          "since N" gets the replay first and live messages after it, without gap or duplicate.
- * Threads  A hub belongs to its shard's thread: every function but hub_set_* is called from there only.
- *          hub_ops are called on that thread, from inside hub_turn only, never from inside a request.
- * Memory   A subscription is 16 bytes in a pool that grows by pages and is never moved. Channels and history are on
- *          the heap. Messages are shared by reference; what a callback is given is borrowed until it returns.
+ * Idea     A subscription belongs to the shard of its socket; the numbering of a channel belongs
+ *          to its home shard. Every request goes to the home shard through a lane, also when it is
+ *          this very shard (then through a queue of its own), so there is one order of events: a
+ *          lane is FIFO, a subscriber that asked "since N" gets the replay first and live messages
+ *          after it, without gap or duplicate.
+ * Threads  A hub belongs to its shard's thread: every function but hub_set_* and hub_stats_read is
+ *          called from there only. hub_ops are called on that thread, from inside hub_turn only,
+ *          never from inside a request.
+ * Memory   A subscription is 16 bytes in a pool that grows by pages and is never moved. Channels
+ *          and history are on the heap. Messages are shared by reference; what a callback is given
+ *          is borrowed until it returns.
  * Bounds   hub_config. Reaching one is an error of the request that would exceed it, and a counter:
- *          -ENOBUFS  the lane to the home shard is full, or its overflow is: try again later (overloaded)
- *          -ENOSPC   channels_max or subscriptions_max is reached
- *          -ENOMEM   memory is out
- *          Replies and live messages are never dropped: a full lane keeps them in order in an overflow list, and
- *          while that list is longer than overflow_max this hub accepts no publish. */
+ *            -ENOBUFS  what waits for the home shard, or what waits there for a shard that has
+ *                      subscribers, has reached overflow_max: try again later (overloaded)
+ *            -ENOSPC   channels_max or subscriptions_max is reached
+ *            -ENOMEM   memory is out
+ *          Answers and live messages are never dropped: where a lane is full they wait in order in
+ *          an overflow list. Its length is bounded: nothing is numbered while it has overflow_max
+ *          items, and answers are no more than the requests. If there is no memory even for such
+ *          an item, the process ends. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,30 +38,40 @@ struct message;
 
 enum {
     HUB_SHARDS_MAX = 256,
-    HUB_REPLY_MESSAGES_MAX = 1024, /* messages in one reply; the rest is asked for with the new position */
+    HUB_REPLY_MESSAGES_MAX = 1024, /* messages in one reply */
 };
+
+/* Connections of a shard: 30 bits of a subscription. */
+#define HUB_CONNS_MAX ((1u << 30) - 1)
 
 #define HUB_NONE UINT32_MAX /* no subscription */
 
 struct hub_config {
     unsigned shards;
-    uint64_t seed;                 /* of epochs and hashes; random in production, fixed in the simulation */
-    uint32_t channels_max;         /* per shard, at home and by subscription each                          */
-    uint32_t subscriptions_max;    /* per shard                                                            */
-    uint32_t history_messages_max; /* per channel                                                          */
-    uint64_t history_bytes_max;    /* per channel, payloads; one message is kept however large             */
-    int64_t history_age_ns;        /* a message is forgotten after this                                    */
-    uint64_t history_total_bytes_max; /* per shard, over all its channels: the oldest channels give way     */
-    uint64_t reply_bytes_max;      /* payloads in one reply; one message is given however large            */
-    int64_t linger_ns;             /* a channel without subscribers or history is kept this long           */
-    uint32_t overflow_max;
+    uint64_t seed;                    /* of epochs and hashes; random in production */
+    uint32_t channels_max;            /* per shard, at home and by subscription each */
+    uint32_t subscriptions_max;       /* per shard */
+    uint32_t history_messages_max;    /* per channel; 0 keeps none */
+    uint64_t history_bytes_max;       /* per channel, with heads and names; one message is kept
+                                         however large */
+    int64_t history_age_ns;           /* a message is forgotten after this */
+    uint64_t history_total_bytes_max; /* per shard, over all its channels: those that were not
+                                         published to for longest give way */
+    uint64_t reply_bytes_max;         /* payloads in one reply; one is given however large */
+    int64_t linger_ns;                /* a channel without subscribers or history is kept this
+                                         long, unless channels_max is reached */
+    uint32_t overflow_max;            /* items that wait for one shard */
+    unsigned lane_slots;              /* of each lane, a power of two; 0 derives it from the number
+                                         of shards: see core/lane.h */
 };
 
-/* Where a reader wants to start. */
+/* Where a reader wants to start. A position can be honoured when the history still holds all that
+ * follows it. When it cannot, nothing old is given: the reply says so (recovered is false), carries
+ * the present position, and the reader decides whether to ask from the start. */
 enum hub_from {
-    HUB_FROM_NOW,      /* only what comes from here on           */
+    HUB_FROM_NOW,      /* only what comes from here on */
     HUB_FROM_START,    /* everything that the history still holds */
-    HUB_FROM_POSITION, /* after `offset` of `epoch`               */
+    HUB_FROM_POSITION, /* after `offset` of `epoch` */
 };
 
 struct hub_since {
@@ -63,9 +80,10 @@ struct hub_since {
     uint64_t offset;
 };
 
-/* Whom a reply is for. The hub carries it and does not look inside: the caller checks that it is still current. */
+/* Whom a reply is for. The hub carries it and does not look inside, but for the `conn` of a
+ * subscription: the caller checks that it is still current. */
 struct hub_asker {
-    uint32_t conn;
+    uint32_t conn; /* of a subscription: below HUB_CONNS_MAX */
     uint32_t generation;
     uint32_t tag;
 };
@@ -73,13 +91,16 @@ struct hub_asker {
 /* The answer to hub_subscribe and hub_read. */
 struct hub_reply {
     struct hub_asker asker;
-    uint32_t subscription;            /* HUB_NONE for hub_read                                        */
+    uint32_t subscription; /* HUB_NONE for hub_read */
+    int err;               /* 0, or -ENOSPC or -ENOMEM of the home shard: then the rest is empty,
+                              and a subscription brings nothing: unsubscribe it */
     uint64_t epoch;
-    uint64_t offset;                  /* position behind the messages given                           */
-    bool recovered;                   /* a position was asked for, and everything after it is given,
-                                         now or (with `more`) by asking again                         */
-    bool more;                        /* hub_read only: a bound of the reply was reached              */
-    struct message *const *messages;  /* in order of offset */
+    uint64_t offset; /* position behind the messages given */
+    bool recovered;  /* a position was asked for, and everything after it is given, now or
+                        (with `more`) with what follows */
+    bool more;       /* a bound of the reply was reached. hub_read: ask again with the new
+                        position; hub_subscribe: the next part follows by itself */
+    struct message *const *messages; /* in order of offset */
     unsigned count;
 };
 
@@ -92,33 +113,36 @@ struct hub_batch {
 };
 
 struct hub_ops {
-    /* A subscription is live: after this call deliver brings everything behind reply->offset. A replay that is longer than
-     * a reply may be is given whole: subscribed is called once per part, `more` is set on all but the last, and live
-     * messages come after the last. */
+    /* A subscription is live: after this call deliver brings everything behind reply->offset. A
+     * replay that is longer than a reply may be is given whole: subscribed is called once per
+     * part, `more` is set on all but the last, and live messages come after the last. The parts
+     * end when the subscription is taken back. */
     void (*subscribed)(void *shard, const struct hub_reply *reply);
     void (*read)(void *shard, const struct hub_reply *reply);
-    /* err: 0 or negative errno, when the home shard could not take it. */
-    void (*published)(void *shard, const struct hub_asker *asker, int err, uint64_t epoch, uint64_t offset);
+    /* err: 0, or -ENOBUFS, -ENOSPC or -ENOMEM when the home shard could not take it. */
+    void (*published)(void *shard, const struct hub_asker *asker, int err, uint64_t epoch,
+                      uint64_t offset);
     /* Once before the deliveries of a batch. */
     void (*batch)(void *shard, const struct hub_batch *batch);
     /* May unsubscribe this or any other subscription, and may call any request. */
-    void (*deliver)(void *shard, uint32_t conn, uint32_t subscription, const struct hub_batch *batch);
+    void (*deliver)(void *shard, uint32_t conn, uint32_t subscription,
+                    const struct hub_batch *batch);
     /* The hub of shard `target` sleeps and has something in its lanes: end its wait. */
     void (*wake)(void *shard, unsigned target);
 };
 
-/* Written by the hub's thread only, with relaxed atomics: any thread may read them with hub_stats_read. */
+/* Written by the hub's thread only; any thread may read them. */
 struct hub_stats {
-    uint64_t published;        /* messages numbered here                         */
-    uint64_t delivered;        /* deliver calls times messages                    */
-    uint64_t subscriptions;    /* live and pending now                            */
-    uint64_t channels;         /* at home here now                                */
-    uint64_t history_bytes;
+    uint64_t published;     /* messages numbered here */
+    uint64_t delivered;     /* messages given by deliver, summed over subscribers */
+    uint64_t subscriptions; /* live and pending now, and those taken back before their answer */
+    uint64_t channels;      /* at home here now */
+    uint64_t history_bytes; /* payloads, heads and names */
     uint64_t history_messages;
-    uint64_t recovered;        /* positions that were honoured                    */
-    uint64_t unrecoverable;    /* positions that were not                         */
-    uint64_t lane_full;        /* pushes that had to go through the overflow list */
-    uint64_t refused;          /* requests refused with -ENOBUFS or -ENOSPC       */
+    uint64_t recovered;     /* positions that were honoured */
+    uint64_t unrecoverable; /* positions that were not */
+    uint64_t lane_full;     /* pushes that had to go through the overflow list */
+    uint64_t refused;       /* requests refused with -ENOBUFS or -ENOSPC, here or for others */
 };
 
 /* What the hubs share: the lanes and who is asleep. Made before and freed after all of them.
@@ -128,7 +152,7 @@ void hub_set_free(struct hub_set *set);
 
 /* Call on the shard's thread. `shard` is handed to the ops. Returns NULL when memory is out. */
 struct hub *hub_create(struct hub_set *set, unsigned index, const struct hub_ops *ops, void *shard);
-/* Frees the hub. Its connections must have left or be gone with it; other hubs may not use its lanes any more. */
+/* Frees the hub, and what it still holds; NULL is allowed. All shards' threads have stopped. */
 void hub_free(struct hub *hub);
 
 /* True when the name is 1 to CHANNEL_NAME_MAX bytes of the allowed alphabet. */
@@ -137,12 +161,14 @@ bool hub_name_valid(const char *name, size_t len);
 /* Hash of a channel's name under the set's seed; decides the home shard. For message_create. */
 uint64_t hub_hash(const struct hub_set *set, const char *name, size_t len);
 
-/* Subscribes a connection. `chain` is the head of the connection's list of subscriptions (HUB_NONE when empty) and is
- * updated. Returns 0 and the subscription's number in `*ret`; ops->subscribed follows, unless it is taken back before. */
-int hub_subscribe(struct hub *hub, uint32_t *chain, const struct hub_asker *asker, const char *name, size_t len,
-                  const struct hub_since *since, uint32_t *ret);
+/* Subscribes a connection. `chain` is the head of the connection's list of subscriptions (HUB_NONE
+ * when empty) and is updated. Returns 0 and the subscription's number in `*ret`; ops->subscribed
+ * follows, unless it is taken back before. Each call makes a subscription of its own, also to a
+ * channel that the connection has already. The name is valid (hub_name_valid). */
+int hub_subscribe(struct hub *hub, uint32_t *chain, const struct hub_asker *asker, const char *name,
+                  size_t len, const struct hub_since *since, uint32_t *ret);
 
-/* Takes one subscription off the connection's list. */
+/* Takes one subscription off the connection's list, which is walked to find it. */
 void hub_unsubscribe(struct hub *hub, uint32_t *chain, uint32_t subscription);
 
 /* Takes all of a connection's subscriptions off. O(their number). */
@@ -151,20 +177,26 @@ void hub_unsubscribe_all(struct hub *hub, uint32_t *chain);
 /* The next subscription of the same connection, or HUB_NONE. */
 uint32_t hub_next_of(const struct hub *hub, uint32_t subscription);
 
-/* Asks for the messages since a position, without subscribing. ops->read follows. */
+/* Asks for the messages since a position, without subscribing. ops->read follows. A channel that
+ * does not exist comes to be, so that the position in the answer holds while it lingers. */
 int hub_read(struct hub *hub, const struct hub_asker *asker, const char *name, size_t len,
              const struct hub_since *since);
 
-/* Publishes, taking over the caller's reference on success. With an asker, ops->published follows. */
+/* Publishes, taking over the caller's reference on success. With an asker, ops->published follows.
+ * The message is fresh from message_create, with hub_hash of its name. */
 int hub_publish(struct hub *hub, const struct hub_asker *asker_or_null, struct message *message);
 
-/* One turn: takes what the lanes brought, answers, delivers, forgets what is too old (a slice each time), and
- * hands over what others are to get. Returns true when there is more to do at once. */
+/* One turn: takes what the lanes brought, answers, delivers, forgets what is too old (a slice each
+ * time), and hands over what others are to get. Bounded; returns true when there is more to do at
+ * once. `now_ns` never goes back. What is too old is never given, but its memory goes in turns:
+ * call it now and then, even when nothing happens. */
 bool hub_turn(struct hub *hub, int64_t now_ns);
 
-/* Before a wait: announces that this shard sleeps. Returns false when something has arrived meanwhile: do not wait. */
+/* Before a wait: announces that this shard sleeps. Returns false when there is something to do:
+ * take a turn instead. Another shard calls ops->wake for it, once, when it has something for this
+ * one or has made room in a full lane. */
 bool hub_sleep(struct hub *hub);
-/* After the wait. */
+/* After the wait, for whatever reason it ended. */
 void hub_awake(struct hub *hub);
 
 void hub_stats_read(const struct hub *hub, struct hub_stats *stats);

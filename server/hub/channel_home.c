@@ -1,0 +1,159 @@
+/* channel_home: what other shards ask of a channel where it is numbered.
+ *
+ * The answer to a subscription is sent before any message that is numbered later, over the same
+ * lane: whoever gets it has everything up to its offset from the replay, and everything behind it
+ * comes live. */
+#include "hub/hub_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* A publish adds one item to the lane of each shard that wants it. One that does not keep up must
+ * not make the others' memory grow: nothing is numbered that could not be handed over within the
+ * bound. */
+static bool someone_is_behind(const struct hub *hub, const struct channel_home *channel)
+{
+    if (!lane_bits_any(&hub->exchange.overflowed))
+        return false;
+    LANE_BITS_FOREACH(&channel->shards, shard)
+    {
+        if (shard != hub->index && exchange_room(hub, shard) != 0)
+            return true;
+    }
+    return false;
+}
+
+static int publish_check(struct hub *hub, const struct message *message, struct channel_home **ret)
+{
+    int err = home_open(hub, message_name(message), message->name_len, message->hash, ret);
+    if (err)
+        return err;
+    if (someone_is_behind(hub, *ret))
+        return -ENOBUFS;
+    home_expire(hub, *ret);
+    return (*ret)->history.count < hub->config->history_messages_max
+               ? history_reserve(&(*ret)->history)
+               : 0;
+}
+
+static void publish(struct hub *hub, unsigned from, const struct item *item)
+{
+    struct message *message = item->message;
+    struct channel_home *channel = NULL;
+    int err = publish_check(hub, message, &channel);
+    if (!err) {
+        message->epoch = channel->epoch;
+        message->offset = ++channel->offset;
+        home_keep(hub, channel, message);
+        LANE_BITS_FOREACH(&channel->shards, shard)
+        {
+            struct item live = {.kind = ITEM_LIVE, .message = message_ref(message)};
+            exchange_send(hub, shard, &live);
+        }
+        counter_add(&hub->counters.published, 1);
+    } else if (err != -ENOMEM) {
+        counter_add(&hub->counters.refused, 1);
+    }
+    if (channel)
+        home_settle(hub, channel);
+    if (item->ask) {
+        struct item answer = {.kind = ITEM_PUBLISHED, .err = (int16_t)err, .asker = item->asker};
+        answer.position.epoch = message->epoch;
+        answer.position.offset = message->offset;
+        exchange_send(hub, from, &answer);
+    }
+    message_unref(message);
+}
+
+/* How many of the kept messages, counted from the newest, are asked for. */
+static uint32_t wanted(struct hub *hub, const struct channel_home *channel, struct request *request)
+{
+    uint32_t kept = channel->history.count;
+    switch (request->since.from) {
+    case HUB_FROM_NOW:
+        return 0;
+    case HUB_FROM_START:
+        return kept;
+    case HUB_FROM_POSITION:
+        break;
+    }
+    uint64_t missed =
+        channel->offset - request->since.offset; /* huge where the position is ahead of us */
+    request->recovered = request->since.epoch == channel->epoch &&
+                         request->since.offset <= channel->offset && missed <= kept;
+    counter_add(request->recovered ? &hub->counters.recovered : &hub->counters.unrecoverable, 1);
+    return request->recovered ? (uint32_t)missed : 0;
+}
+
+/* Fills in the answer. `whole` gives all that is asked for; else one reply's worth. */
+static int answer_fill(struct hub *hub, struct channel_home *channel, struct request *request,
+                       bool whole)
+{
+    home_expire(hub, channel);
+    const struct history *history = &channel->history;
+    uint32_t count = wanted(hub, channel, request);
+    uint32_t first = history->count - count;
+    request->epoch = channel->epoch;
+    request->offset = channel->offset;
+    if (count == 0)
+        return 0;
+
+    uint32_t room =
+        whole || count < HUB_REPLY_MESSAGES_MAX ? count : (uint32_t)HUB_REPLY_MESSAGES_MAX;
+    struct message **messages = malloc(room * sizeof(struct message *));
+    if (!messages)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < room; i++)
+        messages[i] = history_at(history, first + i);
+    request->messages = messages;
+    request->count = whole ? count : hub_reply_fit(hub->config, messages, room);
+    for (uint32_t i = 0; i < request->count; i++)
+        message_ref(messages[i]);
+    hub->replayed += request->count;
+    request->more = request->count < count;
+    request->offset = messages[request->count - 1]->offset;
+    return 0;
+}
+
+static void answer(struct hub *hub, unsigned from, struct request *request, bool subscribe)
+{
+    struct channel_home *channel;
+    int err = home_open(hub, request->name, request->name_len, request->hash, &channel);
+    if (!err) {
+        err = answer_fill(hub, channel, request, subscribe);
+        if (!err && subscribe) {
+            lane_bits_add(&channel->shards, from);
+            request->home = channel;
+        }
+        home_settle(hub, channel);
+    }
+    if (err == -ENOSPC)
+        counter_add(&hub->counters.refused, 1);
+    request->err = err;
+    struct item item = {.kind = subscribe ? ITEM_SUBSCRIBED : ITEM_READ_DONE, .request = request};
+    exchange_send(hub, from, &item);
+}
+
+void home_handle(struct hub *hub, unsigned from, const struct item *item)
+{
+    switch ((enum item_kind)item->kind) {
+    case ITEM_PUBLISH:
+        publish(hub, from, item);
+        break;
+    case ITEM_SUBSCRIBE:
+        answer(hub, from, item->request, true);
+        break;
+    case ITEM_READ:
+        answer(hub, from, item->request, false);
+        break;
+    case ITEM_UNSUBSCRIBE:
+        lane_bits_remove(&item->home->shards, from);
+        home_settle(hub, item->home);
+        break;
+    case ITEM_LIVE:
+    case ITEM_SUBSCRIBED:
+    case ITEM_READ_DONE:
+    case ITEM_PUBLISHED:
+        assert(!"an answer went to a home shard");
+    }
+}

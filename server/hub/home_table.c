@@ -1,0 +1,200 @@
+/* home_table: the channels that are numbered here: found, made, forgotten; and the bounds of their
+ * histories.
+ *
+ * A channel with history is on `kept`, moved to the end by each publish. A message lives equally
+ * long everywhere, so the channel at the front is the first whose newest message is too old: no
+ * clock per channel, no scan. What is too old in a channel that is still published to goes with its
+ * next publish or read. */
+#include "hub/hub_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* splitmix64 */
+static uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static uint64_t epoch_new(struct home_table *home)
+{
+    uint64_t epoch;
+    do {
+        epoch = random_next(&home->random);
+    } while (epoch == 0);
+    return epoch;
+}
+
+static void counters_set(struct hub *hub)
+{
+    counter_set(&hub->counters.channels, hub->home.count);
+    counter_set(&hub->counters.history_bytes, hub->home.history_bytes);
+    counter_set(&hub->counters.history_messages, hub->home.history_messages);
+}
+
+static void unlink_from_place(struct home_table *home, struct channel_home *channel)
+{
+    switch ((enum home_place)channel->place) {
+    case HOME_KEPT:
+        DL_DELETE(home->kept, channel);
+        break;
+    case HOME_IDLE:
+        DL_DELETE(home->idle, channel);
+        break;
+    case HOME_NOWHERE:
+        break;
+    }
+    channel->place = HOME_NOWHERE;
+}
+
+static void channel_free(struct hub *hub, struct channel_home *channel)
+{
+    struct home_table *home = &hub->home;
+    unlink_from_place(home, channel);
+    HASH_DEL(home->table, channel);
+    home->count--;
+    home->history_bytes -= channel->history.bytes;
+    home->history_messages -= channel->history.count;
+    history_done(&channel->history);
+    free(channel);
+    counters_set(hub);
+}
+
+static struct channel_home *find(struct home_table *home, const char *name, size_t len,
+                                 uint64_t hash)
+{
+    struct channel_home *channel;
+    HASH_FIND_BYHASHVALUE(hh, home->table, name, len, table_hash(hash), channel);
+    return channel;
+}
+
+static bool insert(struct home_table *home, struct channel_home *channel, uint64_t hash)
+{
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, home->table, channel->name, channel->name_len, table_hash(hash),
+                                channel);
+    return channel->hh.tbl != NULL;
+}
+
+int home_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
+              struct channel_home **ret)
+{
+    struct home_table *home = &hub->home;
+    struct channel_home *channel = find(home, name, len, hash);
+    if (!channel) {
+        /* One that nobody wants need not linger where its place is wanted. */
+        if (home->count >= hub->config->channels_max && home->idle)
+            channel_free(hub, home->idle);
+        if (home->count >= hub->config->channels_max)
+            return -ENOSPC;
+        channel = malloc(sizeof *channel + len);
+        if (!channel)
+            return -ENOMEM;
+        *channel = (struct channel_home){.epoch = epoch_new(home), .name_len = (uint8_t)len};
+        memcpy(channel->name, name, len);
+        if (!insert(home, channel, hash)) {
+            free(channel);
+            return -ENOMEM;
+        }
+        home->count++;
+        home_settle(hub, channel);
+    }
+    *ret = channel;
+    return 0;
+}
+
+void home_settle(struct hub *hub, struct channel_home *channel)
+{
+    struct home_table *home = &hub->home;
+    enum home_place place = channel->history.count > 0        ? HOME_KEPT
+                            : lane_bits_any(&channel->shards) ? HOME_NOWHERE
+                                                              : HOME_IDLE;
+    if (place != channel->place || place == HOME_IDLE) {
+        unlink_from_place(home, channel);
+        if (place == HOME_KEPT) {
+            DL_APPEND(home->kept, channel);
+        } else if (place == HOME_IDLE) {
+            channel->idle_until_ns = time_after(hub->now_ns, hub->config->linger_ns);
+            DL_APPEND(home->idle, channel);
+        }
+        channel->place = (uint8_t)place;
+    }
+    if (channel->history.count == 0)
+        history_done(&channel->history);
+    counters_set(hub);
+}
+
+static void drop_oldest(struct hub *hub, struct channel_home *channel)
+{
+    uint64_t before = channel->history.bytes;
+    history_drop(&channel->history);
+    hub->home.history_bytes -= before - channel->history.bytes;
+    hub->home.history_messages--;
+}
+
+void home_keep(struct hub *hub, struct channel_home *channel, struct message *message)
+{
+    const struct hub_config *config = hub->config;
+    struct home_table *home = &hub->home;
+    struct history *history = &channel->history;
+    if (config->history_messages_max == 0)
+        return;
+
+    while (history->count >= config->history_messages_max)
+        drop_oldest(hub, channel);
+    message->kept_until_ns = time_after(hub->now_ns, config->history_age_ns);
+    history_append(history, message);
+    home->history_bytes += history_cost(message);
+    home->history_messages++;
+    while (history->bytes > config->history_bytes_max && history->count > 1)
+        drop_oldest(hub, channel);
+
+    unlink_from_place(home, channel);
+    home_settle(hub, channel);
+    while (home->history_bytes > config->history_total_bytes_max) {
+        struct channel_home *oldest = home->kept;
+        drop_oldest(hub, oldest);
+        if (oldest->history.count == 0)
+            home_settle(hub, oldest);
+    }
+    counters_set(hub);
+}
+
+void home_expire(struct hub *hub, struct channel_home *channel)
+{
+    while (channel->history.count > 0 &&
+           history_at(&channel->history, 0)->kept_until_ns <= hub->now_ns)
+        drop_oldest(hub, channel);
+}
+
+static bool newest_is_old(const struct hub *hub, const struct channel_home *channel)
+{
+    return history_at(&channel->history, channel->history.count - 1)->kept_until_ns <= hub->now_ns;
+}
+
+bool home_sweep(struct hub *hub)
+{
+    struct home_table *home = &hub->home;
+    unsigned left = TURN_SWEEP;
+    for (struct channel_home *channel;
+         left > 0 && (channel = home->kept) && newest_is_old(hub, channel); left--) {
+        drop_oldest(hub, channel);
+        if (channel->history.count == 0)
+            home_settle(hub, channel);
+    }
+    bool more = left == 0;
+    left = TURN_SWEEP;
+    for (; left > 0 && home->idle && home->idle->idle_until_ns <= hub->now_ns; left--)
+        channel_free(hub, home->idle);
+    counters_set(hub);
+    return more || left == 0;
+}
+
+void home_done(struct hub *hub)
+{
+    while (hub->home.table)
+        channel_free(hub, hub->home.table);
+}

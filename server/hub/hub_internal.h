@@ -1,0 +1,286 @@
+/* hub_internal: one hub from inside, shared by the files of this folder.
+ *
+ *   hub.c            the turn: take, answer, deliver, forget, hand over
+ *   hub_set.c        what the hubs share; names and their hash
+ *   hub_request.c    subscribe, read, publish: from the shard's transports to the home shard
+ *   channel_home.c   a channel where it is numbered: offset, history, which shards want it
+ *   home_table.c     the channels at home: found, made, forgotten
+ *   channel_local.c  a channel where its subscribers are: this turn's batch, answers, deliveries
+ *   local_table.c    the channels with subscribers here: found, made, forgotten
+ *   subscription.c   the subscriptions, and the two lists that each is on
+ *   exchange.c       items over lanes, and what waits where a lane is full
+ *
+ * Threads  The hub's.
+ * Memory   See each struct.
+ * Bounds   The constants of a turn are here; the rest is in hub_config. */
+#pragma once
+
+#include "core/lane.h"
+#include "core/message.h"
+#include "hub/history.h"
+#include "hub/hub.h"
+#include "hub/item.h"
+#include "hub/table.h"
+
+#include <stdatomic.h>
+
+/* What a turn does at most. The channel that reaches TURN_VISITS is finished, and the items that
+ * were taken when TURN_REPLAYED is reached. */
+enum {
+    TURN_ITEMS_PER_LANE = 1024, /* items of one lane, or its slots if they are fewer */
+    TURN_ITEMS_OWN = 4096,      /* own requests */
+    TURN_SWEEP = 256,           /* channels and old messages forgotten, of each kind */
+    TURN_VISITS = 65536,        /* subscribers visited */
+    TURN_REPLAYED = 65536,      /* messages given in answers */
+    TAKE_ITEMS = 32,            /* copied out of a lane at a time */
+};
+
+enum {
+    CONN_BITS = 30,
+    CONN_NONE = HUB_CONNS_MAX, /* a dead subscription's */
+};
+static_assert(CONN_NONE == (1 << CONN_BITS) - 1, "fills the bit field");
+
+/* ---- subscription.c ---- */
+
+/*   channel_local.first ─► subscription ─► subscription ─► …   next_in_channel: as they came
+ *   the caller's chain  ─► subscription ─► subscription ─► …   next_of_conn: one connection's
+ *
+ * A subscription that is taken back stays in its channel's list as a dead one (conn == CONN_NONE)
+ * until a third of the list is dead; then the list is walked once and they are freed. So no list
+ * needs a way back, and each removal costs O(1) in the long run. One that is taken back before it
+ * was answered is freed after the answer: its number is still on its way. */
+struct subscription {
+    uint32_t conn : CONN_BITS;
+    uint32_t answered : 1;
+    uint32_t live : 1; /* answered, and not with an error */
+    uint32_t channel;  /* index in local.channels */
+    uint32_t next_in_channel;
+    uint32_t next_of_conn; /* also the free list */
+};
+static_assert(sizeof(struct subscription) == 16, "four to a cache line");
+
+struct subscription_pool {
+    struct subscription *at;
+    uint32_t capacity;
+    uint32_t unused; /* from here on never used */
+    uint32_t free;   /* the list of those given back */
+    uint32_t held;   /* in use and not dead */
+};
+
+struct channel_local;
+
+int subscription_pool_init(struct subscription_pool *pool, uint32_t subscriptions_max);
+void subscription_pool_done(struct subscription_pool *pool);
+/* Appends a pending one to the channel and puts it at the head of the chain. Returns -ENOSPC when
+ * all are in use. */
+int subscription_add(struct hub *hub, struct channel_local *channel, uint32_t conn, uint32_t *chain,
+                     uint32_t *ret);
+/* The answer was handled. */
+void subscription_answered(struct hub *hub, uint32_t index, bool live);
+/* Frees the dead ones of a channel, once they are a third of its list. */
+void subscription_compact(struct hub *hub, struct channel_local *channel);
+static inline bool subscription_dead(const struct subscription *subscription)
+{
+    return subscription->conn == CONN_NONE;
+}
+
+/* ---- channel_home.c, home_table.c ---- */
+
+enum home_place {
+    HOME_NOWHERE, /* subscribed to, no history */
+    HOME_KEPT,    /* has history */
+    HOME_IDLE,    /* neither */
+};
+
+struct channel_home {
+    UT_hash_handle hh;
+    uint64_t epoch;
+    uint64_t offset; /* of the newest message */
+    struct history history;
+    struct lane_bits shards; /* that subscribed */
+    struct channel_home *prev, *next;
+    int64_t idle_until_ns;
+    uint8_t place; /* enum home_place: which list prev and next are of */
+    uint8_t name_len;
+    char name[];
+};
+
+struct home_table {
+    struct channel_home *table;
+    struct channel_home *kept; /* the one that was longest not published to first: the order in
+                                  which their newest messages get too old, too */
+    struct channel_home *idle; /* idle for longest first */
+    uint32_t count;
+    uint64_t history_bytes;
+    uint64_t history_messages;
+    uint64_t random;
+};
+
+void home_handle(struct hub *hub, unsigned from, const struct item *item);
+
+/* Finds or makes. Returns 0, -ENOSPC or -ENOMEM. */
+int home_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
+              struct channel_home **ret);
+/* Puts the channel where it belongs after its subscribers or its history changed, or somebody asked
+ * for it. */
+void home_settle(struct hub *hub, struct channel_home *channel);
+/* Keeps a numbered message within all bounds; history_reserve has been called. */
+void home_keep(struct hub *hub, struct channel_home *channel, struct message *message);
+/* Forgets the messages of the channel that are too old. */
+void home_expire(struct hub *hub, struct channel_home *channel);
+/* A slice of the forgetting. Returns true when there is more to forget. */
+bool home_sweep(struct hub *hub);
+void home_done(struct hub *hub);
+
+/* ---- channel_local.c, local_table.c ---- */
+
+struct channel_local {
+    UT_hash_handle hh;
+    struct channel_home *home; /* the handle that ITEM_UNSUBSCRIBE names; NULL before the first
+                                  answer. It is the home shard's: nothing here looks into it. */
+    struct channel_local *prev, *next; /* idle ones */
+    struct channel_local *next_dirty;
+    int64_t idle_until_ns;
+    uint32_t index;
+    uint32_t first, last; /* subscriptions */
+    uint32_t held;        /* not dead, or not answered */
+    uint32_t live;
+    uint32_t dead;
+    uint32_t batch_first, batch_last, batch_count; /* messages of this turn */
+    bool dirty;
+    uint8_t home_shard;
+    uint8_t name_len;
+    char name[];
+};
+
+/* A message of this turn, in the list of its channel. */
+struct batch_node {
+    struct message *message;
+    uint32_t next;
+};
+
+/* The nodes of a turn are in the order in which the messages came; a batch is a list in them. */
+struct local_table {
+    struct channel_local *table;
+    struct channel_local **channels; /* by index */
+    uint32_t *free;                  /* indices given back, a stack */
+    uint32_t free_count;
+    uint32_t unused;                                /* from here on never used */
+    struct channel_local *idle;                     /* idle for longest first */
+    struct channel_local *dirty_first, *dirty_last; /* with messages of this turn */
+    struct channel_local *walking; /* its list is being walked: nothing on it may be freed */
+    struct batch_node *nodes;      /* as many as a turn takes items, at most */
+    struct message **scratch;      /* one batch, side by side */
+    uint32_t nodes_count;
+    uint32_t nodes_max;
+};
+
+int local_init(struct hub *hub);
+void local_done(struct hub *hub);
+/* Finds or makes. Returns 0, -ENOSPC or -ENOMEM. */
+int local_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
+               struct channel_local **ret);
+struct channel_local *local_find(struct hub *hub, const char *name, size_t len, uint64_t hash);
+/* The last subscriber went. */
+void local_idle(struct hub *hub, struct channel_local *channel);
+/* The first subscriber came. */
+void local_busy(struct hub *hub, struct channel_local *channel);
+bool local_sweep(struct hub *hub);
+
+/* Takes over the reference. */
+void local_live(struct hub *hub, struct message *message);
+void local_handle(struct hub *hub, const struct item *item);
+/* Returns true when all is delivered. */
+bool local_deliver(struct hub *hub);
+
+/* ---- exchange.c ---- */
+
+struct exchange {
+    struct item_queue own;       /* requests to this very shard */
+    struct item_queue *overflow; /* per shard: what its lane had no room for */
+    struct lane_bits overflowed; /* shards with something in overflow */
+    struct lane_bits unflushed;  /* shards with something pushed */
+    struct lane_bits ready;      /* shards with something to take */
+};
+
+int exchange_init(struct hub *hub);
+void exchange_done(struct hub *hub);
+/* -ENOBUFS when a request to that shard would be refused, else 0. */
+int exchange_room(const struct hub *hub, unsigned target);
+/* Sends a request. Returns 0, -ENOBUFS or -ENOMEM; then the item stays with the caller. */
+int exchange_request(struct hub *hub, unsigned target, const struct item *item);
+/* Sends what may not be dropped: an answer, a live message, an unsubscription. Without memory for
+ * it the process ends: to lose one silently would break what every reader is promised. For this
+ * very shard it is handled at once. */
+void exchange_send(struct hub *hub, unsigned target, const struct item *item);
+/* Moves what waits into lanes that have room. */
+void exchange_retry(struct hub *hub);
+/* Lets the others see what was pushed, and wakes those who sleep. */
+void exchange_flush(struct hub *hub);
+/* Takes up to `max` items of one lane. */
+unsigned exchange_take(struct hub *hub, unsigned source, struct item *items, unsigned max);
+
+/* ---- hub.c ---- */
+
+struct hub_set {
+    struct hub_config config;
+    struct lane_set *lanes;
+    unsigned slots; /* of a lane */
+};
+
+/* hub_stats, written by one thread and read by any. */
+struct hub_counters {
+    _Atomic uint64_t published;
+    _Atomic uint64_t delivered;
+    _Atomic uint64_t subscriptions;
+    _Atomic uint64_t channels;
+    _Atomic uint64_t history_bytes;
+    _Atomic uint64_t history_messages;
+    _Atomic uint64_t recovered;
+    _Atomic uint64_t unrecoverable;
+    _Atomic uint64_t lane_full;
+    _Atomic uint64_t refused;
+};
+
+struct hub {
+    struct hub_set *set;
+    const struct hub_config *config;
+    struct hub_ops ops;
+    void *shard;
+    unsigned index;
+    unsigned items_per_lane; /* taken in one turn */
+    bool in_turn;
+    int64_t now_ns;    /* of the turn, or of the last one */
+    uint32_t visits;   /* of this turn; see TURN_VISITS */
+    uint32_t replayed; /* of this turn; see TURN_REPLAYED */
+
+    struct exchange exchange;
+    struct local_table local;
+    struct subscription_pool subscriptions;
+    struct home_table home;
+    struct hub_counters counters;
+};
+
+void hub_handle(struct hub *hub, unsigned from, const struct item *item);
+
+/* How many of the messages one reply may hold; at least one if there is one. */
+unsigned hub_reply_fit(const struct hub_config *config, struct message *const *messages,
+                       unsigned count);
+
+/* Only this thread writes, so no read-modify-write is needed. */
+static inline void counter_set(_Atomic uint64_t *counter, uint64_t value)
+{
+    atomic_store_explicit(counter, value, memory_order_relaxed);
+}
+
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t value)
+{
+    counter_set(counter, atomic_load_explicit(counter, memory_order_relaxed) + value);
+}
+
+static inline int64_t time_after(int64_t now_ns, int64_t delay_ns)
+{
+    int64_t sum;
+    return __builtin_add_overflow(now_ns, delay_ns, &sum) ? INT64_MAX : sum;
+}
