@@ -1,6 +1,6 @@
 """Horizontal bars: one panel per workload, one row per contestant, whiskers for the spread."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -8,7 +8,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 import svg
 from svg import COLOUR
 
-BAR, BAR_GAP, ROW_GAP, HEAD, FOOT = 15, 3, 11, 30, 26
+BAR, BAR_GAP, ROW_GAP, HEAD, HEAD_MARKED, FOOT = 15, 3, 11, 30, 46, 26
+TEXT_GAP = 8
+LABEL_SHARE = 0.4
 CUT_FROM = 6  # a bar this many times as long as the next would leave nothing to see of the others
 
 
@@ -40,7 +42,15 @@ class Panel:
 
 
 def _head(panel):
-    return HEAD if panel.title or panel.reference_text else 6
+    return HEAD_MARKED if panel.reference_text else HEAD if panel.title else 6
+
+
+def _plot_width(panels, room):
+    """The widest at which every bar still has its text beside it."""
+    fits = [(room - TEXT_GAP - svg.text_width(bar.text, bold=True))
+            / max(min(bar.end() / _axis_end(panel), 1), 0.01)
+            for panel in panels for row in panel.rows for bar in row.bars]
+    return min([room - 16, *fits])  # the last tick's label reaches a little beyond
 
 
 def _axis_end(panel):
@@ -63,15 +73,18 @@ def _row_height(row):
 def draw(panels, width, key, title, text):
     """The SVG, `width` pixels wide; as high as its rows need."""
     narrow = width < 500
-    left = max(len(row.label) for panel in panels for row in panel.rows) * 7.4 + 12
-    right = max(len(bar.text) for panel in panels for row in panel.rows for bar in row.bars) * 7.6 + 12
+    panels = [replace(panel, rows=[
+        replace(row, label=svg.shorten(row.label, width * LABEL_SHARE)) for row in panel.rows])
+        for panel in panels]
+    left = max(svg.text_width(row.label) for panel in panels for row in panel.rows) + 12
+    across = _plot_width(panels, width - left)
     heights = [sum(map(_row_height, panel.rows)) for panel in panels]
     fig = svg.figure(width, sum(heights) + sum(map(_head, panels)) + len(panels) * FOOT)
     top = 0
     for panel, height in zip(panels, heights):
-        ax = svg.axes(fig, left, top + _head(panel), width - left - right, height)
+        ax = svg.axes(fig, left, top + _head(panel), across, height)
         _draw_panel(ax, panel, height, 3 if narrow else 5)
-        fig.text(0, 1 - (top + 14) / (fig.get_figheight() * 72), svg.heading(panel.title),
+        fig.text(0, 1 - (top + 14) / (fig.get_figheight() * 72), svg.heading(svg.shorten(panel.title, width)),
                  weight="semibold", va="center")
         top += _head(panel) + height + FOOT
     return svg.render(fig, key, title, text)
@@ -110,8 +123,9 @@ def _draw_row(ax, row, y, end):
             _draw_cut(ax, end, y)
         elif bar.spread:
             _draw_whisker(ax, bar.spread, y + BAR / 2)
-        ax.annotate(bar.text, (min(bar.end(), end), y + BAR / 2), (8, 0), textcoords="offset points",
-                    va="center", weight="semibold", annotation_clip=False,
+        ax.annotate(bar.text, (min(bar.end(), end), y + BAR / 2), (TEXT_GAP, 0),
+                    textcoords="offset points", va="center", weight="semibold", zorder=7,
+                    annotation_clip=False, bbox={"facecolor": COLOUR["paper"], "pad": 1, "linewidth": 0},
                     color=COLOUR["soft" if row.quiet else "ink"])
         y += BAR + BAR_GAP
 

@@ -103,8 +103,10 @@ def cautions(old, new):
         if get(old, *path) != get(new, *path):
             found.append(f"{text} differs: {get(old, *path)} and {get(new, *path)}")
     names = old["settings"].keys() | new["settings"].keys()
-    found += [f"setting {n} differs: {old['settings'].get(n)} and {new['settings'].get(n)}"
-              for n in sorted(names) if old["settings"].get(n) != new["settings"].get(n)]
+    for n in sorted(names):
+        a, b = (run["settings"].get(n, "not set") for run in (old, new))
+        if a != b:
+            found.append(f"setting {n} differs: {a} and {b}")
     found += [f"{which} was interrupted" for which, run in (("A", old), ("B", new))
               if run["interrupted"]]
     return found

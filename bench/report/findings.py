@@ -67,7 +67,8 @@ def _held(run):
 def _throughput(run):
     parts = []
     for workload, members in series.having(run, "ratio"):
-        fit = [c for c in members if c["kind"] != "ceiling" and not series.client_bound(c)]
+        fit = [c for c in members if not series.client_bound(c)]
+        fit = [c for c in fit if c["kind"] != "ceiling"] or fit
         if not fit:
             continue
         best = max(fit, key=lambda c: c["ratio"]["deliveries_per_s"]["median"])

@@ -40,7 +40,7 @@ def document(folder, found, faults):
                                  "Figures of different machines or days compare only as ratios.",
                             class_="meta")),
               el("div", table("", ["Date", "Experiment", "Headline", "Commit", "Machine"], rows),
-                 class_="words runs") if rows else el("p", "No run has been recorded yet."),
+                 class_="runs words") if rows else el("p", "No run has been recorded yet."),
               [el("p", f"Left out: {fault}", class_="meta") for fault in faults])
     return page.document("Recorded runs · Ringside", [Raw(body)])
 

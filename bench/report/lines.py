@@ -1,7 +1,7 @@
 """Lines: latency by percentile, and what was seen over time."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -10,6 +10,7 @@ import units
 from svg import COLOUR
 
 HEAD, FOOT, GAP = 34, 40, 26
+LABEL_SHARE = 0.35
 PERCENT_FIRST = 10
 PERCENT_TICKS = (50, 90, 99, 99.9, 99.99, 99.999)
 
@@ -39,10 +40,13 @@ def draw_percentiles(panels, width, key, title, text):
     columns = min(len(panels), 1 if width < 500 else 2)
     rows = math.ceil(len(panels) / columns)
     height = 250
-    fig = svg.figure(width, rows * (HEAD + height + FOOT))
-    longest = max(len(c.label) for _, curves in panels for c in curves)
-    left, right = 54, longest * 7 + 10
     cell = width / columns
+    fig = svg.figure(width, rows * (HEAD + height + FOOT))
+    left = 54
+    panels = [(svg.shorten(name, cell), [
+        replace(c, label=svg.shorten(c.label, cell * LABEL_SHARE)) for c in curves])
+        for name, curves in panels]
+    right = max(svg.text_width(c.label) for _, curves in panels for c in curves) + 10
     values = [v for _, curves in panels for c in curves for v in (_first(c), _points(c)[1][-1])]
     limits = (max(min(values), 1) / 1.3, max(values) * 1.3)
     for i, (name, curves) in enumerate(panels):
@@ -50,7 +54,7 @@ def draw_percentiles(panels, width, key, title, text):
         ax = svg.axes(fig, x + left, y + HEAD, cell - left - right, height)
         fig.text(x / width, 1 - (y + 12) / (fig.get_figheight() * 72), svg.heading(name),
                  weight="semibold", va="center")
-        _draw_curves(ax, curves, limits, height)
+        _draw_curves(ax, curves, limits, cell - left - right, height)
     return svg.render(fig, key, title, text)
 
 
@@ -66,14 +70,26 @@ def _first(curve):
     return _points(curve)[1][0]
 
 
-def _draw_curves(ax, curves, limits, height):
+def _percent_ticks(finest, width):
+    """Those of PERCENT_TICKS that there is room to label, on an axis `width` pixels long."""
+    kept, free_from = [], 0
+    for percent in PERCENT_TICKS:
+        x = 100 / (100 - percent)
+        at = math.log(x) / math.log(finest) * width
+        half = svg.text_width(f"{percent}") / 2
+        if x <= finest * 1.001 and at - half >= free_from:
+            kept.append(x)
+            free_from = at + half + 4
+    return kept
+
+
+def _draw_curves(ax, curves, limits, width, height):
     finest = max(_points(c)[0][-1] for c in curves)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlim(100 / (100 - PERCENT_FIRST), finest)
     ax.set_ylim(limits)
-    ticks = [p for p in PERCENT_TICKS if 100 / (100 - p) <= finest * 1.001]
-    ax.xaxis.set_major_locator(FixedLocator([100 / (100 - p) for p in ticks]))
+    ax.xaxis.set_major_locator(FixedLocator(_percent_ticks(finest, width)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 - 100 / x:.6g}"))
     ax.set_xlabel("percent of deliveries", size=svg.FONT_PX - 1)
     _time_ticks(ax, limits)
@@ -175,7 +191,7 @@ def _draw_track(ax, track, phases, end, last):
 def _name_phases(ax, phases, end, pixels):
     """Above the first panel; a phase too short for its name has none."""
     for start, stop, name in phases:
-        if (stop - start) / end * pixels > len(name) * 6.6 + 6:
+        if (stop - start) / end * pixels > svg.text_width(name):
             ax.annotate(name, ((start + stop) / 2, 1), (0, 33), textcoords="offset points",
                         xycoords=("data", "axes fraction"), ha="center", va="center",
                         size=svg.FONT_PX - 1, color=COLOUR["soft"], annotation_clip=False)

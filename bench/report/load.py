@@ -4,6 +4,7 @@
 import argparse
 import json
 import pathlib
+import signal
 import sys
 
 import schema
@@ -53,6 +54,7 @@ def load(path, strict=False):
 
 def exit_on_bad_run(main):
     """Runs a program's main; a bad run is one line on standard error and exit status 1."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `export.py ... | head` is no error
     try:
         return main()
     except BadRun as error:

@@ -25,6 +25,11 @@ def text(value):
     return html.escape(str(value), quote=False)
 
 
+def command(line):
+    """A command that breaks between words and not at the hyphens of its options."""
+    return el("code", [[el("span", word), " "] for word in line.split(" ")])
+
+
 def table(caption, header, rows, row_header=True):
     """A table that turns into one card per row on a phone. The roles keep it a table for screen
     readers even then."""
@@ -36,7 +41,7 @@ def table(caption, header, rows, row_header=True):
             if i == 0 and row_header:
                 cells.append(el("th", cell, scope="row", role="rowheader"))
             else:
-                cells.append(el("td", cell, role="cell", data_label=name))
+                cells.append(el("td", el("span", cell), role="cell", data_label=name))
         body.append(el("tr", cells, role="row"))
     return el("table", el("caption", caption) if caption else None,
               el("thead", el("tr", heads, role="row"), role="rowgroup"),

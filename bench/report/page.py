@@ -7,7 +7,7 @@ import findings
 import series
 import svg
 import units
-from markup import Raw, el, table
+from markup import Raw, command, el, table
 from series import get, label
 
 STYLE = pathlib.Path(__file__).with_name("style.css")
@@ -76,7 +76,7 @@ def _box(run):
                              for k, v in run["settings"].items()])
     return el("section", el("div", el("h2", "Machine"), about),
               el("div", el("h2", "Settings"), settings),
-              el("div", _definitions([("Run it again", el("code", run["command"]))]),
+              el("div", _definitions([("Run it again", command(run["command"]))]),
                  _kernel_details(machine), class_="wide"), class_="box", aria_label="Machine and settings")
 
 
@@ -189,8 +189,8 @@ def _figure(number, figure, run):
                     for token, text in figure.legend], class_="key") if figure.legend else None
     return el("figure", el("h3", el("span", f"{number}. "), figure.title),
               el("figcaption", figure.caption), key, pictures,
-              el("details", el("summary", "The numbers, and the command that makes them again"),
-                 table("", figure.header, figure.rows), el("p", el("code", run["command"]))),
+              el("details", el("summary", "Numbers and command"),
+                 table("", figure.header, figure.rows), el("p", command(run["command"]))),
               id=figure.key)
 
 

@@ -22,7 +22,7 @@ _NAME = {value: name for name, value in COLOUR.items()}
 FONT_PX = 12.5
 
 matplotlib.rcParams.update({
-    "svg.fonttype": "none", "font.size": FONT_PX, "font.family": "DejaVu Sans",
+    "svg.fonttype": "none", "text.parse_math": False, "font.size": FONT_PX, "font.family": "DejaVu Sans",
     "text.color": COLOUR["ink"], "axes.labelcolor": COLOUR["soft"],
     "axes.edgecolor": COLOUR["line"], "axes.facecolor": "none", "figure.facecolor": "none",
     "xtick.color": COLOUR["line"], "ytick.color": COLOUR["line"],
@@ -33,6 +33,17 @@ matplotlib.rcParams.update({
     "xtick.minor.size": 0, "ytick.minor.size": 0, "axes.axisbelow": True,
     "lines.solid_capstyle": "round", "lines.dash_capstyle": "butt",
 })
+
+
+def text_width(text, bold=False):
+    """Pixels, with room to spare: the reader's font is not known."""
+    return len(text) * (7.5 if bold else 7.1)
+
+
+def shorten(text, pixels):
+    """A plot cannot grow with a name; the table below it has the whole one."""
+    room = int(pixels / 7.5)
+    return text if len(text) <= room else text[:room - 1] + "…"
 
 
 def heading(text):
