@@ -34,6 +34,7 @@ change_add() { CHANGE_KEY+=("$1") CHANGE_HAVE+=("$2") CHANGE_WANT+=("$3"); }
 
 cmd_apply() {
     options_read "$@"
+    lab_settle
     model_build
     changes_from_rows all
     changes_apply
@@ -145,7 +146,7 @@ cmd_revert() {
         ((used)) || die_usage "revert takes --state and --dry-run, not $1"
         shift "$used"
     done
-    lab_revert_leftover
+    lab_settle
     state_exists || { note "nothing saved in $STATE_DIR, nothing to put back" && exit 0; }
     [ "$DRY_RUN" = yes ] || state_lock
     revert_saved

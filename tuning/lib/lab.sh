@@ -4,6 +4,9 @@
 #     outer namespace           carries one value: tcp_child_ehash_entries
 #       inner namespace         is born with the large hash; lo up, wide ports, floors; runs CMD
 #
+# To compare: --set NET_KEY=VALUE changes one setting, --hash BUCKETS the hash, and --plain raises
+# nothing at all: the namespace of a machine that nobody tuned.
+#
 # The kernel gives a new namespace the hash size that its parent asks for. The outer namespace is
 # that parent, so the host's value is never touched. Neither namespace has a name: both are gone
 # when CMD is, whatever ended it. Without root a user namespace makes them, and host values stay.
@@ -11,6 +14,8 @@
 
 LAB_CONNECTIONS=1000000
 LAB_SET=()
+LAB_HASH=
+LAB_PLAIN=no
 LAB_COMMAND=()
 
 cmd_lab() {
@@ -38,13 +43,15 @@ lab_options() {
             continue
         fi
         case $1 in
-        --for | --set) [ $# -ge 2 ] || die_usage "$1 needs a value" ;;
+        --for | --set | --hash) [ $# -ge 2 ] || die_usage "$1 needs a value" ;;
         esac
         case $1 in
         --for) option_count "$2" && shift 2 ;;
         --set) lab_option_set "$2" && shift 2 ;;
+        --hash) lab_option_hash "$2" && shift 2 ;;
+        --plain) LAB_PLAIN=yes && shift ;;
         --) shift && break ;;
-        -*) die_usage "lab takes --for N, --set KEY=VALUE, --role, --state, --dry-run; not $1" ;;
+        -*) die_usage "no such option of lab: $1" ;;
         *) break ;;
         esac
     done
@@ -60,17 +67,33 @@ lab_option_set() {
     LAB_SET+=("$1")
 }
 
+lab_option_hash() {
+    [[ $1 =~ ^[1-9][0-9]{0,7}$ ]] || die_usage "not a number of hash buckets: $1"
+    (($1 <= HASH_MAX)) || die_usage "the kernel makes no more than $HASH_MAX buckets, not $1"
+    LAB_HASH=$1
+}
+
+# Buckets to ask for; 0 shares the host's table.
+lab_hash() {
+    if [ "$LAB_PLAIN" = yes ]; then
+        printf '%d' "${LAB_HASH:-0}"
+    else
+        printf '%d' "${LAB_HASH:-$(model_hash)}"
+    fi
+}
+
 lab_words() {
     local pair
     printf '%s\0' lab --for "$N" --role "$ROLE" --state "$STATE_DIR"
+    [ "$LAB_PLAIN" = yes ] && printf '%s\0' --plain
     for pair in "${LAB_SET[@]}"; do printf '%s\0' --set "$pair"; done
     printf '%s\0' -- "${LAB_COMMAND[@]}"
 }
 
 lab_dry_run() {
-    changes_from_rows host
+    [ "$LAB_PLAIN" = yes ] || changes_from_rows host
     changes_apply
-    note "would make a namespace with $(model_hash) TCP hash buckets, and run: ${LAB_COMMAND[*]}"
+    note "would make a namespace with $(lab_hash) TCP hash buckets, and run: ${LAB_COMMAND[*]}"
     exit 0
 }
 
@@ -86,7 +109,7 @@ lab_run() {
         echo "$1" >/proc/sys/net/ipv4/tcp_child_ehash_entries ||
             echo "left out  TCP hash: no tcp_child_ehash_entries here (Linux 6.1 has)" >&2
         shift
-        exec unshare -n -- "$@"' sh "$(model_hash)" "$TUNE_HOME/tune" "${words[@]}" <&0 &
+        exec unshare -n -- "$@"' sh "$(lab_hash)" "$TUNE_HOME/tune" "${words[@]}" <&0 &
     child=$!
     # wait returns early for each trapped signal; the lab ends when its command has.
     while :; do
@@ -101,8 +124,10 @@ lab_run() {
 lab_inside() {
     local pair
     ip link set lo up || die "cannot set lo up; is iproute2 there?"
-    changes_from_rows here >/dev/null
-    lab_write
+    if [ "$LAB_PLAIN" = no ]; then
+        changes_from_rows here >/dev/null
+        lab_write
+    fi
     for pair in "${LAB_SET[@]}"; do
         machine_write "${pair%%=*}" "${pair#*=}" || die "--set $pair was refused by the kernel"
     done
@@ -126,6 +151,7 @@ lab_write() {
 
 lab_host_begin() {
     local base=$STATE_DIR
+    [ "$LAB_PLAIN" = no ] || return 0
     changes_from_rows host
     ((${#CHANGE_KEY[@]})) || lab_has_users || return 0
     STATE_DIR=$base/lab
@@ -170,11 +196,12 @@ lab_revert_quietly() {
     STATE_DIR=$base
 }
 
-# For tune revert: the values of a lab that was killed.
-lab_revert_leftover() {
+# Before apply and revert. What a killed lab left raised is put back, or it would be taken for an
+# original; while a lab runs nobody else saves or restores the same values.
+lab_settle() {
     [ -f "$STATE_DIR/lab/saved" ] || return 0
     if lab_has_users; then
-        note "a lab is running; its host values go back when it ends"
+        die "a lab is running and puts host values back when it ends; do this after it"
     elif [ "$DRY_RUN" = yes ]; then
         note "would put back the host values of a lab that was cut off"
     else

@@ -11,6 +11,7 @@ tune apply N     raise what is too low, never lower    saves the old values firs
 tune verify N    open N connections and see            needs ringside-bench
 tune revert      put every saved value back, prove it
 tune lab [CMD]   run CMD in a network namespace with its own large TCP hash
+                 --for N   --set KEY=VALUE   --hash BUCKETS   --plain (nothing raised)
 tune nic IFACE   report on a network card              --apply to act on it
 
 Options  --transport ws|sse|longpoll|poll   default ws
