@@ -89,18 +89,26 @@ static void complete(struct ring_uring *ring, struct ring_table *table, const st
     }
 }
 
-void ring_reap(struct ring_uring *ring, struct ring_table *table)
+static bool take_completion(struct ring_table *table, struct io_uring_cqe *ret)
 {
     struct io_uring_cqe *cqe;
-    unsigned head, count;
+    unsigned head;
+    io_uring_for_each_cqe(&table->uring, head, cqe)
+    {
+        *ret = *cqe;
+        io_uring_cq_advance(&table->uring, 1);
+        return true;
+    }
+    return false;
+}
+
+/* Taken one by one, since what follows from a completion may submit, and so come here again. */
+void ring_reap(struct ring_uring *ring, struct ring_table *table)
+{
+    struct io_uring_cqe cqe;
     for (;;) {
-        count = 0;
-        io_uring_for_each_cqe(&table->uring, head, cqe)
-        {
-            complete(ring, table, cqe);
-            count++;
-        }
-        io_uring_cq_advance(&table->uring, count);
+        while (take_completion(table, &cqe))
+            complete(ring, table, &cqe);
         if (!io_uring_cq_has_overflow(&table->uring))
             return;
         ring->base.stats.overflows++;
@@ -125,6 +133,13 @@ static void table_turn(struct ring_uring *ring, struct ring_table *table)
     ring_reap(ring, table);
 }
 
+static void other_tables_turn(struct ring_uring *ring)
+{
+    for (uint32_t i = 1; i < ring->table_count; i++)
+        table_turn(ring, &ring->tables[i]);
+}
+
+/* Silences the bell and waits for it again. */
 static void arm_bell(struct ring_uring *ring)
 {
     uint64_t rings;
@@ -136,16 +151,20 @@ static void arm_bell(struct ring_uring *ring)
     ring->bell_armed = true;
 }
 
+/* A bell that has rung since the last wait was meant for this one, which then does not wait. A bell
+ * that ends this one is silenced before it returns: whatever rings afterwards ends the next. The
+ * other tables have their turn before the bell is silenced, as their completions ring it too, and
+ * after, as work may have come in between. */
 static int uring_wait(struct ring *base, int64_t timeout_ns)
 {
     struct ring_uring *ring = uring_of(base);
     struct ring_queue *queue = &ring->queue;
+    bool rung = !ring->bell_armed;
 
-    if (!ring->bell_armed)
+    if (rung)
         arm_bell(ring);
-    for (uint32_t i = 1; i < ring->table_count; i++)
-        table_turn(ring, &ring->tables[i]);
-    if (timeout_ns <= 0 || queue->head != queue->tail) {
+    other_tables_turn(ring);
+    if (rung || timeout_ns <= 0 || queue->head != queue->tail) {
         table_turn(ring, &ring->tables[0]);
         return 0;
     }
@@ -157,9 +176,11 @@ static int uring_wait(struct ring *base, int64_t timeout_ns)
     if (err < 0 && err != -ETIME && err != -EINTR && err != -EAGAIN && err != -EBUSY)
         return err;
     ring_reap(ring, &ring->tables[0]);
-    if (!ring->bell_armed)
-        for (uint32_t i = 1; i < ring->table_count; i++)
-            table_turn(ring, &ring->tables[i]);
+    if (!ring->bell_armed) {
+        other_tables_turn(ring);
+        arm_bell(ring);
+        other_tables_turn(ring);
+    }
     return 0;
 }
 
@@ -349,6 +370,7 @@ static int tables_init(struct ring_uring *ring, const struct ring_config *config
         if (err < 0)
             return err;
     }
+    arm_bell(ring);
     ring->base.capacity = count * slots;
     ring->base.stats.tables = count;
     return 0;
