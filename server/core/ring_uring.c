@@ -286,6 +286,7 @@ static void uring_close(struct ring *base, uint32_t slot)
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
     assert(table->used > 0);
     table->used--;
+    table->close_queued = true;
     base->stats.slots_used--;
     if (!ring->client)
         ring_accept_released(ring);
@@ -301,12 +302,13 @@ static void uring_wake(struct ring *base)
 static void uring_free(struct ring *base)
 {
     struct ring_uring *ring = uring_of(base);
-    for (uint32_t i = 0; i < ring->table_count; i++)
+    for (uint32_t i = 0; i < ring->table_count; i++) {
         io_uring_queue_exit(&ring->tables[i].uring);
+        free(ring->tables[i].addresses);
+    }
     if (ring->bell >= 0)
         close(ring->bell);
     free(ring->queue.events);
-    free(ring->addresses);
     free(ring->tables);
     free(ring);
 }
@@ -335,6 +337,11 @@ static int table_init(struct ring_uring *ring, struct ring_table *table, uint32_
     if (err < 0)
         return err;
     ring->table_count++;
+    if (ring->client) {
+        table->addresses = calloc(RING_SQ_ENTRIES, sizeof *table->addresses);
+        if (!table->addresses)
+            return -ENOMEM;
+    }
     err = io_uring_register_files_sparse(&table->uring, slots);
     if (err == 0)
         err = io_uring_register_file_alloc_range(&table->uring, 0, slots);
@@ -358,9 +365,7 @@ static int tables_init(struct ring_uring *ring, const struct ring_config *config
     ring->table_shift = (uint32_t)__builtin_ctz(slots);
     ring->table_mask = slots - 1;
     ring->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (config->client)
-        ring->addresses = calloc(2 * (size_t)RING_SQ_ENTRIES, sizeof *ring->addresses);
-    if (!ring->tables || !ring->queue.events || (config->client && !ring->addresses))
+    if (!ring->tables || !ring->queue.events)
         return -ENOMEM;
     if (ring->bell < 0)
         return -errno;

@@ -37,7 +37,11 @@ enum ring_op {
 
 struct ring_table {
     struct io_uring uring;
-    uint32_t used; /* slots taken */
+    uint32_t used;     /* slots taken */
+    bool close_queued; /* a close may wait to be submitted */
+
+    struct sockaddr_in *addresses; /* client: one per submission entry, until it is submitted */
+    uint32_t address_next;
 };
 
 struct ring_queue {
@@ -64,8 +68,6 @@ struct ring_uring {
     bool accept_armed;
 
     struct ring_io *batch; /* the batch that ring_send or ring_receive is working on */
-    struct sockaddr_in *addresses; /* client: two per submission entry, alive until it is submitted */
-    uint32_t address_next;
     struct ring_queue queue;
 };
 

@@ -1,8 +1,10 @@
-/* ring_uring_client: connections opened from an exact source address and port, for the load generator.
+/* ring_uring_client: connections opened from an exact source address and port, for the load
+ * generator.
  *
- * Letting the kernel choose source ports slows down tenfold once half the range is used, so the caller names
- * (address, port) pairs. Linux 6.11 binds a direct descriptor in the ring; before, the socket is made with the
- * ordinary calls, installed in the table, and its descriptor closed at once. */
+ * Letting the kernel choose source ports slows down tenfold once half the range is used, so the
+ * caller names (address, port) pairs. Linux 6.11 binds a direct descriptor in the ring; before, the
+ * socket is made with the ordinary calls, installed in the table, and its descriptor closed at
+ * once. */
 #include "core/ring_uring.h"
 
 #include <assert.h>
@@ -10,9 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const struct sockaddr_in *address_keep(struct ring_uring *ring, const struct sockaddr_in *address)
+/* An entry of the submission queue has at most one address, so a circle as long as the queue never
+ * meets itself. */
+static const struct sockaddr_in *address_keep(struct ring_table *table,
+                                              const struct sockaddr_in *address)
 {
-    struct sockaddr_in *kept = &ring->addresses[ring->address_next++ % (2 * RING_SQ_ENTRIES)];
+    struct sockaddr_in *kept = &table->addresses[table->address_next++ % RING_SQ_ENTRIES];
     *kept = *address;
     return kept;
 }
@@ -20,14 +25,16 @@ static const struct sockaddr_in *address_keep(struct ring_uring *ring, const str
 static void connect_step(struct ring_uring *ring, uint32_t slot, const struct sockaddr_in *to)
 {
     uint32_t index = slot & ring->table_mask;
-    struct io_uring_sqe *sqe = ring_sqe(ring, ring_table_of(ring, slot));
-    io_uring_prep_connect(sqe, (int)index, (const struct sockaddr *)address_keep(ring, to), sizeof *to);
+    struct ring_table *table = ring_table_of(ring, slot);
+    struct io_uring_sqe *sqe = ring_sqe(ring, table);
+    io_uring_prep_connect(sqe, (int)index, (const struct sockaddr *)address_keep(table, to),
+                          sizeof *to);
     sqe->flags |= IOSQE_FIXED_FILE;
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_CONNECT, index));
 }
 
-/* socket ─► bind ─► connect, linked. A step that fails reports as the connect would have; those behind it are then
- * dropped without a completion, since the failed step asked for none on success. */
+/* socket ─► bind ─► connect, linked. A step that fails reports as the connect would have; those
+ * behind it are then dropped without a completion, as the failed step asked for none on success. */
 static void connect_linked(struct ring_uring *ring, uint32_t slot, const struct sockaddr_in *from,
                            const struct sockaddr_in *to)
 {
@@ -42,7 +49,8 @@ static void connect_linked(struct ring_uring *ring, uint32_t slot, const struct 
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_CONNECT, index));
 
     sqe = ring_sqe(ring, table);
-    io_uring_prep_rw(RING_COMPAT_OP_BIND, sqe, (int)index, address_keep(ring, from), 0, sizeof *from);
+    io_uring_prep_rw(RING_COMPAT_OP_BIND, sqe, (int)index, address_keep(table, from), 0,
+                     sizeof *from);
     sqe->flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS | IOSQE_FIXED_FILE;
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_CONNECT, index));
 
@@ -52,12 +60,18 @@ static void connect_linked(struct ring_uring *ring, uint32_t slot, const struct 
 static int connect_installed(struct ring_uring *ring, uint32_t slot, const struct sockaddr_in *from,
                              const struct sockaddr_in *to)
 {
+    struct ring_table *table = ring_table_of(ring, slot);
+    if (table->close_queued) {
+        /* The slot's own close may be among them: it has to come before the table is changed. */
+        ring_submit(ring, table);
+        table->close_queued = false;
+    }
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
     int err = bind(fd, (const struct sockaddr *)from, sizeof *from) == 0 ? 0 : -errno;
     if (err == 0) {
-        err = io_uring_register_files_update(&ring_table_of(ring, slot)->uring, slot & ring->table_mask, &fd, 1);
+        err = io_uring_register_files_update(&table->uring, slot & ring->table_mask, &fd, 1);
         err = err < 0 ? err : 0;
     }
     close(fd);
@@ -90,7 +104,8 @@ void ring_client_abort(struct ring *base, uint32_t slot)
     static const struct sockaddr_in nowhere = {.sin_family = AF_UNSPEC};
     struct ring_uring *ring = (struct ring_uring *)base;
     struct io_uring_sqe *sqe = ring_sqe(ring, ring_table_of(ring, slot));
-    io_uring_prep_connect(sqe, (int)(slot & ring->table_mask), (const struct sockaddr *)&nowhere, sizeof nowhere);
+    io_uring_prep_connect(sqe, (int)(slot & ring->table_mask), (const struct sockaddr *)&nowhere,
+                          sizeof nowhere);
     sqe->flags |= IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
 }
