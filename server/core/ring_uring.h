@@ -21,7 +21,7 @@
 enum {
     RING_SQ_ENTRIES = 512,
     RING_CQ_ENTRIES = 4096,
-    RING_ACCEPT_HEADROOM = 2048, /* slots kept free for what one multishot accept may bring at once */
+    RING_ACCEPTS_MAX = 64, /* one-shot accepts armed at once, where a table is nearly full */
 };
 
 /* The operation behind a completion, in the top byte of user_data; the slot or batch index is in the low half. */
@@ -65,7 +65,10 @@ struct ring_uring {
 
     int listen_fd; /* -1: not accepting */
     uint32_t accept_table;
-    bool accept_armed;
+    uint32_t accept_headroom;
+    uint32_t accepts_armed; /* all on accept_table */
+    bool accept_multishot;
+    bool accept_cancelled;
 
     struct ring_io *batch; /* the batch that ring_send or ring_receive is working on */
     struct ring_queue queue;

@@ -1,28 +1,30 @@
-/* ring_uring_accept: multishot accept straight into direct descriptors, always on the table that has most room.
+/* ring_uring_accept: accepts straight into direct descriptors, on the table that has most room.
  *
- * Only one table accepts at a time, so that a new connection wakes one kernel ring. A multishot accept may take
- * the whole listen backlog at once; a table stops accepting while it still has RING_ACCEPT_HEADROOM free slots, and
- * another takes over. When no table has room the backlog waits until ring_close frees a slot. */
+ * Only one table accepts at a time, so that a new connection wakes one kernel ring.
+ *
+ *   free > headroom    one multishot accept
+ *   0 < free           one-shot accepts, at most as many as slots are free: none can be without one
+ *   0 on every table   nothing: the backlog waits until ring_close frees a slot
+ *
+ * A connection that finds no free slot is lost, and a multishot accept takes all that it finds in
+ * the backlog, and what is added meanwhile: it stops while the table still has twice the backlog
+ * free. */
 #include "core/ring_uring.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 static uint32_t table_free(const struct ring_uring *ring, uint32_t table)
 {
     return ring->table_mask + 1 - ring->tables[table].used;
 }
 
-static uint32_t headroom(const struct ring_uring *ring)
-{
-    uint32_t eighth = (ring->table_mask + 1) / 8;
-    return eighth < RING_ACCEPT_HEADROOM ? eighth : RING_ACCEPT_HEADROOM;
-}
-
-/* Keeps to the present table while it has room: sockets opened together then share a kernel ring. */
+/* Keeps to the present table while it has room: sockets opened together then share a ring. */
 static uint32_t table_with_room(const struct ring_uring *ring)
 {
-    if (table_free(ring, ring->accept_table) > headroom(ring))
+    if (table_free(ring, ring->accept_table) > ring->accept_headroom)
         return ring->accept_table;
     uint32_t best = 0;
     for (uint32_t i = 1; i < ring->table_count; i++)
@@ -33,24 +35,46 @@ static uint32_t table_with_room(const struct ring_uring *ring)
 
 static void accept_arm(struct ring_uring *ring)
 {
-    if (ring->listen_fd < 0 || ring->accept_armed)
+    if (ring->listen_fd < 0 || ring->accepts_armed > 0)
         return;
     uint32_t table = table_with_room(ring);
-    if (table_free(ring, table) == 0)
-        return;
+    uint32_t free_slots = table_free(ring, table);
+    uint32_t count = free_slots < RING_ACCEPTS_MAX ? free_slots : RING_ACCEPTS_MAX;
+    bool multishot = free_slots > ring->accept_headroom;
+
     ring->accept_table = table;
-    ring->accept_armed = true;
-    struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[table]);
-    io_uring_prep_multishot_accept_direct(sqe, ring->listen_fd, NULL, NULL, 0);
-    io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_ACCEPT, 0));
+    ring->accept_multishot = multishot;
+    ring->accept_cancelled = false;
+    ring->accepts_armed = multishot ? 1 : count;
+    for (uint32_t i = 0; i < ring->accepts_armed; i++) {
+        struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[table]);
+        if (multishot)
+            io_uring_prep_multishot_accept_direct(sqe, ring->listen_fd, NULL, NULL, 0);
+        else
+            /* liburing 2.3 adds one to the index here, also to the one that means "any". */
+            io_uring_prep_accept_direct(sqe, ring->listen_fd, NULL, NULL, 0,
+                                        IORING_FILE_INDEX_ALLOC - 1);
+        io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_ACCEPT, 0));
+    }
 }
 
 static void accept_cancel(struct ring_uring *ring)
 {
+    if (ring->accepts_armed == 0 || ring->accept_cancelled)
+        return;
+    ring->accept_cancelled = true;
     struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[ring->accept_table]);
-    io_uring_prep_cancel64(sqe, ring_tag(RING_OP_ACCEPT, 0), 0);
+    io_uring_prep_cancel64(sqe, ring_tag(RING_OP_ACCEPT, 0), IORING_ASYNC_CANCEL_ALL);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
+}
+
+/* A listening socket tells the size of its backlog in the place of another figure. */
+static uint32_t backlog_size(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_sacked : UINT16_MAX;
 }
 
 int ring_accept_listen(struct ring *base, int fd)
@@ -58,6 +82,7 @@ int ring_accept_listen(struct ring *base, int fd)
     struct ring_uring *ring = (struct ring_uring *)base;
     assert(fd >= 0 && ring->listen_fd < 0 && !ring->client);
     ring->listen_fd = fd;
+    ring->accept_headroom = 2 * backlog_size(fd);
     accept_arm(ring);
     return 0;
 }
@@ -66,8 +91,7 @@ void ring_accept_listen_stop(struct ring *base)
 {
     struct ring_uring *ring = (struct ring_uring *)base;
     ring->listen_fd = -1;
-    if (ring->accept_armed)
-        accept_cancel(ring);
+    accept_cancel(ring);
 }
 
 void ring_accept_complete(struct ring_uring *ring, uint32_t table_index, int32_t res, bool more)
@@ -76,17 +100,17 @@ void ring_accept_complete(struct ring_uring *ring, uint32_t table_index, int32_t
     if (res >= 0) {
         table->used++;
         ring->base.stats.slots_used++;
-        ring_queue_push(&ring->queue, RING_ACCEPTED, (table_index << ring->table_shift) + (uint32_t)res, 0);
+        ring_queue_push(&ring->queue, RING_ACCEPTED,
+                        (table_index << ring->table_shift) + (uint32_t)res, 0);
     } else if (res != -ECANCELED) {
         ring_queue_push(&ring->queue, RING_REFUSED, 0, res);
     }
 
-    if (!more) {
-        ring->accept_armed = false;
+    assert(ring->accepts_armed > 0 && table_index == ring->accept_table);
+    if (!more && --ring->accepts_armed == 0)
         accept_arm(ring);
-    } else if (table_with_room(ring) != ring->accept_table && ring->listen_fd >= 0) {
+    else if (ring->accept_multishot && table_free(ring, table_index) <= ring->accept_headroom)
         accept_cancel(ring);
-    }
 }
 
 void ring_accept_released(struct ring_uring *ring)
