@@ -84,8 +84,7 @@ def draw(panels, width, key, title, text):
     for panel, height in zip(panels, heights):
         ax = svg.axes(fig, left, top + _head(panel), across, height)
         _draw_panel(ax, panel, height, 3 if narrow else 5)
-        fig.text(0, 1 - (top + 14) / (fig.get_figheight() * 72), svg.heading(svg.shorten(panel.title, width)),
-                 weight="semibold", va="center")
+        svg.title(fig, 0, top + 14, svg.shorten(panel.title, width))
         top += _head(panel) + height + FOOT
     return svg.render(fig, key, title, text)
 
@@ -116,8 +115,9 @@ def _draw_row(ax, row, y, end):
     for bar in row.bars:
         start = 0
         for value, token in bar.segments:
-            ax.add_patch(Rectangle((start, y), max(0, min(value, end - start)), BAR,
-                                   facecolor=COLOUR[token], edgecolor=COLOUR["paper"], linewidth=0.8))
+            edge = 0.8 if value / end * ax.bbox.width > 4 else 0  # an edge would hide a sliver
+            ax.add_patch(Rectangle((start, y), max(0, min(value, end - start)), BAR, linewidth=edge,
+                                   facecolor=COLOUR[token], edgecolor=COLOUR["paper"]))
             start += value
         if bar.end() > end:
             _draw_cut(ax, end, y)
@@ -125,7 +125,8 @@ def _draw_row(ax, row, y, end):
             _draw_whisker(ax, bar.spread, y + BAR / 2)
         ax.annotate(bar.text, (min(bar.end(), end), y + BAR / 2), (TEXT_GAP, 0),
                     textcoords="offset points", va="center", weight="semibold", zorder=7,
-                    annotation_clip=False, bbox={"facecolor": COLOUR["paper"], "pad": 1, "linewidth": 0},
+                    annotation_clip=False,
+                    bbox={"facecolor": COLOUR["paper"], "pad": 1, "linewidth": 0},
                     color=COLOUR["soft" if row.quiet else "ink"])
         y += BAR + BAR_GAP
 
@@ -138,7 +139,7 @@ def _draw_cut(ax, end, y):
 
 
 def _draw_whisker(ax, spread, y):
-    """Thin from least to greatest, thick between the quartiles; on paper so that it shows on any bar."""
+    """Thin from least to greatest, thick between the quartiles; edged, to show on any bar."""
     for low, high, width in ((spread["min"], spread["max"], 1.2),
                              (spread["p25"], spread["p75"], 4)):
         ax.plot((low, high), (y, y), color=COLOUR["paper"], linewidth=width + 1.6, zorder=5,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import load
 import series
 import units
-from series import get, label
+from series import get
 
 SAME_WITHIN = 0.03
 
@@ -70,7 +70,7 @@ def _value_line(name, figure, form, a, b):
 
 
 def compare(old, new):
-    name = label(old["name"]) + (f", {old['workload']}" if old.get("workload") else "")
+    name = series.full_name(old)
     lines = [_spread_line(name, old, new, _RATIO, _RATE),
              _spread_line(name, old, new, _CPU_RATIO, _CPU)]
     lines += [_value_line(name, figure, form, get(old, *path), get(new, *path))
@@ -90,9 +90,9 @@ def pairs(old, new):
     def keyed(run):
         return {(c["name"], c.get("workload")): c for c in run["contestants"]}
     a, b = keyed(old), keyed(new)
-    missing = [f"only in {which}: {label(name)}" + (f", {workload}" if workload else "")
+    missing = [f"only in {which}: {series.full_name(one[key])}"
                for which, one, other in (("A", a, b), ("B", b, a))
-               for name, workload in one if (name, workload) not in other]
+               for key in one if key not in other]
     return [(a[key], b[key]) for key in a if key in b], missing
 
 

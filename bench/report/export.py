@@ -20,7 +20,7 @@ def to_csv(run, out):
 
 
 def to_openmetrics(run, out):
-    """Gauges, stamped with the time of the run. A family's lines stand together, as the format asks."""
+    """Gauges, stamped with the time of the run. A family's lines stand together, as they must."""
     stamp = datetime.fromisoformat(run["started_at"].replace("Z", "+00:00")).timestamp()
     families = {}
     for f in flat.figures(run):

@@ -33,14 +33,9 @@ def _row(contestant, bars_):
     return bars.Row(label(contestant["name"]), bars_, contestant["kind"] == "ceiling")
 
 
-def _named(workload, name):
-    return f"{name}, {workload}" if workload else name
-
-
 def _rows(found, cells):
     """One line of a figure's table per contestant and workload."""
-    return [[_named(workload, label(c["name"])), *cells(c)]
-            for workload, members in found for c in members]
+    return [[series.full_name(c), *cells(c)] for _, members in found for c in members]
 
 
 def _bars(key, title, caption, panels, header, rows, legend=()):
@@ -126,10 +121,10 @@ def latency(run):
         caption += (" Bold: from the time at which the message was due. Thin: from the time at "
                     "which it was really published, which hides the wait of the publisher.")
     percents = (50, 90, 99, 99.9, 99.99)
-    rows = [[_named(workload, label(c["name"])) + suffix, *(
+    rows = [[series.full_name(c) + suffix, *(
                 units.time_ns(series.percentile(h, p)) for p in percents),
              units.time_ns(h["max_ns"]), units.count(h["count"])]
-            for workload, members in found for c in members for suffix, h in _histograms(c)]
+            for _, members in found for c in members for suffix, h in _histograms(c)]
     return Figure("latency", title, caption,
                   lambda width, id_: lines.draw_percentiles(panels, width, id_, title, caption),
                   ["Contestant", *(units.percent_name(p) for p in percents), "Max", "Deliveries"],
@@ -303,7 +298,8 @@ def timeline(run):
     legend = [("server", "server CPU"), ("client", "client CPU")]
     legend += [(colours[n], label(n)) for n in colours if n in named]
     return Figure("timeline", title, caption,
-                  lambda width, id_: lines.draw_timeline(tracks, phases, width, id_, title, caption),
+                  lambda width, id_: lines.draw_timeline(tracks, phases, width, id_, title,
+                                                         caption),
                   ["Phase", "From", "Length", "Connections", "Deliveries", "Server CPU",
                    "Client CPU", "Server RSS", "Kernel slab"],
                   [_phase_row(samples, *phase) for phase in phases], legend)

@@ -88,8 +88,8 @@ def _latency(run):
         parts = [f"{label(c['name'])} {units.time_ns(series.percentile(series.histogram(c), 99))}"
                  for c in members if series.histogram(c)]
         if parts:
-            return f"99 % of deliveries arrive within{' (' + workload + ')' if workload else ''}: " \
-                   + ", ".join(parts) + "."
+            where = f" ({workload})" if workload else ""
+            return f"99 % of deliveries arrive within{where}: " + ", ".join(parts) + "."
     return None
 
 
@@ -128,7 +128,7 @@ def _ledger(run):
         expected = sum(c["ledger"]["expected"] for c in with_ledger)
         return (f"The ledger is clean: of {units.count(expected)} deliveries none was lost, "
                 "doubled or out of order.")
-    parts = [f"{label(c['name'])}{_under(c)} lost {units.count(c['ledger']['lost'])}, doubled "
+    parts = [f"{series.full_name(c)} lost {units.count(c['ledger']['lost'])}, doubled "
              f"{units.count(c['ledger']['duplicate'])}, out of order "
              f"{units.count(c['ledger']['out_of_order'])}" for c in bad]
     return "The ledger is not clean: " + "; ".join(parts) + "."

@@ -5,11 +5,18 @@ import argparse
 import pathlib
 import sys
 
+import findings
 import load
+import page
+from markup import Raw, el, table
+
+
+ABOUT = ("Each report names the machine and the command that makes it again. Figures of different "
+         "machines or days compare only as ratios.")
 
 
 def runs_in(folder):
-    """([(folder name, run)], [faults]): a run that cannot be read is named and does not stop the rest."""
+    """([(folder name, run)], [faults]): a run that cannot be read does not stop the rest."""
     found, faults = [], []
     for path in sorted(folder.glob("*/run.json")):
         try:
@@ -21,11 +28,7 @@ def runs_in(folder):
 
 
 def document(folder, found, faults):
-    import page
-    from markup import Raw, el, table
-
     def row(name, run):
-        import findings
         target = "report.html" if (folder / name / "report.html").exists() else "run.json"
         machine = run["machine"]
         return [el("a", page.date_name(run), href=f"{name}/{target}"), run["experiment"],
@@ -36,9 +39,7 @@ def document(folder, found, faults):
                  el("span", f"Linux {machine['kernel']}", class_="side")]]
     rows = [row(name, run) for name, run in found]
     body = el("main", el("header", el("p", "Ringside", class_="over"), el("h1", "Recorded runs"),
-                         el("p", "Each report names the machine and the command that makes it again. "
-                                 "Figures of different machines or days compare only as ratios.",
-                            class_="meta")),
+                         el("p", ABOUT, class_="meta")),
               el("div", table("", ["Date", "Experiment", "Headline", "Commit", "Machine"], rows),
                  class_="runs words") if rows else el("p", "No run has been recorded yet."),
               [el("p", f"Left out: {fault}", class_="meta") for fault in faults])

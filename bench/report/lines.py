@@ -52,8 +52,7 @@ def draw_percentiles(panels, width, key, title, text):
     for i, (name, curves) in enumerate(panels):
         x, y = i % columns * cell, i // columns * (HEAD + height + FOOT)
         ax = svg.axes(fig, x + left, y + HEAD, cell - left - right, height)
-        fig.text(x / width, 1 - (y + 12) / (fig.get_figheight() * 72), svg.heading(name),
-                 weight="semibold", va="center")
+        svg.title(fig, x, y + 12, name)
         _draw_curves(ax, curves, limits, cell - left - right, height)
     return svg.render(fig, key, title, text)
 
@@ -151,11 +150,10 @@ def draw_timeline(tracks, phases, width, key, title, text):
     fig = svg.figure(width, top_pad + len(tracks) * (HEAD + height) + 20)
     left, right = 62, 12
     end = max(phase[1] for phase in phases)
-    tall = fig.get_figheight() * 72
     for i, track in enumerate(tracks):
         top = top_pad + i * (HEAD + height) + HEAD - 6
         ax = svg.axes(fig, left, top, width - left - right, height)
-        fig.text(0, 1 - (top - 14) / tall, track.title, weight="semibold", va="center")
+        svg.title(fig, 0, top - 14, track.title)
         _draw_track(ax, track, phases, end, last=i == len(tracks) - 1)
         if i == 0:
             _name_phases(ax, phases, end, width - left - right)

@@ -10,8 +10,8 @@ class Raw(str):
 def el(tag, *children, **attributes):
     """el("p", "a < b", class_="note"): children are text, Raw, None or lists of these."""
     written = "".join(
-        f" {name.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{html.escape(str(value))}"')
-        for name, value in attributes.items() if value is not None and value is not False)
+        f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        for name, value in attributes.items() if value is not None)
     return Raw(f"<{tag}{written}>{text(children)}</{tag}>")
 
 

@@ -24,9 +24,9 @@ def document(title, body):
 def of_run(run):
     title = findings.title(run)
     drawn = figures.of_run(run)
+    plots = [_figure(i + 1, figure, run) for i, figure in enumerate(drawn)]
     body = el("main", _top(run, title), _findings(run), _box(run), _overview(run), _verdicts(run),
-              el("section", el("h2", "Figures"),
-                 [_figure(i + 1, figure, run) for i, figure in enumerate(drawn)]) if drawn else None,
+              el("section", el("h2", "Figures"), plots) if plots else None,
               _ledger(run), _notes(run))
     return document(f"{title} · Ringside", [body, _footer(run)])
 
@@ -77,7 +77,8 @@ def _box(run):
     return el("section", el("div", el("h2", "Machine"), about),
               el("div", el("h2", "Settings"), settings),
               el("div", _definitions([("Run it again", command(run["command"]))]),
-                 _kernel_details(machine), class_="wide"), class_="box", aria_label="Machine and settings")
+                 _kernel_details(machine), class_="wide"),
+              class_="box", aria_label="Machine and settings")
 
 
 def _kernel_details(machine):
@@ -94,7 +95,7 @@ def _kernel_details(machine):
 # ---- tables ---------------------------------------------------------------------------------
 
 def _bound(contestant, value):
-    return f"≥\u00a0{value}" if series.client_bound(contestant) and value != units.UNKNOWN else value
+    return f"≥\u00a0{value}" if series.client_bound(contestant) else value
 
 
 def _with_side(value, side):
@@ -196,18 +197,18 @@ def _figure(number, figure, run):
 
 def _ledger(run):
     found = [c for c in run["contestants"] if c.get("ledger")]
-    errors = [(c, name, n) for c in run["contestants"] for name, n in (c.get("errors") or {}).items()]
+    errors = [(c, reason, n) for c in run["contestants"]
+              for reason, n in (c.get("errors") or {}).items()]
     if not found and not errors:
         return None
 
     def fault(n):
         return el("span", units.count(n), class_="bad") if n else "0"
-    rows = [[label(c["name"]) + (f", {c['workload']}" if c.get("workload") else ""),
-             units.count(c["ledger"]["expected"]), units.count(c["ledger"]["delivered"]),
+    rows = [[series.full_name(c), units.count(c["ledger"]["expected"]),
+             units.count(c["ledger"]["delivered"]),
              *(fault(c["ledger"][k]) for k in ("lost", "duplicate", "out_of_order"))]
             for c in found]
-    failed = [[label(c["name"]) + (f", {c['workload']}" if c.get("workload") else ""), el("code", name),
-               units.count(n)] for c, name, n in errors]
+    failed = [[series.full_name(c), el("code", reason), units.count(n)] for c, reason, n in errors]
     return el("section", el("h2", "Ledger"),
               el("p", "Every subscriber checks the number of every message."),
               table("", ["Contestant", "Expected", "Delivered", "Lost", "Duplicate",

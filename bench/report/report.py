@@ -15,10 +15,7 @@ def main():
     options = parser.parse_args()
 
     run = load.load(options.run)
-    try:
-        import page  # matplotlib: not needed to reject a bad run
-    except ModuleNotFoundError as error:
-        raise load.BadRun(f"{error}; on Debian: apt install python3-matplotlib") from None
+    import page  # after the check: a bad run is rejected without waiting for matplotlib
     output = pathlib.Path(options.output or load.run_path(options.run).with_name("report.html"))
     try:
         output.write_text(page.of_run(run), encoding="utf-8")

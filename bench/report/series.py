@@ -22,6 +22,12 @@ def label(name):
     return LABELS.get(name, name)
 
 
+def full_name(contestant):
+    """WebSocket, depth 8"""
+    workload = contestant.get("workload")
+    return label(contestant["name"]) + (f", {workload}" if workload else "")
+
+
 def dash(contestant):
     return _DASHES[contestant["kind"]]
 

@@ -8,7 +8,10 @@ import html
 import io
 import re
 
-import matplotlib
+try:
+    import matplotlib
+except ModuleNotFoundError:
+    raise SystemExit("reports need matplotlib; on Debian: apt install python3-matplotlib") from None
 
 matplotlib.use("svg")
 
@@ -22,7 +25,8 @@ _NAME = {value: name for name, value in COLOUR.items()}
 FONT_PX = 12.5
 
 matplotlib.rcParams.update({
-    "svg.fonttype": "none", "text.parse_math": False, "font.size": FONT_PX, "font.family": "DejaVu Sans",
+    "svg.fonttype": "none", "text.parse_math": False,
+    "font.size": FONT_PX, "font.family": "DejaVu Sans",
     "text.color": COLOUR["ink"], "axes.labelcolor": COLOUR["soft"],
     "axes.edgecolor": COLOUR["line"], "axes.facecolor": "none", "figure.facecolor": "none",
     "xtick.color": COLOUR["line"], "ytick.color": COLOUR["line"],
@@ -55,6 +59,12 @@ def figure(width, height):
     return Figure(figsize=(width / 72, height / 72), dpi=72)
 
 
+def title(fig, left, middle, text):
+    """A panel's title, at pixels from the top left corner."""
+    width, height = fig.get_size_inches() * 72
+    fig.text(left / width, 1 - middle / height, heading(text), weight="semibold", va="center")
+
+
 def axes(fig, left, top, width, height):
     """Axes at a place in pixels from the top left corner."""
     full_width, full_height = fig.get_size_inches() * 72
@@ -62,7 +72,7 @@ def axes(fig, left, top, width, height):
                          width / full_width, height / full_height))
 
 
-def render(fig, key, title, text):
+def render(fig, key, name, text):
     """`key` is unique in the page: every id inside is made from it."""
     matplotlib.rcParams["svg.hashsalt"] = key
     out = io.StringIO()
@@ -81,7 +91,7 @@ def render(fig, key, title, text):
     body = re.sub(r"\n\s*", "\n", body)
     width = view.split()[2]
     return (f'<svg viewBox="{view}" style="max-width:{width}px" role="img" '
-            f'aria-labelledby="{key}-t {key}-d"><title id="{key}-t">{html.escape(title)}</title>'
+            f'aria-labelledby="{key}-t {key}-d"><title id="{key}-t">{html.escape(name)}</title>'
             f'<desc id="{key}-d">{html.escape(text)}</desc>{body}</svg>')
 
 
@@ -93,8 +103,4 @@ def _font(match):
 def _unique_ids(body, key):
     """Two plots of one page must not share the id of a clip path or a marker."""
     mark = "k" + hashlib.sha256(key.encode()).hexdigest()[:6]
-    for name in set(re.findall(r' id="([^"]+)"', body)):
-        for old, new in ((f'id="{name}"', f'id="{mark}{name}"'),
-                         (f'"#{name}"', f'"#{mark}{name}"'), (f"url(#{name})", f"url(#{mark}{name})")):
-            body = body.replace(old, new)
-    return body
+    return re.sub(r'( id="| href="#|url\(#)', rf"\1{mark}", body)

@@ -379,15 +379,19 @@ def test_openmetrics_families_stand_together():
 # ---- numbers and labels ---------------------------------------------------------------------
 
 @pytest.mark.parametrize("form, value, wanted", [
-    (units.time_ns, 0, "0 ns"), (units.time_ns, 9300, "9.30 µs"), (units.time_ns, 999_600, "1.00 ms"),
+    (units.time_ns, 0, "0 ns"), (units.time_ns, 9300, "9.30 µs"),
+    (units.time_ns, 999_600, "1.00 ms"),
     (units.time_ns, 12_345_678, "12.3 ms"), (units.time_ns, 61e9, "61.0 s"),
     (units.size_bytes, 64, "64 B"), (units.size_bytes, 9150, "9.15 kB"),
     (units.size_bytes, 1.5, "1.50 B"), (units.size_bytes, 999.7, "1.00 kB"),
     (units.size_bytes, None, "–"), (units.rate, 105321, "105,000/s"), (units.rate, 4.5, "4.50/s"),
-    (units.times, 5.5555, "5.56×"), (units.times, 0.0948, "0.0948×"), (units.times, 12345, "12,345×"),
-    (units.share, 0.98, "98 %"), (units.share, 0.99999, "> 99.99 %"), (units.share, 0.00001, "< 0.01 %"),
+    (units.times, 5.5555, "5.56×"), (units.times, 0.0948, "0.0948×"),
+    (units.times, 12345, "12,345×"),
+    (units.share, 0.98, "98 %"), (units.share, 0.99999, "> 99.99 %"),
+    (units.share, 0.00001, "< 0.01 %"),
     (units.share, 0, "0 %"), (units.share, 1, "100 %"), (units.duration, 138.4, "2 min 18 s"),
-    (units.duration, 7260, "2 h 1 min"), (units.digits, 99.96, "100"), (units.digits, 0.09996, "0.100"),
+    (units.duration, 7260, "2 h 1 min"), (units.digits, 99.96, "100"),
+    (units.digits, 0.09996, "0.100"),
 ])
 def test_units(form, value, wanted):
     assert form(value).replace("\u00a0", " ") == wanted

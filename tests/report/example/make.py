@@ -223,7 +223,8 @@ def fanout():
     dice = random.Random(2)
     n = 9000
     contestants = []
-    for rate, ws, nchan in ((4, (19 * MS, 0.25), (31 * MS, 0.3)), (8, (21 * MS, 0.28), (64 * MS, 0.4)),
+    for rate, ws, nchan in ((4, (19 * MS, 0.25), (31 * MS, 0.3)),
+                            (8, (21 * MS, 0.28), (64 * MS, 0.4)),
                             (12, (41 * MS, 0.4), (900 * MS, 0.5))):
         workload = f"{rate} messages/s"
         slow = rate == 12
