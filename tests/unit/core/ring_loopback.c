@@ -1,0 +1,123 @@
+#include "ring_loopback.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int listener = -1;
+static int sockets[LOOPBACK_SOCKETS_MAX];
+static int socket_count, socket_next;
+
+struct ring *loopback_ring(uint32_t capacity, bool client)
+{
+    char why[256] = "";
+    struct ring *ring = NULL;
+    struct ring_config config = {.capacity = capacity, .client = client};
+    if (ring_uring_create(&ring, &config, why, sizeof why) < 0)
+        fprintf(stderr, "no ring: %s\n", why);
+    assert(ring);
+    return ring;
+}
+
+int loopback_listener(struct sockaddr_in *ret_address)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    if (listener < 0) {
+        listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert(listener >= 0);
+        int err = bind(listener, (struct sockaddr *)&address, sizeof address);
+        assert(err == 0);
+        err = listen(listener, LOOPBACK_BACKLOG);
+        assert(err == 0);
+    }
+    int err = getsockname(listener, (struct sockaddr *)&address, &size);
+    assert(err == 0);
+    if (ret_address)
+        *ret_address = address;
+    return listener;
+}
+
+void loopback_reserve(int count)
+{
+    for (int i = 0; i < count; i++) {
+        assert(socket_count < LOOPBACK_SOCKETS_MAX);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert(fd >= 0);
+        sockets[socket_count++] = fd;
+    }
+}
+
+int loopback_open(void)
+{
+    struct sockaddr_in address;
+    loopback_listener(&address);
+    if (socket_next == socket_count)
+        loopback_reserve(1);
+    int fd = sockets[socket_next++];
+    int err = connect(fd, (struct sockaddr *)&address, sizeof address);
+    assert(err == 0);
+    return fd;
+}
+
+void loopback_listen(struct ring *ring)
+{
+    int err = ring_listen(ring, loopback_listener(NULL));
+    assert(err == 0);
+}
+
+void loopback_turn(struct ring *ring)
+{
+    int err = ring_wait(ring, LOOPBACK_TURN_NS);
+    assert(err == 0);
+}
+
+ssize_t loopback_write(int peer, const void *data, size_t size)
+{
+    ssize_t n = send(peer, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n < 0 ? -errno : n;
+}
+
+ssize_t loopback_read(int peer, void *data, size_t size)
+{
+    ssize_t n = recv(peer, data, size, MSG_DONTWAIT);
+    return n < 0 ? -errno : n;
+}
+
+static void forget(int peer)
+{
+    for (int i = 0; i < socket_count; i++) {
+        if (sockets[i] == peer) {
+            sockets[i] = sockets[--socket_next];
+            sockets[socket_next] = sockets[--socket_count];
+            return;
+        }
+    }
+    assert(!"an open peer");
+}
+
+void loopback_close(int peer)
+{
+    forget(peer);
+    close(peer);
+}
+
+void loopback_reset(int peer)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    int err = setsockopt(peer, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    assert(err == 0);
+    loopback_close(peer);
+}
+
+void loopback_end(void)
+{
+    while (socket_count > 0)
+        close(sockets[--socket_count]);
+    socket_next = 0;
+    if (listener >= 0)
+        close(listener);
+    listener = -1;
+}

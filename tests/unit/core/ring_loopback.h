@@ -1,0 +1,34 @@
+/* ring_loopback: plain loopback sockets as the peers of a ring on io_uring, for its tests.
+ *
+ * Everything made here is closed by loopback_end. Threads: one. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/ring.h"
+
+enum {
+    LOOPBACK_SOCKETS_MAX = 2048,
+    LOOPBACK_BACKLOG = 2048,
+    LOOPBACK_TURN_NS = 2000000,
+};
+
+struct ring *loopback_ring(uint32_t capacity, bool client);
+
+/* The listening socket and its address; made at the first call. */
+int loopback_listener(struct sockaddr_in *ret_address);
+
+/* Makes sockets in advance, so that RLIMIT_NOFILE may be lowered before they connect. */
+void loopback_reserve(int count);
+
+int loopback_open(void);
+void loopback_listen(struct ring *ring);
+void loopback_turn(struct ring *ring);
+ssize_t loopback_write(int peer, const void *data, size_t size);
+ssize_t loopback_read(int peer, void *data, size_t size);
+void loopback_close(int peer);
+void loopback_reset(int peer);
+void loopback_end(void);
