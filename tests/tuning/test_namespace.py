@@ -114,6 +114,23 @@ def test_apply_check_revert_in_a_namespace(namespace, state, host):
     assert host_values() == host
 
 
+LISTEN = """
+import socket, subprocess
+listener = socket.create_server(("127.0.0.1", 0), backlog=1000000)
+listing = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True).stdout
+print(listing.split()[2])
+"""
+
+
+@pytest.mark.skipif(not shutil.which("ss"), reason="ss shows a listener's backlog")
+def test_a_raised_backlog_is_what_a_new_listener_gets(namespace, state):
+    listen = ["/usr/bin/python3", "-c", LISTEN]
+    namespace.run("ip", "link", "set", "lo", "up")
+    before = int(namespace.run(*listen))
+    namespace.tune("apply", "1M", "--state", state)
+    assert before < int(namespace.run(*listen)) == 65536
+
+
 def test_a_namespace_keeps_its_hands_off_the_host(namespace, state, host):
     answer = namespace.tune("apply", "2M", "--state", state)
     assert "left out  net.ipv4.tcp_mem" in answer.out

@@ -132,6 +132,7 @@ esac
 def test_queues_are_raised_to_the_cores_and_put_back(card, tmp_path):
     (tmp_path / "combined").write_text("1\n")
     card.stub("ethtool", ETHTOOL.replace("FOLDER", str(tmp_path)))
+    card.stub("id", "echo 0")
     card.tune("nic", "test0", "--apply")
     assert (tmp_path / "combined").read_text() == "2\n"
     card.tune("revert")
