@@ -1,4 +1,4 @@
-/* out: appends to a buffer of fixed size and remembers whether all of it fitted. Internal to wire/.
+/* out: appends to a buffer of fixed size and remembers whether all of it fitted.
  *
  * Threads  one at a time.
  * Memory   the caller's buffer; what does not fit is dropped, and so is everything after it. */

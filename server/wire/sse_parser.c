@@ -150,11 +150,12 @@ static bool data_join(struct span block, char *buf, size_t size, struct sse_even
     string_move(&event->id, &end);
     string_move(&event->event, &end);
     struct span line, value;
-    while (line_next(&block, &line)) {
+    for (bool first = true; line_next(&block, &line);) {
         if (!span_equal(field_split(line, &value), SPAN("data")))
             continue;
-        if (at > buf)
+        if (!first)
             *at++ = '\n';
+        first = false;
         memmove(at, value.ptr, value.len);
         at += value.len;
     }
