@@ -5,7 +5,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from machine import Machine  # noqa: E402  (needs the line above)
+from tune_machine import Machine  # noqa: E402  (needs the line above)
 
 
 @pytest.fixture

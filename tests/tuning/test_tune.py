@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from machine import TUNING, run_tune
+from tune_machine import TUNING, run_tune
 
 RAISED_AT_1M = {
     "fs.nr_open": "1052000",
@@ -114,6 +114,14 @@ def test_too_little_memory_is_said(machine):
     answer = machine.tune("check", "1M")
     assert answer.status == 1
     assert "they do not fit even idle" in answer.words
+
+
+def test_a_broadcast_that_may_not_fit_is_tight_not_refused(machine):
+    answer = machine.tune("plan", "2M", "--role", "both")
+    state = {line.split()[0]: line.split()[-1] for line in answer.out.splitlines()
+             if line.startswith("memory:")}
+    assert state == {"memory:idle": "ok", "memory:broadcast": "tight"}
+    assert machine.tune("apply", "2M", "--role", "both").status == 0
 
 
 # --- apply and revert ----------------------------------------------------------------------------

@@ -19,7 +19,7 @@ check_rows() {
         row_state "$i"
         row_print "$i"
         case $STATE in
-        low | host | rings | absent)
+        low | host | rings | tight | absent)
             say_under why "${ROW_WHY[$i]}"
             say_under shows "${ROW_SHOWS[$i]}"
             row_advice "$i"

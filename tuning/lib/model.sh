@@ -50,11 +50,12 @@ PAGE_BYTES=$(getconf PAGESIZE)
 HASH_MAX=$((1 << 24)) # the kernel refuses a larger tcp_child_ehash_entries
 
 # The rows. Kinds:
-#   floor    one number, at least                triple  three numbers, each at least
-#   range    a range, at least this wide         zero    must be 0; never written by us
-#   hash     TCP hash: boot or namespace         nofile  RLIMIT_NOFILE
-#   memory   bytes of RAM                        count   told, not compared
-#   flows    conntrack, only where it is in use  measure no figure is right everywhere
+#   floor    one number, at least            triple   three numbers, each at least
+#   range    a range, at least this wide     flows    conntrack, only where it is in use
+#   memory   bytes of RAM                    worst    bytes of RAM, if the worst happens
+#   hash     TCP hash: boot or namespace     nofile   RLIMIT_NOFILE
+#   zero     must be 0; never written        count    told, not compared
+#   measure  no figure is right everywhere
 ROW_KEY=() ROW_KIND=() ROW_NEED=() ROW_WHY=() ROW_SHOWS=()
 
 # row KEY KIND NEED SHOWS WHY...: SHOWS is what one sees when it is wrong.
@@ -130,7 +131,7 @@ model_memory_rows() {
         "$SOCKET_BYTES B of kernel slab per socket, $POLL_BYTES B for the server's poll," \
         "$RECV_BYTES B for a load generator's receive, $USER_BYTES B of the process. None of it" \
         "can be swapped."
-    row memory:broadcast memory $((idle + N * PAGES_QUEUED * PAGE_BYTES)) \
+    row memory:broadcast worst $((idle + N * PAGES_QUEUED * PAGE_BYTES)) \
         "mem in /proc/net/sockstat, in pages" \
         "idle, and one page queued on every connection: a broadcast that nobody has read yet."
 }
@@ -141,7 +142,7 @@ model_descriptor_rows() {
     sockets=$((N * $(model_ends)))
     maps=$((MAPS_BESIDE + $(model_rings_under "$LIMIT_LEAST") * MAPS_PER_RING))
     row limit:nofile nofile "$nofile" \
-        "EMFILE when registering files; 'descriptor table' in the server's start-up line" \
+        "EMFILE when a ring registers its descriptor table" \
         "an io_uring direct-descriptor table has at most RLIMIT_NOFILE slots. The limit is per" \
         "ring and rings add up, so a low limit costs rings, not connections."
     row fs.nr_open floor "$nofile" \
@@ -212,7 +213,7 @@ model_departure_rows() {
     local waiting
     waiting=$((N / LEAVE_SHARE + $(model_short_lived_per_s) * TIME_WAIT_S))
     row net.ipv4.tcp_max_tw_buckets floor "$waiting" \
-        "TCPTimeWaitOverflow; kernel log 'time wait bucket table overflow'" \
+        "TCPTimeWaitOverflow" \
         "one in $LEAVE_SHARE leaves or does not keep alive, and waits $TIME_WAIT_S s. Above it" \
         "the kernel skips TIME_WAIT, and an old packet may meet a new connection."
     row net.ipv4.tcp_max_orphans floor $((N / ORPHAN_SHARE)) \

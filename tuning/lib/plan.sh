@@ -18,8 +18,8 @@ plan_title() {
 }
 
 # Sets HAVE and STATE of a row:
-#   ok  low  rings (low, but rings add up)  host (only outside this namespace)
-#   absent  unused  told  measure
+#   ok  low  rings (low, but rings add up)  tight (fits unless the worst happens)
+#   host (only outside this namespace)  absent  unused  told  measure
 row_state() {
     local i=$1 key=${ROW_KEY[$1]} need=${ROW_NEED[$1]}
     case ${ROW_KIND[$i]} in
@@ -27,7 +27,7 @@ row_state() {
     zero) state_of_zero "$key" ;;
     hash) state_of_hash "$need" ;;
     nofile) state_of_nofile "$need" ;;
-    memory) HAVE=$(machine_memory_bytes); state_of_number "$need" ;;
+    memory | worst) state_of_memory "${ROW_KIND[$i]}" "$need" ;;
     flows) state_of_flows "$key" "$need" ;;
     count) HAVE=- STATE=told ;;
     measure) HAVE=$(machine_get "$key") || HAVE=-; STATE=measure ;;
@@ -49,6 +49,13 @@ state_of_zero() {
     HAVE=$(machine_get "$1") || HAVE=-
     STATE=low
     [[ $HAVE = 0 || $HAVE = - ]] && STATE=ok
+    return 0
+}
+
+state_of_memory() {
+    HAVE=$(machine_memory_bytes)
+    state_of_number "$2"
+    [ "$1:$STATE" = worst:low ] && STATE=tight
     return 0
 }
 
@@ -92,7 +99,7 @@ state_of_flows() {
 
 value_text() {
     case $1 in
-    memory) [[ $2 =~ ^[0-9]+$ ]] && bytes_text "$2" || printf '%s' "$2" ;;
+    memory | worst) [[ $2 =~ ^[0-9]+$ ]] && bytes_text "$2" || printf '%s' "$2" ;;
     *) [ "$2" = "$UNLIMITED" ] && printf 'unlimited' || printf '%s' "$2" ;;
     esac
 }
@@ -115,8 +122,9 @@ plan_table() {
     done
     cat <<'TEXT'
 
-low: too low. rings: too low for one ring, met by several. host: set it outside this namespace.
-absent: this kernel has not got it. unused: nothing is tracked. measure: compare, do not assume.
+low: too low. rings: too low for one ring, met by several. tight: fits unless the worst happens.
+host: set it outside this namespace. absent: this kernel has not got it. unused: nothing is
+tracked. measure: compare, do not assume.
 TEXT
 }
 
@@ -129,16 +137,13 @@ row_advice() {
             "descriptors under a hard limit of $HAVE; see also plan --systemd"
         ;;
     hash:low) say_under help "one box: tune lab; a host: boot with thash_entries=${ROW_NEED[$i]}" ;;
-    memory:low) say_under help "$(memory_verdict "${ROW_KEY[$i]}")" ;;
+    memory:low) say_under help "fewer connections or more memory: they do not fit even idle" ;;
+    worst:tight)
+        say_under help "the connections fit, a broadcast that nobody reads does not: pace it, or" \
+            "keep the last number of tcp_mem below what is left"
+        ;;
     zero:low) say_under help "sysctl -w ${ROW_KEY[$i]}=0, if the machine's owner agrees" ;;
     *:host) say_under help "run tune apply on the host: one value for all namespaces" ;;
-    esac
-}
-
-memory_verdict() {
-    case $1 in
-    memory:idle) printf 'fewer connections or more memory: they do not fit even idle' ;;
-    *) printf 'a broadcast that nobody reads does not fit: pace it, or keep tcp_mem lower' ;;
     esac
 }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from machine import TUNE, TUNING, run_tune
+from tune_machine import TUNE, TUNING, run_tune
 
 ROOT = os.geteuid() == 0
 UNSHARE = ["unshare", "-n"] if ROOT else ["unshare", "-U", "-r", "-n"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from machine import NETSTAT
+from tune_machine import NETSTAT
 
 # key, value, kind, a word of the explanation
 FOLKLORE = [
