@@ -48,7 +48,7 @@ machine_is_host_wide() {
     net.ipv4.tcp_mem | net.ipv4.tcp_max_orphans | net.core.netdev_max_backlog) return 0 ;;
     net.core.rps_sock_flow_entries | net.core.busy_poll | net.core.busy_read) return 0 ;;
     net.netfilter.nf_conntrack_max) return 0 ;; # there, and read-only
-    net.*) return 1 ;;
+    net.* | limit:*) return 1 ;;
     *) return 0 ;;
     esac
 }
