@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct message *message_create(const char *name, size_t name_len, uint64_t hash, const void *payload,
-                               size_t payload_len, bool utf8)
+struct message *message_create(const char *name, size_t name_len, uint64_t hash,
+                               const void *payload, size_t payload_len, bool utf8)
 {
     assert(name_len > 0 && name_len <= CHANNEL_NAME_MAX && payload_len <= UINT32_MAX);
     struct message *message = malloc(sizeof *message + name_len + payload_len);

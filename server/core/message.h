@@ -4,8 +4,8 @@
  *   │ head         │ channel name │ payload      │   one allocation
  *   └──────────────┴──────────────┴──────────────┘
  *
- * Threads  Made by the publisher's shard; offset and epoch are set by the home shard before anybody else sees it;
- *          from then on it is read-only and shared between shards by counted references.
+ * Threads  Made by the publisher's shard; offset and epoch are set by the home shard before anybody
+ * else sees it; from then on it is read-only and shared between shards by counted references.
  * Memory   message_create gives one reference; the last message_unref frees, on whatever thread.
  * Bounds   The payload by `message_bytes_max`, the name by CHANNEL_NAME_MAX; callers check both. */
 #pragma once
@@ -22,19 +22,19 @@ enum {
 struct message {
     atomic_uint refs;
     uint32_t payload_len;
-    uint64_t offset; /* 1, 2, 3 … within an epoch of its channel */
-    uint64_t epoch;  /* one life of the channel's numbering; never 0 */
-    uint64_t hash;   /* of the channel's name */
+    uint64_t offset;       /* 1, 2, 3 … within an epoch of its channel */
+    uint64_t epoch;        /* one life of the channel's numbering; never 0 */
+    uint64_t hash;         /* of the channel's name */
     int64_t kept_until_ns; /* home shard only: when the history lets go of it */
-    bool utf8;       /* the payload is valid UTF-8 */
+    bool utf8;             /* the payload is valid UTF-8 */
     uint8_t name_len;
     char bytes[]; /* name, then payload */
 };
 
 /* Returns a message with one reference that holds copies of both, or NULL when memory is out.
  * offset and epoch are 0. */
-struct message *message_create(const char *name, size_t name_len, uint64_t hash, const void *payload,
-                               size_t payload_len, bool utf8);
+struct message *message_create(const char *name, size_t name_len, uint64_t hash,
+                               const void *payload, size_t payload_len, bool utf8);
 
 struct message *message_ref(struct message *message);
 

@@ -1,23 +1,23 @@
-/* ring: a shard's window on the kernel. Everything above sees numbered sockets ("slots"), events, and
- * batches of sends and receives; only the files behind this header know how a kernel does it.
+/* ring: a shard's window on the kernel. Everything above sees numbered sockets ("slots"), events,
+ * and batches of sends and receives; only the files behind this header know how a kernel does it.
  *
  *     accept ─► RING_ACCEPTED slot
  *     ring_watch(slot, RING_READ) ─► RING_READABLE slot, once ─► ring_receive(batch) ─► watch again
  *     ring_send(batch) ─► each entry's `res`; short or -EAGAIN ─► ring_watch(slot, RING_WRITE)
  *
- * Idea     A parked connection costs the kernel one armed one-shot poll (266 bytes) and nothing else.
- *          Data moves in synchronous batches of non-blocking operations: one system call submits
- *          hundreds, and when it returns every result is known. No buffer is lent to the kernel across
- *          turns, so no send has a completion to wait for and no buffer ring can run dry.
+ * Idea     A parked connection costs the kernel one armed one-shot poll (266 bytes) and nothing
+ * else. Data moves in synchronous batches of non-blocking operations: one system call submits
+ *          hundreds, and when it returns every result is known. No buffer is lent to the kernel
+ * across turns, so no send has a completion to wait for and no buffer ring can run dry.
  *          docs/decisions/parked-polls.md compares this with armed receives.
- * Engines  ring_uring (io_uring, direct descriptors) serves; ring_fake (tests/unit/core) is a seeded
- *          kernel for the simulation. An engine is a table of functions, chosen at creation.
- * Threads  A ring belongs to one thread, from its first use on. Only ring_wake may be called by others.
+ * Engines  ring_uring (io_uring, direct descriptors) serves; ring_fake (tests/unit/core) is a
+ * seeded kernel for the simulation. An engine is a table of functions, chosen at creation. Threads
+ * A ring belongs to one thread, from its first use on. Only ring_wake may be called by others.
  * Slots    0 … capacity-1. An accepted socket's slot is chosen by the ring and never becomes a file
  *          descriptor of the process. A slot is free again when ring_close has been called for it.
- * Watches  Every ring_watch gives exactly one event, also after ring_unwatch (res is then -ECANCELED)
- *          and after a hang-up. ring_close is only allowed when no watch of the slot is outstanding.
- * Errors   0 or a count; negative errno. */
+ * Watches  Every ring_watch gives exactly one event, also after ring_unwatch (res is then
+ * -ECANCELED) and after a hang-up. ring_close is only allowed when no watch of the slot is
+ * outstanding. Errors   0 or a count; negative errno. */
 #pragma once
 
 #include <netinet/in.h>
@@ -30,9 +30,9 @@ struct ring;
 struct msghdr;
 
 enum ring_event_kind {
-    RING_ACCEPTED,  /* slot: the new connection                                                  */
-    RING_REFUSED,   /* res: why a connection was lost before it had a slot (-ENFILE, -EMFILE, …) */
-    RING_CONNECTED, /* slot, res: 0 or why ring_connect failed; on failure the slot is free again  */
+    RING_ACCEPTED, /* slot: the new connection                                                  */
+    RING_REFUSED,  /* res: why a connection was lost before it had a slot (-ENFILE, -EMFILE, …) */
+    RING_CONNECTED, /* slot, res: 0 or why ring_connect failed; on failure the slot is free again */
     RING_READABLE,  /* slot, res: poll(2) events, or negative errno                              */
     RING_WRITABLE,  /* slot, res: likewise                                                       */
 };
@@ -48,7 +48,8 @@ enum ring_direction {
     RING_WRITE,
 };
 
-/* One entry of a batch. `iov` is the data, or where to put it; when `msg` is set, its vector is sent instead. */
+/* One entry of a batch. `iov` is the data, or where to put it; when `msg` is set, its vector is
+ * sent instead. */
 struct ring_io {
     uint32_t slot;
     int32_t res; /* out: bytes moved, or negative errno; -EAGAIN when the socket would block */
@@ -67,11 +68,11 @@ struct ring_config {
 };
 
 struct ring_stats {
-    uint64_t enters;        /* system calls made for this ring                          */
-    uint64_t sends;         /* entries sent                                             */
-    uint64_t receives;      /* entries received                                         */
-    uint64_t overflows;     /* completions that the kernel had to keep aside for a turn */
-    uint32_t tables;        /* kernel rings behind this one                             */
+    uint64_t enters;    /* system calls made for this ring                          */
+    uint64_t sends;     /* entries sent                                             */
+    uint64_t receives;  /* entries received                                         */
+    uint64_t overflows; /* completions that the kernel had to keep aside for a turn */
+    uint32_t tables;    /* kernel rings behind this one                             */
     uint32_t slots_used;
 };
 
@@ -106,13 +107,15 @@ struct ring_features {
     unsigned table_slots; /* direct descriptors in one kernel ring, from RLIMIT_NOFILE */
 };
 
-/* Asks the running kernel. Returns 0, or negative errno with a sentence in `why` (at most `why_size` bytes)
- * that names the likely cause and what to change. */
+/* Asks the running kernel. Returns 0, or negative errno with a sentence in `why` (at most
+ * `why_size` bytes) that names the likely cause and what to change. */
 int ring_probe(struct ring_features *features, char *why, size_t why_size);
 
 /* Makes a ring on io_uring. Call it on the thread that will use the ring.
- * Returns 0 and the ring, which the caller frees with ring_free, or negative errno with `why` filled. */
-int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why, size_t why_size);
+ * Returns 0 and the ring, which the caller frees with ring_free, or negative errno with `why`
+ * filled. */
+int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why,
+                      size_t why_size);
 
 static inline void ring_free(struct ring *ring)
 {
@@ -120,8 +123,8 @@ static inline void ring_free(struct ring *ring)
         ring->engine->free(ring);
 }
 
-/* Accepts from the listening socket `fd` until ring_listen_stop: RING_ACCEPTED and RING_REFUSED events follow.
- * The descriptor stays the caller's. */
+/* Accepts from the listening socket `fd` until ring_listen_stop: RING_ACCEPTED and RING_REFUSED
+ * events follow. The descriptor stays the caller's. */
 static inline int ring_listen(struct ring *ring, int fd)
 {
     return ring->engine->listen(ring, fd);
@@ -132,8 +135,8 @@ static inline void ring_listen_stop(struct ring *ring)
     ring->engine->listen_stop(ring);
 }
 
-/* Submits what is queued, then waits until there is an event, a ring_wake, or `timeout_ns` is over (0: does not wait).
- * Returns 0 or negative errno; -EINTR is not an error and returns 0. */
+/* Submits what is queued, then waits until there is an event, a ring_wake, or `timeout_ns` is over
+ * (0: does not wait). Returns 0 or negative errno; -EINTR is not an error and returns 0. */
 static inline int ring_wait(struct ring *ring, int64_t timeout_ns)
 {
     return ring->engine->wait(ring, timeout_ns);
@@ -155,14 +158,16 @@ static inline void ring_unwatch(struct ring *ring, uint32_t slot, enum ring_dire
     ring->engine->unwatch(ring, slot, direction);
 }
 
-/* Sends every entry without blocking and sets its `res`. At most RING_BATCH_MAX entries. The buffers are the
- * caller's again when it returns. A short count means that the socket is full: watch for RING_WRITE. */
+/* Sends every entry without blocking and sets its `res`. At most RING_BATCH_MAX entries. The
+ * buffers are the caller's again when it returns. A short count means that the socket is full:
+ * watch for RING_WRITE. */
 static inline void ring_send(struct ring *ring, struct ring_io *io, unsigned count)
 {
     ring->engine->send(ring, io, count);
 }
 
-/* Receives into every entry's `iov` without blocking and sets its `res`; 0 is the peer's end of stream. */
+/* Receives into every entry's `iov` without blocking and sets its `res`; 0 is the peer's end of
+ * stream. */
 static inline void ring_receive(struct ring *ring, struct ring_io *io, unsigned count)
 {
     ring->engine->receive(ring, io, count);
@@ -174,15 +179,16 @@ static inline void ring_close(struct ring *ring, uint32_t slot)
     ring->engine->close(ring, slot);
 }
 
-/* Opens a TCP connection in a free slot from exactly the given source address and port (port 0: any).
- * RING_CONNECTED follows. */
+/* Opens a TCP connection in a free slot from exactly the given source address and port (port 0:
+ * any). RING_CONNECTED follows. */
 static inline void ring_connect(struct ring *ring, uint32_t slot, const struct sockaddr_in *from,
                                 const struct sockaddr_in *to)
 {
     ring->engine->connect(ring, slot, from, to);
 }
 
-/* Resets a connection, so that neither side keeps it in TIME_WAIT. A watch on it then fires; ring_close is still due. */
+/* Resets a connection, so that neither side keeps it in TIME_WAIT. A watch on it then fires;
+ * ring_close is still due. */
 static inline void ring_abort(struct ring *ring, uint32_t slot)
 {
     ring->engine->abort(ring, slot);

@@ -11,7 +11,8 @@
 #include "core/ring_uring.h"
 
 enum {
-    TABLE_SLOTS_MAX = 32768, /* more would lengthen the kernel's hash chains when a poll is cancelled */
+    TABLE_SLOTS_MAX =
+        32768, /* more would lengthen the kernel's hash chains when a poll is cancelled */
     TABLE_SLOTS_MIN = 256,
 };
 
@@ -21,12 +22,14 @@ static const char *create_failure_reason(int err)
     case -ENOSYS:
         return "this kernel has no io_uring; Linux 6.1 or newer is needed";
     case -EPERM:
-        return "io_uring is forbidden here; allow it with `sysctl kernel.io_uring_disabled=0`, or, in a "
+        return "io_uring is forbidden here; allow it with `sysctl kernel.io_uring_disabled=0`, or, "
+               "in a "
                "container, with a seccomp profile that permits io_uring_setup";
     case -EINVAL:
         return "this kernel's io_uring is too old (no DEFER_TASKRUN); Linux 6.1 or newer is needed";
     case -ENOMEM:
-        return "io_uring may not lock memory; raise it with `ulimit -l unlimited` (systemd: LimitMEMLOCK=infinity)";
+        return "io_uring may not lock memory; raise it with `ulimit -l unlimited` (systemd: "
+               "LimitMEMLOCK=infinity)";
     case -EMFILE:
         return "no file descriptor is left for a ring; raise `ulimit -n`";
     default:

@@ -1,5 +1,5 @@
-/* ring_uring: the io_uring engine. Watches are one-shot polls; batches are non-blocking sends and receives that
- * have completed when the submitting system call returns. */
+/* ring_uring: the io_uring engine. Watches are one-shot polls; batches are non-blocking sends and
+ * receives that have completed when the submitting system call returns. */
 #include "core/ring_uring.h"
 
 #include <assert.h>
@@ -19,10 +19,12 @@ static struct ring_uring *uring_of(struct ring *base)
     return (struct ring_uring *)base;
 }
 
-void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot, int32_t res)
+void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot,
+                     int32_t res)
 {
     if (queue->tail - queue->head == queue->size) {
-        /* Bounded by two watches a slot: it grows only when more sockets wake in one turn than ever before. */
+        /* Bounded by two watches a slot: it grows only when more sockets wake in one turn than ever
+         * before. */
         struct ring_event *bigger = malloc(2 * (size_t)queue->size * sizeof *bigger);
         assert(bigger);
         for (uint32_t i = 0; i < queue->size; i++)
@@ -38,7 +40,8 @@ void ring_submit(struct ring_uring *ring, struct ring_table *table)
     while (io_uring_sq_ready(&table->uring) > 0) {
         int n = io_uring_submit(&table->uring);
         ring->base.stats.enters++;
-        /* EAGAIN and EBUSY ask for completions to be taken first; nothing else can go wrong with our own memory. */
+        /* EAGAIN and EBUSY ask for completions to be taken first; nothing else can go wrong with
+         * our own memory. */
         if (n < 0) {
             assert(n == -EAGAIN || n == -EBUSY || n == -EINTR);
             io_uring_get_events(&table->uring);
@@ -58,7 +61,8 @@ struct io_uring_sqe *ring_sqe(struct ring_uring *ring, struct ring_table *table)
     return sqe;
 }
 
-static void complete(struct ring_uring *ring, struct ring_table *table, const struct io_uring_cqe *cqe)
+static void complete(struct ring_uring *ring, struct ring_table *table,
+                     const struct io_uring_cqe *cqe)
 {
     uint32_t index = (uint32_t)cqe->user_data;
     uint32_t first = (uint32_t)(table - ring->tables) << ring->table_shift;
@@ -74,7 +78,8 @@ static void complete(struct ring_uring *ring, struct ring_table *table, const st
         ring_queue_push(&ring->queue, RING_WRITABLE, first + index, cqe->res);
         break;
     case RING_OP_ACCEPT:
-        ring_accept_complete(ring, (uint32_t)(table - ring->tables), cqe->res, cqe->flags & IORING_CQE_F_MORE);
+        ring_accept_complete(ring, (uint32_t)(table - ring->tables), cqe->res,
+                             cqe->flags & IORING_CQE_F_MORE);
         break;
     case RING_OP_CONNECT:
         if (cqe->res < 0)
@@ -118,10 +123,12 @@ void ring_reap(struct ring_uring *ring, struct ring_table *table)
 
 static bool has_task_work(struct ring_table *table)
 {
-    return IO_URING_READ_ONCE(*table->uring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+    return IO_URING_READ_ONCE(*table->uring.sq.kflags) &
+           (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
-/* Runs a table's deferred work without waiting, in one system call where there is something to do. */
+/* Runs a table's deferred work without waiting, in one system call where there is something to do.
+ */
 static void table_turn(struct ring_uring *ring, struct ring_table *table)
 {
     if (io_uring_sq_ready(&table->uring) > 0)
@@ -216,7 +223,8 @@ static void uring_unwatch(struct ring *base, uint32_t slot, enum ring_direction 
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
 }
 
-/* Submits the batch table by table. Order within one socket is kept, since a socket has one table. */
+/* Submits the batch table by table. Order within one socket is kept, since a socket has one table.
+ */
 static void batch_run(struct ring_uring *ring, struct ring_io *io, unsigned count,
                       void (*prepare)(struct io_uring_sqe *, struct ring_io *))
 {
@@ -240,8 +248,8 @@ static void batch_run(struct ring_uring *ring, struct ring_io *io, unsigned coun
     ring->batch = NULL;
 }
 
-/* MSG_WAITALL makes a short send a failed one, so that success needs no completion and a short count gets one;
- * MSG_DONTWAIT keeps the kernel from arming a poll for the rest. */
+/* MSG_WAITALL makes a short send a failed one, so that success needs no completion and a short
+ * count gets one; MSG_DONTWAIT keeps the kernel from arming a poll for the rest. */
 static void prepare_send(struct io_uring_sqe *sqe, struct ring_io *io)
 {
     const int flags = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL;
@@ -381,7 +389,8 @@ static int tables_init(struct ring_uring *ring, const struct ring_config *config
     return 0;
 }
 
-int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why, size_t why_size)
+int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why,
+                      size_t why_size)
 {
     assert(config->capacity > 0);
     struct ring_features features;

@@ -2,9 +2,10 @@
  *
  *   slot = table * table_slots + index
  *
- *   table 0 ─ kernel ring, waits for all ─┐        A kernel ring's table of direct descriptors has at most
- *   table 1 ─ kernel ring ──► eventfd ────┤        RLIMIT_NOFILE slots, but tables are not summed: where the
- *   table n ─ kernel ring ──► eventfd ────┘        limit is low, a ring has several, all owned by its thread. */
+ *   table 0 ─ kernel ring, waits for all ─┐        A kernel ring's table of direct descriptors has
+ * at most table 1 ─ kernel ring ──► eventfd ────┤        RLIMIT_NOFILE slots, but tables are not
+ * summed: where the table n ─ kernel ring ──► eventfd ────┘        limit is low, a ring has
+ * several, all owned by its thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,7 +25,8 @@ enum {
     RING_ACCEPTS_MAX = 64, /* one-shot accepts armed at once, where a table is nearly full */
 };
 
-/* The operation behind a completion, in the top byte of user_data; the slot or batch index is in the low half. */
+/* The operation behind a completion, in the top byte of user_data; the slot or batch index is in
+ * the low half. */
 enum ring_op {
     RING_OP_IGNORE, /* cancels, closes: only failures complete, and they change nothing */
     RING_OP_ACCEPT,
@@ -93,7 +95,8 @@ void ring_submit(struct ring_uring *ring, struct ring_table *table);
 /* Moves all completions of a table to the event queue, and batch results to the batch. */
 void ring_reap(struct ring_uring *ring, struct ring_table *table);
 
-void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot, int32_t res);
+void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot,
+                     int32_t res);
 
 /* ring_uring_accept.c */
 int ring_accept_listen(struct ring *base, int fd);

@@ -60,6 +60,8 @@ static void deliver_to_all(struct hub *hub, struct channel_local *channel,
 {
     struct subscription *at = hub->subscriptions.at;
     uint64_t delivered = 0;
+    channel->epoch = batch->messages[batch->count - 1]->epoch;
+    channel->offset = batch->messages[batch->count - 1]->offset;
     hub->local.walking = channel;
     hub->ops.batch(hub->shard, batch);
     for (uint32_t index = channel->first; index != HUB_NONE; index = at[index].next_in_channel) {
@@ -107,6 +109,11 @@ bool local_deliver(struct hub *hub)
 static void give(struct hub *hub, const struct request *request)
 {
     const struct subscription *subscription = &hub->subscriptions.at[request->subscription];
+    struct channel_local *channel = hub->local.channels[subscription->channel];
+    if (request->err == 0) {
+        channel->epoch = request->epoch;
+        channel->offset = request->offset;
+    }
     struct hub_reply reply = {
         .asker = request->asker,
         .subscription = request->subscription,
@@ -121,8 +128,30 @@ static void give(struct hub *hub, const struct request *request)
         given += reply.count;
         reply.more = given < request->count;
         reply.offset = reply.more ? reply.messages[reply.count - 1]->offset : request->offset;
+        hub->local.standing = reply.more || reply.err < 0 ? HUB_NONE : request->subscription;
         hub->ops.subscribed(hub->shard, &reply);
     } while (reply.more && !subscription_dead(subscription));
+    hub->local.standing = HUB_NONE;
+}
+
+bool hub_position(const struct hub *hub, uint32_t subscription, uint64_t *ret_epoch,
+                  uint64_t *ret_offset)
+{
+    const struct subscription *at = &hub->subscriptions.at[subscription];
+    const struct channel_local *channel = hub->local.channels[at->channel];
+    if (!at->live && subscription != hub->local.standing)
+        return false;
+    *ret_epoch = channel->epoch;
+    *ret_offset = channel->offset;
+    return true;
+}
+
+const char *hub_name_of(const struct hub *hub, uint32_t subscription, size_t *ret_len)
+{
+    const struct channel_local *channel =
+        hub->local.channels[hub->subscriptions.at[subscription].channel];
+    *ret_len = channel->name_len;
+    return channel->name;
 }
 
 static void subscribed(struct hub *hub, struct request *request)

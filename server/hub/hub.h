@@ -177,6 +177,14 @@ void hub_unsubscribe_all(struct hub *hub, uint32_t *chain);
 /* The next subscription of the same connection, or HUB_NONE. */
 uint32_t hub_next_of(const struct hub *hub, uint32_t subscription);
 
+/* How far a live subscription has been given its channel: up to and including this offset. Inside deliver that
+ * includes the batch, inside the last call of subscribed the reply. Returns false before that. */
+bool hub_position(const struct hub *hub, uint32_t subscription, uint64_t *ret_epoch,
+                  uint64_t *ret_offset);
+
+/* The name of a subscription's channel; valid while it is subscribed. */
+const char *hub_name_of(const struct hub *hub, uint32_t subscription, size_t *ret_len);
+
 /* Asks for the messages since a position, without subscribing. ops->read follows. A channel that
  * does not exist comes to be, so that the position in the answer holds while it lingers. */
 int hub_read(struct hub *hub, const struct hub_asker *asker, const char *name, size_t len,

@@ -142,6 +142,7 @@ struct channel_local {
     struct channel_local *prev, *next; /* idle ones */
     struct channel_local *next_dirty;
     int64_t idle_until_ns;
+    uint64_t epoch, offset; /* of what all live subscribers have been given */
     uint32_t index;
     uint32_t first, last; /* subscriptions */
     uint32_t held;        /* not dead, or not answered */
@@ -170,6 +171,7 @@ struct local_table {
     struct channel_local *idle;                     /* idle for longest first */
     struct channel_local *dirty_first, *dirty_last; /* with messages of this turn */
     struct channel_local *walking; /* its list is being walked: nothing on it may be freed */
+    uint32_t standing;             /* being answered for good: stands where its channel does */
     struct batch_node *nodes;      /* as many as a turn takes items, at most */
     struct message **scratch;      /* one batch, side by side */
     uint32_t nodes_count;

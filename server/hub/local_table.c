@@ -12,6 +12,7 @@ int local_init(struct hub *hub)
     const struct hub_config *config = hub->config;
     /* Each item that a turn takes brings one message at most, and none is taken before all are
      * delivered. */
+    local->standing = HUB_NONE;
     local->nodes_max = (config->shards - 1) * hub->items_per_lane + TURN_ITEMS_OWN;
     local->nodes = pages_map(local->nodes_max * sizeof *local->nodes);
     local->scratch = pages_map(local->nodes_max * sizeof(struct message *));

@@ -1,0 +1,18 @@
+/* api: what is not a transport: publishing, metrics, liveness, the page, and the table of all
+ * paths.
+ *
+ * Threads  The shard's. */
+#pragma once
+
+#include "http/exchange.h"
+
+extern const struct route server_routes[];
+extern const struct transport publish_transport;
+
+void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void metrics_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void health_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void page_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+
+/* All transports, by enum transport_id. */
+extern const struct transport *const server_transports[TRANSPORT_COUNT];

@@ -1,0 +1,131 @@
+/* metrics: GET /metrics in Prometheus' text format, and GET /healthz. Sums what all shards count;
+ * no lock. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/api.h"
+#include "hub/hub.h"
+
+/* A text that grows while it is written. */
+struct text {
+    char *bytes;
+    size_t len;
+    size_t size;
+};
+
+__attribute__((format(printf, 2, 3))) static void text_add(struct text *text, const char *format,
+                                                           ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(text->bytes + text->len, text->size - text->len, format, arguments);
+    va_end(arguments);
+    assert(len >= 0 && text->len + (size_t)len < text->size);
+    text->len += (size_t)len;
+}
+
+enum {
+    TEXT_MAX = 32 * 1024,
+};
+
+struct counter_row {
+    const char *name;
+    const char *kind;
+    const char *help;
+    size_t at;
+};
+
+#define ROW(row_name, row_kind, row_help)                                                          \
+    {#row_name, #row_kind, row_help, offsetof(struct counters, row_name)},
+static const struct counter_row counter_rows[] = {COUNTERS(ROW)};
+
+static void heading(struct text *text, const char *name, const char *suffix, const char *kind,
+                    const char *help)
+{
+    text_add(text, "# HELP ringside_%s%s %s\n# TYPE ringside_%s%s %s\n", name, suffix, help, name,
+             suffix, kind);
+}
+
+static const char *suffix_of(const char *kind)
+{
+    return kind[0] == 'c' ? "_total" : "";
+}
+
+static void write_counters(struct text *text, const struct server *server)
+{
+    for (size_t row = 0; row < sizeof counter_rows / sizeof counter_rows[0]; row++) {
+        const struct counter_row *at = &counter_rows[row];
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < server->shard_count; i++)
+            sum += counter_read(
+                (_Atomic uint64_t *)(void *)((char *)&server->shards[i]->counters + at->at));
+        heading(text, at->name, suffix_of(at->kind), at->kind, at->help);
+        text_add(text, "ringside_%s%s %" PRIu64 "\n", at->name, suffix_of(at->kind), sum);
+    }
+}
+
+static void write_closed(struct text *text, const struct server *server)
+{
+    heading(text, "connections_closed", "_total", "counter", "Connections ended, by reason");
+    for (int reason = 0; reason < CLOSE_REASON_COUNT; reason++) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < server->shard_count; i++)
+            sum += counter_read(&server->shards[i]->counters.closed[reason]);
+        text_add(text, "ringside_connections_closed_total{reason=\"%s\"} %" PRIu64 "\n",
+                 close_reason_name((enum close_reason)reason), sum);
+    }
+}
+
+#define HUB_ROWS(X)                                                                                \
+    X(published, "counter", "Messages numbered")                                                   \
+    X(delivered, "counter", "Messages given to subscribers")                                       \
+    X(subscriptions, "gauge", "Subscriptions")                                                     \
+    X(channels, "gauge", "Channels with history or subscribers")                                   \
+    X(history_bytes, "gauge", "Bytes of kept messages")                                            \
+    X(history_messages, "gauge", "Kept messages")                                                  \
+    X(recovered, "counter", "Positions that could be honoured")                                    \
+    X(unrecoverable, "counter", "Positions that were gone")                                        \
+    X(lane_full, "counter", "Items that had to wait for room in a lane")                           \
+    X(refused, "counter", "Requests refused at a bound of the hub")
+
+static void write_hub(struct text *text, const struct server *server)
+{
+#define ADD(name, kind, help) sum.name += one.name;
+#define WRITE(name, kind, help)                                                                    \
+    heading(text, #name, suffix_of(kind), kind, help);                                             \
+    text_add(text, "ringside_%s%s %" PRIu64 "\n", #name, suffix_of(kind), sum.name);
+    struct hub_stats sum = {0}, one;
+    for (unsigned i = 0; i < server->shard_count; i++) {
+        hub_stats_read(server->shards[i]->hub, &one);
+        HUB_ROWS(ADD)
+    }
+    HUB_ROWS(WRITE)
+}
+
+void metrics_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    (void)exchange;
+    struct text text = {.bytes = malloc(TEXT_MAX), .size = TEXT_MAX};
+    assert(text.bytes);
+    write_counters(&text, shard->server);
+    write_closed(&text, shard->server);
+    write_hub(&text, shard->server);
+    heading(&text, "shards", "", "gauge", "Shards");
+    text_add(&text, "ringside_shards %u\n", shard->server->shard_count);
+    http_answer(shard, conn, 200, SPAN("text/plain; version=0.0.4; charset=utf-8"),
+                span_of(text.bytes, text.len), SPAN("Cache-Control: no-store\r\n"));
+    free(text.bytes);
+}
+
+void health_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    (void)exchange;
+    if (shard->draining)
+        http_error(shard, conn, 503, "draining", "the server is going away");
+    else
+        http_answer(shard, conn, 200, SPAN("application/json"), SPAN("{\"status\":\"ok\"}\n"),
+                    SPAN("Cache-Control: no-store\r\n"));
+}

@@ -1,0 +1,194 @@
+/* publish: POST /publish?channel=C. The body is the payload, any bytes up to message_bytes_max.
+ *
+ *   body whole in the read buffer ─► message ─► hub ─► answer
+ *   body in pieces ─► collected on the heap, for at most head_timeout_ms without a byte ─► the same
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "core/message.h"
+#include "hub/hub.h"
+#include "wire/out.h"
+#include "wire/utf8.h"
+
+/* A body that is still coming, and the channel, which the answer names; in conn_extra. */
+struct publishing {
+    struct http_body body;
+    char *payload;
+    size_t len;
+    size_t size;
+    bool published; /* waits for the hub */
+    uint8_t name_len;
+    char name[CHANNEL_NAME_MAX];
+};
+
+static struct publishing *publishing_of(struct conn *conn)
+{
+    return conn->extra ? conn->extra->transport_state : NULL;
+}
+
+static void publish_closed(struct shard *shard, struct conn *conn)
+{
+    (void)shard;
+    struct publishing *publishing = publishing_of(conn);
+    if (!publishing)
+        return;
+    free(publishing->payload);
+    free(publishing);
+    conn->extra->transport_state = NULL;
+}
+
+static void publish_now(struct shard *shard, struct conn *conn, struct publishing *publishing,
+                        struct span payload)
+{
+    struct span name = {publishing->name, publishing->name_len};
+    uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
+    struct message *message =
+        message_create(name.ptr, name.len, hash, payload.ptr, payload.len, utf8_valid(payload));
+    assert(message);
+    struct hub_asker asker = {conn_slot(shard, conn), conn->generation, 0};
+    publishing->published = true;
+    counter_add(&shard->counters.messages_received, 1);
+    if (hub_publish(shard->hub, &asker, message) < 0) {
+        message_unref(message);
+        http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
+                    CLOSE_OVERLOADED);
+    }
+}
+
+static void payload_add(struct publishing *publishing, struct span piece)
+{
+    if (publishing->len + piece.len > publishing->size) {
+        size_t size = publishing->len + piece.len;
+        size = publishing->size * 2 > size ? publishing->size * 2 : size;
+        publishing->payload = realloc(publishing->payload, size);
+        assert(publishing->payload);
+        publishing->size = size;
+    }
+    memcpy(publishing->payload + publishing->len, piece.ptr, piece.len);
+    publishing->len += piece.len;
+}
+
+/* Takes what belongs to the body. Returns how much of the input is used up. */
+static size_t body_take(struct shard *shard, struct conn *conn, struct publishing *publishing,
+                        struct span input)
+{
+    size_t before = input.len;
+    for (;;) {
+        struct span piece;
+        int result = http_body_next(&publishing->body, &input, &piece);
+        if (result < 0) {
+            http_refuse(shard, conn, http_error_status((enum http_error)result),
+                        http_error_name((enum http_error)result), "the body cannot be accepted",
+                        CLOSE_BAD_REQUEST);
+            return before;
+        }
+        if (result == HTTP_BODY_MORE)
+            return before;
+        if (result == HTTP_BODY_END) {
+            publish_now(shard, conn, publishing, span_of(publishing->payload, publishing->len));
+            free(publishing->payload);
+            publishing->payload = NULL;
+            publishing->len = publishing->size = 0;
+            return before - input.len;
+        }
+        payload_add(publishing, piece);
+    }
+}
+
+static void publish_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+{
+    struct publishing *publishing = publishing_of(conn);
+    size_t used = 0;
+    if (!publishing->published) {
+        used = body_take(shard, conn, publishing, span_of(bytes, len));
+        if (conn->state == CONN_OPEN && !publishing->published)
+            conn_timer(shard, conn, shard->settings->head_timeout_ms);
+    }
+    if (conn->state == CONN_OPEN && used < len)
+        http_stash(shard, conn, bytes + used, len - used);
+}
+
+static void publish_timer(struct shard *shard, struct conn *conn)
+{
+    http_refuse(shard, conn, 408, "body_timeout", "the body stopped coming", CLOSE_HEAD_TIMEOUT);
+}
+
+static void publish_published(struct shard *shard, struct conn *conn, const struct hub_asker *asker,
+                              int err, uint64_t epoch, uint64_t offset)
+{
+    (void)asker;
+    struct publishing *publishing = publishing_of(conn);
+    if (err < 0) {
+        http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
+                    CLOSE_OVERLOADED);
+        return;
+    }
+    char body[CHANNEL_NAME_MAX + 128], hex[DIGITS_HEX_MAX];
+    struct out out = out_begin(body, sizeof body);
+    out_text(&out, "{\"channel\":\"");
+    out_span(&out, span_of(publishing->name, publishing->name_len));
+    out_text(&out, "\",\"offset\":");
+    out_decimal(&out, offset);
+    out_text(&out, ",\"epoch\":\"");
+    out_span(&out, span_of(hex, digits_hex_write(hex, epoch)));
+    out_text(&out, "\"}\n");
+    publish_closed(shard, conn);
+    http_answer(shard, conn, 200, SPAN("application/json"), span_of(body, (size_t)out_end(&out)),
+                (struct span){0});
+    http_next(shard, conn);
+}
+
+void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    const struct http_request *request = exchange->request;
+    struct params params = {0};
+    const char *error = NULL, *detail = NULL;
+    if (params_read(&params, shard->settings, request->query, shard->scratch,
+                    (size_t)shard->settings->head_bytes_max) < 0) {
+        error = params.error;
+        detail = params.detail;
+    } else if (params.channel_count != 1) {
+        error = "one_channel";
+        detail = "a message goes to one channel";
+    }
+    struct http_body body;
+    int err = error ? 0
+                    : http_request_body_init(&body, request,
+                                             (uint64_t)shard->settings->message_bytes_max);
+    if (error || err < 0) {
+        http_refuse(shard, conn, error ? 400 : 413, error ? error : "message_too_big",
+                    error ? detail : "the payload is over message_bytes_max", CLOSE_BAD_REQUEST);
+        return;
+    }
+    struct publishing *publishing = calloc(1, sizeof *publishing);
+    assert(publishing);
+    publishing->body = body;
+    publishing->name_len = (uint8_t)params.channels[0].len;
+    memcpy(publishing->name, params.channels[0].ptr, params.channels[0].len);
+    conn_extra(conn)->transport_state = publishing;
+    conn_hand_over(conn, TRANSPORT_PUBLISH);
+    if (request->expect_continue && exchange->rest_len == 0)
+        conn_send_bytes(shard, conn, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+
+    struct span rest = {exchange->rest, exchange->rest_len};
+    if (!request->fields.chunked && request->fields.content_length <= rest.len) {
+        size_t len = (size_t)request->fields.content_length;
+        publish_now(shard, conn, publishing, span_of(rest.ptr, len));
+        rest = span_skip(rest, len);
+    }
+    exchange->rest = (char *)rest.ptr;
+    exchange->rest_len = rest.len;
+    if (conn->state == CONN_OPEN && !publishing->published)
+        conn_timer(shard, conn, shard->settings->head_timeout_ms);
+}
+
+const struct transport publish_transport = {
+    .name = "publish",
+    .input = publish_input,
+    .timer = publish_timer,
+    .closed = publish_closed,
+    .published = publish_published,
+};

@@ -1,0 +1,202 @@
+#include "conf/settings.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum setting_type {
+    SETTING_NUMBER,
+    SETTING_SWITCH,
+    SETTING_TEXT,
+    SETTING_POLICY,
+};
+
+struct setting {
+    const char
+        *section; /* set on the first of a section's rows, which stands for its heading only */
+    const char *name;
+    enum setting_type type;
+    size_t at;
+    int64_t minimum;
+    int64_t maximum;
+    const char *unit;
+    const char *reason;
+};
+
+#define ROW(row_type, row_name, fallback, low, high, row_unit, row_reason)                         \
+    {.name = #row_name,                                                                            \
+     .type = SETTING_##row_type,                                                                   \
+     .at = offsetof(struct settings, row_name),                                                    \
+     .minimum = (low),                                                                             \
+     .maximum = (high),                                                                            \
+     .unit = (row_unit),                                                                           \
+     .reason = (row_reason)},
+#define HEADING(name) {.section = (name)},
+
+static const struct setting table[] = {SETTINGS_TABLE(ROW, HEADING)};
+enum {
+    TABLE_ROWS = sizeof table / sizeof table[0],
+};
+
+static const char *const policy_names[] = {"disconnect", "drop_oldest", "keep_latest"};
+
+void settings_default(struct settings *settings)
+{
+#define FALLBACK(type, name, fallback, ...) .name = fallback,
+    *settings = (struct settings){SETTINGS_TABLE(FALLBACK, SETTINGS_NO_SECTION)};
+}
+
+static int number_set(const struct setting *row, int64_t *ret, const char *value, char *why,
+                      size_t why_size)
+{
+    char *end;
+    errno = 0;
+    long long number = strtoll(value, &end, 10);
+    if (errno != 0 || end == value || *end != '\0' || number < row->minimum ||
+        number > row->maximum) {
+        snprintf(why, why_size,
+                 "%s = %s: needs a whole number from %" PRId64 " to %" PRId64 " (%s)", row->name,
+                 value, row->minimum, row->maximum, row->unit);
+        return -EINVAL;
+    }
+    *ret = number;
+    return 0;
+}
+
+static int switch_set(const struct setting *row, bool *ret, const char *value, char *why,
+                      size_t why_size)
+{
+    bool on = strcmp(value, "on") == 0 || strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+    bool off = strcmp(value, "off") == 0 || strcmp(value, "false") == 0 || strcmp(value, "0") == 0;
+    if (!on && !off) {
+        snprintf(why, why_size, "%s = %s: needs on or off", row->name, value);
+        return -EINVAL;
+    }
+    *ret = on;
+    return 0;
+}
+
+static int policy_set(const struct setting *row, enum slow_reader_policy *ret, const char *value,
+                      char *why, size_t why_size)
+{
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(value, policy_names[i]) == 0) {
+            *ret = (enum slow_reader_policy)i;
+            return 0;
+        }
+    }
+    snprintf(why, why_size, "%s = %s: needs %s", row->name, value, row->unit);
+    return -EINVAL;
+}
+
+static int row_set(struct settings *settings, const struct setting *row, const char *value,
+                   char *why, size_t why_size)
+{
+    void *field = (char *)settings + row->at;
+    switch (row->type) {
+    case SETTING_NUMBER:
+        return number_set(row, field, value, why, why_size);
+    case SETTING_SWITCH:
+        return switch_set(row, field, value, why, why_size);
+    case SETTING_POLICY:
+        return policy_set(row, field, value, why, why_size);
+    case SETTING_TEXT:
+        if (strlen(value) >= SETTINGS_TEXT_MAX) {
+            snprintf(why, why_size, "%s: longer than %d bytes", row->name, SETTINGS_TEXT_MAX - 1);
+            return -EINVAL;
+        }
+        snprintf(field, SETTINGS_TEXT_MAX, "%s", value);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+int settings_set(struct settings *settings, const char *name, const char *value, char *why,
+                 size_t why_size)
+{
+    for (int i = 0; i < TABLE_ROWS; i++)
+        if (table[i].name && strcmp(table[i].name, name) == 0)
+            return row_set(settings, &table[i], value, why, why_size);
+    snprintf(why, why_size, "there is no setting named %s; --help-config lists them", name);
+    return -EINVAL;
+}
+
+struct reading {
+    struct settings *settings;
+    char *why;
+    size_t why_size;
+};
+
+static int take_line(void *user, const char *section, const char *name, const char *value)
+{
+    (void)section;
+    struct reading *reading = user;
+    if (reading->why[0] != '\0')
+        return 0;
+    return settings_set(reading->settings, name, value, reading->why, reading->why_size) == 0;
+}
+
+int settings_read(struct settings *settings, const char *path, char *why, size_t why_size)
+{
+    char reason[512] = "";
+    struct reading reading = {settings, reason, sizeof reason};
+    int line = ini_parse(path, take_line, &reading);
+    if (line == 0)
+        return 0;
+    if (line < 0)
+        snprintf(why, why_size, "%s: %s", path, line == -1 ? strerror(errno) : "memory is out");
+    else if (reason[0] != '\0')
+        snprintf(why, why_size, "%s:%d: %s", path, line, reason);
+    else
+        snprintf(why, why_size, "%s:%d: not a line of the form name = value", path, line);
+    return -EINVAL;
+}
+
+int settings_check(const struct settings *settings, char *why, size_t why_size)
+{
+    if (settings->max_connections > 0 && settings->shards > settings->max_connections) {
+        snprintf(why, why_size,
+                 "max_connections = %" PRId64 " is less than one for each of %" PRId64 " shards",
+                 settings->max_connections, settings->shards);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void print_value(const struct settings *settings, const struct setting *row)
+{
+    const void *field = (const char *)settings + row->at;
+    switch (row->type) {
+    case SETTING_NUMBER:
+        printf("%s = %" PRId64 "\n\n", row->name, *(const int64_t *)field);
+        break;
+    case SETTING_SWITCH:
+        printf("%s = %s\n\n", row->name, *(const bool *)field ? "on" : "off");
+        break;
+    case SETTING_POLICY:
+        printf("%s = %s\n\n", row->name, policy_names[*(const enum slow_reader_policy *)field]);
+        break;
+    case SETTING_TEXT:
+        printf("%s = %s\n\n", row->name, (const char *)field);
+        break;
+    }
+}
+
+void settings_print(const struct settings *settings)
+{
+    for (int i = 0; i < TABLE_ROWS; i++) {
+        const struct setting *row = &table[i];
+        if (row->section) {
+            printf("[%s]\n\n", row->section);
+            continue;
+        }
+        printf("; %s\n; Unit: %s", row->reason, row->unit);
+        if (row->type == SETTING_NUMBER)
+            printf("; from %" PRId64 " to %" PRId64, row->minimum, row->maximum);
+        putchar('\n');
+        print_value(settings, row);
+    }
+}

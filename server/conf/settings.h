@@ -1,0 +1,117 @@
+/* settings: everything an operator can set, in one table: name, unit, default, bounds and reason.
+ *
+ *   defaults ─► --config FILE (INI, read by inih) ─► --set name=value and the short options
+ *
+ * Threads  Filled before the shards start, read-only afterwards.
+ * Memory   struct settings owns its strings.
+ * Errors   Reading gives 0 or -EINVAL with one line in `why` that names the setting, the value and
+ * what would be right. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SETTINGS_ORIGINS_MAX = 32,
+    SETTINGS_TEXT_MAX = 1024,
+    SETTINGS_CHANNELS_MAX = 64, /* upper bound of channels_per_connection_max */
+};
+
+/* What becomes of live messages for a reader whose queue is full. */
+enum slow_reader_policy {
+    SLOW_READER_DISCONNECT,  /* closed by name; it comes back with its position and recovers */
+    SLOW_READER_DROP_OLDEST, /* the oldest waiting messages make room                        */
+    SLOW_READER_KEEP_LATEST, /* only the newest message waits                                */
+};
+
+/* X(type, name, default, minimum, maximum, unit, reason)
+ * Types: NUMBER (int64_t), SWITCH (on/off), TEXT (char[SETTINGS_TEXT_MAX]), POLICY
+ * (slow_reader_policy). Sections are comments in the file that --help-config prints; names are
+ * unique without them. */
+#define SETTINGS_TABLE(X, SECTION)                                                                 \
+    SECTION("server")                                                                              \
+    X(TEXT, listen, "127.0.0.1:8080", 0, 0, "address:port", "Where clients connect. IPv4.")        \
+    X(NUMBER, shards, 0, 0, 256, "count",                                                          \
+      "Threads with their own ring, connections and channels. 0: one per core.")                   \
+    X(TEXT, cpus, "", 0, 0, "list",                                                                \
+      "Cores to pin the shards to, as 0,2-5. Empty: the first cores allowed.")                     \
+    X(NUMBER, max_connections, 0, 0, 16000000, "count",                                            \
+      "Open connections over all shards; more get 503. 0: 100,000, or less where memory is "       \
+      "small.")                                                                                    \
+    X(NUMBER, listen_backlog, 2048, 16, 65535, "count",                                            \
+      "Connections the kernel keeps ready until a shard takes them.")                              \
+    X(NUMBER, drain_ms, 1000, 0, 3600000, "ms",                                                    \
+      "After SIGTERM, clients are sent away evenly over this time, so that they do not come back " \
+      "all at once.")                                                                              \
+    SECTION("http")                                                                                \
+    X(NUMBER, head_bytes_max, 8192, 1024, 65536, "bytes", "Request head. Larger gets 431 or 414.") \
+    X(NUMBER, head_timeout_ms, 10000, 100, 3600000, "ms",                                          \
+      "A request head or body must be complete after this: 408.")                                  \
+    X(NUMBER, idle_timeout_ms, 75000, 100, 86400000, "ms",                                         \
+      "A kept-alive connection without a request is closed.")                                      \
+    X(TEXT, allowed_origins, "*", 0, 0, "list",                                                    \
+      "Origins of web pages that may use this server, separated by spaces: CORS, and the "         \
+      "WebSocket handshake. "                                                                      \
+      "* allows all; empty allows none but requests without an Origin.")                           \
+    SECTION("channels")                                                                            \
+    X(NUMBER, message_bytes_max, 1048576, 1, 1073741824, "bytes",                                  \
+      "Payload of one message. Larger gets 413 or 1009.")                                          \
+    X(NUMBER, channels_per_connection_max, 32, 1, SETTINGS_CHANNELS_MAX, "count",                  \
+      "Channels in one request or stream.")                                                        \
+    X(NUMBER, channels_max, 1000000, 1, 1000000000, "count", "Channels per shard.")                \
+    X(NUMBER, history_messages_max, 128, 1, 1000000, "count",                                      \
+      "Messages that a channel keeps for recovery.")                                               \
+    X(NUMBER, history_bytes_max, 4194304, 1, 1099511627776, "bytes",                               \
+      "Payload bytes that a channel keeps.")                                                       \
+    X(NUMBER, history_age_ms, 300000, 1, 86400000, "ms", "A message is forgotten after this.")     \
+    X(NUMBER, history_total_bytes_max, 268435456, 1, 1099511627776, "bytes",                       \
+      "Payload bytes kept per shard.")                                                             \
+    SECTION("delivery")                                                                            \
+    X(NUMBER, queue_bytes_max, 1048576, 1024, 1073741824, "bytes",                                 \
+      "Bytes that wait for one reader whose socket is full. Beyond it slow_reader applies.")       \
+    X(POLICY, slow_reader, SLOW_READER_DISCONNECT, 0, 2, "disconnect, drop_oldest or keep_latest", \
+      "disconnect closes the reader, which recovers by its position; the others lose messages "    \
+      "for that reader only.")                                                                     \
+    X(NUMBER, queue_total_bytes_max, 268435456, 65536, 1099511627776, "bytes",                     \
+      "Frames waiting in one shard. Beyond it, readers that are behind are closed.")               \
+    X(NUMBER, stall_timeout_ms, 30000, 100, 3600000, "ms",                                         \
+      "A reader that takes nothing for this long is closed.")                                      \
+    X(NUMBER, heartbeat_ms, 25000, 100, 3600000, "ms",                                             \
+      "WebSocket ping and SSE comment, so that address translators keep the path. A WebSocket "    \
+      "that stays silent for "                                                                     \
+      "two of them is closed.")                                                                    \
+    X(NUMBER, longpoll_hold_ms, 25000, 10, 3600000, "ms",                                          \
+      "A long poll is answered empty after this, unless timeout= says less.")                      \
+    X(NUMBER, retry_ms, 2000, 0, 3600000, "ms",                                                    \
+      "What an SSE client is told to wait before it connects again.")                              \
+    SECTION("websocket")                                                                           \
+    X(SWITCH, websocket_publish, false, 0, 1, "on/off", "Clients may publish on their WebSocket.") \
+    X(SWITCH, echo, false, 0, 1, "on/off",                                                         \
+      "GET /echo: a WebSocket that returns what it gets, for measurements.")
+
+#define SETTINGS_FIELD_NUMBER(name)     int64_t name;
+#define SETTINGS_FIELD_SWITCH(name)     bool name;
+#define SETTINGS_FIELD_TEXT(name)       char name[SETTINGS_TEXT_MAX];
+#define SETTINGS_FIELD_POLICY(name)     enum slow_reader_policy name;
+#define SETTINGS_FIELD(type, name, ...) SETTINGS_FIELD_##type(name)
+#define SETTINGS_NO_SECTION(name)
+
+struct settings {
+    SETTINGS_TABLE(SETTINGS_FIELD, SETTINGS_NO_SECTION)
+};
+
+void settings_default(struct settings *settings);
+
+/* Reads an INI file over what is set so far. Unknown names are errors. */
+int settings_read(struct settings *settings, const char *path, char *why, size_t why_size);
+
+/* Sets one by name. */
+int settings_set(struct settings *settings, const char *name, const char *value, char *why,
+                 size_t why_size);
+
+/* Checks what depends on several of them. Call once after all are set. */
+int settings_check(const struct settings *settings, char *why, size_t why_size);
+
+/* Prints the whole table as an INI file with comments: what --help-config shows. */
+void settings_print(const struct settings *settings);

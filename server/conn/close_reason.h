@@ -1,0 +1,39 @@
+/* close_reason: why connections end. Every end has exactly one, counted in /metrics as
+ * ringside_connections_closed_total{reason="…"} and listed in docs/PROTOCOL.md. */
+#pragma once
+
+#include <stdint.h>
+
+/* X(NAME, name, websocket close code or 0 for none, meaning) */
+#define CLOSE_REASONS(X)                                                                           \
+    X(DONE, done, 1000, "the exchange was over: the peer closed, or asked for no keep-alive")      \
+    X(PEER_RESET, peer_reset, 0, "the peer reset the connection or vanished with an error")        \
+    X(TABLE_FULL, table_full, 0, "max_connections reached: answered 503")                          \
+    X(BAD_REQUEST, bad_request, 0,                                                                 \
+      "a request that is not HTTP/1.1, or is refused: answered 4xx or 5xx")                        \
+    X(HEAD_TIMEOUT, head_timeout, 0, "no complete request in head_timeout_ms: answered 408")       \
+    X(IDLE, idle, 0, "kept alive without a request for idle_timeout_ms")                           \
+    X(GOING_AWAY, going_away, 1001, "the server drains")                                           \
+    X(WS_PROTOCOL, ws_protocol, 1002, "a frame that breaks RFC 6455")                              \
+    X(WS_UTF8, ws_utf8, 1007, "a text message that is not UTF-8")                                  \
+    X(WS_POLICY, ws_policy, 1008, "a message from a client that may not publish")                  \
+    X(WS_TOO_BIG, ws_too_big, 1009, "a message over message_bytes_max")                            \
+    X(WS_BAD_MESSAGE, ws_bad_message, 1003, "an envelope that is not the JSON it should be")       \
+    X(HEARTBEAT, heartbeat, 0, "a WebSocket was silent for two heartbeats")                        \
+    X(SLOW_READER, slow_reader, 4408, "more than queue_bytes_max waited for the reader")           \
+    X(STALLED, stalled, 0, "the reader took nothing for stall_timeout_ms")                         \
+    X(QUEUE_TOTAL, queue_total, 4408,                                                              \
+      "queue_total_bytes_max reached while this reader was behind")                                \
+    X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
+    X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached")                              \
+    X(LINGER, linger, 0, "the peer did not close after the last answer")
+
+#define CLOSE_REASON_ENUM(NAME, name, code, meaning) CLOSE_##NAME,
+enum close_reason {
+    CLOSE_REASONS(CLOSE_REASON_ENUM) CLOSE_REASON_COUNT,
+};
+
+const char *close_reason_name(enum close_reason reason);
+const char *close_reason_meaning(enum close_reason reason);
+/* The code of the close frame that announces it, or 0 when a WebSocket is closed without one. */
+uint16_t close_reason_code(enum close_reason reason);

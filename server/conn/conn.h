@@ -1,0 +1,167 @@
+/* conn: one connection: 64 bytes while it is idle, more only while something is half done.
+ *
+ *   slab[slot]  ┌────────────────────────── 64 bytes ──────────────────────────┐
+ *               │ generation · state · transport · flags · frames to send ·     │──► conn_extra: a
+ * stash of unread input, │ subscriptions · timer links · last heard                      │    a
+ * queue of frames, a transport's state
+ *               └───────────────────────────────────────────────────────────────┘
+ *
+ * Idea     The ring's slot number is the index into the slab. What leaves a connection in one turn
+ * is a single run of a block in almost every case and sits in the line; a second run, or what a
+ * full socket left over, goes to the queue in conn_extra. Threads  The shard's. Memory   The slab
+ * is reserved once and its pages are touched as slots come into use. conn_extra is on the heap,
+ * attached on demand and given back when it is empty. Bounds   queue_bytes_max per connection for
+ * live messages, head_bytes_max for the stash. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conn/close_reason.h"
+#include "conn/transport.h"
+#include "core/block.h"
+#include "core/timers.h"
+#include "wire/span.h"
+
+enum conn_state {
+    CONN_FREE,
+    CONN_OPEN,
+    CONN_FINISHING, /* the last bytes are queued or sent; closes when the peer does, or after a
+                       while */
+    CONN_CLOSING,   /* closed for everybody; the slot is held until the ring has given back its
+                       watches */
+};
+
+/* What still refers to the slot. It is free again when none of the first four is set. */
+enum conn_flag {
+    CONN_WATCH_READ = 1 << 0,  /* a read watch is out                              */
+    CONN_WATCH_WRITE = 1 << 1, /* a write watch is out: the socket is full         */
+    CONN_DIRTY = 1 << 2,       /* in the list of connections with something to send */
+    CONN_RECEIVING = 1 << 3,   /* in the list of connections to receive from       */
+    CONN_BUSY = CONN_WATCH_READ | CONN_WATCH_WRITE | CONN_DIRTY | CONN_RECEIVING,
+
+    CONN_PAUSED = 1 << 4,  /* reads nothing until resumed: its answers do not leave fast enough */
+    CONN_HTTP_10 = 1 << 5, /* of the request being answered */
+    CONN_KEEP_ALIVE = 1 << 6,
+    CONN_HEAD_ONLY = 1 << 7,
+    CONN_RECOVERED = 1 << 8, /* of the subscription: a position was given and honoured            */
+    CONN_SINCE = 1 << 9,     /* of the subscription: a position was given                         */
+    CONN_ENVELOPE = 1 << 10, /* WebSocket: messages in JSON */
+    CONN_SEVERAL = 1 << 11,  /* several channels: positions are kept in conn_extra  */
+    CONN_CLOSE_SENT = 1 << 12, /* WebSocket: our close frame is out */
+    CONN_PING_SENT = 1 << 13,  /* nothing heard since the last ping  */
+    CONN_MOVED = 1 << 14,  /* bytes left this full socket since its stall timer was set          */
+    CONN_ASKING = 1 << 15, /* waits for the hub before the next request on this connection       */
+};
+
+struct conn_extra;
+struct position;
+
+struct conn {
+    _Alignas(64) uint32_t
+        generation;    /* grows with every use of the slot: replies to an earlier use are dropped */
+    uint8_t state;     /* enum conn_state */
+    uint8_t transport; /* enum transport_id */
+    uint16_t flags;    /* enum conn_flag */
+    struct conn_extra *extra;
+    struct block *out_block; /* the run to send, or NULL; the line holds a reference */
+    uint32_t out_at;
+    uint32_t out_len;
+    uint32_t next_dirty;
+    uint32_t subscriptions; /* head of the hub's chain */
+    struct timer_link timer;
+    uint8_t origin;        /* 1 + index into the allowed origins, of the request; 0: none */
+    uint8_t finish_reason; /* enum close_reason, while finishing */
+};
+_Static_assert(sizeof(struct conn) == 64, "a connection is one cache line");
+
+/* Live messages are dropped or counted against the bound; everything else must arrive, or the
+ * connection ends. */
+enum send_kind {
+    SEND_MUST,
+    SEND_LIVE,
+};
+
+/* A frame that waits in a queue. */
+struct queued_frame {
+    struct frame frame;
+    enum send_kind kind;
+};
+
+struct send_queue {
+    struct queued_frame *frames;
+    uint32_t head;
+    uint32_t count;
+    uint32_t size;
+    uint64_t bytes;
+};
+
+struct stash {
+    char *bytes;
+    uint32_t len;
+    uint32_t size;
+};
+
+struct conn_extra {
+    struct send_queue queue;
+    struct stash input;    /* bytes not yet understood */
+    uint32_t scanned;      /* of them, how many were searched for the end of a head */
+    void *transport_state; /* the transport's own; freed by its `closed` or earlier */
+    struct position
+        *since;          /* several channels: where each was asked from, until all have answered */
+    bool stalled;        /* the socket is full, and the connection's timer is the stall's */
+    int64_t deadline_ns; /* what the timer was set to before */
+};
+
+/* The extra part, made when it is missing. */
+struct conn_extra *conn_extra(struct conn *conn);
+/* Frees it when nothing is in it. */
+void conn_extra_trim(struct conn *conn);
+
+struct conn *conn_at(struct shard *shard, uint32_t slot);
+uint32_t conn_slot(const struct shard *shard, const struct conn *conn);
+
+static inline bool conn_open(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN;
+}
+
+/* ---- sending (outbound.c) ---- */
+
+/* Queues a frame; it leaves at the end of the turn, together with whatever else is queued for the
+ * socket. */
+void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind);
+
+/* Copies bytes into a frame and queues it. */
+void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes);
+
+/* Bytes queued and not yet taken by the socket. */
+uint64_t conn_queued(const struct conn *conn);
+
+/* ---- lifecycle (lifecycle.c) ---- */
+
+/* Closes at once. What is queued is lost. Safe at any time, also twice. */
+void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason);
+
+/* Reads no more requests, and closes once everything queued has left. After an answer that refuses
+ * a request the peer may still be sending, and closing at once would reset the answer away: such a
+ * connection is read empty until the peer closes, for at most LINGER_MS. */
+void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reason);
+
+/* Sets the connection's only deadline. */
+void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms);
+
+/* Hands the connection to another transport. */
+void conn_hand_over(struct conn *conn, enum transport_id transport);
+
+/* Stops and starts reading. */
+void conn_pause(struct conn *conn);
+void conn_resume(struct shard *shard, struct conn *conn);
+
+/* ---- stash of input (stash.c) ---- */
+
+/* Appends; returns 0, or -ENOBUFS when it would hold more than `max` bytes. */
+int stash_append(struct stash *stash, const char *bytes, size_t len, size_t max);
+void stash_consume(struct stash *stash, size_t len);
+void stash_free(struct stash *stash);

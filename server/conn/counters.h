@@ -1,0 +1,60 @@
+/* counters: what a shard counts. Written by its thread only; /metrics on any shard reads them all.
+ *
+ * Threads  counter_add and counter_set on the owner, counter_read anywhere: relaxed atomics, no
+ * lock. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "conn/close_reason.h"
+
+/* X(name, kind, help): kind is counter or gauge, as Prometheus means them. */
+#define COUNTERS(X)                                                                                \
+    X(accepted, counter, "Connections accepted")                                                   \
+    X(accept_refused, counter, "Connections lost before they had a slot")                          \
+    X(connections, gauge, "Open connections")                                                      \
+    X(requests, counter, "HTTP requests with a complete head")                                     \
+    X(responses_empty, counter, "Poll answers without a message")                                  \
+    X(errors_4xx, counter, "Answers with a 4xx status")                                            \
+    X(errors_5xx, counter, "Answers with a 5xx status")                                            \
+    X(bytes_received, counter, "Bytes received")                                                   \
+    X(bytes_sent, counter, "Bytes sent")                                                           \
+    X(sends, counter, "Sends: one may carry many messages")                                        \
+    X(sends_short, counter, "Sends that found the socket full")                                    \
+    X(messages_received, counter, "Messages published by clients of this shard")                   \
+    X(messages_dropped, counter,                                                                   \
+      "Live messages dropped for slow readers (slow_reader=drop_oldest or keep_latest)")           \
+    X(pings, counter, "Heartbeats sent")                                                           \
+    X(queue_bytes, gauge, "Bytes of frames held for readers that are behind")                      \
+    X(turns, counter, "Turns of the loop")                                                         \
+    X(streams_sse, gauge, "Open SSE streams")                                                      \
+    X(streams_websocket, gauge, "Open WebSockets")                                                 \
+    X(longpolls_held, gauge, "Long polls being held")
+
+#define COUNTER_FIELD(name, kind, help) _Atomic uint64_t name;
+struct counters {
+    COUNTERS(COUNTER_FIELD)
+    _Atomic uint64_t closed[CLOSE_REASON_COUNT];
+};
+
+static inline uint64_t counter_read(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static inline void counter_set(_Atomic uint64_t *counter, uint64_t value)
+{
+    atomic_store_explicit(counter, value, memory_order_relaxed);
+}
+
+/* One writer, so a load and a store will do: no locked instruction. */
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t value)
+{
+    counter_set(counter, counter_read(counter) + value);
+}
+
+static inline void counter_sub(_Atomic uint64_t *counter, uint64_t value)
+{
+    counter_set(counter, counter_read(counter) - value);
+}

@@ -1,0 +1,199 @@
+/* lifecycle: how a connection begins, is timed, and ends. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conn/shard.h"
+#include "hub/hub.h"
+#include "wire/http.h"
+
+struct conn *conn_at(struct shard *shard, uint32_t slot)
+{
+    assert(slot < shard->slab_slots);
+    return &shard->slab[slot];
+}
+
+uint32_t conn_slot(const struct shard *shard, const struct conn *conn)
+{
+    return (uint32_t)(conn - shard->slab);
+}
+
+/* ---- begin ---- */
+
+/* Sheds cheaply: one fixed answer, and the slot is free again as soon as the request has been read.
+ */
+static void shed(struct shard *shard, struct conn *conn)
+{
+    static const char body[] =
+        "{\"error\":\"table_full\",\"message\":\"max_connections is reached\"}\n";
+    const struct http_response_head head = {
+        .status = 503,
+        .minor_version = 1,
+        .framing = HTTP_FRAMING_LENGTH,
+        .content_length = sizeof body - 1,
+        .content_type = SPAN("application/json"),
+        .extra = SPAN("Retry-After: 5\r\n"),
+    };
+    char answer[512];
+    int len = http_response_head_write(answer, sizeof answer - sizeof body, &head);
+    assert(len > 0);
+    memcpy(answer + len, body, sizeof body - 1);
+    counter_add(&shard->counters.errors_5xx, 1);
+    conn_send_bytes(shard, conn, span_of(answer, (size_t)len + sizeof body - 1));
+    conn_finish(shard, conn, CLOSE_TABLE_FULL);
+}
+
+void shard_accepted(struct shard *shard, uint32_t slot)
+{
+    struct conn *conn = conn_at(shard, slot);
+    assert(conn->state == CONN_FREE);
+    *conn = (struct conn){
+        .generation = conn->generation + 1,
+        .state = CONN_OPEN,
+        .transport = TRANSPORT_HTTP,
+        .next_dirty = TIMERS_NONE,
+        .subscriptions = HUB_NONE,
+    };
+    timer_link_init(&conn->timer);
+    shard->live++;
+    counter_add(&shard->counters.accepted, 1);
+    counter_set(&shard->counters.connections, shard->live);
+    if (shard->live > shard->live_max || shard->draining)
+        shed(shard, conn);
+    else
+        conn_timer(shard, conn, shard->settings->head_timeout_ms);
+    conn_watch_read(shard, conn);
+}
+
+/* ---- deadlines ---- */
+
+void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms)
+{
+    int64_t deadline_ns = shard->now_ns + delay_ms * 1000000;
+    if (conn->extra && conn->extra->stalled && conn->flags & CONN_WATCH_WRITE)
+        conn->extra->deadline_ns = deadline_ns;
+    else
+        timers_arm(&shard->timers, conn_slot(shard, conn), deadline_ns);
+}
+
+static void stall_check(struct shard *shard, struct conn *conn)
+{
+    if (!(conn->flags & CONN_MOVED)) {
+        conn_close(shard, conn, CLOSE_STALLED);
+        return;
+    }
+    conn->flags &= (uint16_t)~CONN_MOVED;
+    timers_arm(&shard->timers, conn_slot(shard, conn),
+               shard->now_ns + shard->settings->stall_timeout_ms * 1000000);
+}
+
+void conn_timer_fired(void *context, uint32_t slot)
+{
+    struct shard *shard = context;
+    struct conn *conn = conn_at(shard, slot);
+    if (conn->extra && conn->extra->stalled)
+        stall_check(shard, conn);
+    else if (conn->state == CONN_FINISHING)
+        conn_close(shard, conn,
+                   conn->finish_reason == CLOSE_DONE ? CLOSE_LINGER : conn->finish_reason);
+    else if (conn_transport(shard, conn)->timer)
+        conn_transport(shard, conn)->timer(shard, conn);
+}
+
+/* ---- reading on and off ---- */
+
+void conn_watch_read(struct shard *shard, struct conn *conn)
+{
+    if (conn->state == CONN_CLOSING ||
+        conn->flags & (CONN_WATCH_READ | CONN_PAUSED | CONN_RECEIVING))
+        return;
+    conn->flags |= CONN_WATCH_READ;
+    ring_watch(shard->ring, conn_slot(shard, conn), RING_READ);
+}
+
+void conn_pause(struct conn *conn)
+{
+    conn->flags |= CONN_PAUSED;
+}
+
+void conn_resume(struct shard *shard, struct conn *conn)
+{
+    conn->flags &= (uint16_t)~CONN_PAUSED;
+    conn_watch_read(shard, conn);
+}
+
+void conn_hand_over(struct conn *conn, enum transport_id transport)
+{
+    conn->transport = transport;
+}
+
+/* ---- end ---- */
+
+/* Gives the slot back when nothing refers to it any more. */
+void conn_release(struct shard *shard, struct conn *conn)
+{
+    if (conn->state != CONN_CLOSING || conn->flags & CONN_BUSY)
+        return;
+    conn->state = CONN_FREE;
+    ring_close(shard->ring, conn_slot(shard, conn));
+}
+
+void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason)
+{
+    if (conn->state == CONN_CLOSING || conn->state == CONN_FREE)
+        return;
+    uint32_t slot = conn_slot(shard, conn);
+    hub_unsubscribe_all(shard->hub, &conn->subscriptions);
+    if (conn_transport(shard, conn)->closed)
+        conn_transport(shard, conn)->closed(shard, conn);
+    conn->state = CONN_CLOSING;
+    timers_cancel(&shard->timers, slot);
+    conn_queue_clear(shard, conn);
+    if (conn->extra) {
+        assert(!conn->extra->transport_state);
+        stash_free(&conn->extra->input);
+        free(conn->extra->since);
+        conn->extra->since = NULL;
+        conn->extra->stalled = false;
+        conn_extra_trim(conn);
+        assert(!conn->extra);
+    }
+    if (conn->flags & CONN_WATCH_READ)
+        ring_unwatch(shard->ring, slot, RING_READ);
+    if (conn->flags & CONN_WATCH_WRITE)
+        ring_unwatch(shard->ring, slot, RING_WRITE);
+    shard->live--;
+    counter_add(&shard->counters.closed[reason], 1);
+    counter_set(&shard->counters.connections, shard->live);
+    conn_release(shard, conn);
+}
+
+static bool may_still_be_sending(enum close_reason reason)
+{
+    return reason == CLOSE_BAD_REQUEST || reason == CLOSE_HEAD_TIMEOUT ||
+           reason == CLOSE_TABLE_FULL || reason == CLOSE_WS_TOO_BIG ||
+           reason == CLOSE_WS_PROTOCOL || reason == CLOSE_WS_UTF8;
+}
+
+/* Called when a finishing connection has sent everything. */
+void conn_finished(struct shard *shard, struct conn *conn)
+{
+    if (may_still_be_sending(conn->finish_reason))
+        conn_timer(shard, conn, LINGER_MS);
+    else
+        conn_close(shard, conn, conn->finish_reason);
+}
+
+void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reason)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    hub_unsubscribe_all(shard->hub, &conn->subscriptions);
+    conn->state = CONN_FINISHING;
+    conn->finish_reason = reason;
+    if (conn->flags & CONN_PAUSED)
+        conn_resume(shard, conn);
+    conn_timer(shard, conn, LINGER_MS);
+    if (!conn->out_block)
+        conn_finished(shard, conn);
+}

@@ -1,0 +1,323 @@
+/* outbound: from queued frames to one send per socket and turn, and what happens to readers that do
+ * not keep up.
+ *
+ *   conn_send ─► the line's run (one block, one range) ─► list of dirty connections ─► shard_flush
+ * ─► ring_send └─ a second range, or a full socket ─► queue in conn_extra ─► gathered send
+ *
+ * A socket that did not take everything is watched for writing and leaves the list; live messages
+ * for it then count against queue_bytes_max, and the policy `slow_reader` decides what becomes of
+ * those beyond. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "conn/shard.h"
+
+static bool blocked(const struct conn *conn)
+{
+    return conn->flags & CONN_WATCH_WRITE;
+}
+
+uint64_t conn_queued(const struct conn *conn)
+{
+    return conn->out_len + (conn->extra ? conn->extra->queue.bytes : 0);
+}
+
+static void mark_dirty(struct shard *shard, struct conn *conn)
+{
+    if (conn->flags & (CONN_DIRTY | CONN_WATCH_WRITE))
+        return;
+    uint32_t slot = conn_slot(shard, conn);
+    conn->flags |= CONN_DIRTY;
+    conn->next_dirty = TIMERS_NONE;
+    if (shard->dirty_head == TIMERS_NONE)
+        shard->dirty_head = slot;
+    else
+        shard->slab[shard->dirty_tail].next_dirty = slot;
+    shard->dirty_tail = slot;
+}
+
+/* ---- the queue behind the line's run ---- */
+
+static struct queued_frame *queue_at(struct send_queue *queue, uint32_t index)
+{
+    return &queue->frames[(queue->head + index) & (queue->size - 1)];
+}
+
+static void queue_push(struct send_queue *queue, struct frame frame, enum send_kind kind)
+{
+    if (queue->count == queue->size) {
+        uint32_t size = queue->size ? queue->size * 2 : 4;
+        struct queued_frame *bigger = malloc(size * sizeof *bigger);
+        assert(bigger);
+        for (uint32_t i = 0; i < queue->count; i++)
+            bigger[i] = *queue_at(queue, i);
+        free(queue->frames);
+        queue->frames = bigger;
+        queue->size = size;
+        queue->head = 0;
+    }
+    queue->frames[(queue->head + queue->count++) & (queue->size - 1)] =
+        (struct queued_frame){frame, kind};
+    queue->bytes += frame.len;
+    block_ref(frame.block);
+}
+
+static void queue_pop(struct shard *shard, struct send_queue *queue)
+{
+    struct queued_frame *first = queue_at(queue, 0);
+    queue->bytes -= first->frame.len;
+    block_unref(&shard->blocks, first->frame.block);
+    queue->head = (queue->head + 1) & (queue->size - 1);
+    queue->count--;
+}
+
+/* Takes live messages out, oldest first, until `bytes` are gone or there are none. Returns how many
+ * went. */
+static unsigned queue_drop_live(struct shard *shard, struct send_queue *queue, uint64_t bytes)
+{
+    uint32_t kept = 0;
+    unsigned dropped = 0;
+    uint64_t gone = 0;
+    for (uint32_t i = 0; i < queue->count; i++) {
+        struct queued_frame entry = *queue_at(queue, i);
+        if (entry.kind == SEND_LIVE && gone < bytes) {
+            gone += entry.frame.len;
+            block_unref(&shard->blocks, entry.frame.block);
+            dropped++;
+        } else {
+            *queue_at(queue, kept++) = entry;
+        }
+    }
+    queue->count = kept;
+    queue->bytes -= gone;
+    return dropped;
+}
+
+void conn_queue_clear(struct shard *shard, struct conn *conn)
+{
+    if (conn->out_block)
+        block_unref(&shard->blocks, conn->out_block);
+    conn->out_block = NULL;
+    conn->out_len = 0;
+    if (!conn->extra)
+        return;
+    struct send_queue *queue = &conn->extra->queue;
+    while (queue->count > 0)
+        queue_pop(shard, queue);
+    conn_extra_trim(conn);
+}
+
+/* ---- queueing ---- */
+
+/* Makes room for a live message at a full socket. Returns false when the message, or the
+ * connection, is gone. */
+static bool make_room(struct shard *shard, struct conn *conn, struct frame frame)
+{
+    if (shard->blocks.bytes > (uint64_t)shard->settings->queue_total_bytes_max) {
+        conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
+        return false;
+    }
+    uint64_t max = (uint64_t)shard->settings->queue_bytes_max;
+    uint64_t over = conn_queued(conn) + frame.len > max ? conn_queued(conn) + frame.len - max : 0;
+    unsigned dropped = 0;
+    switch (shard->settings->slow_reader) {
+    case SLOW_READER_DISCONNECT:
+        if (over > 0)
+            conn_close(shard, conn, CLOSE_SLOW_READER);
+        return over == 0;
+    case SLOW_READER_DROP_OLDEST:
+        if (over > 0 && conn->extra)
+            dropped = queue_drop_live(shard, &conn->extra->queue, over);
+        break;
+    case SLOW_READER_KEEP_LATEST:
+        if (conn->extra)
+            dropped = queue_drop_live(shard, &conn->extra->queue, UINT64_MAX);
+        break;
+    }
+    counter_add(&shard->counters.messages_dropped, dropped);
+    return true;
+}
+
+void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind)
+{
+    assert(frame.len > 0);
+    if (conn->state != CONN_OPEN)
+        return;
+    if (blocked(conn) && kind == SEND_LIVE && !make_room(shard, conn, frame))
+        return;
+
+    bool queued = conn->extra && conn->extra->queue.count > 0;
+    if (!conn->out_block) {
+        block_ref(frame.block);
+        conn->out_block = frame.block;
+        conn->out_at = frame.at;
+        conn->out_len = frame.len;
+    } else if (!queued && !blocked(conn) && conn->out_block == frame.block &&
+               conn->out_at + conn->out_len == frame.at) {
+        conn->out_len += frame.len;
+    } else {
+        queue_push(&conn_extra(conn)->queue, frame, kind);
+    }
+    mark_dirty(shard, conn);
+}
+
+void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes)
+{
+    conn_send(shard, conn, blocks_copy(&shard->blocks, bytes.ptr, bytes.len), SEND_MUST);
+}
+
+/* ---- flushing ---- */
+
+/* Puts a connection into the batch. Returns false when the batch has no room for a gathered send.
+ */
+static bool batch_add(struct send_batch *batch, struct conn *conn, uint32_t slot)
+{
+    struct ring_io *io = &batch->io[batch->count];
+    *io = (struct ring_io){
+        .slot = slot,
+        .iov = {conn->out_block->bytes + conn->out_at, conn->out_len},
+    };
+    struct send_queue *queue = conn->extra ? &conn->extra->queue : NULL;
+    if (queue && queue->count > 0) {
+        if (batch->gathered_count == SEND_GATHERED)
+            return false;
+        struct iovec *vector = &batch->vectors[batch->gathered_count * SEND_VECTORS];
+        unsigned n = 0;
+        vector[n++] = io->iov;
+        for (uint32_t i = 0; i < queue->count && n < SEND_VECTORS; i++) {
+            struct frame frame = queue_at(queue, i)->frame;
+            vector[n++] = (struct iovec){frame_bytes(frame), frame.len};
+            io->iov.iov_len += frame.len;
+        }
+        struct msghdr *head = &batch->gathered[batch->gathered_count++];
+        *head = (struct msghdr){.msg_iov = vector, .msg_iovlen = n};
+        io->msg = head;
+    }
+    batch->conns[batch->count++] = conn;
+    return true;
+}
+
+/* The line's run has left: the next frame of the queue takes its place. */
+static void promote(struct shard *shard, struct conn *conn)
+{
+    block_unref(&shard->blocks, conn->out_block);
+    conn->out_block = NULL;
+    conn->out_len = 0;
+    if (!conn->extra || conn->extra->queue.count == 0)
+        return;
+    struct frame frame = queue_at(&conn->extra->queue, 0)->frame;
+    block_ref(frame.block);
+    queue_pop(shard, &conn->extra->queue);
+    conn->out_block = frame.block;
+    conn->out_at = frame.at;
+    conn->out_len = frame.len;
+}
+
+static void sent(struct shard *shard, struct conn *conn, uint32_t bytes)
+{
+    counter_add(&shard->counters.bytes_sent, bytes);
+    while (bytes > 0 && bytes >= conn->out_len) {
+        bytes -= conn->out_len;
+        promote(shard, conn);
+    }
+    conn->out_at += bytes;
+    conn->out_len -= bytes;
+}
+
+/* Everything has left. */
+static void drained(struct shard *shard, struct conn *conn)
+{
+    if (conn->extra && conn->extra->stalled) {
+        timers_arm(&shard->timers, conn_slot(shard, conn), conn->extra->deadline_ns);
+        conn->extra->stalled = false;
+        conn->flags &= (uint16_t)~CONN_MOVED;
+    }
+    conn_extra_trim(conn);
+    if (conn->state == CONN_FINISHING)
+        conn_finished(shard, conn);
+    else if (conn->flags & CONN_PAUSED)
+        conn_resume(shard, conn);
+}
+
+/* While the socket is full the connection's deadline is the stall's; its own is kept aside. */
+static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
+{
+    struct conn_extra *extra = conn_extra(conn);
+    uint32_t slot = conn_slot(shard, conn);
+    counter_add(&shard->counters.sends_short, 1);
+    if (moved)
+        conn->flags |= CONN_MOVED;
+    if (!extra->stalled) {
+        extra->stalled = true;
+        extra->deadline_ns = timers_deadline_ns(&shard->timers, slot);
+        conn_timer(shard, conn, shard->settings->stall_timeout_ms);
+    }
+    conn->flags |= CONN_WATCH_WRITE;
+    ring_watch(shard->ring, slot, RING_WRITE);
+}
+
+static void batch_run(struct shard *shard, struct send_batch *batch)
+{
+    ring_send(shard->ring, batch->io, batch->count);
+    counter_add(&shard->counters.sends, batch->count);
+    for (unsigned i = 0; i < batch->count; i++) {
+        struct conn *conn = batch->conns[i];
+        int32_t res = batch->io[i].res;
+        conn->flags &= (uint16_t)~CONN_DIRTY;
+        if (res > 0)
+            sent(shard, conn, (uint32_t)res);
+        if (res < 0 && res != -EAGAIN) {
+            conn_close(shard, conn, CLOSE_PEER_RESET);
+        } else if (!conn->out_block) {
+            drained(shard, conn);
+        } else if (batch->io[i].msg && (size_t)res == batch->io[i].iov.iov_len) {
+            mark_dirty(shard, conn);
+        } else {
+            wait_for_room(shard, conn, res > 0);
+        }
+    }
+    batch->count = 0;
+    batch->gathered_count = 0;
+}
+
+/* Sends for up to FLUSH_MAX connections. Returns whether some are left for the next turn. */
+bool shard_flush(struct shard *shard)
+{
+    struct send_batch *batch = shard->batch;
+    for (unsigned done = 0; done < FLUSH_MAX && shard->dirty_head != TIMERS_NONE;) {
+        while (batch->count < SEND_BATCH && shard->dirty_head != TIMERS_NONE) {
+            uint32_t slot = shard->dirty_head;
+            struct conn *conn = &shard->slab[slot];
+            if (conn->state == CONN_CLOSING || !conn->out_block) {
+                shard->dirty_head = conn->next_dirty;
+                conn->flags &= (uint16_t)~CONN_DIRTY;
+                conn_release(shard, conn);
+                continue;
+            }
+            if (!batch_add(batch, conn, slot))
+                break;
+            shard->dirty_head = conn->next_dirty;
+            if (shard->dirty_head != TIMERS_NONE)
+                __builtin_prefetch(&shard->slab[shard->dirty_head]);
+        }
+        done += batch->count;
+        batch_run(shard, batch);
+    }
+    counter_set(&shard->counters.queue_bytes, shard->blocks.bytes);
+    return shard->dirty_head != TIMERS_NONE;
+}
+
+void shard_writable(struct shard *shard, uint32_t slot)
+{
+    struct conn *conn = &shard->slab[slot];
+    conn->flags &= (uint16_t)~CONN_WATCH_WRITE;
+    if (conn->state == CONN_CLOSING) {
+        conn_release(shard, conn);
+        return;
+    }
+    if (conn->out_block)
+        mark_dirty(shard, conn);
+}

@@ -1,0 +1,71 @@
+/* receive: sockets that have something are read in one batch into a shared area, then understood
+ * one by one.
+ *
+ * A connection that cannot get rid of its answers is not read from: whoever floods a server without
+ * reading its replies is slowed down by TCP, and costs no memory. */
+#include <errno.h>
+
+#include "conn/shard.h"
+
+void shard_readable(struct shard *shard, uint32_t slot, int32_t res)
+{
+    (void)res; /* hang-ups and errors show in what receive returns */
+    struct conn *conn = conn_at(shard, slot);
+    conn->flags &= (uint16_t)~CONN_WATCH_READ;
+    if (conn->state == CONN_CLOSING) {
+        conn_release(shard, conn);
+        return;
+    }
+    conn->flags |= CONN_RECEIVING;
+    shard->readable[shard->readable_count++] = slot;
+    if (shard->readable_count == RECEIVE_BATCH)
+        shard_receive(shard);
+}
+
+static void understand(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+{
+    if (conn->state == CONN_OPEN)
+        conn_transport(shard, conn)->input(shard, conn, bytes, len);
+    else if (conn->state == CONN_FINISHING && conn->finish_reason == CLOSE_TABLE_FULL)
+        conn_close(shard, conn, CLOSE_TABLE_FULL);
+    if (conn->state == CONN_CLOSING)
+        return;
+    if (conn->state == CONN_OPEN && conn_queued(conn) > (uint64_t)shard->settings->queue_bytes_max)
+        conn_pause(conn);
+    conn_watch_read(shard, conn);
+}
+
+static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
+{
+    conn->flags &= (uint16_t)~CONN_RECEIVING;
+    if (conn->state == CONN_CLOSING) {
+        conn_release(shard, conn);
+    } else if (io->res > 0) {
+        counter_add(&shard->counters.bytes_received, (uint64_t)io->res);
+        understand(shard, conn, io->iov.iov_base, (size_t)io->res);
+    } else if (io->res == -EAGAIN) {
+        conn_watch_read(shard, conn);
+    } else if (io->res == 0) {
+        conn_close(shard, conn, conn->state == CONN_FINISHING ? conn->finish_reason : CLOSE_DONE);
+    } else {
+        conn_close(shard, conn, CLOSE_PEER_RESET);
+    }
+}
+
+/* Receives from the connections collected so far. */
+void shard_receive(struct shard *shard)
+{
+    struct ring_io io[RECEIVE_BATCH];
+    unsigned count = shard->readable_count;
+    shard->readable_count = 0;
+    if (count == 0)
+        return;
+    for (unsigned i = 0; i < count; i++)
+        io[i] = (struct ring_io){
+            .slot = shard->readable[i],
+            .iov = {shard->receive_area + (size_t)i * RECEIVE_BYTES, RECEIVE_BYTES},
+        };
+    ring_receive(shard->ring, io, count);
+    for (unsigned i = 0; i < count; i++)
+        received(shard, &shard->slab[io[i].slot], &io[i]);
+}

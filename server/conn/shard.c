@@ -1,0 +1,272 @@
+#include "conn/shard.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "hub/hub.h"
+
+enum {
+    EVENTS_PER_TURN_MAX = 16384,
+};
+#define WAIT_MAX_NS   INT64_C(1000000000)
+#define DRAIN_STEP_NS INT64_C(10000000)
+
+/* ---- the hub's answers, to whom they are for ---- */
+
+/* The asker, unless its connection has ended or is ending. */
+static struct conn *asker_conn(struct shard *shard, const struct hub_asker *asker)
+{
+    struct conn *conn = conn_at(shard, asker->conn);
+    return conn->state == CONN_OPEN && conn->generation == asker->generation ? conn : NULL;
+}
+
+static void on_subscribed(void *context, const struct hub_reply *reply)
+{
+    struct shard *shard = context;
+    struct conn *conn = asker_conn(shard, &reply->asker);
+    if (conn && conn_transport(shard, conn)->subscribed)
+        conn_transport(shard, conn)->subscribed(shard, conn, reply);
+}
+
+static void on_read(void *context, const struct hub_reply *reply)
+{
+    struct shard *shard = context;
+    struct conn *conn = asker_conn(shard, &reply->asker);
+    if (conn && conn_transport(shard, conn)->read)
+        conn_transport(shard, conn)->read(shard, conn, reply);
+}
+
+static void on_published(void *context, const struct hub_asker *asker, int err, uint64_t epoch,
+                         uint64_t offset)
+{
+    struct shard *shard = context;
+    struct conn *conn = asker_conn(shard, asker);
+    if (conn && conn_transport(shard, conn)->published)
+        conn_transport(shard, conn)->published(shard, conn, asker, err, epoch, offset);
+}
+
+static void on_batch(void *context, const struct hub_batch *batch)
+{
+    struct shard *shard = context;
+    shard->server->batch_begin(shard, batch);
+}
+
+static void on_deliver(void *context, uint32_t slot, uint32_t subscription,
+                       const struct hub_batch *batch)
+{
+    struct shard *shard = context;
+    struct conn *conn = &shard->slab[slot];
+    if (conn->state == CONN_OPEN)
+        conn_transport(shard, conn)->deliver(shard, conn, subscription, batch);
+}
+
+static void on_wake(void *context, unsigned target)
+{
+    struct shard *shard = context;
+    ring_wake(shard->server->shards[target]->ring);
+}
+
+static const struct hub_ops hub_ops = {
+    .subscribed = on_subscribed,
+    .read = on_read,
+    .published = on_published,
+    .batch = on_batch,
+    .deliver = on_deliver,
+    .wake = on_wake,
+};
+
+/* ---- making and freeing ---- */
+
+uint32_t shard_connections(uint64_t total, unsigned shards)
+{
+    if (shards == 1)
+        return (uint32_t)total;
+    /* SO_REUSEPORT spreads evenly only on average. */
+    uint64_t share = (total + shards - 1) / shards;
+    return (uint32_t)(share + share / 8 + 64);
+}
+
+static int memory_init(struct shard *shard)
+{
+    size_t slab_bytes = (size_t)shard->slab_slots * sizeof *shard->slab;
+    shard->slab = mmap(NULL, slab_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (shard->slab == MAP_FAILED) {
+        shard->slab = NULL;
+        return -ENOMEM;
+    }
+    shard->receive_area = malloc((size_t)RECEIVE_BATCH * RECEIVE_BYTES);
+    shard->scratch = malloc((size_t)shard->settings->head_bytes_max);
+    shard->batch = calloc(1, sizeof *shard->batch);
+    if (!shard->receive_area || !shard->scratch || !shard->batch)
+        return -ENOMEM;
+    shard->batch->gathered = calloc(SEND_GATHERED, sizeof *shard->batch->gathered);
+    shard->batch->vectors =
+        calloc((size_t)SEND_GATHERED * SEND_VECTORS, sizeof *shard->batch->vectors);
+    return shard->batch->gathered && shard->batch->vectors ? 0 : -ENOMEM;
+}
+
+int shard_create(struct shard **ret, const struct server *server, unsigned index, struct ring *ring,
+                 int64_t now_ns, char *why, size_t why_size)
+{
+    struct shard *shard = calloc(1, sizeof *shard);
+    if (!shard)
+        return -ENOMEM;
+    shard->server = server;
+    shard->settings = server->settings;
+    shard->ring = ring;
+    shard->index = index;
+    shard->now_ns = now_ns;
+    shard->slab_slots = ring->capacity;
+    shard->live_max =
+        shard_connections((uint64_t)server->settings->max_connections, server->shard_count);
+    shard->dirty_head = TIMERS_NONE;
+    int err = memory_init(shard);
+    if (err == 0) {
+        timers_init(&shard->timers, shard->slab, sizeof *shard->slab, offsetof(struct conn, timer),
+                    now_ns);
+        shard->hub = hub_create(server->hubs, index, &hub_ops, shard);
+        err = shard->hub ? 0 : -ENOMEM;
+    }
+    if (err < 0) {
+        snprintf(why, why_size, "shard %u: %s; lower max_connections, or free memory", index,
+                 strerror(-err));
+        shard_free(shard);
+        return err;
+    }
+    *ret = shard;
+    return 0;
+}
+
+void shard_free(struct shard *shard)
+{
+    if (!shard)
+        return;
+    for (uint32_t slot = 0; shard->hub && shard->live > 0 && slot < shard->slab_slots; slot++)
+        conn_close(shard, &shard->slab[slot], CLOSE_GOING_AWAY);
+    if (shard->server->batch_end)
+        shard->server->batch_end(shard);
+    hub_free(shard->hub);
+    blocks_done(&shard->blocks);
+    ring_free(shard->ring);
+    if (shard->batch) {
+        free(shard->batch->gathered);
+        free(shard->batch->vectors);
+    }
+    free(shard->batch);
+    free(shard->scratch);
+    free(shard->receive_area);
+    if (shard->slab)
+        munmap(shard->slab, (size_t)shard->slab_slots * sizeof *shard->slab);
+    free(shard);
+}
+
+/* ---- turning ---- */
+
+int shard_listen(struct shard *shard, int fd)
+{
+    return ring_listen(shard->ring, fd);
+}
+
+static void take_events(struct shard *shard)
+{
+    struct ring_event event;
+    for (unsigned n = 0; n < EVENTS_PER_TURN_MAX && ring_next(shard->ring, &event); n++) {
+        switch (event.kind) {
+        case RING_ACCEPTED:
+            shard_accepted(shard, event.slot);
+            break;
+        case RING_REFUSED:
+            counter_add(&shard->counters.accept_refused, 1);
+            break;
+        case RING_READABLE:
+            shard_readable(shard, event.slot, event.res);
+            break;
+        case RING_WRITABLE:
+            shard_writable(shard, event.slot);
+            break;
+        case RING_CONNECTED:
+            assert(!"a server opens no connections");
+            break;
+        }
+    }
+    shard_receive(shard);
+}
+
+int64_t shard_turn(struct shard *shard, int64_t now_ns)
+{
+    shard->now_ns = now_ns;
+    counter_add(&shard->counters.turns, 1);
+    take_events(shard);
+    if (atomic_load_explicit(&shard->stopping, memory_order_relaxed))
+        shard_drain_turn(shard);
+    timers_advance(&shard->timers, now_ns, conn_timer_fired, shard);
+    bool more = hub_turn(shard->hub, now_ns);
+    if (shard_flush(shard) || more)
+        return 0;
+    return timers_wait_ns(&shard->timers, now_ns, shard->draining ? DRAIN_STEP_NS : WAIT_MAX_NS);
+}
+
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void shard_run(struct shard *shard)
+{
+    int64_t wait_ns = 0;
+    while (!shard_done(shard)) {
+        if (wait_ns > 0 && !hub_sleep(shard->hub))
+            wait_ns = 0;
+        int err = ring_wait(shard->ring, wait_ns);
+        assert(err == 0);
+        hub_awake(shard->hub);
+        wait_ns = shard_turn(shard, clock_ns());
+    }
+}
+
+/* ---- drain ---- */
+
+void shard_stop(struct shard *shard)
+{
+    atomic_store_explicit(&shard->stopping, true, memory_order_relaxed);
+    ring_wake(shard->ring);
+}
+
+bool shard_done(const struct shard *shard)
+{
+    return shard->draining && (shard->live == 0 || shard->now_ns >= shard->drain_end_ns);
+}
+
+/* Sends away as many connections as the time passed since the drain began asks for. */
+void shard_drain_turn(struct shard *shard)
+{
+    int64_t window_ns = shard->settings->drain_ms * 1000000;
+    if (!shard->draining) {
+        shard->draining = true;
+        shard->drain_end_ns = shard->now_ns + window_ns + LINGER_MS * INT64_C(1000000);
+        ring_listen_stop(shard->ring);
+    }
+    int64_t left_ns = shard->drain_end_ns - LINGER_MS * INT64_C(1000000) - shard->now_ns;
+    uint64_t due = shard->slab_slots;
+    if (left_ns > 0)
+        due = (uint64_t)((double)shard->slab_slots * (double)(window_ns - left_ns) /
+                         (double)window_ns);
+    for (; shard->drain_next < due; shard->drain_next++) {
+        struct conn *conn = &shard->slab[shard->drain_next];
+        if (conn->state != CONN_OPEN)
+            continue;
+        if (conn_transport(shard, conn)->drain)
+            conn_transport(shard, conn)->drain(shard, conn);
+        else
+            conn_finish(shard, conn, CLOSE_GOING_AWAY);
+    }
+}

@@ -1,0 +1,141 @@
+/* shard: one thread's share of the server: a ring, a slab of connections, a hub, and the loop that
+ * turns them.
+ *
+ *   shard_turn:  ring events ─► receive in batches ─► transports ─► hub ─► deliveries ─► timers ─►
+ * one send per socket
+ *
+ * Threads  shard_create to shard_free on one thread; shard_stop and reading `counters` on any.
+ * Memory   Everything a shard touches is its own, except the lanes between hubs.
+ * Bounds   RECEIVE_BATCH sockets a receive batch, SEND_BATCH a send batch, FLUSH_MAX sends a turn,
+ * so that one broadcast cannot keep the loop from listening. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/settings.h"
+#include "conn/conn.h"
+#include "conn/counters.h"
+#include "core/block.h"
+#include "core/ring.h"
+#include "core/timers.h"
+
+struct hub;
+struct hub_set;
+struct origins;
+struct route;
+
+enum {
+    RECEIVE_BATCH = 64,
+    RECEIVE_BYTES = 16 * 1024,
+    SEND_BATCH = 512,
+    SEND_VECTORS = 32,  /* frames of one socket in one send */
+    SEND_GATHERED = 64, /* sockets in a batch that send more than one run */
+    FLUSH_MAX = 4096,
+    LINGER_MS = 2000,
+};
+
+/* What all shards share and only read. */
+struct server {
+    const struct settings *settings;
+    const struct transport *const *transports; /* TRANSPORT_COUNT of them */
+    /* Called once before the deliveries of a batch, and once before the shard goes. */
+    void (*batch_begin)(struct shard *shard, const struct hub_batch *batch);
+    void (*batch_end)(struct shard *shard);
+    const struct route *routes; /* ended by one without a path */
+    const struct origins *origins;
+    struct hub_set *hubs;
+    struct shard **shards; /* for /metrics and for waking */
+    unsigned shard_count;
+};
+
+/* Scratch for building batches: part of the shard, so that nothing large is on the stack. */
+struct send_batch {
+    struct ring_io io[SEND_BATCH];
+    struct conn *conns[SEND_BATCH];
+    struct msghdr *gathered; /* SEND_GATHERED heads */
+    struct iovec *vectors;   /* SEND_VECTORS for each */
+    unsigned count;
+    unsigned gathered_count;
+};
+
+struct shard {
+    const struct server *server;
+    const struct settings *settings;
+    struct ring *ring;
+    struct hub *hub;
+    unsigned index;
+    int64_t now_ns;
+    struct conn *slab;
+    uint32_t slab_slots;
+    uint32_t live;
+    uint32_t live_max;
+    struct timers timers;
+    struct blocks blocks;
+
+    uint32_t dirty_head; /* connections with something to send, first come first served */
+    uint32_t dirty_tail;
+    uint32_t readable[RECEIVE_BATCH]; /* slots to receive from, in this batch */
+    unsigned readable_count;
+    char *receive_area; /* RECEIVE_BATCH buffers of RECEIVE_BYTES */
+    struct send_batch *batch;
+    char *scratch; /* head_bytes_max bytes for decoding queries */
+    void *encoder; /* transport/: frames of the batch being delivered */
+
+    atomic_bool stopping;
+    bool draining;
+    uint32_t drain_next;
+    int64_t drain_end_ns;
+
+    struct counters counters;
+};
+
+/* Makes a shard around a ring and a hub set, on the thread that will turn it. The ring becomes the
+ * shard's. Returns 0, or negative errno and a sentence in `why`. */
+int shard_create(struct shard **ret, const struct server *server, unsigned index, struct ring *ring,
+                 int64_t now_ns, char *why, size_t why_size);
+
+/* Starts to accept from a listening socket, which stays the caller's. */
+int shard_listen(struct shard *shard, int fd);
+
+/* One turn without waiting. Returns how long the shard may wait before the next, in ns; 0: it has
+ * more to do. */
+int64_t shard_turn(struct shard *shard, int64_t now_ns);
+
+/* Turns until shard_stop and the drain that follows. */
+void shard_run(struct shard *shard);
+
+/* Begins to drain. Any thread; also from a signal's thread. */
+void shard_stop(struct shard *shard);
+
+/* True when it has drained: no connection is left, or the drain is over. */
+bool shard_done(const struct shard *shard);
+
+void shard_free(struct shard *shard);
+
+/* How many connections one shard takes when the server takes `total`, with slack for an uneven
+ * spread. */
+uint32_t shard_connections(uint64_t total, unsigned shards);
+
+/* ---- between the files of conn/ ---- */
+
+void shard_accepted(struct shard *shard, uint32_t slot);
+void shard_readable(struct shard *shard, uint32_t slot, int32_t res);
+void shard_writable(struct shard *shard, uint32_t slot);
+void shard_receive(struct shard *shard);
+bool shard_flush(struct shard *shard);
+void shard_drain_turn(struct shard *shard);
+void conn_watch_read(struct shard *shard, struct conn *conn);
+void conn_release(struct shard *shard, struct conn *conn);
+void conn_finished(struct shard *shard, struct conn *conn);
+void conn_timer_fired(void *shard, uint32_t slot);
+void conn_queue_clear(struct shard *shard, struct conn *conn);
+
+static inline const struct transport *conn_transport(const struct shard *shard,
+                                                     const struct conn *conn)
+{
+    return shard->server->transports[conn->transport];
+}

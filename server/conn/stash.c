@@ -1,0 +1,60 @@
+/* stash: input that cannot be understood before more of it has come. */
+#include "conn/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int stash_append(struct stash *stash, const char *bytes, size_t len, size_t max)
+{
+    if (stash->len + len > max)
+        return -ENOBUFS;
+    if (stash->len + len > stash->size) {
+        size_t size = stash->size * 2 > stash->len + len ? stash->size * 2 : stash->len + len;
+        size = size > max ? max : size;
+        stash->bytes = realloc(stash->bytes, size);
+        assert(stash->bytes);
+        stash->size = (uint32_t)size;
+    }
+    memcpy(stash->bytes + stash->len, bytes, len);
+    stash->len += (uint32_t)len;
+    return 0;
+}
+
+void stash_consume(struct stash *stash, size_t len)
+{
+    assert(len <= stash->len);
+    stash->len -= (uint32_t)len;
+    if (stash->len == 0)
+        stash_free(stash);
+    else
+        memmove(stash->bytes, stash->bytes + len, stash->len);
+}
+
+void stash_free(struct stash *stash)
+{
+    free(stash->bytes);
+    *stash = (struct stash){0};
+}
+
+struct conn_extra *conn_extra(struct conn *conn)
+{
+    if (!conn->extra) {
+        conn->extra = calloc(1, sizeof *conn->extra);
+        assert(conn->extra);
+    }
+    return conn->extra;
+}
+
+void conn_extra_trim(struct conn *conn)
+{
+    struct conn_extra *extra = conn->extra;
+    if (!extra || extra->queue.count > 0 || extra->input.len > 0 || extra->transport_state ||
+        extra->since || extra->stalled)
+        return;
+    free(extra->queue.frames);
+    free(extra->input.bytes);
+    free(extra);
+    conn->extra = NULL;
+}

@@ -1,0 +1,47 @@
+/* transport: what a protocol must answer for the connections that are in its hands. One file per
+ * transport, all of this shape; conn calls upwards through it, and the hub's replies find their way
+ * through it.
+ *
+ * Threads  All of it on the shard's thread.
+ * Rules    Any of these may close the connection (conn_close, conn_finish); a caller looks before
+ * it goes on. A NULL entry means that the transport has nothing to do there. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct conn;
+struct shard;
+struct hub_reply;
+struct hub_batch;
+struct hub_asker;
+
+enum transport_id {
+    TRANSPORT_HTTP, /* between requests: collects a head, then hands over */
+    TRANSPORT_PUBLISH,
+    TRANSPORT_POLL,
+    TRANSPORT_LONGPOLL,
+    TRANSPORT_SSE,
+    TRANSPORT_WEBSOCKET,
+    TRANSPORT_ECHO,
+    TRANSPORT_COUNT,
+};
+
+struct transport {
+    const char *name;
+    /* Bytes came. They may be changed in place, and are gone when this returns. */
+    void (*input)(struct shard *shard, struct conn *conn, char *bytes, size_t len);
+    /* The deadline set with conn_timer has passed. */
+    void (*timer)(struct shard *shard, struct conn *conn);
+    /* The server is going away: say so and end. */
+    void (*drain)(struct shard *shard, struct conn *conn);
+    /* The connection is closing: give back what the transport attached, and its gauge. */
+    void (*closed)(struct shard *shard, struct conn *conn);
+    /* Replies and messages of the hub, for requests that this connection made. */
+    void (*subscribed)(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
+    void (*read)(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
+    void (*published)(struct shard *shard, struct conn *conn, const struct hub_asker *asker,
+                      int err, uint64_t epoch, uint64_t offset);
+    void (*deliver)(struct shard *shard, struct conn *conn, uint32_t subscription,
+                    const struct hub_batch *batch);
+};

@@ -1,0 +1,66 @@
+#include "core/block.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct block *block_create(struct blocks *blocks, size_t size)
+{
+    assert(size <= UINT32_MAX / 2);
+    struct block *block = malloc(sizeof *block + size);
+    assert(block);
+    *block = (struct block){.refs = 1, .size = (uint32_t)size};
+    blocks->bytes += sizeof *block + size;
+    return block;
+}
+
+void block_unref(struct blocks *blocks, struct block *block)
+{
+    assert(block->refs > 0);
+    if (--block->refs > 0)
+        return;
+    blocks->bytes -= sizeof *block + block->size;
+    free(block);
+}
+
+char *blocks_reserve(struct blocks *blocks, size_t size)
+{
+    struct block *block = blocks->current;
+    /* Nobody holds a frame of it any more: start again at its beginning, while it is warm in the
+     * cache. */
+    if (block && block->refs == 1) {
+        block->used = 0;
+        if (block->size > BLOCK_BYTES) {
+            block_unref(blocks, block);
+            block = NULL;
+        }
+    }
+    if (!block || block->size - block->used < size) {
+        if (block)
+            block_unref(blocks, block);
+        block = blocks->current = block_create(blocks, size > BLOCK_BYTES ? size : BLOCK_BYTES);
+    }
+    return block->bytes + block->used;
+}
+
+struct frame blocks_commit(struct blocks *blocks, size_t len)
+{
+    struct block *block = blocks->current;
+    assert(block && block->size - block->used >= len);
+    struct frame frame = {block, block->used, (uint32_t)len};
+    block->used += (uint32_t)len;
+    return frame;
+}
+
+struct frame blocks_copy(struct blocks *blocks, const void *bytes, size_t len)
+{
+    memcpy(blocks_reserve(blocks, len), bytes, len);
+    return blocks_commit(blocks, len);
+}
+
+void blocks_done(struct blocks *blocks)
+{
+    if (blocks->current)
+        block_unref(blocks, blocks->current);
+    blocks->current = NULL;
+}

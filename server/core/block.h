@@ -1,0 +1,64 @@
+/* block: memory in which the frames of a shard are laid one behind another, freed when nobody needs
+ * any of them.
+ *
+ *   ┌──────┬───────┬───────┬────────────┐
+ *   │ head │ frame │ frame │ free       │     frames of one channel and turn lie side by side, so a
+ * socket that gets └──────┴───────┴───────┴────────────┘     several of them gets one run of bytes
+ *
+ * Threads  the shard's; references are not atomic.
+ * Memory   A frame is a run inside a block. Whoever keeps one past the present call takes a
+ * reference on the block. Bounds   BLOCK_BYTES, or the frame's size where that is larger. Who may
+ * hold how much is the send queue's affair. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    BLOCK_BYTES = 64 * 1024,
+};
+
+struct block {
+    uint32_t refs;
+    uint32_t used;
+    uint32_t size;
+    char bytes[];
+};
+
+struct frame {
+    struct block *block;
+    uint32_t at;
+    uint32_t len;
+};
+
+/* Hands out space for frames: the current block, and what all blocks together take. */
+struct blocks {
+    struct block *current;
+    size_t bytes; /* in all blocks not yet freed */
+};
+
+/* Room for `size` bytes at the end of the current block, or of a new one. Valid until the next
+ * call. Never NULL. */
+char *blocks_reserve(struct blocks *blocks, size_t size);
+
+/* Makes a frame of the first `len` bytes of what blocks_reserve gave last. It stays valid until the
+ * next reserve unless a reference is taken on its block. */
+struct frame blocks_commit(struct blocks *blocks, size_t len);
+
+/* Reserve, copy, commit. */
+struct frame blocks_copy(struct blocks *blocks, const void *bytes, size_t len);
+
+static inline void block_ref(struct block *block)
+{
+    block->refs++;
+}
+
+void block_unref(struct blocks *blocks, struct block *block);
+
+/* Gives up the current block. Frames that are still referenced live on. */
+void blocks_done(struct blocks *blocks);
+
+static inline char *frame_bytes(struct frame frame)
+{
+    return frame.block->bytes + frame.at;
+}

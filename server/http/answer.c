@@ -1,0 +1,83 @@
+/* answer: HTTP answers that are complete at once. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/exchange.h"
+#include "http/origins.h"
+#include "wire/json_out.h"
+
+enum {
+    EXTRA_MAX = 1024,
+    ERROR_BODY_MAX = 512,
+};
+
+size_t http_answer_head(const struct shard *shard, const struct conn *conn, char *buf, size_t size,
+                        int status, enum http_framing framing, uint64_t content_length,
+                        struct span content_type, struct span extra)
+{
+    struct span cors = origins_fields(shard->server->origins, conn->origin);
+    char fields[EXTRA_MAX];
+    assert(cors.len + extra.len <= sizeof fields);
+    if (cors.len > 0)
+        memcpy(fields, cors.ptr, cors.len);
+    if (extra.len > 0)
+        memcpy(fields + cors.len, extra.ptr, extra.len);
+    const struct http_response_head head = {
+        .status = status,
+        .minor_version = conn->flags & CONN_HTTP_10 ? 0 : 1,
+        .keep_alive = conn->flags & CONN_KEEP_ALIVE,
+        .framing = framing,
+        .content_length = content_length,
+        .content_type = content_type,
+        .extra = {fields, cors.len + extra.len},
+    };
+    int len = http_response_head_write(buf, size, &head);
+    assert(len > 0);
+    return (size_t)len;
+}
+
+void http_answer(struct shard *shard, struct conn *conn, int status, struct span content_type,
+                 struct span body, struct span extra)
+{
+    char *out = blocks_reserve(&shard->blocks, HTTP_ANSWER_HEAD_MAX + extra.len + body.len);
+    size_t len = http_answer_head(shard, conn, out, HTTP_ANSWER_HEAD_MAX + extra.len, status,
+                                  HTTP_FRAMING_LENGTH, body.len, content_type, extra);
+    if (body.len > 0 && !(conn->flags & CONN_HEAD_ONLY)) {
+        memcpy(out + len, body.ptr, body.len);
+        len += body.len;
+    }
+    conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_MUST);
+}
+
+static size_t error_body(char body[ERROR_BODY_MAX], const char *error, const char *message)
+{
+    int len =
+        snprintf(body, ERROR_BODY_MAX, "{\"error\":\"%s\",\"message\":\"%s\"}\n", error, message);
+    assert(len > 0 && len < ERROR_BODY_MAX);
+    return (size_t)len;
+}
+
+static void error_answer(struct shard *shard, struct conn *conn, int status, const char *error,
+                         const char *message, struct span extra)
+{
+    char body[ERROR_BODY_MAX];
+    size_t len = error_body(body, error, message);
+    counter_add(status < 500 ? &shard->counters.errors_4xx : &shard->counters.errors_5xx, 1);
+    http_answer(shard, conn, status, SPAN("application/json"), span_of(body, len), extra);
+}
+
+void http_error(struct shard *shard, struct conn *conn, int status, const char *error,
+                const char *message)
+{
+    error_answer(shard, conn, status, error, message,
+                 status == 503 ? SPAN("Retry-After: 2\r\n") : (struct span){0});
+}
+
+void http_refuse(struct shard *shard, struct conn *conn, int status, const char *error,
+                 const char *message, enum close_reason reason)
+{
+    conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
+    http_error(shard, conn, status, error, message);
+    conn_finish(shard, conn, reason);
+}

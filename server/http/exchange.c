@@ -1,0 +1,242 @@
+#include "http/exchange.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/origins.h"
+
+/* ---- a request with a complete head ---- */
+
+static const struct route *route_find(const struct server *server, struct span path)
+{
+    for (const struct route *route = server->routes; route->path; route++)
+        if (span_equal(path, span_from(route->path)))
+            return route;
+    return NULL;
+}
+
+static void answer_method(struct shard *shard, struct conn *conn, const struct route *route)
+{
+    static const char body[] =
+        "{\"error\":\"method_not_allowed\",\"message\":\"see the Allow field\"}\n";
+    char allow[128];
+    int len = snprintf(allow, sizeof allow, "Allow: %s\r\n", route->allow);
+    assert(len > 0 && len < (int)sizeof allow);
+    counter_add(&shard->counters.errors_4xx, 1);
+    http_answer(shard, conn, 405, SPAN("application/json"), span_of(body, sizeof body - 1),
+                span_of(allow, (size_t)len));
+}
+
+/* A browser asks before it sends what a form could not (Fetch, CORS preflight). */
+static void answer_preflight(struct shard *shard, struct conn *conn, const struct route *route)
+{
+    char fields[512];
+    int len = snprintf(fields, sizeof fields,
+                       "Allow: %s\r\nAccess-Control-Allow-Methods: %s\r\n"
+                       "Access-Control-Allow-Headers: Content-Type, Last-Event-ID\r\n"
+                       "Access-Control-Max-Age: 86400\r\n",
+                       route->allow, route->allow);
+    assert(len > 0 && len < (int)sizeof fields);
+    http_answer(shard, conn, 204, (struct span){0}, (struct span){0}, span_of(fields, (size_t)len));
+}
+
+static void note_request(struct conn *conn, const struct http_request *request)
+{
+    conn->flags &=
+        (uint16_t) ~(CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_HEAD_ONLY | CONN_RECOVERED | CONN_SINCE);
+    if (request->fields.minor_version == 0)
+        conn->flags |= CONN_HTTP_10;
+    if (request->fields.keep_alive)
+        conn->flags |= CONN_KEEP_ALIVE;
+    if (request->method == HTTP_HEAD)
+        conn->flags |= CONN_HEAD_ONLY;
+}
+
+static void dispatch(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    const struct http_request *request = exchange->request;
+    counter_add(&shard->counters.requests, 1);
+    note_request(conn, request);
+    bool refused = origins_check(shard->server->origins, request, &conn->origin) == ORIGIN_REFUSED;
+    const struct route *route = route_find(shard->server, request->path);
+
+    if (request->method != HTTP_POST &&
+        (request->fields.chunked || request->fields.content_length > 0))
+        http_refuse(shard, conn, 400, "body_unexpected", "only POST has a body here",
+                    CLOSE_BAD_REQUEST);
+    else if (!route && request->method == HTTP_POST)
+        http_refuse(shard, conn, 404, "not_found", "there is nothing at this path",
+                    CLOSE_BAD_REQUEST);
+    else if (!route)
+        http_error(shard, conn, 404, "not_found", "there is nothing at this path");
+    else if (refused)
+        http_refuse(shard, conn, 403, "origin_refused",
+                    "allowed_origins does not list this page's origin", CLOSE_BAD_REQUEST);
+    else if (request->method == HTTP_OPTIONS)
+        answer_preflight(shard, conn, route);
+    else if (request->method == HTTP_METHOD_OTHER)
+        http_refuse(shard, conn, 501, "method_unknown", "this server has no such method",
+                    CLOSE_BAD_REQUEST);
+    else if (!(route->methods & 1U << request->method)) {
+        if (request->method == HTTP_POST)
+            conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
+        answer_method(shard, conn, route);
+        if (request->method == HTTP_POST)
+            conn_finish(shard, conn, CLOSE_BAD_REQUEST);
+    } else
+        route->open(shard, conn, exchange);
+}
+
+struct params *http_params(struct shard *shard, struct conn *conn, const struct exchange *exchange)
+{
+    static _Thread_local struct params params;
+    if (params_read(&params, shard->settings, exchange->request->query, shard->scratch,
+                    (size_t)shard->settings->head_bytes_max) == 0)
+        return &params;
+    http_error(shard, conn, 400, params.error, params.detail);
+    return NULL;
+}
+
+/* ---- collecting heads ---- */
+
+static void refuse_head(struct shard *shard, struct conn *conn, int error)
+{
+    conn->flags &= (uint16_t) ~(CONN_HTTP_10 | CONN_HEAD_ONLY);
+    conn->origin = 0;
+    http_refuse(shard, conn, http_error_status((enum http_error)error),
+                http_error_name((enum http_error)error),
+                "this is not a request that can be read in only one way", CLOSE_BAD_REQUEST);
+}
+
+static bool between_requests(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN && conn->transport == TRANSPORT_HTTP;
+}
+
+/* After an answer that was complete at once. */
+static void answered(struct shard *shard, struct conn *conn)
+{
+    if (!between_requests(conn))
+        return;
+    if (conn->flags & CONN_KEEP_ALIVE)
+        conn_timer(shard, conn, shard->settings->idle_timeout_ms);
+    else
+        conn_finish(shard, conn, CLOSE_DONE);
+}
+
+/* Takes requests from the front of the bytes while there are whole ones, and hands the rest on to
+ * the transport that took the connection. Returns how many bytes are used up. */
+static size_t take_requests(struct shard *shard, struct conn *conn, char *bytes, size_t len,
+                            size_t scanned)
+{
+    size_t used = 0;
+    while (between_requests(conn) && used < len) {
+        struct http_request request;
+        int head = http_request_parse(&request, bytes + used, len - used, scanned,
+                                      (size_t)shard->settings->head_bytes_max);
+        scanned = 0;
+        if (head == 0)
+            break;
+        if (head < 0) {
+            refuse_head(shard, conn, head);
+            return len;
+        }
+        struct exchange exchange = {&request, bytes + used + head, len - used - (size_t)head};
+        dispatch(shard, conn, &exchange);
+        used = len - exchange.rest_len;
+        answered(shard, conn);
+    }
+    return used;
+}
+
+void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+{
+    size_t max = (size_t)shard->settings->head_bytes_max;
+    struct stash *stash = &conn_extra(conn)->input;
+    int err = stash_append(stash, bytes, len, max + 2 * RECEIVE_BYTES);
+    assert(err == 0);
+    if (stash->len > max)
+        conn_pause(conn);
+}
+
+static void input_stashed(struct shard *shard, struct conn *conn)
+{
+    struct stash stash = conn->extra->input;
+    uint32_t scanned = conn->extra->scanned;
+    conn->extra->input = (struct stash){0};
+    conn->extra->scanned = 0;
+
+    size_t used = take_requests(shard, conn, stash.bytes, stash.len, scanned);
+    if (conn->state == CONN_OPEN && used < stash.len) {
+        if (between_requests(conn)) {
+            stash_consume(&stash, used);
+            struct conn_extra *extra = conn_extra(conn);
+            assert(extra->input.len == 0);
+            extra->input = stash;
+            extra->scanned = stash.len;
+            return;
+        }
+        conn_transport(shard, conn)->input(shard, conn, stash.bytes + used, stash.len - used);
+    }
+    stash_free(&stash);
+    conn_extra_trim(conn);
+}
+
+static void http_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+{
+    bool stashed = conn->extra && conn->extra->input.len > 0;
+    if (stashed) {
+        http_stash(shard, conn, bytes, len);
+        input_stashed(shard, conn);
+        return;
+    }
+    size_t used = take_requests(shard, conn, bytes, len, 0);
+    if (conn->state != CONN_OPEN || used == len)
+        return;
+    if (!between_requests(conn)) {
+        conn_transport(shard, conn)->input(shard, conn, bytes + used, len - used);
+        return;
+    }
+    http_stash(shard, conn, bytes + used, len - used);
+    conn->extra->scanned = (uint32_t)(len - used);
+    if (used > 0 || !timers_deadline_ns(&shard->timers, conn_slot(shard, conn)))
+        conn_timer(shard, conn, shard->settings->head_timeout_ms);
+}
+
+void http_next(struct shard *shard, struct conn *conn)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    conn_hand_over(conn, TRANSPORT_HTTP);
+    conn->flags &= (uint16_t)~CONN_ASKING;
+    answered(shard, conn);
+    if (conn->state != CONN_OPEN)
+        return;
+    if (conn->extra && conn->extra->input.len > 0) {
+        if (conn->flags & CONN_PAUSED)
+            conn_resume(shard, conn);
+        input_stashed(shard, conn);
+    } else {
+        conn_extra_trim(conn);
+    }
+}
+
+/* ---- deadlines ---- */
+
+static void http_timer(struct shard *shard, struct conn *conn)
+{
+    bool half = conn->extra && conn->extra->input.len > 0;
+    bool first = !(conn->flags & CONN_KEEP_ALIVE);
+    if (half)
+        http_refuse(shard, conn, 408, "head_timeout", "the request was not complete in time",
+                    CLOSE_HEAD_TIMEOUT);
+    else
+        conn_close(shard, conn, first ? CLOSE_HEAD_TIMEOUT : CLOSE_IDLE);
+}
+
+const struct transport http_transport = {
+    .name = "http",
+    .input = http_input,
+    .timer = http_timer,
+};

@@ -1,0 +1,69 @@
+/* exchange: one HTTP request on a connection and its answer.
+ *
+ *   input ─► head complete ─► route ─► answered at once ─► next request on the same connection
+ *                                  └─► a transport takes the connection ─► http_next when it has
+ * answered
+ *
+ * Threads  The shard's.
+ * Memory   A request is parsed where its bytes lie; it is valid while `open` runs.
+ * Bounds   head_bytes_max per head; head_timeout_ms for it to come; idle_timeout_ms between
+ * requests. Requests that come while one is being answered wait in the stash, and reading pauses
+ * when that is full. */
+#pragma once
+
+#include <stddef.h>
+
+#include "conn/shard.h"
+#include "http/params.h"
+#include "wire/http.h"
+
+struct exchange {
+    const struct http_request *request;
+    char *rest; /* what came behind the head; `open` takes from the front of it what belongs to the
+                   request */
+    size_t rest_len;
+};
+
+struct route {
+    const char *path;
+    unsigned methods;  /* bits 1 << enum http_method */
+    const char *allow; /* the same, as the Allow field has it */
+    void (*open)(struct shard *shard, struct conn *conn, struct exchange *exchange);
+};
+
+extern const struct transport http_transport;
+
+/* Ends a request whose answer is queued: keeps the connection for the next, which may already be
+ * there, or finishes it. */
+void http_next(struct shard *shard, struct conn *conn);
+
+/* Keeps bytes that came while a request is being answered. */
+void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len);
+
+/* ---- answers ---- */
+
+/* Answers completely. `extra` is further fields, each ended by CRLF. */
+void http_answer(struct shard *shard, struct conn *conn, int status, struct span content_type,
+                 struct span body, struct span extra);
+
+/* Answers with {"error":…,"message":…}, and counts. */
+void http_error(struct shard *shard, struct conn *conn, int status, const char *error,
+                const char *message);
+
+/* Refuses and ends the connection: the peer may have more on the way that we cannot make sense of.
+ */
+void http_refuse(struct shard *shard, struct conn *conn, int status, const char *error,
+                 const char *message, enum close_reason reason);
+
+/* Writes the head of an answer with this connection's version, keep-alive and CORS fields into
+ * `buf`. Returns its length; `size` of HTTP_ANSWER_HEAD_MAX always suffices without `extra`. */
+enum {
+    HTTP_ANSWER_HEAD_MAX = 1536,
+};
+size_t http_answer_head(const struct shard *shard, const struct conn *conn, char *buf, size_t size,
+                        int status, enum http_framing framing, uint64_t content_length,
+                        struct span content_type, struct span extra);
+
+/* Reads the query, or answers 400 and returns NULL. The result is the shard's and valid during
+ * `open`. */
+struct params *http_params(struct shard *shard, struct conn *conn, const struct exchange *exchange);

@@ -1,0 +1,37 @@
+/* params: what a request's query asks for.
+ *
+ *   ?channel=a&channel=b&since=5f3a.17~1c.0&timeout=10&envelope=1
+ *
+ * Threads  any.
+ * Memory   Names point into the request or into the caller's scratch, and are valid as long as
+ * both. Errors   A negative return with `error` and `detail` to answer with; unknown parameters are
+ * ignored, so that clients may add what caches need. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/settings.h"
+#include "hub/hub.h"
+#include "wire/http.h"
+#include "wire/span.h"
+
+struct params {
+    struct span channels[SETTINGS_CHANNELS_MAX];
+    unsigned channel_count;
+    struct hub_since
+        since[SETTINGS_CHANNELS_MAX]; /* one per channel; HUB_FROM_NOW where nothing was asked */
+    bool since_given;
+    int64_t timeout_ms; /* -1: not given */
+    bool envelope;
+    const char *error;  /* name for the client, when reading failed */
+    const char *detail; /* a sentence for the client */
+};
+
+/* Reads the query. Returns 0, or -EINVAL with error and detail set. At least one channel is
+ * required. `scratch` holds decoded text and must be as long as the query. */
+int params_read(struct params *ret, const struct settings *settings, struct span query,
+                char *scratch, size_t scratch_size);
+
+/* Reads a position for the channels asked for; also for Last-Event-ID. */
+int params_since(struct params *params, struct span token);

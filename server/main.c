@@ -1,0 +1,357 @@
+/* ringside-server: reads the settings, makes the shards, and waits for a signal. */
+#include <argp.h>
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "conf/cpus.h"
+#include "conf/settings.h"
+#include "conn/shard.h"
+#include "core/ring.h"
+#include "http/origins.h"
+#include "hub/hub.h"
+#include "listener.h"
+#include "transport/encoder.h"
+
+enum {
+    WHY_MAX = 512,
+    MAX_CONNECTIONS_DEFAULT = 100000,
+    BYTES_PER_CONNECTION = 6144, /* kernel and user memory of one idle connection, with slack */
+    HUB_OVERFLOW_MAX = 65536,
+    HUB_LINGER_S = 30,
+    SUBSCRIPTIONS_PER_CONNECTION = 4, /* on average; pages are touched as they are used */
+};
+
+/* ---- command line ---- */
+
+enum {
+    OPTION_ECHO = 1000,
+    OPTION_HELP_CONFIG,
+    OPTION_MAX_CONNECTIONS,
+};
+
+static const struct argp_option options[] = {
+    {"listen", 'l', "ADDRESS:PORT", 0, "Where clients connect (default 127.0.0.1:8080)", 0},
+    {"shards", 's', "N", 0,
+     "Threads, each with its own ring, connections and channels (default: one per core)", 0},
+    {"cpus", 'c', "LIST", 0, "Cores to pin them to, as 0,2-5", 0},
+    {"max-connections", OPTION_MAX_CONNECTIONS, "N", 0, "Open connections over all shards", 0},
+    {"config", 'f', "FILE", 0, "An INI file; --help-config prints one with every setting", 0},
+    {"set", 'S', "NAME=VALUE", 0, "One setting, after the file", 0},
+    {"echo", OPTION_ECHO, 0, 0, "Offer /echo, a WebSocket that returns what it gets", 0},
+    {"help-config", OPTION_HELP_CONFIG, 0, 0,
+     "Print all settings with unit, bounds and reason, and exit", 0},
+    {0},
+};
+
+static const char documentation[] =
+    "Realtime push: short and long polling, SSE and WebSocket over the same channels.\v"
+    "Try it:\n"
+    "  ringside-server &\n"
+    "  curl -N 'http://127.0.0.1:8080/sse?channel=demo' &\n"
+    "  curl -d hello 'http://127.0.0.1:8080/publish?channel=demo'\n"
+    "or open http://127.0.0.1:8080/ in a browser.\n\n"
+    "SIGTERM and SIGINT send the clients away over drain_ms, then it exits. docs/PROTOCOL.md says "
+    "what clients can ask, "
+    "docs/OPERATING.md what the settings do.";
+
+static error_t usage_error(struct argp_state *state, const char *why)
+{
+    argp_error(state, "%s", why);
+    return EINVAL;
+}
+
+static error_t set_or_fail(struct argp_state *state, const char *name, const char *value)
+{
+    char why[WHY_MAX];
+    return settings_set(state->input, name, value, why, sizeof why) < 0 ? usage_error(state, why)
+                                                                        : 0;
+}
+
+static error_t set_assignment(struct argp_state *state, char *assignment)
+{
+    char *equals = strchr(assignment, '=');
+    if (!equals)
+        return usage_error(state, "--set needs NAME=VALUE");
+    *equals = '\0';
+    error_t err = set_or_fail(state, assignment, equals + 1);
+    *equals = '=';
+    return err;
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    char why[WHY_MAX];
+    switch (key) {
+    case 'l':
+        return set_or_fail(state, "listen", argument);
+    case 's':
+        return set_or_fail(state, "shards", argument);
+    case 'c':
+        return set_or_fail(state, "cpus", argument);
+    case OPTION_MAX_CONNECTIONS:
+        return set_or_fail(state, "max_connections", argument);
+    case 'f':
+        return settings_read(state->input, argument, why, sizeof why) < 0 ? usage_error(state, why)
+                                                                          : 0;
+    case 'S':
+        return set_assignment(state, argument);
+    case OPTION_ECHO:
+        return set_or_fail(state, "echo", "on");
+    case OPTION_HELP_CONFIG:
+        settings_print(state->input);
+        exit(0);
+    case ARGP_KEY_ARG:
+        return usage_error(state, "there are no arguments, only options");
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- shards on their threads ---- */
+
+struct runner {
+    pthread_t thread;
+    struct launch *launch;
+    unsigned index;
+    int cpu; /* -1: not pinned */
+    int listen_fd;
+    char why[WHY_MAX]; /* empty: the shard was made */
+};
+
+struct launch {
+    struct server server;
+    pthread_barrier_t step; /* all made · main has looked · all have stopped */
+    bool failed;
+    struct runner runners[HUB_SHARDS_MAX];
+};
+
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void pin(int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((unsigned)cpu, &set);
+    pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+static int make_shard(struct runner *runner)
+{
+    struct server *server = &runner->launch->server;
+    struct shard **shard = &server->shards[runner->index];
+    const struct ring_config config = {
+        .capacity =
+            shard_connections((uint64_t)server->settings->max_connections, server->shard_count),
+    };
+    struct ring *ring;
+    int err = ring_uring_create(&ring, &config, runner->why, sizeof runner->why);
+    if (err < 0)
+        return err;
+    err = shard_create(shard, server, runner->index, ring, clock_ns(), runner->why,
+                       sizeof runner->why);
+    return err < 0 ? err : shard_listen(*shard, runner->listen_fd);
+}
+
+static void *run_shard(void *context)
+{
+    struct runner *runner = context;
+    struct launch *launch = runner->launch;
+    if (runner->cpu >= 0)
+        pin(runner->cpu);
+    int err = make_shard(runner);
+    if (err < 0 && runner->why[0] == '\0')
+        snprintf(runner->why, sizeof runner->why, "shard %u: %s", runner->index, strerror(-err));
+    pthread_barrier_wait(&launch->step);
+    pthread_barrier_wait(&launch->step);
+    if (!launch->failed)
+        shard_run(launch->server.shards[runner->index]);
+    pthread_barrier_wait(&launch->step);
+    shard_free(launch->server.shards[runner->index]);
+    return NULL;
+}
+
+static int launch_shards(struct launch *launch, const int *cpus, int cpu_count)
+{
+    unsigned count = launch->server.shard_count;
+    pthread_barrier_init(&launch->step, NULL, count + 1);
+    for (unsigned i = 0; i < count; i++) {
+        struct runner *runner = &launch->runners[i];
+        runner->launch = launch;
+        runner->index = i;
+        runner->cpu = (int)i < cpu_count ? cpus[i] : -1;
+        int err = pthread_create(&runner->thread, NULL, run_shard, runner);
+        assert(err == 0);
+    }
+    pthread_barrier_wait(&launch->step);
+    for (unsigned i = 0; i < count; i++) {
+        if (launch->runners[i].why[0] == '\0')
+            continue;
+        fprintf(stderr, "ringside-server: %s\n", launch->runners[i].why);
+        launch->failed = true;
+        break;
+    }
+    return launch->failed ? -1 : 0;
+}
+
+static void join_shards(struct launch *launch)
+{
+    pthread_barrier_wait(&launch->step);
+    for (unsigned i = 0; i < launch->server.shard_count; i++)
+        pthread_join(launch->runners[i].thread, NULL);
+    pthread_barrier_destroy(&launch->step);
+}
+
+/* ---- start and end ---- */
+
+static struct hub_config hub_config(const struct settings *settings, unsigned shards)
+{
+    struct hub_config config = {
+        .shards = shards,
+        .channels_max = (uint32_t)settings->channels_max,
+        .subscriptions_max = SUBSCRIPTIONS_PER_CONNECTION *
+                             shard_connections((uint64_t)settings->max_connections, shards),
+        .history_messages_max = (uint32_t)settings->history_messages_max,
+        .history_bytes_max = (uint64_t)settings->history_bytes_max,
+        .history_age_ns = settings->history_age_ms * 1000000,
+        .history_total_bytes_max = (uint64_t)settings->history_total_bytes_max,
+        .reply_bytes_max = (uint64_t)settings->queue_bytes_max,
+        .linger_ns = HUB_LINGER_S * INT64_C(1000000000),
+        .overflow_max = HUB_OVERFLOW_MAX,
+    };
+    if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
+        config.seed = (uint64_t)clock_ns();
+    return config;
+}
+
+static int64_t connections_default(void)
+{
+    struct sysinfo info;
+    if (sysinfo(&info) != 0)
+        return MAX_CONNECTIONS_DEFAULT;
+    int64_t fit = (int64_t)(info.totalram * info.mem_unit / 2 / BYTES_PER_CONNECTION);
+    return fit < MAX_CONNECTIONS_DEFAULT ? fit : MAX_CONNECTIONS_DEFAULT;
+}
+
+static int fail(const char *why)
+{
+    fprintf(stderr, "ringside-server: %s\n", why);
+    return 1;
+}
+
+static void announce(const struct launch *launch, const struct sockaddr_in *address)
+{
+    char host[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &address->sin_addr, host, sizeof host);
+    printf("ringside-server listens on http://%s:%u/ with %u shard%s, for up to %" PRId64
+           " connections\n",
+           host, ntohs(address->sin_port), launch->server.shard_count,
+           launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
+    fflush(stdout);
+}
+
+/* Until SIGINT or SIGTERM. A second one ends the process at once. */
+static void wait_for_signal(const sigset_t *signals)
+{
+    int signal;
+    sigwait(signals, &signal);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+}
+
+static int serve(struct launch *launch, struct sockaddr_in *address, const int *cpus, int cpu_count)
+{
+    struct server *server = &launch->server;
+    char why[WHY_MAX];
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    if (listener_claim(address, why, sizeof why) < 0)
+        return fail(why);
+    for (unsigned i = 0; i < server->shard_count; i++) {
+        int fd = listener_open(address, (int)server->settings->listen_backlog, why, sizeof why);
+        if (fd < 0)
+            return fail(why);
+        launch->runners[i].listen_fd = fd;
+    }
+    int err = launch_shards(launch, cpus, cpu_count);
+    if (err == 0)
+        announce(launch, address);
+    pthread_barrier_wait(&launch->step);
+    if (err == 0) {
+        wait_for_signal(&signals);
+        for (unsigned i = 0; i < server->shard_count; i++)
+            shard_stop(server->shards[i]);
+    }
+    join_shards(launch);
+    for (unsigned i = 0; i < server->shard_count; i++)
+        close(launch->runners[i].listen_fd);
+    return err == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct settings settings;
+    static struct launch launch;
+    const struct argp argp = {options, parse_option, NULL, documentation, NULL, NULL, NULL};
+    char why[WHY_MAX];
+    int cpus[CPUS_MAX];
+    struct sockaddr_in address;
+
+    settings_default(&settings);
+    argp_parse(&argp, argc, argv, 0, NULL, &settings);
+    struct ring_features features;
+    if (ring_probe(&features, why, sizeof why) < 0 ||
+        listener_address(&address, settings.listen, why, sizeof why) < 0)
+        return fail(why);
+    int cpu_count = cpus_read(cpus, settings.cpus, why, sizeof why);
+    if (cpu_count < 0)
+        return fail(why);
+    if (settings.max_connections == 0)
+        settings.max_connections = connections_default();
+    if (settings.shards == 0)
+        settings.shards = cpu_count > HUB_SHARDS_MAX ? HUB_SHARDS_MAX : cpu_count;
+    struct origins *origins;
+    if (settings_check(&settings, why, sizeof why) < 0 ||
+        origins_create(&origins, settings.allowed_origins, why, sizeof why) < 0)
+        return fail(why);
+
+    const struct hub_config config = hub_config(&settings, (unsigned)settings.shards);
+    launch.server = (struct server){
+        .settings = &settings,
+        .transports = server_transports,
+        .batch_begin = encoder_begin,
+        .batch_end = encoder_done,
+        .routes = server_routes,
+        .origins = origins,
+        .hubs = hub_set_create(&config),
+        .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
+        .shard_count = (unsigned)settings.shards,
+    };
+    assert(launch.server.hubs && launch.server.shards);
+    int code = serve(&launch, &address, cpus, cpu_count);
+    hub_set_free(launch.server.hubs);
+    free(launch.server.shards);
+    origins_free(origins);
+    return code;
+}

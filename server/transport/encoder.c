@@ -1,0 +1,194 @@
+#include "transport/encoder.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/message.h"
+#include "http/exchange.h"
+#include "transport/json.h"
+#include "wire/base64.h"
+#include "wire/sse.h"
+#include "wire/ws.h"
+
+struct encoder {
+    struct frame frames[ENCODING_COUNT];
+};
+
+void encoder_begin(struct shard *shard, const struct hub_batch *batch)
+{
+    (void)batch;
+    if (!shard->encoder)
+        shard->encoder = calloc(1, sizeof(struct encoder));
+    assert(shard->encoder);
+    struct encoder *encoder = shard->encoder;
+    for (int i = 0; i < ENCODING_COUNT; i++) {
+        if (encoder->frames[i].block)
+            block_unref(&shard->blocks, encoder->frames[i].block);
+        encoder->frames[i] = (struct frame){0};
+    }
+}
+
+void encoder_done(struct shard *shard)
+{
+    if (shard->encoder)
+        encoder_begin(shard, NULL);
+    free(shard->encoder);
+    shard->encoder = NULL;
+}
+
+/* ---- WebSocket ---- */
+
+static void ws_head_write(struct out *out, enum ws_opcode opcode, uint64_t length)
+{
+    const struct ws_frame_head head = {.length = length, .opcode = (uint8_t)opcode, .fin = true};
+    char bytes[WS_FRAME_HEAD_MAX];
+    out_span(out, span_of(bytes, ws_frame_head_write(bytes, &head)));
+}
+
+static struct out frame_begin(struct shard *shard, size_t size)
+{
+    return out_begin(blocks_reserve(&shard->blocks, size), size);
+}
+
+static struct frame frame_end(struct shard *shard, const struct out *out)
+{
+    assert(!out->overflow && out->at <= out->end);
+    return blocks_commit(&shard->blocks, (size_t)(out->at - out->start));
+}
+
+struct frame encode_ws_raw(struct shard *shard, struct message *const *messages, unsigned count)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++)
+        size += ws_frame_head_size(messages[i]->payload_len) + messages[i]->payload_len;
+    struct out out = frame_begin(shard, size);
+    for (unsigned i = 0; i < count; i++) {
+        ws_head_write(&out, messages[i]->utf8 ? WS_TEXT : WS_BINARY, messages[i]->payload_len);
+        out_span(&out, span_of(message_payload(messages[i]), messages[i]->payload_len));
+    }
+    return frame_end(shard, &out);
+}
+
+struct frame encode_ws_envelopes(struct shard *shard, struct message *const *messages,
+                                 unsigned count, const struct standing *standing)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++) {
+        standing->positions[standing->at].offset = messages[i]->offset;
+        size += WS_FRAME_HEAD_MAX +
+                json_envelope_size(messages[i], standing->positions, standing->count);
+    }
+    struct out out = frame_begin(shard, size);
+    for (unsigned i = 0; i < count; i++) {
+        standing->positions[standing->at].offset = messages[i]->offset;
+        ws_head_write(&out, WS_TEXT,
+                      json_envelope_size(messages[i], standing->positions, standing->count));
+        json_envelope_write(&out, messages[i], standing->positions, standing->count);
+    }
+    return frame_end(shard, &out);
+}
+
+/* ---- SSE ---- */
+
+/* The event of a message: text as it is, other bytes in base64 under a type of their own. */
+struct message_event {
+    struct sse_event event;
+    char id[POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX)];
+    char *base64; /* or NULL */
+};
+
+static void event_init(struct message_event *ret, const struct message *message,
+                       const struct standing *standing)
+{
+    struct span payload = span_of(message_payload(message), message->payload_len);
+    standing->positions[standing->at].offset = message->offset;
+    ret->event = (struct sse_event){.data = payload};
+    if (standing->count > 0)
+        ret->event.id =
+            span_of(ret->id, position_write(ret->id, standing->positions, standing->count));
+    ret->base64 = NULL;
+    if (message->utf8)
+        return;
+    ret->base64 = malloc(BASE64_SIZE(payload.len) + 1);
+    assert(ret->base64);
+    ret->event.event = SPAN("binary");
+    ret->event.data = span_of(ret->base64, base64_encode(ret->base64, payload));
+}
+
+struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
+                        const struct standing *standing, bool chunked)
+{
+    struct message_event event;
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++) {
+        event_init(&event, messages[i], standing);
+        size += sse_event_size(&event.event);
+        free(event.base64);
+    }
+    struct out out = frame_begin(shard, HTTP_CHUNK_HEAD_MAX + size + sizeof HTTP_CHUNK_TAIL);
+    if (chunked)
+        out.at += http_chunk_head_write(out.at, size);
+    for (unsigned i = 0; i < count; i++) {
+        event_init(&event, messages[i], standing);
+        out.at += sse_event_write(out.at, &event.event);
+        free(event.base64);
+    }
+    if (chunked)
+        out_text(&out, HTTP_CHUNK_TAIL);
+    return frame_end(shard, &out);
+}
+
+/* ---- answers ---- */
+
+struct frame encode_answer(struct shard *shard, const struct conn *conn,
+                           const struct json_answer *answer)
+{
+    size_t body = json_answer_size(answer);
+    struct out out = frame_begin(shard, HTTP_ANSWER_HEAD_MAX + body);
+    out.at += http_answer_head(shard, conn, out.at, HTTP_ANSWER_HEAD_MAX, 200, HTTP_FRAMING_LENGTH,
+                               body, SPAN("application/json"), SPAN("Cache-Control: no-store\r\n"));
+    if (!(conn->flags & CONN_HEAD_ONLY))
+        json_answer_write(&out, answer);
+    return frame_end(shard, &out);
+}
+
+/* ---- the frames of a batch ---- */
+
+static struct frame encode_batch(struct shard *shard, const struct conn *conn,
+                                 const struct hub_batch *batch, enum encoding encoding)
+{
+    const struct message *last = batch->messages[batch->count - 1];
+    struct position position = {last->epoch, last->offset};
+    const struct standing alone = {&position, 1, 0};
+    switch (encoding) {
+    case ENCODING_WS_RAW:
+        return encode_ws_raw(shard, batch->messages, batch->count);
+    case ENCODING_WS_ENVELOPE:
+        return encode_ws_envelopes(shard, batch->messages, batch->count, &alone);
+    case ENCODING_SSE_CHUNKED:
+    case ENCODING_SSE_PLAIN:
+        return encode_sse(shard, batch->messages, batch->count, &alone,
+                          encoding == ENCODING_SSE_CHUNKED);
+    case ENCODING_ANSWER:
+    case ENCODING_ANSWER_RECOVERED:
+        break;
+    case ENCODING_COUNT:
+        assert(!"not an encoding");
+    }
+    return encode_answer(shard, conn,
+                         &(struct json_answer){&position, 1, batch->messages, batch->count,
+                                               encoding == ENCODING_ANSWER_RECOVERED});
+}
+
+struct frame encoder_frame(struct shard *shard, const struct conn *conn,
+                           const struct hub_batch *batch, enum encoding encoding)
+{
+    struct encoder *encoder = shard->encoder;
+    struct frame *kept = &encoder->frames[encoding];
+    if (!kept->block) {
+        *kept = encode_batch(shard, conn, batch, encoding);
+        block_ref(kept->block);
+    }
+    return *kept;
+}

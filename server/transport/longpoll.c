@@ -1,0 +1,153 @@
+/* longpoll: GET /longpoll is held until one of its channels has a message, or the hold is over.
+ *
+ * A held request is a subscription and a deadline: nothing on the heap. All who wait for the same
+ * channel get the same bytes, encoded once. What a turn brings on a second channel is fetched by
+ * the client's next request. */
+#include "http/origins.h"
+#include "transport/gathering.h"
+#include "transport/json.h"
+#include "transport/standing.h"
+#include "transport/transports.h"
+
+static void hold_end(struct shard *shard, struct conn *conn)
+{
+    counter_sub(&shard->counters.longpolls_held, 1);
+    gathering_end(conn);
+    hub_unsubscribe_all(shard->hub, &conn->subscriptions);
+    conn->flags &= (uint16_t)~CONN_SEVERAL;
+    http_next(shard, conn);
+}
+
+static void longpoll_closed(struct shard *shard, struct conn *conn)
+{
+    counter_sub(&shard->counters.longpolls_held, 1);
+    gathering_end(conn);
+}
+
+static void fail(struct shard *shard, struct conn *conn)
+{
+    http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
+                CLOSE_OVERLOADED);
+}
+
+static void answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
+{
+    if (answer->message_count == 0)
+        counter_add(&shard->counters.responses_empty, 1);
+    conn_send(shard, conn, encode_answer(shard, conn, answer), SEND_MUST);
+    hold_end(shard, conn);
+}
+
+static void answer_several(struct shard *shard, struct conn *conn, struct gathering *gathering)
+{
+    const struct json_answer full = gathering_answer(gathering);
+    answer(shard, conn, &full);
+}
+
+static void subscribed_several(struct shard *shard, struct conn *conn,
+                               const struct hub_reply *reply)
+{
+    struct gathering *gathering = gathering_of(conn);
+    if (!gathering || !gathering_reply(gathering, reply))
+        return;
+    bool lost = conn->flags & CONN_SINCE && !gathering_recovered(gathering);
+    if (lost || gathering_answer(gathering).message_count > 0)
+        answer_several(shard, conn, gathering);
+    else
+        gathering_end(conn);
+}
+
+static void longpoll_subscribed(struct shard *shard, struct conn *conn,
+                                const struct hub_reply *reply)
+{
+    bool lost = conn->flags & CONN_SINCE && !reply->recovered;
+    if (lost)
+        conn->flags &= (uint16_t)~CONN_RECOVERED;
+    if (reply->err < 0) {
+        fail(shard, conn);
+    } else if (conn->flags & CONN_SEVERAL) {
+        subscribed_several(shard, conn, reply);
+    } else if (reply->count > 0 || lost) {
+        const struct position position = {reply->epoch, reply->offset};
+        answer(
+            shard, conn,
+            &(struct json_answer){&position, 1, reply->messages, reply->count, reply->recovered});
+    }
+}
+
+/* True when everybody who waits for this channel gets the same bytes. */
+static bool shareable(const struct shard *shard, const struct conn *conn)
+{
+    uint16_t asked = conn->flags & (CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_HEAD_ONLY | CONN_SEVERAL);
+    return asked == CONN_KEEP_ALIVE && origins_any(shard->server->origins);
+}
+
+static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
+                             const struct hub_batch *batch)
+{
+    bool recovered = conn->flags & CONN_RECOVERED;
+    if (shareable(shard, conn)) {
+        enum encoding encoding = recovered ? ENCODING_ANSWER_RECOVERED : ENCODING_ANSWER;
+        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_MUST);
+        hold_end(shard, conn);
+        return;
+    }
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    bool live = standing_read(shard, conn, subscription, positions, &standing);
+    struct gathering *gathering = gathering_of(conn);
+    if (gathering)
+        gathering_live(gathering, standing.at, batch);
+    else if (live)
+        answer(shard, conn,
+               &(struct json_answer){positions, standing.count, batch->messages, batch->count,
+                                     recovered});
+}
+
+/* The hold is over, or the server goes away: an empty answer with the position reached. */
+static void answer_empty(struct shard *shard, struct conn *conn)
+{
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    if (standing_read(shard, conn, HUB_NONE, positions, &standing))
+        answer(shard, conn,
+               &(struct json_answer){positions, standing.count, NULL, 0,
+                                     conn->flags & CONN_RECOVERED});
+    else
+        fail(shard, conn);
+}
+
+static void longpoll_drain(struct shard *shard, struct conn *conn)
+{
+    conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
+    answer_empty(shard, conn);
+}
+
+void longpoll_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    struct params *params = http_params(shard, conn, exchange);
+    if (!params)
+        return;
+    int64_t hold_ms = shard->settings->longpoll_hold_ms;
+    if (params->timeout_ms >= 0 && params->timeout_ms < hold_ms)
+        hold_ms = params->timeout_ms;
+    if (standing_subscribe(shard, conn, params) < 0) {
+        fail(shard, conn);
+        return;
+    }
+    conn_hand_over(conn, TRANSPORT_LONGPOLL);
+    counter_add(&shard->counters.longpolls_held, 1);
+    if (params->channel_count > 1)
+        gathering_begin(conn, params->channel_count);
+    conn_timer(shard, conn, hold_ms);
+}
+
+const struct transport longpoll_transport = {
+    .name = "longpoll",
+    .input = http_stash,
+    .timer = answer_empty,
+    .drain = longpoll_drain,
+    .closed = longpoll_closed,
+    .subscribed = longpoll_subscribed,
+    .deliver = longpoll_deliver,
+};

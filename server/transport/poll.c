@@ -1,0 +1,76 @@
+/* poll: GET /poll answers at once with what there is since a position, or with everything kept. */
+#include "transport/gathering.h"
+#include "transport/json.h"
+#include "transport/standing.h"
+#include "transport/transports.h"
+
+static void poll_closed(struct shard *shard, struct conn *conn)
+{
+    (void)shard;
+    gathering_end(conn);
+}
+
+static void poll_fail(struct shard *shard, struct conn *conn)
+{
+    /* Replies that are still to come must not reach a later request of this connection, so it ends.
+     */
+    http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
+                CLOSE_OVERLOADED);
+}
+
+static void poll_answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
+{
+    if (answer->message_count == 0)
+        counter_add(&shard->counters.responses_empty, 1);
+    conn_send(shard, conn, encode_answer(shard, conn, answer), SEND_MUST);
+}
+
+static void poll_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    struct gathering *gathering = gathering_of(conn);
+    if (reply->err < 0) {
+        poll_fail(shard, conn);
+        return;
+    }
+    if (!gathering) {
+        const struct position position = {reply->epoch, reply->offset};
+        poll_answer(
+            shard, conn,
+            &(struct json_answer){&position, 1, reply->messages, reply->count, reply->recovered});
+    } else {
+        if (!gathering_reply(gathering, reply))
+            return;
+        const struct json_answer answer = gathering_answer(gathering);
+        poll_answer(shard, conn, &answer);
+        gathering_end(conn);
+    }
+    http_next(shard, conn);
+}
+
+void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    struct params *params = http_params(shard, conn, exchange);
+    if (!params)
+        return;
+    conn_hand_over(conn, TRANSPORT_POLL);
+    if (params->channel_count > 1)
+        gathering_begin(conn, params->channel_count);
+    for (unsigned i = 0; i < params->channel_count; i++) {
+        struct hub_asker asker = standing_asker(shard, conn, i);
+        struct hub_since since = params->since[i];
+        if (since.from == HUB_FROM_NOW)
+            since.from = HUB_FROM_START;
+        if (hub_read(shard->hub, &asker, params->channels[i].ptr, params->channels[i].len, &since) <
+            0) {
+            poll_fail(shard, conn);
+            return;
+        }
+    }
+}
+
+const struct transport poll_transport = {
+    .name = "poll",
+    .input = http_stash,
+    .closed = poll_closed,
+    .read = poll_read,
+};

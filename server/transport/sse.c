@@ -1,0 +1,170 @@
+/* sse: GET /sse is an event stream (WHATWG HTML, section 9.2), chunked on HTTP/1.1.
+ *
+ *   retry: 2000            how long the client waits before it comes back
+ *   id: 5f3a.16            the position, before anything was published
+ *   event: recovered       after a replay that was asked for; or `unrecoverable`
+ *   id: 5f3a.17 / data: …  a message; `id` is the position behind it
+ *   :                      a comment, when nothing else has crossed the wire for a while */
+#include <stdio.h>
+#include <string.h>
+
+#include "transport/json.h"
+#include "transport/standing.h"
+#include "transport/transports.h"
+#include "wire/sse.h"
+
+static bool chunked(const struct conn *conn)
+{
+    return !(conn->flags & CONN_HTTP_10);
+}
+
+static void send_event(struct shard *shard, struct conn *conn, const struct sse_event *event)
+{
+    size_t size = sse_event_size(event);
+    size_t room = HTTP_CHUNK_HEAD_MAX + size + sizeof HTTP_CHUNK_TAIL;
+    struct out out = out_begin(blocks_reserve(&shard->blocks, room), room);
+    if (chunked(conn))
+        out.at += http_chunk_head_write(out.at, size);
+    out.at += sse_event_write(out.at, event);
+    if (chunked(conn))
+        out_text(&out, HTTP_CHUNK_TAIL);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST);
+}
+
+/* All channels have answered: the client learns its position, and whether its replay was whole. */
+static void send_standing(struct shard *shard, struct conn *conn)
+{
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    if (!standing_read(shard, conn, HUB_NONE, positions, &standing))
+        return;
+    char id[POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX)];
+    char data[sizeof id + 32];
+    struct sse_event event = {.id = {id, position_write(id, positions, standing.count)}};
+    if (conn->flags & CONN_SINCE) {
+        int len = snprintf(data, sizeof data, "{\"position\":\"%.*s\"}", (int)event.id.len, id);
+        event.event = conn->flags & CONN_RECOVERED ? SPAN("recovered") : SPAN("unrecoverable");
+        event.data = span_of(data, (size_t)len);
+    }
+    send_event(shard, conn, &event);
+}
+
+static void send_replay(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    standing_read(shard, conn, reply->subscription, positions, &standing);
+    positions[standing.at] = (struct position){reply->epoch, reply->offset};
+    conn_send(shard, conn,
+              encode_sse(shard, reply->messages, reply->count, &standing, chunked(conn)),
+              SEND_MUST);
+}
+
+static void sse_end(struct shard *shard, struct conn *conn, enum close_reason reason)
+{
+    if (chunked(conn))
+        conn_send_bytes(shard, conn, SPAN(HTTP_CHUNK_LAST));
+    conn_finish(shard, conn, reason);
+}
+
+static void sse_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    if (reply->err < 0) {
+        sse_end(shard, conn, CLOSE_OVERLOADED);
+        return;
+    }
+    if (conn->flags & CONN_SINCE && !reply->recovered)
+        conn->flags &= (uint16_t)~CONN_RECOVERED;
+    if (reply->count > 0)
+        send_replay(shard, conn, reply);
+    if (!reply->more)
+        send_standing(shard, conn);
+}
+
+static void sse_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
+                        const struct hub_batch *batch)
+{
+    if (!(conn->flags & CONN_SEVERAL)) {
+        enum encoding encoding = chunked(conn) ? ENCODING_SSE_CHUNKED : ENCODING_SSE_PLAIN;
+        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE);
+        return;
+    }
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    standing_read(shard, conn, subscription, positions, &standing);
+    conn_send(shard, conn,
+              encode_sse(shard, batch->messages, batch->count, &standing, chunked(conn)),
+              SEND_LIVE);
+}
+
+static void sse_timer(struct shard *shard, struct conn *conn)
+{
+    counter_add(&shard->counters.pings, 1);
+    conn_send_bytes(shard, conn,
+                    chunked(conn) ? SPAN("3\r\n" SSE_KEEP_ALIVE "\r\n") : SPAN(SSE_KEEP_ALIVE));
+    conn_timer(shard, conn, shard->settings->heartbeat_ms);
+}
+
+static void sse_drain(struct shard *shard, struct conn *conn)
+{
+    sse_end(shard, conn, CLOSE_GOING_AWAY);
+}
+
+static void sse_closed(struct shard *shard, struct conn *conn)
+{
+    (void)conn;
+    counter_sub(&shard->counters.streams_sse, 1);
+}
+
+/* A stream has no further requests: what a client sends is read and dropped. */
+static void sse_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+{
+    (void)shard, (void)conn, (void)bytes, (void)len;
+}
+
+static void send_head(struct shard *shard, struct conn *conn)
+{
+    char head[HTTP_ANSWER_HEAD_MAX];
+    enum http_framing framing = chunked(conn) ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
+    size_t len =
+        http_answer_head(shard, conn, head, sizeof head, 200, framing, 0, SPAN(SSE_CONTENT_TYPE),
+                         SPAN("Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"));
+    conn_send_bytes(shard, conn, span_of(head, len));
+    send_event(
+        shard, conn,
+        &(struct sse_event){.has_retry = true, .retry_ms = (uint32_t)shard->settings->retry_ms});
+}
+
+void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    struct params *params = http_params(shard, conn, exchange);
+    if (!params)
+        return;
+    const struct http_field *last =
+        http_field_find(&exchange->request->fields, SPAN("Last-Event-ID"));
+    if (last && last->value.len > 0 && params_since(params, last->value) < 0) {
+        http_error(shard, conn, 400, params->error, params->detail);
+        return;
+    }
+    if (standing_subscribe(shard, conn, params) < 0) {
+        http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
+                    CLOSE_OVERLOADED);
+        return;
+    }
+    if (!chunked(conn))
+        conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
+    send_head(shard, conn);
+    conn_hand_over(conn, TRANSPORT_SSE);
+    counter_add(&shard->counters.streams_sse, 1);
+    conn_timer(shard, conn, shard->settings->heartbeat_ms);
+}
+
+const struct transport sse_transport = {
+    .name = "sse",
+    .input = sse_input,
+    .timer = sse_timer,
+    .drain = sse_drain,
+    .closed = sse_closed,
+    .subscribed = sse_subscribed,
+    .deliver = sse_deliver,
+};

@@ -1,0 +1,326 @@
+/* websocket: GET /ws and /echo (RFC 6455).
+ *
+ * With one channel each frame is a payload and nothing around it. With envelope=1 the first frame
+ * is
+ * {"position":P,"recovered":bool}, and each message is {"channel","offset","data","position"}.
+ * Between messages a connection keeps nothing but its line: the parser's state is attached while a
+ * message is half received. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/json.h"
+#include "transport/standing.h"
+#include "transport/transports.h"
+#include "transport/ws_partial.h"
+#include "transport/ws_publish.h"
+#include "wire/ws.h"
+
+enum {
+    CLOSE_WAIT_MS = 2000, /* for the peer's close frame after ours */
+};
+
+/* ---- frames of our own ---- */
+
+static void send_control(struct shard *shard, struct conn *conn, enum ws_opcode opcode,
+                         struct span payload)
+{
+    char frame[WS_CONTROL_FRAME_MAX];
+    conn_send_bytes(shard, conn, span_of(frame, ws_control_write(frame, opcode, payload, NULL)));
+}
+
+static void send_close(struct shard *shard, struct conn *conn, unsigned code, struct span reason)
+{
+    char frame[WS_CONTROL_FRAME_MAX];
+    if (conn->flags & CONN_CLOSE_SENT)
+        return;
+    conn_send_bytes(shard, conn, span_of(frame, ws_close_write(frame, code, reason, NULL)));
+    conn->flags |= CONN_CLOSE_SENT;
+}
+
+static void send_text(struct shard *shard, struct conn *conn, struct span text)
+{
+    size_t room = WS_FRAME_HEAD_MAX + text.len;
+    struct out out = out_begin(blocks_reserve(&shard->blocks, room), room);
+    const struct ws_frame_head head = {.length = text.len, .opcode = WS_TEXT, .fin = true};
+    out.at += ws_frame_head_write(out.at, &head);
+    out_span(&out, text);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST);
+}
+
+void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason reason)
+{
+    send_close(shard, conn, close_reason_code(reason), span_from(close_reason_name(reason)));
+    conn_finish(shard, conn, reason);
+}
+
+void websocket_send_text(struct shard *shard, struct conn *conn, struct span text)
+{
+    send_text(shard, conn, text);
+}
+
+/* Says goodbye and waits a moment for the answer; subscriptions end at once. */
+static void websocket_drain(struct shard *shard, struct conn *conn)
+{
+    send_close(shard, conn, WS_CLOSE_GOING_AWAY, span_from(close_reason_name(CLOSE_GOING_AWAY)));
+    hub_unsubscribe_all(shard->hub, &conn->subscriptions);
+    conn_timer(shard, conn, CLOSE_WAIT_MS);
+}
+
+/* ---- what clients send ---- */
+
+static void peer_closes(struct shard *shard, struct conn *conn, const struct ws_event *event)
+{
+    unsigned code =
+        event->close_code == WS_CLOSE_NO_STATUS ? WS_CLOSE_NO_STATUS : event->close_code;
+    enum close_reason reason = conn->flags & CONN_CLOSE_SENT ? CLOSE_GOING_AWAY : CLOSE_DONE;
+    send_close(shard, conn, code, (struct span){0});
+    conn_finish(shard, conn, reason);
+}
+
+static enum close_reason reason_of(enum ws_error error)
+{
+    enum ws_close_code code = ws_error_close_code(error);
+    if (code == WS_CLOSE_TOO_BIG)
+        return CLOSE_WS_TOO_BIG;
+    return code == WS_CLOSE_INVALID_DATA ? CLOSE_WS_UTF8 : CLOSE_WS_PROTOCOL;
+}
+
+static void message_complete(struct shard *shard, struct conn *conn, struct span payload,
+                             enum ws_opcode opcode)
+{
+    if (conn->flags & CONN_CLOSE_SENT)
+        return;
+    if (conn->transport == TRANSPORT_WEBSOCKET) {
+        ws_publish(shard, conn, payload, opcode == WS_TEXT);
+        return;
+    }
+    size_t room = WS_FRAME_HEAD_MAX + payload.len;
+    struct out out = out_begin(blocks_reserve(&shard->blocks, room), room);
+    const struct ws_frame_head head = {
+        .length = payload.len, .opcode = (uint8_t)opcode, .fin = true};
+    out.at += ws_frame_head_write(out.at, &head);
+    out_span(&out, payload);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST);
+}
+
+static void handle_event(struct shard *shard, struct conn *conn, const struct ws_event *event,
+                         struct ws_partial *partial)
+{
+    struct span payload = {event->payload, event->payload_len};
+    switch (event->kind) {
+    case WS_EVENT_NONE:
+        break;
+    case WS_EVENT_DATA:
+        if (event->first && event->last) {
+            message_complete(shard, conn, payload, event->opcode);
+            break;
+        }
+        ws_partial_add(partial, payload);
+        if (event->last) {
+            message_complete(shard, conn, ws_partial_payload(partial), event->opcode);
+            ws_partial_clear(partial);
+        }
+        break;
+    case WS_EVENT_PING:
+        if (!(conn->flags & CONN_CLOSE_SENT))
+            send_control(shard, conn, WS_PONG, payload);
+        break;
+    case WS_EVENT_PONG:
+        break;
+    case WS_EVENT_CLOSE:
+        peer_closes(shard, conn, event);
+        break;
+    case WS_EVENT_ERROR:
+        websocket_fail(shard, conn, reason_of(event->error));
+        break;
+    }
+}
+
+static void websocket_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+{
+    const struct ws_rules rules = {
+        .role = WS_SERVER,
+        .message_bytes_max = (uint64_t)shard->settings->message_bytes_max,
+    };
+    struct ws_partial partial;
+    ws_partial_load(&partial, conn);
+    struct ws_input input = {bytes, bytes + len};
+    struct ws_event event;
+    conn->flags &= (uint16_t)~CONN_PING_SENT;
+    do {
+        ws_inbound_next(&partial.inbound, &rules, &input, &event);
+        handle_event(shard, conn, &event, &partial);
+    } while (event.kind != WS_EVENT_NONE && conn->state == CONN_OPEN);
+    ws_partial_store(&partial, conn);
+}
+
+/* ---- heartbeat ---- */
+
+static void websocket_timer(struct shard *shard, struct conn *conn)
+{
+    if (conn->flags & CONN_CLOSE_SENT) {
+        conn_close(shard, conn, CLOSE_GOING_AWAY);
+    } else if (conn->flags & CONN_PING_SENT) {
+        conn_close(shard, conn, CLOSE_HEARTBEAT);
+    } else {
+        counter_add(&shard->counters.pings, 1);
+        conn->flags |= CONN_PING_SENT;
+        send_control(shard, conn, WS_PING, (struct span){0});
+        conn_timer(shard, conn, shard->settings->heartbeat_ms);
+    }
+}
+
+static void websocket_closed(struct shard *shard, struct conn *conn)
+{
+    counter_sub(&shard->counters.streams_websocket, 1);
+    ws_partial_discard(conn);
+}
+
+/* ---- what the hub has for it ---- */
+
+static void send_standing(struct shard *shard, struct conn *conn)
+{
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    if (!standing_read(shard, conn, HUB_NONE, positions, &standing))
+        return;
+    char text[POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX) + 64];
+    struct out out = out_begin(text, sizeof text);
+    out_text(&out, "{\"position\":\"");
+    out.at += position_write(out.at, positions, standing.count);
+    out_text(&out, "\",\"recovered\":");
+    out_span(&out, conn->flags & CONN_RECOVERED ? SPAN("true") : SPAN("false"));
+    out_text(&out, "}");
+    send_text(shard, conn, span_of(text, (size_t)(out.at - out.start)));
+}
+
+static void send_replay(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    if (!(conn->flags & CONN_ENVELOPE)) {
+        conn_send(shard, conn, encode_ws_raw(shard, reply->messages, reply->count), SEND_MUST);
+        return;
+    }
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    standing_read(shard, conn, reply->subscription, positions, &standing);
+    positions[standing.at] = (struct position){reply->epoch, reply->offset};
+    conn_send(shard, conn, encode_ws_envelopes(shard, reply->messages, reply->count, &standing),
+              SEND_MUST);
+}
+
+static void websocket_subscribed(struct shard *shard, struct conn *conn,
+                                 const struct hub_reply *reply)
+{
+    bool lost = conn->flags & CONN_SINCE && !reply->recovered;
+    if (reply->err < 0) {
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        return;
+    }
+    if (lost && !(conn->flags & CONN_ENVELOPE)) {
+        websocket_fail(shard, conn, CLOSE_UNRECOVERABLE);
+        return;
+    }
+    if (lost)
+        conn->flags &= (uint16_t)~CONN_RECOVERED;
+    if (reply->count > 0)
+        send_replay(shard, conn, reply);
+    if (!reply->more && conn->flags & CONN_ENVELOPE)
+        send_standing(shard, conn);
+}
+
+static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
+                              const struct hub_batch *batch)
+{
+    if (!(conn->flags & CONN_SEVERAL)) {
+        enum encoding encoding =
+            conn->flags & CONN_ENVELOPE ? ENCODING_WS_ENVELOPE : ENCODING_WS_RAW;
+        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE);
+        return;
+    }
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    standing_read(shard, conn, subscription, positions, &standing);
+    conn_send(shard, conn, encode_ws_envelopes(shard, batch->messages, batch->count, &standing),
+              SEND_LIVE);
+}
+
+/* ---- opening ---- */
+
+/* Checks the handshake, or refuses it and returns false. */
+static bool handshake_check(struct shard *shard, struct conn *conn,
+                            const struct http_request *request, struct span *key)
+{
+    int err = ws_handshake_check(request, key);
+    if (err == 0)
+        return true;
+    int status = ws_handshake_error_status((enum ws_handshake_error)err);
+    const char *name = ws_handshake_error_name((enum ws_handshake_error)err);
+    conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
+    http_refuse(shard, conn, status, name, "this path is a WebSocket (RFC 6455, version 13)",
+                CLOSE_BAD_REQUEST);
+    return false;
+}
+
+static void handshake_answer(struct shard *shard, struct conn *conn, struct span key,
+                             enum transport_id transport)
+{
+    char answer[512];
+    int len = ws_handshake_answer_write(answer, sizeof answer, key, (struct span){0});
+    assert(len > 0);
+    conn_send_bytes(shard, conn, span_of(answer, (size_t)len));
+    conn_hand_over(conn, transport);
+    counter_add(&shard->counters.streams_websocket, 1);
+    int64_t heartbeat_ms = shard->settings->heartbeat_ms;
+    conn_timer(shard, conn, heartbeat_ms);
+}
+
+void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    struct span key;
+    if (!handshake_check(shard, conn, exchange->request, &key))
+        return;
+    struct params *params = http_params(shard, conn, exchange);
+    if (!params)
+        return;
+    if (params->channel_count > 1 && !params->envelope) {
+        http_error(shard, conn, 400, "envelope_required", "several channels need envelope=1");
+        return;
+    }
+    if (standing_subscribe(shard, conn, params) < 0) {
+        http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
+                    CLOSE_OVERLOADED);
+        return;
+    }
+    if (params->envelope)
+        conn->flags |= CONN_ENVELOPE;
+    handshake_answer(shard, conn, key, TRANSPORT_WEBSOCKET);
+}
+
+void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    struct span key;
+    if (!shard->settings->echo)
+        http_error(shard, conn, 404, "echo_off", "start with --echo to have this");
+    else if (handshake_check(shard, conn, exchange->request, &key))
+        handshake_answer(shard, conn, key, TRANSPORT_ECHO);
+}
+
+const struct transport websocket_transport = {
+    .name = "websocket",
+    .input = websocket_input,
+    .timer = websocket_timer,
+    .drain = websocket_drain,
+    .closed = websocket_closed,
+    .subscribed = websocket_subscribed,
+    .deliver = websocket_deliver,
+    .published = ws_published,
+};
+
+const struct transport echo_transport = {
+    .name = "echo",
+    .input = websocket_input,
+    .timer = websocket_timer,
+    .drain = websocket_drain,
+    .closed = websocket_closed,
+};
