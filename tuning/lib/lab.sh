@@ -132,7 +132,7 @@ lab_inside() {
         machine_write "${pair%%=*}" "${pair#*=}" || die "--set $pair was refused by the kernel"
     done
     ulimit -S -n "$(ulimit -H -n)"
-    note "lab: $(machine_get net.ipv4.tcp_ehash_entries) hash buckets; join it: nsenter -t $$ -n" >&2
+    note "lab: $(machine_get net.ipv4.tcp_ehash_entries) buckets; to join: nsenter -t $$ -n" >&2
     unset LAB_INSIDE
     exec "${LAB_COMMAND[@]}"
 }
