@@ -169,7 +169,7 @@ static void a_wake_is_over_after_its_wait(void **state)
 }
 
 enum {
-    WAKES = 20000
+    WAKES = 5000
 };
 
 struct waker {
