@@ -1,0 +1,292 @@
+/* load: the clients of every experiment. Groups of subscribers, each with its own target,
+ * transport, channel and publisher, all connected from one thread and given the clock in turns.
+ *
+ *     load_create ─► load_ramp ─► load_settle ─┬► load_run_turn(group 0) ─► (group 1) ─► …  ─┐ ─►
+ * load_free └─────────────── next round ◄────────────────┘ load_idle · load_churn · load_storm ·
+ * load_stall in between
+ *
+ * Idea     A client is 48 bytes in one array; its index is its slot in the ring. Bytes are read
+ * into a shared area and parsed there. What a read leaves half done (half a frame, half a head) is
+ *          kept in a stash from a bounded pool until the next read.
+ * Counting A delivery is one message that one subscriber has received whole, found by parsing
+ * frames. Every payload begins with its number and its intended time (load/payload.h). Each client
+ * has a ledger of numbers; wire bytes are counted apart from it, so that the two check each other.
+ * Turns    Only the group whose turn it is publishes, and polls if it is a polling group. All
+ * others stay connected: pings are answered, long polls stay held, what they receive is counted.
+ * Threads  One: the one that called load_create. The caller pins it.
+ * Memory   All made in load_create: 48 bytes per client, LOAD_STASHES half reads, two histograms
+ * per group. Bounds   LOAD_GROUPS_MAX groups, LOAD_FLIGHTS messages on their way per group,
+ * LOAD_ATTEMPTS_MAX connects per client in one ramp. A client that cannot have a stash is closed by
+ * name. Errors   0 or negative errno; what happens to single clients is counted by enum
+ * load_failure. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/histogram.h"
+
+struct load;
+
+enum {
+    LOAD_GROUPS_MAX = 64,
+    LOAD_NAME_MAX = 128,   /* channel */
+    LOAD_TARGET_MAX = 512, /* path and query */
+    LOAD_FLIGHTS = 4096,   /* messages on their way per group; a power of two */
+    LOAD_ATTEMPTS_MAX = 4, /* connects per client in one ramp */
+    LOAD_STASHES = 65536,  /* half reads at one time, over all groups */
+    LOAD_EXAMPLES_MAX = 8, /* of broken order, kept for the report */
+};
+
+enum load_transport {
+    LOAD_WEBSOCKET,          /* GET /ws?channel=C: each frame is a payload                       */
+    LOAD_WEBSOCKET_ENVELOPE, /* &envelope=1: each frame is JSON with "data" and "position"       */
+    LOAD_SSE,                /* GET /sse                                                         */
+    LOAD_LONGPOLL,           /* GET /longpoll, asked again after each answer                     */
+    LOAD_POLL,               /* GET /poll every poll_interval_ms, clients spread over it         */
+    LOAD_BARE,               /* as LOAD_WEBSOCKET, against the loops of `ceiling`                */
+    LOAD_ECHO,               /* GET /echo: each client sends, waits for it to come back, repeats */
+    LOAD_CONNECT,            /* TCP and nothing else: the bare connect rate                      */
+    LOAD_HALF_REQUEST,       /* half a request head and no more: a client that never asks        */
+};
+
+enum load_publish {
+    LOAD_PUBLISH_NONE,
+    LOAD_PUBLISH_WEBSOCKET, /* masked frames on a WebSocket of its own to the group's channel */
+    LOAD_PUBLISH_POST,      /* POST /publish on one kept-alive connection, pipelined          */
+};
+
+/* Why a client did not come up, or did not stay. Names: load_failure_name. */
+enum load_failure {
+    LOAD_FAIL_REFUSED,     /* connection refused                                    */
+    LOAD_FAIL_ADDRESS,     /* the source address and port were taken                */
+    LOAD_FAIL_CONNECT,     /* any other error of connect                            */
+    LOAD_FAIL_TIMEOUT,     /* no handshake within handshake_timeout_ms              */
+    LOAD_FAIL_STATUS,      /* an HTTP status that was not asked for                 */
+    LOAD_FAIL_SHED,        /* 503                                                   */
+    LOAD_FAIL_HTTP,        /* an answer that is not HTTP, or lacks what we need     */
+    LOAD_FAIL_WEBSOCKET,   /* a frame against RFC 6455, or a failed handshake check */
+    LOAD_FAIL_JSON,        /* an answer without a position                          */
+    LOAD_FAIL_EVENT_LONG,  /* an SSE event that no stash can hold                   */
+    LOAD_FAIL_STASH,       /* all stashes taken                                     */
+    LOAD_FAIL_SEND,        /* the socket took less than a whole request             */
+    LOAD_FAIL_CLOSE_FRAME, /* the server closed a WebSocket by a close frame        */
+    LOAD_FAIL_END,         /* the server closed the connection                      */
+    LOAD_FAIL_RESET,       /* the server or the kernel reset it                     */
+    LOAD_FAIL_COUNT,
+};
+
+const char *load_failure_name(enum load_failure failure);
+
+/* ---- making one ---- */
+
+struct load_group_config {
+    enum load_transport transport;
+    struct sockaddr_in target;
+    const char *channel; /* its own for each group: numbers of messages are per channel */
+    uint32_t clients;
+
+    enum load_publish publish;
+    uint32_t payload_bytes; /* at least PAYLOAD_HEAD_SIZE (34) */
+
+    uint32_t poll_interval_ms; /* LOAD_POLL; 0: 1000 */
+    bool longpoll_reconnect;   /* LOAD_LONGPOLL: a new connection for every request */
+
+    /* For servers that are not ours; NULL: our own paths. */
+    const char *path;              /* target of the subscription, with its query          */
+    const char *publish_path;      /* target of the publisher's WebSocket or POST          */
+    const char *subscribe_message; /* text frame sent after a WebSocket handshake          */
+};
+
+struct load_config {
+    const struct load_group_config *groups;
+    unsigned group_count;
+
+    /* Source addresses: first_address, first_address + 1, …, each with all ports of the range. */
+    struct in_addr first_address; /* 0: 127.1.0.1 */
+    uint32_t address_count;       /* 0: as many as there are up to 127.199.255.255 */
+    uint16_t port_first;          /* 0: 10000 */
+    uint16_t port_last;           /* 0: 60000; the targets' ports are skipped */
+
+    uint32_t handshake_timeout_ms; /* 0: 10000 */
+    uint32_t stashes;              /* 0: LOAD_STASHES */
+
+    /* Called about every progress_ms (0: 1000) from inside all functions that take long. Returning
+     * false ends that function early with -EINTR. May be NULL. */
+    bool (*progress)(void *context, struct load *load);
+    void *context;
+    uint32_t progress_ms;
+};
+
+/* Makes the ring and the clients; nothing is connected yet. Returns 0 and the load, which the
+ * caller frees with load_free, or negative errno with a sentence in `why`. */
+int load_create(struct load **ret, const struct load_config *config, char *why, size_t why_size);
+
+/* Resets all connections, so that nothing stays in TIME_WAIT. Accepts NULL. */
+void load_free(struct load *load);
+
+/* ---- counters ---- */
+
+/* One place where a client's numbers were not in order. */
+struct load_example {
+    uint32_t client; /* in its group */
+    uint32_t expected;
+    uint32_t got;
+};
+
+/* What subscribers saw, counted by the numbers of the messages. */
+struct load_ledger {
+    uint64_t expected;  /* delivered once, or lost */
+    uint64_t delivered; /* without duplicates */
+    uint64_t lost;
+    uint64_t duplicate;
+    uint64_t out_of_order; /* came after a later one; not lost */
+    unsigned example_count;
+    struct load_example examples[LOAD_EXAMPLES_MAX];
+};
+
+/* Running totals of a group since load_create. */
+struct load_counters {
+    uint64_t deliveries;       /* duplicates too */
+    uint64_t payload_bytes;    /* of deliveries: deliveries × payload_bytes when all is well */
+    uint64_t framed_bytes;     /* WebSocket: bytes that whole parsed frames had on the wire */
+    uint64_t bytes_in;         /* as read from the sockets of subscribers */
+    uint64_t bytes_out;        /* as written to them */
+    uint64_t reads;            /* receives that brought something */
+    uint64_t requests;         /* polling: HTTP requests sent */
+    uint64_t answers;          /* polling: answered */
+    uint64_t empty_answers;    /* polling: answers that held no message */
+    uint64_t polls_late;       /* polls left out because the last one was not answered */
+    uint64_t pings;            /* WebSocket pings answered; SSE comments are not seen */
+    uint64_t unrecovered;      /* resumed, but the server could not replay everything */
+    uint64_t foreign;          /* messages without a head that the publisher wrote */
+    uint64_t published;        /* messages handed to the kernel by the publisher */
+    uint64_t publish_failures; /* POST: answered with an error */
+    uint64_t closes[LOAD_FAIL_COUNT]; /* of clients that were up */
+    uint64_t
+        failures[LOAD_FAIL_COUNT]; /* of clients that were not up yet; each may be tried again */
+    uint16_t close_code;           /* of the last close frame */
+    int status;                    /* of the last answer with an error */
+};
+
+const struct load_counters *load_counters(const struct load *load, unsigned group);
+
+/* Walks the clients of a group, as it has to look for those that are behind. Messages that are
+ * still on their way count as lost, so call it when a turn is over. */
+void load_ledger_read(const struct load *load, unsigned group, struct load_ledger *ret);
+
+/* Clients that are connected and subscribed; of one group, or of all for LOAD_ALL. */
+#define LOAD_ALL UINT32_MAX
+uint32_t load_up(const struct load *load, uint32_t group);
+uint32_t load_clients(const struct load *load, uint32_t group);
+
+/* From the intended time of a message (corrected), or from when it was given to the kernel, to the
+ * receive that brought it; one value per delivery. ECHO: round trips. The load's own: reset at
+ * will. */
+struct histogram *load_latency(struct load *load, unsigned group);
+struct histogram *load_latency_uncorrected(struct load *load, unsigned group);
+
+/* ---- ramp ---- */
+
+struct load_ramp_config {
+    uint32_t in_flight; /* connects and handshakes under way at one time; 0: 512 */
+    double rate_per_s;  /* 0: as fast as in_flight allows */
+    int64_t timeout_ns; /* for the whole ramp; 0: none */
+    uint32_t count;     /* clients to open of those that are down; 0: all */
+};
+
+struct load_ramp_result {
+    uint32_t opened;
+    uint32_t failed; /* after LOAD_ATTEMPTS_MAX attempts, or not tried when the time was over */
+    uint64_t retries;
+    int64_t elapsed_ns; /* up to the last handshake */
+    double rate_per_s;
+    uint64_t failures[LOAD_FAIL_COUNT]; /* attempts that failed, by reason */
+};
+
+/* Opens those clients of the group (or LOAD_ALL) that are down, and the publishers. A client is up
+ * when its handshake is answered; where the transport says so (envelope, SSE, polling), when it has
+ * its position. One that was up before resumes where it was, if its transport can. Returns 0, also
+ * when some failed; -ECONNREFUSED or what else stopped a publisher; -ETIMEDOUT; -EINTR. */
+int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *config,
+              struct load_ramp_result *ret);
+
+/* Publishes now and then until every client that is up has received something: only then do ledgers
+ * start from the same number, and the kernel's first acknowledgements are over. Returns 0,
+ * -ETIMEDOUT or -EINTR. */
+int load_settle(struct load *load, unsigned group, int64_t timeout_ns);
+
+/* ---- turns ---- */
+
+struct load_mode {
+    uint32_t depth; /* closed loop: messages under way; the next when one has reached everybody */
+    double rate_per_s; /* open loop, when depth is 0: on a schedule, whatever comes back */
+    uint32_t messages; /* ends the turn after so many; 0: by time alone */
+};
+
+struct load_turn {
+    int64_t started_ns; /* CLOCK_MONOTONIC */
+    int64_t elapsed_ns; /* until the last message was complete, or given up */
+    uint64_t publishes;
+    uint64_t deliveries;
+    uint64_t incomplete; /* messages that did not reach everybody in time */
+    uint64_t missing;    /* deliveries that they lack */
+    uint64_t bytes_in, bytes_out;
+    uint64_t payload_bytes, framed_bytes;
+    uint64_t requests, empty_answers;
+    int64_t client_cpu_ns; /* of this thread */
+};
+
+/* Lets one group publish for about duration_ns, then waits until the last message has reached
+ * everybody, at most drain_ns (0: 5 s). An ECHO group sends on all its clients; `mode` then may be
+ * NULL. Returns 0 (also when something is missing), -ENOTCONN without a publisher, or -EINTR. */
+int load_run_turn(struct load *load, unsigned group, int64_t duration_ns, int64_t drain_ns,
+                  const struct load_mode *mode, struct load_turn *ret);
+
+/* ---- quiet and trouble ---- */
+
+/* Keeps all connected and answers pings. Polling groups do not poll unless `polling` is one of them
+ * (LOAD_ALL: none). Returns 0 or -EINTR. */
+int load_idle(struct load *load, int64_t duration_ns, uint32_t polling);
+
+struct load_churn {
+    double rate_per_s; /* clients closed and opened again, per second */
+    bool orderly;      /* FIN instead of RST */
+    int64_t duration_ns;
+    struct load_mode publish; /* meanwhile; depth 0 and rate 0: nothing */
+};
+
+/* Closes and opens clients while publishing goes on. SSE, envelopes and polling resume by position
+ * and keep their ledger; a raw WebSocket joins anew. `turn` counts as load_run_turn does;
+ * `reopened` may be NULL. */
+int load_churn(struct load *load, unsigned group, const struct load_churn *churn,
+               struct load_turn *turn, uint64_t *reopened);
+
+struct load_storm {
+    double share;       /* of the group's clients, dropped at once */
+    uint32_t in_flight; /* reconnects under way at one time; 0: 512 */
+    uint32_t
+        backoff_ms; /* first reconnect after a random part of this (full jitter); 0: all at once */
+    int64_t timeout_ns;
+    struct load_mode publish;
+};
+
+struct load_storm_result {
+    uint32_t dropped, recovered;
+    uint64_t retries;
+    int64_t recovered_ns; /* from the drop until the last one was up */
+    struct load_turn turn;
+};
+
+/* A reconnect storm: drops clients by RST and lets them come back, trying until timeout_ns. */
+int load_storm(struct load *load, unsigned group, const struct load_storm *storm,
+               struct load_storm_result *ret);
+
+/* Closes `count` clients of a group for good (until the next ramp). */
+void load_drop(struct load *load, unsigned group, uint32_t count, bool orderly);
+
+/* Makes `count` clients, spread over the group, stop reading; 0 makes all read again. Stalled
+ * clients are not waited for. */
+void load_stall(struct load *load, unsigned group, uint32_t count);
