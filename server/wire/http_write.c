@@ -143,7 +143,9 @@ void http_date_write(char buf[HTTP_DATE_SIZE], uint64_t unix_s)
     assert(valid && date.tm_year <= 9999 - 1900);
     unsigned year = (unsigned)date.tm_year + 1900;
     /* Not strftime: its names follow the locale. */
-    memcpy(buf, "Thu, 01 Jan 1970 00:00:00 GMT", HTTP_DATE_SIZE);
+    struct span shape = SPAN("Thu, 01 Jan 1970 00:00:00 GMT");
+    assert(shape.len == HTTP_DATE_SIZE);
+    memcpy(buf, shape.ptr, shape.len);
     memcpy(buf, &"SunMonTueWedThuFriSat"[(size_t)date.tm_wday * 3], 3);
     pair_write(buf + 5, (unsigned)date.tm_mday);
     memcpy(buf + 8, &"JanFebMarAprMayJunJulAugSepOctNovDec"[(size_t)date.tm_mon * 3], 3);

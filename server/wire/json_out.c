@@ -43,7 +43,8 @@ static size_t escape_write(char *buf, char c)
         buf[1] = short_escape(c);
         return 2;
     }
-    memcpy(buf, "\\u00", 4);
+    struct span prefix = SPAN("\\u00");
+    memcpy(buf, prefix.ptr, prefix.len);
     buf[4] = (char)('0' + (c >> 4));
     buf[5] = "0123456789abcdef"[c & 15];
     return 6;

@@ -7,16 +7,23 @@
 #define RINGSIDE_WIRE_SSE_LINES_H
 
 #include "wire/span.h"
+#include "wire/vector.h"
 
 static inline bool sse_is_break(char c)
 {
     return c == '\n' || c == '\r';
 }
 
-/* How many bytes come before the first line break, or all. */
+/* How many bytes come before the first line break, or all. Not two memchr: text with one kind of
+ * break only would be searched to its end for the other kind, once per line. */
 static inline size_t sse_line_len(struct span text)
 {
     size_t len = 0;
+    for (vector_bytes_128 block; text.len - len >= sizeof block; len += sizeof block) {
+        memcpy(&block, text.ptr + len, sizeof block);
+        if (vector_any_high_128((vector_128)((block == '\n') | (block == '\r'))))
+            break;
+    }
     while (len < text.len && !sse_is_break(text.ptr[len]))
         len++;
     return len;

@@ -51,22 +51,22 @@ static size_t block_scan(struct sse_parser *parser, struct span input, bool *ret
     unsigned flags = parser->flags;
     size_t len = 0;
     *ret_complete = false;
-    for (; len < input.len; len++) {
-        char c = input.ptr[len];
-        bool skip = (flags & SKIP_LF) && c == '\n';
+    while (len < input.len) {
+        bool skip = (flags & SKIP_LF) && input.ptr[len] == '\n';
+        size_t line_len = sse_line_len(span_skip(input, len));
         flags &= ~(unsigned)SKIP_LF;
-        if (skip)
-            continue;
-        if (!sse_is_break(c)) {
+        if (skip) {
+            len++;
+        } else if (line_len > 0) {
             flags |= MID_LINE;
-            continue;
-        }
-        if (!(flags & MID_LINE)) {
+            len += line_len;
+        } else if (flags & MID_LINE) {
+            flags &= ~(unsigned)MID_LINE;
+            flags |= input.ptr[len++] == '\r' ? SKIP_LF : 0;
+        } else {
             *ret_complete = true;
             break;
         }
-        flags &= ~(unsigned)MID_LINE;
-        flags |= c == '\r' ? SKIP_LF : 0;
     }
     parser->flags = (uint8_t)flags;
     return len;

@@ -9,8 +9,6 @@
 
 #include "wire/vector.h"
 
-#define HIGH_BITS 0x8080808080808080u
-
 /* Takes the first byte of a character. */
 static bool lead_step(struct utf8_state *state, uint8_t byte)
 {
@@ -51,7 +49,7 @@ static size_t ascii_run_128(const uint8_t *at, size_t len)
     size_t done = 0;
     for (vector_128 block; len - done >= sizeof block; done += sizeof block) {
         memcpy(&block, at + done, sizeof block);
-        if ((block[0] | block[1]) & HIGH_BITS)
+        if (vector_any_high_128(block))
             break;
     }
     return done;
@@ -62,10 +60,11 @@ static size_t ascii_run_128(const uint8_t *at, size_t len)
 VECTOR_AVX2 static size_t ascii_run_256(const uint8_t *at, size_t len)
 {
     size_t done = 0;
-    for (vector_256 block[2]; len - done >= sizeof block; done += sizeof block) {
-        memcpy(block, at + done, sizeof block);
-        vector_256 both = block[0] | block[1];
-        if ((both[0] | both[1] | both[2] | both[3]) & HIGH_BITS)
+    for (vector_256 low, high; len - done >= 2 * sizeof low; done += 2 * sizeof low) {
+        memcpy(&low, at + done, sizeof low);
+        memcpy(&high, at + done + sizeof low, sizeof high);
+        low |= high;
+        if (vector_any_high_256(&low))
             break;
     }
     return done;

@@ -11,9 +11,23 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 typedef uint64_t vector_128 __attribute__((vector_size(16)));
 typedef uint64_t vector_256 __attribute__((vector_size(32)));
+typedef uint8_t vector_bytes_128 __attribute__((vector_size(16)));
+
+/* Whether any byte has its high bit set, as a byte of a comparison that holds has. */
+static inline bool vector_any_high_128(vector_128 block)
+{
+#if defined(__x86_64__)
+    return _mm_movemask_epi8((__m128i)block) != 0;
+#else
+    return ((block[0] | block[1]) & UINT64_C(0x8080808080808080)) != 0;
+#endif
+}
 
 #if defined(__x86_64__)
 #define VECTOR_AVX2 __attribute__((target("avx2")))
@@ -21,6 +35,12 @@ typedef uint64_t vector_256 __attribute__((vector_size(32)));
 static inline bool vector_has_avx2(void)
 {
     return __builtin_cpu_supports("avx2");
+}
+
+/* The argument goes by address: not all callers are compiled for its register. */
+VECTOR_AVX2 static inline bool vector_any_high_256(const vector_256 *block)
+{
+    return _mm256_movemask_epi8((__m256i)*block) != 0;
 }
 #endif
 

@@ -32,6 +32,7 @@ static void events_hold(struct span input)
     struct sse_event event;
     while (sse_parser_next(&parser, &input, buf, sizeof buf, &event) == SSE_EVENT) {
         assert(event.data.ptr || event.id.ptr || event.has_retry);
+        assert(event.data.ptr || event.data.len == 0);
         assert(event.data.len == 0 || !memchr(event.data.ptr, '\r', event.data.len));
         round_trip(&event);
     }

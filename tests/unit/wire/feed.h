@@ -27,8 +27,8 @@ static inline void transcript_add(struct transcript *transcript, struct span byt
     if (need > transcript->size) {
         transcript->size = need * 2;
         transcript->text = realloc(transcript->text, transcript->size);
-        assert(transcript->text);
     }
+    assert(transcript->text);
     if (bytes.len > 0)
         memcpy(transcript->text + transcript->len, bytes.ptr, bytes.len);
     transcript->len += bytes.len;

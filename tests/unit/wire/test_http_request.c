@@ -281,19 +281,24 @@ static void test_leading_empty_line(void **state)
     assert_int_equal(request.method, HTTP_GET);
 }
 
+static void put(char *at, struct span text)
+{
+    memcpy(at, text.ptr, text.len);
+}
+
 static void test_too_long(void **state)
 {
     (void)state;
     struct http_request request;
     char head[300];
     memset(head, 'a', sizeof head);
-    memcpy(head, "GET /", 5);
+    put(head, SPAN("GET /"));
     assert_int_equal(http_request_parse(&request, head, 99, 0, 100), 0);
     assert_int_equal(http_request_parse(&request, head, 100, 0, 100), HTTP_ERROR_TARGET_LONG);
     assert_int_equal(http_request_parse(&request, head, 300, 0, 100), HTTP_ERROR_TARGET_LONG);
-    memcpy(head, GET "A: ", strlen(GET "A: "));
+    put(head, SPAN(GET "A: "));
     assert_int_equal(http_request_parse(&request, head, 100, 0, 100), HTTP_ERROR_HEAD_LONG);
-    memcpy(head + 296, "\r\n\r\n", 4);
+    put(head + 296, SPAN("\r\n\r\n"));
     assert_int_equal(http_request_parse(&request, head, 300, 0, 299), HTTP_ERROR_HEAD_LONG);
     assert_int_equal(http_request_parse(&request, head, 300, 0, 300), HTTP_ERROR_HOST);
 }

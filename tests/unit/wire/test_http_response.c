@@ -90,25 +90,25 @@ static void test_framing(void **state)
     (void)state;
     static const struct {
         int status;
-        const char *fields;
         enum http_method method;
+        const char *fields;
         const char *body;
         const char *expected;
         int finish;
     } table[] = {
-        {200, "Content-Length: 3\r\n", HTTP_GET, "abcdef", "abc", 0},
-        {200, "Content-Length: 3\r\n", HTTP_GET, "ab", "ab", HTTP_ERROR_BODY_SHORT},
-        {200, "Content-Length: 0\r\n", HTTP_GET, "ab", "", 0},
-        {200, "Transfer-Encoding: chunked\r\n", HTTP_GET, "1\r\na\r\n0\r\n\r\n", "a", 0},
-        {200, "Transfer-Encoding: chunked\r\n", HTTP_GET, "1\r\na", "a", HTTP_ERROR_BODY_SHORT},
-        {200, "", HTTP_GET, "to the end", "to the end", 0},
-        {200, "", HTTP_CONNECT, "tunnel", "", 0},
-        {404, "", HTTP_CONNECT, "sorry", "sorry", 0},
-        {200, "Content-Length: 3\r\n", HTTP_HEAD, "abc", "", 0},
-        {204, "", HTTP_GET, "abc", "", 0},
-        {304, "Content-Length: 3\r\n", HTTP_GET, "abc", "", 0},
-        {101, "Upgrade: websocket\r\n", HTTP_GET, "\x81\x00", "", 0},
-        {100, "", HTTP_POST, "HTTP/1.1 200 OK\r\n", "", 0},
+        {200, HTTP_GET, "Content-Length: 3\r\n", "abcdef", "abc", 0},
+        {200, HTTP_GET, "Content-Length: 3\r\n", "ab", "ab", HTTP_ERROR_BODY_SHORT},
+        {200, HTTP_GET, "Content-Length: 0\r\n", "ab", "", 0},
+        {200, HTTP_GET, "Transfer-Encoding: chunked\r\n", "1\r\na\r\n0\r\n\r\n", "a", 0},
+        {200, HTTP_GET, "Transfer-Encoding: chunked\r\n", "1\r\na", "a", HTTP_ERROR_BODY_SHORT},
+        {200, HTTP_GET, "", "to the end", "to the end", 0},
+        {200, HTTP_CONNECT, "", "tunnel", "", 0},
+        {404, HTTP_CONNECT, "", "sorry", "sorry", 0},
+        {200, HTTP_HEAD, "Content-Length: 3\r\n", "abc", "", 0},
+        {204, HTTP_GET, "", "abc", "", 0},
+        {304, HTTP_GET, "Content-Length: 3\r\n", "abc", "", 0},
+        {101, HTTP_GET, "Upgrade: websocket\r\n", "\x81\x00", "", 0},
+        {100, HTTP_POST, "", "HTTP/1.1 200 OK\r\n", "", 0},
     };
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         struct http_response response;

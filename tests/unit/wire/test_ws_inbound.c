@@ -113,7 +113,8 @@ static void test_pings_and_pongs(void **state)
                 "ab"),
            ".");
     memset(frame, 'p', sizeof frame);
-    memcpy(frame, "\x89\x7d", 2);
+    frame[0] = (char)0x89;
+    frame[1] = WS_CONTROL_MAX;
     snprintf(expected, sizeof expected, "ping(%.*s) .", WS_CONTROL_MAX, frame + 2);
     expect(span_of(frame, sizeof frame), expected);
     expect(SPAN("\x89\x7e\x00\x7e"), "control_long.");
