@@ -3,7 +3,9 @@
 
 static bool part_equal(struct span a, struct span b)
 {
-    return (a.ptr != NULL) == (b.ptr != NULL) && span_equal(a, b);
+    if (!a.ptr || !b.ptr)
+        return a.ptr == b.ptr;
+    return span_equal(a, b);
 }
 
 /* An event that was read, written and read again is the same event. */

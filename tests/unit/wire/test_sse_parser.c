@@ -1,4 +1,5 @@
 #include "feed_sse.h"
+#include "wire/sse_lines.h"
 #include "wire_test.h"
 
 /* Whole, cut at every byte, and byte by byte. */
@@ -165,14 +166,40 @@ static void test_whole_events_are_not_copied(void **state)
     assert_false(sse_parser_idle(&parser));
 }
 
+/* At every place and from every alignment, and nothing that only looks like a line break. */
+static void test_line_breaks_are_found(void **state)
+{
+    (void)state;
+    char buf[80];
+    for (size_t offset = 0; offset < 16; offset++) {
+        struct span text = span_of(buf + offset, 60);
+        for (size_t at = 0; at < text.len; at++) {
+            memset(buf, 'a', sizeof buf);
+            buf[offset + at] = (char)0x8A;
+            assert_int_equal(sse_line_len(text), text.len);
+            buf[offset + at] = '\n';
+            assert_int_equal(sse_line_len(text), at);
+            buf[offset + at] = '\r';
+            assert_int_equal(sse_line_len(text), at);
+            assert_int_equal(sse_line_len(span_of(text.ptr, at)), at);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),          cmocka_unit_test(test_blocks_without_data),
-        cmocka_unit_test(test_ignored_values),  cmocka_unit_test(test_joined_data),
-        cmocka_unit_test(test_line_ends),       cmocka_unit_test(test_comments),
-        cmocka_unit_test(test_byte_order_mark), cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_whole_events_are_not_copied),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_blocks_without_data),
+        cmocka_unit_test(test_ignored_values),
+        cmocka_unit_test(test_joined_data),
+        cmocka_unit_test(test_line_ends),
+        cmocka_unit_test(test_comments),
+        cmocka_unit_test(test_byte_order_mark),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_whole_events_are_not_copied),
+        cmocka_unit_test(test_line_breaks_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
