@@ -61,6 +61,15 @@ struct io_uring_sqe *ring_sqe(struct ring_uring *ring, struct ring_table *table)
     return sqe;
 }
 
+/* Emptied when its poll completes, and not when it is armed again: what rings in between must end the next wait. */
+static void silence_bell(struct ring_uring *ring)
+{
+    uint64_t rings;
+    if (read(ring->bell, &rings, sizeof rings) < 0)
+        assert(errno == EAGAIN);
+    ring->bell_armed = false;
+}
+
 static void complete(struct ring_uring *ring, struct ring_table *table,
                      const struct io_uring_cqe *cqe)
 {
@@ -87,7 +96,7 @@ static void complete(struct ring_uring *ring, struct ring_table *table,
         ring_queue_push(&ring->queue, RING_CONNECTED, first + index, cqe->res);
         break;
     case RING_OP_BELL:
-        ring->bell_armed = false;
+        silence_bell(ring);
         break;
     case RING_OP_IGNORE:
         break;
@@ -149,9 +158,6 @@ static void other_tables_turn(struct ring_uring *ring)
 /* Silences the bell and waits for it again. */
 static void arm_bell(struct ring_uring *ring)
 {
-    uint64_t rings;
-    if (read(ring->bell, &rings, sizeof rings) < 0)
-        assert(errno == EAGAIN);
     struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[0]);
     io_uring_prep_poll_add(sqe, ring->bell, POLLIN);
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_BELL, 0));
