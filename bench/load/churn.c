@@ -1,0 +1,216 @@
+/* churn: clients that come and go while messages flow; storms, drops and stalls. */
+#include <errno.h>
+
+#include "load/engine.h"
+
+enum {
+    STORM_ATTEMPTS = 255,
+    REOPEN_TIMEOUT_S = 10,
+};
+
+/* ---- one after the other ---- */
+
+static uint32_t common_divisor(uint32_t a, uint32_t b)
+{
+    while (b != 0) {
+        uint32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* A step through the clients that meets all of them before it meets one again, neighbours far
+ * apart. */
+static uint32_t stride_of(uint32_t count)
+{
+    uint32_t stride = (uint32_t)(count * 0.618) | 1;
+    while (common_divisor(stride, count) != 1)
+        stride++;
+    return stride;
+}
+
+static void churn_one(struct load *load, struct churner *churner)
+{
+    uint32_t count = churner->group->config.clients;
+    struct client *client = &load->clients[churner->group->first + churner->cursor];
+    churner->cursor = (uint32_t)(((uint64_t)churner->cursor + churner->stride) % count);
+    if (client->phase != CLIENT_UP || client->flags & CLIENT_STALLED)
+        return;
+    opener_again(load, client);
+    client_close(load, client, churner->orderly);
+    churner->closed++;
+}
+
+int64_t churner_step(struct load *load)
+{
+    struct churner *churner = &load->churner;
+    if (!churner->active)
+        return INT64_MAX;
+    for (; churner->due_ns <= (double)load->now_ns; churner->due_ns += churner->interval_ns)
+        churn_one(load, churner);
+    return (int64_t)churner->due_ns - load->now_ns;
+}
+
+static void churner_start(struct load *load, struct group *group, const struct load_churn *churn)
+{
+    load->churner = (struct churner){
+        .active = churn->rate_per_s > 0,
+        .orderly = churn->orderly,
+        .group = group,
+        .stride = stride_of(group->config.clients),
+        .interval_ns = churn->rate_per_s > 0 ? 1e9 / churn->rate_per_s : 0,
+        .due_ns = (double)load->now_ns,
+    };
+}
+
+static bool publishing(const struct load_mode *mode)
+{
+    return mode->depth > 0 || mode->rate_per_s > 0;
+}
+
+static int begin(struct load *load, struct group *group, const struct load_mode *mode,
+                 struct turn_mark *mark)
+{
+    if (publishing(mode) && group->config.publish == LOAD_PUBLISH_NONE)
+        return -ENOTCONN;
+    int err = publishing(mode) ? publisher_ready(load, group) : 0;
+    if (err < 0)
+        return err;
+    turn_begin(load, group, mark);
+    if (group->config.transport == LOAD_POLL)
+        poller_start(load, group);
+    publisher_start(load, group, mode);
+    return 0;
+}
+
+/* Steps until `up` clients are up again, at most until the deadline. */
+static int wait_up(struct load *load, const struct group *group, uint32_t up, int64_t deadline_ns)
+{
+    int err = 0;
+    while (err == 0 && group->up < up && load->now_ns < deadline_ns)
+        err = engine_step(load);
+    return err;
+}
+
+/* Ends publishing. Those who came back with a position still have to be sent what they missed. */
+static int end(struct load *load, struct group *group, const struct turn_mark *mark, int err,
+               struct load_turn *turn)
+{
+    publisher_stop(group);
+    int64_t deadline_ns = load->now_ns + REOPEN_TIMEOUT_S * INT64_C(1000000000);
+    if (err == 0)
+        err = turn_drain(load, group, deadline_ns);
+    group->poller.active = false;
+    turn_end(load, group, mark, turn);
+    return err;
+}
+
+int load_churn(struct load *load, unsigned group_index, const struct load_churn *churn,
+               struct load_turn *turn, uint64_t *reopened)
+{
+    assert(group_index < load->group_count);
+    struct group *group = &load->groups[group_index];
+    struct turn_mark mark;
+    int err = begin(load, group, &churn->publish, &mark);
+    if (err < 0)
+        return err;
+    uint32_t up = group->up;
+    opener_start(load, 0, 0, 0);
+    churner_start(load, group, churn);
+    while (err == 0 && load->now_ns - mark.now_ns < churn->duration_ns)
+        err = engine_step(load);
+    load->churner.active = false;
+    int64_t deadline_ns = load->now_ns + REOPEN_TIMEOUT_S * INT64_C(1000000000);
+    if (err == 0)
+        err = wait_up(load, group, up, deadline_ns);
+    if (reopened)
+        *reopened = load->opener.opened;
+    return end(load, group, &mark, err, turn);
+}
+
+/* ---- all at once ---- */
+
+/* Closes `count` clients, spread over those that are up; `again` lets them come back. */
+static uint32_t drop(struct load *load, struct group *group, uint32_t count, bool orderly,
+                     bool again)
+{
+    uint32_t up = group->up, seen = 0, dropped = 0;
+    for (uint32_t i = 0; i < group->config.clients && dropped < count; i++) {
+        struct client *client = &load->clients[group->first + i];
+        if (client->phase != CLIENT_UP)
+            continue;
+        /* The n-th of `up` is dropped when n × count ÷ up passes a whole number. */
+        uint64_t before = (uint64_t)seen * count / up;
+        uint64_t after = (uint64_t)(++seen) * count / up;
+        if (before == after)
+            continue;
+        if (again)
+            opener_again(load, client);
+        client_close(load, client, orderly);
+        dropped++;
+    }
+    return dropped;
+}
+
+void load_drop(struct load *load, unsigned group, uint32_t count, bool orderly)
+{
+    assert(group < load->group_count);
+    drop(load, &load->groups[group], count, orderly, false);
+}
+
+int load_storm(struct load *load, unsigned group_index, const struct load_storm *storm,
+               struct load_storm_result *ret)
+{
+    assert(group_index < load->group_count);
+    struct group *group = &load->groups[group_index];
+    struct turn_mark mark;
+    int err = begin(load, group, &storm->publish, &mark);
+    if (err < 0)
+        return err;
+    uint32_t up = group->up;
+    uint32_t count = (uint32_t)(up * storm->share);
+    double rate_per_s = storm->backoff_ms > 0 ? count * 1e3 / storm->backoff_ms : 0;
+    opener_start(load, storm->in_flight, rate_per_s, STORM_ATTEMPTS);
+    *ret = (struct load_storm_result){.dropped = drop(load, group, count, false, true)};
+    err = wait_up(load, group, up, mark.now_ns + storm->timeout_ns);
+    ret->recovered = load->opener.opened;
+    ret->retries = load->opener.retries;
+    ret->recovered_ns = load->opener.last_ns - mark.now_ns;
+    opener_start(load, 0, 0, 0);
+    return end(load, group, &mark, err, &ret->turn);
+}
+
+/* ---- not reading ---- */
+
+static void unstall(struct load *load, struct group *group)
+{
+    for (uint32_t i = 0; i < group->config.clients; i++) {
+        struct client *client = &load->clients[group->first + i];
+        if (!(client->flags & CLIENT_STALLED))
+            continue;
+        client->flags &= (uint8_t)~CLIENT_STALLED;
+        group->stalled--;
+        client_watch(load, client);
+    }
+}
+
+void load_stall(struct load *load, unsigned group_index, uint32_t count)
+{
+    assert(group_index < load->group_count);
+    struct group *group = &load->groups[group_index];
+    unstall(load, group);
+    uint32_t up = group->up;
+    uint64_t seen = 0;
+    for (uint32_t i = 0; i < group->config.clients && up > 0; i++) {
+        struct client *client = &load->clients[group->first + i];
+        if (client->phase != CLIENT_UP)
+            continue;
+        seen++;
+        if (seen * count / up == (seen - 1) * count / up)
+            continue;
+        client->flags |= CLIENT_STALLED;
+        group->stalled++;
+        flights_leave(&group->flights, client->place.expected);
+    }
+}

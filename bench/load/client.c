@@ -1,0 +1,286 @@
+/* client: the life of one connection.
+ *
+ *   DOWN ─connect─► CONNECTING ─► HANDSHAKE ─► (CONFIRM) ─► UP
+ *    ▲                  └──────────┬──────────────┬─────────┘
+ *    └── all watches fired ◄── CLOSING ◄── client_close, client_fail */
+#include <errno.h>
+
+#include "load/engine.h"
+
+void client_watch(struct load *load, struct client *client)
+{
+    if (client->flags & (CLIENT_WATCHED | CLIENT_STALLED))
+        return;
+    client->flags |= CLIENT_WATCHED;
+    ring_watch(load->ring, client_index(load, client), RING_READ);
+}
+
+/* ---- opening ---- */
+
+void client_connect(struct load *load, struct client *client)
+{
+    assert(client->phase == CLIENT_DOWN);
+    struct sockaddr_in from = sources_next(&load->sources);
+    client->phase = CLIENT_CONNECTING;
+    client->attempts++;
+    client->since_ms = (uint32_t)(load->now_ns / 1000000);
+    client->sse_flags = 0;
+    ring_connect(load->ring, client_index(load, client), &from,
+                 &group_of(load, client)->config.target);
+}
+
+static enum load_failure failure_of(int err)
+{
+    switch (err) {
+    case -ECONNREFUSED:
+        return LOAD_FAIL_REFUSED;
+    case -EADDRINUSE:
+    case -EADDRNOTAVAIL:
+        return LOAD_FAIL_ADDRESS;
+    case -ECONNRESET:
+        return LOAD_FAIL_RESET;
+    default:
+        return LOAD_FAIL_CONNECT;
+    }
+}
+
+static void half_request(struct load *load, struct client *client)
+{
+    struct span half = SPAN("GET /ws?channel=half HTTP/1.1\r\nHost: half\r\nX-");
+    memcpy(outbox_reserve(load, half.len), half.ptr, half.len);
+    outbox_commit(load, client, half.len);
+    client_is_up(load, client);
+}
+
+static void first_request(struct load *load, struct client *client)
+{
+    if (client_publishes(load, client)) {
+        if (group_of(load, client)->config.publish == LOAD_PUBLISH_POST)
+            client_is_up(load, client);
+        else
+            ws_request(load, client);
+        return;
+    }
+    switch (group_of(load, client)->config.transport) {
+    case LOAD_WEBSOCKET:
+    case LOAD_WEBSOCKET_ENVELOPE:
+    case LOAD_BARE:
+    case LOAD_ECHO:
+        ws_request(load, client);
+        break;
+    case LOAD_SSE:
+        sse_request(load, client);
+        break;
+    case LOAD_LONGPOLL:
+    case LOAD_POLL:
+        poll_request(load, client);
+        break;
+    case LOAD_CONNECT:
+        client_is_up(load, client);
+        break;
+    case LOAD_HALF_REQUEST:
+        half_request(load, client);
+        break;
+    }
+}
+
+static void gone(struct load *load, struct client *client)
+{
+    client->phase = CLIENT_DOWN;
+    if (client->flags & CLIENT_AGAIN) {
+        client->flags &= (uint8_t)~CLIENT_AGAIN;
+        opener_queue(load, client);
+    }
+}
+
+void client_connected(struct load *load, struct client *client, int err)
+{
+    if (client->phase == CLIENT_CLOSING) {
+        if (err == 0) {
+            ring_abort(load->ring, client_index(load, client));
+            ring_close(load->ring, client_index(load, client));
+        }
+        gone(load, client);
+        return;
+    }
+    assert(client->phase == CLIENT_CONNECTING);
+    if (err < 0) {
+        client_fail(load, client, failure_of(err));
+        return;
+    }
+    client->phase = CLIENT_HANDSHAKE;
+    first_request(load, client);
+    client_watch(load, client);
+}
+
+void client_is_up(struct load *load, struct client *client)
+{
+    opener_done(load, client);
+    client->phase = CLIENT_UP;
+    client->attempts = 0;
+    if (client->flags & CLIENT_CYCLING)
+        client->flags &= (uint8_t)~CLIENT_CYCLING;
+    else if (!client_publishes(load, client))
+        group_of(load, client)->up++;
+}
+
+/* ---- closing ---- */
+
+/* A client that counted as up does so no longer. One that cannot say where it was starts anew. */
+static void leave(struct load *load, struct client *client)
+{
+    if (client_publishes(load, client)) {
+        publisher_lost(load, client);
+        return;
+    }
+    struct group *group = group_of(load, client);
+    group->up--;
+    if (client->flags & CLIENT_STALLED)
+        group->stalled--;
+    else
+        flights_leave(&group->flights, client->place.expected);
+    if (group->config.transport == LOAD_ECHO && client->flags & CLIENT_ASKED)
+        group->echoes--;
+    if (client->position.epoch == 0)
+        ledger_leave(&group->ledger, &client->place);
+    client->flags &= (uint8_t) ~(CLIENT_STALLED | CLIENT_CYCLING);
+}
+
+static bool counted_up(const struct client *client)
+{
+    return client->phase == CLIENT_UP || client->flags & CLIENT_CYCLING;
+}
+
+void client_closing(struct load *load, struct client *client)
+{
+    if (client->flags & (CLIENT_WATCHED | CLIENT_WRITE_WATCHED))
+        return;
+    ring_close(load->ring, client_index(load, client));
+    gone(load, client);
+}
+
+/* Gives back what it holds, and ends the connection. */
+static void hang_up(struct load *load, struct client *client, bool orderly)
+{
+    uint32_t slot = client_index(load, client);
+    bool connecting = client->phase == CLIENT_CONNECTING;
+    if (client->stash != STASH_NONE)
+        stash_give(&load->stashes, client->stash);
+    client->stash = STASH_NONE;
+    client->flags &= (uint8_t) ~(CLIENT_ASKED | CLIENT_CHUNKED);
+    client->phase = CLIENT_CLOSING;
+    if (!orderly || connecting)
+        ring_abort(load->ring, slot);
+    else if (client->flags & CLIENT_WATCHED)
+        ring_unwatch(load->ring, slot, RING_READ);
+    if (!connecting)
+        client_closing(load, client);
+}
+
+void client_close(struct load *load, struct client *client, bool orderly)
+{
+    if (!client_open(client))
+        return;
+    if (counted_up(client))
+        leave(load, client);
+    opener_forget(load, client);
+    hang_up(load, client, orderly);
+}
+
+void client_cycle(struct load *load, struct client *client)
+{
+    assert(client->phase == CLIENT_UP);
+    client->flags |= CLIENT_CYCLING;
+    opener_again(load, client);
+    hang_up(load, client, false);
+}
+
+void client_fail(struct load *load, struct client *client, enum load_failure failure)
+{
+    struct load_counters *counters = &group_of(load, client)->counters;
+    bool connected = client_open(client);
+    if (!connected && client->phase != CLIENT_CONNECTING)
+        return;
+    if (counted_up(client)) {
+        counters->closes[failure]++;
+        leave(load, client);
+    } else {
+        counters->failures[failure]++;
+    }
+    if (client->phase != CLIENT_UP)
+        opener_failed(load, client, failure);
+    if (!connected && failure != LOAD_FAIL_TIMEOUT)
+        gone(load, client);
+    else
+        hang_up(load, client, false);
+}
+
+/* ---- what comes in ---- */
+
+void client_input(struct load *load, struct client *client, char *bytes, size_t len)
+{
+    if (client_publishes(load, client)) {
+        publisher_input(load, client, bytes, len);
+    } else {
+        switch (group_of(load, client)->config.transport) {
+        case LOAD_WEBSOCKET:
+        case LOAD_WEBSOCKET_ENVELOPE:
+        case LOAD_BARE:
+        case LOAD_ECHO:
+            ws_input(load, client, bytes, len);
+            break;
+        case LOAD_SSE:
+            sse_input(load, client, bytes, len);
+            break;
+        case LOAD_LONGPOLL:
+        case LOAD_POLL:
+            poll_input(load, client, bytes, len);
+            break;
+        case LOAD_CONNECT:
+        case LOAD_HALF_REQUEST:
+            break;
+        }
+    }
+    if (client_open(client))
+        client_watch(load, client);
+}
+
+void client_deliver(struct load *load, struct client *client, struct span head, uint64_t length)
+{
+    struct group *group = group_of(load, client);
+    uint64_t number;
+    uint64_t intended_ns;
+    if (client_publishes(load, client))
+        return;
+    if (!payload_read(head, &number, &intended_ns) || number == 0 || number >= UINT32_MAX) {
+        group->counters.foreign++;
+        return;
+    }
+    group->counters.deliveries++;
+    group->counters.payload_bytes += length;
+    ledger_note(&group->ledger, &client->place, (uint32_t)number,
+                client_index(load, client) - group->first);
+    if (flights_note(&group->flights, (uint32_t)number)) {
+        load->touched_groups |= UINT64_C(1) << client->group;
+        return;
+    }
+    int64_t late_ns = load->now_ns - (int64_t)intended_ns;
+    uint64_t latency_ns = late_ns > 0 ? (uint64_t)late_ns : 0;
+    histogram_record(group->corrected, latency_ns);
+    histogram_record(group->uncorrected, latency_ns);
+}
+
+struct span client_target(const struct client *client, const char *path, char buf[LOAD_TARGET_MAX])
+{
+    struct span target = span_from(path);
+    if (client->position.epoch == 0)
+        return target;
+    static const char since[] = "&since=";
+    size_t room = target.len + sizeof since - 1 + POSITION_SIZE_MAX;
+    assert(room < LOAD_TARGET_MAX);
+    memcpy(buf, path, target.len);
+    memcpy(buf + target.len, since, sizeof since - 1);
+    size_t len = target.len + sizeof since - 1;
+    len += position_write(buf + len, &client->position, 1);
+    return span_of(buf, len);
+}

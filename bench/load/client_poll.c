@@ -1,0 +1,159 @@
+/* client_poll: short and long polling, and the answers to a publisher's POST.
+ *
+ *   GET /poll ─► position ─► up ─┬─ long: GET /longpoll?since=P ─► answer ─► again, at once
+ *                                └─ short: GET /poll?since=P ─► answer ─► when the poller says so
+ *
+ * The position is taken over when an answer is whole, so that one that is cut off is asked for
+ * again. */
+#include "load/engine.h"
+
+void poll_request(struct load *load, struct client *client)
+{
+    struct group *group = group_of(load, client);
+    char target[LOAD_TARGET_MAX];
+    const struct http_request_head head = {
+        .method = SPAN("GET"),
+        .target = client_target(
+            client, client->phase == CLIENT_HANDSHAKE ? group->join_path : group->path, target),
+        .host = span_from(group->host),
+        .close = group->config.longpoll_reconnect,
+    };
+    int len =
+        http_request_head_write(outbox_reserve(load, REQUEST_HEAD_MAX), REQUEST_HEAD_MAX, &head);
+    assert(len > 0);
+    outbox_commit(load, client, (size_t)len);
+    client->flags |= CLIENT_ASKED;
+    group->counters.requests++;
+}
+
+/* ---- an answer ---- */
+
+static void answer_piece(struct load *load, struct client *client, struct half *half,
+                         struct span piece)
+{
+    enum json_found found;
+    while ((found = json_scan_next(&half->scan, &piece)) != JSON_NOTHING) {
+        struct span held = {half->scan.held, half->scan.held_len};
+        if (found == JSON_DATA) {
+            half->messages++;
+            client_deliver(load, client, held, half->scan.length);
+        } else if (found == JSON_POSITION) {
+            if (position_parse(&half->position, 1, held) != 1)
+                half->position = (struct position){0};
+        } else {
+            half->lost = !half->scan.recovered;
+        }
+    }
+}
+
+static void next_request(struct load *load, struct client *client, bool last)
+{
+    struct group *group = group_of(load, client);
+    if (client->phase == CLIENT_HANDSHAKE)
+        client_is_up(load, client);
+    if (last)
+        client_cycle(load, client);
+    else if (group->config.transport == LOAD_LONGPOLL)
+        poll_request(load, client);
+}
+
+static void answer_end(struct load *load, struct client *client, const struct half *answer)
+{
+    struct load_counters *counters = &group_of(load, client)->counters;
+    client->flags &= (uint8_t)~CLIENT_ASKED;
+    counters->answers++;
+    if (answer->messages == 0)
+        counters->empty_answers++;
+    if (answer->lost && client->position.epoch != 0)
+        counters->unrecovered++;
+    if (answer->position.epoch == 0) {
+        client_fail(load, client, LOAD_FAIL_JSON);
+        return;
+    }
+    client->position = answer->position;
+    next_request(load, client, answer->last);
+}
+
+static void publish_end(struct load *load, struct client *client, const struct half *answer)
+{
+    struct group *group = group_of(load, client);
+    if (group->publisher.unanswered > 0)
+        group->publisher.unanswered--;
+    if (answer->failed)
+        group->counters.publish_failures++;
+    if (answer->last)
+        client_fail(load, client, LOAD_FAIL_END);
+}
+
+/* ---- the bytes ---- */
+
+/* Returns 1 when a body follows, 0 when the head is not whole, negative when the client has failed.
+ */
+static int head_take(struct load *load, struct client *client, struct half *half, char *bytes,
+                     struct span *input)
+{
+    struct http_response response;
+    int result = half_response(load, half, bytes, input, &response);
+    if (result == 0)
+        return 0;
+    if (result < 0 || http_response_body_init(&half->body, &response, HTTP_GET, UINT64_MAX) < 0) {
+        client_fail(load, client, LOAD_FAIL_HTTP);
+        return -1;
+    }
+    half->in_body = true;
+    half->failed = response.status < 200 || response.status > 299;
+    half->last = !response.fields.keep_alive;
+    if (!half->failed)
+        return 1;
+    group_of(load, client)->counters.status = response.status;
+    if (client_publishes(load, client))
+        return 1;
+    client_fail(load, client, response.status == 503 ? LOAD_FAIL_SHED : LOAD_FAIL_STATUS);
+    return -1;
+}
+
+static void answer_done(struct load *load, struct client *client, struct half *half)
+{
+    const struct half answer = *half;
+    half->in_body = half->failed = half->last = half->lost = false;
+    half->messages = 0;
+    half->position = (struct position){0};
+    half->scan = (struct json_scan){0};
+    if (client_publishes(load, client))
+        publish_end(load, client, &answer);
+    else
+        answer_end(load, client, &answer);
+}
+
+/* Reads one run of a body. Returns whether there may be more to read. */
+static bool body_take(struct load *load, struct client *client, struct half *half,
+                      struct span *input)
+{
+    struct span piece;
+    int result = http_body_next(&half->body, input, &piece);
+    if (result < 0) {
+        client_fail(load, client, LOAD_FAIL_HTTP);
+    } else if (result == HTTP_BODY_DATA) {
+        if (!client_publishes(load, client))
+            answer_piece(load, client, half, piece);
+        return true;
+    } else if (result == HTTP_BODY_END) {
+        answer_done(load, client, half);
+    }
+    return result == HTTP_BODY_END && input->len > 0;
+}
+
+void poll_input(struct load *load, struct client *client, char *input_bytes, size_t len)
+{
+    struct span input = {input_bytes, len};
+    char *bytes;
+    struct half *half = half_begin(load, client, &bytes);
+    bool more = true;
+    while (more && client_open(client)) {
+        if (half->in_body)
+            more = body_take(load, client, half, &input);
+        else
+            more = head_take(load, client, half, bytes, &input) == 1;
+    }
+    half_end(load, client, client_open(client) && !half->in_body && half->held == 0);
+}

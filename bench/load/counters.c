@@ -1,0 +1,48 @@
+/* counters: what the caller may read. */
+#include "load/engine.h"
+
+const struct load_counters *load_counters(const struct load *load, unsigned group)
+{
+    assert(group < load->group_count);
+    return &load->groups[group].counters;
+}
+
+void load_ledger_read(const struct load *load, unsigned group_index, struct load_ledger *ret)
+{
+    assert(group_index < load->group_count);
+    const struct group *group = &load->groups[group_index];
+    *ret = group->ledger.sums;
+    if (group->config.transport != LOAD_ECHO)
+        for (uint32_t i = 0; i < group->config.clients; i++) {
+            const struct client *client = &load->clients[group->first + i];
+            ret->lost += ledger_behind(&client->place, group->publisher.number);
+        }
+    ret->expected = ret->delivered + ret->lost;
+}
+
+uint32_t load_up(const struct load *load, uint32_t group)
+{
+    if (group != LOAD_ALL)
+        return load->groups[group].up;
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < load->group_count; i++)
+        sum += load->groups[i].up;
+    return sum;
+}
+
+uint32_t load_clients(const struct load *load, uint32_t group)
+{
+    return group == LOAD_ALL ? load->subscriber_count : load->groups[group].config.clients;
+}
+
+struct histogram *load_latency(struct load *load, unsigned group)
+{
+    assert(group < load->group_count);
+    return load->groups[group].corrected;
+}
+
+struct histogram *load_latency_uncorrected(struct load *load, unsigned group)
+{
+    assert(group < load->group_count);
+    return load->groups[group].uncorrected;
+}

@@ -1,0 +1,19 @@
+/* idle: everybody stays, nobody publishes. */
+#include "load/engine.h"
+
+int load_idle(struct load *load, int64_t duration_ns, uint32_t polling)
+{
+    struct group *polls = NULL;
+    if (polling != LOAD_ALL && load->groups[polling].config.transport == LOAD_POLL)
+        polls = &load->groups[polling];
+    load->now_ns = engine_clock_ns();
+    int64_t until_ns = load->now_ns + duration_ns;
+    if (polls)
+        poller_start(load, polls);
+    int err = 0;
+    while (err == 0 && load->now_ns < until_ns)
+        err = engine_step(load);
+    if (polls)
+        polls->poller.active = false;
+    return err;
+}

@@ -1,0 +1,299 @@
+/* load: making and ending it, and its counters. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include "load/engine.h"
+
+enum {
+    HANDSHAKE_TIMEOUT_MS = 10000,
+    PROGRESS_MS = 1000,
+    POLL_INTERVAL_MS = 1000,
+    ABORTS_AT_ONCE = 1024,
+};
+/* Stashes are mapped, not touched: this bounds the mapping where events are large. */
+#define STASH_AREA_MAX (UINT64_C(1) << 33)
+
+static const char *const failure_names[LOAD_FAIL_COUNT] = {
+    [LOAD_FAIL_REFUSED] = "refused",
+    [LOAD_FAIL_ADDRESS] = "address_in_use",
+    [LOAD_FAIL_CONNECT] = "connect",
+    [LOAD_FAIL_TIMEOUT] = "timeout",
+    [LOAD_FAIL_STATUS] = "http_status",
+    [LOAD_FAIL_SHED] = "shed",
+    [LOAD_FAIL_HTTP] = "http",
+    [LOAD_FAIL_WEBSOCKET] = "websocket",
+    [LOAD_FAIL_JSON] = "json",
+    [LOAD_FAIL_EVENT_LONG] = "event_long",
+    [LOAD_FAIL_STASH] = "no_stash",
+    [LOAD_FAIL_SEND] = "send_blocked",
+    [LOAD_FAIL_CLOSE_FRAME] = "close_frame",
+    [LOAD_FAIL_END] = "end",
+    [LOAD_FAIL_RESET] = "reset",
+};
+
+const char *load_failure_name(enum load_failure failure)
+{
+    assert(failure < LOAD_FAIL_COUNT);
+    return failure_names[failure];
+}
+
+/* ---- checking what was asked for ---- */
+
+static int refuse(char *why, size_t why_size, unsigned group, const char *reason)
+{
+    snprintf(why, why_size, "load group %u: %s", group, reason);
+    return -EINVAL;
+}
+
+static int group_check(const struct load_group_config *config, unsigned group, char *why,
+                       size_t why_size)
+{
+    bool publishes = config->publish != LOAD_PUBLISH_NONE || config->transport == LOAD_ECHO;
+    if (config->clients == 0)
+        return refuse(why, why_size, group, "no clients");
+    if (!config->channel || strlen(config->channel) > LOAD_NAME_MAX)
+        return refuse(why, why_size, group, "the channel's name is missing or too long");
+    if (publishes && config->payload_bytes < PAYLOAD_HEAD_SIZE)
+        return refuse(why, why_size, group, "messages need at least 34 bytes, for number and time");
+    if (config->transport == LOAD_ECHO && config->payload_bytes > LOAD_ECHO_BYTES_MAX)
+        return refuse(why, why_size, group, "echoed messages are at most 65536 bytes");
+    if ((config->path && strlen(config->path) >= LOAD_TARGET_MAX - POSITION_SIZE_MAX - 16) ||
+        (config->publish_path && strlen(config->publish_path) >= LOAD_TARGET_MAX))
+        return refuse(why, why_size, group, "a path is too long");
+    return 0;
+}
+
+/* ---- groups ---- */
+
+static const char *path_format(enum load_transport transport)
+{
+    switch (transport) {
+    case LOAD_WEBSOCKET:
+    case LOAD_BARE:
+    case LOAD_CONNECT:
+    case LOAD_HALF_REQUEST:
+        return "/ws?channel=%s";
+    case LOAD_WEBSOCKET_ENVELOPE:
+        return "/ws?channel=%s&envelope=1";
+    case LOAD_SSE:
+        return "/sse?channel=%s";
+    case LOAD_LONGPOLL:
+        return "/longpoll?channel=%s";
+    case LOAD_POLL:
+        return "/poll?channel=%s";
+    case LOAD_ECHO:
+        return "/echo";
+    }
+    return NULL;
+}
+
+static void path_write(char path[LOAD_TARGET_MAX], const char *given, const char *format,
+                       const char *channel)
+{
+    const char *at = strstr(format, "%s");
+    if (given)
+        snprintf(path, LOAD_TARGET_MAX, "%s", given);
+    else if (at)
+        snprintf(path, LOAD_TARGET_MAX, "%.*s%s%s", (int)(at - format), format, channel, at + 2);
+    else
+        snprintf(path, LOAD_TARGET_MAX, "%s", format);
+}
+
+static int group_init(struct group *group, const struct load_group_config *config, uint32_t first)
+{
+    char address[INET_ADDRSTRLEN];
+    bool post = config->publish == LOAD_PUBLISH_POST;
+    group->config = *config;
+    group->first = first;
+    if (group->config.poll_interval_ms == 0)
+        group->config.poll_interval_ms = POLL_INTERVAL_MS;
+    snprintf(group->channel, sizeof group->channel, "%s", config->channel);
+    path_write(group->path, config->path, path_format(config->transport), config->channel);
+    path_write(group->join_path, config->path, path_format(LOAD_POLL), config->channel);
+    path_write(group->publish_path, config->publish_path,
+               post ? "/publish?channel=%s" : "/ws?channel=%s", config->channel);
+    inet_ntop(AF_INET, &config->target.sin_addr, address, sizeof address);
+    snprintf(group->host, sizeof group->host, "%s:%u", address, ntohs(config->target.sin_port));
+    group->corrected = histogram_create();
+    group->uncorrected = histogram_create();
+    if (!group->corrected || !group->uncorrected)
+        return -ENOMEM;
+    return config->publish == LOAD_PUBLISH_NONE ? 0 : publisher_init(group);
+}
+
+static int groups_init(struct load *load, const struct load_config *config)
+{
+    load->groups = calloc(config->group_count, sizeof *load->groups);
+    if (!load->groups)
+        return -ENOMEM;
+    load->group_count = config->group_count;
+    uint32_t first = 0;
+    for (unsigned i = 0; i < config->group_count; i++) {
+        int err = group_init(&load->groups[i], &config->groups[i], first);
+        if (err < 0)
+            return err;
+        first += config->groups[i].clients;
+    }
+    return 0;
+}
+
+/* ---- clients ---- */
+
+static int clients_init(struct load *load)
+{
+    size_t size = load->client_count * sizeof *load->clients;
+    void *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (area == MAP_FAILED)
+        return -ENOMEM;
+    load->clients = area;
+    for (uint32_t i = 0; i < load->client_count; i++)
+        load->clients[i].stash = STASH_NONE;
+    for (unsigned g = 0; g < load->group_count; g++) {
+        const struct group *group = &load->groups[g];
+        for (uint32_t i = 0; i < group->config.clients; i++)
+            load->clients[group->first + i].group = (uint16_t)g;
+        load->clients[load->publishers_first + g].group = (uint16_t)g;
+    }
+    return 0;
+}
+
+static int buffers_init(struct load *load, const struct load_config *config)
+{
+    size_t bytes = STASH_BYTES_MIN;
+    for (unsigned i = 0; i < load->group_count; i++) {
+        const struct load_group_config *group = &load->groups[i].config;
+        size_t event = group->payload_bytes + (size_t)STASH_EVENT_EXTRA;
+        if (group->transport == LOAD_SSE && event > bytes)
+            bytes = event;
+    }
+    uint64_t count = config->stashes ? config->stashes : LOAD_STASHES;
+    uint64_t count_max = STASH_AREA_MAX / (sizeof(struct stash) + bytes);
+    load->scratch = malloc(bytes);
+    load->receive_area = malloc((size_t)RECEIVE_BATCH * RECEIVE_STRIDE);
+    load->outbox.bytes = malloc(OUTBOX_BYTES);
+    if (!load->scratch || !load->receive_area || !load->outbox.bytes)
+        return -ENOMEM;
+    return stashes_init(&load->stashes, (uint32_t)(count < count_max ? count : count_max), bytes);
+}
+
+/* ---- the whole ---- */
+
+static int sources_begin(struct load *load, const struct load_config *config)
+{
+    uint32_t start;
+    if (getrandom(&start, sizeof start, 0) != sizeof start)
+        return -EIO;
+    int err = sources_init(&load->sources, config, start);
+    return err == 0 && sources_count(&load->sources) < load->client_count ? -EADDRNOTAVAIL : err;
+}
+
+static int parts_init(struct load *load, const struct load_config *config, char *why,
+                      size_t why_size)
+{
+    int err = groups_init(load, config);
+    if (err == 0)
+        err = clients_init(load);
+    if (err == 0)
+        err = buffers_init(load, config);
+    if (err < 0) {
+        snprintf(why, why_size, "no memory for %u clients", load->client_count);
+        return err;
+    }
+    err = sources_begin(load, config);
+    if (err < 0) {
+        snprintf(why, why_size, "%u clients need more source addresses and ports than were given",
+                 load->client_count);
+        return err;
+    }
+    const struct ring_config ring = {.capacity = load->client_count, .client = true};
+    return ring_uring_create(&load->ring, &ring, why, why_size);
+}
+
+static void timing_init(struct load *load, const struct load_config *config)
+{
+    load->now_ns = engine_clock_ns();
+    load->handshake_timeout_ms =
+        config->handshake_timeout_ms ? config->handshake_timeout_ms : HANDSHAKE_TIMEOUT_MS;
+    load->progress = config->progress;
+    load->progress_context = config->context;
+    load->progress_ns =
+        (config->progress_ms ? config->progress_ms : PROGRESS_MS) * INT64_C(1000000);
+    load->progress_due_ns = load->now_ns + load->progress_ns;
+    opener_start(load, 0, 0, 0);
+}
+
+int load_create(struct load **ret, const struct load_config *config, char *why, size_t why_size)
+{
+    uint64_t clients = 0;
+    if (config->group_count == 0 || config->group_count > LOAD_GROUPS_MAX)
+        return refuse(why, why_size, 0, "there must be 1 to 64 groups");
+    for (unsigned i = 0; i < config->group_count; i++) {
+        int err = group_check(&config->groups[i], i, why, why_size);
+        if (err < 0)
+            return err;
+        clients += config->groups[i].clients;
+    }
+    if (clients > UINT32_MAX / 2)
+        return refuse(why, why_size, 0, "too many clients");
+    struct load *load = calloc(1, sizeof *load);
+    if (!load)
+        return -ENOMEM;
+    load->subscriber_count = load->publishers_first = (uint32_t)clients;
+    load->client_count = (uint32_t)clients + config->group_count;
+    timing_init(load, config);
+    int err = parts_init(load, config, why, why_size);
+    if (err < 0) {
+        load_free(load);
+        return err;
+    }
+    *ret = load;
+    return 0;
+}
+
+/* Submits the resets and drops what they complete. */
+static void drop_events(struct load *load)
+{
+    struct ring_event event;
+    ring_wait(load->ring, 0);
+    while (ring_next(load->ring, &event))
+        ;
+}
+
+static void abort_all(struct load *load)
+{
+    unsigned queued = 0;
+    for (uint32_t i = 0; i < load->client_count; i++) {
+        if (!client_open(&load->clients[i]))
+            continue;
+        ring_abort(load->ring, i);
+        if (++queued % ABORTS_AT_ONCE == 0)
+            drop_events(load);
+    }
+    drop_events(load);
+}
+
+void load_free(struct load *load)
+{
+    if (!load)
+        return;
+    if (load->ring)
+        abort_all(load);
+    ring_free(load->ring);
+    if (load->clients)
+        munmap(load->clients, load->client_count * sizeof *load->clients);
+    for (unsigned i = 0; i < load->group_count; i++) {
+        histogram_free(load->groups[i].corrected);
+        histogram_free(load->groups[i].uncorrected);
+        free(load->groups[i].publisher.buffer);
+    }
+    free(load->groups);
+    stashes_done(&load->stashes);
+    free(load->scratch);
+    free(load->receive_area);
+    free(load->outbox.bytes);
+    free(load);
+}

@@ -1,0 +1,185 @@
+/* publisher: one group's messages, on a connection of their own.
+ *
+ *   closed loop   as many under way as the depth says; the next when one has reached everybody
+ *   open loop     one every interval on a schedule, whatever comes back
+ *
+ * What is due in one step leaves in one send. While the socket is full nothing is added, and the
+ * schedule runs on: that is the difference between the corrected latency and the uncorrected. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "load/engine.h"
+#include "load/payload.h"
+#include "wire/mask.h"
+
+enum {
+    BUFFER_BYTES_MIN = 256 * 1024,
+    PIPELINE_MAX = 256, /* POST requests without an answer */
+    READY_TIMEOUT_S = 10,
+};
+
+int publisher_init(struct group *group)
+{
+    size_t frame = REQUEST_HEAD_MAX + group->config.payload_bytes;
+    struct publisher *publisher = &group->publisher;
+    publisher->size = 2 * frame > BUFFER_BYTES_MIN ? 2 * frame : BUFFER_BYTES_MIN;
+    publisher->buffer = malloc(publisher->size);
+    return publisher->buffer ? 0 : -ENOMEM;
+}
+
+int publisher_ready(struct load *load, struct group *group)
+{
+    struct client *client = group_publisher(load, group);
+    if (client->phase == CLIENT_DOWN)
+        opener_queue(load, client);
+    client->attempts = 0;
+    int64_t deadline_ns = engine_clock_ns() + READY_TIMEOUT_S * INT64_C(1000000000);
+    while (client->phase != CLIENT_UP) {
+        int err = engine_step(load);
+        if (err < 0)
+            return err;
+        bool trying = client->flags & (CLIENT_LISTED | CLIENT_AGAIN);
+        if ((!trying && client->phase == CLIENT_DOWN) || load->now_ns > deadline_ns)
+            return -ENOTCONN;
+    }
+    return 0;
+}
+
+void publisher_start(struct load *load, struct group *group, const struct load_mode *mode)
+{
+    struct publisher *publisher = &group->publisher;
+    publisher->active = mode->depth > 0 || mode->rate_per_s > 0;
+    publisher->mode = *mode;
+    publisher->left = mode->messages > 0 ? mode->messages : UINT64_MAX;
+    publisher->interval_ns = mode->rate_per_s > 0 ? 1e9 / mode->rate_per_s : 0;
+    publisher->due_ns = (double)load->now_ns;
+}
+
+void publisher_stop(struct group *group)
+{
+    group->publisher.active = false;
+}
+
+void publisher_lost(struct load *load, struct client *client)
+{
+    struct publisher *publisher = &group_of(load, client)->publisher;
+    publisher->len = publisher->sent = 0;
+    publisher->unanswered = 0;
+}
+
+/* ---- one message ---- */
+
+static size_t frame_write(const struct load *load, const struct client *client, char *out,
+                          uint32_t size, uint32_t number, int64_t intended_ns)
+{
+    struct ws_frame_head head = {.length = size, .opcode = WS_TEXT, .fin = true, .masked = true};
+    ws_key(client_index(load, client), head.key);
+    size_t len = ws_frame_head_write(out, &head);
+    payload_write(out + len, size, number, (uint64_t)intended_ns);
+    mask_apply(out + len, size, head.key);
+    return len + size;
+}
+
+static size_t post_write(const struct group *group, char *out, uint32_t size, uint32_t number,
+                         int64_t intended_ns)
+{
+    const struct http_request_head head = {
+        .method = SPAN("POST"),
+        .target = span_from(group->publish_path),
+        .host = span_from(group->host),
+        .framing = HTTP_FRAMING_LENGTH,
+        .content_length = size,
+        .content_type = SPAN("text/plain"),
+    };
+    int len = http_request_head_write(out, REQUEST_HEAD_MAX, &head);
+    assert(len > 0);
+    payload_write(out + len, size, number, (uint64_t)intended_ns);
+    return (size_t)len + size;
+}
+
+static void publish(struct load *load, struct group *group, int64_t intended_ns)
+{
+    struct publisher *publisher = &group->publisher;
+    const struct client *client = group_publisher(load, group);
+    char *out = publisher->buffer + publisher->len;
+    uint32_t number = ++publisher->number, size = group->config.payload_bytes;
+    assert(number < UINT32_MAX);
+    if (group->config.publish == LOAD_PUBLISH_POST) {
+        publisher->len += post_write(group, out, size, number, intended_ns);
+        publisher->unanswered++;
+    } else {
+        publisher->len += frame_write(load, client, out, size, number, intended_ns);
+    }
+    publisher->left--;
+    group->counters.published++;
+    flights_launch(&group->flights, number, group->up - group->stalled, intended_ns, load->now_ns);
+}
+
+static bool may_publish(const struct load *load, const struct group *group)
+{
+    const struct publisher *publisher = &group->publisher;
+    if (publisher->left == 0 || group->up == group->stalled ||
+        publisher->size - publisher->len < REQUEST_HEAD_MAX + group->config.payload_bytes)
+        return false;
+    if (group->config.publish == LOAD_PUBLISH_POST && publisher->unanswered >= PIPELINE_MAX)
+        return false;
+    if (publisher->mode.depth > 0)
+        return group->flights.open < publisher->mode.depth;
+    return publisher->due_ns <= (double)load->now_ns;
+}
+
+/* ---- sending ---- */
+
+static void flush(struct load *load, struct client *client, struct publisher *publisher)
+{
+    if (publisher->sent == publisher->len || client->flags & CLIENT_WRITE_WATCHED)
+        return;
+    struct ring_io io = {
+        .slot = client_index(load, client),
+        .iov = {publisher->buffer + publisher->sent, publisher->len - publisher->sent},
+    };
+    ring_send(load->ring, &io, 1);
+    if (io.res < 0 && io.res != -EAGAIN) {
+        client_fail(load, client, LOAD_FAIL_RESET);
+        return;
+    }
+    publisher->sent += io.res > 0 ? (size_t)io.res : 0;
+    if (publisher->sent == publisher->len) {
+        publisher->sent = publisher->len = 0;
+        return;
+    }
+    client->flags |= CLIENT_WRITE_WATCHED;
+    ring_watch(load->ring, client_index(load, client), RING_WRITE);
+}
+
+void publisher_writable(struct load *load, struct client *client)
+{
+    if (client->phase == CLIENT_UP)
+        flush(load, client, &group_of(load, client)->publisher);
+}
+
+int64_t publisher_step(struct load *load, struct group *group)
+{
+    struct publisher *publisher = &group->publisher;
+    struct client *client = group_publisher(load, group);
+    if (!publisher->active || client->phase != CLIENT_UP || publisher->len > 0)
+        return INT64_MAX;
+    while (may_publish(load, group)) {
+        int64_t intended_ns = publisher->mode.depth > 0 ? load->now_ns : (int64_t)publisher->due_ns;
+        publisher->due_ns += publisher->interval_ns;
+        publish(load, group, intended_ns);
+    }
+    flush(load, client, publisher);
+    if (publisher->mode.depth > 0 || publisher->left == 0)
+        return INT64_MAX;
+    int64_t wait_ns = (int64_t)publisher->due_ns - load->now_ns;
+    return wait_ns > 0 ? wait_ns : 0;
+}
+
+void publisher_input(struct load *load, struct client *client, char *bytes, size_t len)
+{
+    if (group_of(load, client)->config.publish == LOAD_PUBLISH_POST)
+        poll_input(load, client, bytes, len);
+    else
+        ws_input(load, client, bytes, len);
+}

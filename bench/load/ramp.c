@@ -1,0 +1,90 @@
+/* ramp: everybody comes up; and the ledgers begin. */
+#include <errno.h>
+
+#include "load/engine.h"
+
+#define SETTLE_DRAIN_NS INT64_C(1000000000)
+
+static int publishers_up(struct load *load, uint32_t only)
+{
+    for (uint32_t i = 0; i < load->group_count; i++) {
+        struct group *group = &load->groups[i];
+        if ((only != LOAD_ALL && only != i) || group->config.publish == LOAD_PUBLISH_NONE)
+            continue;
+        int err = publisher_ready(load, group);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+/* Queues those that are down, group after group. Returns how many. */
+static uint32_t queue_down(struct load *load, uint32_t only, uint32_t count_max)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < load->subscriber_count && count < count_max; i++) {
+        struct client *client = &load->clients[i];
+        if ((only != LOAD_ALL && only != client->group) || client->phase != CLIENT_DOWN)
+            continue;
+        client->attempts = 0;
+        opener_queue(load, client);
+        count++;
+    }
+    return count;
+}
+
+/* Those that are still in the queue are no longer wanted. */
+static void unqueue(struct load *load)
+{
+    while (load->opener.queued.count > 0)
+        opener_forget(load, &load->clients[load->opener.queued.first]);
+}
+
+int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *config,
+              struct load_ramp_result *ret)
+{
+    struct opener *opener = &load->opener;
+    int err = publishers_up(load, group);
+    if (err < 0)
+        return err;
+    opener_start(load, config->in_flight, config->rate_per_s, 0);
+    int64_t started_ns = load->now_ns;
+    uint32_t wanted = queue_down(load, group, config->count ? config->count : UINT32_MAX);
+    while (err == 0 && opener->opened + opener->failed < wanted) {
+        err = engine_step(load);
+        if (err == 0 && config->timeout_ns > 0 && load->now_ns - started_ns > config->timeout_ns)
+            err = -ETIMEDOUT;
+    }
+    unqueue(load);
+    *ret = (struct load_ramp_result){
+        .opened = opener->opened,
+        .failed = wanted - opener->opened,
+        .retries = opener->retries,
+        .elapsed_ns = opener->last_ns - started_ns,
+    };
+    if (ret->elapsed_ns > 0)
+        ret->rate_per_s = ret->opened * 1e9 / (double)ret->elapsed_ns;
+    memcpy(ret->failures, opener->failures, sizeof ret->failures);
+    opener_start(load, 0, 0, 0);
+    return err;
+}
+
+int load_settle(struct load *load, unsigned group_index, int64_t timeout_ns)
+{
+    assert(group_index < load->group_count);
+    struct group *group = &load->groups[group_index];
+    const struct load_mode one = {.depth = 1, .messages = 1};
+    int64_t interval_ns = group->config.poll_interval_ms * INT64_C(2000000);
+    bool polls = group->config.transport == LOAD_POLL && interval_ns > SETTLE_DRAIN_NS;
+    int64_t deadline_ns = engine_clock_ns() + timeout_ns;
+    while (group->ledger.joined < group->up - group->stalled) {
+        struct load_turn turn;
+        int err =
+            load_run_turn(load, group_index, 0, polls ? interval_ns : SETTLE_DRAIN_NS, &one, &turn);
+        if (err < 0)
+            return err;
+        if (load->now_ns > deadline_ns)
+            return -ETIMEDOUT;
+    }
+    return 0;
+}

@@ -1,0 +1,124 @@
+/* turn: one group has the clock. */
+#include <errno.h>
+#include <sys/resource.h>
+
+#include "load/engine.h"
+
+#define DRAIN_NS INT64_C(5000000000)
+
+static int64_t cpu_ns(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    int64_t s = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec;
+    return s * 1000000000 + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * INT64_C(1000);
+}
+
+void turn_begin(struct load *load, const struct group *group, struct turn_mark *ret)
+{
+    load->now_ns = engine_clock_ns();
+    *ret = (struct turn_mark){
+        .counters = group->counters,
+        .incomplete = group->flights.incomplete,
+        .missing = group->flights.missing,
+        .now_ns = load->now_ns,
+        .cpu_ns = cpu_ns(),
+    };
+}
+
+void turn_end(struct load *load, const struct group *group, const struct turn_mark *mark,
+              struct load_turn *ret)
+{
+    const struct load_counters *from = &mark->counters, *to = &group->counters;
+    *ret = (struct load_turn){
+        .started_ns = mark->now_ns,
+        .elapsed_ns = load->now_ns - mark->now_ns,
+        .publishes = to->published - from->published,
+        .deliveries = to->deliveries - from->deliveries,
+        .incomplete = group->flights.incomplete - mark->incomplete,
+        .missing = group->flights.missing - mark->missing,
+        .bytes_in = to->bytes_in - from->bytes_in,
+        .bytes_out = to->bytes_out - from->bytes_out,
+        .payload_bytes = to->payload_bytes - from->payload_bytes,
+        .framed_bytes = to->framed_bytes - from->framed_bytes,
+        .requests = to->requests - from->requests,
+        .empty_answers = to->empty_answers - from->empty_answers,
+        .client_cpu_ns = cpu_ns() - mark->cpu_ns,
+    };
+}
+
+static bool under_way(struct load *load, struct group *group)
+{
+    const struct publisher *publisher = &group->publisher;
+    if (group_publisher(load, group)->phase == CLIENT_UP && publisher->len > 0)
+        return true;
+    return group->flights.open > 0 || group->echoes > 0;
+}
+
+int turn_drain(struct load *load, struct group *group, int64_t deadline_ns)
+{
+    int err = 0;
+    while (err == 0 && under_way(load, group) && load->now_ns < deadline_ns)
+        err = engine_step(load);
+    flights_give_up(&group->flights);
+    return err;
+}
+
+/* Every client sends its first message; each echo brings the next. */
+static void echo_start(struct load *load, struct group *group)
+{
+    group->echoing = true;
+    for (uint32_t i = 0; i < group->config.clients; i++) {
+        struct client *client = &load->clients[group->first + i];
+        if (client->phase == CLIENT_UP && !(client->flags & (CLIENT_ASKED | CLIENT_STALLED)))
+            ws_echo(load, client);
+    }
+}
+
+/* Publishes until the time is over or the wanted number of messages is sent. */
+static int publish_until(struct load *load, struct group *group, int64_t until_ns)
+{
+    const struct publisher *publisher = &group->publisher;
+    bool limited = publisher->active && publisher->mode.messages > 0;
+    int err = 0;
+    while (err == 0 && (limited ? publisher->left > 0 : load->now_ns < until_ns)) {
+        if (limited &&
+            (group_publisher(load, group)->phase != CLIENT_UP || group->up == group->stalled))
+            return -ENOTCONN;
+        if (limited && until_ns > 0 && load->now_ns >= until_ns)
+            break;
+        err = engine_step(load);
+    }
+    return err;
+}
+
+int load_run_turn(struct load *load, unsigned group_index, int64_t duration_ns, int64_t drain_ns,
+                  const struct load_mode *mode, struct load_turn *ret)
+{
+    assert(group_index < load->group_count);
+    struct group *group = &load->groups[group_index];
+    bool echoes = group->config.transport == LOAD_ECHO;
+    bool publishes = !echoes && mode && (mode->depth > 0 || mode->rate_per_s > 0);
+    if (publishes && group->config.publish == LOAD_PUBLISH_NONE)
+        return -ENOTCONN;
+    int err = publishes ? publisher_ready(load, group) : 0;
+    if (err < 0)
+        return err;
+
+    struct turn_mark mark;
+    turn_begin(load, group, &mark);
+    if (group->config.transport == LOAD_POLL)
+        poller_start(load, group);
+    if (publishes)
+        publisher_start(load, group, mode);
+    if (echoes)
+        echo_start(load, group);
+    err = publish_until(load, group, duration_ns > 0 ? mark.now_ns + duration_ns : 0);
+    publisher_stop(group);
+    group->echoing = false;
+    if (err == 0)
+        err = turn_drain(load, group, load->now_ns + (drain_ns > 0 ? drain_ns : DRAIN_NS));
+    group->poller.active = false;
+    turn_end(load, group, &mark, ret);
+    return err;
+}
