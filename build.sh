@@ -161,7 +161,9 @@ flavour_options() {
     debug) echo --buildtype=debug ;;
     asan) echo --buildtype=debugoptimized -Db_sanitize=address,undefined "$NO_RECOVER" ;;
     tsan) echo --buildtype=debugoptimized -Db_sanitize=thread ;;
-    fuzz) echo --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false ;;
+    fuzz)
+        echo --buildtype=debugoptimized -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+        ;;
     *) die "no build flavour '$1'; there are: release debug asan tsan" ;;
     esac
 }

@@ -23,6 +23,7 @@ def connect(server, path="/ws", headers=None, **query):
     return websockets.connect(
         server.ws_url(path, **query),
         max_size=None,
+        max_queue=None,
         open_timeout=PATIENCE_S,
         close_timeout=5,
         extra_headers=headers or {},

@@ -3,6 +3,7 @@
 import base64
 import os
 import queue
+import re
 import socket
 import struct
 import subprocess
@@ -43,6 +44,17 @@ def read_head(connection):
         received += chunk
     head, rest = received.split(b"\r\n\r\n", 1)
     return int(head.split(b" ")[1]), head, rest
+
+
+def read_answer(connection):
+    """Reads one answer with a Content-Length; returns (status, head, body)."""
+    status, head, body = read_head(connection)
+    length = int(re.search(rb"(?im)^content-length: *(\d+)", head).group(1))
+    while len(body) < length:
+        chunk = connection.recv(65536)
+        assert chunk, f"closed inside the body: {body!r}"
+        body += chunk
+    return status, head, body
 
 
 def exchange(server, request):
@@ -117,14 +129,21 @@ class RawWebSocket:
             (length,) = struct.unpack(">Q", self.take(8))
         return first & 0x0F, self.take(length)
 
-    def read_close(self):
-        """Reads on to the close frame; returns its code. The server must end the connection."""
+    def read_close_frame(self):
+        """Reads on to the close frame; returns its code."""
         while True:
             opcode, payload = self.read()
             if opcode == CLOSE:
-                code = struct.unpack(">H", payload[:2])[0]
                 payload[2:].decode()
-                break
+                return struct.unpack(">H", payload[:2])[0]
+
+    def read_close(self):
+        """The same, and answers it: the server must then end the connection."""
+        code = self.read_close_frame()
+        try:
+            self.send(frame(CLOSE, struct.pack(">H", code)))
+        except (ConnectionResetError, BrokenPipeError):
+            return code  # it did not care to wait
         assert read_to_end(self.connection) == b""
         return code
 

@@ -76,10 +76,10 @@ def test_event_source_recovers(server, page, seen):
     position = server.position("c")
     server.publish("c", "missed")
     page.execute_script(EVENT_SOURCE, f"/sse?channel=c&since={position}")
-    opened, recovered, missed = seen(3)
+    opened, missed, recovered = seen(3)
     assert opened == ["open"]
-    assert recovered[0] == "recovered"
     assert missed[:2] == ["message", "missed"]
+    assert recovered[0] == "recovered"
 
 
 def test_event_source_of_bytes(server, page, seen):
