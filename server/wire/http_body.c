@@ -91,7 +91,6 @@ static int size_step(struct http_body *body, char c)
     }
     if (body->digits == 0 || (c != '\r' && c != ';'))
         return HTTP_ERROR_CHUNK_SIZE;
-    body->overhead = 0;
     body->state = c == ';' ? BODY_EXTENSION : BODY_SIZE_LF;
     return 0;
 }
