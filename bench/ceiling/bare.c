@@ -7,20 +7,6 @@
 
 #include "wire/http.h"
 
-const char *bare_loop_name(enum bare_loop loop)
-{
-    switch (loop) {
-    case BARE_SEND:
-        return "bare-send";
-    case BARE_COALESCE:
-        return "bare-coalesce";
-    case BARE_URING:
-        return "bare-uring";
-    }
-    assert(false);
-    return "";
-}
-
 int bare_init(struct bare *bare, uint32_t capacity)
 {
     *bare = (struct bare){
@@ -239,8 +225,7 @@ static void take_head(struct bare *bare, uint32_t index, char *bytes, size_t len
     }
 }
 
-void bare_input(struct bare *bare, uint32_t peer, char *bytes, size_t len,
-                struct bare_reply *reply)
+void bare_input(struct bare *bare, uint32_t peer, char *bytes, size_t len, struct bare_reply *reply)
 {
     assert(peer < bare->capacity && bare->peers[peer].state != BARE_FREE);
     reply->len = 0;

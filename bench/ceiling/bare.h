@@ -5,15 +5,11 @@
  *
  * Idea     A bare server answers a WebSocket handshake on any path, takes every data frame as a
  *          publish, and writes it unmasked to everybody but its sender. It has one channel, no
- *          history, no numbering, no limits per reader, no timeouts: what is left is the system calls.
- *          Three loops do the sending, and differ in nothing else:
- *            bare-send      epoll; one send() for each message and socket
- *            bare-coalesce  epoll; one send() for each socket with all that one read brought
- *            bare-uring     core/ring; the sends of bare-send, 512 to a system call
- * Threads  One.
+ *          history, no numbering, no limits per reader, no timeouts: what is left is the system
+ * calls. Three loops (ceiling/loop.h) do the sending, and differ in nothing else. Threads  One.
  * Memory   16 bytes per connection, and a session while something is half received.
- * Bounds   BARE_MESSAGE_MAX per message, BARE_STALL_MS for a reader whose socket is full: a bare loop
- *          waits for it, then drops it. */
+ * Bounds   BARE_MESSAGE_MAX per message, BARE_STALL_MS for a reader whose socket is full: a bare
+ * loop waits for it, then drops it. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,19 +24,9 @@ enum {
     BARE_MESSAGE_MAX = 16 * 1024 * 1024,
     BARE_REPLY_MAX = 512,
     BARE_STALL_MS = 2000,
-    BARE_TURN_MS = 200, /* how long a signal may go unnoticed */
+    BARE_TURN_MS = 200,                        /* how long a signal may go unnoticed */
     BARE_FRAMES_MAX = BARE_READ_BYTES / 6 + 1, /* a masked frame has at least 6 bytes */
 };
-
-enum bare_loop {
-    BARE_SEND,
-    BARE_COALESCE,
-    BARE_URING,
-};
-#define BARE_LOOP_COUNT 3
-
-/* "bare-send" and so on. */
-const char *bare_loop_name(enum bare_loop loop);
 
 enum bare_state {
     BARE_FREE,

@@ -21,7 +21,8 @@ struct loop {
     char read_area[BARE_READ_BYTES];
 };
 
-/* Sends all of it. A full socket stops the loop until it has room, as in any loop without queues. */
+/* Sends all of it. A full socket stops the loop until it has room, as in any loop without queues.
+ */
 static int send_all(int fd, const char *bytes, size_t len)
 {
     while (len > 0) {

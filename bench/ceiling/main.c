@@ -1,5 +1,5 @@
-/* ringside-ceiling: runs one bare server as a process of its own, so that its CPU time and memory are
- * counted as those of any other server. ringside-bench starts it; by hand:
+/* ringside-ceiling: runs one bare server as a process of its own, so that its CPU time and memory
+ * are counted as those of any other server. ringside-bench starts it; by hand:
  *
  *     ringside-ceiling bare-send 127.0.0.1:20001 10000 */
 #include <arpa/inet.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "ceiling/bare.h"
+#include "ceiling/loop.h"
 
 enum {
     BACKLOG = 4096,
@@ -35,17 +36,6 @@ static int usage(void)
           "A WebSocket server that broadcasts whatever anybody sends, and does nothing else.\n",
           stderr);
     return 2;
-}
-
-static bool parse_loop(const char *text, enum bare_loop *ret)
-{
-    for (int i = 0; i < BARE_LOOP_COUNT; i++) {
-        if (strcmp(text, bare_loop_name((enum bare_loop)i)) == 0) {
-            *ret = (enum bare_loop)i;
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool parse_address(const char *text, struct sockaddr_in *ret)
@@ -121,7 +111,8 @@ int main(int argc, char **argv)
     enum bare_loop loop;
     struct sockaddr_in address;
     const struct sigaction action = {.sa_handler = on_signal};
-    if (argc != 4 || !parse_loop(argv[1], &loop) || !parse_address(argv[2], &address))
+    if (argc != 4 || !bare_loop_parse(argv[1], strlen(argv[1]), &loop) ||
+        !parse_address(argv[2], &address))
         return usage();
     unsigned long connections = strtoul(argv[3], NULL, 10);
     if (connections == 0 || connections > CONNECTIONS_MAX)

@@ -1,0 +1,117 @@
+/* bench: one run of one experiment: its options, the servers that it started, the load, the result.
+ *
+ *     main ─► bench_init ─► experiment->run ─┬► bench_server_start, bench_bare_start
+ *                                            ├► field_open ─► field_rounds ─► field_close
+ *                                            └► result, table
+ *          ─► bench_finish                      (servers ended and checked, files written)
+ *
+ * Threads  one. A signal only sets a flag, which the load looks at.
+ * Memory   bench_init to bench_done. Servers stay where they are.
+ * Bounds   BENCH_SERVERS_MAX. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "experiment/options.h"
+#include "load/load.h"
+#include "measure/process.h"
+#include "output/files.h"
+#include "output/result.h"
+
+enum {
+    BENCH_SERVERS_MAX = 8,
+    BENCH_WHY_MAX = 512,
+    BENCH_PATH_MAX = 4096,
+};
+
+struct server {
+    struct process process;
+    struct sockaddr_in address;
+    unsigned cpus; /* that it was given; 0: not ours to know */
+};
+
+/* What the terminal and the timeline are told. */
+struct watch {
+    const char *phase;
+    char contestant[RESULT_NAME_MAX];
+    char detail[RESULT_NAME_MAX];
+    bool tty;
+    bool line_open; /* a progress line stands on the terminal */
+    int64_t said_ns;
+    int64_t sampled_ns;
+    uint64_t deliveries;
+    int64_t server_cpu_ns;
+    int64_t client_cpu_ns;
+    int64_t sample_every_ns;
+};
+
+struct bench {
+    const struct options *options;
+    struct result result;
+    struct files files;
+    struct watch watch;
+    struct server servers[BENCH_SERVERS_MAX];
+    unsigned server_count;
+    struct load *load; /* while there is one */
+    unsigned group_count;
+    char folder[BENCH_PATH_MAX]; /* of this program */
+};
+
+struct experiment {
+    const char *name;
+    struct options_use use;
+    void (*defaults)(struct options *options);
+    /* Returns 0, or negative errno after a sentence on standard error; -EINTR when interrupted. */
+    int (*run)(struct bench *bench);
+    /* Prints what was measured. */
+    void (*print)(const struct bench *bench);
+};
+
+extern const struct experiment experiment_fanout;
+extern const struct experiment experiment_compare;
+extern const struct experiment experiment_hold;
+extern const struct experiment experiment_ceiling;
+extern const struct experiment experiment_churn;
+
+/* Set by SIGINT and SIGTERM. */
+bool bench_interrupted(void);
+
+/* One sentence on standard error; returns `err`. */
+__attribute__((format(printf, 2, 3))) int bench_fail(int err, const char *format, ...);
+
+/* ---- servers ---- */
+
+/* Starts ringside-server for so many connections, or takes the one at --address. `extra` are
+ * further settings, ended by NULL; or NULL. Returns 0 or negative errno. */
+int bench_server_start(struct bench *bench, uint32_t connections, const char *const *extra,
+                       struct server **ret);
+
+/* Starts one bare loop on the server's CPUs. */
+int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connections,
+                     struct server **ret);
+
+/* Whether a bare loop can have so many connections: two of three need a descriptor for each. */
+bool bench_bare_fits(enum bare_loop loop, uint32_t connections);
+
+/* Ends a server and says so when it did not leave with status 0. Returns 0 or -EIO. */
+int bench_server_stop(struct server *server);
+
+/* Refuses, with a sentence, what the memory of this machine cannot hold: both ends of all
+ * connections. Returns 0 or -ENOMEM. */
+int bench_memory_check(uint64_t connections);
+
+/* ---- watch ---- */
+
+void watch_init(struct watch *watch);
+
+/* Says what comes next; `contestant` and `detail` may be NULL. */
+void watch_phase(struct bench *bench, const char *phase, const char *contestant,
+                 const char *detail);
+
+/* Called by the load every second: takes a sample and shows it. False: interrupted. */
+bool watch_progress(void *bench, struct load *load);
+
+/* Ends the progress line, so that something else can be printed. */
+void watch_clear(struct watch *watch);

@@ -1,0 +1,310 @@
+/* compare: the four transports of the plain interface on one workload, in one table. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "experiment/field.h"
+#include "measure/clock.h"
+#include "output/table.h"
+
+/* The classic workload of short polling: news is rare, and all ask again and again. */
+enum {
+    QUIET_POLLS_PER_MESSAGE = 50,
+};
+static const char QUIET[] = "quiet";
+
+static const enum option_id compare_options[] = {
+    OPTION_SUBSCRIBERS, OPTION_SIZE,          OPTION_RATE,    OPTION_DEPTH,
+    OPTION_TRANSPORT,   OPTION_POLL_INTERVAL, OPTION_AGAINST, OPTION_TURNS,
+    OPTION_TURN_MS,     OPTION_WARMUP,        OPTION_COUNT,
+};
+
+static void defaults(struct options *options)
+{
+    static const enum load_transport all[] = {LOAD_POLL, LOAD_LONGPOLL, LOAD_SSE, LOAD_WEBSOCKET};
+    memcpy(options->transports, all, sizeof all);
+    options->transport_count = sizeof all / sizeof all[0];
+    options->subscribers = 10000;
+    options->turns = 5;
+    options->rates[0] = 2;
+    options->rate_count = 1;
+    options->depths[0] = 1;
+    options->depth_count = 1;
+    options->depths_given = true; /* both loops are part of the comparison */
+    options->against[BARE_SEND] = true;
+}
+
+/* ---- running ---- */
+
+static int add_ceiling(struct field *field, struct bench *bench, const char **ret_name)
+{
+    const struct options *options = bench->options;
+    enum bare_loop loop = options->against[BARE_SEND] ? BARE_SEND : BARE_URING;
+    struct server *server;
+    *ret_name = NULL;
+    if (!options->against[BARE_SEND] && !options->against[BARE_URING])
+        return 0;
+    if (!bench_bare_fits(loop, options->subscribers)) {
+        result_note(&bench->result,
+                    "%s needs a file descriptor for each of %u connections, more than "
+                    "RLIMIT_NOFILE allows: bare-uring is the ceiling here.",
+                    bare_loop_name(loop), options->subscribers);
+        loop = BARE_URING;
+    }
+    int err = bench_bare_start(bench, loop, options->subscribers, &server);
+    if (err < 0)
+        return err;
+    *ret_name = bare_loop_name(loop);
+    field_add(field, *ret_name, KIND_CEILING, LOAD_BARE, server, options->subscribers);
+    return 0;
+}
+
+/* Short polling when there is news once in fifty polls: what the other forty-nine cost. */
+static int quiet_polling(struct field *field)
+{
+    const struct options *options = field->bench->options;
+    const int64_t duration_ns =
+        (int64_t)QUIET_POLLS_PER_MESSAGE * options->poll_interval_ms * NS_PER_MS;
+    const int64_t interval_ns = (int64_t)options->poll_interval_ms * NS_PER_MS;
+    /* A little slower than once in the turn, so that the second message falls behind its end. */
+    const struct load_mode mode = {.rate_per_s =
+                                       (double)NS_PER_S / (double)(duration_ns + interval_ns)};
+    for (unsigned i = 0; i < field->count; i++) {
+        if (field->entrants[i].transport != LOAD_POLL)
+            continue;
+        watch_phase(field->bench, "quiet", field->entrants[i].name, "one message per 50 polls");
+        struct contestant *contestant = field_contestant(field, i, QUIET);
+        contestant_note(contestant,
+                        "one message in %.1f s, in which each client asks %d times: the classic "
+                        "workload of short polling",
+                        (double)duration_ns / NS_PER_S, QUIET_POLLS_PER_MESSAGE);
+        int err = field_turn(field, i, &mode, duration_ns, 0, contestant);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static int race(struct field *field, const char *ceiling)
+{
+    struct workload found[FIELD_WORKLOADS_MAX], workloads[FIELD_WORKLOADS_MAX];
+    const struct options *options = field->bench->options;
+    unsigned count = field_workloads(options, found);
+    unsigned depths = options->depth_count < count ? options->depth_count : count;
+    /* The rates first: the first workload is the one that the report begins with. */
+    for (unsigned i = 0; i < count; i++)
+        workloads[i] = found[(i + depths) % count];
+    int err = field_open(field);
+    if (err == 0)
+        err = field_rounds(field, workloads, count, ceiling);
+    if (err == 0)
+        err = quiet_polling(field);
+    field_close(field);
+    return err;
+}
+
+/* ---- what it says of the claims ---- */
+
+static void rate_workload(const struct options *options, char name[RESULT_NAME_MAX])
+{
+    snprintf(name, RESULT_NAME_MAX, "rate %g/s", options->rates[0]);
+}
+
+static double share_empty(const struct contestant *contestant)
+{
+    return contestant->requests_answered > 0
+               ? (double)contestant->requests_empty / (double)contestant->requests_answered
+               : 0;
+}
+
+static void judge_polling(struct bench *bench)
+{
+    char workload[RESULT_NAME_MAX], text[TABLE_NUMBER_MAX];
+    const struct options *options = bench->options;
+    const struct contestant *quiet = result_find(&bench->result, "poll", QUIET);
+    rate_workload(options, workload);
+    const struct contestant *poll = result_find(&bench->result, "poll", workload);
+    if (quiet && quiet->requests_answered > 0)
+        result_verdict(&bench->result, "98 % of short polls bring nothing",
+                       share_empty(quiet) > 0.97 ? "holds" : "depends",
+                       "%.1f %% of %s answers were empty, with news once in %d polls",
+                       100 * share_empty(quiet), number_grouped(text, quiet->requests_answered),
+                       QUIET_POLLS_PER_MESSAGE);
+    if (poll && histogram_count(poll->corrected) > 0) {
+        double p50_ms = (double)histogram_percentile(poll->corrected, 50) / NS_PER_MS;
+        double half_ms = options->poll_interval_ms / 2.0;
+        result_verdict(&bench->result, "Polling is late by half the interval",
+                       p50_ms > 0.8 * half_ms && p50_ms < 1.2 * half_ms ? "holds" : "depends",
+                       "median %.0f ms at an interval of %u ms", p50_ms, options->poll_interval_ms);
+    }
+}
+
+static void judge_bytes(struct bench *bench)
+{
+    char workload[RESULT_NAME_MAX];
+    rate_workload(bench->options, workload);
+    const struct contestant *longpoll = result_find(&bench->result, "longpoll", workload);
+    const struct contestant *websocket = result_find(&bench->result, "websocket", workload);
+    if (longpoll && longpoll->turn_count > 0) {
+        struct load_turn sum = contestant_totals(longpoll);
+        double down = (double)sum.bytes_in / (double)(sum.deliveries ? sum.deliveries : 1);
+        double up = (double)sum.bytes_out / (double)(sum.deliveries ? sum.deliveries : 1);
+        double extra = down - longpoll->payload_bytes;
+        result_verdict(
+            &bench->result, "An HTTP answer costs about 800 bytes around the payload",
+            extra > 600 && extra < 1000 ? "holds" : "depends",
+            "%.0f bytes around the payload of a long poll's answer, and %.0f of request; "
+            "browsers and proxies add theirs",
+            extra, up);
+    }
+    if (websocket && websocket->turn_count > 0) {
+        struct load_turn sum = contestant_totals(websocket);
+        double extra = (double)sum.bytes_in / (double)(sum.deliveries ? sum.deliveries : 1) -
+                       websocket->payload_bytes;
+        result_verdict(&bench->result, "A WebSocket frame costs 2 to 14 bytes",
+                       extra >= 1.99 && extra <= 14 ? "holds" : "fails",
+                       "%.1f bytes around a payload of %u", extra, websocket->payload_bytes);
+    }
+}
+
+static int run(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    struct field field;
+    struct server *server;
+    const char *ceiling;
+    field_init(&field, bench);
+    int err =
+        bench_server_start(bench, options->subscribers * options->transport_count, NULL, &server);
+    if (err < 0)
+        return err;
+    for (unsigned i = 0; i < options->transport_count; i++)
+        field_add(&field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
+                  options->transports[i], server, options->subscribers);
+    err = add_ceiling(&field, bench, &ceiling);
+    if (err == 0)
+        err = race(&field, ceiling);
+    if (err == 0) {
+        judge_polling(bench);
+        judge_bytes(bench);
+    }
+    return err;
+}
+
+/* ---- the table ---- */
+
+static void heads(struct table *table)
+{
+    static const char *const first[] = {
+        "", "latency", "",      "",       "deliveries/s", "server", "bytes per delivery",
+        "", "HTTP",    "empty", "memory", "connects"};
+    static const char *const second[] = {"",     "p50",  "p99", "max",      "closed loop",
+                                         "CPU",  "down", "up",  "requests", "answers",
+                                         "each", "per s"};
+    table_row(table);
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
+        table_cell(table, "%s", first[i]);
+    table_row(table);
+    for (size_t i = 0; i < sizeof second / sizeof second[0]; i++)
+        table_cell(table, "%s", second[i]);
+}
+
+static void cells_latency(struct table *table, const struct contestant *contestant)
+{
+    static const double percents[] = {50, 99, 100};
+    char text[TABLE_NUMBER_MAX];
+    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
+        if (contestant && histogram_count(contestant->corrected) > 0)
+            table_cell(table, "%s",
+                       number_time(
+                           text, (double)histogram_percentile(contestant->corrected, percents[i])));
+        else
+            table_cell(table, "-");
+}
+
+/* CPU, bytes and requests of one delivery. */
+static void cells_cost(struct table *table, const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX];
+    struct load_turn sum = contestant_totals(contestant);
+    double deliveries = sum.deliveries > 0 ? (double)sum.deliveries : 1;
+    if (contestant->server_cpus > 0)
+        table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
+    else
+        table_cell(table, "unknown");
+    table_cell(table, "%s", number_grouped(text, (uint64_t)((double)sum.bytes_in / deliveries)));
+    table_cell(table, "%s", number_grouped(text, (uint64_t)((double)sum.bytes_out / deliveries)));
+    if (!contestant->has_requests) {
+        table_cell(table, "-");
+        table_cell(table, "-");
+        return;
+    }
+    table_cell(table, "%s", number_grouped(text, contestant->requests_sent));
+    table_cell(table, "%.1f %%", 100 * share_empty(contestant));
+}
+
+static void row(struct table *table, const struct bench *bench, const char *name)
+{
+    char text[TABLE_NUMBER_MAX], rate[RESULT_NAME_MAX], depth[RESULT_NAME_MAX];
+    const struct result *result = &bench->result;
+    rate_workload(bench->options, rate);
+    snprintf(depth, sizeof depth, "depth %u", bench->options->depths[0]);
+    const struct contestant *open = result_find(result, name, rate);
+    const struct contestant *closed = result_find(result, name, depth);
+    const struct contestant *quiet = result_find(result, name, QUIET);
+    const struct contestant *first = open ? open : closed;
+    if (!first)
+        return;
+    table_row(table);
+    table_cell(table, "%.30s%s", name, quiet ? "*" : "");
+    cells_latency(table, open);
+    if (closed)
+        table_cell(table, "%s%s", contestant_saturated(closed) == SATURATED_CLIENT ? ">=" : "",
+                   number_short(text, contestant_deliveries_per_s(closed).median));
+    else
+        table_cell(table, "-");
+    cells_cost(table, quiet ? quiet : first);
+    if (first->memory && first->memory->known && first->connections > 0)
+        table_cell(table, "%.0f B", (double)first->memory->user_bytes / first->connections);
+    else
+        table_cell(table, "unknown");
+    table_cell(table, "%s", number_grouped(text, (uint64_t)first->connect.rate_per_s));
+}
+
+static void print(const struct bench *bench)
+{
+    static struct table table;
+    const struct options *options = bench->options;
+    char text[TABLE_NUMBER_MAX];
+    printf("%s subscribers each, all connected at once; %u bytes; %g messages per second\n\n",
+           number_grouped(text, options->subscribers), options->message_bytes, options->rates[0]);
+    heads(&table);
+    for (unsigned i = 0; i < options->transport_count; i++)
+        row(&table, bench, options_transport_name(options->transports[i]));
+    for (int i = 0; i < BARE_LOOP_COUNT; i++)
+        row(&table, bench, bare_loop_name((enum bare_loop)i));
+    table_print(&table, stdout, 2);
+    printf(
+        "\n  latency: from the time at which a message was due to its last byte at the client\n");
+    if (result_find(&bench->result, "poll", QUIET))
+        printf("  * short polling asks every %u ms; its CPU, bytes and requests are those of news "
+               "once "
+               "in %d polls\n",
+               options->poll_interval_ms, QUIET_POLLS_PER_MESSAGE);
+}
+
+const struct experiment experiment_compare = {
+    .name = "compare",
+    .use = {compare_options,
+            "Short polling, long polling, SSE and WebSocket on one workload, in one table.",
+            "Latency is measured at a modest rate (--rate), deliveries per second in a closed loop "
+            "(--depth), polling waste with one message per 50 polls. With the default of 10,000 "
+            "subscribers for each transport it takes about two minutes.\n\n"
+            "  ringside-bench compare\n"
+            "  ringside-bench compare --subscribers 2000 --poll-interval-ms 1000\n"
+            "  ringside-bench compare --transport sse,websocket --rate 10"},
+    .defaults = defaults,
+    .run = run,
+    .print = print,
+};

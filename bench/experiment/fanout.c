@@ -1,0 +1,238 @@
+/* fanout: one message to everybody, as fast as the loop closes or at a rate; and `ceiling`, the
+ * same for the bare loops alone. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "experiment/field.h"
+#include "output/table.h"
+
+enum {
+    TURNS = 7,
+};
+
+static const enum option_id fanout_options[] = {
+    OPTION_SUBSCRIBERS, OPTION_SIZE,          OPTION_DEPTH, OPTION_RATE,
+    OPTION_TRANSPORT,   OPTION_AGAINST,       OPTION_TURNS, OPTION_TURN_MS,
+    OPTION_WARMUP,      OPTION_POLL_INTERVAL, OPTION_COUNT,
+};
+
+static const enum option_id ceiling_options[] = {
+    OPTION_SUBSCRIBERS, OPTION_SIZE,    OPTION_DEPTH,  OPTION_RATE,  OPTION_AGAINST,
+    OPTION_TURNS,       OPTION_TURN_MS, OPTION_WARMUP, OPTION_COUNT,
+};
+
+static void ceiling_defaults(struct options *options)
+{
+    options->subscribers = 9000;
+    options->turns = TURNS;
+    options->depths[0] = 1;
+    options->depths[1] = 8;
+    options->depth_count = 2;
+    for (int i = 0; i < BARE_LOOP_COUNT; i++)
+        options->against[i] = true;
+}
+
+static void fanout_defaults(struct options *options)
+{
+    ceiling_defaults(options);
+    options->transports[0] = LOAD_WEBSOCKET;
+    options->transports[1] = LOAD_SSE;
+    options->transport_count = 2;
+}
+
+/* The loops of --against that can have so many connections; says which cannot. */
+static int add_loops(struct field *field, struct bench *bench)
+{
+    static const enum bare_loop order[] = {BARE_SEND, BARE_URING, BARE_COALESCE};
+    const struct options *options = bench->options;
+    for (int i = 0; i < BARE_LOOP_COUNT; i++) {
+        struct server *server;
+        if (!options->against[order[i]])
+            continue;
+        if (!bench_bare_fits(order[i], options->subscribers)) {
+            result_note(&bench->result,
+                        "%s needs a file descriptor for each of %u connections, more than "
+                        "RLIMIT_NOFILE allows, and was left out.",
+                        bare_loop_name(order[i]), options->subscribers);
+            continue;
+        }
+        int err = bench_bare_start(bench, order[i], options->subscribers, &server);
+        if (err < 0)
+            return err;
+        field_add(field, bare_loop_name(order[i]), KIND_CEILING, LOAD_BARE, server,
+                  options->subscribers);
+    }
+    return 0;
+}
+
+/* What ratios are taken to: the bare send() loop, or the next that there is. */
+static const char *ceiling_of(const struct field *field)
+{
+    for (unsigned i = 0; i < field->count; i++)
+        if (field->entrants[i].kind == KIND_CEILING && field->entrants[i].transport == LOAD_BARE)
+            return field->entrants[i].name;
+    return NULL;
+}
+
+static int race(struct field *field)
+{
+    struct workload workloads[FIELD_WORKLOADS_MAX];
+    unsigned count = field_workloads(field->bench->options, workloads);
+    int err = field_open(field);
+    if (err == 0)
+        err = field_rounds(field, workloads, count, ceiling_of(field));
+    field_close(field);
+    return err;
+}
+
+static int run_fanout(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    struct field field;
+    struct server *server;
+    field_init(&field, bench);
+    int err =
+        bench_server_start(bench, options->subscribers * options->transport_count, NULL, &server);
+    for (unsigned i = 0; err == 0 && i < options->transport_count; i++)
+        field_add(&field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
+                  options->transports[i], server, options->subscribers);
+    if (err == 0)
+        err = add_loops(&field, bench);
+    return err < 0 ? err : race(&field);
+}
+
+/* The rate at which connections can be had at all is part of the ceiling. */
+static int run_ceiling(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    struct field field;
+    struct server *server;
+    field_init(&field, bench);
+    int err = bench_bare_start(bench, BARE_URING, options->subscribers, &server);
+    if (err < 0)
+        return err;
+    field_add(&field, "bare-connect", KIND_CEILING, LOAD_CONNECT, server, options->subscribers);
+    err = add_loops(&field, bench);
+    if (err < 0)
+        return err;
+    err = field_open(&field);
+    if (err == 0) {
+        struct workload workloads[FIELD_WORKLOADS_MAX];
+        unsigned count = field_workloads(options, workloads);
+        struct contestant *connect = field_contestant(&field, 0, "");
+        contestant_note(connect, "TCP connections opened and accepted, without a handshake");
+        err = field_rounds(&field, workloads, count, ceiling_of(&field));
+    }
+    field_close(&field);
+    return err;
+}
+
+/* ---- the table ---- */
+
+static void head(struct table *table)
+{
+    static const char *const names[] = {
+        "",           "deliveries/s",     "x bare",
+        "p25-p75",    "CPU per delivery", "x bare",
+        "server CPU", "client CPU",       "lost, doubled, disordered"};
+    table_row(table);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        table_cell(table, "%s", names[i]);
+}
+
+static void row(struct table *table, const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX], name[2 * RESULT_NAME_MAX];
+    const struct load_ledger *ledger = &contestant->ledger;
+    struct spread ratio = contestant_ratio(contestant);
+    struct spread cpu_ratio = contestant_cpu_ratio(contestant);
+    bool bound = contestant_saturated(contestant) == SATURATED_CLIENT;
+    snprintf(name, sizeof name, "%s %s", contestant->name, contestant->workload);
+    table_row(table);
+    table_cell(table, "%.31s", name);
+    table_cell(table, "%s%s", bound ? ">=" : "",
+               number_short(text, contestant_deliveries_per_s(contestant).median));
+    if (ratio.n > 0) {
+        table_cell(table, "%s%.2f", bound ? ">=" : "", ratio.median);
+        table_cell(table, "%.2f-%.2f", ratio.p25, ratio.p75);
+    } else {
+        table_cell(table, "1");
+        table_cell(table, "%s", "");
+    }
+    if (contestant->server_cpus == 0) {
+        for (int i = 0; i < 3; i++)
+            table_cell(table, "unknown");
+    } else {
+        table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
+        table_cell(table, "%.2f", cpu_ratio.n > 0 ? cpu_ratio.median : 1.0);
+        table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
+    }
+    table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));
+    table_cell(table, "%lu, %lu, %lu", (unsigned long)ledger->lost,
+               (unsigned long)ledger->duplicate, (unsigned long)ledger->out_of_order);
+}
+
+static void print_connects(const struct bench *bench)
+{
+    char text[TABLE_NUMBER_MAX];
+    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
+        const struct contestant *contestant = bench->result.contestants[i];
+        if (!contestant->has_connect)
+            continue;
+        printf("  %s: %s connects/s", contestant->name,
+               number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
+        if (contestant->memory && contestant->memory->known && contestant->connections > 0)
+            printf(", %.0f bytes of user memory per connection",
+                   (double)contestant->memory->user_bytes / contestant->connections);
+        printf("\n");
+    }
+}
+
+static void print(const struct bench *bench)
+{
+    static struct table table;
+    const struct options *options = bench->options;
+    char text[TABLE_NUMBER_MAX];
+    printf(
+        "%s subscribers each, %u bytes, %u turns of %u ms; ratios are medians over the rounds\n\n",
+        number_grouped(text, options->subscribers), options->message_bytes, options->turns,
+        options->turn_ms);
+    head(&table);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++)
+        if (bench->result.contestants[i]->turn_count > 0)
+            row(&table, bench->result.contestants[i]);
+    table_print(&table, stdout, 1);
+    printf("\n");
+    print_connects(bench);
+}
+
+const struct experiment experiment_fanout = {
+    .name = "fanout",
+    .use =
+        {fanout_options, "One message to all subscribers, beside what bare loops reach.",
+         "All contestants stay connected and get the clock in turns of about a second; the ratio "
+         "to the bare send() loop is taken within each round, and its median is the figure.\n\n"
+         "  ringside-bench fanout\n"
+         "  ringside-bench fanout --subscribers 1000 --depth 1,8,64\n"
+         "  ringside-bench fanout --rate 5,10 --depth 1\n"
+         "  ringside-bench fanout --shards 2 --server-cpus 0,1 --against none"},
+    .defaults = fanout_defaults,
+    .run = run_fanout,
+    .print = print,
+};
+
+const struct experiment experiment_ceiling = {
+    .name = "ceiling",
+    .use =
+        {ceiling_options, "What bare loops reach on this machine: the ruler for the others.",
+         "bare-send is one send() for each message and socket, bare-uring the same sends 512 to "
+         "a system call, bare-coalesce one send() for all that one read brought. bare-connect is "
+         "TCP alone.\n\n"
+         "  ringside-bench ceiling\n"
+         "  ringside-bench ceiling --subscribers 100000 --against bare-uring"},
+    .defaults = ceiling_defaults,
+    .run = run_ceiling,
+    .print = print,
+};

@@ -1,0 +1,317 @@
+#include "experiment/field.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure/clock.h"
+#include "measure/slab.h"
+
+static const int64_t RAMP_TIMEOUT_NS = (int64_t)900 * NS_PER_S;
+static const int64_t SETTLE_TIMEOUT_NS = (int64_t)60 * NS_PER_S;
+static const int64_t CALM_NS = (int64_t)300 * NS_PER_MS; /* until memory is measured */
+static const int64_t DRAIN_NS = (int64_t)20 * NS_PER_S;
+
+void field_init(struct field *field, struct bench *bench)
+{
+    *field = (struct field){.bench = bench};
+}
+
+struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
+                          enum load_transport transport, struct server *server, uint32_t clients)
+{
+    assert(field->count < FIELD_ENTRANTS_MAX && !field->load);
+    struct entrant *entrant = &field->entrants[field->count++];
+    *entrant = (struct entrant){
+        .name = name,
+        .kind = kind,
+        .transport = transport,
+        .publish = transport == LOAD_CONNECT ? LOAD_PUBLISH_NONE : LOAD_PUBLISH_WEBSOCKET,
+        .server = server,
+        .clients = clients,
+    };
+    snprintf(entrant->channel, sizeof entrant->channel, "bench-%s", name);
+    return entrant;
+}
+
+/* ---- opening ---- */
+
+static int create_load(struct field *field)
+{
+    const struct options *options = field->bench->options;
+    struct load_group_config groups[FIELD_ENTRANTS_MAX] = {0};
+    char why[BENCH_WHY_MAX] = "";
+    for (unsigned i = 0; i < field->count; i++) {
+        const struct entrant *entrant = &field->entrants[i];
+        groups[i] = (struct load_group_config){
+            .transport = entrant->transport,
+            .target = entrant->server->address,
+            .channel = entrant->channel,
+            .clients = entrant->clients,
+            .publish = entrant->publish,
+            .payload_bytes = options->message_bytes,
+            .poll_interval_ms = options->poll_interval_ms,
+        };
+    }
+    const struct load_config config = {
+        .groups = groups,
+        .group_count = field->count,
+        .progress = watch_progress,
+        .context = field->bench,
+    };
+    int err = load_create(&field->load, &config, why, sizeof why);
+    if (err < 0)
+        return bench_fail(err, "the load cannot be made: %s", why[0] ? why : strerror(-err));
+    field->bench->load = field->load;
+    field->bench->group_count = field->count;
+    field->bench->watch.deliveries = 0;
+    return 0;
+}
+
+static void say_failures(const struct load_ramp_result *ramp)
+{
+    for (int i = 0; i < LOAD_FAIL_COUNT; i++)
+        if (ramp->failures[i] > 0)
+            fprintf(stderr, "    %s: %lu attempts\n", load_failure_name((enum load_failure)i),
+                    (unsigned long)ramp->failures[i]);
+}
+
+static int ramp(struct field *field, unsigned index)
+{
+    struct entrant *entrant = &field->entrants[index];
+    const struct load_ramp_config config = {.timeout_ns = RAMP_TIMEOUT_NS};
+    watch_phase(field->bench, "ramp", entrant->name, NULL);
+    int err = load_ramp(field->load, index, &config, &entrant->ramp);
+    if (err == -EINTR)
+        return err;
+    if (err == 0 && entrant->ramp.failed == 0)
+        return 0;
+    watch_clear(&field->bench->watch);
+    bench_fail(err, "%s: %u of %u clients did not connect%s%s", entrant->name,
+               entrant->clients - load_up(field->load, index), entrant->clients, err ? ": " : "",
+               err ? strerror(-err) : "");
+    say_failures(&entrant->ramp);
+    return err ? err : -ECONNREFUSED;
+}
+
+/* Connects an entrant between two looks at the memory of its server and of the kernel. */
+static int ramp_measured(struct field *field, unsigned index)
+{
+    struct entrant *entrant = &field->entrants[index];
+    struct slab *before = malloc(sizeof *before), *after = malloc(sizeof *after);
+    entrant->memory = calloc(1, sizeof *entrant->memory);
+    assert(before && after && entrant->memory);
+    entrant->memory->kernel_known = slab_read(before) == 0;
+    uint64_t rss_before = process_rss_bytes(&entrant->server->process);
+    int err = ramp(field, index);
+    if (err == 0)
+        err = load_idle(field->load, CALM_NS, LOAD_ALL);
+    if (err == 0) {
+        uint64_t rss_after = process_rss_bytes(&entrant->server->process);
+        entrant->memory->known = rss_before > 0 && rss_after > 0;
+        entrant->memory->user_bytes = (int64_t)rss_after - (int64_t)rss_before;
+        if (entrant->memory->kernel_known && slab_read(after) == 0)
+            slab_growth(&entrant->memory->slab, before, after);
+    }
+    free(before);
+    free(after);
+    return err;
+}
+
+int field_open(struct field *field)
+{
+    uint64_t clients = 0;
+    for (unsigned i = 0; i < field->count; i++)
+        clients += field->entrants[i].clients;
+    int err = bench_memory_check(clients);
+    if (err == 0)
+        err = create_load(field);
+    for (unsigned i = 0; err == 0 && i < field->count; i++)
+        err = ramp_measured(field, i);
+    for (unsigned i = 0; err == 0 && i < field->count; i++) {
+        struct entrant *entrant = &field->entrants[i];
+        if (entrant->publish == LOAD_PUBLISH_NONE)
+            continue;
+        watch_phase(field->bench, "settle", entrant->name, NULL);
+        err = load_settle(field->load, i, SETTLE_TIMEOUT_NS);
+        if (err < 0 && err != -EINTR) {
+            watch_clear(&field->bench->watch);
+            bench_fail(err, "%s: not everybody received the first messages: %s", entrant->name,
+                       strerror(-err));
+        }
+    }
+    return err;
+}
+
+static void take_closes(struct field *field)
+{
+    struct result *result = &field->bench->result;
+    for (unsigned i = 0; field->load && i < field->count; i++) {
+        const struct load_counters *counters = load_counters(field->load, i);
+        for (unsigned c = 0; c < result->contestant_count; c++) {
+            struct contestant *contestant = result->contestants[c];
+            if (strcmp(contestant->name, field->entrants[i].name) != 0)
+                continue;
+            for (int reason = 0; reason < LOAD_FAIL_COUNT; reason++)
+                contestant->errors[reason] = counters->closes[reason] + counters->failures[reason];
+            break; /* the first workload stands for all: they share the connections */
+        }
+    }
+}
+
+void field_close(struct field *field)
+{
+    take_closes(field);
+    load_free(field->load);
+    field->load = field->bench->load = NULL;
+    field->bench->group_count = 0;
+    for (unsigned i = 0; i < field->count; i++) {
+        if (!field->entrants[i].memory_given)
+            free(field->entrants[i].memory);
+        field->entrants[i].memory = NULL;
+    }
+}
+
+/* ---- turns ---- */
+
+static unsigned client_cpus(const struct options *options)
+{
+    cpu_set_t set;
+    return cpus_parse(&set, options->client_cpus) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+struct contestant *field_contestant(struct field *field, unsigned index, const char *workload)
+{
+    struct entrant *entrant = &field->entrants[index];
+    struct contestant *contestant =
+        result_add(&field->bench->result, entrant->name, workload, entrant->kind);
+    contestant->connections = field->load ? load_up(field->load, index) : 0;
+    contestant->payload_bytes = field->bench->options->message_bytes;
+    contestant->server_cpus = entrant->server->cpus;
+    contestant->client_cpus = client_cpus(field->bench->options);
+    contestant->corrected = histogram_create();
+    contestant->uncorrected = histogram_create();
+    assert(contestant->corrected && contestant->uncorrected);
+    contestant->has_requests =
+        entrant->transport == LOAD_POLL || entrant->transport == LOAD_LONGPOLL;
+    if (entrant->memory && !entrant->memory_given) {
+        entrant->memory_given = true;
+        contestant->memory = entrant->memory;
+        contestant->has_connect = true;
+        contestant->connect = entrant->ramp;
+    }
+    return contestant;
+}
+
+static void take_latency(struct field *field, unsigned index, const struct load_mode *mode,
+                         struct contestant *into)
+{
+    if (mode->depth == 0) /* a closed loop has no intended time */
+        histogram_merge(into->corrected, load_latency(field->load, index));
+    histogram_merge(into->uncorrected, load_latency_uncorrected(field->load, index));
+}
+
+static void take_requests(struct contestant *into, const struct load_counters *before,
+                          const struct load_counters *after)
+{
+    into->requests_sent += after->requests - before->requests;
+    into->requests_answered += after->answers - before->answers;
+    into->requests_empty += after->empty_answers - before->empty_answers;
+}
+
+int field_turn(struct field *field, unsigned index, const struct load_mode *mode,
+               int64_t duration_ns, unsigned round, struct contestant *into)
+{
+    struct entrant *entrant = &field->entrants[index];
+    struct load_ledger before, after;
+    struct turn turn = {.round = round};
+    const struct load_counters counters = *load_counters(field->load, index);
+    load_ledger_read(field->load, index, &before);
+    histogram_reset(load_latency(field->load, index));
+    histogram_reset(load_latency_uncorrected(field->load, index));
+
+    int64_t cpu_ns = process_cpu_ns(&entrant->server->process);
+    int err = load_run_turn(field->load, index, duration_ns, DRAIN_NS, mode, &turn.load);
+    turn.server_cpu_ns = process_cpu_ns(&entrant->server->process) - cpu_ns;
+    if (err == 0 && !process_alive(&entrant->server->process) && entrant->server->process.pid)
+        err = bench_fail(-ECHILD, "%s has ended in the middle of the run", entrant->name);
+    if (err < 0 || !into)
+        return err;
+
+    load_ledger_read(field->load, index, &after);
+    turn.start_s = (double)(turn.load.started_ns - field->bench->result.started_ns) / NS_PER_S;
+    contestant_turn(into, &turn);
+    contestant_ledger(into, &before, &after);
+    take_requests(into, &counters, load_counters(field->load, index));
+    take_latency(field, index, mode, into);
+    return 0;
+}
+
+static int one_round(struct field *field, const struct workload *workloads, unsigned workload_count,
+                     unsigned round,
+                     struct contestant *contestants[FIELD_WORKLOADS_MAX][FIELD_ENTRANTS_MAX],
+                     bool counted)
+{
+    const int64_t duration_ns = (int64_t)field->bench->options->turn_ms * NS_PER_MS;
+    for (unsigned w = 0; w < workload_count; w++) {
+        for (unsigned i = 0; i < field->count; i++) {
+            char detail[RESULT_NAME_MAX];
+            if (field->entrants[i].publish == LOAD_PUBLISH_NONE)
+                continue;
+            snprintf(detail, sizeof detail, "%.24s, round %u", workloads[w].name, round + 1);
+            watch_phase(field->bench, counted ? "turns" : "warm-up", field->entrants[i].name,
+                        detail);
+            int err = field_turn(field, i, &workloads[w].mode, duration_ns, round,
+                                 counted ? contestants[w][i] : NULL);
+            if (err < 0)
+                return err;
+        }
+    }
+    return 0;
+}
+
+static void set_ceilings(const struct result *result, struct contestant *contestant,
+                         const char *ceiling)
+{
+    const struct contestant *found =
+        ceiling ? result_find(result, ceiling, contestant->workload) : NULL;
+    if (found && found != contestant && found->kind == KIND_CEILING)
+        contestant->ceiling = found;
+}
+
+int field_rounds(struct field *field, const struct workload *workloads, unsigned workload_count,
+                 const char *ceiling)
+{
+    const struct options *options = field->bench->options;
+    struct contestant *contestants[FIELD_WORKLOADS_MAX][FIELD_ENTRANTS_MAX] = {0};
+    int err = 0;
+    for (unsigned w = 0; w < workload_count; w++)
+        for (unsigned i = 0; i < field->count; i++)
+            if (field->entrants[i].publish != LOAD_PUBLISH_NONE)
+                contestants[w][i] = field_contestant(field, i, workloads[w].name);
+    for (unsigned w = 0; w < workload_count; w++)
+        for (unsigned i = 0; i < field->count; i++)
+            if (contestants[w][i])
+                set_ceilings(&field->bench->result, contestants[w][i], ceiling);
+    for (unsigned i = 0; err == 0 && i < options->warmup_turns; i++)
+        err = one_round(field, workloads, workload_count, i, contestants, false);
+    for (unsigned i = 0; err == 0 && i < options->turns; i++)
+        err = one_round(field, workloads, workload_count, i, contestants, true);
+    return err;
+}
+
+unsigned field_workloads(const struct options *options, struct workload *ret)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < options->depth_count && count < FIELD_WORKLOADS_MAX; i++) {
+        ret[count] = (struct workload){.mode.depth = options->depths[i]};
+        snprintf(ret[count++].name, RESULT_NAME_MAX, "depth %u", options->depths[i]);
+    }
+    for (unsigned i = 0; i < options->rate_count && count < FIELD_WORKLOADS_MAX; i++) {
+        ret[count] = (struct workload){.mode.rate_per_s = options->rates[i]};
+        snprintf(ret[count++].name, RESULT_NAME_MAX, "rate %g/s", options->rates[i]);
+    }
+    return count;
+}

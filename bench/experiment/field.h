@@ -1,0 +1,75 @@
+/* field: contestants that are all connected at once and get the clock in turns.
+ *
+ *     round 0        A₁ B₁ C₁  A₈ B₈ C₈          (a turn each, for every workload)
+ *     round 1        A₁ B₁ C₁  A₈ B₈ C₈
+ *      …             └──────┘ what a ratio is taken from: neighbours in time
+ *
+ * Idea     A machine that is not ours alone changes its speed from minute to minute, and seldom
+ *          from second to second. Figures of one round have the same weather; their quotient does
+ *          not know it.
+ * Threads  one.
+ * Memory   in place; names point to constants.
+ * Bounds   FIELD_ENTRANTS_MAX, FIELD_WORKLOADS_MAX. */
+#pragma once
+
+#include "experiment/bench.h"
+
+enum {
+    FIELD_ENTRANTS_MAX = 8,
+    FIELD_WORKLOADS_MAX = 8,
+};
+
+/* One group of the load, and the server that it is connected to. */
+struct entrant {
+    const char *name;
+    enum contestant_kind kind;
+    enum load_transport transport;
+    enum load_publish publish;
+    struct server *server;
+    uint32_t clients;
+    char channel[RESULT_NAME_MAX];
+
+    struct load_ramp_result ramp;
+    struct memory_growth *memory; /* of the ramp; given to the first contestant made of it */
+    bool memory_given;
+};
+
+struct workload {
+    char name[RESULT_NAME_MAX];
+    struct load_mode mode;
+};
+
+struct field {
+    struct bench *bench;
+    struct entrant entrants[FIELD_ENTRANTS_MAX];
+    unsigned count;
+    struct load *load;
+};
+
+void field_init(struct field *field, struct bench *bench);
+
+/* Adds a transport of `server`, or a bare loop. Nothing connects before field_open. */
+struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
+                          enum load_transport transport, struct server *server, uint32_t clients);
+
+/* Connects all, one entrant after the other, each with its time and its memory, and settles them.
+ * Returns 0 or negative errno, after a sentence. */
+int field_open(struct field *field);
+
+/* Resets all connections and takes over what became of them. Accepts a field that is not open. */
+void field_close(struct field *field);
+
+/* A contestant for one entrant under one workload, with all that the ramp has measured. */
+struct contestant *field_contestant(struct field *field, unsigned entrant, const char *workload);
+
+/* One turn of the clock; `into` NULL: not counted. Returns 0 or negative errno. */
+int field_turn(struct field *field, unsigned entrant, const struct load_mode *mode,
+               int64_t duration_ns, unsigned round, struct contestant *into);
+
+/* Rounds of turns of all entrants in all workloads, after those for warming up. Contestants of kind
+ * ceiling named `ceiling` are what the others of their workload are compared to. */
+int field_rounds(struct field *field, const struct workload *workloads, unsigned workload_count,
+                 const char *ceiling);
+
+/* The workloads of --depth and --rate, in that order. Returns how many. */
+unsigned field_workloads(const struct options *options, struct workload *ret);

@@ -1,0 +1,265 @@
+/* hold: connections that do nothing, and what they cost: user memory, kernel memory by cache, the
+ * server's CPU between heartbeats; then one message to all of them, as proof that they were there.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "experiment/field.h"
+#include "measure/clock.h"
+#include "output/table.h"
+
+static const int64_t BROADCAST_NS = (int64_t)60 * NS_PER_S; /* ends when everybody has it */
+static const double IDLE_SHARE_MAX = 0.001; /* of one CPU: below what the clock can tell apart */
+static const double RAMP_RATIO_MIN = 0.7;
+
+static const enum option_id hold_options[] = {
+    OPTION_CONNECTIONS, OPTION_TRANSPORT, OPTION_SECONDS, OPTION_HEARTBEAT,
+    OPTION_AGAINST,     OPTION_SIZE,      OPTION_COUNT,
+};
+
+static void defaults(struct options *options)
+{
+    options->connections = 15000;
+    options->seconds = 20;
+    options->transports[0] = LOAD_WEBSOCKET;
+    options->transport_count = 1;
+    options->against[BARE_URING] = true;
+}
+
+static uint64_t closes_of(const struct field *field)
+{
+    const struct load_counters *counters = load_counters(field->load, 0);
+    uint64_t sum = 0;
+    for (int i = 0; i < LOAD_FAIL_COUNT; i++)
+        sum += counters->closes[i];
+    return sum;
+}
+
+static int idle(struct field *field, struct contestant *contestant)
+{
+    const struct options *options = field->bench->options;
+    const struct process *process = &field->entrants[0].server->process;
+    watch_phase(field->bench, "idle", contestant->name, NULL);
+    int64_t start_ns = clock_now_ns();
+    int64_t cpu_ns = process_cpu_ns(process);
+    int err = load_idle(field->load, (int64_t)options->seconds * NS_PER_S, LOAD_ALL);
+    if (process->pid > 0) {
+        contestant->idle_server_cpu_s = (double)(process_cpu_ns(process) - cpu_ns) / NS_PER_S;
+        contestant->idle_elapsed_s = (double)(clock_now_ns() - start_ns) / NS_PER_S;
+    }
+    return err;
+}
+
+/* One message to everybody, three times: the first also wakes sockets that slept since the ramp. */
+static int broadcast(struct field *field, struct contestant *contestant)
+{
+    enum {
+        BROADCASTS = 3
+    };
+    static const struct load_mode once = {.depth = 1, .messages = 1};
+    int err = 0;
+    watch_phase(field->bench, "broadcast", contestant->name, NULL);
+    for (unsigned i = 0; err == 0 && i < BROADCASTS; i++)
+        err = field_turn(field, 0, &once, BROADCAST_NS, i, contestant);
+    return err;
+}
+
+/* Long polls and short polls have their place in the channel from the ramp; the others from the
+ * first message that they see. */
+static int hold(struct field *field)
+{
+    struct entrant *entrant = &field->entrants[0];
+    int err = field_open(field);
+    if (err < 0)
+        return err;
+    struct contestant *contestant = field_contestant(field, 0, "");
+    err = idle(field, contestant);
+    if (err == 0 && entrant->publish != LOAD_PUBLISH_NONE)
+        err = broadcast(field, contestant);
+    uint64_t closes = closes_of(field);
+    if (err == 0 && closes > 0)
+        err = bench_fail(-ECONNRESET, "%lu of %u connections were closed without being asked to",
+                         (unsigned long)closes, entrant->clients);
+    return err;
+}
+
+/* Accepted sockets with a poll armed and nothing else: what the kernel wants for a connection. */
+static int hold_bare(struct bench *bench)
+{
+    struct field field;
+    struct server *server;
+    uint32_t connections = bench->options->connections;
+    enum bare_loop loop = bench->options->against[BARE_URING] ? BARE_URING : BARE_SEND;
+    if (!bench_bare_fits(loop, connections)) {
+        result_note(&bench->result, "%s cannot have %u descriptors, and was left out.",
+                    bare_loop_name(loop), connections);
+        return 0;
+    }
+    int err = bench_bare_start(bench, loop, connections, &server);
+    if (err < 0)
+        return err;
+    field_init(&field, bench);
+    field_add(&field, "bare-connect", KIND_CEILING, LOAD_CONNECT, server, connections);
+    err = field_open(&field);
+    if (err == 0)
+        contestant_note(field_contestant(&field, 0, ""),
+                        "accepted by %s: a socket, a poll, no handshake", bare_loop_name(loop));
+    field_close(&field);
+    bench_server_stop(server);
+    return err;
+}
+
+static int hold_transport(struct bench *bench, enum load_transport transport)
+{
+    struct field field;
+    struct server *server;
+    char heartbeat[64];
+    const char *extra[2] = {NULL};
+    snprintf(heartbeat, sizeof heartbeat, "heartbeat_ms=%u", bench->options->heartbeat_ms);
+    if (bench->options->heartbeat_ms > 0)
+        extra[0] = heartbeat;
+    int err = bench_server_start(bench, bench->options->connections, extra, &server);
+    if (err < 0)
+        return err;
+    field_init(&field, bench);
+    field_add(&field, options_transport_name(transport), KIND_TRANSPORT, transport, server,
+              bench->options->connections);
+    err = hold(&field);
+    field_close(&field);
+    int stopped = bench_server_stop(server);
+    return err ? err : stopped;
+}
+
+/* ---- what it says of the goals ---- */
+
+static double kernel_each(const struct contestant *contestant)
+{
+    int64_t bytes = 0;
+    for (unsigned i = 0; i < contestant->memory->slab.count; i++)
+        bytes += contestant->memory->slab.caches[i].bytes;
+    return (double)bytes / contestant->connections;
+}
+
+static void judge(struct bench *bench, const struct contestant *contestant)
+{
+    const struct contestant *bare = result_find(&bench->result, "bare-connect", "");
+    char claim[128];
+    if (contestant->idle_elapsed_s > 0) {
+        double share = contestant->idle_server_cpu_s / contestant->idle_elapsed_s;
+        snprintf(claim, sizeof claim, "An idle server with %u %s subscribers does not spin",
+                 contestant->connections, contestant->name);
+        result_verdict(&bench->result, claim, share <= IDLE_SHARE_MAX ? "holds" : "depends",
+                       "%.3f %% of one CPU%s", 100 * share,
+                       bench->options->heartbeat_ms ? "" : ", heartbeats included");
+    }
+    if (bare && bare->connect.rate_per_s > 0) {
+        double ratio = contestant->connect.rate_per_s / bare->connect.rate_per_s;
+        snprintf(claim, sizeof claim,
+                 "A ramp with %s handshakes reaches 0.7 of the bare connect rate",
+                 contestant->name);
+        result_verdict(&bench->result, claim, ratio >= RAMP_RATIO_MIN ? "holds" : "fails",
+                       "%.2f: %.0f/s against %.0f/s", ratio, contestant->connect.rate_per_s,
+                       bare->connect.rate_per_s);
+    }
+}
+
+static int run(struct bench *bench)
+{
+    bool bare = bench->options->against[BARE_URING] || bench->options->against[BARE_SEND];
+    int err = bench_memory_check(bench->options->connections);
+    if (err == 0 && bare)
+        err = hold_bare(bench);
+    for (unsigned i = 0; err == 0 && i < bench->options->transport_count; i++) {
+        err = hold_transport(bench, bench->options->transports[i]);
+        if (err == 0)
+            judge(bench, bench->result.contestants[bench->result.contestant_count - 1]);
+    }
+    return err;
+}
+
+static void row(struct table *table, const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX];
+    const struct memory_growth *memory = contestant->memory;
+    table_row(table);
+    table_cell(table, "%.31s", contestant->name);
+    table_cell(table, "%s", number_grouped(text, contestant->connections));
+    table_cell(table, "%s", number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
+    if (memory && memory->known && contestant->connections > 0)
+        table_cell(table, "%.1f B", (double)memory->user_bytes / contestant->connections);
+    else
+        table_cell(table, "unknown");
+    if (memory && memory->kernel_known && contestant->connections > 0)
+        table_cell(table, "%.0f B", kernel_each(contestant));
+    else
+        table_cell(table, "unknown");
+    if (contestant->idle_elapsed_s > 0)
+        table_cell(table, "%.3f %%",
+                   100 * contestant->idle_server_cpu_s / contestant->idle_elapsed_s);
+    else
+        table_cell(table, "%s", "");
+    if (contestant->turn_count == 0)
+        return;
+    table_cell(table, "%s", number_time(text, (double)histogram_max(contestant->uncorrected)));
+    table_cell(table, "%lu",
+               (unsigned long)(contestant->ledger.lost + contestant->ledger.duplicate +
+                               contestant->ledger.out_of_order));
+}
+
+static void print_slab(const struct contestant *contestant)
+{
+    enum {
+        CACHES_SHOWN = 8
+    };
+    const struct memory_growth *memory = contestant->memory;
+    if (!memory || !memory->kernel_known || contestant->connections == 0)
+        return;
+    printf("\n  %s, kernel objects per connection (both ends):", contestant->name);
+    for (unsigned i = 0; i < memory->slab.count && i < CACHES_SHOWN; i++) {
+        const struct slab_cache *cache = &memory->slab.caches[i];
+        printf("%s %s %.2f (%.0f B)", i ? "," : "", cache->name,
+               (double)cache->objects / contestant->connections,
+               (double)cache->bytes / contestant->connections);
+    }
+    printf("\n");
+}
+
+static void print(const struct bench *bench)
+{
+    static struct table table;
+    static const char *const names[] = {"",
+                                        "connections",
+                                        "connects/s",
+                                        "user each",
+                                        "kernel each",
+                                        "CPU while idle",
+                                        "slowest of a broadcast",
+                                        "ledger faults"};
+    table_row(&table);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        table_cell(&table, "%s", names[i]);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++)
+        row(&table, bench->result.contestants[i]);
+    table_print(&table, stdout, 1);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++)
+        print_slab(bench->result.contestants[i]);
+}
+
+const struct experiment experiment_hold = {
+    .name = "hold",
+    .use =
+        {hold_options, "Opens connections, holds them, and says what each one costs.",
+         "User memory is all growth of the server's RSS. Kernel memory is the growth of the slab "
+         "caches, with both ends of every connection in it; reading it needs root. Between "
+         "heartbeats an idle server should use no CPU: --heartbeat-ms 3600000 shows it.\n\n"
+         "  ringside-bench hold --connections 15000 --heartbeat-ms 3600000\n"
+         "  ringside-bench hold --connections 1000000 --transport sse --seconds 600\n"
+         "  ringside-bench hold --transport poll,longpoll,sse,websocket"},
+    .defaults = defaults,
+    .run = run,
+    .print = print,
+};

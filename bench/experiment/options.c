@@ -1,0 +1,440 @@
+#include "experiment/options.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "load/payload.h"
+#include "measure/clock.h"
+
+enum {
+    KEY_SERVER = 2000,
+    KEY_ADDRESS,
+    KEY_SERVER_CPUS,
+    KEY_CLIENT_CPUS,
+    KEY_SHARDS,
+    KEY_SET,
+    KEY_RESULTS,
+    KEY_JSON,
+    GROUP_SERVER = 100,
+    GROUP_OUTPUT,
+    CLIENTS_MAX = 4 * 1024 * 1024,
+    HOUR_MS = 3600 * 1000,
+};
+
+static const struct argp_option common_options[] = {
+    {0, 0, 0, 0, "The server:", GROUP_SERVER},
+    {"server", KEY_SERVER, "PATH", 0, "ringside-server to start (default: of this build)", 0},
+    {"address", KEY_ADDRESS, "HOST:PORT", 0,
+     "Measure a server that runs already. It must allow publishing on a WebSocket", 0},
+    {"server-cpus", KEY_SERVER_CPUS, "LIST", 0, "CPUs of the server (default: the first)", 0},
+    {"client-cpus", KEY_CLIENT_CPUS, "LIST", 0, "CPUs of the clients (default: the second)", 0},
+    {"shards", KEY_SHARDS, "N", 0, "Shards of the server (default: one per CPU it has)", 0},
+    {"set", KEY_SET, "NAME=VALUE", 0, "A setting of the server; may be repeated", 0},
+    {0, 0, 0, 0, "What is left behind:", GROUP_OUTPUT},
+    {"results", KEY_RESULTS, "DIR", 0,
+     "Where the folder of this run goes (default: results/ of the repository)", 0},
+    {"json", KEY_JSON, "FILE", 0, "Write run.json here as well", 0},
+    {0},
+};
+
+struct option_row {
+    int key;
+    const char *name;
+    const char *argument;
+    const char *help;
+};
+
+#define OPTIONS_ROW(id, key, name, argument, help) {key, name, argument, help},
+static const struct option_row rows[] = {OPTIONS_TABLE(OPTIONS_ROW)};
+
+static const struct {
+    const char *name;
+    enum load_transport transport;
+} transports[] = {
+    {"poll", LOAD_POLL},
+    {"longpoll", LOAD_LONGPOLL},
+    {"sse", LOAD_SSE},
+    {"websocket", LOAD_WEBSOCKET},
+};
+#define TRANSPORT_COUNT (sizeof transports / sizeof transports[0])
+
+const char *options_transport_name(enum load_transport transport)
+{
+    for (size_t i = 0; i < TRANSPORT_COUNT; i++)
+        if (transports[i].transport == transport)
+            return transports[i].name;
+    return "bare";
+}
+
+void options_default(struct options *options)
+{
+    *options = (struct options){
+        .message_bytes = 128,
+        .turn_ms = 1000,
+        .warmup_turns = 1,
+        .poll_interval_ms = 500,
+    };
+    cpus_default(options->server_cpus, options->client_cpus);
+}
+
+/* ---- values ---- */
+
+static uint32_t number_of(struct argp_state *state, const char *text, uint32_t low, uint32_t high)
+{
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || *text == '-' || value < low || value > high)
+        argp_error(state, "%s: needs a whole number from %u to %u", text, low, high);
+    return (uint32_t)value;
+}
+
+/* Calls `take` for each part of a list with commas. */
+static void each_of(struct argp_state *state, const char *list,
+                    void (*take)(struct argp_state *, const char *part, size_t len))
+{
+    while (*list) {
+        size_t len = strcspn(list, ",");
+        take(state, list, len);
+        list += len + (list[len] == ',');
+    }
+}
+
+static void take_depth(struct argp_state *state, const char *part, size_t len)
+{
+    struct options *options = state->input;
+    char text[16];
+    snprintf(text, sizeof text, "%.*s", (int)len, part);
+    if (options->depth_count == OPTIONS_LIST_MAX)
+        argp_error(state, "at most %d depths", OPTIONS_LIST_MAX);
+    else
+        options->depths[options->depth_count++] = number_of(state, text, 1, LOAD_FLIGHTS / 2);
+}
+
+static void take_rate(struct argp_state *state, const char *part, size_t len)
+{
+    struct options *options = state->input;
+    char text[32], *end;
+    snprintf(text, sizeof text, "%.*s", (int)len, part);
+    double rate = strtod(text, &end);
+    if (*end != '\0' || !(rate > 0) || rate > 1e6)
+        argp_error(state, "%s: needs a rate above 0", text);
+    else if (options->rate_count == OPTIONS_LIST_MAX)
+        argp_error(state, "at most %d rates", OPTIONS_LIST_MAX);
+    else
+        options->rates[options->rate_count++] = rate;
+}
+
+static void take_transport(struct argp_state *state, const char *part, size_t len)
+{
+    struct options *options = state->input;
+    for (size_t i = 0; i < TRANSPORT_COUNT; i++) {
+        if (strlen(transports[i].name) == len && strncmp(transports[i].name, part, len) == 0 &&
+            options->transport_count < OPTIONS_LIST_MAX) {
+            options->transports[options->transport_count++] = transports[i].transport;
+            return;
+        }
+    }
+    argp_error(state, "%.*s: there are websocket, sse, longpoll and poll", (int)len, part);
+}
+
+static void take_against(struct argp_state *state, const char *part, size_t len)
+{
+    struct options *options = state->input;
+    enum bare_loop loop;
+    if (len == 7 && strncmp(part, "ceiling", len) == 0)
+        for (int i = 0; i < BARE_LOOP_COUNT; i++)
+            options->against[i] = true;
+    else if (len == 4 && strncmp(part, "none", len) == 0)
+        memset(options->against, 0, sizeof options->against);
+    else if (bare_loop_parse(part, len, &loop))
+        options->against[loop] = true;
+    else
+        argp_error(state, "%.*s: there are bare-send, bare-uring, bare-coalesce, ceiling and none",
+                   (int)len, part);
+}
+
+static void take_address(struct argp_state *state, const char *text)
+{
+    struct options *options = state->input;
+    char host[INET_ADDRSTRLEN] = "";
+    size_t len = strcspn(text, ":");
+    if (text[len] == ':' && len < sizeof host) {
+        memcpy(host, text, len);
+        options->target = (struct sockaddr_in){
+            .sin_family = AF_INET,
+            .sin_port = htons((uint16_t)number_of(state, text + len + 1, 1, UINT16_MAX)),
+        };
+    }
+    if (inet_pton(AF_INET, host, &options->target.sin_addr) != 1)
+        argp_error(state, "%s: needs an IPv4 address and a port, as 127.0.0.1:8080", text);
+    options->address = text;
+}
+
+static void take_cpus(struct argp_state *state, char ret[CPUS_TEXT_MAX], const char *text)
+{
+    cpu_set_t set;
+    if (cpus_parse(&set, text) < 0 || !cpus_allowed(&set))
+        argp_error(state, "%s: needs CPUs that this process may use, as 0,2-5", text);
+    snprintf(ret, CPUS_TEXT_MAX, "%s", text);
+}
+
+/* ---- parsing ---- */
+
+static error_t parse_common(int key, char *text, struct argp_state *state)
+{
+    struct options *options = state->input;
+    switch (key) {
+    case KEY_SERVER:
+        options->server = text;
+        return 0;
+    case KEY_ADDRESS:
+        take_address(state, text);
+        return 0;
+    case KEY_SERVER_CPUS:
+        take_cpus(state, options->server_cpus, text);
+        return 0;
+    case KEY_CLIENT_CPUS:
+        take_cpus(state, options->client_cpus, text);
+        return 0;
+    case KEY_SHARDS:
+        options->shards = number_of(state, text, 1, 256);
+        return 0;
+    case KEY_SET:
+        if (options->set_count == OPTIONS_SETS_MAX)
+            argp_error(state, "at most %d settings", OPTIONS_SETS_MAX);
+        options->sets[options->set_count++] = text;
+        return 0;
+    case KEY_RESULTS:
+        options->results = text;
+        return 0;
+    case KEY_JSON:
+        options->json = text;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_listed(enum option_id id, char *text, struct argp_state *state)
+{
+    struct options *options = state->input;
+    switch (id) {
+    case OPTION_SUBSCRIBERS:
+        options->subscribers = number_of(state, text, 1, CLIENTS_MAX);
+        return 0;
+    case OPTION_SIZE:
+        options->message_bytes = number_of(state, text, PAYLOAD_HEAD_SIZE, 16 * 1024 * 1024);
+        return 0;
+    case OPTION_TURNS:
+        options->turns = number_of(state, text, 1, 10000);
+        return 0;
+    case OPTION_TURN_MS:
+        options->turn_ms = number_of(state, text, 10, HOUR_MS);
+        return 0;
+    case OPTION_WARMUP:
+        options->warmup_turns = number_of(state, text, 0, 1000);
+        return 0;
+    case OPTION_DEPTH:
+        options->depth_count = 0;
+        options->depths_given = true;
+        each_of(state, text, take_depth);
+        return 0;
+    case OPTION_RATE:
+        options->rate_count = 0;
+        if (!options->depths_given)
+            options->depth_count = 0;
+        each_of(state, text, take_rate);
+        return 0;
+    case OPTION_TRANSPORT:
+        options->transport_count = 0;
+        each_of(state, text, take_transport);
+        return 0;
+    case OPTION_AGAINST:
+        memset(options->against, 0, sizeof options->against);
+        each_of(state, text, take_against);
+        return 0;
+    case OPTION_POLL_INTERVAL:
+        options->poll_interval_ms = number_of(state, text, 10, HOUR_MS);
+        return 0;
+    case OPTION_CONNECTIONS:
+        options->connections = number_of(state, text, 1, CLIENTS_MAX);
+        return 0;
+    case OPTION_SECONDS:
+        options->seconds = number_of(state, text, 1, 7 * 24 * 3600);
+        return 0;
+    case OPTION_HEARTBEAT:
+        options->heartbeat_ms = number_of(state, text, 100, HOUR_MS);
+        return 0;
+    case OPTION_CHURN:
+        options->churn_per_s = number_of(state, text, 1, 1000000);
+        return 0;
+    case OPTION_COUNT:
+        break;
+    }
+    return ARGP_ERR_UNKNOWN;
+}
+
+/* The experiment whose command line is being parsed: argp hands its parsers one pointer, and that
+ * is the options. */
+static const struct options_use *current;
+
+static error_t parse_any(int key, char *text, struct argp_state *state)
+{
+    for (const enum option_id *id = current->ids; *id != OPTION_COUNT; id++)
+        if (rows[*id].key == key)
+            return parse_listed(*id, text, state);
+    if (key == ARGP_KEY_ARG)
+        argp_error(state, "%s: an experiment takes options only", text);
+    return parse_common(key, text, state);
+}
+
+/* ---- settings of the result ---- */
+
+static json_t *value_of(const struct options *options, enum option_id id)
+{
+    char text[256] = "";
+    size_t len = 0;
+    switch (id) {
+    case OPTION_SUBSCRIBERS:
+        return json_integer(options->subscribers);
+    case OPTION_SIZE:
+        return json_integer(options->message_bytes);
+    case OPTION_TURNS:
+        return json_integer(options->turns);
+    case OPTION_TURN_MS:
+        return json_integer(options->turn_ms);
+    case OPTION_WARMUP:
+        return json_integer(options->warmup_turns);
+    case OPTION_DEPTH:
+        for (unsigned i = 0; i < options->depth_count; i++)
+            len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %u" : "%u",
+                                    options->depths[i]);
+        return json_string(text);
+    case OPTION_RATE:
+        for (unsigned i = 0; i < options->rate_count; i++)
+            len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %g" : "%g",
+                                    options->rates[i]);
+        return json_string(text);
+    case OPTION_TRANSPORT:
+        for (unsigned i = 0; i < options->transport_count; i++)
+            len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %s" : "%s",
+                                    options_transport_name(options->transports[i]));
+        return json_string(text);
+    case OPTION_AGAINST:
+        for (int i = 0; i < BARE_LOOP_COUNT; i++)
+            if (options->against[i])
+                len += (size_t)snprintf(text + len, sizeof text - len, len ? ", %s" : "%s",
+                                        bare_loop_name((enum bare_loop)i));
+        return json_string(len ? text : "none");
+    case OPTION_POLL_INTERVAL:
+        return json_integer(options->poll_interval_ms);
+    case OPTION_CONNECTIONS:
+        return json_integer(options->connections);
+    case OPTION_SECONDS:
+        return json_integer(options->seconds);
+    case OPTION_HEARTBEAT:
+        return options->heartbeat_ms ? json_integer(options->heartbeat_ms)
+                                     : json_string("the server's");
+    case OPTION_CHURN:
+        return json_integer(options->churn_per_s);
+    case OPTION_COUNT:
+        break;
+    }
+    assert(false);
+    return NULL;
+}
+
+/* The report knows these by the name and unit of the schema. */
+static json_t *in_seconds(uint32_t ms)
+{
+    return json_real(ms / 1e3);
+}
+
+static void set_listed(json_t *settings, const struct options *options, enum option_id id)
+{
+    static const char *const names[] = {
+        [OPTION_SUBSCRIBERS] = "subscribers",
+        [OPTION_SIZE] = "message_bytes",
+        [OPTION_TURNS] = "turns",
+        [OPTION_TURN_MS] = "turn_s",
+        [OPTION_WARMUP] = "warmup_rounds",
+        [OPTION_DEPTH] = "depth",
+        [OPTION_RATE] = "rate_per_s",
+        [OPTION_TRANSPORT] = "transports",
+        [OPTION_AGAINST] = "against",
+        [OPTION_POLL_INTERVAL] = "poll_interval_s",
+        [OPTION_CONNECTIONS] = "connections",
+        [OPTION_SECONDS] = "hold_s",
+        [OPTION_HEARTBEAT] = "heartbeat_ms",
+        [OPTION_CHURN] = "churn_per_s",
+    };
+    json_t *value = id == OPTION_TURN_MS         ? in_seconds(options->turn_ms)
+                    : id == OPTION_POLL_INTERVAL ? in_seconds(options->poll_interval_ms)
+                                                 : value_of(options, id);
+    json_object_set_new(settings, names[id], value);
+}
+
+json_t *options_json(const struct options *options, const struct options_use *use)
+{
+    char text[1024] = "";
+    size_t len = 0;
+    json_t *settings = json_object();
+    for (const enum option_id *id = use->ids; *id != OPTION_COUNT; id++)
+        set_listed(settings, options, *id);
+    json_object_set_new(settings, "shards", json_integer(options->shards));
+    json_object_set_new(settings, "server_cpus", json_string(options->server_cpus));
+    json_object_set_new(settings, "client_cpus", json_string(options->client_cpus));
+    if (options->address)
+        json_object_set_new(settings, "address", json_string(options->address));
+    for (unsigned i = 0; i < options->set_count && len < sizeof text; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, i ? "; %s" : "%s", options->sets[i]);
+    if (options->set_count > 0)
+        json_object_set_new(settings, "server_settings", json_string(text));
+    return settings;
+}
+
+/* ---- help ---- */
+
+enum {
+    HELP_MAX = 256,
+};
+
+/* Each with its default, in the order in which the experiment lists them. */
+static size_t list_options(const struct options *options, const struct options_use *use,
+                           struct argp_option *ret)
+{
+    static char helps[OPTION_COUNT][HELP_MAX];
+    size_t count = 0;
+    for (const enum option_id *id = use->ids; *id != OPTION_COUNT; id++, count++) {
+        json_t *value = value_of(options, *id);
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        const char *shown = json_is_string(value) ? json_string_value(value) : text;
+        snprintf(helps[count], HELP_MAX, *shown ? "%s (default: %s)" : "%s", rows[*id].help, shown);
+        ret[count] = (struct argp_option){rows[*id].name, rows[*id].key, rows[*id].argument, 0,
+                                          helps[count],   (int)count + 1};
+        free(text);
+        json_decref(value);
+    }
+    return count;
+}
+
+void options_parse(struct options *options, const struct options_use *use, const char *name,
+                   int argc, char **argv)
+{
+    struct argp_option list[OPTION_COUNT + sizeof common_options / sizeof common_options[0]];
+    static char program[64]; /* argv keeps it */
+    char text[4096];
+    size_t count = list_options(options, use, list);
+    memcpy(list + count, common_options, sizeof common_options);
+    snprintf(program, sizeof program, "ringside-bench %s", name);
+    snprintf(text, sizeof text, "%s\v%s", use->summary, use->details);
+    const struct argp argp = {.options = list, .parser = parse_any, .doc = text};
+    current = use;
+    argv[0] = program;
+    argp_parse(&argp, argc, argv, 0, NULL, options);
+}

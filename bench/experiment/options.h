@@ -1,0 +1,103 @@
+/* options: the command line of every experiment.
+ *
+ * Idea     One struct and one parser; an experiment lists the options that it understands, so that
+ *          its --help shows those and no others, and sets its own defaults before.
+ * Threads  one, before anything runs.
+ * Memory   text points into argv. */
+#pragma once
+
+#include <argp.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ceiling/loop.h"
+#include "load/load.h"
+#include "measure/cpus.h"
+#include "output/result.h"
+
+enum {
+    OPTIONS_SETS_MAX = 16,
+    OPTIONS_LIST_MAX = 8,
+};
+
+struct options {
+    /* every experiment */
+    const char *server;  /* path of ringside-server; NULL: beside this program */
+    const char *address; /* of a server that runs already; NULL: start one */
+    struct sockaddr_in target;
+    const char *results;
+    const char *json;
+    char server_cpus[CPUS_TEXT_MAX];
+    char client_cpus[CPUS_TEXT_MAX];
+    uint32_t shards; /* 0: one per CPU of the server */
+    const char *sets[OPTIONS_SETS_MAX];
+    unsigned set_count;
+
+    /* those that are listed */
+    uint32_t subscribers;
+    uint32_t message_bytes;
+    uint32_t turns;
+    uint32_t turn_ms;
+    uint32_t warmup_turns;
+    uint32_t depths[OPTIONS_LIST_MAX]; /* closed loop */
+    unsigned depth_count;
+    bool depths_given;              /* else --rate takes the place of the default depths */
+    double rates[OPTIONS_LIST_MAX]; /* open loop */
+    unsigned rate_count;
+    enum load_transport transports[OPTIONS_LIST_MAX];
+    unsigned transport_count;
+    bool against[BARE_LOOP_COUNT];
+    uint32_t poll_interval_ms;
+    uint32_t connections;
+    uint32_t seconds;
+    uint32_t heartbeat_ms; /* 0: the server's default */
+    uint32_t churn_per_s;
+};
+
+/* X(NAME, key, long name, argument, help): the options that an experiment may list. */
+#define OPTIONS_TABLE(X)                                                                           \
+    X(SUBSCRIBERS, 'n', "subscribers", "N", "Subscribers of each contestant")                      \
+    X(SIZE, 'b', "size", "BYTES", "Payload of a message, at least 34")                             \
+    X(TURNS, 't', "turns", "N", "Turns of the clock for each contestant and workload")             \
+    X(TURN_MS, 1001, "turn-ms", "MS", "How long a turn is")                                        \
+    X(WARMUP, 1002, "warmup", "N", "Rounds that are run first and not counted")                    \
+    X(DEPTH, 'd', "depth", "D[,D...]", "Closed loop: messages under way at one time")              \
+    X(RATE, 'r', "rate", "R[,R...]", "Open loop: messages per second")                             \
+    X(TRANSPORT, 'T', "transport", "LIST", "websocket, sse, longpoll, poll")                       \
+    X(AGAINST, 'a', "against", "LIST",                                                             \
+      "Bare loops to measure beside it: bare-send, bare-uring, bare-coalesce; ceiling: all "       \
+      "three; "                                                                                    \
+      "none")                                                                                      \
+    X(POLL_INTERVAL, 1003, "poll-interval-ms", "MS", "How often a short-polling client asks")      \
+    X(CONNECTIONS, 'n', "connections", "N", "Connections to open and hold")                        \
+    X(SECONDS, 's', "seconds", "S", "How long")                                                    \
+    X(HEARTBEAT, 1004, "heartbeat-ms", "MS",                                                       \
+      "The server's ping interval; 3600000 shows what it does when there is nothing to do")        \
+    X(CHURN, 'c', "churn", "N", "Subscribers that leave and come back each second")
+
+enum option_id {
+#define OPTIONS_ID(name, ...) OPTION_##name,
+    OPTIONS_TABLE(OPTIONS_ID)
+#undef OPTIONS_ID
+    OPTION_COUNT,
+};
+
+struct options_use {
+    const enum option_id *ids; /* ended by OPTION_COUNT */
+    const char *summary;       /* one line */
+    const char *details;       /* shown below the options */
+};
+
+/* Fills in what holds for every experiment. The experiment sets its own defaults afterwards. */
+void options_default(struct options *options);
+
+/* Parses the command line of one experiment; exits on --help and on errors. `name` is that of the
+ * experiment, and argv[0] is replaced. */
+void options_parse(struct options *options, const struct options_use *use, const char *name,
+                   int argc, char **argv);
+
+/* Every setting, under the names that the report knows. */
+json_t *options_json(const struct options *options, const struct options_use *use);
+
+const char *options_transport_name(enum load_transport transport);

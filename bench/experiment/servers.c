@@ -1,0 +1,207 @@
+/* servers: starting and ending what is measured. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "experiment/bench.h"
+
+enum {
+    HEALTHY_PATIENCE_MS = 20000,
+    STOP_GRACE_MS = 15000,
+    ARGUMENTS_MAX = 64,
+    DESCRIPTORS_OWN = 32,
+    CONNECTIONS_SLACK = 1024, /* publishers, health checks, and what an uneven spread asks for */
+    BYTES_PER_CONNECTION = 14 * 1024, /* both ends: two sockets of 3.7 KB, their polls, buffers */
+    BYTES_SPARE = 256 * 1024 * 1024,
+};
+
+static struct server *server_add(struct bench *bench)
+{
+    if (bench->server_count == BENCH_SERVERS_MAX)
+        return NULL;
+    struct server *server = &bench->servers[bench->server_count++];
+    *server = (struct server){.process.output_fd = -1};
+    return server;
+}
+
+/* A place of our own beside this program, in the build tree or where it is installed. */
+static const char *program_path(const struct bench *bench, const char *in_build, const char *name,
+                                char path[BENCH_PATH_MAX])
+{
+    snprintf(path, BENCH_PATH_MAX, "%.3000s/%s", bench->folder, in_build);
+    if (access(path, X_OK) != 0)
+        snprintf(path, BENCH_PATH_MAX, "%.3000s/%s", bench->folder, name);
+    return access(path, X_OK) == 0 ? path : NULL;
+}
+
+static int wait_until_healthy(struct server *server)
+{
+    char tail[BENCH_WHY_MAX];
+    int err = process_wait_healthy(&server->process, &server->address, HEALTHY_PATIENCE_MS);
+    if (err == 0)
+        return 0;
+    process_output_tail(&server->process, tail, sizeof tail);
+    return bench_fail(err, "%s %s. It said:\n%s", server->process.name,
+                      err == -ECHILD ? "has ended at once" : "does not answer /healthz", tail);
+}
+
+/* Pins and starts argv, which listens on `server->address`, and waits until it answers. */
+static int launch(struct bench *bench, struct server *server, const char *name, char *const argv[])
+{
+    cpu_set_t cpus;
+    int err = cpus_parse(&cpus, bench->options->server_cpus);
+    if (err < 0)
+        return bench_fail(err, "these CPUs cannot be used: %s", bench->options->server_cpus);
+    server->cpus = (unsigned)CPU_COUNT(&cpus);
+    err = process_start(&server->process, name, argv, &cpus);
+    if (err < 0)
+        return bench_fail(err, "cannot start %s: %s", argv[0], strerror(-err));
+    return wait_until_healthy(server);
+}
+
+static int choose_address(struct server *server, char *text, size_t size)
+{
+    uint16_t port = process_free_port();
+    server->address = (struct sockaddr_in){
+        .sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    snprintf(text, size, "127.0.0.1:%u", port);
+    if (port == 0)
+        return bench_fail(-EADDRINUSE, "no port is free outside net.ipv4.ip_local_port_range");
+    return 0;
+}
+
+static int adopt(struct bench *bench, struct server *server)
+{
+    const struct options *options = bench->options;
+    server->address = options->target;
+    process_adopt(&server->process, "ringside-server", &server->address);
+    if (server->process.pid == 0)
+        result_note(&bench->result,
+                    "The server at %s is not a process of this machine that we may look at: its "
+                    "CPU time and memory are unknown.",
+                    options->address);
+    else
+        result_note(&bench->result, "The server at %s ran already and was not pinned by the bench.",
+                    options->address);
+    return wait_until_healthy(server);
+}
+
+int bench_server_start(struct bench *bench, uint32_t connections, const char *const *extra,
+                       struct server **ret)
+{
+    const struct options *options = bench->options;
+    struct server *server = *ret = server_add(bench);
+    char path[BENCH_PATH_MAX], listen[32], shards[16], most[16];
+    const char *argv[ARGUMENTS_MAX];
+    int count = 0;
+    if (!server)
+        return bench_fail(-ENOSPC, "too many servers in one run");
+    if (options->address)
+        return adopt(bench, server);
+    argv[count] = options->server
+                      ? options->server
+                      : program_path(bench, "../server/ringside-server", "ringside-server", path);
+    if (!argv[count++])
+        return bench_fail(-ENOENT, "there is no ringside-server beside this program; "
+                                   "`./build.sh build` makes one, --server names another");
+    int err = choose_address(server, listen, sizeof listen);
+    if (err < 0)
+        return err;
+    snprintf(shards, sizeof shards, "%u", options->shards);
+    snprintf(most, sizeof most, "%u", connections + connections / 8 + CONNECTIONS_SLACK);
+    const char *const fixed[] = {
+        "--listen",          listen, "--cpus", options->server_cpus,  "--shards", shards,
+        "--max-connections", most,   "--set",  "websocket_publish=on"};
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        argv[count++] = fixed[i];
+    for (; extra && *extra; extra++) {
+        argv[count++] = "--set";
+        argv[count++] = *extra;
+    }
+    for (unsigned i = 0; i < options->set_count; i++) {
+        argv[count++] = "--set";
+        argv[count++] = options->sets[i];
+    }
+    argv[count] = NULL;
+    return launch(bench, server, "ringside-server", (char *const *)argv);
+}
+
+bool bench_bare_fits(enum bare_loop loop, uint32_t connections)
+{
+    struct rlimit limit;
+    return loop == BARE_URING || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+           connections + DESCRIPTORS_OWN <= limit.rlim_max;
+}
+
+int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connections,
+                     struct server **ret)
+{
+    struct server *server = *ret = server_add(bench);
+    char path[BENCH_PATH_MAX], listen[32], most[16];
+    if (!server)
+        return bench_fail(-ENOSPC, "too many servers in one run");
+    const char *program = program_path(bench, "ceiling/ringside-ceiling", "ringside-ceiling", path);
+    if (!program)
+        return bench_fail(-ENOENT, "there is no ringside-ceiling beside this program; "
+                                   "`./build.sh build` makes one");
+    int err = choose_address(server, listen, sizeof listen);
+    if (err < 0)
+        return err;
+    snprintf(most, sizeof most, "%u", connections + 4);
+    const char *const argv[] = {program, bare_loop_name(loop), listen, most, NULL};
+    return launch(bench, server, bare_loop_name(loop), (char *const *)argv);
+}
+
+int bench_server_stop(struct server *server)
+{
+    char tail[BENCH_WHY_MAX];
+    if (server->process.pid == 0 || server->process.foreign)
+        return 0;
+    int status = process_stop(&server->process, STOP_GRACE_MS);
+    process_output_tail(&server->process, tail, sizeof tail);
+    process_done(&server->process);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    if (WIFSIGNALED(status))
+        bench_fail(-EIO, "%s died of signal %d (%s). It said:\n%s", server->process.name,
+                   WTERMSIG(status), strsignal(WTERMSIG(status)), tail);
+    else
+        bench_fail(-EIO, "%s ended with status %d. It said:\n%s", server->process.name,
+                   WEXITSTATUS(status), tail);
+    return -EIO;
+}
+
+static uint64_t memory_available(void)
+{
+    char line[256];
+    uint64_t kib = 0;
+    FILE *file = fopen("/proc/meminfo", "re");
+    while (file && kib == 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, "MemAvailable:", 13) == 0)
+            kib = strtoull(line + 13, NULL, 10);
+    if (file)
+        fclose(file);
+    return kib * 1024;
+}
+
+int bench_memory_check(uint64_t connections)
+{
+    uint64_t needed = connections * BYTES_PER_CONNECTION + BYTES_SPARE;
+    uint64_t there = memory_available();
+    if (there == 0 || needed <= there)
+        return 0;
+    uint64_t fit = there > BYTES_SPARE ? (there - BYTES_SPARE) / BYTES_PER_CONNECTION : 0;
+    return bench_fail(-ENOMEM,
+                      "both ends of %lu connections need about %lu MiB, and %lu MiB are free: "
+                      "about %lu connections fit. Ask for fewer, or stop other programs",
+                      (unsigned long)connections, (unsigned long)(needed >> 20),
+                      (unsigned long)(there >> 20), (unsigned long)fit);
+}

@@ -1,0 +1,266 @@
+/* ringside-bench: chooses the experiment, and cleans up after it on every way out. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "experiment/bench.h"
+#include "measure/clock.h"
+#include "output/machine.h"
+
+enum {
+    STATUS_OK,
+    STATUS_FAILED, /* something did not work; the sentence says what */
+    STATUS_LEDGER, /* the run is complete, and its ledger is not clean */
+    STATUS_INTERRUPTED = 130,
+    COMMAND_MAX = 2048,
+};
+
+static const struct experiment *const experiments[] = {
+    &experiment_compare, &experiment_fanout,  &experiment_hold,
+    &experiment_churn,   &experiment_ceiling,
+};
+#define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t interrupts;
+
+bool bench_interrupted(void)
+{
+    return interrupts > 0;
+}
+
+/* The first asks the experiment to end, so that its result can be written; the second ends at once.
+ */
+static void on_signal(int number)
+{
+    (void)number;
+    if (++interrupts < 2)
+        return;
+    process_kill_all(SIGKILL);
+    _exit(STATUS_INTERRUPTED);
+}
+
+static void handle_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+int bench_fail(int err, const char *format, ...)
+{
+    va_list arguments;
+    fputs("ringside-bench: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return err;
+}
+
+/* ---- help ---- */
+
+static void usage(FILE *file)
+{
+    fputs("Measures realtime transports on this machine, each figure beside what a bare loop "
+          "reaches.\n\n"
+          "usage: ringside-bench EXPERIMENT [options]\n\n",
+          file);
+    for (size_t i = 0; i < EXPERIMENT_COUNT; i++)
+        fprintf(file, "  %-10s %s\n", experiments[i]->name, experiments[i]->use.summary);
+    fputs(
+        "\n  ringside-bench EXPERIMENT --help   its options, with their defaults explained\n\n"
+        "It starts ringside-server itself, pinned to its own CPU, and ends it afterwards. Each "
+        "run\n"
+        "leaves results/<date>-<experiment>-<commit>/ with run.json, histogram.csv, report.html.\n"
+        "Start with `ringside-bench compare`. docs/METHOD.md says how it measures.\n\n"
+        "Exit status: 0 when every message reached everybody once and in order; 2 when the ledger\n"
+        "says otherwise; 130 when interrupted; 1 for anything that did not work.\n",
+        file);
+}
+
+static const struct experiment *experiment_named(const char *name)
+{
+    for (size_t i = 0; i < EXPERIMENT_COUNT; i++)
+        if (strcmp(experiments[i]->name, name) == 0)
+            return experiments[i];
+    return NULL;
+}
+
+/* ---- a run ---- */
+
+/* The command line that does this run again from the root of the repository. */
+static char *command_line(int argc, char **argv)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-_=./,:+@%";
+    char text[COMMAND_MAX] = "./build.sh bench";
+    size_t len = strlen(text);
+    for (int i = 1; i < argc && len < sizeof text; i++) {
+        bool quote = argv[i][strspn(argv[i], plain)] != '\0';
+        len += (size_t)snprintf(text + len, sizeof text - len, quote ? " '%s'" : " %s", argv[i]);
+    }
+    return strdup(text);
+}
+
+static void find_folder(char folder[BENCH_PATH_MAX])
+{
+    ssize_t len = readlink("/proc/self/exe", folder, BENCH_PATH_MAX - 1);
+    folder[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+}
+
+static int pin(const char *cpus)
+{
+    cpu_set_t set;
+    if (cpus_parse(&set, cpus) < 0 || sched_setaffinity(0, sizeof set, &set) < 0)
+        return bench_fail(-EINVAL, "these CPUs cannot be used: %s", cpus);
+    return 0;
+}
+
+static void settle_options(struct options *options)
+{
+    cpu_set_t set;
+    if (options->shards == 0)
+        options->shards =
+            cpus_parse(&set, options->server_cpus) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+static int stop_servers(struct bench *bench)
+{
+    int err = 0;
+    for (unsigned i = 0; i < bench->server_count; i++) {
+        int stopped = bench_server_stop(&bench->servers[i]);
+        err = err ? err : stopped;
+    }
+    return err;
+}
+
+static void say_saturated(const struct result *result)
+{
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        const struct contestant *contestant = result->contestants[i];
+        if (contestant->turn_count > 0 && contestant->server_cpus > 0 &&
+            contestant_saturated(contestant) == SATURATED_CLIENT)
+            printf("  %s %s: the client was the bottleneck (CPU: client %.0f %%, server %.0f %%). "
+                   "Its rate says nothing about the server but that it can do at least this.\n",
+                   contestant->name, contestant->workload,
+                   100 * contestant_client_share(contestant),
+                   100 * contestant_server_share(contestant));
+    }
+}
+
+static void say_verdicts(const struct result *result)
+{
+    size_t i;
+    json_t *verdict;
+    json_array_foreach(result->verdicts, i, verdict)
+        printf("  %-8s %s: %s\n", json_string_value(json_object_get(verdict, "verdict")),
+               json_string_value(json_object_get(verdict, "claim")),
+               json_string_value(json_object_get(verdict, "measured")));
+    json_t *note;
+    json_array_foreach(result->notes, i, note) printf("  note: %s\n", json_string_value(note));
+}
+
+static void say_result(const struct bench *bench, const struct experiment *experiment)
+{
+    printf("\n");
+    if (bench->result.interrupted)
+        printf("  Interrupted: the figures are of the turns that were complete.\n\n");
+    experiment->print(bench);
+    printf("\n");
+    say_saturated(&bench->result);
+    say_verdicts(&bench->result);
+    printf("\n  %s/%s\n", bench->files.folder, bench->files.report ? "report.html" : "run.json");
+}
+
+static int status_of(const struct bench *bench, int err)
+{
+    uint64_t faults = result_ledger_faults(&bench->result);
+    if (bench->result.interrupted)
+        return STATUS_INTERRUPTED;
+    if (err < 0)
+        return STATUS_FAILED;
+    if (faults == 0)
+        return STATUS_OK;
+    bench_fail(-EIO, "the ledger is not clean: %lu messages were lost, doubled or out of order",
+               (unsigned long)faults);
+    return STATUS_LEDGER;
+}
+
+/* A run that failed before anything was measured leaves no folder. */
+static int run_experiment(struct bench *bench, const struct experiment *experiment)
+{
+    const struct options *options = bench->options;
+    bench->result.machine = machine_read(options->server_cpus, options->client_cpus);
+    int err = pin(options->client_cpus);
+    if (err < 0)
+        return STATUS_FAILED;
+    err = experiment->run(bench);
+    watch_clear(&bench->watch);
+    int stopped = stop_servers(bench);
+    err = err ? err : stopped;
+    bench->result.interrupted = bench_interrupted();
+    bench->result.duration_s = (double)(clock_now_ns() - bench->result.started_ns) / NS_PER_S;
+    if (err < 0 && !bench->result.interrupted)
+        return STATUS_FAILED;
+    json_decref(bench->result.settings);
+    bench->result.settings = options_json(options, &experiment->use);
+    int written = files_init(&bench->files, experiment->name, options->results);
+    if (written == 0)
+        written = files_write(&bench->files, &bench->result, options->json);
+    if (written < 0)
+        return STATUS_FAILED;
+    say_result(bench, experiment);
+    return status_of(bench, err);
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench;
+    static struct options options;
+    const struct experiment *experiment = argc > 1 ? experiment_named(argv[1]) : NULL;
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                     strcmp(argv[1], "help") == 0)) {
+        usage(stdout);
+        return STATUS_OK;
+    }
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        puts("ringside-bench " BENCH_VERSION);
+        return STATUS_OK;
+    }
+    if (!experiment) {
+        if (argc > 1)
+            fprintf(stderr, "ringside-bench: there is no experiment '%s'\n\n", argv[1]);
+        usage(stderr);
+        return STATUS_FAILED;
+    }
+    char *command = command_line(argc, argv);
+    options_default(&options);
+    experiment->defaults(&options);
+    options_parse(&options, &experiment->use, experiment->name, argc - 1, argv + 1);
+    settle_options(&options);
+
+    handle_signals();
+    atexit(process_stop_all);
+    bench.options = &options;
+    find_folder(bench.folder);
+    result_init(&bench.result, experiment->name);
+    bench.result.command = command;
+    watch_init(&bench.watch);
+    int status = run_experiment(&bench, experiment);
+    result_done(&bench.result);
+    return status;
+}

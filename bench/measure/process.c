@@ -1,0 +1,318 @@
+#include "measure/process.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "measure/clock.h"
+
+enum {
+    POLL_MS = 2,
+    STATUS_LOST = -1, /* somebody else waited for it */
+};
+
+static struct process *running[PROCESSES_MAX];
+
+static void running_add(struct process *process)
+{
+    for (int i = 0; i < PROCESSES_MAX; i++) {
+        if (!running[i]) {
+            running[i] = process;
+            return;
+        }
+    }
+    assert(!"PROCESSES_MAX");
+}
+
+static void running_remove(const struct process *process)
+{
+    for (int i = 0; i < PROCESSES_MAX; i++)
+        if (running[i] == process)
+            running[i] = NULL;
+}
+
+static void sleep_ms(unsigned ms)
+{
+    const struct timespec time = {ms / 1000, (long)(ms % 1000) * NS_PER_MS};
+    nanosleep(&time, NULL);
+}
+
+/* ---- start ---- */
+
+/* In the child. The parent may have died before the death signal was asked for. */
+static void become(char *const argv[], const cpu_set_t *cpus, int output_fd, pid_t parent)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    sched_setaffinity(0, sizeof *cpus, cpus);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    dup2(output_fd, STDOUT_FILENO);
+    dup2(output_fd, STDERR_FILENO);
+    execv(argv[0], argv);
+    dprintf(STDERR_FILENO, "cannot run %s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+int process_start(struct process *process, const char *name, char *const argv[],
+                  const cpu_set_t *cpus)
+{
+    *process = (struct process){.output_fd = memfd_create(name, MFD_CLOEXEC)};
+    snprintf(process->name, sizeof process->name, "%s", name);
+    if (process->output_fd < 0)
+        return -errno;
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0)
+        become(argv, cpus, process->output_fd, parent);
+    if (pid < 0 || clock_getcpuclockid(pid, &process->cpu_clock) != 0) {
+        close(process->output_fd);
+        return -EAGAIN;
+    }
+    process->pid = pid;
+    running_add(process);
+    return 0;
+}
+
+/* ---- a server that somebody else started ---- */
+
+/* The inode of the socket that listens on the address, from /proc/net/tcp. */
+static unsigned long listener_inode(const struct sockaddr_in *address)
+{
+    char line[512];
+    unsigned long found = 0;
+    FILE *file = fopen("/proc/net/tcp", "re");
+    while (file && !found && fgets(line, sizeof line, file)) {
+        unsigned local, port, state;
+        unsigned long inode;
+        if (sscanf(line, "%*d: %x:%x %*x:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu", &local, &port,
+                   &state, &inode) == 4 &&
+            state == 0x0A && port == ntohs(address->sin_port) &&
+            (local == address->sin_addr.s_addr || local == 0))
+            found = inode;
+    }
+    if (file)
+        fclose(file);
+    return found;
+}
+
+static bool holds_inode(pid_t pid, unsigned long inode)
+{
+    char path[64], want[64], link[64];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    snprintf(want, sizeof want, "socket:[%lu]", inode);
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
+        ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
+        link[len > 0 ? len : 0] = '\0';
+        found = strcmp(link, want) == 0;
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+void process_adopt(struct process *process, const char *name, const struct sockaddr_in *address)
+{
+    *process = (struct process){.output_fd = -1, .foreign = true};
+    snprintf(process->name, sizeof process->name, "%s", name);
+    unsigned long inode = listener_inode(address);
+    DIR *dir = inode ? opendir("/proc") : NULL;
+    for (struct dirent *entry; dir && !process->pid && (entry = readdir(dir));) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid > 0 && holds_inode(pid, inode) &&
+            clock_getcpuclockid(pid, &process->cpu_clock) == 0)
+            process->pid = pid;
+    }
+    if (dir)
+        closedir(dir);
+}
+
+/* ---- health ---- */
+
+static bool healthy(const struct sockaddr_in *address)
+{
+    static const char request[] =
+        "GET /healthz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
+    const struct timeval patience = {.tv_sec = 1};
+    char answer[16] = "";
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    bool sent = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 &&
+                send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0;
+    ssize_t got = sent ? recv(fd, answer, sizeof answer - 1, MSG_WAITALL) : 0;
+    close(fd);
+    return got > 12 && strncmp(answer, "HTTP/1.1 200", 12) == 0;
+}
+
+int process_wait_healthy(struct process *process, const struct sockaddr_in *address,
+                         unsigned patience_ms)
+{
+    int64_t end_ns = clock_now_ns() + (int64_t)patience_ms * NS_PER_MS;
+    while (clock_now_ns() < end_ns) {
+        if (!process->foreign && !process_alive(process))
+            return -ECHILD;
+        if (healthy(address))
+            return 0;
+        sleep_ms(10);
+    }
+    return -ETIME;
+}
+
+/* ---- stop ---- */
+
+static bool reap(struct process *process, int *ret_status)
+{
+    int status;
+    pid_t pid = waitpid(process->pid, &status, WNOHANG);
+    if (pid == 0)
+        return false;
+    *ret_status = pid < 0 ? STATUS_LOST : status;
+    return true;
+}
+
+bool process_alive(struct process *process)
+{
+    siginfo_t info = {0};
+    if (process->pid == 0)
+        return false;
+    if (process->foreign)
+        return kill(process->pid, 0) == 0;
+    return waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
+int process_stop(struct process *process, unsigned grace_ms)
+{
+    int status = 0;
+    if (process->pid == 0 || process->foreign)
+        return 0;
+    int64_t end_ns = clock_now_ns() + (int64_t)grace_ms * NS_PER_MS;
+    kill(process->pid, SIGTERM);
+    while (!reap(process, &status)) {
+        if (clock_now_ns() > end_ns)
+            kill(process->pid, SIGKILL);
+        sleep_ms(POLL_MS);
+    }
+    running_remove(process);
+    process->pid = 0;
+    return status;
+}
+
+void process_done(struct process *process)
+{
+    assert(process->foreign || process->pid == 0);
+    if (process->output_fd >= 0)
+        close(process->output_fd);
+    process->output_fd = -1;
+}
+
+void process_stop_all(void)
+{
+    for (int i = 0; i < PROCESSES_MAX; i++)
+        if (running[i])
+            process_stop(running[i], 3000);
+}
+
+void process_kill_all(int number)
+{
+    for (int i = 0; i < PROCESSES_MAX; i++)
+        if (running[i] && running[i]->pid > 0)
+            kill(running[i]->pid, number);
+}
+
+void process_output_tail(const struct process *process, char *text, size_t size)
+{
+    assert(size > 1);
+    off_t end = process->output_fd >= 0 ? lseek(process->output_fd, 0, SEEK_END) : 0;
+    off_t want = end < (off_t)size - 1 ? end : (off_t)size - 1;
+    ssize_t got = want > 0 ? pread(process->output_fd, text, (size_t)want, end - want) : 0;
+    text[got > 0 ? got : 0] = '\0';
+}
+
+/* ---- what it costs ---- */
+
+int64_t process_cpu_ns(const struct process *process)
+{
+    return process->pid > 0 ? clock_read_ns(process->cpu_clock) : 0;
+}
+
+uint64_t process_rss_bytes(const struct process *process)
+{
+    char path[64], line[256];
+    uint64_t kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)process->pid);
+    FILE *file = process->pid > 0 ? fopen(path, "re") : NULL;
+    while (file && kib == 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, "Rss:", 4) == 0)
+            kib = strtoull(line + 4, NULL, 10);
+    if (file)
+        fclose(file);
+    return kib * 1024;
+}
+
+uint64_t process_rss_bytes_rough(const struct process *process)
+{
+    char path[64];
+    unsigned long pages = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)process->pid);
+    FILE *file = process->pid > 0 ? fopen(path, "re") : NULL;
+    if (file && fscanf(file, "%*u %lu", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- ports ---- */
+
+static bool port_is_free(uint16_t port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool free_now = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return free_now;
+}
+
+/* Starts at a place of this process's own, so that two benches do not try the same ports. */
+uint16_t process_free_port(void)
+{
+    enum {
+        LOW = 10240,
+        HIGH = 65535
+    };
+    static unsigned offset;
+    unsigned first = 32768, last = 60999;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    if (file) {
+        if (fscanf(file, "%u %u", &first, &last) != 2)
+            first = HIGH;
+        fclose(file);
+    }
+    if (offset == 0)
+        offset = (unsigned)getpid() * 31;
+    for (unsigned i = 0; i <= HIGH - LOW; i++) {
+        unsigned port = LOW + offset++ % (HIGH - LOW + 1);
+        if ((port < first || port > last) && port_is_free((uint16_t)port))
+            return (uint16_t)port;
+    }
+    return 0;
+}

@@ -1,0 +1,75 @@
+#include "measure/slab.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Small growth is other programs' business. */
+enum {
+    GROWTH_BYTES_MIN = 64 * 1024,
+};
+
+int slab_read(struct slab *ret)
+{
+    char line[512];
+    FILE *file = fopen("/proc/slabinfo", "re");
+    if (!file)
+        return -errno;
+    ret->count = 0;
+    while (fgets(line, sizeof line, file) && ret->count < SLAB_CACHES_MAX) {
+        struct slab_cache *cache = &ret->caches[ret->count];
+        long objects, per_slab, pages;
+        if (sscanf(line, "%39s %ld %*d %*d %ld %ld", cache->name, &objects, &per_slab, &pages) !=
+                4 ||
+            per_slab <= 0)
+            continue;
+        cache->objects = objects;
+        cache->bytes = objects * pages * sysconf(_SC_PAGESIZE) / per_slab;
+        ret->count++;
+    }
+    fclose(file);
+    return ret->count > 0 ? 0 : -EACCES;
+}
+
+static const struct slab_cache *find(const struct slab *slab, const char *name)
+{
+    for (unsigned i = 0; i < slab->count; i++)
+        if (strcmp(slab->caches[i].name, name) == 0)
+            return &slab->caches[i];
+    return NULL;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    const struct slab_cache *left = a, *right = b;
+    return (left->bytes < right->bytes) - (left->bytes > right->bytes);
+}
+
+void slab_growth(struct slab *ret, const struct slab *before, const struct slab *after)
+{
+    ret->count = 0;
+    for (unsigned i = 0; i < after->count; i++) {
+        struct slab_cache grown = after->caches[i];
+        const struct slab_cache *old = find(before, grown.name);
+        grown.objects -= old ? old->objects : 0;
+        grown.bytes -= old ? old->bytes : 0;
+        if (grown.objects > 0 && grown.bytes >= GROWTH_BYTES_MIN)
+            ret->caches[ret->count++] = grown;
+    }
+    qsort(ret->caches, ret->count, sizeof ret->caches[0], by_bytes);
+}
+
+uint64_t slab_total_bytes(void)
+{
+    char line[256];
+    uint64_t kib = 0;
+    FILE *file = fopen("/proc/meminfo", "re");
+    while (file && kib == 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, "Slab:", 5) == 0)
+            kib = strtoull(line + 5, NULL, 10);
+    if (file)
+        fclose(file);
+    return kib * 1024;
+}

@@ -1,0 +1,150 @@
+#include "output/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "output/json.h"
+
+extern char **environ;
+
+enum {
+    FOLDERS_MAX = 100, /* runs of one commit on one day */
+    COMMIT_SHORT = 7,
+};
+
+/* Runs a program and keeps the start of what it prints. Returns its exit status, or negative errno.
+ */
+static int run_program(const char *const argv[], char *output, size_t size)
+{
+    posix_spawn_file_actions_t actions;
+    int ends[2], status;
+    pid_t pid;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    int err = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    size_t len = 0;
+    char rest[256];
+    ssize_t got = 1;
+    while (err == 0 && got > 0) {
+        bool full = len + 1 >= size;
+        got = read(ends[0], full ? rest : output + len, full ? sizeof rest : size - 1 - len);
+        len += got > 0 && !full ? (size_t)got : 0;
+    }
+    output[len] = '\0';
+    close(ends[0]);
+    if (err != 0)
+        return -err;
+    if (waitpid(pid, &status, 0) < 0)
+        return -errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
+}
+
+static void read_commit(struct files *files)
+{
+    char output[256];
+    const char *const head[] = {"git", "-C", BENCH_SOURCE_ROOT, "rev-parse", "HEAD", NULL};
+    const char *const changes[] = {
+        "git", "-C", BENCH_SOURCE_ROOT, "status", "--porcelain", "--untracked-files=no", NULL};
+    snprintf(files->commit, sizeof files->commit, "unknown");
+    files->dirty = false;
+    if (run_program(head, output, sizeof output) != 0 || strlen(output) < FILES_COMMIT_MAX - 1)
+        return;
+    snprintf(files->commit, sizeof files->commit, "%.40s", output);
+    files->dirty = run_program(changes, output, sizeof output) == 0 && output[0] != '\0';
+}
+
+int files_init(struct files *files, const char *experiment, const char *results)
+{
+    char date[16], base[FILES_PATH_MAX - 16];
+    time_t now = time(NULL);
+    struct tm utc;
+    *files = (struct files){0};
+    read_commit(files);
+    gmtime_r(&now, &utc);
+    strftime(date, sizeof date, "%Y-%m-%d", &utc);
+    if (!results)
+        results = BENCH_SOURCE_ROOT "/results";
+    if (mkdir(results, 0777) < 0 && errno != EEXIST) {
+        int err = -errno;
+        fprintf(stderr, "ringside-bench: cannot make %s: %s; --results DIR names another place\n",
+                results, strerror(-err));
+        return err;
+    }
+    snprintf(base, sizeof base, "%s/%s-%s-%.*s%s", results, date, experiment, COMMIT_SHORT,
+             files->commit, files->dirty ? "-dirty" : "");
+    for (int i = 1; i < FOLDERS_MAX; i++) {
+        if (i == 1)
+            snprintf(files->folder, sizeof files->folder, "%s", base);
+        else
+            snprintf(files->folder, sizeof files->folder, "%s-%d", base, i);
+        if (mkdir(files->folder, 0777) == 0)
+            return 0;
+        if (errno != EEXIST)
+            break;
+    }
+    fprintf(stderr, "ringside-bench: cannot make %s: %s\n", files->folder, strerror(errno));
+    return -EEXIST;
+}
+
+static int write_json(const json_t *run, const char *path)
+{
+    if (json_dump_file(run, path, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) == 0)
+        return 0;
+    fprintf(stderr, "ringside-bench: cannot write %s: %s\n", path, strerror(errno));
+    return -EIO;
+}
+
+static int write_csv(const struct files *files, const struct result *result)
+{
+    char path[FILES_PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s/histogram.csv", files->folder);
+    FILE *file = fopen(path, "we");
+    if (!file)
+        return -errno;
+    json_histogram_csv(file, result);
+    return fclose(file) == 0 ? 0 : -errno;
+}
+
+static void write_report(struct files *files)
+{
+    char output[256];
+    const char *const argv[] = {BENCH_PYTHON, "-B", BENCH_REPORT, files->folder, NULL};
+    int status =
+        access(BENCH_REPORT, R_OK) == 0 ? run_program(argv, output, sizeof output) : -ENOENT;
+    files->report = status == 0;
+    if (status < 0)
+        fprintf(stderr, "ringside-bench: no report: %s %s: %s\n", BENCH_PYTHON, BENCH_REPORT,
+                strerror(-status));
+    else if (status > 0)
+        fprintf(stderr,
+                "ringside-bench: no report: %s ended with status %d; "
+                "`./build.sh deps report` installs what it needs\n",
+                BENCH_REPORT, status);
+}
+
+int files_write(struct files *files, const struct result *result, const char *copy)
+{
+    char path[FILES_PATH_MAX + 32];
+    json_t *run = json_of_result(result, files->commit, files->dirty);
+    snprintf(path, sizeof path, "%s/run.json", files->folder);
+    int err = write_json(run, path);
+    if (err == 0 && copy)
+        err = write_json(run, copy);
+    json_decref(run);
+    if (err == 0)
+        err = write_csv(files, result);
+    if (err == 0)
+        write_report(files);
+    return err;
+}

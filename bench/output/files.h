@@ -1,0 +1,31 @@
+/* files: what a run leaves in its folder: run.json, histogram.csv, report.html.
+ *
+ *   results/<date>-<experiment>-<commit>[-dirty][-n]/
+ *
+ * Threads  one.
+ * Memory   a path, in place. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "output/result.h"
+
+enum {
+    FILES_PATH_MAX = 1024,
+    FILES_COMMIT_MAX = 41,
+};
+
+struct files {
+    char folder[FILES_PATH_MAX];
+    char commit[FILES_COMMIT_MAX]; /* or "unknown" */
+    bool dirty;
+    bool report; /* report.html was written */
+};
+
+/* Makes the folder, below `results` or, when it is NULL, below results/ of the repository. Returns
+ * 0 or negative errno with a sentence on standard error. */
+int files_init(struct files *files, const char *experiment, const char *results);
+
+/* Writes all files; `copy` is a second place for run.json, or NULL. Returns 0 or negative errno. A
+ * missing report program is said, and is no failure: the figures are in run.json. */
+int files_write(struct files *files, const struct result *result, const char *copy);

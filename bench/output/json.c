@@ -1,0 +1,294 @@
+#include "output/json.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "config.h"
+#include "measure/clock.h"
+
+static const double percents[] = {0,     10,    20,    30,    40,    50,     60,     70,
+                                  75,    80,    85,    90,    92,    94,     95,     96,
+                                  97,    98,    99,    99.3,  99.5,  99.7,   99.8,   99.9,
+                                  99.93, 99.95, 99.97, 99.98, 99.99, 99.995, 99.999, 100};
+
+/* Figures are rounded to what they can carry, so that the files stay readable. */
+static json_t *number(double value, double unit)
+{
+    return json_real(isfinite(value) ? round(value / unit) * unit : 0);
+}
+
+static json_t *seconds(int64_t ns)
+{
+    return json_real((double)ns / NS_PER_S);
+}
+
+static json_t *count(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *of_spread(const struct spread *spread, double unit)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i}", "median", number(spread->median, unit),
+                     "min", number(spread->min, unit), "p25", number(spread->p25, unit), "p75",
+                     number(spread->p75, unit), "max", number(spread->max, unit), "n",
+                     (int)spread->n);
+}
+
+static void set_spread(json_t *object, const char *name, struct spread spread, double unit)
+{
+    if (spread.n > 0)
+        json_object_set_new(object, name, of_spread(&spread, unit));
+}
+
+static json_t *of_turn(const struct contestant *contestant, const struct turn *turn)
+{
+    const struct load_turn *load = &turn->load;
+    json_t *object = json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "round", (int)turn->round, "start_s",
+        number(turn->start_s, 1e-3), "elapsed_s", seconds(load->elapsed_ns), "publishes",
+        count(load->publishes), "deliveries", count(load->deliveries), "down_bytes",
+        count(load->bytes_in), "up_bytes", count(load->bytes_out), "server_cpu_s",
+        seconds(turn->server_cpu_ns), "client_cpu_s", seconds(load->client_cpu_ns));
+    if (contestant->has_requests) {
+        json_object_set_new(object, "requests", count(load->requests));
+        json_object_set_new(object, "empty_answers", count(load->empty_answers));
+    }
+    return object;
+}
+
+static json_t *of_histogram(const struct histogram *histogram)
+{
+    json_t *pairs = json_array();
+    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
+        json_array_append_new(
+            pairs,
+            json_pack("[f, o]", percents[i], count(histogram_percentile(histogram, percents[i]))));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "count", count(histogram_count(histogram)),
+                     "min_ns", count(histogram_min(histogram)), "max_ns",
+                     count(histogram_max(histogram)), "mean_ns",
+                     number(histogram_mean(histogram), 0.1), "percentiles", pairs);
+}
+
+static void set_latency(json_t *object, const struct contestant *contestant)
+{
+    json_t *latency = json_object();
+    if (contestant->corrected && histogram_count(contestant->corrected) > 0)
+        json_object_set_new(latency, "corrected", of_histogram(contestant->corrected));
+    if (contestant->uncorrected && histogram_count(contestant->uncorrected) > 0)
+        json_object_set_new(latency, "uncorrected", of_histogram(contestant->uncorrected));
+    if (json_object_size(latency) > 0)
+        json_object_set(object, "latency", latency);
+    json_decref(latency);
+}
+
+static void set_memory(json_t *object, const struct contestant *contestant)
+{
+    const struct memory_growth *memory = contestant->memory;
+    if (!memory || !memory->known || contestant->connections == 0)
+        return;
+    double user = memory->user_bytes > 0 ? (double)memory->user_bytes : 0;
+    json_t *out =
+        json_pack("{s:o, s:o}", "user_bytes_per_connection",
+                  number(user / contestant->connections, 0.1), "user_bytes", count((uint64_t)user));
+    if (memory->kernel_known) {
+        json_t *list = json_array();
+        int64_t sum = 0;
+        for (unsigned i = 0; i < memory->slab.count; i++) {
+            const struct slab_cache *cache = &memory->slab.caches[i];
+            sum += cache->bytes;
+            json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "cache", cache->name,
+                                                  "objects", (json_int_t)cache->objects, "bytes",
+                                                  (json_int_t)cache->bytes));
+        }
+        json_object_set_new(out, "kernel_bytes_per_connection",
+                            number((double)sum / contestant->connections, 0.1));
+        json_object_set_new(out, "kernel_bytes", count((uint64_t)sum));
+        json_object_set_new(out, "kernel_ends", json_integer(2));
+        json_object_set_new(out, "slab", list);
+    }
+    json_object_set_new(object, "memory", out);
+}
+
+static void set_wire(json_t *object, const struct contestant *contestant)
+{
+    struct load_turn sum = contestant_totals(contestant);
+    if (sum.deliveries == 0)
+        return;
+    double deliveries = (double)sum.deliveries;
+    json_object_set_new(object, "wire",
+                        json_pack("{s:o, s:o, s:i}", "down_bytes_per_delivery",
+                                  number((double)sum.bytes_in / deliveries, 0.01),
+                                  "up_bytes_per_delivery",
+                                  number((double)sum.bytes_out / deliveries, 0.01), "payload_bytes",
+                                  (int)contestant->payload_bytes));
+}
+
+static void set_counts(json_t *object, const struct contestant *contestant)
+{
+    const struct load_ledger *ledger = &contestant->ledger;
+    if (contestant->has_ledger)
+        json_object_set_new(
+            object, "ledger",
+            json_pack("{s:o, s:o, s:o, s:o, s:o}", "expected", count(ledger->expected), "delivered",
+                      count(ledger->delivered), "lost", count(ledger->lost), "duplicate",
+                      count(ledger->duplicate), "out_of_order", count(ledger->out_of_order)));
+    if (contestant->has_requests)
+        json_object_set_new(object, "requests",
+                            json_pack("{s:o, s:o, s:o}", "sent", count(contestant->requests_sent),
+                                      "answered", count(contestant->requests_answered), "empty",
+                                      count(contestant->requests_empty)));
+    if (contestant->has_connect)
+        json_object_set_new(object, "connect",
+                            json_pack("{s:o, s:o, s:o}", "opened",
+                                      count(contestant->connect.opened), "failed",
+                                      count(contestant->connect.failed), "elapsed_s",
+                                      seconds(contestant->connect.elapsed_ns)));
+    if (contestant->idle_elapsed_s > 0)
+        json_object_set_new(object, "idle",
+                            json_pack("{s:f, s:f}", "elapsed_s", contestant->idle_elapsed_s,
+                                      "server_cpu_s", contestant->idle_server_cpu_s));
+}
+
+static void set_errors(json_t *object, const struct contestant *contestant)
+{
+    json_t *errors = json_object();
+    for (int i = 0; i < LOAD_FAIL_COUNT; i++)
+        if (contestant->errors[i] > 0)
+            json_object_set_new(errors, load_failure_name((enum load_failure)i),
+                                count(contestant->errors[i]));
+    if (json_object_size(errors) > 0)
+        json_object_set(object, "errors", errors);
+    json_decref(errors);
+    if (contestant->notes)
+        json_object_set(object, "notes", contestant->notes);
+}
+
+static const char *kind_name(enum contestant_kind kind)
+{
+    static const char *const names[] = {"transport", "ceiling", "peer"};
+    return names[kind];
+}
+
+static const char *saturated_name(enum saturated side)
+{
+    static const char *const names[] = {"neither", "server", "client", "both"};
+    return names[side];
+}
+
+static void set_ratio(json_t *object, const struct contestant *contestant)
+{
+    struct spread ratio = contestant_ratio(contestant);
+    if (ratio.n == 0)
+        return;
+    json_t *out = json_pack("{s:s}", "ceiling", contestant->ceiling->name);
+    set_spread(out, "deliveries_per_s", ratio, 1e-4);
+    set_spread(out, "server_cpu_per_delivery", contestant_cpu_ratio(contestant), 1e-4);
+    json_object_set_new(object, "ratio", out);
+}
+
+static json_t *of_contestant(const struct contestant *contestant)
+{
+    json_t *turns = json_array();
+    for (unsigned i = 0; i < contestant->turn_count; i++)
+        json_array_append_new(turns, of_turn(contestant, &contestant->turns[i]));
+    json_t *object =
+        json_pack("{s:s, s:s, s:i}", "name", contestant->name, "kind", kind_name(contestant->kind),
+                  "connections", (int)contestant->connections);
+    if (contestant->workload[0])
+        json_object_set_new(object, "workload", json_string(contestant->workload));
+    set_spread(object, "deliveries_per_s", contestant_deliveries_per_s(contestant), 0.1);
+    if (contestant->server_cpus > 0)
+        set_spread(object, "server_cpu_ns_per_delivery", contestant_server_cpu_ns(contestant), 0.1);
+    set_spread(object, "client_cpu_ns_per_delivery", contestant_client_cpu_ns(contestant), 0.1);
+    set_ratio(object, contestant);
+    set_wire(object, contestant);
+    set_counts(object, contestant);
+    set_memory(object, contestant);
+    set_latency(object, contestant);
+    if (contestant->turn_count > 0 && contestant->server_cpus > 0) {
+        json_object_set_new(object, "saturated",
+                            json_string(saturated_name(contestant_saturated(contestant))));
+        json_object_set_new(object, "server_cpu_share",
+                            number(contestant_server_share(contestant), 1e-4));
+        json_object_set_new(object, "client_cpu_share",
+                            number(contestant_client_share(contestant), 1e-4));
+    }
+    set_errors(object, contestant);
+    json_object_set_new(object, "turns", turns);
+    return object;
+}
+
+static json_t *of_sample(const struct sample *sample)
+{
+    json_t *object =
+        json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "t_s", number(sample->t_s, 1e-3),
+                  "phase", sample->phase, "connections", (int)sample->connections,
+                  "deliveries_per_s", number(sample->deliveries_per_s, 0.1), "server_cpu",
+                  number(sample->server_cpu, 1e-4), "client_cpu", number(sample->client_cpu, 1e-4),
+                  "rss_bytes", count(sample->rss_bytes), "slab_bytes", count(sample->slab_bytes));
+    if (sample->contestant[0])
+        json_object_set_new(object, "contestant", json_string(sample->contestant));
+    return object;
+}
+
+static json_t *of_time(time_t time)
+{
+    char text[32];
+    struct tm utc;
+    gmtime_r(&time, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return json_string(text);
+}
+
+json_t *json_of_result(const struct result *result, const char *commit, bool dirty)
+{
+    json_t *contestants = json_array();
+    json_t *timeline = json_array();
+    for (unsigned i = 0; i < result->contestant_count; i++)
+        json_array_append_new(contestants, of_contestant(result->contestants[i]));
+    for (unsigned i = 0; i < result->sample_count; i++)
+        json_array_append_new(timeline, of_sample(&result->samples[i]));
+
+    json_t *run =
+        json_pack("{s:s, s:s}", "schema", "ringside-run/1", "experiment", result->experiment);
+    if (result->title)
+        json_object_set_new(run, "title", json_string(result->title));
+    if (result->headline)
+        json_object_set_new(run, "headline", json_string(result->headline));
+    json_object_set_new(run, "command", json_string(result->command));
+    json_object_set_new(run, "started_at", of_time(result->started_at));
+    json_object_set_new(run, "duration_s", number(result->duration_s, 1e-3));
+    json_object_set_new(run, "interrupted", json_boolean(result->interrupted));
+    json_object_set_new(run, "build",
+                        json_pack("{s:s, s:s, s:b, s:s, s:s}", "version", BENCH_VERSION, "commit",
+                                  commit, "dirty", dirty, "compiler", BENCH_COMPILER, "type",
+                                  BENCH_BUILD_TYPE));
+    json_object_set(run, "machine", result->machine);
+    json_object_set(run, "settings", result->settings);
+    json_object_set_new(run, "contestants", contestants);
+    json_object_set_new(run, "timeline", timeline);
+    json_object_set(run, "verdicts", result->verdicts);
+    json_object_set(run, "notes", result->notes);
+    return run;
+}
+
+static void csv_rows(FILE *file, const struct contestant *contestant, const char *kind,
+                     const struct histogram *histogram)
+{
+    struct histogram_bucket bucket;
+    size_t cursor = 0;
+    while (histogram && histogram_next(histogram, &cursor, &bucket))
+        fprintf(file, "%s,%s,%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", contestant->name,
+                contestant->workload, kind, bucket.low_ns, bucket.high_ns, bucket.count);
+}
+
+void json_histogram_csv(FILE *file, const struct result *result)
+{
+    fputs("contestant,workload,kind,low_ns,high_ns,count\n", file);
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        const struct contestant *contestant = result->contestants[i];
+        csv_rows(file, contestant, "corrected", contestant->corrected);
+        csv_rows(file, contestant, "uncorrected", contestant->uncorrected);
+    }
+}

@@ -1,0 +1,294 @@
+#include "output/result.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure/clock.h"
+
+/* A side that uses this much of its CPUs sets the limit; while the server uses the lesser share, a
+ * client at its limit hides what the server could do. */
+static const double SHARE_FULL = 0.95;
+static const double SHARE_BUSY = 0.90;
+
+enum {
+    TEXT_MAX = 512,
+};
+
+void result_init(struct result *result, const char *experiment)
+{
+    *result = (struct result){
+        .experiment = experiment,
+        .started_at = time(NULL),
+        .started_ns = clock_now_ns(),
+        .settings = json_object(),
+        .notes = json_array(),
+        .verdicts = json_array(),
+    };
+}
+
+static void contestant_free(struct contestant *contestant)
+{
+    free(contestant->turns);
+    histogram_free(contestant->corrected);
+    histogram_free(contestant->uncorrected);
+    free(contestant->memory);
+    json_decref(contestant->notes);
+    free(contestant);
+}
+
+void result_done(struct result *result)
+{
+    for (unsigned i = 0; i < result->contestant_count; i++)
+        contestant_free(result->contestants[i]);
+    free(result->samples);
+    free(result->command);
+    free(result->title);
+    free(result->headline);
+    json_decref(result->settings);
+    json_decref(result->machine);
+    json_decref(result->notes);
+    json_decref(result->verdicts);
+}
+
+struct contestant *result_add(struct result *result, const char *name, const char *workload,
+                              enum contestant_kind kind)
+{
+    assert(result->contestant_count < RESULT_CONTESTANTS_MAX);
+    struct contestant *contestant = calloc(1, sizeof *contestant);
+    assert(contestant);
+    snprintf(contestant->name, sizeof contestant->name, "%s", name);
+    snprintf(contestant->workload, sizeof contestant->workload, "%s", workload);
+    contestant->kind = kind;
+    result->contestants[result->contestant_count++] = contestant;
+    return contestant;
+}
+
+/* Room for one more: capacities are the powers of two. */
+static void *grown(void *items, unsigned count, size_t size)
+{
+    if (count & (count - 1))
+        return items;
+    items = realloc(items, (count ? 2 * (size_t)count : 1) * size);
+    assert(items);
+    return items;
+}
+
+void result_sample(struct result *result, const struct sample *sample)
+{
+    result->samples = grown(result->samples, result->sample_count, sizeof *result->samples);
+    result->samples[result->sample_count++] = *sample;
+}
+
+void contestant_turn(struct contestant *contestant, const struct turn *turn)
+{
+    contestant->turns = grown(contestant->turns, contestant->turn_count, sizeof *turn);
+    contestant->turns[contestant->turn_count++] = *turn;
+}
+
+void result_note(struct result *result, const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    json_array_append_new(result->notes, json_string(text));
+}
+
+void result_verdict(struct result *result, const char *claim, const char *verdict,
+                    const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    json_array_append_new(result->verdicts, json_pack("{s:s, s:s, s:s}", "claim", claim, "measured",
+                                                      text, "verdict", verdict));
+}
+
+void contestant_note(struct contestant *contestant, const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (!contestant->notes)
+        contestant->notes = json_array();
+    json_array_append_new(contestant->notes, json_string(text));
+}
+
+/* A message that was counted as lost may still come: then the count of the lost goes back. */
+static uint64_t moved(uint64_t sum, uint64_t before, uint64_t after)
+{
+    uint64_t plus = sum + after;
+    return plus > before ? plus - before : 0;
+}
+
+void contestant_ledger(struct contestant *contestant, const struct load_ledger *before,
+                       const struct load_ledger *after)
+{
+    struct load_ledger *sum = &contestant->ledger;
+    contestant->has_ledger = true;
+    sum->delivered = moved(sum->delivered, before->delivered, after->delivered);
+    sum->lost = moved(sum->lost, before->lost, after->lost);
+    sum->duplicate = moved(sum->duplicate, before->duplicate, after->duplicate);
+    sum->out_of_order = moved(sum->out_of_order, before->out_of_order, after->out_of_order);
+    sum->expected = sum->delivered + sum->lost;
+}
+
+/* ---- derived figures ---- */
+
+typedef double (*turn_figure)(const struct turn *turn);
+
+static double turn_rate(const struct turn *turn)
+{
+    return turn->load.elapsed_ns > 0
+               ? (double)turn->load.deliveries * NS_PER_S / (double)turn->load.elapsed_ns
+               : 0;
+}
+
+static double turn_server_cpu(const struct turn *turn)
+{
+    return (double)turn->server_cpu_ns / (double)turn->load.deliveries;
+}
+
+static double turn_client_cpu(const struct turn *turn)
+{
+    return (double)turn->load.client_cpu_ns / (double)turn->load.deliveries;
+}
+
+/* Turns that brought nothing say nothing per delivery. */
+static struct spread spread_of_turns(const struct contestant *contestant, turn_figure figure)
+{
+    double *values = calloc(contestant->turn_count + 1, sizeof *values);
+    unsigned count = 0;
+    assert(values);
+    for (unsigned i = 0; i < contestant->turn_count; i++)
+        if (contestant->turns[i].load.deliveries > 0)
+            values[count++] = figure(&contestant->turns[i]);
+    struct spread spread = spread_of(values, count);
+    free(values);
+    return spread;
+}
+
+struct spread contestant_deliveries_per_s(const struct contestant *contestant)
+{
+    return spread_of_turns(contestant, turn_rate);
+}
+
+struct spread contestant_server_cpu_ns(const struct contestant *contestant)
+{
+    return spread_of_turns(contestant, turn_server_cpu);
+}
+
+struct spread contestant_client_cpu_ns(const struct contestant *contestant)
+{
+    return spread_of_turns(contestant, turn_client_cpu);
+}
+
+static const struct turn *turn_of_round(const struct contestant *contestant, unsigned round)
+{
+    for (unsigned i = 0; i < contestant->turn_count; i++)
+        if (contestant->turns[i].round == round)
+            return &contestant->turns[i];
+    return NULL;
+}
+
+static struct spread spread_of_quotients(const struct contestant *contestant, turn_figure figure)
+{
+    if (!contestant->ceiling)
+        return (struct spread){0};
+    double *values = calloc(contestant->turn_count + 1, sizeof *values);
+    unsigned count = 0;
+    assert(values);
+    for (unsigned i = 0; i < contestant->turn_count; i++) {
+        const struct turn *ours = &contestant->turns[i];
+        const struct turn *theirs = turn_of_round(contestant->ceiling, ours->round);
+        if (theirs && ours->load.deliveries > 0 && theirs->load.deliveries > 0 &&
+            figure(theirs) > 0)
+            values[count++] = figure(ours) / figure(theirs);
+    }
+    struct spread spread = spread_of(values, count);
+    free(values);
+    return spread;
+}
+
+struct spread contestant_ratio(const struct contestant *contestant)
+{
+    return spread_of_quotients(contestant, turn_rate);
+}
+
+struct spread contestant_cpu_ratio(const struct contestant *contestant)
+{
+    return spread_of_quotients(contestant, turn_server_cpu);
+}
+
+struct load_turn contestant_totals(const struct contestant *contestant)
+{
+    struct load_turn sum = {0};
+    for (unsigned i = 0; i < contestant->turn_count; i++) {
+        const struct load_turn *turn = &contestant->turns[i].load;
+        sum.elapsed_ns += turn->elapsed_ns;
+        sum.publishes += turn->publishes;
+        sum.deliveries += turn->deliveries;
+        sum.incomplete += turn->incomplete;
+        sum.missing += turn->missing;
+        sum.bytes_in += turn->bytes_in;
+        sum.bytes_out += turn->bytes_out;
+        sum.payload_bytes += turn->payload_bytes;
+        sum.requests += turn->requests;
+        sum.empty_answers += turn->empty_answers;
+        sum.client_cpu_ns += turn->client_cpu_ns;
+    }
+    return sum;
+}
+
+double contestant_server_share(const struct contestant *contestant)
+{
+    int64_t cpu_ns = 0;
+    int64_t elapsed_ns = contestant_totals(contestant).elapsed_ns;
+    for (unsigned i = 0; i < contestant->turn_count; i++)
+        cpu_ns += contestant->turns[i].server_cpu_ns;
+    return elapsed_ns > 0 && contestant->server_cpus > 0
+               ? (double)cpu_ns / (double)elapsed_ns / contestant->server_cpus
+               : 0;
+}
+
+double contestant_client_share(const struct contestant *contestant)
+{
+    struct load_turn sum = contestant_totals(contestant);
+    return sum.elapsed_ns > 0 ? (double)sum.client_cpu_ns / (double)sum.elapsed_ns : 0;
+}
+
+enum saturated contestant_saturated(const struct contestant *contestant)
+{
+    double server = contestant_server_share(contestant);
+    if (contestant_client_share(contestant) >= SHARE_FULL)
+        return server >= SHARE_BUSY ? SATURATED_BOTH : SATURATED_CLIENT;
+    return server >= SHARE_FULL ? SATURATED_SERVER : SATURATED_NEITHER;
+}
+
+uint64_t result_ledger_faults(const struct result *result)
+{
+    uint64_t faults = 0;
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        const struct load_ledger *ledger = &result->contestants[i]->ledger;
+        faults += ledger->lost + ledger->duplicate + ledger->out_of_order;
+    }
+    return faults;
+}
+
+const struct contestant *result_find(const struct result *result, const char *name,
+                                     const char *workload)
+{
+    for (unsigned i = 0; i < result->contestant_count; i++)
+        if (strcmp(result->contestants[i]->name, name) == 0 &&
+            strcmp(result->contestants[i]->workload, workload) == 0)
+            return result->contestants[i];
+    return NULL;
+}

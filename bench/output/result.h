@@ -1,0 +1,156 @@
+/* result: what a run has measured, before it becomes a table, run.json and a report.
+ *
+ *   struct result ── contestants ── turns          raw figures, one per turn of the clock
+ *                 └─ timeline ── samples
+ *
+ * Idea     An experiment fills this in; the files of output/ read it. The figures that are derived
+ *          (rates, ratios, shares) are made here, once, so that table and report cannot differ.
+ * Threads  one.
+ * Memory   result_init to result_done; contestants stay where they are once added.
+ * Bounds   RESULT_CONTESTANTS_MAX; turns and samples grow. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "core/histogram.h"
+#include "load/load.h"
+#include "measure/slab.h"
+#include "output/spread.h"
+
+enum {
+    RESULT_CONTESTANTS_MAX = 64,
+    RESULT_NAME_MAX = 48,
+};
+
+enum contestant_kind {
+    KIND_TRANSPORT,
+    KIND_CEILING,
+    KIND_PEER,
+};
+
+/* Which side set the limit. */
+enum saturated {
+    SATURATED_NEITHER,
+    SATURATED_SERVER,
+    SATURATED_CLIENT,
+    SATURATED_BOTH,
+};
+
+struct turn {
+    unsigned round;
+    double start_s;
+    int64_t server_cpu_ns;
+    struct load_turn load;
+};
+
+struct memory_growth {
+    bool known;
+    int64_t user_bytes;
+    bool kernel_known;
+    struct slab slab; /* growth by cache */
+};
+
+struct contestant {
+    char name[RESULT_NAME_MAX];
+    char workload[RESULT_NAME_MAX]; /* empty: there is one */
+    enum contestant_kind kind;
+    const struct contestant *ceiling; /* ratios are taken to it; NULL: none */
+    uint32_t connections;
+    uint32_t payload_bytes;
+    unsigned server_cpus; /* that it was given; 0: unknown, then shares are unknown */
+    unsigned client_cpus;
+
+    struct turn *turns;
+    unsigned turn_count;
+    struct histogram *corrected; /* of all turns; NULL: none */
+    struct histogram *uncorrected;
+
+    bool has_ledger;
+    struct load_ledger ledger;
+    bool has_requests;
+    uint64_t requests_sent, requests_answered, requests_empty;
+    bool has_connect;
+    struct load_ramp_result connect;
+    struct memory_growth *memory;
+    double idle_elapsed_s; /* 0: not measured */
+    double idle_server_cpu_s;
+    uint64_t errors[LOAD_FAIL_COUNT];
+    json_t *notes; /* list of text; NULL: none */
+};
+
+struct sample {
+    double t_s;
+    const char *phase;
+    char contestant[RESULT_NAME_MAX];
+    uint32_t connections;
+    double deliveries_per_s;
+    double server_cpu, client_cpu;
+    uint64_t rss_bytes, slab_bytes;
+};
+
+struct result {
+    const char *experiment;
+    char *command;
+    time_t started_at;
+    int64_t started_ns;
+    double duration_s;
+    bool interrupted;
+    char *title;    /* NULL: the report makes one up */
+    char *headline; /* likewise */
+    json_t *settings;
+    json_t *machine;
+    json_t *notes;
+    json_t *verdicts;
+    struct contestant *contestants[RESULT_CONTESTANTS_MAX];
+    unsigned contestant_count;
+    struct sample *samples;
+    unsigned sample_count;
+};
+
+void result_init(struct result *result, const char *experiment);
+void result_done(struct result *result);
+
+struct contestant *result_add(struct result *result, const char *name, const char *workload,
+                              enum contestant_kind kind);
+void result_sample(struct result *result, const struct sample *sample);
+__attribute__((format(printf, 2, 3))) void result_note(struct result *result, const char *format,
+                                                       ...);
+__attribute__((format(printf, 4, 5))) void result_verdict(struct result *result, const char *claim,
+                                                          const char *verdict, const char *format,
+                                                          ...);
+
+void contestant_turn(struct contestant *contestant, const struct turn *turn);
+__attribute__((format(printf, 2, 3))) void contestant_note(struct contestant *contestant,
+                                                           const char *format, ...);
+
+/* Adds what the clients saw since `before` to the ledger. */
+void contestant_ledger(struct contestant *contestant, const struct load_ledger *before,
+                       const struct load_ledger *after);
+
+/* ---- derived figures ---- */
+
+struct spread contestant_deliveries_per_s(const struct contestant *contestant);
+struct spread contestant_server_cpu_ns(const struct contestant *contestant); /* per delivery */
+struct spread contestant_client_cpu_ns(const struct contestant *contestant);
+
+/* One quotient per round in which both had a turn. */
+struct spread contestant_ratio(const struct contestant *contestant);
+struct spread contestant_cpu_ratio(const struct contestant *contestant);
+
+/* Shares of the CPUs that each side was given, over all turns. */
+double contestant_server_share(const struct contestant *contestant);
+double contestant_client_share(const struct contestant *contestant);
+enum saturated contestant_saturated(const struct contestant *contestant);
+
+/* Sums over the turns. */
+struct load_turn contestant_totals(const struct contestant *contestant);
+
+/* Lost, duplicate and out of order, over all contestants. */
+uint64_t result_ledger_faults(const struct result *result);
+
+/* The contestant of that name and workload, or NULL. */
+const struct contestant *result_find(const struct result *result, const char *name,
+                                     const char *workload);
