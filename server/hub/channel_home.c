@@ -17,7 +17,7 @@ static bool someone_is_behind(const struct hub *hub, const struct channel_home *
         return false;
     LANE_BITS_FOREACH(&channel->shards, shard)
     {
-        if (shard != hub->index && exchange_room(hub, shard) != 0)
+        if (exchange_behind(hub, shard))
             return true;
     }
     return false;

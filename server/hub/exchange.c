@@ -13,29 +13,55 @@ void exchange_done(struct hub *hub)
 {
     item_queue_done(&hub->exchange.own);
     for (unsigned i = 0; hub->exchange.overflow && i < hub->config->shards; i++)
-        item_queue_done(&hub->exchange.overflow[i]);
+        item_queue_done(&hub->exchange.overflow[i].items);
     free(hub->exchange.overflow);
 }
 
 int exchange_room(const struct hub *hub, unsigned target)
 {
-    const struct item_queue *queue =
-        target == hub->index ? &hub->exchange.own : &hub->exchange.overflow[target];
-    return queue->count >= hub->config->overflow_max ? -ENOBUFS : 0;
+    const struct exchange *exchange = &hub->exchange;
+    uint32_t waiting =
+        target == hub->index ? exchange->own.count : exchange->overflow[target].requests;
+    return waiting >= hub->config->overflow_max ? -ENOBUFS : 0;
+}
+
+bool exchange_behind(const struct hub *hub, unsigned target)
+{
+    return hub->exchange.overflow[target].live >= hub->config->overflow_max;
+}
+
+static void overflow_count(struct overflow *overflow, const struct item *item, int change)
+{
+    switch ((enum item_kind)item->kind) {
+    case ITEM_PUBLISH:
+    case ITEM_SUBSCRIBE:
+    case ITEM_READ:
+        overflow->requests += (uint32_t)change;
+        break;
+    case ITEM_LIVE:
+        overflow->live += (uint32_t)change;
+        break;
+    case ITEM_UNSUBSCRIBE:
+    case ITEM_SUBSCRIBED:
+    case ITEM_READ_DONE:
+    case ITEM_PUBLISHED:
+        break;
+    }
 }
 
 /* A lane that has something waiting takes nothing directly, or it would overtake. */
 static int push(struct hub *hub, unsigned target, const struct item *item)
 {
     struct exchange *exchange = &hub->exchange;
-    struct item_queue *overflow = &exchange->overflow[target];
-    if (overflow->count == 0 && lane_push(hub->set->lanes, hub->index, target, item) == 0) {
+    struct overflow *overflow = &exchange->overflow[target];
+    if (overflow->items.count == 0 && lane_push(hub->set->lanes, hub->index, target, item) == 0) {
         lane_bits_add(&exchange->unflushed, target);
         return 0;
     }
-    int err = item_queue_push(overflow, item);
+    int err = item_queue_push(&overflow->items, item);
     if (err)
         return err;
+    overflow_count(overflow, item, 1);
     lane_bits_add(&exchange->overflowed, target);
     counter_add(&hub->counters.lane_full, 1);
     return 0;
@@ -60,20 +86,24 @@ void exchange_send(struct hub *hub, unsigned target, const struct item *item)
     assert(!err && "memory is out, and an answer is owed");
 }
 
+static void overflow_drain(struct hub *hub, unsigned target)
+{
+    struct overflow *overflow = &hub->exchange.overflow[target];
+    for (const struct item *item; (item = item_queue_first(&overflow->items));) {
+        if (lane_push(hub->set->lanes, hub->index, target, item) != 0)
+            return;
+        lane_bits_add(&hub->exchange.unflushed, target);
+        overflow_count(overflow, item, -1);
+        item_queue_drop(&overflow->items);
+    }
+    lane_bits_remove(&hub->exchange.overflowed, target);
+}
+
 void exchange_retry(struct hub *hub)
 {
-    struct exchange *exchange = &hub->exchange;
-    LANE_BITS_FOREACH(&exchange->overflowed, target)
+    LANE_BITS_FOREACH(&hub->exchange.overflowed, target)
     {
-        struct item_queue *overflow = &exchange->overflow[target];
-        for (const struct item *item; (item = item_queue_first(overflow));
-             item_queue_drop(overflow)) {
-            if (lane_push(hub->set->lanes, hub->index, target, item) != 0)
-                break;
-            lane_bits_add(&exchange->unflushed, target);
-        }
-        if (overflow->count == 0)
-            lane_bits_remove(&exchange->overflowed, target);
+        overflow_drain(hub, target);
     }
 }
 

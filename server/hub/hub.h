@@ -18,14 +18,14 @@
  *          and history are on the heap. Messages are shared by reference; what a callback is given
  *          is borrowed until it returns.
  * Bounds   hub_config. Reaching one is an error of the request that would exceed it, and a counter:
- *            -ENOBUFS  what waits for the home shard, or what waits there for a shard that has
- *                      subscribers, has reached overflow_max: try again later (overloaded)
+ *            -ENOBUFS  as many requests as overflow_max wait for the home shard, or as many
+ *                      messages wait there for a shard that has subscribers: try again later
  *            -ENOSPC   channels_max or subscriptions_max is reached
  *            -ENOMEM   memory is out
  *          Answers and live messages are never dropped: where a lane is full they wait in order in
- *          an overflow list. Its length is bounded: nothing is numbered while it has overflow_max
- *          items, and answers are no more than the requests. If there is no memory even for such
- *          an item, the process ends. */
+ *          an overflow list. It is bounded, since what would make it longer is refused, and answers
+ *          are no more than the requests. If there is no memory even for such an item, the
+ *          process ends. */
 #pragma once
 
 #include <stdbool.h>
@@ -60,7 +60,7 @@ struct hub_config {
     uint64_t reply_bytes_max;         /* payloads in one reply; one is given however large */
     int64_t linger_ns;                /* a channel without subscribers or history is kept this
                                          long, unless channels_max is reached */
-    uint32_t overflow_max;            /* items that wait for one shard */
+    uint32_t overflow_max;            /* requests, and messages, that wait for one shard */
     unsigned lane_slots;              /* of each lane, a power of two; 0 derives it from the number
                                          of shards: see core/lane.h */
 };
@@ -177,8 +177,9 @@ void hub_unsubscribe_all(struct hub *hub, uint32_t *chain);
 /* The next subscription of the same connection, or HUB_NONE. */
 uint32_t hub_next_of(const struct hub *hub, uint32_t subscription);
 
-/* How far a live subscription has been given its channel: up to and including this offset. Inside deliver that
- * includes the batch, inside the last call of subscribed the reply. Returns false before that. */
+/* How far a live subscription has been given its channel: up to and including this offset. Inside
+ * deliver that includes the batch, inside the last call of subscribed the reply. Returns false
+ * before that. */
 bool hub_position(const struct hub *hub, uint32_t subscription, uint64_t *ret_epoch,
                   uint64_t *ret_offset);
 

@@ -198,9 +198,17 @@ bool local_deliver(struct hub *hub);
 
 /* ---- exchange.c ---- */
 
+/* What a full lane had no room for. Requests and live messages have a bound each, and answers count
+ * for neither: else the answers to those who are refused and ask again would keep it full. */
+struct overflow {
+    struct item_queue items;
+    uint32_t requests;
+    uint32_t live;
+};
+
 struct exchange {
     struct item_queue own;       /* requests to this very shard */
-    struct item_queue *overflow; /* per shard: what its lane had no room for */
+    struct overflow *overflow;   /* per shard */
     struct lane_bits overflowed; /* shards with something in overflow */
     struct lane_bits unflushed;  /* shards with something pushed */
     struct lane_bits ready;      /* shards with something to take */
@@ -210,6 +218,8 @@ int exchange_init(struct hub *hub);
 void exchange_done(struct hub *hub);
 /* -ENOBUFS when a request to that shard would be refused, else 0. */
 int exchange_room(const struct hub *hub, unsigned target);
+/* Whether live messages for that shard have reached the bound. */
+bool exchange_behind(const struct hub *hub, unsigned target);
 /* Sends a request. Returns 0, -ENOBUFS or -ENOMEM; then the item stays with the caller. */
 int exchange_request(struct hub *hub, unsigned target, const struct item *item);
 /* Sends what may not be dropped: an answer, a live message, an unsubscription. Without memory for

@@ -63,9 +63,9 @@ static bool insert(struct local_table *local, struct channel_local *channel, uin
 static bool retire(struct hub *hub, struct channel_local *channel)
 {
     assert(channel->held == 0);
-    if (channel->dirty || hub->local.walking == channel)
+    if (channel->dirty)
         return false;
-    assert(channel->first == HUB_NONE);
+    assert(hub->local.walking != channel && channel->first == HUB_NONE);
     DL_DELETE(hub->local.idle, channel);
     if (channel->home) {
         struct item item = {.kind = ITEM_UNSUBSCRIBE, .home = channel->home};
