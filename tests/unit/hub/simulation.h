@@ -1,0 +1,105 @@
+/* simulation: hubs, scheduled in one thread by a seed, against a model that knows what is promised.
+ *
+ * The model keeps a reference to every message that was ever published. The home shard writes epoch
+ * and offset into a message once, so the messages themselves are the reference order: (channel,
+ * epoch, offset) names one message, and the offsets of an epoch have no gap. A reader's cursor that
+ * only ever moves by one has then seen every message exactly once and in order.
+ *
+ * Threads  The test's. Memory  sim_open to sim_close. Bounds  The constants below. */
+#pragma once
+
+#include "core/message.h"
+#include "hub/hub.h"
+#include "hub/hub_internal.h"
+
+enum {
+    SIM_SHARDS = 4,
+    SIM_CONNS = 6, /* per shard */
+    SIM_CHANNELS = 8,
+    SIM_SUBSCRIPTIONS = 24, /* per shard */
+    SIM_MESSAGES = 20000,
+    SIM_READS = 20000,
+    SIM_ROUNDS = 100000, /* until rest */
+};
+
+enum reader_state {
+    READER_NONE,
+    READER_PENDING,
+    READER_LIVE,
+    READER_REFUSED,
+};
+
+/* A subscription, or a read, as its owner knows it. */
+struct reader {
+    enum reader_state state;
+    uint32_t conn;
+    uint32_t tag;
+    unsigned channel;
+    struct hub_since since;
+    uint64_t epoch;
+    uint64_t cursor; /* offset of the last message seen */
+    unsigned given;  /* in the replay */
+};
+
+/* What was published, and whether its answer has come. */
+struct publication {
+    struct message *message;
+    unsigned channel;
+    bool answered;
+};
+
+/* What the seeds together have met: a bound that was never reached was not tested. */
+struct coverage {
+    uint64_t published, delivered, recovered, unrecoverable, lane_full, refused;
+    uint64_t refused_late; /* by the home shard */
+    uint64_t parts;        /* of replays in several parts */
+    uint64_t mores;        /* of reads */
+    uint64_t wakes;
+    uint64_t starved; /* slept with something waiting for room */
+    uint64_t kept_starts;
+};
+
+struct sim;
+
+struct sim_shard {
+    struct sim *sim;
+    struct hub *hub;
+    unsigned index;
+    bool asleep;
+    uint32_t chains[SIM_CONNS];
+    struct reader readers[2 * SIM_SUBSCRIPTIONS]; /* by subscription */
+};
+
+struct sim {
+    struct hub_config config;
+    struct hub_set *set;
+    struct sim_shard shards[SIM_SHARDS];
+    struct coverage *coverage;
+    uint64_t random;
+    int64_t now_ns;
+    bool exact; /* only count and bytes bound the history: the model knows what is kept */
+    bool calm;  /* callbacks do nothing of their own */
+
+    struct publication publications[SIM_MESSAGES];
+    uint32_t publications_count;
+    struct reader reads[SIM_READS]; /* by tag */
+    uint32_t reads_count;
+    uint32_t tags;
+};
+
+struct sim *sim_open(uint64_t seed, struct coverage *coverage);
+/* Frees all, in whatever state it is; asserts that no message is left over. */
+void sim_close(struct sim *sim);
+
+/* One random thing: a turn, a request, a step of time. */
+void sim_step(struct sim *sim);
+/* Turns all until all sleep, then checks that everything was answered and delivered. */
+void sim_rest(struct sim *sim);
+/* Ends all connections, lets all time pass, and checks that nothing is left. */
+void sim_wind_down(struct sim *sim);
+
+uint32_t sim_random(struct sim *sim, uint32_t below);
+/* A random request on behalf of that shard. */
+void sim_request(struct sim *sim, struct sim_shard *shard);
+extern const struct hub_ops sim_ops;
+size_t sim_name(unsigned channel, char name[4]);
