@@ -6,6 +6,7 @@
 enum {
     STORM_ATTEMPTS = 255,
     REOPEN_TIMEOUT_S = 10,
+    LOOK_MS = 20, /* between two walks through a group */
 };
 
 /* ---- one after the other ---- */
@@ -93,7 +94,18 @@ static int wait_up(struct load *load, const struct group *group, uint32_t up, in
     return err;
 }
 
-/* Ends publishing. Those who came back with a position still have to be sent what they missed. */
+/* Steps until those who came back with a position have what they missed. */
+static int catch_up(struct load *load, const struct group *group, int64_t deadline_ns)
+{
+    int err = 0;
+    while (err == 0 && load->now_ns < deadline_ns && group_behind(load, group)) {
+        int64_t look_ns = load->now_ns + LOOK_MS * INT64_C(1000000);
+        while (err == 0 && load->now_ns < look_ns)
+            err = engine_step(load);
+    }
+    return err;
+}
+
 static int end(struct load *load, struct group *group, const struct turn_mark *mark, int err,
                struct load_turn *turn)
 {
@@ -101,6 +113,8 @@ static int end(struct load *load, struct group *group, const struct turn_mark *m
     int64_t deadline_ns = load->now_ns + REOPEN_TIMEOUT_S * INT64_C(1000000000);
     if (err == 0)
         err = turn_drain(load, group, deadline_ns);
+    if (err == 0)
+        err = catch_up(load, group, deadline_ns);
     group->poller.active = false;
     turn_end(load, group, mark, turn);
     return err;
@@ -112,6 +126,7 @@ int load_churn(struct load *load, unsigned group_index, const struct load_churn 
     assert(group_index < load->group_count);
     struct group *group = &load->groups[group_index];
     struct turn_mark mark;
+    *turn = (struct load_turn){0};
     int err = begin(load, group, &churn->publish, &mark);
     if (err < 0)
         return err;
@@ -165,6 +180,7 @@ int load_storm(struct load *load, unsigned group_index, const struct load_storm 
     assert(group_index < load->group_count);
     struct group *group = &load->groups[group_index];
     struct turn_mark mark;
+    *ret = (struct load_storm_result){0};
     int err = begin(load, group, &storm->publish, &mark);
     if (err < 0)
         return err;
@@ -172,7 +188,7 @@ int load_storm(struct load *load, unsigned group_index, const struct load_storm 
     uint32_t count = (uint32_t)(up * storm->share);
     double rate_per_s = storm->backoff_ms > 0 ? count * 1e3 / storm->backoff_ms : 0;
     opener_start(load, storm->in_flight, rate_per_s, STORM_ATTEMPTS);
-    *ret = (struct load_storm_result){.dropped = drop(load, group, count, false, true)};
+    ret->dropped = drop(load, group, count, false, true);
     err = wait_up(load, group, up, mark.now_ns + storm->timeout_ns);
     ret->recovered = load->opener.opened;
     ret->retries = load->opener.retries;
@@ -191,6 +207,8 @@ static void unstall(struct load *load, struct group *group)
             continue;
         client->flags &= (uint8_t)~CLIENT_STALLED;
         group->stalled--;
+        if (client_ready(client))
+            group->ready++;
         client_watch(load, client);
     }
 }
@@ -209,8 +227,11 @@ void load_stall(struct load *load, unsigned group_index, uint32_t count)
         seen++;
         if (seen * count / up == (seen - 1) * count / up)
             continue;
+        if (client_ready(client)) {
+            group->ready--;
+            flights_leave(&group->flights, client->place.expected);
+        }
         client->flags |= CLIENT_STALLED;
         group->stalled++;
-        flights_leave(&group->flights, client->place.expected);
     }
 }

@@ -73,6 +73,8 @@ static void first_request(struct load *load, struct client *client)
         break;
     case LOAD_LONGPOLL:
     case LOAD_POLL:
+        if (client->flags & CLIENT_CYCLING)
+            client_is_up(load, client);
         poll_request(load, client);
         break;
     case LOAD_CONNECT:
@@ -118,10 +120,13 @@ void client_is_up(struct load *load, struct client *client)
     opener_done(load, client);
     client->phase = CLIENT_UP;
     client->attempts = 0;
-    if (client->flags & CLIENT_CYCLING)
+    if (client->flags & CLIENT_CYCLING || client_publishes(load, client)) {
         client->flags &= (uint8_t)~CLIENT_CYCLING;
-    else if (!client_publishes(load, client))
-        group_of(load, client)->up++;
+        return;
+    }
+    group_of(load, client)->up++;
+    if (client_ready(client))
+        group_of(load, client)->ready++;
 }
 
 /* ---- closing ---- */
@@ -129,20 +134,18 @@ void client_is_up(struct load *load, struct client *client)
 /* A client that counted as up does so no longer. One that cannot say where it was starts anew. */
 static void leave(struct load *load, struct client *client)
 {
-    if (client_publishes(load, client)) {
-        publisher_lost(load, client);
-        return;
-    }
     struct group *group = group_of(load, client);
     group->up--;
     if (client->flags & CLIENT_STALLED)
         group->stalled--;
-    else
+    if (client_ready(client)) {
+        group->ready--;
         flights_leave(&group->flights, client->place.expected);
+    }
     if (group->config.transport == LOAD_ECHO && client->flags & CLIENT_ASKED)
         group->echoes--;
     if (client->position.epoch == 0)
-        ledger_leave(&group->ledger, &client->place);
+        client->place = (struct ledger_place){0};
     client->flags &= (uint8_t) ~(CLIENT_STALLED | CLIENT_CYCLING);
 }
 
@@ -181,7 +184,7 @@ void client_close(struct load *load, struct client *client, bool orderly)
 {
     if (!client_open(client))
         return;
-    if (counted_up(client))
+    if (counted_up(client) && !client_publishes(load, client))
         leave(load, client);
     opener_forget(load, client);
     hang_up(load, client, orderly);
@@ -201,7 +204,11 @@ void client_fail(struct load *load, struct client *client, enum load_failure fai
     bool connected = client_open(client);
     if (!connected && client->phase != CLIENT_CONNECTING)
         return;
-    if (counted_up(client)) {
+    if (client_publishes(load, client)) {
+        counters->publisher_failures++;
+        if (client->phase == CLIENT_UP)
+            publisher_lost(load, client);
+    } else if (counted_up(client)) {
         counters->closes[failure]++;
         leave(load, client);
     } else {
@@ -258,8 +265,11 @@ void client_deliver(struct load *load, struct client *client, struct span head, 
     }
     group->counters.deliveries++;
     group->counters.payload_bytes += length;
+    bool ready = client_ready(client);
     ledger_note(&group->ledger, &client->place, (uint32_t)number,
                 client_index(load, client) - group->first);
+    if (!ready && client_ready(client))
+        group->ready++;
     if (flights_note(&group->flights, (uint32_t)number)) {
         load->touched_groups |= UINT64_C(1) << client->group;
         return;

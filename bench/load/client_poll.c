@@ -10,11 +10,11 @@
 void poll_request(struct load *load, struct client *client)
 {
     struct group *group = group_of(load, client);
+    bool joining = client->phase == CLIENT_HANDSHAKE;
     char target[LOAD_TARGET_MAX];
     const struct http_request_head head = {
         .method = SPAN("GET"),
-        .target = client_target(
-            client, client->phase == CLIENT_HANDSHAKE ? group->join_path : group->path, target),
+        .target = client_target(client, joining ? group->join_path : group->path, target),
         .host = span_from(group->host),
         .close = group->config.longpoll_reconnect,
     };

@@ -11,13 +11,24 @@ void load_ledger_read(const struct load *load, unsigned group_index, struct load
 {
     assert(group_index < load->group_count);
     const struct group *group = &load->groups[group_index];
-    *ret = group->ledger.sums;
-    if (group->config.transport != LOAD_ECHO)
-        for (uint32_t i = 0; i < group->config.clients; i++) {
-            const struct client *client = &load->clients[group->first + i];
+    *ret = group->ledger;
+    bool published = group->config.publish != LOAD_PUBLISH_NONE;
+    for (uint32_t i = 0; i < group->config.clients && published; i++) {
+        const struct client *client = &load->clients[group->first + i];
+        if (!(client->flags & CLIENT_STALLED))
             ret->lost += ledger_behind(&client->place, group->publisher.number);
-        }
+    }
     ret->expected = ret->delivered + ret->lost;
+}
+
+bool group_behind(const struct load *load, const struct group *group)
+{
+    for (uint32_t i = 0; i < group->config.clients; i++) {
+        const struct client *client = &load->clients[group->first + i];
+        if (client_ready(client) && ledger_behind(&client->place, group->publisher.number) > 0)
+            return true;
+    }
+    return false;
 }
 
 uint32_t load_up(const struct load *load, uint32_t group)

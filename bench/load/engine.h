@@ -113,10 +113,11 @@ struct group {
     uint32_t first; /* client */
     uint32_t up;
     uint32_t stalled;
+    uint32_t ready; /* up, reading, and in the ledger: those that a message must reach */
     bool echoing;
     uint32_t echoes; /* under way */
     struct load_counters counters;
-    struct ledger ledger;
+    struct load_ledger ledger;
     struct publisher publisher;
     struct poller poller;
     struct histogram *corrected;
@@ -207,6 +208,16 @@ static inline bool transport_polls(enum load_transport transport)
 {
     return transport == LOAD_POLL || transport == LOAD_LONGPOLL;
 }
+
+/* Whether it is one of group.ready. */
+static inline bool client_ready(const struct client *client)
+{
+    return (client->phase == CLIENT_UP || client->flags & CLIENT_CYCLING) &&
+           !(client->flags & CLIENT_STALLED) && client->place.expected != 0;
+}
+
+/* counters.c: whether one that is ready has not reached the last message. Walks the group. */
+bool group_behind(const struct load *load, const struct group *group);
 
 /* engine.c */
 int64_t engine_clock_ns(void);

@@ -22,17 +22,9 @@ struct ledger_place {
     uint32_t seen;
 };
 
-/* The sums of a group. `expected` is left to load_ledger_read. */
-struct ledger {
-    struct load_ledger sums;
-    uint32_t joined; /* places that have received something */
-};
-
-void ledger_note(struct ledger *ledger, struct ledger_place *place, uint32_t number,
+/* Counts one delivery in the group's sums, of which `expected` is left to load_ledger_read. */
+void ledger_note(struct load_ledger *sums, struct ledger_place *place, uint32_t number,
                  uint32_t client);
-
-/* Forgets where a place was: its next message is its first. */
-void ledger_leave(struct ledger *ledger, struct ledger_place *place);
 
 /* How many of the numbers up to `last` a place has not reached. */
 static inline uint32_t ledger_behind(const struct ledger_place *place, uint32_t last)

@@ -149,21 +149,22 @@ struct load_ledger {
 
 /* Running totals of a group since load_create. */
 struct load_counters {
-    uint64_t deliveries;       /* duplicates too */
-    uint64_t payload_bytes;    /* of deliveries: deliveries × payload_bytes when all is well */
-    uint64_t framed_bytes;     /* WebSocket: bytes that whole parsed frames had on the wire */
-    uint64_t bytes_in;         /* as read from the sockets of subscribers */
-    uint64_t bytes_out;        /* as written to them */
-    uint64_t reads;            /* receives that brought something */
-    uint64_t requests;         /* polling: HTTP requests sent */
-    uint64_t answers;          /* polling: answered */
-    uint64_t empty_answers;    /* polling: answers that held no message */
-    uint64_t polls_late;       /* polls left out because the last one was not answered */
-    uint64_t pings;            /* WebSocket pings answered; SSE comments are not seen */
-    uint64_t unrecovered;      /* resumed, but the server could not replay everything */
-    uint64_t foreign;          /* messages without a head that the publisher wrote */
-    uint64_t published;        /* messages handed to the kernel by the publisher */
-    uint64_t publish_failures; /* POST: answered with an error */
+    uint64_t deliveries;         /* duplicates too */
+    uint64_t payload_bytes;      /* of deliveries: deliveries × payload_bytes when all is well */
+    uint64_t framed_bytes;       /* WebSocket: bytes that whole parsed frames had on the wire */
+    uint64_t bytes_in;           /* as read from the sockets of subscribers */
+    uint64_t bytes_out;          /* as written to them */
+    uint64_t reads;              /* receives that brought something */
+    uint64_t requests;           /* polling: HTTP requests sent */
+    uint64_t answers;            /* polling: answered */
+    uint64_t empty_answers;      /* polling: answers that held no message */
+    uint64_t polls_late;         /* polls left out because the last one was not answered */
+    uint64_t pings;              /* WebSocket pings answered; SSE comments are not seen */
+    uint64_t unrecovered;        /* resumed, but the server could not replay everything */
+    uint64_t foreign;            /* messages without a head that the publisher wrote */
+    uint64_t published;          /* messages handed to the kernel by the publisher */
+    uint64_t publisher_failures; /* times that the publisher's connection failed or ended */
+    uint64_t publish_failures;   /* POST: answered with an error */
     uint64_t closes[LOAD_FAIL_COUNT]; /* of clients that were up */
     uint64_t
         failures[LOAD_FAIL_COUNT]; /* of clients that were not up yet; each may be tried again */
@@ -174,7 +175,8 @@ struct load_counters {
 const struct load_counters *load_counters(const struct load *load, unsigned group);
 
 /* Walks the clients of a group, as it has to look for those that are behind. Messages that are
- * still on their way count as lost, so call it when a turn is over. */
+ * still on their way count as lost, so call it when a turn is over; what stalled clients have not
+ * read does not. */
 void load_ledger_read(const struct load *load, unsigned group, struct load_ledger *ret);
 
 /* Clients that are connected and subscribed; of one group, or of all for LOAD_ALL. */
@@ -213,9 +215,10 @@ struct load_ramp_result {
 int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *config,
               struct load_ramp_result *ret);
 
-/* Publishes now and then until every client that is up has received something: only then do ledgers
- * start from the same number, and the kernel's first acknowledgements are over. Returns 0,
- * -ETIMEDOUT or -EINTR. */
+/* Publishes now and then until every client that is up has received something: a raw WebSocket has
+ * no other proof that it is subscribed, and all ledgers begin here. Returns 0, -ENOTCONN without a
+ * publisher, -ETIMEDOUT or -EINTR. The kernel acknowledges the first segments of a connection one
+ * by one: some turns should follow that are not counted. */
 int load_settle(struct load *load, unsigned group, int64_t timeout_ns);
 
 /* ---- turns ---- */

@@ -112,7 +112,7 @@ static void publish(struct load *load, struct group *group, int64_t intended_ns)
     }
     publisher->left--;
     group->counters.published++;
-    flights_launch(&group->flights, number, group->up - group->stalled, intended_ns, load->now_ns);
+    flights_launch(&group->flights, number, group->ready, intended_ns, load->now_ns);
 }
 
 static bool may_publish(const struct load *load, const struct group *group)

@@ -98,6 +98,7 @@ int load_run_turn(struct load *load, unsigned group_index, int64_t duration_ns, 
     assert(group_index < load->group_count);
     struct group *group = &load->groups[group_index];
     bool echoes = group->config.transport == LOAD_ECHO;
+    *ret = (struct load_turn){0};
     bool publishes = !echoes && mode && (mode->depth > 0 || mode->rate_per_s > 0);
     if (publishes && group->config.publish == LOAD_PUBLISH_NONE)
         return -ENOTCONN;
