@@ -69,7 +69,7 @@ static const char documentation[] =
 
 static error_t usage_error(struct argp_state *state, const char *why)
 {
-    argp_error(state, "%s", why);
+    argp_failure(state, 1, 0, "%s", why);
     return EINVAL;
 }
 
@@ -319,6 +319,7 @@ int main(int argc, char **argv)
     struct sockaddr_in address;
 
     settings_default(&settings);
+    argp_err_exit_status = 1;
     argp_parse(&argp, argc, argv, 0, NULL, &settings);
     struct ring_features features;
     if (ring_probe(&features, why, sizeof why) < 0 ||

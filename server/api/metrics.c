@@ -79,10 +79,24 @@ static void write_closed(struct text *text, const struct server *server)
     }
 }
 
+static void write_refused(struct text *text, const struct server *server)
+{
+    heading(text, "requests_refused", "_total", "counter", "Requests refused, by reason");
+    for (int refusal = 0; refusal < REFUSAL_COUNT; refusal++) {
+        const char *name = refusal_name((enum refusal)refusal);
+        uint64_t sum = 0;
+        for (unsigned i = 0; name && i < server->shard_count; i++)
+            sum += counter_read(&server->shards[i]->counters.refused[refusal]);
+        if (name)
+            text_add(text, "ringside_requests_refused_total{reason=\"%s\"} %" PRIu64 "\n", name,
+                     sum);
+    }
+}
+
 #define HUB_ROWS(X)                                                                                \
     X(published, "counter", "Messages numbered")                                                   \
     X(delivered, "counter", "Messages given to subscribers")                                       \
-    X(subscriptions, "gauge", "Subscriptions")                                                     \
+    X(subscriptions, "gauge", "Subscriptions of open connections")                                 \
     X(channels, "gauge", "Channels with history or subscribers")                                   \
     X(history_bytes, "gauge", "Bytes of kept messages")                                            \
     X(history_messages, "gauge", "Kept messages")                                                  \
@@ -112,8 +126,9 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
     assert(text.bytes);
     write_counters(&text, shard->server);
     write_closed(&text, shard->server);
+    write_refused(&text, shard->server);
     write_hub(&text, shard->server);
-    heading(&text, "shards", "", "gauge", "Shards");
+    heading(&text, "shards", "", "gauge", "Threads with a ring of their own");
     text_add(&text, "ringside_shards %u\n", shard->server->shard_count);
     http_answer(shard, conn, 200, SPAN("text/plain; version=0.0.4; charset=utf-8"),
                 span_of(text.bytes, text.len), SPAN("Cache-Control: no-store\r\n"));
@@ -124,7 +139,7 @@ void health_open(struct shard *shard, struct conn *conn, struct exchange *exchan
 {
     (void)exchange;
     if (shard->draining)
-        http_error(shard, conn, 503, "draining", "the server is going away");
+        http_error(shard, conn, REFUSAL_DRAINING);
     else
         http_answer(shard, conn, 200, SPAN("application/json"), SPAN("{\"status\":\"ok\"}\n"),
                     SPAN("Cache-Control: no-store\r\n"));

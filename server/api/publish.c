@@ -53,8 +53,7 @@ static void publish_now(struct shard *shard, struct conn *conn, struct publishin
     counter_add(&shard->counters.messages_received, 1);
     if (hub_publish(shard->hub, &asker, message) < 0) {
         message_unref(message);
-        http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
-                    CLOSE_OVERLOADED);
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
     }
 }
 
@@ -80,9 +79,7 @@ static size_t body_take(struct shard *shard, struct conn *conn, struct publishin
         struct span piece;
         int result = http_body_next(&publishing->body, &input, &piece);
         if (result < 0) {
-            http_refuse(shard, conn, http_error_status((enum http_error)result),
-                        http_error_name((enum http_error)result), "the body cannot be accepted",
-                        CLOSE_BAD_REQUEST);
+            http_refuse(shard, conn, refusal_http(result));
             return before;
         }
         if (result == HTTP_BODY_MORE)
@@ -113,7 +110,7 @@ static void publish_input(struct shard *shard, struct conn *conn, char *bytes, s
 
 static void publish_timer(struct shard *shard, struct conn *conn)
 {
-    http_refuse(shard, conn, 408, "body_timeout", "the body stopped coming", CLOSE_HEAD_TIMEOUT);
+    http_refuse(shard, conn, REFUSAL_BODY_TIMEOUT);
 }
 
 static void publish_published(struct shard *shard, struct conn *conn, const struct hub_asker *asker,
@@ -122,8 +119,7 @@ static void publish_published(struct shard *shard, struct conn *conn, const stru
     (void)asker;
     struct publishing *publishing = publishing_of(conn);
     if (err < 0) {
-        http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
-                    CLOSE_OVERLOADED);
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }
     char body[CHANNEL_NAME_MAX + 128], hex[DIGITS_HEX_MAX];
@@ -145,22 +141,16 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
 {
     const struct http_request *request = exchange->request;
     struct params params = {0};
-    const char *error = NULL, *detail = NULL;
-    if (params_read(&params, shard->settings, request->query, shard->scratch,
-                    (size_t)shard->settings->head_bytes_max) < 0) {
-        error = params.error;
-        detail = params.detail;
-    } else if (params.channel_count != 1) {
-        error = "one_channel";
-        detail = "a message goes to one channel";
-    }
     struct http_body body;
-    int err = error ? 0
-                    : http_request_body_init(&body, request,
-                                             (uint64_t)shard->settings->message_bytes_max);
-    if (error || err < 0) {
-        http_refuse(shard, conn, error ? 400 : 413, error ? error : "message_too_big",
-                    error ? detail : "the payload is over message_bytes_max", CLOSE_BAD_REQUEST);
+    int err = params_read(&params, shard->settings, request->query, shard->scratch,
+                          (size_t)shard->settings->head_bytes_max);
+    if (err < 0 || params.channel_count != 1) {
+        http_refuse(shard, conn, err < 0 ? params.refusal : REFUSAL_ONE_CHANNEL);
+        return;
+    }
+    err = http_request_body_init(&body, request, (uint64_t)shard->settings->message_bytes_max);
+    if (err < 0) {
+        http_refuse(shard, conn, refusal_http(err));
         return;
     }
     struct publishing *publishing = calloc(1, sizeof *publishing);

@@ -52,18 +52,20 @@ enum conn_flag {
     CONN_CLOSE_SENT = 1 << 12, /* WebSocket: our close frame is out */
     CONN_PING_SENT = 1 << 13,  /* nothing heard since the last ping  */
     CONN_MOVED = 1 << 14,  /* bytes left this full socket since its stall timer was set          */
-    CONN_ASKING = 1 << 15, /* waits for the hub before the next request on this connection       */
+    CONN_STANDING_SENT = 1 << 15, /* the client was told where its stream begins */
 };
 
 struct conn_extra;
-struct position;
+struct gathering;
 
 struct conn {
     _Alignas(64) uint32_t
         generation;    /* grows with every use of the slot: replies to an earlier use are dropped */
     uint8_t state;     /* enum conn_state */
     uint8_t transport; /* enum transport_id */
-    uint16_t flags;    /* enum conn_flag */
+    uint8_t origin;    /* 1 + index into the allowed origins, of the request; 0: none */
+    uint8_t finish_reason; /* enum close_reason, while finishing */
+    uint32_t flags;        /* enum conn_flag */
     struct conn_extra *extra;
     struct block *out_block; /* the run to send, or NULL; the line holds a reference */
     uint32_t out_at;
@@ -71,8 +73,6 @@ struct conn {
     uint32_t next_dirty;
     uint32_t subscriptions; /* head of the hub's chain */
     struct timer_link timer;
-    uint8_t origin;        /* 1 + index into the allowed origins, of the request; 0: none */
-    uint8_t finish_reason; /* enum close_reason, while finishing */
 };
 _Static_assert(sizeof(struct conn) == 64, "a connection is one cache line");
 
@@ -108,8 +108,7 @@ struct conn_extra {
     struct stash input;    /* bytes not yet understood */
     uint32_t scanned;      /* of them, how many were searched for the end of a head */
     void *transport_state; /* the transport's own; freed by its `closed` or earlier */
-    struct position
-        *since;          /* several channels: where each was asked from, until all have answered */
+    struct gathering *gathering; /* replies for several channels, until all are there */
     bool stalled;        /* the socket is full, and the connection's timer is the stall's */
     int64_t deadline_ns; /* what the timer was set to before */
 };

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "conn/close_reason.h"
+#include "conn/refusal.h"
 
 /* X(name, kind, help): kind is counter or gauge, as Prometheus means them. */
 #define COUNTERS(X)                                                                                \
@@ -36,6 +37,7 @@
 struct counters {
     COUNTERS(COUNTER_FIELD)
     _Atomic uint64_t closed[CLOSE_REASON_COUNT];
+    _Atomic uint64_t refused[REFUSAL_COUNT];
 };
 
 static inline uint64_t counter_read(const _Atomic uint64_t *counter)

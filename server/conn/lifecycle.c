@@ -1,6 +1,5 @@
 /* lifecycle: how a connection begins, is timed, and ends. */
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conn/shard.h"
@@ -39,6 +38,7 @@ static void shed(struct shard *shard, struct conn *conn)
     assert(len > 0);
     memcpy(answer + len, body, sizeof body - 1);
     counter_add(&shard->counters.errors_5xx, 1);
+    counter_add(&shard->counters.refused[REFUSAL_TABLE_FULL], 1);
     conn_send_bytes(shard, conn, span_of(answer, (size_t)len + sizeof body - 1));
     conn_finish(shard, conn, CLOSE_TABLE_FULL);
 }
@@ -82,7 +82,7 @@ static void stall_check(struct shard *shard, struct conn *conn)
         conn_close(shard, conn, CLOSE_STALLED);
         return;
     }
-    conn->flags &= (uint16_t)~CONN_MOVED;
+    conn->flags &= ~(uint32_t)CONN_MOVED;
     timers_arm(&shard->timers, conn_slot(shard, conn),
                shard->now_ns + shard->settings->stall_timeout_ms * 1000000);
 }
@@ -118,7 +118,7 @@ void conn_pause(struct conn *conn)
 
 void conn_resume(struct shard *shard, struct conn *conn)
 {
-    conn->flags &= (uint16_t)~CONN_PAUSED;
+    conn->flags &= ~(uint32_t)CONN_PAUSED;
     conn_watch_read(shard, conn);
 }
 
@@ -150,10 +150,8 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
     timers_cancel(&shard->timers, slot);
     conn_queue_clear(shard, conn);
     if (conn->extra) {
-        assert(!conn->extra->transport_state);
+        assert(!conn->extra->transport_state && !conn->extra->gathering);
         stash_free(&conn->extra->input);
-        free(conn->extra->since);
-        conn->extra->since = NULL;
         conn->extra->stalled = false;
         conn_extra_trim(conn);
         assert(!conn->extra);

@@ -233,7 +233,7 @@ static void drained(struct shard *shard, struct conn *conn)
     if (conn->extra && conn->extra->stalled) {
         timers_arm(&shard->timers, conn_slot(shard, conn), conn->extra->deadline_ns);
         conn->extra->stalled = false;
-        conn->flags &= (uint16_t)~CONN_MOVED;
+        conn->flags &= ~(uint32_t)CONN_MOVED;
     }
     conn_extra_trim(conn);
     if (conn->state == CONN_FINISHING)
@@ -266,7 +266,7 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
     for (unsigned i = 0; i < batch->count; i++) {
         struct conn *conn = batch->conns[i];
         int32_t res = batch->io[i].res;
-        conn->flags &= (uint16_t)~CONN_DIRTY;
+        conn->flags &= ~(uint32_t)CONN_DIRTY;
         if (res > 0)
             sent(shard, conn, (uint32_t)res);
         if (res < 0 && res != -EAGAIN) {
@@ -293,7 +293,7 @@ bool shard_flush(struct shard *shard)
             struct conn *conn = &shard->slab[slot];
             if (conn->state == CONN_CLOSING || !conn->out_block) {
                 shard->dirty_head = conn->next_dirty;
-                conn->flags &= (uint16_t)~CONN_DIRTY;
+                conn->flags &= ~(uint32_t)CONN_DIRTY;
                 conn_release(shard, conn);
                 continue;
             }
@@ -313,7 +313,7 @@ bool shard_flush(struct shard *shard)
 void shard_writable(struct shard *shard, uint32_t slot)
 {
     struct conn *conn = &shard->slab[slot];
-    conn->flags &= (uint16_t)~CONN_WATCH_WRITE;
+    conn->flags &= ~(uint32_t)CONN_WATCH_WRITE;
     if (conn->state == CONN_CLOSING) {
         conn_release(shard, conn);
         return;

@@ -11,7 +11,7 @@ void shard_readable(struct shard *shard, uint32_t slot, int32_t res)
 {
     (void)res; /* hang-ups and errors show in what receive returns */
     struct conn *conn = conn_at(shard, slot);
-    conn->flags &= (uint16_t)~CONN_WATCH_READ;
+    conn->flags &= ~(uint32_t)CONN_WATCH_READ;
     if (conn->state == CONN_CLOSING) {
         conn_release(shard, conn);
         return;
@@ -37,7 +37,7 @@ static void understand(struct shard *shard, struct conn *conn, char *bytes, size
 
 static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
 {
-    conn->flags &= (uint16_t)~CONN_RECEIVING;
+    conn->flags &= ~(uint32_t)CONN_RECEIVING;
     if (conn->state == CONN_CLOSING) {
         conn_release(shard, conn);
     } else if (io->res > 0) {

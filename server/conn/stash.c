@@ -51,7 +51,7 @@ void conn_extra_trim(struct conn *conn)
 {
     struct conn_extra *extra = conn->extra;
     if (!extra || extra->queue.count > 0 || extra->input.len > 0 || extra->transport_state ||
-        extra->since || extra->stalled)
+        extra->gathering || extra->stalled)
         return;
     free(extra->queue.frames);
     free(extra->input.bytes);

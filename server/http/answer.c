@@ -50,34 +50,39 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
     conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_MUST);
 }
 
-static size_t error_body(char body[ERROR_BODY_MAX], const char *error, const char *message)
-{
-    int len =
-        snprintf(body, ERROR_BODY_MAX, "{\"error\":\"%s\",\"message\":\"%s\"}\n", error, message);
-    assert(len > 0 && len < ERROR_BODY_MAX);
-    return (size_t)len;
-}
-
-static void error_answer(struct shard *shard, struct conn *conn, int status, const char *error,
-                         const char *message, struct span extra)
+void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
+                       struct span extra)
 {
     char body[ERROR_BODY_MAX];
-    size_t len = error_body(body, error, message);
+    int status = refusal_status(refusal);
+    int len = snprintf(body, sizeof body, "{\"error\":\"%s\",\"message\":\"%s\"}\n",
+                       refusal_name(refusal), refusal_sentence(refusal));
+    assert(len > 0 && len < (int)sizeof body);
+    counter_add(&shard->counters.refused[refusal], 1);
     counter_add(status < 500 ? &shard->counters.errors_4xx : &shard->counters.errors_5xx, 1);
-    http_answer(shard, conn, status, SPAN("application/json"), span_of(body, len), extra);
+    http_answer(shard, conn, status, SPAN("application/json"), span_of(body, (size_t)len), extra);
 }
 
-void http_error(struct shard *shard, struct conn *conn, int status, const char *error,
-                const char *message)
+void http_error(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
-    error_answer(shard, conn, status, error, message,
-                 status == 503 ? SPAN("Retry-After: 2\r\n") : (struct span){0});
+    http_error_fields(shard, conn, refusal,
+                      refusal_status(refusal) == 503 ? SPAN("Retry-After: 2\r\n")
+                                                     : (struct span){0});
 }
 
-void http_refuse(struct shard *shard, struct conn *conn, int status, const char *error,
-                 const char *message, enum close_reason reason)
+void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
+                        struct span extra)
 {
-    conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
-    http_error(shard, conn, status, error, message);
-    conn_finish(shard, conn, reason);
+    bool timeout = refusal == REFUSAL_HEAD_TIMEOUT || refusal == REFUSAL_BODY_TIMEOUT;
+    enum close_reason reason = timeout ? CLOSE_HEAD_TIMEOUT : CLOSE_BAD_REQUEST;
+    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+    http_error_fields(shard, conn, refusal, extra);
+    conn_finish(shard, conn, refusal == REFUSAL_OVERLOADED ? CLOSE_OVERLOADED : reason);
+}
+
+void http_refuse(struct shard *shard, struct conn *conn, enum refusal refusal)
+{
+    http_refuse_fields(shard, conn, refusal,
+                       refusal_status(refusal) == 503 ? SPAN("Retry-After: 2\r\n")
+                                                      : (struct span){0});
 }

@@ -18,14 +18,10 @@ static const struct route *route_find(const struct server *server, struct span p
 
 static void answer_method(struct shard *shard, struct conn *conn, const struct route *route)
 {
-    static const char body[] =
-        "{\"error\":\"method_not_allowed\",\"message\":\"see the Allow field\"}\n";
     char allow[128];
     int len = snprintf(allow, sizeof allow, "Allow: %s\r\n", route->allow);
     assert(len > 0 && len < (int)sizeof allow);
-    counter_add(&shard->counters.errors_4xx, 1);
-    http_answer(shard, conn, 405, SPAN("application/json"), span_of(body, sizeof body - 1),
-                span_of(allow, (size_t)len));
+    http_error_fields(shard, conn, REFUSAL_METHOD_NOT_ALLOWED, span_of(allow, (size_t)len));
 }
 
 /* A browser asks before it sends what a form could not (Fetch, CORS preflight). */
@@ -44,7 +40,7 @@ static void answer_preflight(struct shard *shard, struct conn *conn, const struc
 static void note_request(struct conn *conn, const struct http_request *request)
 {
     conn->flags &=
-        (uint16_t) ~(CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_HEAD_ONLY | CONN_RECOVERED | CONN_SINCE);
+        ~(uint32_t)(CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_HEAD_ONLY | CONN_RECOVERED | CONN_SINCE);
     if (request->fields.minor_version == 0)
         conn->flags |= CONN_HTTP_10;
     if (request->fields.keep_alive)
@@ -63,24 +59,20 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
 
     if (request->method != HTTP_POST &&
         (request->fields.chunked || request->fields.content_length > 0))
-        http_refuse(shard, conn, 400, "body_unexpected", "only POST has a body here",
-                    CLOSE_BAD_REQUEST);
+        http_refuse(shard, conn, REFUSAL_BODY_UNEXPECTED);
     else if (!route && request->method == HTTP_POST)
-        http_refuse(shard, conn, 404, "not_found", "there is nothing at this path",
-                    CLOSE_BAD_REQUEST);
+        http_refuse(shard, conn, REFUSAL_NOT_FOUND);
     else if (!route)
-        http_error(shard, conn, 404, "not_found", "there is nothing at this path");
+        http_error(shard, conn, REFUSAL_NOT_FOUND);
     else if (refused)
-        http_refuse(shard, conn, 403, "origin_refused",
-                    "allowed_origins does not list this page's origin", CLOSE_BAD_REQUEST);
+        http_refuse(shard, conn, REFUSAL_ORIGIN_REFUSED);
     else if (request->method == HTTP_OPTIONS)
         answer_preflight(shard, conn, route);
     else if (request->method == HTTP_METHOD_OTHER)
-        http_refuse(shard, conn, 501, "method_unknown", "this server has no such method",
-                    CLOSE_BAD_REQUEST);
+        http_refuse(shard, conn, REFUSAL_METHOD_UNKNOWN);
     else if (!(route->methods & 1U << request->method)) {
         if (request->method == HTTP_POST)
-            conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
+            conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
         answer_method(shard, conn, route);
         if (request->method == HTTP_POST)
             conn_finish(shard, conn, CLOSE_BAD_REQUEST);
@@ -94,7 +86,7 @@ struct params *http_params(struct shard *shard, struct conn *conn, const struct 
     if (params_read(&params, shard->settings, exchange->request->query, shard->scratch,
                     (size_t)shard->settings->head_bytes_max) == 0)
         return &params;
-    http_error(shard, conn, 400, params.error, params.detail);
+    http_error(shard, conn, params.refusal);
     return NULL;
 }
 
@@ -102,11 +94,9 @@ struct params *http_params(struct shard *shard, struct conn *conn, const struct 
 
 static void refuse_head(struct shard *shard, struct conn *conn, int error)
 {
-    conn->flags &= (uint16_t) ~(CONN_HTTP_10 | CONN_HEAD_ONLY);
+    conn->flags &= ~(uint32_t)(CONN_HTTP_10 | CONN_HEAD_ONLY);
     conn->origin = 0;
-    http_refuse(shard, conn, http_error_status((enum http_error)error),
-                http_error_name((enum http_error)error),
-                "this is not a request that can be read in only one way", CLOSE_BAD_REQUEST);
+    http_refuse(shard, conn, refusal_http(error));
 }
 
 static bool between_requests(const struct conn *conn)
@@ -209,7 +199,6 @@ void http_next(struct shard *shard, struct conn *conn)
     if (conn->state != CONN_OPEN)
         return;
     conn_hand_over(conn, TRANSPORT_HTTP);
-    conn->flags &= (uint16_t)~CONN_ASKING;
     answered(shard, conn);
     if (conn->state != CONN_OPEN)
         return;
@@ -229,8 +218,7 @@ static void http_timer(struct shard *shard, struct conn *conn)
     bool half = conn->extra && conn->extra->input.len > 0;
     bool first = !(conn->flags & CONN_KEEP_ALIVE);
     if (half)
-        http_refuse(shard, conn, 408, "head_timeout", "the request was not complete in time",
-                    CLOSE_HEAD_TIMEOUT);
+        http_refuse(shard, conn, REFUSAL_HEAD_TIMEOUT);
     else
         conn_close(shard, conn, first ? CLOSE_HEAD_TIMEOUT : CLOSE_IDLE);
 }

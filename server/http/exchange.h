@@ -46,14 +46,16 @@ void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 void http_answer(struct shard *shard, struct conn *conn, int status, struct span content_type,
                  struct span body, struct span extra);
 
-/* Answers with {"error":…,"message":…}, and counts. */
-void http_error(struct shard *shard, struct conn *conn, int status, const char *error,
-                const char *message);
+/* Answers with the refusal's status and {"error":name,"message":sentence}, and counts it. */
+void http_error(struct shard *shard, struct conn *conn, enum refusal refusal);
+void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
+                       struct span extra);
 
-/* Refuses and ends the connection: the peer may have more on the way that we cannot make sense of.
- */
-void http_refuse(struct shard *shard, struct conn *conn, int status, const char *error,
-                 const char *message, enum close_reason reason);
+/* The same, and ends the connection: the peer may have more on the way that we cannot make sense
+ * of. */
+void http_refuse(struct shard *shard, struct conn *conn, enum refusal refusal);
+void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
+                        struct span extra);
 
 /* Writes the head of an answer with this connection's version, keep-alive and CORS fields into
  * `buf`. Returns its length; `size` of HTTP_ANSWER_HEAD_MAX always suffices without `extra`. */

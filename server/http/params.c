@@ -8,23 +8,21 @@ enum {
     TIMEOUT_S_MAX = 3600,
 };
 
-static int refuse(struct params *params, const char *error, const char *detail)
+static int refuse(struct params *params, enum refusal refusal)
 {
-    params->error = error;
-    params->detail = detail;
+    params->refusal = refusal;
     return -EINVAL;
 }
 
 static int channel_add(struct params *params, const struct settings *settings, struct span name)
 {
     if (!hub_name_valid(name.ptr, name.len))
-        return refuse(params, "bad_channel", "a channel is 1 to 128 of A-Z a-z 0-9 - _ . : / @");
+        return refuse(params, REFUSAL_BAD_CHANNEL);
     if (params->channel_count == (unsigned)settings->channels_per_connection_max)
-        return refuse(params, "too_many_channels",
-                      "more channels than channels_per_connection_max");
+        return refuse(params, REFUSAL_TOO_MANY_CHANNELS);
     for (unsigned i = 0; i < params->channel_count; i++)
         if (span_equal(params->channels[i], name))
-            return refuse(params, "duplicate_channel", "the same channel is asked for twice");
+            return refuse(params, REFUSAL_DUPLICATE_CHANNEL);
     params->channels[params->channel_count++] = name;
     return 0;
 }
@@ -39,8 +37,7 @@ int params_since(struct params *params, struct span token)
     struct position positions[SETTINGS_CHANNELS_MAX];
     int count = position_parse(positions, SETTINGS_CHANNELS_MAX, token);
     if (count < 0 || (unsigned)count != params->channel_count)
-        return refuse(params, "bad_position",
-                      "since is not a position of these channels, in this order");
+        return refuse(params, REFUSAL_BAD_POSITION);
     for (int i = 0; i < count; i++)
         params->since[i] =
             (struct hub_since){HUB_FROM_POSITION, positions[i].epoch, positions[i].offset};
@@ -53,11 +50,11 @@ static int timeout_read(struct params *params, struct span value)
     int64_t seconds = 0;
     for (size_t i = 0; i < value.len && i < 5; i++) {
         if (value.ptr[i] < '0' || value.ptr[i] > '9')
-            return refuse(params, "bad_timeout", "timeout is whole seconds, 0 to 3600");
+            return refuse(params, REFUSAL_BAD_TIMEOUT);
         seconds = seconds * 10 + value.ptr[i] - '0';
     }
     if (value.len == 0 || value.len > 4 || seconds > TIMEOUT_S_MAX)
-        return refuse(params, "bad_timeout", "timeout is whole seconds, 0 to 3600");
+        return refuse(params, REFUSAL_BAD_TIMEOUT);
     params->timeout_ms = seconds * 1000;
     return 0;
 }
@@ -69,7 +66,6 @@ int params_read(struct params *ret, const struct settings *settings, struct span
     ret->since_given = false;
     ret->timeout_ms = -1;
     ret->envelope = false;
-    ret->error = ret->detail = NULL;
 
     struct http_query walk;
     struct span name, value, since = {0};
@@ -89,9 +85,9 @@ int params_read(struct params *ret, const struct settings *settings, struct span
             return err;
     }
     if (err < 0)
-        return refuse(ret, "bad_query", "the query has a broken percent escape");
+        return refuse(ret, REFUSAL_BAD_QUERY);
     if (ret->channel_count == 0)
-        return refuse(ret, "no_channel", "channel= is missing");
+        return refuse(ret, REFUSAL_NO_CHANNEL);
     for (unsigned i = 0; i < ret->channel_count; i++)
         ret->since[i] = (struct hub_since){.from = HUB_FROM_NOW};
     return since.ptr ? params_since(ret, since) : 0;

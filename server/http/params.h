@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "conf/settings.h"
+#include "conn/refusal.h"
 #include "hub/hub.h"
 #include "wire/http.h"
 #include "wire/span.h"
@@ -24,11 +25,10 @@ struct params {
     bool since_given;
     int64_t timeout_ms; /* -1: not given */
     bool envelope;
-    const char *error;  /* name for the client, when reading failed */
-    const char *detail; /* a sentence for the client */
+    enum refusal refusal; /* when reading failed */
 };
 
-/* Reads the query. Returns 0, or -EINVAL with error and detail set. At least one channel is
+/* Reads the query. Returns 0, or -EINVAL with `refusal` set. At least one channel is
  * required. `scratch` holds decoded text and must be as long as the query. */
 int params_read(struct params *ret, const struct settings *settings, struct span query,
                 char *scratch, size_t scratch_size);

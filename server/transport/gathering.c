@@ -2,6 +2,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/message.h"
+#include "transport/json.h"
 
 struct gathering {
     unsigned channels;
@@ -10,52 +14,67 @@ struct gathering {
     unsigned count;
     unsigned size;
     struct message **messages;
-    struct position positions[];
+    uint8_t *tags;            /* of each message */
+    struct position *reached; /* behind the messages so far */
+    struct position start[];  /* epoch 0: not answered yet */
 };
 
 void gathering_begin(struct conn *conn, unsigned channels)
 {
     struct conn_extra *extra = conn_extra(conn);
-    assert(!extra->transport_state);
+    assert(!extra->gathering && channels <= UINT8_MAX);
     struct gathering *gathering =
-        calloc(1, sizeof *gathering + channels * sizeof gathering->positions[0]);
+        calloc(1, sizeof *gathering + 2 * channels * sizeof(struct position));
     assert(gathering);
     gathering->channels = channels;
     gathering->recovered = true;
-    extra->transport_state = gathering;
+    gathering->reached = gathering->start + channels;
+    extra->gathering = gathering;
 }
 
-struct gathering *gathering_of(struct conn *conn)
+struct gathering *gathering_of(const struct conn *conn)
 {
-    return conn->extra ? conn->extra->transport_state : NULL;
+    return conn->extra ? conn->extra->gathering : NULL;
 }
 
-static void add(struct gathering *gathering, struct message *const *messages, unsigned count)
+static void add(struct gathering *gathering, unsigned tag, struct message *const *messages,
+                unsigned count)
 {
+    assert(tag < gathering->channels);
     if (gathering->count + count > gathering->size) {
         gathering->size = gathering->count + count;
         gathering->messages =
             realloc(gathering->messages, gathering->size * sizeof(struct message *));
-        assert(gathering->messages);
+        gathering->tags = realloc(gathering->tags, gathering->size);
+        assert(gathering->messages && gathering->tags);
     }
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        gathering->tags[gathering->count] = (uint8_t)tag;
         gathering->messages[gathering->count++] = message_ref(messages[i]);
+    }
 }
 
 bool gathering_reply(struct gathering *gathering, const struct hub_reply *reply)
 {
-    assert(reply->asker.tag < gathering->channels);
-    add(gathering, reply->messages, reply->count);
-    gathering->positions[reply->asker.tag] = (struct position){reply->epoch, reply->offset};
+    unsigned tag = reply->asker.tag;
+    add(gathering, tag, reply->messages, reply->count);
+    if (gathering->start[tag].epoch == 0) {
+        uint64_t start = reply->count > 0 ? reply->messages[0]->offset - 1 : reply->offset;
+        gathering->start[tag] = (struct position){reply->epoch, start};
+    }
+    gathering->reached[tag] = (struct position){reply->epoch, reply->offset};
     gathering->recovered &= reply->recovered;
-    return ++gathering->answered == gathering->channels;
+    /* A subscription's parts follow each other; a read has one, and the client asks for the rest.
+     */
+    if (!reply->more || reply->subscription == HUB_NONE)
+        gathering->answered++;
+    return gathering->answered == gathering->channels;
 }
 
 void gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch)
 {
-    const struct message *last = batch->messages[batch->count - 1];
-    add(gathering, batch->messages, batch->count);
-    gathering->positions[tag] = (struct position){last->epoch, last->offset};
+    add(gathering, tag, batch->messages, batch->count);
+    gathering->reached[tag].offset = batch->messages[batch->count - 1]->offset;
 }
 
 bool gathering_recovered(const struct gathering *gathering)
@@ -65,8 +84,27 @@ bool gathering_recovered(const struct gathering *gathering)
 
 struct json_answer gathering_answer(const struct gathering *gathering)
 {
-    return (struct json_answer){gathering->positions, gathering->channels, gathering->messages,
+    return (struct json_answer){gathering->reached, gathering->channels, gathering->messages,
                                 gathering->count, gathering->recovered};
+}
+
+const struct position *gathering_start(const struct gathering *gathering, unsigned *ret_count)
+{
+    *ret_count = gathering->channels;
+    return gathering->start;
+}
+
+unsigned gathering_run(const struct gathering *gathering, unsigned *cursor,
+                       struct standing *standing, struct message *const **ret_messages)
+{
+    unsigned first = *cursor;
+    if (first == gathering->count)
+        return 0;
+    standing->at = gathering->tags[first];
+    while (*cursor < gathering->count && gathering->tags[*cursor] == standing->at)
+        ++*cursor;
+    *ret_messages = gathering->messages + first;
+    return *cursor - first;
 }
 
 void gathering_end(struct conn *conn)
@@ -77,6 +115,7 @@ void gathering_end(struct conn *conn)
     for (unsigned i = 0; i < gathering->count; i++)
         message_unref(gathering->messages[i]);
     free(gathering->messages);
+    free(gathering->tags);
     free(gathering);
-    conn->extra->transport_state = NULL;
+    conn->extra->gathering = NULL;
 }

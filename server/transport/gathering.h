@@ -1,34 +1,49 @@
 /* gathering: the hub's replies to one request for several channels, until the last one is there.
  *
+ * Then the client can be told where it stands in all of them, before it is given the first message.
+ * What channels that answered early bring meanwhile is gathered behind their replies.
+ *
  * Threads  The shard's.
- * Memory   On the heap, as conn_extra's transport_state; holds references on the messages.
- * Bounds   One reply per channel, each bounded by the hub. */
+ * Memory   On the heap, in conn_extra; holds references on the messages.
+ * Bounds   What the hub gives in answer to one request per channel, and live messages for as long
+ * as that takes. */
 #pragma once
 
 #include <stdbool.h>
 
 #include "conn/conn.h"
 #include "hub/hub.h"
-#include "transport/json.h"
+#include "transport/encoder.h"
+#include "wire/position.h"
 
-/* Begins one. The connection must have no transport_state. */
+/* Begins one. The connection must have none. */
 void gathering_begin(struct conn *conn, unsigned channels);
 
-/* The present one, or NULL. For transports that keep nothing else there. */
-struct gathering *gathering_of(struct conn *conn);
+/* The present one, or NULL. */
+struct gathering *gathering_of(const struct conn *conn);
 
 /* Takes the reply to the request with tag reply->asker.tag. Returns true when all channels have
  * answered. */
 bool gathering_reply(struct gathering *gathering, const struct hub_reply *reply);
 
-/* Takes live messages of the channel with this tag, which came while another has not answered. */
+/* Takes live messages of the channel with this tag. */
 void gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch);
 
 /* True when every channel that was asked for a position could honour it. */
 bool gathering_recovered(const struct gathering *gathering);
 
-/* What there is. Valid until gathering_end. */
+/* What there is, in the order in which it came, with the positions behind it. Valid until
+ * gathering_end. */
 struct json_answer gathering_answer(const struct gathering *gathering);
+
+/* The positions before the first message, one per channel. */
+const struct position *gathering_start(const struct gathering *gathering, unsigned *ret_count);
+
+/* Walks the messages in runs of one channel: gives a run, and where the client stands while it gets
+ * it, with standing->at set. Start with *cursor = 0 and `positions` as gathering_start has them.
+ * Returns the run's length, 0 at the end. */
+unsigned gathering_run(const struct gathering *gathering, unsigned *cursor,
+                       struct standing *standing, struct message *const **ret_messages);
 
 /* Frees it, if there is one. */
 void gathering_end(struct conn *conn);

@@ -8,13 +8,14 @@
 #include "transport/json.h"
 #include "transport/standing.h"
 #include "transport/transports.h"
+#include "wire/out.h"
 
 static void hold_end(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.longpolls_held, 1);
     gathering_end(conn);
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
-    conn->flags &= (uint16_t)~CONN_SEVERAL;
+    conn->flags &= ~(uint32_t)CONN_SEVERAL;
     http_next(shard, conn);
 }
 
@@ -26,8 +27,7 @@ static void longpoll_closed(struct shard *shard, struct conn *conn)
 
 static void fail(struct shard *shard, struct conn *conn)
 {
-    http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
-                CLOSE_OVERLOADED);
+    http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
 
 static void answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
@@ -62,7 +62,7 @@ static void longpoll_subscribed(struct shard *shard, struct conn *conn,
 {
     bool lost = conn->flags & CONN_SINCE && !reply->recovered;
     if (lost)
-        conn->flags &= (uint16_t)~CONN_RECOVERED;
+        conn->flags &= ~(uint32_t)CONN_RECOVERED;
     if (reply->err < 0) {
         fail(shard, conn);
     } else if (conn->flags & CONN_SEVERAL) {
@@ -78,7 +78,7 @@ static void longpoll_subscribed(struct shard *shard, struct conn *conn,
 /* True when everybody who waits for this channel gets the same bytes. */
 static bool shareable(const struct shard *shard, const struct conn *conn)
 {
-    uint16_t asked = conn->flags & (CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_HEAD_ONLY | CONN_SEVERAL);
+    uint32_t asked = conn->flags & (CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_HEAD_ONLY | CONN_SEVERAL);
     return asked == CONN_KEEP_ALIVE && origins_any(shard->server->origins);
 }
 
@@ -119,7 +119,7 @@ static void answer_empty(struct shard *shard, struct conn *conn)
 
 static void longpoll_drain(struct shard *shard, struct conn *conn)
 {
-    conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
+    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
     answer_empty(shard, conn);
 }
 
@@ -137,8 +137,6 @@ void longpoll_open(struct shard *shard, struct conn *conn, struct exchange *exch
     }
     conn_hand_over(conn, TRANSPORT_LONGPOLL);
     counter_add(&shard->counters.longpolls_held, 1);
-    if (params->channel_count > 1)
-        gathering_begin(conn, params->channel_count);
     conn_timer(shard, conn, hold_ms);
 }
 

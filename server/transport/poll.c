@@ -3,6 +3,7 @@
 #include "transport/json.h"
 #include "transport/standing.h"
 #include "transport/transports.h"
+#include "wire/out.h"
 
 static void poll_closed(struct shard *shard, struct conn *conn)
 {
@@ -14,8 +15,7 @@ static void poll_fail(struct shard *shard, struct conn *conn)
 {
     /* Replies that are still to come must not reach a later request of this connection, so it ends.
      */
-    http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
-                CLOSE_OVERLOADED);
+    http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
 
 static void poll_answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)

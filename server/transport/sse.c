@@ -1,16 +1,18 @@
 /* sse: GET /sse is an event stream (WHATWG HTML, section 9.2), chunked on HTTP/1.1.
  *
  *   retry: 2000            how long the client waits before it comes back
- *   id: 5f3a.16            the position, before anything was published
- *   event: recovered       after a replay that was asked for; or `unrecoverable`
+ *   id: 5f3a.16            where the stream begins, under `event: recovered` (or `unrecoverable`)
+ *                          when a position was asked for
  *   id: 5f3a.17 / data: …  a message; `id` is the position behind it
  *   :                      a comment, when nothing else has crossed the wire for a while */
 #include <stdio.h>
 #include <string.h>
 
-#include "transport/json.h"
+#include "transport/gathering.h"
 #include "transport/standing.h"
+#include "transport/stream.h"
 #include "transport/transports.h"
+#include "wire/out.h"
 #include "wire/sse.h"
 
 static bool chunked(const struct conn *conn)
@@ -31,16 +33,14 @@ static void send_event(struct shard *shard, struct conn *conn, const struct sse_
     conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST);
 }
 
-/* All channels have answered: the client learns its position, and whether its replay was whole. */
-static void send_standing(struct shard *shard, struct conn *conn)
+/* Where the stream begins: an id without an event, or, when a replay was asked for, whether it is
+ * whole. */
+static void write_standing(struct shard *shard, struct conn *conn, const struct position *positions,
+                           unsigned count)
 {
-    struct position positions[SETTINGS_CHANNELS_MAX];
-    struct standing standing;
-    if (!standing_read(shard, conn, HUB_NONE, positions, &standing))
-        return;
     char id[POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX)];
     char data[sizeof id + 32];
-    struct sse_event event = {.id = {id, position_write(id, positions, standing.count)}};
+    struct sse_event event = {.id = {id, position_write(id, positions, count)}};
     if (conn->flags & CONN_SINCE) {
         int len = snprintf(data, sizeof data, "{\"position\":\"%.*s\"}", (int)event.id.len, id);
         event.event = conn->flags & CONN_RECOVERED ? SPAN("recovered") : SPAN("unrecoverable");
@@ -49,16 +49,13 @@ static void send_standing(struct shard *shard, struct conn *conn)
     send_event(shard, conn, &event);
 }
 
-static void send_replay(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,
+                           unsigned count, const struct standing *standing, enum send_kind kind)
 {
-    struct position positions[SETTINGS_CHANNELS_MAX];
-    struct standing standing;
-    standing_read(shard, conn, reply->subscription, positions, &standing);
-    positions[standing.at] = (struct position){reply->epoch, reply->offset};
-    conn_send(shard, conn,
-              encode_sse(shard, reply->messages, reply->count, &standing, chunked(conn)),
-              SEND_MUST);
+    conn_send(shard, conn, encode_sse(shard, messages, count, standing, chunked(conn)), kind);
 }
+
+static const struct stream_writer writer = {write_standing, write_messages};
 
 static void sse_end(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
@@ -73,28 +70,17 @@ static void sse_subscribed(struct shard *shard, struct conn *conn, const struct 
         sse_end(shard, conn, CLOSE_OVERLOADED);
         return;
     }
-    if (conn->flags & CONN_SINCE && !reply->recovered)
-        conn->flags &= (uint16_t)~CONN_RECOVERED;
-    if (reply->count > 0)
-        send_replay(shard, conn, reply);
-    if (!reply->more)
-        send_standing(shard, conn);
+    stream_subscribed(shard, conn, reply, &writer);
 }
 
 static void sse_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                         const struct hub_batch *batch)
 {
-    if (!(conn->flags & CONN_SEVERAL)) {
-        enum encoding encoding = chunked(conn) ? ENCODING_SSE_CHUNKED : ENCODING_SSE_PLAIN;
+    enum encoding encoding = chunked(conn) ? ENCODING_SSE_CHUNKED : ENCODING_SSE_PLAIN;
+    if (conn->flags & CONN_SEVERAL)
+        stream_deliver_several(shard, conn, subscription, batch, &writer);
+    else
         conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE);
-        return;
-    }
-    struct position positions[SETTINGS_CHANNELS_MAX];
-    struct standing standing;
-    standing_read(shard, conn, subscription, positions, &standing);
-    conn_send(shard, conn,
-              encode_sse(shard, batch->messages, batch->count, &standing, chunked(conn)),
-              SEND_LIVE);
 }
 
 static void sse_timer(struct shard *shard, struct conn *conn)
@@ -112,8 +98,8 @@ static void sse_drain(struct shard *shard, struct conn *conn)
 
 static void sse_closed(struct shard *shard, struct conn *conn)
 {
-    (void)conn;
     counter_sub(&shard->counters.streams_sse, 1);
+    gathering_end(conn);
 }
 
 /* A stream has no further requests: what a client sends is read and dropped. */
@@ -143,16 +129,15 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
     const struct http_field *last =
         http_field_find(&exchange->request->fields, SPAN("Last-Event-ID"));
     if (last && last->value.len > 0 && params_since(params, last->value) < 0) {
-        http_error(shard, conn, 400, params->error, params->detail);
+        http_error(shard, conn, params->refusal);
         return;
     }
     if (standing_subscribe(shard, conn, params) < 0) {
-        http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
-                    CLOSE_OVERLOADED);
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }
     if (!chunked(conn))
-        conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
+        conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
     send_head(shard, conn);
     conn_hand_over(conn, TRANSPORT_SSE);
     counter_add(&shard->counters.streams_sse, 1);

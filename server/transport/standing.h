@@ -13,15 +13,14 @@
 #include "transport/encoder.h"
 #include "wire/position.h"
 
-/* Subscribes to all channels of a request, tags 0 … n-1. Returns 0, or a negative errno after
- * taking all back. */
+/* Subscribes to all channels of a request, tags 0 … n-1; several are gathered. Returns 0, or a
+ * negative errno after taking all back. */
 int standing_subscribe(struct shard *shard, struct conn *conn, const struct params *params);
 
 /* Fills `positions` (SETTINGS_CHANNELS_MAX) from the chain and points standing->at to
- * `subscription` (or HUB_NONE). Returns false while a subscription is not live yet. Its place is
- * then where it was asked from, so that the position is good to come back with; where nothing was
- * asked the position is not known, and standing->count is 0. */
-bool standing_read(struct shard *shard, struct conn *conn, uint32_t subscription,
+ * `subscription` (or HUB_NONE). Returns false while a subscription is not live yet; the places of
+ * such are not set. */
+bool standing_read(struct shard *shard, const struct conn *conn, uint32_t subscription,
                    struct position *positions, struct standing *ret);
 
 struct hub_asker standing_asker(const struct shard *shard, const struct conn *conn, uint32_t tag);

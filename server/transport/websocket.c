@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "transport/json.h"
+#include "transport/gathering.h"
 #include "transport/standing.h"
+#include "transport/stream.h"
 #include "transport/transports.h"
+#include "wire/out.h"
 #include "transport/ws_partial.h"
 #include "transport/ws_publish.h"
 #include "wire/ws.h"
@@ -147,7 +149,7 @@ static void websocket_input(struct shard *shard, struct conn *conn, char *bytes,
     ws_partial_load(&partial, conn);
     struct ws_input input = {bytes, bytes + len};
     struct ws_event event;
-    conn->flags &= (uint16_t)~CONN_PING_SENT;
+    conn->flags &= ~(uint32_t)CONN_PING_SENT;
     do {
         ws_inbound_next(&partial.inbound, &rules, &input, &event);
         handle_event(shard, conn, &event, &partial);
@@ -175,74 +177,61 @@ static void websocket_closed(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.streams_websocket, 1);
     ws_partial_discard(conn);
+    gathering_end(conn);
 }
 
 /* ---- what the hub has for it ---- */
 
-static void send_standing(struct shard *shard, struct conn *conn)
+static void write_standing(struct shard *shard, struct conn *conn, const struct position *positions,
+                           unsigned count)
 {
-    struct position positions[SETTINGS_CHANNELS_MAX];
-    struct standing standing;
-    if (!standing_read(shard, conn, HUB_NONE, positions, &standing))
-        return;
     char text[POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX) + 64];
     struct out out = out_begin(text, sizeof text);
     out_text(&out, "{\"position\":\"");
-    out.at += position_write(out.at, positions, standing.count);
+    out.at += position_write(out.at, positions, count);
     out_text(&out, "\",\"recovered\":");
     out_span(&out, conn->flags & CONN_RECOVERED ? SPAN("true") : SPAN("false"));
     out_text(&out, "}");
     send_text(shard, conn, span_of(text, (size_t)(out.at - out.start)));
 }
 
-static void send_replay(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,
+                           unsigned count, const struct standing *standing, enum send_kind kind)
 {
-    if (!(conn->flags & CONN_ENVELOPE)) {
+    conn_send(shard, conn, encode_ws_envelopes(shard, messages, count, standing), kind);
+}
+
+static const struct stream_writer writer = {write_standing, write_messages};
+
+/* Raw, there is nothing around a payload in which to say that a position is gone: the close code
+ * does. */
+static void subscribed_raw(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    if (conn->flags & CONN_SINCE && !reply->recovered)
+        websocket_fail(shard, conn, CLOSE_UNRECOVERABLE);
+    else if (reply->count > 0)
         conn_send(shard, conn, encode_ws_raw(shard, reply->messages, reply->count), SEND_MUST);
-        return;
-    }
-    struct position positions[SETTINGS_CHANNELS_MAX];
-    struct standing standing;
-    standing_read(shard, conn, reply->subscription, positions, &standing);
-    positions[standing.at] = (struct position){reply->epoch, reply->offset};
-    conn_send(shard, conn, encode_ws_envelopes(shard, reply->messages, reply->count, &standing),
-              SEND_MUST);
 }
 
 static void websocket_subscribed(struct shard *shard, struct conn *conn,
                                  const struct hub_reply *reply)
 {
-    bool lost = conn->flags & CONN_SINCE && !reply->recovered;
-    if (reply->err < 0) {
+    if (reply->err < 0)
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
-        return;
-    }
-    if (lost && !(conn->flags & CONN_ENVELOPE)) {
-        websocket_fail(shard, conn, CLOSE_UNRECOVERABLE);
-        return;
-    }
-    if (lost)
-        conn->flags &= (uint16_t)~CONN_RECOVERED;
-    if (reply->count > 0)
-        send_replay(shard, conn, reply);
-    if (!reply->more && conn->flags & CONN_ENVELOPE)
-        send_standing(shard, conn);
+    else if (conn->flags & CONN_ENVELOPE)
+        stream_subscribed(shard, conn, reply, &writer);
+    else
+        subscribed_raw(shard, conn, reply);
 }
 
 static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                               const struct hub_batch *batch)
 {
-    if (!(conn->flags & CONN_SEVERAL)) {
-        enum encoding encoding =
-            conn->flags & CONN_ENVELOPE ? ENCODING_WS_ENVELOPE : ENCODING_WS_RAW;
+    enum encoding encoding = conn->flags & CONN_ENVELOPE ? ENCODING_WS_ENVELOPE : ENCODING_WS_RAW;
+    if (conn->flags & CONN_SEVERAL)
+        stream_deliver_several(shard, conn, subscription, batch, &writer);
+    else
         conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE);
-        return;
-    }
-    struct position positions[SETTINGS_CHANNELS_MAX];
-    struct standing standing;
-    standing_read(shard, conn, subscription, positions, &standing);
-    conn_send(shard, conn, encode_ws_envelopes(shard, batch->messages, batch->count, &standing),
-              SEND_LIVE);
 }
 
 /* ---- opening ---- */
@@ -254,11 +243,9 @@ static bool handshake_check(struct shard *shard, struct conn *conn,
     int err = ws_handshake_check(request, key);
     if (err == 0)
         return true;
-    int status = ws_handshake_error_status((enum ws_handshake_error)err);
-    const char *name = ws_handshake_error_name((enum ws_handshake_error)err);
-    conn->flags &= (uint16_t)~CONN_KEEP_ALIVE;
-    http_refuse(shard, conn, status, name, "this path is a WebSocket (RFC 6455, version 13)",
-                CLOSE_BAD_REQUEST);
+    enum refusal refusal = refusal_handshake(err);
+    http_refuse_fields(shard, conn, refusal,
+                       refusal_status(refusal) == 426 ? SPAN(WS_VERSION_FIELDS) : (struct span){0});
     return false;
 }
 
@@ -284,12 +271,11 @@ void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exc
     if (!params)
         return;
     if (params->channel_count > 1 && !params->envelope) {
-        http_error(shard, conn, 400, "envelope_required", "several channels need envelope=1");
+        http_error(shard, conn, REFUSAL_ENVELOPE_REQUIRED);
         return;
     }
     if (standing_subscribe(shard, conn, params) < 0) {
-        http_refuse(shard, conn, 503, "overloaded", "a bound of the hub is reached; try again",
-                    CLOSE_OVERLOADED);
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }
     if (params->envelope)
@@ -301,7 +287,7 @@ void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange
 {
     struct span key;
     if (!shard->settings->echo)
-        http_error(shard, conn, 404, "echo_off", "start with --echo to have this");
+        http_error(shard, conn, REFUSAL_ECHO_OFF);
     else if (handshake_check(shard, conn, exchange->request, &key))
         handshake_answer(shard, conn, key, TRANSPORT_ECHO);
 }

@@ -6,10 +6,14 @@ static const struct {
     const char *name;
     int status;
 } handshake_errors[WS_HANDSHAKE_COUNT] = {
-    [-WS_HANDSHAKE_METHOD] = {"method", 405},   [-WS_HANDSHAKE_UPGRADE] = {"upgrade", 426},
-    [-WS_HANDSHAKE_VERSION] = {"version", 426}, [-WS_HANDSHAKE_KEY] = {"key", 400},
-    [-WS_HANDSHAKE_BODY] = {"body", 400},       [-WS_HANDSHAKE_STATUS] = {"status", 400},
-    [-WS_HANDSHAKE_ACCEPT] = {"accept", 400},   [-WS_HANDSHAKE_EXTENSION] = {"extension", 400},
+    [-WS_HANDSHAKE_METHOD] = {"handshake_method", 405},
+    [-WS_HANDSHAKE_UPGRADE] = {"handshake_upgrade", 426},
+    [-WS_HANDSHAKE_VERSION] = {"handshake_version", 426},
+    [-WS_HANDSHAKE_KEY] = {"handshake_key", 400},
+    [-WS_HANDSHAKE_BODY] = {"handshake_body", 400},
+    [-WS_HANDSHAKE_STATUS] = {"handshake_status", 400},
+    [-WS_HANDSHAKE_ACCEPT] = {"handshake_accept", 400},
+    [-WS_HANDSHAKE_EXTENSION] = {"handshake_extension", 400},
 };
 
 static const struct {

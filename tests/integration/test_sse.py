@@ -68,8 +68,8 @@ def test_replay_from_last_event_id(server):
     server.publish("c", "missed 2")
     header = f"Last-Event-ID: {first['epoch']}.{first['offset']}"
     with stream(server, header, channel="c") as events:
-        assert events.data(2) == ["missed 1", "missed 2"]
         assert events.next()["event"] == "recovered"
+        assert events.data(2) == ["missed 1", "missed 2"]
         server.publish("c", "live")
         assert events.data(1) == ["live"]
 
@@ -78,8 +78,8 @@ def test_replay_from_since(server):
     position = server.position("c")
     server.publish("c", "missed")
     with stream(server, channel="c", since=position) as events:
-        assert events.data(1) == ["missed"]
         assert events.next()["event"] == "recovered"
+        assert events.data(1) == ["missed"]
 
 
 def test_last_event_id_wins_over_since(server):
@@ -90,8 +90,8 @@ def test_last_event_id_wins_over_since(server):
     server.publish("c", "missed")
     header = f"Last-Event-ID: {second['epoch']}.{second['offset']}"
     with stream(server, header, channel="c", since=position) as events:
-        assert events.data(1) == ["missed"]
         assert events.next()["event"] == "recovered"
+        assert events.data(1) == ["missed"]
 
 
 def test_unknown_epoch_is_unrecoverable(server):
@@ -128,8 +128,8 @@ def test_every_id_resumes_exactly(server):
         ids = [events.next()["id"] for _ in range(12)]
     for n, position in enumerate(ids[:-1]):
         with stream(server, channel="c", since=position) as events:
-            assert events.data(11 - n) == [f"{m}" for m in range(n + 1, 12)]
             assert events.next()["event"] == "recovered"
+            assert events.data(11 - n) == [f"{m}" for m in range(n + 1, 12)]
 
 
 def test_several_channels_and_one_id(server):
@@ -142,8 +142,8 @@ def test_several_channels_and_one_id(server):
     assert len(first["id"].split("~")) == 3
     # Whoever saw only the first of the two gets exactly the other one.
     with stream(server, channel=names, since=first["id"]) as events:
-        assert {first["data"], events.next()["data"]} == {"1", "2"}
         assert events.next()["event"] == "recovered"
+        assert {first["data"], events.next()["data"]} == {"1", "2"}
         server.publish("c", "3")
         assert events.data(1) == ["3"]
 

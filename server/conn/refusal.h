@@ -1,0 +1,56 @@
+/* refusal: why a request is refused. Every refusal has a name, which the client reads in
+ * {"error":…} and /metrics counts as ringside_requests_refused_total{reason="…"}; docs/PROTOCOL.md
+ * lists them.
+ *
+ *   0 … REFUSAL_OWN_COUNT-1   the table below
+ *   then                      what the HTTP codec refuses (enum http_error)
+ *   then                      what a WebSocket handshake is refused for (enum ws_handshake_error)
+ */
+#pragma once
+
+#include "wire/http.h"
+#include "wire/ws.h"
+
+/* X(NAME, name, status, sentence for the client) */
+#define REFUSALS(X)                                                                                \
+    X(NOT_FOUND, not_found, 404, "there is nothing at this path")                                  \
+    X(METHOD_NOT_ALLOWED, method_not_allowed, 405, "see the Allow field")                          \
+    X(METHOD_UNKNOWN, method_unknown, 501, "this server has no such method")                       \
+    X(BODY_UNEXPECTED, body_unexpected, 400, "only POST has a body here")                          \
+    X(ORIGIN_REFUSED, origin_refused, 403, "allowed_origins does not list this page's origin")     \
+    X(HEAD_TIMEOUT, head_timeout, 408, "the request was not complete in time")                     \
+    X(BODY_TIMEOUT, body_timeout, 408, "the body stopped coming")                                  \
+    X(NO_CHANNEL, no_channel, 400, "channel= is missing")                                          \
+    X(BAD_CHANNEL, bad_channel, 400, "a channel is 1 to 128 of A-Z a-z 0-9 - _ . : / @")           \
+    X(ONE_CHANNEL, one_channel, 400, "a message goes to one channel")                              \
+    X(TOO_MANY_CHANNELS, too_many_channels, 400, "more than channels_per_connection_max")          \
+    X(DUPLICATE_CHANNEL, duplicate_channel, 400, "the same channel is asked for twice")            \
+    X(BAD_POSITION, bad_position, 400, "since is no position of these channels, in this order")    \
+    X(BAD_TIMEOUT, bad_timeout, 400, "timeout is whole seconds, 0 to 3600")                        \
+    X(BAD_QUERY, bad_query, 400, "the query has a broken percent escape")                          \
+    X(ENVELOPE_REQUIRED, envelope_required, 400, "several channels need envelope=1")               \
+    X(ECHO_OFF, echo_off, 404, "start with --echo to have this")                                   \
+    X(OVERLOADED, overloaded, 503, "a bound of the hub is reached; try again")                     \
+    X(TABLE_FULL, table_full, 503, "max_connections is reached; try again")                        \
+    X(DRAINING, draining, 503, "the server is going away")
+
+#define REFUSAL_ENUM(NAME, name, status, sentence) REFUSAL_##NAME,
+enum refusal {
+    REFUSALS(REFUSAL_ENUM) REFUSAL_OWN_COUNT,
+    REFUSAL_COUNT = REFUSAL_OWN_COUNT + HTTP_ERROR_COUNT + WS_HANDSHAKE_COUNT,
+};
+
+static inline enum refusal refusal_http(int error)
+{
+    return (enum refusal)(REFUSAL_OWN_COUNT - error);
+}
+
+static inline enum refusal refusal_handshake(int error)
+{
+    return (enum refusal)(REFUSAL_OWN_COUNT + HTTP_ERROR_COUNT - error);
+}
+
+/* The name, or NULL for the numbers that stand for no error. */
+const char *refusal_name(enum refusal refusal);
+int refusal_status(enum refusal refusal);
+const char *refusal_sentence(enum refusal refusal);

@@ -1,0 +1,66 @@
+#include "transport/stream.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/message.h"
+#include "transport/gathering.h"
+#include "transport/standing.h"
+
+static void subscribed_one(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
+                           const struct stream_writer *writer)
+{
+    uint64_t start = reply->count > 0 ? reply->messages[0]->offset - 1 : reply->offset;
+    struct position position = {reply->epoch, start};
+    const struct standing standing = {&position, 1, 0};
+    if (!(conn->flags & CONN_STANDING_SENT))
+        writer->standing(shard, conn, &position, 1);
+    conn->flags |= CONN_STANDING_SENT;
+    if (reply->count > 0)
+        writer->messages(shard, conn, reply->messages, reply->count, &standing, SEND_MUST);
+}
+
+static void subscribed_several(struct shard *shard, struct conn *conn,
+                               const struct hub_reply *reply, const struct stream_writer *writer)
+{
+    struct gathering *gathering = gathering_of(conn);
+    if (!gathering || !gathering_reply(gathering, reply))
+        return;
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing = {.positions = positions};
+    const struct position *start = gathering_start(gathering, &standing.count);
+    memcpy(positions, start, standing.count * sizeof *positions);
+    writer->standing(shard, conn, positions, standing.count);
+
+    struct message *const *messages;
+    unsigned cursor = 0, count;
+    while ((count = gathering_run(gathering, &cursor, &standing, &messages)) > 0)
+        writer->messages(shard, conn, messages, count, &standing, SEND_MUST);
+    gathering_end(conn);
+    conn_extra_trim(conn);
+}
+
+void stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
+                       const struct stream_writer *writer)
+{
+    if (conn->flags & CONN_SINCE && !reply->recovered)
+        conn->flags &= ~(uint32_t)CONN_RECOVERED;
+    if (conn->flags & CONN_SEVERAL)
+        subscribed_several(shard, conn, reply, writer);
+    else
+        subscribed_one(shard, conn, reply, writer);
+}
+
+void stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,
+                            const struct hub_batch *batch, const struct stream_writer *writer)
+{
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    bool live = standing_read(shard, conn, subscription, positions, &standing);
+    struct gathering *gathering = gathering_of(conn);
+    assert(live || gathering);
+    if (gathering)
+        gathering_live(gathering, standing.at, batch);
+    else
+        writer->messages(shard, conn, batch->messages, batch->count, &standing, SEND_LIVE);
+}

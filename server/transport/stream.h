@@ -1,0 +1,30 @@
+/* stream: how a subscription opens on a transport that stays open (SSE, WebSocket with envelopes).
+ *
+ *   where it stands, and whether its position could be honoured  ─►  the replay  ─►  live messages
+ *
+ * With several channels the first step waits for the last channel's answer.
+ *
+ * Threads  The shard's. */
+#pragma once
+
+#include "conn/shard.h"
+#include "hub/hub.h"
+#include "transport/encoder.h"
+
+/* How a transport writes the two kinds of things. */
+struct stream_writer {
+    /* Where the client stands before the first message. */
+    void (*standing)(struct shard *shard, struct conn *conn, const struct position *positions,
+                     unsigned count);
+    /* Messages of one channel for this client alone. */
+    void (*messages)(struct shard *shard, struct conn *conn, struct message *const *messages,
+                     unsigned count, const struct standing *standing, enum send_kind kind);
+};
+
+/* Takes a reply without an error to one of the connection's subscriptions. */
+void stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
+                       const struct stream_writer *writer);
+
+/* Takes a batch for a connection with several channels. */
+void stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,
+                            const struct hub_batch *batch, const struct stream_writer *writer);
