@@ -21,8 +21,8 @@ enum {
 };
 
 static const struct experiment *const experiments[] = {
-    &experiment_compare, &experiment_fanout,  &experiment_hold,
-    &experiment_churn,   &experiment_ceiling,
+    &experiment_compare, &experiment_fanout, &experiment_hold,
+    &experiment_connect, &experiment_churn,  &experiment_ceiling,
 };
 #define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
 
@@ -84,8 +84,9 @@ static void usage(FILE *file)
         "run\n"
         "leaves results/<date>-<experiment>-<commit>/ with run.json, histogram.csv, report.html.\n"
         "Start with `ringside-bench compare`. docs/METHOD.md says how it measures.\n\n"
-        "Exit status: 0 when every message reached everybody once and in order; 2 when the ledger\n"
-        "says otherwise; 130 when interrupted; 1 for anything that did not work.\n",
+        "Exit status: 0 when every message reached everybody once and in order; 2 when the\n"
+        "ledger says otherwise, or the server ended connections unasked; 130 when interrupted;\n"
+        "1 for anything that did not work.\n",
         file);
 }
 
@@ -189,15 +190,18 @@ static void say_result(const struct bench *bench, const struct experiment *exper
 static int status_of(const struct bench *bench, int err)
 {
     uint64_t faults = result_ledger_faults(&bench->result);
+    uint64_t closes = result_closes(&bench->result);
     if (bench->result.interrupted)
         return STATUS_INTERRUPTED;
     if (err < 0)
         return STATUS_FAILED;
-    if (faults == 0)
-        return STATUS_OK;
-    bench_fail(-EIO, "the ledger is not clean: %lu messages were lost, doubled or out of order",
-               (unsigned long)faults);
-    return STATUS_LEDGER;
+    if (faults > 0)
+        bench_fail(-EIO, "the ledger is not clean: %lu messages were lost, doubled or out of order",
+                   (unsigned long)faults);
+    if (closes > 0)
+        bench_fail(-EIO, "%lu connections were ended by the server without being asked",
+                   (unsigned long)closes);
+    return faults > 0 || closes > 0 ? STATUS_LEDGER : STATUS_OK;
 }
 
 /* A run that failed before anything was measured leaves no folder. */
@@ -216,6 +220,10 @@ static int run_experiment(struct bench *bench, const struct experiment *experime
     bench->result.duration_s = (double)(clock_now_ns() - bench->result.started_ns) / NS_PER_S;
     if (err < 0 && !bench->result.interrupted)
         return STATUS_FAILED;
+    if (bench->result.contestant_count == 0) {
+        puts("Interrupted before anything was measured.");
+        return STATUS_INTERRUPTED;
+    }
     json_decref(bench->result.settings);
     bench->result.settings = options_json(options, &experiment->use);
     int written = files_init(&bench->files, experiment->name, options->results);

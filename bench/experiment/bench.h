@@ -72,6 +72,7 @@ struct experiment {
 extern const struct experiment experiment_fanout;
 extern const struct experiment experiment_compare;
 extern const struct experiment experiment_hold;
+extern const struct experiment experiment_connect;
 extern const struct experiment experiment_ceiling;
 extern const struct experiment experiment_churn;
 

@@ -12,6 +12,7 @@
 static const int64_t RAMP_TIMEOUT_NS = (int64_t)900 * NS_PER_S;
 static const int64_t SETTLE_TIMEOUT_NS = (int64_t)60 * NS_PER_S;
 static const int64_t CALM_NS = (int64_t)300 * NS_PER_MS; /* until memory is measured */
+static const unsigned SLAB_PATIENCE_MS = 5000;
 static const int64_t DRAIN_NS = (int64_t)20 * NS_PER_S;
 
 void field_init(struct field *field, struct bench *bench)
@@ -83,7 +84,11 @@ static int ramp(struct field *field, unsigned index)
     struct entrant *entrant = &field->entrants[index];
     const struct load_ramp_config config = {.timeout_ns = RAMP_TIMEOUT_NS};
     watch_phase(field->bench, "ramp", entrant->name, NULL);
-    int err = load_ramp(field->load, index, &config, &entrant->ramp);
+    /* The load's clock stands still between its functions, and a ramp is timed from where it
+     * stands. */
+    int err = load_idle(field->load, NS_PER_MS, LOAD_ALL);
+    if (err == 0)
+        err = load_ramp(field->load, index, &config, &entrant->ramp);
     if (err == -EINTR)
         return err;
     if (err == 0 && entrant->ramp.failed == 0)
@@ -103,7 +108,7 @@ static int ramp_measured(struct field *field, unsigned index)
     struct slab *before = malloc(sizeof *before), *after = malloc(sizeof *after);
     entrant->memory = calloc(1, sizeof *entrant->memory);
     assert(before && after && entrant->memory);
-    entrant->memory->kernel_known = slab_read(before) == 0;
+    entrant->memory->kernel_known = slab_read_calm(before, SLAB_PATIENCE_MS) == 0;
     uint64_t rss_before = process_rss_bytes(&entrant->server->process);
     int err = ramp(field, index);
     if (err == 0)
@@ -120,28 +125,37 @@ static int ramp_measured(struct field *field, unsigned index)
     return err;
 }
 
-int field_open(struct field *field)
+int field_create(struct field *field)
 {
     uint64_t clients = 0;
     for (unsigned i = 0; i < field->count; i++)
         clients += field->entrants[i].clients;
     int err = bench_memory_check(clients);
-    if (err == 0)
-        err = create_load(field);
+    return err < 0 ? err : create_load(field);
+}
+
+static int settle(struct field *field, unsigned index)
+{
+    const struct entrant *entrant = &field->entrants[index];
+    if (entrant->publish == LOAD_PUBLISH_NONE)
+        return 0;
+    watch_phase(field->bench, "settle", entrant->name, NULL);
+    int err = load_settle(field->load, index, SETTLE_TIMEOUT_NS);
+    if (err < 0 && err != -EINTR) {
+        watch_clear(&field->bench->watch);
+        bench_fail(err, "%s: not everybody received the first messages: %s", entrant->name,
+                   strerror(-err));
+    }
+    return err;
+}
+
+int field_open(struct field *field)
+{
+    int err = field_create(field);
     for (unsigned i = 0; err == 0 && i < field->count; i++)
         err = ramp_measured(field, i);
-    for (unsigned i = 0; err == 0 && i < field->count; i++) {
-        struct entrant *entrant = &field->entrants[i];
-        if (entrant->publish == LOAD_PUBLISH_NONE)
-            continue;
-        watch_phase(field->bench, "settle", entrant->name, NULL);
-        err = load_settle(field->load, i, SETTLE_TIMEOUT_NS);
-        if (err < 0 && err != -EINTR) {
-            watch_clear(&field->bench->watch);
-            bench_fail(err, "%s: not everybody received the first messages: %s", entrant->name,
-                       strerror(-err));
-        }
-    }
+    for (unsigned i = 0; err == 0 && i < field->count; i++)
+        err = settle(field, i);
     return err;
 }
 
@@ -154,8 +168,10 @@ static void take_closes(struct field *field)
             struct contestant *contestant = result->contestants[c];
             if (strcmp(contestant->name, field->entrants[i].name) != 0)
                 continue;
-            for (int reason = 0; reason < LOAD_FAIL_COUNT; reason++)
+            for (int reason = 0; reason < LOAD_FAIL_COUNT; reason++) {
                 contestant->errors[reason] = counters->closes[reason] + counters->failures[reason];
+                contestant->closes += counters->closes[reason];
+            }
             break; /* the first workload stands for all: they share the connections */
         }
     }

@@ -52,8 +52,12 @@ void field_init(struct field *field, struct bench *bench);
 struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
                           enum load_transport transport, struct server *server, uint32_t clients);
 
-/* Connects all, one entrant after the other, each with its time and its memory, and settles them.
- * Returns 0 or negative errno, after a sentence. */
+/* Makes the load for all entrants and connects nobody: for experiments that open connections in
+ * their own way. Refuses what does not fit into memory. */
+int field_create(struct field *field);
+
+/* field_create, then connects all, one entrant after the other, each with its time and its memory,
+ * and settles them. Returns 0 or negative errno, after a sentence. */
 int field_open(struct field *field);
 
 /* Resets all connections and takes over what became of them. Accepts a field that is not open. */

@@ -16,7 +16,7 @@ enum {
     ARGUMENTS_MAX = 64,
     DESCRIPTORS_OWN = 32,
     CONNECTIONS_SLACK = 1024, /* publishers, health checks, and what an uneven spread asks for */
-    BYTES_PER_CONNECTION = 14 * 1024, /* both ends: two sockets of 3.7 KB, their polls, buffers */
+    BYTES_PER_CONNECTION = 10 * 1024, /* both ends: two sockets of 3.7 KB with a poll each, slack */
     BYTES_SPARE = 256 * 1024 * 1024,
 };
 
@@ -46,8 +46,12 @@ static int wait_until_healthy(struct server *server)
     if (err == 0)
         return 0;
     process_output_tail(&server->process, tail, sizeof tail);
-    return bench_fail(err, "%s %s. It said:\n%s", server->process.name,
-                      err == -ECHILD ? "has ended at once" : "does not answer /healthz", tail);
+    bench_fail(err, "%s %s%s%s", server->process.name,
+               err == -ECHILD ? "has ended at once" : "does not answer /healthz",
+               tail[0] ? ". It said:\n" : "", tail);
+    process_stop(&server->process, STOP_GRACE_MS);
+    process_done(&server->process);
+    return err;
 }
 
 /* Pins and starts argv, which listens on `server->address`, and waits until it answers. */
@@ -91,6 +95,9 @@ static int adopt(struct bench *bench, struct server *server)
     else
         result_note(&bench->result, "The server at %s ran already and was not pinned by the bench.",
                     options->address);
+    cpu_set_t cpus;
+    if (server->process.pid > 0 && sched_getaffinity(server->process.pid, sizeof cpus, &cpus) == 0)
+        server->cpus = (unsigned)CPU_COUNT(&cpus);
     return wait_until_healthy(server);
 }
 

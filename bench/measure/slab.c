@@ -6,9 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Small growth is other programs' business. */
+#include "measure/clock.h"
+
 enum {
-    GROWTH_BYTES_MIN = 64 * 1024,
+    GROWTH_BYTES_MIN = 64 * 1024, /* less is other programs' business */
+    CALM_BYTES = 256 * 1024,
+    CALM_STEP_MS = 150,
 };
 
 int slab_read(struct slab *ret)
@@ -31,6 +34,30 @@ int slab_read(struct slab *ret)
     }
     fclose(file);
     return ret->count > 0 ? 0 : -EACCES;
+}
+
+static int64_t bytes_of(const struct slab *slab)
+{
+    int64_t sum = 0;
+    for (unsigned i = 0; i < slab->count; i++)
+        sum += slab->caches[i].bytes;
+    return sum;
+}
+
+int slab_read_calm(struct slab *ret, unsigned patience_ms)
+{
+    const struct timespec step = {.tv_nsec = (long)CALM_STEP_MS * NS_PER_MS};
+    int64_t before = INT64_MAX;
+    for (unsigned waited_ms = 0;; waited_ms += CALM_STEP_MS) {
+        int err = slab_read(ret);
+        if (err < 0 || waited_ms >= patience_ms)
+            return err;
+        int64_t now = bytes_of(ret);
+        if (llabs(now - before) <= CALM_BYTES)
+            return 0;
+        before = now;
+        nanosleep(&step, NULL);
+    }
 }
 
 static const struct slab_cache *find(const struct slab *slab, const char *name)

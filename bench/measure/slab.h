@@ -30,6 +30,10 @@ struct slab {
 /* Returns 0 or negative errno: -EACCES where only root may look. */
 int slab_read(struct slab *ret);
 
+/* Reads until two readings in a row are alike, at most `patience_ms`: sockets that were closed
+ * before are given back behind a grace period, and would be missed from the growth that follows. */
+int slab_read_calm(struct slab *ret, unsigned patience_ms);
+
 /* What grew from `before` to `after`, largest first. `ret` may be neither of them. */
 void slab_growth(struct slab *ret, const struct slab *before, const struct slab *after);
 

@@ -283,6 +283,14 @@ uint64_t result_ledger_faults(const struct result *result)
     return faults;
 }
 
+uint64_t result_closes(const struct result *result)
+{
+    uint64_t closes = 0;
+    for (unsigned i = 0; i < result->contestant_count; i++)
+        closes += result->contestants[i]->closes;
+    return closes;
+}
+
 const struct contestant *result_find(const struct result *result, const char *name,
                                      const char *workload)
 {

@@ -78,7 +78,8 @@ struct contestant {
     double idle_elapsed_s; /* 0: not measured */
     double idle_server_cpu_s;
     uint64_t errors[LOAD_FAIL_COUNT];
-    json_t *notes; /* list of text; NULL: none */
+    uint64_t closes; /* connections that the server ended without being asked */
+    json_t *notes;   /* list of text; NULL: none */
 };
 
 struct sample {
@@ -148,8 +149,9 @@ enum saturated contestant_saturated(const struct contestant *contestant);
 /* Sums over the turns. */
 struct load_turn contestant_totals(const struct contestant *contestant);
 
-/* Lost, duplicate and out of order, over all contestants. */
+/* Lost, duplicate and out of order, over all contestants; and connections ended unasked. */
 uint64_t result_ledger_faults(const struct result *result);
+uint64_t result_closes(const struct result *result);
 
 /* The contestant of that name and workload, or NULL. */
 const struct contestant *result_find(const struct result *result, const char *name,

@@ -1,0 +1,158 @@
+/* connect: how fast subscribers can be let in: TCP alone, and with each transport's handshake and
+ * subscription on top. A turn opens a share of the connections; all that are open stay. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "experiment/field.h"
+#include "measure/clock.h"
+#include "output/table.h"
+
+static const double RAMP_RATIO_MIN = 0.7;
+static const int64_t CALM_NS = (int64_t)100 * NS_PER_MS; /* the other side finishes its part */
+static const int64_t TURN_TIMEOUT_NS = (int64_t)120 * NS_PER_S;
+
+static const enum option_id connect_options[] = {
+    OPTION_CONNECTIONS,
+    OPTION_TRANSPORT,
+    OPTION_TURNS,
+    OPTION_COUNT,
+};
+
+static void defaults(struct options *options)
+{
+    options->connections = 15000;
+    options->turns = 7;
+    options->transports[0] = LOAD_WEBSOCKET;
+    options->transports[1] = LOAD_SSE;
+    options->transports[2] = LOAD_LONGPOLL;
+    options->transport_count = 3;
+}
+
+/* One turn for one entrant: its rate in connections per second, or 0. */
+static int turn(struct field *field, unsigned index, uint32_t count, struct contestant *into,
+                double *ret_rate)
+{
+    const struct load_ramp_config config = {.count = count, .timeout_ns = TURN_TIMEOUT_NS};
+    struct load_ramp_result ramp;
+    int err = load_ramp(field->load, index, &config, &ramp);
+    if (err == 0 && ramp.failed > 0)
+        err = bench_fail(-ECONNREFUSED, "%s: %u of %u clients did not connect", into->name,
+                         ramp.failed, count);
+    if (err < 0)
+        return err;
+    into->connections += ramp.opened;
+    into->connect.opened += ramp.opened;
+    into->connect.elapsed_ns += ramp.elapsed_ns;
+    into->connect.rate_per_s =
+        (double)into->connect.opened * NS_PER_S / (double)into->connect.elapsed_ns;
+    *ret_rate = ramp.rate_per_s;
+    return load_idle(field->load, CALM_NS, LOAD_ALL);
+}
+
+static void judge(struct bench *bench, struct contestant *contestant, const double *rates,
+                  const double *bare, unsigned turns)
+{
+    double *quotients = calloc(turns, sizeof *quotients);
+    char claim[128];
+    assert(quotients);
+    for (unsigned i = 0; i < turns; i++)
+        quotients[i] = bare[i] > 0 ? rates[i] / bare[i] : 0;
+    struct spread ratio = spread_of(quotients, turns);
+    free(quotients);
+    snprintf(claim, sizeof claim, "%s subscribers are let in at 0.7 of the bare connect rate",
+             contestant->name);
+    result_verdict(&bench->result, claim, ratio.median >= RAMP_RATIO_MIN ? "holds" : "fails",
+                   "%.2f (%.2f to %.2f), median and middle half of %u rounds", ratio.median,
+                   ratio.p25, ratio.p75, turns);
+}
+
+static int rounds(struct field *field)
+{
+    const struct options *options = field->bench->options;
+    struct contestant *contestants[FIELD_ENTRANTS_MAX];
+    double *rates[FIELD_ENTRANTS_MAX];
+    uint32_t share = options->connections / (options->turns + 1);
+    double ignored;
+    int err = 0;
+    for (unsigned i = 0; i < field->count; i++) {
+        contestants[i] = field_contestant(field, i, "");
+        contestants[i]->has_connect = true;
+        rates[i] = calloc(options->turns, sizeof *rates[i]);
+        assert(rates[i]);
+    }
+    /* The round before the first is for warming up. */
+    for (unsigned round = 0; err == 0 && round <= options->turns; round++) {
+        for (unsigned i = 0; err == 0 && i < field->count; i++) {
+            char detail[RESULT_NAME_MAX];
+            snprintf(detail, sizeof detail, "round %u", round);
+            watch_phase(field->bench, "ramp", field->entrants[i].name, detail);
+            err =
+                turn(field, i, share, contestants[i], round > 0 ? &rates[i][round - 1] : &ignored);
+        }
+    }
+    for (unsigned i = 1; err == 0 && i < field->count; i++)
+        judge(field->bench, contestants[i], rates[i], rates[0], options->turns);
+    for (unsigned i = 0; i < field->count; i++)
+        free(rates[i]);
+    return err;
+}
+
+static int run(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    struct field field;
+    struct server *bare, *server;
+    field_init(&field, bench);
+    if (options->connections < options->turns + 1)
+        return bench_fail(-EINVAL, "%u connections cannot be opened in %u turns",
+                          options->connections, options->turns);
+    int err = bench_bare_start(bench, BARE_URING, options->connections, &bare);
+    if (err == 0)
+        err = bench_server_start(bench, options->connections * options->transport_count, NULL,
+                                 &server);
+    if (err < 0)
+        return err;
+    field_add(&field, "bare-connect", KIND_CEILING, LOAD_CONNECT, bare, options->connections);
+    for (unsigned i = 0; i < options->transport_count; i++)
+        field_add(&field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
+                  options->transports[i], server, options->connections);
+    err = field_create(&field);
+    if (err == 0)
+        err = rounds(&field);
+    field_close(&field);
+    return err;
+}
+
+static void print(const struct bench *bench)
+{
+    static struct table table;
+    char text[TABLE_NUMBER_MAX];
+    table_row(&table);
+    table_cell(&table, "%s", "");
+    table_cell(&table, "opened");
+    table_cell(&table, "connects/s");
+    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
+        const struct contestant *contestant = bench->result.contestants[i];
+        table_row(&table);
+        table_cell(&table, "%.31s", contestant->name);
+        table_cell(&table, "%s", number_grouped(text, contestant->connect.opened));
+        table_cell(&table, "%s", number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
+    }
+    table_print(&table, stdout, 1);
+}
+
+const struct experiment experiment_connect = {
+    .name = "connect",
+    .use = {connect_options, "How fast subscribers are let in, beside TCP connections alone.",
+            "Each turn opens a share of the connections, first without a handshake against a bare "
+            "accept loop, then with each transport; ratios are taken within a round.\n\n"
+            "  ringside-bench connect\n"
+            "  ringside-bench connect --connections 100000 --transport websocket"},
+    .defaults = defaults,
+    .run = run,
+    .print = print,
+};
