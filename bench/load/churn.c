@@ -48,8 +48,10 @@ int64_t churner_step(struct load *load)
     struct churner *churner = &load->churner;
     if (!churner->active)
         return INT64_MAX;
-    for (; churner->due_ns <= (double)load->now_ns; churner->due_ns += churner->interval_ns)
+    while (churner->due_ns <= (double)load->now_ns) {
+        churner->due_ns += churner->interval_ns;
         churn_one(load, churner);
+    }
     return (int64_t)churner->due_ns - load->now_ns;
 }
 

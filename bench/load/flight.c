@@ -28,7 +28,8 @@ static void close_if_complete(struct flights *flights, struct flight *flight)
 void flights_launch(struct flights *flights, uint32_t number, uint32_t expected,
                     int64_t intended_ns, int64_t sent_ns)
 {
-    assert(number != 0 && flights->touched_count == 0);
+    assert(number > flights->last && flights->touched_count == 0);
+    flights->last = number;
     struct flight *flight = place_of(flights, number);
     if (flight->open)
         give_up(flights, flight);
@@ -74,11 +75,12 @@ void flights_settle(struct flights *flights, int64_t now_ns, struct histogram *c
 
 void flights_leave(struct flights *flights, uint32_t from)
 {
+    uint32_t oldest = flights->last < LOAD_FLIGHTS ? 1 : flights->last - LOAD_FLIGHTS + 1;
     if (flights->open == 0)
         return;
-    for (unsigned i = 0; i < LOAD_FLIGHTS; i++) {
-        struct flight *flight = &flights->slots[i];
-        if (!flight->open || flight->number < from || flight->expected == 0)
+    for (uint32_t number = from > oldest ? from : oldest; number <= flights->last; number++) {
+        struct flight *flight = place_of(flights, number);
+        if (!flight->open || flight->number != number || flight->expected == 0)
             continue;
         flight->expected--;
         close_if_complete(flights, flight);

@@ -29,6 +29,7 @@ struct flight {
 
 struct flights {
     uint32_t open; /* under way */
+    uint32_t last; /* number of the last launch; numbers only rise */
     uint32_t touched_count;
     uint64_t incomplete; /* given up */
     uint64_t missing;    /* deliveries that those lacked */

@@ -1,7 +1,7 @@
 /* json_scan: finds "position", "data" and "recovered" in the answers and envelopes of
  * docs/PROTOCOL.md, however their bytes are cut.
  *
- *     {"position":"5f3a.17","messages":[{"channel":"c","offset":17,"data":"0000…"}],"recovered":true}
+ *     {"position":"5f3a.17","messages":[{"channel":"c","offset":17,"data":"0000…"}],"recovered":…}
  *
  * It is no parser: it follows strings and the colon after them, and ignores nesting. What a
  * subscriber's ledger needs is the first bytes of each "data"; the rest is skipped by memchr.

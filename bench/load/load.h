@@ -54,7 +54,7 @@ enum load_transport {
 
 enum load_publish {
     LOAD_PUBLISH_NONE,
-    LOAD_PUBLISH_WEBSOCKET, /* masked frames on a WebSocket of its own to the group's channel */
+    LOAD_PUBLISH_WEBSOCKET, /* masked frames on a WebSocket of its own, which so subscribes too */
     LOAD_PUBLISH_POST,      /* POST /publish on one kept-alive connection, pipelined          */
 };
 
@@ -243,8 +243,10 @@ struct load_turn {
 };
 
 /* Lets one group publish for about duration_ns, then waits until the last message has reached
- * everybody, at most drain_ns (0: 5 s). An ECHO group sends on all its clients; `mode` then may be
- * NULL. Returns 0 (also when something is missing), -ENOTCONN without a publisher, or -EINTR. */
+ * everybody, at most drain_ns (0: 5 s). An ECHO group sends on all its clients. Without a mode
+ * nothing is published; a polling group then polls in vain. With mode->messages, duration_ns may be
+ * 0: no limit. Returns 0, also when something is missing; -ENOTCONN when there is no publisher, it
+ * was lost, or there is nobody to publish to; or -EINTR. */
 int load_run_turn(struct load *load, unsigned group, int64_t duration_ns, int64_t drain_ns,
                   const struct load_mode *mode, struct load_turn *ret);
 

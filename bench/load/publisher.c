@@ -30,12 +30,16 @@ int publisher_init(struct group *group)
 int publisher_ready(struct load *load, struct group *group)
 {
     struct client *client = group_publisher(load, group);
+    /* A kept-alive connection may have been ended while nobody looked. */
+    int err = group->config.publish == LOAD_PUBLISH_POST ? engine_step(load) : 0;
+    if (err < 0)
+        return err;
+    int64_t deadline_ns = engine_clock_ns() + READY_TIMEOUT_S * INT64_C(1000000000);
+    client->attempts = 0;
     if (client->phase == CLIENT_DOWN)
         opener_queue(load, client);
-    client->attempts = 0;
-    int64_t deadline_ns = engine_clock_ns() + READY_TIMEOUT_S * INT64_C(1000000000);
     while (client->phase != CLIENT_UP) {
-        int err = engine_step(load);
+        err = engine_step(load);
         if (err < 0)
             return err;
         bool trying = client->flags & (CLIENT_LISTED | CLIENT_AGAIN);

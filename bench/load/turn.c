@@ -79,14 +79,14 @@ static void echo_start(struct load *load, struct group *group)
 static int publish_until(struct load *load, struct group *group, int64_t until_ns)
 {
     const struct publisher *publisher = &group->publisher;
-    bool limited = publisher->active && publisher->mode.messages > 0;
     int err = 0;
-    while (err == 0 && (limited ? publisher->left > 0 : load->now_ns < until_ns)) {
-        if (limited &&
-            (group_publisher(load, group)->phase != CLIENT_UP || group->up == group->stalled))
+    while (err == 0 && (load->now_ns < until_ns || (until_ns == 0 && publisher->active))) {
+        if (publisher->active && publisher->left == 0)
+            return 0;
+        if (publisher->active && group_publisher(load, group)->phase != CLIENT_UP)
             return -ENOTCONN;
-        if (limited && until_ns > 0 && load->now_ns >= until_ns)
-            break;
+        if (until_ns == 0 && group->up == group->stalled)
+            return -ENOTCONN;
         err = engine_step(load);
     }
     return err;
