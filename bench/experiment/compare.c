@@ -60,6 +60,17 @@ static int add_ceiling(struct field *field, struct bench *bench, const char **re
     return 0;
 }
 
+/* How many polls are empty is a matter of the workload, and the quiet one is the one that is meant.
+ */
+static void forget_other_requests(struct result *result)
+{
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        struct contestant *contestant = result->contestants[i];
+        if (strcmp(contestant->name, "poll") == 0 && strcmp(contestant->workload, QUIET) != 0)
+            contestant->has_requests = false;
+    }
+}
+
 /* Short polling when there is news once in fifty polls: what the other forty-nine cost. */
 static int quiet_polling(struct field *field)
 {
@@ -82,6 +93,7 @@ static int quiet_polling(struct field *field)
         int err = field_turn(field, i, &mode, duration_ns, 0, contestant);
         if (err < 0)
             return err;
+        forget_other_requests(&field->bench->result);
     }
     return 0;
 }
@@ -168,6 +180,25 @@ static void judge_bytes(struct bench *bench)
     }
 }
 
+/* One figure for each transport, for the index of runs. */
+static void make_headline(struct bench *bench)
+{
+    char text[256] = "Server CPU per delivery:", workload[RESULT_NAME_MAX];
+    char time[TABLE_NUMBER_MAX];
+    size_t len = strlen(text);
+    rate_workload(bench->options, workload);
+    for (unsigned i = 0; i < bench->options->transport_count && len < sizeof text; i++) {
+        const char *name = options_transport_name(bench->options->transports[i]);
+        const struct contestant *quiet = result_find(&bench->result, name, QUIET);
+        const struct contestant *contestant =
+            quiet ? quiet : result_find(&bench->result, name, workload);
+        if (contestant && contestant->server_cpus > 0)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s %s %s", i ? "," : "", name,
+                                    number_time(time, contestant_server_cpu_ns(contestant).median));
+    }
+    bench->result.headline = strdup(text);
+}
+
 static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
@@ -186,6 +217,7 @@ static int run(struct bench *bench)
     if (err == 0)
         err = race(&field, ceiling);
     if (err == 0) {
+        make_headline(bench);
         judge_polling(bench);
         judge_bytes(bench);
     }

@@ -192,12 +192,6 @@ void field_close(struct field *field)
 
 /* ---- turns ---- */
 
-static unsigned client_cpus(const struct options *options)
-{
-    cpu_set_t set;
-    return cpus_parse(&set, options->client_cpus) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
-
 struct contestant *field_contestant(struct field *field, unsigned index, const char *workload)
 {
     struct entrant *entrant = &field->entrants[index];
@@ -206,7 +200,6 @@ struct contestant *field_contestant(struct field *field, unsigned index, const c
     contestant->connections = field->load ? load_up(field->load, index) : 0;
     contestant->payload_bytes = field->bench->options->message_bytes;
     contestant->server_cpus = entrant->server->cpus;
-    contestant->client_cpus = client_cpus(field->bench->options);
     contestant->corrected = histogram_create();
     contestant->uncorrected = histogram_create();
     assert(contestant->corrected && contestant->uncorrected);
@@ -288,8 +281,8 @@ static int one_round(struct field *field, const struct workload *workloads, unsi
     return 0;
 }
 
-static void set_ceilings(const struct result *result, struct contestant *contestant,
-                         const char *ceiling)
+static void set_ceiling(const struct result *result, struct contestant *contestant,
+                        const char *ceiling)
 {
     const struct contestant *found =
         ceiling ? result_find(result, ceiling, contestant->workload) : NULL;
@@ -309,8 +302,8 @@ int field_rounds(struct field *field, const struct workload *workloads, unsigned
                 contestants[w][i] = field_contestant(field, i, workloads[w].name);
     for (unsigned w = 0; w < workload_count; w++)
         for (unsigned i = 0; i < field->count; i++)
-            if (contestants[w][i])
-                set_ceilings(&field->bench->result, contestants[w][i], ceiling);
+            if (contestants[w][i] && workloads[w].mode.depth > 0) /* a rate is no race */
+                set_ceiling(&field->bench->result, contestants[w][i], ceiling);
     for (unsigned i = 0; err == 0 && i < options->warmup_turns; i++)
         err = one_round(field, workloads, workload_count, i, contestants, false);
     for (unsigned i = 0; err == 0 && i < options->turns; i++)

@@ -61,7 +61,6 @@ struct contestant {
     uint32_t connections;
     uint32_t payload_bytes;
     unsigned server_cpus; /* that it was given; 0: unknown, then shares are unknown */
-    unsigned client_cpus;
 
     struct turn *turns;
     unsigned turn_count;
