@@ -51,7 +51,7 @@ enum conn_flag {
     CONN_SEVERAL = 1 << 11,  /* several channels: positions are kept in conn_extra  */
     CONN_CLOSE_SENT = 1 << 12, /* WebSocket: our close frame is out */
     CONN_PING_SENT = 1 << 13,  /* nothing heard since the last ping  */
-    CONN_MOVED = 1 << 14,  /* bytes left this full socket since its stall timer was set          */
+    CONN_MOVED = 1 << 14, /* bytes left this full socket since its stall timer was set          */
     CONN_STANDING_SENT = 1 << 15, /* the client was told where its stream begins */
 };
 
@@ -105,12 +105,12 @@ struct stash {
 
 struct conn_extra {
     struct send_queue queue;
-    struct stash input;    /* bytes not yet understood */
-    uint32_t scanned;      /* of them, how many were searched for the end of a head */
-    void *transport_state; /* the transport's own; freed by its `closed` or earlier */
+    struct stash input;          /* bytes not yet understood */
+    uint32_t scanned;            /* of them, how many were searched for the end of a head */
+    void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
     struct gathering *gathering; /* replies for several channels, until all are there */
-    bool stalled;        /* the socket is full, and the connection's timer is the stall's */
-    int64_t deadline_ns; /* what the timer was set to before */
+    bool stalled;                /* the socket is full, and the connection's timer is the stall's */
+    int64_t deadline_ns;         /* what the timer was set to before */
 };
 
 /* The extra part, made when it is missing. */
@@ -121,9 +121,10 @@ void conn_extra_trim(struct conn *conn);
 struct conn *conn_at(struct shard *shard, uint32_t slot);
 uint32_t conn_slot(const struct shard *shard, const struct conn *conn);
 
-static inline bool conn_open(const struct conn *conn)
+/* True until it is closed: it may be finishing. */
+static inline bool conn_alive(const struct conn *conn)
 {
-    return conn->state == CONN_OPEN;
+    return conn->state == CONN_OPEN || conn->state == CONN_FINISHING;
 }
 
 /* ---- sending (outbound.c) ---- */

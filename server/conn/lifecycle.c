@@ -104,8 +104,7 @@ void conn_timer_fired(void *context, uint32_t slot)
 
 void conn_watch_read(struct shard *shard, struct conn *conn)
 {
-    if (conn->state == CONN_CLOSING ||
-        conn->flags & (CONN_WATCH_READ | CONN_PAUSED | CONN_RECEIVING))
+    if (!conn_alive(conn) || conn->flags & (CONN_WATCH_READ | CONN_PAUSED | CONN_RECEIVING))
         return;
     conn->flags |= CONN_WATCH_READ;
     ring_watch(shard->ring, conn_slot(shard, conn), RING_READ);
@@ -140,7 +139,7 @@ void conn_release(struct shard *shard, struct conn *conn)
 
 void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
-    if (conn->state == CONN_CLOSING || conn->state == CONN_FREE)
+    if (!conn_alive(conn))
         return;
     uint32_t slot = conn_slot(shard, conn);
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);

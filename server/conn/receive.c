@@ -28,7 +28,7 @@ static void understand(struct shard *shard, struct conn *conn, char *bytes, size
         conn_transport(shard, conn)->input(shard, conn, bytes, len);
     else if (conn->state == CONN_FINISHING && conn->finish_reason == CLOSE_TABLE_FULL)
         conn_close(shard, conn, CLOSE_TABLE_FULL);
-    if (conn->state == CONN_CLOSING)
+    if (!conn_alive(conn))
         return;
     if (conn->state == CONN_OPEN && conn_queued(conn) > (uint64_t)shard->settings->queue_bytes_max)
         conn_pause(conn);

@@ -7,12 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
-
-enum {
-    QUEUE_EVENTS_MIN = 1024,
-};
 
 static struct ring_uring *uring_of(struct ring *base)
 {
@@ -61,7 +56,8 @@ struct io_uring_sqe *ring_sqe(struct ring_uring *ring, struct ring_table *table)
     return sqe;
 }
 
-/* Emptied when its poll completes, and not when it is armed again: what rings in between must end the next wait. */
+/* Emptied when its poll completes, and not when it is armed again: what rings in between must end
+ * the next wait. */
 static void silence_bell(struct ring_uring *ring)
 {
     uint64_t rings;
@@ -156,7 +152,7 @@ static void other_tables_turn(struct ring_uring *ring)
 }
 
 /* Silences the bell and waits for it again. */
-static void arm_bell(struct ring_uring *ring)
+void ring_bell_arm(struct ring_uring *ring)
 {
     struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[0]);
     io_uring_prep_poll_add(sqe, ring->bell, POLLIN);
@@ -175,7 +171,7 @@ static int uring_wait(struct ring *base, int64_t timeout_ns)
     bool rung = !ring->bell_armed;
 
     if (rung)
-        arm_bell(ring);
+        ring_bell_arm(ring);
     other_tables_turn(ring);
     if (rung || timeout_ns <= 0 || queue->head != queue->tail) {
         table_turn(ring, &ring->tables[0]);
@@ -191,7 +187,7 @@ static int uring_wait(struct ring *base, int64_t timeout_ns)
     ring_reap(ring, &ring->tables[0]);
     if (!ring->bell_armed) {
         other_tables_turn(ring);
-        arm_bell(ring);
+        ring_bell_arm(ring);
         other_tables_turn(ring);
     }
     return 0;
@@ -313,21 +309,7 @@ static void uring_wake(struct ring *base)
         assert(errno == EAGAIN);
 }
 
-static void uring_free(struct ring *base)
-{
-    struct ring_uring *ring = uring_of(base);
-    for (uint32_t i = 0; i < ring->table_count; i++) {
-        io_uring_queue_exit(&ring->tables[i].uring);
-        free(ring->tables[i].addresses);
-    }
-    if (ring->bell >= 0)
-        close(ring->bell);
-    free(ring->queue.events);
-    free(ring->tables);
-    free(ring);
-}
-
-static const struct ring_engine uring_engine = {
+const struct ring_engine ring_uring_engine = {
     .name = "io_uring",
     .listen = ring_accept_listen,
     .listen_stop = ring_accept_listen_stop,
@@ -341,82 +323,5 @@ static const struct ring_engine uring_engine = {
     .connect = ring_client_connect,
     .abort = ring_client_abort,
     .wake = uring_wake,
-    .free = uring_free,
+    .free = ring_uring_free,
 };
-
-static int table_init(struct ring_uring *ring, struct ring_table *table, uint32_t slots)
-{
-    struct io_uring_params params = {.flags = RING_SETUP_FLAGS, .cq_entries = RING_CQ_ENTRIES};
-    int err = io_uring_queue_init_params(RING_SQ_ENTRIES, &table->uring, &params);
-    if (err < 0)
-        return err;
-    ring->table_count++;
-    if (ring->client) {
-        table->addresses = calloc(RING_SQ_ENTRIES, sizeof *table->addresses);
-        if (!table->addresses)
-            return -ENOMEM;
-    }
-    err = io_uring_register_files_sparse(&table->uring, slots);
-    if (err == 0)
-        err = io_uring_register_file_alloc_range(&table->uring, 0, slots);
-    if (err == 0 && table != ring->tables)
-        err = io_uring_register_eventfd(&table->uring, ring->bell);
-    if (err < 0)
-        return err;
-    io_uring_register_ring_fd(&table->uring);
-    return 0;
-}
-
-static int tables_init(struct ring_uring *ring, const struct ring_config *config)
-{
-    uint32_t slots = ring_table_slots();
-    uint32_t usable = config->client ? slots : slots - slots / 8;
-    uint32_t count = (config->capacity + usable - 1) / usable;
-
-    ring->tables = calloc(count, sizeof *ring->tables);
-    ring->queue.events = malloc(QUEUE_EVENTS_MIN * sizeof *ring->queue.events);
-    ring->queue.size = QUEUE_EVENTS_MIN;
-    ring->table_shift = (uint32_t)__builtin_ctz(slots);
-    ring->table_mask = slots - 1;
-    ring->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!ring->tables || !ring->queue.events)
-        return -ENOMEM;
-    if (ring->bell < 0)
-        return -errno;
-
-    for (uint32_t i = 0; i < count; i++) {
-        int err = table_init(ring, &ring->tables[i], slots);
-        if (err < 0)
-            return err;
-    }
-    arm_bell(ring);
-    ring->base.capacity = count * slots;
-    ring->base.stats.tables = count;
-    return 0;
-}
-
-int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why,
-                      size_t why_size)
-{
-    assert(config->capacity > 0);
-    struct ring_features features;
-    int err = ring_probe(&features, why, why_size);
-    if (err < 0)
-        return err;
-    struct ring_uring *ring = calloc(1, sizeof *ring);
-    if (!ring)
-        return -ENOMEM;
-    ring->base.engine = &uring_engine;
-    ring->client = config->client;
-    ring->bind_direct = features.bind_direct;
-    ring->bell = -1;
-    ring->listen_fd = -1;
-    err = tables_init(ring, config);
-    if (err < 0) {
-        ring_explain(err, why, why_size);
-        uring_free(&ring->base);
-        return err;
-    }
-    *ret = &ring->base;
-    return 0;
-}

@@ -56,7 +56,8 @@ struct ring_queue {
 struct ring_uring {
     struct ring base;
     struct ring_table *tables;
-    uint32_t table_count;
+    uint32_t table_count; /* open now */
+    uint32_t tables_max;
     uint32_t table_shift; /* log2 of table_slots */
     uint32_t table_mask;
     bool client;
@@ -85,6 +86,14 @@ static inline struct ring_table *ring_table_of(struct ring_uring *ring, uint32_t
 {
     return &ring->tables[slot >> ring->table_shift];
 }
+
+extern const struct ring_engine ring_uring_engine;
+void ring_uring_free(struct ring *base);
+
+/* Opens one more table. Returns 0 or negative errno. */
+int ring_table_open(struct ring_uring *ring);
+
+void ring_bell_arm(struct ring_uring *ring);
 
 /* A free submission entry; submits the full queue first when there is none. Never NULL. */
 struct io_uring_sqe *ring_sqe(struct ring_uring *ring, struct ring_table *table);

@@ -21,8 +21,21 @@ static uint32_t table_free(const struct ring_uring *ring, uint32_t table)
     return ring->table_mask + 1 - ring->tables[table].used;
 }
 
+/* One more table, or the end of trying: what the kernel refuses now is not asked for again. */
+static bool table_added(struct ring_uring *ring)
+{
+    if (ring->table_count == ring->tables_max)
+        return false;
+    int err = ring_table_open(ring);
+    if (err == 0)
+        return true;
+    ring->tables_max = ring->table_count;
+    ring_queue_push(&ring->queue, RING_REFUSED, 0, err);
+    return false;
+}
+
 /* Keeps to the present table while it has room: sockets opened together then share a ring. */
-static uint32_t table_with_room(const struct ring_uring *ring)
+static uint32_t table_with_room(struct ring_uring *ring)
 {
     if (table_free(ring, ring->accept_table) > ring->accept_headroom)
         return ring->accept_table;
@@ -30,6 +43,8 @@ static uint32_t table_with_room(const struct ring_uring *ring)
     for (uint32_t i = 1; i < ring->table_count; i++)
         if (table_free(ring, i) > table_free(ring, best))
             best = i;
+    if (table_free(ring, best) <= ring->accept_headroom && table_added(ring))
+        best = ring->table_count - 1;
     return best;
 }
 

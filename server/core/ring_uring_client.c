@@ -80,18 +80,32 @@ static int connect_installed(struct ring_uring *ring, uint32_t slot, const struc
     return err;
 }
 
+/* Opens tables until one holds the slot. */
+static int tables_reach(struct ring_uring *ring, uint32_t slot)
+{
+    int err = 0;
+    while (err == 0 && slot >> ring->table_shift >= ring->table_count)
+        err = ring_table_open(ring);
+    return err;
+}
+
 void ring_client_connect(struct ring *base, uint32_t slot, const struct sockaddr_in *from,
                          const struct sockaddr_in *to)
 {
     struct ring_uring *ring = (struct ring_uring *)base;
     assert(ring->client && slot < base->capacity);
+    int err = tables_reach(ring, slot);
+    if (err < 0) {
+        ring_queue_push(&ring->queue, RING_CONNECTED, slot, err);
+        return;
+    }
     ring_table_of(ring, slot)->used++;
     base->stats.slots_used++;
     if (ring->bind_direct) {
         connect_linked(ring, slot, from, to);
         return;
     }
-    int err = connect_installed(ring, slot, from, to);
+    err = connect_installed(ring, slot, from, to);
     if (err < 0) {
         base->engine->close(base, slot);
         ring_queue_push(&ring->queue, RING_CONNECTED, slot, err);

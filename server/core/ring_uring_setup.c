@@ -1,0 +1,115 @@
+/* ring_uring_setup: making and freeing the engine, and its tables, which are opened one by one as
+ * sockets come. */
+#include "core/ring_uring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    QUEUE_EVENTS_MIN = 1024,
+};
+
+void ring_uring_free(struct ring *base)
+{
+    struct ring_uring *ring = (struct ring_uring *)base;
+    for (uint32_t i = 0; i < ring->table_count; i++) {
+        io_uring_queue_exit(&ring->tables[i].uring);
+        free(ring->tables[i].addresses);
+    }
+    if (ring->bell >= 0)
+        close(ring->bell);
+    free(ring->queue.events);
+    free(ring->tables);
+    free(ring);
+}
+
+static int table_init(struct ring_uring *ring, struct ring_table *table)
+{
+    uint32_t slots = ring->table_mask + 1;
+    struct io_uring_params params = {.flags = RING_SETUP_FLAGS, .cq_entries = RING_CQ_ENTRIES};
+    int err = io_uring_queue_init_params(RING_SQ_ENTRIES, &table->uring, &params);
+    if (err < 0)
+        return err;
+    if (ring->client) {
+        table->addresses = calloc(RING_SQ_ENTRIES, sizeof *table->addresses);
+        err = table->addresses ? 0 : -ENOMEM;
+    }
+    if (err == 0)
+        err = io_uring_register_files_sparse(&table->uring, slots);
+    if (err == 0)
+        err = io_uring_register_file_alloc_range(&table->uring, 0, slots);
+    if (err == 0 && table != ring->tables)
+        err = io_uring_register_eventfd(&table->uring, ring->bell);
+    if (err < 0) {
+        io_uring_queue_exit(&table->uring);
+        free(table->addresses);
+        table->addresses = NULL;
+        return err;
+    }
+    io_uring_register_ring_fd(&table->uring);
+    return 0;
+}
+
+int ring_table_open(struct ring_uring *ring)
+{
+    assert(ring->table_count < ring->tables_max);
+    int err = table_init(ring, &ring->tables[ring->table_count]);
+    if (err < 0)
+        return err;
+    ring->base.stats.tables = ++ring->table_count;
+    return 0;
+}
+
+/* Tables are opened when they are needed: a small server has one. What is reserved here is only
+ * their number. */
+static int engine_init(struct ring_uring *ring, const struct ring_config *config)
+{
+    uint32_t slots = ring_table_slots();
+    uint32_t usable = config->client ? slots : slots - slots / 8;
+
+    ring->tables_max = (config->capacity + usable - 1) / usable;
+    ring->base.capacity = ring->tables_max * slots;
+    ring->table_shift = (uint32_t)__builtin_ctz(slots);
+    ring->table_mask = slots - 1;
+    ring->tables = calloc(ring->tables_max, sizeof *ring->tables);
+    ring->queue.events = malloc(QUEUE_EVENTS_MIN * sizeof *ring->queue.events);
+    ring->queue.size = QUEUE_EVENTS_MIN;
+    ring->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (!ring->tables || !ring->queue.events)
+        return -ENOMEM;
+    if (ring->bell < 0)
+        return -errno;
+    int err = ring_table_open(ring);
+    if (err == 0)
+        ring_bell_arm(ring);
+    return err;
+}
+
+int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why,
+                      size_t why_size)
+{
+    assert(config->capacity > 0);
+    struct ring_features features;
+    int err = ring_probe(&features, why, why_size);
+    if (err < 0)
+        return err;
+    struct ring_uring *ring = calloc(1, sizeof *ring);
+    if (!ring)
+        return -ENOMEM;
+    ring->base.engine = &ring_uring_engine;
+    ring->client = config->client;
+    ring->bind_direct = features.bind_direct;
+    ring->bell = -1;
+    ring->listen_fd = -1;
+    err = engine_init(ring, config);
+    if (err < 0) {
+        ring_explain(err, why, why_size);
+        ring_uring_free(&ring->base);
+        return err;
+    }
+    *ret = &ring->base;
+    return 0;
+}
