@@ -34,11 +34,17 @@ static uint32_t queue_down(struct load *load, uint32_t only, uint32_t count_max)
     return count;
 }
 
-/* Those that are still in the queue are no longer wanted. */
+/* Those that still wait to be opened are no longer wanted, but for long polls between two requests.
+ */
 static void unqueue(struct load *load)
 {
-    while (load->opener.queued.count > 0)
-        opener_forget(load, &load->clients[load->opener.queued.first]);
+    uint32_t index = load->opener.queued.count > 0 ? load->opener.queued.first : CLIENT_NONE;
+    while (index != CLIENT_NONE) {
+        struct client *client = &load->clients[index];
+        index = client->next;
+        if (!(client->flags & CLIENT_CYCLING))
+            opener_forget(load, client);
+    }
 }
 
 int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *config,
