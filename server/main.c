@@ -27,8 +27,9 @@
 
 enum {
     WHY_MAX = 512,
-    MAX_CONNECTIONS_DEFAULT = 100000,
+    MAX_CONNECTIONS_DEFAULT = 100000, /* when the machine does not say how much memory it has */
     BYTES_PER_CONNECTION = 6144, /* kernel and user memory of one idle connection, with slack */
+    MAX_CONNECTIONS_MAX = 16000000,
     HUB_OVERFLOW_MAX = 65536,
     HUB_LINGER_S = 30,
     SUBSCRIPTIONS_PER_CONNECTION = 4, /* on average; pages are touched as they are used */
@@ -246,8 +247,9 @@ static int64_t connections_default(void)
     struct sysinfo info;
     if (sysinfo(&info) != 0)
         return MAX_CONNECTIONS_DEFAULT;
+    /* Half of the memory: the other half is for what is sent, and for everybody else. */
     int64_t fit = (int64_t)(info.totalram * info.mem_unit / 2 / BYTES_PER_CONNECTION);
-    return fit < MAX_CONNECTIONS_DEFAULT ? fit : MAX_CONNECTIONS_DEFAULT;
+    return fit < MAX_CONNECTIONS_MAX ? fit : MAX_CONNECTIONS_MAX;
 }
 
 static int fail(const char *why)
@@ -256,7 +258,8 @@ static int fail(const char *why)
     return 1;
 }
 
-static void announce(const struct launch *launch, const struct sockaddr_in *address)
+static void announce(const struct launch *launch, const struct sockaddr_in *address,
+                     unsigned table_slots)
 {
     char host[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &address->sin_addr, host, sizeof host);
@@ -264,6 +267,9 @@ static void announce(const struct launch *launch, const struct sockaddr_in *addr
            " connections\n",
            host, ntohs(address->sin_port), launch->server.shard_count,
            launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
+    printf("each shard opens kernel rings as it fills, with tables of %u descriptors "
+           "(RLIMIT_NOFILE)\n",
+           table_slots);
     fflush(stdout);
 }
 
@@ -275,7 +281,8 @@ static void wait_for_signal(const sigset_t *signals)
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
-static int serve(struct launch *launch, struct sockaddr_in *address, const int *cpus, int cpu_count)
+static int serve(struct launch *launch, struct sockaddr_in *address, const int *cpus, int cpu_count,
+                 const struct ring_features *features)
 {
     struct server *server = &launch->server;
     char why[WHY_MAX];
@@ -296,7 +303,7 @@ static int serve(struct launch *launch, struct sockaddr_in *address, const int *
     }
     int err = launch_shards(launch, cpus, cpu_count);
     if (err == 0)
-        announce(launch, address);
+        announce(launch, address, features->table_slots);
     pthread_barrier_wait(&launch->step);
     if (err == 0) {
         wait_for_signal(&signals);
@@ -332,6 +339,10 @@ int main(int argc, char **argv)
         settings.max_connections = connections_default();
     if (settings.shards == 0)
         settings.shards = cpu_count > HUB_SHARDS_MAX ? HUB_SHARDS_MAX : cpu_count;
+    /* Fewer threads than cores are not nailed to the first ones unasked: somebody else may be
+     * there. */
+    if (settings.cpus[0] == '\0' && settings.shards < cpu_count)
+        cpu_count = 0;
     struct origins *origins;
     if (settings_check(&settings, why, sizeof why) < 0 ||
         origins_create(&origins, settings.allowed_origins, why, sizeof why) < 0)
@@ -350,7 +361,7 @@ int main(int argc, char **argv)
         .shard_count = (unsigned)settings.shards,
     };
     assert(launch.server.hubs && launch.server.shards);
-    int code = serve(&launch, &address, cpus, cpu_count);
+    int code = serve(&launch, &address, cpus, cpu_count, &features);
     hub_set_free(launch.server.hubs);
     free(launch.server.shards);
     origins_free(origins);

@@ -35,10 +35,10 @@ enum slow_reader_policy {
     X(NUMBER, shards, 0, 0, 256, "count",                                                          \
       "Threads with their own ring, connections and channels. 0: one per core.")                   \
     X(TEXT, cpus, "", 0, 0, "list",                                                                \
-      "Cores to pin the shards to, as 0,2-5. Empty: the first cores allowed.")                     \
+      "Cores to pin the shards to, as 0,2-5. Empty: each to a core when there is one for each.")   \
     X(NUMBER, max_connections, 0, 0, 16000000, "count",                                            \
-      "Open connections over all shards; more get 503. 0: 100,000, or less where memory is "       \
-      "small.")                                                                                    \
+      "Open connections over all shards; more get 503. 0: as many as half of the memory holds, "   \
+      "at 6 KiB each.")                                                                            \
     X(NUMBER, listen_backlog, 2048, 16, 65535, "count",                                            \
       "Connections the kernel keeps ready until a shard takes them.")                              \
     X(NUMBER, drain_ms, 1000, 0, 3600000, "ms",                                                    \

@@ -103,9 +103,14 @@ static int memory_init(struct shard *shard)
     }
     shard->receive_area = malloc((size_t)RECEIVE_BATCH * RECEIVE_BYTES);
     shard->scratch = malloc((size_t)shard->settings->head_bytes_max);
-    shard->batch = calloc(1, sizeof *shard->batch);
+    shard->batch = malloc(sizeof *shard->batch);
     if (!shard->receive_area || !shard->scratch || !shard->batch)
         return -ENOMEM;
+    /* What a shard has from the start is there from the start, so that what grows later is the
+     * connections'. */
+    explicit_bzero(shard->receive_area, (size_t)RECEIVE_BATCH * RECEIVE_BYTES);
+    explicit_bzero(shard->scratch, (size_t)shard->settings->head_bytes_max);
+    explicit_bzero(shard->batch, sizeof *shard->batch);
     shard->batch->gathered = calloc(SEND_GATHERED, sizeof *shard->batch->gathered);
     shard->batch->vectors =
         calloc((size_t)SEND_GATHERED * SEND_VECTORS, sizeof *shard->batch->vectors);
