@@ -103,7 +103,8 @@ static inline bool lane_bits_any(const struct lane_bits *bits)
     return any != 0;
 }
 
-/* The first member at or after `shard`, or LANE_SHARDS_MAX. */
+/* The first member at or after `shard`, or LANE_SHARDS_MAX. With shard + 1 it goes to the next one;
+ * the set may change meanwhile. */
 static inline unsigned lane_bits_next(const struct lane_bits *bits, unsigned shard)
 {
     while (shard < LANE_SHARDS_MAX) {
@@ -114,8 +115,3 @@ static inline unsigned lane_bits_next(const struct lane_bits *bits, unsigned sha
     }
     return LANE_SHARDS_MAX;
 }
-
-/* All members, in order. The set may change under the loop. */
-#define LANE_BITS_FOREACH(bits, shard)                                                             \
-    for (unsigned shard = lane_bits_next(bits, 0); shard < LANE_SHARDS_MAX;                        \
-         shard = lane_bits_next(bits, shard + 1))

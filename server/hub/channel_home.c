@@ -15,8 +15,8 @@ static bool someone_is_behind(const struct hub *hub, const struct channel_home *
 {
     if (!lane_bits_any(&hub->exchange.overflowed))
         return false;
-    LANE_BITS_FOREACH(&channel->shards, shard)
-    {
+    for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_SHARDS_MAX;
+         shard = lane_bits_next(&channel->shards, shard + 1)) {
         if (exchange_behind(hub, shard))
             return true;
     }
@@ -45,8 +45,8 @@ static void publish(struct hub *hub, unsigned from, const struct item *item)
         message->epoch = channel->epoch;
         message->offset = ++channel->offset;
         home_keep(hub, channel, message);
-        LANE_BITS_FOREACH(&channel->shards, shard)
-        {
+        for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_SHARDS_MAX;
+             shard = lane_bits_next(&channel->shards, shard + 1)) {
             struct item live = {.kind = ITEM_LIVE, .message = message_ref(message)};
             exchange_send(hub, shard, &live);
         }

@@ -101,8 +101,8 @@ static void overflow_drain(struct hub *hub, unsigned target)
 
 void exchange_retry(struct hub *hub)
 {
-    LANE_BITS_FOREACH(&hub->exchange.overflowed, target)
-    {
+    for (unsigned target = lane_bits_next(&hub->exchange.overflowed, 0); target < LANE_SHARDS_MAX;
+         target = lane_bits_next(&hub->exchange.overflowed, target + 1)) {
         overflow_drain(hub, target);
     }
 }
@@ -110,8 +110,8 @@ void exchange_retry(struct hub *hub)
 void exchange_flush(struct hub *hub)
 {
     struct exchange *exchange = &hub->exchange;
-    LANE_BITS_FOREACH(&exchange->unflushed, target)
-    {
+    for (unsigned target = lane_bits_next(&exchange->unflushed, 0); target < LANE_SHARDS_MAX;
+         target = lane_bits_next(&exchange->unflushed, target + 1)) {
         lane_bits_remove(&exchange->unflushed, target);
         if (lane_flush(hub->set->lanes, hub->index, target))
             hub->ops.wake(hub->shard, target);

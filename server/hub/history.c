@@ -19,7 +19,7 @@ int history_reserve(struct history *history)
     if (history->count < history->capacity)
         return 0;
     uint32_t capacity = history->capacity ? 2 * history->capacity : RING_MIN;
-    struct message **ring = malloc(capacity * sizeof *ring);
+    struct message **ring = malloc(capacity * sizeof(struct message *));
     if (!ring)
         return -ENOMEM;
     for (uint32_t i = 0; i < history->count; i++)

@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
+
+static_assert(offsetof(struct channel_home, node) == 0, "what table_find gives is the channel");
 
 /* splitmix64 */
 static uint64_t random_next(uint64_t *state)
@@ -36,26 +39,47 @@ static void counters_set(struct hub *hub)
     counter_set(&hub->counters.history_messages, hub->home.history_messages);
 }
 
-static void unlink_from_place(struct home_table *home, struct channel_home *channel)
+static void list_append(struct channel_home **list, struct channel_home *channel)
 {
-    switch ((enum home_place)channel->place) {
+    DL_APPEND(*list, channel);
+}
+
+static void list_remove(struct channel_home **list, struct channel_home *channel)
+{
+    DL_DELETE(*list, channel);
+}
+
+/* The list of a place, NULL for HOME_NOWHERE. */
+static struct channel_home **list_of(struct home_table *home, enum home_place place)
+{
+    switch (place) {
     case HOME_KEPT:
-        DL_DELETE(home->kept, channel);
-        break;
+        return &home->kept;
     case HOME_IDLE:
-        DL_DELETE(home->idle, channel);
-        break;
+        return &home->idle;
     case HOME_NOWHERE:
         break;
     }
-    channel->place = HOME_NOWHERE;
+    return NULL;
+}
+
+/* Puts the channel at the end of the list of that place. */
+static void move_to(struct home_table *home, struct channel_home *channel, enum home_place place)
+{
+    struct channel_home **from = list_of(home, (enum home_place)channel->place);
+    struct channel_home **to = list_of(home, place);
+    if (from)
+        list_remove(from, channel);
+    if (to)
+        list_append(to, channel);
+    channel->place = (uint8_t)place;
 }
 
 static void channel_free(struct hub *hub, struct channel_home *channel)
 {
     struct home_table *home = &hub->home;
-    unlink_from_place(home, channel);
-    HASH_DEL(home->table, channel);
+    move_to(home, channel, HOME_NOWHERE);
+    table_remove(&home->table, &channel->node);
     home->count--;
     home->history_bytes -= channel->history.bytes;
     home->history_messages -= channel->history.count;
@@ -64,65 +88,59 @@ static void channel_free(struct hub *hub, struct channel_home *channel)
     counters_set(hub);
 }
 
-static struct channel_home *find(struct home_table *home, const char *name, size_t len,
-                                 uint64_t hash)
+static struct channel_home *channel_create(struct hub *hub, const char *name, size_t len,
+                                           uint64_t hash)
 {
-    struct channel_home *channel;
-    HASH_FIND_BYHASHVALUE(hh, home->table, name, len, table_hash(hash), channel);
+    struct home_table *home = &hub->home;
+    struct channel_home *channel = malloc(sizeof *channel + len);
+    if (!channel)
+        return NULL;
+    *channel = (struct channel_home){.epoch = epoch_new(home), .name_len = (uint8_t)len};
+    memcpy(channel->name, name, len);
+    if (table_insert(&home->table, &channel->node, channel->name, len, hash) != 0) {
+        free(channel);
+        return NULL;
+    }
+    home->count++;
+    home_settle(hub, channel);
     return channel;
-}
-
-static bool insert(struct home_table *home, struct channel_home *channel, uint64_t hash)
-{
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, home->table, channel->name, channel->name_len, table_hash(hash),
-                                channel);
-    return channel->hh.tbl != NULL;
 }
 
 int home_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
               struct channel_home **ret)
 {
     struct home_table *home = &hub->home;
-    struct channel_home *channel = find(home, name, len, hash);
+    struct channel_home *channel = (void *)table_find(&home->table, name, len, hash);
     if (!channel) {
         /* One that nobody wants need not linger where its place is wanted. */
         if (home->count >= hub->config->channels_max && home->idle)
             channel_free(hub, home->idle);
         if (home->count >= hub->config->channels_max)
             return -ENOSPC;
-        channel = malloc(sizeof *channel + len);
+        channel = channel_create(hub, name, len, hash);
         if (!channel)
             return -ENOMEM;
-        *channel = (struct channel_home){.epoch = epoch_new(home), .name_len = (uint8_t)len};
-        memcpy(channel->name, name, len);
-        if (!insert(home, channel, hash)) {
-            free(channel);
-            return -ENOMEM;
-        }
-        home->count++;
-        home_settle(hub, channel);
     }
     *ret = channel;
     return 0;
 }
 
+static enum home_place place_of(const struct channel_home *channel)
+{
+    if (channel->history.count > 0)
+        return HOME_KEPT;
+    return lane_bits_any(&channel->shards) ? HOME_NOWHERE : HOME_IDLE;
+}
+
 void home_settle(struct hub *hub, struct channel_home *channel)
 {
-    struct home_table *home = &hub->home;
-    enum home_place place = channel->history.count > 0        ? HOME_KEPT
-                            : lane_bits_any(&channel->shards) ? HOME_NOWHERE
-                                                              : HOME_IDLE;
-    if (place != channel->place || place == HOME_IDLE) {
-        unlink_from_place(home, channel);
-        if (place == HOME_KEPT) {
-            DL_APPEND(home->kept, channel);
-        } else if (place == HOME_IDLE) {
-            channel->idle_until_ns = time_after(hub->now_ns, hub->config->linger_ns);
-            DL_APPEND(home->idle, channel);
-        }
-        channel->place = (uint8_t)place;
-    }
-    if (channel->history.count == 0)
+    enum home_place place = place_of(channel);
+    /* Among the idle it starts anew each time; among the kept only a publish moves it. */
+    if (place != channel->place || place == HOME_IDLE)
+        move_to(&hub->home, channel, place);
+    if (place == HOME_IDLE)
+        channel->idle_until_ns = time_after(hub->now_ns, hub->config->linger_ns);
+    if (place != HOME_KEPT)
         history_done(&channel->history);
     counters_set(hub);
 }
@@ -152,8 +170,7 @@ void home_keep(struct hub *hub, struct channel_home *channel, struct message *me
     while (history->bytes > config->history_bytes_max && history->count > 1)
         drop_oldest(hub, channel);
 
-    unlink_from_place(home, channel);
-    home_settle(hub, channel);
+    move_to(home, channel, HOME_KEPT);
     while (home->history_bytes > config->history_total_bytes_max) {
         struct channel_home *oldest = home->kept;
         drop_oldest(hub, oldest);
@@ -195,6 +212,6 @@ bool home_sweep(struct hub *hub)
 
 void home_done(struct hub *hub)
 {
-    while (hub->home.table)
-        channel_free(hub, hub->home.table);
+    while (hub->home.table.nodes)
+        channel_free(hub, (void *)hub->home.table.nodes);
 }

@@ -77,8 +77,8 @@ static bool take_lane(struct hub *hub, unsigned source)
 static void take_lanes(struct hub *hub)
 {
     lane_ready(hub->set->lanes, hub->index, &hub->exchange.ready);
-    LANE_BITS_FOREACH(&hub->exchange.ready, source)
-    {
+    for (unsigned source = lane_bits_next(&hub->exchange.ready, 0); source < LANE_SHARDS_MAX;
+         source = lane_bits_next(&hub->exchange.ready, source + 1)) {
         if (!take_lane(hub, source))
             lane_bits_remove(&hub->exchange.ready, source);
     }
@@ -131,8 +131,8 @@ bool hub_sleep(struct hub *hub)
     struct exchange *exchange = &hub->exchange;
     if (busy(hub) || lane_bits_any(&exchange->unflushed))
         return false;
-    LANE_BITS_FOREACH(&exchange->overflowed, target)
-    {
+    for (unsigned target = lane_bits_next(&exchange->overflowed, 0); target < LANE_SHARDS_MAX;
+         target = lane_bits_next(&exchange->overflowed, target + 1)) {
         if (lane_starve(hub->set->lanes, hub->index, target))
             return false;
     }

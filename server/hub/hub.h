@@ -150,9 +150,11 @@ struct hub_stats {
 struct hub_set *hub_set_create(const struct hub_config *config);
 void hub_set_free(struct hub_set *set);
 
-/* Call on the shard's thread. `shard` is handed to the ops. Returns NULL when memory is out. */
+/* Call on the shard's thread. `shard` is handed to the ops, which are copied. Returns NULL when
+ * memory is out. */
 struct hub *hub_create(struct hub_set *set, unsigned index, const struct hub_ops *ops, void *shard);
-/* Frees the hub, and what it still holds; NULL is allowed. All shards' threads have stopped. */
+/* Frees the hub and what it holds; NULL is allowed. Hubs may go in any order, each on its own
+ * thread: what others still send to this one stays in the lanes until hub_set_free. */
 void hub_free(struct hub *hub);
 
 /* True when the name is 1 to CHANNEL_NAME_MAX bytes of the allowed alphabet. */

@@ -7,6 +7,7 @@
  *   home_table.c     the channels at home: found, made, forgotten
  *   channel_local.c  a channel where its subscribers are: this turn's batch, answers, deliveries
  *   local_table.c    the channels with subscribers here: found, made, forgotten
+ *   table.c          channels by name
  *   subscription.c   the subscriptions, and the two lists that each is on
  *   exchange.c       items over lanes, and what waits where a lane is full
  *
@@ -94,7 +95,7 @@ enum home_place {
 };
 
 struct channel_home {
-    UT_hash_handle hh;
+    struct table_node node;
     uint64_t epoch;
     uint64_t offset; /* of the newest message */
     struct history history;
@@ -107,7 +108,7 @@ struct channel_home {
 };
 
 struct home_table {
-    struct channel_home *table;
+    struct table table;
     struct channel_home *kept; /* the one that was longest not published to first: the order in
                                   which their newest messages get too old, too */
     struct channel_home *idle; /* idle for longest first */
@@ -136,7 +137,7 @@ void home_done(struct hub *hub);
 /* ---- channel_local.c, local_table.c ---- */
 
 struct channel_local {
-    UT_hash_handle hh;
+    struct table_node node;
     struct channel_home *home; /* the handle that ITEM_UNSUBSCRIBE names; NULL before the first
                                   answer. It is the home shard's: nothing here looks into it. */
     struct channel_local *prev, *next; /* idle ones */
@@ -163,7 +164,7 @@ struct batch_node {
 
 /* The nodes of a turn are in the order in which the messages came; a batch is a list in them. */
 struct local_table {
-    struct channel_local *table;
+    struct table table;
     struct channel_local **channels; /* by index */
     uint32_t *free;                  /* indices given back, a stack */
     uint32_t free_count;

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
+
+static_assert(offsetof(struct channel_local, node) == 0, "what table_find gives is the channel");
 
 int local_init(struct hub *hub)
 {
@@ -24,7 +27,7 @@ int local_init(struct hub *hub)
 static void channel_free(struct hub *hub, struct channel_local *channel)
 {
     struct local_table *local = &hub->local;
-    HASH_DEL(local->table, channel);
+    table_remove(&local->table, &channel->node);
     local->channels[channel->index] = NULL;
     local->free[local->free_count++] = channel->index;
     free(channel);
@@ -35,8 +38,8 @@ void local_done(struct hub *hub)
     struct local_table *local = &hub->local;
     for (uint32_t i = 0; i < local->nodes_count; i++)
         message_unref(local->nodes[i].message);
-    while (local->table)
-        channel_free(hub, local->table);
+    while (local->table.nodes)
+        channel_free(hub, (void *)local->table.nodes);
     pages_unmap(local->nodes, local->nodes_max * sizeof *local->nodes);
     pages_unmap(local->scratch, local->nodes_max * sizeof(struct message *));
     pages_unmap(local->channels, hub->config->channels_max * sizeof(struct channel_local *));
@@ -45,16 +48,7 @@ void local_done(struct hub *hub)
 
 struct channel_local *local_find(struct hub *hub, const char *name, size_t len, uint64_t hash)
 {
-    struct channel_local *channel;
-    HASH_FIND_BYHASHVALUE(hh, hub->local.table, name, len, table_hash(hash), channel);
-    return channel;
-}
-
-static bool insert(struct local_table *local, struct channel_local *channel, uint64_t hash)
-{
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, local->table, channel->name, channel->name_len,
-                                table_hash(hash), channel);
-    return channel->hh.tbl != NULL;
+    return (void *)table_find(&hub->local.table, name, len, hash);
 }
 
 /* Lets go of a channel that nobody here wants. The home shard's handle stays valid until it has
@@ -66,7 +60,7 @@ static bool retire(struct hub *hub, struct channel_local *channel)
     if (channel->dirty)
         return false;
     assert(hub->local.walking != channel && channel->first == HUB_NONE);
-    DL_DELETE(hub->local.idle, channel);
+    local_busy(hub, channel);
     if (channel->home) {
         struct item item = {.kind = ITEM_UNSUBSCRIBE, .home = channel->home};
         exchange_send(hub, channel->home_shard, &item);
@@ -87,34 +81,44 @@ static int index_take(struct hub *hub, uint32_t *ret)
     return 0;
 }
 
+static struct channel_local *channel_create(struct hub *hub, const char *name, size_t len,
+                                            uint64_t hash, uint32_t index)
+{
+    struct local_table *local = &hub->local;
+    struct channel_local *channel = malloc(sizeof *channel + len);
+    if (!channel)
+        return NULL;
+    *channel = (struct channel_local){
+        .index = index,
+        .first = HUB_NONE,
+        .last = HUB_NONE,
+        .home_shard = (uint8_t)home_of(hash, hub->config->shards),
+        .name_len = (uint8_t)len,
+    };
+    memcpy(channel->name, name, len);
+    if (table_insert(&local->table, &channel->node, channel->name, len, hash) != 0) {
+        free(channel);
+        return NULL;
+    }
+    local->channels[index] = channel;
+    local_idle(hub, channel);
+    return channel;
+}
+
 int local_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
                struct channel_local **ret)
 {
-    struct local_table *local = &hub->local;
     struct channel_local *channel = local_find(hub, name, len, hash);
     if (!channel) {
         uint32_t index;
         int err = index_take(hub, &index);
         if (err)
             return err;
-        channel = malloc(sizeof *channel + len);
-        if (channel) {
-            *channel = (struct channel_local){
-                .index = index,
-                .first = HUB_NONE,
-                .last = HUB_NONE,
-                .home_shard = (uint8_t)home_of(hash, hub->config->shards),
-                .name_len = (uint8_t)len,
-            };
-            memcpy(channel->name, name, len);
-        }
-        if (!channel || !insert(local, channel, hash)) {
-            free(channel);
-            local->free[local->free_count++] = index;
+        channel = channel_create(hub, name, len, hash, index);
+        if (!channel) {
+            hub->local.free[hub->local.free_count++] = index;
             return -ENOMEM;
         }
-        local->channels[index] = channel;
-        local_idle(hub, channel);
     }
     *ret = channel;
     return 0;

@@ -118,8 +118,8 @@ static void test_lanes_apart(void **state)
     struct lane_bits ready = {0};
     unsigned seen = 0;
     lane_ready(set, target, &ready);
-    LANE_BITS_FOREACH(&ready, source)
-    {
+    for (unsigned source = lane_bits_next(&ready, 0); source < LANE_SHARDS_MAX;
+         source = lane_bits_next(&ready, source + 1)) {
         assert_int_equal(source, seen++);
         pop(set, source, target, 1000 + source);
         if (source != target)

@@ -181,14 +181,14 @@ static void test_linger(void **state)
 
     hub_unsubscribe_all(world->hubs[0], &chain);
     world_pass(world, 99);
-    assert_non_null(world->hubs[0]->local.table);
+    assert_non_null(world->hubs[0]->local.table.nodes);
     /* Who is back in time finds the same numbering, and time starts anew. */
     world_subscribe(world, 0, &chain, 1, name, since_position(epoch, 0));
     world_settle(world);
     assert_true(world_next(world, EVENT_SUBSCRIBED)->recovered);
     hub_unsubscribe_all(world->hubs[0], &chain);
     world_pass(world, 100);
-    assert_null(world->hubs[0]->local.table);
+    assert_null(world->hubs[0]->local.table.nodes);
     assert_int_equal(world_stats(world, 1).channels, 1);
     world_pass(world, 100);
     assert_int_equal(world_stats(world, 1).channels, 0);
@@ -326,6 +326,108 @@ static void test_requests_to_one_behind(void **state)
     world_close(world);
 }
 
+/* Shard 1 asks and does not take the answers: they fill its lane and wait behind it. Were it
+ * refused messages for that, then a shard that asks again whenever it is refused would be refused
+ * for ever. */
+static void test_answers_do_not_count(void **state)
+{
+    (void)state;
+    struct hub_config config = world_config();
+    config.shards = 2;
+    config.lane_slots = 8;
+    config.overflow_max = 16;
+    struct world *world = world_open(&config);
+    const char *name = world_name(world, 0);
+    uint32_t chain = HUB_NONE;
+    world_subscribe(world, 1, &chain, 1, name, since_now());
+    world_settle(world);
+    for (unsigned i = 0; i < 5 * config.lane_slots; i++) {
+        assert_int_equal(world_read(world, 1, i, name, since_now()), 0);
+        exchange_flush(world->hubs[1]);
+        hub_turn(world->hubs[0], 0);
+    }
+    assert_int_equal(world->hubs[0]->exchange.overflow[1].items.count, 4 * config.lane_slots);
+    assert_int_equal(world_publish(world, 0, 0, name, 1), 0);
+    assert_int_equal(world_read(world, 0, 0, world_name(world, 1), since_now()), 0);
+    hub_turn(world->hubs[0], 0);
+    assert_int_equal(world_next(world, EVENT_PUBLISHED)->err, 0);
+    world_close(world);
+}
+
+enum {
+    MANY_CHANNELS = 20,
+    MANY_EACH = TURN_VISITS / MANY_CHANNELS * 5 / 2, /* subscribers: two turns and a half */
+};
+
+/* One turn does not visit more subscribers than it may, and the next goes on where it stopped. */
+static void test_a_turn_delivers_so_much(void **state)
+{
+    (void)state;
+    struct hub_config config = world_config();
+    config.subscriptions_max = MANY_CHANNELS * MANY_EACH;
+    config.overflow_max = UINT32_MAX;
+    struct world *world = world_open(&config);
+    uint32_t chain = HUB_NONE;
+    world->mute = true;
+    for (unsigned i = 0; i < MANY_CHANNELS * MANY_EACH; i++) {
+        char name[] = {(char)('a' + i % MANY_CHANNELS), '\0'};
+        world_subscribe(world, 0, &chain, i, name, since_now());
+    }
+    world_settle(world);
+    for (unsigned i = 0; i < MANY_CHANNELS; i++) {
+        char name[] = {(char)('a' + i), '\0'};
+        world_publish(world, 0, 0, name, 1);
+    }
+    world_publish(world, 0, 0, "a", 1);
+    for (unsigned turn = 1; turn <= 2; turn++) {
+        assert_true(hub_turn(world->hubs[0], 0));
+        assert_in_range(world_stats(world, 0).delivered, turn * TURN_VISITS,
+                        turn * (TURN_VISITS + 2 * MANY_EACH));
+        world_publish(world, 0, 0, "b", 1);
+        assert_int_equal(world->hubs[0]->exchange.own.count, turn); /* is taken after these */
+    }
+    assert_false(hub_turn(world->hubs[0], 0));
+    assert_int_equal(world_stats(world, 0).delivered, (MANY_CHANNELS + 3) * MANY_EACH);
+    world_close(world);
+}
+
+static void test_a_turn_replays_so_much(void **state)
+{
+    (void)state;
+    struct hub_config config = world_config();
+    struct world *world = world_open(&config);
+    publish(world, "c", config.history_messages_max, 1);
+    const unsigned enough = TURN_REPLAYED / config.history_messages_max + 1;
+    for (unsigned i = 0; i < enough + 10; i++)
+        assert_int_equal(world_read(world, 0, i, "c", since_start()), 0);
+    world->seen = world->count;
+    assert_true(hub_turn(world->hubs[0], 0));
+    assert_int_equal(world->count - world->seen, enough);
+    assert_false(hub_turn(world->hubs[0], 0));
+    assert_int_equal(world->count - world->seen, enough + 10);
+    world_close(world);
+}
+
+static void test_a_turn_replays_so_much_to_others(void **state)
+{
+    (void)state;
+    struct hub_config config = world_config();
+    config.shards = 2;
+    struct world *world = world_open(&config);
+    const char *name = world_name(world, 0);
+    publish(world, name, config.history_messages_max, 1);
+    uint64_t epoch = ask(world, name, since_now())->epoch;
+    const unsigned enough = TURN_REPLAYED / config.history_messages_max + 1;
+    for (unsigned i = 0; i < enough + 2 * TAKE_ITEMS; i++)
+        assert_int_equal(world_read(world, 1, i, name, since_position(epoch, 0)), 0);
+    hub_turn(world->hubs[1], 0);
+    assert_true(hub_turn(world->hubs[0], 0));
+    assert_in_range(world_stats(world, 0).recovered, enough, enough + TAKE_ITEMS - 1);
+    assert_false(hub_turn(world->hubs[0], 0));
+    assert_int_equal(world_stats(world, 0).recovered, enough + 2 * TAKE_ITEMS);
+    world_close(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +442,10 @@ int main(void)
         cmocka_unit_test(test_channels_max),
         cmocka_unit_test(test_one_behind_stops_the_numbering),
         cmocka_unit_test(test_requests_to_one_behind),
+        cmocka_unit_test(test_answers_do_not_count),
+        cmocka_unit_test(test_a_turn_delivers_so_much),
+        cmocka_unit_test(test_a_turn_replays_so_much),
+        cmocka_unit_test(test_a_turn_replays_so_much_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

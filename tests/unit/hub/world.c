@@ -13,6 +13,8 @@ enum {
 
 static void record(struct world *world, const struct event *event)
 {
+    if (world->mute)
+        return;
     assert_true(world->count < WORLD_EVENTS);
     world->events[world->count++] = *event;
     if (world->meddle)

@@ -51,6 +51,7 @@ struct world {
     struct event events[WORLD_EVENTS];
     unsigned count;
     unsigned seen; /* those before are checked */
+    bool mute;     /* record nothing */
     /* Called from deliver and subscribed, where set. */
     void (*meddle)(struct world *world, const struct event *event);
 };
