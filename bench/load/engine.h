@@ -1,9 +1,10 @@
 /* engine: what the files of the load generator share. Nobody outside load/ includes this.
  *
- *   turn.c ramp.c churn.c idle.c     what is asked for: set things going, then engine_step until
- * done engine.c                         one step: open, publish, poll, send, wait, receive, count
- *   client.c                         a client's life: down ─► connecting ─► handshake ─► up ─► down
+ *   turn.c ramp.c churn.c idle.c     what is asked for: set things going, step until they are done
+ *   engine.c                         one step: open, publish, poll, send, wait, receive, count
+ *   client.c                         a client's life: down ─► connecting ─► handshake ─► up
  *   client_ws.c _sse.c _poll.c       what its bytes mean
+ *   half.c stash.c                   what is left of a read until the next
  *   publisher.c poller.c opener.c    who acts by the clock
  *   outbox.c                         small sends, gathered
  *

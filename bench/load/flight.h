@@ -7,8 +7,7 @@
  *
  * Threads  the owner's.
  * Memory   inside struct flights.
- * Bounds   LOAD_FLIGHTS messages. One that is still under way when its place is needed is given up.
- */
+ * Bounds   LOAD_FLIGHTS messages. One that is under way when its place is needed is given up. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,24 +1,30 @@
 /* load: the clients of every experiment. Groups of subscribers, each with its own target,
  * transport, channel and publisher, all connected from one thread and given the clock in turns.
  *
- *     load_create ─► load_ramp ─► load_settle ─┬► load_run_turn(group 0) ─► (group 1) ─► …  ─┐ ─►
- * load_free └─────────────── next round ◄────────────────┘ load_idle · load_churn · load_storm ·
- * load_stall in between
+ *     load_create ─► load_ramp ─► load_settle ─┬► load_run_turn(0) ─► load_run_turn(1) ─► … ─┐
+ *                                              └──────────────── next round ◄────────────────┘
+ *     load_idle · load_churn · load_storm · load_stall in between, and load_free
+ *
+ * Nothing is read, and no ping answered, but inside these functions: who has other things to do
+ * for long calls load_idle.
  *
  * Idea     A client is 48 bytes in one array; its index is its slot in the ring. Bytes are read
- * into a shared area and parsed there. What a read leaves half done (half a frame, half a head) is
- *          kept in a stash from a bounded pool until the next read.
+ *          into a shared area and parsed there. What a read leaves half done (half a frame, half
+ *          a head) is kept in a stash from a bounded pool until the next read.
  * Counting A delivery is one message that one subscriber has received whole, found by parsing
- * frames. Every payload begins with its number and its intended time (load/payload.h). Each client
- * has a ledger of numbers; wire bytes are counted apart from it, so that the two check each other.
+ *          frames. Every payload begins with its number and its intended time (load/payload.h).
+ *          Each client has a ledger of numbers; wire bytes are counted apart from it, so that the
+ *          two check each other.
  * Turns    Only the group whose turn it is publishes, and polls if it is a polling group. All
- * others stay connected: pings are answered, long polls stay held, what they receive is counted.
+ *          others stay connected: pings are answered, long polls stay held, what they receive is
+ *          counted.
  * Threads  One: the one that called load_create. The caller pins it.
  * Memory   All made in load_create: 48 bytes per client, LOAD_STASHES half reads, two histograms
- * per group. Bounds   LOAD_GROUPS_MAX groups, LOAD_FLIGHTS messages on their way per group,
- * LOAD_ATTEMPTS_MAX connects per client in one ramp. A client that cannot have a stash is closed by
- * name. Errors   0 or negative errno; what happens to single clients is counted by enum
- * load_failure. */
+ *          per group. The texts of the configuration are copied, except subscribe_message.
+ * Bounds   LOAD_GROUPS_MAX groups, LOAD_FLIGHTS messages on their way per group,
+ *          LOAD_ATTEMPTS_MAX connects per client in one ramp. A client that cannot have a stash
+ *          is closed by name.
+ * Errors   0 or negative errno; what happens to clients is counted by enum load_failure. */
 #pragma once
 
 #include <netinet/in.h>
@@ -165,11 +171,10 @@ struct load_counters {
     uint64_t published;          /* messages handed to the kernel by the publisher */
     uint64_t publisher_failures; /* times that the publisher's connection failed or ended */
     uint64_t publish_failures;   /* POST: answered with an error */
-    uint64_t closes[LOAD_FAIL_COUNT]; /* of clients that were up */
-    uint64_t
-        failures[LOAD_FAIL_COUNT]; /* of clients that were not up yet; each may be tried again */
-    uint16_t close_code;           /* of the last close frame */
-    int status;                    /* of the last answer with an error */
+    uint64_t closes[LOAD_FAIL_COUNT];   /* of clients that were up */
+    uint64_t failures[LOAD_FAIL_COUNT]; /* of those not up yet; each may be tried again */
+    uint16_t close_code;                /* of the last close frame */
+    int status;                         /* of the last answer with an error */
 };
 
 const struct load_counters *load_counters(const struct load *load, unsigned group);
@@ -211,7 +216,7 @@ struct load_ramp_result {
 /* Opens those clients of the group (or LOAD_ALL) that are down, and the publishers. A client is up
  * when its handshake is answered; where the transport says so (envelope, SSE, polling), when it has
  * its position. One that was up before resumes where it was, if its transport can. Returns 0, also
- * when some failed; -ECONNREFUSED or what else stopped a publisher; -ETIMEDOUT; -EINTR. */
+ * when some failed; -ENOTCONN when a publisher cannot connect; -ETIMEDOUT; -EINTR. */
 int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *config,
               struct load_ramp_result *ret);
 
@@ -263,17 +268,17 @@ struct load_churn {
     struct load_mode publish; /* meanwhile; depth 0 and rate 0: nothing */
 };
 
-/* Closes and opens clients while publishing goes on. SSE, envelopes and polling resume by position
+/* Closes and opens clients while publishing goes on; those of LOAD_LONGPOLL that are between two
+ * connections anyway are passed over. SSE, envelopes and polling resume by position
  * and keep their ledger; a raw WebSocket joins anew. `turn` counts as load_run_turn does;
  * `reopened` may be NULL. */
 int load_churn(struct load *load, unsigned group, const struct load_churn *churn,
                struct load_turn *turn, uint64_t *reopened);
 
 struct load_storm {
-    double share;       /* of the group's clients, dropped at once */
-    uint32_t in_flight; /* reconnects under way at one time; 0: 512 */
-    uint32_t
-        backoff_ms; /* first reconnect after a random part of this (full jitter); 0: all at once */
+    double share;        /* of the group's clients, dropped at once */
+    uint32_t in_flight;  /* reconnects under way at one time; 0: 512 */
+    uint32_t backoff_ms; /* reconnects spread evenly over this (full jitter); 0: at once */
     int64_t timeout_ns;
     struct load_mode publish;
 };

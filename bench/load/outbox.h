@@ -2,9 +2,8 @@
  *
  * Threads  the owner's.
  * Memory   OUTBOX_BYTES, inside the load.
- * Bounds   OUTBOX_ENTRIES sends; a full outbox is flushed. A client whose socket does not take all
- * of it is closed (LOAD_FAIL_SEND): requests and pongs are small, so its server has stopped
- * reading. */
+ * Bounds   OUTBOX_ENTRIES sends; a full outbox is flushed. A client whose socket does not take
+ *          all of it is closed (LOAD_FAIL_SEND): its server has stopped reading. */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,4 @@
-/* poller: asks for the clients of a polling group, each once per interval, spread evenly over it.
- */
+/* poller: asks for the clients of a polling group, each once per interval, spread over it. */
 #include "load/engine.h"
 
 void poller_start(struct load *load, struct group *group)
