@@ -19,7 +19,7 @@
 enum {
     CONTRACT_CAPACITY = 512,   /* slots of the ring under test: at least this many */
     CONTRACT_PATIENCE = 400,   /* turns to wait for an event that must come */
-    CONTRACT_QUIET_TURNS = 20, /* turns in which an event that must not come would have come */
+    CONTRACT_QUIET_TURNS = 8, /* turns in which an event that must not come would have come */
 };
 
 /* A peer is the other end of a connection: small integers, chosen by the kernel of the test.

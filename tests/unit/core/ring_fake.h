@@ -49,6 +49,9 @@ struct fake_config fake_config_wild(uint64_t seed);
 struct fake_net *fake_net_create(const struct fake_config *config);
 void fake_net_free(struct fake_net *net);
 
+/* From here on other chances; the random numbers go on. */
+void fake_net_configure(struct fake_net *net, const struct fake_config *config);
+
 int64_t fake_net_now(const struct fake_net *net);
 void fake_net_advance(struct fake_net *net, int64_t to_ns);
 

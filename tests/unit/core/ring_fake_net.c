@@ -84,6 +84,11 @@ void fake_net_free(struct fake_net *net)
     free(net);
 }
 
+void fake_net_configure(struct fake_net *net, const struct fake_config *config)
+{
+    net->config = *config;
+}
+
 int64_t fake_net_now(const struct fake_net *net)
 {
     return net->now_ns;

@@ -1,0 +1,165 @@
+#include "client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+enum {
+    READ_MAX = 30000,
+};
+
+void bytes_add(struct bytes *bytes, const void *data, size_t len)
+{
+    if (bytes->len + len > bytes->size) {
+        bytes->size = bytes->len + len > 2 * bytes->size ? bytes->len + len : 2 * bytes->size;
+        bytes->ptr = realloc(bytes->ptr, bytes->size);
+        assert(bytes->ptr);
+    }
+    if (len > 0)
+        memcpy(bytes->ptr + bytes->len, data, len);
+    bytes->len += len;
+}
+
+void bytes_free(struct bytes *bytes)
+{
+    free(bytes->ptr);
+    *bytes = (struct bytes){0};
+}
+
+void client_init(struct client *client, struct sim *sim, unsigned index)
+{
+    *client = (struct client){.sim = sim, .index = index};
+    client->act_at_ns = sim_now(sim) + (int64_t)sim_below(sim, 100 * SIM_MS);
+}
+
+bool client_streams(const struct client *client)
+{
+    return client->link && client->state != CLIENT_HTTP;
+}
+
+void client_gone(struct client *client)
+{
+    bytes_free(&client->out);
+    bytes_free(&client->in);
+    bytes_free(&client->message);
+    bytes_free(&client->held);
+    client->link = NULL;
+}
+
+void client_leave(struct client *client)
+{
+    fake_client_close(client->link);
+    client_gone(client);
+}
+
+/* ---- one act ----------------------------------------------------------------------------------
+ */
+
+/* Returns false when the connection is over. */
+static bool trouble(struct client *client)
+{
+    struct sim *sim = client->sim;
+    if (sim_chance(sim, sim->trouble)) {
+        sim->stats.resets++;
+        fake_client_reset(client->link);
+        client_gone(client);
+        return false;
+    }
+    if (sim_chance(sim, sim->trouble)) {
+        client_leave(client);
+        return false;
+    }
+    if (sim_chance(sim, 2 * sim->trouble)) {
+        sim->stats.stalls++;
+        client->stalled_until_ns = sim_now(sim) + (int64_t)sim_below(sim, 6 * SIM_S);
+    }
+    return true;
+}
+
+static bool write_some(struct client *client)
+{
+    struct sim *sim = client->sim;
+    while (client->out.at < client->out.len) {
+        struct span left = bytes_left(&client->out);
+        size_t size = sim_chance(sim, 300) ? 1 + sim_below(sim, left.len) : left.len;
+        ssize_t n = fake_client_write(client->link, left.ptr, size);
+        if (n == -EAGAIN)
+            return true;
+        if (n < 0) {
+            client_leave(client);
+            return false;
+        }
+        client->out.at += (size_t)n;
+        if ((size_t)n < left.len && !sim->calm)
+            return true;
+    }
+    bytes_free(&client->out);
+    return true;
+}
+
+static bool read_some(struct client *client)
+{
+    static char bytes[READ_MAX];
+    struct sim *sim = client->sim;
+    uint64_t rounds = sim->calm ? 1000 : sim_below(sim, 4);
+    for (uint64_t i = 0; i < rounds; i++) {
+        size_t size = sim_chance(sim, 200) ? 1 + sim_below(sim, 50) : READ_MAX;
+        ssize_t n = fake_client_read(client->link, bytes, size);
+        if (n == -EAGAIN)
+            return true;
+        if (n == 0)
+            client_input_end(client);
+        if (n <= 0 || !client_input(client, bytes, (size_t)n)) {
+            client_leave(client);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool idle(const struct client *client)
+{
+    return client->state == CLIENT_HTTP && client->role != ROLE_NUISANCE &&
+           client->asked_count == 0 && client->out.len == 0;
+}
+
+static void act_connected(struct client *client)
+{
+    struct sim *sim = client->sim;
+    if (sim_now(sim) < client->stalled_until_ns && !sim->calm)
+        return;
+    if (!sim->calm && !trouble(client))
+        return;
+    if (!write_some(client) || !read_some(client))
+        return;
+    if (client->state == CLIENT_WS && !client->close_seen && client->out.len == 0)
+        client_chat(client);
+    if (idle(client) && !client->leaving && client->requests_left > 0) {
+        client->requests_left--;
+        client_ask(client);
+    } else if (idle(client) || (client->leaving && client->out.len == 0)) {
+        client_leave(client);
+    } else if (client->role == ROLE_NUISANCE && sim_now(sim) - client->arrived_ns > 20 * SIM_S) {
+        client_leave(client);
+    }
+}
+
+/* Soon mostly, later sometimes, and now and then after seconds. */
+static int64_t think(struct sim *sim)
+{
+    if (sim->calm)
+        return (int64_t)sim_below(sim, 20 * SIM_MS) + 1;
+    uint64_t kind = sim_below(sim, 200);
+    int64_t most = kind < 180 ? 10 * SIM_MS : kind < 198 ? 300 * SIM_MS : 4 * SIM_S;
+    return (int64_t)sim_below(sim, (uint64_t)most) + 1;
+}
+
+void client_act(struct client *client)
+{
+    struct sim *sim = client->sim;
+    if (client->link)
+        act_connected(client);
+    else if (!sim->calm && !sim->draining)
+        client_open(client);
+    client->act_at_ns = sim_now(sim) + think(sim);
+}

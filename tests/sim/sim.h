@@ -1,0 +1,87 @@
+/* sim: whole shards over the fake kernel, with clients that behave as badly as clients do.
+ *
+ *   sim_main.c      the command line: which seeds
+ *   sim_world.c     the server: settings drawn from the seed, shards, what must be given back
+ *   sim_clock.c     the scheduler: whose turn it is, and how time passes
+ *   client.c        a client's connection: comes, writes, reads, stalls, breaks off
+ *   client_ask.c    what clients ask for: requests, frames, nonsense
+ *   client_read.c   what they are told: answers, events, frames, down to messages
+ *   ledger.c        the truth about messages, and the judge of every reader
+ *
+ * Idea     One seed decides everything: the settings, the kernel's liberties, who does what when.
+ *          A breach ends the process with the seed, so that it can be run again under a debugger.
+ * Threads  One, for all shards.
+ * Clock    Virtual, in the net. A turn of a shard takes some microseconds of it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "conn/shard.h"
+#include "hub/hub.h"
+#include "ledger.h"
+#include "ring_fake.h"
+
+enum {
+    SIM_SHARDS_MAX = 4,
+    SIM_CLIENTS_MAX = 64,
+    SIM_CHANNELS_MAX = 8,
+};
+
+#define SIM_MS INT64_C(1000000)
+#define SIM_S  (1000 * SIM_MS)
+
+struct client;
+
+struct sim {
+    uint64_t seed;
+    uint64_t random;
+    struct fake_net *net;
+    struct ledger ledger;
+
+    struct settings settings;
+    struct server server;
+    struct shard *shards[SIM_SHARDS_MAX];
+    int64_t run_at_ns[SIM_SHARDS_MAX]; /* when the shard's wait ends by itself */
+    uint64_t turns;
+
+    struct client *clients; /* client_count of them */
+    unsigned client_count;
+    unsigned channel_count;
+    unsigned messages_max;
+    unsigned trouble; /* how often a client breaks off, and half as often as it stalls: of 1000 */
+
+    bool calm;     /* no more trouble: clients behave, the kernel has no faults */
+    bool draining; /* the server goes away */
+
+    struct sim_stats {
+        uint64_t connections, published, delivered, recovered, lost, refused, resets, stalls;
+    } stats;
+};
+
+uint64_t sim_random(struct sim *sim);
+uint64_t sim_below(struct sim *sim, uint64_t bound);
+/* Out of 1000. */
+bool sim_chance(struct sim *sim, unsigned permille);
+int64_t sim_now(const struct sim *sim);
+
+/* A breach: says which, and ends the process. The message ends without a newline. */
+_Noreturn void sim_breach(const struct sim *sim, const char *file, int line, const char *format,
+                          ...) __attribute__((format(printf, 4, 5)));
+
+#define sim_check(sim, condition, ...)                                                             \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            sim_breach((sim), __FILE__, __LINE__, __VA_ARGS__);                                    \
+    } while (0)
+
+/* One whole life: a server comes up, is used and abused, and goes. Returns a hash of all that
+ * happened. */
+uint64_t sim_run(uint64_t seed, bool verbose);
+
+/* ---- sim_clock.c ---- */
+
+/* Runs until `acts` acts of clients have been done, or the time is over. */
+void sim_play(struct sim *sim, uint64_t acts, int64_t until_ns);

@@ -1,0 +1,62 @@
+/* The scheduler. Shards and clients take turns in an order that the seed decides; time passes when
+ * nobody has anything to do now, and a little with every turn. */
+#include "client.h"
+
+enum {
+    TURN_NS_MAX = 30000,
+    ACTORS_MAX = SIM_SHARDS_MAX + SIM_CLIENTS_MAX,
+};
+
+static int64_t shard_due(const struct sim *sim, unsigned index)
+{
+    int64_t ring = ring_fake_due(sim->shards[index]->ring);
+    return ring < sim->run_at_ns[index] ? ring : sim->run_at_ns[index];
+}
+
+/* What shard_run does around one wait. */
+static void shard_act(struct sim *sim, unsigned index)
+{
+    struct shard *shard = sim->shards[index];
+    int err = ring_wait(shard->ring, 0);
+    sim_check(sim, err == 0, "shard %u: ring_wait %d", index, err);
+    hub_awake(shard->hub);
+    int64_t wait_ns = shard_turn(shard, sim_now(sim));
+    sim->turns++;
+    int64_t took = 1 + (int64_t)sim_below(sim, TURN_NS_MAX);
+    if (wait_ns > 0 && !hub_sleep(shard->hub))
+        wait_ns = 0;
+    sim->run_at_ns[index] = sim_now(sim) + took + wait_ns;
+}
+
+static int64_t due_of(const struct sim *sim, unsigned actor)
+{
+    unsigned shards = sim->server.shard_count;
+    return actor < shards ? shard_due(sim, actor) : sim->clients[actor - shards].act_at_ns;
+}
+
+void sim_play(struct sim *sim, uint64_t acts, int64_t until_ns)
+{
+    unsigned shards = sim->server.shard_count, actors = shards + sim->client_count;
+    while (acts > 0 && sim_now(sim) < until_ns) {
+        unsigned ready[ACTORS_MAX], count = 0;
+        int64_t next_ns = INT64_MAX;
+        for (unsigned actor = 0; actor < actors; actor++) {
+            int64_t due_ns = due_of(sim, actor);
+            if (due_ns <= sim_now(sim))
+                ready[count++] = actor;
+            else if (due_ns < next_ns)
+                next_ns = due_ns;
+        }
+        if (count == 0) {
+            fake_net_advance(sim->net, next_ns < until_ns ? next_ns : until_ns);
+            continue;
+        }
+        unsigned actor = ready[sim_below(sim, count)];
+        if (actor < shards) {
+            shard_act(sim, actor);
+        } else {
+            client_act(&sim->clients[actor - shards]);
+            acts--;
+        }
+    }
+}
