@@ -318,7 +318,7 @@ test_meson() {
 test_pytest() {
     local what="$1" flavour="$2"
     shift 2
-    local report="$BUILD_ROOT/$flavour/pytest/${what%% *}.xml"
+    local report="$BUILD_ROOT/$flavour/pytest/${what// /-}.xml"
     record_cases "$what, $flavour" "$report" \
         sanitized env "RINGSIDE_SERVER=$PWD/$BUILD_ROOT/$flavour/server/ringside-server" \
         PYTHONDONTWRITEBYTECODE=1 \
@@ -337,7 +337,8 @@ test_filtered() {
     local filter="$1"
     test_build release || return 0
     test_meson release "$filter"
-    NOTHING_TO_DO=5 test_pytest "integration" release -k "$filter" tests/integration tests/browser
+    NOTHING_TO_DO=5 test_pytest "integration" release -k "$filter" tests/integration tests/browser \
+        tests/report tests/tuning
 }
 
 test_quick() {
@@ -357,6 +358,7 @@ test_all() {
     done
     if [[ -f "$BUILD_ROOT/release/build.ninja" ]]; then
         test_pytest "browser" release tests/browser
+        test_pytest "report and tuning" release tests/report tests/tuning
         record_run "clang-format" lint_format
         record_run "shellcheck" lint_shell
         record_run "clang-tidy" lint_clang_tidy

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
 from urllib.parse import urlencode
 
 HOST = "127.0.0.1"
@@ -188,24 +187,13 @@ class Server:
             if sample == name and labels.items() <= found.items()
         )
 
-    def reasons(self):
-        """Counters by reason, those that are zero left out."""
-        counts = {}
-        for _name, labels, number in self.samples():
-            if "reason" in labels and number:
-                counts[labels["reason"]] = counts.get(labels["reason"], 0) + number
-        return counts
+    def refused(self, reason):
+        """How many requests were refused for it."""
+        return self.metric("ringside_requests_refused_total", reason=reason)
 
-    @contextmanager
-    def counts(self, reason):
-        """What happens inside must move the counter of this reason."""
-        before = self.reasons().get(reason, 0)
-        yield
-        wait_until(
-            lambda: self.reasons().get(reason, 0) > before,
-            f"the counter of reason {reason!r}; counted: {self.reasons()}",
-            patience_s=5,
-        )
+    def closed(self, reason):
+        """How many connections ended for it."""
+        return self.metric("ringside_connections_closed_total", reason=reason)
 
 
 def target(path, **query):
@@ -226,8 +214,9 @@ def data_of(answer):
     return [message["data"] for message in answer["messages"]]
 
 
-def error_name(answer):
-    """The named reason of an error's JSON."""
+def refusal(answer):
+    """The named reason in an error's JSON."""
     parsed = answer.json()
+    assert parsed.keys() == {"error", "message"}, parsed
     assert isinstance(parsed["message"], str) and parsed["message"], parsed
     return parsed["error"]

@@ -76,10 +76,10 @@ def test_event_source_recovers(server, page, seen):
     position = server.position("c")
     server.publish("c", "missed")
     page.execute_script(EVENT_SOURCE, f"/sse?channel=c&since={position}")
-    opened, missed, recovered = seen(3)
+    opened, recovered, missed = seen(3)
     assert opened == ["open"]
-    assert missed[:2] == ["message", "missed"]
     assert recovered[0] == "recovered"
+    assert missed[:2] == ["message", "missed"]
 
 
 def test_event_source_of_bytes(server, page, seen):
@@ -175,6 +175,7 @@ def test_other_origin_that_is_not_allowed(start_server, chromium, eventually):
 
 def test_page_hears_every_transport(server, chromium, eventually):
     """The page at / subscribes by every transport at once: each of them shows the message."""
+    chromium.get_log("browser")  # what earlier tests provoked
     chromium.get(server.url("/", channel="browser-test"))
     text = "seen by everyone"
 

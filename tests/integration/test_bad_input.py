@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from ringside import data_of, error_name, target
+from ringside import data_of, refusal, target
 from wire import (
     BINARY,
     CLOSE,
@@ -24,73 +24,93 @@ from wire import (
     upgrade,
 )
 
+GET = b"GET /healthz HTTP/1.1\r\nHost: h\r\n"
 POST = b"POST /publish?channel=c HTTP/1.1\r\nHost: h\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 # What two implementations could read in two ways, or what no implementation should read at all.
 MALFORMED = {
-    "bare LF": (b"GET /healthz HTTP/1.1\nHost: h\n\n", 400),
-    "bare LF after a field": (b"GET /healthz HTTP/1.1\r\nHost: h\nA: b\r\n\r\n", 400),
-    "bare CR in a value": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA: b\rc\r\n\r\n", 400),
-    "folded field": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\n", 400),
-    "space before the colon": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", 400),
-    "field without a colon": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nAb\r\n\r\n", 400),
-    "field without a name": (b"GET /healthz HTTP/1.1\r\nHost: h\r\n: b\r\n\r\n", 400),
-    "NUL in a value": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA: \x00\r\n\r\n", 400),
-    "no Host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
-    "two Hosts": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400),
-    "no target": (b"GET HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-    "control character in the target": (b"GET /a\x01b HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-    "two spaces": (b"GET  /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-    "no version": (b"GET /healthz\r\nHost: h\r\n\r\n", 400),
-    "version in lower case": (b"GET /healthz http/1.1\r\nHost: h\r\n\r\n", 400),
-    "version 2": (b"GET /healthz HTTP/2.0\r\nHost: h\r\n\r\n", 505),
-    "method that is no token": (b"G@T /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-    "unknown method": (b"BREW /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 501),
-    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 32 + b"\r\n\r\n", 400),
+    "bare LF": (b"GET /healthz HTTP/1.1\nHost: h\n\n", 400, "line_end"),
+    "bare LF after a field": (b"GET /healthz HTTP/1.1\r\nHost: h\nA: b\r\n\r\n", 400, "line_end"),
+    "bare CR in a value": (GET + b"A: b\rc\r\n\r\n", 400, "line_end"),
+    "folded field": (GET + b"A: b\r\n c\r\n\r\n", 400, "field_folded"),
+    "space before the colon": (GET + b"A : b\r\n\r\n", 400, "field_name"),
+    "field without a colon": (GET + b"Ab\r\n\r\n", 400, "field_name"),
+    "field without a name": (GET + b": b\r\n\r\n", 400, "field_name"),
+    "NUL in a value": (GET + b"A: \x00\r\n\r\n", 400, "field_value"),
+    "no Host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "host"),
+    "two Hosts": (GET + b"Host: h\r\n\r\n", 400, "host"),
+    "no target": (b"GET HTTP/1.1\r\nHost: h\r\n\r\n", 400, "target"),
+    "control character in the target": (b"GET /a\x01b HTTP/1.1\r\nHost: h\r\n\r\n", 400, "target"),
+    "two spaces": (b"GET  /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400, "version"),
+    "no version": (b"GET /healthz\r\nHost: h\r\n\r\n", 400, "target"),
+    "version in lower case": (b"GET /healthz http/1.1\r\nHost: h\r\n\r\n", 400, "version"),
+    "version 2": (b"GET /healthz HTTP/2.0\r\nHost: h\r\n\r\n", 505, "version_major"),
+    "method that is no token": (b"G@T /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400, "method"),
+    "unknown method": (b"BREW /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 501, "method_unknown"),
+    "TLS": (
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 32 + b"\r\n\r\n",
+        400,
+        "method",
+    ),
     "length and chunked": (
         POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         400,
+        "framing",
     ),
-    "two lengths": (POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
-    "list of lengths": (POST + b"Content-Length: 3, 3\r\n\r\nabc", 400),
-    "negative length": (POST + b"Content-Length: -3\r\n\r\n", 400),
-    "signed length": (POST + b"Content-Length: +3\r\n\r\nabc", 400),
-    "length with a blank": (POST + b"Content-Length: 1 2\r\n\r\n", 400),
-    "hexadecimal length": (POST + b"Content-Length: 0x3\r\n\r\nabc", 400),
-    "coding other than chunked": (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
-    "chunked twice": (POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 501),
-    "chunk size that is no number": (POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
-    "chunk size with a prefix": (POST + b"Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n", 400),
+    "two lengths": (
+        POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        400,
+        "content_length",
+    ),
+    "list of lengths": (POST + b"Content-Length: 3, 3\r\n\r\nabc", 400, "content_length"),
+    "negative length": (POST + b"Content-Length: -3\r\n\r\n", 400, "content_length"),
+    "signed length": (POST + b"Content-Length: +3\r\n\r\nabc", 400, "content_length"),
+    "length with a blank": (POST + b"Content-Length: 1 2\r\n\r\n", 400, "content_length"),
+    "hexadecimal length": (POST + b"Content-Length: 0x3\r\n\r\nabc", 400, "content_length"),
+    "coding other than chunked": (
+        POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        501,
+        "transfer_coding",
+    ),
+    "chunked twice": (
+        POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        501,
+        "transfer_coding",
+    ),
+    "chunk size that is no number": (CHUNKED + b"xyz\r\n", 400, "chunk_size"),
+    "chunk size with a prefix": (CHUNKED + b"0x3\r\nabc\r\n", 400, "chunk_size"),
     "chunk size without an end": (
-        POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 64 + b"3\r\nabc\r\n0\r\n\r\n",
+        CHUNKED + b"0" * 64 + b"3\r\nabc\r\n0\r\n\r\n",
         400,
+        "chunk_size",
     ),
-    "chunk size in bare LF": (
-        POST + b"Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
-        400,
-    ),
-    "chunk longer than its size": (
-        POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
-        400,
-    ),
+    "chunk size in bare LF": (CHUNKED + b"3\nabc\r\n0\r\n\r\n", 400, "chunk_size"),
+    "chunk longer than its size": (CHUNKED + b"3\r\nabcd\r\n0\r\n\r\n", 400, "chunk_end"),
     "chunked on HTTP/1.0": (
         b"POST /publish?channel=c HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         400,
+        "framing",
     ),
-    "unknown expectation": (POST + b"Expect: the unexpected\r\nContent-Length: 0\r\n\r\n", 417),
-    "a head of 64 KiB": (b"GET /healthz HTTP/1.1\r\nHost: h\r\nA: " + b"a" * 65536, 431),
-    "a hundred fields": (
-        b"GET /healthz HTTP/1.1\r\nHost: h\r\n" + b"A: b\r\n" * 100 + b"\r\n",
-        431,
+    "unknown expectation": (
+        POST + b"Expect: the unexpected\r\nContent-Length: 0\r\n\r\n",
+        417,
+        "expectation",
     ),
-    "a target of 64 KiB": (b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
+    "a head of 64 KiB": (GET + b"A: " + b"a" * 65536, 431, "head_long"),
+    "a hundred fields": (GET + b"A: b\r\n" * 100 + b"\r\n", 431, "fields_many"),
+    "a target of 64 KiB": (
+        b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\nHost: h\r\n\r\n",
+        414,
+        "target_long",
+    ),
 }
 
 
 @pytest.mark.parametrize("what", MALFORMED)
-def test_malformed_request(server, what):
-    request, status = MALFORMED[what]
-    with server.counts("bad_request"), dial(server) as connection:
+def test_malformed_request(server, eventually, what):
+    request, status, reason = MALFORMED[what]
+    with dial(server) as connection:
         try:
             connection.sendall(request)
         except (ConnectionResetError, BrokenPipeError):
@@ -99,7 +119,9 @@ def test_malformed_request(server, what):
     assert got == status
     assert b"connection: close" in head.lower()
     error = json.loads(body)
-    assert error["error"] and error["message"]
+    assert error["error"] == reason and error["message"]
+    assert server.refused(reason) == 1
+    eventually(lambda: server.closed("bad_request") == 1, "the connection to end")
     assert server.poll("c")["messages"] == []
 
 
@@ -123,7 +145,8 @@ def test_smuggled_request_is_never_answered(server):
 def test_unknown_path(server, path):
     answer = server.get(path)
     assert answer.status == 404
-    assert error_name(answer)
+    assert refusal(answer) == "not_found"
+    assert server.refused("not_found") == 1
 
 
 @pytest.mark.parametrize(
@@ -141,7 +164,8 @@ def test_wrong_method(server, method, path, allowed):
     answer = server.request(method, path)
     assert answer.status == 405
     assert allowed in answer.headers["Allow"].replace(" ", "").split(",")
-    assert error_name(answer)
+    assert refusal(answer) == "method_not_allowed"
+    assert server.refused("method_not_allowed") == 1
 
 
 BAD_NAMES = {
@@ -163,7 +187,7 @@ def test_bad_channel_name(server, path, what):
     method = "POST" if path == "/publish" else "GET"
     answer = server.request(method, target(path, **BAD_NAMES[what]))
     assert answer.status == 400
-    assert error_name(answer)
+    assert server.refused(refusal(answer)) == 1
 
 
 @pytest.mark.parametrize("what", BAD_NAMES)
@@ -177,7 +201,7 @@ def test_bad_channel_name_on_a_websocket(server, what):
 def test_broken_escape(server, query):
     answer = server.get(f"/poll?{query}")
     assert answer.status == 400
-    assert error_name(answer)
+    assert refusal(answer) == "bad_query"
 
 
 def test_publish_to_two_channels(server):
@@ -191,9 +215,10 @@ def test_too_many_channels(server):
 
 def test_body_announced_too_large(server):
     """Refused from the head: the body is never asked for."""
-    with server.counts("bad_request"), dial(server) as connection:
+    with dial(server) as connection:
         connection.sendall(POST + b"Content-Length: 99999999999\r\n\r\n")
         assert read_head(connection)[0] == 413
+    assert server.refused("body_long") == 1
 
 
 def test_body_announced_too_large_is_not_continued(server):
@@ -288,12 +313,14 @@ BAD_FRAMES = {
 }
 
 
+FRAME_REASONS = {1002: "ws_protocol", 1007: "ws_utf8", 1009: "ws_too_big"}
+
+
 @pytest.mark.parametrize("path", ["/echo", "/ws?channel=c"])
 @pytest.mark.parametrize("what", BAD_FRAMES)
 def test_bad_frame(start_server, eventually, what, path):
     server = start_server(args=["--echo"], config={"websocket_publish": "true"})
     data, code = BAD_FRAMES[what]
-    before = server.reasons()
     bad = RawWebSocket(server, path)
     good = RawWebSocket(server, "/echo")
     bad.send(data)
@@ -302,11 +329,7 @@ def test_bad_frame(start_server, eventually, what, path):
     good.send(frame(TEXT, b"still here"))
     assert good.read() == (TEXT, b"still here")
     good.close()
-
-    def moved():
-        return [name for name, count in server.reasons().items() if count > before.get(name, 0)]
-
-    eventually(moved, "a counter to move")
+    eventually(lambda: server.closed(FRAME_REASONS[code]) == 1, FRAME_REASONS[code])
 
 
 def test_bad_utf8_fails_fast(start_server):
@@ -334,7 +357,7 @@ def test_pong_nobody_asked_for_is_ignored(start_server):
 
 def test_others_do_not_notice(server):
     good = RawWebSocket(server)
-    for request, _status in MALFORMED.values():
+    for request, _status, _reason in MALFORMED.values():
         with dial(server) as connection:
             connection.sendall(request[:30000])
     server.publish("c", "still here")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from ringside import data_of, error_name, target
+from ringside import data_of, refusal, target
 from wire import dial, exchange, read_head, read_to_end
 
 AWKWARD_TEXTS = [
@@ -275,7 +275,8 @@ def test_curl_publishes_and_polls(server):
 def test_malformed_position_is_refused(server, since):
     answer = server.get(target("/poll", channel="c", since=since))
     assert answer.status == 400
-    assert error_name(answer)
+    assert refusal(answer) == "bad_position"
+    assert server.refused("bad_position") == 1
 
 
 def test_preflight_is_answered(start_server):

@@ -1,6 +1,6 @@
 """Server-sent events as curl -N sees them; node's EventSource and the browser's have own files.
 
-`event: recovered` ends the replay: whoever sees it has everything."""
+`event: recovered` opens the replay: all that was missed comes behind it."""
 
 import json
 
