@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "measure/clock.h"
+#include "measure/fields.h"
 
 enum {
     POLL_MS = 2,
@@ -88,32 +90,45 @@ int process_start(struct process *process, const char *name, char *const argv[],
 
 /* ---- a server that somebody else started ---- */
 
-/* The inode of the socket that listens on the address, from /proc/net/tcp. */
-static unsigned long listener_inode(const struct sockaddr_in *address)
+/* Whether a line of /proc/net/tcp is a socket that listens on the address, as hex "ADDRESS:PORT".
+ */
+static bool listens_on(char *const *fields, const struct sockaddr_in *address)
 {
-    char line[512];
-    unsigned long found = 0;
+    enum {
+        LOCAL = 1,
+        STATE = 3
+    };
+    char here[32], anywhere[32];
+    snprintf(here, sizeof here, "%08X:%04X", address->sin_addr.s_addr, ntohs(address->sin_port));
+    snprintf(anywhere, sizeof anywhere, "00000000:%04X", ntohs(address->sin_port));
+    return strcmp(fields[STATE], "0A") == 0 &&
+           (strcmp(fields[LOCAL], here) == 0 || strcmp(fields[LOCAL], anywhere) == 0);
+}
+
+/* The inode of the socket that listens on the address; 0: none. */
+static uint64_t listener_inode(const struct sockaddr_in *address)
+{
+    enum {
+        INODE = 9,
+        FIELDS = 10
+    };
+    char line[512], *fields[FIELDS];
+    uint64_t found = 0;
     FILE *file = fopen("/proc/net/tcp", "re");
-    while (file && !found && fgets(line, sizeof line, file)) {
-        unsigned local, port, state;
-        unsigned long inode;
-        if (sscanf(line, "%*d: %x:%x %*x:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu", &local, &port,
-                   &state, &inode) == 4 &&
-            state == 0x0A && port == ntohs(address->sin_port) &&
-            (local == address->sin_addr.s_addr || local == 0))
-            found = inode;
-    }
+    while (file && found == 0 && fgets(line, sizeof line, file))
+        if (fields_split(line, fields, FIELDS) == FIELDS && listens_on(fields, address))
+            field_number(fields[INODE], 10, &found);
     if (file)
         fclose(file);
     return found;
 }
 
-static bool holds_inode(pid_t pid, unsigned long inode)
+static bool holds_inode(pid_t pid, uint64_t inode)
 {
     char path[64], want[64], link[64];
     bool found = false;
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
-    snprintf(want, sizeof want, "socket:[%lu]", inode);
+    snprintf(want, sizeof want, "socket:[%" PRIu64 "]", inode);
     DIR *dir = opendir(path);
     for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
         ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
@@ -129,7 +144,7 @@ void process_adopt(struct process *process, const char *name, const struct socka
 {
     *process = (struct process){.output_fd = -1, .foreign = true};
     snprintf(process->name, sizeof process->name, "%s", name);
-    unsigned long inode = listener_inode(address);
+    uint64_t inode = listener_inode(address);
     DIR *dir = inode ? opendir("/proc") : NULL;
     for (struct dirent *entry; dir && !process->pid && (entry = readdir(dir));) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
@@ -268,15 +283,14 @@ uint64_t process_rss_bytes(const struct process *process)
 
 uint64_t process_rss_bytes_rough(const struct process *process)
 {
+    enum {
+        RESIDENT = 1
+    };
     char path[64];
-    unsigned long pages = 0;
     snprintf(path, sizeof path, "/proc/%d/statm", (int)process->pid);
-    FILE *file = process->pid > 0 ? fopen(path, "re") : NULL;
-    if (file && fscanf(file, "%*u %lu", &pages) != 1)
-        pages = 0;
-    if (file)
-        fclose(file);
-    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return process->pid > 0
+               ? fields_read_number(path, RESIDENT, 0) * (uint64_t)sysconf(_SC_PAGESIZE)
+               : 0;
 }
 
 /* ---- ports ---- */
@@ -292,27 +306,33 @@ static bool port_is_free(uint16_t port)
     return free_now;
 }
 
-/* Starts at a place of this process's own, so that two benches do not try the same ports. */
-uint16_t process_free_port(void)
+enum {
+    PORT_LOW = 10240,
+    PORT_HIGH = 65535,
+};
+
+/* A free port that is not one of first … last, or 0. Starts at a place of this process's own, so
+ * that two benches do not try the same ports. */
+static uint16_t free_port_outside(uint64_t first, uint64_t last)
 {
-    enum {
-        LOW = 10240,
-        HIGH = 65535
-    };
     static unsigned offset;
-    unsigned first = 32768, last = 60999;
-    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-    if (file) {
-        if (fscanf(file, "%u %u", &first, &last) != 2)
-            first = HIGH;
-        fclose(file);
-    }
     if (offset == 0)
         offset = (unsigned)getpid() * 31;
-    for (unsigned i = 0; i <= HIGH - LOW; i++) {
-        unsigned port = LOW + offset++ % (HIGH - LOW + 1);
+    for (unsigned i = 0; i <= PORT_HIGH - PORT_LOW; i++) {
+        unsigned port = PORT_LOW + offset++ % (PORT_HIGH - PORT_LOW + 1);
         if ((port < first || port > last) && port_is_free((uint16_t)port))
             return (uint16_t)port;
     }
     return 0;
+}
+
+/* Where the range of local ports leaves nothing out (as on machines tuned for many connections),
+ * any will do: the load generator's sources leave the listeners' ports out, and it closes with RST.
+ */
+uint16_t process_free_port(void)
+{
+    static const char range[] = "/proc/sys/net/ipv4/ip_local_port_range";
+    uint64_t first = fields_read_number(range, 0, 0), last = fields_read_number(range, 1, 0);
+    uint16_t port = free_port_outside(first, last);
+    return port ? port : free_port_outside(0, 0);
 }
