@@ -63,6 +63,34 @@ static void check_message(struct reader *reader, const struct message *message)
     reader->cursor = message->offset;
 }
 
+/* Whether the hub says of a subscription what its owner knows. */
+void sim_check_position(const struct sim_shard *shard, uint32_t subscription)
+{
+    const struct reader *reader = &shard->readers[subscription];
+    uint64_t epoch = 0;
+    uint64_t offset = 0;
+    char name[4];
+    size_t len;
+    assert_true(hub_position(shard->hub, subscription, &epoch, &offset));
+    assert_true(epoch == reader->epoch);
+    assert_int_equal(offset, reader->cursor);
+    const char *same = hub_name_of(shard->hub, subscription, &len);
+    assert_int_equal(len, sim_name(reader->channel, name));
+    assert_memory_equal(same, name, len);
+}
+
+/* Now and then of all live ones, but those of a channel that is being walked. */
+static void check_positions(const struct sim_shard *shard, unsigned walked)
+{
+    if (sim_random(shard->sim, 32) > 0)
+        return;
+    for (uint32_t i = 0; i < 2 * SIM_SUBSCRIPTIONS; i++) {
+        const struct reader *reader = &shard->readers[i];
+        if (reader->state == READER_LIVE && reader->channel != walked)
+            sim_check_position(shard, i);
+    }
+}
+
 /* Where the first part of an answer puts the cursor. */
 static void begin(struct reader *reader, const struct hub_reply *reply)
 {
@@ -133,6 +161,7 @@ static void on_subscribed(void *arg, const struct hub_reply *reply)
         if (!reply->more) {
             check_truth(shard->sim, reader, reply, true);
             reader->state = READER_LIVE;
+            check_positions(shard, SIM_CHANNELS);
         }
     }
     meddle(shard);
@@ -189,6 +218,8 @@ static void on_deliver(void *arg, uint32_t conn, uint32_t subscription,
     assert_int_equal(reader->conn, conn);
     for (unsigned i = 0; i < batch->count; i++)
         check_message(reader, batch->messages[i]);
+    sim_check_position(shard, subscription);
+    check_positions(shard, reader->channel);
     meddle(shard);
 }
 

@@ -244,8 +244,10 @@ void sim_step(struct sim *sim)
     sim_request(sim, shard);
 }
 
-static void check_reader(const struct sim *sim, const struct reader *reader)
+static void check_reader(const struct sim_shard *shard, uint32_t subscription)
 {
+    const struct sim *sim = shard->sim;
+    const struct reader *reader = &shard->readers[subscription];
     assert_int_not_equal(reader->state, READER_PENDING);
     if (reader->state != READER_LIVE)
         return;
@@ -257,6 +259,7 @@ static void check_reader(const struct sim *sim, const struct reader *reader)
             newest = message->offset;
     }
     assert_true(reader->cursor >= newest);
+    sim_check_position(shard, subscription);
 }
 
 static bool all_asleep(const struct sim *sim)
@@ -283,8 +286,8 @@ void sim_rest(struct sim *sim)
     for (uint32_t i = 0; i < sim->reads_count; i++)
         assert_int_equal(sim->reads[i].state, READER_NONE);
     for (unsigned i = 0; i < sim->config.shards; i++) {
-        for (unsigned k = 0; k < 2 * SIM_SUBSCRIPTIONS; k++)
-            check_reader(sim, &sim->shards[i].readers[k]);
+        for (uint32_t k = 0; k < 2 * SIM_SUBSCRIPTIONS; k++)
+            check_reader(&sim->shards[i], k);
     }
 }
 

@@ -101,5 +101,6 @@ void sim_wind_down(struct sim *sim);
 uint32_t sim_random(struct sim *sim, uint32_t below);
 /* A random request on behalf of that shard. */
 void sim_request(struct sim *sim, struct sim_shard *shard);
+void sim_check_position(const struct sim_shard *shard, uint32_t subscription);
 extern const struct hub_ops sim_ops;
 size_t sim_name(unsigned channel, char name[4]);

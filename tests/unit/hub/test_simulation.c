@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 enum {
-    SEEDS = 500,
+    SEEDS = 200,
     STEPS = 3000,
     STEPS_TO_REST = 600, /* about */
 };
