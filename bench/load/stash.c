@@ -7,6 +7,7 @@
 
 int stashes_init(struct stashes *stashes, uint32_t count, size_t bytes_size)
 {
+    *stashes = (struct stashes){0};
     size_t stride = sizeof(struct stash) + bytes_size;
     stride = (stride + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
     void *area = mmap(NULL, stride * count, PROT_READ | PROT_WRITE,
