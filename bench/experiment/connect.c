@@ -32,7 +32,7 @@ static void defaults(struct options *options)
     options->transport_count = 3;
 }
 
-/* One turn for one entrant: its rate in connections per second, or 0. */
+/* One turn for one entrant. Returns 0 and its rate in connections per second, or negative errno. */
 static int turn(struct field *field, unsigned index, uint32_t count, struct contestant *into,
                 double *ret_rate)
 {
@@ -53,51 +53,59 @@ static int turn(struct field *field, unsigned index, uint32_t count, struct cont
     return load_idle(field->load, CALM_NS, LOAD_ALL);
 }
 
-static void judge(struct bench *bench, struct contestant *contestant, const double *rates,
-                  const double *bare, unsigned turns)
+/* The rates of one round, by entrant; the first is the bare one. */
+struct round {
+    double rates[FIELD_ENTRANTS_MAX];
+};
+
+static int one_round(struct field *field, unsigned number, struct contestant **contestants,
+                     struct round *ret)
 {
-    double *quotients = calloc(turns, sizeof *quotients);
+    uint32_t share = field->bench->options->connections / (field->bench->options->turns + 1);
+    int err = 0;
+    for (unsigned i = 0; err == 0 && i < field->count; i++) {
+        char detail[RESULT_NAME_MAX];
+        snprintf(detail, sizeof detail, "round %u", number);
+        watch_phase(field->bench, "ramp", field->entrants[i].name, detail);
+        err = turn(field, i, share, contestants[i], &ret->rates[i]);
+    }
+    return err;
+}
+
+static void judge(struct bench *bench, const struct contestant *contestant, unsigned index,
+                  const struct round *rounds, unsigned count)
+{
+    assert(count > 0);
+    double *quotients = calloc(count, sizeof *quotients);
     char claim[128];
     assert(quotients);
-    for (unsigned i = 0; i < turns; i++)
-        quotients[i] = bare[i] > 0 ? rates[i] / bare[i] : 0;
-    struct spread ratio = spread_of(quotients, turns);
+    for (unsigned i = 0; i < count; i++)
+        quotients[i] = rounds[i].rates[0] > 0 ? rounds[i].rates[index] / rounds[i].rates[0] : 0;
+    struct spread ratio = spread_of(quotients, count);
     free(quotients);
     snprintf(claim, sizeof claim, "%s subscribers are let in at 0.7 of the bare connect rate",
              contestant->name);
     result_verdict(&bench->result, claim, ratio.median >= RAMP_RATIO_MIN ? "holds" : "fails",
                    "%.2f (%.2f to %.2f), median and middle half of %u rounds", ratio.median,
-                   ratio.p25, ratio.p75, turns);
+                   ratio.p25, ratio.p75, count);
 }
 
-static int rounds(struct field *field)
+/* One round more than are counted: the first is for warming up. */
+static int race(struct field *field)
 {
-    const struct options *options = field->bench->options;
+    unsigned turns = field->bench->options->turns;
     struct contestant *contestants[FIELD_ENTRANTS_MAX];
-    double *rates[FIELD_ENTRANTS_MAX];
-    uint32_t share = options->connections / (options->turns + 1);
-    double ignored;
-    int err = 0;
+    struct round *rounds = calloc(turns + 1, sizeof *rounds);
+    int err = rounds ? 0 : -ENOMEM;
     for (unsigned i = 0; i < field->count; i++) {
         contestants[i] = field_contestant(field, i, "");
         contestants[i]->has_connect = true;
-        rates[i] = calloc(options->turns, sizeof *rates[i]);
-        assert(rates[i]);
     }
-    /* The round before the first is for warming up. */
-    for (unsigned round = 0; err == 0 && round <= options->turns; round++) {
-        for (unsigned i = 0; err == 0 && i < field->count; i++) {
-            char detail[RESULT_NAME_MAX];
-            snprintf(detail, sizeof detail, "round %u", round);
-            watch_phase(field->bench, "ramp", field->entrants[i].name, detail);
-            err =
-                turn(field, i, share, contestants[i], round > 0 ? &rates[i][round - 1] : &ignored);
-        }
-    }
+    for (unsigned i = 0; err == 0 && i <= turns; i++)
+        err = one_round(field, i, contestants, &rounds[i]);
     for (unsigned i = 1; err == 0 && i < field->count; i++)
-        judge(field->bench, contestants[i], rates[i], rates[0], options->turns);
-    for (unsigned i = 0; i < field->count; i++)
-        free(rates[i]);
+        judge(field->bench, contestants[i], i, rounds + 1, turns);
+    free(rounds);
     return err;
 }
 
@@ -105,7 +113,7 @@ static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
     struct field field;
-    struct server *bare, *server;
+    struct server *bare = NULL, *server = NULL;
     field_init(&field, bench);
     if (options->connections < options->turns + 1)
         return bench_fail(-EINVAL, "%u connections cannot be opened in %u turns",
@@ -122,7 +130,7 @@ static int run(struct bench *bench)
                   options->transports[i], server, options->connections);
     err = field_create(&field);
     if (err == 0)
-        err = rounds(&field);
+        err = race(&field);
     field_close(&field);
     return err;
 }

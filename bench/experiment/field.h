@@ -63,11 +63,12 @@ int field_open(struct field *field);
 /* Resets all connections and takes over what became of them. Accepts a field that is not open. */
 void field_close(struct field *field);
 
-/* A contestant for one entrant under one workload, with all that the ramp has measured. */
-struct contestant *field_contestant(struct field *field, unsigned entrant, const char *workload);
+/* A contestant for the entrant of that index under one workload, with all that the ramp has
+ * measured. */
+struct contestant *field_contestant(struct field *field, unsigned index, const char *workload);
 
-/* One turn of the clock; `into` NULL: not counted. Returns 0 or negative errno. */
-int field_turn(struct field *field, unsigned entrant, const struct load_mode *mode,
+/* One turn of the clock for one entrant; `into` NULL: not counted. Returns 0 or negative errno. */
+int field_turn(struct field *field, unsigned index, const struct load_mode *mode,
                int64_t duration_ns, unsigned round, struct contestant *into);
 
 /* Rounds of turns of all entrants in all workloads, after those for warming up. Contestants of kind

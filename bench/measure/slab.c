@@ -7,12 +7,36 @@
 #include <unistd.h>
 
 #include "measure/clock.h"
+#include "measure/fields.h"
 
 enum {
     GROWTH_BYTES_MIN = 64 * 1024, /* less is other programs' business */
     CALM_BYTES = 256 * 1024,
     CALM_STEP_MS = 150,
 };
+
+/* "name active total size per_slab pages …"; the two lines of heads are not like that. */
+static bool parse_cache(char *line, struct slab_cache *ret)
+{
+    enum {
+        NAME,
+        ACTIVE,
+        PER_SLAB = 4,
+        PAGES,
+        FIELDS
+    };
+    char *fields[FIELDS];
+    uint64_t objects, per_slab, pages;
+    if (fields_split(line, fields, FIELDS) < FIELDS ||
+        !field_number(fields[ACTIVE], 10, &objects) ||
+        !field_number(fields[PER_SLAB], 10, &per_slab) ||
+        !field_number(fields[PAGES], 10, &pages) || per_slab == 0)
+        return false;
+    snprintf(ret->name, sizeof ret->name, "%s", fields[NAME]);
+    ret->objects = (int64_t)objects;
+    ret->bytes = (int64_t)(objects * pages * (uint64_t)sysconf(_SC_PAGESIZE) / per_slab);
+    return true;
+}
 
 int slab_read(struct slab *ret)
 {
@@ -21,17 +45,8 @@ int slab_read(struct slab *ret)
     if (!file)
         return -errno;
     ret->count = 0;
-    while (fgets(line, sizeof line, file) && ret->count < SLAB_CACHES_MAX) {
-        struct slab_cache *cache = &ret->caches[ret->count];
-        long objects, per_slab, pages;
-        if (sscanf(line, "%39s %ld %*d %*d %ld %ld", cache->name, &objects, &per_slab, &pages) !=
-                4 ||
-            per_slab <= 0)
-            continue;
-        cache->objects = objects;
-        cache->bytes = objects * pages * sysconf(_SC_PAGESIZE) / per_slab;
-        ret->count++;
-    }
+    while (ret->count < SLAB_CACHES_MAX && fgets(line, sizeof line, file))
+        ret->count += parse_cache(line, &ret->caches[ret->count]);
     fclose(file);
     return ret->count > 0 ? 0 : -EACCES;
 }

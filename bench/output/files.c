@@ -12,8 +12,6 @@
 #include "config.h"
 #include "output/json.h"
 
-extern char **environ;
-
 enum {
     FOLDERS_MAX = 100, /* runs of one commit on one day */
     COMMIT_SHORT = 7,

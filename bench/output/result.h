@@ -55,27 +55,29 @@ struct memory_growth {
 
 struct contestant {
     char name[RESULT_NAME_MAX];
-    char workload[RESULT_NAME_MAX]; /* empty: there is one */
-    enum contestant_kind kind;
+    char workload[RESULT_NAME_MAX];   /* empty: there is one */
     const struct contestant *ceiling; /* ratios are taken to it; NULL: none */
+    enum contestant_kind kind;
     uint32_t connections;
     uint32_t payload_bytes;
     unsigned server_cpus; /* that it was given; 0: unknown, then shares are unknown */
 
     struct turn *turns;
-    unsigned turn_count;
     struct histogram *corrected; /* of all turns; NULL: none */
     struct histogram *uncorrected;
+    unsigned turn_count;
 
+    /* Which of the following were measured. */
     bool has_ledger;
-    struct load_ledger ledger;
     bool has_requests;
-    uint64_t requests_sent, requests_answered, requests_empty;
     bool has_connect;
+    struct load_ledger ledger;
+    uint64_t requests_sent, requests_answered, requests_empty;
     struct load_ramp_result connect;
-    struct memory_growth *memory;
-    double idle_elapsed_s; /* 0: not measured */
+    struct memory_growth *memory; /* NULL: not measured */
+    double idle_elapsed_s;        /* 0: not measured */
     double idle_server_cpu_s;
+
     uint64_t errors[LOAD_FAIL_COUNT];
     uint64_t closes; /* connections that the server ended without being asked */
     json_t *notes;   /* list of text; NULL: none */
