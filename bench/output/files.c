@@ -17,9 +17,9 @@ enum {
     COMMIT_SHORT = 7,
 };
 
-/* Runs a program and keeps the start of what it prints. Returns its exit status, or negative errno.
- */
-static int run_program(const char *const argv[], char *output, size_t size)
+/* Runs a program and keeps the start of what it prints; `quiet` drops its complaints. Returns its
+ * exit status, or negative errno. */
+static int run_program(const char *const argv[], bool quiet, char *output, size_t size)
 {
     posix_spawn_file_actions_t actions;
     int ends[2], status;
@@ -28,6 +28,8 @@ static int run_program(const char *const argv[], char *output, size_t size)
         return -errno;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    if (quiet)
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     int err = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
@@ -56,10 +58,11 @@ static void read_commit(struct files *files)
         "git", "-C", BENCH_SOURCE_ROOT, "status", "--porcelain", "--untracked-files=no", NULL};
     snprintf(files->commit, sizeof files->commit, "unknown");
     files->dirty = false;
-    if (run_program(head, output, sizeof output) != 0 || strlen(output) < FILES_COMMIT_MAX - 1)
+    if (run_program(head, true, output, sizeof output) != 0 ||
+        strlen(output) < FILES_COMMIT_MAX - 1)
         return;
     snprintf(files->commit, sizeof files->commit, "%.40s", output);
-    files->dirty = run_program(changes, output, sizeof output) == 0 && output[0] != '\0';
+    files->dirty = run_program(changes, true, output, sizeof output) == 0 && output[0] != '\0';
 }
 
 int files_init(struct files *files, const char *experiment, const char *results)
@@ -119,7 +122,7 @@ static void write_report(struct files *files)
     char output[256];
     const char *const argv[] = {BENCH_PYTHON, "-B", BENCH_REPORT, files->folder, NULL};
     int status =
-        access(BENCH_REPORT, R_OK) == 0 ? run_program(argv, output, sizeof output) : -ENOENT;
+        access(BENCH_REPORT, R_OK) == 0 ? run_program(argv, false, output, sizeof output) : -ENOENT;
     files->report = status == 0;
     if (status < 0)
         fprintf(stderr, "ringside-bench: no report: %s %s: %s\n", BENCH_PYTHON, BENCH_REPORT,
