@@ -22,11 +22,15 @@ PATIENCE_S = 30
 
 SANITIZER_WORDS = (
     "AddressSanitizer",
-    "LeakSanitizer",
+    "LeakSanitizer: detected",
     "ThreadSanitizer",
     "runtime error:",
     "Assertion",
 )
+
+# LeakSanitizer stops all threads before it looks, and cannot stop a kernel worker of io_uring that
+# is still on its way out. Then it has looked at nothing, in this one run.
+COULD_NOT_LOOK = "LeakSanitizer has encountered a fatal error"
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
@@ -129,7 +133,7 @@ class Server:
         output = self.output()
         for word in SANITIZER_WORDS:
             assert word not in output, output
-        assert code == 0, f"exit code {code}:\n{output}"
+        assert code == 0 or COULD_NOT_LOOK in output, f"exit code {code}:\n{output}"
 
     def output(self):
         return self.log.read_text(errors="replace")

@@ -104,8 +104,8 @@ def test_full_table(start_server, eventually):
     for connection in held:
         connection.close()
     eventually(lambda: server.get("/healthz").status == 200, "room again")
-    assert server.refused("table_full") == 1
-    assert server.closed("table_full") == 1
+    assert server.refused("table_full") >= 1
+    assert server.closed("table_full") >= 1
 
 
 def test_too_many_connections_come_and_go(start_server):
