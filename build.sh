@@ -436,12 +436,22 @@ lint_shell() {
 tidy_file() {
     printf '  clang-tidy %s\n' "$2"
     clang-tidy -p "$1" --quiet --warnings-as-errors='*' --extra-arg=-Wno-unknown-warning-option \
-        "$2" 2> >(grep -v 'warnings generated' >&2)
+        "$2" 2> >(grep -vE '^[0-9]+ warnings? generated' >&2)
+}
+
+# The C files that the release build compiles, from its list of commands.
+compiled_files() {
+    python3 -c '
+import json, os, sys
+entries = json.load(open(sys.argv[1]))
+files = {os.path.relpath(os.path.join(e["directory"], e["file"])) for e in entries}
+print(*sorted(f for f in files if os.path.exists(f)), sep="\0", end="")
+' "$BUILD_ROOT/release/compile_commands.json"
 }
 
 lint_clang_tidy() {
     export -f tidy_file
-    c_files '*.c' | xargs -0 -r -P "$(nproc)" -I '{}' \
+    compiled_files | xargs -0 -r -P "$(nproc)" -I '{}' \
         bash -c 'tidy_file "$@"' tidy_file "$BUILD_ROOT/release" '{}'
 }
 
