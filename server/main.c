@@ -13,7 +13,6 @@
 #include <sys/random.h>
 #include <sys/sysinfo.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "api/api.h"
 #include "conf/cpus.h"
@@ -32,7 +31,6 @@ enum {
     MAX_CONNECTIONS_MAX = 16000000,
     HUB_OVERFLOW_MAX = 65536,
     HUB_LINGER_S = 30,
-    SUBSCRIPTIONS_PER_CONNECTION = 4, /* on average; pages are touched as they are used */
 };
 
 /* ---- command line ---- */
@@ -146,12 +144,17 @@ static int64_t clock_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void pin(int cpu)
+static int64_t unix_s(void)
+{
+    return time(NULL);
+}
+
+static int pin(int cpu)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET((unsigned)cpu, &set);
-    pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    return -pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
 static int make_shard(struct runner *runner)
@@ -175,9 +178,13 @@ static void *run_shard(void *context)
 {
     struct runner *runner = context;
     struct launch *launch = runner->launch;
-    if (runner->cpu >= 0)
-        pin(runner->cpu);
-    int err = make_shard(runner);
+    int err = runner->cpu >= 0 ? pin(runner->cpu) : 0;
+    if (err < 0)
+        snprintf(runner->why, sizeof runner->why,
+                 "cpus: core %d cannot be used: %s; `nproc` and taskset show which can",
+                 runner->cpu, strerror(-err));
+    else
+        err = make_shard(runner);
     if (err < 0 && runner->why[0] == '\0')
         snprintf(runner->why, sizeof runner->why, "shard %u: %s", runner->index, strerror(-err));
     pthread_barrier_wait(&launch->step);
@@ -227,7 +234,7 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
     struct hub_config config = {
         .shards = shards,
         .channels_max = (uint32_t)settings->channels_max,
-        .subscriptions_max = SUBSCRIPTIONS_PER_CONNECTION *
+        .subscriptions_max = (uint32_t)settings->subscriptions_per_connection *
                              shard_connections((uint64_t)settings->max_connections, shards),
         .history_messages_max = (uint32_t)settings->history_messages_max,
         .history_bytes_max = (uint64_t)settings->history_bytes_max,
@@ -311,8 +318,6 @@ static int serve(struct launch *launch, struct sockaddr_in *address, const int *
             shard_stop(server->shards[i]);
     }
     join_shards(launch);
-    for (unsigned i = 0; i < server->shard_count; i++)
-        close(launch->runners[i].listen_fd);
     return err == 0 ? 0 : 1;
 }
 
@@ -352,6 +357,7 @@ int main(int argc, char **argv)
     launch.server = (struct server){
         .settings = &settings,
         .transports = server_transports,
+        .unix_s = unix_s,
         .batch_begin = encoder_begin,
         .batch_end = encoder_done,
         .routes = server_routes,

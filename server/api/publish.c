@@ -1,7 +1,7 @@
 /* publish: POST /publish?channel=C. The body is the payload, any bytes up to message_bytes_max.
  *
  *   body whole in the read buffer ─► message ─► hub ─► answer
- *   body in pieces ─► collected on the heap, for at most head_timeout_ms without a byte ─► the same
+ *   body in pieces ─► collected on the heap, for at most body_timeout_ms ─► the same
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -99,13 +99,25 @@ static void publish_input(struct shard *shard, struct conn *conn, char *bytes, s
 {
     struct publishing *publishing = publishing_of(conn);
     size_t used = 0;
-    if (!publishing->published) {
+    if (!publishing->published)
         used = body_take(shard, conn, publishing, span_of(bytes, len));
-        if (conn->state == CONN_OPEN && !publishing->published)
-            conn_timer(shard, conn, shard->settings->head_timeout_ms);
-    }
     if (conn->state == CONN_OPEN && used < len)
         http_stash(shard, conn, bytes + used, len - used);
+}
+
+/* Whole, it is answered; half, it never will be. */
+static bool publish_input_ended(struct shard *shard, struct conn *conn)
+{
+    (void)shard;
+    return publishing_of(conn)->published;
+}
+
+static void publish_drain(struct shard *shard, struct conn *conn)
+{
+    if (publishing_of(conn)->published)
+        http_drain(shard, conn);
+    else
+        conn_finish(shard, conn, CLOSE_GOING_AWAY);
 }
 
 static void publish_timer(struct shard *shard, struct conn *conn)
@@ -171,14 +183,16 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
     }
     exchange->rest = (char *)rest.ptr;
     exchange->rest_len = rest.len;
-    if (conn->state == CONN_OPEN && !publishing->published)
-        conn_timer(shard, conn, shard->settings->head_timeout_ms);
+    if (conn->state == CONN_OPEN)
+        conn_timer(shard, conn, shard->settings->body_timeout_ms);
 }
 
 const struct transport publish_transport = {
     .name = "publish",
     .input = publish_input,
+    .input_ended = publish_input_ended,
     .timer = publish_timer,
+    .drain = publish_drain,
     .closed = publish_closed,
     .published = publish_published,
 };

@@ -47,7 +47,9 @@ enum slow_reader_policy {
     SECTION("http")                                                                                \
     X(NUMBER, head_bytes_max, 8192, 1024, 65536, "bytes", "Request head. Larger gets 431 or 414.") \
     X(NUMBER, head_timeout_ms, 10000, 100, 3600000, "ms",                                          \
-      "A request head or body must be complete after this: 408.")                                  \
+      "A request head must be complete this long after its first byte: 408.")                      \
+    X(NUMBER, body_timeout_ms, 60000, 100, 3600000, "ms",                                          \
+      "A request body must be complete after this: 408.")                                          \
     X(NUMBER, idle_timeout_ms, 75000, 100, 86400000, "ms",                                         \
       "A kept-alive connection without a request is closed.")                                      \
     X(TEXT, allowed_origins, "*", 0, 0, "list",                                                    \
@@ -59,14 +61,16 @@ enum slow_reader_policy {
       "Payload of one message. Larger gets 413 or 1009.")                                          \
     X(NUMBER, channels_per_connection_max, 32, 1, SETTINGS_CHANNELS_MAX, "count",                  \
       "Channels in one request or stream.")                                                        \
+    X(NUMBER, subscriptions_per_connection, 4, 1, SETTINGS_CHANNELS_MAX, "count",                  \
+      "On average over all connections: bounds the subscriptions of a shard; more get 503.")       \
     X(NUMBER, channels_max, 1000000, 1, 1000000000, "count", "Channels per shard.")                \
     X(NUMBER, history_messages_max, 128, 1, 1000000, "count",                                      \
       "Messages that a channel keeps for recovery.")                                               \
     X(NUMBER, history_bytes_max, 4194304, 1, 1099511627776, "bytes",                               \
-      "Payload bytes that a channel keeps.")                                                       \
+      "Bytes of messages that a channel keeps, with their heads and names.")                       \
     X(NUMBER, history_age_ms, 300000, 1, 86400000, "ms", "A message is forgotten after this.")     \
     X(NUMBER, history_total_bytes_max, 268435456, 1, 1099511627776, "bytes",                       \
-      "Payload bytes kept per shard.")                                                             \
+      "Bytes of messages kept per shard.")                                                         \
     SECTION("delivery")                                                                            \
     X(NUMBER, queue_bytes_max, 1048576, 1024, 1073741824, "bytes",                                 \
       "Bytes that wait for one reader whose socket is full. Beyond it slow_reader applies.")       \

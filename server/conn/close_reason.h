@@ -11,7 +11,8 @@
     X(TABLE_FULL, table_full, 0, "max_connections reached: answered 503")                          \
     X(BAD_REQUEST, bad_request, 0,                                                                 \
       "a request that is not HTTP/1.1, or is refused: answered 4xx or 5xx")                        \
-    X(HEAD_TIMEOUT, head_timeout, 0, "no complete request in head_timeout_ms: answered 408")       \
+    X(HEAD_TIMEOUT, head_timeout, 0,                                                               \
+      "no complete request in head_timeout_ms: answered 408 if it had begun")                      \
     X(IDLE, idle, 0, "kept alive without a request for idle_timeout_ms")                           \
     X(GOING_AWAY, going_away, 1001, "the server drains")                                           \
     X(WS_PROTOCOL, ws_protocol, 1002, "a frame that breaks RFC 6455")                              \
@@ -20,13 +21,12 @@
     X(WS_TOO_BIG, ws_too_big, 1009, "a message over message_bytes_max")                            \
     X(WS_BAD_MESSAGE, ws_bad_message, 1003, "an envelope that is not the JSON it should be")       \
     X(HEARTBEAT, heartbeat, 0, "a WebSocket was silent for two heartbeats")                        \
-    X(SLOW_READER, slow_reader, 4408, "more than queue_bytes_max waited for the reader")           \
+    X(SLOW_READER, slow_reader, 0, "more than queue_bytes_max waited for the reader")              \
     X(STALLED, stalled, 0, "the reader took nothing for stall_timeout_ms")                         \
-    X(QUEUE_TOTAL, queue_total, 4408,                                                              \
-      "queue_total_bytes_max reached while this reader was behind")                                \
+    X(QUEUE_TOTAL, queue_total, 0, "queue_total_bytes_max reached while this reader was behind")   \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached")                              \
-    X(LINGER, linger, 0, "the peer did not close after the last answer")
+    X(LINGER, linger, 0, "the last answer could not leave in time")
 
 #define CLOSE_REASON_ENUM(NAME, name, code, meaning) CLOSE_##NAME,
 enum close_reason {

@@ -1,17 +1,18 @@
 /* conn: one connection: 64 bytes while it is idle, more only while something is half done.
  *
- *   slab[slot]  ┌────────────────────────── 64 bytes ──────────────────────────┐
- *               │ generation · state · transport · flags · frames to send ·     │──► conn_extra: a
- * stash of unread input, │ subscriptions · timer links · last heard                      │    a
- * queue of frames, a transport's state
- *               └───────────────────────────────────────────────────────────────┘
+ *   slab[slot]  ┌─────────────────── 64 bytes ───────────────────┐
+ *               │ generation · state · transport · flags         │──► conn_extra: a stash of input,
+ *               │ frames to send · subscriptions · timer links   │    a queue of frames, a
+ *               └────────────────────────────────────────────────┘    transport's own state
  *
  * Idea     The ring's slot number is the index into the slab. What leaves a connection in one turn
- * is a single run of a block in almost every case and sits in the line; a second run, or what a
- * full socket left over, goes to the queue in conn_extra. Threads  The shard's. Memory   The slab
- * is reserved once and its pages are touched as slots come into use. conn_extra is on the heap,
- * attached on demand and given back when it is empty. Bounds   queue_bytes_max per connection for
- * live messages, head_bytes_max for the stash. */
+ *          is a single run of a block in almost every case and sits in the line; a second run, or
+ *          what a full socket left over, goes to the queue in conn_extra.
+ * Threads  The shard's.
+ * Memory   The slab is reserved once, and its pages are touched as slots come into use. conn_extra
+ *          is on the heap, attached on demand and given back when it is empty.
+ * Bounds   queue_bytes_max per connection for live messages, queue_total_bytes_max per shard for
+ *          all, head_bytes_max for the stash. */
 #pragma once
 
 #include <stdbool.h>
@@ -53,6 +54,7 @@ enum conn_flag {
     CONN_PING_SENT = 1 << 13,  /* nothing heard since the last ping  */
     CONN_MOVED = 1 << 14, /* bytes left this full socket since its stall timer was set          */
     CONN_STANDING_SENT = 1 << 15, /* the client was told where its stream begins */
+    CONN_INPUT_ENDED = 1 << 16,   /* the peer has sent its last byte; it may still be reading */
 };
 
 struct conn_extra;
@@ -76,11 +78,11 @@ struct conn {
 };
 _Static_assert(sizeof(struct conn) == 64, "a connection is one cache line");
 
-/* Live messages are dropped or counted against the bound; everything else must arrive, or the
- * connection ends. */
+/* What a full queue does to a frame. */
 enum send_kind {
-    SEND_MUST,
-    SEND_LIVE,
+    SEND_MUST,   /* always queued: the transport needs it to stay in step, and it is small */
+    SEND_REPLAY, /* closes when queue_total_bytes_max is reached and something waits already */
+    SEND_LIVE,   /* the same; and for a reader that is behind, slow_reader applies */
 };
 
 /* A frame that waits in a queue. */
@@ -130,7 +132,7 @@ static inline bool conn_alive(const struct conn *conn)
 /* ---- sending (outbound.c) ---- */
 
 /* Queues a frame; it leaves at the end of the turn, together with whatever else is queued for the
- * socket. */
+ * socket. May close the connection, but for SEND_MUST. */
 void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind);
 
 /* Copies bytes into a frame and queues it. */

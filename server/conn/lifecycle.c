@@ -1,5 +1,6 @@
 /* lifecycle: how a connection begins, is timed, and ends. */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "conn/shard.h"
@@ -19,27 +20,26 @@ uint32_t conn_slot(const struct shard *shard, const struct conn *conn)
 
 /* ---- begin ---- */
 
-/* Sheds cheaply: one fixed answer, and the slot is free again as soon as the request has been read.
- */
-static void shed(struct shard *shard, struct conn *conn)
+/* Sheds cheaply: one short answer, and the slot is free as soon as the request has been read. */
+static void shed(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
-    static const char body[] =
-        "{\"error\":\"table_full\",\"message\":\"max_connections is reached\"}\n";
+    char answer[512], body[128];
+    int body_len = snprintf(body, sizeof body, "{\"error\":\"%s\",\"message\":\"%s\"}\n",
+                            refusal_name(refusal), refusal_sentence(refusal));
     const struct http_response_head head = {
-        .status = 503,
+        .status = refusal_status(refusal),
         .minor_version = 1,
         .framing = HTTP_FRAMING_LENGTH,
-        .content_length = sizeof body - 1,
+        .content_length = (uint64_t)body_len,
         .content_type = SPAN("application/json"),
-        .extra = SPAN("Retry-After: 5\r\n"),
+        .extra = SPAN("Retry-After: 2\r\n"),
     };
-    char answer[512];
     int len = http_response_head_write(answer, sizeof answer - sizeof body, &head);
-    assert(len > 0);
-    memcpy(answer + len, body, sizeof body - 1);
+    assert(len > 0 && body_len > 0 && (size_t)body_len < sizeof body);
+    memcpy(answer + len, body, (size_t)body_len);
     counter_add(&shard->counters.errors_5xx, 1);
-    counter_add(&shard->counters.refused[REFUSAL_TABLE_FULL], 1);
-    conn_send_bytes(shard, conn, span_of(answer, (size_t)len + sizeof body - 1));
+    counter_add(&shard->counters.refused[refusal], 1);
+    conn_send_bytes(shard, conn, span_of(answer, (size_t)(len + body_len)));
     conn_finish(shard, conn, CLOSE_TABLE_FULL);
 }
 
@@ -58,8 +58,12 @@ void shard_accepted(struct shard *shard, uint32_t slot)
     shard->live++;
     counter_add(&shard->counters.accepted, 1);
     counter_set(&shard->counters.connections, shard->live);
-    if (shard->live > shard->live_max || shard->draining)
-        shed(shard, conn);
+    if (slot >= shard->slots_high)
+        shard->slots_high = slot + 1;
+    if (shard->draining)
+        shed(shard, conn, REFUSAL_DRAINING);
+    else if (shard->live > shard->live_max)
+        shed(shard, conn, REFUSAL_TABLE_FULL);
     else
         conn_timer(shard, conn, shard->settings->head_timeout_ms);
     conn_watch_read(shard, conn);
@@ -104,7 +108,8 @@ void conn_timer_fired(void *context, uint32_t slot)
 
 void conn_watch_read(struct shard *shard, struct conn *conn)
 {
-    if (!conn_alive(conn) || conn->flags & (CONN_WATCH_READ | CONN_PAUSED | CONN_RECEIVING))
+    const uint32_t held = CONN_WATCH_READ | CONN_PAUSED | CONN_RECEIVING | CONN_INPUT_ENDED;
+    if (!conn_alive(conn) || conn->flags & held)
         return;
     conn->flags |= CONN_WATCH_READ;
     ring_watch(shard->ring, conn_slot(shard, conn), RING_READ);

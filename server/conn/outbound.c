@@ -1,8 +1,8 @@
 /* outbound: from queued frames to one send per socket and turn, and what happens to readers that do
  * not keep up.
  *
- *   conn_send ─► the line's run (one block, one range) ─► list of dirty connections ─► shard_flush
- * ─► ring_send └─ a second range, or a full socket ─► queue in conn_extra ─► gathered send
+ *   conn_send ─► the line's run (one block, one range) ─► dirty list ─► shard_flush ─► ring_send
+ *          └─► a second range, or a full socket: the queue in conn_extra ─► gathered send
  *
  * A socket that did not take everything is watched for writing and leaves the list; live messages
  * for it then count against queue_bytes_max, and the policy `slow_reader` decides what becomes of
@@ -116,10 +116,6 @@ void conn_queue_clear(struct shard *shard, struct conn *conn)
  * connection, is gone. */
 static bool make_room(struct shard *shard, struct conn *conn, struct frame frame)
 {
-    if (shard->blocks.bytes > (uint64_t)shard->settings->queue_total_bytes_max) {
-        conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
-        return false;
-    }
     uint64_t max = (uint64_t)shard->settings->queue_bytes_max;
     uint64_t over = conn_queued(conn) + frame.len > max ? conn_queued(conn) + frame.len - max : 0;
     unsigned dropped = 0;
@@ -141,11 +137,21 @@ static bool make_room(struct shard *shard, struct conn *conn, struct frame frame
     return true;
 }
 
+/* Everybody who has something waiting is then closed when more is to wait, replays included. */
+static bool too_much_waits(const struct shard *shard)
+{
+    return shard->blocks.bytes > (uint64_t)shard->settings->queue_total_bytes_max;
+}
+
 void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind)
 {
     assert(frame.len > 0);
     if (conn->state != CONN_OPEN)
         return;
+    if (kind != SEND_MUST && conn_queued(conn) > 0 && too_much_waits(shard)) {
+        conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
+        return;
+    }
     if (blocked(conn) && kind == SEND_LIVE && !make_room(shard, conn, frame))
         return;
 

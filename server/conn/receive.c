@@ -35,6 +35,19 @@ static void understand(struct shard *shard, struct conn *conn, char *bytes, size
     conn_watch_read(shard, conn);
 }
 
+/* A client may close its half behind its request and still want the answer. */
+static void input_ended(struct shard *shard, struct conn *conn)
+{
+    const struct transport *transport = conn_transport(shard, conn);
+    conn->flags |= CONN_INPUT_ENDED;
+    if (conn->state == CONN_OPEN && transport->input_ended && transport->input_ended(shard, conn))
+        return;
+    if (conn->state == CONN_OPEN && conn->transport == TRANSPORT_HTTP && conn_queued(conn) > 0)
+        conn_finish(shard, conn, CLOSE_DONE);
+    else if (conn->state == CONN_OPEN || conn_queued(conn) == 0)
+        conn_close(shard, conn, conn->state == CONN_FINISHING ? conn->finish_reason : CLOSE_DONE);
+}
+
 static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
 {
     conn->flags &= ~(uint32_t)CONN_RECEIVING;
@@ -46,7 +59,7 @@ static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
     } else if (io->res == -EAGAIN) {
         conn_watch_read(shard, conn);
     } else if (io->res == 0) {
-        conn_close(shard, conn, conn->state == CONN_FINISHING ? conn->finish_reason : CLOSE_DONE);
+        input_ended(shard, conn);
     } else {
         conn_close(shard, conn, CLOSE_PEER_RESET);
     }

@@ -8,8 +8,11 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "hub/hub.h"
+#include "wire/http.h"
+#include "wire/out.h"
 
 enum {
     EVENTS_PER_TURN_MAX = 16384,
@@ -132,6 +135,7 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
     shard->live_max =
         shard_connections((uint64_t)server->settings->max_connections, server->shard_count);
     shard->dirty_head = TIMERS_NONE;
+    shard->listen_fd = -1;
     int err = memory_init(shard);
     if (err == 0) {
         timers_init(&shard->timers, shard->slab, sizeof *shard->slab, offsetof(struct conn, timer),
@@ -149,6 +153,15 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
     return 0;
 }
 
+static void stop_listening(struct shard *shard)
+{
+    if (shard->listen_fd < 0)
+        return;
+    ring_listen_stop(shard->ring);
+    close(shard->listen_fd);
+    shard->listen_fd = -1;
+}
+
 void shard_free(struct shard *shard)
 {
     if (!shard)
@@ -159,6 +172,8 @@ void shard_free(struct shard *shard)
         shard->server->batch_end(shard);
     hub_free(shard->hub);
     blocks_done(&shard->blocks);
+    if (shard->ring)
+        stop_listening(shard);
     ring_free(shard->ring);
     if (shard->batch) {
         free(shard->batch->gathered);
@@ -176,6 +191,7 @@ void shard_free(struct shard *shard)
 
 int shard_listen(struct shard *shard, int fd)
 {
+    shard->listen_fd = fd;
     return ring_listen(shard->ring, fd);
 }
 
@@ -204,9 +220,25 @@ static void take_events(struct shard *shard)
     shard_receive(shard);
 }
 
+/* RFC 9110 section 6.6.1: a server with a clock says when it answered. Once a second will do. */
+static void tell_date(struct shard *shard)
+{
+    int64_t second = shard->now_ns / 1000000000;
+    if (!shard->server->unix_s || shard->date_s == second)
+        return;
+    shard->date_s = second;
+    struct out out = out_begin(shard->date, sizeof shard->date);
+    out_text(&out, "Date: ");
+    http_date_write(out.at, (uint64_t)shard->server->unix_s());
+    out.at += HTTP_DATE_SIZE;
+    out_text(&out, "\r\n");
+    shard->date_len = (uint8_t)out_end(&out);
+}
+
 int64_t shard_turn(struct shard *shard, int64_t now_ns)
 {
     shard->now_ns = now_ns;
+    tell_date(shard);
     counter_add(&shard->counters.turns, 1);
     take_events(shard);
     if (atomic_load_explicit(&shard->stopping, memory_order_relaxed))
@@ -258,13 +290,13 @@ void shard_drain_turn(struct shard *shard)
     if (!shard->draining) {
         shard->draining = true;
         shard->drain_end_ns = shard->now_ns + window_ns + LINGER_MS * INT64_C(1000000);
-        ring_listen_stop(shard->ring);
+        shard->drain_slots = shard->slots_high;
+        stop_listening(shard);
     }
     int64_t left_ns = shard->drain_end_ns - LINGER_MS * INT64_C(1000000) - shard->now_ns;
-    uint64_t due = shard->slab_slots;
+    uint64_t due = shard->drain_slots;
     if (left_ns > 0)
-        due = (uint64_t)((double)shard->slab_slots * (double)(window_ns - left_ns) /
-                         (double)window_ns);
+        due = (uint64_t)((double)due * (double)(window_ns - left_ns) / (double)window_ns);
     for (; shard->drain_next < due; shard->drain_next++) {
         struct conn *conn = &shard->slab[shard->drain_next];
         if (conn->state != CONN_OPEN)

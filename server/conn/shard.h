@@ -45,6 +45,7 @@ struct server {
     /* Called once before the deliveries of a batch, and once before the shard goes. */
     void (*batch_begin)(struct shard *shard, const struct hub_batch *batch);
     void (*batch_end)(struct shard *shard);
+    int64_t (*unix_s)(void);    /* the wall clock, for Date; NULL in a simulation */
     const struct route *routes; /* ended by one without a path */
     const struct origins *origins;
     struct hub_set *hubs;
@@ -69,10 +70,15 @@ struct shard {
     struct hub *hub;
     unsigned index;
     int64_t now_ns;
+    int64_t date_s;   /* the second that `date` shows */
+    uint8_t date_len; /* 0: there is no wall clock (a simulation) */
+    char date[48];    /* "Date: …" CRLF */
     struct conn *slab;
     uint32_t slab_slots;
     uint32_t live;
     uint32_t live_max;
+    uint32_t slots_high; /* slots below this have been used */
+    int listen_fd;       /* -1: none, or no longer */
     struct timers timers;
     struct blocks blocks;
 
@@ -87,6 +93,7 @@ struct shard {
 
     atomic_bool stopping;
     bool draining;
+    uint32_t drain_slots;
     uint32_t drain_next;
     int64_t drain_end_ns;
 
@@ -98,7 +105,8 @@ struct shard {
 int shard_create(struct shard **ret, const struct server *server, unsigned index, struct ring *ring,
                  int64_t now_ns, char *why, size_t why_size);
 
-/* Starts to accept from a listening socket, which stays the caller's. */
+/* Starts to accept from a listening socket, which becomes the shard's: closed when it drains, so
+ * that nobody waits in the backlog of a server that goes away. */
 int shard_listen(struct shard *shard, int fd);
 
 /* One turn without waiting. Returns how long the shard may wait before the next, in ns; 0: it has

@@ -7,6 +7,7 @@
  * it goes on. A NULL entry means that the transport has nothing to do there. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,9 @@ struct transport {
     const char *name;
     /* Bytes came. They may be changed in place, and are gone when this returns. */
     void (*input)(struct shard *shard, struct conn *conn, char *bytes, size_t len);
+    /* The peer has sent its last byte. Returns true when it is still owed something, after which
+     * the connection is to end; NULL or false closes at once. */
+    bool (*input_ended)(struct shard *shard, struct conn *conn);
     /* The deadline set with conn_timer has passed. */
     void (*timer)(struct shard *shard, struct conn *conn);
     /* The server is going away: say so and end. */

@@ -1,14 +1,14 @@
-/* block: memory in which the frames of a shard are laid one behind another, freed when nobody needs
- * any of them.
+/* block: memory in which a shard's frames are laid one behind another, freed when nobody needs any.
  *
- *   ┌──────┬───────┬───────┬────────────┐
- *   │ head │ frame │ frame │ free       │     frames of one channel and turn lie side by side, so a
- * socket that gets └──────┴───────┴───────┴────────────┘     several of them gets one run of bytes
+ *   ┌──────┬───────┬───────┬────────┐
+ *   │ head │ frame │ frame │ free   │   Frames of one channel and turn lie side by side, so a
+ *   └──────┴───────┴───────┴────────┘   socket that gets several of them gets one run of bytes.
  *
- * Threads  the shard's; references are not atomic.
+ * Threads  The shard's; references are not atomic.
  * Memory   A frame is a run inside a block. Whoever keeps one past the present call takes a
- * reference on the block. Bounds   BLOCK_BYTES, or the frame's size where that is larger. Who may
- * hold how much is the send queue's affair. */
+ *          reference on the block.
+ * Bounds   BLOCK_BYTES, or the frame's size where that is larger. Who may hold how much is the send
+ *          queue's affair. */
 #pragma once
 
 #include <stddef.h>

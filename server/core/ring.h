@@ -6,18 +6,20 @@
  *     ring_send(batch) ─► each entry's `res`; short or -EAGAIN ─► ring_watch(slot, RING_WRITE)
  *
  * Idea     A parked connection costs the kernel one armed one-shot poll (266 bytes) and nothing
- * else. Data moves in synchronous batches of non-blocking operations: one system call submits
- *          hundreds, and when it returns every result is known. No buffer is lent to the kernel
- * across turns, so no send has a completion to wait for and no buffer ring can run dry.
- *          docs/decisions/parked-polls.md compares this with armed receives.
+ *          else. Data moves in synchronous batches of non-blocking operations: one system call
+ *          submits hundreds, and when it returns every result is known. No buffer is lent to the
+ *          kernel across turns, so no send has a completion to wait for and no buffer ring can run
+ *          dry. docs/decisions/parked-polls.md compares this with armed receives.
  * Engines  ring_uring (io_uring, direct descriptors) serves; ring_fake (tests/unit/core) is a
- * seeded kernel for the simulation. An engine is a table of functions, chosen at creation. Threads
- * A ring belongs to one thread, from its first use on. Only ring_wake may be called by others.
+ *          seeded kernel for the simulation. An engine is a table of functions, chosen at creation.
+ * Threads  A ring belongs to one thread, from its first use on. Only ring_wake may be called by
+ *          others.
  * Slots    0 … capacity-1. An accepted socket's slot is chosen by the ring and never becomes a file
  *          descriptor of the process. A slot is free again when ring_close has been called for it.
  * Watches  Every ring_watch gives exactly one event, also after ring_unwatch (res is then
- * -ECANCELED) and after a hang-up. ring_close is only allowed when no watch of the slot is
- * outstanding. Errors   0 or a count; negative errno. */
+ *          -ECANCELED) and after a hang-up. ring_close is only allowed when no watch of the slot is
+ *          outstanding.
+ * Errors   0 or a count; negative errno. */
 #pragma once
 
 #include <netinet/in.h>

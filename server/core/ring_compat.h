@@ -1,4 +1,4 @@
-/* ring_compat: constants of io_uring that are newer than the packaged headers (liburing 2.3, Linux 6.1).
+/* ring_compat: constants of io_uring newer than the packaged headers (liburing 2.3, Linux 6.1).
  * Only ring_uring*.c include this. Every use is behind a probe of the running kernel. */
 #pragma once
 

@@ -9,6 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+    TURN_FRUITLESS_MAX = 32,
+};
+
 static struct ring_uring *uring_of(struct ring *base)
 {
     return (struct ring_uring *)base;
@@ -132,23 +136,32 @@ static bool has_task_work(struct ring_table *table)
            (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
-/* Runs a table's deferred work without waiting, in one system call where there is something to do.
- */
+/* Runs a table's deferred work without waiting. One call runs two dozen pieces of it at the most
+ * and leaves the rest without ringing the bell again; not every piece completes something. So it is
+ * called until the flag is gone. The flag can also be left over: it is set behind the work, which
+ * may have been run by then. After TURN_FRUITLESS_MAX calls without a completion it counts as such
+ * until the bell rings. */
 static void table_turn(struct ring_uring *ring, struct ring_table *table)
 {
     if (io_uring_sq_ready(&table->uring) > 0)
         ring_submit(ring, table);
-    if (has_task_work(table)) {
+    unsigned fruitless = 0;
+    while (!table->flag_stale && has_task_work(table)) {
         io_uring_get_events(&table->uring);
         ring->base.stats.enters++;
+        fruitless = io_uring_cq_ready(&table->uring) > 0 ? 0 : fruitless + 1;
+        table->flag_stale = fruitless == TURN_FRUITLESS_MAX;
+        ring_reap(ring, table);
     }
     ring_reap(ring, table);
 }
 
-static void other_tables_turn(struct ring_uring *ring)
+static void other_tables_turn(struct ring_uring *ring, bool rung)
 {
-    for (uint32_t i = 1; i < ring->table_count; i++)
+    for (uint32_t i = 1; i < ring->table_count; i++) {
+        ring->tables[i].flag_stale &= !rung;
         table_turn(ring, &ring->tables[i]);
+    }
 }
 
 /* Silences the bell and waits for it again. */
@@ -172,7 +185,7 @@ static int uring_wait(struct ring *base, int64_t timeout_ns)
 
     if (rung)
         ring_bell_arm(ring);
-    other_tables_turn(ring);
+    other_tables_turn(ring, rung);
     if (rung || timeout_ns <= 0 || queue->head != queue->tail) {
         table_turn(ring, &ring->tables[0]);
         return 0;
@@ -184,11 +197,12 @@ static int uring_wait(struct ring *base, int64_t timeout_ns)
     base->stats.enters++;
     if (err < 0 && err != -ETIME && err != -EINTR && err != -EAGAIN && err != -EBUSY)
         return err;
-    ring_reap(ring, &ring->tables[0]);
+    ring->tables[0].flag_stale = false;
+    table_turn(ring, &ring->tables[0]);
     if (!ring->bell_armed) {
-        other_tables_turn(ring);
+        other_tables_turn(ring, true);
         ring_bell_arm(ring);
-        other_tables_turn(ring);
+        other_tables_turn(ring, true);
     }
     return 0;
 }

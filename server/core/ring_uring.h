@@ -2,10 +2,10 @@
  *
  *   slot = table * table_slots + index
  *
- *   table 0 ─ kernel ring, waits for all ─┐        A kernel ring's table of direct descriptors has
- * at most table 1 ─ kernel ring ──► eventfd ────┤        RLIMIT_NOFILE slots, but tables are not
- * summed: where the table n ─ kernel ring ──► eventfd ────┘        limit is low, a ring has
- * several, all owned by its thread. */
+ *   table 0 ─ kernel ring: waits for all ◄─┐   A kernel ring's table of direct descriptors has at
+ *   table 1 ─ kernel ring ──► eventfd ─────┤   most RLIMIT_NOFILE slots, but tables are not summed:
+ *   table n ─ kernel ring ──► eventfd ─────┘   where the limit is low, a ring has several, all
+ *                                              of its thread, opened one by one as they fill. */
 #pragma once
 
 #include <stdbool.h>
@@ -44,6 +44,7 @@ struct ring_table {
 
     struct sockaddr_in *addresses; /* client: one per submission entry, until it is submitted */
     uint32_t address_next;
+    bool flag_stale; /* the kernel's flag says work, and there is none: see table_turn */
 };
 
 struct ring_queue {

@@ -1,13 +1,13 @@
 /* timers: one deadline per element of an array, in a hashed wheel.
  *
- *   bucket[tick % TIMERS_BUCKETS] ─► element ⇄ element ⇄ …     links are indices inside the
- * elements: 12 bytes each
- *
- * Threads  the owner's.
+ *   bucket[tick % TIMERS_BUCKETS] ─► element ⇄ element ⇄ …    links are indices inside the
+ *                                                             elements: 12 bytes each
+ * Threads  The owner's.
  * Memory   The wheel holds heads only. Elements live in the caller's array, which must not move.
  * Bounds   A tick is TIMERS_TICK_NS. A deadline further away than the wheel is long stays in its
- * bucket for another round. Cost     arm and cancel are O(1); advancing costs the elements that are
- * due, plus those of later rounds in their bucket. */
+ *          bucket for another round.
+ * Cost     arm and cancel are O(1); advancing costs the elements that are due, plus those of later
+ *          rounds in their bucket. */
 #pragma once
 
 #include <stdbool.h>

@@ -5,7 +5,7 @@
 
 #include "http/exchange.h"
 #include "http/origins.h"
-#include "wire/json_out.h"
+#include "wire/out.h"
 
 enum {
     EXTRA_MAX = 1024,
@@ -17,12 +17,13 @@ size_t http_answer_head(const struct shard *shard, const struct conn *conn, char
                         struct span content_type, struct span extra)
 {
     struct span cors = origins_fields(shard->server->origins, conn->origin);
+    struct span date = span_of(shard->date, shard->date_len);
     char fields[EXTRA_MAX];
-    assert(cors.len + extra.len <= sizeof fields);
-    if (cors.len > 0)
-        memcpy(fields, cors.ptr, cors.len);
-    if (extra.len > 0)
-        memcpy(fields + cors.len, extra.ptr, extra.len);
+    struct out out = out_begin(fields, sizeof fields);
+    out_span(&out, date);
+    out_span(&out, cors);
+    out_span(&out, extra);
+    assert(!out.overflow);
     const struct http_response_head head = {
         .status = status,
         .minor_version = conn->flags & CONN_HTTP_10 ? 0 : 1,
@@ -30,7 +31,7 @@ size_t http_answer_head(const struct shard *shard, const struct conn *conn, char
         .framing = framing,
         .content_length = content_length,
         .content_type = content_type,
-        .extra = {fields, cors.len + extra.len},
+        .extra = {fields, (size_t)(out.at - out.start)},
     };
     int len = http_response_head_write(buf, size, &head);
     assert(len > 0);
@@ -40,9 +41,12 @@ size_t http_answer_head(const struct shard *shard, const struct conn *conn, char
 void http_answer(struct shard *shard, struct conn *conn, int status, struct span content_type,
                  struct span body, struct span extra)
 {
-    char *out = blocks_reserve(&shard->blocks, HTTP_ANSWER_HEAD_MAX + extra.len + body.len);
-    size_t len = http_answer_head(shard, conn, out, HTTP_ANSWER_HEAD_MAX + extra.len, status,
-                                  HTTP_FRAMING_LENGTH, body.len, content_type, extra);
+    size_t room = HTTP_ANSWER_HEAD_MAX + extra.len;
+    char *out = blocks_reserve(&shard->blocks, room + body.len);
+    /* RFC 9110 section 8.6: a 204 has no Content-Length. */
+    enum http_framing framing = status == 204 ? HTTP_FRAMING_NONE : HTTP_FRAMING_LENGTH;
+    size_t len =
+        http_answer_head(shard, conn, out, room, status, framing, body.len, content_type, extra);
     if (body.len > 0 && !(conn->flags & CONN_HEAD_ONLY)) {
         memcpy(out + len, body.ptr, body.len);
         len += body.len;

@@ -109,7 +109,9 @@ static void answered(struct shard *shard, struct conn *conn)
 {
     if (!between_requests(conn))
         return;
-    if (conn->flags & CONN_KEEP_ALIVE)
+    bool more_to_read =
+        !(conn->flags & CONN_INPUT_ENDED) || (conn->extra && conn->extra->input.len > 0);
+    if (conn->flags & CONN_KEEP_ALIVE && more_to_read)
         conn_timer(shard, conn, shard->settings->idle_timeout_ms);
     else
         conn_finish(shard, conn, CLOSE_DONE);
@@ -190,8 +192,7 @@ static void http_input(struct shard *shard, struct conn *conn, char *bytes, size
     }
     http_stash(shard, conn, bytes + used, len - used);
     conn->extra->scanned = (uint32_t)(len - used);
-    if (used > 0 || !timers_deadline_ns(&shard->timers, conn_slot(shard, conn)))
-        conn_timer(shard, conn, shard->settings->head_timeout_ms);
+    conn_timer(shard, conn, shard->settings->head_timeout_ms);
 }
 
 void http_next(struct shard *shard, struct conn *conn)
@@ -209,6 +210,12 @@ void http_next(struct shard *shard, struct conn *conn)
     } else {
         conn_extra_trim(conn);
     }
+}
+
+void http_drain(struct shard *shard, struct conn *conn)
+{
+    (void)shard;
+    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
 }
 
 /* ---- deadlines ---- */

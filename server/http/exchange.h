@@ -37,6 +37,9 @@ extern const struct transport http_transport;
  * there, or finishes it. */
 void http_next(struct shard *shard, struct conn *conn);
 
+/* For transports whose answer is on its way while the server drains: it is the last one. */
+void http_drain(struct shard *shard, struct conn *conn);
+
 /* Keeps bytes that came while a request is being answered. */
 void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len);
 

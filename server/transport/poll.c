@@ -11,6 +11,12 @@ static void poll_closed(struct shard *shard, struct conn *conn)
     gathering_end(conn);
 }
 
+static bool poll_input_ended(struct shard *shard, struct conn *conn)
+{
+    (void)shard, (void)conn;
+    return true;
+}
+
 static void poll_fail(struct shard *shard, struct conn *conn)
 {
     /* Replies that are still to come must not reach a later request of this connection, so it ends.
@@ -71,6 +77,8 @@ void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange
 const struct transport poll_transport = {
     .name = "poll",
     .input = http_stash,
+    .input_ended = poll_input_ended,
+    .drain = http_drain,
     .closed = poll_closed,
     .read = poll_read,
 };

@@ -17,7 +17,7 @@ static void subscribed_one(struct shard *shard, struct conn *conn, const struct 
         writer->standing(shard, conn, &position, 1);
     conn->flags |= CONN_STANDING_SENT;
     if (reply->count > 0)
-        writer->messages(shard, conn, reply->messages, reply->count, &standing, SEND_MUST);
+        writer->messages(shard, conn, reply->messages, reply->count, &standing, SEND_REPLAY);
 }
 
 static void subscribed_several(struct shard *shard, struct conn *conn,
@@ -34,8 +34,9 @@ static void subscribed_several(struct shard *shard, struct conn *conn,
 
     struct message *const *messages;
     unsigned cursor = 0, count;
-    while ((count = gathering_run(gathering, &cursor, &standing, &messages)) > 0)
-        writer->messages(shard, conn, messages, count, &standing, SEND_MUST);
+    while (conn->state == CONN_OPEN &&
+           (count = gathering_run(gathering, &cursor, &standing, &messages)) > 0)
+        writer->messages(shard, conn, messages, count, &standing, SEND_REPLAY);
     gathering_end(conn);
     conn_extra_trim(conn);
 }

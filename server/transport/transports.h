@@ -1,8 +1,7 @@
 /* transports: the ways a client can be reached, each in a file of its own.
  *
- *   poll.c       answers at once                      longpoll.c   holds the request until there is
- * something sse.c        an event stream                      websocket.c  frames both ways, and
- * /echo
+ *   poll.c       answers at once          longpoll.c    holds the request until there is something
+ *   sse.c        an event stream          websocket.c   frames both ways, and /echo
  *
  * Each has an `open` for its route and a struct transport for the connections it then has. */
 #pragma once

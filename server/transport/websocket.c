@@ -210,7 +210,7 @@ static void subscribed_raw(struct shard *shard, struct conn *conn, const struct 
     if (conn->flags & CONN_SINCE && !reply->recovered)
         websocket_fail(shard, conn, CLOSE_UNRECOVERABLE);
     else if (reply->count > 0)
-        conn_send(shard, conn, encode_ws_raw(shard, reply->messages, reply->count), SEND_MUST);
+        conn_send(shard, conn, encode_ws_raw(shard, reply->messages, reply->count), SEND_REPLAY);
 }
 
 static void websocket_subscribed(struct shard *shard, struct conn *conn,

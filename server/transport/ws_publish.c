@@ -81,7 +81,8 @@ void ws_publish(struct shard *shard, struct conn *conn, struct span payload, boo
     if (!(conn->flags & CONN_ENVELOPE)) {
         struct span name;
         name.ptr = hub_name_of(shard->hub, conn->subscriptions, &name.len);
-        publish(shard, conn, name, payload, text || utf8_valid(payload), NULL);
+        struct hub_asker asker = standing_asker(shard, conn, 0);
+        publish(shard, conn, name, payload, text || utf8_valid(payload), &asker);
         return;
     }
     json_t *envelope =
@@ -99,6 +100,8 @@ void ws_published(struct shard *shard, struct conn *conn, const struct hub_asker
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
         return;
     }
+    if (!(conn->flags & CONN_ENVELOPE))
+        return;
     uint32_t sub = conn->subscriptions;
     for (uint32_t place = asker->tag; place > 0 && sub != HUB_NONE; place--)
         sub = hub_next_of(shard->hub, sub);
