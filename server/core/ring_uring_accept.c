@@ -117,7 +117,7 @@ void ring_accept_complete(struct ring_uring *ring, uint32_t table_index, int32_t
         ring->base.stats.slots_used++;
         ring_queue_push(&ring->queue, RING_ACCEPTED,
                         (table_index << ring->table_shift) + (uint32_t)res, 0);
-    } else if (res != -ECANCELED) {
+    } else if (res != -ECANCELED && ring->listen_fd >= 0) {
         ring_queue_push(&ring->queue, RING_REFUSED, 0, res);
     }
 
