@@ -24,6 +24,11 @@
 #include "listener.h"
 #include "transport/encoder.h"
 
+/* Read by jemalloc. What a burst needed goes back to the machine soon, also when nothing is
+ * allocated any more. */
+extern const char *malloc_conf;
+const char *malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
+
 enum {
     WHY_MAX = 512,
     MAX_CONNECTIONS_DEFAULT = 100000, /* when the machine does not say how much memory it has */

@@ -75,6 +75,7 @@ struct conn {
     uint32_t next_dirty;
     uint32_t subscriptions; /* head of the hub's chain */
     struct timer_link timer;
+    uint8_t heartbeats; /* WebSocket: since the last ping */
 };
 _Static_assert(sizeof(struct conn) == 64, "a connection is one cache line");
 

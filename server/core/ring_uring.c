@@ -11,6 +11,7 @@
 
 enum {
     TURN_FRUITLESS_MAX = 32,
+    QUEUE_EVENTS_KEPT = 8192,
 };
 
 static struct ring_uring *uring_of(struct ring *base)
@@ -18,19 +19,24 @@ static struct ring_uring *uring_of(struct ring *base)
     return (struct ring_uring *)base;
 }
 
+static void queue_resize(struct ring_queue *queue, uint32_t size)
+{
+    struct ring_event *events = malloc((size_t)size * sizeof *events);
+    assert(events);
+    uint32_t count = queue->tail - queue->head;
+    for (uint32_t i = 0; i < count; i++)
+        events[i] = queue->events[(queue->head + i) & (queue->size - 1)];
+    free(queue->events);
+    *queue = (struct ring_queue){events, size, 0, count};
+}
+
+/* Bounded by two watches a slot: it grows only when more sockets wake in one turn than ever before,
+ * and shrinks again when they have been served. */
 void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot,
                      int32_t res)
 {
-    if (queue->tail - queue->head == queue->size) {
-        /* Bounded by two watches a slot: it grows only when more sockets wake in one turn than ever
-         * before. */
-        struct ring_event *bigger = malloc(2 * (size_t)queue->size * sizeof *bigger);
-        assert(bigger);
-        for (uint32_t i = 0; i < queue->size; i++)
-            bigger[i] = queue->events[(queue->head + i) & (queue->size - 1)];
-        free(queue->events);
-        *queue = (struct ring_queue){bigger, queue->size * 2, 0, queue->size};
-    }
+    if (queue->tail - queue->head == queue->size)
+        queue_resize(queue, queue->size * 2);
     queue->events[queue->tail++ & (queue->size - 1)] = (struct ring_event){kind, slot, res};
 }
 
@@ -210,8 +216,11 @@ static int uring_wait(struct ring *base, int64_t timeout_ns)
 static bool uring_next(struct ring *base, struct ring_event *event)
 {
     struct ring_queue *queue = &uring_of(base)->queue;
-    if (queue->head == queue->tail)
+    if (queue->head == queue->tail) {
+        if (queue->size > QUEUE_EVENTS_KEPT)
+            queue_resize(queue, QUEUE_EVENTS_KEPT);
         return false;
+    }
     *event = queue->events[queue->head++ & (queue->size - 1)];
     return true;
 }

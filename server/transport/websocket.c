@@ -167,8 +167,11 @@ static void websocket_timer(struct shard *shard, struct conn *conn)
         conn_close(shard, conn, CLOSE_HEARTBEAT);
     } else {
         counter_add(&shard->counters.pings, 1);
-        conn->flags |= CONN_PING_SENT;
-        send_control(shard, conn, WS_PING, (struct span){0});
+        bool ping = conn->heartbeats == 0;
+        conn->heartbeats = (uint8_t)((conn->heartbeats + 1) % shard->settings->heartbeats_per_ping);
+        if (ping)
+            conn->flags |= CONN_PING_SENT;
+        send_control(shard, conn, ping ? WS_PING : WS_PONG, (struct span){0});
         conn_timer(shard, conn, shard->settings->heartbeat_ms);
     }
 }
