@@ -87,8 +87,8 @@ enum slow_reader_policy {
       "two of them is closed.")                                                                    \
     X(NUMBER, heartbeats_per_ping, 1, 1, 100, "count",                                             \
       "Every so many heartbeats of a WebSocket are a ping, which is answered; those between are "  \
-      "unsolicited pongs (RFC 6455 section 5.5.3), which keep the path at two thirds of the "      \
-      "cost.")                                                                                     \
+      "unsolicited pongs (RFC 6455 section 5.5.3), which keep the path and cost "                  \
+      "less.")                                                                                     \
     X(NUMBER, longpoll_hold_ms, 25000, 10, 3600000, "ms",                                          \
       "A long poll is answered empty after this, unless timeout= says less.")                      \
     X(NUMBER, retry_ms, 2000, 0, 3600000, "ms",                                                    \

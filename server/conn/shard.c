@@ -157,7 +157,7 @@ static void stop_listening(struct shard *shard)
 {
     if (shard->listen_fd < 0)
         return;
-    /* The armed accept holds the socket for a while yet; shut down, it gives up the port at once. */
+    /* The armed accept holds the socket for a while; shut down, it gives up the port at once. */
     ring_listen_stop(shard->ring);
     shutdown(shard->listen_fd, SHUT_RDWR);
     close(shard->listen_fd);
