@@ -82,12 +82,29 @@ int listener_claim(struct sockaddr_in *address, char *why, size_t why_size)
     return 0;
 }
 
-int listener_open(const struct sockaddr_in *address, int backlog, char *why, size_t why_size)
+static int choose_congestion_control(int fd, const char *name, char *why, size_t why_size)
+{
+    if (name[0] == '\0' ||
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0)
+        return 0;
+    int err = -errno;
+    snprintf(why, why_size,
+             "congestion_control = %s: %s; `sysctl net.ipv4.tcp_available_congestion_control` "
+             "lists what this kernel has",
+             name, strerror(-err));
+    return err;
+}
+
+int listener_open(const struct sockaddr_in *address, int backlog, const char *congestion_control,
+                  char *why, size_t why_size)
 {
     int fd = open_socket(address, SO_REUSEPORT);
-    if (fd >= 0 && listen(fd, backlog) == 0)
+    int err = fd < 0 ? failed(address, why, why_size)
+                     : choose_congestion_control(fd, congestion_control, why, why_size);
+    if (err == 0 && listen(fd, backlog) < 0)
+        err = failed(address, why, why_size);
+    if (err == 0)
         return fd;
-    int err = failed(address, why, why_size);
     if (fd >= 0)
         close(fd);
     return err;

@@ -14,5 +14,7 @@ int listener_address(struct sockaddr_in *ret, const char *text, char *why, size_
  * `why`. */
 int listener_claim(struct sockaddr_in *address, char *why, size_t why_size);
 
-/* Opens one shard's listening socket. Returns the descriptor, or negative errno with `why`. */
-int listener_open(const struct sockaddr_in *address, int backlog, char *why, size_t why_size);
+/* Opens one shard's listening socket, with a congestion control that accepted sockets inherit
+ * (empty: the system's). Returns the descriptor, or negative errno with `why`. */
+int listener_open(const struct sockaddr_in *address, int backlog, const char *congestion_control,
+                  char *why, size_t why_size);

@@ -308,7 +308,8 @@ static int serve(struct launch *launch, struct sockaddr_in *address, const int *
     if (listener_claim(address, why, sizeof why) < 0)
         return fail(why);
     for (unsigned i = 0; i < server->shard_count; i++) {
-        int fd = listener_open(address, (int)server->settings->listen_backlog, why, sizeof why);
+        int fd = listener_open(address, (int)server->settings->listen_backlog,
+                               server->settings->congestion_control, why, sizeof why);
         if (fd < 0)
             return fail(why);
         launch->runners[i].listen_fd = fd;

@@ -41,6 +41,8 @@ enum slow_reader_policy {
       "at 6 KiB each.")                                                                            \
     X(NUMBER, listen_backlog, 2048, 16, 65535, "count",                                            \
       "Connections the kernel keeps ready until a shard takes them.")                              \
+    X(TEXT, congestion_control, "", 0, 0, "name",                                                  \
+      "TCP congestion control of accepted connections, as reno or cubic. Empty: the system's.")    \
     X(NUMBER, drain_ms, 1000, 0, 3600000, "ms",                                                    \
       "After SIGTERM, clients are sent away evenly over this time, so that they do not come back " \
       "all at once.")                                                                              \
