@@ -24,6 +24,12 @@ enum {
     BENCH_SERVERS_MAX = 8,
     BENCH_WHY_MAX = 512,
     BENCH_PATH_MAX = 4096,
+    /* What a server is started for beyond its subscribers: one in so many, and so many: publishers,
+     * health checks, and what an uneven spread asks for. */
+    BENCH_CONNECTIONS_SHARE = 8,
+    BENCH_CONNECTIONS_SLACK = 1024,
+    /* Both ends of a connection: two sockets of 3.7 KB with a poll each, and slack. */
+    BENCH_BYTES_PER_CONNECTION = 10 * 1024,
 };
 
 struct server {
@@ -45,6 +51,8 @@ struct watch {
     int64_t server_cpu_ns;
     int64_t client_cpu_ns;
     int64_t sample_every_ns;
+    uint64_t memory_least; /* the load is ended when less is available; 0: never */
+    bool memory_low;       /* it was */
 };
 
 struct bench {
@@ -75,6 +83,7 @@ extern const struct experiment experiment_hold;
 extern const struct experiment experiment_connect;
 extern const struct experiment experiment_ceiling;
 extern const struct experiment experiment_churn;
+extern const struct experiment experiment_capacity;
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);
@@ -111,7 +120,8 @@ void watch_init(struct watch *watch);
 void watch_phase(struct bench *bench, const char *phase, const char *contestant,
                  const char *detail);
 
-/* Called by the load every second: takes a sample and shows it. False: interrupted. */
+/* Called by the load every second: takes a sample and shows it. False: interrupted, or
+ * less memory is left than watch.memory_least. */
 bool watch_progress(void *bench, struct load *load);
 
 /* Ends the progress line, so that something else can be printed. */

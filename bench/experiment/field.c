@@ -17,7 +17,7 @@ static const int64_t DRAIN_NS = (int64_t)20 * NS_PER_S;
 
 void field_init(struct field *field, struct bench *bench)
 {
-    *field = (struct field){.bench = bench};
+    *field = (struct field){.bench = bench, .drain_ns = DRAIN_NS};
 }
 
 struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
@@ -159,27 +159,38 @@ int field_open(struct field *field)
     return err;
 }
 
-static void take_closes(struct field *field)
+void field_failures(struct field *field, unsigned index, struct contestant *into)
+{
+    struct entrant *entrant = &field->entrants[index];
+    const struct load_counters *counters = load_counters(field->load, index);
+    for (int reason = 0; reason < LOAD_FAIL_COUNT; reason++) {
+        uint64_t closes = counters->closes[reason] - entrant->closes_taken[reason];
+        uint64_t failures = counters->failures[reason] - entrant->failures_taken[reason];
+        into->errors[reason] += closes + failures;
+        into->closes += closes;
+        entrant->closes_taken[reason] = counters->closes[reason];
+        entrant->failures_taken[reason] = counters->failures[reason];
+    }
+}
+
+/* The first workload stands for all: they share the connections. */
+static void take_failures(struct field *field)
 {
     struct result *result = &field->bench->result;
     for (unsigned i = 0; field->load && i < field->count; i++) {
-        const struct load_counters *counters = load_counters(field->load, i);
         for (unsigned c = 0; c < result->contestant_count; c++) {
             struct contestant *contestant = result->contestants[c];
             if (strcmp(contestant->name, field->entrants[i].name) != 0)
                 continue;
-            for (int reason = 0; reason < LOAD_FAIL_COUNT; reason++) {
-                contestant->errors[reason] = counters->closes[reason] + counters->failures[reason];
-                contestant->closes += counters->closes[reason];
-            }
-            break; /* the first workload stands for all: they share the connections */
+            field_failures(field, i, contestant);
+            break;
         }
     }
 }
 
 void field_close(struct field *field)
 {
-    take_closes(field);
+    take_failures(field);
     load_free(field->load);
     field->load = field->bench->load = NULL;
     field->bench->group_count = 0;
@@ -242,7 +253,7 @@ int field_turn(struct field *field, unsigned index, const struct load_mode *mode
     histogram_reset(load_latency_uncorrected(field->load, index));
 
     int64_t cpu_ns = process_cpu_ns(&entrant->server->process);
-    int err = load_run_turn(field->load, index, duration_ns, DRAIN_NS, mode, &turn.load);
+    int err = load_run_turn(field->load, index, duration_ns, field->drain_ns, mode, &turn.load);
     turn.server_cpu_ns = process_cpu_ns(&entrant->server->process) - cpu_ns;
     if (err == 0 && !process_alive(&entrant->server->process) && entrant->server->process.pid)
         err = bench_fail(-ECHILD, "%s has ended in the middle of the run", entrant->name);

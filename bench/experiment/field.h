@@ -32,6 +32,7 @@ struct entrant {
     struct load_ramp_result ramp;
     struct memory_growth *memory; /* of the ramp; given to the first contestant made of it */
     bool memory_given;
+    uint64_t failures_taken[LOAD_FAIL_COUNT], closes_taken[LOAD_FAIL_COUNT];
 };
 
 struct workload {
@@ -44,6 +45,7 @@ struct field {
     struct entrant entrants[FIELD_ENTRANTS_MAX];
     unsigned count;
     struct load *load;
+    int64_t drain_ns; /* how long a turn waits for its last message to reach everybody */
 };
 
 void field_init(struct field *field, struct bench *bench);
@@ -66,6 +68,10 @@ void field_close(struct field *field);
 /* A contestant for the entrant of that index under one workload, with all that the ramp has
  * measured. */
 struct contestant *field_contestant(struct field *field, unsigned index, const char *workload);
+
+/* Gives the contestant what went wrong for the entrant's clients since the last call; field_close
+ * does it for the rest. */
+void field_failures(struct field *field, unsigned index, struct contestant *into);
 
 /* One turn of the clock for one entrant; `into` NULL: not counted. Returns 0 or negative errno. */
 int field_turn(struct field *field, unsigned index, const struct load_mode *mode,

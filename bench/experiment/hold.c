@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "experiment/bench.h"
+#include "experiment/costs.h"
 #include "experiment/field.h"
 #include "measure/clock.h"
 #include "output/table.h"
@@ -127,14 +128,6 @@ static int hold_transport(struct bench *bench, enum load_transport transport)
 
 /* ---- what it says of the goals ---- */
 
-static double kernel_each(const struct contestant *contestant)
-{
-    int64_t bytes = 0;
-    for (unsigned i = 0; i < contestant->memory->slab.count; i++)
-        bytes += contestant->memory->slab.caches[i].bytes;
-    return (double)bytes / contestant->connections;
-}
-
 static void judge(struct bench *bench, const struct contestant *contestant)
 {
     const struct contestant *bare = result_find(&bench->result, "bare-connect", "");
@@ -178,19 +171,11 @@ static int run(struct bench *bench)
 static void row(struct table *table, const struct contestant *contestant)
 {
     char text[TABLE_NUMBER_MAX];
-    const struct memory_growth *memory = contestant->memory;
     table_row(table);
     table_cell(table, "%.31s", contestant->name);
     table_cell(table, "%s", number_grouped(text, contestant->connections));
     table_cell(table, "%s", number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
-    if (memory && memory->known && contestant->connections > 0)
-        table_cell(table, "%.1f B", (double)memory->user_bytes / contestant->connections);
-    else
-        table_cell(table, "unknown");
-    if (memory && memory->kernel_known && contestant->connections > 0)
-        table_cell(table, "%.0f B", kernel_each(contestant));
-    else
-        table_cell(table, "unknown");
+    costs_cells(table, contestant);
     if (contestant->idle_elapsed_s > 0)
         table_cell(table, "%.3f %%",
                    100 * contestant->idle_server_cpu_s / contestant->idle_elapsed_s);
@@ -202,24 +187,6 @@ static void row(struct table *table, const struct contestant *contestant)
     table_cell(table, "%lu",
                (unsigned long)(contestant->ledger.lost + contestant->ledger.duplicate +
                                contestant->ledger.out_of_order));
-}
-
-static void print_slab(const struct contestant *contestant)
-{
-    enum {
-        CACHES_SHOWN = 8
-    };
-    const struct memory_growth *memory = contestant->memory;
-    if (!memory || !memory->kernel_known || contestant->connections == 0)
-        return;
-    printf("\n  %s, kernel objects per connection (both ends):", contestant->name);
-    for (unsigned i = 0; i < memory->slab.count && i < CACHES_SHOWN; i++) {
-        const struct slab_cache *cache = &memory->slab.caches[i];
-        printf("%s %s %.2f (%.0f B)", i ? "," : "", cache->name,
-               (double)cache->objects / contestant->connections,
-               (double)cache->bytes / contestant->connections);
-    }
-    printf("\n");
 }
 
 static void print(const struct bench *bench)
@@ -240,7 +207,7 @@ static void print(const struct bench *bench)
         row(&table, bench->result.contestants[i]);
     table_print(&table, stdout, 1);
     for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        print_slab(bench->result.contestants[i]);
+        costs_print_slab(bench->result.contestants[i]);
 }
 
 const struct experiment experiment_hold = {

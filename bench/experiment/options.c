@@ -21,9 +21,10 @@ enum {
     KEY_JSON,
     GROUP_SERVER = 100,
     GROUP_OUTPUT,
-    CLIENTS_MAX = 4 * 1024 * 1024,
     HOUR_MS = 3600 * 1000,
 };
+
+static const double STEP_FACTOR_MIN = 1.05, STEP_FACTOR_MAX = 100;
 
 static const struct argp_option common_options[] = {
     {0, 0, 0, 0, "The server:", GROUP_SERVER},
@@ -183,6 +184,23 @@ static void take_cpus(struct argp_state *state, char ret[CPUS_TEXT_MAX], const c
     snprintf(ret, CPUS_TEXT_MAX, "%s", text);
 }
 
+static void take_step(struct argp_state *state, const char *text)
+{
+    struct options *options = state->input;
+    char *end;
+    options->step_factor = 0;
+    options->step_add = 0;
+    if (*text == '+') {
+        options->step_add = number_of(state, text + 1, 1, OPTIONS_CLIENTS_MAX);
+        return;
+    }
+    options->step_factor = strtod(text, &end);
+    if (end == text || *end != '\0' ||
+        !(options->step_factor >= STEP_FACTOR_MIN && options->step_factor <= STEP_FACTOR_MAX))
+        argp_error(state, "%s: needs a factor from %g to %g, or +N", text, STEP_FACTOR_MIN,
+                   STEP_FACTOR_MAX);
+}
+
 /* ---- parsing ---- */
 
 static error_t parse_common(int key, char *text, struct argp_state *state)
@@ -225,7 +243,7 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
     struct options *options = state->input;
     switch (id) {
     case OPTION_SUBSCRIBERS:
-        options->subscribers = number_of(state, text, 1, CLIENTS_MAX);
+        options->subscribers = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
         return 0;
     case OPTION_SIZE:
         options->message_bytes = number_of(state, text, PAYLOAD_HEAD_SIZE, 16 * 1024 * 1024);
@@ -262,7 +280,7 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
         options->poll_interval_ms = number_of(state, text, 10, HOUR_MS);
         return 0;
     case OPTION_CONNECTIONS:
-        options->connections = number_of(state, text, 1, CLIENTS_MAX);
+        options->connections = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
         return 0;
     case OPTION_SECONDS:
         options->seconds = number_of(state, text, 1, 7 * 24 * 3600);
@@ -272,6 +290,21 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
         return 0;
     case OPTION_CHURN:
         options->churn_per_s = number_of(state, text, 1, 1000000);
+        return 0;
+    case OPTION_FROM:
+        options->from = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
+        return 0;
+    case OPTION_TO:
+        options->to = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
+        return 0;
+    case OPTION_STEP:
+        take_step(state, text);
+        return 0;
+    case OPTION_HOLD:
+        options->seconds = number_of(state, text, 1, 24 * 3600);
+        return 0;
+    case OPTION_BROADCAST:
+        options->broadcast_s = number_of(state, text, 1, 3600);
         return 0;
     case OPTION_COUNT:
         break;
@@ -342,6 +375,18 @@ static json_t *value_of(const struct options *options, enum option_id id)
                                      : json_string("the server's");
     case OPTION_CHURN:
         return json_integer(options->churn_per_s);
+    case OPTION_FROM:
+        return json_integer(options->from);
+    case OPTION_TO:
+        return options->to ? json_integer(options->to) : json_string("what this machine holds");
+    case OPTION_STEP:
+        snprintf(text, sizeof text, options->step_add ? "+%.0f" : "%g",
+                 options->step_add ? options->step_add : options->step_factor);
+        return json_string(text);
+    case OPTION_HOLD:
+        return json_integer(options->seconds);
+    case OPTION_BROADCAST:
+        return json_integer(options->broadcast_s);
     case OPTION_COUNT:
         break;
     }
@@ -372,6 +417,11 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
         [OPTION_SECONDS] = "hold_s",
         [OPTION_HEARTBEAT] = "heartbeat_ms",
         [OPTION_CHURN] = "churn_per_s",
+        [OPTION_FROM] = "from",
+        [OPTION_TO] = "to",
+        [OPTION_STEP] = "step",
+        [OPTION_HOLD] = "hold_s",
+        [OPTION_BROADCAST] = "broadcast_s",
     };
     json_t *value = id == OPTION_TURN_MS         ? in_seconds(options->turn_ms)
                     : id == OPTION_POLL_INTERVAL ? in_seconds(options->poll_interval_ms)

@@ -19,6 +19,7 @@
 enum {
     OPTIONS_SETS_MAX = 16,
     OPTIONS_LIST_MAX = 8,
+    OPTIONS_CLIENTS_MAX = 4 * 1024 * 1024, /* of one load */
 };
 
 struct options {
@@ -53,6 +54,10 @@ struct options {
     uint32_t seconds;
     uint32_t heartbeat_ms; /* 0: the server's default */
     uint32_t churn_per_s;
+    uint32_t from, to;  /* connections of the first and of the last step; to 0: what fits */
+    double step_factor; /* each step so many times the last; 0: step_add more than the last */
+    uint32_t step_add;
+    uint32_t broadcast_s;
 };
 
 /* X(NAME, key, long name, argument, help): the options that an experiment may list. */
@@ -74,7 +79,14 @@ struct options {
     X(SECONDS, 's', "seconds", "S", "How long")                                                    \
     X(HEARTBEAT, 1004, "heartbeat-ms", "MS",                                                       \
       "The server's ping interval; 3600000 shows what it does when there is nothing to do")        \
-    X(CHURN, 'c', "churn", "N", "Subscribers that leave and come back each second")
+    X(CHURN, 'c', "churn", "N", "Subscribers that leave and come back each second")                \
+    X(FROM, 'f', "from", "N", "Connections of the first step")                                     \
+    X(TO, 'm', "to", "N", "Connections of the last step, if the machine holds so many")            \
+    X(STEP, 'p', "step", "FACTOR|+N",                                                              \
+      "Each step is so many times the last one, or so many more: 2, 1.5, +50000")                  \
+    X(HOLD, 's', "hold-seconds", "S", "How long each step is held before its broadcast")           \
+    X(BROADCAST, 1005, "broadcast-seconds", "S",                                                   \
+      "A broadcast that has not reached everybody by then has failed")
 
 enum option_id {
 #define OPTIONS_ID(name, ...) OPTION_##name,

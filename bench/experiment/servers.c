@@ -9,14 +9,13 @@
 #include <unistd.h>
 
 #include "experiment/bench.h"
+#include "measure/memory.h"
 
 enum {
     HEALTHY_PATIENCE_MS = 20000,
     STOP_GRACE_MS = 15000,
     ARGUMENTS_MAX = 64,
     DESCRIPTORS_OWN = 32,
-    CONNECTIONS_SLACK = 1024, /* publishers, health checks, and what an uneven spread asks for */
-    BYTES_PER_CONNECTION = 10 * 1024, /* both ends: two sockets of 3.7 KB with a poll each, slack */
     BYTES_SPARE = 256 * 1024 * 1024,
 };
 
@@ -123,7 +122,8 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
     if (err < 0)
         return err;
     snprintf(shards, sizeof shards, "%u", options->shards);
-    snprintf(most, sizeof most, "%u", connections + connections / 8 + CONNECTIONS_SLACK);
+    snprintf(most, sizeof most, "%u",
+             connections + connections / BENCH_CONNECTIONS_SHARE + BENCH_CONNECTIONS_SLACK);
     const char *const fixed[] = {
         "--listen",          listen, "--cpus", options->server_cpus,  "--shards", shards,
         "--max-connections", most,   "--set",  "websocket_publish=on"};
@@ -186,26 +186,13 @@ int bench_server_stop(struct server *server)
     return -EIO;
 }
 
-static uint64_t memory_available(void)
-{
-    char line[256];
-    uint64_t kib = 0;
-    FILE *file = fopen("/proc/meminfo", "re");
-    while (file && kib == 0 && fgets(line, sizeof line, file))
-        if (strncmp(line, "MemAvailable:", 13) == 0)
-            kib = strtoull(line + 13, NULL, 10);
-    if (file)
-        fclose(file);
-    return kib * 1024;
-}
-
 int bench_memory_check(uint64_t connections)
 {
-    uint64_t needed = connections * BYTES_PER_CONNECTION + BYTES_SPARE;
-    uint64_t there = memory_available();
+    uint64_t needed = connections * BENCH_BYTES_PER_CONNECTION + BYTES_SPARE;
+    uint64_t there = memory_available_bytes();
     if (there == 0 || needed <= there)
         return 0;
-    uint64_t fit = there > BYTES_SPARE ? (there - BYTES_SPARE) / BYTES_PER_CONNECTION : 0;
+    uint64_t fit = there > BYTES_SPARE ? (there - BYTES_SPARE) / BENCH_BYTES_PER_CONNECTION : 0;
     return bench_fail(-ENOMEM,
                       "both ends of %lu connections need about %lu MiB, and %lu MiB are free: "
                       "about %lu connections fit. Ask for fewer, or stop other programs",

@@ -7,6 +7,7 @@
 
 #include "experiment/bench.h"
 #include "measure/clock.h"
+#include "measure/memory.h"
 #include "measure/slab.h"
 #include "output/table.h"
 
@@ -85,6 +86,14 @@ static double per_second(double difference, int64_t elapsed_ns)
     return difference > 0 && elapsed_ns > 0 ? difference * NS_PER_S / (double)elapsed_ns : 0;
 }
 
+static bool may_go_on(struct watch *watch)
+{
+    uint64_t available = watch->memory_least > 0 ? memory_available_bytes() : 0;
+    if (available > 0 && available < watch->memory_least)
+        watch->memory_low = true;
+    return !watch->memory_low && !bench_interrupted();
+}
+
 bool watch_progress(void *context, struct load *load)
 {
     struct bench *bench = context;
@@ -92,7 +101,7 @@ bool watch_progress(void *context, struct load *load)
     int64_t now = clock_now_ns();
     int64_t elapsed_ns = now - watch->sampled_ns;
     if (elapsed_ns < watch->sample_every_ns * 9 / 10)
-        return !bench_interrupted();
+        return may_go_on(watch);
 
     bench->load = load;
     uint64_t deliveries = deliveries_so_far(bench);
@@ -121,5 +130,5 @@ bool watch_progress(void *context, struct load *load)
     watch->client_cpu_ns = client_cpu_ns;
     result_sample(&bench->result, &sample);
     show(bench, &sample);
-    return !bench_interrupted();
+    return may_go_on(watch);
 }

@@ -107,6 +107,8 @@ void client_connected(struct load *load, struct client *client, int err)
     }
     assert(client->phase == CLIENT_CONNECTING);
     if (err < 0) {
+        if (-err < LOAD_ERRNO_MAX)
+            load->opener.errors[-err]++;
         client_fail(load, client, failure_of(err));
         return;
     }

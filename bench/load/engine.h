@@ -138,6 +138,7 @@ struct opener {
     uint64_t retries;
     int64_t last_ns; /* when the last one came up */
     uint64_t failures[LOAD_FAIL_COUNT];
+    uint32_t errors[LOAD_ERRNO_MAX]; /* of connect and what goes before it */
 };
 
 struct churner {

@@ -43,6 +43,7 @@ enum {
     LOAD_FLIGHTS = 4096,   /* messages on their way per group; a power of two */
     LOAD_ATTEMPTS_MAX = 4, /* connects per client in one ramp */
     LOAD_STASHES = 65536,  /* half reads at one time, over all groups */
+    LOAD_ERRNO_MAX = 134,  /* the kernel's last errno is EHWPOISON, 133 */
     LOAD_EXAMPLES_MAX = 8, /* of broken order, kept for the report */
 };
 
@@ -211,6 +212,7 @@ struct load_ramp_result {
     int64_t elapsed_ns; /* up to the last handshake */
     double rate_per_s;
     uint64_t failures[LOAD_FAIL_COUNT]; /* attempts that failed, by reason */
+    uint32_t errors[LOAD_ERRNO_MAX];    /* those that failed before a handshake, by errno */
 };
 
 /* Opens those clients of the group (or LOAD_ALL) that are down, and the publishers. A client is up

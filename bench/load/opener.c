@@ -50,6 +50,7 @@ void opener_start(struct load *load, uint32_t in_flight_max, double rate_per_s,
     opener->retries = 0;
     opener->last_ns = load->now_ns;
     memset(opener->failures, 0, sizeof opener->failures);
+    memset(opener->errors, 0, sizeof opener->errors);
 }
 
 void opener_queue(struct load *load, struct client *client)

@@ -73,6 +73,7 @@ int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *
     if (ret->elapsed_ns > 0)
         ret->rate_per_s = ret->opened * 1e9 / (double)ret->elapsed_ns;
     memcpy(ret->failures, opener->failures, sizeof ret->failures);
+    memcpy(ret->errors, opener->errors, sizeof ret->errors);
     opener_start(load, 0, 0, 0);
     return err;
 }

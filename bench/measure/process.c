@@ -16,6 +16,7 @@
 
 #include "measure/clock.h"
 #include "measure/fields.h"
+#include "measure/http_get.h"
 
 enum {
     POLL_MS = 2,
@@ -160,19 +161,12 @@ void process_adopt(struct process *process, const char *name, const struct socka
 
 static bool healthy(const struct sockaddr_in *address)
 {
-    static const char request[] =
-        "GET /healthz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
-    const struct timeval patience = {.tv_sec = 1};
-    char answer[16] = "";
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    bool sent = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 &&
-                send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0;
-    ssize_t got = sent ? recv(fd, answer, sizeof answer - 1, MSG_WAITALL) : 0;
-    close(fd);
-    return got > 12 && strncmp(answer, "HTTP/1.1 200", 12) == 0;
+    char body[256];
+    struct http_get get;
+    http_get_init(&get, address);
+    int status = http_get(&get, "/healthz", body, sizeof body);
+    http_get_done(&get);
+    return status == 200;
 }
 
 int process_wait_healthy(struct process *process, const struct sockaddr_in *address,

@@ -160,6 +160,8 @@ static void set_errors(json_t *object, const struct contestant *contestant)
     if (json_object_size(errors) > 0)
         json_object_set(object, "errors", errors);
     json_decref(errors);
+    if (contestant->counters)
+        json_object_set(object, "counters", contestant->counters);
     if (contestant->notes)
         json_object_set(object, "notes", contestant->notes);
 }

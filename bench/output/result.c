@@ -14,7 +14,7 @@ static const double SHARE_FULL = 0.95;
 static const double SHARE_BUSY = 0.90;
 
 enum {
-    TEXT_MAX = 512,
+    TEXT_MAX = 2048,
 };
 
 void result_init(struct result *result, const char *experiment)
@@ -35,6 +35,7 @@ static void contestant_free(struct contestant *contestant)
     histogram_free(contestant->corrected);
     histogram_free(contestant->uncorrected);
     free(contestant->memory);
+    json_decref(contestant->counters);
     json_decref(contestant->notes);
     free(contestant);
 }

@@ -201,7 +201,7 @@ CONTESTANT = Object(
      "idle": Object({"elapsed_s": NUMBER, "server_cpu_s": NUMBER}),
      "saturated": Text(choices=SIDES),
      "server_cpu_share": NUMBER, "client_cpu_share": NUMBER,
-     "errors": Map(COUNT), "notes": List(TEXT)})
+     "errors": Map(COUNT), "counters": Map(COUNT), "notes": List(TEXT)})
 
 MACHINE = Object(
     {"kernel": TEXT, "cpu_model": TEXT, "cores": COUNT, "memory_bytes": COUNT},

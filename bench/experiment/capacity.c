@@ -1,0 +1,310 @@
+/* capacity: climbs until the first thing breaks, or a bound that was computed before is reached;
+ * then says what it was and what moves it. */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "experiment/capacity_plan.h"
+#include "experiment/capacity_step.h"
+#include "experiment/costs.h"
+#include "measure/clock.h"
+#include "output/table.h"
+
+static const enum option_id capacity_options[] = {
+    OPTION_FROM,      OPTION_TO,   OPTION_STEP,      OPTION_HOLD,  OPTION_BROADCAST,
+    OPTION_TRANSPORT, OPTION_SIZE, OPTION_HEARTBEAT, OPTION_COUNT,
+};
+
+static void defaults(struct options *options)
+{
+    options->from = 10000;
+    options->step_factor = 2;
+    options->seconds = 5;
+    options->broadcast_s = 60;
+    options->transports[0] = LOAD_WEBSOCKET;
+    options->transport_count = 1;
+}
+
+/* ---- before ---- */
+
+static void print_plan(const struct capacity_plan *plan, const struct capacity_machine *machine)
+{
+    char number[TABLE_NUMBER_MAX];
+    printf("What bounds a climb here, both ends on this machine:\n\n");
+    for (int i = 0; i < BOUND_COUNT; i++) {
+        const struct capacity_bound *bound = &plan->bounds[i];
+        printf("  %-18s %15s  %s\n", bound->name,
+               bound->connections == UINT64_MAX ? "none"
+                                                : number_grouped(number, bound->connections),
+               bound->why);
+    }
+    printf("\nWhat may break before: a message queued on each of %s connections puts TCP under "
+           "memory\npressure, and on %s stops it (net.ipv4.tcp_mem %" PRIu64 " %" PRIu64 " %" PRIu64
+           ", in pages).\n",
+           number_grouped(number, plan->pressure_at),
+           number_grouped((char[TABLE_NUMBER_MAX]){0}, plan->stall_at), machine->tcp_mem[0],
+           machine->tcp_mem[1], machine->tcp_mem[2]);
+    if (plan->backlog_short)
+        printf("The accept backlog too: net.core.somaxconn is %" PRIu64
+               ", and %d connects are under way at a time.\n",
+               machine->somaxconn, RAMP_IN_FLIGHT);
+    printf("\n");
+    fflush(stdout);
+}
+
+static int refuse(const struct capacity_plan *plan, uint32_t from)
+{
+    char remedy[PLAN_TEXT_MAX], number[TABLE_NUMBER_MAX], asked[TABLE_NUMBER_MAX];
+    const struct capacity_bound *least = &plan->bounds[plan->least];
+    capacity_fill(remedy, sizeof remedy, least->remedy, from);
+    return bench_fail(-ENOSPC, "a climb from %s cannot begin: %s holds %s (%s). %s",
+                      number_grouped(asked, from), least->name,
+                      number_grouped(number, least->connections), least->why, remedy);
+}
+
+/* The last step, in round numbers where the machine sets it. */
+static uint32_t top_of(const struct options *options, const struct capacity_plan *plan)
+{
+    enum {
+        ROUND = 1000
+    };
+    uint64_t least = plan->bounds[plan->least].connections;
+    if (options->to > 0 && options->to <= least)
+        return options->to;
+    if (least >= options->from + ROUND)
+        least -= least % ROUND;
+    return (uint32_t)least;
+}
+
+/* ---- after ---- */
+
+/* The present value of a setting that is a sysctl. */
+static void say_setting(char *text, size_t size, const char *setting)
+{
+    char path[256] = "/proc/sys/", value[128] = "";
+    size_t prefix = strlen(path);
+    snprintf(path + prefix, sizeof path - prefix, "%s", setting);
+    for (char *at = path + prefix; *at; at++)
+        if (*at == '.')
+            *at = '/';
+    FILE *file = strncmp(setting, "net.", 4) == 0 || strncmp(setting, "fs.", 3) == 0
+                     ? fopen(path, "re")
+                     : NULL;
+    if (file && fgets(value, sizeof value, file))
+        value[strcspn(value, "\n")] = '\0';
+    if (file)
+        fclose(file);
+    for (char *at = value; *at; at++)
+        if (*at == '\t')
+            *at = ' ';
+    snprintf(text, size, value[0] ? " (%s %s)" : " (%s)", setting, value);
+}
+
+static void say_held(char text[VERDICT_TEXT_MAX], const char *transport, uint32_t held)
+{
+    char number[TABLE_NUMBER_MAX];
+    if (held > 0)
+        snprintf(text, VERDICT_TEXT_MAX, "%s %s connections hold", number_grouped(number, held),
+                 transport);
+    else
+        snprintf(text, VERDICT_TEXT_MAX, "Not even the first step held with %s", transport);
+}
+
+static void set_headline(struct bench *bench, const char *held, const char *cause)
+{
+    char text[VERDICT_TEXT_MAX];
+    if (bench->result.headline)
+        return; /* the first transport's */
+    snprintf(text, sizeof text, "%.200s; then: %.200s", held, cause);
+    bench->result.headline = strdup(text);
+}
+
+/* What was seen beside it may be the cause of the cause. */
+static void note_others(struct bench *bench, const struct capacity_evidence *evidence,
+                        const struct capacity_cause *cause)
+{
+    while ((cause = capacity_cause_next(evidence, cause)))
+        result_note(&bench->result, "Seen as well: %s%s%s.", cause->says,
+                    cause->setting ? ": " : "", cause->setting ? cause->setting : "");
+}
+
+static void judge_broken(struct bench *bench, const struct capacity_evidence *evidence,
+                         struct contestant *contestant, uint32_t held)
+{
+    char claim[128], hold[VERDICT_TEXT_MAX], what[VERDICT_TEXT_MAX], seen[VERDICT_TEXT_MAX];
+    char setting[256] = "", remedy[512], number[TABLE_NUMBER_MAX];
+    const struct capacity_cause *cause = capacity_cause_of(evidence);
+    say_held(hold, evidence->transport, held);
+    capacity_say_what(what, evidence);
+    capacity_say_evidence(seen, evidence);
+    if (cause->setting)
+        say_setting(setting, sizeof setting, cause->setting);
+    capacity_fill(remedy, sizeof remedy, cause->remedy, evidence->wanted);
+    snprintf(claim, sizeof claim, "%s %s connections hold here",
+             number_grouped(number, evidence->wanted), evidence->transport);
+    result_verdict(&bench->result, claim, "fails", "%s. %s: %s%s. %s Evidence: %s.", hold, what,
+                   cause->says, setting, remedy, seen);
+    contestant_note(contestant, "%s: %s.", what, cause->says);
+    set_headline(bench, hold, cause->says);
+    note_others(bench, evidence, cause);
+}
+
+static void judge_whole(struct bench *bench, const struct capacity_plan *plan,
+                        const char *transport, uint32_t held)
+{
+    char claim[128], hold[VERDICT_TEXT_MAX], remedy[512], number[TABLE_NUMBER_MAX];
+    const struct capacity_bound *least = &plan->bounds[plan->least];
+    bool asked = bench->options->to > 0 && held == bench->options->to;
+    say_held(hold, transport, held);
+    capacity_fill(remedy, sizeof remedy, least->remedy, 2 * (uint64_t)held);
+    snprintf(claim, sizeof claim, "%s %s connections hold here", number_grouped(number, held),
+             transport);
+    if (asked)
+        result_verdict(&bench->result, claim, "holds",
+                       "%s, and nothing broke: that is where --to ends. The next bound is %s: %s "
+                       "connections (%s).",
+                       hold, least->name, number_grouped(number, least->connections), least->why);
+    else
+        result_verdict(&bench->result, claim, "holds",
+                       "%s, and nothing broke. They reached the bound that was computed before: %s "
+                       "(%s). %s",
+                       hold, least->name, least->why, remedy);
+    set_headline(bench, hold, asked ? "the end that was asked for" : least->name);
+}
+
+/* ---- the climb ---- */
+
+static void say_step(struct bench *bench, const struct capacity_evidence *evidence)
+{
+    char number[TABLE_NUMBER_MAX], time[TABLE_NUMBER_MAX];
+    const struct contestant *contestant =
+        bench->result.contestants[bench->result.contestant_count - 1];
+    watch_clear(&bench->watch);
+    printf("%s %s: ", number_grouped(number, evidence->wanted), evidence->transport);
+    if (evidence->stage == STAGE_WHOLE)
+        printf("hold; a broadcast reached all in %s\n",
+               number_time(time, (double)contestant->turns[0].load.elapsed_ns));
+    else
+        printf("broke\n");
+    fflush(stdout);
+}
+
+static int climb_all(struct bench *bench, const struct capacity_plan *plan, struct climb *climb,
+                     const uint32_t *steps, unsigned count)
+{
+    uint32_t held = 0;
+    const char *transport = climb->field.entrants[0].name;
+    for (unsigned i = 0; i < count; i++) {
+        struct capacity_evidence evidence;
+        int err = climb_step(climb, steps[i], &evidence);
+        if (err < 0)
+            return err;
+        say_step(bench, &evidence);
+        if (evidence.stage != STAGE_WHOLE) {
+            judge_broken(bench, &evidence, climb->contestant, held);
+            return 0;
+        }
+        held = steps[i];
+    }
+    judge_whole(bench, plan, transport, held);
+    return 0;
+}
+
+static int run(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    static struct capacity_machine machine;
+    static struct capacity_plan plan;
+    uint32_t steps[PLAN_STEPS_MAX];
+    capacity_machine_read(&machine);
+    capacity_plan_make(&plan, &machine);
+    print_plan(&plan, &machine);
+    if (options->from > plan.bounds[plan.least].connections)
+        return refuse(&plan, options->from);
+    if (options->to > 0 && options->to < options->from)
+        return bench_fail(-EINVAL, "--to %u is below --from %u", options->to, options->from);
+    uint32_t top = top_of(options, &plan);
+    unsigned count =
+        capacity_steps(options->from, top, options->step_factor, options->step_add, steps);
+    if (count == 0 || count * options->transport_count > RESULT_CONTESTANTS_MAX)
+        return bench_fail(-EINVAL, "from %u to %u are too many steps; take a larger --step",
+                          options->from, top);
+    bench->watch.memory_least = plan.memory_reserve / 2;
+    int err = 0;
+    for (unsigned i = 0; err == 0 && i < options->transport_count; i++) {
+        struct climb climb;
+        err = climb_begin(&climb, bench, options->transports[i], top);
+        if (err == 0)
+            err = climb_all(bench, &plan, &climb, steps, count);
+        climb_end(&climb);
+        bench->watch.memory_low = false;
+    }
+    return err;
+}
+
+/* ---- the table ---- */
+
+static void row(struct table *table, const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX];
+    table_row(table);
+    table_cell(table, "%.31s", contestant->name);
+    table_cell(table, "%s", number_grouped(text, contestant->connections));
+    table_cell(table, "%s", number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
+    costs_cells(table, contestant);
+    if (contestant->idle_elapsed_s > 0)
+        table_cell(table, "%.3f %%",
+                   100 * contestant->idle_server_cpu_s / contestant->idle_elapsed_s);
+    else
+        table_cell(table, "%s", "");
+    if (contestant->turn_count > 0) {
+        const struct turn *turn = &contestant->turns[0];
+        double elapsed_ns = (double)turn->load.elapsed_ns;
+        table_cell(table, "%s", number_time(text, elapsed_ns));
+        table_cell(table, "%.0f, %.0f %%", 100 * (double)turn->server_cpu_ns / elapsed_ns,
+                   100 * (double)turn->load.client_cpu_ns / elapsed_ns);
+        table_cell(table, "%" PRIu64,
+                   contestant->ledger.lost + contestant->ledger.duplicate +
+                       contestant->ledger.out_of_order);
+    } else {
+        for (int i = 0; i < 3; i++)
+            table_cell(table, "%s", "");
+    }
+    table_cell(table, "%s", contestant->notes ? "broke" : "held");
+}
+
+static void print(const struct bench *bench)
+{
+    static struct table table;
+    static const char *const names[] = {
+        "",         "connections", "connects/s",   "user each",     "kernel each",
+        "CPU held", "broadcast",   "CPU srv, cli", "ledger faults", "step"};
+    table_row(&table);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        table_cell(&table, "%s", names[i]);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++)
+        row(&table, bench->result.contestants[i]);
+    table_print(&table, stdout, 1);
+    if (bench->result.contestant_count > 0)
+        costs_print_slab(bench->result.contestants[bench->result.contestant_count - 1]);
+}
+
+const struct experiment experiment_capacity = {
+    .name = "capacity",
+    .use =
+        {capacity_options,
+         "Climbs until something breaks, and says what, and which setting moves it.",
+         "Each step opens what is missing, holds it, and sends one message to all. It is broken "
+         "when not all came up, one was lost, or the message did not reach everybody once. Before "
+         "the climb it computes what this machine can hold, and never goes beyond.\n\n"
+         "  ringside-bench capacity\n"
+         "  ringside-bench capacity --from 100000 --step +100000 --to 1000000\n"
+         "  ringside-bench capacity --transport sse,longpoll --to 200000"},
+    .defaults = defaults,
+    .run = run,
+    .print = print,
+};

@@ -1,0 +1,12 @@
+/* memory: what the machine has, and what is left of it (/proc/meminfo).
+ *
+ * Threads  any. */
+#pragma once
+
+#include <stdint.h>
+
+/* What programs may still take without anything being swapped or killed; 0: unknown. */
+uint64_t memory_available_bytes(void);
+
+/* All that the machine has; 0: unknown. */
+uint64_t memory_total_bytes(void);
