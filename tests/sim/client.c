@@ -69,6 +69,7 @@ static bool trouble(struct client *client)
         client_leave(client);
         return false;
     }
+    client->vanished = client->role != ROLE_SSE && sim_chance(sim, sim->trouble);
     if (sim_chance(sim, 2 * sim->trouble)) {
         sim->stats.stalls++;
         client->stalled_until_ns = sim_now(sim) + (int64_t)sim_below(sim, 6 * SIM_S);
@@ -123,18 +124,32 @@ static bool idle(const struct client *client)
            client->asked_count == 0 && client->out.len == 0;
 }
 
+/* A client may close its half behind its last request, and still wants the answer. */
+static void shut_now_and_then(struct client *client)
+{
+    bool owed = client->role == ROLE_PUBLISH || client->role == ROLE_POLL;
+    if (owed && client->asked_count > 0 && client->out.len == 0 && !client->shut &&
+        sim_chance(client->sim, 20)) {
+        client->shut = true;
+        client->requests_left = 0;
+        fake_client_shutdown(client->link);
+    }
+}
+
 static void act_connected(struct client *client)
 {
     struct sim *sim = client->sim;
-    if (sim_now(sim) < client->stalled_until_ns && !sim->calm)
+    bool stalled = sim_now(sim) < client->stalled_until_ns && !sim->calm;
+    if (client->vanished || stalled)
         return;
     if (!sim->calm && !trouble(client))
         return;
-    if (!write_some(client) || !read_some(client))
+    if (client->vanished || !write_some(client) || !read_some(client))
         return;
+    shut_now_and_then(client);
     if (client->state == CLIENT_WS && !client->close_seen && client->out.len == 0)
         client_chat(client);
-    if (idle(client) && !client->leaving && client->requests_left > 0) {
+    if (idle(client) && !client->leaving && !sim->calm && client->requests_left > 0) {
         client->requests_left--;
         client_ask(client);
     } else if (idle(client) || (client->leaving && client->out.len == 0)) {

@@ -23,6 +23,7 @@ enum client_role {
     ROLE_LONGPOLL,
     ROLE_SSE,
     ROLE_WS,
+    ROLE_ECHO,
     ROLE_NUISANCE,
 };
 
@@ -50,7 +51,9 @@ struct client {
     enum client_role role;
     enum client_state state;
     unsigned requests_left;
-    bool leaving; /* closes when it has nothing under way */
+    bool leaving;  /* closes when it has nothing under way */
+    bool vanished; /* does nothing any more, and does not say so */
+    bool shut;     /* has closed its half behind its last request */
 
     struct bytes out;
     struct bytes in;      /* a head that has not come whole */
@@ -67,6 +70,9 @@ struct client {
     unsigned asked_count;
     uint64_t published[ASKED_MAX]; /* on a WebSocket with envelopes, not yet confirmed */
     unsigned published_count;
+
+    uint64_t echoes; /* sent to /echo, ever; and come back, or lost with their connection */
+    uint64_t echoed;
 
     unsigned reading_count;
     struct ledger_cursor reading[READING_MAX];
@@ -122,3 +128,4 @@ void told_publish(struct client *client, uint64_t id);
 void told_answer(struct client *client);
 void told_event(struct client *client, const struct sse_event *event);
 void told_frame(struct client *client, bool text);
+void told_echo(struct client *client, bool text);

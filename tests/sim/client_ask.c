@@ -166,10 +166,14 @@ static void ask_get(struct client *client, const char *path)
 
 static void ask_websocket(struct client *client)
 {
+    bool echo = client->role == ROLE_ECHO;
     char target[TARGET_MAX], token[POSITION_TOKEN_MAX(READING_MAX) + 1], head[2048];
     uint64_t nonce[2] = {sim_random(client->sim), sim_random(client->sim)};
-    client->envelope = client->reading_count > 1 || sim_chance(client->sim, 400);
-    reader_target(client, "/ws", true, target, token);
+    client->envelope = !echo && (client->reading_count > 1 || sim_chance(client->sim, 400));
+    if (echo)
+        snprintf(target, sizeof target, "/echo");
+    else
+        reader_target(client, "/ws", true, target, token);
     base64_encode(client->key, span_of((const char *)nonce, sizeof nonce));
     int len =
         ws_handshake_request_write(head, sizeof head, span_from(target), SPAN("sim"),
@@ -195,7 +199,17 @@ static void noise(struct client *client, size_t len)
 static void ask_nonsense(struct client *client)
 {
     struct sim *sim = client->sim;
-    switch (sim_below(sim, 9)) {
+    static const char *const refused[] = {
+        "BREW /poll?channel=a HTTP/1.1\r\nHost: sim\r\n\r\n",
+        "POST /poll?channel=a HTTP/1.1\r\nHost: sim\r\nContent-Length: 1\r\n\r\nx",
+        "POST /nowhere HTTP/1.1\r\nHost: sim\r\nContent-Length: 9000\r\n\r\nx",
+        "POST /publish HTTP/1.1\r\nHost: sim\r\nContent-Length: 1\r\n\r\nx",
+        "GET /poll?channel=a HTTP/1.1\r\nHost: sim\r\nContent-Length: 1\r\n\r\nx",
+        "GET /ws?channel=a&channel=b HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    };
+    switch (sim_below(sim, 10)) {
     case 0: /* nothing at all */
         break;
     case 1: /* a head that never ends */
@@ -214,6 +228,12 @@ static void ask_nonsense(struct client *client)
                      "GET /poll HTTP/1.1\r\nHost: sim\r\n\r\n"
                      "PUT /poll?channel=a HTTP/1.1\r\nHost: sim\r\n\r\n"
                      "GET /poll?channel=%zz HTTP/1.1\r\nHost: sim\r\n\r\n"
+                     "GET /poll?channel=a&channel=a HTTP/1.1\r\nHost: sim\r\n\r\n"
+                     "GET /poll?channel=a&since=1 HTTP/1.1\r\nHost: sim\r\n\r\n"
+                     "GET /poll?channel=a%20b HTTP/1.1\r\nHost: sim\r\n\r\n"
+                     "GET /longpoll?channel=a&timeout=x HTTP/1.1\r\nHost: sim\r\n\r\n"
+                     "OPTIONS /sse HTTP/1.1\r\nHost: sim\r\nOrigin: http://a.example\r\n\r\n"
+                     "GET /healthz HTTP/1.1\r\nHost: sim\r\n\r\n"
                      "GET /metrics HTTP/1.1\r\nHost: sim\r\n\r\n"
                      "GET / HTTP/1.1\r\nHost: sim\r\n\r\n"
                      "GET /ws?channel=a HTTP/1.1\r\nHost: sim\r\n\r\n");
@@ -231,6 +251,9 @@ static void ask_nonsense(struct client *client)
                      "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
         noise(client, 1 + sim_below(sim, 300));
+        break;
+    case 8:
+        text(client, refused[sim_below(sim, sizeof refused / sizeof refused[0])]);
         break;
     default: /* many at once, and no patience for the answers */
         for (int i = 0; i < 200; i++)
@@ -260,6 +283,7 @@ void client_ask(struct client *client)
         ask_get(client, "/sse");
         break;
     case ROLE_WS:
+    case ROLE_ECHO:
         ask_websocket(client);
         break;
     case ROLE_NUISANCE:
@@ -271,14 +295,17 @@ void client_ask(struct client *client)
 void client_open_as(struct client *client, enum client_role role)
 {
     struct sim *sim = client->sim;
-    client->link = fake_client_open(sim->net, (unsigned)sim_below(sim, sim->server.shard_count));
+    uint64_t shard = sim_below(sim, sim->server.shard_count);
+    client->link = fake_client_open(sim->net, sim->listeners[shard]);
     client->arrived_ns = sim_now(sim);
     client->stalled_until_ns = 0;
     client->role = role;
     client->state = CLIENT_HTTP;
     client->requests_left = 0;
-    client->leaving = client->in_body = client->envelope = client->close_seen = false;
+    client->leaving = client->vanished = client->shut = false;
+    client->in_body = client->envelope = client->close_seen = false;
     client->asked_count = client->published_count = 0;
+    client->echoed = client->echoes;
     client->close_code = 0;
     client->sse = (struct sse_parser){0};
     client->ws = (struct ws_inbound){0};
@@ -288,9 +315,9 @@ void client_open_as(struct client *client, enum client_role role)
 void client_open(struct client *client)
 {
     static const enum client_role roles[] = {
-        ROLE_PUBLISH,  ROLE_PUBLISH, ROLE_PUBLISH, ROLE_POLL,     ROLE_LONGPOLL,
-        ROLE_LONGPOLL, ROLE_SSE,     ROLE_SSE,     ROLE_SSE,      ROLE_WS,
-        ROLE_WS,       ROLE_WS,      ROLE_WS,      ROLE_NUISANCE,
+        ROLE_PUBLISH,  ROLE_PUBLISH, ROLE_PUBLISH, ROLE_POLL, ROLE_LONGPOLL,
+        ROLE_LONGPOLL, ROLE_SSE,     ROLE_SSE,     ROLE_SSE,  ROLE_WS,
+        ROLE_WS,       ROLE_WS,      ROLE_WS,      ROLE_ECHO, ROLE_NUISANCE,
     };
     struct sim *sim = client->sim;
     enum client_role role = roles[sim_below(sim, sizeof roles / sizeof roles[0])];
@@ -364,11 +391,26 @@ static void chat_publish(struct client *client)
     client_frame(client, WS_TEXT, span_of(envelope, at));
 }
 
+/* Any bytes will do, and come back as they were. */
+static void chat_echo(struct client *client)
+{
+    static char payload[LEDGER_PAYLOAD_MAX];
+    size_t len = ledger_payload(&client->sim->ledger, client->echoes++, payload);
+    client_frame(client, payload[0] == '\xff' ? WS_BINARY : WS_TEXT, span_of(payload, len));
+}
+
 void client_chat(struct client *client)
 {
     struct sim *sim = client->sim;
     if (sim->calm)
         return;
+    if (client->role == ROLE_ECHO) {
+        if (sim_chance(sim, 100))
+            chat_echo(client);
+        return;
+    }
+    if (client->envelope && sim_chance(sim, 1))
+        client_frame(client, WS_TEXT, SPAN("{\"channel\":\"elsewhere\",\"data\":\"x\"}"));
     if (sim_chance(sim, 10))
         client_frame(client, WS_PING, SPAN("are you there"));
     if (sim_chance(sim, 25) && sim->stats.published < sim->messages_max)

@@ -6,6 +6,7 @@
 
 enum {
     HEAD_MAX = 8192,
+    WELL_S = 25, /* longer than two heartbeats, and than anybody is given to catch up */
 };
 
 /* ---- WebSocket --------------------------------------------------------------------------------
@@ -22,6 +23,8 @@ static bool websocket_event(struct client *client, const struct ws_event *event)
         if (event->last) {
             if (client->role == ROLE_WS)
                 told_frame(client, event->opcode == WS_TEXT);
+            else if (client->role == ROLE_ECHO)
+                told_echo(client, event->opcode == WS_TEXT);
             bytes_free(&client->message);
         }
         break;
@@ -118,7 +121,7 @@ static void head_taken(struct client *client)
     if (answer->status == 100)
         return;
     if (answer->status == 101) {
-        if (client->role == ROLE_WS) {
+        if (client->role != ROLE_NUISANCE) {
             int err = ws_handshake_answer_check(answer, span_of(client->key, sizeof client->key));
             sim_check(client->sim, err == 0, "client %u: handshake %d", client->index, err);
         }
@@ -198,7 +201,16 @@ void client_input_end(struct client *client)
     struct sim *sim = client->sim;
     if (client->state == CLIENT_HTTP && client->in_body && http_body_finish(&client->body) == 0)
         answered(client);
-    if (sim->draining && sim->calm && client->state == CLIENT_WS)
-        sim_check(sim, client->close_seen, "client %u: a drain without a close frame",
-                  client->index);
+    if (!sim->calm)
+        return;
+    /* Whoever has read and answered pings for a while is not cut off. */
+    bool well = !sim->narrow && sim_now(sim) - sim->calm_ns > WELL_S * SIM_S;
+    sim_check(sim, !well || client->state != CLIENT_WS || client->close_seen || sim->draining,
+              "client %u was cut off", client->index);
+    if (!sim->draining)
+        return;
+    sim_check(sim, client->state != CLIENT_WS || client->close_seen,
+              "client %u: a drain without a close frame", client->index);
+    sim_check(sim, client->state != CLIENT_SSE || http_body_finish(&client->body) == 0,
+              "client %u: a drain without an end of the stream", client->index);
 }

@@ -285,3 +285,16 @@ void told_frame(struct client *client, bool text)
     }
     json_decref(json);
 }
+
+void told_echo(struct client *client, bool text)
+{
+    static char expected[LEDGER_PAYLOAD_MAX];
+    struct span message = bytes_left(&client->message);
+    sim_check(client->sim, client->echoed < client->echoes, "client %u: an echo of nothing",
+              client->index);
+    size_t len = ledger_payload(&client->sim->ledger, client->echoed++, expected);
+    sim_check(client->sim,
+              message.len == len && memcmp(message.ptr, expected, len) == 0 &&
+                  text == (expected[0] != '\xff'),
+              "client %u: the echo was changed", client->index);
+}

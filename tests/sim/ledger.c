@@ -160,6 +160,7 @@ void ledger_learn(struct ledger *ledger, uint64_t id, uint64_t epoch, uint64_t o
     message->fate = LEDGER_TAKEN;
     message->epoch = epoch;
     message->offset = offset;
+    message->taken_ns = sim_now(ledger->sim);
     epoch_put(ledger, epoch_of(ledger, message->channel, epoch), offset, id);
 }
 

@@ -29,6 +29,7 @@ struct ledger_message {
     enum ledger_fate fate;
     uint64_t epoch;
     uint64_t offset;
+    int64_t taken_ns; /* when that was heard first */
 };
 
 /* One life of a channel's numbering. */

@@ -1,11 +1,13 @@
 /* sim: whole shards over the fake kernel, with clients that behave as badly as clients do.
  *
  *   sim_main.c      the command line: which seeds
- *   sim_world.c     the server: settings drawn from the seed, shards, what must be given back
+ *   sim_world.c     the server: settings drawn from the seed, shards; and one life of it
+ *   sim_end.c       what must hold in the end
  *   sim_clock.c     the scheduler: whose turn it is, and how time passes
  *   client.c        a client's connection: comes, writes, reads, stalls, breaks off
  *   client_ask.c    what clients ask for: requests, frames, nonsense
- *   client_read.c   what they are told: answers, events, frames, down to messages
+ *   client_read.c   what they are told: from bytes to answers, events and frames
+ *   client_told.c   what those say, held against the ledger
  *   ledger.c        the truth about messages, and the judge of every reader
  *
  * Idea     One seed decides everything: the settings, the kernel's liberties, who does what when.
@@ -26,7 +28,7 @@
 
 enum {
     SIM_SHARDS_MAX = 4,
-    SIM_CLIENTS_MAX = 64,
+    SIM_CLIENTS_MAX = 160,
     SIM_CHANNELS_MAX = 8,
 };
 
@@ -44,7 +46,9 @@ struct sim {
     struct settings settings;
     struct server server;
     struct shard *shards[SIM_SHARDS_MAX];
-    int64_t run_at_ns[SIM_SHARDS_MAX]; /* when the shard's wait ends by itself */
+    int listeners[SIM_SHARDS_MAX];
+    int64_t run_at_ns[SIM_SHARDS_MAX];     /* when the shard's wait ends by itself */
+    int64_t busy_until_ns[SIM_SHARDS_MAX]; /* its last turn takes until then */
     uint64_t turns;
 
     struct client *clients; /* client_count of them */
@@ -53,11 +57,16 @@ struct sim {
     unsigned messages_max;
     unsigned trouble; /* how often a client breaks off, and half as often as it stalls: of 1000 */
 
-    bool calm;     /* no more trouble: clients behave, the kernel has no faults */
+    bool narrow; /* some connections hold few bytes, and so are slow */
+    bool calm;   /* no more trouble: clients behave, the kernel has no faults */
+    int64_t calm_ns;
     bool draining; /* the server goes away */
+
+    uint64_t herald_first; /* messages from this one on were sent after all was calm */
 
     struct sim_stats {
         uint64_t connections, published, delivered, recovered, lost, refused, resets, stalls;
+        uint64_t unheralded;
     } stats;
 };
 
@@ -80,6 +89,15 @@ _Noreturn void sim_breach(const struct sim *sim, const char *file, int line, con
 /* One whole life: a server comes up, is used and abused, and goes. Returns a hash of all that
  * happened. */
 uint64_t sim_run(uint64_t seed, bool verbose);
+
+/* ---- sim_end.c ---- */
+
+/* Trouble ends: whoever asked is answered, and whoever listens gets everything. */
+void sim_end_trouble(struct sim *sim);
+/* Everybody leaves, and the server holds nothing of them any more. */
+void sim_end_visits(struct sim *sim);
+/* The server goes away, and everybody is told. */
+void sim_end_server(struct sim *sim);
 
 /* ---- sim_clock.c ---- */
 

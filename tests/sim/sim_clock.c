@@ -4,13 +4,40 @@
 
 enum {
     TURN_NS_MAX = 30000,
+    PAUSE_NS_MAX = 100000000,
+    CHECKS = 20, /* of 1000 turns */
     ACTORS_MAX = SIM_SHARDS_MAX + SIM_CLIENTS_MAX,
 };
 
 static int64_t shard_due(const struct sim *sim, unsigned index)
 {
-    int64_t ring = ring_fake_due(sim->shards[index]->ring);
-    return ring < sim->run_at_ns[index] ? ring : sim->run_at_ns[index];
+    int64_t due_ns = ring_fake_due(sim->shards[index]->ring);
+    due_ns = due_ns < sim->run_at_ns[index] ? due_ns : sim->run_at_ns[index];
+    return due_ns > sim->busy_until_ns[index] ? due_ns : sim->busy_until_ns[index];
+}
+
+/* Nobody is forgotten: who may speak is listened to, who has something waiting will be sent it, and
+ * who has gone is only kept while the kernel still has something to say about it. */
+static void check_connections(const struct sim *sim, const struct shard *shard)
+{
+    uint32_t live = 0;
+    for (uint32_t slot = 0; slot < shard->slab_slots; slot++) {
+        const struct conn *conn = &shard->slab[slot];
+        if (conn->state == CONN_FREE)
+            continue;
+        if (conn->state == CONN_CLOSING) {
+            sim_check(sim, conn->flags & CONN_BUSY, "slot %u is held for nothing", slot);
+            continue;
+        }
+        live++;
+        sim_check(sim, conn->flags & (CONN_WATCH_READ | CONN_PAUSED | CONN_INPUT_ENDED),
+                  "slot %u is not listened to", slot);
+        sim_check(sim, !conn->out_block || conn->flags & (CONN_DIRTY | CONN_WATCH_WRITE),
+                  "slot %u has something to send, and nobody will", slot);
+        sim_check(sim, !conn->extra || conn->extra->queue.count == 0 || conn->out_block,
+                  "slot %u has a queue behind nothing", slot);
+    }
+    sim_check(sim, live == shard->live, "%u connections, %u counted", live, shard->live);
 }
 
 /* What shard_run does around one wait. */
@@ -22,10 +49,15 @@ static void shard_act(struct sim *sim, unsigned index)
     hub_awake(shard->hub);
     int64_t wait_ns = shard_turn(shard, sim_now(sim));
     sim->turns++;
+    if (sim_chance(sim, CHECKS))
+        check_connections(sim, shard);
     int64_t took = 1 + (int64_t)sim_below(sim, TURN_NS_MAX);
+    if (sim_chance(sim, 5))
+        took += (int64_t)sim_below(sim, PAUSE_NS_MAX); /* the machine had other things to do */
     if (wait_ns > 0 && !hub_sleep(shard->hub))
         wait_ns = 0;
-    sim->run_at_ns[index] = sim_now(sim) + took + wait_ns;
+    sim->busy_until_ns[index] = sim_now(sim) + took;
+    sim->run_at_ns[index] = sim->busy_until_ns[index] + wait_ns;
 }
 
 static int64_t due_of(const struct sim *sim, unsigned actor)

@@ -26,6 +26,7 @@ struct fake_ring {
     bool client;
     int port; /* -1: does not listen */
     bool woken;
+    uint32_t freed_last;
     struct fake_end **slots; /* NULL: free, or being connected */
     bool *connecting;
     struct due_list coming;
@@ -48,6 +49,7 @@ static struct fake_end *end_at(struct fake_ring *ring, uint32_t slot)
 static void slot_free(struct fake_ring *ring, uint32_t slot)
 {
     ring->slots[slot] = NULL;
+    ring->freed_last = slot;
     assert(ring->base.stats.slots_used > 0);
     ring->base.stats.slots_used--;
 }
@@ -88,10 +90,14 @@ void fake_ring_notice(struct fake_end *end)
     }
 }
 
+/* Any free slot; half of the time the one that was freed last, so that what comes late for its
+ * previous use meets the next. */
 static uint32_t free_slot(struct fake_ring *ring)
 {
     uint32_t start =
         ring->net->config.shuffled ? (uint32_t)fake_below(ring->net, ring->base.capacity) : 0;
+    if (ring->net->config.shuffled && fake_chance(ring->net, 500))
+        start = ring->freed_last;
     for (uint32_t i = 0; i < ring->base.capacity; i++) {
         uint32_t slot = (start + i) % ring->base.capacity;
         if (!ring->slots[slot])
@@ -214,6 +220,11 @@ struct fake_ring *fake_ring_next(const struct fake_ring *ring)
     return ring->next;
 }
 
+const struct ring *fake_ring_base(const struct fake_ring *ring)
+{
+    return &ring->base;
+}
+
 int64_t ring_fake_due(const struct ring *ring)
 {
     return fake_ring_due((const struct fake_ring *)ring);
@@ -225,9 +236,9 @@ int64_t ring_fake_due(const struct ring *ring)
 static int fake_listen(struct ring *base, int fd)
 {
     struct fake_ring *ring = fake_of(base);
-    assert(fd >= 0 && fd < FAKE_PORTS && "a port of the fake net");
+    assert(fd >= 0);
     assert(!ring->client && ring->port < 0 && "ring_listen on a server's ring, once");
-    ring->port = fd;
+    ring->port = (int)fake_port_of(ring->net, fd);
     return 0;
 }
 
@@ -366,17 +377,18 @@ static bool somebody_listens(const struct fake_net *net, int port)
     return false;
 }
 
-/* The port of `to` is a port of the net; its address is ignored. */
+/* The port of `to` is the number that a ring listens on; its address is ignored. */
 static void fake_connect(struct ring *base, uint32_t slot, const struct sockaddr_in *from,
                          const struct sockaddr_in *to)
 {
     struct fake_ring *ring = fake_of(base);
     assert(ring->client && slot < base->capacity && !ring->slots[slot] && !ring->connecting[slot]);
+    unsigned port = fake_port_of(ring->net, ntohs(to->sin_port));
     base->stats.slots_used++;
     ring->connecting[slot] = true;
     if (address_taken(ring->net, from)) {
         event_soon(ring, RING_CONNECTED, slot, -EADDRINUSE);
-    } else if (!somebody_listens(ring->net, ntohs(to->sin_port))) {
+    } else if (!somebody_listens(ring->net, (int)port)) {
         event_soon(ring, RING_CONNECTED, slot, -ECONNREFUSED);
     } else {
         struct fake_end *end = fake_end_pair(ring->net);
@@ -384,7 +396,7 @@ static void fake_connect(struct ring *base, uint32_t slot, const struct sockaddr
         end->slot = slot;
         end->from = *from;
         ring->slots[slot] = end;
-        fake_arrive(ring->net, ntohs(to->sin_port), end->peer);
+        fake_arrive(ring->net, port, end->peer);
         event_soon(ring, RING_CONNECTED, slot, 0);
     }
 }

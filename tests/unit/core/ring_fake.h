@@ -24,8 +24,10 @@
 
 struct fake_net;
 
+/* A ring listens on whatever number it is given as a descriptor; a client that opens that number
+ * reaches it. Nobody looks whether it is one. */
 enum {
-    FAKE_PORTS = 16, /* ports are 0 … 15; a ring listens on a port where others pass a descriptor */
+    FAKE_PORTS = 16, /* different ones in a net */
 };
 
 /* Chances are out of 1000. */
@@ -77,11 +79,16 @@ int64_t ring_fake_due(const struct ring *ring);
  * ring listens. Nothing blocks: a count, 0 at the end of the stream, -EAGAIN, -ECONNRESET or
  * -EPIPE. A client is gone after close or reset. */
 struct fake_client;
-struct fake_client *fake_client_open(struct fake_net *net, unsigned port);
+struct fake_client *fake_client_open(struct fake_net *net, int fd);
 ssize_t fake_client_write(struct fake_client *client, const void *data, size_t size);
 ssize_t fake_client_read(struct fake_client *client, void *data, size_t size);
 /* True when a read would not say -EAGAIN. */
 bool fake_client_readable(const struct fake_client *client);
+/* True while it is in the backlog. */
+bool fake_client_waits(const struct fake_client *client);
+/* Who has accepted it. Returns false when nobody has, or when that end is closed. */
+bool fake_client_slot(const struct fake_client *client, const struct ring **ret_ring,
+                      uint32_t *ret_slot);
 /* Sends FIN, and goes on reading. */
 void fake_client_shutdown(struct fake_client *client);
 void fake_client_close(struct fake_client *client);

@@ -79,7 +79,7 @@ void fake_net_free(struct fake_net *net)
     assert(!net->rings);
     while (net->ends)
         fake_end_close(net->ends);
-    for (unsigned port = 0; port < FAKE_PORTS; port++)
+    for (unsigned port = 0; port < net->port_count; port++)
         free(net->ports[port].arrivals);
     free(net);
 }
@@ -237,11 +237,13 @@ static void pipe_take(struct fake_pipe *pipe, uint8_t *data, uint32_t size)
     pipe->count -= size;
 }
 
-/* What an operation moves of what it could, under this chance of less. */
+/* What an operation moves of what it could, under this chance of less: often nothing. */
 static uint32_t share(struct fake_net *net, size_t most, unsigned chance)
 {
     uint32_t size = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
-    return size > 0 && fake_chance(net, chance) ? (uint32_t)fake_below(net, size) : size;
+    if (size == 0 || !fake_chance(net, chance))
+        return size;
+    return fake_chance(net, 300) ? 0 : (uint32_t)fake_below(net, size);
 }
 
 ssize_t fake_end_send(struct fake_end *end, const void *data, size_t size)
@@ -291,9 +293,21 @@ ssize_t fake_end_receive(struct fake_end *end, void *data, size_t size)
 /* ---- ports ------------------------------------------------------------------------------------
  */
 
-int fake_arrive(struct fake_net *net, unsigned port, struct fake_end *end)
+unsigned fake_port_of(struct fake_net *net, int fd)
 {
-    assert(port < FAKE_PORTS);
+    unsigned port = 0;
+    while (port < net->port_count && net->ports[port].fd != fd)
+        port++;
+    if (port == net->port_count) {
+        assert(port < FAKE_PORTS);
+        net->ports[net->port_count++].fd = fd;
+    }
+    return port;
+}
+
+void fake_arrive(struct fake_net *net, unsigned port, struct fake_end *end)
+{
+    assert(port < net->port_count);
     struct fake_port *at = &net->ports[port];
     if (at->count == at->size) {
         at->size = at->size ? 2 * at->size : 16;
@@ -301,7 +315,6 @@ int fake_arrive(struct fake_net *net, unsigned port, struct fake_end *end)
         assert(at->arrivals);
     }
     at->arrivals[at->count++] = (struct fake_arrival){end, fake_soon(net)};
-    return 0;
 }
 
 struct fake_end *fake_arrival_take(struct fake_net *net, unsigned port)
@@ -331,10 +344,10 @@ int64_t fake_arrival_due(const struct fake_net *net, unsigned port)
 /* ---- clients ----------------------------------------------------------------------------------
  */
 
-struct fake_client *fake_client_open(struct fake_net *net, unsigned port)
+struct fake_client *fake_client_open(struct fake_net *net, int fd)
 {
     struct fake_end *end = fake_end_pair(net);
-    fake_arrive(net, port, end->peer);
+    fake_arrive(net, fake_port_of(net, fd), end->peer);
     return (struct fake_client *)end;
 }
 
@@ -351,6 +364,22 @@ ssize_t fake_client_read(struct fake_client *client, void *data, size_t size)
 bool fake_client_readable(const struct fake_client *client)
 {
     return fake_end_poll(&client->end, RING_READ) != 0;
+}
+
+bool fake_client_waits(const struct fake_client *client)
+{
+    return client->end.peer && !client->end.peer->ring;
+}
+
+bool fake_client_slot(const struct fake_client *client, const struct ring **ret_ring,
+                      uint32_t *ret_slot)
+{
+    const struct fake_end *peer = client->end.peer;
+    if (!peer || !peer->ring)
+        return false;
+    *ret_ring = fake_ring_base(peer->ring);
+    *ret_slot = peer->slot;
+    return true;
 }
 
 void fake_client_shutdown(struct fake_client *client)

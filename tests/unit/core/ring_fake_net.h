@@ -46,6 +46,7 @@ struct fake_arrival {
 };
 
 struct fake_port {
+    int fd;
     struct fake_arrival *arrivals;
     uint32_t count;
     uint32_t size;
@@ -60,6 +61,7 @@ struct fake_net {
     struct fake_ring *rings;
     struct fake_end *ends;
     struct fake_port ports[FAKE_PORTS];
+    unsigned port_count;
 };
 
 bool fake_chance(struct fake_net *net, unsigned permille);
@@ -69,7 +71,9 @@ void fake_trace(struct fake_net *net, uint64_t value);
 
 /* Makes a connection; the caller gives the ends their owners. */
 struct fake_end *fake_end_pair(struct fake_net *net);
-int fake_arrive(struct fake_net *net, unsigned port, struct fake_end *end);
+/* The place of a descriptor among the ports; made when it is new. */
+unsigned fake_port_of(struct fake_net *net, int fd);
+void fake_arrive(struct fake_net *net, unsigned port, struct fake_end *end);
 /* Takes the first arrival that is due; NULL when there is none. */
 struct fake_end *fake_arrival_take(struct fake_net *net, unsigned port);
 int64_t fake_arrival_due(const struct fake_net *net, unsigned port);
@@ -89,3 +93,4 @@ int32_t fake_end_poll(const struct fake_end *end, enum ring_direction direction)
 void fake_ring_notice(struct fake_end *end);
 int64_t fake_ring_due(const struct fake_ring *ring);
 struct fake_ring *fake_ring_next(const struct fake_ring *ring);
+const struct ring *fake_ring_base(const struct fake_ring *ring);

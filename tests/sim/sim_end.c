@@ -1,0 +1,212 @@
+/* What must hold in the end: everybody has what it must have, and everything is given back. */
+#include <inttypes.h>
+
+#include "client.h"
+
+enum {
+    HERALD_TRIES = 400,
+    CATCH_UP_S = 300,
+};
+
+/* The kernel has no more faults, and nobody new comes. A quarter leaves, and whoever talks
+ * nonsense; the first seat becomes the herald's. */
+static void calm_down(struct sim *sim)
+{
+    struct fake_config config = fake_config_calm();
+    config.delay_ns_max = SIM_MS;
+    config.shuffled = true;
+    fake_net_configure(sim->net, &config);
+    sim->calm = true;
+    sim->calm_ns = sim_now(sim);
+    for (unsigned i = 0; i < sim->client_count; i++)
+        if (sim->clients[i].link && (i % 4 == 0 || sim->clients[i].role == ROLE_NUISANCE))
+            client_leave(&sim->clients[i]);
+}
+
+/* One last message on every channel, which all who still listen must get. There may be no room for
+ * it: no slot for the herald, or no channel. */
+static void herald(struct sim *sim, unsigned channel)
+{
+    struct client *client = &sim->clients[0];
+    uint64_t before = sim->ledger.count;
+    for (unsigned tries = 0; tries < HERALD_TRIES && sim->ledger.newest[channel] < before;
+         tries++) {
+        if (!client->link) {
+            client_open_as(client, ROLE_PUBLISH);
+            client_ask_publish(client, channel);
+        }
+        sim_play(sim, UINT64_MAX, sim_now(sim) + 50 * SIM_MS);
+    }
+    if (client->link)
+        client_leave(client);
+    sim->stats.unheralded += sim->ledger.newest[channel] < before;
+}
+
+static bool nothing_waits_for(const struct sim *sim, const struct client *client)
+{
+    const struct ring *ring;
+    uint32_t slot;
+    if (!fake_client_slot(client->link, &ring, &slot))
+        return true;
+    for (unsigned i = 0; i < sim->server.shard_count; i++)
+        if (sim->shards[i]->ring == ring)
+            return conn_queued(conn_at(sim->shards[i], slot)) == 0;
+    return true;
+}
+
+static bool stream_has_everything(const struct sim *sim, const struct client *client, char why[80])
+{
+    if (client->close_seen || client->leaving) {
+        snprintf(why, 80, "said goodbye, and never got to the end");
+        return false;
+    }
+    if (client->role == ROLE_ECHO) {
+        snprintf(why, 80, "never got its echo %" PRIu64, client->echoed);
+        return client->echoed == client->echoes;
+    }
+    if (!client->standing && (client->state == CLIENT_SSE || client->envelope)) {
+        snprintf(why, 80, "was never told where it stands");
+        return false;
+    }
+    /* Where only the latest is kept, that of another channel may displace it. */
+    if (sim->settings.slow_reader != SLOW_READER_DISCONNECT && client->reading_count > 1) {
+        snprintf(why, 80, "never emptied its queue");
+        return nothing_waits_for(sim, client);
+    }
+    for (unsigned i = 0; i < client->reading_count; i++) {
+        const struct ledger_cursor *cursor = &client->reading[i];
+        uint64_t last = sim->ledger.newest[cursor->channel];
+        bool due = last >= sim->herald_first || cursor->known;
+        if (last > 0 && due && !ledger_behind(&sim->ledger, cursor, last)) {
+            snprintf(why, 80, "never got message %" PRIu64 " of channel %u", last, cursor->channel);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool owed_nothing(const struct client *client)
+{
+    return !client->link || client->role == ROLE_NUISANCE || client->vanished ||
+           fake_client_waits(client->link);
+}
+
+/* Whether a client has all that it must get; if not, what it lacks. */
+static bool is_answered(const struct sim *sim, const struct client *client, char why[80])
+{
+    (void)sim;
+    snprintf(why, 80, "in role %d was never answered", (int)client->role);
+    return owed_nothing(client) || client_streams(client);
+}
+
+static bool has_everything(const struct sim *sim, const struct client *client, char why[80])
+{
+    return owed_nothing(client) || !client_streams(client) ||
+           stream_has_everything(sim, client, why);
+}
+
+/* Some have pipes of a few bytes: they get the time that they need. */
+static void wait_for_all(struct sim *sim,
+                         bool (*has)(const struct sim *, const struct client *, char why[80]))
+{
+    char why[80];
+    for (unsigned i = 0; i < sim->client_count; i++) {
+        unsigned seconds = 0;
+        while (!has(sim, &sim->clients[i], why)) {
+            sim_check(sim, seconds++ < CATCH_UP_S, "client %u %s", i, why);
+            sim_play(sim, UINT64_MAX, sim_now(sim) + SIM_S);
+        }
+    }
+}
+
+/* Whoever vanished is found out: by heartbeats, by deadlines. */
+static void the_vanished_are_missed(struct sim *sim)
+{
+    const struct settings *settings = &sim->settings;
+    int64_t longest_ms = settings->head_timeout_ms + settings->body_timeout_ms +
+                         settings->idle_timeout_ms + settings->longpoll_hold_ms +
+                         settings->stall_timeout_ms * 2 + settings->heartbeat_ms * 3;
+    sim_play(sim, UINT64_MAX, sim_now(sim) + (longest_ms + LINGER_MS) * SIM_MS + SIM_S);
+    for (unsigned i = 0; i < sim->client_count; i++) {
+        const struct client *client = &sim->clients[i];
+        const struct ring *ring;
+        uint32_t slot;
+        sim_check(sim,
+                  !client->link || !client->vanished ||
+                      !fake_client_slot(client->link, &ring, &slot),
+                  "client %u, role %d, has vanished, and still has a slot", i, (int)client->role);
+    }
+}
+
+static void nobody_spins(struct sim *sim)
+{
+    uint64_t before = sim->turns;
+    sim_play(sim, UINT64_MAX, sim_now(sim) + 5 * SIM_S);
+    uint64_t turns = sim->turns - before;
+    sim_check(sim, turns < 3000 * sim->server.shard_count, "%" PRIu64 " turns in 5 idle seconds",
+              turns);
+}
+
+void sim_end_trouble(struct sim *sim)
+{
+    calm_down(sim);
+    wait_for_all(sim, is_answered);
+    sim_play(sim, UINT64_MAX, sim_now(sim) + SIM_S); /* for subscriptions on their way */
+    sim->herald_first = sim->ledger.count;
+    for (unsigned channel = 0; channel < sim->channel_count; channel++)
+        herald(sim, channel);
+    wait_for_all(sim, has_everything);
+    the_vanished_are_missed(sim);
+    nobody_spins(sim);
+}
+
+void sim_end_visits(struct sim *sim)
+{
+    sim->calm = true;
+    sim->calm_ns = sim_now(sim);
+    for (unsigned i = 0; i < sim->client_count; i++)
+        if (sim->clients[i].link)
+            client_leave(&sim->clients[i]);
+    sim_play(sim, UINT64_MAX, sim_now(sim) + 60 * SIM_S);
+    for (unsigned i = 0; i < sim->server.shard_count; i++) {
+        const struct shard *shard = sim->shards[i];
+        struct hub_stats stats;
+        hub_stats_read(shard->hub, &stats);
+        sim_check(sim, shard->live == 0, "shard %u: %u connections left", i, shard->live);
+        sim_check(sim, shard->ring->stats.slots_used == 0, "shard %u: %u slots left", i,
+                  shard->ring->stats.slots_used);
+        sim_check(sim, shard->timers.armed == 0, "shard %u: %u timers left", i,
+                  shard->timers.armed);
+        sim_check(sim, stats.subscriptions == 0, "shard %u: %" PRIu64 " subscriptions left", i,
+                  stats.subscriptions);
+        for (uint32_t slot = 0; slot < shard->slab_slots; slot++)
+            sim_check(sim,
+                      shard->slab[slot].state == CONN_FREE && !shard->slab[slot].extra &&
+                          !shard->slab[slot].out_block,
+                      "shard %u: slot %u is not free", i, slot);
+    }
+    sim_check(sim, fake_net_open(sim->net) == 0, "%u connections left", fake_net_open(sim->net));
+}
+
+void sim_end_server(struct sim *sim)
+{
+    sim->draining = true;
+    for (unsigned i = 0; i < sim->server.shard_count; i++)
+        shard_stop(sim->shards[i]);
+    sim_play(sim, UINT64_MAX,
+             sim_now(sim) + sim->settings.drain_ms * SIM_MS + (LINGER_MS + 1000) * SIM_MS);
+    for (unsigned i = 0; i < sim->server.shard_count; i++) {
+        const struct shard *shard = sim->shards[i];
+        sim_check(sim, shard_done(shard), "shard %u has not drained", i);
+        sim_check(sim, shard->live == 0 || !sim->calm, "shard %u drained with %u connections", i,
+                  shard->live);
+    }
+    for (unsigned i = 0; i < sim->client_count; i++) {
+        struct client *client = &sim->clients[i];
+        sim_check(
+            sim, !client->link || !sim->calm || client->vanished || fake_client_waits(client->link),
+            "client %u, role %d: the server went away without a word", i, (int)client->role);
+        if (client->link)
+            client_leave(client);
+    }
+}
