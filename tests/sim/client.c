@@ -52,8 +52,7 @@ void client_leave(struct client *client)
     client_gone(client);
 }
 
-/* ---- one act ----------------------------------------------------------------------------------
- */
+/* ---- one act ---- */
 
 /* Returns false when the connection is over. */
 static bool trouble(struct client *client)

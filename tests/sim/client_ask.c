@@ -17,8 +17,7 @@ void client_channel_name(unsigned channel, char ret[32])
     snprintf(ret, 32, "room/%u:a@b", channel);
 }
 
-/* ---- requests ---------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 static void text(struct client *client, const char *line)
 {
@@ -183,8 +182,7 @@ static void ask_websocket(struct client *client)
     asked(client, 0);
 }
 
-/* ---- nonsense ---------------------------------------------------------------------------------
- */
+/* ---- nonsense ---- */
 
 /* Begins with a byte that no request and no frame begins with, or it might mean something. */
 static void noise(struct client *client, size_t len)
@@ -262,8 +260,7 @@ static void ask_nonsense(struct client *client)
     }
 }
 
-/* ---- coming, and asking again -----------------------------------------------------------------
- */
+/* ---- coming, and asking again ---- */
 
 void client_ask(struct client *client)
 {
@@ -329,8 +326,7 @@ void client_open(struct client *client)
     client_ask(client);
 }
 
-/* ---- on an open WebSocket ---------------------------------------------------------------------
- */
+/* ---- on an open WebSocket ---- */
 
 static void frame_part(struct client *client, enum ws_opcode opcode, struct span payload, bool fin)
 {

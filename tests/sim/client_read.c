@@ -9,8 +9,7 @@ enum {
     WELL_S = 25, /* longer than two heartbeats, and than anybody is given to catch up */
 };
 
-/* ---- WebSocket --------------------------------------------------------------------------------
- */
+/* ---- WebSocket ---- */
 
 static bool websocket_event(struct client *client, const struct ws_event *event)
 {
@@ -64,8 +63,7 @@ static bool websocket_input(struct client *client, char *bytes, size_t len)
     return true;
 }
 
-/* ---- event streams ----------------------------------------------------------------------------
- */
+/* ---- event streams ---- */
 
 static void stream_input(struct client *client, struct span input)
 {
@@ -81,8 +79,7 @@ static void stream_input(struct client *client, struct span input)
     sim_check(client->sim, result == SSE_MORE, "client %u: an event is too long", client->index);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 /* An answer is whole: the request at the front has been dealt with. Returns false to hang up. */
 static bool answered(struct client *client)

@@ -6,8 +6,7 @@
 #include "client.h"
 #include "wire/base64.h"
 
-/* ---- taking messages --------------------------------------------------------------------------
- */
+/* ---- taking messages ---- */
 
 /* Live messages to readers that are behind may be dropped by the settings. */
 static bool gaps_allowed(const struct client *client)
@@ -64,8 +63,7 @@ static void take_base64(struct client *client, unsigned channel, struct span tex
     take(client, channel, span_of(payload, (size_t)len), epoch, offset);
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------
- */
+/* ---- JSON ---- */
 
 static json_t *parse(const struct client *client, struct span text)
 {
@@ -136,8 +134,7 @@ static void take_json(struct client *client, json_t *json)
         take(client, channel, span_of(data, data_len), epoch, (uint64_t)offset);
 }
 
-/* ---- where a reader stands --------------------------------------------------------------------
- */
+/* ---- where a reader stands ---- */
 
 /* The reader is told its position. What it has seen must lead there, unless it is told otherwise.
  */
@@ -165,8 +162,7 @@ static void stands_at(struct client *client, const struct position *positions, b
     client->standing = true;
 }
 
-/* ---- by transport -----------------------------------------------------------------------------
- */
+/* ---- by transport ---- */
 
 static void confirm(struct client *client, uint64_t id, json_t *json)
 {

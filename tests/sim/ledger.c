@@ -30,8 +30,7 @@ uint64_t ledger_new(struct ledger *ledger, unsigned channel)
     return ledger->count++;
 }
 
-/* ---- payloads ---------------------------------------------------------------------------------
- */
+/* ---- payloads ---- */
 
 static uint64_t mix(uint64_t *state)
 {
@@ -110,8 +109,7 @@ uint64_t ledger_identify(const struct ledger *ledger, unsigned channel, const ch
     return id;
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers ---- */
 
 static struct ledger_epoch *epoch_of(struct ledger *ledger, unsigned channel, uint64_t epoch)
 {
@@ -171,8 +169,7 @@ void ledger_refuse(struct ledger *ledger, uint64_t id)
     ledger->messages[id].fate = LEDGER_REFUSED;
 }
 
-/* ---- readers ----------------------------------------------------------------------------------
- */
+/* ---- readers ---- */
 
 /* Completes what the reader was told by what is known, or follows from where it stands. */
 static void number_complete(const struct ledger *ledger, const struct ledger_cursor *cursor,

@@ -24,8 +24,7 @@ enum {
 
 static struct sim *running;
 
-/* ---- chance and breaches ----------------------------------------------------------------------
- */
+/* ---- chance and breaches ---- */
 
 /* splitmix64 */
 uint64_t sim_random(struct sim *sim)
@@ -76,8 +75,7 @@ static int64_t between_wide(struct sim *sim, int64_t low, int64_t high)
     return between(sim, low, low + most);
 }
 
-/* ---- the server -------------------------------------------------------------------------------
- */
+/* ---- the server ---- */
 
 static void settings_draw(struct sim *sim)
 {

@@ -54,8 +54,7 @@ static void slot_free(struct fake_ring *ring, uint32_t slot)
     ring->base.stats.slots_used--;
 }
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 static void due_push(struct due_list *list, struct due_event event)
 {
@@ -230,8 +229,7 @@ int64_t ring_fake_due(const struct ring *ring)
     return fake_ring_due((const struct fake_ring *)ring);
 }
 
-/* ---- operations -------------------------------------------------------------------------------
- */
+/* ---- operations ---- */
 
 static int fake_listen(struct ring *base, int fd)
 {
@@ -357,8 +355,7 @@ static void fake_free(struct ring *base)
     free(ring);
 }
 
-/* ---- client side ------------------------------------------------------------------------------
- */
+/* ---- client side ---- */
 
 static bool address_taken(const struct fake_net *net, const struct sockaddr_in *from)
 {
@@ -401,8 +398,7 @@ static void fake_connect(struct ring *base, uint32_t slot, const struct sockaddr
     }
 }
 
-/* ---- making -----------------------------------------------------------------------------------
- */
+/* ---- making ---- */
 
 static const struct ring_engine fake_engine = {
     .name = "fake",

@@ -26,8 +26,7 @@ struct fake_config fake_config_wild(uint64_t seed)
     };
 }
 
-/* ---- chance and clock -------------------------------------------------------------------------
- */
+/* ---- chance and clock ---- */
 
 /* splitmix64 */
 uint64_t fake_net_random(struct fake_net *net)
@@ -119,8 +118,7 @@ uint32_t fake_net_open(const struct fake_net *net)
     return net->open;
 }
 
-/* ---- ends -------------------------------------------------------------------------------------
- */
+/* ---- ends ---- */
 
 static struct fake_end *end_new(struct fake_net *net)
 {
@@ -290,8 +288,7 @@ ssize_t fake_end_receive(struct fake_end *end, void *data, size_t size)
     return n;
 }
 
-/* ---- ports ------------------------------------------------------------------------------------
- */
+/* ---- ports ---- */
 
 unsigned fake_port_of(struct fake_net *net, int fd)
 {
@@ -341,8 +338,7 @@ int64_t fake_arrival_due(const struct fake_net *net, unsigned port)
     return due;
 }
 
-/* ---- clients ----------------------------------------------------------------------------------
- */
+/* ---- clients ---- */
 
 struct fake_client *fake_client_open(struct fake_net *net, int fd)
 {

@@ -85,8 +85,7 @@ const struct contract_kernel contract_kernel = {
     .end = kernel_end,
 };
 
-/* ---- what ends the process --------------------------------------------------------------------
- */
+/* ---- what ends the process ---- */
 
 static void assert_ends_the_process(void (*deed)(struct ring *ring, uint32_t slot))
 {
@@ -190,8 +189,7 @@ static void breaking_the_contract_ends_the_process(void **state)
     assert_ends_the_process(listen_twice);
 }
 
-/* ---- a full ring, and a client's ring ---------------------------------------------------------
- */
+/* ---- a full ring, and a client's ring ---- */
 
 static void a_full_ring_leaves_the_backlog_waiting(void **state)
 {
@@ -241,8 +239,7 @@ static void a_ring_connects_to_a_ring(void **state)
     contract_kernel.end();
 }
 
-/* ---- the wild kernel --------------------------------------------------------------------------
- */
+/* ---- the wild kernel ---- */
 
 enum {
     ECHOES = 40,

@@ -268,8 +268,7 @@ static void nobody_is_lost_in_churn(void **state)
     assert_int_equal(joined.client->stats.slots_used, joined.open);
 }
 
-/* ---- events on tables that nobody waits on ----------------------------------------------------
- */
+/* ---- events on tables that nobody waits on ---- */
 
 static void fill_ring(void)
 {

@@ -101,8 +101,7 @@ static void an_idle_ring_only_waits(void **state)
     assert_int_equal(ring->stats.enters - enters, CONTRACT_QUIET_TURNS);
 }
 
-/* ---- ring_wake --------------------------------------------------------------------------------
- */
+/* ---- ring_wake ---- */
 
 static uint64_t now_ns(void)
 {
