@@ -153,6 +153,22 @@ static void judge_broken(struct bench *bench, const struct capacity_evidence *ev
     note_others(bench, evidence, cause);
 }
 
+/* A step may hold and still have been slowed by a setting: said once, where it begins. */
+static void note_slowed(struct bench *bench, const struct capacity_evidence *evidence,
+                        const struct capacity_cause **said)
+{
+    char setting[256], remedy[512], seen[VERDICT_TEXT_MAX], number[TABLE_NUMBER_MAX];
+    const struct capacity_cause *cause = capacity_cause_slowed(evidence, NULL);
+    if (!cause || cause == *said)
+        return;
+    *said = cause;
+    say_setting(setting, sizeof setting, cause->setting);
+    capacity_fill(remedy, sizeof remedy, cause->remedy, evidence->wanted);
+    capacity_say_evidence(seen, evidence);
+    result_note(&bench->result, "%s held, but slowed: %s%s. %s Evidence: %s.",
+                number_grouped(number, evidence->wanted), cause->says, setting, remedy, seen);
+}
+
 static void judge_whole(struct bench *bench, const struct capacity_plan *plan,
                         const char *transport, uint32_t held)
 {
@@ -197,6 +213,7 @@ static int climb_all(struct bench *bench, const struct capacity_plan *plan, stru
                      const uint32_t *steps, unsigned count)
 {
     uint32_t held = 0;
+    const struct capacity_cause *slowed = NULL;
     const char *transport = climb->field.entrants[0].name;
     for (unsigned i = 0; i < count; i++) {
         struct capacity_evidence evidence;
@@ -208,6 +225,7 @@ static int climb_all(struct bench *bench, const struct capacity_plan *plan, stru
             judge_broken(bench, &evidence, climb->contestant, held);
             return 0;
         }
+        note_slowed(bench, &evidence, &slowed);
         held = steps[i];
     }
     judge_whole(bench, plan, transport, held);
@@ -274,15 +292,19 @@ static void row(struct table *table, const struct contestant *contestant)
         for (int i = 0; i < 3; i++)
             table_cell(table, "%s", "");
     }
-    table_cell(table, "%s", contestant->notes ? "broke" : "held");
+    /* Whatever a step breaks by is noted; one without a broadcast and a note was interrupted. */
+    table_cell(table, "%s",
+               contestant->notes            ? "broke"
+               : contestant->turn_count > 0 ? "held"
+                                            : "cut short");
 }
 
 static void print(const struct bench *bench)
 {
     static struct table table;
     static const char *const names[] = {
-        "",         "connections", "connects/s",   "user each",     "kernel each",
-        "CPU held", "broadcast",   "CPU srv, cli", "ledger faults", "step"};
+        "",          "connections",  "connects/s",    "user each", "kernel each", "CPU while held",
+        "broadcast", "CPU srv, cli", "ledger faults", "step"};
     table_row(&table);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         table_cell(&table, "%s", names[i]);

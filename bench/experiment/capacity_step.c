@@ -9,6 +9,7 @@
 
 #include "experiment/capacity_plan.h"
 #include "measure/clock.h"
+#include "measure/memory.h"
 
 enum {
     RAMP_SPARE_S = 30,
@@ -44,8 +45,9 @@ static double stage_end(const struct climb *climb, struct capacity_evidence *evi
     if (climb->server->cpus > 0)
         evidence->server_share = (double)server_ns / elapsed_ns / climb->server->cpus;
     evidence->client_share = (double)client_ns / elapsed_ns;
+    evidence->elapsed_s = elapsed_ns / NS_PER_S;
     evidence->up = load_up(climb->field.load, 0);
-    return elapsed_ns / NS_PER_S;
+    return evidence->elapsed_s;
 }
 
 /* Whether a stage went wrong by itself. */
@@ -189,7 +191,9 @@ int climb_step(struct climb *climb, uint32_t connections, struct capacity_eviden
     counters_read(&after, &climb->metrics);
     counters_growth(&ret->growth, &before, &after);
     ret->memory_low = climb->bench->watch.memory_low;
+    ret->memory_available = memory_available_bytes();
     ret->server_ended = climb->server->process.pid > 0 && !process_alive(&climb->server->process);
+    ret->publisher_down = err == -ENOTCONN;
     take_failures(climb, ret);
     take_errors(climb->contestant, ret);
     return err == -EINTR && !ret->memory_low ? err : 0;

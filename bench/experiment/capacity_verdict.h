@@ -32,13 +32,16 @@ struct capacity_evidence {
     enum capacity_stage stage;
     const char *transport;
     uint32_t wanted, up; /* connections */
+    double elapsed_s;    /* of the stage where it broke */
     double allowed_s;    /* the bound on the time of that stage */
     bool stalled;        /* the first message to all did not reach all in time */
     uint64_t missing;    /* deliveries of the broadcast that did not come */
     uint64_t ledger_faults;
     uint64_t closes; /* connections that were lost unasked */
     bool server_ended;
+    bool publisher_down;               /* it could not connect, or lost its connection */
     bool memory_low;                   /* the reserve was touched */
+    uint64_t memory_available;         /* bytes, when the step was over; 0: unknown */
     double server_share, client_share; /* of their CPUs, in that stage */
     struct capacity_counters growth;
     uint64_t failures[LOAD_FAIL_COUNT]; /* attempts and connections, by what the clients saw */
@@ -51,6 +54,7 @@ struct capacity_cause {
     const char *says;    /* what broke */
     const char *setting; /* "net.…" is a sysctl, anything else is told as it is; NULL: none */
     const char *remedy;  /* "{n}" is the number of connections that was wanted */
+    bool slows;          /* worth saying of a step that held, too */
 };
 
 /* The row that the evidence of a broken step fits. Never NULL: the last fits all. */
@@ -60,10 +64,14 @@ const struct capacity_cause *capacity_cause_of(const struct capacity_evidence *e
 const struct capacity_cause *capacity_cause_next(const struct capacity_evidence *evidence,
                                                  const struct capacity_cause *cause);
 
+/* The next row after `cause` (NULL: the first) that slowed a step that held; NULL: none. */
+const struct capacity_cause *capacity_cause_slowed(const struct capacity_evidence *evidence,
+                                                   const struct capacity_cause *cause);
+
 /* Every row in order, for those who check them; NULL after the last. */
 const struct capacity_cause *capacity_cause_at(unsigned index);
 
-/* "at 320,000 the broadcast stalled: 1,204 had not got it after 60 s" */
+/* "At 320,000, the broadcast stalled: 1,204 had not got it after 60 s" */
 void capacity_say_what(char text[VERDICT_TEXT_MAX], const struct capacity_evidence *evidence);
 
 /* "EADDRNOTAVAIL" */

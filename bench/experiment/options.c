@@ -238,6 +238,25 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
     }
 }
 
+/* What only `capacity` has. */
+static error_t parse_climb(enum option_id id, char *text, struct argp_state *state)
+{
+    struct options *options = state->input;
+    if (id == OPTION_FROM)
+        options->from = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
+    else if (id == OPTION_TO)
+        options->to = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
+    else if (id == OPTION_STEP)
+        take_step(state, text);
+    else if (id == OPTION_HOLD)
+        options->seconds = number_of(state, text, 1, 24 * 3600);
+    else if (id == OPTION_BROADCAST)
+        options->broadcast_s = number_of(state, text, 1, 3600);
+    else
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
 static error_t parse_listed(enum option_id id, char *text, struct argp_state *state)
 {
     struct options *options = state->input;
@@ -292,20 +311,11 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
         options->churn_per_s = number_of(state, text, 1, 1000000);
         return 0;
     case OPTION_FROM:
-        options->from = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
-        return 0;
     case OPTION_TO:
-        options->to = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
-        return 0;
     case OPTION_STEP:
-        take_step(state, text);
-        return 0;
     case OPTION_HOLD:
-        options->seconds = number_of(state, text, 1, 24 * 3600);
-        return 0;
     case OPTION_BROADCAST:
-        options->broadcast_s = number_of(state, text, 1, 3600);
-        return 0;
+        return parse_climb(id, text, state);
     case OPTION_COUNT:
         break;
     }

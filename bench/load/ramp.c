@@ -47,14 +47,22 @@ static void unqueue(struct load *load)
     }
 }
 
+static void take_failures(const struct load *load, struct load_ramp_result *ret)
+{
+    memcpy(ret->failures, load->opener.failures, sizeof ret->failures);
+    memcpy(ret->errors, load->opener.errors, sizeof ret->errors);
+}
+
 int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *config,
               struct load_ramp_result *ret)
 {
     struct opener *opener = &load->opener;
     *ret = (struct load_ramp_result){0};
     int err = publishers_up(load, group);
-    if (err < 0)
+    if (err < 0) {
+        take_failures(load, ret);
         return err;
+    }
     opener_start(load, config->in_flight, config->rate_per_s, 0);
     int64_t started_ns = load->now_ns;
     uint32_t wanted = queue_down(load, group, config->count ? config->count : UINT32_MAX);
@@ -72,8 +80,7 @@ int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *
     };
     if (ret->elapsed_ns > 0)
         ret->rate_per_s = ret->opened * 1e9 / (double)ret->elapsed_ns;
-    memcpy(ret->failures, opener->failures, sizeof ret->failures);
-    memcpy(ret->errors, opener->errors, sizeof ret->errors);
+    take_failures(load, ret);
     opener_start(load, 0, 0, 0);
     return err;
 }
