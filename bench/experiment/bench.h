@@ -51,8 +51,9 @@ struct watch {
     int64_t server_cpu_ns;
     int64_t client_cpu_ns;
     int64_t sample_every_ns;
-    uint64_t memory_least; /* the load is ended when less is available; 0: never */
-    bool memory_low;       /* it was */
+    uint64_t memory_least;   /* the load is ended when less is available; 0: never */
+    bool memory_low;         /* it was */
+    uint64_t tcp_pages_most; /* that were seen; whoever wants to know sets it to 0 before */
 };
 
 struct bench {

@@ -181,14 +181,14 @@ static void judge_whole(struct bench *bench, const struct capacity_plan *plan,
              transport);
     if (asked)
         result_verdict(&bench->result, claim, "holds",
-                       "%s, and nothing broke: that is where --to ends. The next bound is %s: %s "
+                       "Nothing broke, and that is where --to ends. The next bound is %s: %s "
                        "connections (%s).",
-                       hold, least->name, number_grouped(number, least->connections), least->why);
+                       least->name, number_grouped(number, least->connections), least->why);
     else
         result_verdict(&bench->result, claim, "holds",
-                       "%s, and nothing broke. They reached the bound that was computed before: %s "
+                       "Nothing broke. They reached the bound that was computed before: %s "
                        "(%s). %s",
-                       hold, least->name, least->why, remedy);
+                       least->name, least->why, remedy);
     set_headline(bench, hold, asked ? "the end that was asked for" : least->name);
 }
 
@@ -241,16 +241,15 @@ static int run(struct bench *bench)
     capacity_machine_read(&machine);
     capacity_plan_make(&plan, &machine);
     print_plan(&plan, &machine);
-    if (options->from > plan.bounds[plan.least].connections)
-        return refuse(&plan, options->from);
-    if (options->to > 0 && options->to < options->from)
-        return bench_fail(-EINVAL, "--to %u is below --from %u", options->to, options->from);
+    /* A climb to less than the default beginning is one step. */
+    uint32_t from = options->to > 0 && options->to < options->from ? options->to : options->from;
+    if (from > plan.bounds[plan.least].connections)
+        return refuse(&plan, from);
     uint32_t top = top_of(options, &plan);
-    unsigned count =
-        capacity_steps(options->from, top, options->step_factor, options->step_add, steps);
+    unsigned count = capacity_steps(from, top, options->step_factor, options->step_add, steps);
     if (count == 0 || count * options->transport_count > RESULT_CONTESTANTS_MAX)
-        return bench_fail(-EINVAL, "from %u to %u are too many steps; take a larger --step",
-                          options->from, top);
+        return bench_fail(-EINVAL, "from %u to %u are too many steps; take a larger --step", from,
+                          top);
     bench->watch.memory_least = plan.memory_reserve / 2;
     int err = 0;
     for (unsigned i = 0; err == 0 && i < options->transport_count; i++) {

@@ -107,29 +107,6 @@ static void read_softnet(struct capacity_counters *counters)
     take(counters, SOURCE_SOFTNET, "dropped", sum);
 }
 
-/* "TCP: inuse 1 orphan 0 tw 469 alloc 1 mem 98" */
-uint64_t counters_tcp_pages(void)
-{
-    enum {
-        PROTOCOL,
-        FIELDS_MAX = 16
-    };
-    char line[256], *fields[FIELDS_MAX];
-    uint64_t pages = 0;
-    FILE *file = fopen("/proc/net/sockstat", "re");
-    while (file && fgets(line, sizeof line, file)) {
-        unsigned count = fields_split(line, fields, FIELDS_MAX);
-        if (count == 0 || strcmp(fields[PROTOCOL], "TCP:") != 0)
-            continue;
-        for (unsigned i = 1; i + 1 < count; i += 2)
-            if (strcmp(fields[i], "mem") == 0)
-                field_number(fields[i + 1], 10, &pages);
-    }
-    if (file)
-        fclose(file);
-    return pages;
-}
-
 /* ---- the server's ---- */
 
 /* The value of the line that begins with `key` and a blank. */

@@ -84,6 +84,3 @@ const char *counter_name(enum capacity_counter counter, char text[COUNTER_NAME_M
 
 /* An object name → count of those that are known. */
 json_t *counters_json(const struct capacity_counters *counters);
-
-/* Pages that all TCP sockets of the machine hold: `mem` of /proc/net/sockstat; 0: unknown. */
-uint64_t counters_tcp_pages(void);

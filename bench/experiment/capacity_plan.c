@@ -9,7 +9,6 @@
 
 #include "core/ring.h"
 #include "experiment/bench.h"
-#include "experiment/capacity_counters.h"
 #include "load/sources.h"
 #include "measure/fields.h"
 #include "measure/memory.h"
@@ -63,7 +62,7 @@ void capacity_machine_read(struct capacity_machine *ret)
         .files_max = fields_read_number("/proc/sys/fs/file-max", 0, UINT64_MAX),
         .files_used = fields_read_number("/proc/sys/fs/file-nr", 0, 0),
         .files_exempt = may_administer(),
-        .tcp_pages = counters_tcp_pages(),
+        .tcp_pages = memory_tcp_pages(),
         .nofile = limit.rlim_max,
         .table_slots = ring_probe(&features, why, sizeof why) == 0 ? features.table_slots : 0,
         .somaxconn = fields_read_number("/proc/sys/net/core/somaxconn", 0, UINT64_MAX),

@@ -167,6 +167,8 @@ static void take_failures(struct climb *climb, struct capacity_evidence *evidenc
 static void take_errors(struct contestant *contestant, const struct capacity_evidence *evidence)
 {
     contestant->counters = counters_json(&evidence->growth);
+    json_object_set_new(contestant->counters, "sockstat:tcp_mem_most",
+                        json_integer((json_int_t)evidence->tcp_pages_most));
     for (int i = 0; i < LOAD_ERRNO_MAX; i++) {
         char name[COUNTER_NAME_MAX];
         if (evidence->errors[i] == 0)
@@ -186,10 +188,12 @@ int climb_step(struct climb *climb, uint32_t connections, struct capacity_eviden
     };
     snprintf(workload, sizeof workload, "%u connections", connections);
     climb->contestant = field_contestant(&climb->field, 0, workload);
+    climb->bench->watch.tcp_pages_most = memory_tcp_pages();
     counters_read(&before, &climb->metrics);
     int err = stages(climb, ret);
     counters_read(&after, &climb->metrics);
     counters_growth(&ret->growth, &before, &after);
+    ret->tcp_pages_most = climb->bench->watch.tcp_pages_most;
     ret->memory_low = climb->bench->watch.memory_low;
     ret->memory_available = memory_available_bytes();
     ret->server_ended = climb->server->process.pid > 0 && !process_alive(&climb->server->process);

@@ -428,6 +428,8 @@ void capacity_say_evidence(char text[VERDICT_TEXT_MAX], const struct capacity_ev
     text[0] = '\0';
     if (evidence->memory_low)
         add(text, "MemAvailable %s", number_bytes(bytes, (double)evidence->memory_available));
+    if (fits_tcp_memory(evidence))
+        add(text, "TCP held up to %" PRIu64 " pages", evidence->tcp_pages_most);
     for (int i = 0; i < COUNTER_COUNT; i++)
         if (i != COUNTER_ACCEPTED && grew(evidence, (enum capacity_counter)i))
             add(text, "%s +%" PRIu64, counter_name((enum capacity_counter)i, name),

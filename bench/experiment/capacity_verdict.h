@@ -43,6 +43,7 @@ struct capacity_evidence {
     bool memory_low;                   /* the reserve was touched */
     uint64_t memory_available;         /* bytes, when the step was over; 0: unknown */
     double server_share, client_share; /* of their CPUs, in that stage */
+    uint64_t tcp_pages_most;           /* that TCP held at one time, sampled each second */
     struct capacity_counters growth;
     uint64_t failures[LOAD_FAIL_COUNT]; /* attempts and connections, by what the clients saw */
     uint32_t errors[LOAD_ERRNO_MAX];    /* failed connects, by errno */

@@ -86,6 +86,13 @@ static double per_second(double difference, int64_t elapsed_ns)
     return difference > 0 && elapsed_ns > 0 ? difference * NS_PER_S / (double)elapsed_ns : 0;
 }
 
+static void see_tcp_pages(struct watch *watch)
+{
+    uint64_t pages = memory_tcp_pages();
+    if (pages > watch->tcp_pages_most)
+        watch->tcp_pages_most = pages;
+}
+
 static bool may_go_on(struct watch *watch)
 {
     uint64_t available = watch->memory_least > 0 ? memory_available_bytes() : 0;
@@ -103,6 +110,7 @@ bool watch_progress(void *context, struct load *load)
     if (elapsed_ns < watch->sample_every_ns * 9 / 10)
         return may_go_on(watch);
 
+    see_tcp_pages(watch);
     bench->load = load;
     uint64_t deliveries = deliveries_so_far(bench);
     int64_t client_cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);

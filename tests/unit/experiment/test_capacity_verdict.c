@@ -143,10 +143,11 @@ static void test_words(void **state)
     char text[VERDICT_TEXT_MAX];
     struct capacity_evidence evidence = broken(STAGE_BROADCAST);
     evidence.growth.values[COUNTER_MEMORY_PRESSURES] = 312;
+    evidence.tcp_pages_most = 575801;
     capacity_say_what(text, &evidence);
     assert_string_equal(text, "At 320,000, the broadcast stalled: 1,204 had not got it after 60 s");
     capacity_say_evidence(text, &evidence);
-    assert_string_equal(text, "TCPMemoryPressures +312");
+    assert_string_equal(text, "TCP held up to 575801 pages, TCPMemoryPressures +312");
 
     evidence.closes = 5;
     capacity_say_what(text, &evidence);
