@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -30,12 +31,13 @@ static bool may_administer(void)
     enum {
         CAP_SYS_ADMIN_BIT = 21
     };
+    static const char name[] = "CapEff:";
     char line[256];
     unsigned long long effective = 0;
     FILE *file = fopen("/proc/self/status", "re");
     while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "CapEff: %llx", &effective) == 1)
-            break;
+        if (strncmp(line, name, sizeof name - 1) == 0)
+            effective = strtoull(line + sizeof name - 1, NULL, 16);
     if (file)
         fclose(file);
     return effective >> CAP_SYS_ADMIN_BIT & 1;

@@ -59,7 +59,7 @@ static int read_head(int fd, char *buf, size_t size, size_t *ret_len, struct htt
 static int read_answer(int fd, char *body, size_t size)
 {
     char head[HTTP_GET_HEAD_MAX];
-    struct http_response response;
+    struct http_response response = {0};
     size_t len = 0;
     int head_len = read_head(fd, head, sizeof head, &len, &response);
     if (head_len < 0)
