@@ -80,8 +80,8 @@ struct contestant {
 
     uint64_t errors[LOAD_FAIL_COUNT];
     json_t *counters; /* growth of the kernel's and the server's own counters; NULL: not read */
-    uint64_t closes; /* connections that the server ended without being asked */
-    json_t *notes;   /* list of text; NULL: none */
+    uint64_t closes;  /* connections that the server ended without being asked */
+    json_t *notes;    /* list of text; NULL: none */
 };
 
 struct sample {

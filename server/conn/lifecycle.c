@@ -39,7 +39,7 @@ static void shed(struct shard *shard, struct conn *conn, enum refusal refusal)
     memcpy(answer + len, body, (size_t)body_len);
     counter_add(&shard->counters.errors_5xx, 1);
     counter_add(&shard->counters.refused[refusal], 1);
-    conn_send_bytes(shard, conn, span_of(answer, (size_t)(len + body_len)));
+    conn_send_bytes(shard, conn, span_of(answer, (size_t)len + (size_t)body_len));
     conn_finish(shard, conn, CLOSE_TABLE_FULL);
 }
 

@@ -139,7 +139,7 @@ void shard_drain_turn(struct shard *shard);
 void conn_watch_read(struct shard *shard, struct conn *conn);
 void conn_release(struct shard *shard, struct conn *conn);
 void conn_finished(struct shard *shard, struct conn *conn);
-void conn_timer_fired(void *shard, uint32_t slot);
+void conn_timer_fired(void *context, uint32_t slot);
 void conn_queue_clear(struct shard *shard, struct conn *conn);
 
 static inline const struct transport *conn_transport(const struct shard *shard,
