@@ -148,7 +148,9 @@ void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len)
     struct stash *stash = &conn_extra(conn)->input;
     int err = stash_append(stash, bytes, len, max + 2 * RECEIVE_BYTES);
     assert(err == 0);
-    if (stash->len > max)
+    /* A head that grows past the bound is refused by the codec; what waits behind a request is read
+     * on when that is answered. */
+    if (stash->len > max && !between_requests(conn))
         conn_pause(conn);
 }
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -225,6 +226,20 @@ def test_request_one_byte_at_a_time(server):
             connection.sendall(bytes([byte]))
         assert read_head(connection)[0] == 200
     assert data_of(server.poll("c")) == ["abc"]
+
+
+@pytest.mark.parametrize("size", [5000, 20000, 200000])
+def test_head_in_two_pieces_and_a_body_behind(server, size):
+    """The second piece brings the rest of the head and more body than a head may have."""
+    body = b"x" * size
+    path = target("/publish", channel="c")
+    head = f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {size}\r\n\r\n"
+    connection = dial(server)
+    connection.sendall(head[:20].encode())
+    time.sleep(0.05)  # so that the pieces arrive apart; joined, they are the easy case
+    connection.sendall(head[20:].encode() + body)
+    assert read_head(connection)[0] == 200
+    connection.close()
 
 
 def test_chunked_body(server):
