@@ -68,12 +68,21 @@ static bool trouble(struct client *client)
         client_leave(client);
         return false;
     }
-    client->vanished = client->role != ROLE_SSE && sim_chance(sim, sim->trouble);
     if (sim_chance(sim, 2 * sim->trouble)) {
         sim->stats.stalls++;
         client->stalled_until_ns = sim_now(sim) + (int64_t)sim_below(sim, 6 * SIM_S);
+        client->vanished = client->role != ROLE_SSE && sim_chance(sim, 400);
     }
     return true;
+}
+
+/* All of it, or some, or so little that a head comes in two. */
+static size_t piece(struct sim *sim, size_t len)
+{
+    if (sim_chance(sim, 700))
+        return len;
+    size_t most = sim_chance(sim, 500) && len > 100 ? 100 : len;
+    return 1 + sim_below(sim, most);
 }
 
 static bool write_some(struct client *client)
@@ -81,7 +90,7 @@ static bool write_some(struct client *client)
     struct sim *sim = client->sim;
     while (client->out.at < client->out.len) {
         struct span left = bytes_left(&client->out);
-        size_t size = sim_chance(sim, 300) ? 1 + sim_below(sim, left.len) : left.len;
+        size_t size = piece(sim, left.len);
         ssize_t n = fake_client_write(client->link, left.ptr, size);
         if (n == -EAGAIN)
             return true;
@@ -90,7 +99,7 @@ static bool write_some(struct client *client)
             return false;
         }
         client->out.at += (size_t)n;
-        if ((size_t)n < left.len && !sim->calm)
+        if ((size_t)n < left.len && (!sim->calm || sim_chance(sim, 300)))
             return true;
     }
     bytes_free(&client->out);
@@ -113,6 +122,7 @@ static bool read_some(struct client *client)
             client_leave(client);
             return false;
         }
+        client->bytes_read += (uint64_t)n;
     }
     return true;
 }
@@ -139,6 +149,10 @@ static void act_connected(struct client *client)
 {
     struct sim *sim = client->sim;
     bool stalled = sim_now(sim) < client->stalled_until_ns && !sim->calm;
+    if (client->vanished && !stalled && !sim->calm) {
+        client_leave(client); /* its seat is wanted */
+        return;
+    }
     if (client->vanished || stalled)
         return;
     if (!sim->calm && !trouble(client))
@@ -162,7 +176,7 @@ static void act_connected(struct client *client)
 static int64_t think(struct sim *sim)
 {
     if (sim->calm)
-        return (int64_t)sim_below(sim, 20 * SIM_MS) + 1;
+        return (int64_t)sim_below(sim, 40 * SIM_MS) + 1;
     uint64_t kind = sim_below(sim, 200);
     int64_t most = kind < 180 ? 10 * SIM_MS : kind < 198 ? 300 * SIM_MS : 4 * SIM_S;
     return (int64_t)sim_below(sim, (uint64_t)most) + 1;

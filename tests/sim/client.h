@@ -48,6 +48,7 @@ struct client {
     struct fake_client *link; /* NULL: away */
     int64_t arrived_ns;
     int64_t stalled_until_ns;
+    uint64_t bytes_read; /* in all visits */
     enum client_role role;
     enum client_state state;
     unsigned requests_left;

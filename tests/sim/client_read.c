@@ -95,6 +95,10 @@ static bool answered(struct client *client)
     sim_check(client->sim, status == 200 || status == 408 || status == 413 || status == 503,
               "client %u, role %d: answer %d: %.*s", client->index, (int)client->role, status,
               (int)client->message.len, client->message.ptr);
+    bool prompt =
+        client->sim->calm && !client->sim->narrow && client->arrived_ns >= client->sim->calm_ns;
+    sim_check(client->sim, status != 408 || !prompt, "client %u was prompt, and is told 408",
+              client->index);
     uint64_t id = client->asked_count > 0 ? client->asked[0] : 0;
     if (client->asked_count > 0)
         memmove(client->asked, client->asked + 1, --client->asked_count * sizeof client->asked[0]);

@@ -32,6 +32,10 @@ static void check_connections(const struct sim *sim, const struct shard *shard)
         live++;
         sim_check(sim, conn->flags & (CONN_WATCH_READ | CONN_PAUSED | CONN_INPUT_ENDED),
                   "slot %u is not listened to", slot);
+        sim_check(sim,
+                  !(conn->flags & CONN_PAUSED) || conn_queued(conn) > 0 ||
+                      conn->transport != TRANSPORT_HTTP,
+                  "slot %u is paused for nothing", slot);
         sim_check(sim, !conn->out_block || conn->flags & (CONN_DIRTY | CONN_WATCH_WRITE),
                   "slot %u has something to send, and nobody will", slot);
         sim_check(sim, !conn->extra || conn->extra->queue.count == 0 || conn->out_block,

@@ -4,8 +4,9 @@
 #include "client.h"
 
 enum {
-    HERALD_TRIES = 400,
-    CATCH_UP_S = 300,
+    HERALD_MESSAGES = 3, /* on each channel */
+    HERALD_TRIES = 240,  /* of 50 ms: longer than any deadline of the server */
+    IDLE_S_MAX = 60,     /* without a byte for who is still owed some */
 };
 
 /* The kernel has no more faults, and nobody new comes. A quarter leaves, and whoever talks
@@ -23,7 +24,7 @@ static void calm_down(struct sim *sim)
             client_leave(&sim->clients[i]);
 }
 
-/* One last message on every channel, which all who still listen must get. There may be no room for
+/* A last message on a channel, which all who still listen must get. There may be no room for
  * it: no slot for the herald, or no channel. */
 static void herald(struct sim *sim, unsigned channel)
 {
@@ -111,10 +112,12 @@ static void wait_for_all(struct sim *sim,
 {
     char why[80];
     for (unsigned i = 0; i < sim->client_count; i++) {
-        unsigned seconds = 0;
+        unsigned idle_s = 0;
         while (!has(sim, &sim->clients[i], why)) {
-            sim_check(sim, seconds++ < CATCH_UP_S, "client %u %s", i, why);
+            uint64_t before = sim->clients[i].bytes_read;
+            sim_check(sim, idle_s < IDLE_S_MAX, "client %u %s", i, why);
             sim_play(sim, UINT64_MAX, sim_now(sim) + SIM_S);
+            idle_s = sim->clients[i].bytes_read == before ? idle_s + 1 : 0;
         }
     }
 }
@@ -153,8 +156,8 @@ void sim_end_trouble(struct sim *sim)
     wait_for_all(sim, is_answered);
     sim_play(sim, UINT64_MAX, sim_now(sim) + SIM_S); /* for subscriptions on their way */
     sim->herald_first = sim->ledger.count;
-    for (unsigned channel = 0; channel < sim->channel_count; channel++)
-        herald(sim, channel);
+    for (unsigned n = 0; n < HERALD_MESSAGES * sim->channel_count; n++)
+        herald(sim, n % sim->channel_count);
     wait_for_all(sim, has_everything);
     the_vanished_are_missed(sim);
     nobody_spins(sim);

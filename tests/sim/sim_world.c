@@ -14,7 +14,7 @@
 #include "transport/encoder.h"
 
 enum {
-    ACTS = 25000,
+    ACTS = 30000,
     NARROW_BYTES = 500,
 };
 
@@ -205,13 +205,13 @@ uint64_t sim_run(uint64_t seed, bool verbose)
     running = &sim;
     sim.trouble = troubles[sim_below(&sim, sizeof troubles / sizeof troubles[0])];
     config.reset = (unsigned)sim_below(&sim, 2);
-    config.pipe_bytes_min = (uint32_t)between_wide(&sim, 1, 4000);
+    config.pipe_bytes_min = sim_chance(&sim, 500) ? (uint32_t)between_wide(&sim, 16, 4000) : 4000;
     sim.narrow = config.pipe_bytes_min < NARROW_BYTES;
     sim.net = fake_net_create(&config);
     fake_net_advance(sim.net, 1000 * SIM_S);
     ledger_init(&sim.ledger, &sim);
     settings_draw(&sim);
-    sim.client_count = (unsigned)between_wide(&sim, 8, SIM_CLIENTS_MAX);
+    sim.client_count = (unsigned)between_wide(&sim, 16, SIM_CLIENTS_MAX);
     sim.channel_count = (unsigned)between(&sim, 1, SIM_CHANNELS_MAX);
     sim.messages_max = (unsigned)between(&sim, 100, 3000);
     server_make(&sim);
