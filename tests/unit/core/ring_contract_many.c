@@ -141,10 +141,30 @@ static void every_watch_of_a_crowd_fires_once(void **state)
     }
 }
 
+/* However long others have been parked, and were before it came. */
+static void a_close_is_seen_while_others_are_parked(void **state)
+{
+    struct ring *ring = *state;
+    struct crowd crowd;
+    crowd_open(ring, &crowd);
+    for (int i = 1; i < CROWD; i++)
+        ring_watch(ring, crowd.slots[i], RING_READ);
+    contract_quiet(ring);
+    ring_close(ring, crowd.slots[0]);
+    assert_int_equal(contract_peer_end(ring, crowd.peers[0]), 0);
+
+    int late;
+    uint32_t slot = contract_accept(ring, &late);
+    ring_close(ring, slot);
+    assert_int_equal(contract_peer_end(ring, late), 0);
+    contract_quiet(ring);
+}
+
 const struct CMUnitTest contract_many[] = {
     CONTRACT_TEST(a_long_batch_sends_in_order),
     CONTRACT_TEST(a_long_batch_receives_in_order),
     CONTRACT_TEST(one_bad_entry_spoils_no_other),
     CONTRACT_TEST(every_watch_of_a_crowd_fires_once),
+    CONTRACT_TEST(a_close_is_seen_while_others_are_parked),
 };
 const size_t contract_many_count = sizeof contract_many / sizeof contract_many[0];
