@@ -120,8 +120,11 @@ static void publish_drain(struct shard *shard, struct conn *conn)
         conn_finish(shard, conn, CLOSE_GOING_AWAY);
 }
 
+/* Once the body is whole it is the hub that is waited for, and its answer always comes. */
 static void publish_timer(struct shard *shard, struct conn *conn)
 {
+    if (publishing_of(conn)->published)
+        return;
     http_refuse(shard, conn, REFUSAL_BODY_TIMEOUT);
 }
 

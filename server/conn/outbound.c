@@ -233,6 +233,12 @@ static void sent(struct shard *shard, struct conn *conn, uint32_t bytes)
     conn->out_len -= bytes;
 }
 
+/* Requests wait behind the one being answered: reading goes on when that has its answer. */
+static bool stash_full(const struct shard *shard, const struct conn *conn)
+{
+    return conn->extra && conn->extra->input.len > (size_t)shard->settings->head_bytes_max;
+}
+
 /* Everything has left. */
 static void drained(struct shard *shard, struct conn *conn)
 {
@@ -244,7 +250,7 @@ static void drained(struct shard *shard, struct conn *conn)
     conn_extra_trim(conn);
     if (conn->state == CONN_FINISHING)
         conn_finished(shard, conn);
-    else if (conn->flags & CONN_PAUSED)
+    else if (conn->flags & CONN_PAUSED && !stash_full(shard, conn))
         conn_resume(shard, conn);
 }
 

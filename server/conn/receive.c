@@ -16,6 +16,8 @@ void shard_readable(struct shard *shard, uint32_t slot, int32_t res)
         conn_release(shard, conn);
         return;
     }
+    if (conn->flags & CONN_PAUSED)
+        return; /* paused again behind this watch: there is no room for what it announces */
     conn->flags |= CONN_RECEIVING;
     shard->readable[shard->readable_count++] = slot;
     if (shard->readable_count == RECEIVE_BATCH)
