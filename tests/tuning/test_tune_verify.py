@@ -1,5 +1,7 @@
 """verify and nic: against a load generator and a card that are made up."""
 
+from pathlib import Path
+
 import pytest
 
 HELD = """{"contestants": [{"connect": {"opened": %d, "failed": 0}, "ledger": {"lost": %d}}]}"""
@@ -24,9 +26,17 @@ def test_a_promise_kept(machine, bench, tmp_path):
                           "--json", tmp_path / "out.json", **bench(result(10000)))
     assert (answer.status, answer.err) == (0, "")
     assert answer.out.startswith("kept ")
-    assert (tmp_path / "words").read_text().split() == [
-        "hold", "--connections", "10000", "--transport", "sse", "--seconds", "5",
-        "--json", str(tmp_path / "out.json")]
+    words = (tmp_path / "words").read_text().split()
+    folder = words.pop(words.index("--results") + 1)
+    assert words == [
+        "hold", "--connections", "10000", "--transport", "sse", "--against", "none",
+        "--seconds", "5", "--results", "--json", str(tmp_path / "out.json")]
+    assert not Path(folder).exists()
+
+
+def test_the_bench_calls_a_websocket_by_its_name(machine, bench, tmp_path):
+    assert machine.tune("verify", "10k", **bench(result(10000))).status == 0
+    assert "--transport websocket " in (tmp_path / "words").read_text()
 
 
 @pytest.mark.parametrize("script", [

@@ -13,10 +13,22 @@ bench_require() {
     die "no load generator at $(bench_path); build it with ./build.sh, or set RINGSIDE_BENCH"
 }
 
+# The bench's name of a transport; the rest are called alike.
+bench_transport() {
+    case $TRANSPORT in
+        ws) printf websocket ;;
+        *) printf '%s' "$TRANSPORT" ;;
+    esac
+}
+
 # bench_hold FILE: opens N connections, server and clients on this machine, and holds them.
 bench_hold() {
-    "$(bench_path)" hold --connections "$N" --transport "$TRANSPORT" \
-        --seconds "$SECONDS_HELD" --json "$1"
+    local results code=0
+    results=$(mktemp -d)
+    "$(bench_path)" hold --connections "$N" --transport "$(bench_transport)" --against none \
+        --seconds "$SECONDS_HELD" --results "$results" --json "$1" || code=$?
+    rm -r "$results"
+    return "$code"
 }
 
 # bench_number FILE KEY: the first "KEY": 123 in the result, at any depth.
