@@ -160,7 +160,9 @@ static void stop_listening(struct shard *shard)
     if (shard->listen_fd < 0)
         return;
     /* The armed accept holds the socket for a while; shut down, it gives up the port at once. */
-    ring_listen_stop(shard->ring);
+    if (shard->listen_again_ns == 0)
+        ring_listen_stop(shard->ring);
+    shard->listen_again_ns = 0;
     shutdown(shard->listen_fd, SHUT_RDWR);
     close(shard->listen_fd);
     shard->listen_fd = -1;
@@ -199,6 +201,38 @@ int shard_listen(struct shard *shard, int fd)
     return ring_listen(shard->ring, fd);
 }
 
+/* Connections stay in the backlog while the machine has no descriptor or memory for them; trying at
+ * once again would only burn the core. */
+static void refused(struct shard *shard, int32_t err)
+{
+    bool shortage = err == -ENFILE || err == -EMFILE || err == -ENOMEM || err == -ENOBUFS;
+    counter_add(&shard->counters.accept_refused, 1);
+    if (!shortage || shard->listen_fd < 0 || shard->listen_again_ns != 0)
+        return;
+    ring_listen_stop(shard->ring);
+    shard->listen_again_ns = shard->now_ns + ACCEPT_PAUSE_MS * INT64_C(1000000);
+}
+
+static void listen_again(struct shard *shard)
+{
+    if (shard->listen_again_ns == 0 || shard->now_ns < shard->listen_again_ns)
+        return;
+    shard->listen_again_ns = 0;
+    if (shard->listen_fd >= 0)
+        ring_listen(shard->ring, shard->listen_fd);
+}
+
+/* How long nothing needs this shard but what comes from outside. */
+static int64_t wait_ns(const struct shard *shard)
+{
+    int64_t most_ns = shard->draining ? DRAIN_STEP_NS : WAIT_MAX_NS;
+    int64_t wait = timers_wait_ns(&shard->timers, shard->now_ns, most_ns);
+    if (shard->listen_again_ns == 0)
+        return wait;
+    int64_t listen = shard->listen_again_ns - shard->now_ns;
+    return listen < wait ? listen : wait;
+}
+
 static void take_events(struct shard *shard)
 {
     struct ring_event event;
@@ -208,7 +242,7 @@ static void take_events(struct shard *shard)
             shard_accepted(shard, event.slot);
             break;
         case RING_REFUSED:
-            counter_add(&shard->counters.accept_refused, 1);
+            refused(shard, event.res);
             break;
         case RING_READABLE:
             shard_readable(shard, event.slot, event.res);
@@ -245,13 +279,14 @@ int64_t shard_turn(struct shard *shard, int64_t now_ns)
     tell_date(shard);
     counter_add(&shard->counters.turns, 1);
     take_events(shard);
+    listen_again(shard);
     if (atomic_load_explicit(&shard->stopping, memory_order_relaxed))
         shard_drain_turn(shard);
     timers_advance(&shard->timers, now_ns, conn_timer_fired, shard);
     bool more = hub_turn(shard->hub, now_ns);
     if (shard_flush(shard) || more)
         return 0;
-    return timers_wait_ns(&shard->timers, now_ns, shard->draining ? DRAIN_STEP_NS : WAIT_MAX_NS);
+    return wait_ns(shard);
 }
 
 static int64_t clock_ns(void)

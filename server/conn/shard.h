@@ -1,13 +1,13 @@
 /* shard: one thread's share of the server: a ring, a slab of connections, a hub, and the loop that
  * turns them.
  *
- *   shard_turn:  ring events ─► receive in batches ─► transports ─► hub ─► deliveries ─► timers ─►
- * one send per socket
+ *   shard_turn:  ring events ─► receive in batches ─► transports ─► timers ─► hub, deliveries
+ *                                                                    ─► one send per socket
  *
  * Threads  shard_create to shard_free on one thread; shard_stop and reading `counters` on any.
  * Memory   Everything a shard touches is its own, except the lanes between hubs.
  * Bounds   RECEIVE_BATCH sockets a receive batch, SEND_BATCH a send batch, FLUSH_MAX sends a turn,
- * so that one broadcast cannot keep the loop from listening. */
+ *          so that one broadcast cannot keep the loop from listening. */
 #pragma once
 
 #include <netinet/in.h>
@@ -36,6 +36,7 @@ enum {
     SEND_GATHERED = 64, /* sockets in a batch that send more than one run */
     FLUSH_MAX = 4096,
     LINGER_MS = 2000,
+    ACCEPT_PAUSE_MS = 100, /* after an accept that failed for want of descriptors or memory */
 };
 
 /* What all shards share and only read. */
@@ -77,8 +78,9 @@ struct shard {
     uint32_t slab_slots;
     uint32_t live;
     uint32_t live_max;
-    uint32_t slots_high; /* slots below this have been used */
-    int listen_fd;       /* -1: none, or no longer */
+    uint32_t slots_high;     /* slots below this have been used */
+    int listen_fd;           /* -1: none, or no longer */
+    int64_t listen_again_ns; /* 0: listening, or not at all; else when to try after a shortage */
     struct timers timers;
     struct blocks blocks;
 

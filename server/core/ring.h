@@ -126,7 +126,9 @@ static inline void ring_free(struct ring *ring)
 }
 
 /* Accepts from the listening socket `fd` until ring_listen_stop: RING_ACCEPTED and RING_REFUSED
- * events follow. The descriptor stays the caller's. */
+ * events follow, and an accept that was under way may still arrive after ring_listen_stop. A
+ * refusal for want of descriptors or memory will repeat at once: the caller stops for a while.
+ * The descriptor stays the caller's. */
 static inline int ring_listen(struct ring *ring, int fd)
 {
     return ring->engine->listen(ring, fd);
