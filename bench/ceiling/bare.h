@@ -6,10 +6,11 @@
  * Idea     A bare server answers a WebSocket handshake on any path, takes every data frame as a
  *          publish, and writes it unmasked to everybody but its sender. It has one channel, no
  *          history, no numbering, no limits per reader, no timeouts: what is left is the system
- * calls. Three loops (ceiling/loop.h) do the sending, and differ in nothing else. Threads  One.
+ *          calls. Three loops (ceiling/loop.h) do the sending, and differ in nothing else.
+ * Threads  One.
  * Memory   16 bytes per connection, and a session while something is half received.
  * Bounds   BARE_MESSAGE_MAX per message, BARE_STALL_MS for a reader whose socket is full: a bare
- * loop waits for it, then drops it. */
+ *          loop waits for it, then drops it. */
 #pragma once
 
 #include <stdbool.h>

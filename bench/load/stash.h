@@ -5,7 +5,8 @@
  *
  * Threads  the owner's.
  * Memory   one mapping, touched as far as it was ever needed; blocks are handed out last in, first
- * out. Bounds   the count and the bytes per block given at creation. */
+ *          out.
+ * Bounds   the count and the bytes per block given at creation. */
 #pragma once
 
 #include <stdbool.h>

@@ -16,9 +16,7 @@
 /* A body that is still coming, and the channel, which the answer names; in conn_extra. */
 struct publishing {
     struct http_body body;
-    char *payload;
-    size_t len;
-    size_t size;
+    struct stash payload;
     bool published; /* waits for the hub */
     uint8_t name_len;
     char name[CHANNEL_NAME_MAX];
@@ -35,7 +33,7 @@ static void publish_closed(struct shard *shard, struct conn *conn)
     struct publishing *publishing = publishing_of(conn);
     if (!publishing)
         return;
-    free(publishing->payload);
+    stash_free(&publishing->payload);
     free(publishing);
     conn->extra->transport_state = NULL;
 }
@@ -57,19 +55,6 @@ static void publish_now(struct shard *shard, struct conn *conn, struct publishin
     }
 }
 
-static void payload_add(struct publishing *publishing, struct span piece)
-{
-    if (publishing->len + piece.len > publishing->size) {
-        size_t size = publishing->len + piece.len;
-        size = publishing->size * 2 > size ? publishing->size * 2 : size;
-        publishing->payload = realloc(publishing->payload, size);
-        assert(publishing->payload);
-        publishing->size = size;
-    }
-    memcpy(publishing->payload + publishing->len, piece.ptr, piece.len);
-    publishing->len += piece.len;
-}
-
 /* Takes what belongs to the body. Returns how much of the input is used up. */
 static size_t body_take(struct shard *shard, struct conn *conn, struct publishing *publishing,
                         struct span input)
@@ -85,13 +70,13 @@ static size_t body_take(struct shard *shard, struct conn *conn, struct publishin
         if (result == HTTP_BODY_MORE)
             return before;
         if (result == HTTP_BODY_END) {
-            publish_now(shard, conn, publishing, span_of(publishing->payload, publishing->len));
-            free(publishing->payload);
-            publishing->payload = NULL;
-            publishing->len = publishing->size = 0;
+            publish_now(shard, conn, publishing,
+                        span_of(publishing->payload.bytes, publishing->payload.len));
+            stash_free(&publishing->payload);
             return before - input.len;
         }
-        payload_add(publishing, piece);
+        if (stash_append(&publishing->payload, piece.ptr, piece.len, UINT32_MAX) < 0)
+            assert(!"the codec lets no body past message_bytes_max");
     }
 }
 

@@ -5,7 +5,7 @@
  * Threads  Filled before the shards start, read-only afterwards.
  * Memory   struct settings owns its strings.
  * Errors   Reading gives 0 or -EINVAL with one line in `why` that names the setting, the value and
- * what would be right. */
+ *          what would be right. */
 #pragma once
 
 #include <stdbool.h>

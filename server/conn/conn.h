@@ -162,9 +162,9 @@ void conn_hand_over(struct conn *conn, enum transport_id transport);
 void conn_pause(struct conn *conn);
 void conn_resume(struct shard *shard, struct conn *conn);
 
-/* ---- stash of input (stash.c) ---- */
+/* ---- stash: bytes that grow piece by piece (stash.c) ---- */
 
-/* Appends; returns 0, or -ENOBUFS when it would hold more than `max` bytes. */
+/* Appends; returns 0, or -ENOBUFS when it would hold more than `max` bytes (at most UINT32_MAX). */
 int stash_append(struct stash *stash, const char *bytes, size_t len, size_t max);
 void stash_consume(struct stash *stash, size_t len);
 void stash_free(struct stash *stash);

@@ -1,7 +1,7 @@
 /* counters: what a shard counts. Written by its thread only; /metrics on any shard reads them all.
  *
  * Threads  counter_add and counter_set on the owner, counter_read anywhere: relaxed atomics, no
- * lock. */
+ *          lock. */
 #pragma once
 
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-/* stash: input that cannot be understood before more of it has come. */
+/* stash: input that cannot be understood before more of it has come, and bodies in pieces. */
 #include "conn/conn.h"
 
 #include <assert.h>
@@ -11,13 +11,15 @@ int stash_append(struct stash *stash, const char *bytes, size_t len, size_t max)
     if (stash->len + len > max)
         return -ENOBUFS;
     if (stash->len + len > stash->size) {
-        size_t size = stash->size * 2 > stash->len + len ? stash->size * 2 : stash->len + len;
+        size_t needed = stash->len + len, doubled = 2 * (size_t)stash->size;
+        size_t size = doubled > needed ? doubled : needed;
         size = size > max ? max : size;
         stash->bytes = realloc(stash->bytes, size);
         assert(stash->bytes);
         stash->size = (uint32_t)size;
     }
-    memcpy(stash->bytes + stash->len, bytes, len);
+    if (len > 0)
+        memcpy(stash->bytes + stash->len, bytes, len);
     stash->len += (uint32_t)len;
     return 0;
 }

@@ -4,7 +4,7 @@
  *
  * Threads  All of it on the shard's thread.
  * Rules    Any of these may close the connection (conn_close, conn_finish); a caller looks before
- * it goes on. A NULL entry means that the transport has nothing to do there. */
+ *          it goes on. A NULL entry means that the transport has nothing to do there. */
 #pragma once
 
 #include <stdbool.h>

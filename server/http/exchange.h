@@ -1,14 +1,13 @@
 /* exchange: one HTTP request on a connection and its answer.
  *
  *   input ─► head complete ─► route ─► answered at once ─► next request on the same connection
- *                                  └─► a transport takes the connection ─► http_next when it has
- * answered
+ *                                  └─► a transport takes the connection ─► answered ─► http_next
  *
  * Threads  The shard's.
  * Memory   A request is parsed where its bytes lie; it is valid while `open` runs.
  * Bounds   head_bytes_max per head; head_timeout_ms for it to come; idle_timeout_ms between
- * requests. Requests that come while one is being answered wait in the stash, and reading pauses
- * when that is full. */
+ *          requests. Requests that come while one is being answered wait in the stash, and reading
+ *          pauses when that is full. */
 #pragma once
 
 #include <stddef.h>

@@ -2,10 +2,11 @@
  *
  *   ?channel=a&channel=b&since=5f3a.17~1c.0&timeout=10&envelope=1
  *
- * Threads  any.
+ * Threads  Any.
  * Memory   Names point into the request or into the caller's scratch, and are valid as long as
- * both. Errors   A negative return with `error` and `detail` to answer with; unknown parameters are
- * ignored, so that clients may add what caches need. */
+ *          both.
+ * Errors   A negative return with `refusal` to answer with; unknown parameters are ignored, so that
+ *          clients may add what caches need. */
 #pragma once
 
 #include <stdbool.h>

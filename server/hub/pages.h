@@ -2,7 +2,9 @@
  *
  * The whole bound is reserved as address space; the kernel gives a page when it is first written.
  *
- * Threads  Any. Memory  The caller's, until pages_unmap. Bounds  The caller's. */
+ * Threads  Any.
+ * Memory   The caller's, until pages_unmap.
+ * Bounds   The caller's. */
 #pragma once
 
 #include <stddef.h>

@@ -6,7 +6,7 @@
  * Threads  The shard's.
  * Memory   On the heap, in conn_extra; holds references on the messages.
  * Bounds   What the hub gives in answer to one request per channel, and live messages for as long
- * as that takes. */
+ *          as that takes. */
 #pragma once
 
 #include <stdbool.h>

@@ -40,13 +40,15 @@ static void send_close(struct shard *shard, struct conn *conn, unsigned code, st
     conn->flags |= CONN_CLOSE_SENT;
 }
 
-static void send_text(struct shard *shard, struct conn *conn, struct span text)
+static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode opcode,
+                         struct span payload)
 {
-    size_t room = WS_FRAME_HEAD_MAX + text.len;
+    size_t room = WS_FRAME_HEAD_MAX + payload.len;
     struct out out = out_begin(blocks_reserve(&shard->blocks, room), room);
-    const struct ws_frame_head head = {.length = text.len, .opcode = WS_TEXT, .fin = true};
+    const struct ws_frame_head head = {
+        .length = payload.len, .opcode = (uint8_t)opcode, .fin = true};
     out.at += ws_frame_head_write(out.at, &head);
-    out_span(&out, text);
+    out_span(&out, payload);
     conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST);
 }
 
@@ -58,7 +60,7 @@ void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason re
 
 void websocket_send_text(struct shard *shard, struct conn *conn, struct span text)
 {
-    send_text(shard, conn, text);
+    send_message(shard, conn, WS_TEXT, text);
 }
 
 /* Says goodbye and waits a moment for the answer; subscriptions end at once. */
@@ -93,17 +95,10 @@ static void message_complete(struct shard *shard, struct conn *conn, struct span
 {
     if (conn->flags & CONN_CLOSE_SENT)
         return;
-    if (conn->transport == TRANSPORT_WEBSOCKET) {
+    if (conn->transport == TRANSPORT_WEBSOCKET)
         ws_publish(shard, conn, payload, opcode == WS_TEXT);
-        return;
-    }
-    size_t room = WS_FRAME_HEAD_MAX + payload.len;
-    struct out out = out_begin(blocks_reserve(&shard->blocks, room), room);
-    const struct ws_frame_head head = {
-        .length = payload.len, .opcode = (uint8_t)opcode, .fin = true};
-    out.at += ws_frame_head_write(out.at, &head);
-    out_span(&out, payload);
-    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST);
+    else
+        send_message(shard, conn, opcode, payload);
 }
 
 static void handle_event(struct shard *shard, struct conn *conn, const struct ws_event *event,
@@ -118,10 +113,12 @@ static void handle_event(struct shard *shard, struct conn *conn, const struct ws
             message_complete(shard, conn, payload, event->opcode);
             break;
         }
-        ws_partial_add(partial, payload);
+        if (stash_append(&partial->payload, payload.ptr, payload.len, UINT32_MAX) < 0)
+            assert(!"the codec lets no message past message_bytes_max");
         if (event->last) {
-            message_complete(shard, conn, ws_partial_payload(partial), event->opcode);
-            ws_partial_clear(partial);
+            struct span whole = {partial->payload.bytes, partial->payload.len};
+            message_complete(shard, conn, whole, event->opcode);
+            stash_free(&partial->payload);
         }
         break;
     case WS_EVENT_PING:
@@ -195,7 +192,7 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
     out_text(&out, "\",\"recovered\":");
     out_span(&out, conn->flags & CONN_RECOVERED ? SPAN("true") : SPAN("false"));
     out_text(&out, "}");
-    send_text(shard, conn, span_of(text, (size_t)(out.at - out.start)));
+    send_message(shard, conn, WS_TEXT, span_of(text, (size_t)(out.at - out.start)));
 }
 
 static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,

@@ -2,7 +2,7 @@
  *
  * Threads  The shard's.
  * Memory   Loaded onto the stack while input is understood; stored on the heap, as conn_extra's
- * transport_state, only when something is half done. */
+ *          transport_state, only when something is half done. */
 #pragma once
 
 #include "conn/conn.h"
@@ -10,16 +10,9 @@
 
 struct ws_partial {
     struct ws_inbound inbound;
-    char *payload;
-    size_t len;
-    size_t size;
+    struct stash payload; /* of the fragments so far; the codec holds it to message_bytes_max */
 };
 
 void ws_partial_load(struct ws_partial *partial, struct conn *conn);
 void ws_partial_store(struct ws_partial *partial, struct conn *conn);
 void ws_partial_discard(struct conn *conn);
-
-/* Appends a piece of a message. The codec has checked it against message_bytes_max. */
-void ws_partial_add(struct ws_partial *partial, struct span piece);
-struct span ws_partial_payload(const struct ws_partial *partial);
-void ws_partial_clear(struct ws_partial *partial);
