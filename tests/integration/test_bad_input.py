@@ -4,6 +4,7 @@ reason that is counted, and nobody else notices."""
 import json
 import socket
 import struct
+import threading
 
 import pytest
 
@@ -246,6 +247,48 @@ def test_body_that_is_cut_short(server, eventually):
         connection.shutdown(socket.SHUT_WR)
         read_to_end(connection)
     assert server.poll("c")["messages"] == []
+
+
+def test_body_that_stops_coming(start_server):
+    """Its deadline is for the whole of it: a byte now and then does not put it off."""
+    server = start_server(config={"body_timeout_ms": 400})
+    with dial(server) as connection:
+        connection.sendall(POST + b"Content-Length: 100000\r\n\r\n")
+        connection.settimeout(0.05)
+        answer = b""
+        while not answer:
+            connection.sendall(b"x")
+            try:
+                answer = connection.recv(65536)
+            except TimeoutError:
+                pass
+    assert answer.startswith(b"HTTP/1.1 408 ") and b"body_timeout" in answer
+    assert server.refused("body_timeout") == 1
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_half_closed_behind_a_request_is_answered(start_server, shards):
+    server = start_server(shards=shards)
+    for _ in range(20):
+        with dial(server) as connection:
+            connection.sendall(POST + b"Content-Length: 1\r\n\r\nx")
+            connection.shutdown(socket.SHUT_WR)
+            assert read_to_end(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_flood_of_requests_behind_one_that_is_held(server):
+    """They wait unread; nothing grows without bound, and each is answered in its turn."""
+    request = f"GET {target('/poll', channel='other')} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    count = 3000
+    with dial(server) as connection:
+        connection.sendall(b"GET /longpoll?channel=c&timeout=1 HTTP/1.1\r\nHost: h\r\n\r\n")
+        threading.Thread(target=connection.sendall, args=(request * count,)).start()
+        received = b""
+        while received.count(b"HTTP/1.1 200 ") < count + 1:
+            chunk = connection.recv(65536)
+            assert chunk
+            received += chunk
+    assert server.get("/healthz").status == 200
 
 
 # ---- handshakes ----

@@ -180,6 +180,7 @@ def test_config_file_that_is_not_there(tmp_path):
     ("text", "word"),
     [
         ("no_such_setting = 1\n", "no_such_setting"),
+        ("congestion_control = carrier_pigeon\n", "congestion_control"),
         ("message_bytes_max = many\n", "message_bytes_max"),
         ("message_bytes_max = -1\n", "message_bytes_max"),
         ("message_bytes_max = 99999999999999999999\n", "message_bytes_max"),

@@ -7,6 +7,7 @@ import pytest
 import websockets
 
 from foreign import asynchronous, close_code, connect, publish, receive, receive_json
+from ringside import target
 from wire import (
     BINARY,
     CLOSE,
@@ -348,6 +349,24 @@ def test_server_pings(start_server):
     socket.send(frame(PONG, payload))
     assert socket.read()[0] == PING
     socket.close()
+
+
+def test_heartbeats_between_pings_ask_for_no_answer(start_server):
+    server = start_server(config={"heartbeat_ms": 200, "heartbeats_per_ping": 3})
+    socket = RawWebSocket(server)
+    assert socket.read()[0] == PING
+    socket.send(frame(PONG, b""))
+    assert [socket.read()[0] for _ in range(3)] == [PONG, PONG, PING]
+    socket.close()
+
+
+def test_raw_position_that_is_gone_has_a_close_code_of_its_own(server):
+    """There is nothing around a raw payload in which to say it."""
+    published = server.publish("c", "kept")
+    position = f"{int(published['epoch'], 16) ^ 1:x}.1"
+    socket = RawWebSocket(server, target("/ws", channel="c", since=position))
+    assert socket.read_close() == 4410
+    assert server.closed("unrecoverable") == 1
 
 
 def test_peer_that_never_answers_a_ping_is_dropped(start_server):
