@@ -1,8 +1,8 @@
 #include "experiment/options.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +22,8 @@ enum {
     GROUP_SERVER = 100,
     GROUP_OUTPUT,
     HOUR_MS = 3600 * 1000,
+    DAY_S = 24 * 3600,
+    MESSAGE_MAX = 16 * 1024 * 1024,
 };
 
 static const double STEP_FACTOR_MIN = 1.05, STEP_FACTOR_MAX = 100;
@@ -238,88 +240,66 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
     }
 }
 
-/* What only `capacity` has. */
-static error_t parse_climb(enum option_id id, char *text, struct argp_state *state)
+/* Options that are one whole number: where it is kept, what it may be, and what 0 stands for where
+ * it is not a number. */
+static const struct number_row {
+    enum option_id id;
+    size_t offset;
+    uint32_t low, high;
+    const char *zero;
+} numbers[] = {
+    {OPTION_SUBSCRIBERS, offsetof(struct options, subscribers), 1, OPTIONS_CLIENTS_MAX, NULL},
+    {OPTION_SIZE, offsetof(struct options, message_bytes), PAYLOAD_HEAD_SIZE, MESSAGE_MAX, NULL},
+    {OPTION_TURNS, offsetof(struct options, turns), 1, 10000, NULL},
+    {OPTION_TURN_MS, offsetof(struct options, turn_ms), 10, HOUR_MS, NULL},
+    {OPTION_WARMUP, offsetof(struct options, warmup_turns), 0, 1000, NULL},
+    {OPTION_POLL_INTERVAL, offsetof(struct options, poll_interval_ms), 10, HOUR_MS, NULL},
+    {OPTION_CONNECTIONS, offsetof(struct options, connections), 1, OPTIONS_CLIENTS_MAX, NULL},
+    {OPTION_SECONDS, offsetof(struct options, seconds), 1, 7 * DAY_S, NULL},
+    {OPTION_HEARTBEAT, offsetof(struct options, heartbeat_ms), 100, HOUR_MS, "the server's"},
+    {OPTION_CHURN, offsetof(struct options, churn_per_s), 1, 1000000, NULL},
+    {OPTION_FROM, offsetof(struct options, from), 1, OPTIONS_CLIENTS_MAX, NULL},
+    {OPTION_TO, offsetof(struct options, to), 1, OPTIONS_CLIENTS_MAX, "what this machine holds"},
+    {OPTION_HOLD, offsetof(struct options, seconds), 1, DAY_S, NULL},
+    {OPTION_BROADCAST, offsetof(struct options, broadcast_s), 1, 3600, NULL},
+};
+
+static const struct number_row *number_row_of(enum option_id id)
 {
-    struct options *options = state->input;
-    if (id == OPTION_FROM)
-        options->from = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
-    else if (id == OPTION_TO)
-        options->to = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
-    else if (id == OPTION_STEP)
-        take_step(state, text);
-    else if (id == OPTION_HOLD)
-        options->seconds = number_of(state, text, 1, 24 * 3600);
-    else if (id == OPTION_BROADCAST)
-        options->broadcast_s = number_of(state, text, 1, 3600);
-    else
-        return ARGP_ERR_UNKNOWN;
-    return 0;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (numbers[i].id == id)
+            return &numbers[i];
+    return NULL;
 }
 
 static error_t parse_listed(enum option_id id, char *text, struct argp_state *state)
 {
     struct options *options = state->input;
-    switch (id) {
-    case OPTION_SUBSCRIBERS:
-        options->subscribers = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
-        return 0;
-    case OPTION_SIZE:
-        options->message_bytes = number_of(state, text, PAYLOAD_HEAD_SIZE, 16 * 1024 * 1024);
-        return 0;
-    case OPTION_TURNS:
-        options->turns = number_of(state, text, 1, 10000);
-        return 0;
-    case OPTION_TURN_MS:
-        options->turn_ms = number_of(state, text, 10, HOUR_MS);
-        return 0;
-    case OPTION_WARMUP:
-        options->warmup_turns = number_of(state, text, 0, 1000);
-        return 0;
-    case OPTION_DEPTH:
+    const struct number_row *row = number_row_of(id);
+    if (row) {
+        uint32_t value = number_of(state, text, row->low, row->high);
+        memcpy((char *)options + row->offset, &value, sizeof value);
+    } else if (id == OPTION_DEPTH) {
         options->depth_count = 0;
         options->depths_given = true;
         each_of(state, text, take_depth);
-        return 0;
-    case OPTION_RATE:
+    } else if (id == OPTION_RATE) {
         options->rate_count = 0;
         if (!options->depths_given)
             options->depth_count = 0;
         each_of(state, text, take_rate);
-        return 0;
-    case OPTION_TRANSPORT:
+    } else if (id == OPTION_TRANSPORT) {
         options->transport_count = 0;
         each_of(state, text, take_transport);
-        return 0;
-    case OPTION_AGAINST:
+    } else if (id == OPTION_AGAINST) {
         memset(options->against, 0, sizeof options->against);
         each_of(state, text, take_against);
-        return 0;
-    case OPTION_POLL_INTERVAL:
-        options->poll_interval_ms = number_of(state, text, 10, HOUR_MS);
-        return 0;
-    case OPTION_CONNECTIONS:
-        options->connections = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
-        return 0;
-    case OPTION_SECONDS:
-        options->seconds = number_of(state, text, 1, 7 * 24 * 3600);
-        return 0;
-    case OPTION_HEARTBEAT:
-        options->heartbeat_ms = number_of(state, text, 100, HOUR_MS);
-        return 0;
-    case OPTION_CHURN:
-        options->churn_per_s = number_of(state, text, 1, 1000000);
-        return 0;
-    case OPTION_FROM:
-    case OPTION_TO:
-    case OPTION_STEP:
-    case OPTION_HOLD:
-    case OPTION_BROADCAST:
-        return parse_climb(id, text, state);
-    case OPTION_COUNT:
-        break;
+    } else if (id == OPTION_STEP) {
+        take_step(state, text);
+    } else {
+        return ARGP_ERR_UNKNOWN;
     }
-    return ARGP_ERR_UNKNOWN;
+    return 0;
 }
 
 /* The experiment whose command line is being parsed: argp hands its parsers one pointer, and that
@@ -338,70 +318,42 @@ static error_t parse_any(int key, char *text, struct argp_state *state)
 
 /* ---- settings of the result ---- */
 
+static json_t *number_value(const struct options *options, const struct number_row *row)
+{
+    uint32_t value;
+    memcpy(&value, (const char *)options + row->offset, sizeof value);
+    return value == 0 && row->zero ? json_string(row->zero) : json_integer(value);
+}
+
 static json_t *value_of(const struct options *options, enum option_id id)
 {
     char text[256] = "";
     size_t len = 0;
-    switch (id) {
-    case OPTION_SUBSCRIBERS:
-        return json_integer(options->subscribers);
-    case OPTION_SIZE:
-        return json_integer(options->message_bytes);
-    case OPTION_TURNS:
-        return json_integer(options->turns);
-    case OPTION_TURN_MS:
-        return json_integer(options->turn_ms);
-    case OPTION_WARMUP:
-        return json_integer(options->warmup_turns);
-    case OPTION_DEPTH:
+    const struct number_row *row = number_row_of(id);
+    if (row)
+        return number_value(options, row);
+    if (id == OPTION_DEPTH)
         for (unsigned i = 0; i < options->depth_count; i++)
             len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %u" : "%u",
                                     options->depths[i]);
-        return json_string(text);
-    case OPTION_RATE:
+    else if (id == OPTION_RATE)
         for (unsigned i = 0; i < options->rate_count; i++)
             len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %g" : "%g",
                                     options->rates[i]);
-        return json_string(text);
-    case OPTION_TRANSPORT:
+    else if (id == OPTION_TRANSPORT)
         for (unsigned i = 0; i < options->transport_count; i++)
             len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %s" : "%s",
                                     options_transport_name(options->transports[i]));
-        return json_string(text);
-    case OPTION_AGAINST:
-        for (int i = 0; i < BARE_LOOP_COUNT; i++)
+    else if (id == OPTION_AGAINST)
+        for (int i = 0; i < BARE_LOOP_COUNT; i++) {
             if (options->against[i])
                 len += (size_t)snprintf(text + len, sizeof text - len, len ? ", %s" : "%s",
                                         bare_loop_name((enum bare_loop)i));
-        return json_string(len ? text : "none");
-    case OPTION_POLL_INTERVAL:
-        return json_integer(options->poll_interval_ms);
-    case OPTION_CONNECTIONS:
-        return json_integer(options->connections);
-    case OPTION_SECONDS:
-        return json_integer(options->seconds);
-    case OPTION_HEARTBEAT:
-        return options->heartbeat_ms ? json_integer(options->heartbeat_ms)
-                                     : json_string("the server's");
-    case OPTION_CHURN:
-        return json_integer(options->churn_per_s);
-    case OPTION_FROM:
-        return json_integer(options->from);
-    case OPTION_TO:
-        return options->to ? json_integer(options->to) : json_string("what this machine holds");
-    case OPTION_STEP:
+        }
+    else if (id == OPTION_STEP)
         snprintf(text, sizeof text, options->step_add ? "+%.0f" : "%g",
                  options->step_add ? options->step_add : options->step_factor);
-        return json_string(text);
-    case OPTION_HOLD:
-        return json_integer(options->seconds);
-    case OPTION_BROADCAST:
-        return json_integer(options->broadcast_s);
-    case OPTION_COUNT:
-        break;
-    }
-    assert(false);
-    return NULL;
+    return json_string(id == OPTION_AGAINST && !*text ? "none" : text);
 }
 
 /* The report knows these by the name and unit of the schema. */
