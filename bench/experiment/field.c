@@ -10,14 +10,17 @@
 #include "measure/slab.h"
 
 static const int64_t RAMP_TIMEOUT_NS = (int64_t)900 * NS_PER_S;
+/* Each of them is at most this, and so much more for each client. */
 static const int64_t SETTLE_TIMEOUT_NS = (int64_t)60 * NS_PER_S;
+static const int64_t SETTLE_EACH_NS = (int64_t)200 * NS_PER_US;
+static const int64_t DRAIN_NS = (int64_t)20 * NS_PER_S;
+static const int64_t DRAIN_EACH_NS = (int64_t)50 * NS_PER_US;
 static const int64_t CALM_NS = (int64_t)300 * NS_PER_MS; /* until memory is measured */
 static const unsigned SLAB_PATIENCE_MS = 5000;
-static const int64_t DRAIN_NS = (int64_t)20 * NS_PER_S;
 
 void field_init(struct field *field, struct bench *bench)
 {
-    *field = (struct field){.bench = bench, .drain_ns = DRAIN_NS};
+    *field = (struct field){.bench = bench};
 }
 
 struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
@@ -134,13 +137,14 @@ int field_create(struct field *field)
     return err < 0 ? err : create_load(field);
 }
 
-static int settle(struct field *field, unsigned index)
+int field_settle(struct field *field, unsigned index)
 {
     const struct entrant *entrant = &field->entrants[index];
     if (entrant->publish == LOAD_PUBLISH_NONE)
         return 0;
     watch_phase(field->bench, "settle", entrant->name, NULL);
-    int err = load_settle(field->load, index, SETTLE_TIMEOUT_NS);
+    int64_t timeout_ns = SETTLE_TIMEOUT_NS + entrant->clients * SETTLE_EACH_NS;
+    int err = load_settle(field->load, index, timeout_ns);
     if (err < 0 && err != -EINTR) {
         watch_clear(&field->bench->watch);
         bench_fail(err, "%s: not everybody received the first messages: %s", entrant->name,
@@ -155,7 +159,7 @@ int field_open(struct field *field)
     for (unsigned i = 0; err == 0 && i < field->count; i++)
         err = ramp_measured(field, i);
     for (unsigned i = 0; err == 0 && i < field->count; i++)
-        err = settle(field, i);
+        err = field_settle(field, i);
     return err;
 }
 
@@ -252,8 +256,10 @@ int field_turn(struct field *field, unsigned index, const struct load_mode *mode
     histogram_reset(load_latency(field->load, index));
     histogram_reset(load_latency_uncorrected(field->load, index));
 
+    int64_t drain_ns =
+        field->drain_ns > 0 ? field->drain_ns : DRAIN_NS + entrant->clients * DRAIN_EACH_NS;
     int64_t cpu_ns = process_cpu_ns(&entrant->server->process);
-    int err = load_run_turn(field->load, index, duration_ns, field->drain_ns, mode, &turn.load);
+    int err = load_run_turn(field->load, index, duration_ns, drain_ns, mode, &turn.load);
     turn.server_cpu_ns = process_cpu_ns(&entrant->server->process) - cpu_ns;
     if (err == 0 && !process_alive(&entrant->server->process) && entrant->server->process.pid)
         err = bench_fail(-ECHILD, "%s has ended in the middle of the run", entrant->name);

@@ -45,7 +45,8 @@ struct field {
     struct entrant entrants[FIELD_ENTRANTS_MAX];
     unsigned count;
     struct load *load;
-    int64_t drain_ns; /* how long a turn waits for its last message to reach everybody */
+    int64_t drain_ns; /* how long a turn waits for its last message to reach everybody; 0: what so
+                         many clients ask for */
 };
 
 void field_init(struct field *field, struct bench *bench);
@@ -61,6 +62,10 @@ int field_create(struct field *field);
 /* field_create, then connects all, one entrant after the other, each with its time and its memory,
  * and settles them. Returns 0 or negative errno, after a sentence. */
 int field_open(struct field *field);
+
+/* Publishes until everybody who is connected has a place in the channel, from which on the ledger
+ * counts. Part of field_open, and due again when some have come back. */
+int field_settle(struct field *field, unsigned index);
 
 /* Resets all connections and takes over what became of them. Accepts a field that is not open. */
 void field_close(struct field *field);

@@ -1,5 +1,6 @@
 /* hold: connections that do nothing, and what they cost: user memory, kernel memory by cache, the
- * server's CPU between heartbeats; then one message to all of them, as proof that they were there.
+ * server's CPU between heartbeats; one message to all of them, as proof that they were there; a
+ * tenth that comes back; and how long the server takes to forget them all.
  */
 #include <assert.h>
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include "experiment/bench.h"
 #include "experiment/costs.h"
 #include "experiment/field.h"
+#include "experiment/goings.h"
 #include "measure/clock.h"
 #include "output/table.h"
 
@@ -50,18 +52,31 @@ static int idle(struct field *field, struct contestant *contestant)
     return err;
 }
 
-/* One message to everybody, three times: the first also wakes sockets that slept since the ramp. */
-static int broadcast(struct field *field, struct contestant *contestant)
+enum {
+    BROADCASTS = 3,          /* the first also wakes sockets that slept since the ramp */
+    BROADCASTS_REJOINED = 1, /* with those that came back */
+};
+
+/* One message to everybody, some times. */
+static int broadcast(struct field *field, struct contestant *contestant, unsigned count)
 {
-    enum {
-        BROADCASTS = 3
-    };
     static const struct load_mode once = {.depth = 1, .messages = 1};
     int err = 0;
     watch_phase(field->bench, "broadcast", contestant->name, NULL);
-    for (unsigned i = 0; err == 0 && i < BROADCASTS; i++)
-        err = field_turn(field, 0, &once, BROADCAST_NS, i, contestant);
+    for (unsigned i = 0; err == 0 && i < count; i++)
+        err = field_turn(field, 0, &once, BROADCAST_NS, contestant->turn_count, contestant);
     return err;
+}
+
+/* Raw WebSockets that come back have no place in the channel before a message tells them. */
+static int come_and_go(struct field *field, struct contestant *contestant)
+{
+    int err = goings_reconnect(field, 0, contestant);
+    if (err == 0)
+        err = field_settle(field, 0);
+    if (err == 0)
+        err = broadcast(field, contestant, BROADCASTS_REJOINED);
+    return err == 0 ? goings_leave(field, 0, contestant) : err;
 }
 
 /* Long polls and short polls have their place in the channel from the ramp; the others from the
@@ -74,8 +89,11 @@ static int hold(struct field *field)
         return err;
     struct contestant *contestant = field_contestant(field, 0, "");
     err = idle(field, contestant);
-    if (err == 0 && entrant->publish != LOAD_PUBLISH_NONE)
-        err = broadcast(field, contestant);
+    if (err < 0 || entrant->publish == LOAD_PUBLISH_NONE)
+        return err;
+    err = broadcast(field, contestant, BROADCASTS);
+    if (err == 0)
+        err = come_and_go(field, contestant);
     return err;
 }
 
@@ -189,6 +207,21 @@ static void row(struct table *table, const struct contestant *contestant)
                                contestant->ledger.out_of_order));
 }
 
+static void print_goings(const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX], time[TABLE_NUMBER_MAX];
+    const struct reconnect *reconnect = &contestant->reconnect;
+    const struct leave *leave = &contestant->leave;
+    if (reconnect->dropped > 0)
+        printf("  %s: %s connections were reset at once and back in %s\n", contestant->name,
+               number_grouped(text, reconnect->dropped),
+               number_time(time, (double)reconnect->elapsed_ns));
+    if (leave->connections > 0)
+        printf("  %s: %s connections were reset at once and forgotten by the server in %s\n",
+               contestant->name, number_grouped(text, leave->connections),
+               number_time(time, (double)leave->elapsed_ns));
+}
+
 static void print(const struct bench *bench)
 {
     static struct table table;
@@ -208,6 +241,8 @@ static void print(const struct bench *bench)
     table_print(&table, stdout, 1);
     for (unsigned i = 0; i < bench->result.contestant_count; i++)
         costs_print_slab(bench->result.contestants[i]);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++)
+        print_goings(bench->result.contestants[i]);
 }
 
 const struct experiment experiment_hold = {

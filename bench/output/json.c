@@ -124,6 +124,22 @@ static void set_wire(json_t *object, const struct contestant *contestant)
                                   (int)contestant->payload_bytes));
 }
 
+static void set_goings(json_t *object, const struct contestant *contestant)
+{
+    const struct reconnect *reconnect = &contestant->reconnect;
+    const struct leave *leave = &contestant->leave;
+    if (reconnect->dropped > 0)
+        json_object_set_new(object, "reconnect",
+                            json_pack("{s:o, s:o, s:o, s:o}", "dropped", count(reconnect->dropped),
+                                      "recovered", count(reconnect->recovered), "retries",
+                                      count(reconnect->retries), "elapsed_s",
+                                      seconds(reconnect->elapsed_ns)));
+    if (leave->connections > 0)
+        json_object_set_new(object, "leave",
+                            json_pack("{s:o, s:o}", "connections", count(leave->connections),
+                                      "elapsed_s", seconds(leave->elapsed_ns)));
+}
+
 static void set_counts(json_t *object, const struct contestant *contestant)
 {
     const struct load_ledger *ledger = &contestant->ledger;
@@ -144,6 +160,7 @@ static void set_counts(json_t *object, const struct contestant *contestant)
                                       count(contestant->connect.opened), "failed",
                                       count(contestant->connect.failed), "elapsed_s",
                                       seconds(contestant->connect.elapsed_ns)));
+    set_goings(object, contestant);
     if (contestant->idle_elapsed_s > 0)
         json_object_set_new(object, "idle",
                             json_pack("{s:f, s:f}", "elapsed_s", contestant->idle_elapsed_s,

@@ -53,6 +53,18 @@ struct memory_growth {
     struct slab slab; /* growth by cache */
 };
 
+/* Connections that were reset and came back, and those that left for good: goings.h. */
+struct reconnect {
+    uint32_t dropped, recovered; /* 0: not measured */
+    uint64_t retries;
+    int64_t elapsed_ns; /* until the last was back */
+};
+
+struct leave {
+    uint32_t connections; /* 0: not measured */
+    int64_t elapsed_ns;   /* until the server had none of them */
+};
+
 struct contestant {
     char name[RESULT_NAME_MAX];
     char workload[RESULT_NAME_MAX];   /* empty: there is one */
@@ -75,7 +87,9 @@ struct contestant {
     uint64_t requests_sent, requests_answered, requests_empty;
     struct load_ramp_result connect;
     struct memory_growth *memory; /* NULL: not measured */
-    double idle_elapsed_s;        /* 0: not measured */
+    struct reconnect reconnect;
+    struct leave leave;
+    double idle_elapsed_s; /* 0: not measured */
     double idle_server_cpu_s;
 
     uint64_t errors[LOAD_FAIL_COUNT];

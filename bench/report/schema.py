@@ -193,6 +193,9 @@ CONTESTANT = Object(
                      "payload_bytes": NUMBER}),
      "requests": Object({"sent": COUNT, "answered": COUNT, "empty": COUNT}, also=_requests_add_up),
      "connect": Object({"opened": COUNT, "failed": COUNT, "elapsed_s": NUMBER}),
+     "reconnect": Object({"dropped": COUNT, "recovered": COUNT, "retries": COUNT,
+                          "elapsed_s": NUMBER}),
+     "leave": Object({"connections": COUNT, "elapsed_s": NUMBER}),
      "memory": MEMORY,
      "ledger": Object({k: COUNT for k in
                        ("expected", "delivered", "lost", "duplicate", "out_of_order")},
