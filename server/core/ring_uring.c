@@ -5,39 +5,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
     TURN_FRUITLESS_MAX = 32,
-    QUEUE_EVENTS_KEPT = 8192,
 };
 
 static struct ring_uring *uring_of(struct ring *base)
 {
     return (struct ring_uring *)base;
-}
-
-static void queue_resize(struct ring_queue *queue, uint32_t size)
-{
-    struct ring_event *events = malloc((size_t)size * sizeof *events);
-    assert(events);
-    uint32_t count = queue->tail - queue->head;
-    for (uint32_t i = 0; i < count; i++)
-        events[i] = queue->events[(queue->head + i) & (queue->size - 1)];
-    free(queue->events);
-    *queue = (struct ring_queue){events, size, 0, count};
-}
-
-/* Bounded by two watches a slot: it grows only when more sockets wake in one turn than ever before,
- * and shrinks again when they have been served. */
-void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot,
-                     int32_t res)
-{
-    if (queue->tail - queue->head == queue->size)
-        queue_resize(queue, queue->size * 2);
-    queue->events[queue->tail++ & (queue->size - 1)] = (struct ring_event){kind, slot, res};
 }
 
 void ring_submit(struct ring_uring *ring, struct ring_table *table)
@@ -186,13 +163,12 @@ void ring_bell_arm(struct ring_uring *ring)
 static int uring_wait(struct ring *base, int64_t timeout_ns)
 {
     struct ring_uring *ring = uring_of(base);
-    struct ring_queue *queue = &ring->queue;
     bool rung = !ring->bell_armed;
 
     if (rung)
         ring_bell_arm(ring);
     other_tables_turn(ring, rung);
-    if (rung || timeout_ns <= 0 || queue->head != queue->tail) {
+    if (rung || timeout_ns <= 0 || ring_queue_count(&ring->queue) > 0) {
         table_turn(ring, &ring->tables[0]);
         return 0;
     }
@@ -215,14 +191,7 @@ static int uring_wait(struct ring *base, int64_t timeout_ns)
 
 static bool uring_next(struct ring *base, struct ring_event *event)
 {
-    struct ring_queue *queue = &uring_of(base)->queue;
-    if (queue->head == queue->tail) {
-        if (queue->size > QUEUE_EVENTS_KEPT)
-            queue_resize(queue, QUEUE_EVENTS_KEPT);
-        return false;
-    }
-    *event = queue->events[queue->head++ & (queue->size - 1)];
-    return true;
+    return ring_queue_pop(&uring_of(base)->queue, event);
 }
 
 static void uring_watch(struct ring *base, uint32_t slot, enum ring_direction direction)

@@ -14,6 +14,7 @@
 
 #include "core/ring.h"
 #include "core/ring_compat.h"
+#include "core/ring_queue.h"
 
 #define RING_SETUP_FLAGS                                                                           \
     (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |         \
@@ -45,13 +46,6 @@ struct ring_table {
     struct sockaddr_in *addresses; /* client: one per submission entry, until it is submitted */
     uint32_t address_next;
     bool flag_stale; /* the kernel's flag says work, and there is none: see table_turn */
-};
-
-struct ring_queue {
-    struct ring_event *events; /* a circle of `size` (a power of two); head and tail only grow */
-    uint32_t size;
-    uint32_t head;
-    uint32_t tail;
 };
 
 struct ring_uring {
@@ -104,9 +98,6 @@ void ring_submit(struct ring_uring *ring, struct ring_table *table);
 
 /* Moves all completions of a table to the event queue, and batch results to the batch. */
 void ring_reap(struct ring_uring *ring, struct ring_table *table);
-
-void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot,
-                     int32_t res);
 
 /* ring_uring_accept.c */
 int ring_accept_listen(struct ring *base, int fd);

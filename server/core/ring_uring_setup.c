@@ -8,10 +8,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum {
-    QUEUE_EVENTS_MIN = 1024,
-};
-
 void ring_uring_free(struct ring *base)
 {
     struct ring_uring *ring = (struct ring_uring *)base;
@@ -21,7 +17,7 @@ void ring_uring_free(struct ring *base)
     }
     if (ring->bell >= 0)
         close(ring->bell);
-    free(ring->queue.events);
+    ring_queue_done(&ring->queue);
     free(ring->tables);
     free(ring);
 }
@@ -75,14 +71,12 @@ static int engine_init(struct ring_uring *ring, const struct ring_config *config
     ring->table_shift = (uint32_t)__builtin_ctz(slots);
     ring->table_mask = slots - 1;
     ring->tables = calloc(ring->tables_max, sizeof *ring->tables);
-    ring->queue.events = malloc(QUEUE_EVENTS_MIN * sizeof *ring->queue.events);
-    ring->queue.size = QUEUE_EVENTS_MIN;
     ring->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!ring->tables || !ring->queue.events)
-        return -ENOMEM;
     if (ring->bell < 0)
         return -errno;
-    int err = ring_table_open(ring);
+    int err = ring->tables ? ring_queue_init(&ring->queue) : -ENOMEM;
+    if (err == 0)
+        err = ring_table_open(ring);
     if (err == 0)
         ring_bell_arm(ring);
     return err;
