@@ -205,7 +205,8 @@ int shard_listen(struct shard *shard, int fd)
  * once again would only burn the core. */
 static void refused(struct shard *shard, int32_t err)
 {
-    bool shortage = err == -ENFILE || err == -EMFILE || err == -ENOMEM || err == -ENOBUFS;
+    bool shortage =
+        err == -ENFILE || err == -EMFILE || err == -ENOMEM || err == -ENOBUFS || err == -ENOSPC;
     counter_add(&shard->counters.accept_refused, 1);
     if (!shortage || shard->listen_fd < 0 || shard->listen_again_ns != 0)
         return;

@@ -10,12 +10,14 @@
  *          submits hundreds, and when it returns every result is known. No buffer is lent to the
  *          kernel across turns, so no send has a completion to wait for and no buffer ring can run
  *          dry. docs/decisions/parked-polls.md compares this with armed receives.
- * Engines  ring_uring (io_uring, direct descriptors) serves; ring_fake (tests/unit/core) is a
- *          seeded kernel for the simulation. An engine is a table of functions, chosen at creation.
+ * Engines  ring_uring (io_uring, direct descriptors) serves; ring_epoll serves where io_uring is
+ *          forbidden; ring_fake (tests/unit/core) is a seeded kernel for the simulation. An engine
+ *          is a table of functions, chosen at creation.
  * Threads  A ring belongs to one thread, from its first use on. Only ring_wake may be called by
  *          others.
- * Slots    0 … capacity-1. An accepted socket's slot is chosen by the ring and never becomes a file
- *          descriptor of the process. A slot is free again when ring_close has been called for it.
+ * Slots    0 … capacity-1. An accepted socket's slot is chosen by the ring. On io_uring it never
+ *          becomes a file descriptor of the process; on epoll it has one. A slot is free again
+ *          when ring_close has been called for it.
  * Watches  Every ring_watch gives exactly one event, also after ring_unwatch (res is then
  *          -ECANCELED) and after a hang-up. ring_close is only allowed when no watch of the slot is
  *          outstanding.
@@ -66,7 +68,8 @@ enum {
 
 struct ring_config {
     uint32_t capacity; /* slots; rounded up to what the engine's tables hold */
-    bool client;       /* slots are chosen by the caller of ring_connect, nothing is accepted */
+    bool client;       /* slots are chosen by the caller of ring_connect, nothing is accepted;
+                          io_uring only */
 };
 
 struct ring_stats {
@@ -74,7 +77,7 @@ struct ring_stats {
     uint64_t sends;     /* entries sent                                             */
     uint64_t receives;  /* entries received                                         */
     uint64_t overflows; /* completions that the kernel had to keep aside for a turn */
-    uint32_t tables;    /* kernel rings behind this one                             */
+    uint32_t tables;    /* kernel rings behind this one; 0 on epoll                 */
     uint32_t slots_used;
 };
 
@@ -118,6 +121,17 @@ int ring_probe(struct ring_features *features, char *why, size_t why_size);
  * filled. */
 int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why,
                       size_t why_size);
+
+/* Makes a ring on epoll, which needs no more than any Linux has; likewise. Every accepted socket is
+ * a descriptor of the process: ring_descriptors_raise says how many it may have. What the two
+ * engines have in common is the contract above; the differences are in the numbers of system calls
+ * (one per entry of a batch) and of connections. */
+int ring_epoll_create(struct ring **ret, const struct ring_config *config, char *why,
+                      size_t why_size);
+
+/* Raises the soft limit of descriptors to the hard one, and returns it. Every engine needs it: on
+ * io_uring it bounds the table of one kernel ring. */
+uint64_t ring_descriptors_raise(void);
 
 static inline void ring_free(struct ring *ring)
 {

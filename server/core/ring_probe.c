@@ -53,20 +53,23 @@ unsigned ring_table_slots(void)
     return slots;
 }
 
-/* The soft limit bounds a ring's table; the hard limit is ours to use. */
-static void raise_descriptor_limit(void)
+uint64_t ring_descriptors_raise(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return TABLE_SLOTS_MIN;
+    if (limit.rlim_cur < limit.rlim_max) {
+        const struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            return raised.rlim_cur;
     }
+    return limit.rlim_cur;
 }
 
 int ring_probe(struct ring_features *features, char *why, size_t why_size)
 {
     assert(features && why && why_size > 0);
-    raise_descriptor_limit();
+    ring_descriptors_raise();
     *features = (struct ring_features){.table_slots = ring_table_slots()};
 
     struct io_uring_params params = {.flags = RING_SETUP_FLAGS, .cq_entries = RING_CQ_ENTRIES};

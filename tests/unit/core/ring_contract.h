@@ -1,8 +1,8 @@
 /* ring_contract: what server/core/ring.h promises, as tests that any engine must pass.
  *
  * Idea     A test program defines `contract_kernel`, which says how to make a ring and how to play
- *          the other end of a connection, and calls contract_run. test_ring_uring.c does it with
- *          io_uring and loopback sockets, test_ring_fake.c with the fake kernel.
+ *          the other end of a connection, and calls contract_run. test_ring_uring.c and
+ *          test_ring_epoll.c do it with loopback sockets, test_ring_fake.c with the fake kernel.
  * Threads  One. */
 #pragma once
 
@@ -49,6 +49,9 @@ int contract_teardown(void **state);
 
 /* Runs all tests of the contract; returns how many failed. */
 int contract_run(void);
+
+/* Those about waiting and waking, for an engine on a real kernel. */
+int contract_run_timed(void);
 
 /* The next event; fails the test when none comes. */
 struct ring_event contract_event(struct ring *ring);

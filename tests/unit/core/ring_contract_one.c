@@ -143,6 +143,34 @@ static void a_reset_fires_both_watches(void **state)
     ring_close(ring, slot);
 }
 
+/* What a receive had no room for, and what it shows once: the end. */
+static void a_watch_sees_what_a_receive_left(void **state)
+{
+    struct ring *ring = *state;
+    char buffer[4];
+    int peer;
+    uint32_t slot = contract_accept(ring, &peer);
+
+    ring_watch(ring, slot, RING_READ);
+    assert_int_equal(contract_kernel.peer_write(peer, "0123456789", 10), 10);
+    for (int left = 10; left > 0; left -= 4) {
+        assert_true(contract_expect(ring, RING_READABLE, slot) & POLLIN);
+        assert_int_equal(contract_receive(ring, slot, buffer, 4), left < 4 ? left : 4);
+        ring_watch(ring, slot, RING_READ);
+    }
+    contract_quiet(ring);
+    assert_int_equal(contract_kernel.peer_write(peer, "abc", 3), 3);
+    contract_kernel.peer_close(peer);
+    assert_true(contract_expect(ring, RING_READABLE, slot) & POLLIN);
+    assert_int_equal(contract_receive_soon(ring, slot, buffer, 4), 3);
+    for (int round = 0; round < 3; round++) {
+        ring_watch(ring, slot, RING_READ);
+        assert_true(contract_expect(ring, RING_READABLE, slot) & POLLIN);
+        assert_int_equal(contract_receive_soon(ring, slot, buffer, 4), 0);
+    }
+    ring_close(ring, slot);
+}
+
 static void nothing_to_receive_is_eagain(void **state)
 {
     struct ring *ring = *state;
@@ -314,6 +342,7 @@ const struct CMUnitTest contract_one[] = {
     CONTRACT_TEST(unwatch_may_lose_the_race),
     CONTRACT_TEST(a_hang_up_fires_the_watch),
     CONTRACT_TEST(a_reset_fires_both_watches),
+    CONTRACT_TEST(a_watch_sees_what_a_receive_left),
     CONTRACT_TEST(nothing_to_receive_is_eagain),
     CONTRACT_TEST(a_full_socket_sends_short_and_says_how_much),
     CONTRACT_TEST(a_message_of_vectors_is_sent_in_order),

@@ -1,6 +1,7 @@
 #include "ring_loopback.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -19,6 +20,33 @@ struct ring *loopback_ring(uint32_t capacity, bool client)
         fprintf(stderr, "no ring: %s\n", why);
     assert(ring);
     return ring;
+}
+
+struct ring *loopback_ring_server(uint32_t capacity)
+{
+    return loopback_ring(capacity, false);
+}
+
+struct ring *loopback_ring_epoll(uint32_t capacity)
+{
+    char why[256] = "";
+    struct ring *ring = NULL;
+    struct ring_config config = {.capacity = capacity};
+    if (ring_epoll_create(&ring, &config, why, sizeof why) < 0)
+        fprintf(stderr, "no ring: %s\n", why);
+    assert(ring);
+    return ring;
+}
+
+int loopback_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    assert(dir);
+    int count = 0;
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
 }
 
 int loopback_listener(struct sockaddr_in *ret_address)

@@ -1,4 +1,4 @@
-/* ring_loopback: plain loopback sockets as the peers of a ring on io_uring, for its tests.
+/* ring_loopback: plain loopback sockets as the peers of a ring on the real kernel, for its tests.
  *
  * Everything made here is closed by loopback_end. Threads: one. */
 #pragma once
@@ -16,7 +16,13 @@ enum {
     LOOPBACK_TURN_NS = 2000000,
 };
 
+/* On io_uring: of either role, and as contract_kernel wants it. On epoll there is only one. */
 struct ring *loopback_ring(uint32_t capacity, bool client);
+struct ring *loopback_ring_server(uint32_t capacity);
+struct ring *loopback_ring_epoll(uint32_t capacity);
+
+/* How many this process has open. */
+int loopback_descriptors(void);
 
 /* The listening socket and its address; made at the first call. */
 int loopback_listener(struct sockaddr_in *ret_address);
