@@ -234,6 +234,12 @@ static void join_shards(struct launch *launch)
 
 /* ---- start and end ---- */
 
+static uint64_t seed_draw(void)
+{
+    uint64_t seed;
+    return getrandom(&seed, sizeof seed, 0) == sizeof seed ? seed : (uint64_t)clock_ns();
+}
+
 static struct hub_config hub_config(const struct settings *settings, unsigned shards)
 {
     struct hub_config config = {
@@ -246,11 +252,10 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
         .history_age_ns = settings->history_age_ms * 1000000,
         .history_total_bytes_max = (uint64_t)settings->history_total_bytes_max,
         .reply_bytes_max = (uint64_t)settings->queue_bytes_max,
+        .seed = seed_draw(),
         .linger_ns = HUB_LINGER_S * INT64_C(1000000000),
         .overflow_max = HUB_OVERFLOW_MAX,
     };
-    if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
-        config.seed = (uint64_t)clock_ns();
     return config;
 }
 
@@ -371,6 +376,7 @@ int main(int argc, char **argv)
         .hubs = hub_set_create(&config),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
         .shard_count = (unsigned)settings.shards,
+        .seed = seed_draw(),
     };
     assert(launch.server.hubs && launch.server.shards);
     int code = serve(&launch, &address, cpus, cpu_count, &features);

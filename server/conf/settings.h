@@ -93,8 +93,20 @@ enum slow_reader_policy {
       "less.")                                                                                     \
     X(NUMBER, longpoll_hold_ms, 25000, 10, 3600000, "ms",                                          \
       "A long poll is answered empty after this, unless timeout= says less.")                      \
+    SECTION("reconnects")                                                                          \
     X(NUMBER, retry_ms, 2000, 0, 3600000, "ms",                                                    \
-      "What an SSE client is told to wait before it connects again.")                              \
+      "The least that a client is told to wait before it connects again: retry: of SSE, "          \
+      "Retry-After, the text of a close frame.")                                                   \
+    X(NUMBER, retry_spread_ms, 2000, 0, 3600000, "ms",                                             \
+      "Each client is told a random part of this on top of retry_ms: those who are told the same " \
+      "and are cut off together come back together.")                                              \
+    X(NUMBER, admits_per_s, 0, 0, 10000000, "count",                                               \
+      "New subscribers let in each second, over all shards: a connection's first request to "      \
+      "/poll, /longpoll, /sse, /ws or /echo. The others are told when to come back. 0: all.")      \
+    X(NUMBER, admit_burst_ms, 250, 0, 60000, "ms",                                                 \
+      "A rush may be ahead of admits_per_s by as many as that lets in in this time.")              \
+    X(NUMBER, admit_wait_ms_max, 60000, 1000, 3600000, "ms",                                       \
+      "The longest that somebody who was not let in is told to wait.")                             \
     SECTION("websocket")                                                                           \
     X(SWITCH, websocket_publish, false, 0, 1, "on/off", "Clients may publish on their WebSocket.") \
     X(SWITCH, echo, false, 0, 1, "on/off",                                                         \

@@ -26,6 +26,7 @@
     X(QUEUE_TOTAL, queue_total, 0, "queue_total_bytes_max reached while this reader was behind")   \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached")                              \
+    X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \
     X(LINGER, linger, 0, "the last answer could not leave in time")
 
 #define CLOSE_REASON_ENUM(NAME, name, code, meaning) CLOSE_##NAME,

@@ -55,6 +55,7 @@ enum conn_flag {
     CONN_MOVED = 1 << 14, /* bytes left this full socket since its stall timer was set          */
     CONN_STANDING_SENT = 1 << 15, /* the client was told where its stream begins */
     CONN_INPUT_ENDED = 1 << 16,   /* the peer has sent its last byte; it may still be reading */
+    CONN_ADMITTED = 1 << 17,      /* is a subscriber: further requests need no admission */
 };
 
 struct conn_extra;

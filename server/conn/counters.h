@@ -14,6 +14,7 @@
 #define COUNTERS(X)                                                                                \
     X(accepted, counter, "Connections accepted")                                                   \
     X(accept_refused, counter, "Connections lost before they had a slot")                          \
+    X(admitted, counter, "Connections that became subscribers, by their first request")            \
     X(connections, gauge, "Open connections")                                                      \
     X(requests, counter, "HTTP requests with a complete head")                                     \
     X(responses_empty, counter, "Poll answers without a message")                                  \

@@ -26,13 +26,16 @@ static void shed(struct shard *shard, struct conn *conn, enum refusal refusal)
     char answer[512], body[128];
     int body_len = snprintf(body, sizeof body, "{\"error\":\"%s\",\"message\":\"%s\"}\n",
                             refusal_name(refusal), refusal_sentence(refusal));
+    char retry_after[32];
+    int retry_len = snprintf(retry_after, sizeof retry_after, "Retry-After: %u\r\n",
+                             (admission_retry_ms(&shard->admission) + 999) / 1000);
     const struct http_response_head head = {
         .status = refusal_status(refusal),
         .minor_version = 1,
         .framing = HTTP_FRAMING_LENGTH,
         .content_length = (uint64_t)body_len,
         .content_type = SPAN("application/json"),
-        .extra = SPAN("Retry-After: 2\r\n"),
+        .extra = span_of(retry_after, (size_t)retry_len),
     };
     int len = http_response_head_write(answer, sizeof answer - sizeof body, &head);
     assert(len > 0 && body_len > 0 && (size_t)body_len < sizeof body);

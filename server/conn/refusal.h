@@ -32,6 +32,7 @@
     X(ECHO_OFF, echo_off, 404, "start with --echo to have this")                                   \
     X(OVERLOADED, overloaded, 503, "a bound of the hub is reached; try again")                     \
     X(TABLE_FULL, table_full, 503, "max_connections is reached; try again")                        \
+    X(ADMISSION, admission, 503, "more come than admits_per_s lets in; come back after retry_ms")  \
     X(DRAINING, draining, 503, "the server is going away")
 
 #define REFUSAL_ENUM(NAME, name, status, sentence) REFUSAL_##NAME,

@@ -138,6 +138,7 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
         shard_connections((uint64_t)server->settings->max_connections, server->shard_count);
     shard->dirty_head = TIMERS_NONE;
     shard->listen_fd = -1;
+    admission_init(&shard->admission, server->settings, server->shard_count, server->seed + index);
     int err = memory_init(shard);
     if (err == 0) {
         timers_init(&shard->timers, shard->slab, sizeof *shard->slab, offsetof(struct conn, timer),

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "conf/settings.h"
+#include "conn/admission.h"
 #include "conn/conn.h"
 #include "conn/counters.h"
 #include "core/block.h"
@@ -52,6 +53,7 @@ struct server {
     struct hub_set *hubs;
     struct shard **shards; /* for /metrics and for waking */
     unsigned shard_count;
+    uint64_t seed; /* of what is told to clients at random */
 };
 
 /* Scratch for building batches: part of the shard, so that nothing large is on the stack. */
@@ -81,6 +83,7 @@ struct shard {
     uint32_t slots_high;     /* slots below this have been used */
     int listen_fd;           /* -1: none, or no longer */
     int64_t listen_again_ns; /* 0: listening, or not at all; else when to try after a shortage */
+    struct admission admission;
     struct timers timers;
     struct blocks blocks;
 

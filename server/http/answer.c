@@ -10,6 +10,7 @@
 enum {
     EXTRA_MAX = 1024,
     ERROR_BODY_MAX = 512,
+    RETRY_AFTER_MAX = 32,
 };
 
 size_t http_answer_head(const struct shard *shard, const struct conn *conn, char *buf, size_t size,
@@ -67,11 +68,38 @@ void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refu
     http_answer(shard, conn, status, SPAN("application/json"), span_of(body, (size_t)len), extra);
 }
 
+/* Whole seconds (RFC 9110 section 10.2.3), and not before the milliseconds are over. */
+static struct span retry_after(char buf[RETRY_AFTER_MAX], uint32_t retry_ms)
+{
+    int len = snprintf(buf, RETRY_AFTER_MAX, "Retry-After: %u\r\n", (retry_ms + 999) / 1000);
+    assert(len > 0 && len < RETRY_AFTER_MAX);
+    return span_of(buf, (size_t)len);
+}
+
+/* The field that goes with a refusal's status. */
+static struct span retry_field(struct shard *shard, char buf[RETRY_AFTER_MAX], enum refusal refusal)
+{
+    if (refusal_status(refusal) != 503)
+        return (struct span){0};
+    return retry_after(buf, admission_retry_ms(&shard->admission));
+}
+
 void http_error(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
-    http_error_fields(shard, conn, refusal,
-                      refusal_status(refusal) == 503 ? SPAN("Retry-After: 2\r\n")
-                                                     : (struct span){0});
+    char field[RETRY_AFTER_MAX];
+    http_error_fields(shard, conn, refusal, retry_field(shard, field, refusal));
+}
+
+void http_shed(struct shard *shard, struct conn *conn, uint32_t retry_ms)
+{
+    char body[ERROR_BODY_MAX], field[RETRY_AFTER_MAX];
+    int len =
+        snprintf(body, sizeof body, "{\"error\":\"%s\",\"message\":\"%s\",\"retry_ms\":%u}\n",
+                 refusal_name(REFUSAL_ADMISSION), refusal_sentence(REFUSAL_ADMISSION), retry_ms);
+    assert(len > 0 && len < (int)sizeof body);
+    counter_add(&shard->counters.errors_5xx, 1);
+    http_answer(shard, conn, refusal_status(REFUSAL_ADMISSION), SPAN("application/json"),
+                span_of(body, (size_t)len), retry_after(field, retry_ms));
 }
 
 void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
@@ -86,7 +114,6 @@ void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal ref
 
 void http_refuse(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
-    http_refuse_fields(shard, conn, refusal,
-                       refusal_status(refusal) == 503 ? SPAN("Retry-After: 2\r\n")
-                                                      : (struct span){0});
+    char field[RETRY_AFTER_MAX];
+    http_refuse_fields(shard, conn, refusal, retry_field(shard, field, refusal));
 }

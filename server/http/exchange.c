@@ -49,6 +49,24 @@ static void note_request(struct conn *conn, const struct http_request *request)
         conn->flags |= CONN_HEAD_ONLY;
 }
 
+/* Returns false when the connection may not become a subscriber now, and has been told so. */
+static bool admitted(struct shard *shard, struct conn *conn, const struct route *route)
+{
+    if (!route->shed || conn->flags & CONN_ADMITTED)
+        return true;
+    uint32_t retry_ms = admission_ask(&shard->admission, shard->now_ns);
+    if (retry_ms == 0) {
+        conn->flags |= CONN_ADMITTED;
+        counter_add(&shard->counters.admitted, 1);
+        return true;
+    }
+    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+    counter_add(&shard->counters.refused[REFUSAL_ADMISSION], 1);
+    route->shed(shard, conn, retry_ms);
+    conn_finish(shard, conn, CLOSE_ADMISSION);
+    return false;
+}
+
 static void dispatch(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     const struct http_request *request = exchange->request;
@@ -76,7 +94,7 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         answer_method(shard, conn, route);
         if (request->method == HTTP_POST)
             conn_finish(shard, conn, CLOSE_BAD_REQUEST);
-    } else
+    } else if (admitted(shard, conn, route))
         route->open(shard, conn, exchange);
 }
 

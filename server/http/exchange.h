@@ -28,6 +28,9 @@ struct route {
     unsigned methods;  /* bits 1 << enum http_method */
     const char *allow; /* the same, as the Allow field has it */
     void (*open)(struct shard *shard, struct conn *conn, struct exchange *exchange);
+    /* Of paths that make a connection a subscriber: answers one that is not let in. NULL for all
+     * others, which need no admission. */
+    void (*shed)(struct shard *shard, struct conn *conn, uint32_t retry_ms);
 };
 
 extern const struct transport http_transport;
@@ -58,6 +61,10 @@ void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refu
 void http_refuse(struct shard *shard, struct conn *conn, enum refusal refusal);
 void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
                         struct span extra);
+
+/* Tells a subscriber that is not let in when to come back: 503 with Retry-After, and retry_ms in
+ * the body. */
+void http_shed(struct shard *shard, struct conn *conn, uint32_t retry_ms);
 
 /* Writes the head of an answer with this connection's version, keep-alive and CORS fields into
  * `buf`. Returns its length; `size` of HTTP_ANSWER_HEAD_MAX always suffices without `extra`. */

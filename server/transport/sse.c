@@ -5,6 +5,7 @@
  *                          when a position was asked for
  *   id: 5f3a.17 / data: …  a message; `id` is the position behind it
  *   :                      a comment, when nothing else has crossed the wire for a while */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,10 @@
 #include "transport/transports.h"
 #include "wire/out.h"
 #include "wire/sse.h"
+
+enum {
+    SSE_SHED_MAX = 32, /* "retry: 4294967295" and two line ends */
+};
 
 static bool chunked(const struct conn *conn)
 {
@@ -118,7 +123,19 @@ static void send_head(struct shard *shard, struct conn *conn)
     conn_send_bytes(shard, conn, span_of(head, len));
     send_event(
         shard, conn,
-        &(struct sse_event){.has_retry = true, .retry_ms = (uint32_t)shard->settings->retry_ms});
+        &(struct sse_event){.has_retry = true, .retry_ms = admission_retry_ms(&shard->admission)});
+}
+
+/* WHATWG HTML, section 9.2.3: "reestablish the connection" after the end of a stream, "fail the
+ * connection" after any status but 200. */
+void sse_shed(struct shard *shard, struct conn *conn, uint32_t retry_ms)
+{
+    const struct sse_event event = {.has_retry = true, .retry_ms = retry_ms};
+    char stream[SSE_SHED_MAX];
+    assert(sse_event_size(&event) <= sizeof stream);
+    size_t len = sse_event_write(stream, &event);
+    http_answer(shard, conn, 200, SPAN(SSE_CONTENT_TYPE), span_of(stream, len),
+                SPAN("Cache-Control: no-store\r\n"));
 }
 
 void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)

@@ -6,6 +6,7 @@
  * Between messages a connection keeps nothing but its line: the parser's state is attached while a
  * message is half received. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,9 +53,22 @@ static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode 
     conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST);
 }
 
+/* Says why by the reason's name; and to those who should come back, when: all of them together
+ * would be a storm. */
+static void say_why(struct shard *shard, struct conn *conn, enum close_reason reason)
+{
+    char text[WS_REASON_MAX];
+    bool comes_back = reason == CLOSE_GOING_AWAY || reason == CLOSE_OVERLOADED;
+    int len = comes_back ? snprintf(text, sizeof text, "%s retry_ms=%u", close_reason_name(reason),
+                                    admission_retry_ms(&shard->admission))
+                         : snprintf(text, sizeof text, "%s", close_reason_name(reason));
+    assert(len > 0 && len < (int)sizeof text);
+    send_close(shard, conn, close_reason_code(reason), span_of(text, (size_t)len));
+}
+
 void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
-    send_close(shard, conn, close_reason_code(reason), span_from(close_reason_name(reason)));
+    say_why(shard, conn, reason);
     conn_finish(shard, conn, reason);
 }
 
@@ -66,7 +80,7 @@ void websocket_send_text(struct shard *shard, struct conn *conn, struct span tex
 /* Says goodbye and waits a moment for the answer; subscriptions end at once. */
 static void websocket_drain(struct shard *shard, struct conn *conn)
 {
-    send_close(shard, conn, WS_CLOSE_GOING_AWAY, span_from(close_reason_name(CLOSE_GOING_AWAY)));
+    say_why(shard, conn, CLOSE_GOING_AWAY);
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
     conn_timer(shard, conn, CLOSE_WAIT_MS);
 }

@@ -102,6 +102,22 @@ def test_event_source_comes_back_by_itself(server, page, seen, eventually):
     eventually(lambda: seen(5)[-1][:2] == ["message", "after"], "the message of the new life")
 
 
+def test_event_source_that_is_not_let_in_comes_back_by_itself(start_server, chromium, eventually):
+    server = start_server(shards=1, config={"admits_per_s": 1, "admit_burst_ms": 0})
+    chromium.get(server.url("/healthz"))
+    for _ in range(50):
+        if server.get("/poll?channel=c").status == 503:
+            break
+    chromium.execute_script(EVENT_SOURCE, "/sse?channel=c")
+    eventually(lambda: server.metric("ringside_streams_sse") == 1, "an open stream")
+    server.publish("c", "in")
+
+    def last_seen():
+        return chromium.execute_script("return window.seen")[-1][:2]
+
+    eventually(lambda: last_seen() == ["message", "in"], "the message of who was let in later")
+
+
 def test_event_source_that_is_refused_stays_closed(page, eventually):
     page.execute_script(EVENT_SOURCE, "/sse")
     eventually(lambda: page.execute_script("return source.readyState") == 2, "a closed source")

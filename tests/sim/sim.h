@@ -34,6 +34,8 @@ enum {
 
 #define SIM_MS INT64_C(1000000)
 #define SIM_S  (1000 * SIM_MS)
+/* The clock begins here: a server never sees a small one. */
+#define SIM_START_NS (1000 * SIM_S)
 
 struct client;
 

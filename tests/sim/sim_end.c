@@ -163,6 +163,22 @@ void sim_end_trouble(struct sim *sim)
     nobody_spins(sim);
 }
 
+/* No more subscribers than the rate lets in, and a rush. */
+static void admission_was_kept(const struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->server.shard_count; i++) {
+        const struct shard *shard = sim->shards[i];
+        const struct admission *admission = &shard->admission;
+        uint64_t admitted = counter_read(&shard->counters.admitted);
+        if (admission->interval_ns == 0)
+            continue;
+        int64_t time_ns = sim_now(sim) - SIM_START_NS + admission->burst_ns;
+        uint64_t most = (uint64_t)(time_ns / admission->interval_ns) + 1;
+        sim_check(sim, admitted <= most, "shard %u let in %" PRIu64 " subscribers of %" PRIu64, i,
+                  admitted, most);
+    }
+}
+
 void sim_end_visits(struct sim *sim)
 {
     sim->calm = true;
@@ -170,6 +186,7 @@ void sim_end_visits(struct sim *sim)
     for (unsigned i = 0; i < sim->client_count; i++)
         if (sim->clients[i].link)
             client_leave(&sim->clients[i]);
+    admission_was_kept(sim);
     sim_play(sim, UINT64_MAX, sim_now(sim) + 60 * SIM_S);
     for (unsigned i = 0; i < sim->server.shard_count; i++) {
         const struct shard *shard = sim->shards[i];

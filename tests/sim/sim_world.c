@@ -103,6 +103,12 @@ static void settings_draw(struct sim *sim)
     settings->longpoll_hold_ms = between(sim, 50, 4000);
     settings->websocket_publish = sim_chance(sim, 900);
     settings->echo = true;
+    /* By the seed itself: drawn, it would change what all others do. */
+    if (sim->seed % 3 == 1) {
+        settings->admits_per_s = INT64_C(1) << sim->seed / 3 % 8;
+        settings->admit_burst_ms = (int64_t)(sim->seed % 5) * 200;
+        settings->admit_wait_ms_max = 1000 + (int64_t)(sim->seed % 7) * 1000;
+    }
     char why[256];
     int err = settings_check(settings, why, sizeof why);
     sim_check(sim, err == 0, "settings: %s", why);
@@ -113,7 +119,7 @@ static struct hub_config hub_draw(struct sim *sim)
     const struct settings *settings = &sim->settings;
     return (struct hub_config){
         .shards = (unsigned)settings->shards,
-        .seed = sim_random(sim),
+        .seed = sim->seed,
         .channels_max = (uint32_t)settings->channels_max,
         .subscriptions_max = sim_chance(sim, 100) ? 10 : 1000,
         .history_messages_max = (uint32_t)settings->history_messages_max,
@@ -159,6 +165,7 @@ static void server_make(struct sim *sim)
         .hubs = hub_set_create(&config),
         .shards = sim->shards,
         .shard_count = (unsigned)sim->settings.shards,
+        .seed = sim_random(sim),
     };
     assert(sim->server.hubs);
     uint32_t each =
@@ -208,7 +215,7 @@ uint64_t sim_run(uint64_t seed, bool verbose)
     config.pipe_bytes_min = sim_chance(&sim, 500) ? (uint32_t)between_wide(&sim, 16, 4000) : 4000;
     sim.narrow = config.pipe_bytes_min < NARROW_BYTES;
     sim.net = fake_net_create(&config);
-    fake_net_advance(sim.net, 1000 * SIM_S);
+    fake_net_advance(sim.net, SIM_START_NS);
     ledger_init(&sim.ledger, &sim);
     settings_draw(&sim);
     sim.client_count = (unsigned)between_wide(&sim, 16, SIM_CLIENTS_MAX);
