@@ -22,7 +22,7 @@ enum {
 
 static const struct experiment *const experiments[] = {
     &experiment_compare, &experiment_fanout,  &experiment_hold,     &experiment_connect,
-    &experiment_churn,   &experiment_ceiling, &experiment_capacity,
+    &experiment_churn,   &experiment_ceiling, &experiment_capacity, &experiment_latency,
 };
 #define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
 
@@ -142,6 +142,10 @@ static void settle_options(struct options *options)
 static int stop_servers(struct bench *bench)
 {
     int err = 0;
+    for (unsigned i = 0; i < bench->path_count; i++) {
+        int stopped = bench_path_stop(bench, &bench->paths[i]);
+        err = err ? err : stopped;
+    }
     for (unsigned i = 0; i < bench->server_count; i++) {
         int stopped = bench_server_stop(&bench->servers[i]);
         err = err ? err : stopped;

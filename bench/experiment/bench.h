@@ -7,7 +7,7 @@
  *
  * Threads  one. A signal only sets a flag, which the load looks at.
  * Memory   bench_init to bench_done. Servers stay where they are.
- * Bounds   BENCH_SERVERS_MAX. */
+ * Bounds   BENCH_SERVERS_MAX, BENCH_PATHS_MAX. */
 #pragma once
 
 #include <netinet/in.h>
@@ -22,6 +22,7 @@
 
 enum {
     BENCH_SERVERS_MAX = 8,
+    BENCH_PATHS_MAX = 8,
     BENCH_WHY_MAX = 512,
     BENCH_PATH_MAX = 4096,
     /* What a server is started for beyond its subscribers: one in so many, and so many: publishers,
@@ -35,7 +36,15 @@ enum {
 struct server {
     struct process process;
     struct sockaddr_in address;
-    unsigned cpus; /* that it was given; 0: not ours to know */
+    struct sockaddr_in reach; /* where subscribers connect to: the address, or a relay's */
+    unsigned cpus;            /* that it was given; 0: not ours to know */
+};
+
+/* A relay that puts a round-trip time in front of a server (bench/relay). */
+struct path {
+    struct process process;
+    struct sockaddr_in address;
+    uint32_t rtt_ms;
 };
 
 /* What the terminal and the timeline are told. */
@@ -63,6 +72,8 @@ struct bench {
     struct watch watch;
     struct server servers[BENCH_SERVERS_MAX];
     unsigned server_count;
+    struct path paths[BENCH_PATHS_MAX];
+    unsigned path_count;
     struct load *load; /* while there is one */
     unsigned group_count;
     char folder[BENCH_PATH_MAX]; /* of this program */
@@ -85,6 +96,7 @@ extern const struct experiment experiment_connect;
 extern const struct experiment experiment_ceiling;
 extern const struct experiment experiment_churn;
 extern const struct experiment experiment_capacity;
+extern const struct experiment experiment_latency;
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);
@@ -102,6 +114,13 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
 /* Starts one bare loop on the server's CPUs. */
 int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connections,
                      struct server **ret);
+
+/* Starts a relay in front of a server, for so many connections, with --jitter-ms. */
+int bench_path_start(struct bench *bench, const struct server *server, uint32_t rtt_ms,
+                     uint32_t connections, const struct path **ret);
+
+/* Ends a relay, and notes in the result how exact it was. Returns 0 or -EIO. */
+int bench_path_stop(struct bench *bench, struct path *path);
 
 /* Whether a bare loop can have so many connections: two of three need a descriptor for each. */
 bool bench_bare_fits(enum bare_loop loop, uint32_t connections);

@@ -10,8 +10,8 @@
 #include "output/table.h"
 
 static const enum option_id churn_options[] = {
-    OPTION_SUBSCRIBERS, OPTION_SIZE,  OPTION_TRANSPORT, OPTION_CHURN, OPTION_RATE,
-    OPTION_DEPTH,       OPTION_TURNS, OPTION_TURN_MS,   OPTION_COUNT,
+    OPTION_SUBSCRIBERS, OPTION_SIZE,    OPTION_TRANSPORT, OPTION_CHURN,  OPTION_RATE,  OPTION_DEPTH,
+    OPTION_TURNS,       OPTION_TURN_MS, OPTION_RTT,       OPTION_JITTER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)

@@ -34,6 +34,7 @@ struct entrant *field_add(struct field *field, const char *name, enum contestant
         .transport = transport,
         .publish = transport == LOAD_CONNECT ? LOAD_PUBLISH_NONE : LOAD_PUBLISH_WEBSOCKET,
         .server = server,
+        .reach = server->reach,
         .clients = clients,
     };
     snprintf(entrant->channel, sizeof entrant->channel, "bench-%s", name);
@@ -51,7 +52,8 @@ static int create_load(struct field *field)
         const struct entrant *entrant = &field->entrants[i];
         groups[i] = (struct load_group_config){
             .transport = entrant->transport,
-            .target = entrant->server->address,
+            .target = entrant->reach,
+            .publish_target = entrant->publish_through ? entrant->reach : entrant->server->address,
             .channel = entrant->channel,
             .clients = entrant->clients,
             .publish = entrant->publish,
@@ -157,7 +159,7 @@ int field_open(struct field *field)
 {
     int err = field_create(field);
     for (unsigned i = 0; err == 0 && i < field->count; i++)
-        err = ramp_measured(field, i);
+        err = field->memory_unread ? ramp(field, i) : ramp_measured(field, i);
     for (unsigned i = 0; err == 0 && i < field->count; i++)
         err = field_settle(field, i);
     return err;

@@ -15,7 +15,7 @@
 #include "experiment/bench.h"
 
 enum {
-    FIELD_ENTRANTS_MAX = 8,
+    FIELD_ENTRANTS_MAX = 24,
     FIELD_WORKLOADS_MAX = 8,
 };
 
@@ -26,6 +26,8 @@ struct entrant {
     enum load_transport transport;
     enum load_publish publish;
     struct server *server;
+    struct sockaddr_in reach; /* where its subscribers connect: the server, or a relay before it */
+    bool publish_through;     /* the publisher too goes there; else straight to the server */
     uint32_t clients;
     char channel[RESULT_NAME_MAX];
 
@@ -45,7 +47,8 @@ struct field {
     struct entrant entrants[FIELD_ENTRANTS_MAX];
     unsigned count;
     struct load *load;
-    int64_t drain_ns; /* how long a turn waits for its last message to reach everybody; 0: what so
+    bool memory_unread; /* connects without looking at memory, which takes its time */
+    int64_t drain_ns;   /* how long a turn waits for its last message to reach everybody; 0: what so
                          many clients ask for */
 };
 

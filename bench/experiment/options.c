@@ -24,6 +24,7 @@ enum {
     HOUR_MS = 3600 * 1000,
     DAY_S = 24 * 3600,
     MESSAGE_MAX = 16 * 1024 * 1024,
+    RELAY_MS_MAX = 60000,
 };
 
 static const double STEP_FACTOR_MIN = 1.05, STEP_FACTOR_MAX = 100;
@@ -130,6 +131,17 @@ static void take_rate(struct argp_state *state, const char *part, size_t len)
         argp_error(state, "at most %d rates", OPTIONS_LIST_MAX);
     else
         options->rates[options->rate_count++] = rate;
+}
+
+static void take_rtt(struct argp_state *state, const char *part, size_t len)
+{
+    struct options *options = state->input;
+    char text[32];
+    snprintf(text, sizeof text, "%.*s", (int)len, part);
+    if (options->rtt_count == OPTIONS_LIST_MAX)
+        argp_error(state, "at most %d round-trip times", OPTIONS_LIST_MAX);
+    else
+        options->rtts[options->rtt_count++] = number_of(state, text, 0, RELAY_MS_MAX);
 }
 
 static void take_transport(struct argp_state *state, const char *part, size_t len)
@@ -262,6 +274,8 @@ static const struct number_row {
     {OPTION_TO, offsetof(struct options, to), 1, OPTIONS_CLIENTS_MAX, "what this machine holds"},
     {OPTION_HOLD, offsetof(struct options, seconds), 1, DAY_S, NULL},
     {OPTION_BROADCAST, offsetof(struct options, broadcast_s), 1, 3600, NULL},
+    {OPTION_RTT, offsetof(struct options, rtt_ms), 0, RELAY_MS_MAX, NULL},
+    {OPTION_JITTER, offsetof(struct options, jitter_ms), 0, RELAY_MS_MAX, NULL},
 };
 
 static const struct number_row *number_row_of(enum option_id id)
@@ -296,6 +310,9 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
         each_of(state, text, take_against);
     } else if (id == OPTION_STEP) {
         take_step(state, text);
+    } else if (id == OPTION_RTTS) {
+        options->rtt_count = 0;
+        each_of(state, text, take_rtt);
     } else {
         return ARGP_ERR_UNKNOWN;
     }
@@ -340,6 +357,10 @@ static json_t *value_of(const struct options *options, enum option_id id)
         for (unsigned i = 0; i < options->rate_count; i++)
             len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %g" : "%g",
                                     options->rates[i]);
+    else if (id == OPTION_RTTS)
+        for (unsigned i = 0; i < options->rtt_count; i++)
+            len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %u" : "%u",
+                                    options->rtts[i]);
     else if (id == OPTION_TRANSPORT)
         for (unsigned i = 0; i < options->transport_count; i++)
             len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %s" : "%s",
@@ -384,6 +405,9 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
         [OPTION_STEP] = "step",
         [OPTION_HOLD] = "hold_s",
         [OPTION_BROADCAST] = "broadcast_s",
+        [OPTION_RTT] = "rtt_ms",
+        [OPTION_RTTS] = "rtt_ms",
+        [OPTION_JITTER] = "jitter_ms",
     };
     json_t *value = id == OPTION_TURN_MS         ? in_seconds(options->turn_ms)
                     : id == OPTION_POLL_INTERVAL ? in_seconds(options->poll_interval_ms)

@@ -58,6 +58,10 @@ struct options {
     double step_factor; /* each step so many times the last; 0: step_add more than the last */
     uint32_t step_add;
     uint32_t broadcast_s;
+    uint32_t rtt_ms;    /* of a relay before each server; 0: none */
+    uint32_t jitter_ms; /* of all relays */
+    uint32_t rtts[OPTIONS_LIST_MAX];
+    unsigned rtt_count;
 };
 
 /* X(NAME, key, long name, argument, help): the options that an experiment may list. */
@@ -86,7 +90,12 @@ struct options {
       "Each step is so many times the last one, or so many more: 2, 1.5, +50000")                  \
     X(HOLD, 's', "hold-seconds", "S", "How long each step is held before its broadcast")           \
     X(BROADCAST, 1005, "broadcast-seconds", "S",                                                   \
-      "A broadcast that has not reached everybody by then has failed")
+      "A broadcast that has not reached everybody by then has failed")                             \
+    X(RTT, 1030, "rtt-ms", "MS",                                                                   \
+      "Put a relay between subscribers and server, with this round-trip time")                     \
+    X(RTTS, 1031, "rtt-ms", "MS[,MS...]",                                                          \
+      "Round-trip times, each by a relay of its own; 0: straight over loopback")                   \
+    X(JITTER, 1032, "jitter-ms", "MS", "Each read waits up to so much longer in a relay")
 
 enum option_id {
 #define OPTIONS_ID(name, ...) OPTION_##name,

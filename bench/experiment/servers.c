@@ -10,12 +10,14 @@
 
 #include "experiment/bench.h"
 #include "measure/memory.h"
+#include "output/table.h"
 
 enum {
     HEALTHY_PATIENCE_MS = 20000,
     STOP_GRACE_MS = 15000,
     ARGUMENTS_MAX = 64,
     DESCRIPTORS_OWN = 32,
+    PATH_CONNECTIONS_SPARE = 16, /* health checks, and what has not closed yet */
     BYTES_SPARE = 256 * 1024 * 1024,
 };
 
@@ -67,10 +69,10 @@ static int launch(struct bench *bench, struct server *server, const char *name, 
     return wait_until_healthy(server);
 }
 
-static int choose_address(struct server *server, char *text, size_t size)
+static int choose_address(struct sockaddr_in *address, char *text, size_t size)
 {
     uint16_t port = process_free_port();
-    server->address = (struct sockaddr_in){
+    *address = (struct sockaddr_in){
         .sin_family = AF_INET,
         .sin_port = htons(port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
@@ -79,6 +81,19 @@ static int choose_address(struct server *server, char *text, size_t size)
     if (port == 0)
         return bench_fail(-EADDRINUSE, "no port is free outside net.ipv4.ip_local_port_range");
     return 0;
+}
+
+/* Subscribers connect to the server, or to a relay in front of it. */
+static int reach(struct bench *bench, struct server *server, uint32_t connections)
+{
+    const struct path *path = NULL;
+    server->reach = server->address;
+    if (bench->options->rtt_ms == 0)
+        return 0;
+    int err = bench_path_start(bench, server, bench->options->rtt_ms, connections, &path);
+    if (path)
+        server->reach = path->address;
+    return err;
 }
 
 static int adopt(struct bench *bench, struct server *server)
@@ -110,15 +125,17 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
     int count = 0;
     if (!server)
         return bench_fail(-ENOSPC, "too many servers in one run");
-    if (options->address)
-        return adopt(bench, server);
+    if (options->address) {
+        int err = adopt(bench, server);
+        return err < 0 ? err : reach(bench, server, connections);
+    }
     argv[count] = options->server
                       ? options->server
                       : program_path(bench, "../server/ringside-server", "ringside-server", path);
     if (!argv[count++])
         return bench_fail(-ENOENT, "there is no ringside-server beside this program; "
                                    "`./build.sh build` makes one, --server names another");
-    int err = choose_address(server, listen, sizeof listen);
+    int err = choose_address(&server->address, listen, sizeof listen);
     if (err < 0)
         return err;
     snprintf(shards, sizeof shards, "%u", options->shards);
@@ -138,7 +155,8 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         argv[count++] = options->sets[i];
     }
     argv[count] = NULL;
-    return launch(bench, server, "ringside-server", (char *const *)argv);
+    err = launch(bench, server, "ringside-server", (char *const *)argv);
+    return err < 0 ? err : reach(bench, server, connections);
 }
 
 bool bench_bare_fits(enum bare_loop loop, uint32_t connections)
@@ -159,12 +177,13 @@ int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connecti
     if (!program)
         return bench_fail(-ENOENT, "there is no ringside-ceiling beside this program; "
                                    "`./build.sh build` makes one");
-    int err = choose_address(server, listen, sizeof listen);
+    int err = choose_address(&server->address, listen, sizeof listen);
     if (err < 0)
         return err;
     snprintf(most, sizeof most, "%u", connections + 4);
     const char *const argv[] = {program, bare_loop_name(loop), listen, most, NULL};
-    return launch(bench, server, bare_loop_name(loop), (char *const *)argv);
+    err = launch(bench, server, bare_loop_name(loop), (char *const *)argv);
+    return err < 0 ? err : reach(bench, server, connections);
 }
 
 int bench_server_stop(struct server *server)
@@ -184,6 +203,76 @@ int bench_server_stop(struct server *server)
         bench_fail(-EIO, "%s ended with status %d. It said:\n%s", server->process.name,
                    WEXITSTATUS(status), tail);
     return -EIO;
+}
+
+/* ---- relays ---- */
+
+static int path_launch(struct bench *bench, struct path *path, char *const argv[])
+{
+    cpu_set_t cpus;
+    char tail[BENCH_WHY_MAX];
+    int err = cpus_parse(&cpus, bench->options->client_cpus);
+    if (err == 0)
+        err = process_start(&path->process, "ringside-relay", argv, &cpus);
+    if (err < 0)
+        return bench_fail(err, "cannot start %s: %s", argv[0], strerror(-err));
+    err = process_wait_healthy(&path->process, &path->address, HEALTHY_PATIENCE_MS);
+    if (err == 0)
+        return 0;
+    process_output_tail(&path->process, tail, sizeof tail);
+    return bench_fail(err, "the relay carries nothing%s%s", tail[0] ? ". It said:\n" : "", tail);
+}
+
+int bench_path_start(struct bench *bench, const struct server *server, uint32_t rtt_ms,
+                     uint32_t connections, const struct path **ret)
+{
+    if (bench->path_count == BENCH_PATHS_MAX)
+        return bench_fail(-ENOSPC, "too many relays in one run");
+    struct path *path = &bench->paths[bench->path_count];
+    char program[BENCH_PATH_MAX], listen[32], to[32], rtt[32], jitter[32], most[16];
+    *path = (struct path){.rtt_ms = rtt_ms};
+    if (!program_path(bench, "relay/ringside-relay", "ringside-relay", program))
+        return bench_fail(-ENOENT, "there is no ringside-relay beside this program; "
+                                   "`./build.sh build` makes one");
+    int err = choose_address(&path->address, listen, sizeof listen);
+    if (err < 0)
+        return err;
+    char host[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &server->address.sin_addr, host, sizeof host);
+    snprintf(to, sizeof to, "%s:%u", host, ntohs(server->address.sin_port));
+    snprintf(rtt, sizeof rtt, "%u", rtt_ms);
+    snprintf(jitter, sizeof jitter, "%u", bench->options->jitter_ms);
+    snprintf(most, sizeof most, "%u", connections + PATH_CONNECTIONS_SPARE);
+    const char *const argv[] = {program, "--listen",    listen, "--to",          to,   "--rtt-ms",
+                                rtt,     "--jitter-ms", jitter, "--connections", most, NULL};
+    bench->path_count++;
+    *ret = path;
+    return path_launch(bench, path, (char *const *)argv);
+}
+
+/* A figure of the line that a relay ends with; -1: it is not there. */
+static double figure_of(const char *line, const char *name)
+{
+    const char *at = strstr(line, name);
+    return at ? strtod(at + strlen(name), NULL) : -1;
+}
+
+int bench_path_stop(struct bench *bench, struct path *path)
+{
+    char tail[BENCH_WHY_MAX], p50[TABLE_NUMBER_MAX], p99[TABLE_NUMBER_MAX];
+    if (path->process.pid == 0)
+        return 0;
+    int status = process_stop(&path->process, STOP_GRACE_MS);
+    process_output_tail(&path->process, tail, sizeof tail);
+    process_done(&path->process);
+    double p50_ns = figure_of(tail, "late_p50_ns="), p99_ns = figure_of(tail, "late_p99_ns=");
+    if (status != 0 || p50_ns < 0 || p99_ns < 0)
+        return bench_fail(-EIO, "the relay ended with status %d. It said:\n%s", status, tail);
+    result_note(&bench->result,
+                "The relay for a round trip of %u ms wrote half of what it carried within %s of "
+                "its time, and 99 %% within %s.",
+                path->rtt_ms, number_time(p50, p50_ns), number_time(p99, p99_ns));
+    return 0;
 }
 
 int bench_memory_check(uint64_t connections)

@@ -96,7 +96,8 @@ struct load_group_config {
     uint32_t clients;
 
     enum load_publish publish;
-    uint32_t payload_bytes; /* at least PAYLOAD_HEAD_SIZE (34) */
+    struct sockaddr_in publish_target; /* family 0: target */
+    uint32_t payload_bytes;            /* at least PAYLOAD_HEAD_SIZE (34) */
 
     uint32_t poll_interval_ms; /* LOAD_POLL; 0: 1000 */
     bool longpoll_reconnect;   /* LOAD_LONGPOLL: a new connection for every request */
