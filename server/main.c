@@ -19,6 +19,7 @@
 #include "conf/settings.h"
 #include "conn/shard.h"
 #include "core/ring.h"
+#include "engine.h"
 #include "http/origins.h"
 #include "hub/hub.h"
 #include "listener.h"
@@ -137,6 +138,7 @@ struct runner {
 
 struct launch {
     struct server server;
+    struct engine engine;
     pthread_barrier_t step; /* all made · main has looked · all have stopped */
     bool failed;
     struct runner runners[HUB_SHARDS_MAX];
@@ -171,7 +173,7 @@ static int make_shard(struct runner *runner)
             shard_connections((uint64_t)server->settings->max_connections, server->shard_count),
     };
     struct ring *ring;
-    int err = ring_uring_create(&ring, &config, runner->why, sizeof runner->why);
+    int err = runner->launch->engine.ring_create(&ring, &config, runner->why, sizeof runner->why);
     if (err < 0)
         return err;
     err = shard_create(shard, server, runner->index, ring, clock_ns(), runner->why,
@@ -269,14 +271,30 @@ static int64_t connections_default(void)
     return fit < MAX_CONNECTIONS_MAX ? fit : MAX_CONNECTIONS_MAX;
 }
 
+/* As many as memory and the engine hold; what was asked for beyond that is said. */
+static void size_connections(struct settings *settings, const struct engine *engine)
+{
+    unsigned shards = (unsigned)settings->shards;
+    uint64_t most = engine_connections_max(engine, shards);
+    uint64_t wanted = (uint64_t)settings->max_connections;
+    if (wanted == 0)
+        wanted = (uint64_t)connections_default();
+    else if (wanted > most)
+        fprintf(stderr,
+                "ringside-server: max_connections = %" PRIu64 " is more than epoll can have with "
+                "%" PRIu64 " descriptors, and is lowered to %" PRIu64 "; `ulimit -n %" PRIu64
+                "` (systemd: LimitNOFILE=) would do\n",
+                wanted, engine->descriptors, most, engine_descriptors_needed(wanted, shards));
+    settings->max_connections = (int64_t)(wanted < most ? wanted : most);
+}
+
 static int fail(const char *why)
 {
     fprintf(stderr, "ringside-server: %s\n", why);
     return 1;
 }
 
-static void announce(const struct launch *launch, const struct sockaddr_in *address,
-                     unsigned table_slots)
+static void announce(const struct launch *launch, const struct sockaddr_in *address)
 {
     char host[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &address->sin_addr, host, sizeof host);
@@ -284,9 +302,7 @@ static void announce(const struct launch *launch, const struct sockaddr_in *addr
            " connections\n",
            host, ntohs(address->sin_port), launch->server.shard_count,
            launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
-    printf("each shard opens kernel rings as it fills, with tables of %u descriptors "
-           "(RLIMIT_NOFILE)\n",
-           table_slots);
+    engine_announce(&launch->engine);
     fflush(stdout);
 }
 
@@ -298,8 +314,7 @@ static void wait_for_signal(const sigset_t *signals)
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
-static int serve(struct launch *launch, struct sockaddr_in *address, const int *cpus, int cpu_count,
-                 const struct ring_features *features)
+static int serve(struct launch *launch, struct sockaddr_in *address, const int *cpus, int cpu_count)
 {
     struct server *server = &launch->server;
     char why[WHY_MAX];
@@ -321,7 +336,7 @@ static int serve(struct launch *launch, struct sockaddr_in *address, const int *
     }
     int err = launch_shards(launch, cpus, cpu_count);
     if (err == 0)
-        announce(launch, address, features->table_slots);
+        announce(launch, address);
     pthread_barrier_wait(&launch->step);
     if (err == 0) {
         wait_for_signal(&signals);
@@ -344,17 +359,15 @@ int main(int argc, char **argv)
     settings_default(&settings);
     argp_err_exit_status = 1;
     argp_parse(&argp, argc, argv, 0, NULL, &settings);
-    struct ring_features features;
-    if (ring_probe(&features, why, sizeof why) < 0 ||
+    if (engine_choose(&launch.engine, settings.engine, why, sizeof why) < 0 ||
         listener_address(&address, settings.listen, why, sizeof why) < 0)
         return fail(why);
     int cpu_count = cpus_read(cpus, settings.cpus, why, sizeof why);
     if (cpu_count < 0)
         return fail(why);
-    if (settings.max_connections == 0)
-        settings.max_connections = connections_default();
     if (settings.shards == 0)
         settings.shards = cpu_count > HUB_SHARDS_MAX ? HUB_SHARDS_MAX : cpu_count;
+    size_connections(&settings, &launch.engine);
     /* Fewer threads than cores are not nailed to the first ones unasked: somebody else may be
      * there. */
     if (settings.cpus[0] == '\0' && settings.shards < cpu_count)
@@ -379,7 +392,7 @@ int main(int argc, char **argv)
         .seed = seed_draw(),
     };
     assert(launch.server.hubs && launch.server.shards);
-    int code = serve(&launch, &address, cpus, cpu_count, &features);
+    int code = serve(&launch, &address, cpus, cpu_count);
     hub_set_free(launch.server.hubs);
     free(launch.server.shards);
     origins_free(origins);

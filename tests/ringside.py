@@ -81,7 +81,8 @@ class Answer:
 class Server:
     """One server process. Use through the fixtures of conftest.py."""
 
-    def __init__(self, folder, shards=2, args=(), config=None):
+    def __init__(self, folder, shards=2, args=(), config=None, before=None):
+        """`before` runs in the new process, before the server does."""
         self.port = free_port()
         self.address = f"{HOST}:{self.port}"
         self.folder = folder
@@ -92,6 +93,7 @@ class Server:
         path = folder / "ringside.ini"
         path.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
         self.command += ["--config", str(path)]
+        self.before = before
         self.process = None
 
     # ---- life ----
@@ -101,7 +103,12 @@ class Server:
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                preexec_fn=self.before,
             )
         wait_until(self.is_up, f"a healthy server: {' '.join(self.command)}")
         return self

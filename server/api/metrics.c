@@ -130,6 +130,8 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
     write_hub(&text, shard->server);
     heading(&text, "shards", "", "gauge", "Threads with a ring of their own");
     text_add(&text, "ringside_shards %u\n", shard->server->shard_count);
+    heading(&text, "engine", "", "gauge", "How the kernel is asked: 1 for the engine that serves");
+    text_add(&text, "ringside_engine{name=\"%s\"} 1\n", shard->ring->engine->name);
     http_answer(shard, conn, 200, SPAN("text/plain; version=0.0.4; charset=utf-8"),
                 span_of(text.bytes, text.len), SPAN("Cache-Control: no-store\r\n"));
     free(text.bytes);

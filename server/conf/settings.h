@@ -36,9 +36,12 @@ enum slow_reader_policy {
       "Threads with their own ring, connections and channels. 0: one per core.")                   \
     X(TEXT, cpus, "", 0, 0, "list",                                                                \
       "Cores to pin the shards to, as 0,2-5. Empty: each to a core when there is one for each.")   \
+    X(TEXT, engine, "auto", 0, 0, "auto, io_uring or epoll",                                       \
+      "How the kernel is asked. auto: io_uring, or epoll where that is forbidden. On epoll each "  \
+      "connection is a file descriptor, and each send a system call.")                             \
     X(NUMBER, max_connections, 0, 0, 16000000, "count",                                            \
       "Open connections over all shards; more get 503. 0: as many as half of the memory holds, "   \
-      "at 6 KiB each.")                                                                            \
+      "at 6 KiB each; on epoll, no more than RLIMIT_NOFILE allows.")                               \
     X(NUMBER, listen_backlog, 2048, 16, 65535, "count",                                            \
       "Connections the kernel keeps ready until a shard takes them.")                              \
     X(TEXT, congestion_control, "", 0, 0, "name",                                                  \

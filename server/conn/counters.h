@@ -30,6 +30,7 @@
     X(pings, counter, "Heartbeats sent")                                                           \
     X(queue_bytes, gauge, "Bytes of frames held for readers that are behind")                      \
     X(turns, counter, "Turns of the loop")                                                         \
+    X(system_calls, counter, "System calls made for sockets")                                      \
     X(streams_sse, gauge, "Open SSE streams")                                                      \
     X(streams_websocket, gauge, "Open WebSockets")                                                 \
     X(longpolls_held, gauge, "Long polls being held")

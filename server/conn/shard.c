@@ -280,6 +280,7 @@ int64_t shard_turn(struct shard *shard, int64_t now_ns)
     shard->now_ns = now_ns;
     tell_date(shard);
     counter_add(&shard->counters.turns, 1);
+    counter_set(&shard->counters.system_calls, shard->ring->stats.enters);
     take_events(shard);
     listen_again(shard);
     if (atomic_load_explicit(&shard->stopping, memory_order_relaxed))

@@ -27,6 +27,7 @@ void ring_submit(struct ring_uring *ring, struct ring_table *table)
         if (n < 0) {
             assert(n == -EAGAIN || n == -EBUSY || n == -EINTR);
             io_uring_get_events(&table->uring);
+            ring->base.stats.enters++;
             ring_reap(ring, table);
         }
     }
@@ -48,6 +49,7 @@ struct io_uring_sqe *ring_sqe(struct ring_uring *ring, struct ring_table *table)
 static void silence_bell(struct ring_uring *ring)
 {
     uint64_t rings;
+    ring->base.stats.enters++;
     if (read(ring->bell, &rings, sizeof rings) < 0)
         assert(errno == EAGAIN);
     ring->bell_armed = false;
@@ -109,6 +111,7 @@ void ring_reap(struct ring_uring *ring, struct ring_table *table)
         if (!io_uring_cq_has_overflow(&table->uring))
             return;
         ring->base.stats.overflows++;
+        ring->base.stats.enters++;
         io_uring_get_events(&table->uring);
     }
 }

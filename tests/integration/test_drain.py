@@ -57,6 +57,7 @@ def test_what_was_accepted_is_delivered_first(server, number):
     server.signal(number)
     assert [socket.read()[1] for _ in range(50)] == [b"%d" % n for n in range(50)]
     assert socket.read_close() == 1001
+    assert server.wait() == 0
 
 
 def test_kept_connections_do_not_hold_it_up(server, number):
