@@ -97,6 +97,7 @@ extern const struct experiment experiment_ceiling;
 extern const struct experiment experiment_churn;
 extern const struct experiment experiment_capacity;
 extern const struct experiment experiment_latency;
+extern const struct experiment experiment_knee;
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);

@@ -247,29 +247,38 @@ static void take_requests(struct contestant *into, const struct load_counters *b
     into->requests_empty += after->empty_answers - before->empty_answers;
 }
 
+int field_step(struct field *field, unsigned index, const struct load_mode *mode,
+               int64_t duration_ns, unsigned round, struct turn *ret)
+{
+    struct process *process = &field->entrants[index].server->process;
+    *ret = (struct turn){.round = round};
+    histogram_reset(load_latency(field->load, index));
+    histogram_reset(load_latency_uncorrected(field->load, index));
+    int64_t drain_ns = field->drain_ns > 0
+                           ? field->drain_ns
+                           : DRAIN_NS + field->entrants[index].clients * DRAIN_EACH_NS;
+    int64_t cpu_ns = process_cpu_ns(process);
+    int err = load_run_turn(field->load, index, duration_ns, drain_ns, mode, &ret->load);
+    ret->server_cpu_ns = process_cpu_ns(process) - cpu_ns;
+    ret->start_s = (double)(ret->load.started_ns - field->bench->result.started_ns) / NS_PER_S;
+    if (err == 0 && !process_alive(process) && process->pid)
+        err = bench_fail(-ECHILD, "%s has ended in the middle of the run",
+                         field->entrants[index].name);
+    return err;
+}
+
 int field_turn(struct field *field, unsigned index, const struct load_mode *mode,
                int64_t duration_ns, unsigned round, struct contestant *into)
 {
-    struct entrant *entrant = &field->entrants[index];
     struct load_ledger before, after;
-    struct turn turn = {.round = round};
+    struct turn turn;
     const struct load_counters counters = *load_counters(field->load, index);
     load_ledger_read(field->load, index, &before);
-    histogram_reset(load_latency(field->load, index));
-    histogram_reset(load_latency_uncorrected(field->load, index));
-
-    int64_t drain_ns =
-        field->drain_ns > 0 ? field->drain_ns : DRAIN_NS + entrant->clients * DRAIN_EACH_NS;
-    int64_t cpu_ns = process_cpu_ns(&entrant->server->process);
-    int err = load_run_turn(field->load, index, duration_ns, drain_ns, mode, &turn.load);
-    turn.server_cpu_ns = process_cpu_ns(&entrant->server->process) - cpu_ns;
-    if (err == 0 && !process_alive(&entrant->server->process) && entrant->server->process.pid)
-        err = bench_fail(-ECHILD, "%s has ended in the middle of the run", entrant->name);
+    int err = field_step(field, index, mode, duration_ns, round, &turn);
     if (err < 0 || !into)
         return err;
 
     load_ledger_read(field->load, index, &after);
-    turn.start_s = (double)(turn.load.started_ns - field->bench->result.started_ns) / NS_PER_S;
     contestant_turn(into, &turn);
     contestant_ledger(into, &before, &after);
     take_requests(into, &counters, load_counters(field->load, index));

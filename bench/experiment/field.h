@@ -85,6 +85,11 @@ void field_failures(struct field *field, unsigned index, struct contestant *into
 int field_turn(struct field *field, unsigned index, const struct load_mode *mode,
                int64_t duration_ns, unsigned round, struct contestant *into);
 
+/* The same for an experiment that judges the turn itself: its latencies are then load_latency and
+ * load_latency_uncorrected of the load. Returns 0 or negative errno. */
+int field_step(struct field *field, unsigned index, const struct load_mode *mode,
+               int64_t duration_ns, unsigned round, struct turn *ret);
+
 /* Rounds of turns of all entrants in all workloads, after those for warming up. Contestants of kind
  * ceiling named `ceiling` are what the others of their workload are compared to. */
 int field_rounds(struct field *field, const struct workload *workloads, unsigned workload_count,

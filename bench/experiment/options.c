@@ -276,6 +276,8 @@ static const struct number_row {
     {OPTION_BROADCAST, offsetof(struct options, broadcast_s), 1, 3600, NULL},
     {OPTION_RTT, offsetof(struct options, rtt_ms), 0, RELAY_MS_MAX, NULL},
     {OPTION_JITTER, offsetof(struct options, jitter_ms), 0, RELAY_MS_MAX, NULL},
+    {OPTION_SEARCH, offsetof(struct options, seconds), 1, DAY_S, NULL},
+    {OPTION_BOUND, offsetof(struct options, bound_ms), 1, HOUR_MS, NULL},
 };
 
 static const struct number_row *number_row_of(enum option_id id)
@@ -408,6 +410,8 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
         [OPTION_RTT] = "rtt_ms",
         [OPTION_RTTS] = "rtt_ms",
         [OPTION_JITTER] = "jitter_ms",
+        [OPTION_BOUND] = "bound_ms",
+        [OPTION_SEARCH] = "search_s",
     };
     json_t *value = id == OPTION_TURN_MS         ? in_seconds(options->turn_ms)
                     : id == OPTION_POLL_INTERVAL ? in_seconds(options->poll_interval_ms)

@@ -62,6 +62,7 @@ struct options {
     uint32_t jitter_ms; /* of all relays */
     uint32_t rtts[OPTIONS_LIST_MAX];
     unsigned rtt_count;
+    uint32_t bound_ms; /* for the corrected p99 */
 };
 
 /* X(NAME, key, long name, argument, help): the options that an experiment may list. */
@@ -95,7 +96,10 @@ struct options {
       "Put a relay between subscribers and server, with this round-trip time")                     \
     X(RTTS, 1031, "rtt-ms", "MS[,MS...]",                                                          \
       "Round-trip times, each by a relay of its own; 0: straight over loopback")                   \
-    X(JITTER, 1032, "jitter-ms", "MS", "Each read waits up to so much longer in a relay")
+    X(JITTER, 1032, "jitter-ms", "MS", "Each read waits up to so much longer in a relay")          \
+    X(SEARCH, 1007, "search-seconds", "S",                                                         \
+      "How long the search may take, without what confirms it")                                    \
+    X(BOUND, 1006, "bound-ms", "MS", "99 % of the deliveries must arrive within this time")
 
 enum option_id {
 #define OPTIONS_ID(name, ...) OPTION_##name,

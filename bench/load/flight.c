@@ -87,6 +87,21 @@ void flights_leave(struct flights *flights, uint32_t from)
     }
 }
 
+/* The loop is paid for by the launches: `oldest` only rises, and never beyond `last`. */
+int64_t flights_oldest_ns(struct flights *flights)
+{
+    if (flights->open == 0)
+        return INT64_MAX;
+    if (flights->last >= LOAD_FLIGHTS && flights->oldest <= flights->last - LOAD_FLIGHTS)
+        flights->oldest = flights->last - LOAD_FLIGHTS + 1;
+    for (;; flights->oldest++) {
+        const struct flight *flight = place_of(flights, flights->oldest);
+        assert(flights->oldest <= flights->last);
+        if (flight->open && flight->number == flights->oldest)
+            return flight->intended_ns;
+    }
+}
+
 void flights_give_up(struct flights *flights)
 {
     for (unsigned i = 0; i < LOAD_FLIGHTS && flights->open > 0; i++)

@@ -27,8 +27,9 @@ struct flight {
 };
 
 struct flights {
-    uint32_t open; /* under way */
-    uint32_t last; /* number of the last launch; numbers only rise */
+    uint32_t open;   /* under way */
+    uint32_t last;   /* number of the last launch; numbers only rise */
+    uint32_t oldest; /* none below it is under way */
     uint32_t touched_count;
     uint64_t incomplete; /* given up */
     uint64_t missing;    /* deliveries that those lacked */
@@ -49,6 +50,9 @@ void flights_settle(struct flights *flights, int64_t now_ns, struct histogram *c
 
 /* A subscriber is gone that would have received every message from `from` on. */
 void flights_leave(struct flights *flights, uint32_t from);
+
+/* When the oldest message that is under way was due; INT64_MAX: none is. */
+int64_t flights_oldest_ns(struct flights *flights);
 
 /* Whatever is under way is not waited for any longer. */
 void flights_give_up(struct flights *flights);

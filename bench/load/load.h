@@ -40,7 +40,7 @@ enum {
     LOAD_GROUPS_MAX = 64,
     LOAD_NAME_MAX = 128,   /* channel */
     LOAD_TARGET_MAX = 512, /* path and query */
-    LOAD_FLIGHTS = 4096,   /* messages on their way per group; a power of two */
+    LOAD_FLIGHTS = 16384,  /* messages on their way per group; a power of two */
     LOAD_ATTEMPTS_MAX = 4, /* connects per client in one ramp */
     LOAD_STASHES = 65536,  /* half reads at one time, over all groups */
     LOAD_ERRNO_MAX = 134,  /* the kernel's last errno is EHWPOISON, 133 */
@@ -233,8 +233,9 @@ int load_settle(struct load *load, unsigned group, int64_t timeout_ns);
 
 struct load_mode {
     uint32_t depth; /* closed loop: messages under way; the next when one has reached everybody */
-    double rate_per_s; /* open loop, when depth is 0: on a schedule, whatever comes back */
-    uint32_t messages; /* ends the turn after so many; 0: by time alone */
+    double rate_per_s;   /* open loop, when depth is 0: on a schedule, whatever comes back */
+    uint32_t messages;   /* ends the turn after so many; 0: by time alone */
+    int64_t hopeless_ns; /* ends it when a message has been on its way for so long; 0: never */
 };
 
 struct load_turn {
@@ -244,6 +245,7 @@ struct load_turn {
     uint64_t deliveries;
     uint64_t incomplete; /* messages that did not reach everybody in time */
     uint64_t missing;    /* deliveries that they lack */
+    bool hopeless;       /* ended early, by mode->hopeless_ns */
     uint64_t bytes_in, bytes_out;
     uint64_t payload_bytes, framed_bytes;
     uint64_t requests, empty_answers;

@@ -75,13 +75,20 @@ static void echo_start(struct load *load, struct group *group)
     }
 }
 
-/* Publishes until the time is over or the wanted number of messages is sent. */
+static bool hopeless(const struct load *load, struct group *group)
+{
+    int64_t patience_ns = group->publisher.mode.hopeless_ns;
+    return group->publisher.active && patience_ns > 0 &&
+           flights_oldest_ns(&group->flights) < load->now_ns - patience_ns;
+}
+
+/* Publishes until the time is over, the wanted number of messages is sent, or it is hopeless. */
 static int publish_until(struct load *load, struct group *group, int64_t until_ns)
 {
     const struct publisher *publisher = &group->publisher;
     int err = 0;
     while (err == 0 && (load->now_ns < until_ns || (until_ns == 0 && publisher->active))) {
-        if (publisher->active && publisher->left == 0)
+        if (publisher->active && (publisher->left == 0 || hopeless(load, group)))
             return 0;
         if (publisher->active && group_publisher(load, group)->phase != CLIENT_UP)
             return -ENOTCONN;
@@ -115,11 +122,13 @@ int load_run_turn(struct load *load, unsigned group_index, int64_t duration_ns, 
     if (echoes)
         echo_start(load, group);
     err = publish_until(load, group, duration_ns > 0 ? mark.now_ns + duration_ns : 0);
+    bool given_up = hopeless(load, group);
     publisher_stop(group);
     group->echoing = false;
     if (err == 0)
         err = turn_drain(load, group, load->now_ns + (drain_ns > 0 ? drain_ns : DRAIN_NS));
     group->poller.active = false;
     turn_end(load, group, &mark, ret);
+    ret->hopeless = given_up;
     return err;
 }

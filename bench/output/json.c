@@ -225,6 +225,8 @@ static json_t *of_contestant(const struct contestant *contestant)
     set_counts(object, contestant);
     set_memory(object, contestant);
     set_latency(object, contestant);
+    if (contestant->knee)
+        json_object_set_new(object, "knee", knee_json(contestant->knee));
     if (contestant->turn_count > 0 && contestant->server_cpus > 0) {
         json_object_set_new(object, "saturated",
                             json_string(saturated_name(contestant_saturated(contestant))));

@@ -35,6 +35,7 @@ static void contestant_free(struct contestant *contestant)
     histogram_free(contestant->corrected);
     histogram_free(contestant->uncorrected);
     free(contestant->memory);
+    knee_free(contestant->knee);
     json_decref(contestant->counters);
     json_decref(contestant->notes);
     free(contestant);
@@ -87,6 +88,15 @@ void contestant_turn(struct contestant *contestant, const struct turn *turn)
 {
     contestant->turns = grown(contestant->turns, contestant->turn_count, sizeof *turn);
     contestant->turns[contestant->turn_count++] = *turn;
+}
+
+void contestant_forget_turns(struct contestant *contestant)
+{
+    contestant->turn_count = 0;
+    contestant->ledger = (struct load_ledger){0};
+    contestant->requests_sent = contestant->requests_answered = contestant->requests_empty = 0;
+    histogram_reset(contestant->corrected);
+    histogram_reset(contestant->uncorrected);
 }
 
 void result_note(struct result *result, const char *format, ...)
@@ -266,12 +276,16 @@ double contestant_client_share(const struct contestant *contestant)
     return sum.elapsed_ns > 0 ? (double)sum.client_cpu_ns / (double)sum.elapsed_ns : 0;
 }
 
+enum saturated saturated_by(double server_share, double client_share)
+{
+    if (client_share >= SHARE_FULL)
+        return server_share >= SHARE_BUSY ? SATURATED_BOTH : SATURATED_CLIENT;
+    return server_share >= SHARE_FULL ? SATURATED_SERVER : SATURATED_NEITHER;
+}
+
 enum saturated contestant_saturated(const struct contestant *contestant)
 {
-    double server = contestant_server_share(contestant);
-    if (contestant_client_share(contestant) >= SHARE_FULL)
-        return server >= SHARE_BUSY ? SATURATED_BOTH : SATURATED_CLIENT;
-    return server >= SHARE_FULL ? SATURATED_SERVER : SATURATED_NEITHER;
+    return saturated_by(contestant_server_share(contestant), contestant_client_share(contestant));
 }
 
 uint64_t result_ledger_faults(const struct result *result)

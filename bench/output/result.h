@@ -18,6 +18,7 @@
 #include "core/histogram.h"
 #include "load/load.h"
 #include "measure/slab.h"
+#include "output/knee.h"
 #include "output/spread.h"
 
 enum {
@@ -87,6 +88,7 @@ struct contestant {
     uint64_t requests_sent, requests_answered, requests_empty;
     struct load_ramp_result connect;
     struct memory_growth *memory; /* NULL: not measured */
+    struct knee *knee;            /* NULL: not sought */
     struct reconnect reconnect;
     struct leave leave;
     double idle_elapsed_s; /* 0: not measured */
@@ -143,6 +145,9 @@ void contestant_turn(struct contestant *contestant, const struct turn *turn);
 __attribute__((format(printf, 2, 3))) void contestant_note(struct contestant *contestant,
                                                            const char *format, ...);
 
+/* Forgets the turns with their latency and ledger: they were a try that did not count. */
+void contestant_forget_turns(struct contestant *contestant);
+
 /* Adds what the clients saw since `before` to the ledger. */
 void contestant_ledger(struct contestant *contestant, const struct load_ledger *before,
                        const struct load_ledger *after);
@@ -161,6 +166,9 @@ struct spread contestant_cpu_ratio(const struct contestant *contestant);
 double contestant_server_share(const struct contestant *contestant);
 double contestant_client_share(const struct contestant *contestant);
 enum saturated contestant_saturated(const struct contestant *contestant);
+
+/* Which side set the limit, by the shares of their CPUs; the server's is negative if unknown. */
+enum saturated saturated_by(double server_share, double client_share);
 
 /* Sums over the turns. */
 struct load_turn contestant_totals(const struct contestant *contestant);

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import bars
 import lines
 import series
+import svg
 import units
 from series import get, label
 
@@ -23,7 +24,7 @@ class Figure:
 
 
 def of_run(run):
-    makers = (throughput, latency, cpu, wire, memory, slab, connects, timeline)
+    makers = (knee, throughput, latency, cpu, wire, memory, slab, connects, timeline)
     if run["experiment"] == "hold":
         makers = (memory, slab, timeline, connects, throughput, latency, cpu, wire)
     return [figure for figure in (make(run) for make in makers) if figure]
@@ -129,6 +130,36 @@ def latency(run):
                   lambda width, id_: lines.draw_percentiles(panels, width, id_, title, caption),
                   ["Contestant", *(units.percent_name(p) for p in percents), "Max", "Deliveries"],
                   rows)
+
+
+def knee(run):
+    found = [c for c in run["contestants"] if get(c, "knee", "steps")]
+    if not found:
+        return None
+    colours = series.colours(run)
+    first = found[0]["knee"]
+    bound = units.time_ns(first["bound_ns"])
+    offered = "messages per second" if first["of"] == "rate" else "subscribers"
+    panels = [lines.Knee(f"{label(c['name'])}: {series.knee_value(c)}", colours[c["name"]],
+                         c["knee"]["steps"],
+                         [(v, m["p99_ns"], m["p99_uncorrected_ns"])
+                          for v, m, _, _ in series.knee_points(c["knee"])],
+                         c["knee"]["bound_ns"], c["knee"].get("value"), offered) for c in found]
+    title = f"Latency against {'rate' if first['of'] == 'rate' else 'subscribers'}"
+    caption = (f"Each mark is one turn of an open loop: full where 99 % arrived within {bound}, "
+               "hollow where they did not, or where something was missing. The bold line is the "
+               "p99 from the time at which a message was due, the thin one from when it was "
+               "really published; where they part, the publisher was late. The vertical line is "
+               "the knee, confirmed by repeats.")
+    rows = [[label(c["name"]), f"{value:,.6g}", units.rate(m["deliveries_per_s"]),
+             units.time_ns(m["p50_ns"]), units.time_ns(m["p99_ns"]),
+             units.time_ns(m["p99_uncorrected_ns"]), units.share(m["server_cpu_share"]),
+             units.share(m["client_cpu_share"]), f"{held} of {turns}"]
+            for c in found for value, m, held, turns in series.knee_points(c["knee"])]
+    return Figure("knee", title, caption,
+                  lambda width, id_: lines.draw_knees(panels, width, id_, title, caption),
+                  ["Contestant", svg.heading(offered), "Deliveries", "p50", "p99",
+                   "p99, uncorrected", "Server CPU", "Client CPU", "Turns held"], rows)
 
 
 def _histograms(contestant):

@@ -7,7 +7,7 @@ from series import get, label
 TITLES = {
     "compare": "Transports compared", "fanout": "Fan-out", "hold": "Connections held",
     "ceiling": "The machine's ceiling", "claims": "Claims, tested", "churn": "Connection churn",
-    "latency": "Latency",
+    "latency": "Latency", "knee": "The knee",
 }
 
 
@@ -51,7 +51,7 @@ def _under(contestant):
 
 
 def sentences(run):
-    makers = (_held, _throughput, _latency, _memory, _idle, _empty, _ledger)
+    makers = (_held, _knee, _throughput, _latency, _memory, _idle, _empty, _ledger)
     return [s for s in (make(run) for make in makers) if s]
 
 
@@ -62,6 +62,18 @@ def _held(run):
              + (f", opened at {units.rate(series.connects_per_s(c))}"
                 if series.connects_per_s(c) else "") for c in run["contestants"]]
     return "; ".join(parts) + "." if parts else None
+
+
+def _knee(run):
+    found = [c for c in run["contestants"] if c.get("knee")]
+    if not found:
+        return None
+    parts = [f"{label(c['name'])} {series.knee_value(c)}" for c in found]
+    bound = units.time_ns(found[0]["knee"]["bound_ns"])
+    what = ("to " + units.count(found[0]["connections"]) + " subscribers"
+            if found[0]["knee"]["of"] == "rate"
+            else "at " + units.rate(found[0]["knee"].get("rate_per_s")))
+    return f"The most that keeps p99 under {bound}, {what}: " + ", ".join(parts) + "."
 
 
 def _throughput(run):
@@ -85,7 +97,7 @@ def _throughput(run):
 def _latency(run):
     """Of the first workload, in the order of the table."""
     for workload, members in series.having(run, "latency"):
-        parts = [f"{label(c['name'])} {units.time_ns(series.percentile(series.histogram(c), 99))}"
+        parts = [f"{label(c['name'])} {units.time_ns(series.latency_ns(c, 99))}"
                  for c in members if series.histogram(c)]
         if parts:
             where = f" ({workload})" if workload else ""

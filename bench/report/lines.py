@@ -35,6 +35,73 @@ class Track:
     log: bool = False
 
 
+@dataclass
+class Knee:
+    """p99 against what was offered; values and latencies both rise over decades."""
+    title: str
+    colour: str
+    steps: list    # as in the run
+    medians: list  # [(value, p99, uncorrected p99 or None)]
+    bound: int
+    value: float | None
+    axis: str
+
+
+def draw_knees(panels, width, key, title, text):
+    """Two to a row where there is room, all on the same scales."""
+    columns = min(len(panels), 1 if width < 500 else 2)
+    rows = math.ceil(len(panels) / columns)
+    height, left, right = 230, 54, 16
+    cell = width / columns
+    fig = svg.figure(width, rows * (HEAD + height + FOOT + 6))
+    steps = [s for p in panels for s in p.steps]
+    latencies = [max(s["p99_ns"], 1) for s in steps] + [p.bound for p in panels]
+    offered = [s["value"] for s in steps]
+    limits = (min(latencies) / 1.5, max(latencies) * 1.6)
+    across = (min(offered) / 1.25, max(offered) * 1.25)
+    for i, panel in enumerate(panels):
+        x, y = i % columns * cell, i // columns * (HEAD + height + FOOT + 6)
+        ax = svg.axes(fig, x + left, y + HEAD, cell - left - right, height)
+        svg.title(fig, x, y + 12, svg.shorten(panel.title, cell))
+        _draw_knee(ax, panel, across, limits)
+    return svg.render(fig, key, title, text)
+
+
+def _draw_knee(ax, panel, across, limits):
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlim(across)
+    ax.set_ylim(limits)
+    _time_ticks(ax, limits)
+    decades = math.log10(across[1] / across[0])
+    steps = (1, 2, 5) if decades < 1.6 else (1, 3) if decades < 2.6 else (1,)
+    ticks = [s * 10.0**e for e in range(-2, 8) for s in steps
+             if across[0] <= s * 10.0**e <= across[1]]
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: units.short(v)))
+    ax.set_xlabel(panel.axis, size=svg.FONT_PX - 1)
+    ax.grid(True)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.axhline(panel.bound, color=COLOUR["ink"], linewidth=1.2, dashes=(3, 2))
+    ax.annotate("bound", (across[0], panel.bound), (4, 4), textcoords="offset points",
+                va="bottom", size=svg.FONT_PX - 1, color=COLOUR["soft"])
+    if panel.value:
+        ax.axvline(panel.value, color=COLOUR[panel.colour], linewidth=1.4)
+        ax.annotate("knee", (panel.value, limits[0]), (-5, 5), textcoords="offset points",
+                    ha="right", va="bottom", size=svg.FONT_PX - 1, color=COLOUR[panel.colour])
+    thin = [(v, u) for v, _, u in panel.medians if u]
+    if thin:
+        ax.plot(*zip(*thin), color=COLOUR[panel.colour], linewidth=1.2, alpha=0.75)
+    ax.plot(*zip(*((v, max(p, 1)) for v, p, _ in panel.medians)), color=COLOUR[panel.colour],
+            linewidth=2.2)
+    for held, fill in ((True, panel.colour), (False, "paper")):
+        points = [(s["value"], max(s["p99_ns"], 1)) for s in panel.steps if s["held"] == held]
+        if points:
+            ax.plot(*zip(*points), linestyle="none", marker="o", markersize=5.5,
+                    markerfacecolor=COLOUR[fill], markeredgecolor=COLOUR[panel.colour],
+                    markeredgewidth=1.4, clip_on=False, zorder=5)
+
+
 def draw_percentiles(panels, width, key, title, text):
     """panels: [(title, [Curve])]. Two to a row where there is room."""
     columns = min(len(panels), 1 if width < 500 else 2)

@@ -125,14 +125,15 @@ def _wire_total(c):
 
 
 COLUMNS = (
+    ("Knee", series.knee_value),
     ("Deliveries", lambda c: get(c, "deliveries_per_s", "median") and _bound(
         c, units.rate(c["deliveries_per_s"]["median"]))),
     ("× ceiling", lambda c: _ratio_cell(c) if c.get("ratio") or c["kind"] == "ceiling" and
      c.get("deliveries_per_s") else None),
     ("Server CPU per delivery", lambda c: _time(get(c, "server_cpu_ns_per_delivery", "median"))),
     ("Bytes on the wire", lambda c: _size(_wire_total(c))),
-    ("p50", lambda c: _time(series.percentile(series.histogram(c), 50))),
-    ("p99", lambda c: _time(series.percentile(series.histogram(c), 99))),
+    ("p50", lambda c: _time(series.latency_ns(c, 50))),
+    ("p99", lambda c: _time(series.latency_ns(c, 99))),
     ("User memory each", lambda c: _size(get(c, "memory", "user_bytes_per_connection"))),
     ("Kernel memory each", lambda c: _size(get(c, "memory", "kernel_bytes_per_connection"))),
     ("Connects", lambda c: series.connects_per_s(c) and units.rate(series.connects_per_s(c))),

@@ -181,6 +181,17 @@ MEMORY = Object(
      "kernel_bytes": COUNT,
      "slab": List(Object({"cache": TEXT, "objects": COUNT, "bytes": COUNT}))})
 
+STEP = Object(
+    {"value": NUMBER, "held": BOOL, "p99_ns": COUNT},
+    {"repeat": BOOL, "deliveries_per_s": NUMBER, "p50_ns": COUNT, "p99_uncorrected_ns": COUNT,
+     "missing": COUNT, "server_cpu_share": NUMBER, "client_cpu_share": NUMBER})
+
+KNEE = Object(
+    {"of": Text(choices=("rate", "subscribers")), "bound_ns": COUNT, "client_limited": BOOL,
+     "steps": List(STEP)},
+    {"closed": COUNT, "value": NUMBER, "failed": NUMBER, "rate_per_s": NUMBER,
+     "closed_loop": Object({"rate_per_s": NUMBER, "p99_ns": COUNT})})
+
 CONTESTANT = Object(
     {"name": TEXT, "kind": Text(choices=KINDS), "connections": COUNT, "turns": List(TURN)},
     {"workload": TEXT, "version": TEXT,
@@ -202,6 +213,7 @@ CONTESTANT = Object(
                       also=_ledger_adds_up),
      "latency": Object({}, {"corrected": HISTOGRAM, "uncorrected": HISTOGRAM}),
      "idle": Object({"elapsed_s": NUMBER, "server_cpu_s": NUMBER}),
+     "knee": KNEE,
      "saturated": Text(choices=SIDES),
      "server_cpu_share": NUMBER, "client_cpu_share": NUMBER,
      "errors": Map(COUNT), "counters": Map(COUNT), "notes": List(TEXT)})

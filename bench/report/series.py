@@ -98,6 +98,43 @@ def percentile(histogram_, percent):
     return None
 
 
+def knee_value(contestant):
+    """860/s, or "≥ 9,000 subscribers": what is beyond was not tried, or was the client's limit."""
+    knee = contestant.get("knee")
+    if not knee:
+        return None
+    if not knee.get("value"):
+        return "none held"
+    written = (f"{knee['value']:,.0f} subscribers" if knee["of"] == "subscribers"
+               else f"{knee['value']:,.4g}/s")
+    return ("≥\u00a0" if knee["client_limited"] or not knee.get("failed") else "") + written
+
+
+def knee_points(knee):
+    """[(value, {figure: median over the turns at it}, turns that held, turns)], rising."""
+    found = {}
+    for step in knee["steps"]:
+        found.setdefault(step["value"], []).append(step)
+    names = ("deliveries_per_s", "p50_ns", "p99_ns", "p99_uncorrected_ns", "server_cpu_share",
+             "client_cpu_share")
+    return [(value, {name: _lower_median([s[name] for s in steps if s.get(name) is not None])
+                     for name in names}, sum(s["held"] for s in steps), len(steps))
+            for value, steps in sorted(found.items())]
+
+
+def latency_ns(contestant, percent):
+    """Of a knee, the median over its repeats: pooled, the worst of them would be all that shows."""
+    knee = contestant.get("knee")
+    if knee and percent in (50, 99):
+        return _lower_median([s.get(f"p{percent}_ns") for s in knee["steps"]
+                              if s.get("repeat") and s["value"] == knee.get("value")])
+    return percentile(histogram(contestant), percent)
+
+
+def _lower_median(values):
+    return sorted(values)[(len(values) - 1) // 2] if values else None
+
+
 NOISY_FROM = 0.25
 
 

@@ -193,6 +193,16 @@ def test_the_least_run_that_is_valid_has_a_report(tmp_path):
     assert made.returncode == 0, made.stderr
 
 
+def test_a_knee_shows_every_step_and_whose_it_was(pages):
+    text = pages["knee"].text
+    assert "The most that keeps p99 under 500\u00a0ms, to 1,000 subscribers: WebSocket 3,560/s, " \
+           "SSE ≥\u00a02,960/s." in text
+    for c in example("knee")["contestants"]:
+        for step in c["knee"]["steps"]:
+            assert f"{step['value']:,.6g}" in text
+    assert "p99, uncorrected" in text
+
+
 # ---- bad input ------------------------------------------------------------------------------
 
 def one_line(result, *wanted):

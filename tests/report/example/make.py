@@ -320,8 +320,43 @@ def ceiling():
     return result
 
 
+def knee():
+    """SSE's knee was the client's: what is beyond it is not known."""
+    dice = random.Random(5)
+    n, bound = 1000, 500 * MS
+    contestants = []
+    for name, knee_at, client_limited in (("websocket", 3560, False), ("sse", 2960, True)):
+        def step(value, repeat=False, at=knee_at):
+            over = value / at
+            p99 = 25 * MS * (1 + over**2) if over <= 1 else bound * (1 + 3 * (over - 1))
+            p99 *= math.exp(dice.gauss(0, 0.12))
+            late = 1.0 if over < 0.7 else 1 + 0.25 * over
+            return {"value": value, "held": p99 <= bound, "repeat": repeat,
+                    "deliveries_per_s": round(min(value, at) * n * 1.0, 1),
+                    "p50_ns": int(p99 / 4), "p99_ns": int(p99),
+                    "p99_uncorrected_ns": int(p99 / late), "missing": 0,
+                    "server_cpu_share": round(min(0.99, 0.2 + 0.75 * over), 3),
+                    "client_cpu_share": round(min(1, (0.3 if client_limited else 0.1) + 0.8 * over),
+                                              3)}
+        steps = [step(v) for v in (55.4, 111, 222, 443, 886, 1770, knee_at, 7090, 5010, 4220,
+                                   round(knee_at * 1.05, -1), round(knee_at * 1.05, -1))]
+        steps += [step(knee_at, repeat=True) for _ in range(3)]
+        made = contestant(dice, name, "transport", n, knee_at * n, 0.21, 0.24, (132, 0),
+                          saturated="client" if client_limited else "server",
+                          latency={"corrected": histogram(42_000_000, 18 * MS, 0.6),
+                                   "uncorrected": histogram(42_000_000, 16 * MS, 0.6)},
+                          knee={"of": "rate", "bound_ns": bound, "client_limited": client_limited,
+                                "closed": 0, "value": knee_at, "failed": steps[-4]["value"],
+                                "closed_loop": {"rate_per_s": 111.2, "p99_ns": 17 * MS},
+                                "steps": steps})
+        contestants.append(made)
+    return run("knee", 88.0, {"subscribers": n, "bound_ms": 500, "turns": 3, "turn_s": 1},
+               contestants, title="Test data: the knee of two transports",
+               command="./build.sh bench knee")
+
+
 def main():
-    for make in (compare, fanout, hold, ceiling):
+    for make in (compare, fanout, hold, ceiling, knee):
         text = json.dumps(make(), ensure_ascii=False, indent=1)
         (HERE / f"{make.__name__}.json").write_text(text + "\n", encoding="utf-8")
 

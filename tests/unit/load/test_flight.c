@@ -45,6 +45,22 @@ static void note(struct world *world, uint32_t number, unsigned times)
         assert_true(flights_note(world->flights, number));
 }
 
+static void test_oldest(void **state)
+{
+    struct world *world = *state;
+    assert_true(flights_oldest_ns(world->flights) == INT64_MAX);
+    for (uint32_t number = 1; number <= 3 * LOAD_FLIGHTS; number++) {
+        flights_launch(world->flights, number, 1, number * 10, number * 10);
+        note(world, number, number % 5 != 0);
+        settle(world, number * 10);
+        uint32_t kept = number > LOAD_FLIGHTS ? number - LOAD_FLIGHTS + 1 : 1;
+        int64_t oldest = number < 5 ? INT64_MAX : (int64_t)((kept + 4) / 5 * 5) * 10;
+        assert_true(flights_oldest_ns(world->flights) == oldest);
+    }
+    flights_give_up(world->flights);
+    assert_true(flights_oldest_ns(world->flights) == INT64_MAX);
+}
+
 /* Two messages cross; each is complete with its last delivery, and both latencies are recorded. */
 static void test_complete(void **state)
 {
@@ -138,6 +154,7 @@ static void test_window(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_oldest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_complete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_to_reach, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),

@@ -1,0 +1,280 @@
+/* knee: the highest rate, or the most subscribers, at which p99 stays under a bound. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "experiment/field.h"
+#include "experiment/knee_find.h"
+#include "measure/clock.h"
+#include "output/table.h"
+
+enum {
+    TURNS = 3,
+    BOUND_MS = 500,
+    SEARCH_S = 60, /* for all searches together; what confirms comes on top */
+    SUBSCRIBERS = 1000,
+    LINE_MAX_BYTES = 256,
+};
+
+static const enum option_id knee_options[] = {
+    OPTION_SUBSCRIBERS, OPTION_RATE,    OPTION_BOUND,  OPTION_TRANSPORT,     OPTION_SIZE,
+    OPTION_TURNS,       OPTION_TURN_MS, OPTION_SEARCH, OPTION_POLL_INTERVAL, OPTION_COUNT,
+};
+
+static void defaults(struct options *options)
+{
+    options->subscribers = SUBSCRIBERS;
+    options->bound_ms = BOUND_MS;
+    options->turns = TURNS;
+    options->seconds = SEARCH_S;
+    options->transports[0] = LOAD_WEBSOCKET;
+    options->transports[1] = LOAD_SSE;
+    options->transport_count = 2;
+}
+
+/* ---- the run ---- */
+
+static int search_all(struct field *field, const struct knee_aim *aim)
+{
+    struct contestant *contestants[FIELD_ENTRANTS_MAX];
+    int err = 0;
+    for (unsigned i = 0; i < field->count; i++)
+        contestants[i] = field_contestant(field, i, "");
+    for (unsigned i = 0; err == 0 && i < field->count; i++)
+        err = knee_find(field, i, aim, contestants[i]);
+    if (err == 0)
+        err = knee_confirm(field, aim, contestants);
+    return err;
+}
+
+/* "860 messages/s to 1,000 subscribers", with the sign of a lower bound where it is one. */
+static void say_knee(const struct bench *bench, const struct contestant *contestant,
+                     char line[LINE_MAX_BYTES])
+{
+    const struct knee *knee = contestant->knee;
+    char count[TABLE_NUMBER_MAX];
+    bool at_least = knee->client_limited || knee->failed == 0;
+    if (knee->value <= 0)
+        snprintf(line, LINE_MAX_BYTES, "nothing that was tried held");
+    else if (knee->of_subscribers)
+        snprintf(line, LINE_MAX_BYTES, "%s%s subscribers at %g messages/s", at_least ? ">= " : "",
+                 number_grouped(count, (uint64_t)knee->value), knee->rate_per_s);
+    else
+        snprintf(line, LINE_MAX_BYTES, "%s%g messages/s to %s subscribers", at_least ? ">= " : "",
+                 knee->value, number_grouped(count, bench->options->subscribers));
+}
+
+static void make_headline(struct bench *bench)
+{
+    char line[LINE_MAX_BYTES], headline[2 * LINE_MAX_BYTES];
+    const struct contestant *first = bench->result.contestants[0];
+    if (!first->knee)
+        return;
+    say_knee(bench, first, line);
+    snprintf(headline, sizeof headline, "%s: %s, p99 under %u ms", first->name, line,
+             bench->options->bound_ms);
+    free(bench->result.headline);
+    bench->result.headline = strdup(headline);
+}
+
+static int run(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    struct field field;
+    struct server *server;
+    if (options->rate_count > 1)
+        return bench_fail(-EINVAL, "knee takes one --rate");
+    const struct knee_aim aim = {
+        .of_subscribers = options->rate_count == 1,
+        .rate_per_s = options->rates[0],
+        .subscribers_most = options->subscribers,
+        .bound_ns = (int64_t)options->bound_ms * NS_PER_MS,
+        .turn_ns = (int64_t)options->turn_ms * NS_PER_MS,
+        .patience_ns = (int64_t)options->seconds * NS_PER_S / options->transport_count,
+        .repeats = options->turns,
+    };
+    bench->result.title = strdup("The knee: how far until latency leaves its bound");
+    field_init(&field, bench);
+    int err =
+        bench_server_start(bench, options->subscribers * options->transport_count, NULL, &server);
+    for (unsigned i = 0; err == 0 && i < options->transport_count; i++)
+        field_add(&field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
+                  options->transports[i], server, options->subscribers);
+    if (err == 0)
+        err = field_open(&field);
+    if (err == 0)
+        err = search_all(&field, &aim);
+    if (bench->result.contestant_count > 0)
+        make_headline(bench);
+    field_close(&field);
+    return err;
+}
+
+/* ---- the table: one row for each value that was tried ---- */
+
+typedef double (*step_figure)(const struct knee_step *step);
+
+static double figure_rate(const struct knee_step *step)
+{
+    return step->deliveries_per_s;
+}
+
+static double figure_p50(const struct knee_step *step)
+{
+    return (double)step->p50_ns;
+}
+
+static double figure_p99(const struct knee_step *step)
+{
+    return (double)step->p99_ns;
+}
+
+static double figure_uncorrected(const struct knee_step *step)
+{
+    return (double)step->p99_uncorrected_ns;
+}
+
+static double figure_server(const struct knee_step *step)
+{
+    return step->server_share;
+}
+
+static double figure_client(const struct knee_step *step)
+{
+    return step->client_share;
+}
+
+/* The median over the turns at one value. */
+static double median(const struct knee *knee, double value, step_figure figure)
+{
+    double *values = calloc(knee->step_count, sizeof *values);
+    unsigned count = 0;
+    for (unsigned i = 0; values && i < knee->step_count; i++)
+        if (knee->steps[i].value == value)
+            values[count++] = figure(&knee->steps[i]);
+    struct spread spread = spread_of(values, count);
+    free(values);
+    return spread.median;
+}
+
+/* The next value above `after` that was tried; 0: none. */
+static double next_value(const struct knee *knee, double after)
+{
+    double next = 0;
+    for (unsigned i = 0; i < knee->step_count; i++) {
+        double value = knee->steps[i].value;
+        if (value > after && (next == 0 || value < next))
+            next = value;
+    }
+    return next;
+}
+
+static void row(struct table *table, const struct knee *knee, double value)
+{
+    char text[TABLE_NUMBER_MAX];
+    unsigned held = 0, tried = 0;
+    bool parted = false;
+    for (unsigned i = 0; i < knee->step_count; i++) {
+        const struct knee_step *step = &knee->steps[i];
+        if (step->value != value)
+            continue;
+        tried++;
+        held += step->held;
+        parted |= knee_parted(step);
+    }
+    double server = median(knee, value, figure_server);
+    table_row(table);
+    table_cell(table, "%g%s", value, value == knee->value ? " <- knee" : "");
+    table_cell(table, "%s", number_short(text, median(knee, value, figure_rate)));
+    table_cell(table, "%s", number_time(text, median(knee, value, figure_p50)));
+    table_cell(table, "%s", number_time(text, median(knee, value, figure_p99)));
+    table_cell(table, "%s%s", number_time(text, median(knee, value, figure_uncorrected)),
+               parted ? " !" : "  ");
+    if (server < 0)
+        table_cell(table, "unknown");
+    else
+        table_cell(table, "%.0f %%", 100 * server);
+    table_cell(table, "%.0f %%", 100 * median(knee, value, figure_client));
+    table_cell(table, "%u of %u", held, tried);
+}
+
+static void print_steps(const struct knee *knee)
+{
+    static struct table table;
+    const char *const names[] = {knee->of_subscribers ? "subscribers" : "messages/s",
+                                 "deliveries/s",
+                                 "p50",
+                                 "p99",
+                                 "p99, uncorrected  ",
+                                 "server CPU",
+                                 "client CPU",
+                                 "turns held"};
+    memset(&table, 0, sizeof table);
+    table_row(&table);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        table_cell(&table, "%s", names[i]);
+    for (double value = next_value(knee, 0); value > 0; value = next_value(knee, value))
+        row(&table, knee, value);
+    table_print(&table, stdout, 1);
+}
+
+static void print_why(const struct contestant *contestant)
+{
+    const struct knee *knee = contestant->knee;
+    char text[TABLE_NUMBER_MAX];
+    if (knee->value > 0 && knee->failed == 0)
+        printf("  Everything held: the knee is beyond what was tried.\n");
+    else if (knee->value > 0 && knee->client_limited)
+        printf("  At %g the client was saturated and the server was not: the server can do more.\n",
+               knee->failed);
+    for (double value = next_value(knee, 0); value > 0; value = next_value(knee, value)) {
+        double p99 = median(knee, value, figure_p99);
+        double uncorrected = median(knee, value, figure_uncorrected);
+        const struct knee_step step = {.p99_ns = (uint64_t)p99,
+                                       .p99_uncorrected_ns = (uint64_t)uncorrected};
+        if (!knee_parted(&step))
+            continue;
+        printf("  From %g on the publisher is late, and an uncorrected figure hides it: %.1fx.\n",
+               value, p99 / (uncorrected > 0 ? uncorrected : 1));
+        break;
+    }
+    if (knee->closed_rate > 0)
+        printf("  A closed loop at depth 1 publishes %.3g/s with p99 %s, and shows nothing of "
+               "this.\n",
+               knee->closed_rate, number_time(text, (double)knee->closed_p99_ns));
+}
+
+static void print(const struct bench *bench)
+{
+    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
+        const struct contestant *contestant = bench->result.contestants[i];
+        char line[LINE_MAX_BYTES];
+        if (!contestant->knee || contestant->knee->step_count == 0)
+            continue;
+        say_knee(bench, contestant, line);
+        printf("%s%s: %s, p99 under %u ms\n\n", i > 0 ? "\n" : "", contestant->name, line,
+               bench->options->bound_ms);
+        print_steps(contestant->knee);
+        print_why(contestant);
+    }
+}
+
+const struct experiment experiment_knee = {
+    .name = "knee",
+    .use =
+        {knee_options, "The highest rate, or the most subscribers, with p99 under a bound.",
+         "Open loop: messages are due by a schedule, and latency counts from the time at which a "
+         "message was due. Without --rate it finds the highest rate for --subscribers; with "
+         "--rate the largest number of subscribers, --subscribers at most. Steps are doubled, "
+         "then halved between what held and what did not; --turns repeats confirm. A turn near "
+         "the knee lasts eight times the bound, so that a backlog that grows is seen. All searches "
+         "together have --search-seconds.\n\n"
+         "  ringside-bench knee\n"
+         "  ringside-bench knee --bound-ms 50 --transport websocket,sse,longpoll\n"
+         "  ringside-bench knee --rate 20 --subscribers 9000"},
+    .defaults = defaults,
+    .run = run,
+    .print = print,
+};

@@ -1,0 +1,53 @@
+"""ringside-bench under test: run an experiment at smoke size, and read what it left behind.
+
+The bench is that of the build whose server is $RINGSIDE_SERVER. Nothing here asserts a speed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ringside import SANITIZER_WORDS, server_binary
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "bench" / "report"
+PATIENCE_S = 240
+
+sys.path.insert(0, str(REPORT))
+
+
+def bench_binary():
+    path = Path(server_binary()).resolve().parent.parent / "bench" / "ringside-bench"
+    assert path.exists(), f"no bench at {path}: ./build.sh build"
+    return path
+
+
+@dataclass
+class Run:
+    status: int
+    output: str
+    complaints: str
+    folder: Path | None
+    run: dict = field(default_factory=dict)
+
+
+def bench(results, *arguments, expect=0):
+    """Runs one experiment; its run.json is checked against the schema, unknown fields too."""
+    import load  # bench/report
+
+    made = subprocess.run([str(bench_binary()), *map(str, arguments), "--results", str(results)],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=PATIENCE_S, env=os.environ, check=False)
+    for word in SANITIZER_WORDS:
+        assert word not in made.stderr, made.stderr
+    assert made.returncode == expect, made.stdout + made.stderr
+    folders = sorted(Path(results).glob("*/run.json"))
+    folder = folders[-1].parent if folders else None
+    found = Run(made.returncode, made.stdout, made.stderr, folder)
+    if folder:
+        found.run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        assert load.faults(found.run, strict=True) == []
+    return found
