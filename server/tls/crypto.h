@@ -1,0 +1,27 @@
+/* crypto: which implementation of each primitive this CPU runs fastest, asked once.
+ *
+ * BearSSL's own defaults ask CPUID for every new engine, and in a virtual machine each CPUID is a
+ * trip to the hypervisor: 10 µs, more than a resumed handshake otherwise costs.
+ *
+ * Threads  tls_crypto on any, from the first call on.
+ * Memory   static. */
+#pragma once
+
+#include <bearssl.h>
+
+struct tls_crypto {
+    const br_block_ctr_class *aes_ctr;
+    br_ghash ghash;
+    br_chacha20_run chacha20;
+    br_poly1305_run poly1305;
+    br_ec_impl ecdhe; /* P-256 and X25519 only */
+    const br_ec_impl *ec;
+    br_ecdsa_sign ecdsa_sign;
+    br_ecdsa_vrfy ecdsa_verify;
+    br_rsa_pkcs1_sign rsa_sign;
+    br_rsa_pkcs1_vrfy rsa_verify;
+    br_rsa_public rsa_public;
+};
+
+/* The choice for this CPU. The first call takes some 50 µs. */
+const struct tls_crypto *tls_crypto(void);

@@ -1,0 +1,68 @@
+/* identity: certificate chains with their keys, and which of them a client is shown.
+ *
+ * Idea     A set is made once, then only read and counted: a reload makes a new one, and handshakes
+ *          under way finish with the one that they began with.
+ * Threads  A set is built on one thread. From then on any may read, ref and unref it.
+ * Memory   A set owns its chains and keys, and wipes the keys when its last reference goes.
+ * Bounds   TLS_IDENTITIES_MAX pairs, TLS_CHAIN_MAX certificates each, TLS_FILE_MAX bytes a file.
+ * Errors   -EINVAL or another negative errno, and a sentence that names the file and what helps.
+ * Source   RFC 7468 (PEM), RFC 5280 (certificates), RFC 6125 section 6.4.3 (wildcards). */
+#pragma once
+
+#include <bearssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TLS_IDENTITIES_MAX = 64,
+    TLS_CHAIN_MAX = 8,
+    TLS_FILE_MAX = 1 << 20,
+};
+
+/* One certificate chain and its private key. */
+struct tls_identity {
+    br_x509_certificate chain[TLS_CHAIN_MAX];
+    size_t chain_len;
+    int key_type;                /* BR_KEYTYPE_RSA or BR_KEYTYPE_EC */
+    br_skey_decoder_context key; /* holds the key that br_skey_decoder_get_* point to */
+    char *names;                 /* DNS names of the certificate, each ended by a zero */
+    size_t names_len;
+    int64_t expires_s; /* seconds since 1970 */
+};
+
+struct tls_identities;
+
+/* Begins an empty set with one reference. NULL when there is no memory. */
+struct tls_identities *tls_identities_create(void);
+struct tls_identities *tls_identities_ref(struct tls_identities *set);
+void tls_identities_unref(struct tls_identities *set);
+
+/* Adds a chain (the server's own certificate first) and its key, both PEM. The names in messages
+ * are those of the files. */
+int tls_identities_add(struct tls_identities *set, const char *chain_pem, size_t chain_len,
+                       const char *chain_name, const char *key_pem, size_t key_len,
+                       const char *key_name, char *why, size_t why_size);
+
+/* Makes a set from files: pairs "chain.pem:key.pem", separated by spaces. The first one is shown to
+ * clients that give no name, or one that no certificate has. */
+int tls_identities_read(struct tls_identities **ret, const char *pairs, char *why, size_t why_size);
+
+size_t tls_identities_count(const struct tls_identities *set);
+const struct tls_identity *tls_identities_at(const struct tls_identities *set, size_t index);
+
+/* Whether a certificate is for this server name; wildcards stand for one label. */
+bool tls_identity_named(const struct tls_identity *identity, const char *server_name);
+
+/* The curve of an EC key (BR_EC_secp256r1, …), or 0. */
+int tls_identity_curve(const struct tls_identity *identity);
+
+/* ---- for a client: the one key that it accepts ---- */
+
+struct tls_trust;
+
+/* Trusts exactly the public key of the first certificate in a PEM file. */
+int tls_trust_create(struct tls_trust **ret, const char *pem, size_t len, const char *name,
+                     char *why, size_t why_size);
+void tls_trust_free(struct tls_trust *trust);
+const br_x509_pkey *tls_trust_key(const struct tls_trust *trust);

@@ -1,0 +1,23 @@
+/* identity_build: between identity.c, which makes one identity, and identity_set.c, which keeps
+ * several. Nobody else includes this.
+ *
+ * Threads  any, each with its own identity. */
+#pragma once
+
+#include <stddef.h>
+
+#include "tls/identity.h"
+
+struct identity_source {
+    const char *chain_pem, *chain_name;
+    size_t chain_len;
+    const char *key_pem, *key_name;
+    size_t key_len;
+};
+
+/* Fills in an identity. Returns 0, or negative errno with `why`; then there is nothing to undo. */
+int identity_build(struct tls_identity *identity, const struct identity_source *source, char *why,
+                   size_t why_size);
+
+/* Frees what it has and wipes the rest. */
+void identity_done(struct tls_identity *identity);

@@ -1,0 +1,84 @@
+#include <stdio.h>
+
+#include "fuzz.h"
+
+#include "tls/handshake.h"
+
+/* What strangers send to a server first. The first byte says how: raw bytes, or the body of a
+ * ClientHello in a record and message whose lengths are right. However it is cut, it ends the same,
+ * and never in a finished handshake. */
+static struct tls_server *server;
+static struct tls_identities *identities;
+static struct tls_handshakes *pool;
+
+static void setup(void)
+{
+    static const char *const protocols[] = {"http/1.1"};
+    char why[256];
+    struct tls_server_config config = {.protocols = protocols, .protocol_count = 1};
+    int err =
+        tls_suites_read(&config.suites, "aes128-gcm aes256-gcm chacha20-poly1305", why, sizeof why);
+    assert(err == 0);
+    server = tls_server_create(&config);
+    pool = tls_handshakes_create(2);
+    err = tls_identities_read(&identities, CERTIFICATES "/ec.pem:" CERTIFICATES "/ec.key.pem", why,
+                              sizeof why);
+    if (err < 0)
+        fprintf(stderr, "%s\n", why);
+    assert(err == 0 && server && pool);
+}
+
+/* Frames the body. Returns the length. */
+static size_t frame(const uint8_t *body, size_t len, unsigned char *area)
+{
+    const unsigned char head[] = {22,
+                                  3,
+                                  1,
+                                  (unsigned char)((len + 4) >> 8),
+                                  (unsigned char)(len + 4),
+                                  1,
+                                  0,
+                                  (unsigned char)(len >> 8),
+                                  (unsigned char)len};
+    memcpy(area, head, sizeof head);
+    if (len > 0)
+        memcpy(area + sizeof head, body, len);
+    return sizeof head + len;
+}
+
+static void run(const unsigned char *bytes, size_t len, size_t step, struct transcript *said)
+{
+    static const uint8_t seed[TLS_SEED_SIZE] = {1};
+    unsigned char output[4096];
+    struct tls_handshake *handshake = tls_handshake_take(pool);
+    tls_handshake_server(handshake, server, identities, 0, seed);
+    for (size_t at = 0, fed = 1, taken = 1; fed > 0 || taken > 0; at += fed) {
+        fed = tls_handshake_feed(handshake, bytes + at, len - at < step ? len - at : step);
+        taken = tls_handshake_output(handshake, output, sizeof output);
+        transcript_add(said, span_of((const char *)output, taken));
+        assert(tls_handshake_progress(handshake) != TLS_DONE);
+    }
+    transcript_number(said, tls_handshake_error(handshake));
+    tls_handshake_give(pool, handshake);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static unsigned char area[1 << 14];
+    if (!server)
+        setup();
+    if (size == 0 || size > sizeof area / 2)
+        return 0;
+    size_t len = size - 1;
+    if (data[0] % 2)
+        len = frame(data + 1, len, area);
+    else
+        memcpy(area, data + 1, len);
+    struct transcript whole = {0}, split = {0};
+    run(area, len, sizeof area, &whole);
+    run(area, len, 1 + data[0] / 2 % 64, &split);
+    assert(span_equal(transcript_span(&whole), transcript_span(&split)));
+    transcript_free(&whole);
+    transcript_free(&split);
+    return 0;
+}

@@ -1,0 +1,378 @@
+#include <errno.h>
+
+#include "tls_test.h"
+
+static const char *const protocols[] = {"http/1.1"};
+static const char *const protocols_h2[] = {"h2"};
+
+/* A message in each direction, to see that the keys fit. */
+static void talk(struct tls_keys *server, struct tls_keys *client)
+{
+    char text[] = "hello";
+    const struct iovec plain[] = {{text, 2}, {text + 2, 3}};
+    struct tls_keys *ends[] = {server, client};
+    for (int i = 0; i < 2; i++) {
+        unsigned char area[64 + TLS_OVERHEAD_MAX];
+        size_t size = tls_record_seal(&ends[i]->out, plain, 2, area);
+        assert_int_equal(size, 5 + tls_record_overhead(&ends[i]->out));
+        struct tls_record record;
+        assert_int_equal(tls_record_open(&ends[1 - i]->in, area, size, &record), size);
+        assert_int_equal(record.kind, TLS_RECORD_DATA);
+        assert_int_equal(record.len, 5);
+        assert_memory_equal(record.bytes, "hello", 5);
+    }
+}
+
+static void run_ok(struct pair *pair, const char *name, const struct tls_session *resume,
+                   size_t step)
+{
+    struct tls_keys server, client;
+    pair_begin(pair, name, resume);
+    pair_run(pair, step);
+    pair_keys(pair, &server, &client);
+    assert_int_equal(pair->to_server.len, 0);
+    assert_int_equal(pair->to_client.len, 0);
+    talk(&server, &client);
+}
+
+static void test_every_suite(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cipher, *identity;
+        uint16_t suite;
+    } cases[] = {
+        {"aes128-gcm", "ec", 0xc02b},        {"aes128-gcm", "rsa", 0xc02f},
+        {"aes256-gcm", "ec", 0xc02c},        {"aes256-gcm", "rsa", 0xc030},
+        {"chacha20-poly1305", "ec", 0xcca9}, {"chacha20-poly1305", "rsa", 0xcca8},
+        {"aes128-gcm", "p384", 0xc02b},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct pair pair;
+        pair_default(&pair, cases[i].cipher, identities_of(cases[i].identity, NULL));
+        run_ok(&pair, "a.example", NULL, 0);
+        assert_int_equal(tls_handshake_suite(pair.at_server), cases[i].suite);
+        assert_int_equal(tls_handshake_suite(pair.at_client), cases[i].suite);
+        assert_false(tls_handshake_resumed(pair.at_server));
+        assert_false(tls_handshake_resumed(pair.at_client));
+        pair_done(&pair);
+    }
+}
+
+/* Bytes arrive in any pieces. */
+static void test_every_split(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    struct tls_session session;
+    for (size_t step = 1; step < 40; step += step < 8 ? 1 : 7)
+        run_ok(&pair, "a.example", NULL, step);
+    assert_true(tls_handshake_session(pair.at_client, &session));
+    for (size_t step = 1; step < 300; step++)
+        run_ok(&pair, "a.example", &session, step);
+    pair_done(&pair);
+}
+
+static void test_resumed(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct tls_session session, other;
+    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    run_ok(&pair, "a.example", NULL, 0);
+    assert_true(tls_handshake_session(pair.at_client, &session));
+    run_ok(&pair, "a.example", &session, 0);
+    assert_true(tls_handshake_resumed(pair.at_server));
+    assert_true(tls_handshake_resumed(pair.at_client));
+    assert_int_equal(tls_handshake_suite(pair.at_server), session.suite);
+
+    /* An unknown session, an old one: a full handshake each. */
+    other = session;
+    other.id[5] ^= 1;
+    run_ok(&pair, "a.example", &other, 0);
+    assert_false(tls_handshake_resumed(pair.at_client));
+    pair.now_s += 101;
+    run_ok(&pair, "a.example", &session, 0);
+    assert_false(tls_handshake_resumed(pair.at_client));
+    pair_done(&pair);
+}
+
+/* A forged secret must not give a connection. */
+static void test_resumed_with_wrong_secret(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct tls_session session;
+    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    run_ok(&pair, "a.example", NULL, 0);
+    assert_true(tls_handshake_session(pair.at_client, &session));
+    session.secret[0] ^= 1;
+    pair_begin(&pair, "a.example", &session);
+    pair_run(&pair, 0);
+    assert_int_equal(tls_handshake_progress(pair.at_client), TLS_FAILED);
+    assert_int_equal(tls_handshake_error(pair.at_client), TLS_ERROR_BAD_MAC);
+    assert_int_equal(tls_handshake_progress(pair.at_server), TLS_FAILED);
+    pair_done(&pair);
+}
+
+static uint16_t suite_for(struct pair *pair, const char *name)
+{
+    run_ok(pair, name, NULL, 0);
+    return tls_handshake_suite(pair->at_server);
+}
+
+/* The name decides; then the best suite; without a name the first certificate. */
+static void test_server_names(void **state)
+{
+    (void)state;
+    struct pair pair;
+    const uint16_t ecdsa = 0xc02b, rsa = 0xc02f;
+    pair_default(&pair, "aes128-gcm", identities_of("rsa", "wild"));
+    assert_int_equal(suite_for(&pair, "a.example"), rsa);
+    assert_int_equal(suite_for(&pair, "x.b.example"), ecdsa);
+    assert_int_equal(suite_for(&pair, "X.B.EXAMPLE"), ecdsa);
+    assert_int_equal(suite_for(&pair, "b.example"), rsa);
+    assert_int_equal(suite_for(&pair, "y.x.b.example"), rsa);
+    assert_int_equal(suite_for(&pair, NULL), rsa);
+    pair_done(&pair);
+    pair_default(&pair, "aes128-gcm", identities_of("rsa", "ec"));
+    assert_int_equal(suite_for(&pair, "a.example"), ecdsa);
+    assert_int_equal(suite_for(&pair, "nobody.example"), rsa);
+    pair_done(&pair);
+}
+
+static enum tls_error failure(const struct tls_server_config *server,
+                              const struct tls_client_config *client, const char *identity,
+                              enum tls_error *ret_client)
+{
+    struct pair pair;
+    pair_init(&pair, server, client, identities_of(identity, NULL));
+    pair_begin(&pair, "a.example", NULL);
+    pair_run(&pair, 0);
+    assert_int_equal(tls_handshake_progress(pair.at_server), TLS_FAILED);
+    assert_int_equal(tls_handshake_progress(pair.at_client), TLS_FAILED);
+    enum tls_error error = tls_handshake_error(pair.at_server);
+    *ret_client = tls_handshake_error(pair.at_client);
+    pair_done(&pair);
+    return error;
+}
+
+static void test_nothing_in_common(void **state)
+{
+    (void)state;
+    enum tls_error at_client;
+    struct tls_server_config server = {.suites = suites_of("aes128-gcm")};
+    struct tls_client_config client = {.suites = suites_of("chacha20-poly1305"),
+                                       .trust_anybody = true};
+    assert_int_equal(failure(&server, &client, "ec", &at_client), TLS_ERROR_NOTHING_COMMON);
+    assert_int_equal(at_client, TLS_ERROR_ALERT_RECEIVED);
+
+    /* Only ECDSA is offered, and the certificate is RSA. */
+    client.suites = (struct tls_suites){.suites = {0xc02b}, .count = 1};
+    assert_int_equal(failure(&server, &client, "rsa", &at_client), TLS_ERROR_NOTHING_COMMON);
+    assert_int_equal(at_client, TLS_ERROR_ALERT_RECEIVED);
+}
+
+static void test_alpn(void **state)
+{
+    (void)state;
+    enum tls_error at_client;
+    const struct tls_server_config server = {
+        .suites = suites_of(ALL_CIPHERS), .protocols = protocols, .protocol_count = 1};
+    struct tls_client_config client = {.suites = server.suites,
+                                       .trust_anybody = true,
+                                       .protocols = protocols,
+                                       .protocol_count = 1};
+    struct pair pair;
+    pair_init(&pair, &server, &client, identities_of("ec", NULL));
+    run_ok(&pair, "a.example", NULL, 0);
+    assert_int_equal(tls_handshake_protocol(pair.at_server), 0);
+    assert_int_equal(tls_handshake_protocol(pair.at_client), 0);
+    pair_done(&pair);
+
+    client.protocol_count = 0;
+    pair_init(&pair, &server, &client, identities_of("ec", NULL));
+    run_ok(&pair, "a.example", NULL, 0);
+    assert_int_equal(tls_handshake_protocol(pair.at_server), -1);
+    pair_done(&pair);
+
+    client.protocols = protocols_h2;
+    client.protocol_count = 1;
+    assert_int_equal(failure(&server, &client, "ec", &at_client), TLS_ERROR_NO_PROTOCOL);
+    assert_int_equal(at_client, TLS_ERROR_ALERT_RECEIVED);
+}
+
+static void test_trusted_key(void **state)
+{
+    (void)state;
+    enum tls_error at_client;
+    const struct tls_server_config server = {.suites = suites_of(ALL_CIPHERS)};
+    static const char *const names[] = {"ec", "rsa", "p384"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char file[32];
+        snprintf(file, sizeof file, "%s.pem", names[i]);
+        struct tls_trust *trust = trust_of(file);
+        const struct tls_client_config client = {.suites = server.suites, .trust = trust};
+        struct pair pair;
+        pair_init(&pair, &server, &client, identities_of(names[i], NULL));
+        run_ok(&pair, "a.example", NULL, 0);
+        pair_done(&pair);
+        failure(&server, &client, i == 0 ? "wild" : "ec", &at_client);
+        assert_in_set(at_client,
+                      ((LargestIntegralType[]){TLS_ERROR_BAD_SIGNATURE, TLS_ERROR_UNTRUSTED,
+                                               TLS_ERROR_BAD_HANDSHAKE}),
+                      3);
+        tls_trust_free(trust);
+    }
+}
+
+/* What a stranger sends first, and how it ends. */
+static enum tls_error first_bytes(const void *bytes, size_t len, unsigned char *alert,
+                                  size_t *alert_len)
+{
+    struct pair pair;
+    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    pair_begin(&pair, NULL, NULL);
+    const unsigned char *at = bytes;
+    *alert_len = 0;
+    for (size_t fed = 1; len > 0 && fed > 0; at += fed, len -= fed)
+        fed = tls_handshake_feed(pair.at_server, at, len);
+    *alert_len = tls_handshake_output(pair.at_server, alert, TLS_ALERT_MAX);
+    enum tls_error error = tls_handshake_error(pair.at_server);
+    assert_true(error == TLS_ERROR_NONE || tls_handshake_progress(pair.at_server) == TLS_FAILED);
+    pair_done(&pair);
+    return error;
+}
+
+static void test_strangers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        enum tls_error error;
+        int alert;
+    } cases[] = {
+        {"GET / HTTP/1.1\r\n", 16, TLS_ERROR_PLAIN_HTTP, -1},
+        {"\0\1\2", 3, TLS_ERROR_NOT_TLS, -1},
+        {"\x80\x2e\1\3\1", 5, TLS_ERROR_NOT_TLS, -1}, /* a hello of SSL 2 */
+        {"\x16\3\3\x40\1", 5, TLS_ERROR_RECORD_TOO_LONG, 22},
+        {"\x16\4\3\0\5hello", 10, TLS_ERROR_VERSION, 70},
+        {"\x17\3\3\0\5hello", 10, TLS_ERROR_UNEXPECTED, 10},
+        {"\x16\3\3\0\5hello", 10, TLS_ERROR_UNEXPECTED, 10},
+        {"\x15\3\3\0\2\2\x28", 7, TLS_ERROR_ALERT_RECEIVED, -1},
+        {"\x15\3\3\0\2\1\0", 7, TLS_ERROR_CLOSED, -1},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        unsigned char alert[TLS_ALERT_MAX];
+        size_t len;
+        assert_int_equal(first_bytes(cases[i].bytes, cases[i].len, alert, &len), cases[i].error);
+        if (cases[i].alert < 0) {
+            /* BearSSL answers a close_notify with its own. */
+            assert_int_equal(len, cases[i].error == TLS_ERROR_CLOSED ? 7 : 0);
+            continue;
+        }
+        const unsigned char expected[] = {21, 3, 3, 0, 2, 2, (unsigned char)cases[i].alert};
+        assert_int_equal(len, sizeof expected);
+        assert_memory_equal(alert, expected, sizeof expected);
+    }
+}
+
+/* A server's flight whose bytes are changed one at a time: the client never finishes. */
+static void test_changed_bytes(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_default(&pair, "aes128-gcm", identities_of("ec", NULL));
+    for (size_t at = 0;; at += 37) {
+        pair_begin(&pair, "a.example", NULL);
+        pump_out(pair.at_client, &pair.to_server, 0);
+        pump_in(pair.at_server, &pair.to_server, 0);
+        pump_out(pair.at_server, &pair.to_client, 0);
+        if (at >= pair.to_client.len)
+            break;
+        pair.to_client.bytes[at] ^= 0x55;
+        pair_run(&pair, 0);
+        assert_int_not_equal(tls_handshake_progress(pair.at_client), TLS_DONE);
+        assert_int_not_equal(tls_handshake_progress(pair.at_server), TLS_DONE);
+    }
+    pair_done(&pair);
+}
+
+/* Data that came right behind the client's Finished stays with the caller. */
+static void test_data_behind_finished(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct tls_session session;
+    struct tls_keys server, client;
+    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    run_ok(&pair, "a.example", NULL, 0);
+    assert_true(tls_handshake_session(pair.at_client, &session));
+
+    pair_begin(&pair, "a.example", &session);
+    pump_out(pair.at_client, &pair.to_server, 0);
+    pump_in(pair.at_server, &pair.to_server, 0);
+    pump_out(pair.at_server, &pair.to_client, 0);
+    pump_in(pair.at_client, &pair.to_client, 0);
+    pump_out(pair.at_client, &pair.to_server, 0);
+    assert_int_equal(tls_handshake_progress(pair.at_client), TLS_DONE);
+    tls_handshake_keys(pair.at_client, &client);
+    char text[] = "GET /";
+    const struct iovec plain = {text, 5};
+    size_t size =
+        tls_record_seal(&client.out, &plain, 1, pair.to_server.bytes + pair.to_server.len);
+    pair.to_server.len += size;
+
+    pump_in(pair.at_server, &pair.to_server, 0);
+    assert_int_equal(tls_handshake_progress(pair.at_server), TLS_DONE);
+    assert_int_equal(pair.to_server.len, size);
+    tls_handshake_keys(pair.at_server, &server);
+    struct tls_record record;
+    assert_int_equal(tls_record_open(&server.in, pair.to_server.bytes, size, &record), size);
+    assert_int_equal(record.len, 5);
+    assert_memory_equal(record.bytes, "GET /", 5);
+    pair_done(&pair);
+}
+
+/* The pool lends what it has, and a storm leaves it as it was. */
+static void test_pool(void **state)
+{
+    (void)state;
+    struct tls_handshakes *pool = tls_handshakes_create(40);
+    struct tls_handshake *taken[40];
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < COUNT_OF(taken); i++) {
+            taken[i] = tls_handshake_take(pool);
+            assert_non_null(taken[i]);
+            for (size_t j = 0; j < i; j++)
+                assert_ptr_not_equal(taken[i], taken[j]);
+        }
+        assert_null(tls_handshake_take(pool));
+        assert_int_equal(tls_handshakes_in_use(pool), 40);
+        for (size_t i = 0; i < COUNT_OF(taken); i++)
+            tls_handshake_give(pool, taken[(i * 7) % 40]);
+        assert_int_equal(tls_handshakes_in_use(pool), 0);
+    }
+    tls_handshakes_free(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_suite),
+        cmocka_unit_test(test_every_split),
+        cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_resumed_with_wrong_secret),
+        cmocka_unit_test(test_server_names),
+        cmocka_unit_test(test_nothing_in_common),
+        cmocka_unit_test(test_alpn),
+        cmocka_unit_test(test_trusted_key),
+        cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_data_behind_finished),
+        cmocka_unit_test(test_pool),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
