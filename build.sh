@@ -69,6 +69,8 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
                                a table here, and an HTML report under results/
   bench <experiment> [args]    any experiment: hold, fanout, compare, ceiling, ...
                                `./build.sh bench --help` lists them
+  peers [name ...]             install other servers, to be compared by `compare --peer NAME`;
+                               without a name: which there are, and what each would install
 
 Work on it
   deps [group ...]             install the Debian packages that are missing, and say why each is
@@ -242,6 +244,11 @@ cmd_bench() {
         say "Report, for a browser: file://$PWD/$report"
     fi
     return "$status"
+}
+
+# Nothing else installs peers: bench/peers/README.md.
+cmd_peers() {
+    RINGSIDE_BUILD="$BUILD_ROOT" bench/peers/install "$@"
 }
 
 # ---- test -------------------------------------------------------------------------------------
@@ -484,7 +491,7 @@ main() {
     local command="${1:---help}"
     [[ $# -eq 0 ]] || shift
     case "$command" in
-    deps | build | run | bench | test | fuzz | lint | format | clean) "cmd_$command" "$@" ;;
+    deps | build | run | bench | peers | test | fuzz | lint | format | clean) "cmd_$command" "$@" ;;
     compare) cmd_bench compare "$@" ;;
     -h | --help | help) usage ;;
     *) die "no command '$command'; try ./build.sh --help" ;;

@@ -265,6 +265,8 @@ int main(int argc, char **argv)
     experiment->defaults(&options);
     options_parse(&options, &experiment->use, experiment->name, argc - 1, argv + 1);
     settle_options(&options);
+    if (experiment->settle)
+        experiment->settle(&options);
 
     handle_signals();
     atexit(process_stop_all);

@@ -21,8 +21,8 @@
 #include "output/result.h"
 
 enum {
-    BENCH_SERVERS_MAX = 8,
-    BENCH_PATHS_MAX = 8,
+    BENCH_SERVERS_MAX = 16,
+    BENCH_PATHS_MAX = 16,
     BENCH_WHY_MAX = 512,
     BENCH_PATH_MAX = 4096,
     /* What a server is started for beyond its subscribers: one in so many, and so many: publishers,
@@ -38,6 +38,8 @@ struct server {
     struct sockaddr_in address;
     struct sockaddr_in reach; /* where subscribers connect to: the address, or a relay's */
     unsigned cpus;            /* that it was given; 0: not ours to know */
+    const char *ready;        /* path that answers 200 when it is; NULL: it accepts connections */
+    bool peer;                /* not ours: has workers, and may die of the SIGTERM that ends it */
 };
 
 /* A relay that puts a round-trip time in front of a server (bench/relay). */
@@ -83,6 +85,8 @@ struct experiment {
     const char *name;
     struct options_use use;
     void (*defaults)(struct options *options);
+    /* Defaults that depend on what is on the command line; NULL: none. */
+    void (*settle)(struct options *options);
     /* Returns 0, or negative errno after a sentence on standard error; -EINTR when interrupted. */
     int (*run)(struct bench *bench);
     /* Prints what was measured. */
@@ -122,6 +126,18 @@ int bench_path_start(struct bench *bench, const struct server *server, uint32_t 
 
 /* Ends a relay, and notes in the result how exact it was. Returns 0 or -EIO. */
 int bench_path_stop(struct bench *bench, struct path *path);
+
+/* For servers that are not ours. A place of the table with a free address of 127.0.0.1; NULL after
+ * a sentence. */
+struct server *bench_server_place(struct bench *bench, char *address, size_t size);
+
+/* Pins and starts argv, which listens on server->address, and waits until it is ready. */
+int bench_server_launch(struct bench *bench, struct server *server, const char *name,
+                        char *const argv[], uint32_t connections);
+
+/* Takes the server that listens on server->address, without workers that it may have. */
+int bench_server_adopt(struct bench *bench, struct server *server, const char *name,
+                       uint32_t connections);
 
 /* Whether a bare loop can have so many connections: two of three need a descriptor for each. */
 bool bench_bare_fits(enum bare_loop loop, uint32_t connections);

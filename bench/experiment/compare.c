@@ -5,6 +5,7 @@
 
 #include "experiment/bench.h"
 #include "experiment/field.h"
+#include "experiment/versus.h"
 #include "measure/clock.h"
 #include "output/table.h"
 
@@ -15,9 +16,24 @@ enum {
 static const char QUIET[] = "quiet";
 
 static const enum option_id compare_options[] = {
-    OPTION_SUBSCRIBERS,   OPTION_SIZE,    OPTION_RATE,  OPTION_DEPTH,   OPTION_TRANSPORT,
-    OPTION_POLL_INTERVAL, OPTION_AGAINST, OPTION_TURNS, OPTION_TURN_MS, OPTION_WARMUP,
-    OPTION_RTT,           OPTION_JITTER,  OPTION_COUNT,
+    OPTION_SUBSCRIBERS,
+    OPTION_SIZE,
+    OPTION_RATE,
+    OPTION_DEPTH,
+    OPTION_TRANSPORT,
+    OPTION_POLL_INTERVAL,
+    OPTION_AGAINST,
+    OPTION_TURNS,
+    OPTION_TURN_MS,
+    OPTION_WARMUP,
+    OPTION_RTT,
+    OPTION_JITTER,
+    OPTION_PEER,
+    OPTION_PEER_URL,
+    OPTION_PEER_SUBSCRIBE,
+    OPTION_PEER_PUBLISH_URL,
+    OPTION_PEER_PUBLISH,
+    OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -202,6 +218,8 @@ static void make_headline(struct bench *bench)
 static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
+    if (versus_wanted(options))
+        return versus_run(bench);
     struct field field;
     struct server *server;
     const char *ceiling;
@@ -309,6 +327,10 @@ static void print(const struct bench *bench)
     static struct table table;
     const struct options *options = bench->options;
     char text[TABLE_NUMBER_MAX];
+    if (versus_wanted(options)) {
+        versus_print(bench);
+        return;
+    }
     printf("%s subscribers each, all connected at once; %u bytes; %g messages per second\n\n",
            number_grouped(text, options->subscribers), options->message_bytes, options->rates[0]);
     heads(&table);
@@ -335,8 +357,14 @@ const struct experiment experiment_compare = {
             "subscribers for each transport it takes about two minutes.\n\n"
             "  ringside-bench compare\n"
             "  ringside-bench compare --subscribers 2000 --poll-interval-ms 1000\n"
-            "  ringside-bench compare --transport sse,websocket --rate 10"},
+            "  ringside-bench compare --transport sse,websocket --rate 10\n\n"
+            "With --peer it is other servers that are compared, on WebSocket: 9,000 subscribers of "
+            "each, in closed loops of depth 1 and 8. bench/peers/README.md says what there is.\n\n"
+            "  ringside-bench compare --peer nchan --peer ws\n"
+            "  ringside-bench compare --peer-url ws://127.0.0.1:9000/sub --peer-publish-url "
+            "http://127.0.0.1:9000/pub"},
     .defaults = defaults,
+    .settle = versus_settle,
     .run = run,
     .print = print,
 };

@@ -59,6 +59,7 @@ static int create_load(struct field *field)
             .publish = entrant->publish,
             .payload_bytes = options->message_bytes,
             .poll_interval_ms = options->poll_interval_ms,
+            .protocol = entrant->protocol,
         };
     }
     const struct load_config config = {
@@ -214,6 +215,8 @@ struct contestant *field_contestant(struct field *field, unsigned index, const c
     struct entrant *entrant = &field->entrants[index];
     struct contestant *contestant =
         result_add(&field->bench->result, entrant->name, workload, entrant->kind);
+    if (entrant->version)
+        snprintf(contestant->version, sizeof contestant->version, "%s", entrant->version);
     contestant->connections = field->load ? load_up(field->load, index) : 0;
     contestant->payload_bytes = field->bench->options->message_bytes;
     contestant->server_cpus = entrant->server->cpus;

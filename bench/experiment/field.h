@@ -12,12 +12,17 @@
  * Bounds   FIELD_ENTRANTS_MAX, FIELD_WORKLOADS_MAX. */
 #pragma once
 
+#include <assert.h>
+
 #include "experiment/bench.h"
 
 enum {
     FIELD_ENTRANTS_MAX = 24,
     FIELD_WORKLOADS_MAX = 8,
 };
+
+static_assert(FIELD_ENTRANTS_MAX * FIELD_WORKLOADS_MAX <= RESULT_CONTESTANTS_MAX,
+              "each entrant is a contestant in each workload");
 
 /* One group of the load, and the server that it is connected to. */
 struct entrant {
@@ -30,6 +35,8 @@ struct entrant {
     bool publish_through;     /* the publisher too goes there; else straight to the server */
     uint32_t clients;
     char channel[RESULT_NAME_MAX];
+    const struct load_protocol *protocol; /* of a peer; NULL: our own */
+    const char *version;                  /* likewise */
 
     struct load_ramp_result ramp;
     struct memory_growth *memory; /* of the ramp; given to the first contestant made of it */
@@ -54,7 +61,8 @@ struct field {
 
 void field_init(struct field *field, struct bench *bench);
 
-/* Adds a transport of `server`, or a bare loop. Nothing connects before field_open. */
+/* Adds a transport of `server`, or a bare loop; what else an entrant has is set by the caller.
+ * Nothing connects before field_open. */
 struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
                           enum load_transport transport, struct server *server, uint32_t clients);
 

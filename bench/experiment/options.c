@@ -173,21 +173,82 @@ static void take_against(struct argp_state *state, const char *part, size_t len)
                    (int)len, part);
 }
 
+int options_address(const char *text, struct sockaddr_in *ret)
+{
+    char host[INET_ADDRSTRLEN] = "", *end;
+    struct in_addr address;
+    size_t len = strcspn(text, ":");
+    if (text[len] != ':' || len >= sizeof host)
+        return -EINVAL;
+    memcpy(host, text, len);
+    unsigned long port = strtoul(text + len + 1, &end, 10);
+    if (*end != '\0' || port == 0 || port > UINT16_MAX || inet_pton(AF_INET, host, &address) != 1)
+        return -EINVAL;
+    *ret = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = address};
+    return 0;
+}
+
 static void take_address(struct argp_state *state, const char *text)
 {
     struct options *options = state->input;
-    char host[INET_ADDRSTRLEN] = "";
-    size_t len = strcspn(text, ":");
-    if (text[len] == ':' && len < sizeof host) {
-        memcpy(host, text, len);
-        options->target = (struct sockaddr_in){
-            .sin_family = AF_INET,
-            .sin_port = htons((uint16_t)number_of(state, text + len + 1, 1, UINT16_MAX)),
-        };
-    }
-    if (inet_pton(AF_INET, host, &options->target.sin_addr) != 1)
+    if (options_address(text, &options->target) < 0)
         argp_error(state, "%s: needs an IPv4 address and a port, as 127.0.0.1:8080", text);
     options->address = text;
+}
+
+/* ---- peers ---- */
+
+static void take_peer(struct argp_state *state, const char *text)
+{
+    struct options *options = state->input;
+    if (options->peer_count == OPTIONS_PEERS_MAX)
+        argp_error(state, "at most %d peers", OPTIONS_PEERS_MAX);
+    options->peers[options->peer_count++] = text;
+}
+
+static void take_peer_subscribe(struct argp_state *state, const char *text)
+{
+    struct options *options = state->input;
+    if (options->peer_subscribe_count == OPTIONS_LIST_MAX)
+        argp_error(state, "at most %d messages to subscribe", OPTIONS_LIST_MAX);
+    options->peer_subscribe[options->peer_subscribe_count++] = text;
+}
+
+static bool parse_peer(enum option_id id, const char *text, struct argp_state *state)
+{
+    struct options *options = state->input;
+    if (id == OPTION_PEER)
+        take_peer(state, text);
+    else if (id == OPTION_PEER_URL)
+        options->peer_url = text;
+    else if (id == OPTION_PEER_SUBSCRIBE)
+        take_peer_subscribe(state, text);
+    else if (id == OPTION_PEER_PUBLISH_URL)
+        options->peer_publish_url = text;
+    else if (id == OPTION_PEER_PUBLISH)
+        options->peer_publish = text;
+    else
+        return false;
+    return true;
+}
+
+/* Those that were given, one after the other; returns whether it is an option of peers. */
+static bool peer_value(const struct options *options, enum option_id id, char *text, size_t size)
+{
+    const char *const *list = id == OPTION_PEER               ? options->peers
+                              : id == OPTION_PEER_URL         ? &options->peer_url
+                              : id == OPTION_PEER_SUBSCRIBE   ? options->peer_subscribe
+                              : id == OPTION_PEER_PUBLISH_URL ? &options->peer_publish_url
+                              : id == OPTION_PEER_PUBLISH     ? &options->peer_publish
+                                                              : NULL;
+    unsigned count = id == OPTION_PEER             ? options->peer_count
+                     : id == OPTION_PEER_SUBSCRIBE ? options->peer_subscribe_count
+                                                   : list && *list != NULL;
+    size_t len = 0;
+    for (unsigned i = 0; list && i < count && len < size; i++)
+        len += (size_t)snprintf(text + len, size - len, i ? ", %s" : "%s", list[i]);
+    return list != NULL;
 }
 
 static void take_cpus(struct argp_state *state, char ret[CPUS_TEXT_MAX], const char *text)
@@ -315,9 +376,10 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
     } else if (id == OPTION_RTTS) {
         options->rtt_count = 0;
         each_of(state, text, take_rtt);
-    } else {
+    } else if (!parse_peer(id, text, state)) {
         return ARGP_ERR_UNKNOWN;
     }
+    options->given |= UINT64_C(1) << id;
     return 0;
 }
 
@@ -346,7 +408,7 @@ static json_t *number_value(const struct options *options, const struct number_r
 
 static json_t *value_of(const struct options *options, enum option_id id)
 {
-    char text[256] = "";
+    char text[1024] = "";
     size_t len = 0;
     const struct number_row *row = number_row_of(id);
     if (row)
@@ -373,7 +435,7 @@ static json_t *value_of(const struct options *options, enum option_id id)
                 len += (size_t)snprintf(text + len, sizeof text - len, len ? ", %s" : "%s",
                                         bare_loop_name((enum bare_loop)i));
         }
-    else if (id == OPTION_STEP)
+    else if (!peer_value(options, id, text, sizeof text))
         snprintf(text, sizeof text, options->step_add ? "+%.0f" : "%g",
                  options->step_add ? options->step_add : options->step_factor);
     return json_string(id == OPTION_AGAINST && !*text ? "none" : text);
@@ -412,7 +474,14 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
         [OPTION_JITTER] = "jitter_ms",
         [OPTION_BOUND] = "bound_ms",
         [OPTION_SEARCH] = "search_s",
+        [OPTION_PEER] = "peers",
+        [OPTION_PEER_URL] = "peer_url",
+        [OPTION_PEER_SUBSCRIBE] = "peer_subscribe",
+        [OPTION_PEER_PUBLISH_URL] = "peer_publish_url",
+        [OPTION_PEER_PUBLISH] = "peer_publish",
     };
+    if (id >= OPTION_PEER && id <= OPTION_PEER_PUBLISH && !options_given(options, id))
+        return;
     json_t *value = id == OPTION_TURN_MS         ? in_seconds(options->turn_ms)
                     : id == OPTION_POLL_INTERVAL ? in_seconds(options->poll_interval_ms)
                                                  : value_of(options, id);

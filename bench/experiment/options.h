@@ -19,6 +19,7 @@
 enum {
     OPTIONS_SETS_MAX = 16,
     OPTIONS_LIST_MAX = 8,
+    OPTIONS_PEERS_MAX = 8,
     OPTIONS_CLIENTS_MAX = 4 * 1024 * 1024, /* of one load */
 };
 
@@ -63,6 +64,13 @@ struct options {
     uint32_t rtts[OPTIONS_LIST_MAX];
     unsigned rtt_count;
     uint32_t bound_ms; /* for the corrected p99 */
+    const char *peers[OPTIONS_PEERS_MAX];
+    unsigned peer_count;
+    const char *peer_url; /* of the subscription; NULL: none */
+    const char *peer_subscribe[OPTIONS_LIST_MAX];
+    unsigned peer_subscribe_count;
+    const char *peer_publish_url, *peer_publish; /* NULL: as the subscription; the payload alone */
+    uint64_t given; /* bit i: the option with that id stands on the command line */
 };
 
 /* X(NAME, key, long name, argument, help): the options that an experiment may list. */
@@ -99,7 +107,16 @@ struct options {
     X(JITTER, 1032, "jitter-ms", "MS", "Each read waits up to so much longer in a relay")          \
     X(SEARCH, 1007, "search-seconds", "S",                                                         \
       "How long the search may take, without what confirms it")                                    \
-    X(BOUND, 1006, "bound-ms", "MS", "99 % of the deliveries must arrive within this time")
+    X(BOUND, 1006, "bound-ms", "MS", "99 % of the deliveries must arrive within this time")        \
+    X(PEER, 'P', "peer", "NAME|FILE",                                                              \
+      "Another server to measure beside it, of bench/peers/ or of a manifest; may be repeated")    \
+    X(PEER_URL, 1040, "peer-url", "URL",                                                           \
+      "Likewise one that runs already: ws://HOST:PORT/PATH to subscribe")                          \
+    X(PEER_SUBSCRIBE, 1041, "peer-subscribe", "TEXT",                                              \
+      "What its subscribers send first; may be repeated")                                          \
+    X(PEER_PUBLISH_URL, 1042, "peer-publish-url", "URL",                                           \
+      "Where to publish to it, by ws:// or by POST to http:// (default: the URL to subscribe)")    \
+    X(PEER_PUBLISH, 1043, "peer-publish", "TEXT", "What is sent to publish @payload@")
 
 enum option_id {
 #define OPTIONS_ID(name, ...) OPTION_##name,
@@ -121,6 +138,14 @@ void options_default(struct options *options);
  * experiment, and argv[0] is replaced. */
 void options_parse(struct options *options, const struct options_use *use, const char *name,
                    int argc, char **argv);
+
+/* Reads "127.0.0.1:8080". Returns 0 or -EINVAL. */
+int options_address(const char *text, struct sockaddr_in *ret);
+
+static inline bool options_given(const struct options *options, enum option_id id)
+{
+    return options->given >> id & 1;
+}
 
 /* Every setting, under the names that the report knows. */
 json_t *options_json(const struct options *options, const struct options_use *use);

@@ -1,6 +1,7 @@
 /* servers: starting and ending what is measured. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "output/table.h"
 
 enum {
-    HEALTHY_PATIENCE_MS = 20000,
+    READY_PATIENCE_MS = 20000,
     STOP_GRACE_MS = 15000,
     ARGUMENTS_MAX = 64,
     DESCRIPTORS_OWN = 32,
@@ -26,7 +27,7 @@ static struct server *server_add(struct bench *bench)
     if (bench->server_count == BENCH_SERVERS_MAX)
         return NULL;
     struct server *server = &bench->servers[bench->server_count++];
-    *server = (struct server){.process.output_fd = -1};
+    *server = (struct server){.process.output_fd = -1, .ready = "/healthz"};
     return server;
 }
 
@@ -40,23 +41,49 @@ static const char *program_path(const struct bench *bench, const char *in_build,
     return access(path, X_OK) == 0 ? path : NULL;
 }
 
-static int wait_until_healthy(struct server *server)
+static int wait_until_ready(struct server *server)
 {
     char tail[BENCH_WHY_MAX];
-    int err = process_wait_healthy(&server->process, &server->address, HEALTHY_PATIENCE_MS);
+    int err =
+        process_wait_ready(&server->process, &server->address, server->ready, READY_PATIENCE_MS);
     if (err == 0)
         return 0;
     process_output_tail(&server->process, tail, sizeof tail);
-    bench_fail(err, "%s %s%s%s", server->process.name,
-               err == -ECHILD ? "has ended at once" : "does not answer /healthz",
-               tail[0] ? ". It said:\n" : "", tail);
+    bench_fail(err, "%s %s%s%s%s", server->process.name,
+               err == -ECHILD  ? "has ended at once"
+               : server->ready ? "does not answer "
+                               : "does not accept connections",
+               err != -ECHILD && server->ready ? server->ready : "", tail[0] ? ". It said:\n" : "",
+               tail);
     process_stop(&server->process, STOP_GRACE_MS);
     process_done(&server->process);
     return err;
 }
 
-/* Pins and starts argv, which listens on `server->address`, and waits until it answers. */
-static int launch(struct bench *bench, struct server *server, const char *name, char *const argv[])
+/* Subscribers connect to the server, or to a relay in front of it. */
+static int reach(struct bench *bench, struct server *server, uint32_t connections)
+{
+    const struct path *path = NULL;
+    server->reach = server->address;
+    if (bench->options->rtt_ms == 0)
+        return 0;
+    int err = bench_path_start(bench, server, bench->options->rtt_ms, connections, &path);
+    if (path)
+        server->reach = path->address;
+    return err;
+}
+
+/* Workers of a peer are there when it is ready, or soon after. */
+static int gather(struct server *server)
+{
+    int err = server->peer ? process_family(&server->process) : 0;
+    return err < 0 ? bench_fail(err, "%s has more than %d processes", server->process.name,
+                                PROCESS_WORKERS_MAX)
+                   : 0;
+}
+
+int bench_server_launch(struct bench *bench, struct server *server, const char *name,
+                        char *const argv[], uint32_t connections)
 {
     cpu_set_t cpus;
     int err = cpus_parse(&cpus, bench->options->server_cpus);
@@ -66,7 +93,14 @@ static int launch(struct bench *bench, struct server *server, const char *name, 
     err = process_start(&server->process, name, argv, &cpus);
     if (err < 0)
         return bench_fail(err, "cannot start %s: %s", argv[0], strerror(-err));
-    return wait_until_healthy(server);
+    if (server->peer)
+        err = process_guard(&server->process);
+    if (err < 0)
+        return bench_fail(err, "cannot guard %s: %s", argv[0], strerror(-err));
+    err = wait_until_ready(server);
+    if (err == 0)
+        err = gather(server);
+    return err < 0 ? err : reach(bench, server, connections);
 }
 
 static int choose_address(struct sockaddr_in *address, char *text, size_t size)
@@ -83,36 +117,34 @@ static int choose_address(struct sockaddr_in *address, char *text, size_t size)
     return 0;
 }
 
-/* Subscribers connect to the server, or to a relay in front of it. */
-static int reach(struct bench *bench, struct server *server, uint32_t connections)
+struct server *bench_server_place(struct bench *bench, char *address, size_t size)
 {
-    const struct path *path = NULL;
-    server->reach = server->address;
-    if (bench->options->rtt_ms == 0)
-        return 0;
-    int err = bench_path_start(bench, server, bench->options->rtt_ms, connections, &path);
-    if (path)
-        server->reach = path->address;
-    return err;
+    struct server *server = server_add(bench);
+    if (!server)
+        bench_fail(-ENOSPC, "too many servers in one run");
+    return server && choose_address(&server->address, address, size) == 0 ? server : NULL;
 }
 
-static int adopt(struct bench *bench, struct server *server)
+int bench_server_adopt(struct bench *bench, struct server *server, const char *name,
+                       uint32_t connections)
 {
-    const struct options *options = bench->options;
-    server->address = options->target;
-    process_adopt(&server->process, "ringside-server", &server->address);
+    char text[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &server->address.sin_addr, text, sizeof text);
+    process_adopt(&server->process, name, &server->address);
     if (server->process.pid == 0)
         result_note(&bench->result,
-                    "The server at %s is not a process of this machine that we may look at: its "
+                    "The server at %s:%u is not a process of this machine that we may look at: its "
                     "CPU time and memory are unknown.",
-                    options->address);
+                    text, ntohs(server->address.sin_port));
     else
-        result_note(&bench->result, "The server at %s ran already and was not pinned by the bench.",
-                    options->address);
+        result_note(&bench->result,
+                    "The server at %s:%u ran already and was not pinned by the bench.", text,
+                    ntohs(server->address.sin_port));
     cpu_set_t cpus;
     if (server->process.pid > 0 && sched_getaffinity(server->process.pid, sizeof cpus, &cpus) == 0)
         server->cpus = (unsigned)CPU_COUNT(&cpus);
-    return wait_until_healthy(server);
+    int err = wait_until_ready(server);
+    return err < 0 ? err : reach(bench, server, connections);
 }
 
 int bench_server_start(struct bench *bench, uint32_t connections, const char *const *extra,
@@ -126,8 +158,8 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
     if (!server)
         return bench_fail(-ENOSPC, "too many servers in one run");
     if (options->address) {
-        int err = adopt(bench, server);
-        return err < 0 ? err : reach(bench, server, connections);
+        server->address = options->target;
+        return bench_server_adopt(bench, server, "ringside-server", connections);
     }
     argv[count] = options->server
                       ? options->server
@@ -155,8 +187,7 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         argv[count++] = options->sets[i];
     }
     argv[count] = NULL;
-    err = launch(bench, server, "ringside-server", (char *const *)argv);
-    return err < 0 ? err : reach(bench, server, connections);
+    return bench_server_launch(bench, server, "ringside-server", (char *const *)argv, connections);
 }
 
 bool bench_bare_fits(enum bare_loop loop, uint32_t connections)
@@ -182,8 +213,8 @@ int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connecti
         return err;
     snprintf(most, sizeof most, "%u", connections + 4);
     const char *const argv[] = {program, bare_loop_name(loop), listen, most, NULL};
-    err = launch(bench, server, bare_loop_name(loop), (char *const *)argv);
-    return err < 0 ? err : reach(bench, server, connections);
+    return bench_server_launch(bench, server, bare_loop_name(loop), (char *const *)argv,
+                               connections);
 }
 
 int bench_server_stop(struct server *server)
@@ -196,6 +227,8 @@ int bench_server_stop(struct server *server)
     process_done(&server->process);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
+    if (server->peer && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)
+        return 0;
     if (WIFSIGNALED(status))
         bench_fail(-EIO, "%s died of signal %d (%s). It said:\n%s", server->process.name,
                    WTERMSIG(status), strsignal(WTERMSIG(status)), tail);
@@ -207,7 +240,8 @@ int bench_server_stop(struct server *server)
 
 /* ---- relays ---- */
 
-static int path_launch(struct bench *bench, struct path *path, char *const argv[])
+static int path_launch(struct bench *bench, struct path *path, const char *ready,
+                       char *const argv[])
 {
     cpu_set_t cpus;
     char tail[BENCH_WHY_MAX];
@@ -216,7 +250,7 @@ static int path_launch(struct bench *bench, struct path *path, char *const argv[
         err = process_start(&path->process, "ringside-relay", argv, &cpus);
     if (err < 0)
         return bench_fail(err, "cannot start %s: %s", argv[0], strerror(-err));
-    err = process_wait_healthy(&path->process, &path->address, HEALTHY_PATIENCE_MS);
+    err = process_wait_ready(&path->process, &path->address, ready, READY_PATIENCE_MS);
     if (err == 0)
         return 0;
     process_output_tail(&path->process, tail, sizeof tail);
@@ -247,7 +281,7 @@ int bench_path_start(struct bench *bench, const struct server *server, uint32_t 
                                 rtt,     "--jitter-ms", jitter, "--connections", most, NULL};
     bench->path_count++;
     *ret = path;
-    return path_launch(bench, path, (char *const *)argv);
+    return path_launch(bench, path, server->ready, (char *const *)argv);
 }
 
 /* A figure of the line that a relay ends with; -1: it is not there. */

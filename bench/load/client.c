@@ -25,10 +25,9 @@ void client_connect(struct load *load, struct client *client)
     client->attempts++;
     client->since_ms = (uint32_t)(load->now_ns / 1000000);
     client->sse_flags = 0;
-    const struct load_group_config *config = &group_of(load, client)->config;
-    bool elsewhere = client_publishes(load, client) && config->publish_target.sin_family != 0;
+    const struct group *group = group_of(load, client);
     ring_connect(load->ring, client_index(load, client), &from,
-                 elsewhere ? &config->publish_target : &config->target);
+                 client_publishes(load, client) ? &group->publish_target : &group->config.target);
 }
 
 static enum load_failure failure_of(int err)

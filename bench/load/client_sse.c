@@ -42,7 +42,7 @@ static bool handshake(struct load *load, struct client *client, struct span *inp
     if (response.fields.chunked)
         client->flags |= CLIENT_CHUNKED;
     client->phase = CLIENT_CONFIRM;
-    if (group->config.path)
+    if (group->protocol.path)
         client_is_up(load, client);
     return true;
 }

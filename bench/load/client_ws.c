@@ -23,9 +23,11 @@ void ws_request(struct load *load, struct client *client)
     char target_buf[LOAD_TARGET_MAX];
     struct span target =
         publishes ? span_from(group->publish_path) : client_target(client, group->path, target_buf);
+    const char *fields = publishes ? group->protocol.publish_fields : group->protocol.fields;
     char *request = outbox_reserve(load, REQUEST_HEAD_MAX);
-    int len = ws_handshake_request_write(request, REQUEST_HEAD_MAX, target, span_from(group->host),
-                                         ws_handshake_key, (struct span){0});
+    int len = ws_handshake_request_write(
+        request, REQUEST_HEAD_MAX, target, span_from(publishes ? group->publish_host : group->host),
+        ws_handshake_key, fields ? span_from(fields) : (struct span){0});
     assert(len > 0);
     outbox_commit(load, client, (size_t)len);
 }
@@ -60,13 +62,23 @@ void ws_echo(struct load *load, struct client *client)
 
 /* ---- handshake ---- */
 
+static void introduce(struct load *load, struct client *client)
+{
+    const struct load_protocol *protocol = &group_of(load, client)->protocol;
+    bool publishes = client_publishes(load, client);
+    const struct load_message *messages = publishes ? protocol->greeting : protocol->subscribe;
+    unsigned count = publishes ? protocol->greeting_count : protocol->subscribe_count;
+    for (unsigned i = 0; i < count; i++)
+        ws_send(load, client, messages[i].binary ? WS_BINARY : WS_TEXT,
+                span_of(messages[i].bytes, messages[i].len));
+}
+
 static void opened(struct load *load, struct client *client)
 {
-    const struct load_group_config *config = &group_of(load, client)->config;
+    const struct group *group = group_of(load, client);
     bool publishes = client_publishes(load, client);
-    if (config->subscribe_message && !publishes)
-        ws_send(load, client, WS_TEXT, span_from(config->subscribe_message));
-    if (config->transport == LOAD_WEBSOCKET_ENVELOPE && !config->path && !publishes)
+    introduce(load, client);
+    if (group->config.transport == LOAD_WEBSOCKET_ENVELOPE && !group->protocol.path && !publishes)
         client->phase = CLIENT_CONFIRM;
     else
         client_is_up(load, client);
@@ -155,31 +167,44 @@ static void raw_piece(struct half *half, struct span piece)
     half->head_len = (uint8_t)(half->head_len + count);
 }
 
+/* One piece of a message of somebody else's, which may hold several payloads or none. */
+static void embedded_piece(struct load *load, struct client *client, struct half *half,
+                           struct span piece)
+{
+    uint32_t size = group_of(load, client)->config.payload_bytes;
+    while (payload_search_next(&half->search, &piece, size))
+        client_deliver(load, client, span_of(half->search.head, PAYLOAD_HEAD_SIZE), size);
+}
+
 static void data_event(struct load *load, struct client *client, struct half *half,
                        const struct ws_event *event)
 {
     struct group *group = group_of(load, client);
     struct span piece = {event->payload, event->payload_len};
-    bool envelope =
-        group->config.transport == LOAD_WEBSOCKET_ENVELOPE && !client_publishes(load, client);
+    bool publishes = client_publishes(load, client);
+    bool envelope = group->config.transport == LOAD_WEBSOCKET_ENVELOPE && !publishes;
+    bool embedded = group->protocol.embedded && !publishes;
     half->message_bytes += piece.len;
     if (envelope)
         envelope_piece(load, client, half, piece);
+    else if (embedded)
+        embedded_piece(load, client, half, piece);
     else if (event->first && event->last)
         client_deliver(load, client, piece, piece.len);
     else
         raw_piece(half, piece);
     if (!event->last)
         return;
-    if (!client_publishes(load, client))
+    if (!publishes)
         group->counters.framed_bytes +=
             ws_frame_head_size(half->message_bytes) + half->message_bytes;
     if (envelope)
         envelope_end(load, client, half);
-    else if (!event->first)
+    else if (!event->first && !embedded)
         client_deliver(load, client, span_of(half->head, half->head_len), half->message_bytes);
     half->message_bytes = 0;
     half->head_len = 0;
+    half->search = (struct payload_search){0};
     if (group->config.transport == LOAD_ECHO)
         echoed(load, client);
 }

@@ -43,6 +43,7 @@ enum {
 
 enum {
     LOAD_ECHO_BYTES_MAX = 65536,
+    LOAD_HOST_MAX = 32, /* "address:port" */
 };
 
 enum client_phase {
@@ -110,7 +111,10 @@ struct group {
     char join_path[LOAD_TARGET_MAX]; /* polling: of the first request */
     char publish_path[LOAD_TARGET_MAX];
     char channel[LOAD_NAME_MAX + 1];
-    char host[32];
+    char host[LOAD_HOST_MAX];
+    char publish_host[LOAD_HOST_MAX];
+    struct load_protocol protocol; /* all zero: our own */
+    struct sockaddr_in publish_target;
     uint32_t first; /* client */
     uint32_t up;
     uint32_t stalled;

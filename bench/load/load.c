@@ -49,6 +49,23 @@ static int refuse(char *why, size_t why_size, unsigned group, const char *reason
     return -EINVAL;
 }
 
+static bool longer(const char *text, size_t most)
+{
+    return text && strlen(text) > most;
+}
+
+static int protocol_check(const struct load_protocol *protocol, unsigned group, char *why,
+                          size_t why_size)
+{
+    if (longer(protocol->path, LOAD_TARGET_MAX - POSITION_SIZE_MAX - 16) ||
+        longer(protocol->publish_path, LOAD_TARGET_MAX - 1))
+        return refuse(why, why_size, group, "a path is too long");
+    if (longer(protocol->fields, LOAD_FIELDS_MAX) ||
+        longer(protocol->publish_fields, LOAD_FIELDS_MAX))
+        return refuse(why, why_size, group, "the fields of a request head are too long");
+    return 0;
+}
+
 static int group_check(const struct load_group_config *config, unsigned group, char *why,
                        size_t why_size)
 {
@@ -61,10 +78,7 @@ static int group_check(const struct load_group_config *config, unsigned group, c
         return refuse(why, why_size, group, "messages need at least 34 bytes, for number and time");
     if (config->transport == LOAD_ECHO && config->payload_bytes > LOAD_ECHO_BYTES_MAX)
         return refuse(why, why_size, group, "echoed messages are at most 65536 bytes");
-    if ((config->path && strlen(config->path) >= LOAD_TARGET_MAX - POSITION_SIZE_MAX - 16) ||
-        (config->publish_path && strlen(config->publish_path) >= LOAD_TARGET_MAX))
-        return refuse(why, why_size, group, "a path is too long");
-    return 0;
+    return config->protocol ? protocol_check(config->protocol, group, why, why_size) : 0;
 }
 
 /* ---- groups ---- */
@@ -103,21 +117,33 @@ static void path_write(char path[LOAD_TARGET_MAX], const char *given, const char
         snprintf(path, LOAD_TARGET_MAX, "%s", format);
 }
 
-static int group_init(struct group *group, const struct load_group_config *config, uint32_t first)
+static void host_write(char host[LOAD_HOST_MAX], const struct sockaddr_in *target)
 {
     char address[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &target->sin_addr, address, sizeof address);
+    snprintf(host, LOAD_HOST_MAX, "%s:%u", address, ntohs(target->sin_port));
+}
+
+static int group_init(struct group *group, const struct load_group_config *config, uint32_t first)
+{
     bool post = config->publish == LOAD_PUBLISH_POST;
     group->config = *config;
+    if (config->protocol)
+        group->protocol = *config->protocol;
+    group->publish_target = group->protocol.publish_target.sin_family
+                                ? group->protocol.publish_target
+                            : config->publish_target.sin_family ? config->publish_target
+                                                                : config->target;
     group->first = first;
     if (group->config.poll_interval_ms == 0)
         group->config.poll_interval_ms = POLL_INTERVAL_MS;
     snprintf(group->channel, sizeof group->channel, "%s", config->channel);
-    path_write(group->path, config->path, path_format(config->transport), config->channel);
-    path_write(group->join_path, config->path, path_format(LOAD_POLL), config->channel);
-    path_write(group->publish_path, config->publish_path,
+    path_write(group->path, group->protocol.path, path_format(config->transport), config->channel);
+    path_write(group->join_path, group->protocol.path, path_format(LOAD_POLL), config->channel);
+    path_write(group->publish_path, group->protocol.publish_path,
                post ? "/publish?channel=%s" : "/ws?channel=%s", config->channel);
-    inet_ntop(AF_INET, &config->target.sin_addr, address, sizeof address);
-    snprintf(group->host, sizeof group->host, "%s:%u", address, ntohs(config->target.sin_port));
+    host_write(group->host, &config->target);
+    host_write(group->publish_host, &group->publish_target);
     group->corrected = histogram_create();
     group->uncorrected = histogram_create();
     if (!group->corrected || !group->uncorrected)

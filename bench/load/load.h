@@ -20,7 +20,8 @@
  *          counted.
  * Threads  One: the one that called load_create. The caller pins it.
  * Memory   All made in load_create: 48 bytes per client, LOAD_STASHES half reads, two histograms
- *          per group. The texts of the configuration are copied, except subscribe_message.
+ *          per group. The texts of the configuration are copied, except those of a
+ *          load_protocol.
  * Bounds   LOAD_GROUPS_MAX groups, LOAD_FLIGHTS messages on their way per group,
  *          LOAD_ATTEMPTS_MAX connects per client in one ramp. A client that cannot have a stash
  *          is closed by name.
@@ -40,6 +41,7 @@ enum {
     LOAD_GROUPS_MAX = 64,
     LOAD_NAME_MAX = 128,   /* channel */
     LOAD_TARGET_MAX = 512, /* path and query */
+    LOAD_FIELDS_MAX = 256, /* further fields of a request head */
     LOAD_FLIGHTS = 16384,  /* messages on their way per group; a power of two */
     LOAD_ATTEMPTS_MAX = 4, /* connects per client in one ramp */
     LOAD_STASHES = 65536,  /* half reads at one time, over all groups */
@@ -89,6 +91,30 @@ const char *load_failure_name(enum load_failure failure);
 
 /* ---- making one ---- */
 
+/* One WebSocket message of somebody else's protocol. */
+struct load_message {
+    const char *bytes;
+    size_t len;
+    bool binary; /* else text */
+};
+
+/* How to speak to a server that is not ours. Texts may be NULL; all stay where they are until
+ * load_free. Each published message is `before`, the payload, `after`. */
+struct load_protocol {
+    const char *path;                     /* target of the subscription, with its query           */
+    const char *fields;                   /* further fields of its head, each ended by CRLF       */
+    const struct load_message *subscribe; /* sent after the WebSocket handshake, in this order    */
+    unsigned subscribe_count;
+    bool embedded; /* payloads lie somewhere inside the messages received, not at their start     */
+
+    struct sockaddr_in publish_target; /* family 0: that of the group                           */
+    const char *publish_path;          /* target of the publisher's WebSocket or POST            */
+    const char *publish_fields;        /* with LOAD_PUBLISH_POST in place of a Content-Type      */
+    const struct load_message *greeting; /* what a publishing WebSocket sends first               */
+    unsigned greeting_count;
+    struct load_message before, after; /* before.binary holds for the whole                       */
+};
+
 struct load_group_config {
     enum load_transport transport;
     struct sockaddr_in target;
@@ -102,10 +128,7 @@ struct load_group_config {
     uint32_t poll_interval_ms; /* LOAD_POLL; 0: 1000 */
     bool longpoll_reconnect;   /* LOAD_LONGPOLL: a new connection for every request */
 
-    /* For servers that are not ours; NULL: our own paths. */
-    const char *path;              /* target of the subscription, with its query          */
-    const char *publish_path;      /* target of the publisher's WebSocket or POST          */
-    const char *subscribe_message; /* text frame sent after a WebSocket handshake          */
+    const struct load_protocol *protocol; /* NULL: our own */
 };
 
 struct load_config {

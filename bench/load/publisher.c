@@ -18,9 +18,15 @@ enum {
     READY_TIMEOUT_S = 10,
 };
 
+/* With what another server's protocol puts around the payload. */
+static size_t message_size(const struct group *group)
+{
+    return group->protocol.before.len + group->config.payload_bytes + group->protocol.after.len;
+}
+
 int publisher_init(struct group *group)
 {
-    size_t frame = REQUEST_HEAD_MAX + group->config.payload_bytes;
+    size_t frame = REQUEST_HEAD_MAX + message_size(group);
     struct publisher *publisher = &group->publisher;
     publisher->size = 2 * frame > BUFFER_BYTES_MIN ? 2 * frame : BUFFER_BYTES_MIN;
     publisher->buffer = malloc(publisher->size);
@@ -73,46 +79,63 @@ void publisher_lost(struct load *load, struct client *client)
 
 /* ---- one message ---- */
 
-static size_t frame_write(const struct load *load, const struct client *client, char *out,
-                          uint32_t size, uint32_t number, int64_t intended_ns)
+static size_t message_write(const struct group *group, char *out, uint32_t number,
+                            int64_t intended_ns)
 {
-    struct ws_frame_head head = {.length = size, .opcode = WS_TEXT, .fin = true, .masked = true};
-    ws_key(client_index(load, client), head.key);
+    const struct load_message *before = &group->protocol.before, *after = &group->protocol.after;
+    uint32_t size = group->config.payload_bytes;
+    if (before->len > 0)
+        memcpy(out, before->bytes, before->len);
+    payload_write(out + before->len, size, number, (uint64_t)intended_ns);
+    if (after->len > 0)
+        memcpy(out + before->len + size, after->bytes, after->len);
+    return before->len + size + after->len;
+}
+
+static size_t frame_write(const struct load *load, const struct group *group, char *out,
+                          uint32_t number, int64_t intended_ns)
+{
+    struct ws_frame_head head = {
+        .length = message_size(group),
+        .opcode = group->protocol.before.binary ? WS_BINARY : WS_TEXT,
+        .fin = true,
+        .masked = true,
+    };
+    ws_key(load->publishers_first + (uint32_t)(group - load->groups), head.key);
     size_t len = ws_frame_head_write(out, &head);
-    payload_write(out + len, size, number, (uint64_t)intended_ns);
+    size_t size = message_write(group, out + len, number, intended_ns);
     mask_apply(out + len, size, head.key);
     return len + size;
 }
 
-static size_t post_write(const struct group *group, char *out, uint32_t size, uint32_t number,
-                         int64_t intended_ns)
+static size_t post_write(const struct group *group, char *out, uint32_t number, int64_t intended_ns)
 {
+    const char *fields = group->protocol.publish_fields;
     const struct http_request_head head = {
         .method = SPAN("POST"),
         .target = span_from(group->publish_path),
-        .host = span_from(group->host),
+        .host = span_from(group->publish_host),
         .framing = HTTP_FRAMING_LENGTH,
-        .content_length = size,
-        .content_type = SPAN("text/plain"),
+        .content_length = message_size(group),
+        .content_type = fields ? (struct span){0} : SPAN("text/plain"),
+        .extra = fields ? span_from(fields) : (struct span){0},
     };
     int len = http_request_head_write(out, REQUEST_HEAD_MAX, &head);
     assert(len > 0);
-    payload_write(out + len, size, number, (uint64_t)intended_ns);
-    return (size_t)len + size;
+    return (size_t)len + message_write(group, out + len, number, intended_ns);
 }
 
 static void publish(struct load *load, struct group *group, int64_t intended_ns)
 {
     struct publisher *publisher = &group->publisher;
-    const struct client *client = group_publisher(load, group);
     char *out = publisher->buffer + publisher->len;
-    uint32_t number = ++publisher->number, size = group->config.payload_bytes;
+    uint32_t number = ++publisher->number;
     assert(number < UINT32_MAX);
     if (group->config.publish == LOAD_PUBLISH_POST) {
-        publisher->len += post_write(group, out, size, number, intended_ns);
+        publisher->len += post_write(group, out, number, intended_ns);
         publisher->unanswered++;
     } else {
-        publisher->len += frame_write(load, client, out, size, number, intended_ns);
+        publisher->len += frame_write(load, group, out, number, intended_ns);
     }
     publisher->left--;
     group->counters.published++;
@@ -123,7 +146,7 @@ static bool may_publish(const struct load *load, const struct group *group)
 {
     const struct publisher *publisher = &group->publisher;
     if (publisher->left == 0 || group->up == group->stalled ||
-        publisher->size - publisher->len < REQUEST_HEAD_MAX + group->config.payload_bytes)
+        publisher->size - publisher->len < REQUEST_HEAD_MAX + message_size(group))
         return false;
     if (group->config.publish == LOAD_PUBLISH_POST && publisher->unanswered >= PIPELINE_MAX)
         return false;

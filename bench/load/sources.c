@@ -27,6 +27,14 @@ static void skip(struct sources *sources, uint16_t port)
         sources->skipped[sources->skipped_count++] = port;
 }
 
+static void skip_targets(struct sources *sources, const struct load_group_config *group)
+{
+    skip(sources, ntohs(group->target.sin_port));
+    skip(sources, ntohs(group->publish_target.sin_port));
+    if (group->protocol)
+        skip(sources, ntohs(group->protocol->publish_target.sin_port));
+}
+
 int sources_init(struct sources *sources, const struct load_config *config, uint32_t start)
 {
     uint32_t first = ntohl(config->first_address.s_addr);
@@ -43,7 +51,7 @@ int sources_init(struct sources *sources, const struct load_config *config, uint
     if (sources->address_count == 0)
         sources->address_count = first ? 1 : LAST_ADDRESS - FIRST_ADDRESS + 1;
     for (unsigned i = 0; i < config->group_count; i++)
-        skip(sources, ntohs(config->groups[i].target.sin_port));
+        skip_targets(sources, &config->groups[i]);
     sources->next = (uint64_t)(start % sources->address_count) * sources->port_count;
     return sources->skipped_count < sources->port_count ? 0 : -EINVAL;
 }

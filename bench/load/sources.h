@@ -18,7 +18,7 @@ struct sources {
     uint32_t address_count;
     uint16_t port_first;
     uint32_t port_count;
-    uint16_t skipped[LOAD_GROUPS_MAX]; /* host order: ports that somebody listens on */
+    uint16_t skipped[3 * LOAD_GROUPS_MAX]; /* host order: ports that somebody listens on */
     unsigned skipped_count;
     uint64_t next;
 };

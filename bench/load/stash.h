@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "load/json_scan.h"
-#include "load/payload.h"
+#include "load/payload_search.h"
 #include "wire/http.h"
 #include "wire/position.h"
 #include "wire/sse.h"
@@ -29,6 +29,7 @@ struct half {
     struct http_body body;  /* in_body: of the answer, or of the event stream */
     struct sse_parser sse;
     struct json_scan scan;
+    struct payload_search search;
     struct position position; /* of the answer being read, for when it is complete */
     uint32_t messages;        /* in the answer being read */
     uint32_t held;            /* bytes[0 … held) are the start of a head */

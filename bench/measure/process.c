@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +52,16 @@ static void sleep_ms(unsigned ms)
 
 /* ---- start ---- */
 
+/* Many distributions start programs with 1,024 descriptors and let them have more. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* In the child. The parent may have died before the death signal was asked for. */
 static void become(char *const argv[], const cpu_set_t *cpus, int output_fd, pid_t parent)
 {
@@ -61,6 +72,7 @@ static void become(char *const argv[], const cpu_set_t *cpus, int output_fd, pid
     if (getppid() != parent)
         _exit(1);
     sched_setaffinity(0, sizeof *cpus, cpus);
+    raise_descriptors();
     sigprocmask(SIG_SETMASK, &none, NULL);
     dup2(output_fd, STDOUT_FILENO);
     dup2(output_fd, STDERR_FILENO);
@@ -85,8 +97,77 @@ int process_start(struct process *process, const char *name, char *const argv[],
         return -EAGAIN;
     }
     process->pid = pid;
+    setpgid(pid, pid); /* the child does it too: whoever comes first */
     running_add(process);
     return 0;
+}
+
+/* ---- its group ---- */
+
+/* In the guard. It holds nothing of the bench's but the end of a pipe, which the bench never writes
+ * to: the read ends when the bench does, however that came about. */
+static void guard(int read_fd, pid_t group)
+{
+    char byte;
+    ssize_t got;
+    setpgid(0, 0);
+    dup2(read_fd, STDIN_FILENO);
+    close_range(STDIN_FILENO + 1, ~0U, 0);
+    do
+        got = read(STDIN_FILENO, &byte, sizeof byte);
+    while (got < 0 && errno == EINTR);
+    kill(-group, SIGKILL);
+    _exit(0);
+}
+
+int process_guard(struct process *process)
+{
+    int fds[2];
+    assert(process->pid > 0 && process->guard == 0);
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid == 0)
+        guard(fds[0], process->pid);
+    close(fds[0]);
+    if (pid < 0) {
+        close(fds[1]);
+        return -EAGAIN;
+    }
+    process->guard = pid;
+    process->guard_fd = fds[1];
+    return 0;
+}
+
+static void guard_dismiss(struct process *process)
+{
+    if (process->guard == 0)
+        return;
+    kill(process->guard, SIGKILL);
+    while (waitpid(process->guard, NULL, 0) < 0 && errno == EINTR)
+        ;
+    close(process->guard_fd);
+    process->guard = 0;
+}
+
+int process_family(struct process *process)
+{
+    int err = 0;
+    DIR *dir = opendir("/proc");
+    process->worker_count = 0;
+    for (struct dirent *entry; dir && err == 0 && (entry = readdir(dir));) {
+        struct process_worker worker = {.pid = (pid_t)strtol(entry->d_name, NULL, 10)};
+        if (worker.pid <= 0 || worker.pid == process->pid || getpgid(worker.pid) != process->pid ||
+            clock_getcpuclockid(worker.pid, &worker.cpu_clock) != 0)
+            continue;
+        if (process->worker_count < PROCESS_WORKERS_MAX)
+            process->workers[process->worker_count++] = worker;
+        else
+            err = -ENOSPC;
+    }
+    if (dir)
+        closedir(dir);
+    return err < 0 ? err : (int)process->worker_count;
 }
 
 /* ---- a server that somebody else started ---- */
@@ -159,24 +240,33 @@ void process_adopt(struct process *process, const char *name, const struct socka
 
 /* ---- health ---- */
 
-static bool healthy(const struct sockaddr_in *address)
+static bool accepts(const struct sockaddr_in *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool connected = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return connected;
+}
+
+static bool answers(const struct sockaddr_in *address, const char *path)
 {
     char body[256];
     struct http_get get;
     http_get_init(&get, address);
-    int status = http_get(&get, "/healthz", body, sizeof body);
+    int status = http_get(&get, path, body, sizeof body);
     http_get_done(&get);
     return status == 200;
 }
 
-int process_wait_healthy(struct process *process, const struct sockaddr_in *address,
-                         unsigned patience_ms)
+int process_wait_ready(struct process *process, const struct sockaddr_in *address, const char *path,
+                       unsigned patience_ms)
 {
     int64_t end_ns = clock_now_ns() + (int64_t)patience_ms * NS_PER_MS;
     while (clock_now_ns() < end_ns) {
         if (!process->foreign && !process_alive(process))
             return -ECHILD;
-        if (healthy(address))
+        if (path ? answers(address, path) : accepts(address))
             return 0;
         sleep_ms(10);
     }
@@ -184,16 +274,6 @@ int process_wait_healthy(struct process *process, const struct sockaddr_in *addr
 }
 
 /* ---- stop ---- */
-
-static bool reap(struct process *process, int *ret_status)
-{
-    int status;
-    pid_t pid = waitpid(process->pid, &status, WNOHANG);
-    if (pid == 0)
-        return false;
-    *ret_status = pid < 0 ? STATUS_LOST : status;
-    return true;
-}
 
 bool process_alive(struct process *process)
 {
@@ -208,19 +288,33 @@ bool process_alive(struct process *process)
 
 int process_stop(struct process *process, unsigned grace_ms)
 {
-    int status = 0;
+    int status;
     if (process->pid == 0 || process->foreign)
         return 0;
     int64_t end_ns = clock_now_ns() + (int64_t)grace_ms * NS_PER_MS;
     kill(process->pid, SIGTERM);
-    while (!reap(process, &status)) {
+    while (process_alive(process)) {
         if (clock_now_ns() > end_ns)
             kill(process->pid, SIGKILL);
         sleep_ms(POLL_MS);
     }
     running_remove(process);
+    /* Until it is waited for, the number of the group is its own. */
+    kill(-process->pid, SIGKILL);
+    if (waitpid(process->pid, &status, 0) != process->pid)
+        status = STATUS_LOST;
+    guard_dismiss(process);
     process->pid = 0;
+    process->worker_count = 0;
     return status;
+}
+
+int process_finish(struct process *process, unsigned patience_ms)
+{
+    int64_t end_ns = clock_now_ns() + (int64_t)patience_ms * NS_PER_MS;
+    while (process_alive(process) && clock_now_ns() < end_ns)
+        sleep_ms(POLL_MS);
+    return process_stop(process, 0);
 }
 
 void process_done(struct process *process)
@@ -242,7 +336,7 @@ void process_kill_all(int number)
 {
     for (int i = 0; i < PROCESSES_MAX; i++)
         if (running[i] && running[i]->pid > 0)
-            kill(running[i]->pid, number);
+            kill(-running[i]->pid, number);
 }
 
 void process_output_tail(const struct process *process, char *text, size_t size)
@@ -258,15 +352,18 @@ void process_output_tail(const struct process *process, char *text, size_t size)
 
 int64_t process_cpu_ns(const struct process *process)
 {
-    return process->pid > 0 ? clock_read_ns(process->cpu_clock) : 0;
+    int64_t sum_ns = process->pid > 0 ? clock_read_ns(process->cpu_clock) : 0;
+    for (unsigned i = 0; i < process->worker_count; i++)
+        sum_ns += clock_read_ns(process->workers[i].cpu_clock);
+    return sum_ns;
 }
 
-uint64_t process_rss_bytes(const struct process *process)
+static uint64_t rss_bytes_of(pid_t pid)
 {
     char path[64], line[256];
     uint64_t kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)process->pid);
-    FILE *file = process->pid > 0 ? fopen(path, "re") : NULL;
+    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+    FILE *file = fopen(path, "re");
     while (file && kib == 0 && fgets(line, sizeof line, file))
         if (strncmp(line, "Rss:", 4) == 0)
             kib = strtoull(line + 4, NULL, 10);
@@ -275,16 +372,32 @@ uint64_t process_rss_bytes(const struct process *process)
     return kib * 1024;
 }
 
-uint64_t process_rss_bytes_rough(const struct process *process)
+static uint64_t rss_bytes_rough_of(pid_t pid)
 {
     enum {
         RESIDENT = 1
     };
     char path[64];
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)process->pid);
-    return process->pid > 0
-               ? fields_read_number(path, RESIDENT, 0) * (uint64_t)sysconf(_SC_PAGESIZE)
-               : 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    return fields_read_number(path, RESIDENT, 0) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t family_sum(const struct process *process, uint64_t (*figure)(pid_t pid))
+{
+    uint64_t sum = process->pid > 0 ? figure(process->pid) : 0;
+    for (unsigned i = 0; i < process->worker_count; i++)
+        sum += figure(process->workers[i].pid);
+    return sum;
+}
+
+uint64_t process_rss_bytes(const struct process *process)
+{
+    return family_sum(process, rss_bytes_of);
+}
+
+uint64_t process_rss_bytes_rough(const struct process *process)
+{
+    return family_sum(process, rss_bytes_rough_of);
 }
 
 /* ---- ports ---- */

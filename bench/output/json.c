@@ -214,6 +214,8 @@ static json_t *of_contestant(const struct contestant *contestant)
     json_t *object =
         json_pack("{s:s, s:s, s:i}", "name", contestant->name, "kind", kind_name(contestant->kind),
                   "connections", (int)contestant->connections);
+    if (contestant->version[0])
+        json_object_set_new(object, "version", json_string(contestant->version));
     if (contestant->workload[0])
         json_object_set_new(object, "workload", json_string(contestant->workload));
     set_spread(object, "deliveries_per_s", contestant_deliveries_per_s(contestant), 0.1);

@@ -210,16 +210,17 @@ static const struct turn *turn_of_round(const struct contestant *contestant, uns
     return NULL;
 }
 
-static struct spread spread_of_quotients(const struct contestant *contestant, turn_figure figure)
+static struct spread spread_of_quotients(const struct contestant *contestant,
+                                         const struct contestant *other, turn_figure figure)
 {
-    if (!contestant->ceiling)
+    if (!other)
         return (struct spread){0};
     double *values = calloc(contestant->turn_count + 1, sizeof *values);
     unsigned count = 0;
     assert(values);
     for (unsigned i = 0; i < contestant->turn_count; i++) {
         const struct turn *ours = &contestant->turns[i];
-        const struct turn *theirs = turn_of_round(contestant->ceiling, ours->round);
+        const struct turn *theirs = turn_of_round(other, ours->round);
         if (theirs && ours->load.deliveries > 0 && theirs->load.deliveries > 0 &&
             figure(theirs) > 0)
             values[count++] = figure(ours) / figure(theirs);
@@ -231,12 +232,18 @@ static struct spread spread_of_quotients(const struct contestant *contestant, tu
 
 struct spread contestant_ratio(const struct contestant *contestant)
 {
-    return spread_of_quotients(contestant, turn_rate);
+    return spread_of_quotients(contestant, contestant->ceiling, turn_rate);
 }
 
 struct spread contestant_cpu_ratio(const struct contestant *contestant)
 {
-    return spread_of_quotients(contestant, turn_server_cpu);
+    return spread_of_quotients(contestant, contestant->ceiling, turn_server_cpu);
+}
+
+struct spread contestant_ratio_to(const struct contestant *contestant,
+                                  const struct contestant *other)
+{
+    return spread_of_quotients(contestant, other, turn_rate);
 }
 
 struct load_turn contestant_totals(const struct contestant *contestant)

@@ -22,8 +22,9 @@
 #include "output/spread.h"
 
 enum {
-    RESULT_CONTESTANTS_MAX = 64,
+    RESULT_CONTESTANTS_MAX = 192,
     RESULT_NAME_MAX = 48,
+    RESULT_VERSION_MAX = 128,
 };
 
 enum contestant_kind {
@@ -71,6 +72,7 @@ struct contestant {
     char workload[RESULT_NAME_MAX];   /* empty: there is one */
     const struct contestant *ceiling; /* ratios are taken to it; NULL: none */
     enum contestant_kind kind;
+    char version[RESULT_VERSION_MAX]; /* of a peer; empty: not known */
     uint32_t connections;
     uint32_t payload_bytes;
     unsigned server_cpus; /* that it was given; 0: unknown, then shares are unknown */
@@ -161,6 +163,10 @@ struct spread contestant_client_cpu_ns(const struct contestant *contestant);
 /* One quotient per round in which both had a turn. */
 struct spread contestant_ratio(const struct contestant *contestant);
 struct spread contestant_cpu_ratio(const struct contestant *contestant);
+
+/* Deliveries per second, likewise, to any other contestant. */
+struct spread contestant_ratio_to(const struct contestant *contestant,
+                                  const struct contestant *other);
 
 /* Shares of the CPUs that each side was given, over all turns. */
 double contestant_server_share(const struct contestant *contestant);

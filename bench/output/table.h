@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 enum {
-    TABLE_ROWS_MAX = 64,
+    TABLE_ROWS_MAX = 192,
     TABLE_COLUMNS_MAX = 12,
     TABLE_CELL_MAX = 32,
 };

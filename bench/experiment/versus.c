@@ -1,0 +1,329 @@
+#include "experiment/versus.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/field.h"
+#include "experiment/peer.h"
+#include "output/table.h"
+
+enum {
+    SUBSCRIBERS = 9000,
+    TURNS = 7,
+    PEERS_MAX = OPTIONS_PEERS_MAX + 1,
+};
+static_assert(PEERS_MAX + OPTIONS_LIST_MAX + BARE_LOOP_COUNT <= FIELD_ENTRANTS_MAX,
+              "there is room for all that a command line can ask for");
+static_assert(PEERS_MAX + 1 + BARE_LOOP_COUNT <= BENCH_SERVERS_MAX, "a server for each");
+
+static const char OURS[] = "websocket";
+
+/* What the project set out to reach: so many times the deliveries per second of a peer. */
+static const struct {
+    const char *peer;
+    uint32_t depth;
+    double factor;
+} targets[] = {
+    {"nchan", 1, 1.4}, {"nchan", 8, 5},        {"ws", 1, 1.5},
+    {"gws", 1, 1.3},   {"centrifugo", 1, 2.5}, {"centrifugo", 8, 8},
+};
+
+bool versus_wanted(const struct options *options)
+{
+    return options->peer_count > 0 || options->peer_url;
+}
+
+void versus_settle(struct options *options)
+{
+    if (!versus_wanted(options))
+        return;
+    if (!options_given(options, OPTION_SUBSCRIBERS))
+        options->subscribers = SUBSCRIBERS;
+    if (!options_given(options, OPTION_TURNS))
+        options->turns = TURNS;
+    if (!options_given(options, OPTION_TRANSPORT)) {
+        options->transports[0] = LOAD_WEBSOCKET;
+        options->transport_count = 1;
+    }
+    if (!options_given(options, OPTION_RATE))
+        options->rate_count = 0;
+    if (!options_given(options, OPTION_DEPTH)) {
+        options->depths[0] = 1;
+        options->depths[1] = 8;
+        options->depth_count = 2;
+    }
+}
+
+/* ---- the field ---- */
+
+static int add_ours(struct field *field, struct bench *bench)
+{
+    const struct options *options = bench->options;
+    struct server *server;
+    int err =
+        bench_server_start(bench, options->subscribers * options->transport_count, NULL, &server);
+    for (unsigned i = 0; err == 0 && i < options->transport_count; i++)
+        field_add(field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
+                  options->transports[i], server, options->subscribers);
+    return err;
+}
+
+static int add_peer(struct field *field, struct bench *bench, struct peer *peer)
+{
+    struct server *server;
+    int err = peer_start(bench, peer, bench->options->subscribers, &server);
+    if (err < 0)
+        return err;
+    struct entrant *entrant = field_add(field, peer->name, KIND_PEER, LOAD_WEBSOCKET, server,
+                                        bench->options->subscribers);
+    entrant->publish = peer->publish_by;
+    entrant->protocol = &peer->protocol;
+    entrant->version = peer->version;
+    return 0;
+}
+
+static int add_ceiling(struct field *field, struct bench *bench)
+{
+    const struct options *options = bench->options;
+    for (int i = 0; i < BARE_LOOP_COUNT; i++) {
+        enum bare_loop loop = (enum bare_loop)i;
+        struct server *server;
+        if (!options->against[i] || !bench_bare_fits(loop, options->subscribers))
+            continue;
+        int err = bench_bare_start(bench, loop, options->subscribers, &server);
+        if (err < 0)
+            return err;
+        field_add(field, bare_loop_name(loop), KIND_CEILING, LOAD_BARE, server,
+                  options->subscribers);
+    }
+    return 0;
+}
+
+static const char *ceiling_of(const struct field *field)
+{
+    for (unsigned i = 0; i < field->count; i++)
+        if (field->entrants[i].kind == KIND_CEILING)
+            return field->entrants[i].name;
+    return NULL;
+}
+
+/* ---- verdicts ---- */
+
+/* Our rate or the peer's may be no more than a lower bound: then the quotient is a bound itself,
+ * and decides only one way. */
+static const char *verdict_of(const struct contestant *ours, const struct contestant *theirs,
+                              double ratio, double factor)
+{
+    bool ours_bound = contestant_saturated(ours) == SATURATED_CLIENT;
+    bool theirs_bound = contestant_saturated(theirs) == SATURATED_CLIENT;
+    if (theirs_bound && (ours_bound || ratio >= factor))
+        return "not measured";
+    if (ours_bound && ratio < factor)
+        return "not measured";
+    return ratio >= factor ? "holds" : "fails";
+}
+
+static void judge(struct bench *bench, const char *peer, uint32_t depth, double factor)
+{
+    char workload[RESULT_NAME_MAX], claim[128];
+    snprintf(workload, sizeof workload, "depth %u", depth);
+    const struct contestant *ours = result_find(&bench->result, OURS, workload);
+    const struct contestant *theirs = result_find(&bench->result, peer, workload);
+    struct spread ratio = ours && theirs ? contestant_ratio_to(ours, theirs) : (struct spread){0};
+    if (ratio.n == 0)
+        return;
+    snprintf(claim, sizeof claim, "At depth %u Ringside delivers at least %g times what %s does",
+             depth, factor, peer);
+    result_verdict(&bench->result, claim, verdict_of(ours, theirs, ratio.median, factor),
+                   "%.2f times (quartiles %.2f to %.2f, %u rounds)", ratio.median, ratio.p25,
+                   ratio.p75, ratio.n);
+}
+
+static void make_headline(struct bench *bench)
+{
+    char text[256] = "Deliveries per second, Ringside to", workload[RESULT_NAME_MAX];
+    size_t len = strlen(text);
+    snprintf(workload, sizeof workload, "depth %u", bench->options->depths[0]);
+    const struct contestant *ours = result_find(&bench->result, OURS, workload);
+    unsigned named = 0;
+    for (unsigned i = 0; ours && i < bench->result.contestant_count && len < sizeof text; i++) {
+        const struct contestant *theirs = bench->result.contestants[i];
+        struct spread ratio = contestant_ratio_to(ours, theirs);
+        if (theirs->kind != KIND_PEER || strcmp(theirs->workload, workload) != 0 || ratio.n == 0)
+            continue;
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s %s %.2f", named++ ? "," : "",
+                                theirs->name, ratio.median);
+    }
+    if (named > 0)
+        bench->result.headline = strdup(text);
+}
+
+/* ---- running ---- */
+
+/* All are read before the first is started, so that what is wrong is said at once. */
+static int read_peers(struct bench *bench, struct peer *peers[PEERS_MAX], unsigned *ret_count)
+{
+    const struct options *options = bench->options;
+    int err = 0;
+    for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
+        err = peer_read(bench, options->peers[i], &peers[(*ret_count)++]);
+    if (err == 0 && options->peer_url)
+        err = peer_of_urls(options, &peers[(*ret_count)++]);
+    for (unsigned i = 0; err == 0 && i < *ret_count; i++)
+        for (unsigned j = 0; err == 0 && j < i; j++)
+            if (strcmp(peers[i]->name, peers[j]->name) == 0)
+                err = bench_fail(-EINVAL, "there are two peers of the name %s", peers[i]->name);
+    return err;
+}
+
+static int race(struct field *field)
+{
+    struct workload workloads[FIELD_WORKLOADS_MAX];
+    unsigned count = field_workloads(field->bench->options, workloads);
+    int err = field_open(field);
+    if (err == 0)
+        err = field_rounds(field, workloads, count, ceiling_of(field));
+    field_close(field);
+    return err;
+}
+
+static int run(struct bench *bench, struct peer *const peers[], unsigned count)
+{
+    struct field field;
+    field_init(&field, bench);
+    int err = add_ours(&field, bench);
+    for (unsigned i = 0; err == 0 && i < count; i++)
+        err = add_peer(&field, bench, peers[i]);
+    if (err == 0)
+        err = add_ceiling(&field, bench);
+    if (err == 0)
+        err = race(&field);
+    if (err < 0)
+        return err;
+    make_headline(bench);
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++)
+        judge(bench, targets[i].peer, targets[i].depth, targets[i].factor);
+    return 0;
+}
+
+int versus_run(struct bench *bench)
+{
+    struct peer *peers[PEERS_MAX] = {0};
+    unsigned count = 0;
+    int err = read_peers(bench, peers, &count);
+    if (err == 0)
+        err = run(bench, peers, count);
+    for (unsigned i = 0; i < count; i++)
+        peer_free(peers[i]);
+    return err;
+}
+
+/* ---- the table ---- */
+
+static void head(struct table *table)
+{
+    static const char *const first[] = {"",           "",       "deliveries/s",  "x bare",
+                                        "x ringside", "",       "CPU per",       "server",
+                                        "client",     "memory", "lost, doubled,"};
+    static const char *const second[] = {"",         "",    "",    "",     "median",    "p25-p75",
+                                         "delivery", "CPU", "CPU", "each", "disordered"};
+    table_row(table);
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
+        table_cell(table, "%s", first[i]);
+    table_row(table);
+    for (size_t i = 0; i < sizeof second / sizeof second[0]; i++)
+        table_cell(table, "%s", second[i]);
+}
+
+static void cells_ratio(struct table *table, const struct result *result,
+                        const struct contestant *contestant)
+{
+    const struct contestant *ours = result_find(result, OURS, contestant->workload);
+    struct spread bare = contestant_ratio(contestant);
+    struct spread ratio =
+        contestant == ours ? (struct spread){0} : contestant_ratio_to(contestant, ours);
+    if (bare.n > 0)
+        table_cell(table, "%.2f", bare.median);
+    else
+        table_cell(table, contestant->kind == KIND_CEILING ? "1" : "-");
+    if (ratio.n > 0) {
+        table_cell(table, "%.2f", ratio.median);
+        table_cell(table, "%.2f-%.2f", ratio.p25, ratio.p75);
+    } else {
+        table_cell(table, contestant == ours ? "1" : "-");
+        table_cell(table, "%s", "");
+    }
+}
+
+/* The ramp is measured once, and kept with the first workload. */
+static const struct contestant *with_memory(const struct result *result, const char *name)
+{
+    for (unsigned i = 0; i < result->contestant_count; i++)
+        if (strcmp(result->contestants[i]->name, name) == 0 && result->contestants[i]->memory)
+            return result->contestants[i];
+    return NULL;
+}
+
+static void row(struct table *table, const struct result *result,
+                const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX];
+    const struct load_ledger *ledger = &contestant->ledger;
+    const struct contestant *ramp = with_memory(result, contestant->name);
+    table_row(table);
+    table_cell(table, "%.31s", contestant->name);
+    table_cell(table, "%.15s", contestant->workload);
+    table_cell(table, "%s%s", contestant_saturated(contestant) == SATURATED_CLIENT ? ">=" : "",
+               number_short(text, contestant_deliveries_per_s(contestant).median));
+    cells_ratio(table, result, contestant);
+    if (contestant->server_cpus > 0) {
+        table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
+        table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
+    } else {
+        table_cell(table, "unknown");
+        table_cell(table, "unknown");
+    }
+    table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));
+    if (ramp && ramp->memory->known && ramp->connections > 0)
+        table_cell(table, "%.0f B", (double)ramp->memory->user_bytes / ramp->connections);
+    else
+        table_cell(table, "unknown");
+    table_cell(table, "%lu, %lu, %lu", (unsigned long)ledger->lost,
+               (unsigned long)ledger->duplicate, (unsigned long)ledger->out_of_order);
+}
+
+static void print_versions(const struct result *result)
+{
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        const struct contestant *contestant = result->contestants[i];
+        if (contestant->kind == KIND_PEER && contestant->has_connect && contestant->version[0])
+            printf("  %s: %s\n", contestant->name, contestant->version);
+    }
+}
+
+void versus_print(const struct bench *bench)
+{
+    static struct table table;
+    const struct options *options = bench->options;
+    char text[TABLE_NUMBER_MAX];
+    printf("%s WebSocket subscribers each, all connected at once; %u bytes; %u turns of %u ms; "
+           "ratios are medians over the rounds\n\n",
+           number_grouped(text, options->subscribers), options->message_bytes, options->turns,
+           options->turn_ms);
+    head(&table);
+    for (unsigned w = 0; w < options->depth_count + options->rate_count; w++) {
+        struct workload workloads[FIELD_WORKLOADS_MAX];
+        if (w >= field_workloads(options, workloads))
+            break;
+        for (unsigned i = 0; i < bench->result.contestant_count; i++)
+            if (bench->result.contestants[i]->turn_count > 0 &&
+                strcmp(bench->result.contestants[i]->workload, workloads[w].name) == 0)
+                row(&table, &bench->result, bench->result.contestants[i]);
+    }
+    table_print(&table, stdout, 2);
+    printf("\n");
+    print_versions(&bench->result);
+}
