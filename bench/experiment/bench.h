@@ -62,6 +62,7 @@ struct watch {
     int64_t server_cpu_ns;
     int64_t client_cpu_ns;
     int64_t sample_every_ns;
+    struct witness *witness; /* whose latency the samples have; NULL: nobody's */
     uint64_t memory_least;   /* the load is ended when less is available; 0: never */
     bool memory_low;         /* it was */
     uint64_t tcp_pages_most; /* that were seen; whoever wants to know sets it to 0 before */
@@ -100,6 +101,7 @@ extern const struct experiment experiment_connect;
 extern const struct experiment experiment_ceiling;
 extern const struct experiment experiment_churn;
 extern const struct experiment experiment_capacity;
+extern const struct experiment experiment_storm;
 extern const struct experiment experiment_latency;
 extern const struct experiment experiment_knee;
 

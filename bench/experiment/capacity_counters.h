@@ -44,6 +44,11 @@ enum counter_source {
     X(ACCEPTED, ACCEPTED, "accepted")                                                              \
     X(REFUSED_TABLE_FULL, REFUSED, "table_full")                                                   \
     X(REFUSED_OVERLOADED, REFUSED, "overloaded")                                                   \
+    X(REFUSED_ADMISSION, REFUSED, "admission")                                                     \
+    X(ADMITTED, ACCEPTED, "admitted")                                                              \
+    X(RECOVERED, ACCEPTED, "recovered")                                                            \
+    X(UNRECOVERABLE, ACCEPTED, "unrecoverable")                                                    \
+    X(MESSAGES_DROPPED, ACCEPTED, "messages_dropped")                                              \
     X(CLOSED_TABLE_FULL, CLOSED, "table_full")                                                     \
     X(CLOSED_OVERLOADED, CLOSED, "overloaded")                                                     \
     X(CLOSED_HEAD_TIMEOUT, CLOSED, "head_timeout")                                                 \

@@ -22,7 +22,7 @@ int goings_reconnect(struct field *field, unsigned index, struct contestant *int
     const struct load_storm storm = {.share = RECONNECT_SHARE, .timeout_ns = RECONNECT_TIMEOUT_NS};
     struct load_storm_result result;
     watch_phase(field->bench, "reconnect", into->name, NULL);
-    int err = load_storm(field->load, index, &storm, &result);
+    int err = load_storm(field->load, UINT64_C(1) << index, &storm, &result);
     if (err < 0)
         return err;
     into->reconnect = (struct reconnect){

@@ -335,6 +335,9 @@ static const struct number_row {
     {OPTION_TO, offsetof(struct options, to), 1, OPTIONS_CLIENTS_MAX, "what this machine holds"},
     {OPTION_HOLD, offsetof(struct options, seconds), 1, DAY_S, NULL},
     {OPTION_BROADCAST, offsetof(struct options, broadcast_s), 1, 3600, NULL},
+    {OPTION_ADMIT, offsetof(struct options, admits_per_s), 1, 10000000, NULL},
+    {OPTION_LIVE, offsetof(struct options, live), 1, OPTIONS_CLIENTS_MAX, "a tenth, at most 2000"},
+    {OPTION_GIVE_UP, offsetof(struct options, give_up_s), 1, 3600, NULL},
     {OPTION_RTT, offsetof(struct options, rtt_ms), 0, RELAY_MS_MAX, NULL},
     {OPTION_JITTER, offsetof(struct options, jitter_ms), 0, RELAY_MS_MAX, NULL},
     {OPTION_SEARCH, offsetof(struct options, seconds), 1, DAY_S, NULL},
@@ -373,6 +376,10 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
         each_of(state, text, take_against);
     } else if (id == OPTION_STEP) {
         take_step(state, text);
+    } else if (id == OPTION_DROP) {
+        if (strcmp(text, "rst") != 0 && strcmp(text, "fin") != 0)
+            argp_error(state, "%s: connections end by rst or by fin", text);
+        options->drop_orderly = *text == 'f';
     } else if (id == OPTION_RTTS) {
         options->rtt_count = 0;
         each_of(state, text, take_rtt);
@@ -435,6 +442,8 @@ static json_t *value_of(const struct options *options, enum option_id id)
                 len += (size_t)snprintf(text + len, sizeof text - len, len ? ", %s" : "%s",
                                         bare_loop_name((enum bare_loop)i));
         }
+    else if (id == OPTION_DROP)
+        snprintf(text, sizeof text, "%s", options->drop_orderly ? "fin" : "rst");
     else if (!peer_value(options, id, text, sizeof text))
         snprintf(text, sizeof text, options->step_add ? "+%.0f" : "%g",
                  options->step_add ? options->step_add : options->step_factor);
@@ -469,6 +478,10 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
         [OPTION_STEP] = "step",
         [OPTION_HOLD] = "hold_s",
         [OPTION_BROADCAST] = "broadcast_s",
+        [OPTION_ADMIT] = "admits_per_s",
+        [OPTION_LIVE] = "live",
+        [OPTION_DROP] = "drop",
+        [OPTION_GIVE_UP] = "give_up_s",
         [OPTION_RTT] = "rtt_ms",
         [OPTION_RTTS] = "rtt_ms",
         [OPTION_JITTER] = "jitter_ms",

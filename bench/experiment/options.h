@@ -59,6 +59,10 @@ struct options {
     double step_factor; /* each step so many times the last; 0: step_add more than the last */
     uint32_t step_add;
     uint32_t broadcast_s;
+    uint32_t admits_per_s;
+    uint32_t live; /* 0: a tenth of the subscribers, and not too many */
+    bool drop_orderly;
+    uint32_t give_up_s;
     uint32_t rtt_ms;    /* of a relay before each server; 0: none */
     uint32_t jitter_ms; /* of all relays */
     uint32_t rtts[OPTIONS_LIST_MAX];
@@ -100,6 +104,10 @@ struct options {
     X(HOLD, 's', "hold-seconds", "S", "How long each step is held before its broadcast")           \
     X(BROADCAST, 1005, "broadcast-seconds", "S",                                                   \
       "A broadcast that has not reached everybody by then has failed")                             \
+    X(ADMIT, 1040, "admit", "N", "Subscribers that the server lets in each second (admits_per_s)") \
+    X(LIVE, 1041, "live", "N", "Clients that stay connected meanwhile, to tell what they notice")  \
+    X(DROP, 1042, "drop", "rst|fin", "How the connections end: reset, or in order")                \
+    X(GIVE_UP, 1043, "give-up", "S", "Who is not back after so many seconds stays away")           \
     X(RTT, 1030, "rtt-ms", "MS",                                                                   \
       "Put a relay between subscribers and server, with this round-trip time")                     \
     X(RTTS, 1031, "rtt-ms", "MS[,MS...]",                                                          \

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "experiment/bench.h"
+#include "experiment/witness.h"
 #include "measure/clock.h"
 #include "measure/memory.h"
 #include "measure/slab.h"
@@ -136,6 +137,8 @@ bool watch_progress(void *context, struct load *load)
     watch->deliveries = deliveries;
     watch->server_cpu_ns = server_cpu_ns;
     watch->client_cpu_ns = client_cpu_ns;
+    if (watch->witness)
+        witness_lately(watch->witness, &sample.p50_ns, &sample.p99_ns);
     result_sample(&bench->result, &sample);
     show(bench, &sample);
     return may_go_on(watch);

@@ -4,7 +4,6 @@
 #include "load/engine.h"
 
 enum {
-    STORM_ATTEMPTS = 255,
     REOPEN_TIMEOUT_S = 10,
     LOOK_MS = 20, /* between two walks through a group */
 };
@@ -176,27 +175,48 @@ void load_drop(struct load *load, unsigned group, uint32_t count, bool orderly)
     drop(load, &load->groups[group], count, orderly, false);
 }
 
-int load_storm(struct load *load, unsigned group_index, const struct load_storm *storm,
+/* Steps until `wanted` clients of any group have come up, at most until the deadline. */
+static int wait_opened(struct load *load, uint32_t wanted, int64_t deadline_ns)
+{
+    int err = 0;
+    while (err == 0 && load->opener.opened < wanted && load->now_ns < deadline_ns)
+        err = engine_step(load);
+    return err;
+}
+
+int load_storm(struct load *load, uint64_t groups, const struct load_storm *storm,
                struct load_storm_result *ret)
+{
+    struct opener *opener = &load->opener;
+    load->now_ns = engine_clock_ns();
+    *ret = (struct load_storm_result){.started_ns = load->now_ns};
+    int64_t cpu_ns = turn_cpu_ns();
+    opener_start(load, storm->in_flight, 0, LOAD_ATTEMPTS_ANY);
+    opener->backoff = storm->backoff;
+    for (uint64_t left = groups; left != 0; left &= left - 1) {
+        struct group *group = &load->groups[__builtin_ctzll(left)];
+        ret->dropped +=
+            drop(load, group, (uint32_t)(group->up * storm->share), storm->orderly, true);
+    }
+    ret->dropped_ns = engine_clock_ns() - ret->started_ns;
+    int err = wait_opened(load, ret->dropped, ret->started_ns + storm->timeout_ns);
+    opener_abandon(load);
+    ret->recovered = opener->opened;
+    ret->retries = opener->retries;
+    ret->recovered_ns = opener->last_ns - ret->started_ns;
+    ret->client_cpu_ns = turn_cpu_ns() - cpu_ns;
+    memcpy(ret->failures, opener->failures, sizeof ret->failures);
+    opener_start(load, 0, 0, 0);
+    return err;
+}
+
+int load_catch_up(struct load *load, unsigned group_index, int64_t timeout_ns)
 {
     assert(group_index < load->group_count);
     struct group *group = &load->groups[group_index];
-    struct turn_mark mark;
-    *ret = (struct load_storm_result){0};
-    int err = begin(load, group, &storm->publish, &mark);
-    if (err < 0)
-        return err;
-    uint32_t up = group->up;
-    uint32_t count = (uint32_t)(up * storm->share);
-    double rate_per_s = storm->backoff_ms > 0 ? count * 1e3 / storm->backoff_ms : 0;
-    opener_start(load, storm->in_flight, rate_per_s, STORM_ATTEMPTS);
-    ret->dropped = drop(load, group, count, false, true);
-    err = wait_up(load, group, up, mark.now_ns + storm->timeout_ns);
-    ret->recovered = load->opener.opened;
-    ret->retries = load->opener.retries;
-    ret->recovered_ns = load->opener.last_ns - mark.now_ns;
-    opener_start(load, 0, 0, 0);
-    return end(load, group, &mark, err, &ret->turn);
+    int64_t deadline_ns = engine_clock_ns() + timeout_ns;
+    int err = turn_drain(load, group, deadline_ns);
+    return err == 0 ? catch_up(load, group, deadline_ns) : err;
 }
 
 /* ---- not reading ---- */

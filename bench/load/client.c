@@ -92,7 +92,7 @@ static void gone(struct load *load, struct client *client)
     client->phase = CLIENT_DOWN;
     if (client->flags & CLIENT_AGAIN) {
         client->flags &= (uint8_t)~CLIENT_AGAIN;
-        opener_queue(load, client);
+        opener_return(load, client);
     }
 }
 
@@ -127,9 +127,34 @@ void client_is_up(struct load *load, struct client *client)
         client->flags &= (uint8_t)~CLIENT_CYCLING;
         return;
     }
-    group_of(load, client)->up++;
+    struct group *group = group_of(load, client);
+    group->up++;
+    group->counters.missed += ledger_behind(&client->place, group->publisher.number);
     if (client_ready(client))
-        group_of(load, client)->ready++;
+        group->ready++;
+}
+
+void client_hint(struct client *client, uint32_t wait_ms)
+{
+    uint64_t ticks = ((uint64_t)wait_ms + WAIT_TICK_MS - 1) / WAIT_TICK_MS;
+    client->hint = ticks < UINT16_MAX ? (uint16_t)ticks : UINT16_MAX;
+}
+
+void client_hint_answer(struct client *client, const struct http_response *response,
+                        struct span body)
+{
+    static const char member[] = "\"retry_ms\":";
+    const struct http_field *field = http_field_find(&response->fields, SPAN("Retry-After"));
+    const char *found = body.len > 0 ? memmem(body.ptr, body.len, member, sizeof member - 1) : NULL;
+    struct span text = field ? field->value : (struct span){0};
+    uint32_t unit_ms = found ? 1 : 1000;
+    if (found)
+        text = span_skip(body, (size_t)(found - body.ptr) + sizeof member - 1);
+    uint64_t wait = 0;
+    for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++)
+        wait =
+            wait < UINT16_MAX * UINT64_C(1000) ? wait * 10 + (uint64_t)(text.ptr[i] - '0') : wait;
+    client_hint(client, (uint32_t)(wait * unit_ms));
 }
 
 /* ---- closing ---- */

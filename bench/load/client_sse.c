@@ -36,6 +36,7 @@ static bool handshake(struct load *load, struct client *client, struct span *inp
     }
     if (response.status != 200) {
         group->counters.status = response.status;
+        client_hint_answer(client, &response, *input);
         client_fail(load, client, response.status == 503 ? LOAD_FAIL_SHED : LOAD_FAIL_STATUS);
         return false;
     }
@@ -55,6 +56,8 @@ static void handle_event(struct load *load, struct client *client, const struct 
     bool message =
         event->data.ptr && (!event->event.ptr || span_equal(event->event, SPAN("message")));
     struct position position;
+    if (event->has_retry)
+        client_hint(client, event->retry_ms);
     if (message)
         client_deliver(load, client, event->data, event->data.len);
     if (event->event.ptr && span_equal(event->event, SPAN("unrecoverable")))

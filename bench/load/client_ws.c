@@ -104,6 +104,7 @@ static bool handshake(struct load *load, struct client *client, struct span *inp
         return false;
     }
     group_of(load, client)->counters.status = response.status;
+    client_hint_answer(client, &response, *input);
     client_fail(load, client,
                 response.status == 101   ? LOAD_FAIL_WEBSOCKET
                 : response.status == 503 ? LOAD_FAIL_SHED

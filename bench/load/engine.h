@@ -35,7 +35,9 @@ enum {
     /* Three lines more than the bytes: areas a power of two apart would all fall into the same
      * cache sets. */
     RECEIVE_STRIDE = RECEIVE_BYTES + 192,
-    STEP_WAIT_MS = 20, /* longest wait in one step */
+    STEP_WAIT_MS = 20,    /* longest wait in one step */
+    WAIT_TICK_MS = 4,     /* how exactly a client comes back */
+    WAIT_BUCKETS = 16384, /* a lap of 65 s; who waits for longer stays for another */
     REQUEST_HEAD_MAX = 1024,
     STASH_BYTES_MIN = 2048,
     STASH_EVENT_EXTRA = 512, /* an SSE event's lines besides its payload */
@@ -43,11 +45,13 @@ enum {
 
 enum {
     LOAD_ECHO_BYTES_MAX = 65536,
-    LOAD_HOST_MAX = 32, /* "address:port" */
+    LOAD_HOST_MAX = 32,      /* "address:port" */
+    LOAD_ATTEMPTS_ANY = 255, /* tries as long as there is time */
 };
 
 enum client_phase {
     CLIENT_DOWN,
+    CLIENT_WAITING, /* down, until it is time to connect again */
     CLIENT_CONNECTING,
     CLIENT_HANDSHAKE, /* waits for the answer to its first request */
     CLIENT_CONFIRM,   /* answered, but has no position yet */
@@ -68,7 +72,7 @@ enum client_flag {
 
 struct client {
     uint32_t next, previous; /* in the opener's list of those being opened, or queued */
-    uint32_t since_ms;       /* when the connect began */
+    uint32_t since_ms;       /* when the connect began, or when it is to begin */
     uint32_t stash;
     struct ledger_place place;
     struct position position; /* epoch 0: none */
@@ -77,8 +81,9 @@ struct client {
     uint8_t flags;     /* enum client_flag */
     uint8_t attempts;  /* in this ramp */
     uint8_t sse_flags; /* of the parser between two events */
+    uint16_t hint;     /* what the server told it to wait, in WAIT_TICK_MS; 0: nothing */
 };
-static_assert(sizeof(struct client) <= 64, "a client is at most a cache line");
+static_assert(sizeof(struct client) == 48, "load.h says so");
 
 struct client_list {
     uint32_t first, last, count;
@@ -88,6 +93,7 @@ struct client_list {
 struct publisher {
     struct load_mode mode;
     bool active;
+    bool alone;   /* goes on while nobody is there */
     bool failed;  /* its connection could not be made, or ended */
     char *buffer; /* what is being sent */
     size_t size, len, sent;
@@ -130,10 +136,20 @@ struct group {
     struct flights flights;
 };
 
+/* Clients that wait for their time to connect again, by that time; opener.c. */
+struct waiting {
+    struct client_list buckets[WAIT_BUCKETS];
+    uint32_t count;
+    uint32_t tick; /* the last one that was looked at */
+    uint64_t random;
+};
+
 /* Opens clients with a bounded number under way; opener.c. */
 struct opener {
     struct client_list queued;  /* down, to be opened */
     struct client_list opening; /* connecting, in the order of their start */
+    struct waiting waiting;
+    struct load_backoff backoff;
     uint32_t in_flight_max;
     unsigned attempts_max;
     double interval_ns; /* 0: as fast as in_flight_max allows */
@@ -244,6 +260,11 @@ void client_close(struct load *load, struct client *client, bool orderly);
 void client_cycle(struct load *load, struct client *client);
 /* Waits for bytes, unless it does already or is stalled. */
 void client_watch(struct load *load, struct client *client);
+/* The server said when to come back: retry: of a stream; and Retry-After, or retry_ms in a body of
+ * which at least the start came with the head. */
+void client_hint(struct client *client, uint32_t wait_ms);
+void client_hint_answer(struct client *client, const struct http_response *response,
+                        struct span body);
 /* A watch of a closing client has fired. */
 void client_closing(struct load *load, struct client *client);
 /* One message has been received whole; `head` is its first bytes. */
@@ -285,6 +306,10 @@ void opener_queue(struct load *load, struct client *client);
 int64_t opener_step(struct load *load);
 /* Opens it as soon as it is down: at once if it is, else when its watches have fired. */
 void opener_again(struct load *load, struct client *client);
+/* It is down and wants to come back: now, or when its back-off says. */
+void opener_return(struct load *load, struct client *client);
+/* Those that are not being opened yet stay down, but for long polls between two requests. */
+void opener_abandon(struct load *load);
 /* A client that was being opened is up, has failed, or is closed by ourselves. */
 void opener_done(struct load *load, struct client *client);
 void opener_failed(struct load *load, struct client *client, enum load_failure failure);
@@ -309,6 +334,8 @@ int64_t poller_step(struct load *load, struct group *group);
 /* churn.c */
 int64_t churner_step(struct load *load);
 
+/* User and system time of this thread. */
+int64_t turn_cpu_ns(void);
 /* turn.c: what a group has counted between two moments */
 struct turn_mark {
     struct load_counters counters;

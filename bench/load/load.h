@@ -192,6 +192,8 @@ struct load_counters {
     uint64_t polls_late;         /* polls left out because the last one was not answered */
     uint64_t pings;              /* WebSocket pings answered; SSE comments are not seen */
     uint64_t unrecovered;        /* resumed, but the server could not replay everything */
+    uint64_t missed;             /* messages that were published between two connections of a
+                                    client that resumed: its replay, and in the ledger */
     uint64_t foreign;            /* messages without a head that the publisher wrote */
     uint64_t published;          /* messages handed to the kernel by the publisher */
     uint64_t publisher_failures; /* times that the publisher's connection failed or ended */
@@ -222,11 +224,19 @@ struct histogram *load_latency_uncorrected(struct load *load, unsigned group);
 
 /* ---- ramp ---- */
 
+/* How long a client waits before it connects again. Zero: not at all. */
+struct load_backoff {
+    uint32_t first_ms; /* full jitter: at random up to first_ms × 2^failures, … */
+    uint32_t most_ms;  /* … and never more than this */
+    bool hints;        /* exactly as long as the server said, where it did: retry_ms, retry: */
+};
+
 struct load_ramp_config {
-    uint32_t in_flight; /* connects and handshakes under way at one time; 0: 512 */
-    double rate_per_s;  /* 0: as fast as in_flight allows */
-    int64_t timeout_ns; /* for the whole ramp; 0: none */
-    uint32_t count;     /* clients to open of those that are down; 0: all */
+    uint32_t in_flight;          /* connects and handshakes under way at one time; 0: 512 */
+    double rate_per_s;           /* 0: as fast as in_flight allows */
+    int64_t timeout_ns;          /* for the whole ramp; 0: none */
+    uint32_t count;              /* clients to open of those that are down; 0: all */
+    struct load_backoff backoff; /* with one, a client may try as often as there is time for */
 };
 
 struct load_ramp_result {
@@ -303,23 +313,36 @@ struct load_churn {
 int load_churn(struct load *load, unsigned group, const struct load_churn *churn,
                struct load_turn *turn, uint64_t *reopened);
 
+/* Publishes on a group from now on, inside all functions of the load, also while nobody is there to
+ * hear it. A mode of zeros ends it. Returns 0, -ENOTCONN or -EINTR. */
+int load_publish(struct load *load, unsigned group, const struct load_mode *mode);
+
+/* Waits until what a group was sent has reached everybody, and those who came back with a position
+ * have what they missed; at most timeout_ns. Returns 0, also when something is missing, or -EINTR.
+ */
+int load_catch_up(struct load *load, unsigned group, int64_t timeout_ns);
+
 struct load_storm {
-    double share;        /* of the group's clients, dropped at once */
-    uint32_t in_flight;  /* reconnects under way at one time; 0: 512 */
-    uint32_t backoff_ms; /* reconnects spread evenly over this (full jitter); 0: at once */
+    double share;       /* of each group's clients, dropped at once */
+    bool orderly;       /* FIN instead of RST */
+    uint32_t in_flight; /* reconnects under way at one time; 0: 512 */
+    struct load_backoff backoff;
     int64_t timeout_ns;
-    struct load_mode publish;
 };
 
 struct load_storm_result {
     uint32_t dropped, recovered;
     uint64_t retries;
+    int64_t started_ns;
+    int64_t dropped_ns;   /* until all of them were told to go */
     int64_t recovered_ns; /* from the drop until the last one was up */
-    struct load_turn turn;
+    int64_t client_cpu_ns;
+    uint64_t failures[LOAD_FAIL_COUNT]; /* attempts that failed, by reason */
 };
 
-/* A reconnect storm: drops clients by RST and lets them come back, trying until timeout_ns. */
-int load_storm(struct load *load, unsigned group, const struct load_storm *storm,
+/* A reconnect storm: drops clients of all groups in the set (bit 1 << group) and lets them come
+ * back, trying until timeout_ns; who is not back by then stays away. Returns 0 or -EINTR. */
+int load_storm(struct load *load, uint64_t groups, const struct load_storm *storm,
                struct load_storm_result *ret);
 
 /* Closes `count` clients of a group for good (until the next ramp). */

@@ -59,10 +59,27 @@ void publisher_start(struct load *load, struct group *group, const struct load_m
 {
     struct publisher *publisher = &group->publisher;
     publisher->active = mode->depth > 0 || mode->rate_per_s > 0;
+    publisher->alone = false;
     publisher->mode = *mode;
     publisher->left = mode->messages > 0 ? mode->messages : UINT64_MAX;
     publisher->interval_ns = mode->rate_per_s > 0 ? 1e9 / mode->rate_per_s : 0;
     publisher->due_ns = (double)load->now_ns;
+}
+
+int load_publish(struct load *load, unsigned group_index, const struct load_mode *mode)
+{
+    assert(group_index < load->group_count);
+    struct group *group = &load->groups[group_index];
+    bool wanted = mode->depth > 0 || mode->rate_per_s > 0;
+    if (wanted && group->config.publish == LOAD_PUBLISH_NONE)
+        return -ENOTCONN;
+    int err = wanted ? publisher_ready(load, group) : 0;
+    if (err < 0)
+        return err;
+    load->now_ns = engine_clock_ns();
+    publisher_start(load, group, mode);
+    group->publisher.alone = true;
+    return 0;
 }
 
 void publisher_stop(struct group *group)
@@ -145,7 +162,8 @@ static void publish(struct load *load, struct group *group, int64_t intended_ns)
 static bool may_publish(const struct load *load, const struct group *group)
 {
     const struct publisher *publisher = &group->publisher;
-    if (publisher->left == 0 || group->up == group->stalled ||
+    bool nobody = group->up == group->stalled && !publisher->alone;
+    if (publisher->left == 0 || nobody ||
         publisher->size - publisher->len < REQUEST_HEAD_MAX + message_size(group))
         return false;
     if (group->config.publish == LOAD_PUBLISH_POST && publisher->unanswered >= PIPELINE_MAX)

@@ -34,19 +34,6 @@ static uint32_t queue_down(struct load *load, uint32_t only, uint32_t count_max)
     return count;
 }
 
-/* Those that still wait to be opened are no longer wanted, but for long polls between two requests.
- */
-static void unqueue(struct load *load)
-{
-    uint32_t index = load->opener.queued.count > 0 ? load->opener.queued.first : CLIENT_NONE;
-    while (index != CLIENT_NONE) {
-        struct client *client = &load->clients[index];
-        index = client->next;
-        if (!(client->flags & CLIENT_CYCLING))
-            opener_forget(load, client);
-    }
-}
-
 static void take_failures(const struct load *load, struct load_ramp_result *ret)
 {
     memcpy(ret->failures, load->opener.failures, sizeof ret->failures);
@@ -63,7 +50,9 @@ int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *
         take_failures(load, ret);
         return err;
     }
-    opener_start(load, config->in_flight, config->rate_per_s, 0);
+    bool backs_off = config->backoff.most_ms > 0 || config->backoff.hints;
+    opener_start(load, config->in_flight, config->rate_per_s, backs_off ? LOAD_ATTEMPTS_ANY : 0);
+    opener->backoff = config->backoff;
     int64_t started_ns = load->now_ns;
     uint32_t wanted = queue_down(load, group, config->count ? config->count : UINT32_MAX);
     while (err == 0 && opener->opened + opener->failed < wanted) {
@@ -71,7 +60,7 @@ int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *
         if (err == 0 && config->timeout_ns > 0 && load->now_ns - started_ns > config->timeout_ns)
             err = -ETIMEDOUT;
     }
-    unqueue(load);
+    opener_abandon(load);
     *ret = (struct load_ramp_result){
         .opened = opener->opened,
         .failed = wanted - opener->opened,

@@ -6,7 +6,7 @@
 
 #define DRAIN_NS INT64_C(5000000000)
 
-static int64_t cpu_ns(void)
+int64_t turn_cpu_ns(void)
 {
     struct rusage usage;
     getrusage(RUSAGE_THREAD, &usage);
@@ -22,7 +22,7 @@ void turn_begin(struct load *load, const struct group *group, struct turn_mark *
         .incomplete = group->flights.incomplete,
         .missing = group->flights.missing,
         .now_ns = load->now_ns,
-        .cpu_ns = cpu_ns(),
+        .cpu_ns = turn_cpu_ns(),
     };
 }
 
@@ -43,7 +43,7 @@ void turn_end(struct load *load, const struct group *group, const struct turn_ma
         .framed_bytes = to->framed_bytes - from->framed_bytes,
         .requests = to->requests - from->requests,
         .empty_answers = to->empty_answers - from->empty_answers,
-        .client_cpu_ns = cpu_ns() - mark->cpu_ns,
+        .client_cpu_ns = turn_cpu_ns() - mark->cpu_ns,
     };
 }
 

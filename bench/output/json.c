@@ -124,16 +124,28 @@ static void set_wire(json_t *object, const struct contestant *contestant)
                                   (int)contestant->payload_bytes));
 }
 
+static json_t *of_reconnect(const struct reconnect *reconnect)
+{
+    json_t *object =
+        json_pack("{s:o, s:o, s:o, s:o}", "dropped", count(reconnect->dropped), "recovered",
+                  count(reconnect->recovered), "retries", count(reconnect->retries), "elapsed_s",
+                  seconds(reconnect->elapsed_ns));
+    if (!reconnect->has_costs)
+        return object;
+    json_object_set_new(object, "shed", count(reconnect->shed));
+    json_object_set_new(object, "missed", count(reconnect->missed));
+    json_object_set_new(object, "unrecovered", count(reconnect->unrecovered));
+    json_object_set_new(object, "server_cpu_s", seconds(reconnect->server_cpu_ns));
+    json_object_set_new(object, "client_cpu_s", seconds(reconnect->client_cpu_ns));
+    return object;
+}
+
 static void set_goings(json_t *object, const struct contestant *contestant)
 {
     const struct reconnect *reconnect = &contestant->reconnect;
     const struct leave *leave = &contestant->leave;
     if (reconnect->dropped > 0)
-        json_object_set_new(object, "reconnect",
-                            json_pack("{s:o, s:o, s:o, s:o}", "dropped", count(reconnect->dropped),
-                                      "recovered", count(reconnect->recovered), "retries",
-                                      count(reconnect->retries), "elapsed_s",
-                                      seconds(reconnect->elapsed_ns)));
+        json_object_set_new(object, "reconnect", of_reconnect(reconnect));
     if (leave->connections > 0)
         json_object_set_new(object, "leave",
                             json_pack("{s:o, s:o}", "connections", count(leave->connections),
@@ -250,6 +262,10 @@ static json_t *of_sample(const struct sample *sample)
                   "deliveries_per_s", number(sample->deliveries_per_s, 0.1), "server_cpu",
                   number(sample->server_cpu, 1e-4), "client_cpu", number(sample->client_cpu, 1e-4),
                   "rss_bytes", count(sample->rss_bytes), "slab_bytes", count(sample->slab_bytes));
+    if (sample->p99_ns > 0) {
+        json_object_set_new(object, "p50_ns", count(sample->p50_ns));
+        json_object_set_new(object, "p99_ns", count(sample->p99_ns));
+    }
     if (sample->contestant[0])
         json_object_set_new(object, "contestant", json_string(sample->contestant));
     return object;

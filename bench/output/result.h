@@ -60,6 +60,11 @@ struct reconnect {
     uint32_t dropped, recovered; /* 0: not measured */
     uint64_t retries;
     int64_t elapsed_ns; /* until the last was back */
+    bool has_costs;     /* the following were measured */
+    uint64_t shed;      /* of the retries: told to come back later */
+    uint64_t missed;    /* messages that they got by replay */
+    uint64_t unrecovered;
+    int64_t server_cpu_ns, client_cpu_ns; /* meanwhile */
 };
 
 struct leave {
@@ -110,6 +115,7 @@ struct sample {
     double deliveries_per_s;
     double server_cpu, client_cpu;
     uint64_t rss_bytes, slab_bytes;
+    uint64_t p50_ns, p99_ns; /* 0: not measured */
 };
 
 struct result {

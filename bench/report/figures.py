@@ -24,7 +24,7 @@ class Figure:
 
 
 def of_run(run):
-    makers = (knee, throughput, latency, cpu, wire, memory, slab, connects, timeline)
+    makers = (knee, storm, throughput, latency, cpu, wire, memory, slab, connects, timeline)
     if run["experiment"] == "hold":
         makers = (memory, slab, timeline, connects, throughput, latency, cpu, wire)
     return [figure for figure in (make(run) for make in makers) if figure]
@@ -304,6 +304,57 @@ def connects(run):
                  [[label(c["name"]), units.count(c["connect"]["opened"]),
                    units.count(c["connect"]["failed"]), units.duration(c["connect"]["elapsed_s"]),
                    units.rate(series.connects_per_s(c))] for c in rows])
+
+
+# ---- after an event -----
+
+_VARIANT_COLOURS = ("c1", "c2", "c4", "c3", "c5")
+
+
+def storm(run):
+    """Those who come back, and what those who stayed notice: one line for each variant."""
+    samples = [s for s in run.get("timeline") or [] if s.get("phase") == "storm"]
+    variants = list(dict.fromkeys(s["contestant"] for s in samples if s.get("contestant")))
+    if not variants:
+        return None
+    since = {v: [{**s, "t_s": s["t_s"] - start} for s in samples if s.get("contestant") == v]
+             for v in variants for start in
+             [min(s["t_s"] for s in samples if s.get("contestant") == v)]}
+    colours = dict(zip(variants, _VARIANT_COLOURS))
+    tracks = [track for track in (
+        _variants_track("Clients connected", units.short, "connections", since, colours),
+        _variants_track("p99 of those who stayed connected", units.axis_time, "p99_ns", since,
+                        colours, log=True),
+        _variants_track("Server CPU", lambda v: f"{v:g}", "server_cpu", since, colours)) if track]
+    end = max(s["t_s"] for members in since.values() for s in members)
+    title = "After everybody was cut off"
+    caption = ("All are dropped at 0 and come back with a position, while messages are published. "
+               "Each variant has a server of its own.")
+    return Figure("storm", title, caption,
+                  lambda width, id_: lines.draw_timeline(tracks, [(0, end, "")], width, id_, title,
+                                                         caption),
+                  ["Contestant", "Dropped", "Back", "After", "Attempts that failed",
+                   "Told to wait", "Messages by replay", "Server CPU"],
+                  [_reconnect_row(c) for c in run["contestants"] if c.get("reconnect")],
+                  [(colours[v], v) for v in variants])
+
+
+def _variants_track(title, form, name, since, colours, log=False):
+    track = lines.Track(title, form, log=log)
+    for variant, members in since.items():
+        points = [(t, v) for t, v in _known(members, name) if v > 0 or not log]
+        if len(points) > 1:
+            track.curves.append((*zip(*points), colours[variant]))
+    return track if track.curves else None
+
+
+def _reconnect_row(contestant):
+    r = contestant["reconnect"]
+    cpu_s = r.get("server_cpu_s")
+    return [series.full_name(contestant), units.count(r["dropped"]), units.count(r["recovered"]),
+            units.duration(r["elapsed_s"]), units.count(r["retries"]),
+            units.count(r.get("shed")), units.count(r.get("missed")),
+            units.share(cpu_s / r["elapsed_s"]) if cpu_s and r["elapsed_s"] else units.UNKNOWN]
 
 
 # ---- over time ------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from series import get, label
 TITLES = {
     "compare": "Transports compared", "fanout": "Fan-out", "hold": "Connections held",
     "ceiling": "The machine's ceiling", "claims": "Claims, tested", "churn": "Connection churn",
-    "latency": "Latency", "knee": "The knee",
+    "latency": "Latency", "knee": "The knee", "storm": "Reconnect storms",
 }
 
 

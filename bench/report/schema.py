@@ -205,7 +205,9 @@ CONTESTANT = Object(
      "requests": Object({"sent": COUNT, "answered": COUNT, "empty": COUNT}, also=_requests_add_up),
      "connect": Object({"opened": COUNT, "failed": COUNT, "elapsed_s": NUMBER}),
      "reconnect": Object({"dropped": COUNT, "recovered": COUNT, "retries": COUNT,
-                          "elapsed_s": NUMBER}),
+                          "elapsed_s": NUMBER},
+                         {"shed": COUNT, "missed": COUNT, "unrecovered": COUNT,
+                          "server_cpu_s": NUMBER, "client_cpu_s": NUMBER}),
      "leave": Object({"connections": COUNT, "elapsed_s": NUMBER}),
      "memory": MEMORY,
      "ledger": Object({k: COUNT for k in

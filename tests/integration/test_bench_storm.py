@@ -1,0 +1,75 @@
+"""The storm experiment, small: everybody comes back, and the ledger is clean. No speed is asserted.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ringside import server_binary
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIANTS = ("admission", "jitter", "at once")
+PATIENCE_S = 300
+
+
+def bench(folder, *arguments):
+    """Runs an experiment; returns its run.json, and fails when it does not leave with 0."""
+    program = Path(server_binary()).parents[1] / "bench" / "ringside-bench"
+    command = [str(program), *arguments, "--results", str(folder)]
+    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.glob("*/run.json")
+    loader = ROOT / "bench" / "report" / "load.py"
+    subprocess.run([sys.executable, str(loader), "--strict", str(path)], check=True)
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def storm(tmp_path_factory):
+    return bench(
+        tmp_path_factory.mktemp("storm"), "storm", "--subscribers", "60", "--live", "10",
+        "--rate", "20", "--admit", "40", "--turn-ms", "200", "--give-up", "60",
+        "--set", "retry_ms=100", "--set", "retry_spread_ms=100",
+    )
+
+
+def of(run, name, variant):
+    (found,) = [
+        c for c in run["contestants"] if (c["name"], c.get("workload")) == (name, variant)
+    ]
+    return found
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", ["sse", "websocket"])
+def test_everybody_comes_back_with_what_was_missed(storm, name, variant):
+    contestant = of(storm, name, variant)
+    back = contestant["reconnect"]
+    assert back["dropped"] == back["recovered"] == 30
+    assert back["unrecovered"] == 0
+    ledger = contestant["ledger"]
+    assert ledger["delivered"] == ledger["expected"] > 0
+    assert ledger["lost"] == ledger["duplicate"] == ledger["out_of_order"] == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_who_stays_connected_loses_nothing(storm, variant):
+    contestant = of(storm, "connected", variant)
+    assert contestant["ledger"]["lost"] == 0
+    assert contestant["counters"]["server:recovered"] == 60
+    assert contestant["counters"]["server:admitted"] == 60
+
+
+def test_only_admission_sends_anybody_away(storm):
+    for variant in VARIANTS[1:]:
+        assert of(storm, "connected", variant)["counters"]["server:refused_admission"] == 0
+
+
+def test_the_timeline_has_every_storm(storm):
+    seen = {s.get("contestant") for s in storm["timeline"] if s.get("phase") == "storm"}
+    assert seen == set(VARIANTS)
