@@ -1,5 +1,6 @@
 /* ringside-bench: chooses the experiment, and cleans up after it on every way out. */
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,6 +27,9 @@ static const struct experiment *const experiments[] = {
     &experiment_knee,    &experiment_storm,
 };
 #define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
+
+/* A share of the time from which on a wait for the CPU is told. */
+static const double WAITED_FROM = 0.05;
 
 /* ---- signals ---- */
 
@@ -154,18 +158,47 @@ static int stop_servers(struct bench *bench)
     return err;
 }
 
+typedef struct usage (*usage_of_side)(const struct contestant *contestant);
+
+static double kept_waiting(const struct usage *usage)
+{
+    return fmax(usage->waited, 0) + fmax(usage->steal, 0);
+}
+
+/* Somebody else was on a CPU that the run had for itself: says where it was worst. */
+static void say_kept_waiting(const struct result *result, const char *side, usage_of_side of_side)
+{
+    const struct contestant *worst = NULL;
+    struct usage most = {0};
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        struct usage usage = of_side(result->contestants[i]);
+        if (kept_waiting(&usage) < WAITED_FROM || kept_waiting(&usage) <= kept_waiting(&most))
+            continue;
+        worst = result->contestants[i];
+        most = usage;
+    }
+    if (worst)
+        printf(
+            "  The machine was shared: the %s wanted its CPU and did not have it for up to %.0f %% "
+            "of the time (%s %s; other programs %.0f %%, the host %.0f %%).\n",
+            side, 100 * kept_waiting(&most), worst->name, worst->workload,
+            100 * fmax(most.waited, 0), 100 * fmax(most.steal, 0));
+}
+
 static void say_saturated(const struct result *result)
 {
     for (unsigned i = 0; i < result->contestant_count; i++) {
         const struct contestant *contestant = result->contestants[i];
-        if (contestant->turn_count > 0 && contestant->server_cpus > 0 &&
-            contestant_saturated(contestant) == SATURATED_CLIENT)
+        struct usage server = contestant_server_usage(contestant);
+        struct usage client = contestant_client_usage(contestant);
+        if (contestant_client_bound(contestant))
             printf("  %s %s: the client was the bottleneck (CPU: client %.0f %%, server %.0f %%). "
                    "Its rate says nothing about the server but that it can do at least this.\n",
-                   contestant->name, contestant->workload,
-                   100 * contestant_client_share(contestant),
-                   100 * contestant_server_share(contestant));
+                   contestant->name, contestant->workload, 100 * usage_asked(&client),
+                   100 * usage_asked(&server));
     }
+    say_kept_waiting(result, "server", contestant_server_usage);
+    say_kept_waiting(result, "client", contestant_client_usage);
 }
 
 static void say_verdicts(const struct result *result)

@@ -310,7 +310,7 @@ static void row(struct table *table, const struct bench *bench, const char *name
     table_cell(table, "%.30s%s", name, quiet ? "*" : "");
     cells_latency(table, open);
     if (closed)
-        table_cell(table, "%s%s", contestant_saturated(closed) == SATURATED_CLIENT ? ">=" : "",
+        table_cell(table, "%s%s", contestant_client_bound(closed) ? ">=" : "",
                    number_short(text, contestant_deliveries_per_s(closed).median));
     else
         table_cell(table, "-");

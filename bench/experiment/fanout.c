@@ -134,9 +134,8 @@ static int run_ceiling(struct bench *bench)
 static void head(struct table *table)
 {
     static const char *const names[] = {
-        "",           "deliveries/s",     "x bare",
-        "p25-p75",    "CPU per delivery", "x bare",
-        "server CPU", "client CPU",       "lost, doubled, disordered"};
+        "",       "deliveries/s", "x bare",     "p25-p75",   "CPU per delivery",
+        "x bare", "server CPU",   "client CPU", "saturated", "lost, doubled, disordered"};
     table_row(table);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         table_cell(table, "%s", names[i]);
@@ -148,7 +147,9 @@ static void row(struct table *table, const struct contestant *contestant)
     const struct load_ledger *ledger = &contestant->ledger;
     struct spread ratio = contestant_ratio(contestant);
     struct spread cpu_ratio = contestant_cpu_ratio(contestant);
-    bool bound = contestant_saturated(contestant) == SATURATED_CLIENT;
+    bool bound = contestant_client_bound(contestant);
+    struct usage server = contestant_server_usage(contestant);
+    struct usage client = contestant_client_usage(contestant);
     snprintf(name, sizeof name, "%s %s", contestant->name, contestant->workload);
     table_row(table);
     table_cell(table, "%.31s", name);
@@ -167,9 +168,11 @@ static void row(struct table *table, const struct contestant *contestant)
     } else {
         table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
         table_cell(table, "%.2f", cpu_ratio.n > 0 ? cpu_ratio.median : 1.0);
-        table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
+        table_cell(table, "%.0f %%", 100 * server.used);
     }
-    table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));
+    table_cell(table, "%.0f %%", 100 * client.used);
+    table_cell(table, "%s",
+               bound ? "client-bound" : saturated_name(saturated_by(&server, &client)));
     table_cell(table, "%lu, %lu, %lu", (unsigned long)ledger->lost,
                (unsigned long)ledger->duplicate, (unsigned long)ledger->out_of_order);
 }
@@ -196,9 +199,10 @@ static void print(const struct bench *bench)
     const struct options *options = bench->options;
     char text[TABLE_NUMBER_MAX];
     printf(
-        "%s subscribers each, %u bytes, %u turns of %u ms; ratios are medians over the rounds\n\n",
+        "%s subscribers each, %u bytes, %u turns of %u ms after %u to warm up; ratios are medians "
+        "over the rounds\n\n",
         number_grouped(text, options->subscribers), options->message_bytes, options->turns,
-        options->turn_ms);
+        options->turn_ms, options->warmup_turns);
     head(&table);
     for (unsigned i = 0; i < bench->result.contestant_count; i++)
         if (bench->result.contestants[i]->turn_count > 0)

@@ -253,16 +253,20 @@ static void take_requests(struct contestant *into, const struct load_counters *b
 int field_step(struct field *field, unsigned index, const struct load_mode *mode,
                int64_t duration_ns, unsigned round, struct turn *ret)
 {
+    const struct options *options = field->bench->options;
     struct process *process = &field->entrants[index].server->process;
+    struct strain_mark mark;
     *ret = (struct turn){.round = round};
     histogram_reset(load_latency(field->load, index));
     histogram_reset(load_latency_uncorrected(field->load, index));
     int64_t drain_ns = field->drain_ns > 0
                            ? field->drain_ns
                            : DRAIN_NS + field->entrants[index].clients * DRAIN_EACH_NS;
+    strain_begin(&mark, process, options->server_cpus, options->client_cpus);
     int64_t cpu_ns = process_cpu_ns(process);
     int err = load_run_turn(field->load, index, duration_ns, drain_ns, mode, &ret->load);
     ret->server_cpu_ns = process_cpu_ns(process) - cpu_ns;
+    strain_end(&mark, &ret->strain);
     ret->start_s = (double)(ret->load.started_ns - field->bench->result.started_ns) / NS_PER_S;
     if (err == 0 && !process_alive(process) && process->pid)
         err = bench_fail(-ECHILD, "%s has ended in the middle of the run",

@@ -94,15 +94,17 @@ static void judge(const struct field *field, unsigned index, const struct knee_a
     const struct histogram *corrected = load_latency(field->load, index);
     const struct histogram *uncorrected = load_latency_uncorrected(field->load, index);
     const struct load_turn *load = &turn->load;
-    unsigned cpus = field->entrants[index].server->cpus;
+    struct usage server = turn_server_usage(turn, field->entrants[index].server->cpus);
+    struct usage client = turn_client_usage(turn);
     double elapsed_ns = (double)load->elapsed_ns;
     step->deliveries_per_s = (double)load->deliveries * NS_PER_S / elapsed_ns;
     step->p50_ns = histogram_percentile(corrected, 50);
     step->p99_ns = histogram_percentile(corrected, 99);
     step->p99_uncorrected_ns = histogram_percentile(uncorrected, 99);
     step->missing = load->missing;
-    step->server_share = cpus > 0 ? (double)turn->server_cpu_ns / elapsed_ns / cpus : -1;
-    step->client_share = (double)load->client_cpu_ns / elapsed_ns;
+    step->server_share = server.used;
+    step->client_share = client.used;
+    step->client_bound = server.used >= 0 && saturated_by(&server, &client) == SATURATED_CLIENT;
     step->held = load->deliveries > 0 && load->missing == 0 && !load->hopeless &&
                  step->p99_ns <= (uint64_t)aim->bound_ns &&
                  load_up(field->load, index) >= subscribers_at(aim, step->value);
@@ -196,9 +198,8 @@ static void find_limit(struct knee *knee)
 {
     for (unsigned i = 0; i < knee->step_count; i++) {
         const struct knee_step *step = &knee->steps[i];
-        if (!step->held && step->value == knee->failed && step->server_share >= 0 &&
-            saturated_by(step->server_share, step->client_share) == SATURATED_CLIENT)
-            knee->client_limited = true;
+        if (!step->held && step->value == knee->failed)
+            knee->client_limited |= step->client_bound;
     }
 }
 

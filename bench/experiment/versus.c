@@ -117,8 +117,8 @@ static const char *ceiling_of(const struct field *field)
 static const char *verdict_of(const struct contestant *ours, const struct contestant *theirs,
                               double ratio, double factor)
 {
-    bool ours_bound = contestant_saturated(ours) == SATURATED_CLIENT;
-    bool theirs_bound = contestant_saturated(theirs) == SATURATED_CLIENT;
+    bool ours_bound = contestant_client_bound(ours);
+    bool theirs_bound = contestant_client_bound(theirs);
     if (theirs_bound && (ours_bound || ratio >= factor))
         return "not measured";
     if (ours_bound && ratio < factor)
@@ -276,7 +276,7 @@ static void row(struct table *table, const struct result *result,
     table_row(table);
     table_cell(table, "%.31s", contestant->name);
     table_cell(table, "%.15s", contestant->workload);
-    table_cell(table, "%s%s", contestant_saturated(contestant) == SATURATED_CLIENT ? ">=" : "",
+    table_cell(table, "%s%s", contestant_client_bound(contestant) ? ">=" : "",
                number_short(text, contestant_deliveries_per_s(contestant).median));
     cells_ratio(table, result, contestant);
     if (contestant->server_cpus > 0) {

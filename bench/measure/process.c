@@ -358,6 +358,49 @@ int64_t process_cpu_ns(const struct process *process)
     return sum_ns;
 }
 
+/* "run wait slices" of a thread: nanoseconds that it ran, that it waited, and how often it ran. */
+static int64_t wait_of(const char *path)
+{
+    enum {
+        WAIT = 1
+    };
+    uint64_t wait_ns = fields_read_number(path, WAIT, UINT64_MAX);
+    return wait_ns == UINT64_MAX ? -1 : (int64_t)wait_ns;
+}
+
+int64_t process_thread_wait_ns(void)
+{
+    return wait_of("/proc/thread-self/schedstat");
+}
+
+static int64_t wait_ns_of(pid_t pid)
+{
+    char path[64];
+    int64_t sum_ns = -1;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *dir = pid > 0 ? opendir(path) : NULL;
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        char file[128];
+        snprintf(file, sizeof file, "%.40s/%.40s/schedstat", path, entry->d_name);
+        int64_t wait_ns = entry->d_name[0] == '.' ? -1 : wait_of(file);
+        if (wait_ns >= 0)
+            sum_ns = (sum_ns < 0 ? 0 : sum_ns) + wait_ns;
+    }
+    if (dir)
+        closedir(dir);
+    return sum_ns;
+}
+
+int64_t process_wait_ns(const struct process *process)
+{
+    int64_t sum_ns = wait_ns_of(process->pid);
+    for (unsigned i = 0; sum_ns >= 0 && i < process->worker_count; i++) {
+        int64_t wait_ns = wait_ns_of(process->workers[i].pid);
+        sum_ns = wait_ns < 0 ? -1 : sum_ns + wait_ns;
+    }
+    return sum_ns;
+}
+
 static uint64_t rss_bytes_of(pid_t pid)
 {
     char path[64], line[256];

@@ -89,6 +89,11 @@ void process_output_tail(const struct process *process, char *text, size_t size)
 /* User and system time of all its threads, and of its workers; 0 when unknown. */
 int64_t process_cpu_ns(const struct process *process);
 
+/* How long its threads could have run and did not, because something else had the CPU; since they
+ * began. -1: unknown. And the same for the calling thread. */
+int64_t process_wait_ns(const struct process *process);
+int64_t process_thread_wait_ns(void);
+
 /* Resident bytes: from smaps_rollup, which is exact, or from statm, which is cheap. 0: unknown. */
 uint64_t process_rss_bytes(const struct process *process);
 uint64_t process_rss_bytes_rough(const struct process *process);

@@ -50,6 +50,10 @@ static json_t *of_turn(const struct contestant *contestant, const struct turn *t
         count(load->publishes), "deliveries", count(load->deliveries), "down_bytes",
         count(load->bytes_in), "up_bytes", count(load->bytes_out), "server_cpu_s",
         seconds(turn->server_cpu_ns), "client_cpu_s", seconds(load->client_cpu_ns));
+    if (turn->strain.known && turn->strain.server.waited_ns >= 0)
+        json_object_set_new(object, "server_waited_s", seconds(turn->strain.server.waited_ns));
+    if (turn->strain.known && turn->strain.client.waited_ns >= 0)
+        json_object_set_new(object, "client_waited_s", seconds(turn->strain.client.waited_ns));
     if (contestant->has_requests) {
         json_object_set_new(object, "requests", count(load->requests));
         json_object_set_new(object, "empty_answers", count(load->empty_answers));
@@ -201,12 +205,6 @@ static const char *kind_name(enum contestant_kind kind)
     return names[kind];
 }
 
-static const char *saturated_name(enum saturated side)
-{
-    static const char *const names[] = {"neither", "server", "client", "both"};
-    return names[side];
-}
-
 static void set_ratio(json_t *object, const struct contestant *contestant)
 {
     struct spread ratio = contestant_ratio(contestant);
@@ -216,6 +214,22 @@ static void set_ratio(json_t *object, const struct contestant *contestant)
     set_spread(out, "deliveries_per_s", ratio, 1e-4);
     set_spread(out, "server_cpu_per_delivery", contestant_cpu_ratio(contestant), 1e-4);
     json_object_set_new(object, "ratio", out);
+}
+
+static void set_share(json_t *object, const char *side, const char *what, double share)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s_%s_share", side, what);
+    if (share >= 0)
+        json_object_set_new(object, name, number(share, 1e-4));
+}
+
+static void set_usage(json_t *object, const char *side, struct usage usage)
+{
+    set_share(object, side, "cpu", usage.used);
+    set_share(object, side, "waited", usage.waited);
+    set_share(object, side, "steal", usage.steal);
+    set_share(object, side, "softirq", usage.softirq);
 }
 
 static json_t *of_contestant(const struct contestant *contestant)
@@ -244,10 +258,10 @@ static json_t *of_contestant(const struct contestant *contestant)
     if (contestant->turn_count > 0 && contestant->server_cpus > 0) {
         json_object_set_new(object, "saturated",
                             json_string(saturated_name(contestant_saturated(contestant))));
-        json_object_set_new(object, "server_cpu_share",
-                            number(contestant_server_share(contestant), 1e-4));
-        json_object_set_new(object, "client_cpu_share",
-                            number(contestant_client_share(contestant), 1e-4));
+        json_object_set_new(object, "client_bound",
+                            json_boolean(contestant_client_bound(contestant)));
+        set_usage(object, "server", contestant_server_usage(contestant));
+        set_usage(object, "client", contestant_client_usage(contestant));
     }
     set_errors(object, contestant);
     json_object_set_new(object, "turns", turns);

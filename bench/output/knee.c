@@ -42,12 +42,13 @@ static json_t *rounded(double value, double unit)
 
 static json_t *of_step(const struct knee_step *step)
 {
-    json_t *object = json_pack(
-        "{s:f, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "value", step->value, "held", step->held,
-        "repeat", step->repeat, "deliveries_per_s", rounded(step->deliveries_per_s, 0.1), "p50_ns",
-        (json_int_t)step->p50_ns, "p99_ns", (json_int_t)step->p99_ns, "p99_uncorrected_ns",
-        (json_int_t)step->p99_uncorrected_ns, "missing", (json_int_t)step->missing,
-        "client_cpu_share", rounded(step->client_share, 1e-4));
+    json_t *object =
+        json_pack("{s:f, s:b, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "value", step->value,
+                  "held", step->held, "repeat", step->repeat, "client_bound", step->client_bound,
+                  "deliveries_per_s", rounded(step->deliveries_per_s, 0.1), "p50_ns",
+                  (json_int_t)step->p50_ns, "p99_ns", (json_int_t)step->p99_ns,
+                  "p99_uncorrected_ns", (json_int_t)step->p99_uncorrected_ns, "missing",
+                  (json_int_t)step->missing, "client_cpu_share", rounded(step->client_share, 1e-4));
     if (step->server_share >= 0)
         json_object_set_new(object, "server_cpu_share", rounded(step->server_share, 1e-4));
     return object;

@@ -22,6 +22,7 @@ struct knee_step {
     uint64_t missing;    /* deliveries that did not come in time */
     double server_share; /* of its CPUs; negative: unknown */
     double client_share;
+    bool client_bound; /* the client asked for all of its CPU, and the server did not */
 };
 
 struct knee {

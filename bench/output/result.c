@@ -266,33 +266,120 @@ struct load_turn contestant_totals(const struct contestant *contestant)
     return sum;
 }
 
+/* ---- which side was the limit ---- */
+
+static const struct usage USAGE_UNKNOWN = {-1, -1, -1, -1};
+
+static struct usage usage_of(int64_t cpu_ns, bool known, const struct strain_side *strain,
+                             double given_ns)
+{
+    struct usage usage = USAGE_UNKNOWN;
+    if (given_ns <= 0)
+        return usage;
+    usage.used = (double)cpu_ns / given_ns;
+    if (!known)
+        return usage;
+    usage.waited = strain->waited_ns < 0 ? -1 : (double)strain->waited_ns / given_ns;
+    usage.steal = strain->steal;
+    usage.softirq = strain->softirq;
+    return usage;
+}
+
+struct usage turn_server_usage(const struct turn *turn, unsigned cpus)
+{
+    return usage_of(turn->server_cpu_ns, turn->strain.known, &turn->strain.server,
+                    (double)turn->load.elapsed_ns * cpus);
+}
+
+struct usage turn_client_usage(const struct turn *turn)
+{
+    return usage_of(turn->load.client_cpu_ns, turn->strain.known, &turn->strain.client,
+                    (double)turn->load.elapsed_ns);
+}
+
+static void add_strain(struct strain_side *sum, const struct strain_side *side, double weight)
+{
+    if (side->waited_ns < 0 || sum->waited_ns < 0)
+        sum->waited_ns = -1;
+    else
+        sum->waited_ns += side->waited_ns;
+    sum->steal = side->steal < 0 ? -1 : sum->steal + side->steal * weight;
+    sum->softirq = side->softirq < 0 ? -1 : sum->softirq + side->softirq * weight;
+}
+
+/* All turns as if they were one. */
+static struct turn turns_together(const struct contestant *contestant)
+{
+    struct turn sum = {.load = contestant_totals(contestant), .strain.known = true};
+    for (unsigned i = 0; i < contestant->turn_count; i++) {
+        const struct turn *turn = &contestant->turns[i];
+        double weight = (double)turn->load.elapsed_ns / (double)sum.load.elapsed_ns;
+        sum.server_cpu_ns += turn->server_cpu_ns;
+        sum.strain.known &= turn->strain.known;
+        add_strain(&sum.strain.server, &turn->strain.server, weight);
+        add_strain(&sum.strain.client, &turn->strain.client, weight);
+    }
+    return sum;
+}
+
+struct usage contestant_server_usage(const struct contestant *contestant)
+{
+    struct turn all = turns_together(contestant);
+    return turn_server_usage(&all, contestant->server_cpus);
+}
+
+struct usage contestant_client_usage(const struct contestant *contestant)
+{
+    struct turn all = turns_together(contestant);
+    return turn_client_usage(&all);
+}
+
+static double known(double share)
+{
+    return share > 0 ? share : 0;
+}
+
 double contestant_server_share(const struct contestant *contestant)
 {
-    int64_t cpu_ns = 0;
-    int64_t elapsed_ns = contestant_totals(contestant).elapsed_ns;
-    for (unsigned i = 0; i < contestant->turn_count; i++)
-        cpu_ns += contestant->turns[i].server_cpu_ns;
-    return elapsed_ns > 0 && contestant->server_cpus > 0
-               ? (double)cpu_ns / (double)elapsed_ns / contestant->server_cpus
-               : 0;
+    return known(contestant_server_usage(contestant).used);
 }
 
 double contestant_client_share(const struct contestant *contestant)
 {
-    struct load_turn sum = contestant_totals(contestant);
-    return sum.elapsed_ns > 0 ? (double)sum.client_cpu_ns / (double)sum.elapsed_ns : 0;
+    return known(contestant_client_usage(contestant).used);
 }
 
-enum saturated saturated_by(double server_share, double client_share)
+double usage_asked(const struct usage *usage)
 {
-    if (client_share >= SHARE_FULL)
-        return server_share >= SHARE_BUSY ? SATURATED_BOTH : SATURATED_CLIENT;
-    return server_share >= SHARE_FULL ? SATURATED_SERVER : SATURATED_NEITHER;
+    double asked = known(usage->used) + known(usage->waited) + known(usage->steal);
+    return asked < 1 ? asked : 1;
+}
+
+enum saturated saturated_by(const struct usage *server, const struct usage *client)
+{
+    double asked = usage_asked(server);
+    if (usage_asked(client) >= SHARE_FULL)
+        return asked >= SHARE_BUSY ? SATURATED_BOTH : SATURATED_CLIENT;
+    return asked >= SHARE_FULL ? SATURATED_SERVER : SATURATED_NEITHER;
+}
+
+const char *saturated_name(enum saturated side)
+{
+    static const char *const names[] = {"neither", "server", "client", "both"};
+    return names[side];
 }
 
 enum saturated contestant_saturated(const struct contestant *contestant)
 {
-    return saturated_by(contestant_server_share(contestant), contestant_client_share(contestant));
+    struct usage server = contestant_server_usage(contestant);
+    struct usage client = contestant_client_usage(contestant);
+    return saturated_by(&server, &client);
+}
+
+bool contestant_client_bound(const struct contestant *contestant)
+{
+    return contestant->server_cpus > 0 && contestant->turn_count > 0 &&
+           contestant_saturated(contestant) == SATURATED_CLIENT;
 }
 
 uint64_t result_ledger_faults(const struct result *result)

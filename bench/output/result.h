@@ -18,6 +18,7 @@
 #include "core/histogram.h"
 #include "load/load.h"
 #include "measure/slab.h"
+#include "measure/strain.h"
 #include "output/knee.h"
 #include "output/spread.h"
 
@@ -46,6 +47,7 @@ struct turn {
     double start_s;
     int64_t server_cpu_ns;
     struct load_turn load;
+    struct strain strain;
 };
 
 struct memory_growth {
@@ -174,13 +176,32 @@ struct spread contestant_cpu_ratio(const struct contestant *contestant);
 struct spread contestant_ratio_to(const struct contestant *contestant,
                                   const struct contestant *other);
 
-/* Shares of the CPUs that each side was given, over all turns. */
-double contestant_server_share(const struct contestant *contestant);
+/* What a side did with the CPUs that it was given, as shares of their time. */
+struct usage {
+    double used;    /* user and system */
+    double waited;  /* it could have run, and another program did; negative: unknown */
+    double steal;   /* another machine on the host had the CPU; negative: unknown */
+    double softirq; /* the kernel, for whoever; negative: unknown */
+};
+
+/* Over all turns. The server's is unknown, all negative, where its CPUs are not known. */
+struct usage contestant_server_usage(const struct contestant *contestant);
+struct usage contestant_client_usage(const struct contestant *contestant);
+double contestant_server_share(const struct contestant *contestant); /* used; 0: unknown */
 double contestant_client_share(const struct contestant *contestant);
+struct usage turn_server_usage(const struct turn *turn, unsigned cpus);
+struct usage turn_client_usage(const struct turn *turn);
+
+/* Used, waited for and stolen: how much of its CPUs a side asked for, 1 at most. */
+double usage_asked(const struct usage *usage);
+
+/* Which side set the limit: the one that asked for all of its CPUs. */
+enum saturated saturated_by(const struct usage *server, const struct usage *client);
+const char *saturated_name(enum saturated side);
 enum saturated contestant_saturated(const struct contestant *contestant);
 
-/* Which side set the limit, by the shares of their CPUs; the server's is negative if unknown. */
-enum saturated saturated_by(double server_share, double client_share);
+/* The client set the limit: a rate is a lower bound for the server, and not its figure. */
+bool contestant_client_bound(const struct contestant *contestant);
 
 /* Sums over the turns. */
 struct load_turn contestant_totals(const struct contestant *contestant);

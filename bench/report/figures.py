@@ -191,13 +191,18 @@ def cpu(run):
         server, client = c["server_cpu_ns_per_delivery"], c.get("client_cpu_ns_per_delivery")
         return [units.time_ns(server["median"]), units.time_ns(server["min"]),
                 units.time_ns(client["median"]) if client else units.UNKNOWN,
-                units.share(c.get("server_cpu_share")), units.share(c.get("client_cpu_share")),
-                c.get("saturated") or units.UNKNOWN]
+                units.share(c.get("server_cpu_share")),
+                units.share(series.kept_waiting(c, "server")),
+                units.share(c.get("client_cpu_share")),
+                units.share(series.kept_waiting(c, "client")),
+                "client-bound" if series.client_bound(c) else c.get("saturated")
+                or units.UNKNOWN]
     return _bars("cpu", "CPU time per delivery",
                  "User and system time of the whole process, divided by what it delivered. The "
                  "least over many turns is the steadiest figure on a shared machine.",
                  panels, ["Contestant", "Server", "Server, least", "Client", "Server CPU used",
-                          "Client CPU used", "Saturated"],
+                          "Server kept from CPU", "Client CPU used", "Client kept from CPU",
+                          "Saturated"],
                  _rows(found, cells), [("server", "server"), ("client", "client")])
 
 

@@ -157,11 +157,24 @@ def warnings(run):
     if bound:
         found.append("The client was the bottleneck for " + ", ".join(bound)
                      + ": such a rate is a lower bound for the server and is marked with ≥.")
+    found += filter(None, (_shared(run, side) for side in ("server", "client")))
     noisy = _together(c for c in run["contestants"] if _noisy(c))
     if noisy:
         found.append("The machine was noisy: the middle half of the turns spans more than a "
                      "quarter of the median for " + ", ".join(noisy) + ".")
     return found
+
+
+WAITED_FROM = 0.05
+
+
+def _shared(run, side):
+    waits = [(series.kept_waiting(c, side) or 0, c) for c in run["contestants"]]
+    worst, contestant = max(waits, key=lambda item: item[0], default=(0, None))
+    if worst < WAITED_FROM:
+        return None
+    return (f"The machine was shared: the {side} wanted its CPU and did not have it for up to "
+            f"{units.share(worst)} of the time ({series.full_name(contestant)}).")
 
 
 def _together(contestants):

@@ -168,10 +168,18 @@ def _overview(run):
                           ["Contestant", *(name for name, _ in used)], rows))
     connections = sorted({c["connections"] for c in run["contestants"]})
     held = " or ".join(units.count(n) for n in connections)
-    return el("section", el("h2", "Overview"),
-              el("p", f"{held} connections each. Rates and ratios are medians over the turns; the "
-                      "small figures are the quartiles." if series.having(run, "deliveries_per_s")
-                 else f"{held} connections."), made)
+    about = f"{held} connections{' each' if len(run['contestants']) > 1 else ''}."
+    if series.having(run, "deliveries_per_s"):
+        about += (" Rates and ratios are medians over the turns; the small figures are the "
+                  "quartiles." + _warm_up(run["settings"].get("warmup_rounds")))
+    return el("section", el("h2", "Overview"), el("p", about), made)
+
+
+def _warm_up(rounds):
+    if not isinstance(rounds, int) or rounds == 0:
+        return ""
+    return (" A first round for warming up is in no figure." if rounds == 1
+            else f" The first {rounds} rounds, for warming up, are in no figure.")
 
 
 def _verdicts(run):

@@ -173,7 +173,8 @@ HISTOGRAM = Object({"count": COUNT, "min_ns": COUNT, "max_ns": COUNT, "mean_ns":
 TURN = Object(
     {"round": COUNT, "elapsed_s": NUMBER, "deliveries": COUNT, "down_bytes": COUNT,
      "up_bytes": COUNT, "server_cpu_s": NUMBER, "client_cpu_s": NUMBER},
-    {"start_s": NUMBER, "publishes": COUNT, "requests": COUNT, "empty_answers": COUNT})
+    {"start_s": NUMBER, "server_waited_s": NUMBER, "client_waited_s": NUMBER,
+     "publishes": COUNT, "requests": COUNT, "empty_answers": COUNT})
 
 MEMORY = Object(
     {"user_bytes_per_connection": NUMBER},
@@ -183,8 +184,9 @@ MEMORY = Object(
 
 STEP = Object(
     {"value": NUMBER, "held": BOOL, "p99_ns": COUNT},
-    {"repeat": BOOL, "deliveries_per_s": NUMBER, "p50_ns": COUNT, "p99_uncorrected_ns": COUNT,
-     "missing": COUNT, "server_cpu_share": NUMBER, "client_cpu_share": NUMBER})
+    {"repeat": BOOL, "client_bound": BOOL, "deliveries_per_s": NUMBER, "p50_ns": COUNT,
+     "p99_uncorrected_ns": COUNT, "missing": COUNT, "server_cpu_share": NUMBER,
+     "client_cpu_share": NUMBER})
 
 KNEE = Object(
     {"of": Text(choices=("rate", "subscribers")), "bound_ns": COUNT, "client_limited": BOOL,
@@ -217,7 +219,9 @@ CONTESTANT = Object(
      "idle": Object({"elapsed_s": NUMBER, "server_cpu_s": NUMBER}),
      "knee": KNEE,
      "saturated": Text(choices=SIDES),
-     "server_cpu_share": NUMBER, "client_cpu_share": NUMBER,
+     "client_bound": BOOL,
+     **{f"{side}_{what}_share": NUMBER for side in ("server", "client")
+        for what in ("cpu", "waited", "steal", "softirq")},
      "errors": Map(COUNT), "counters": Map(COUNT), "notes": List(TEXT)})
 
 MACHINE = Object(

@@ -150,4 +150,11 @@ def ledger_faults(contestant):
 
 def client_bound(contestant):
     """The client set the limit: a rate is then a lower bound for the server."""
-    return contestant.get("saturated") == "client"
+    return contestant.get("client_bound", contestant.get("saturated") == "client")
+
+
+def kept_waiting(contestant, side):
+    """The share of the time for which a side wanted its CPU and did not have it."""
+    shares = [contestant.get(f"{side}_{what}_share") for what in ("waited", "steal")]
+    known = [share for share in shares if share is not None]
+    return sum(known) if known else None

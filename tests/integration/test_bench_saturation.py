@@ -1,0 +1,27 @@
+"""Every run says which side was at its limit, and never calls the client's limit the server's."""
+
+from bench import bench
+
+SMALL = ("fanout", "--subscribers", "30", "--depth", "1,4", "--turns", "2", "--turn-ms", "100",
+         "--transport", "websocket", "--against", "bare-send")
+
+
+def asked(contestant, side):
+    shares = (contestant.get(f"{side}_{what}_share", 0) for what in ("cpu", "waited", "steal"))
+    return min(1, sum(shares))
+
+
+def test_saturation(tmp_path):
+    found = bench(tmp_path, *SMALL)
+    assert len(found.run["contestants"]) == 4
+    assert found.run["settings"]["warmup_rounds"] == 1
+    assert "after 1 to warm up" in found.output
+    for c in found.run["contestants"]:
+        for side in ("server", "client"):
+            assert 0 <= c[f"{side}_cpu_share"] <= 1.05
+            assert all(turn[f"{side}_waited_s"] >= 0 for turn in c["turns"])
+        assert (c["saturated"] in ("client", "both")) == (asked(c, "client") >= 0.95)
+        assert c["client_bound"] == (c["saturated"] == "client")
+        if c["client_bound"]:
+            assert "client-bound" in found.output
+            assert f"{c['name']} {c['workload']}: the client was the bottleneck" in found.output

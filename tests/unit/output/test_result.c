@@ -1,0 +1,122 @@
+#include "output/result.c"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+static struct usage usage(double used, double waited, double steal)
+{
+    return (struct usage){used, waited, steal, 0};
+}
+
+static enum saturated judged(struct usage server, struct usage client)
+{
+    return saturated_by(&server, &client);
+}
+
+static void test_saturated_by_what_was_asked_for(void **state)
+{
+    (void)state;
+    assert_int_equal(judged(usage(0.97, 0, 0), usage(0.50, 0, 0)), SATURATED_SERVER);
+    assert_int_equal(judged(usage(0.50, 0, 0), usage(0.97, 0, 0)), SATURATED_CLIENT);
+    assert_int_equal(judged(usage(0.92, 0, 0), usage(0.97, 0, 0)), SATURATED_BOTH);
+    assert_int_equal(judged(usage(0.92, 0, 0), usage(0.50, 0, 0)), SATURATED_NEITHER);
+    assert_int_equal(judged(usage(0.40, 0, 0), usage(0.60, 0.38, 0)), SATURATED_CLIENT);
+    assert_int_equal(judged(usage(0.40, 0.30, 0.28), usage(0.60, 0, 0)), SATURATED_SERVER);
+}
+
+static void test_unknown_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct usage unknown = {-1, -1, -1, -1}, half_known = {0.5, -1, -1, -1};
+    assert_true(usage_asked(&unknown) == 0);
+    assert_true(usage_asked(&half_known) == 0.5);
+    struct usage more_than_all = usage(0.9, 0.4, 0.1);
+    assert_true(usage_asked(&more_than_all) == 1);
+}
+
+static struct turn turn(double server_share, double client_share)
+{
+    return (struct turn){
+        .server_cpu_ns = (int64_t)(server_share * NS_PER_S),
+        .load = {.elapsed_ns = NS_PER_S,
+                 .deliveries = 100,
+                 .client_cpu_ns = (int64_t)(client_share * NS_PER_S)},
+        .strain = {.known = true, .server = {.waited_ns = 0}, .client = {.waited_ns = 0}},
+    };
+}
+
+static void test_shares_over_all_turns(void **state)
+{
+    (void)state;
+    struct result result;
+    result_init(&result, "test");
+    struct contestant *contestant = result_add(&result, "one", "", KIND_TRANSPORT);
+    assert_false(contestant_client_bound(contestant));
+    contestant->server_cpus = 1;
+    struct turn first = turn(0.2, 1.0), second = turn(0.4, 0.9);
+    second.strain.client = (struct strain_side){.waited_ns = NS_PER_S / 10, .steal = 0.2};
+    contestant_turn(contestant, &first);
+    contestant_turn(contestant, &second);
+    struct usage server = contestant_server_usage(contestant);
+    struct usage client = contestant_client_usage(contestant);
+    assert_true(server.used > 0.299 && server.used < 0.301);
+    assert_true(client.used > 0.949 && client.used < 0.951);
+    assert_true(client.waited > 0.049 && client.waited < 0.051);
+    assert_true(client.steal > 0.099 && client.steal < 0.101);
+    assert_true(contestant_client_bound(contestant));
+
+    contestant->server_cpus = 0; /* a server elsewhere: nobody knows what it did */
+    assert_true(contestant_server_usage(contestant).used < 0);
+    assert_false(contestant_client_bound(contestant));
+    result_done(&result);
+}
+
+static void test_what_one_turn_did_not_see_is_unknown(void **state)
+{
+    (void)state;
+    struct result result;
+    result_init(&result, "test");
+    struct contestant *contestant = result_add(&result, "one", "", KIND_TRANSPORT);
+    contestant->server_cpus = 2;
+    struct turn seen = turn(1, 0.5), unseen = turn(1, 0.5);
+    unseen.strain = (struct strain){0};
+    contestant_turn(contestant, &seen);
+    contestant_turn(contestant, &unseen);
+    struct usage server = contestant_server_usage(contestant);
+    assert_true(server.used == 0.5);
+    assert_true(server.waited < 0 && server.steal < 0 && server.softirq < 0);
+    result_done(&result);
+}
+
+static void test_a_try_can_be_forgotten(void **state)
+{
+    (void)state;
+    struct result result;
+    result_init(&result, "test");
+    struct contestant *contestant = result_add(&result, "one", "", KIND_TRANSPORT);
+    contestant->corrected = histogram_create();
+    contestant->uncorrected = histogram_create();
+    struct turn first = turn(0.2, 0.3);
+    contestant_turn(contestant, &first);
+    histogram_record(contestant->corrected, 5);
+    contestant->ledger.lost = 3;
+    contestant_forget_turns(contestant);
+    assert_int_equal(contestant->turn_count, 0);
+    assert_int_equal(histogram_count(contestant->corrected), 0);
+    assert_int_equal(result_ledger_faults(&result), 0);
+    result_done(&result);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_saturated_by_what_was_asked_for),
+        cmocka_unit_test(test_unknown_is_not_asked_for),
+        cmocka_unit_test(test_shares_over_all_turns),
+        cmocka_unit_test(test_what_one_turn_did_not_see_is_unknown),
+        cmocka_unit_test(test_a_try_can_be_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
