@@ -274,6 +274,19 @@ int field_step(struct field *field, unsigned index, const struct load_mode *mode
     return err;
 }
 
+/* What a publisher had sent into a connection that ended is lost, and the ledger says so; whose loss
+ * it is, only this tells. */
+static void note_publisher(struct contestant *into, const struct load_counters *before,
+                           const struct load_counters *after)
+{
+    uint64_t lost = after->publisher_failures - before->publisher_failures;
+    if (lost > 0)
+        contestant_note(into,
+                        "the publisher's connection ended %lu times during a turn; messages that "
+                        "it had under way count as lost",
+                        (unsigned long)lost);
+}
+
 int field_turn(struct field *field, unsigned index, const struct load_mode *mode,
                int64_t duration_ns, unsigned round, struct contestant *into)
 {
@@ -289,6 +302,7 @@ int field_turn(struct field *field, unsigned index, const struct load_mode *mode
     contestant_turn(into, &turn);
     contestant_ledger(into, &before, &after);
     take_requests(into, &counters, load_counters(field->load, index));
+    note_publisher(into, &counters, load_counters(field->load, index));
     take_latency(field, index, mode, into);
     return 0;
 }
