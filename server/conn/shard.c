@@ -18,9 +18,12 @@ enum {
     /* No more than the hub takes from one shard in a turn: a million clients that ask at once wait
      * in their sockets, and not in the hub's queue, which would refuse them. */
     EVENTS_PER_TURN_MAX = 1024,
+    /* As many as a turn can flush: pings do not outrun what is sent and heard. */
+    TIMERS_PER_TURN = FLUSH_MAX,
 };
 #define WAIT_MAX_NS   INT64_C(1000000000)
 #define DRAIN_STEP_NS INT64_C(10000000)
+#define BEHIND_MAX_NS INT64_C(30000000000) /* that deadlines wait when the server is behind */
 
 /* ---- the hub's answers, to whom they are for ---- */
 
@@ -132,7 +135,7 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
     shard->settings = server->settings;
     shard->ring = ring;
     shard->index = index;
-    shard->now_ns = now_ns;
+    shard->now_ns = shard->heard_ns = now_ns;
     shard->slab_slots = ring->capacity;
     shard->live_max =
         shard_connections((uint64_t)server->settings->max_connections, server->shard_count);
@@ -235,10 +238,12 @@ static int64_t wait_ns(const struct shard *shard)
     return listen < wait ? listen : wait;
 }
 
-static void take_events(struct shard *shard)
+/* Returns whether there may be more of them. */
+static bool take_events(struct shard *shard)
 {
     struct ring_event event;
-    for (unsigned n = 0; n < EVENTS_PER_TURN_MAX && ring_next(shard->ring, &event); n++) {
+    unsigned n = 0;
+    for (; n < EVENTS_PER_TURN_MAX && ring_next(shard->ring, &event); n++) {
         switch (event.kind) {
         case RING_ACCEPTED:
             shard_accepted(shard, event.slot);
@@ -258,6 +263,19 @@ static void take_events(struct shard *shard)
         }
     }
     shard_receive(shard);
+    return n == EVENTS_PER_TURN_MAX;
+}
+
+/* The time that deadlines are held against: until when everybody has been heard. A server that is
+ * behind, or was stopped for a while, has the answers of its clients lying unread; who ends
+ * connections for a silence that is its own loses them all, and has them all back at once. */
+static int64_t heard_until(struct shard *shard, int64_t now_ns, bool more_events)
+{
+    if (!more_events)
+        shard->heard_ns = now_ns;
+    else if (now_ns - shard->heard_ns > BEHIND_MAX_NS)
+        shard->heard_ns = now_ns - BEHIND_MAX_NS;
+    return shard->heard_ns;
 }
 
 /* RFC 9110 section 6.6.1: a server with a clock says when it answered. Once a second will do. */
@@ -281,13 +299,15 @@ int64_t shard_turn(struct shard *shard, int64_t now_ns)
     tell_date(shard);
     counter_add(&shard->counters.turns, 1);
     counter_set(&shard->counters.system_calls, shard->ring->stats.enters);
-    take_events(shard);
+    bool more = take_events(shard);
+    int64_t heard_ns = heard_until(shard, now_ns, more);
     listen_again(shard);
     if (atomic_load_explicit(&shard->stopping, memory_order_relaxed))
         shard_drain_turn(shard);
-    timers_advance(&shard->timers, now_ns, conn_timer_fired, shard);
-    bool more = hub_turn(shard->hub, now_ns);
-    if (shard_flush(shard) || more)
+    more |= timers_advance(&shard->timers, heard_ns, TIMERS_PER_TURN, conn_timer_fired, shard);
+    more |= hub_turn(shard->hub, now_ns);
+    more |= shard_flush(shard);
+    if (more)
         return 0;
     return wait_ns(shard);
 }

@@ -73,6 +73,7 @@ struct shard {
     struct hub *hub;
     unsigned index;
     int64_t now_ns;
+    int64_t heard_ns; /* all that had arrived by then was taken */
     int64_t date_s;   /* the second that `date` shows */
     uint8_t date_len; /* 0: there is no wall clock (a simulation) */
     char date[48];    /* "Date: …" CRLF */

@@ -76,31 +76,39 @@ int64_t timers_deadline_ns(const struct timers *timers, uint32_t element)
     return deadline == TIMERS_NONE ? 0 : deadline * TIMERS_TICK_NS;
 }
 
-static void fire_bucket(struct timers *timers, void (*fire)(void *, uint32_t), void *context)
+/* Returns how many it fired. */
+static uint32_t fire_bucket(struct timers *timers, void (*fire)(void *, uint32_t), void *context)
 {
+    uint32_t fired = 0;
     uint32_t element = timers->bucket[timers->now % TIMERS_BUCKETS];
     while (element != TIMERS_NONE) {
         timers->firing = link_of(timers, element)->next;
         if ((int32_t)(link_of(timers, element)->deadline - timers->now) <= 0) {
             timers_cancel(timers, element);
             fire(context, element);
+            fired++;
         }
         element = timers->firing;
     }
     timers->firing = TIMERS_NONE;
+    return fired;
 }
 
-void timers_advance(struct timers *timers, int64_t now_ns,
+bool timers_advance(struct timers *timers, int64_t now_ns, uint32_t most,
                     void (*fire)(void *context, uint32_t element), void *context)
 {
-    uint32_t target = tick_of(now_ns);
-    /* After a long stop one round over all buckets finds everything that is due. */
-    if ((int32_t)(target - timers->now) > TIMERS_BUCKETS)
+    uint32_t target = tick_of(now_ns), fired = 0;
+    /* After a long stop one round over all buckets finds everything that is due, if it is a whole
+     * one. */
+    if ((int32_t)(target - timers->now) > TIMERS_BUCKETS) {
         timers->now = target - TIMERS_BUCKETS;
-    while ((int32_t)(target - timers->now) > 0) {
-        timers->now++;
-        fire_bucket(timers, fire, context);
+        most = UINT32_MAX;
     }
+    while ((int32_t)(target - timers->now) > 0 && fired < most) {
+        timers->now++;
+        fired += fire_bucket(timers, fire, context);
+    }
+    return (int32_t)(target - timers->now) > 0;
 }
 
 int64_t timers_wait_ns(const struct timers *timers, int64_t now_ns, int64_t max_ns)

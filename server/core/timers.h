@@ -52,8 +52,9 @@ void timers_cancel(struct timers *timers, uint32_t element);
 int64_t timers_deadline_ns(const struct timers *timers, uint32_t element);
 
 /* Calls `fire` for every element that is due; it may arm and cancel any element. A fired element is
- * no longer armed. */
-void timers_advance(struct timers *timers, int64_t now_ns,
+ * no longer armed. Ends behind the tick in which `most` were reached, so that what fires late does
+ * not all fire at once; returns whether there are ticks left. */
+bool timers_advance(struct timers *timers, int64_t now_ns, uint32_t most,
                     void (*fire)(void *context, uint32_t element), void *context);
 
 /* Nanoseconds from now_ns until something may be due, at most `max_ns`. */

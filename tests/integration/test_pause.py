@@ -1,0 +1,39 @@
+"""A server that stood still: whoever answered meanwhile is not silent."""
+
+import selectors
+import signal
+import time
+
+from wire import PONG, RawWebSocket, frame
+
+HEARTBEAT_MS = 4000
+SOCKETS = 1300  # more than one turn takes in: 1,024
+
+
+def read_pings(sockets):
+    """Waits until each has been pinged once, and answers none."""
+    selector = selectors.DefaultSelector()
+    for socket in sockets:
+        selector.register(socket.connection, selectors.EVENT_READ)
+    waiting = len(sockets)
+    while waiting:
+        for key, _ in selector.select():
+            assert key.fileobj.recv(64) == b"\x89\x00"
+            selector.unregister(key.fileobj)
+            waiting -= 1
+
+
+def test_answers_that_lie_unread_are_not_silence(start_server):
+    server = start_server(shards=1, args=["--set", f"heartbeat_ms={HEARTBEAT_MS}"])
+    sockets = [RawWebSocket(server) for _ in range(SOCKETS)]
+    read_pings(sockets)
+    server.signal(signal.SIGSTOP)
+    for socket in sockets:
+        socket.send(frame(PONG))
+    time.sleep(HEARTBEAT_MS / 1000 + 0.5)
+    server.signal(signal.SIGCONT)
+    server.get("/healthz")
+    assert server.closed("heartbeat") == 0
+    assert server.metric("ringside_subscriptions") == SOCKETS
+    for socket in sockets:
+        socket.close()
