@@ -274,8 +274,8 @@ int field_step(struct field *field, unsigned index, const struct load_mode *mode
     return err;
 }
 
-/* What a publisher had sent into a connection that ended is lost, and the ledger says so; whose loss
- * it is, only this tells. */
+/* What a publisher had sent into a connection that ended is lost, and the ledger says so; whose
+ * loss it is, only this tells. */
 static void note_publisher(struct contestant *into, const struct load_counters *before,
                            const struct load_counters *after)
 {
