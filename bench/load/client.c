@@ -1,7 +1,7 @@
 /* client: the life of one connection.
  *
- *   DOWN ─connect─► CONNECTING ─► HANDSHAKE ─► (CONFIRM) ─► UP
- *    ▲                  └──────────┬──────────────┬─────────┘
+ *   DOWN ─connect─► CONNECTING ─► (TLS) ─► HANDSHAKE ─► (CONFIRM) ─► UP
+ *    ▲                  └──────────┬──────────────┬──────────────────┘
  *    └── all watches fired ◄── CLOSING ◄── client_close, client_fail */
 #include <errno.h>
 
@@ -48,12 +48,12 @@ static enum load_failure failure_of(int err)
 static void half_request(struct load *load, struct client *client)
 {
     struct span half = SPAN("GET /ws?channel=half HTTP/1.1\r\nHost: half\r\nX-");
-    memcpy(outbox_reserve(load, half.len), half.ptr, half.len);
+    memcpy(outbox_reserve(load, client, half.len), half.ptr, half.len);
     outbox_commit(load, client, half.len);
     client_is_up(load, client);
 }
 
-static void first_request(struct load *load, struct client *client)
+void client_ask(struct load *load, struct client *client)
 {
     if (client_publishes(load, client)) {
         if (group_of(load, client)->config.publish == LOAD_PUBLISH_POST)
@@ -114,7 +114,10 @@ void client_connected(struct load *load, struct client *client, int err)
         return;
     }
     client->phase = CLIENT_HANDSHAKE;
-    first_request(load, client);
+    if (client_secure(load, client))
+        secure_begin(load, client);
+    else
+        client_ask(load, client);
     client_watch(load, client);
 }
 
@@ -195,6 +198,8 @@ static void hang_up(struct load *load, struct client *client, bool orderly)
 {
     uint32_t slot = client_index(load, client);
     bool connecting = client->phase == CLIENT_CONNECTING;
+    if (client_secure(load, client))
+        secure_end(load, client);
     if (client->stash != STASH_NONE)
         stash_give(&load->stashes, client->stash);
     client->stash = STASH_NONE;
@@ -252,30 +257,38 @@ void client_fail(struct load *load, struct client *client, enum load_failure fai
 
 /* ---- what comes in ---- */
 
-void client_input(struct load *load, struct client *client, char *bytes, size_t len)
+void client_plain(struct load *load, struct client *client, char *bytes, size_t len)
 {
     if (client_publishes(load, client)) {
         publisher_input(load, client, bytes, len);
-    } else {
-        switch (group_of(load, client)->config.transport) {
-        case LOAD_WEBSOCKET:
-        case LOAD_WEBSOCKET_ENVELOPE:
-        case LOAD_BARE:
-        case LOAD_ECHO:
-            ws_input(load, client, bytes, len);
-            break;
-        case LOAD_SSE:
-            sse_input(load, client, bytes, len);
-            break;
-        case LOAD_LONGPOLL:
-        case LOAD_POLL:
-            poll_input(load, client, bytes, len);
-            break;
-        case LOAD_CONNECT:
-        case LOAD_HALF_REQUEST:
-            break;
-        }
+        return;
     }
+    switch (group_of(load, client)->config.transport) {
+    case LOAD_WEBSOCKET:
+    case LOAD_WEBSOCKET_ENVELOPE:
+    case LOAD_BARE:
+    case LOAD_ECHO:
+        ws_input(load, client, bytes, len);
+        break;
+    case LOAD_SSE:
+        sse_input(load, client, bytes, len);
+        break;
+    case LOAD_LONGPOLL:
+    case LOAD_POLL:
+        poll_input(load, client, bytes, len);
+        break;
+    case LOAD_CONNECT:
+    case LOAD_HALF_REQUEST:
+        break;
+    }
+}
+
+void client_input(struct load *load, struct client *client, char *bytes, size_t len)
+{
+    if (client_secure(load, client))
+        secure_input(load, client, bytes, len);
+    else
+        client_plain(load, client, bytes, len);
     if (client_open(client))
         client_watch(load, client);
 }

@@ -19,7 +19,7 @@ void poll_request(struct load *load, struct client *client)
         .close = group->config.longpoll_reconnect,
     };
     int len =
-        http_request_head_write(outbox_reserve(load, REQUEST_HEAD_MAX), REQUEST_HEAD_MAX, &head);
+        http_request_head_write(outbox_reserve(load, client, REQUEST_HEAD_MAX), REQUEST_HEAD_MAX, &head);
     assert(len > 0);
     outbox_commit(load, client, (size_t)len);
     client->flags |= CLIENT_ASKED;

@@ -12,7 +12,7 @@ void sse_request(struct load *load, struct client *client)
         .extra = SPAN("Accept: " SSE_CONTENT_TYPE "\r\n"),
     };
     int len =
-        http_request_head_write(outbox_reserve(load, REQUEST_HEAD_MAX), REQUEST_HEAD_MAX, &head);
+        http_request_head_write(outbox_reserve(load, client, REQUEST_HEAD_MAX), REQUEST_HEAD_MAX, &head);
     assert(len > 0);
     outbox_commit(load, client, (size_t)len);
 }

@@ -24,7 +24,7 @@ void ws_request(struct load *load, struct client *client)
     struct span target =
         publishes ? span_from(group->publish_path) : client_target(client, group->path, target_buf);
     const char *fields = publishes ? group->protocol.publish_fields : group->protocol.fields;
-    char *request = outbox_reserve(load, REQUEST_HEAD_MAX);
+    char *request = outbox_reserve(load, client, REQUEST_HEAD_MAX);
     int len = ws_handshake_request_write(
         request, REQUEST_HEAD_MAX, target, span_from(publishes ? group->publish_host : group->host),
         ws_handshake_key, fields ? span_from(fields) : (struct span){0});
@@ -41,7 +41,7 @@ void ws_send(struct load *load, struct client *client, unsigned opcode, struct s
         .masked = true,
     };
     ws_key(client_index(load, client), head.key);
-    char *frame = outbox_reserve(load, WS_FRAME_HEAD_MAX + payload.len);
+    char *frame = outbox_reserve(load, client, WS_FRAME_HEAD_MAX + payload.len);
     size_t len = ws_frame_head_write(frame, &head);
     memcpy(frame + len, payload.ptr, payload.len);
     mask_apply(frame + len, payload.len, head.key);

@@ -7,6 +7,7 @@
  *   half.c stash.c                   what is left of a read until the next
  *   publisher.c poller.c opener.c    who acts by the clock
  *   outbox.c                         small sends, gathered
+ *   secure.c                         TLS, below all of them
  *
  * A client's index is its slot in the ring. Publishers come after all subscribers: the publisher of
  * group g is client publishers_first + g. */
@@ -22,6 +23,7 @@
 #include "load/ledger.h"
 #include "load/load.h"
 #include "load/outbox.h"
+#include "load/secure.h"
 #include "load/sources.h"
 #include "load/stash.h"
 #include "wire/position.h"
@@ -53,6 +55,7 @@ enum client_phase {
     CLIENT_DOWN,
     CLIENT_WAITING, /* down, until it is time to connect again */
     CLIENT_CONNECTING,
+    CLIENT_TLS,       /* in its TLS handshake */
     CLIENT_HANDSHAKE, /* waits for the answer to its first request */
     CLIENT_CONFIRM,   /* answered, but has no position yet */
     CLIENT_UP,
@@ -95,7 +98,8 @@ struct publisher {
     bool active;
     bool alone;   /* goes on while nobody is there */
     bool failed;  /* its connection could not be made, or ended */
-    char *buffer; /* what is being sent */
+    char *buffer; /* what is being sent; with TLS, room for a record's head comes first */
+    size_t head;  /* that room */
     size_t size, len, sent;
     uint64_t left;       /* messages until the turn's limit */
     uint32_t number;     /* of the last message */
@@ -182,6 +186,7 @@ struct load {
     struct sources sources;
     struct stashes stashes;
     struct outbox outbox;
+    struct secure *secure; /* NULL: no group has TLS */
     struct opener opener;
     struct churner churner;
 
@@ -222,8 +227,12 @@ static inline struct client *group_publisher(struct load *load, const struct gro
 /* Whether bytes may still be parsed for it. */
 static inline bool client_open(const struct client *client)
 {
-    return client->phase == CLIENT_HANDSHAKE || client->phase == CLIENT_CONFIRM ||
-           client->phase == CLIENT_UP;
+    return client->phase >= CLIENT_TLS && client->phase <= CLIENT_UP;
+}
+
+static inline bool client_secure(struct load *load, const struct client *client)
+{
+    return group_of(load, client)->config.tls != NULL;
 }
 
 static inline bool transport_polls(enum load_transport transport)
@@ -250,6 +259,10 @@ int engine_step(struct load *load);
 void client_connect(struct load *load, struct client *client);
 void client_connected(struct load *load, struct client *client, int err);
 void client_input(struct load *load, struct client *client, char *bytes, size_t len);
+/* What came in once TLS is taken off. */
+void client_plain(struct load *load, struct client *client, char *bytes, size_t len);
+/* The way to the server is open: sends the first request. */
+void client_ask(struct load *load, struct client *client);
 /* The handshake is answered and, where there is one, the position known. */
 void client_is_up(struct load *load, struct client *client);
 /* Closes for a reason that nobody asked for. Safe while its bytes are being parsed. */

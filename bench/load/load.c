@@ -22,6 +22,7 @@ static const char *const failure_names[LOAD_FAIL_COUNT] = {
     [LOAD_FAIL_ADDRESS] = "address_in_use",
     [LOAD_FAIL_CONNECT] = "connect",
     [LOAD_FAIL_TIMEOUT] = "timeout",
+    [LOAD_FAIL_TLS] = "tls",
     [LOAD_FAIL_STATUS] = "http_status",
     [LOAD_FAIL_SHED] = "shed",
     [LOAD_FAIL_HTTP] = "http",
@@ -206,6 +207,17 @@ static int buffers_init(struct load *load, const struct load_config *config)
     return stashes_init(&load->stashes, (uint32_t)(count < count_max ? count : count_max), bytes);
 }
 
+static int tls_init(struct load *load)
+{
+    bool wanted = false, resume = false;
+    for (unsigned i = 0; i < load->group_count; i++) {
+        wanted = wanted || load->groups[i].config.tls;
+        resume = resume || load->groups[i].config.tls_resume;
+    }
+    return wanted ? secure_create(&load->secure, load->client_count, load->stashes.count, resume)
+                  : 0;
+}
+
 /* ---- the whole ---- */
 
 static int sources_begin(struct load *load, const struct load_config *config)
@@ -225,6 +237,8 @@ static int parts_init(struct load *load, const struct load_config *config, char 
         err = clients_init(load);
     if (err == 0)
         err = buffers_init(load, config);
+    if (err == 0)
+        err = tls_init(load);
     if (err < 0) {
         snprintf(why, why_size, "no memory for %u clients", load->client_count);
         return err;
@@ -295,6 +309,8 @@ static void abort_all(struct load *load)
     for (uint32_t i = 0; i < load->client_count; i++) {
         if (!client_open(&load->clients[i]))
             continue;
+        if (client_secure(load, &load->clients[i]))
+            secure_end(load, &load->clients[i]);
         ring_abort(load->ring, i);
         if (++queued % ABORTS_AT_ONCE == 0)
             drop_events(load);
@@ -309,6 +325,7 @@ void load_free(struct load *load)
     if (load->ring)
         abort_all(load);
     ring_free(load->ring);
+    secure_free(load->secure);
     if (load->clients)
         munmap(load->clients, load->client_count * sizeof *load->clients);
     for (unsigned i = 0; i < load->group_count; i++) {

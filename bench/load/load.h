@@ -34,8 +34,10 @@
 #include <stdint.h>
 
 #include "core/histogram.h"
+#include "tls/error.h"
 
 struct load;
+struct tls_client;
 
 enum {
     LOAD_GROUPS_MAX = 64,
@@ -57,7 +59,7 @@ enum load_transport {
     LOAD_POLL,               /* GET /poll every poll_interval_ms, clients spread over it         */
     LOAD_BARE,               /* as LOAD_WEBSOCKET, against the loops of `ceiling`                */
     LOAD_ECHO,               /* GET /echo: each client sends, waits for it to come back, repeats */
-    LOAD_CONNECT,            /* TCP and nothing else: the bare connect rate                      */
+    LOAD_CONNECT,            /* TCP, and TLS where asked for, and nothing else                   */
     LOAD_HALF_REQUEST,       /* half a request head and no more: a client that never asks        */
 };
 
@@ -73,6 +75,7 @@ enum load_failure {
     LOAD_FAIL_ADDRESS,     /* the source address and port were taken                */
     LOAD_FAIL_CONNECT,     /* any other error of connect                            */
     LOAD_FAIL_TIMEOUT,     /* no handshake within handshake_timeout_ms              */
+    LOAD_FAIL_TLS,         /* a handshake or a record that went wrong; tls_error    */
     LOAD_FAIL_STATUS,      /* an HTTP status that was not asked for                 */
     LOAD_FAIL_SHED,        /* 503                                                   */
     LOAD_FAIL_HTTP,        /* an answer that is not HTTP, or lacks what we need     */
@@ -129,6 +132,13 @@ struct load_group_config {
     bool longpoll_reconnect;   /* LOAD_LONGPOLL: a new connection for every request */
 
     const struct load_protocol *protocol; /* NULL: our own */
+
+    /* TLS for all connections of the group, its publisher's too; NULL: plain. Both stay the
+     * caller's. */
+    const struct tls_client *tls;
+    const char *tls_name; /* server name to ask for; NULL: none */
+    bool tls_resume;      /* a client that connects again resumes its last session */
+
 };
 
 struct load_config {
@@ -200,6 +210,8 @@ struct load_counters {
     uint64_t publish_failures;   /* POST: answered with an error */
     uint64_t closes[LOAD_FAIL_COUNT];   /* of clients that were up */
     uint64_t failures[LOAD_FAIL_COUNT]; /* of those not up yet; each may be tried again */
+    uint64_t tls_full, tls_resumed;     /* TLS handshakes of subscribers */
+    enum tls_error tls_error;           /* of the last LOAD_FAIL_TLS */
     uint16_t close_code;                /* of the last close frame */
     int status;                         /* of the last answer with an error */
 };

@@ -4,18 +4,23 @@
 
 #include "load/engine.h"
 
-char *outbox_reserve(struct load *load, size_t size)
+char *outbox_reserve(struct load *load, const struct client *client, size_t size)
 {
     struct outbox *outbox = &load->outbox;
+    bool secure = client_secure(load, client);
+    if (secure)
+        size += secure_overhead(load, client, size);
     assert(size <= OUTBOX_BYTES);
     if (outbox->count == OUTBOX_ENTRIES || size > OUTBOX_BYTES - outbox->used)
         outbox_flush(load);
-    return outbox->bytes + outbox->used;
+    return outbox->bytes + outbox->used + (secure ? secure_head(load, client) : 0);
 }
 
 void outbox_commit(struct load *load, const struct client *client, size_t len)
 {
     struct outbox *outbox = &load->outbox;
+    if (client_secure(load, client))
+        len = secure_seal(load, client, outbox->bytes + outbox->used, len);
     outbox->io[outbox->count++] = (struct ring_io){
         .slot = client_index(load, client),
         .iov = {outbox->bytes + outbox->used, len},

@@ -27,8 +27,9 @@ struct outbox {
     struct ring_io io[OUTBOX_ENTRIES];
 };
 
-/* Room for a send of at most `size` bytes, at most OUTBOX_BYTES; then how many it has. */
-char *outbox_reserve(struct load *load, size_t size);
+/* Room for a send of at most `size` bytes, at most OUTBOX_BYTES; then how many it has. What is
+ * committed is sealed where the client has TLS. */
+char *outbox_reserve(struct load *load, const struct client *client, size_t size);
 void outbox_commit(struct load *load, const struct client *client, size_t len);
 
 void outbox_flush(struct load *load);

@@ -29,7 +29,8 @@ int publisher_init(struct group *group)
     size_t frame = REQUEST_HEAD_MAX + message_size(group);
     struct publisher *publisher = &group->publisher;
     publisher->size = 2 * frame > BUFFER_BYTES_MIN ? 2 * frame : BUFFER_BYTES_MIN;
-    publisher->buffer = malloc(publisher->size);
+    publisher->buffer =
+        malloc(publisher->size + (publisher->size / TLS_PLAIN_MAX + 1) * TLS_OVERHEAD_MAX);
     return publisher->buffer ? 0 : -ENOMEM;
 }
 
@@ -145,7 +146,7 @@ static size_t post_write(const struct group *group, char *out, uint32_t number, 
 static void publish(struct load *load, struct group *group, int64_t intended_ns)
 {
     struct publisher *publisher = &group->publisher;
-    char *out = publisher->buffer + publisher->len;
+    char *out = publisher->buffer + publisher->head + publisher->len;
     uint32_t number = ++publisher->number;
     assert(number < UINT32_MAX);
     if (group->config.publish == LOAD_PUBLISH_POST) {
@@ -209,11 +210,15 @@ int64_t publisher_step(struct load *load, struct group *group)
     struct client *client = group_publisher(load, group);
     if (!publisher->active || client->phase != CLIENT_UP || publisher->len > 0)
         return INT64_MAX;
+    bool secure = client_secure(load, client);
+    publisher->head = secure ? secure_head(load, client) : 0;
     while (may_publish(load, group)) {
         int64_t intended_ns = publisher->mode.depth > 0 ? load->now_ns : (int64_t)publisher->due_ns;
         publisher->due_ns += publisher->interval_ns;
         publish(load, group, intended_ns);
     }
+    if (secure && publisher->len > 0)
+        publisher->len = secure_seal(load, client, publisher->buffer, publisher->len);
     flush(load, client, publisher);
     if (publisher->mode.depth > 0 || publisher->left == 0)
         return INT64_MAX;

@@ -1,0 +1,283 @@
+#include "load/secure.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include "load/engine.h"
+
+enum {
+    OUTPUT_MAX = 4096, /* taken from a handshake at one time */
+};
+
+/* Zeros that cost memory where they are touched. */
+static void *pages_map(size_t size)
+{
+    void *area = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return area == MAP_FAILED ? NULL : area;
+}
+
+static void pages_unmap(void *area, size_t size)
+{
+    if (area)
+        munmap(area, size);
+}
+
+int secure_create(struct secure **ret, uint32_t clients, uint32_t stashes, bool resume)
+{
+    struct secure *secure = calloc(1, sizeof *secure);
+    if (!secure)
+        return -ENOMEM;
+    secure->count = clients;
+    secure->handshakes = tls_handshakes_create(SECURE_HANDSHAKES);
+    secure->slots = pages_map(clients * sizeof *secure->slots);
+    secure->held = pages_map(clients * sizeof *secure->held);
+    if (resume)
+        secure->sessions = pages_map(clients * sizeof *secure->sessions);
+    int err = stashes_init(&secure->records, stashes, TLS_RECORD_MAX);
+    if (err < 0 || !secure->handshakes || !secure->slots || !secure->held ||
+        (resume && !secure->sessions)) {
+        secure_free(secure);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < clients; i++)
+        secure->held[i] = STASH_NONE;
+    *ret = secure;
+    return 0;
+}
+
+void secure_free(struct secure *secure)
+{
+    if (!secure)
+        return;
+    tls_handshakes_free(secure->handshakes);
+    pages_unmap(secure->slots, secure->count * sizeof *secure->slots);
+    pages_unmap(secure->held, secure->count * sizeof *secure->held);
+    pages_unmap(secure->sessions, secure->count * sizeof *secure->sessions);
+    stashes_done(&secure->records);
+    free(secure);
+}
+
+static union secure_slot *slot_of(const struct load *load, const struct client *client)
+{
+    return &load->secure->slots[client_index(load, client)];
+}
+
+static struct tls_session *session_of(const struct load *load, const struct client *client)
+{
+    struct tls_session *sessions = load->secure->sessions;
+    return sessions ? &sessions[client_index(load, client)] : NULL;
+}
+
+static void fail(struct load *load, struct client *client, enum tls_error error)
+{
+    group_of(load, client)->counters.tls_error = error;
+    client_fail(load, client, LOAD_FAIL_TLS);
+}
+
+/* ---- the handshake ---- */
+
+static void handshake_output(struct load *load, const struct client *client,
+                             struct tls_handshake *handshake)
+{
+    char *area = outbox_reserve(load, client, OUTPUT_MAX);
+    size_t len = tls_handshake_output(handshake, (unsigned char *)area, OUTPUT_MAX);
+    outbox_commit(load, client, len);
+}
+
+static void handshake_done(struct load *load, struct client *client,
+                           struct tls_handshake *handshake)
+{
+    struct load_counters *counters = &group_of(load, client)->counters;
+    struct tls_session *session = session_of(load, client);
+    if (client_publishes(load, client))
+        ; /* its handshake is not one of the group's */
+    else if (tls_handshake_resumed(handshake))
+        counters->tls_resumed++;
+    else
+        counters->tls_full++;
+    if (session && !tls_handshake_session(handshake, session))
+        session->suite = 0;
+    tls_handshake_keys(handshake, &slot_of(load, client)->keys);
+    tls_handshake_give(load->secure->handshakes, handshake);
+    client->phase = CLIENT_HANDSHAKE;
+    client_ask(load, client);
+}
+
+/* Takes the handshake as far as the bytes go. Returns how many of them were its own: none that
+ * follow it. */
+static size_t handshake_run(struct load *load, struct client *client, const unsigned char *bytes,
+                            size_t len)
+{
+    struct tls_handshake *handshake = slot_of(load, client)->handshake;
+    size_t at = 0;
+    for (;;) {
+        switch (tls_handshake_progress(handshake)) {
+        case TLS_HAS_OUTPUT:
+            handshake_output(load, client, handshake);
+            break;
+        case TLS_WANTS_INPUT:
+            if (at == len)
+                return at;
+            at += tls_handshake_feed(handshake, bytes + at, len - at);
+            break;
+        case TLS_DONE:
+            handshake_done(load, client, handshake);
+            return at;
+        case TLS_FAILED:
+            fail(load, client, tls_handshake_error(handshake));
+            return len;
+        }
+    }
+}
+
+void secure_begin(struct load *load, struct client *client)
+{
+    const struct load_group_config *config = &group_of(load, client)->config;
+    struct tls_handshake *handshake = tls_handshake_take(load->secure->handshakes);
+    assert(handshake); /* the opener has no more under way */
+    uint8_t seed[TLS_SEED_SIZE];
+    ssize_t got = getrandom(seed, sizeof seed, 0);
+    assert(got == sizeof seed);
+    const struct tls_session *session = session_of(load, client);
+    bool resumes = config->tls_resume && session && session->suite != 0;
+    tls_handshake_client(handshake, config->tls, config->tls_name, resumes ? session : NULL, seed);
+    explicit_bzero(seed, sizeof seed);
+    slot_of(load, client)->handshake = handshake;
+    client->phase = CLIENT_TLS;
+    handshake_run(load, client, NULL, 0);
+}
+
+void secure_end(struct load *load, struct client *client)
+{
+    struct secure *secure = load->secure;
+    union secure_slot *slot = slot_of(load, client);
+    uint32_t *held = &secure->held[client_index(load, client)];
+    if (client->phase == CLIENT_TLS)
+        tls_handshake_give(secure->handshakes, slot->handshake);
+    if (*held != STASH_NONE)
+        stash_give(&secure->records, *held);
+    *held = STASH_NONE;
+    tls_keys_wipe(&slot->keys);
+}
+
+/* ---- records ---- */
+
+/* Opens those records of a run that are all there. Returns how many bytes they had. */
+static size_t records_open(struct load *load, struct client *client, unsigned char *run, size_t len)
+{
+    struct tls_direction *in = &slot_of(load, client)->keys.in;
+    size_t at = 0;
+    while (at < len && client_open(client)) {
+        struct tls_record record;
+        int size = tls_record_open(in, run + at, len - at, &record);
+        if (size == 0)
+            break;
+        if (size < 0) {
+            fail(load, client, (enum tls_error)-size);
+            break;
+        }
+        at += (size_t)size;
+        if (record.kind == TLS_RECORD_CLOSE)
+            client_fail(load, client, LOAD_FAIL_END);
+        else if (record.len > 0)
+            client_plain(load, client, (char *)record.bytes, record.len);
+    }
+    return at;
+}
+
+static void hold(struct load *load, struct client *client, const unsigned char *bytes, size_t len)
+{
+    struct stashes *records = &load->secure->records;
+    uint32_t index = stash_take(records);
+    if (index == STASH_NONE) {
+        client_fail(load, client, LOAD_FAIL_STASH);
+        return;
+    }
+    struct stash *stash = stash_at(records, index);
+    assert(len <= records->bytes_size);
+    memcpy(stash->bytes, bytes, len);
+    stash->half.held = (uint32_t)len;
+    load->secure->held[client_index(load, client)] = index;
+}
+
+/* Goes on with a record that was begun: puts the bytes behind what is held, and opens what is then
+ * whole. Returns how many of the bytes are done with. */
+static size_t held_run(struct load *load, struct client *client, const unsigned char *bytes,
+                       size_t len)
+{
+    struct secure *secure = load->secure;
+    uint32_t *held = &secure->held[client_index(load, client)];
+    struct stash *stash = stash_at(&secure->records, *held);
+    size_t before = stash->half.held, room = secure->records.bytes_size - before;
+    size_t count = len < room ? len : room;
+    memcpy(stash->bytes + before, bytes, count);
+    size_t opened = records_open(load, client, (unsigned char *)stash->bytes, before + count);
+    if (!client_open(client))
+        return len;
+    if (opened == 0) { /* and so all of them fitted: no record is larger than a stash */
+        stash->half.held = (uint32_t)(before + count);
+        return count;
+    }
+    stash_give(&secure->records, *held);
+    *held = STASH_NONE;
+    return opened - before;
+}
+
+void secure_input(struct load *load, struct client *client, char *input, size_t len)
+{
+    unsigned char *bytes = (unsigned char *)input;
+    size_t at = 0;
+    if (client->phase == CLIENT_TLS)
+        at = handshake_run(load, client, bytes, len);
+    if (client->phase == CLIENT_TLS || !client_open(client))
+        return;
+    uint32_t index = client_index(load, client);
+    if (at < len && load->secure->held[index] != STASH_NONE)
+        at += held_run(load, client, bytes + at, len - at);
+    if (at < len && client_open(client))
+        at += records_open(load, client, bytes + at, len - at);
+    if (at < len && client_open(client))
+        hold(load, client, bytes + at, len - at);
+}
+
+/* ---- sealing ---- */
+
+static const struct tls_direction *out_of(const struct load *load, const struct client *client)
+{
+    return &slot_of(load, client)->keys.out;
+}
+
+size_t secure_head(const struct load *load, const struct client *client)
+{
+    return client->phase == CLIENT_TLS ? 0 : tls_record_head(out_of(load, client));
+}
+
+size_t secure_overhead(const struct load *load, const struct client *client, size_t len)
+{
+    if (client->phase == CLIENT_TLS)
+        return 0;
+    const struct tls_direction *out = out_of(load, client);
+    return (len / tls_record_plain_max(out) + 1) * tls_record_overhead(out);
+}
+
+size_t secure_seal(struct load *load, const struct client *client, char *area, size_t len)
+{
+    if (client->phase == CLIENT_TLS)
+        return len;
+    struct tls_direction *out = &slot_of(load, client)->keys.out;
+    size_t most = tls_record_plain_max(out), head = tls_record_head(out);
+    size_t stride = most + tls_record_overhead(out);
+    size_t last = len > 0 ? (len - 1) / most : 0;
+    /* What is beyond one record moves back, the last part first, and makes room for the rest. */
+    for (size_t i = last; i > 0; i--)
+        memmove(area + i * stride + head, area + head + i * most, i == last ? len - i * most : most);
+    size_t size = 0;
+    for (size_t i = 0; i <= last; i++)
+        size += tls_record_seal_in_place(out, TLS_APPLICATION_DATA,
+                                         (unsigned char *)area + i * stride,
+                                         i == last ? len - i * most : most);
+    return size;
+}

@@ -1,0 +1,69 @@
+/* secure: TLS under a client: a handshake while it lasts, then its record keys and nothing else.
+ *
+ *   CONNECTING ─► CLIENT_TLS ─────────► HANDSHAKE ─► … ─► closed
+ *                 a handshake, lent     struct tls_keys   wiped
+ *
+ * Idea     Everything above sees plaintext. Records are opened where they were received, one after
+ *          the other; only the beginning of a record that is not all there yet is kept, until the
+ *          next read. What is sent is sealed in the outbox, or in the publisher's buffer.
+ * Threads  the owner's.
+ * Memory   Only where a group asks for TLS: 132 bytes per client of the load, 88 more where clients
+ *          resume. The rest is lent: a handshake while it lasts, a stash while a record is half
+ *          there.
+ * Bounds   SECURE_HANDSHAKES under way, which the opener keeps to. A client that cannot have a
+ *          stash is closed by name.
+ * Errors   LOAD_FAIL_TLS; counters.tls_error has the last reason. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "load/stash.h"
+#include "tls/handshake.h"
+
+struct load;
+struct client;
+
+enum {
+    SECURE_HANDSHAKES = 1024,
+};
+
+union secure_slot {
+    struct tls_handshake *handshake; /* CLIENT_TLS */
+    struct tls_keys keys;            /* afterwards */
+};
+
+struct secure {
+    struct tls_handshakes *handshakes;
+    union secure_slot *slots;     /* by client */
+    uint32_t *held;               /* by client: the stash with the beginning of a record */
+    struct tls_session *sessions; /* by client; suite 0: none. NULL: nobody resumes */
+    struct stashes records;
+    uint32_t count;
+};
+
+/* Returns 0 and a struct secure for so many clients, or -ENOMEM. */
+int secure_create(struct secure **ret, uint32_t clients, uint32_t stashes, bool resume);
+
+/* No handshake may be under way. Accepts NULL. */
+void secure_free(struct secure *secure);
+
+/* The TCP connection is there: begins the handshake. When it is done the client asks for what it
+ * wants (client_ask). */
+void secure_begin(struct load *load, struct client *client);
+
+/* Bytes from the server; what they hold goes to client_plain. */
+void secure_input(struct load *load, struct client *client, char *bytes, size_t len);
+
+/* The connection ends: gives back what it was lent, and wipes its keys. */
+void secure_end(struct load *load, struct client *client);
+
+/* ---- sealing ---- */
+
+/* Bytes that go before the plaintext, and all that is needed besides it. 0 during a handshake,
+ * whose bytes are records already. */
+size_t secure_head(const struct load *load, const struct client *client);
+size_t secure_overhead(const struct load *load, const struct client *client, size_t len);
+
+/* Makes records of the plaintext at area + secure_head. Returns their size. */
+size_t secure_seal(struct load *load, const struct client *client, char *area, size_t len);
