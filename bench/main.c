@@ -253,6 +253,7 @@ static int run_experiment(struct bench *bench, const struct experiment *experime
     err = experiment->run(bench);
     watch_clear(&bench->watch);
     int stopped = stop_servers(bench);
+    bench_tls_done(bench);
     err = err ? err : stopped;
     bench->result.interrupted = bench_interrupted();
     bench->result.duration_s = (double)(clock_now_ns() - bench->result.started_ns) / NS_PER_S;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "experiment/options.h"
+#include "experiment/way.h"
 #include "load/load.h"
 #include "measure/process.h"
 #include "output/files.h"
@@ -36,10 +37,11 @@ enum {
 struct server {
     struct process process;
     struct sockaddr_in address;
-    struct sockaddr_in reach; /* where subscribers connect to: the address, or a relay's */
-    unsigned cpus;            /* that it was given; 0: not ours to know */
-    const char *ready;        /* path that answers 200 when it is; NULL: it accepts connections */
-    bool peer;                /* not ours: has workers, and may die of the SIGTERM that ends it */
+    struct sockaddr_in reach;       /* where subscribers connect to: the address, or a relay's */
+    struct sockaddr_in tls_address; /* family 0: it has no TLS */
+    unsigned cpus;                  /* that it was given; 0: not ours to know */
+    const char *ready; /* path that answers 200 when it is; NULL: it accepts connections */
+    bool peer;         /* not ours: has workers, and may die of the SIGTERM that ends it */
 };
 
 /* A relay that puts a round-trip time in front of a server (bench/relay). */
@@ -79,6 +81,9 @@ struct bench {
     unsigned path_count;
     struct load *load; /* while there is one */
     unsigned group_count;
+    struct certificate certificate; /* with --tls */
+    struct tls_trust *trust;
+    struct tls_client *tls_clients[TLS_CIPHER_COUNT];
     char folder[BENCH_PATH_MAX]; /* of this program */
 };
 

@@ -15,8 +15,9 @@
 #include "output/table.h"
 
 static const enum option_id capacity_options[] = {
-    OPTION_FROM,      OPTION_TO,   OPTION_STEP,      OPTION_HOLD,  OPTION_BROADCAST,
-    OPTION_TRANSPORT, OPTION_SIZE, OPTION_HEARTBEAT, OPTION_COUNT,
+    OPTION_FROM,      OPTION_TO,         OPTION_STEP,  OPTION_HOLD,
+    OPTION_BROADCAST, OPTION_TRANSPORT,  OPTION_SIZE,  OPTION_HEARTBEAT,
+    OPTION_TLS,       OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -247,14 +248,16 @@ static int run(struct bench *bench)
         return refuse(&plan, from);
     uint32_t top = top_of(options, &plan);
     unsigned count = capacity_steps(from, top, options->step_factor, options->step_add, steps);
-    if (count == 0 || count * options->transport_count > RESULT_CONTESTANTS_MAX)
+    if (count == 0 || count * ways_count(options) > RESULT_CONTESTANTS_MAX)
         return bench_fail(-EINVAL, "from %u to %u are too many steps; take a larger --step", from,
                           top);
     bench->watch.memory_least = plan.memory_reserve / 2;
     int err = 0;
-    for (unsigned i = 0; err == 0 && i < options->transport_count; i++) {
+    struct way ways[WAYS_MAX];
+    unsigned climbs = ways_of(options, ways);
+    for (unsigned i = 0; err == 0 && i < climbs; i++) {
         struct climb climb;
-        err = climb_begin(&climb, bench, options->transports[i], top);
+        err = climb_begin(&climb, bench, &ways[i], top);
         if (err == 0)
             err = climb_all(bench, &plan, &climb, steps, count);
         climb_end(&climb);

@@ -205,8 +205,7 @@ int climb_step(struct climb *climb, uint32_t connections, struct capacity_eviden
 
 /* ---- a climb ---- */
 
-int climb_begin(struct climb *climb, struct bench *bench, enum load_transport transport,
-                uint32_t top)
+int climb_begin(struct climb *climb, struct bench *bench, const struct way *way, uint32_t top)
 {
     char heartbeat[64];
     const char *extra[2] = {NULL};
@@ -220,9 +219,9 @@ int climb_begin(struct climb *climb, struct bench *bench, enum load_transport tr
     if (err < 0)
         return err;
     http_get_init(&climb->metrics, &climb->server->address);
-    field_add(&climb->field, options_transport_name(transport), KIND_TRANSPORT, transport,
-              climb->server, top);
-    err = field_create(&climb->field);
+    err = field_add_way(&climb->field, way, climb->server, top);
+    if (err == 0)
+        err = field_create(&climb->field);
     if (err < 0)
         return err;
     climb->slab_before = malloc(sizeof *climb->slab_before);

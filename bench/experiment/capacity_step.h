@@ -27,8 +27,7 @@ struct climb {
 
 /* Starts a server for `top` subscribers and makes the load; nobody is connected yet. Returns 0 or
  * negative errno, after a sentence. climb_end is due in either case. */
-int climb_begin(struct climb *climb, struct bench *bench, enum load_transport transport,
-                uint32_t top);
+int climb_begin(struct climb *climb, struct bench *bench, const struct way *way, uint32_t top);
 
 /* Climbs to `connections` and adds the contestant of this step. `ret->stage` is where it broke.
  * Returns 0, also when it broke, or -EINTR when somebody interrupted the run. */

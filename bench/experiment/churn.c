@@ -10,8 +10,9 @@
 #include "output/table.h"
 
 static const enum option_id churn_options[] = {
-    OPTION_SUBSCRIBERS, OPTION_SIZE,    OPTION_TRANSPORT, OPTION_CHURN,  OPTION_RATE,  OPTION_DEPTH,
-    OPTION_TURNS,       OPTION_TURN_MS, OPTION_RTT,       OPTION_JITTER, OPTION_COUNT,
+    OPTION_SUBSCRIBERS, OPTION_SIZE,       OPTION_TRANSPORT,  OPTION_CHURN, OPTION_RATE,
+    OPTION_DEPTH,       OPTION_TURNS,      OPTION_TURN_MS,    OPTION_RTT,   OPTION_JITTER,
+    OPTION_TLS,         OPTION_TLS_CIPHER, OPTION_TLS_RESUME, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -86,14 +87,11 @@ static int run(struct bench *bench)
     struct field field;
     struct server *server;
     field_init(&field, bench);
-    int err =
-        bench_server_start(bench, options->subscribers * options->transport_count, NULL, &server);
-    if (err < 0)
-        return err;
-    for (unsigned i = 0; i < options->transport_count; i++)
-        field_add(&field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
-                  options->transports[i], server, options->subscribers);
-    err = field_open(&field);
+    int err = bench_server_start(bench, options->subscribers * ways_count(options), NULL, &server);
+    if (err == 0)
+        err = field_add_ways(&field, server, options->subscribers);
+    if (err == 0)
+        err = field_open(&field);
     if (err == 0)
         err = churn_all(&field);
     field_close(&field);

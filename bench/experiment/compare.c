@@ -5,6 +5,7 @@
 
 #include "experiment/bench.h"
 #include "experiment/field.h"
+#include "experiment/tls_table.h"
 #include "experiment/versus.h"
 #include "measure/clock.h"
 #include "output/table.h"
@@ -28,6 +29,8 @@ static const enum option_id compare_options[] = {
     OPTION_WARMUP,
     OPTION_RTT,
     OPTION_JITTER,
+    OPTION_TLS,
+    OPTION_TLS_CIPHER,
     OPTION_PEER,
     OPTION_PEER_URL,
     OPTION_PEER_SUBSCRIBE,
@@ -224,13 +227,11 @@ static int run(struct bench *bench)
     struct server *server;
     const char *ceiling;
     field_init(&field, bench);
-    int err =
-        bench_server_start(bench, options->subscribers * options->transport_count, NULL, &server);
+    int err = bench_server_start(bench, options->subscribers * ways_count(options), NULL, &server);
+    if (err == 0)
+        err = field_add_ways(&field, server, options->subscribers);
     if (err < 0)
         return err;
-    for (unsigned i = 0; i < options->transport_count; i++)
-        field_add(&field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
-                  options->transports[i], server, options->subscribers);
     err = add_ceiling(&field, bench, &ceiling);
     if (err == 0)
         err = race(&field, ceiling);
@@ -334,11 +335,14 @@ static void print(const struct bench *bench)
     printf("%s subscribers each, all connected at once; %u bytes; %g messages per second\n\n",
            number_grouped(text, options->subscribers), options->message_bytes, options->rates[0]);
     heads(&table);
-    for (unsigned i = 0; i < options->transport_count; i++)
-        row(&table, bench, options_transport_name(options->transports[i]));
+    struct way ways[WAYS_MAX];
+    unsigned count = ways_of(options, ways);
+    for (unsigned i = 0; i < count; i++)
+        row(&table, bench, way_name(&ways[i]));
     for (int i = 0; i < BARE_LOOP_COUNT; i++)
         row(&table, bench, bare_loop_name((enum bare_loop)i));
     table_print(&table, stdout, 2);
+    tls_table_print(&bench->result);
     printf(
         "\n  latency: from the time at which a message was due to its last byte at the client\n");
     if (result_find(&bench->result, "poll", QUIET))
@@ -357,7 +361,8 @@ const struct experiment experiment_compare = {
             "subscribers for each transport it takes about two minutes.\n\n"
             "  ringside-bench compare\n"
             "  ringside-bench compare --subscribers 2000 --poll-interval-ms 1000\n"
-            "  ringside-bench compare --transport sse,websocket --rate 10\n\n"
+            "  ringside-bench compare --transport sse,websocket --rate 10\n"
+            "  ringside-bench compare --tls --transport longpoll,sse,websocket\n\n"
             "With --peer it is other servers that are compared, on WebSocket: 9,000 subscribers of "
             "each, in closed loops of depth 1 and 8. bench/peers/README.md says what there is.\n\n"
             "  ringside-bench compare --peer nchan --peer ws\n"

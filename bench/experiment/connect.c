@@ -16,10 +16,7 @@ static const int64_t CALM_NS = (int64_t)100 * NS_PER_MS; /* the other side finis
 static const int64_t TURN_TIMEOUT_NS = (int64_t)120 * NS_PER_S;
 
 static const enum option_id connect_options[] = {
-    OPTION_CONNECTIONS,
-    OPTION_TRANSPORT,
-    OPTION_TURNS,
-    OPTION_COUNT,
+    OPTION_CONNECTIONS, OPTION_TRANSPORT, OPTION_TURNS, OPTION_TLS, OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -104,7 +101,8 @@ static int race(struct field *field)
     for (unsigned i = 0; err == 0 && i <= turns; i++)
         err = one_round(field, i, contestants, &rounds[i]);
     for (unsigned i = 1; err == 0 && i < field->count; i++)
-        judge(field->bench, contestants[i], i, rounds + 1, turns);
+        if (!field->entrants[i].tls) /* whose handshake is another experiment's matter */
+            judge(field->bench, contestants[i], i, rounds + 1, turns);
     free(rounds);
     return err;
 }
@@ -120,15 +118,13 @@ static int run(struct bench *bench)
                           options->connections, options->turns);
     int err = bench_bare_start(bench, BARE_URING, options->connections, &bare);
     if (err == 0)
-        err = bench_server_start(bench, options->connections * options->transport_count, NULL,
-                                 &server);
+        err = bench_server_start(bench, options->connections * ways_count(options), NULL, &server);
     if (err < 0)
         return err;
     field_add(&field, "bare-connect", KIND_CEILING, LOAD_CONNECT, bare, options->connections);
-    for (unsigned i = 0; i < options->transport_count; i++)
-        field_add(&field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
-                  options->transports[i], server, options->connections);
-    err = field_create(&field);
+    err = field_add_ways(&field, server, options->connections);
+    if (err == 0)
+        err = field_create(&field);
     if (err == 0)
         err = race(&field);
     field_close(&field);

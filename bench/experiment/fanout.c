@@ -6,6 +6,7 @@
 
 #include "experiment/bench.h"
 #include "experiment/field.h"
+#include "experiment/tls_table.h"
 #include "output/table.h"
 
 enum {
@@ -13,9 +14,9 @@ enum {
 };
 
 static const enum option_id fanout_options[] = {
-    OPTION_SUBSCRIBERS, OPTION_SIZE,   OPTION_DEPTH,   OPTION_RATE,   OPTION_TRANSPORT,
-    OPTION_AGAINST,     OPTION_TURNS,  OPTION_TURN_MS, OPTION_WARMUP, OPTION_POLL_INTERVAL,
-    OPTION_RTT,         OPTION_JITTER, OPTION_COUNT,
+    OPTION_SUBSCRIBERS, OPTION_SIZE,   OPTION_DEPTH,   OPTION_RATE,       OPTION_TRANSPORT,
+    OPTION_AGAINST,     OPTION_TURNS,  OPTION_TURN_MS, OPTION_WARMUP,     OPTION_POLL_INTERVAL,
+    OPTION_RTT,         OPTION_JITTER, OPTION_TLS,     OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static const enum option_id ceiling_options[] = {
@@ -40,6 +41,7 @@ static void fanout_defaults(struct options *options)
     options->transports[0] = LOAD_WEBSOCKET;
     options->transports[1] = LOAD_SSE;
     options->transport_count = 2;
+    options->tls_cipher_count = 1; /* the first: AES-128-GCM */
 }
 
 /* The loops of --against that can have so many connections; says which cannot. */
@@ -93,14 +95,16 @@ static int run_fanout(struct bench *bench)
     struct field field;
     struct server *server;
     field_init(&field, bench);
-    int err =
-        bench_server_start(bench, options->subscribers * options->transport_count, NULL, &server);
-    for (unsigned i = 0; err == 0 && i < options->transport_count; i++)
-        field_add(&field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
-                  options->transports[i], server, options->subscribers);
+    int err = bench_server_start(bench, options->subscribers * ways_count(options), NULL, &server);
+    if (err == 0)
+        err = field_add_ways(&field, server, options->subscribers);
     if (err == 0)
         err = add_loops(&field, bench);
-    return err < 0 ? err : race(&field);
+    if (err == 0)
+        err = race(&field);
+    if (err == 0)
+        tls_judge_fanout(&bench->result);
+    return err;
 }
 
 /* The rate at which connections can be had at all is part of the ceiling. */
@@ -210,6 +214,7 @@ static void print(const struct bench *bench)
     table_print(&table, stdout, 1);
     printf("\n");
     print_connects(bench);
+    tls_table_print(&bench->result);
 }
 
 const struct experiment experiment_fanout = {
@@ -221,6 +226,7 @@ const struct experiment experiment_fanout = {
          "  ringside-bench fanout\n"
          "  ringside-bench fanout --subscribers 1000 --depth 1,8,64\n"
          "  ringside-bench fanout --rate 5,10 --depth 1\n"
+         "  ringside-bench fanout --tls --transport websocket --against none\n"
          "  ringside-bench fanout --shards 2 --server-cpus 0,1 --against none"},
     .defaults = fanout_defaults,
     .run = run_fanout,

@@ -41,6 +41,38 @@ struct entrant *field_add(struct field *field, const char *name, enum contestant
     return entrant;
 }
 
+int field_add_way(struct field *field, const struct way *way, struct server *server,
+                  uint32_t clients)
+{
+    struct entrant *entrant =
+        field_add(field, way_name(way), KIND_TRANSPORT, way->transport, server, clients);
+    if (!way->tls)
+        return 0;
+    entrant->tls = bench_tls_client(field->bench, way->cipher);
+    entrant->cipher = way->cipher;
+    entrant->reach = server->tls_address;
+    entrant->publish_through = true;
+    for (unsigned i = 0; i + 1 < field->count; i++)
+        if (!field->entrants[i].tls && field->entrants[i].transport == way->transport)
+            entrant->plain = &field->entrants[i];
+    return entrant->tls ? 0 : -EINVAL;
+}
+
+int field_add_ways(struct field *field, struct server *server, uint32_t clients)
+{
+    struct way ways[WAYS_MAX];
+    unsigned count = ways_of(field->bench->options, ways);
+    int err = 0;
+    if (field->count + count > FIELD_ENTRANTS_MAX)
+        return bench_fail(-ENOSPC,
+                          "%u contestants are too many for one run: name fewer with "
+                          "--transport or --tls-cipher",
+                          count);
+    for (unsigned i = 0; err == 0 && i < count; i++)
+        err = field_add_way(field, &ways[i], server, clients);
+    return err;
+}
+
 /* ---- opening ---- */
 
 static int create_load(struct field *field)
@@ -60,6 +92,9 @@ static int create_load(struct field *field)
             .payload_bytes = options->message_bytes,
             .poll_interval_ms = options->poll_interval_ms,
             .protocol = entrant->protocol,
+            .tls = entrant->tls,
+            .tls_name = entrant->tls ? "localhost" : NULL,
+            .tls_resume = options->tls_resume,
         };
     }
     const struct load_config config = {
@@ -178,6 +213,12 @@ void field_failures(struct field *field, unsigned index, struct contestant *into
         entrant->closes_taken[reason] = counters->closes[reason];
         entrant->failures_taken[reason] = counters->failures[reason];
     }
+    if (!entrant->tls)
+        return;
+    into->tls.full += counters->tls_full - entrant->tls_full_taken;
+    into->tls.resumed += counters->tls_resumed - entrant->tls_resumed_taken;
+    entrant->tls_full_taken = counters->tls_full;
+    entrant->tls_resumed_taken = counters->tls_resumed;
 }
 
 /* The first workload stands for all: they share the connections. */
@@ -225,6 +266,11 @@ struct contestant *field_contestant(struct field *field, unsigned index, const c
     assert(contestant->corrected && contestant->uncorrected);
     contestant->has_requests =
         entrant->transport == LOAD_POLL || entrant->transport == LOAD_LONGPOLL;
+    if (entrant->tls)
+        snprintf(contestant->tls.cipher, sizeof contestant->tls.cipher, "%s",
+                 tls_cipher_name(entrant->cipher));
+    if (entrant->plain)
+        contestant->tls.plain = result_find(&field->bench->result, entrant->plain->name, workload);
     if (entrant->memory && !entrant->memory_given) {
         entrant->memory_given = true;
         contestant->memory = entrant->memory;

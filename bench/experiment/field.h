@@ -33,6 +33,9 @@ struct entrant {
     struct server *server;
     struct sockaddr_in reach; /* where its subscribers connect: the server, or a relay before it */
     bool publish_through;     /* the publisher too goes there; else straight to the server */
+    const struct tls_client *tls; /* NULL: plain. The publisher has TLS as its subscribers do */
+    enum tls_cipher cipher;
+    struct entrant *plain; /* the same without TLS, to compare with; NULL: there is none */
     uint32_t clients;
     char channel[RESULT_NAME_MAX];
     const struct load_protocol *protocol; /* of a peer; NULL: our own */
@@ -42,6 +45,7 @@ struct entrant {
     struct memory_growth *memory; /* of the ramp; given to the first contestant made of it */
     bool memory_given;
     uint64_t failures_taken[LOAD_FAIL_COUNT], closes_taken[LOAD_FAIL_COUNT];
+    uint64_t tls_full_taken, tls_resumed_taken;
 };
 
 struct workload {
@@ -65,6 +69,13 @@ void field_init(struct field *field, struct bench *bench);
  * Nothing connects before field_open. */
 struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
                           enum load_transport transport, struct server *server, uint32_t clients);
+
+/* Adds the way of a transport. Returns 0 or negative errno, after a sentence. */
+int field_add_way(struct field *field, const struct way *way, struct server *server,
+                  uint32_t clients);
+
+/* Adds all ways that the options ask for; likewise. */
+int field_add_ways(struct field *field, struct server *server, uint32_t clients);
 
 /* Makes the load for all entrants and connects nobody: for experiments that open connections in
  * their own way. Refuses what does not fit into memory. */

@@ -12,6 +12,7 @@
 #include "experiment/costs.h"
 #include "experiment/field.h"
 #include "experiment/goings.h"
+#include "experiment/tls_table.h"
 #include "measure/clock.h"
 #include "output/table.h"
 
@@ -24,8 +25,8 @@ enum {
 };
 
 static const enum option_id hold_options[] = {
-    OPTION_CONNECTIONS, OPTION_TRANSPORT, OPTION_SECONDS, OPTION_HEARTBEAT,
-    OPTION_AGAINST,     OPTION_SIZE,      OPTION_COUNT,
+    OPTION_CONNECTIONS, OPTION_TRANSPORT, OPTION_SECONDS,    OPTION_HEARTBEAT,  OPTION_AGAINST,
+    OPTION_SIZE,        OPTION_TLS,       OPTION_TLS_CIPHER, OPTION_TLS_RESUME, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -123,7 +124,7 @@ static int hold_bare(struct bench *bench)
     return err;
 }
 
-static int hold_transport(struct bench *bench, enum load_transport transport)
+static int hold_way(struct bench *bench, const struct way *way)
 {
     struct field field;
     struct server *server;
@@ -136,9 +137,9 @@ static int hold_transport(struct bench *bench, enum load_transport transport)
     if (err < 0)
         return err;
     field_init(&field, bench);
-    field_add(&field, options_transport_name(transport), KIND_TRANSPORT, transport, server,
-              bench->options->connections);
-    err = hold(&field);
+    err = field_add_way(&field, way, server, bench->options->connections);
+    if (err == 0)
+        err = hold(&field);
     field_close(&field);
     int stopped = bench_server_stop(server);
     return err ? err : stopped;
@@ -158,7 +159,8 @@ static void judge(struct bench *bench, const struct contestant *contestant)
                        "%.3f %% of one CPU%s", 100 * share,
                        bench->options->heartbeat_ms ? "" : ", heartbeats included");
     }
-    if (bare && bare->connect.rate_per_s > 0) {
+    tls_judge_memory(&bench->result, contestant);
+    if (bare && bare->connect.rate_per_s > 0 && contestant->tls.cipher[0] == '\0') {
         double ratio = contestant->connect.rate_per_s / bare->connect.rate_per_s;
         snprintf(claim, sizeof claim,
                  "A ramp with %s handshakes reaches 0.7 of the bare connect rate",
@@ -178,8 +180,10 @@ static int run(struct bench *bench)
     int err = bench_memory_check(bench->options->connections);
     if (err == 0 && bare)
         err = hold_bare(bench);
-    for (unsigned i = 0; err == 0 && i < bench->options->transport_count; i++) {
-        err = hold_transport(bench, bench->options->transports[i]);
+    struct way ways[WAYS_MAX];
+    unsigned count = ways_of(bench->options, ways);
+    for (unsigned i = 0; err == 0 && i < count; i++) {
+        err = hold_way(bench, &ways[i]);
         if (err == 0)
             judge(bench, bench->result.contestants[bench->result.contestant_count - 1]);
     }
@@ -254,7 +258,8 @@ const struct experiment experiment_hold = {
          "heartbeats an idle server should use no CPU: --heartbeat-ms 3600000 shows it.\n\n"
          "  ringside-bench hold --connections 15000 --heartbeat-ms 3600000\n"
          "  ringside-bench hold --connections 1000000 --transport sse --seconds 600\n"
-         "  ringside-bench hold --transport poll,longpoll,sse,websocket"},
+         "  ringside-bench hold --transport poll,longpoll,sse,websocket\n"
+         "  ringside-bench hold --tls --connections 200000 --heartbeat-ms 3600000"},
     .defaults = defaults,
     .run = run,
     .print = print,

@@ -19,8 +19,9 @@ enum {
 };
 
 static const enum option_id knee_options[] = {
-    OPTION_SUBSCRIBERS, OPTION_RATE,    OPTION_BOUND,  OPTION_TRANSPORT,     OPTION_SIZE,
-    OPTION_TURNS,       OPTION_TURN_MS, OPTION_SEARCH, OPTION_POLL_INTERVAL, OPTION_COUNT,
+    OPTION_SUBSCRIBERS,   OPTION_RATE,  OPTION_BOUND,      OPTION_TRANSPORT,
+    OPTION_SIZE,          OPTION_TURNS, OPTION_TURN_MS,    OPTION_SEARCH,
+    OPTION_POLL_INTERVAL, OPTION_TLS,   OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -92,16 +93,14 @@ static int run(struct bench *bench)
         .subscribers_most = options->subscribers,
         .bound_ns = (int64_t)options->bound_ms * NS_PER_MS,
         .turn_ns = (int64_t)options->turn_ms * NS_PER_MS,
-        .patience_ns = (int64_t)options->seconds * NS_PER_S / options->transport_count,
+        .patience_ns = (int64_t)options->seconds * NS_PER_S / ways_count(options),
         .repeats = options->turns,
     };
     bench->result.title = strdup("The knee: how far until latency leaves its bound");
     field_init(&field, bench);
-    int err =
-        bench_server_start(bench, options->subscribers * options->transport_count, NULL, &server);
-    for (unsigned i = 0; err == 0 && i < options->transport_count; i++)
-        field_add(&field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
-                  options->transports[i], server, options->subscribers);
+    int err = bench_server_start(bench, options->subscribers * ways_count(options), NULL, &server);
+    if (err == 0)
+        err = field_add_ways(&field, server, options->subscribers);
     if (err == 0)
         err = field_open(&field);
     if (err == 0)

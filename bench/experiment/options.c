@@ -1,6 +1,5 @@
 #include "experiment/options.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 enum {
     KEY_SERVER = 2000,
     KEY_ADDRESS,
+    KEY_TLS_ADDRESS,
     KEY_SERVER_CPUS,
     KEY_CLIENT_CPUS,
     KEY_SHARDS,
@@ -34,6 +34,8 @@ static const struct argp_option common_options[] = {
     {"server", KEY_SERVER, "PATH", 0, "ringside-server to start (default: of this build)", 0},
     {"address", KEY_ADDRESS, "HOST:PORT", 0,
      "Measure a server that runs already. It must allow publishing on a WebSocket", 0},
+    {"tls-address", KEY_TLS_ADDRESS, "HOST:PORT", 0,
+     "Where the server at --address has TLS, for --tls", 0},
     {"server-cpus", KEY_SERVER_CPUS, "LIST", 0, "CPUs of the server (default: the first)", 0},
     {"client-cpus", KEY_CLIENT_CPUS, "LIST", 0, "CPUs of the clients (default: the second)", 0},
     {"shards", KEY_SHARDS, "N", 0, "Shards of the server (default: one per CPU it has)", 0},
@@ -55,25 +57,6 @@ struct option_row {
 #define OPTIONS_ROW(id, key, name, argument, help) {key, name, argument, help},
 static const struct option_row rows[] = {OPTIONS_TABLE(OPTIONS_ROW)};
 
-static const struct {
-    const char *name;
-    enum load_transport transport;
-} transports[] = {
-    {"poll", LOAD_POLL},
-    {"longpoll", LOAD_LONGPOLL},
-    {"sse", LOAD_SSE},
-    {"websocket", LOAD_WEBSOCKET},
-};
-#define TRANSPORT_COUNT (sizeof transports / sizeof transports[0])
-
-const char *options_transport_name(enum load_transport transport)
-{
-    for (size_t i = 0; i < TRANSPORT_COUNT; i++)
-        if (transports[i].transport == transport)
-            return transports[i].name;
-    return "bare";
-}
-
 void options_default(struct options *options)
 {
     *options = (struct options){
@@ -81,6 +64,8 @@ void options_default(struct options *options)
         .turn_ms = 1000,
         .warmup_turns = 1,
         .poll_interval_ms = 500,
+        .tls_ciphers = {TLS_AES_128_GCM, TLS_CHACHA20_POLY1305},
+        .tls_cipher_count = 2,
     };
     cpus_default(options->server_cpus, options->client_cpus);
 }
@@ -147,14 +132,12 @@ static void take_rtt(struct argp_state *state, const char *part, size_t len)
 static void take_transport(struct argp_state *state, const char *part, size_t len)
 {
     struct options *options = state->input;
-    for (size_t i = 0; i < TRANSPORT_COUNT; i++) {
-        if (strlen(transports[i].name) == len && strncmp(transports[i].name, part, len) == 0 &&
-            options->transport_count < OPTIONS_LIST_MAX) {
-            options->transports[options->transport_count++] = transports[i].transport;
-            return;
-        }
-    }
-    argp_error(state, "%.*s: there are websocket, sse, longpoll and poll", (int)len, part);
+    enum load_transport transport;
+    if (options->transport_count < OPTIONS_LIST_MAX &&
+        options_transport_parse(part, len, &transport))
+        options->transports[options->transport_count++] = transport;
+    else
+        argp_error(state, "%.*s: there are websocket, sse, longpoll and poll", (int)len, part);
 }
 
 static void take_against(struct argp_state *state, const char *part, size_t len)
@@ -173,28 +156,20 @@ static void take_against(struct argp_state *state, const char *part, size_t len)
                    (int)len, part);
 }
 
-int options_address(const char *text, struct sockaddr_in *ret)
-{
-    char host[INET_ADDRSTRLEN] = "", *end;
-    struct in_addr address;
-    size_t len = strcspn(text, ":");
-    if (text[len] != ':' || len >= sizeof host)
-        return -EINVAL;
-    memcpy(host, text, len);
-    unsigned long port = strtoul(text + len + 1, &end, 10);
-    if (*end != '\0' || port == 0 || port > UINT16_MAX || inet_pton(AF_INET, host, &address) != 1)
-        return -EINVAL;
-    *ret = (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = address};
-    return 0;
-}
-
-static void take_address(struct argp_state *state, const char *text)
+static void take_cipher(struct argp_state *state, const char *part, size_t len)
 {
     struct options *options = state->input;
-    if (options_address(text, &options->target) < 0)
+    enum tls_cipher cipher;
+    if (options->tls_cipher_count < TLS_CIPHER_COUNT && options_cipher_parse(part, len, &cipher))
+        options->tls_ciphers[options->tls_cipher_count++] = cipher;
+    else
+        argp_error(state, "%.*s: there are gcm, gcm256 and chacha20, each once", (int)len, part);
+}
+
+static void take_address(struct argp_state *state, struct sockaddr_in *ret, const char *text)
+{
+    if (options_address(text, ret) < 0)
         argp_error(state, "%s: needs an IPv4 address and a port, as 127.0.0.1:8080", text);
-    options->address = text;
 }
 
 /* ---- peers ---- */
@@ -286,7 +261,12 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
         options->server = text;
         return 0;
     case KEY_ADDRESS:
-        take_address(state, text);
+        take_address(state, &options->target, text);
+        options->address = text;
+        return 0;
+    case KEY_TLS_ADDRESS:
+        take_address(state, &options->tls_target, text);
+        options->tls_address = text;
         return 0;
     case KEY_SERVER_CPUS:
         take_cpus(state, options->server_cpus, text);
@@ -380,6 +360,14 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
         if (strcmp(text, "rst") != 0 && strcmp(text, "fin") != 0)
             argp_error(state, "%s: connections end by rst or by fin", text);
         options->drop_orderly = *text == 'f';
+    } else if (id == OPTION_TLS) {
+        options->tls = true;
+    } else if (id == OPTION_TLS_RESUME) {
+        options->tls_resume = true;
+    } else if (id == OPTION_TLS_CIPHER) {
+        options->tls = true;
+        options->tls_cipher_count = 0;
+        each_of(state, text, take_cipher);
     } else if (id == OPTION_RTTS) {
         options->rtt_count = 0;
         each_of(state, text, take_rtt);
@@ -444,6 +432,10 @@ static json_t *value_of(const struct options *options, enum option_id id)
         }
     else if (id == OPTION_DROP)
         snprintf(text, sizeof text, "%s", options->drop_orderly ? "fin" : "rst");
+    else if (id == OPTION_TLS_CIPHER)
+        for (unsigned i = 0; i < options->tls_cipher_count; i++)
+            len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %s" : "%s",
+                                    options_cipher_name(options->tls_ciphers[i]));
     else if (!peer_value(options, id, text, sizeof text))
         snprintf(text, sizeof text, options->step_add ? "+%.0f" : "%g",
                  options->step_add ? options->step_add : options->step_factor);
@@ -454,6 +446,19 @@ static json_t *value_of(const struct options *options, enum option_id id)
 static json_t *in_seconds(uint32_t ms)
 {
     return json_real(ms / 1e3);
+}
+
+/* Of a run without TLS none is there, as before there was any. */
+static void set_tls(json_t *settings, const struct options *options, enum option_id id)
+{
+    if (!options->tls)
+        return;
+    if (id == OPTION_TLS)
+        json_object_set_new(settings, "tls", json_true());
+    else if (id == OPTION_TLS_RESUME)
+        json_object_set_new(settings, "tls_resume", json_boolean(options->tls_resume));
+    else
+        json_object_set_new(settings, "tls_cipher", value_of(options, id));
 }
 
 static void set_listed(json_t *settings, const struct options *options, enum option_id id)
@@ -495,6 +500,10 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
     };
     if (id >= OPTION_PEER && id <= OPTION_PEER_PUBLISH && !options_given(options, id))
         return;
+    if (id == OPTION_TLS || id == OPTION_TLS_CIPHER || id == OPTION_TLS_RESUME) {
+        set_tls(settings, options, id);
+        return;
+    }
     json_t *value = id == OPTION_TURN_MS         ? in_seconds(options->turn_ms)
                     : id == OPTION_POLL_INTERVAL ? in_seconds(options->poll_interval_ms)
                                                  : value_of(options, id);

@@ -15,6 +15,7 @@
 #include "load/load.h"
 #include "measure/cpus.h"
 #include "output/result.h"
+#include "tls/suite.h"
 
 enum {
     OPTIONS_SETS_MAX = 16,
@@ -28,6 +29,8 @@ struct options {
     const char *server;  /* path of ringside-server; NULL: beside this program */
     const char *address; /* of a server that runs already; NULL: start one */
     struct sockaddr_in target;
+    const char *tls_address; /* of its TLS port */
+    struct sockaddr_in tls_target;
     const char *results;
     const char *json;
     char server_cpus[CPUS_TEXT_MAX];
@@ -75,6 +78,10 @@ struct options {
     unsigned peer_subscribe_count;
     const char *peer_publish_url, *peer_publish; /* NULL: as the subscription; the payload alone */
     uint64_t given; /* bit i: the option with that id stands on the command line */
+    bool tls;       /* each transport over TLS too */
+    bool tls_resume;
+    enum tls_cipher tls_ciphers[TLS_CIPHER_COUNT];
+    unsigned tls_cipher_count;
 };
 
 /* X(NAME, key, long name, argument, help): the options that an experiment may list. */
@@ -124,7 +131,10 @@ struct options {
       "What its subscribers send first; may be repeated")                                          \
     X(PEER_PUBLISH_URL, 1042, "peer-publish-url", "URL",                                           \
       "Where to publish to it, by ws:// or by POST to http:// (default: the URL to subscribe)")    \
-    X(PEER_PUBLISH, 1043, "peer-publish", "TEXT", "What is sent to publish @payload@")
+    X(PEER_PUBLISH, 1043, "peer-publish", "TEXT", "What is sent to publish @payload@")             \
+    X(TLS, 1050, "tls", NULL, "Each transport over TLS 1.2 too, beside the plain one")             \
+    X(TLS_CIPHER, 1051, "tls-cipher", "LIST", "Over TLS with gcm, gcm256, chacha20")               \
+    X(TLS_RESUME, 1052, "tls-resume", NULL, "Who connects again resumes its TLS session")
 
 enum option_id {
 #define OPTIONS_ID(name, ...) OPTION_##name,
@@ -159,3 +169,8 @@ static inline bool options_given(const struct options *options, enum option_id i
 json_t *options_json(const struct options *options, const struct options_use *use);
 
 const char *options_transport_name(enum load_transport transport);
+bool options_transport_parse(const char *text, size_t len, enum load_transport *ret);
+
+/* As --tls-cipher takes it: "gcm", "gcm256", "chacha20". */
+const char *options_cipher_name(enum tls_cipher cipher);
+bool options_cipher_parse(const char *text, size_t len, enum tls_cipher *ret);

@@ -67,6 +67,9 @@ static int reach(struct bench *bench, struct server *server, uint32_t connection
     server->reach = server->address;
     if (bench->options->rtt_ms == 0)
         return 0;
+    if (bench->options->tls)
+        return bench_fail(-EINVAL, "--tls and --rtt-ms do not go together: a relay leads to the "
+                                   "plain port");
     int err = bench_path_start(bench, server, bench->options->rtt_ms, connections, &path);
     if (path)
         server->reach = path->address;
@@ -147,18 +150,43 @@ int bench_server_adopt(struct bench *bench, struct server *server, const char *n
     return err < 0 ? err : reach(bench, server, connections);
 }
 
+/* The settings of a server with a TLS port. */
+struct tls_settings {
+    char listen[64];
+    char certificates[2 * WAY_FILE_MAX + 32];
+};
+
+static int tls_settings(struct bench *bench, struct server *server, struct tls_settings *ret)
+{
+    const struct certificate *certificate = &bench->certificate;
+    char listen[32];
+    int err = certificate_make(&bench->certificate);
+    if (err == 0)
+        err = choose_address(&server->tls_address, listen, sizeof listen);
+    if (err < 0)
+        return err;
+    snprintf(ret->listen, sizeof ret->listen, "tls_listen=%s", listen);
+    snprintf(ret->certificates, sizeof ret->certificates, "tls_certificates=%s:%s",
+             certificate->chain, certificate->key);
+    return 0;
+}
+
 int bench_server_start(struct bench *bench, uint32_t connections, const char *const *extra,
                        struct server **ret)
 {
     const struct options *options = bench->options;
     struct server *server = *ret = server_add(bench);
     char path[BENCH_PATH_MAX], listen[32], shards[16], most[16];
+    struct tls_settings tls;
     const char *argv[ARGUMENTS_MAX];
     int count = 0;
     if (!server)
         return bench_fail(-ENOSPC, "too many servers in one run");
     if (options->address) {
         server->address = options->target;
+        server->tls_address = options->tls_target;
+        if (options->tls && !options->tls_address)
+            return bench_fail(-EINVAL, "--tls with --address needs --tls-address too");
         return bench_server_adopt(bench, server, "ringside-server", connections);
     }
     argv[count] = options->server
@@ -181,6 +209,15 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
     for (; extra && *extra; extra++) {
         argv[count++] = "--set";
         argv[count++] = *extra;
+    }
+    if (options->tls) {
+        err = tls_settings(bench, server, &tls);
+        if (err < 0)
+            return err;
+        argv[count++] = "--set";
+        argv[count++] = tls.listen;
+        argv[count++] = "--set";
+        argv[count++] = tls.certificates;
     }
     for (unsigned i = 0; i < options->set_count; i++) {
         argv[count++] = "--set";

@@ -18,8 +18,8 @@ void poll_request(struct load *load, struct client *client)
         .host = span_from(group->host),
         .close = group->config.longpoll_reconnect,
     };
-    int len =
-        http_request_head_write(outbox_reserve(load, client, REQUEST_HEAD_MAX), REQUEST_HEAD_MAX, &head);
+    int len = http_request_head_write(outbox_reserve(load, client, REQUEST_HEAD_MAX),
+                                      REQUEST_HEAD_MAX, &head);
     assert(len > 0);
     outbox_commit(load, client, (size_t)len);
     client->flags |= CLIENT_ASKED;

@@ -11,8 +11,8 @@ void sse_request(struct load *load, struct client *client)
         .host = span_from(group->host),
         .extra = SPAN("Accept: " SSE_CONTENT_TYPE "\r\n"),
     };
-    int len =
-        http_request_head_write(outbox_reserve(load, client, REQUEST_HEAD_MAX), REQUEST_HEAD_MAX, &head);
+    int len = http_request_head_write(outbox_reserve(load, client, REQUEST_HEAD_MAX),
+                                      REQUEST_HEAD_MAX, &head);
     assert(len > 0);
     outbox_commit(load, client, (size_t)len);
 }

@@ -138,7 +138,6 @@ struct load_group_config {
     const struct tls_client *tls;
     const char *tls_name; /* server name to ask for; NULL: none */
     bool tls_resume;      /* a client that connects again resumes its last session */
-
 };
 
 struct load_config {

@@ -176,7 +176,7 @@ static size_t records_open(struct load *load, struct client *client, unsigned ch
         if (size == 0)
             break;
         if (size < 0) {
-            fail(load, client, (enum tls_error)-size);
+            fail(load, client, (enum tls_error) - size);
             break;
         }
         at += (size_t)size;
@@ -273,11 +273,12 @@ size_t secure_seal(struct load *load, const struct client *client, char *area, s
     size_t last = len > 0 ? (len - 1) / most : 0;
     /* What is beyond one record moves back, the last part first, and makes room for the rest. */
     for (size_t i = last; i > 0; i--)
-        memmove(area + i * stride + head, area + head + i * most, i == last ? len - i * most : most);
+        memmove(area + i * stride + head, area + head + i * most,
+                i == last ? len - i * most : most);
     size_t size = 0;
     for (size_t i = 0; i <= last; i++)
-        size += tls_record_seal_in_place(out, TLS_APPLICATION_DATA,
-                                         (unsigned char *)area + i * stride,
-                                         i == last ? len - i * most : most);
+        size +=
+            tls_record_seal_in_place(out, TLS_APPLICATION_DATA, (unsigned char *)area + i * stride,
+                                     i == last ? len - i * most : most);
     return size;
 }

@@ -232,6 +232,23 @@ static void set_usage(json_t *object, const char *side, struct usage usage)
     set_share(object, side, "softirq", usage.softirq);
 }
 
+static void set_tls(json_t *object, const struct contestant *contestant)
+{
+    const struct tls_figures *tls = &contestant->tls;
+    if (tls->cipher[0] == '\0')
+        return;
+    json_t *out = json_pack("{s:s, s:o, s:o}", "cipher", tls->cipher, "full", count(tls->full),
+                            "resumed", count(tls->resumed));
+    struct spread ratio = contestant_ratio_to(contestant, contestant->tls.plain);
+    if (tls->plain && ratio.n > 0) {
+        json_object_set_new(out, "plain", json_string(tls->plain->name));
+        set_spread(out, "deliveries_per_s", ratio, 1e-4);
+        set_spread(out, "server_cpu_per_delivery",
+                   contestant_cpu_ratio_to(contestant, contestant->tls.plain), 1e-4);
+    }
+    json_object_set_new(object, "tls", out);
+}
+
 static json_t *of_contestant(const struct contestant *contestant)
 {
     json_t *turns = json_array();
@@ -249,6 +266,7 @@ static json_t *of_contestant(const struct contestant *contestant)
         set_spread(object, "server_cpu_ns_per_delivery", contestant_server_cpu_ns(contestant), 0.1);
     set_spread(object, "client_cpu_ns_per_delivery", contestant_client_cpu_ns(contestant), 0.1);
     set_ratio(object, contestant);
+    set_tls(object, contestant);
     set_wire(object, contestant);
     set_counts(object, contestant);
     set_memory(object, contestant);

@@ -246,6 +246,12 @@ struct spread contestant_ratio_to(const struct contestant *contestant,
     return spread_of_quotients(contestant, other, turn_rate);
 }
 
+struct spread contestant_cpu_ratio_to(const struct contestant *contestant,
+                                      const struct contestant *other)
+{
+    return spread_of_quotients(contestant, other, turn_server_cpu);
+}
+
 struct load_turn contestant_totals(const struct contestant *contestant)
 {
     struct load_turn sum = {0};

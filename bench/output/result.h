@@ -74,6 +74,13 @@ struct leave {
     int64_t elapsed_ns;   /* until the server had none of them */
 };
 
+/* Of a contestant over TLS. */
+struct tls_figures {
+    char cipher[32];                /* empty: it is plain */
+    uint64_t full, resumed;         /* handshakes */
+    const struct contestant *plain; /* the same without TLS in the same workload; NULL: none */
+};
+
 struct contestant {
     char name[RESULT_NAME_MAX];
     char workload[RESULT_NAME_MAX];   /* empty: there is one */
@@ -100,6 +107,7 @@ struct contestant {
     struct knee *knee;            /* NULL: not sought */
     struct reconnect reconnect;
     struct leave leave;
+    struct tls_figures tls;
     double idle_elapsed_s; /* 0: not measured */
     double idle_server_cpu_s;
 
@@ -172,9 +180,11 @@ struct spread contestant_client_cpu_ns(const struct contestant *contestant);
 struct spread contestant_ratio(const struct contestant *contestant);
 struct spread contestant_cpu_ratio(const struct contestant *contestant);
 
-/* Deliveries per second, likewise, to any other contestant. */
+/* Likewise, to any other contestant; nothing to NULL. */
 struct spread contestant_ratio_to(const struct contestant *contestant,
                                   const struct contestant *other);
+struct spread contestant_cpu_ratio_to(const struct contestant *contestant,
+                                      const struct contestant *other);
 
 /* What a side did with the CPUs that it was given, as shares of their time. */
 struct usage {

@@ -1,0 +1,95 @@
+#include "experiment/way.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "tls/handshake.h"
+
+enum {
+    PEM_MAX = 64 * 1024,
+};
+
+unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < options->transport_count; i++) {
+        ret[count++] = (struct way){.transport = options->transports[i]};
+        for (unsigned c = 0; options->tls && c < options->tls_cipher_count; c++)
+            ret[count++] = (struct way){options->transports[i], true, options->tls_ciphers[c]};
+    }
+    return count;
+}
+
+unsigned ways_count(const struct options *options)
+{
+    return options->transport_count * (options->tls ? options->tls_cipher_count + 1 : 1);
+}
+
+const char *way_name(const struct way *way)
+{
+    static char names[WAYS_MAX][RESULT_NAME_MAX];
+    char name[RESULT_NAME_MAX];
+    if (!way->tls)
+        return options_transport_name(way->transport);
+    snprintf(name, sizeof name, "%s-tls-%s", options_transport_name(way->transport),
+             options_cipher_name(way->cipher));
+    for (unsigned i = 0; i < WAYS_MAX; i++) {
+        if (names[i][0] == '\0')
+            memcpy(names[i], name, sizeof name);
+        if (strcmp(names[i], name) == 0)
+            return names[i];
+    }
+    return "tls"; /* not reached: there are as many places as ways */
+}
+
+/* ---- clients ---- */
+
+static int trust_read(struct bench *bench)
+{
+    char why[BENCH_WHY_MAX] = "";
+    const char *path = bench->certificate.chain;
+    char *pem = malloc(PEM_MAX);
+    FILE *file = fopen(path, "re");
+    size_t len = pem && file ? fread(pem, 1, PEM_MAX, file) : 0;
+    if (file)
+        fclose(file);
+    int err = len > 0 ? tls_trust_create(&bench->trust, pem, len, path, why, sizeof why) : -EIO;
+    free(pem);
+    return err < 0 ? bench_fail(err, "the certificate cannot be read back: %s",
+                                why[0] ? why : strerror(-err))
+                   : 0;
+}
+
+const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher)
+{
+    char why[BENCH_WHY_MAX];
+    bool own = bench->certificate.made;
+    struct tls_client_config config = {.trust_anybody = !own};
+    if (bench->tls_clients[cipher])
+        return bench->tls_clients[cipher];
+    if (own && !bench->trust && trust_read(bench) < 0)
+        return NULL;
+    config.trust = bench->trust;
+    if (!own)
+        result_note(&bench->result, "The certificate of the server at %s was taken as it is.",
+                    bench->options->tls_address);
+    int err = tls_suites_read(&config.suites, tls_cipher_name(cipher), why, sizeof why);
+    struct tls_client *client = err == 0 ? tls_client_create(&config) : NULL;
+    if (!client)
+        bench_fail(-ENOMEM, "no TLS client for %s can be made", tls_cipher_name(cipher));
+    return bench->tls_clients[cipher] = client;
+}
+
+void bench_tls_done(struct bench *bench)
+{
+    for (int i = 0; i < TLS_CIPHER_COUNT; i++) {
+        tls_client_free(bench->tls_clients[i]);
+        bench->tls_clients[i] = NULL;
+    }
+    tls_trust_free(bench->trust);
+    bench->trust = NULL;
+    certificate_remove(&bench->certificate);
+}

@@ -1,0 +1,60 @@
+/* way: a transport, plain or over TLS with one cipher; and what TLS needs in a run: a
+ * certificate that the run makes itself, and a client for each cipher.
+ *
+ *   --tls          each transport once plain, and once more for every cipher
+ *   --tls-cipher   which ciphers; the client chooses, by offering one
+ *
+ * Idea     The server shows a self-signed ECDSA P-256 certificate, made for the run by the openssl
+ *          command. The clients trust exactly its key. A server that was running already
+ *          (--tls-address) shows a certificate of its own; whose it is cannot be known, so any is
+ *          taken, and the result says so.
+ * Threads  one.
+ * Memory   Until bench_tls_done. The files are in a folder of their own below $TMPDIR,
+ *          which only this user may read.
+ * Bounds   WAYS_MAX. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "experiment/options.h"
+#include "tls/suite.h"
+
+struct bench;
+struct tls_client;
+
+enum {
+    WAYS_MAX = OPTIONS_LIST_MAX * (TLS_CIPHER_COUNT + 1),
+    WAY_FILE_MAX = 512,
+};
+
+struct way {
+    enum load_transport transport;
+    bool tls;
+    enum tls_cipher cipher;
+};
+
+/* What the options ask for: each transport plain, then over TLS. Returns how many. */
+unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX]);
+unsigned ways_count(const struct options *options);
+
+/* "websocket", "websocket-tls-gcm". The text is constant. */
+const char *way_name(const struct way *way);
+
+/* ---- the certificate and the clients ---- */
+
+struct certificate {
+    char folder[WAY_FILE_MAX];
+    char chain[WAY_FILE_MAX]; /* PEM files */
+    char key[WAY_FILE_MAX];
+    bool made;
+};
+
+/* Makes the certificate if it is not there, for servers about to be started. Returns 0 or negative
+ * errno after a sentence. */
+int certificate_make(struct certificate *certificate);
+void certificate_remove(struct certificate *certificate);
+
+/* The client that offers one cipher, made at the first call and freed with the bench's others.
+ * Returns NULL after a sentence. */
+const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher);
+void bench_tls_done(struct bench *bench);
