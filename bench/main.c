@@ -24,7 +24,7 @@ enum {
 static const struct experiment *const experiments[] = {
     &experiment_compare, &experiment_fanout,  &experiment_hold,     &experiment_connect,
     &experiment_churn,   &experiment_ceiling, &experiment_capacity, &experiment_latency,
-    &experiment_knee,    &experiment_storm,
+    &experiment_knee,    &experiment_storm,   &experiment_engines,
 };
 #define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
 

@@ -109,6 +109,7 @@ extern const struct experiment experiment_capacity;
 extern const struct experiment experiment_storm;
 extern const struct experiment experiment_latency;
 extern const struct experiment experiment_knee;
+extern const struct experiment experiment_engines;
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);

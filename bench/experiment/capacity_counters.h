@@ -42,6 +42,7 @@ enum counter_source {
     X(SOFTNET_DROPS, SOFTNET, "dropped")                                                           \
     X(ACCEPT_REFUSED, ACCEPTED, "accept_refused")                                                  \
     X(ACCEPTED, ACCEPTED, "accepted")                                                              \
+    X(SYSTEM_CALLS, ACCEPTED, "system_calls")                                                      \
     X(REFUSED_TABLE_FULL, REFUSED, "table_full")                                                   \
     X(REFUSED_OVERLOADED, REFUSED, "overloaded")                                                   \
     X(REFUSED_ADMISSION, REFUSED, "admission")                                                     \

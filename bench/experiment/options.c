@@ -129,6 +129,17 @@ static void take_rtt(struct argp_state *state, const char *part, size_t len)
         options->rtts[options->rtt_count++] = number_of(state, text, 0, RELAY_MS_MAX);
 }
 
+static void take_count(struct argp_state *state, const char *part, size_t len)
+{
+    struct options *options = state->input;
+    char text[32];
+    snprintf(text, sizeof text, "%.*s", (int)len, part);
+    if (options->count_count == OPTIONS_LIST_MAX)
+        argp_error(state, "at most %d counts of subscribers", OPTIONS_LIST_MAX);
+    else
+        options->counts[options->count_count++] = number_of(state, text, 1, OPTIONS_CLIENTS_MAX);
+}
+
 static void take_transport(struct argp_state *state, const char *part, size_t len)
 {
     struct options *options = state->input;
@@ -371,6 +382,9 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
     } else if (id == OPTION_RTTS) {
         options->rtt_count = 0;
         each_of(state, text, take_rtt);
+    } else if (id == OPTION_COUNTS) {
+        options->count_count = 0;
+        each_of(state, text, take_count);
     } else if (!parse_peer(id, text, state)) {
         return ARGP_ERR_UNKNOWN;
     }
@@ -420,6 +434,10 @@ static json_t *value_of(const struct options *options, enum option_id id)
         for (unsigned i = 0; i < options->rtt_count; i++)
             len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %u" : "%u",
                                     options->rtts[i]);
+    else if (id == OPTION_COUNTS)
+        for (unsigned i = 0; i < options->count_count; i++)
+            len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %u" : "%u",
+                                    options->counts[i]);
     else if (id == OPTION_TRANSPORT)
         for (unsigned i = 0; i < options->transport_count; i++)
             len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %s" : "%s",
@@ -497,6 +515,7 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
         [OPTION_PEER_SUBSCRIBE] = "peer_subscribe",
         [OPTION_PEER_PUBLISH_URL] = "peer_publish_url",
         [OPTION_PEER_PUBLISH] = "peer_publish",
+        [OPTION_COUNTS] = "subscribers",
     };
     if (id >= OPTION_PEER && id <= OPTION_PEER_PUBLISH && !options_given(options, id))
         return;

@@ -70,7 +70,9 @@ struct options {
     uint32_t jitter_ms; /* of all relays */
     uint32_t rtts[OPTIONS_LIST_MAX];
     unsigned rtt_count;
-    uint32_t bound_ms; /* for the corrected p99 */
+    uint32_t bound_ms;                 /* for the corrected p99 */
+    uint32_t counts[OPTIONS_LIST_MAX]; /* of subscribers, one after the other */
+    unsigned count_count;
     const char *peers[OPTIONS_PEERS_MAX];
     unsigned peer_count;
     const char *peer_url; /* of the subscription; NULL: none */
@@ -87,6 +89,7 @@ struct options {
 /* X(NAME, key, long name, argument, help): the options that an experiment may list. */
 #define OPTIONS_TABLE(X)                                                                           \
     X(SUBSCRIBERS, 'n', "subscribers", "N", "Subscribers of each contestant")                      \
+    X(COUNTS, 'n', "subscribers", "N[,N...]", "Counts of subscribers, one after the other")        \
     X(SIZE, 'b', "size", "BYTES", "Payload of a message, at least 34")                             \
     X(TURNS, 't', "turns", "N", "Turns of the clock for each contestant and workload")             \
     X(TURN_MS, 1001, "turn-ms", "MS", "How long a turn is")                                        \

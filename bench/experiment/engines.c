@@ -1,0 +1,381 @@
+/* engines: the same server on io_uring and on epoll, with bare loops beside them, at several counts
+ * of subscribers: what io_uring is worth by itself.
+ *
+ * Everything above the ring is the same in both, so nothing else can explain a difference. Each
+ * count is a field of its own: all contestants connected, and the clock in turns. Every other round
+ * runs backwards, since who comes after whom may matter too. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "experiment/capacity_counters.h"
+#include "experiment/field.h"
+#include "measure/clock.h"
+#include "output/table.h"
+
+enum {
+    URING,
+    EPOLL,
+    OURS, /* how many servers of ours; bare loops follow */
+    ENTRANTS_MAX = OURS + BARE_LOOP_COUNT,
+    METRICS_MAX = 64 * 1024,
+};
+
+/* A difference that an operator would notice. */
+static const double MATTERS = 1.05;
+
+static const char CALLS[] = "server:system_calls";
+static const char *const names[OURS] = {"io_uring", "epoll"};
+static const enum bare_loop loops[] = {BARE_SEND, BARE_URING, BARE_COALESCE};
+
+static const enum option_id engines_options[] = {
+    OPTION_COUNTS, OPTION_SIZE,    OPTION_DEPTH,  OPTION_RATE,  OPTION_AGAINST,
+    OPTION_TURNS,  OPTION_TURN_MS, OPTION_WARMUP, OPTION_COUNT,
+};
+
+static void defaults(struct options *options)
+{
+    static const uint32_t counts[] = {100, 1000, 10000};
+    memcpy(options->counts, counts, sizeof counts);
+    options->count_count = sizeof counts / sizeof counts[0];
+    options->depths[0] = 1;
+    options->depths[1] = 8;
+    options->depth_count = 2;
+    options->turns = 5;
+    options->turn_ms = 700;
+    for (int i = 0; i < BARE_LOOP_COUNT; i++)
+        options->against[i] = true;
+}
+
+/* ---- the contestants ---- */
+
+/* What runs through all counts. */
+struct engines {
+    struct bench *bench;
+    struct server *servers[ENTRANTS_MAX]; /* ours, then the bare loops */
+    const char *names[ENTRANTS_MAX];
+    unsigned count;
+    struct http_get metrics[OURS];
+    struct workload workloads[FIELD_WORKLOADS_MAX];
+    unsigned workload_count;
+};
+
+static uint32_t largest(const struct options *options)
+{
+    uint32_t most = 0;
+    for (unsigned i = 0; i < options->count_count; i++)
+        most = options->counts[i] > most ? options->counts[i] : most;
+    return most;
+}
+
+/* What cannot be measured is said before anything starts. */
+static int check(const struct engines *engines)
+{
+    const struct options *options = engines->bench->options;
+    uint32_t most = largest(options);
+    unsigned rows = 1 + options->count_count * engines->workload_count * (ENTRANTS_MAX + 1);
+    if (options->address)
+        return bench_fail(-EINVAL, "engines starts both servers itself, and takes no --address");
+    if (rows > TABLE_ROWS_MAX)
+        return bench_fail(-EINVAL,
+                          "%u counts and %u workloads are more than fit into one table; "
+                          "ask for fewer",
+                          options->count_count, engines->workload_count);
+    if (!bench_bare_fits(BARE_SEND,
+                         most + most / BENCH_CONNECTIONS_SHARE + BENCH_CONNECTIONS_SLACK))
+        return bench_fail(-EMFILE,
+                          "epoll needs a file descriptor for each connection, and "
+                          "RLIMIT_NOFILE does not allow %u; raise it with `ulimit -Hn`, "
+                          "or ask for fewer",
+                          most);
+    return 0;
+}
+
+static int start(struct engines *engines)
+{
+    static const char *const settings[OURS][2] = {{"engine=io_uring"}, {"engine=epoll"}};
+    struct bench *bench = engines->bench;
+    uint32_t most = largest(bench->options);
+    int err = 0;
+    for (unsigned i = 0; err == 0 && i < OURS; i++) {
+        err = bench_server_start(bench, most, settings[i], &engines->servers[i]);
+        if (err == 0)
+            http_get_init(&engines->metrics[i], &engines->servers[i]->address);
+        engines->names[engines->count++] = names[i];
+    }
+    for (unsigned i = 0; err == 0 && i < BARE_LOOP_COUNT; i++) {
+        if (!bench->options->against[loops[i]])
+            continue;
+        err = bench_bare_start(bench, loops[i], most, &engines->servers[engines->count]);
+        engines->names[engines->count++] = bare_loop_name(loops[i]);
+    }
+    return err;
+}
+
+/* ---- one count of subscribers ---- */
+
+struct race {
+    struct engines *engines;
+    struct field field;
+    struct contestant *contestants[FIELD_WORKLOADS_MAX][ENTRANTS_MAX];
+    uint64_t calls[FIELD_WORKLOADS_MAX][OURS]; /* system calls in the turns that count */
+};
+
+/* As of the server's last turn but one, which is near enough. */
+static uint64_t calls_so_far(struct http_get *get)
+{
+    struct capacity_counters counters = {0};
+    char *text = malloc(METRICS_MAX);
+    if (text && http_get(get, "/metrics", text, METRICS_MAX) == 200)
+        counters_take_metrics(&counters, text);
+    free(text);
+    return counters.values[COUNTER_SYSTEM_CALLS];
+}
+
+static int turn(struct race *race, unsigned w, unsigned i, unsigned round, bool counted)
+{
+    struct engines *engines = race->engines;
+    const struct workload *workload = &engines->workloads[w];
+    const int64_t duration_ns = (int64_t)engines->bench->options->turn_ms * NS_PER_MS;
+    struct contestant *contestant = race->contestants[w][i];
+    bool ours = i < OURS;
+    watch_phase(engines->bench, counted ? "turns" : "warm-up", contestant->name,
+                contestant->workload);
+    uint64_t before = ours ? calls_so_far(&engines->metrics[i]) : 0;
+    int err = field_turn(&race->field, i, &workload->mode, duration_ns, round,
+                         counted ? contestant : NULL);
+    if (err == 0 && counted && ours)
+        race->calls[w][i] += calls_so_far(&engines->metrics[i]) - before;
+    return err;
+}
+
+static int rounds(struct race *race)
+{
+    const struct options *options = race->engines->bench->options;
+    const unsigned count = race->field.count;
+    for (unsigned round = 0; round < options->warmup_turns + options->turns; round++)
+        for (unsigned w = 0; w < race->engines->workload_count; w++)
+            for (unsigned i = 0; i < count; i++) {
+                unsigned who = round % 2 ? count - 1 - i : i;
+                int err = turn(race, w, who, round, round >= options->warmup_turns);
+                if (err < 0)
+                    return err;
+            }
+    return 0;
+}
+
+static void add_contestants(struct race *race, unsigned w, uint32_t subscribers)
+{
+    const struct workload *workload = &race->engines->workloads[w];
+    struct contestant **row = race->contestants[w];
+    char name[RESULT_NAME_MAX], text[TABLE_NUMBER_MAX];
+    snprintf(name, sizeof name, "%s subscribers, %.20s", number_grouped(text, subscribers),
+             workload->name);
+    const struct contestant *ceiling = NULL;
+    for (unsigned i = 0; i < race->field.count; i++) {
+        row[i] = field_contestant(&race->field, i, name);
+        if (row[i]->kind == KIND_CEILING && !ceiling)
+            ceiling = row[i];
+    }
+    for (unsigned i = 0; i < race->field.count; i++)
+        if (row[i] != ceiling && workload->mode.depth > 0) /* a rate is no race */
+            row[i]->ceiling = ceiling;
+}
+
+static void take_counts(struct race *race)
+{
+    for (unsigned w = 0; w < race->engines->workload_count; w++)
+        for (unsigned i = 0; i < OURS; i++)
+            if (race->calls[w][i] > 0)
+                race->contestants[w][i]->counters =
+                    json_pack("{s:I}", CALLS, (json_int_t)race->calls[w][i]);
+    for (unsigned i = 0; i < race->field.count; i++)
+        field_failures(&race->field, i, race->contestants[0][i]);
+}
+
+static int run_count(struct engines *engines, uint32_t subscribers)
+{
+    struct race race = {.engines = engines};
+    field_init(&race.field, engines->bench);
+    race.field.memory_unread = true;
+    for (unsigned i = 0; i < engines->count; i++)
+        field_add(&race.field, engines->names[i], i < OURS ? KIND_TRANSPORT : KIND_CEILING,
+                  i < OURS ? LOAD_WEBSOCKET : LOAD_BARE, engines->servers[i], subscribers);
+    int err = field_open(&race.field);
+    if (err == 0) {
+        for (unsigned w = 0; w < engines->workload_count; w++)
+            add_contestants(&race, w, subscribers);
+        err = rounds(&race);
+        take_counts(&race);
+    }
+    field_close(&race.field);
+    return err;
+}
+
+/* ---- what it says ---- */
+
+static double calls_each(const struct contestant *contestant)
+{
+    const json_t *calls = json_object_get(contestant->counters, CALLS);
+    uint64_t deliveries = contestant_totals(contestant).deliveries;
+    return deliveries > 0 ? (double)json_integer_value(calls) / (double)deliveries : 0;
+}
+
+/* By the rate, where the servers set it; else by the CPU that a delivery costs. */
+static void judge(struct bench *bench, const struct contestant *uring)
+{
+    const struct contestant *epoll = result_find(&bench->result, names[EPOLL], uring->workload);
+    char claim[2 * RESULT_NAME_MAX];
+    if (!epoll || uring->turn_count == 0 || epoll->turn_count == 0)
+        return;
+    struct spread rate = contestant_ratio_to(uring, epoll);
+    struct spread cpu = contestant_cpu_ratio_to(uring, epoll);
+    bool by_cpu = contestant_saturated(uring) == SATURATED_CLIENT ||
+                  contestant_saturated(epoll) == SATURATED_CLIENT || !uring->ceiling;
+    bool better = by_cpu ? cpu.p75 * MATTERS < 1 : rate.p25 > MATTERS;
+    bool same = by_cpu ? cpu.p25 * MATTERS > 1 : rate.p75 < MATTERS;
+    snprintf(claim, sizeof claim, "io_uring matters at %s", uring->workload);
+    result_verdict(&bench->result, claim,
+                   better ? "holds"
+                   : same ? "fails"
+                          : "depends",
+                   "%.2fx the deliveries of epoll (%.2f to %.2f), %.2fx the CPU of each "
+                   "(%.2f to %.2f), %.3f system calls each against %.3f%s",
+                   rate.median, rate.p25, rate.p75, cpu.median, cpu.p25, cpu.p75, calls_each(uring),
+                   calls_each(epoll), by_cpu ? "; judged by CPU" : "");
+}
+
+static void judge_all(struct bench *bench)
+{
+    char text[512] = "io_uring against epoll, deliveries per second:";
+    size_t len = strlen(text);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
+        const struct contestant *uring = bench->result.contestants[i];
+        if (strcmp(uring->name, names[URING]) != 0)
+            continue;
+        judge(bench, uring);
+        const struct contestant *epoll = result_find(&bench->result, names[EPOLL], uring->workload);
+        if (epoll && uring->ceiling && len < sizeof text)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s %.2fx at %s", i ? ";" : "",
+                                    contestant_ratio_to(uring, epoll).median, uring->workload);
+    }
+    bench->result.headline = strdup(text);
+}
+
+static int run(struct bench *bench)
+{
+    struct engines engines = {.bench = bench};
+    const struct options *options = bench->options;
+    engines.workload_count = field_workloads(options, engines.workloads);
+    int err = check(&engines);
+    if (err == 0)
+        err = start(&engines);
+    for (unsigned i = 0; err == 0 && i < options->count_count; i++)
+        err = run_count(&engines, options->counts[i]);
+    for (unsigned i = 0; i < engines.count && i < OURS; i++)
+        http_get_done(&engines.metrics[i]);
+    if (err == 0)
+        judge_all(bench);
+    return err;
+}
+
+/* ---- the table ---- */
+
+static void head(struct table *table)
+{
+    static const char *const heads[][12] = {
+        {"", "deliveries/s", "x bare", "x epoll", "CPU per", "x epoll", "system calls", "latency",
+         "", "CPU", "", "ledger"},
+        {"", "", "", "", "delivery", "", "per delivery", "p50", "p99", "server", "client",
+         "faults"},
+    };
+    for (size_t row = 0; row < 2; row++) {
+        table_row(table);
+        for (size_t i = 0; i < sizeof heads[0] / sizeof heads[0][0]; i++)
+            table_cell(table, "%s", heads[row][i]);
+    }
+}
+
+static void cell_ratio(struct table *table, struct spread ratio)
+{
+    if (ratio.n > 0)
+        table_cell(table, "%.2f", ratio.median);
+    else
+        table_cell(table, "%s", "");
+}
+
+static void cells_latency(struct table *table, const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX];
+    const struct histogram *histogram = histogram_count(contestant->corrected) > 0
+                                            ? contestant->corrected
+                                            : contestant->uncorrected;
+    table_cell(table, "%s", number_time(text, (double)histogram_percentile(histogram, 50)));
+    table_cell(table, "%s", number_time(text, (double)histogram_percentile(histogram, 99)));
+}
+
+static void row(struct table *table, const struct result *result,
+                const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX];
+    const struct load_ledger *ledger = &contestant->ledger;
+    const struct contestant *epoll = result_find(result, names[EPOLL], contestant->workload);
+    struct spread none = {0};
+    bool compared = epoll && strcmp(contestant->name, names[URING]) == 0;
+    bool bound = contestant_saturated(contestant) == SATURATED_CLIENT;
+    table_row(table);
+    table_cell(table, "  %.28s", contestant->name);
+    table_cell(table, "%s%s", bound ? ">=" : "",
+               number_short(text, contestant_deliveries_per_s(contestant).median));
+    cell_ratio(table, contestant_ratio(contestant));
+    cell_ratio(table, compared ? contestant_ratio_to(contestant, epoll) : none);
+    table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
+    cell_ratio(table, compared ? contestant_cpu_ratio_to(contestant, epoll) : none);
+    if (contestant->counters)
+        table_cell(table, "%.3f", calls_each(contestant));
+    else
+        table_cell(table, "%s", "");
+    cells_latency(table, contestant);
+    table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
+    table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));
+    table_cell(table, "%" PRIu64, ledger->lost + ledger->duplicate + ledger->out_of_order);
+}
+
+static void print(const struct bench *bench)
+{
+    static struct table table;
+    const struct options *options = bench->options;
+    const char *workload = "";
+    printf("WebSocket, %u bytes, %u turns of %u ms; ratios are medians over the rounds\n\n",
+           options->message_bytes, options->turns, options->turn_ms);
+    head(&table);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
+        const struct contestant *contestant = bench->result.contestants[i];
+        if (contestant->turn_count == 0)
+            continue;
+        if (strcmp(workload, contestant->workload) != 0) {
+            workload = contestant->workload;
+            table_row(&table);
+            table_cell(&table, "%.31s", workload);
+        }
+        row(&table, &bench->result, contestant);
+    }
+    table_print(&table, stdout, 2);
+}
+
+const struct experiment experiment_engines = {
+    .name = "engines",
+    .use = {engines_options, "The same server on io_uring and on epoll: what io_uring is worth.",
+            "WebSocket fan-out at several counts of subscribers, closed loop, in turns, beside "
+            "the bare loops. A difference matters when it is above 5 % in three of four rounds. "
+            "With one subscriber the latency is that of a request and its echo.\n\n"
+            "  ringside-bench engines\n"
+            "  ringside-bench engines --subscribers 1,10000 --depth 1 --turns 9\n"
+            "  ringside-bench engines --subscribers 1000 --rate 50 --against none"},
+    .defaults = defaults,
+    .run = run,
+    .print = print,
+};
