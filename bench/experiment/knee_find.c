@@ -251,7 +251,7 @@ static unsigned lower_those_that_failed(const struct field *field, const struct 
 
 int knee_confirm(struct field *field, const struct knee_aim *aim, struct contestant **contestants)
 {
-    bool pending[FIELD_ENTRANTS_MAX];
+    bool pending[FIELD_ENTRANTS_MAX] = {false};
     unsigned open = 0;
     int err = 0;
     for (unsigned i = 0; i < field->count; i++) {

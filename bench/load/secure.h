@@ -53,7 +53,7 @@ void secure_free(struct secure *secure);
 void secure_begin(struct load *load, struct client *client);
 
 /* Bytes from the server; what they hold goes to client_plain. */
-void secure_input(struct load *load, struct client *client, char *bytes, size_t len);
+void secure_input(struct load *load, struct client *client, char *input, size_t len);
 
 /* The connection ends: gives back what it was lent, and wipes its keys. */
 void secure_end(struct load *load, struct client *client);
