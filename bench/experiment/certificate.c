@@ -10,8 +10,6 @@
 
 #include "experiment/bench.h"
 
-extern char **environ;
-
 /* Runs a program with its output thrown away. Returns its status, or negative errno. */
 static int run_quietly(char *const argv[])
 {

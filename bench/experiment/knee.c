@@ -39,7 +39,7 @@ static void defaults(struct options *options)
 
 static int search_all(struct field *field, const struct knee_aim *aim)
 {
-    struct contestant *contestants[FIELD_ENTRANTS_MAX];
+    struct contestant *contestants[FIELD_ENTRANTS_MAX] = {NULL};
     int err = 0;
     for (unsigned i = 0; i < field->count; i++)
         contestants[i] = field_contestant(field, i, "");
@@ -214,7 +214,8 @@ static void print_steps(const struct knee *knee)
     table_row(&table);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         table_cell(&table, "%s", names[i]);
-    for (double value = next_value(knee, 0); value > 0; value = next_value(knee, value))
+    double value = 0;
+    while ((value = next_value(knee, value)) > 0)
         row(&table, knee, value);
     table_print(&table, stdout, 1);
 }
@@ -228,7 +229,8 @@ static void print_why(const struct contestant *contestant)
     else if (knee->value > 0 && knee->client_limited)
         printf("  At %g the client was saturated and the server was not: the server can do more.\n",
                knee->failed);
-    for (double value = next_value(knee, 0); value > 0; value = next_value(knee, value)) {
+    double value = 0;
+    while ((value = next_value(knee, value)) > 0) {
         double p99 = median(knee, value, figure_p99);
         double uncorrected = median(knee, value, figure_uncorrected);
         const struct knee_step step = {.p99_ns = (uint64_t)p99,

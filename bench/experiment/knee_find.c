@@ -130,7 +130,7 @@ static int try_step(struct field *field, unsigned index, const struct knee_aim *
     int err = connect_so_many(field, index, aim, subscribers_at(aim, value), knee);
     if (err == 0)
         err = field_step(field, index, &mode, duration_ns, 0, &turn);
-    if (err < 0)
+    if (err != 0)
         return err;
     judge(field, index, aim, &turn, &step);
     knee_add(knee, &step);
