@@ -69,6 +69,8 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
                                a table here, and an HTML report under results/
   bench <experiment> [args]    any experiment: hold, fanout, compare, ceiling, ...
                                `./build.sh bench --help` lists them
+  bench diff A B               two recorded runs side by side; so do report RUN, index, and
+                               export RUN --csv or --openmetrics
   peers [name ...]             install other servers, to be compared by `compare --peer NAME`;
                                without a name: which there are, and what each would install
 
@@ -234,8 +236,9 @@ TRY
 
 cmd_bench() {
     local stamp status=0 report
-    deps build report
-    build_flavour release server/ringside-server bench/ringside-bench
+    # Standard output is the bench's own: `bench export RUN --csv` may go into a file.
+    deps build report >&2
+    build_flavour release server/ringside-server bench/ringside-bench >&2
     stamp="$(mktemp)"
     "$BUILD_ROOT/release/bench/ringside-bench" "$@" || status=$?
     report="$(find results -name report.html -newer "$stamp" 2>/dev/null | sort | tail -n 1)"

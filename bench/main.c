@@ -12,6 +12,7 @@
 #include "experiment/bench.h"
 #include "measure/clock.h"
 #include "output/machine.h"
+#include "output/programs.h"
 
 enum {
     STATUS_OK,
@@ -79,10 +80,13 @@ static void usage(FILE *file)
 {
     fputs("Measures realtime transports on this machine, each figure beside what a bare loop "
           "reaches.\n\n"
-          "usage: ringside-bench EXPERIMENT [options]\n\n",
+          "usage: ringside-bench EXPERIMENT [options]\n"
+          "       ringside-bench diff A B, and others that read what runs left\n\n",
           file);
     for (size_t i = 0; i < EXPERIMENT_COUNT; i++)
         fprintf(file, "  %-10s %s\n", experiments[i]->name, experiments[i]->use.summary);
+    fputs("\nOf runs that are recorded, each by its folder or its run.json:\n\n", file);
+    programs_list(file);
     fputs(
         "\n  ringside-bench EXPERIMENT --help   its options, with their defaults explained\n\n"
         "It starts ringside-server itself, pinned to its own CPU, and ends it afterwards. Each "
@@ -289,6 +293,8 @@ int main(int argc, char **argv)
         return STATUS_OK;
     }
     if (!experiment) {
+        if (argc > 1 && programs_become(argv) < 0)
+            return STATUS_FAILED;
         if (argc > 1)
             fprintf(stderr, "ringside-bench: there is no experiment '%s'\n\n", argv[1]);
         usage(stderr);

@@ -117,21 +117,23 @@ static int write_csv(const struct files *files, const struct result *result)
     return fclose(file) == 0 ? 0 : -errno;
 }
 
+static const char report_program[] = BENCH_REPORTS "/report.py";
+
 static void write_report(struct files *files)
 {
     char output[256];
-    const char *const argv[] = {BENCH_PYTHON, "-B", BENCH_REPORT, files->folder, NULL};
-    int status =
-        access(BENCH_REPORT, R_OK) == 0 ? run_program(argv, false, output, sizeof output) : -ENOENT;
+    const char *const argv[] = {BENCH_PYTHON, "-B", report_program, files->folder, NULL};
+    int status = access(report_program, R_OK) == 0 ? run_program(argv, false, output, sizeof output)
+                                                   : -ENOENT;
     files->report = status == 0;
     if (status < 0)
-        fprintf(stderr, "ringside-bench: no report: %s %s: %s\n", BENCH_PYTHON, BENCH_REPORT,
+        fprintf(stderr, "ringside-bench: no report: %s %s: %s\n", BENCH_PYTHON, report_program,
                 strerror(-status));
     else if (status > 0)
         fprintf(stderr,
                 "ringside-bench: no report: %s ended with status %d; "
                 "`./build.sh deps report` installs what it needs\n",
-                BENCH_REPORT, status);
+                report_program, status);
 }
 
 int files_write(struct files *files, const struct result *result, const char *copy)
