@@ -221,6 +221,11 @@ uint16_t tls_handshake_suite(const struct tls_handshake *handshake)
     return handshake->bear.engine.session.cipher_suite;
 }
 
+int tls_handshake_curve(const struct tls_handshake *handshake)
+{
+    return tls_handshake_resumed(handshake) ? 0 : handshake->bear.engine.ecdhe_curve;
+}
+
 int tls_handshake_protocol(const struct tls_handshake *handshake)
 {
     const char *name =

@@ -73,6 +73,10 @@ struct tls_client_config {
     size_t protocol_count;
     const struct tls_trust *trust; /* the key that the server must have */
     bool trust_anybody;            /* with `trust` NULL: whoever it is. For measurements only */
+    bool p256_only;                /* for the key exchange; else X25519 too */
+    /* Takes the server's ECDSA signature as good, which is most of a client's work: a load generator
+     * that looks at each would measure itself. For measurements only. */
+    bool signature_unchecked;
 };
 
 struct tls_client *tls_client_create(const struct tls_client_config *config);
@@ -118,6 +122,10 @@ enum tls_error tls_handshake_error(const struct tls_handshake *handshake);
 /* When TLS_DONE: whether an earlier session was resumed, and the suite. */
 bool tls_handshake_resumed(const struct tls_handshake *handshake);
 uint16_t tls_handshake_suite(const struct tls_handshake *handshake);
+
+/* Likewise, the curve of its key exchange (BR_EC_secp256r1, BR_EC_curve25519). Of a handshake that
+ * resumed a session, 0. */
+int tls_handshake_curve(const struct tls_handshake *handshake);
 
 /* The index of the ALPN protocol that was agreed on, or -1. */
 int tls_handshake_protocol(const struct tls_handshake *handshake);

@@ -87,10 +87,20 @@ static const struct tls_identity *choose_any(const struct handshake_policy *poli
     return NULL;
 }
 
+/* BearSSL takes the curve with the smallest number that both sides have: P-256. Its X25519 takes a
+ * third of the time, and the policy is asked just before the curve is looked for. */
+static void prefer_x25519(br_ssl_server_context *server)
+{
+    static const uint32_t x25519 = 1U << BR_EC_curve25519;
+    if (server->curves & x25519)
+        server->curves = x25519;
+}
+
 static int choose(const br_ssl_server_policy_class **context, const br_ssl_server_context *server,
                   br_ssl_server_choices *choices)
 {
     struct handshake_policy *policy = (struct handshake_policy *)context;
+    prefer_x25519((br_ssl_server_context *)server);
     policy->chosen = choose_named(policy, server, choices);
     if (!policy->chosen)
         policy->chosen = choose_any(policy, server, choices);

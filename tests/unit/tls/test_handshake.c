@@ -1,3 +1,4 @@
+#include <bearssl.h>
 #include <errno.h>
 
 #include "tls_test.h"
@@ -57,6 +58,35 @@ static void test_every_suite(void **state)
         assert_false(tls_handshake_resumed(pair.at_client));
         pair_done(&pair);
     }
+}
+
+/* X25519 where the client has it, P-256 where it has nothing else; none when a session is resumed.
+ */
+static void test_curves(void **state)
+{
+    (void)state;
+    const struct tls_server_config server = {.suites = suites_of(ALL_CIPHERS),
+                                             .sessions = tls_sessions_create(16, 100)};
+    struct tls_client_config client = {.suites = server.suites, .trust_anybody = true};
+    struct pair pair;
+    struct tls_session session;
+    pair_init(&pair, &server, &client, identities_of("ec", NULL));
+    run_ok(&pair, "a.example", NULL, 0);
+    assert_int_equal(tls_handshake_curve(pair.at_server), BR_EC_curve25519);
+    assert_int_equal(tls_handshake_curve(pair.at_client), BR_EC_curve25519);
+    assert_true(tls_handshake_session(pair.at_client, &session));
+    run_ok(&pair, "a.example", &session, 0);
+    assert_int_equal(tls_handshake_curve(pair.at_server), 0);
+    assert_int_equal(tls_handshake_curve(pair.at_client), 0);
+    pair.sessions = NULL;
+    pair_done(&pair);
+
+    client.p256_only = client.signature_unchecked = true;
+    pair_init(&pair, &server, &client, identities_of("ec", NULL));
+    run_ok(&pair, "a.example", NULL, 0);
+    assert_int_equal(tls_handshake_curve(pair.at_server), BR_EC_secp256r1);
+    assert_int_equal(tls_handshake_curve(pair.at_client), BR_EC_secp256r1);
+    pair_done(&pair);
 }
 
 /* Bytes arrive in any pieces. */
@@ -362,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_suite),
+        cmocka_unit_test(test_curves),
         cmocka_unit_test(test_every_split),
         cmocka_unit_test(test_resumed),
         cmocka_unit_test(test_resumed_with_wrong_secret),
