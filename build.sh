@@ -12,6 +12,7 @@ export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
 
 readonly BUILD_ROOT="${RINGSIDE_BUILD:-build}"
 readonly LISTEN_DEFAULT="127.0.0.1:8080"
+readonly TLS_LISTEN_DEFAULT="127.0.0.1:8443"
 
 # ---- packages ---------------------------------------------------------------------------------
 # group | Debian 12 package | why. A command names the groups that it needs, and nothing else is
@@ -28,6 +29,7 @@ build  | libjansson-dev      | JSON on the control plane
 build  | libinih-dev         | the config file
 build  | libxxhash-dev       | hashes of channel names
 build  | uthash-dev          | hash tables and lists
+build  | openssl             | makes the certificates of run --tls and bench --tls
 report | python3-matplotlib  | draws the plots of a report as SVG
 test   | libcmocka-dev       | unit tests
 test   | curl                | foreign client: polling, long polling, SSE
@@ -65,6 +67,7 @@ Ringside: a realtime push server on io_uring, and the bench that measures it.
 
 Try it (each of these installs what is missing, builds, and runs; nothing else is needed first)
   run [server arguments]       start the server on 127.0.0.1:8080 and print commands to try on it
+  run --tls [...]              the same with TLS on 127.0.0.1:8443, by a certificate made for it
   compare [bench arguments]    what polling, long polling, SSE and WebSocket cost on this machine:
                                a table here, and an HTML report under results/
   bench <experiment> [args]    any experiment: hold, fanout, compare, ceiling, ...
@@ -199,24 +202,62 @@ cmd_build() {
 }
 
 # ---- run, compare, bench ----------------------------------------------------------------------
-# The value of --listen among the arguments, or the default.
-listen_of() {
-    local address="$LISTEN_DEFAULT"
+# The value of an option among the arguments, or its default: value_of <option> <default> [args ...]
+value_of() {
+    local option="$1" value="$2"
+    shift 2
     while [[ $# -gt 0 ]]; do
         case "$1" in
-        --listen) address="${2:-$address}" ;;
-        --listen=*) address="${1#--listen=}" ;;
+        "$option") value="${2:-$value}" ;;
+        "$option"=*) value="${1#"$option"=}" ;;
         esac
         shift
     done
-    echo "$address"
+    echo "$value"
+}
+
+# A self-signed certificate for this machine alone, kept for the next time.
+development_certificate() {
+    local folder="$1"
+    if [[ -s "$folder/certificate.pem" && -s "$folder/key.pem" ]] &&
+        openssl x509 -in "$folder/certificate.pem" -noout -checkend 86400 >/dev/null; then
+        return 0
+    fi
+    say "Making a self-signed certificate for localhost in $folder"
+    mkdir -p "$folder"
+    (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
+        -subj /CN=localhost -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' \
+        -keyout "$folder/key.pem" -out "$folder/certificate.pem" 2>"$folder/openssl.log") ||
+        { cat "$folder/openssl.log" >&2; return 1; }
+}
+
+print_tls_commands() {
+    local address="$1" certificate="$2"
+    cat <<TRY
+The same with TLS, by a certificate that only this machine has reason to trust:
+  curl --cacert $certificate -N 'https://$address/sse?channel=news'
+  openssl s_client -connect $address -CAfile $certificate
+In a browser, which warns of the certificate once:
+  https://$address/
+  new WebSocket('wss://$address/ws?channel=news')
+\`kill -HUP $$\` reads the certificate again.
+
+TRY
 }
 
 cmd_run() {
-    local address
+    local address tls_address folder="$BUILD_ROOT/certificate" argument tls="" arguments=()
+    for argument in "$@"; do
+        if [[ "$argument" == --tls ]]; then
+            tls=yes
+        else
+            arguments+=("$argument")
+        fi
+    done
+    set -- "${arguments[@]}"
     deps build
     build_flavour release server/ringside-server
-    address="$(listen_of "$@")"
+    address="$(value_of --listen "$LISTEN_DEFAULT" "$@")"
     cat <<TRY
 
 Try it, in other terminals:
@@ -231,6 +272,13 @@ In a browser:
 Ctrl-C stops the server.
 
 TRY
+    if [[ -n "$tls" ]]; then
+        development_certificate "$folder"
+        tls_address="$(value_of --tls-listen "$TLS_LISTEN_DEFAULT" "$@")"
+        print_tls_commands "$tls_address" "$folder/certificate.pem"
+        set -- --tls-listen "$tls_address" \
+            --tls-certificate "$folder/certificate.pem:$folder/key.pem" "$@"
+    fi
     exec "$BUILD_ROOT/release/server/ringside-server" --listen "$address" "$@"
 }
 

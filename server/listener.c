@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int listener_address(struct sockaddr_in *ret, const char *text, char *why, size_t why_size)
+int listener_address(struct sockaddr_in *ret, const char *setting, const char *text, char *why,
+                     size_t why_size)
 {
     char host[64];
     const char *colon = strrchr(text, ':');
@@ -23,7 +24,7 @@ int listener_address(struct sockaddr_in *ret, const char *text, char *why, size_
         if (inet_pton(AF_INET, host, &ret->sin_addr) == 1)
             return 0;
     }
-    snprintf(why, why_size, "listen = %s: needs an IPv4 address and a port, as 127.0.0.1:8080",
+    snprintf(why, why_size, "%s = %s: needs an IPv4 address and a port, as 127.0.0.1:8080", setting,
              text);
     return -EINVAL;
 }

@@ -7,8 +7,10 @@
 #include <netinet/in.h>
 #include <stddef.h>
 
-/* Reads "address:port". Port 0 lets the kernel choose. Returns 0 or -EINVAL with `why`. */
-int listener_address(struct sockaddr_in *ret, const char *text, char *why, size_t why_size);
+/* Reads "address:port", the value of a setting. Port 0 lets the kernel choose. Returns 0 or -EINVAL
+ * with `why`. */
+int listener_address(struct sockaddr_in *ret, const char *setting, const char *text, char *why,
+                     size_t why_size);
 
 /* Makes sure that the port is free, and fixes it where it was 0. Returns 0 or negative errno with
  * `why`. */

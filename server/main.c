@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "api/api.h"
+#include "certificates.h"
 #include "conf/cpus.h"
 #include "conf/settings.h"
 #include "conn/shard.h"
@@ -45,6 +46,8 @@ enum {
     OPTION_ECHO = 1000,
     OPTION_HELP_CONFIG,
     OPTION_MAX_CONNECTIONS,
+    OPTION_TLS_LISTEN,
+    OPTION_TLS_CERTIFICATE,
 };
 
 static const struct argp_option options[] = {
@@ -55,6 +58,8 @@ static const struct argp_option options[] = {
     {"max-connections", OPTION_MAX_CONNECTIONS, "N", 0, "Open connections over all shards", 0},
     {"config", 'f', "FILE", 0, "An INI file; --help-config prints one with every setting", 0},
     {"set", 'S', "NAME=VALUE", 0, "One setting, after the file", 0},
+    {"tls-listen", OPTION_TLS_LISTEN, "ADDRESS:PORT", 0, "Where clients connect with TLS", 0},
+    {"tls-certificate", OPTION_TLS_CERTIFICATE, "CHAIN:KEY", 0, "PEM files for --tls-listen", 0},
     {"echo", OPTION_ECHO, 0, 0, "Offer /echo, a WebSocket that returns what it gets", 0},
     {"help-config", OPTION_HELP_CONFIG, 0, 0,
      "Print all settings with unit, bounds and reason, and exit", 0},
@@ -108,6 +113,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return set_or_fail(state, "cpus", argument);
     case OPTION_MAX_CONNECTIONS:
         return set_or_fail(state, "max_connections", argument);
+    case OPTION_TLS_LISTEN:
+        return set_or_fail(state, "tls_listen", argument);
+    case OPTION_TLS_CERTIFICATE:
+        return set_or_fail(state, "tls_certificates", argument);
     case 'f':
         return settings_read(state->input, argument, why, sizeof why) < 0 ? usage_error(state, why)
                                                                           : 0;
@@ -131,15 +140,22 @@ struct runner {
     pthread_t thread;
     struct launch *launch;
     unsigned index;
-    int cpu; /* -1: not pinned */
-    int listen_fd;
-    char why[WHY_MAX]; /* empty: the shard was made */
+    int cpu;                            /* -1: not pinned */
+    int listen_fds[RING_LISTENERS_MAX]; /* by enum listener; -1: none */
+    char why[WHY_MAX];                  /* empty: the shard was made */
+};
+
+struct port {
+    bool open; /* is listened on */
+    struct sockaddr_in address;
 };
 
 struct launch {
     struct server server;
     struct engine engine;
-    pthread_barrier_t step; /* all made · main has looked · all have stopped */
+    struct certificates certificates;
+    struct port ports[RING_LISTENERS_MAX]; /* by enum listener */
+    pthread_barrier_t step;                /* all made · main has looked · all have stopped */
     bool failed;
     struct runner runners[HUB_SHARDS_MAX];
 };
@@ -178,7 +194,10 @@ static int make_shard(struct runner *runner)
         return err;
     err = shard_create(shard, server, runner->index, ring, clock_ns(), runner->why,
                        sizeof runner->why);
-    return err < 0 ? err : shard_listen(*shard, runner->listen_fd);
+    for (unsigned i = 0; i < RING_LISTENERS_MAX && err == 0; i++)
+        if (runner->listen_fds[i] >= 0)
+            err = shard_listen(*shard, (enum listener)i, runner->listen_fds[i]);
+    return err;
 }
 
 static void *run_shard(void *context)
@@ -288,58 +307,94 @@ static void size_connections(struct settings *settings, const struct engine *eng
     settings->max_connections = (int64_t)(wanted < most ? wanted : most);
 }
 
+static int port_read(struct port *ret, const char *setting, const char *text, char *why,
+                     size_t why_size)
+{
+    *ret = (struct port){.open = text[0] != '\0'};
+    return ret->open ? listener_address(&ret->address, setting, text, why, why_size) : 0;
+}
+
 static int fail(const char *why)
 {
     fprintf(stderr, "ringside-server: %s\n", why);
     return 1;
 }
 
-static void announce(const struct launch *launch, const struct sockaddr_in *address)
+static void announce(const struct launch *launch)
 {
-    char host[INET_ADDRSTRLEN];
-    inet_ntop(AF_INET, &address->sin_addr, host, sizeof host);
-    printf("ringside-server listens on http://%s:%u/ with %u shard%s, for up to %" PRId64
-           " connections\n",
-           host, ntohs(address->sin_port), launch->server.shard_count,
+    static const char *const schemes[] = {[LISTENER_PLAIN] = "http", [LISTENER_TLS] = "https"};
+    const char *between = "ringside-server listens on ";
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        const struct port *port = &launch->ports[i];
+        char host[INET_ADDRSTRLEN];
+        if (!port->open)
+            continue;
+        inet_ntop(AF_INET, &port->address.sin_addr, host, sizeof host);
+        printf("%s%s://%s:%u/", between, schemes[i], host, ntohs(port->address.sin_port));
+        between = " and ";
+    }
+    printf(" with %u shard%s, for up to %" PRId64 " connections\n", launch->server.shard_count,
            launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
     engine_announce(&launch->engine);
     fflush(stdout);
 }
 
-/* Until SIGINT or SIGTERM. A second one ends the process at once. */
-static void wait_for_signal(const sigset_t *signals)
+/* SIGHUP means something only where there are certificates; else it ends the process as ever. */
+static void block_signals(sigset_t *ret, const struct server *server)
 {
-    int signal;
-    sigwait(signals, &signal);
+    sigemptyset(ret);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGTERM);
+    if (server->tls)
+        sigaddset(ret, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, ret, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Until SIGINT or SIGTERM. A second one ends the process at once. */
+static void wait_for_signal(const sigset_t *signals, const struct server *server)
+{
+    int signal = SIGHUP;
+    while (sigwait(signals, &signal) == 0 && signal == SIGHUP)
+        certificates_reload(server);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
-static int serve(struct launch *launch, struct sockaddr_in *address, const int *cpus, int cpu_count)
+/* Each shard's listening sockets. */
+static int open_ports(struct launch *launch, char *why, size_t why_size)
+{
+    const struct settings *settings = launch->server.settings;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        struct port *port = &launch->ports[i];
+        if (port->open && listener_claim(&port->address, why, why_size) < 0)
+            return -1;
+        for (unsigned shard = 0; shard < launch->server.shard_count; shard++) {
+            int fd = -1;
+            if (port->open)
+                fd = listener_open(&port->address, (int)settings->listen_backlog,
+                                   settings->congestion_control, why, why_size);
+            if (port->open && fd < 0)
+                return fd;
+            launch->runners[shard].listen_fds[i] = fd;
+        }
+    }
+    return 0;
+}
+
+static int serve(struct launch *launch, const int *cpus, int cpu_count)
 {
     struct server *server = &launch->server;
     char why[WHY_MAX];
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-
-    if (listener_claim(address, why, sizeof why) < 0)
+    block_signals(&signals, server);
+    if (open_ports(launch, why, sizeof why) < 0)
         return fail(why);
-    for (unsigned i = 0; i < server->shard_count; i++) {
-        int fd = listener_open(address, (int)server->settings->listen_backlog,
-                               server->settings->congestion_control, why, sizeof why);
-        if (fd < 0)
-            return fail(why);
-        launch->runners[i].listen_fd = fd;
-    }
     int err = launch_shards(launch, cpus, cpu_count);
     if (err == 0)
-        announce(launch, address);
+        announce(launch);
     pthread_barrier_wait(&launch->step);
     if (err == 0) {
-        wait_for_signal(&signals);
+        wait_for_signal(&signals, server);
         for (unsigned i = 0; i < server->shard_count; i++)
             shard_stop(server->shards[i]);
     }
@@ -354,13 +409,14 @@ int main(int argc, char **argv)
     const struct argp argp = {options, parse_option, NULL, documentation, NULL, NULL, NULL};
     char why[WHY_MAX];
     int cpus[CPUS_MAX];
-    struct sockaddr_in address;
 
     settings_default(&settings);
     argp_err_exit_status = 1;
     argp_parse(&argp, argc, argv, 0, NULL, &settings);
     if (engine_choose(&launch.engine, settings.engine, why, sizeof why) < 0 ||
-        listener_address(&address, settings.listen, why, sizeof why) < 0)
+        port_read(&launch.ports[LISTENER_PLAIN], "listen", settings.listen, why, sizeof why) < 0 ||
+        port_read(&launch.ports[LISTENER_TLS], "tls_listen", settings.tls_listen, why, sizeof why) <
+            0)
         return fail(why);
     int cpu_count = cpus_read(cpus, settings.cpus, why, sizeof why);
     if (cpu_count < 0)
@@ -374,6 +430,7 @@ int main(int argc, char **argv)
         cpu_count = 0;
     struct origins *origins;
     if (settings_check(&settings, why, sizeof why) < 0 ||
+        certificates_init(&launch.certificates, &settings, why, sizeof why) < 0 ||
         origins_create(&origins, settings.allowed_origins, why, sizeof why) < 0)
         return fail(why);
 
@@ -385,6 +442,8 @@ int main(int argc, char **argv)
         .batch_begin = encoder_begin,
         .batch_end = encoder_done,
         .routes = server_routes,
+        .tls = launch.certificates.server,
+        .identities = launch.certificates.identities,
         .origins = origins,
         .hubs = hub_set_create(&config),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
@@ -392,9 +451,10 @@ int main(int argc, char **argv)
         .seed = seed_draw(),
     };
     assert(launch.server.hubs && launch.server.shards);
-    int code = serve(&launch, &address, cpus, cpu_count);
+    int code = serve(&launch, cpus, cpu_count);
     hub_set_free(launch.server.hubs);
     free(launch.server.shards);
     origins_free(origins);
+    certificates_done(&launch.certificates);
     return code;
 }

@@ -8,15 +8,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from ringside import Server, wait_until  # noqa: E402  (needs the line above)
+from secure import SecureServer  # noqa: E402
 
 
 @pytest.fixture
 def start_server(tmp_path_factory):
-    """start_server(shards=, args=, config=) -> Server; all are stopped and checked at the end."""
+    """start_server(shards=, args=, config=, secure=) -> Server; all are stopped and checked at the
+    end. With `secure` clients go to its TLS port."""
     servers = []
 
-    def start(**options):
-        server = Server(tmp_path_factory.mktemp("server"), **options)
+    def start(secure=False, **options):
+        server = (SecureServer if secure else Server)(tmp_path_factory.mktemp("server"), **options)
         servers.append(server)
         return server.start()
 

@@ -27,6 +27,7 @@ def connect(server, path="/ws", headers=None, **query):
         open_timeout=PATIENCE_S,
         close_timeout=5,
         extra_headers=headers or {},
+        **server.foreign,
     )
 
 

@@ -81,6 +81,8 @@ class Answer:
 class Server:
     """One server process. Use through the fixtures of conftest.py."""
 
+    foreign = {}  # what Python's websockets must be told besides the URL
+
     def __init__(self, folder, shards=2, args=(), config=None, before=None):
         """`before` runs in the new process, before the server does."""
         self.port = free_port()
@@ -146,6 +148,10 @@ class Server:
         return self.log.read_text(errors="replace")
 
     # ---- plain HTTP ----
+
+    def wrap(self, connection):
+        """What a client puts around its socket."""
+        return connection
 
     def connect(self):
         return http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE_S)

@@ -19,7 +19,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 def dial(server):
     connection = socket.create_connection((HOST, server.port), timeout=PATIENCE_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+    return server.wrap(connection)
 
 
 def read_to_end(connection):

@@ -173,7 +173,7 @@ int bare_ring_run(struct bare *bare, int listen_fd, const volatile bool *stop)
     loop->bare = bare;
     err = bare_init(bare, loop->ring->capacity);
     if (err == 0)
-        err = ring_listen(loop->ring, listen_fd);
+        err = ring_listen(loop->ring, 0, listen_fd);
     while (err == 0 && !*stop) {
         struct ring_event event;
         err = ring_wait(loop->ring, (int64_t)BARE_TURN_MS * 1000000);

@@ -93,6 +93,18 @@ static void write_refused(struct text *text, const struct server *server)
     }
 }
 
+static void write_tls_errors(struct text *text, const struct server *server)
+{
+    heading(text, "tls_errors", "_total", "counter", "Failures of TLS, by name");
+    for (int error = TLS_ERROR_NONE + 1; error < TLS_ERROR_COUNT; error++) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < server->shard_count; i++)
+            sum += counter_read(&server->shards[i]->counters.tls_errors[error]);
+        text_add(text, "ringside_tls_errors_total{reason=\"%s\"} %" PRIu64 "\n",
+                 tls_error_name((enum tls_error)error), sum);
+    }
+}
+
 #define HUB_ROWS(X)                                                                                \
     X(published, "counter", "Messages numbered")                                                   \
     X(delivered, "counter", "Messages given to subscribers")                                       \
@@ -127,6 +139,7 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
     write_counters(&text, shard->server);
     write_closed(&text, shard->server);
     write_refused(&text, shard->server);
+    write_tls_errors(&text, shard->server);
     write_hub(&text, shard->server);
     heading(&text, "shards", "", "gauge", "Threads with a ring of their own");
     text_add(&text, "ringside_shards %u\n", shard->server->shard_count);

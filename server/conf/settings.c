@@ -163,6 +163,17 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
                  settings->max_connections, settings->shards);
         return -EINVAL;
     }
+    if (settings->listen[0] == '\0' && settings->tls_listen[0] == '\0') {
+        snprintf(why, why_size, "listen and tls_listen are both empty: nobody could connect");
+        return -EINVAL;
+    }
+    if (settings->tls_listen[0] != '\0' && settings->tls_certificates[0] == '\0') {
+        snprintf(why, why_size,
+                 "tls_listen = %s needs tls_certificates = chain.pem:key.pem; `./build.sh run "
+                 "--tls` makes a certificate for development",
+                 settings->tls_listen);
+        return -EINVAL;
+    }
     return 0;
 }
 

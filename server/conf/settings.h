@@ -31,7 +31,8 @@ enum slow_reader_policy {
  * unique without them. */
 #define SETTINGS_TABLE(X, SECTION)                                                                 \
     SECTION("server")                                                                              \
-    X(TEXT, listen, "127.0.0.1:8080", 0, 0, "address:port", "Where clients connect. IPv4.")        \
+    X(TEXT, listen, "127.0.0.1:8080", 0, 0, "address:port",                                        \
+      "Where clients connect. IPv4. Empty: nowhere but at tls_listen.")                            \
     X(NUMBER, shards, 0, 0, 256, "count",                                                          \
       "Threads with their own ring, connections and channels. 0: one per core.")                   \
     X(TEXT, cpus, "", 0, 0, "list",                                                                \
@@ -49,6 +50,29 @@ enum slow_reader_policy {
     X(NUMBER, drain_ms, 1000, 0, 3600000, "ms",                                                    \
       "After SIGTERM, clients are sent away evenly over this time, so that they do not come back " \
       "all at once.")                                                                              \
+    SECTION("tls")                                                                                 \
+    X(TEXT, tls_listen, "", 0, 0, "address:port",                                                  \
+      "Where clients connect with TLS 1.2, as 0.0.0.0:8443. Empty: no TLS.")                       \
+    X(TEXT, tls_certificates, "", 0, 0, "list of chain.pem:key.pem",                               \
+      "Certificates with their keys, separated by spaces. The client's server name chooses; who "  \
+      "gives none, or an unknown one, gets the first. Read again at SIGHUP.")                      \
+    X(TEXT, tls_ciphers, "aes128-gcm chacha20-poly1305 aes256-gcm", 0, 0, "list",                  \
+      "Ciphers, the best first; the server's order counts.")                                       \
+    X(NUMBER, tls_sessions, 65536, 0, 16777216, "count",                                           \
+      "Sessions remembered for resumption, over all shards, at 112 bytes each. 0: none.")          \
+    X(NUMBER, tls_session_lifetime_ms, 3600000, 1000, 86400000, "ms",                              \
+      "How long a session can be resumed.")                                                        \
+    X(NUMBER, tls_handshakes_max, 1024, 1, 65536, "count",                                         \
+      "Handshakes under way over all shards, at 24 KiB each while they last. Who comes when all "  \
+      "are taken is sent away.")                                                                   \
+    X(NUMBER, tls_handshakes_per_s, 0, 0, 10000000, "count",                                       \
+      "Handshakes begun each second, over all shards; the others wait for their turn until "       \
+      "tls_handshake_timeout_ms. 0: as many as the shards can do.")                                \
+    X(NUMBER, tls_handshakes_per_turn, 16, 1, 1024, "count",                                       \
+      "Handshakes that a shard takes a step in between two looks at its live connections, at up "  \
+      "to half a millisecond each.")                                                               \
+    X(NUMBER, tls_handshake_timeout_ms, 10000, 100, 3600000, "ms",                                 \
+      "A handshake must be complete this long after its connection was accepted.")                 \
     SECTION("http")                                                                                \
     X(NUMBER, head_bytes_max, 8192, 1024, 65536, "bytes", "Request head. Larger gets 431 or 414.") \
     X(NUMBER, head_timeout_ms, 10000, 100, 3600000, "ms",                                          \

@@ -27,7 +27,10 @@
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached")                              \
     X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \
-    X(LINGER, linger, 0, "the last answer could not leave in time")
+    X(LINGER, linger, 0, "the last answer could not leave in time")                                \
+    X(TLS, tls, 0, "TLS failed: ringside_tls_errors_total says of what")                           \
+    X(TLS_TIMEOUT, tls_timeout, 0, "no complete TLS handshake in tls_handshake_timeout_ms")        \
+    X(TLS_POOL_FULL, tls_pool_full, 0, "tls_handshakes_max were under way")
 
 #define CLOSE_REASON_ENUM(NAME, name, code, meaning) CLOSE_##NAME,
 enum close_reason {

@@ -12,7 +12,7 @@
  * Memory   The slab is reserved once, and its pages are touched as slots come into use. conn_extra
  *          is on the heap, attached on demand and given back when it is empty.
  * Bounds   queue_bytes_max per connection for live messages, queue_total_bytes_max per shard for
- *          all, head_bytes_max for the stash. */
+ *          all, head_bytes_max for the stash, a record for what TLS has begun to read. */
 #pragma once
 
 #include <stdbool.h>
@@ -34,13 +34,15 @@ enum conn_state {
                        watches */
 };
 
-/* What still refers to the slot. It is free again when none of the first four is set. */
+/* What still refers to the slot: it is free again when none of CONN_BUSY is set. Then what is to be
+ * known of the connection. */
 enum conn_flag {
     CONN_WATCH_READ = 1 << 0,  /* a read watch is out                              */
     CONN_WATCH_WRITE = 1 << 1, /* a write watch is out: the socket is full         */
     CONN_DIRTY = 1 << 2,       /* in the list of connections with something to send */
     CONN_RECEIVING = 1 << 3,   /* in the list of connections to receive from       */
-    CONN_BUSY = CONN_WATCH_READ | CONN_WATCH_WRITE | CONN_DIRTY | CONN_RECEIVING,
+    CONN_WAITS = 1 << 18,      /* in a list of handshakes that wait for their turn   */
+    CONN_BUSY = CONN_WATCH_READ | CONN_WATCH_WRITE | CONN_DIRTY | CONN_RECEIVING | CONN_WAITS,
 
     CONN_PAUSED = 1 << 4,  /* reads nothing until resumed: its answers do not leave fast enough */
     CONN_HTTP_10 = 1 << 5, /* of the request being answered */
@@ -56,6 +58,12 @@ enum conn_flag {
     CONN_STANDING_SENT = 1 << 15, /* the client was told where its stream begins */
     CONN_INPUT_ENDED = 1 << 16,   /* the peer has sent its last byte; it may still be reading */
     CONN_ADMITTED = 1 << 17,      /* is a subscriber: further requests need no admission */
+
+    CONN_TLS = 1 << 19,       /* came to the TLS port */
+    CONN_HANDSHAKE = 1 << 20, /* its handshake is not over */
+    CONN_KEYED = 1 << 21,     /* it is, and the keys are in the secure line */
+    CONN_SEALED = 1 << 22,    /* the line's run is ciphertext already */
+    CONN_NOTIFIED = 1 << 23,  /* close_notify or a fatal alert is queued or out */
 };
 
 struct conn_extra;
@@ -110,6 +118,7 @@ struct stash {
 struct conn_extra {
     struct send_queue queue;
     struct stash input;          /* bytes not yet understood */
+    struct stash record;         /* TLS: the beginning of a record that is not all there */
     uint32_t scanned;            /* of them, how many were searched for the end of a head */
     void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
     struct gathering *gathering; /* replies for several channels, until all are there */
@@ -139,6 +148,9 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
 
 /* Copies bytes into a frame and queues it. */
 void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes);
+
+/* Queues a frame in front of all else. */
+void conn_send_first(struct conn *conn, struct frame frame);
 
 /* Bytes queued and not yet taken by the socket. */
 uint64_t conn_queued(const struct conn *conn);

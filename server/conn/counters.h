@@ -9,6 +9,7 @@
 
 #include "conn/close_reason.h"
 #include "conn/refusal.h"
+#include "tls/error.h"
 
 /* X(name, kind, help): kind is counter or gauge, as Prometheus means them. */
 #define COUNTERS(X)                                                                                \
@@ -33,13 +34,21 @@
     X(system_calls, counter, "System calls made for sockets")                                      \
     X(streams_sse, gauge, "Open SSE streams")                                                      \
     X(streams_websocket, gauge, "Open WebSockets")                                                 \
-    X(longpolls_held, gauge, "Long polls being held")
+    X(longpolls_held, gauge, "Long polls being held")                                              \
+    X(tls_handshakes_full, counter, "TLS handshakes completed with a signature")                   \
+    X(tls_handshakes_resumed, counter, "TLS handshakes completed by resuming a session")           \
+    X(tls_handshakes, gauge, "TLS handshakes under way")                                           \
+    X(tls_handshakes_waiting, gauge, "Connections whose TLS handshake waits for its turn")         \
+    X(tls_connections, gauge, "Open connections with TLS")                                         \
+    X(tls_records_received, counter, "TLS records opened")                                         \
+    X(tls_records_sent, counter, "TLS records sealed")
 
 #define COUNTER_FIELD(name, kind, help) _Atomic uint64_t name;
 struct counters {
     COUNTERS(COUNTER_FIELD)
     _Atomic uint64_t closed[CLOSE_REASON_COUNT];
     _Atomic uint64_t refused[REFUSAL_COUNT];
+    _Atomic uint64_t tls_errors[TLS_ERROR_COUNT];
 };
 
 static inline uint64_t counter_read(const _Atomic uint64_t *counter)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conn/secure.h"
 #include "conn/shard.h"
 #include "hub/hub.h"
 #include "wire/http.h"
@@ -20,8 +21,7 @@ uint32_t conn_slot(const struct shard *shard, const struct conn *conn)
 
 /* ---- begin ---- */
 
-/* Sheds cheaply: one short answer, and the slot is free as soon as the request has been read. */
-static void shed(struct shard *shard, struct conn *conn, enum refusal refusal)
+void conn_answer_refusal(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
     char answer[512], body[128];
     int body_len = snprintf(body, sizeof body, "{\"error\":\"%s\",\"message\":\"%s\"}\n",
@@ -40,13 +40,25 @@ static void shed(struct shard *shard, struct conn *conn, enum refusal refusal)
     int len = http_response_head_write(answer, sizeof answer - sizeof body, &head);
     assert(len > 0 && body_len > 0 && (size_t)body_len < sizeof body);
     memcpy(answer + len, body, (size_t)body_len);
-    counter_add(&shard->counters.errors_5xx, 1);
+    counter_add(refusal_status(refusal) < 500 ? &shard->counters.errors_4xx
+                                              : &shard->counters.errors_5xx,
+                1);
     counter_add(&shard->counters.refused[refusal], 1);
     conn_send_bytes(shard, conn, span_of(answer, (size_t)len + (size_t)body_len));
+}
+
+/* Sheds cheaply: one short answer, and the slot is free as soon as the request has been read. */
+static void shed(struct shard *shard, struct conn *conn, enum refusal refusal)
+{
+    if (conn->flags & CONN_TLS) {
+        secure_shed(shard, conn);
+        return;
+    }
+    conn_answer_refusal(shard, conn, refusal);
     conn_finish(shard, conn, CLOSE_TABLE_FULL);
 }
 
-void shard_accepted(struct shard *shard, uint32_t slot)
+void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
 {
     struct conn *conn = conn_at(shard, slot);
     assert(conn->state == CONN_FREE);
@@ -63,12 +75,13 @@ void shard_accepted(struct shard *shard, uint32_t slot)
     counter_set(&shard->counters.connections, shard->live);
     if (slot >= shard->slots_high)
         shard->slots_high = slot + 1;
+    conn_timer(shard, conn, shard->settings->head_timeout_ms);
+    if (listener == LISTENER_TLS)
+        secure_accepted(shard, conn);
     if (shard->draining)
         shed(shard, conn, REFUSAL_DRAINING);
     else if (shard->live > shard->live_max)
         shed(shard, conn, REFUSAL_TABLE_FULL);
-    else
-        conn_timer(shard, conn, shard->settings->head_timeout_ms);
     conn_watch_read(shard, conn);
 }
 
@@ -103,6 +116,8 @@ void conn_timer_fired(void *context, uint32_t slot)
     else if (conn->state == CONN_FINISHING)
         conn_close(shard, conn,
                    conn->finish_reason == CLOSE_DONE ? CLOSE_LINGER : conn->finish_reason);
+    else if (conn->flags & CONN_HANDSHAKE)
+        secure_timer(shard, conn);
     else if (conn_transport(shard, conn)->timer)
         conn_transport(shard, conn)->timer(shard, conn);
 }
@@ -156,9 +171,12 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
     conn->state = CONN_CLOSING;
     timers_cancel(&shard->timers, slot);
     conn_queue_clear(shard, conn);
+    if (conn->flags & CONN_TLS)
+        secure_closed(shard, conn);
     if (conn->extra) {
         assert(!conn->extra->transport_state && !conn->extra->gathering);
         stash_free(&conn->extra->input);
+        stash_free(&conn->extra->record);
         conn->extra->stalled = false;
         conn_extra_trim(conn);
         assert(!conn->extra);
@@ -177,12 +195,15 @@ static bool may_still_be_sending(enum close_reason reason)
 {
     return reason == CLOSE_BAD_REQUEST || reason == CLOSE_HEAD_TIMEOUT ||
            reason == CLOSE_TABLE_FULL || reason == CLOSE_WS_TOO_BIG ||
-           reason == CLOSE_WS_PROTOCOL || reason == CLOSE_WS_UTF8;
+           reason == CLOSE_WS_PROTOCOL || reason == CLOSE_WS_UTF8 || reason == CLOSE_TLS ||
+           reason == CLOSE_TLS_POOL_FULL;
 }
 
 /* Called when a finishing connection has sent everything. */
 void conn_finished(struct shard *shard, struct conn *conn)
 {
+    if (conn->flags & CONN_KEYED && secure_goodbye(shard, conn))
+        return;
     if (may_still_be_sending(conn->finish_reason))
         conn_timer(shard, conn, LINGER_MS);
     else

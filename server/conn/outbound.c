@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "conn/secure.h"
 #include "conn/shard.h"
 
 static bool blocked(const struct conn *conn)
@@ -20,12 +21,18 @@ static bool blocked(const struct conn *conn)
     return conn->flags & CONN_WATCH_WRITE;
 }
 
+/* Whether frames may be added to the line's run. */
+static bool may_lengthen(const struct conn *conn)
+{
+    return !(conn->flags & (CONN_WATCH_WRITE | CONN_SEALED));
+}
+
 uint64_t conn_queued(const struct conn *conn)
 {
     return conn->out_len + (conn->extra ? conn->extra->queue.bytes : 0);
 }
 
-static void mark_dirty(struct shard *shard, struct conn *conn)
+void conn_mark_dirty(struct shard *shard, struct conn *conn)
 {
     if (conn->flags & (CONN_DIRTY | CONN_WATCH_WRITE))
         return;
@@ -46,23 +53,41 @@ static struct queued_frame *queue_at(struct send_queue *queue, uint32_t index)
     return &queue->frames[(queue->head + index) & (queue->size - 1)];
 }
 
+static void queue_grow(struct send_queue *queue)
+{
+    uint32_t size = queue->size ? queue->size * 2 : 4;
+    struct queued_frame *bigger = malloc(size * sizeof *bigger);
+    assert(bigger);
+    for (uint32_t i = 0; i < queue->count; i++)
+        bigger[i] = *queue_at(queue, i);
+    free(queue->frames);
+    queue->frames = bigger;
+    queue->size = size;
+    queue->head = 0;
+}
+
 static void queue_push(struct send_queue *queue, struct frame frame, enum send_kind kind)
 {
-    if (queue->count == queue->size) {
-        uint32_t size = queue->size ? queue->size * 2 : 4;
-        struct queued_frame *bigger = malloc(size * sizeof *bigger);
-        assert(bigger);
-        for (uint32_t i = 0; i < queue->count; i++)
-            bigger[i] = *queue_at(queue, i);
-        free(queue->frames);
-        queue->frames = bigger;
-        queue->size = size;
-        queue->head = 0;
-    }
+    if (queue->count == queue->size)
+        queue_grow(queue);
     queue->frames[(queue->head + queue->count++) & (queue->size - 1)] =
         (struct queued_frame){frame, kind};
     queue->bytes += frame.len;
     block_ref(frame.block);
+}
+
+/* The line's run goes back to the front of the queue. It may be a part of a frame, so it must
+ * leave; its reference moves. */
+static void queue_put_back(struct conn *conn)
+{
+    struct send_queue *queue = &conn_extra(conn)->queue;
+    if (queue->count == queue->size)
+        queue_grow(queue);
+    queue->head = (queue->head - 1) & (queue->size - 1);
+    queue->count++;
+    *queue_at(queue, 0) =
+        (struct queued_frame){{conn->out_block, conn->out_at, conn->out_len}, SEND_MUST};
+    queue->bytes += conn->out_len;
 }
 
 static void queue_pop(struct shard *shard, struct send_queue *queue)
@@ -161,13 +186,23 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
         conn->out_block = frame.block;
         conn->out_at = frame.at;
         conn->out_len = frame.len;
-    } else if (!queued && !blocked(conn) && conn->out_block == frame.block &&
+    } else if (!queued && may_lengthen(conn) && conn->out_block == frame.block &&
                conn->out_at + conn->out_len == frame.at) {
         conn->out_len += frame.len;
     } else {
         queue_push(&conn_extra(conn)->queue, frame, kind);
     }
-    mark_dirty(shard, conn);
+    conn_mark_dirty(shard, conn);
+}
+
+void conn_send_first(struct conn *conn, struct frame frame)
+{
+    if (conn->out_block)
+        queue_put_back(conn);
+    block_ref(frame.block);
+    conn->out_block = frame.block;
+    conn->out_at = frame.at;
+    conn->out_len = frame.len;
 }
 
 void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes)
@@ -177,15 +212,22 @@ void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes)
 
 /* ---- flushing ---- */
 
-/* Puts a connection into the batch. Returns false when the batch has no room for a gathered send.
- */
-static bool batch_add(struct send_batch *batch, struct conn *conn, uint32_t slot)
+/* Puts a connection into the batch. Returns false when the batch has no room for a gathered send,
+ * or for what is to be sealed. */
+static bool batch_add(struct shard *shard, struct send_batch *batch, struct conn *conn,
+                      uint32_t slot)
 {
     struct ring_io *io = &batch->io[batch->count];
     *io = (struct ring_io){
         .slot = slot,
         .iov = {conn->out_block->bytes + conn->out_at, conn->out_len},
     };
+    if (conn->flags & CONN_KEYED) {
+        if (!secure_seal(shard, conn, io))
+            return false;
+        batch->conns[batch->count++] = conn;
+        return true;
+    }
     struct send_queue *queue = conn->extra ? &conn->extra->queue : NULL;
     if (queue && queue->count > 0) {
         if (batch->gathered_count == SEND_GATHERED)
@@ -222,15 +264,24 @@ static void promote(struct shard *shard, struct conn *conn)
     conn->out_len = frame.len;
 }
 
-static void sent(struct shard *shard, struct conn *conn, uint32_t bytes)
+void conn_consume(struct shard *shard, struct conn *conn, uint32_t bytes)
 {
-    counter_add(&shard->counters.bytes_sent, bytes);
     while (bytes > 0 && bytes >= conn->out_len) {
         bytes -= conn->out_len;
         promote(shard, conn);
     }
     conn->out_at += bytes;
     conn->out_len -= bytes;
+}
+
+static void sent(struct shard *shard, struct conn *conn, const struct ring_io *io)
+{
+    if (conn->flags & CONN_KEYED) {
+        secure_sent(shard, conn, io);
+    } else if (io->res > 0) {
+        counter_add(&shard->counters.bytes_sent, (uint64_t)io->res);
+        conn_consume(shard, conn, (uint32_t)io->res);
+    }
 }
 
 /* Requests wait behind the one being answered: reading goes on when that has its answer. */
@@ -279,20 +330,21 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
         struct conn *conn = batch->conns[i];
         int32_t res = batch->io[i].res;
         conn->flags &= ~(uint32_t)CONN_DIRTY;
-        if (res > 0)
-            sent(shard, conn, (uint32_t)res);
+        sent(shard, conn, &batch->io[i]);
         if (res < 0 && res != -EAGAIN) {
             conn_close(shard, conn, CLOSE_PEER_RESET);
         } else if (!conn->out_block) {
             drained(shard, conn);
-        } else if (batch->io[i].msg && (size_t)res == batch->io[i].iov.iov_len) {
-            mark_dirty(shard, conn);
+        } else if (res >= 0 && (size_t)res == batch->io[i].iov.iov_len) {
+            conn_mark_dirty(shard, conn);
         } else {
             wait_for_room(shard, conn, res > 0);
         }
     }
     batch->count = 0;
     batch->gathered_count = 0;
+    if (shard->secure)
+        shard->secure->area_used = 0;
 }
 
 /* Sends for up to FLUSH_MAX connections. Returns whether some are left for the next turn. */
@@ -309,7 +361,7 @@ bool shard_flush(struct shard *shard)
                 conn_release(shard, conn);
                 continue;
             }
-            if (!batch_add(batch, conn, slot))
+            if (!batch_add(shard, batch, conn, slot))
                 break;
             shard->dirty_head = conn->next_dirty;
             if (shard->dirty_head != TIMERS_NONE)
@@ -331,5 +383,5 @@ void shard_writable(struct shard *shard, uint32_t slot)
         return;
     }
     if (conn->out_block)
-        mark_dirty(shard, conn);
+        conn_mark_dirty(shard, conn);
 }

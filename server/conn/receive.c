@@ -5,6 +5,7 @@
  * reading its replies is slowed down by TCP, and costs no memory. */
 #include <errno.h>
 
+#include "conn/secure.h"
 #include "conn/shard.h"
 
 void shard_readable(struct shard *shard, uint32_t slot, int32_t res)
@@ -18,18 +19,34 @@ void shard_readable(struct shard *shard, uint32_t slot, int32_t res)
     }
     if (conn->flags & CONN_PAUSED)
         return; /* paused again behind this watch: there is no room for what it announces */
+    if (conn->flags & CONN_HANDSHAKE && conn->state == CONN_OPEN)
+        secure_readable(shard, conn);
+    else
+        conn_receive_soon(shard, conn);
+}
+
+void conn_receive_soon(struct shard *shard, struct conn *conn)
+{
     conn->flags |= CONN_RECEIVING;
-    shard->readable[shard->readable_count++] = slot;
+    shard->readable[shard->readable_count++] = conn_slot(shard, conn);
     if (shard->readable_count == RECEIVE_BATCH)
         shard_receive(shard);
 }
 
-static void understand(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+void conn_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 {
     if (conn->state == CONN_OPEN)
         conn_transport(shard, conn)->input(shard, conn, bytes, len);
     else if (conn->state == CONN_FINISHING && conn->finish_reason == CLOSE_TABLE_FULL)
         conn_close(shard, conn, CLOSE_TABLE_FULL);
+}
+
+static void understand(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+{
+    if (conn->flags & CONN_TLS)
+        secure_input(shard, conn, bytes, len);
+    else
+        conn_input(shard, conn, bytes, len);
     if (!conn_alive(conn))
         return;
     if (conn->state == CONN_OPEN && conn_queued(conn) > (uint64_t)shard->settings->queue_bytes_max)
@@ -38,14 +55,15 @@ static void understand(struct shard *shard, struct conn *conn, char *bytes, size
 }
 
 /* A client may close its half behind its request and still want the answer. */
-static void input_ended(struct shard *shard, struct conn *conn)
+void conn_input_ended(struct shard *shard, struct conn *conn)
 {
     const struct transport *transport = conn_transport(shard, conn);
     conn->flags |= CONN_INPUT_ENDED;
     if (conn->state == CONN_OPEN && transport->input_ended && transport->input_ended(shard, conn))
         return;
-    if (conn->state == CONN_OPEN && conn->transport == TRANSPORT_HTTP && conn_queued(conn) > 0)
-        conn_finish(shard, conn, CLOSE_DONE);
+    bool answers = conn->transport == TRANSPORT_HTTP && conn_queued(conn) > 0;
+    if (conn->state == CONN_OPEN && (answers || conn->flags & CONN_KEYED))
+        conn_finish(shard, conn, CLOSE_DONE); /* what is queued, and close_notify */
     else if (conn->state == CONN_OPEN || conn_queued(conn) == 0)
         conn_close(shard, conn, conn->state == CONN_FINISHING ? conn->finish_reason : CLOSE_DONE);
 }
@@ -61,7 +79,9 @@ static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
     } else if (io->res == -EAGAIN) {
         conn_watch_read(shard, conn);
     } else if (io->res == 0) {
-        input_ended(shard, conn);
+        if (conn->flags & CONN_TLS)
+            secure_cut(shard, conn);
+        conn_input_ended(shard, conn);
     } else {
         conn_close(shard, conn, CLOSE_PEER_RESET);
     }

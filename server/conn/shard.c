@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conn/secure.h"
 #include "hub/hub.h"
 #include "wire/http.h"
 #include "wire/out.h"
@@ -140,9 +141,12 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
     shard->live_max =
         shard_connections((uint64_t)server->settings->max_connections, server->shard_count);
     shard->dirty_head = TIMERS_NONE;
-    shard->listen_fd = -1;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        shard->listen_fds[i] = -1;
     admission_init(&shard->admission, server->settings, server->shard_count, server->seed + index);
     int err = memory_init(shard);
+    if (err == 0 && server->tls)
+        err = secure_create(&shard->secure, server, shard->slab_slots, now_ns);
     if (err == 0) {
         timers_init(&shard->timers, shard->slab, sizeof *shard->slab, offsetof(struct conn, timer),
                     now_ns);
@@ -159,17 +163,27 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
     return 0;
 }
 
+static bool has_listeners(const struct shard *shard)
+{
+    bool some = false;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        some |= shard->listen_fds[i] >= 0;
+    return some;
+}
+
 static void stop_listening(struct shard *shard)
 {
-    if (shard->listen_fd < 0)
-        return;
     /* The armed accept holds the socket for a while; shut down, it gives up the port at once. */
-    if (shard->listen_again_ns == 0)
+    if (has_listeners(shard) && shard->listen_again_ns == 0)
         ring_listen_stop(shard->ring);
     shard->listen_again_ns = 0;
-    shutdown(shard->listen_fd, SHUT_RDWR);
-    close(shard->listen_fd);
-    shard->listen_fd = -1;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        if (shard->listen_fds[i] < 0)
+            continue;
+        shutdown(shard->listen_fds[i], SHUT_RDWR);
+        close(shard->listen_fds[i]);
+        shard->listen_fds[i] = -1;
+    }
 }
 
 void shard_free(struct shard *shard)
@@ -180,6 +194,7 @@ void shard_free(struct shard *shard)
         conn_close(shard, &shard->slab[slot], CLOSE_GOING_AWAY);
     if (shard->server->batch_end)
         shard->server->batch_end(shard);
+    secure_free(shard->secure);
     hub_free(shard->hub);
     blocks_done(&shard->blocks);
     if (shard->ring)
@@ -199,10 +214,15 @@ void shard_free(struct shard *shard)
 
 /* ---- turning ---- */
 
-int shard_listen(struct shard *shard, int fd)
+int shard_listen(struct shard *shard, enum listener listener, int fd)
 {
-    shard->listen_fd = fd;
-    return ring_listen(shard->ring, fd);
+    shard->listen_fds[listener] = fd;
+    return ring_listen(shard->ring, listener, fd);
+}
+
+void shard_reload(struct shard *shard, struct tls_identities *identities)
+{
+    secure_publish(shard->secure, identities);
 }
 
 /* Connections stay in the backlog while the machine has no descriptor or memory for them; trying at
@@ -212,7 +232,7 @@ static void refused(struct shard *shard, int32_t err)
     bool shortage =
         err == -ENFILE || err == -EMFILE || err == -ENOMEM || err == -ENOBUFS || err == -ENOSPC;
     counter_add(&shard->counters.accept_refused, 1);
-    if (!shortage || shard->listen_fd < 0 || shard->listen_again_ns != 0)
+    if (!shortage || !has_listeners(shard) || shard->listen_again_ns != 0)
         return;
     ring_listen_stop(shard->ring);
     shard->listen_again_ns = shard->now_ns + ACCEPT_PAUSE_MS * INT64_C(1000000);
@@ -223,8 +243,9 @@ static void listen_again(struct shard *shard)
     if (shard->listen_again_ns == 0 || shard->now_ns < shard->listen_again_ns)
         return;
     shard->listen_again_ns = 0;
-    if (shard->listen_fd >= 0)
-        ring_listen(shard->ring, shard->listen_fd);
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        if (shard->listen_fds[i] >= 0)
+            ring_listen(shard->ring, i, shard->listen_fds[i]);
 }
 
 /* How long nothing needs this shard but what comes from outside. */
@@ -232,6 +253,9 @@ static int64_t wait_ns(const struct shard *shard)
 {
     int64_t most_ns = shard->draining ? DRAIN_STEP_NS : WAIT_MAX_NS;
     int64_t wait = timers_wait_ns(&shard->timers, shard->now_ns, most_ns);
+    int64_t handshake = shard->secure ? secure_wait_ns(shard) : INT64_MAX;
+    if (handshake < wait)
+        wait = handshake;
     if (shard->listen_again_ns == 0)
         return wait;
     int64_t listen = shard->listen_again_ns - shard->now_ns;
@@ -246,7 +270,7 @@ static bool take_events(struct shard *shard)
     for (; n < EVENTS_PER_TURN_MAX && ring_next(shard->ring, &event); n++) {
         switch (event.kind) {
         case RING_ACCEPTED:
-            shard_accepted(shard, event.slot);
+            shard_accepted(shard, event.slot, (enum listener)event.res);
             break;
         case RING_REFUSED:
             refused(shard, event.res);
@@ -262,8 +286,11 @@ static bool take_events(struct shard *shard)
             break;
         }
     }
+    bool more = n == EVENTS_PER_TURN_MAX;
+    if (shard->secure)
+        more |= secure_turn(shard);
     shard_receive(shard);
-    return n == EVENTS_PER_TURN_MAX;
+    return more;
 }
 
 /* The time that deadlines are held against: until when everybody has been heard. A server that is

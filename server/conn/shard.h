@@ -28,6 +28,9 @@ struct hub;
 struct hub_set;
 struct origins;
 struct route;
+struct secure;
+struct tls_identities;
+struct tls_server;
 
 enum {
     RECEIVE_BATCH = 64,
@@ -40,6 +43,12 @@ enum {
     ACCEPT_PAUSE_MS = 100, /* after an accept that failed for want of descriptors or memory */
 };
 
+/* Which port a connection came to. */
+enum listener {
+    LISTENER_PLAIN,
+    LISTENER_TLS,
+};
+
 /* What all shards share and only read. */
 struct server {
     const struct settings *settings;
@@ -47,8 +56,10 @@ struct server {
     /* Called once before the deliveries of a batch, and once before the shard goes. */
     void (*batch_begin)(struct shard *shard, const struct hub_batch *batch);
     void (*batch_end)(struct shard *shard);
-    int64_t (*unix_s)(void);    /* the wall clock, for Date; NULL in a simulation */
-    const struct route *routes; /* ended by one without a path */
+    int64_t (*unix_s)(void);           /* the wall clock, for Date; NULL in a simulation */
+    const struct route *routes;        /* ended by one without a path */
+    const struct tls_server *tls;      /* NULL: no TLS */
+    struct tls_identities *identities; /* what a shard begins with; a reload publishes others */
     const struct origins *origins;
     struct hub_set *hubs;
     struct shard **shards; /* for /metrics and for waking */
@@ -81,10 +92,11 @@ struct shard {
     uint32_t slab_slots;
     uint32_t live;
     uint32_t live_max;
-    uint32_t slots_high;     /* slots below this have been used */
-    int listen_fd;           /* -1: none, or no longer */
+    uint32_t slots_high;                /* slots below this have been used */
+    int listen_fds[RING_LISTENERS_MAX]; /* by enum listener; -1: none, or no longer */
     int64_t listen_again_ns; /* 0: listening, or not at all; else when to try after a shortage */
     struct admission admission;
+    struct secure *secure; /* NULL: no TLS */
     struct timers timers;
     struct blocks blocks;
 
@@ -113,7 +125,10 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
 
 /* Starts to accept from a listening socket, which becomes the shard's: closed when it drains, so
  * that nobody waits in the backlog of a server that goes away. */
-int shard_listen(struct shard *shard, int fd);
+int shard_listen(struct shard *shard, enum listener listener, int fd);
+
+/* Handshakes begin with these from now on; takes over a reference. Any thread. */
+void shard_reload(struct shard *shard, struct tls_identities *identities);
 
 /* One turn without waiting. Returns how long the shard may wait before the next, in ns; 0: it has
  * more to do. */
@@ -136,13 +151,22 @@ uint32_t shard_connections(uint64_t total, unsigned shards);
 
 /* ---- between the files of conn/ ---- */
 
-void shard_accepted(struct shard *shard, uint32_t slot);
+void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener);
 void shard_readable(struct shard *shard, uint32_t slot, int32_t res);
 void shard_writable(struct shard *shard, uint32_t slot);
 void shard_receive(struct shard *shard);
 bool shard_flush(struct shard *shard);
 void shard_drain_turn(struct shard *shard);
 void conn_watch_read(struct shard *shard, struct conn *conn);
+void conn_receive_soon(struct shard *shard, struct conn *conn);
+/* Plaintext of the peer, as it was received or out of a record. */
+void conn_input(struct shard *shard, struct conn *conn, char *bytes, size_t len);
+void conn_input_ended(struct shard *shard, struct conn *conn);
+/* Queues a whole answer, for connections that have no request. */
+void conn_answer_refusal(struct shard *shard, struct conn *conn, enum refusal refusal);
+void conn_mark_dirty(struct shard *shard, struct conn *conn);
+/* Takes bytes off the front of what is queued. */
+void conn_consume(struct shard *shard, struct conn *conn, uint32_t bytes);
 void conn_release(struct shard *shard, struct conn *conn);
 void conn_finished(struct shard *shard, struct conn *conn);
 void conn_timer_fired(void *context, uint32_t slot);

@@ -52,11 +52,12 @@ struct conn_extra *conn_extra(struct conn *conn)
 void conn_extra_trim(struct conn *conn)
 {
     struct conn_extra *extra = conn->extra;
-    if (!extra || extra->queue.count > 0 || extra->input.len > 0 || extra->transport_state ||
-        extra->gathering || extra->stalled)
+    if (!extra || extra->queue.count > 0 || extra->input.len > 0 || extra->record.len > 0 ||
+        extra->transport_state || extra->gathering || extra->stalled)
         return;
     free(extra->queue.frames);
     free(extra->input.bytes);
+    free(extra->record.bytes);
     free(extra);
     conn->extra = NULL;
 }

@@ -1,7 +1,7 @@
 /* ring: a shard's window on the kernel. Everything above sees numbered sockets ("slots"), events,
  * and batches of sends and receives; only the files behind this header know how a kernel does it.
  *
- *     accept ─► RING_ACCEPTED slot
+ *     accept ─► RING_ACCEPTED slot, and on which listener
  *     ring_watch(slot, RING_READ) ─► RING_READABLE slot, once ─► ring_receive(batch) ─► watch again
  *     ring_send(batch) ─► each entry's `res`; short or -EAGAIN ─► ring_watch(slot, RING_WRITE)
  *
@@ -34,7 +34,7 @@ struct ring;
 struct msghdr;
 
 enum ring_event_kind {
-    RING_ACCEPTED, /* slot: the new connection                                                  */
+    RING_ACCEPTED, /* slot: the new connection; res: the number of its listener                 */
     RING_REFUSED,  /* res: why a connection was lost before it had a slot (-ENFILE, -EMFILE, …) */
     RING_CONNECTED, /* slot, res: 0 or why ring_connect failed; on failure the slot is free again */
     RING_READABLE,  /* slot, res: poll(2) events, or negative errno                              */
@@ -64,6 +64,7 @@ struct ring_io {
 /* What one ring may hold in flight. Kernel memory for a ring grows with these. */
 enum {
     RING_BATCH_MAX = 4096, /* entries in one ring_send or ring_receive */
+    RING_LISTENERS_MAX = 2,
 };
 
 struct ring_config {
@@ -83,7 +84,7 @@ struct ring_stats {
 
 struct ring_engine {
     const char *name;
-    int (*listen)(struct ring *ring, int fd);
+    int (*listen)(struct ring *ring, unsigned listener, int fd);
     void (*listen_stop)(struct ring *ring);
     int (*wait)(struct ring *ring, int64_t timeout_ns);
     bool (*next)(struct ring *ring, struct ring_event *event);
@@ -139,15 +140,16 @@ static inline void ring_free(struct ring *ring)
         ring->engine->free(ring);
 }
 
-/* Accepts from the listening socket `fd` until ring_listen_stop: RING_ACCEPTED and RING_REFUSED
- * events follow, and an accept that was under way may still arrive after ring_listen_stop. A
- * refusal for want of descriptors or memory will repeat at once: the caller stops for a while.
- * The descriptor stays the caller's. */
-static inline int ring_listen(struct ring *ring, int fd)
+/* Accepts from the listening socket `fd`, as listener 0 … RING_LISTENERS_MAX-1, until
+ * ring_listen_stop: RING_ACCEPTED and RING_REFUSED events follow, and an accept that was under way
+ * may still arrive after ring_listen_stop. A refusal for want of descriptors or memory will repeat
+ * at once: the caller stops for a while. The descriptor stays the caller's. */
+static inline int ring_listen(struct ring *ring, unsigned listener, int fd)
 {
-    return ring->engine->listen(ring, fd);
+    return ring->engine->listen(ring, listener, fd);
 }
 
+/* Stops all listeners. */
 static inline void ring_listen_stop(struct ring *ring)
 {
     ring->engine->listen_stop(ring);

@@ -127,10 +127,10 @@ static int epoll_turn(struct ring *base, int64_t timeout_ns)
         return -errno;
     for (int i = 0; i < count; i++) {
         const struct epoll_event *event = &ring->events[i];
-        if (event->data.u64 == EPOLL_TAG_LISTENER)
-            ring_epoll_accept(ring);
-        else if (event->data.u64 != EPOLL_TAG_BELL)
+        if (event->data.u64 < EPOLL_TAG_LISTENER)
             ready(ring, (uint32_t)event->data.u64, event->events);
+        else if (event->data.u64 != EPOLL_TAG_BELL)
+            ring_epoll_accept(ring, (unsigned)(event->data.u64 - EPOLL_TAG_LISTENER));
     }
     ring->due = ring_queue_count(&ring->queue);
     return 0;

@@ -1,7 +1,7 @@
 /* ring_epoll: what the files of the epoll engine share. Nobody else includes this.
  *
  *   slot ─► descriptor, flags        epoll ─┬─ every socket, edge-triggered, from accept to close
- *   0      7   watched, ready               ├─ the listening socket, level-triggered
+ *   0      7   watched, ready               ├─ the listening sockets, level-triggered
  *   1      9   …                            └─ the bell
  *
  * Idea     A socket is registered once, and what epoll says of it is remembered in its slot. A
@@ -49,13 +49,17 @@ struct epoll_slot {
 
 #define EPOLL_SLOT_NONE (-1)
 
+struct epoll_listener {
+    int fd;          /* -1: does not listen */
+    bool registered; /* there is a free slot */
+};
+
 struct ring_epoll {
     struct ring base;
     int epoll_fd;
     int bell; /* eventfd: ring_wake. Edge-triggered, so it is never read */
 
-    int listen_fd;  /* -1: does not listen */
-    bool listening; /* registered: there is a free slot */
+    struct epoll_listener listeners[RING_LISTENERS_MAX];
 
     struct epoll_slot *slots;
     int32_t free_head;   /* closed slots, last closed first */
@@ -67,16 +71,16 @@ struct ring_epoll {
 };
 
 /* What a registration is for: a slot, or one of these. */
-#define EPOLL_TAG_LISTENER UINT64_MAX
-#define EPOLL_TAG_BELL     (UINT64_MAX - 1)
+#define EPOLL_TAG_BELL     UINT64_MAX
+#define EPOLL_TAG_LISTENER (UINT64_MAX - RING_LISTENERS_MAX) /* and those that follow it */
 
 extern const struct ring_engine ring_epoll_engine;
 void ring_epoll_free(struct ring *base);
 
 /* ring_epoll_accept.c */
-int ring_epoll_listen(struct ring *base, int fd);
+int ring_epoll_listen(struct ring *base, unsigned listener, int fd);
 void ring_epoll_listen_stop(struct ring *base);
-void ring_epoll_accept(struct ring_epoll *ring);
+void ring_epoll_accept(struct ring_epoll *ring, unsigned listener);
 void ring_epoll_close(struct ring *base, uint32_t slot);
 
 /* epoll_ctl, counted. Returns 0 or negative errno. */

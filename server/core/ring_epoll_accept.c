@@ -1,6 +1,6 @@
 /* ring_epoll_accept: how slots are taken and given back.
  *
- * The listening socket is registered while a slot is free. So no connection is accepted that has
+ * The listening sockets are registered while a slot is free. So no connection is accepted that has
  * none, and those of a full ring wait in the backlog without waking anybody. */
 #include "core/ring_epoll.h"
 
@@ -43,37 +43,45 @@ static void slot_give_back(struct ring_epoll *ring, uint32_t slot)
 
 /* ---- accepting ---- */
 
-static int listener_set(struct ring_epoll *ring, bool listening)
+static int listener_set(struct ring_epoll *ring, unsigned index, bool registered)
 {
-    if (ring->listening == listening)
+    struct epoll_listener *listener = &ring->listeners[index];
+    if (listener->fd < 0 || listener->registered == registered)
         return 0;
-    int err = ring_epoll_control(ring, listening ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, ring->listen_fd,
-                                 EPOLLIN, EPOLL_TAG_LISTENER);
-    ring->listening = listening && err == 0;
+    int err = ring_epoll_control(ring, registered ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener->fd,
+                                 EPOLLIN, EPOLL_TAG_LISTENER + index);
+    listener->registered = registered && err == 0;
     return err;
 }
 
-int ring_epoll_listen(struct ring *base, int fd)
+static void listeners_set(struct ring_epoll *ring, bool registered)
+{
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        listener_set(ring, i, registered);
+}
+
+int ring_epoll_listen(struct ring *base, unsigned listener, int fd)
 {
     struct ring_epoll *ring = (struct ring_epoll *)base;
-    assert(fd >= 0 && ring->listen_fd < 0);
-    ring->listen_fd = fd;
-    return slot_is_free(ring) ? listener_set(ring, true) : 0;
+    assert(fd >= 0 && listener < RING_LISTENERS_MAX && ring->listeners[listener].fd < 0);
+    ring->listeners[listener].fd = fd;
+    return slot_is_free(ring) ? listener_set(ring, listener, true) : 0;
 }
 
 void ring_epoll_listen_stop(struct ring *base)
 {
     struct ring_epoll *ring = (struct ring_epoll *)base;
-    listener_set(ring, false);
-    ring->listen_fd = -1;
+    listeners_set(ring, false);
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        ring->listeners[i].fd = -1;
 }
 
 /* One connection. Returns 0, or negative errno when the loop has to end: -EAGAIN when there is none
  * left. */
-static int accept_one(struct ring_epoll *ring)
+static int accept_one(struct ring_epoll *ring, unsigned listener)
 {
     ring->base.stats.enters++;
-    int fd = accept4(ring->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(ring->listeners[listener].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return -errno;
     uint32_t slot = slot_take(ring, fd);
@@ -82,19 +90,19 @@ static int accept_one(struct ring_epoll *ring)
     if (err < 0)
         slot_give_back(ring, slot);
     else
-        ring_queue_push(&ring->queue, RING_ACCEPTED, slot, 0);
+        ring_queue_push(&ring->queue, RING_ACCEPTED, slot, (int32_t)listener);
     return err;
 }
 
-void ring_epoll_accept(struct ring_epoll *ring)
+void ring_epoll_accept(struct ring_epoll *ring, unsigned listener)
 {
     int err = 0;
     for (int i = 0; i < EPOLL_ACCEPTS_PER_WAIT && slot_is_free(ring) && err == 0; i++)
-        err = accept_one(ring);
+        err = accept_one(ring, listener);
     if (err < 0 && err != -EAGAIN && err != -EINTR)
         ring_queue_push(&ring->queue, RING_REFUSED, 0, err);
     if (!slot_is_free(ring))
-        listener_set(ring, false);
+        listeners_set(ring, false);
 }
 
 void ring_epoll_close(struct ring *base, uint32_t slot)
@@ -103,6 +111,5 @@ void ring_epoll_close(struct ring *base, uint32_t slot)
     assert(slot < ring->slots_high && ring->slots[slot].flags & SLOT_OPEN);
     assert(!(ring->slots[slot].flags & (SLOT_WATCH_READ | SLOT_WATCH_WRITE)));
     slot_give_back(ring, slot);
-    if (ring->listen_fd >= 0)
-        listener_set(ring, true);
+    listeners_set(ring, true);
 }

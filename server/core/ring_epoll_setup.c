@@ -51,7 +51,8 @@ int ring_epoll_create(struct ring **ret, const struct ring_config *config, char 
     ring->base.engine = &ring_epoll_engine;
     ring->epoll_fd = -1;
     ring->bell = -1;
-    ring->listen_fd = -1;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        ring->listeners[i].fd = -1;
     ring->free_head = EPOLL_SLOT_NONE;
     int err = engine_init(ring, config->capacity);
     if (err < 0) {

@@ -72,7 +72,7 @@ static void complete(struct ring_uring *ring, struct ring_table *table,
         ring_queue_push(&ring->queue, RING_WRITABLE, first + index, cqe->res);
         break;
     case RING_OP_ACCEPT:
-        ring_accept_complete(ring, (uint32_t)(table - ring->tables), cqe->res,
+        ring_accept_complete(ring, index, (uint32_t)(table - ring->tables), cqe->res,
                              cqe->flags & IORING_CQE_F_MORE);
         break;
     case RING_OP_CONNECT:

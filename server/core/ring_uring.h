@@ -48,6 +48,15 @@ struct ring_table {
     bool flag_stale; /* the kernel's flag says work, and there is none: see table_turn */
 };
 
+struct ring_listener {
+    int fd;            /* -1: not accepting */
+    uint32_t headroom; /* slots that a multishot accept must find free: twice the backlog */
+    uint32_t table;    /* of those armed */
+    uint32_t armed;
+    bool multishot;
+    bool cancelled;
+};
+
 struct ring_uring {
     struct ring base;
     struct ring_table *tables;
@@ -61,12 +70,8 @@ struct ring_uring {
     int bell; /* eventfd: ring_wake, and completions on tables 1 … n */
     bool bell_armed;
 
-    int listen_fd; /* -1: not accepting */
-    uint32_t accept_table;
-    uint32_t accept_headroom;
-    uint32_t accepts_armed; /* all on accept_table */
-    bool accept_multishot;
-    bool accept_cancelled;
+    struct ring_listener listeners[RING_LISTENERS_MAX];
+    uint32_t accept_table; /* where new accepts are armed */
 
     struct ring_io *batch; /* the batch that ring_send or ring_receive is working on */
     struct ring_queue queue;
@@ -100,9 +105,10 @@ void ring_submit(struct ring_uring *ring, struct ring_table *table);
 void ring_reap(struct ring_uring *ring, struct ring_table *table);
 
 /* ring_uring_accept.c */
-int ring_accept_listen(struct ring *base, int fd);
+int ring_accept_listen(struct ring *base, unsigned listener, int fd);
 void ring_accept_listen_stop(struct ring *base);
-void ring_accept_complete(struct ring_uring *ring, uint32_t table_index, int32_t res, bool more);
+void ring_accept_complete(struct ring_uring *ring, unsigned index, uint32_t table_index,
+                          int32_t res, bool more);
 void ring_accept_released(struct ring_uring *ring);
 
 /* ring_uring_client.c */

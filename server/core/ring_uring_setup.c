@@ -97,7 +97,8 @@ int ring_uring_create(struct ring **ret, const struct ring_config *config, char 
     ring->client = config->client;
     ring->bind_direct = features.bind_direct;
     ring->bell = -1;
-    ring->listen_fd = -1;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        ring->listeners[i].fd = -1;
     err = engine_init(ring, config);
     if (err < 0) {
         ring_explain(err, why, why_size);

@@ -178,7 +178,7 @@ static void server_make(struct sim *sim)
         /* A descriptor is all that the shard wants: it closes it when it drains. */
         sim->listeners[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
         assert(sim->listeners[i] >= 0);
-        shard_listen(sim->shards[i], sim->listeners[i]);
+        shard_listen(sim->shards[i], LISTENER_PLAIN, sim->listeners[i]);
         sim->run_at_ns[i] = sim_now(sim);
     }
 }

@@ -24,7 +24,7 @@ struct fake_ring {
     struct fake_net *net;
     struct fake_ring *next;
     bool client;
-    int port; /* -1: does not listen */
+    int ports[RING_LISTENERS_MAX]; /* -1: does not listen */
     bool woken;
     uint32_t freed_last;
     struct fake_end **slots; /* NULL: free, or being connected */
@@ -106,16 +106,17 @@ static uint32_t free_slot(struct fake_ring *ring)
     return 0;
 }
 
-static bool accepts(const struct fake_ring *ring)
+static bool accepts(const struct fake_ring *ring, unsigned listener)
 {
-    return ring->port >= 0 && ring->base.stats.slots_used < ring->base.capacity;
+    return ring->ports[listener] >= 0 && ring->base.stats.slots_used < ring->base.capacity;
 }
 
 /* Accepts what has arrived, as far as there are slots. */
-static void accept_arrivals(struct fake_ring *ring)
+static void accept_arrivals(struct fake_ring *ring, unsigned listener)
 {
     struct fake_end *end;
-    while (accepts(ring) && (end = fake_arrival_take(ring->net, (unsigned)ring->port))) {
+    while (accepts(ring, listener) &&
+           (end = fake_arrival_take(ring->net, (unsigned)ring->ports[listener]))) {
         if (fake_chance(ring->net, ring->net->config.accept_refused)) {
             fake_end_reset(end);
             fake_end_close(end);
@@ -127,8 +128,8 @@ static void accept_arrivals(struct fake_ring *ring)
         end->ring = ring;
         ring->slots[end->slot] = end;
         ring->base.stats.slots_used++;
-        due_push(&ring->coming,
-                 (struct due_event){{RING_ACCEPTED, end->slot, 0}, ring->net->now_ns});
+        due_push(&ring->coming, (struct due_event){{RING_ACCEPTED, end->slot, (int32_t)listener},
+                                                   ring->net->now_ns});
     }
 }
 
@@ -165,7 +166,8 @@ static int fake_wait(struct ring *base, int64_t timeout_ns)
     (void)timeout_ns;
     base->stats.enters++;
     ring->woken = false;
-    accept_arrivals(ring);
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        accept_arrivals(ring, i);
     take_due(ring);
     return 0;
 }
@@ -207,7 +209,12 @@ int64_t fake_ring_due(const struct fake_ring *ring)
 {
     if (ring->woken || ring->taken_head < ring->taken.count)
         return ring->net->now_ns;
-    int64_t due = accepts(ring) ? fake_arrival_due(ring->net, (unsigned)ring->port) : INT64_MAX;
+    int64_t due = INT64_MAX;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        int64_t arrival_due =
+            accepts(ring, i) ? fake_arrival_due(ring->net, (unsigned)ring->ports[i]) : INT64_MAX;
+        due = arrival_due < due ? arrival_due : due;
+    }
     for (uint32_t i = 0; i < ring->coming.count; i++)
         if (ring->coming.events[i].due_ns < due)
             due = ring->coming.events[i].due_ns;
@@ -231,18 +238,19 @@ int64_t ring_fake_due(const struct ring *ring)
 
 /* ---- operations ---- */
 
-static int fake_listen(struct ring *base, int fd)
+static int fake_listen(struct ring *base, unsigned listener, int fd)
 {
     struct fake_ring *ring = fake_of(base);
-    assert(fd >= 0);
-    assert(!ring->client && ring->port < 0 && "ring_listen on a server's ring, once");
-    ring->port = (int)fake_port_of(ring->net, fd);
+    assert(fd >= 0 && listener < RING_LISTENERS_MAX);
+    assert(!ring->client && ring->ports[listener] < 0 && "ring_listen on a server's ring, once");
+    ring->ports[listener] = (int)fake_port_of(ring->net, fd);
     return 0;
 }
 
 static void fake_listen_stop(struct ring *base)
 {
-    fake_of(base)->port = -1;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        fake_of(base)->ports[i] = -1;
 }
 
 static void fake_watch(struct ring *base, uint32_t slot, enum ring_direction direction)
@@ -369,7 +377,7 @@ static bool address_taken(const struct fake_net *net, const struct sockaddr_in *
 static bool somebody_listens(const struct fake_net *net, int port)
 {
     for (const struct fake_ring *ring = net->rings; ring; ring = ring->next)
-        if (ring->port == port)
+        if (ring->ports[0] == port || ring->ports[1] == port)
             return true;
     return false;
 }
@@ -426,7 +434,8 @@ struct ring *ring_fake_create(struct fake_net *net, const struct ring_config *co
         (struct ring){.engine = &fake_engine, .capacity = config->capacity, .stats.tables = 1};
     ring->net = net;
     ring->client = config->client;
-    ring->port = -1;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        ring->ports[i] = -1;
     ring->slots = calloc(config->capacity, sizeof *ring->slots);
     ring->connecting = calloc(config->capacity, sizeof *ring->connecting);
     assert(ring->slots && ring->connecting);

@@ -92,7 +92,7 @@ int loopback_open(void)
 
 void loopback_listen(struct ring *ring)
 {
-    int err = ring_listen(ring, loopback_listener(NULL));
+    int err = ring_listen(ring, 0, loopback_listener(NULL));
     assert(err == 0);
 }
 

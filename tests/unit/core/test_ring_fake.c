@@ -31,7 +31,7 @@ static struct ring *kernel_ring_new(uint32_t capacity)
 
 static void kernel_listen(struct ring *ring)
 {
-    assert_int_equal(ring_listen(ring, 0), 0);
+    assert_int_equal(ring_listen(ring, 0, 0), 0);
 }
 
 static void kernel_turn(struct ring *ring)
@@ -171,7 +171,7 @@ static void send_too_many(struct ring *ring, uint32_t slot)
 static void listen_twice(struct ring *ring, uint32_t slot)
 {
     (void)slot;
-    ring_listen(ring, 1);
+    ring_listen(ring, 0, 1);
 }
 
 static void breaking_the_contract_ends_the_process(void **state)
@@ -220,7 +220,7 @@ static void a_ring_connects_to_a_ring(void **state)
     ring_connect(client, 0, &from, &to);
     assert_int_equal(contract_expect(client, RING_CONNECTED, 0), -ECONNREFUSED);
     assert_int_equal(client->stats.slots_used, 0);
-    assert_int_equal(ring_listen(server, 5), 0);
+    assert_int_equal(ring_listen(server, 0, 5), 0);
     ring_connect(client, 0, &from, &to);
     assert_int_equal(contract_expect(client, RING_CONNECTED, 0), 0);
     ring_connect(client, 1, &from, &to);
@@ -389,7 +389,7 @@ static uint64_t wild_run(uint64_t seed)
     memset(clients, 0, sizeof clients);
     net = fake_net_create(&config);
     struct ring *ring = ring_fake_create(net, &(struct ring_config){.capacity = ECHOES / 2});
-    ring_listen(ring, 0);
+    ring_listen(ring, 0, 0);
     for (int round = 0; round < ROUNDS; round++) {
         for (uint64_t i = fake_net_random(net) % ECHOES; i > 0; i--)
             echo_client_act(&clients[fake_net_random(net) % ECHOES]);

@@ -1,0 +1,306 @@
+/* secure: from bytes on the TLS port to plaintext. */
+#include "conn/secure.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "conn/shard.h"
+
+enum {
+    ALERT_INTERNAL_ERROR = 80,
+};
+
+static union secure_line *line_of(const struct shard *shard, const struct conn *conn)
+{
+    return secure_line(shard->secure, conn_slot(shard, conn));
+}
+
+static void count_error(struct shard *shard, enum tls_error error)
+{
+    counter_add(&shard->counters.tls_errors[error], 1);
+}
+
+static void gauge_handshakes(struct shard *shard)
+{
+    counter_set(&shard->counters.tls_handshakes, tls_handshakes_in_use(shard->secure->handshakes));
+}
+
+void secure_accepted(struct shard *shard, struct conn *conn)
+{
+    conn->flags |= CONN_TLS | CONN_HANDSHAKE;
+    line_of(shard, conn)->early.handshake = NULL;
+    counter_add(&shard->counters.tls_connections, 1);
+    conn_timer(shard, conn, shard->settings->tls_handshake_timeout_ms);
+}
+
+/* An alert without keys: what a client shows as "the server has an internal error", and not as a
+ * broken network. */
+static void alert_in_clear(struct shard *shard, struct conn *conn)
+{
+    unsigned char alert[TLS_ALERT_MAX];
+    size_t len = tls_alert_plain(ALERT_INTERNAL_ERROR, alert);
+    conn_send_bytes(shard, conn, span_of((char *)alert, len));
+}
+
+void secure_shed(struct shard *shard, struct conn *conn)
+{
+    conn->flags &= ~(uint32_t)CONN_HANDSHAKE;
+    alert_in_clear(shard, conn);
+    conn_finish(shard, conn, CLOSE_TABLE_FULL);
+}
+
+/* ---- the handshake ---- */
+
+/* The certificates of the last reload, if there was one. */
+static struct tls_identities *identities_now(struct secure *secure)
+{
+    if (atomic_load_explicit(&secure->fresh, memory_order_relaxed)) {
+        tls_identities_unref(secure->identities);
+        secure->identities = atomic_exchange_explicit(&secure->fresh, NULL, memory_order_acquire);
+    }
+    return secure->identities;
+}
+
+static struct tls_handshake *handshake_begin(struct shard *shard, struct conn *conn)
+{
+    struct secure *secure = shard->secure;
+    struct tls_handshake *handshake = tls_handshake_take(secure->handshakes);
+    if (!handshake)
+        return NULL;
+    uint8_t seed[TLS_SEED_SIZE];
+    ssize_t got = getrandom(seed, sizeof seed, 0);
+    assert(got == sizeof seed);
+    tls_handshake_server(handshake, secure->server, identities_now(secure),
+                         shard->now_ns / 1000000000, seed);
+    explicit_bzero(seed, sizeof seed);
+    line_of(shard, conn)->early.handshake = handshake;
+    gauge_handshakes(shard);
+    return handshake;
+}
+
+/* Gives it back; the connection has none from here on. */
+static void handshake_end(struct shard *shard, struct conn *conn)
+{
+    union secure_line *line = line_of(shard, conn);
+    if (line->early.handshake)
+        tls_handshake_give(shard->secure->handshakes, line->early.handshake);
+    line->early.handshake = NULL;
+    conn->flags &= ~(uint32_t)CONN_HANDSHAKE;
+    gauge_handshakes(shard);
+}
+
+static void handshake_done(struct shard *shard, struct conn *conn, struct tls_handshake *handshake)
+{
+    struct tls_keys keys;
+    counter_add(tls_handshake_resumed(handshake) ? &shard->counters.tls_handshakes_resumed
+                                                 : &shard->counters.tls_handshakes_full,
+                1);
+    tls_handshake_keys(handshake, &keys);
+    handshake_end(shard, conn);
+    line_of(shard, conn)->keys = keys;
+    tls_keys_wipe(&keys);
+    conn->flags |= CONN_KEYED;
+    /* Nobody can have finished who had not read all before the last flight, which is one frame. */
+    assert(!conn->extra || conn->extra->queue.count == 0);
+    if (conn->out_block)
+        conn->flags |= CONN_SEALED;
+    conn_timer(shard, conn, shard->settings->head_timeout_ms);
+}
+
+static void handshake_failed(struct shard *shard, struct conn *conn, enum tls_error error)
+{
+    count_error(shard, error);
+    handshake_end(shard, conn);
+    if (error == TLS_ERROR_PLAIN_HTTP)
+        conn_answer_refusal(shard, conn, REFUSAL_TLS_REQUIRED);
+    conn_finish(shard, conn, CLOSE_TLS);
+}
+
+/* Takes output until there is no more for now, as one frame. */
+static void handshake_output(struct shard *shard, struct conn *conn,
+                             struct tls_handshake *handshake)
+{
+    unsigned char *area = shard->secure->area;
+    size_t len = tls_handshake_output(handshake, area, SECURE_AREA);
+    conn_send_bytes(shard, conn, span_of((char *)area, len));
+}
+
+/* Takes the handshake as far as the bytes go. Returns how many of them were its own. */
+static size_t handshake_run(struct shard *shard, struct conn *conn, const unsigned char *bytes,
+                            size_t len)
+{
+    struct tls_handshake *handshake = line_of(shard, conn)->early.handshake;
+    size_t at = 0;
+    for (;;) {
+        switch (tls_handshake_progress(handshake)) {
+        case TLS_HAS_OUTPUT:
+            handshake_output(shard, conn, handshake);
+            break;
+        case TLS_WANTS_INPUT:
+            if (at == len)
+                return at;
+            at += tls_handshake_feed(handshake, bytes + at, len - at);
+            break;
+        case TLS_DONE:
+            handshake_done(shard, conn, handshake);
+            return at;
+        case TLS_FAILED:
+            handshake_failed(shard, conn, tls_handshake_error(handshake));
+            return len;
+        }
+    }
+}
+
+static size_t handshake_input(struct shard *shard, struct conn *conn, const unsigned char *bytes,
+                              size_t len)
+{
+    if (line_of(shard, conn)->early.handshake || handshake_begin(shard, conn))
+        return handshake_run(shard, conn, bytes, len);
+    conn->flags &= ~(uint32_t)CONN_HANDSHAKE;
+    alert_in_clear(shard, conn);
+    conn_finish(shard, conn, CLOSE_TLS_POOL_FULL);
+    return len;
+}
+
+void secure_timer(struct shard *shard, struct conn *conn)
+{
+    conn_close(shard, conn, CLOSE_TLS_TIMEOUT);
+}
+
+/* ---- records ---- */
+
+static void fail(struct shard *shard, struct conn *conn, enum tls_error error)
+{
+    int alert = tls_error_alert(error);
+    count_error(shard, error);
+    if (alert >= 0)
+        secure_alert(shard, conn, (uint8_t)alert);
+    else
+        conn->flags |= CONN_NOTIFIED; /* the peer has given up: it reads no farewell */
+    conn_finish(shard, conn, CLOSE_TLS);
+}
+
+static bool takes_records(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN && !(conn->flags & CONN_INPUT_ENDED);
+}
+
+static void understand(struct shard *shard, struct conn *conn, const struct tls_record *record)
+{
+    switch (record->kind) {
+    case TLS_RECORD_DATA:
+        if (record->len > 0)
+            conn_input(shard, conn, (char *)record->bytes, record->len);
+        break;
+    case TLS_RECORD_CLOSE:
+        conn_input_ended(shard, conn);
+        break;
+    case TLS_RECORD_WARNING:
+        break;
+    }
+}
+
+/* Opens those records of a run that are all there. Returns how many bytes they had; all of them
+ * when no more are wanted. */
+static size_t records_open(struct shard *shard, struct conn *conn, unsigned char *run, size_t len)
+{
+    union secure_line *line = line_of(shard, conn);
+    size_t at = 0;
+    while (at < len) {
+        struct tls_record record;
+        int size = tls_record_open(&line->keys.in, run + at, len - at, &record);
+        if (size == 0)
+            return at;
+        if (size < 0) {
+            fail(shard, conn, (enum tls_error) - size);
+            return len;
+        }
+        counter_add(&shard->counters.tls_records_received, 1);
+        at += (size_t)size;
+        understand(shard, conn, &record);
+        if (!takes_records(conn))
+            return len;
+    }
+    return at;
+}
+
+/* How long the record that is held will be, as far as that is known. */
+static size_t held_wants(const struct stash *held)
+{
+    if (held->len < TLS_HEAD_SIZE)
+        return TLS_HEAD_SIZE;
+    return TLS_HEAD_SIZE + ((size_t)(uint8_t)held->bytes[3] << 8 | (uint8_t)held->bytes[4]);
+}
+
+/* Adds to the record that was begun, and opens it when it is all there. A head that cannot be right
+ * is refused before more is kept. Returns how many of the bytes are done with. */
+static size_t held_input(struct shard *shard, struct conn *conn, const unsigned char *bytes,
+                         size_t len)
+{
+    size_t at = 0;
+    while (at < len && conn->extra && conn->extra->record.len > 0) {
+        struct stash held = conn->extra->record;
+        size_t wanted = held_wants(&held) - held.len;
+        size_t part = wanted < len - at ? wanted : len - at;
+        int err = stash_append(&held, (const char *)bytes + at, part, TLS_RECORD_MAX);
+        assert(err == 0);
+        at += part;
+        conn->extra->record = (struct stash){0};
+        size_t opened = records_open(shard, conn, (unsigned char *)held.bytes, held.len);
+        if (opened == 0) {
+            conn_extra(conn)->record = held;
+            continue;
+        }
+        stash_free(&held);
+        conn_extra_trim(conn);
+        break;
+    }
+    return takes_records(conn) ? at : len;
+}
+
+static void hold(struct conn *conn, const unsigned char *bytes, size_t len)
+{
+    int err = stash_append(&conn_extra(conn)->record, (const char *)bytes, len, TLS_RECORD_MAX);
+    assert(err == 0);
+}
+
+static void records_input(struct shard *shard, struct conn *conn, unsigned char *bytes, size_t len)
+{
+    size_t at = held_input(shard, conn, bytes, len);
+    if (at < len)
+        at += records_open(shard, conn, bytes + at, len - at);
+    if (at < len)
+        hold(conn, bytes + at, len - at);
+}
+
+void secure_input(struct shard *shard, struct conn *conn, char *input, size_t len)
+{
+    unsigned char *bytes = (unsigned char *)input;
+    size_t at = 0;
+    if (conn->flags & CONN_HANDSHAKE && conn->state == CONN_OPEN)
+        at = handshake_input(shard, conn, bytes, len);
+    if (conn->flags & CONN_KEYED && takes_records(conn))
+        records_input(shard, conn, bytes + at, len - at);
+    else if (conn->state == CONN_FINISHING && at < len)
+        conn_input(shard, conn, input + at, len - at);
+}
+
+/* ---- end ---- */
+
+void secure_cut(struct shard *shard, struct conn *conn)
+{
+    bool begun = conn->flags & CONN_KEYED ||
+                 (conn->flags & CONN_HANDSHAKE && line_of(shard, conn)->early.handshake);
+    if (begun && conn->state == CONN_OPEN)
+        count_error(shard, TLS_ERROR_TRUNCATED);
+}
+
+void secure_closed(struct shard *shard, struct conn *conn)
+{
+    counter_sub(&shard->counters.tls_connections, 1);
+    if (conn->flags & CONN_HANDSHAKE)
+        handshake_end(shard, conn);
+    else if (conn->flags & CONN_KEYED)
+        tls_keys_wipe(&line_of(shard, conn)->keys);
+}

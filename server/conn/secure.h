@@ -1,0 +1,119 @@
+/* secure: TLS under a connection: a handshake while it lasts, then its keys and nothing else.
+ *
+ *   accepted ─► waits for its turn ⇄ CONN_HANDSHAKE ─► CONN_KEYED ─────────► closed
+ *               (two lists)          a handshake, lent  struct tls_keys      keys wiped
+ *
+ *   lines[slot]   ┌──────── 128 bytes ────────┐
+ *                 │ keys, or early: handshake │   reserved like the slab, and touched only by those
+ *                 └───────────────────────────┘   on the TLS port
+ *
+ * Idea     Everything above sees plaintext. Records are opened where they were received; the
+ *          beginning of one that is not all there yet is kept in conn_extra. What a turn has queued
+ *          for a socket is sealed at the flush, into an area that all connections of the shard
+ *          share: one record for small messages, and one send. What a full socket leaves over is
+ *          ciphertext that cannot be made again, so it takes the place of the line's run
+ *          (CONN_SEALED) and goes before anything else.
+ * Storms   A handshake costs a hundred times what a message costs. So connections whose handshake
+ *          has something to read wait in a list, those already begun first, and a turn takes
+ *          tls_handshakes_per_turn of them: live connections get a turn in between. Who is not done
+ *          in tls_handshake_timeout_ms is closed.
+ * Threads  The shard's; secure_publish on any.
+ * Memory   With tls_listen: SECURE_AREA, the handshakes, the lines. Without: a pointer.
+ * Bounds   tls_handshakes_max handshakes, SECURE_SEND_MAX bytes sealed for one send, one record of
+ *          beginning for each connection.
+ * Errors   CLOSE_TLS, with the name of the failure in the counters' tls_errors. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tls/handshake.h"
+
+struct conn;
+struct ring_io;
+struct server;
+struct shard;
+
+enum {
+    SECURE_AREA = 256 * 1024,
+    /* Three records, the rest of an earlier one, and an alert. */
+    SECURE_SEND_MAX = 4 * TLS_RECORD_MAX + TLS_ALERT_MAX,
+};
+
+/* What there is of TLS for a slot. */
+union secure_line {
+    struct tls_keys keys; /* CONN_KEYED */
+    struct {
+        struct tls_handshake *handshake; /* NULL: it has not begun */
+        uint32_t next;                   /* CONN_WAITS: in the list */
+    } early;
+};
+
+struct secure_list {
+    uint32_t head, tail;
+    uint32_t count;
+};
+
+/* A shard's. */
+struct secure {
+    const struct tls_server *server;
+    struct tls_identities *identities;      /* what handshakes begin with */
+    _Atomic(struct tls_identities *) fresh; /* of a reload, not taken yet; or NULL */
+    struct tls_handshakes *handshakes;
+    union secure_line *lines; /* by slot */
+    uint32_t slots;
+    struct secure_list begun, unbegun;
+    int64_t interval_ns; /* between two handshakes of a steady stream; 0: no bound */
+    int64_t next_ns;     /* when the next may begin */
+    unsigned char *area;
+    size_t area_used; /* by the send batch */
+};
+
+/* Makes a shard's share of the server's TLS. Returns 0 or -ENOMEM. */
+int secure_create(struct secure **ret, const struct server *server, uint32_t slots, int64_t now_ns);
+/* All connections are closed. Accepts NULL. */
+void secure_free(struct secure *secure);
+
+/* From now on handshakes begin with these; takes over a reference. Any thread. */
+void secure_publish(struct secure *secure, struct tls_identities *identities);
+
+/* ---- receiving (secure.c) ---- */
+
+void secure_accepted(struct shard *shard, struct conn *conn);
+/* Answers a connection on the TLS port that is not wanted, as cheaply as can be. */
+void secure_shed(struct shard *shard, struct conn *conn);
+void secure_input(struct shard *shard, struct conn *conn, char *input, size_t len);
+/* The stream has ended without close_notify. */
+void secure_cut(struct shard *shard, struct conn *conn);
+/* The handshake has taken too long. */
+void secure_timer(struct shard *shard, struct conn *conn);
+/* Gives back the handshake, or wipes the keys. */
+void secure_closed(struct shard *shard, struct conn *conn);
+
+/* ---- whose handshake goes on (secure_turn.c) ---- */
+
+/* A connection whose handshake is under way has something to read. */
+void secure_readable(struct shard *shard, struct conn *conn);
+/* Collects those whose turn it is. Returns whether others could go on at once. */
+bool secure_turn(struct shard *shard);
+/* How long until somebody may begin; INT64_MAX: nobody waits. */
+int64_t secure_wait_ns(const struct shard *shard);
+
+/* ---- sending (secure_send.c) ---- */
+
+/* Seals what a connection has queued, as much as goes into one send. Returns false when the area
+ * has no room before the batch is sent. */
+bool secure_seal(struct shard *shard, struct conn *conn, struct ring_io *io);
+/* After that send: what the socket did not take waits in front of all else. */
+void secure_sent(struct shard *shard, struct conn *conn, const struct ring_io *io);
+/* Queues close_notify unless it is out. Returns whether it did. */
+bool secure_goodbye(struct shard *shard, struct conn *conn);
+/* Queues an alert in place of all that is not sealed yet. */
+void secure_alert(struct shard *shard, struct conn *conn, uint8_t description);
+
+static inline union secure_line *secure_line(const struct secure *secure, uint32_t slot)
+{
+    return &secure->lines[slot];
+}
