@@ -305,8 +305,9 @@ static void print(const struct bench *bench)
 {
     static struct table table;
     static const char *const names[] = {
-        "",          "connections",  "connects/s",    "user each", "kernel each", "CPU while held",
-        "broadcast", "CPU srv, cli", "ledger faults", "step"};
+        "",        "connections",    "connects/s", "user each",    "kernel each",
+        "per GiB", "CPU while held", "broadcast",  "CPU srv, cli", "ledger faults",
+        "step"};
     table_row(&table);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         table_cell(&table, "%s", names[i]);

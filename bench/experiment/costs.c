@@ -10,8 +10,17 @@ static double kernel_each(const struct contestant *contestant)
     return (double)bytes / contestant->connections;
 }
 
+/* How many connections a GiB holds at the server: its user memory, and its end of the kernel's,
+ * which is half of what grew when the clients are on this machine too. */
+static double per_gib(const struct contestant *contestant)
+{
+    double user = (double)contestant->memory->user_bytes / contestant->connections;
+    return (double)(UINT64_C(1) << 30) / (user + kernel_each(contestant) / 2);
+}
+
 void costs_cells(struct table *table, const struct contestant *contestant)
 {
+    char text[TABLE_NUMBER_MAX];
     const struct memory_growth *memory = contestant->connections > 0 ? contestant->memory : NULL;
     if (memory && memory->known)
         table_cell(table, "%.1f B", (double)memory->user_bytes / contestant->connections);
@@ -19,6 +28,10 @@ void costs_cells(struct table *table, const struct contestant *contestant)
         table_cell(table, "unknown");
     if (memory && memory->kernel_known)
         table_cell(table, "%.0f B", kernel_each(contestant));
+    else
+        table_cell(table, "unknown");
+    if (memory && memory->known && memory->kernel_known)
+        table_cell(table, "%s", number_grouped(text, (uint64_t)per_gib(contestant)));
     else
         table_cell(table, "unknown");
 }

@@ -234,6 +234,7 @@ static void print(const struct bench *bench)
                                         "connects/s",
                                         "user each",
                                         "kernel each",
+                                        "per GiB",
                                         "CPU while idle",
                                         "slowest of a broadcast",
                                         "ledger faults"};

@@ -262,14 +262,15 @@ def memory(run):
         m = c["memory"]
         return [units.count(c["connections"]), units.size_bytes(m["user_bytes_per_connection"]),
                 units.size_bytes(m.get("kernel_bytes_per_connection")),
-                units.size_bytes(m.get("user_bytes")), units.size_bytes(m.get("kernel_bytes"))]
+                units.size_bytes(m.get("user_bytes")), units.size_bytes(m.get("kernel_bytes")),
+                units.count(series.per_gib(c))]
     return _bars("memory", "Memory per connection",
                  "Growth from before the connections to after, divided by their number. User "
                  "memory is the server's RSS; kernel memory is slab"
                  + (", with both ends of each connection, since the client is on this machine too."
                     if ends else "."),
                  panels, ["Contestant", "Connections", "User, each", "Kernel, each", "User",
-                          "Kernel"], _rows(found, cells),
+                          "Kernel", "Server ends per GiB"], _rows(found, cells),
                  [("user", "user (RSS of the server)"), ("kernel", "kernel (slab)")])
 
 

@@ -80,6 +80,15 @@ def connects_per_s(contestant):
     return connect["opened"] / connect["elapsed_s"] if connect and connect["elapsed_s"] else None
 
 
+def per_gib(contestant):
+    """How many server ends of connections a GiB holds, or None."""
+    user = get(contestant, "memory", "user_bytes_per_connection")
+    kernel = get(contestant, "memory", "kernel_bytes_per_connection")
+    if user is None or kernel is None:
+        return None
+    return 2**30 / (user + kernel / (get(contestant, "memory", "kernel_ends") or 1))
+
+
 def idle_cpu(contestant):
     idle = contestant.get("idle")
     return idle["server_cpu_s"] / idle["elapsed_s"] if idle and idle["elapsed_s"] else None
