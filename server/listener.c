@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/settings.h"
+
 int listener_address(struct sockaddr_in *ret, const char *setting, const char *text, char *why,
                      size_t why_size)
 {
@@ -96,13 +98,32 @@ static int choose_congestion_control(int fd, const char *name, char *why, size_t
     return err;
 }
 
-int listener_open(const struct sockaddr_in *address, int backlog, const char *congestion_control,
-                  char *why, size_t why_size)
+/* What a peer does not take must not pile up in the kernel: neither bytes that cannot leave, nor
+ * those that nobody acknowledges, nor the connection itself. */
+static int bound_waiting(int fd, const struct settings *settings, char *why, size_t why_size)
+{
+    int unsent = (int)settings->unsent_bytes_max;
+    unsigned patience_ms = (unsigned)settings->stall_timeout_ms;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) == 0 &&
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms) == 0)
+        return 0;
+    int err = -errno;
+    snprintf(why, why_size,
+             "the kernel takes neither unsent_bytes_max (TCP_NOTSENT_LOWAT) nor stall_timeout_ms "
+             "(TCP_USER_TIMEOUT): %s",
+             strerror(-err));
+    return err;
+}
+
+int listener_open(const struct sockaddr_in *address, const struct settings *settings, char *why,
+                  size_t why_size)
 {
     int fd = open_socket(address, SO_REUSEPORT);
     int err = fd < 0 ? failed(address, why, why_size)
-                     : choose_congestion_control(fd, congestion_control, why, why_size);
-    if (err == 0 && listen(fd, backlog) < 0)
+                     : choose_congestion_control(fd, settings->congestion_control, why, why_size);
+    if (err == 0)
+        err = bound_waiting(fd, settings, why, why_size);
+    if (err == 0 && listen(fd, (int)settings->listen_backlog) < 0)
         err = failed(address, why, why_size);
     if (err == 0)
         return fd;

@@ -7,6 +7,8 @@
 #include <netinet/in.h>
 #include <stddef.h>
 
+struct settings;
+
 /* Reads "address:port", the value of a setting. Port 0 lets the kernel choose. Returns 0 or -EINVAL
  * with `why`. */
 int listener_address(struct sockaddr_in *ret, const char *setting, const char *text, char *why,
@@ -16,7 +18,7 @@ int listener_address(struct sockaddr_in *ret, const char *setting, const char *t
  * `why`. */
 int listener_claim(struct sockaddr_in *address, char *why, size_t why_size);
 
-/* Opens one shard's listening socket, with a congestion control that accepted sockets inherit
- * (empty: the system's). Returns the descriptor, or negative errno with `why`. */
-int listener_open(const struct sockaddr_in *address, int backlog, const char *congestion_control,
-                  char *why, size_t why_size);
+/* Opens one shard's listening socket. Accepted sockets inherit congestion_control, unsent_bytes_max
+ * and stall_timeout_ms of the settings. Returns the descriptor, or negative errno with `why`. */
+int listener_open(const struct sockaddr_in *address, const struct settings *settings, char *why,
+                  size_t why_size);

@@ -371,8 +371,7 @@ static int open_ports(struct launch *launch, char *why, size_t why_size)
         for (unsigned shard = 0; shard < launch->server.shard_count; shard++) {
             int fd = -1;
             if (port->open)
-                fd = listener_open(&port->address, (int)settings->listen_backlog,
-                                   settings->congestion_control, why, why_size);
+                fd = listener_open(&port->address, settings, why, why_size);
             if (port->open && fd < 0)
                 return fd;
             launch->runners[shard].listen_fds[i] = fd;

@@ -101,6 +101,10 @@ enum slow_reader_policy {
     X(NUMBER, history_total_bytes_max, 268435456, 1, 1099511627776, "bytes",                       \
       "Bytes of messages kept per shard.")                                                         \
     SECTION("delivery")                                                                            \
+    X(NUMBER, unsent_bytes_max, 131072, 0, 1073741824, "bytes",                                    \
+      "What the kernel takes for one connection beyond what is on its way (TCP_NOTSENT_LOWAT). "   \
+      "Its socket is then full, and the rest waits here, where queue_bytes_max counts it. "        \
+      "0: net.ipv4.tcp_notsent_lowat, as a rule no bound below tcp_wmem.")                         \
     X(NUMBER, queue_bytes_max, 1048576, 1024, 1073741824, "bytes",                                 \
       "Bytes that wait for one reader whose socket is full. Beyond it slow_reader applies.")       \
     X(POLICY, slow_reader, SLOW_READER_DISCONNECT, 0, 2, "disconnect, drop_oldest or keep_latest", \
@@ -109,7 +113,8 @@ enum slow_reader_policy {
     X(NUMBER, queue_total_bytes_max, 268435456, 65536, 1099511627776, "bytes",                     \
       "Frames waiting in one shard. Beyond it, readers that are behind are closed.")               \
     X(NUMBER, stall_timeout_ms, 30000, 100, 3600000, "ms",                                         \
-      "A reader that takes nothing for this long is closed.")                                      \
+      "A reader that takes nothing for this long is closed, and a peer that acknowledges nothing " \
+      "(TCP_USER_TIMEOUT).")                                                                       \
     X(NUMBER, heartbeat_ms, 25000, 100, 3600000, "ms",                                             \
       "WebSocket ping and SSE comment, so that address translators keep the path. A WebSocket "    \
       "that stays silent for "                                                                     \

@@ -22,7 +22,7 @@
     X(WS_BAD_MESSAGE, ws_bad_message, 1003, "an envelope that is not the JSON it should be")       \
     X(HEARTBEAT, heartbeat, 0, "a WebSocket was silent for two heartbeats")                        \
     X(SLOW_READER, slow_reader, 0, "more than queue_bytes_max waited for the reader")              \
-    X(STALLED, stalled, 0, "the reader took nothing for stall_timeout_ms")                         \
+    X(STALLED, stalled, 0, "the reader took or acknowledged nothing for stall_timeout_ms")         \
     X(QUEUE_TOTAL, queue_total, 0, "queue_total_bytes_max reached while this reader was behind")   \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached")                              \

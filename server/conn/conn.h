@@ -160,6 +160,10 @@ uint64_t conn_queued(const struct conn *conn);
 /* Closes at once. What is queued is lost. Safe at any time, also twice. */
 void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason);
 
+/* Closes because the kernel says so: -ETIMEDOUT, the peer has taken nothing for stall_timeout_ms;
+ * or anything else. */
+void conn_broken(struct shard *shard, struct conn *conn, int err);
+
 /* Reads no more requests, and closes once everything queued has left. After an answer that refuses
  * a request the peer may still be sending, and closing at once would reset the answer away: such a
  * connection is read empty until the peer closes, for at most LINGER_MS. */

@@ -1,5 +1,6 @@
 /* lifecycle: how a connection begins, is timed, and ends. */
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,6 +88,13 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
 
 /* ---- deadlines ---- */
 
+/* Why one ends that had its last answer and did not take it. */
+static enum close_reason finish_reason(const struct conn *conn)
+{
+    return conn->finish_reason == CLOSE_DONE ? CLOSE_LINGER
+                                             : (enum close_reason)conn->finish_reason;
+}
+
 void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms)
 {
     int64_t deadline_ns = shard->now_ns + delay_ms * 1000000;
@@ -114,8 +122,7 @@ void conn_timer_fired(void *context, uint32_t slot)
     if (conn->extra && conn->extra->stalled)
         stall_check(shard, conn);
     else if (conn->state == CONN_FINISHING)
-        conn_close(shard, conn,
-                   conn->finish_reason == CLOSE_DONE ? CLOSE_LINGER : conn->finish_reason);
+        conn_close(shard, conn, finish_reason(conn));
     else if (conn->flags & CONN_HANDSHAKE)
         secure_timer(shard, conn);
     else if (conn_transport(shard, conn)->timer)
@@ -160,6 +167,14 @@ void conn_release(struct shard *shard, struct conn *conn)
     ring_close(shard->ring, conn_slot(shard, conn));
 }
 
+/* The peer takes nothing. What the kernel still has for it would stay there until that gives up by
+ * itself, after minutes. */
+static bool peer_is_stuck(enum close_reason reason)
+{
+    return reason == CLOSE_HEARTBEAT || reason == CLOSE_SLOW_READER || reason == CLOSE_STALLED ||
+           reason == CLOSE_QUEUE_TOTAL || reason == CLOSE_LINGER;
+}
+
 void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
     if (!conn_alive(conn))
@@ -185,10 +200,21 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
         ring_unwatch(shard->ring, slot, RING_READ);
     if (conn->flags & CONN_WATCH_WRITE)
         ring_unwatch(shard->ring, slot, RING_WRITE);
+    if (peer_is_stuck(reason))
+        ring_abort(shard->ring, slot);
     shard->live--;
     counter_add(&shard->counters.closed[reason], 1);
     counter_set(&shard->counters.connections, shard->live);
     conn_release(shard, conn);
+}
+
+void conn_broken(struct shard *shard, struct conn *conn, int err)
+{
+    if (err != -ETIMEDOUT)
+        conn_close(shard, conn, CLOSE_PEER_RESET);
+    else
+        conn_close(shard, conn,
+                   conn->state == CONN_FINISHING ? finish_reason(conn) : CLOSE_STALLED);
 }
 
 static bool may_still_be_sending(enum close_reason reason)

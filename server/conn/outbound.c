@@ -332,7 +332,7 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
         conn->flags &= ~(uint32_t)CONN_DIRTY;
         sent(shard, conn, &batch->io[i]);
         if (res < 0 && res != -EAGAIN) {
-            conn_close(shard, conn, CLOSE_PEER_RESET);
+            conn_broken(shard, conn, res);
         } else if (!conn->out_block) {
             drained(shard, conn);
         } else if (res >= 0 && (size_t)res == batch->io[i].iov.iov_len) {

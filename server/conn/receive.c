@@ -83,7 +83,7 @@ static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
             secure_cut(shard, conn);
         conn_input_ended(shard, conn);
     } else {
-        conn_close(shard, conn, CLOSE_PEER_RESET);
+        conn_broken(shard, conn, io->res);
     }
 }
 

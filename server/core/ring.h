@@ -207,8 +207,8 @@ static inline void ring_connect(struct ring *ring, uint32_t slot, const struct s
     ring->engine->connect(ring, slot, from, to);
 }
 
-/* Resets a connection, so that neither side keeps it in TIME_WAIT. A watch on it then fires;
- * ring_close is still due. */
+/* Resets a connection, so that neither side keeps it in TIME_WAIT, nor what the peer has not taken.
+ * A watch on it then fires; ring_close is still due. */
 static inline void ring_abort(struct ring *ring, uint32_t slot)
 {
     ring->engine->abort(ring, slot);

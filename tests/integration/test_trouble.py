@@ -1,5 +1,6 @@
 """Slow, silent, vanishing and too many clients, and a machine that cannot: each has its reason."""
 
+import ctypes
 import signal
 import socket
 import struct
@@ -11,10 +12,20 @@ from ringside import HOST, PATIENCE_S, free_port, server_binary
 from wire import TEXT, RawWebSocket, dial, exchange, read_head, read_to_end, upgrade
 
 
+SO_ATTACH_FILTER = 26
+
+
 def reset(connection):
     """Closes with RST, as a machine that lost power and came back would."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
+
+
+def fall_silent(connection):
+    """A socket filter that drops everything comes before TCP: nothing is acknowledged any more."""
+    drop_all = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))  # BPF_RET | BPF_K
+    program = struct.pack("@HP", 1, ctypes.addressof(drop_all))
+    connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 # ---- clients ----
@@ -84,6 +95,37 @@ def test_reader_that_stops_reading(start_server, eventually, path):
     eventually(lambda: server.closed("slow_reader") == 1, "the slow reader to go")
     stuck.close()
     reader.close()
+
+
+def test_a_full_socket_holds_little(start_server, eventually):
+    """The kernel takes no megabytes for a reader that stands still: the queue has the bound."""
+    server = start_server(config={"queue_bytes_max": 64 * 1024, "unsent_bytes_max": 64 * 1024})
+    stuck = RawWebSocket(server)
+    for _n in range(40):
+        server.publish("c", b"p" * 25_000)
+    eventually(lambda: server.closed("slow_reader") == 1, "the slow reader to go")
+    stuck.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [(upgrade("/ws?channel=c"), "heartbeat"),
+     (b"GET /sse?channel=c HTTP/1.1\r\nHost: h\r\n\r\n", "stalled"),
+     (b"GET /sse?channel=c HTTP/1.1\r\nHos", "head_timeout")],
+    ids=["websocket", "sse", "half a head"])
+def test_peers_that_fall_silent(start_server, eventually, start, reason):
+    """They neither acknowledge nor end: what a lost battery looks like."""
+    server = start_server(
+        config={"heartbeat_ms": 600, "stall_timeout_ms": 1000, "head_timeout_ms": 500})
+    gone = dial(server)
+    gone.sendall(start)
+    if reason != "head_timeout":
+        gone.recv(10)
+    fall_silent(gone)
+    before = server.metric("ringside_connections")
+    eventually(lambda: server.closed(reason) == 1, f"the silent one to end as {reason}")
+    eventually(lambda: server.metric("ringside_connections") < before, "its slot to be free")
+    reset(gone)
 
 
 def test_full_table(start_server, eventually):
