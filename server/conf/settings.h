@@ -106,7 +106,8 @@ enum slow_reader_policy {
       "Its socket is then full, and the rest waits here, where queue_bytes_max counts it. "        \
       "0: net.ipv4.tcp_notsent_lowat, as a rule no bound below tcp_wmem.")                         \
     X(NUMBER, queue_bytes_max, 1048576, 1024, 1073741824, "bytes",                                 \
-      "Bytes that wait for one reader whose socket is full. Beyond it slow_reader applies.")       \
+      "Bytes that wait for one reader whose socket is full, each frame with its place in the "     \
+      "queue. Beyond it slow_reader applies.")                                                     \
     X(POLICY, slow_reader, SLOW_READER_DISCONNECT, 0, 2, "disconnect, drop_oldest or keep_latest", \
       "disconnect closes the reader, which recovers by its position; the others lose messages "    \
       "for that reader only.")                                                                     \

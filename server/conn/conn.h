@@ -97,8 +97,10 @@ enum send_kind {
 
 /* A frame that waits in a queue. */
 struct queued_frame {
-    struct frame frame;
-    enum send_kind kind;
+    struct block *block;
+    uint32_t at, len;
+    uint32_t messages;
+    uint8_t kind; /* enum send_kind */
 };
 
 struct send_queue {
@@ -106,7 +108,7 @@ struct send_queue {
     uint32_t head;
     uint32_t count;
     uint32_t size;
-    uint64_t bytes;
+    uint64_t bytes; /* of the frames */
 };
 
 struct stash {
@@ -142,15 +144,16 @@ static inline bool conn_alive(const struct conn *conn)
 
 /* ---- sending (outbound.c) ---- */
 
-/* Queues a frame; it leaves at the end of the turn, together with whatever else is queued for the
- * socket. May close the connection, but for SEND_MUST. */
-void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind);
+/* Queues a frame with so many messages of a channel; it leaves at the end of the turn, together
+ * with whatever else is queued for the socket. May close the connection, but for SEND_MUST. */
+void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind,
+               unsigned messages);
 
 /* Copies bytes into a frame and queues it. */
 void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes);
 
 /* Queues a frame in front of all else. */
-void conn_send_first(struct conn *conn, struct frame frame);
+void conn_send_first(struct shard *shard, struct conn *conn, struct frame frame);
 
 /* Bytes queued and not yet taken by the socket. */
 uint64_t conn_queued(const struct conn *conn);

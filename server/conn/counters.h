@@ -27,7 +27,7 @@
     X(sends_short, counter, "Sends that found the socket full")                                    \
     X(messages_received, counter, "Messages published by clients of this shard")                   \
     X(messages_dropped, counter,                                                                   \
-      "Frames of live messages dropped for slow readers (slow_reader=drop_oldest or keep_latest)") \
+      "Live messages dropped for slow readers (slow_reader=drop_oldest or keep_latest)")           \
     X(pings, counter, "Heartbeats sent")                                                           \
     X(queue_bytes, gauge, "Bytes of frames held for readers that are behind")                      \
     X(turns, counter, "Turns of the loop")                                                         \

@@ -53,6 +53,12 @@ static struct queued_frame *queue_at(struct send_queue *queue, uint32_t index)
     return &queue->frames[(queue->head + index) & (queue->size - 1)];
 }
 
+/* What a frame costs as long as it waits: with many small ones, its place is most of it. */
+static uint64_t cost_of(uint32_t len)
+{
+    return (uint64_t)len + sizeof(struct queued_frame);
+}
+
 static void queue_grow(struct send_queue *queue)
 {
     uint32_t size = queue->size ? queue->size * 2 : 4;
@@ -66,19 +72,29 @@ static void queue_grow(struct send_queue *queue)
     queue->head = 0;
 }
 
-static void queue_push(struct send_queue *queue, struct frame frame, enum send_kind kind)
+static void queue_push(struct shard *shard, struct send_queue *queue,
+                       const struct queued_frame *entry)
 {
     if (queue->count == queue->size)
         queue_grow(queue);
-    queue->frames[(queue->head + queue->count++) & (queue->size - 1)] =
-        (struct queued_frame){frame, kind};
-    queue->bytes += frame.len;
-    block_ref(frame.block);
+    *queue_at(queue, queue->count++) = *entry;
+    queue->bytes += entry->len;
+    shard->places_bytes += sizeof *entry;
+    block_ref(entry->block);
+}
+
+/* Gives up what an entry holds; who calls takes it out. */
+static void entry_release(struct shard *shard, struct send_queue *queue,
+                          const struct queued_frame *entry)
+{
+    queue->bytes -= entry->len;
+    shard->places_bytes -= sizeof *entry;
+    block_unref(&shard->blocks, entry->block);
 }
 
 /* The line's run goes back to the front of the queue. It may be a part of a frame, so it must
  * leave; its reference moves. */
-static void queue_put_back(struct conn *conn)
+static void queue_put_back(struct shard *shard, struct conn *conn)
 {
     struct send_queue *queue = &conn_extra(conn)->queue;
     if (queue->count == queue->size)
@@ -86,38 +102,39 @@ static void queue_put_back(struct conn *conn)
     queue->head = (queue->head - 1) & (queue->size - 1);
     queue->count++;
     *queue_at(queue, 0) =
-        (struct queued_frame){{conn->out_block, conn->out_at, conn->out_len}, SEND_MUST};
+        (struct queued_frame){conn->out_block, conn->out_at, conn->out_len, 0, SEND_MUST};
     queue->bytes += conn->out_len;
+    shard->places_bytes += sizeof(struct queued_frame);
 }
 
 static void queue_pop(struct shard *shard, struct send_queue *queue)
 {
-    struct queued_frame *first = queue_at(queue, 0);
-    queue->bytes -= first->frame.len;
-    block_unref(&shard->blocks, first->frame.block);
+    entry_release(shard, queue, queue_at(queue, 0));
     queue->head = (queue->head + 1) & (queue->size - 1);
     queue->count--;
 }
 
 /* Takes live messages out, oldest first, until `bytes` are gone or there are none. Returns how many
- * went. */
+ * went. Costs what goes, and not what stays: a full queue pays this for every message. */
 static unsigned queue_drop_live(struct shard *shard, struct send_queue *queue, uint64_t bytes)
 {
-    uint32_t kept = 0;
+    uint32_t seen = 0, kept = 0;
     unsigned dropped = 0;
     uint64_t gone = 0;
-    for (uint32_t i = 0; i < queue->count; i++) {
-        struct queued_frame entry = *queue_at(queue, i);
-        if (entry.kind == SEND_LIVE && gone < bytes) {
-            gone += entry.frame.len;
-            block_unref(&shard->blocks, entry.frame.block);
-            dropped++;
+    for (; seen < queue->count && gone < bytes; seen++) {
+        struct queued_frame *entry = queue_at(queue, seen);
+        if (entry->kind == SEND_LIVE) {
+            gone += cost_of(entry->len);
+            dropped += entry->messages;
+            entry_release(shard, queue, entry);
         } else {
-            *queue_at(queue, kept++) = entry;
+            *queue_at(queue, kept++) = *entry;
         }
     }
-    queue->count = kept;
-    queue->bytes -= gone;
+    for (uint32_t i = 1; i <= kept; i++)
+        *queue_at(queue, seen - i) = *queue_at(queue, kept - i);
+    queue->head = (queue->head + seen - kept) & (queue->size - 1);
+    queue->count -= seen - kept;
     return dropped;
 }
 
@@ -142,7 +159,9 @@ void conn_queue_clear(struct shard *shard, struct conn *conn)
 static bool make_room(struct shard *shard, struct conn *conn, struct frame frame)
 {
     uint64_t max = (uint64_t)shard->settings->queue_bytes_max;
-    uint64_t over = conn_queued(conn) + frame.len > max ? conn_queued(conn) + frame.len - max : 0;
+    uint64_t places = conn->extra ? conn->extra->queue.count * sizeof(struct queued_frame) : 0;
+    uint64_t wanted = conn_queued(conn) + places + cost_of(frame.len);
+    uint64_t over = wanted > max ? wanted - max : 0;
     unsigned dropped = 0;
     switch (shard->settings->slow_reader) {
     case SLOW_READER_DISCONNECT:
@@ -162,13 +181,19 @@ static bool make_room(struct shard *shard, struct conn *conn, struct frame frame
     return true;
 }
 
+static uint64_t waiting_bytes(const struct shard *shard)
+{
+    return shard->blocks.bytes + shard->places_bytes;
+}
+
 /* Everybody who has something waiting is then closed when more is to wait, replays included. */
 static bool too_much_waits(const struct shard *shard)
 {
-    return shard->blocks.bytes > (uint64_t)shard->settings->queue_total_bytes_max;
+    return waiting_bytes(shard) > (uint64_t)shard->settings->queue_total_bytes_max;
 }
 
-void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind)
+void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind,
+               unsigned messages)
 {
     assert(frame.len > 0);
     if (conn->state != CONN_OPEN)
@@ -190,15 +215,17 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
                conn->out_at + conn->out_len == frame.at) {
         conn->out_len += frame.len;
     } else {
-        queue_push(&conn_extra(conn)->queue, frame, kind);
+        const struct queued_frame entry = {frame.block, frame.at, frame.len, messages,
+                                           (uint8_t)kind};
+        queue_push(shard, &conn_extra(conn)->queue, &entry);
     }
     conn_mark_dirty(shard, conn);
 }
 
-void conn_send_first(struct conn *conn, struct frame frame)
+void conn_send_first(struct shard *shard, struct conn *conn, struct frame frame)
 {
     if (conn->out_block)
-        queue_put_back(conn);
+        queue_put_back(shard, conn);
     block_ref(frame.block);
     conn->out_block = frame.block;
     conn->out_at = frame.at;
@@ -207,7 +234,7 @@ void conn_send_first(struct conn *conn, struct frame frame)
 
 void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes)
 {
-    conn_send(shard, conn, blocks_copy(&shard->blocks, bytes.ptr, bytes.len), SEND_MUST);
+    conn_send(shard, conn, blocks_copy(&shard->blocks, bytes.ptr, bytes.len), SEND_MUST, 0);
 }
 
 /* ---- flushing ---- */
@@ -236,9 +263,9 @@ static bool batch_add(struct shard *shard, struct send_batch *batch, struct conn
         unsigned n = 0;
         vector[n++] = io->iov;
         for (uint32_t i = 0; i < queue->count && n < SEND_VECTORS; i++) {
-            struct frame frame = queue_at(queue, i)->frame;
-            vector[n++] = (struct iovec){frame_bytes(frame), frame.len};
-            io->iov.iov_len += frame.len;
+            const struct queued_frame *entry = queue_at(queue, i);
+            vector[n++] = (struct iovec){entry->block->bytes + entry->at, entry->len};
+            io->iov.iov_len += entry->len;
         }
         struct msghdr *head = &batch->gathered[batch->gathered_count++];
         *head = (struct msghdr){.msg_iov = vector, .msg_iovlen = n};
@@ -256,12 +283,12 @@ static void promote(struct shard *shard, struct conn *conn)
     conn->out_len = 0;
     if (!conn->extra || conn->extra->queue.count == 0)
         return;
-    struct frame frame = queue_at(&conn->extra->queue, 0)->frame;
-    block_ref(frame.block);
+    const struct queued_frame first = *queue_at(&conn->extra->queue, 0);
+    block_ref(first.block);
     queue_pop(shard, &conn->extra->queue);
-    conn->out_block = frame.block;
-    conn->out_at = frame.at;
-    conn->out_len = frame.len;
+    conn->out_block = first.block;
+    conn->out_at = first.at;
+    conn->out_len = first.len;
 }
 
 void conn_consume(struct shard *shard, struct conn *conn, uint32_t bytes)
@@ -370,7 +397,7 @@ bool shard_flush(struct shard *shard)
         done += batch->count;
         batch_run(shard, batch);
     }
-    counter_set(&shard->counters.queue_bytes, shard->blocks.bytes);
+    counter_set(&shard->counters.queue_bytes, waiting_bytes(shard));
     return shard->dirty_head != TIMERS_NONE;
 }
 

@@ -94,7 +94,7 @@ void secure_sent(struct shard *shard, struct conn *conn, const struct ring_io *i
     if (taken == io->iov.iov_len)
         return;
     const char *rest = (const char *)io->iov.iov_base + taken;
-    conn_send_first(conn, blocks_copy(&shard->blocks, rest, io->iov.iov_len - taken));
+    conn_send_first(shard, conn, blocks_copy(&shard->blocks, rest, io->iov.iov_len - taken));
     conn->flags |= CONN_SEALED;
 }
 
@@ -107,7 +107,7 @@ void secure_alert(struct shard *shard, struct conn *conn, uint8_t description)
     size_t alert = tls_alert_seal(out_of(shard, conn), description, (unsigned char *)area + sealed);
     struct frame frame = blocks_commit(&shard->blocks, sealed + alert);
     conn_queue_clear(shard, conn);
-    conn_send_first(conn, frame);
+    conn_send_first(shard, conn, frame);
     conn->flags |= CONN_SEALED | CONN_NOTIFIED;
     conn_mark_dirty(shard, conn);
 }

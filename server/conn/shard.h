@@ -99,6 +99,7 @@ struct shard {
     struct secure *secure; /* NULL: no TLS */
     struct timers timers;
     struct blocks blocks;
+    uint64_t places_bytes; /* that queued frames take in the queues, besides their blocks */
 
     uint32_t dirty_head; /* connections with something to send, first come first served */
     uint32_t dirty_tail;

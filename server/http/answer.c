@@ -52,7 +52,7 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
         memcpy(out + len, body.ptr, body.len);
         len += body.len;
     }
-    conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_MUST);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_MUST, 0);
 }
 
 void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refusal,

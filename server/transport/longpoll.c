@@ -34,7 +34,7 @@ static void answer(struct shard *shard, struct conn *conn, const struct json_ans
 {
     if (answer->message_count == 0)
         counter_add(&shard->counters.responses_empty, 1);
-    conn_send(shard, conn, encode_answer(shard, conn, answer), SEND_MUST);
+    conn_send(shard, conn, encode_answer(shard, conn, answer), SEND_MUST, 0);
     hold_end(shard, conn);
 }
 
@@ -88,7 +88,7 @@ static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t su
     bool recovered = conn->flags & CONN_RECOVERED;
     if (shareable(shard, conn)) {
         enum encoding encoding = recovered ? ENCODING_ANSWER_RECOVERED : ENCODING_ANSWER;
-        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_MUST);
+        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_MUST, 0);
         hold_end(shard, conn);
         return;
     }

@@ -35,7 +35,8 @@ static void send_event(struct shard *shard, struct conn *conn, const struct sse_
     out.at += sse_event_write(out.at, event);
     if (chunked(conn))
         out_text(&out, HTTP_CHUNK_TAIL);
-    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST,
+              0);
 }
 
 /* Where the stream begins: an id without an event, or, when a replay was asked for, whether it is
@@ -57,7 +58,8 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
 static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,
                            unsigned count, const struct standing *standing, enum send_kind kind)
 {
-    conn_send(shard, conn, encode_sse(shard, messages, count, standing, chunked(conn)), kind);
+    conn_send(shard, conn, encode_sse(shard, messages, count, standing, chunked(conn)), kind,
+              count);
 }
 
 static const struct stream_writer writer = {write_standing, write_messages};
@@ -85,7 +87,8 @@ static void sse_deliver(struct shard *shard, struct conn *conn, uint32_t subscri
     if (conn->flags & CONN_SEVERAL)
         stream_deliver_several(shard, conn, subscription, batch, &writer);
     else
-        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE);
+        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
+                  batch->count);
 }
 
 static void sse_timer(struct shard *shard, struct conn *conn)

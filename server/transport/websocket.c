@@ -50,7 +50,8 @@ static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode 
         .length = payload.len, .opcode = (uint8_t)opcode, .fin = true};
     out.at += ws_frame_head_write(out.at, &head);
     out_span(&out, payload);
-    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST,
+              0);
 }
 
 /* Says why by the reason's name; and to those who should come back, when: all of them together
@@ -212,7 +213,7 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
 static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,
                            unsigned count, const struct standing *standing, enum send_kind kind)
 {
-    conn_send(shard, conn, encode_ws_envelopes(shard, messages, count, standing), kind);
+    conn_send(shard, conn, encode_ws_envelopes(shard, messages, count, standing), kind, count);
 }
 
 static const struct stream_writer writer = {write_standing, write_messages};
@@ -224,7 +225,8 @@ static void subscribed_raw(struct shard *shard, struct conn *conn, const struct 
     if (conn->flags & CONN_SINCE && !reply->recovered)
         websocket_fail(shard, conn, CLOSE_UNRECOVERABLE);
     else if (reply->count > 0)
-        conn_send(shard, conn, encode_ws_raw(shard, reply->messages, reply->count), SEND_REPLAY);
+        conn_send(shard, conn, encode_ws_raw(shard, reply->messages, reply->count), SEND_REPLAY,
+                  reply->count);
 }
 
 static void websocket_subscribed(struct shard *shard, struct conn *conn,
@@ -245,7 +247,8 @@ static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t s
     if (conn->flags & CONN_SEVERAL)
         stream_deliver_several(shard, conn, subscription, batch, &writer);
     else
-        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE);
+        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
+                  batch->count);
 }
 
 /* ---- opening ---- */
