@@ -25,7 +25,7 @@ enum {
 static const struct experiment *const experiments[] = {
     &experiment_compare, &experiment_fanout,  &experiment_hold,     &experiment_connect,
     &experiment_churn,   &experiment_ceiling, &experiment_capacity, &experiment_latency,
-    &experiment_knee,    &experiment_storm,   &experiment_engines,
+    &experiment_knee,    &experiment_storm,   &experiment_engines,  &experiment_slow_readers,
 };
 #define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
 
@@ -84,7 +84,7 @@ static void usage(FILE *file)
           "       ringside-bench diff A B, and others that read what runs left\n\n",
           file);
     for (size_t i = 0; i < EXPERIMENT_COUNT; i++)
-        fprintf(file, "  %-10s %s\n", experiments[i]->name, experiments[i]->use.summary);
+        fprintf(file, "  %-12s %s\n", experiments[i]->name, experiments[i]->use.summary);
     fputs("\nOf runs that are recorded, each by its folder or its run.json:\n\n", file);
     programs_list(file);
     fputs(

@@ -110,6 +110,7 @@ extern const struct experiment experiment_storm;
 extern const struct experiment experiment_latency;
 extern const struct experiment experiment_knee;
 extern const struct experiment experiment_engines;
+extern const struct experiment experiment_slow_readers;
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);

@@ -219,6 +219,19 @@ int load_catch_up(struct load *load, unsigned group_index, int64_t timeout_ns)
     return err == 0 ? catch_up(load, group, deadline_ns) : err;
 }
 
+void load_forget(struct load *load, unsigned group_index)
+{
+    assert(group_index < load->group_count);
+    const struct group *group = &load->groups[group_index];
+    for (uint32_t i = 0; i < group->config.clients; i++) {
+        struct client *client = &load->clients[group->first + i];
+        if (client->phase != CLIENT_DOWN && client->phase != CLIENT_CLOSING)
+            continue;
+        client->place = (struct ledger_place){0};
+        client->position = (struct position){0};
+    }
+}
+
 /* ---- not reading ---- */
 
 static void unstall(struct load *load, struct group *group)
@@ -256,4 +269,17 @@ void load_stall(struct load *load, unsigned group_index, uint32_t count)
         client->flags |= CLIENT_STALLED;
         group->stalled++;
     }
+}
+
+int load_await(struct load *load, unsigned group_index, uint64_t number, int64_t timeout_ns)
+{
+    load->now_ns = engine_clock_ns();
+    int64_t deadline_ns = load->now_ns + timeout_ns;
+    int err = 0;
+    while (err == 0 && load->now_ns < deadline_ns && load_lacking(load, group_index, number) > 0) {
+        int64_t look_ns = load->now_ns + LOOK_MS * INT64_C(1000000);
+        while (err == 0 && load->now_ns < look_ns)
+            err = engine_step(load);
+    }
+    return err;
 }

@@ -31,6 +31,18 @@ bool group_behind(const struct load *load, const struct group *group)
     return false;
 }
 
+uint32_t load_lacking(const struct load *load, unsigned group_index, uint64_t number)
+{
+    assert(group_index < load->group_count);
+    const struct group *group = &load->groups[group_index];
+    uint32_t lacking = 0;
+    for (uint32_t i = 0; i < group->config.clients; i++) {
+        const struct client *client = &load->clients[group->first + i];
+        lacking += client->phase == CLIENT_UP && client->place.expected <= number;
+    }
+    return lacking;
+}
+
 uint32_t load_up(const struct load *load, uint32_t group)
 {
     if (group != LOAD_ALL)

@@ -121,7 +121,9 @@ struct load_protocol {
 struct load_group_config {
     enum load_transport transport;
     struct sockaddr_in target;
-    const char *channel; /* its own for each group: numbers of messages are per channel */
+    /* Its own for each group that publishes: numbers of messages are per channel. A group that does
+     * not may hear another's. */
+    const char *channel;
     uint32_t clients;
 
     enum load_publish publish;
@@ -359,6 +361,17 @@ int load_storm(struct load *load, uint64_t groups, const struct load_storm *stor
 /* Closes `count` clients of a group for good (until the next ramp). */
 void load_drop(struct load *load, unsigned group, uint32_t count, bool orderly);
 
+/* Those of the group that are down forget where they were, and will join anew. */
+void load_forget(struct load *load, unsigned group);
+
 /* Makes `count` clients, spread over the group, stop reading; 0 makes all read again. Stalled
  * clients are not waited for. */
 void load_stall(struct load *load, unsigned group, uint32_t count);
+
+/* How many clients of the group are up and have not received the message of that number, of
+ * whichever group published it. Walks the group. */
+uint32_t load_lacking(const struct load *load, unsigned group, uint64_t number);
+
+/* Waits until none of them lacks it, at most timeout_ns. Returns 0, also when some do, or -EINTR.
+ */
+int load_await(struct load *load, unsigned group, uint64_t number, int64_t timeout_ns);

@@ -249,6 +249,15 @@ static void set_tls(json_t *object, const struct contestant *contestant)
     json_object_set_new(object, "tls", out);
 }
 
+static void set_stall(json_t *object, const struct stall *stall)
+{
+    if (!stall)
+        return;
+    json_t *out = stall_json(stall);
+    set_spread(out, "p99_ratio", stall_ratios(stall), 1e-4);
+    json_object_set_new(object, "stall", out);
+}
+
 static json_t *of_contestant(const struct contestant *contestant)
 {
     json_t *turns = json_array();
@@ -273,6 +282,7 @@ static json_t *of_contestant(const struct contestant *contestant)
     set_latency(object, contestant);
     if (contestant->knee)
         json_object_set_new(object, "knee", knee_json(contestant->knee));
+    set_stall(object, contestant->stall);
     if (contestant->turn_count > 0 && contestant->server_cpus > 0) {
         json_object_set_new(object, "saturated",
                             json_string(saturated_name(contestant_saturated(contestant))));

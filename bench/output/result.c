@@ -36,6 +36,7 @@ static void contestant_free(struct contestant *contestant)
     histogram_free(contestant->uncorrected);
     free(contestant->memory);
     knee_free(contestant->knee);
+    stall_free(contestant->stall);
     json_decref(contestant->counters);
     json_decref(contestant->notes);
     free(contestant);

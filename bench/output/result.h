@@ -21,6 +21,7 @@
 #include "measure/strain.h"
 #include "output/knee.h"
 #include "output/spread.h"
+#include "output/stall.h"
 
 enum {
     RESULT_CONTESTANTS_MAX = 192,
@@ -105,6 +106,7 @@ struct contestant {
     struct load_ramp_result connect;
     struct memory_growth *memory; /* NULL: not measured */
     struct knee *knee;            /* NULL: not sought */
+    struct stall *stall;          /* NULL: nobody stopped reading */
     struct reconnect reconnect;
     struct leave leave;
     struct tls_figures tls;

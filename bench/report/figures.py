@@ -24,7 +24,7 @@ class Figure:
 
 
 def of_run(run):
-    makers = (knee, storm, throughput, latency, cpu, wire, memory, slab, connects, timeline)
+    makers = (knee, storm, stall, throughput, latency, cpu, wire, memory, slab, connects, timeline)
     if run["experiment"] == "hold":
         makers = (memory, slab, timeline, connects, throughput, latency, cpu, wire)
     return [figure for figure in (make(run) for make in makers) if figure]
@@ -361,6 +361,33 @@ def _reconnect_row(contestant):
             units.duration(r["elapsed_s"]), units.count(r["retries"]),
             units.count(r.get("shed")), units.count(r.get("missed")),
             units.share(cpu_s / r["elapsed_s"]) if cpu_s and r["elapsed_s"] else units.UNKNOWN]
+
+
+def stall(run):
+    """What the others notice of readers that stop: one bar for each policy."""
+    found = [c for c in run["contestants"] if get(c, "stall", "p99_ratio")]
+    if not found:
+        return None
+    panels = [bars.Panel("", [bars.Row(c["stall"]["policy"], [bars.Bar(
+        [(c["stall"]["p99_ratio"]["median"], "c1")],
+        units.times(c["stall"]["p99_ratio"]["median"]), c["stall"]["p99_ratio"])])
+        for c in found], reference=1, reference_text="without them = 1",
+        axis_format=lambda v: f"{v:g}×")]
+    return _bars("stall", "p99 of the others while some readers stop",
+                 "For each policy of the server: the others' p99 with readers that read nothing, "
+                 "divided by that of the same round without them. " + SPREAD_NOTE,
+                 panels, ["Policy", "p99, with ÷ without", "All turns", "Stopped", "Closed",
+                          "Dropped", "Lost", "Have the latest", "Waiting at most", "Allowed",
+                          "Server memory", "Sockets"], [_stall_row(c["stall"]) for c in found])
+
+
+def _stall_row(s):
+    return [s["policy"], units.times(s["p99_ratio"]["median"]),
+            _spread_text(s["p99_ratio"], units.times),
+            f"{units.count(s['readers'])} in {s['turns']} turns", units.count(s["closed"]),
+            units.count(s["dropped"]), units.count(s["lost"]), units.count(s["latest"]),
+            *("+" * grew + units.size_bytes(s[name]) for grew, name in (
+                (0, "queue_bytes"), (0, "bound_bytes"), (1, "rss_bytes"), (1, "tcp_bytes")))]
 
 
 # ---- over time ------------------------------------------------------------------------------

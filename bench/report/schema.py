@@ -194,6 +194,13 @@ KNEE = Object(
     {"closed": COUNT, "value": NUMBER, "failed": NUMBER, "rate_per_s": NUMBER,
      "closed_loop": Object({"rate_per_s": NUMBER, "p99_ns": COUNT})})
 
+STALL = Object(
+    {"policy": TEXT} | {k: COUNT for k in (
+        "readers", "turns", "queue_bytes_max", "bound_bytes", "queue_bytes", "rss_bytes",
+        "tcp_bytes", "queue_left", "closed", "dropped", "lost", "duplicate", "out_of_order",
+        "returned", "unrecovered", "latest")},
+    {"p99_ratio": SPREAD})
+
 CONTESTANT = Object(
     {"name": TEXT, "kind": Text(choices=KINDS), "connections": COUNT, "turns": List(TURN)},
     {"workload": TEXT, "version": TEXT,
@@ -221,6 +228,7 @@ CONTESTANT = Object(
      "latency": Object({}, {"corrected": HISTOGRAM, "uncorrected": HISTOGRAM}),
      "idle": Object({"elapsed_s": NUMBER, "server_cpu_s": NUMBER}),
      "knee": KNEE,
+     "stall": STALL,
      "saturated": Text(choices=SIDES),
      "client_bound": BOOL,
      **{f"{side}_{what}_share": NUMBER for side in ("server", "client")

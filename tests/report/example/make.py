@@ -355,8 +355,33 @@ def knee():
                command="./build.sh bench knee")
 
 
+def slow_readers():
+    """Three policies, and what the others notice of each."""
+    dice = random.Random(6)
+    n, stopped = 9000, 1000
+    contestants = []
+    for policy, closed, dropped in (("disconnect", 3 * stopped, 0), ("drop_oldest", 0, 41_000),
+                                    ("keep_latest", 0, 57_000)):
+        for suffix, slower in ((", without", 1), ("", 1.04)):
+            contestants.append(contestant(
+                dice, "others", "transport", n, 36e3, 11.2, 9.8, (16_392, 0),
+                workload=policy + suffix, saturated="neither",
+                latency={"corrected": histogram(860_000, 60 * MS * slower, 0.4)}))
+        contestants[-1]["stall"] = {
+            "policy": policy, "readers": stopped, "turns": 3, "queue_bytes_max": 262144,
+            "bound_bytes": 262144 * stopped, "queue_bytes": 786_432, "rss_bytes": 1_400_000,
+            "tcp_bytes": 268_000_000, "queue_left": 65_560, "closed": closed,
+            "dropped": dropped, "lost": dropped, "duplicate": 0, "out_of_order": 0,
+            "returned": closed, "unrecovered": 0, "latest": 3 * stopped,
+            "p99_ratio": spread([dice.gauss(1.04, 0.03) for _ in range(3)])}
+    return run("slow-readers", 190.0, {"subscribers": n + stopped, "stalled_percent": 10,
+                                       "message_bytes": 16384, "turns": 3, "turn_s": 8},
+               contestants, title="Test data: readers that stop reading",
+               command="./build.sh bench slow-readers")
+
+
 def main():
-    for make in (compare, fanout, hold, ceiling, knee):
+    for make in (compare, fanout, hold, ceiling, knee, slow_readers):
         text = json.dumps(make(), ensure_ascii=False, indent=1)
         (HERE / f"{make.__name__}.json").write_text(text + "\n", encoding="utf-8")
 
