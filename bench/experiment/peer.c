@@ -83,19 +83,22 @@ static int read_manifest(struct peer *peer, const char *path)
     return complete(peer, path);
 }
 
-/* A file, or a command on the PATH. */
-static bool is_there(const char *need)
+/* A file, or a command. */
+static bool is_there(const char *products, const char *need)
 {
     char path[PEER_TEXT_MAX];
-    return strchr(need, '/') ? access(need, F_OK) == 0 : peer_find_command(need, path) == 0;
+    return strchr(need, '/') ? access(need, F_OK) == 0
+                             : peer_find_command(products, need, path) == 0;
 }
 
 static int check_installed(const struct bench *bench, const struct peer *peer)
 {
-    char needs[PEER_TEXT_MAX], *rest = needs;
-    int err = peer_fill_place(bench, peer, peer->needs, needs);
+    char products[PEER_TEXT_MAX], needs[PEER_TEXT_MAX], *rest = needs;
+    int err = peer_fill_place(bench, peer, "@products@", products);
+    if (err == 0)
+        err = peer_fill_place(bench, peer, peer->needs, needs);
     for (char *need; err == 0 && (need = strsep(&rest, " "));)
-        if (*need && !is_there(need))
+        if (*need && !is_there(products, need))
             return bench_fail(-ENOENT,
                               "the peer %s is not installed: there is no %s. To install it: "
                               "bench/peers/install %s",

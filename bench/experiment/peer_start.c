@@ -87,11 +87,12 @@ int peer_fill_place(const struct bench *bench, const struct peer *peer, const ch
 
 /* ---- commands ---- */
 
-int peer_find_command(const char *name, char ret[PEER_TEXT_MAX])
+int peer_find_command(const char *products, const char *name, char ret[PEER_TEXT_MAX])
 {
-    char folders[4096];
+    char folders[4096 + PEER_TEXT_MAX];
     const char *path = getenv("PATH");
-    snprintf(folders, sizeof folders, "%s:/usr/sbin:/sbin", path ? path : "/usr/bin:/bin");
+    snprintf(folders, sizeof folders, "%s:%s:/usr/sbin:/sbin", products,
+             path ? path : "/usr/bin:/bin");
     char *rest = folders;
     for (char *folder; (folder = strsep(&rest, ":"));) {
         int len = snprintf(ret, PEER_TEXT_MAX, "%s/%s", folder, name);
@@ -123,7 +124,7 @@ static int words_of(struct words *words, const struct places *places, const stru
         return bench_fail(-EINVAL, "the manifest of %s: a command is empty", peer->name);
     if (strchr(words->argv[0], '/'))
         return 0;
-    if (peer_find_command(words->argv[0], words->program) < 0)
+    if (peer_find_command(places->products, words->argv[0], words->program) < 0)
         return bench_fail(-ENOENT, "%s: there is no %s on the PATH", peer->name, words->argv[0]);
     words->argv[0] = words->program;
     return 0;

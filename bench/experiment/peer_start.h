@@ -15,5 +15,6 @@
 int peer_fill_place(const struct bench *bench, const struct peer *peer, const char *text,
                     char ret[PEER_TEXT_MAX]);
 
-/* Where a command is: on the PATH, or where Debian keeps its servers. Returns 0 or -ENOENT. */
-int peer_find_command(const char *name, char ret[PEER_TEXT_MAX]);
+/* Where a command is: among the peer's products, on the PATH, or where Debian keeps its servers.
+ * Returns 0 or -ENOENT. */
+int peer_find_command(const char *products, const char *name, char ret[PEER_TEXT_MAX]);
