@@ -243,7 +243,7 @@ static void unstall(struct load *load, struct group *group)
         client->flags &= (uint8_t)~CLIENT_STALLED;
         group->stalled--;
         if (client_ready(client))
-            group->ready++;
+            ready_enter(load, client);
         client_watch(load, client);
     }
 }
@@ -262,10 +262,8 @@ void load_stall(struct load *load, unsigned group_index, uint32_t count)
         seen++;
         if (seen * count / up == (seen - 1) * count / up)
             continue;
-        if (client_ready(client)) {
-            group->ready--;
-            flights_leave(&group->flights, client->place.expected);
-        }
+        if (client_ready(client))
+            ready_leave(load, client);
         client->flags |= CLIENT_STALLED;
         group->stalled++;
     }

@@ -132,9 +132,9 @@ void client_is_up(struct load *load, struct client *client)
     }
     struct group *group = group_of(load, client);
     group->up++;
-    group->counters.missed += ledger_behind(&client->place, group->publisher.number);
+    group->counters.missed += ledger_behind(&client->place, channel_last(load, client));
     if (client_ready(client))
-        group->ready++;
+        ready_enter(load, client);
 }
 
 void client_hint(struct client *client, uint32_t wait_ms)
@@ -169,10 +169,8 @@ static void leave(struct load *load, struct client *client)
     group->up--;
     if (client->flags & CLIENT_STALLED)
         group->stalled--;
-    if (client_ready(client)) {
-        group->ready--;
-        flights_leave(&group->flights, client->place.expected);
-    }
+    if (client_ready(client))
+        ready_leave(load, client);
     if (group->config.transport == LOAD_ECHO && client->flags & CLIENT_ASKED)
         group->echoes--;
     if (client->position.epoch == 0)
@@ -300,17 +298,18 @@ void client_deliver(struct load *load, struct client *client, struct span head, 
     uint64_t intended_ns;
     if (client_publishes(load, client))
         return;
-    if (!payload_read(head, &number, &intended_ns) || number == 0 || number >= UINT32_MAX) {
+    if (!payload_read(head, &number, &intended_ns) || number == 0 || number >= UINT32_MAX ||
+        channel_of_number(group, (uint32_t)number) != channel_of_client(load, client)) {
         group->counters.foreign++;
         return;
     }
     group->counters.deliveries++;
     group->counters.payload_bytes += length;
     bool ready = client_ready(client);
-    ledger_note(&group->ledger, &client->place, (uint32_t)number,
+    ledger_note(&group->ledger, &client->place, sequence_of_number(group, (uint32_t)number),
                 client_index(load, client) - group->first);
     if (!ready && client_ready(client))
-        group->ready++;
+        ready_enter(load, client);
     if (flights_note(&group->flights, (uint32_t)number)) {
         load->touched_groups |= UINT64_C(1) << client->group;
         return;
@@ -321,17 +320,26 @@ void client_deliver(struct load *load, struct client *client, struct span head, 
     histogram_record(group->uncorrected, latency_ns);
 }
 
-struct span client_target(const struct client *client, const char *path, char buf[LOAD_TARGET_MAX])
+struct span client_target(const struct load *load, const struct client *client, const char *path,
+                          char buf[LOAD_TARGET_MAX])
 {
+    static const char since[] = "&since=", start[] = "start";
+    const struct group *group = &load->groups[client->group];
+    bool from_start = group->config.since_start && client->position.epoch == 0;
     struct span target = span_from(path);
-    if (client->position.epoch == 0)
+    if (client->position.epoch == 0 && !from_start && group->config.channels == 0)
         return target;
-    static const char since[] = "&since=";
-    size_t room = target.len + sizeof since - 1 + POSITION_SIZE_MAX;
-    assert(room < LOAD_TARGET_MAX);
+    assert(target.len + CHANNEL_SUFFIX_MAX + sizeof since + POSITION_SIZE_MAX < LOAD_TARGET_MAX);
     memcpy(buf, path, target.len);
-    memcpy(buf + target.len, since, sizeof since - 1);
-    size_t len = target.len + sizeof since - 1;
-    len += position_write(buf + len, &client->position, 1);
-    return span_of(buf, len);
+    size_t len = target.len;
+    if (group->config.channels > 0)
+        len += channel_suffix_write(buf + len, channel_of_client(load, client));
+    if (client->position.epoch == 0 && !from_start)
+        return span_of(buf, len);
+    memcpy(buf + len, since, sizeof since - 1);
+    len += sizeof since - 1;
+    if (client->position.epoch != 0)
+        return span_of(buf, len + position_write(buf + len, &client->position, 1));
+    memcpy(buf + len, start, sizeof start - 1);
+    return span_of(buf, len + sizeof start - 1);
 }

@@ -14,8 +14,9 @@ void poll_request(struct load *load, struct client *client)
     char target[LOAD_TARGET_MAX];
     const struct http_request_head head = {
         .method = SPAN("GET"),
-        .target = client_target(client, joining ? group->join_path : group->path, target),
+        .target = client_target(load, client, joining ? group->join_path : group->path, target),
         .host = span_from(group->host),
+        .extra = span_from(group->fields),
         .close = group->config.longpoll_reconnect,
     };
     int len = http_request_head_write(outbox_reserve(load, client, REQUEST_HEAD_MAX),

@@ -7,9 +7,9 @@ void sse_request(struct load *load, struct client *client)
     char target[LOAD_TARGET_MAX];
     const struct http_request_head head = {
         .method = SPAN("GET"),
-        .target = client_target(client, group->path, target),
+        .target = client_target(load, client, group->path, target),
         .host = span_from(group->host),
-        .extra = SPAN("Accept: " SSE_CONTENT_TYPE "\r\n"),
+        .extra = span_from(group->fields),
     };
     int len = http_request_head_write(outbox_reserve(load, client, REQUEST_HEAD_MAX),
                                       REQUEST_HEAD_MAX, &head);

@@ -21,9 +21,9 @@ void ws_request(struct load *load, struct client *client)
     struct group *group = group_of(load, client);
     bool publishes = client_publishes(load, client);
     char target_buf[LOAD_TARGET_MAX];
-    struct span target =
-        publishes ? span_from(group->publish_path) : client_target(client, group->path, target_buf);
-    const char *fields = publishes ? group->protocol.publish_fields : group->protocol.fields;
+    struct span target = publishes ? span_from(group->publish_path)
+                                   : client_target(load, client, group->path, target_buf);
+    const char *fields = publishes ? group->protocol.publish_fields : group->fields;
     char *request = outbox_reserve(load, client, REQUEST_HEAD_MAX);
     int len = ws_handshake_request_write(
         request, REQUEST_HEAD_MAX, target, span_from(publishes ? group->publish_host : group->host),

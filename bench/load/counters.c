@@ -16,7 +16,7 @@ void load_ledger_read(const struct load *load, unsigned group_index, struct load
     for (uint32_t i = 0; i < group->config.clients && published; i++) {
         const struct client *client = &load->clients[group->first + i];
         if (!(client->flags & CLIENT_STALLED))
-            ret->lost += ledger_behind(&client->place, group->publisher.number);
+            ret->lost += ledger_behind(&client->place, channel_last(load, client));
     }
     ret->expected = ret->delivered + ret->lost;
 }
@@ -25,7 +25,7 @@ bool group_behind(const struct load *load, const struct group *group)
 {
     for (uint32_t i = 0; i < group->config.clients; i++) {
         const struct client *client = &load->clients[group->first + i];
-        if (client_ready(client) && ledger_behind(&client->place, group->publisher.number) > 0)
+        if (client_ready(client) && ledger_behind(&client->place, channel_last(load, client)) > 0)
             return true;
     }
     return false;

@@ -40,7 +40,7 @@ enum {
     STEP_WAIT_MS = 20,    /* longest wait in one step */
     WAIT_TICK_MS = 4,     /* how exactly a client comes back */
     WAIT_BUCKETS = 16384, /* a lap of 65 s; who waits for longer stays for another */
-    REQUEST_HEAD_MAX = 1024,
+    REQUEST_HEAD_MAX = 2048,
     STASH_BYTES_MIN = 2048,
     STASH_EVENT_EXTRA = 512, /* an SSE event's lines besides its payload */
 };
@@ -48,6 +48,7 @@ enum {
 enum {
     LOAD_ECHO_BYTES_MAX = 65536,
     LOAD_HOST_MAX = 32,      /* "address:port" */
+    CHANNEL_SUFFIX_MAX = 12, /* "-1048575" */
     LOAD_ATTEMPTS_ANY = 255, /* tries as long as there is time */
 };
 
@@ -121,6 +122,7 @@ struct group {
     char join_path[LOAD_TARGET_MAX]; /* polling: of the first request */
     char publish_path[LOAD_TARGET_MAX];
     char channel[LOAD_NAME_MAX + 1];
+    char fields[LOAD_FIELDS_MAX + 32]; /* further ones of the clients' request heads */
     char host[LOAD_HOST_MAX];
     char publish_host[LOAD_HOST_MAX];
     struct load_protocol protocol; /* all zero: our own */
@@ -128,7 +130,11 @@ struct group {
     uint32_t first; /* client */
     uint32_t up;
     uint32_t stalled;
-    uint32_t ready; /* up, reading, and in the ledger: those that a message must reach */
+    uint32_t ready;          /* up, reading, and in the ledger: those that a message must reach */
+    uint32_t channels;       /* at least 1 */
+    uint32_t *channel_ready; /* of each channel */
+    uint32_t cycle[LOAD_CYCLE_MAX]; /* sizes of the messages that follow each other in a channel */
+    uint32_t cycle_count;
     bool echoing;
     uint32_t echoes; /* under way */
     struct load_counters counters;
@@ -247,6 +253,29 @@ static inline bool client_ready(const struct client *client)
            !(client->flags & CLIENT_STALLED) && client->place.expected != 0;
 }
 
+/* channels.c: numbers go round the channels, 1 to the first; in its channel a message has a
+ * sequence of its own, which is what a ledger counts. */
+int channels_init(struct group *group);
+static inline uint32_t channel_of_number(const struct group *group, uint32_t number)
+{
+    return (number - 1) % group->channels;
+}
+static inline uint32_t sequence_of_number(const struct group *group, uint32_t number)
+{
+    return (number - 1) / group->channels + 1;
+}
+uint32_t channel_of_client(const struct load *load, const struct client *client);
+/* The sequence of the last message that was published to a client's channel; 0: none. */
+uint32_t channel_last(const struct load *load, const struct client *client);
+/* A client has become, or is no longer, one of those that a message must reach. */
+void ready_enter(struct load *load, const struct client *client);
+void ready_leave(struct load *load, const struct client *client);
+/* How many a message must reach, and its size. */
+uint32_t expected_of_number(const struct group *group, uint32_t number);
+uint32_t bytes_of_number(const struct group *group, uint32_t number);
+/* "-17", without a null byte; returns its length. */
+size_t channel_suffix_write(char buf[CHANNEL_SUFFIX_MAX], uint32_t channel);
+
 /* counters.c: whether one that is ready has not reached the last message. Walks the group. */
 bool group_behind(const struct load *load, const struct group *group);
 
@@ -308,8 +337,10 @@ void sse_input(struct load *load, struct client *client, char *bytes, size_t len
 /* client_poll.c */
 void poll_request(struct load *load, struct client *client);
 void poll_input(struct load *load, struct client *client, char *bytes, size_t len);
-/* The target of a subscription, with &since= where the client has a position. */
-struct span client_target(const struct client *client, const char *path, char buf[LOAD_TARGET_MAX]);
+/* The target of a subscription: its channel is the last in `path`; with &since= where the client
+ * has a position. */
+struct span client_target(const struct load *load, const struct client *client, const char *path,
+                          char buf[LOAD_TARGET_MAX]);
 
 /* opener.c */
 void opener_start(struct load *load, uint32_t in_flight_max, double rate_per_s,

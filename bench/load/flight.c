@@ -73,13 +73,15 @@ void flights_settle(struct flights *flights, int64_t now_ns, struct histogram *c
     flights->touched_count = 0;
 }
 
-void flights_leave(struct flights *flights, uint32_t from)
+void flights_leave(struct flights *flights, uint64_t from, uint32_t step)
 {
-    uint32_t oldest = flights->last < LOAD_FLIGHTS ? 1 : flights->last - LOAD_FLIGHTS + 1;
+    uint64_t oldest = flights->last < LOAD_FLIGHTS ? 1 : flights->last - LOAD_FLIGHTS + 1;
     if (flights->open == 0)
         return;
-    for (uint32_t number = from > oldest ? from : oldest; number <= flights->last; number++) {
-        struct flight *flight = place_of(flights, number);
+    if (from < oldest)
+        from += (oldest - from + step - 1) / step * step;
+    for (uint64_t number = from; number <= flights->last; number += step) {
+        struct flight *flight = place_of(flights, (uint32_t)number);
         if (!flight->open || flight->number != number || flight->expected == 0)
             continue;
         flight->expected--;

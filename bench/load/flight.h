@@ -48,8 +48,8 @@ bool flights_note(struct flights *flights, uint32_t number);
 void flights_settle(struct flights *flights, int64_t now_ns, struct histogram *corrected,
                     struct histogram *uncorrected);
 
-/* A subscriber is gone that would have received every message from `from` on. */
-void flights_leave(struct flights *flights, uint32_t from);
+/* A subscriber is gone that would have received the messages from, from + step, …. */
+void flights_leave(struct flights *flights, uint64_t from, uint32_t step);
 
 /* When the oldest message that is under way was due; INT64_MAX: none is. */
 int64_t flights_oldest_ns(struct flights *flights);

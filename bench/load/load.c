@@ -67,6 +67,24 @@ static int protocol_check(const struct load_protocol *protocol, unsigned group, 
     return 0;
 }
 
+/* Whether the channels and kinds that are asked for go together with the rest. */
+static bool mix_possible(const struct load_group_config *config)
+{
+    uint32_t parts = 0;
+    for (unsigned i = 0; i < config->kind_count; i++) {
+        const struct load_kind *kind = &config->kinds[i];
+        if (i == LOAD_KINDS_MAX || kind->bytes < PAYLOAD_HEAD_SIZE ||
+            kind->bytes > config->payload_bytes || kind->parts == 0 || kind->parts > LOAD_CYCLE_MAX)
+            return false;
+        parts += kind->parts;
+    }
+    bool posts = config->publish == LOAD_PUBLISH_POST || config->publish == LOAD_PUBLISH_NONE;
+    return parts <= LOAD_CYCLE_MAX &&
+           (config->channels == 0 ||
+            (posts && !config->protocol && config->channels <= LOAD_CHANNELS_MAX &&
+             config->channels <= config->clients));
+}
+
 static int group_check(const struct load_group_config *config, unsigned group, char *why,
                        size_t why_size)
 {
@@ -77,6 +95,12 @@ static int group_check(const struct load_group_config *config, unsigned group, c
         return refuse(why, why_size, group, "the channel's name is missing or too long");
     if (publishes && config->payload_bytes < PAYLOAD_HEAD_SIZE)
         return refuse(why, why_size, group, "messages need at least 34 bytes, for number and time");
+    if (longer(config->fields, LOAD_FIELDS_MAX))
+        return refuse(why, why_size, group, "the fields of a request head are too long");
+    if (!mix_possible(config))
+        return refuse(why, why_size, group,
+                      "channels need a POST to publish and at least a client each; kinds, 34 "
+                      "bytes to payload_bytes and at most 64 parts in all");
     if (config->transport == LOAD_ECHO && config->payload_bytes > LOAD_ECHO_BYTES_MAX)
         return refuse(why, why_size, group, "echoed messages are at most 65536 bytes");
     return config->protocol ? protocol_check(config->protocol, group, why, why_size) : 0;
@@ -93,7 +117,7 @@ static const char *path_format(enum load_transport transport)
     case LOAD_HALF_REQUEST:
         return "/ws?channel=%s";
     case LOAD_WEBSOCKET_ENVELOPE:
-        return "/ws?channel=%s&envelope=1";
+        return "/ws?envelope=1&channel=%s";
     case LOAD_SSE:
         return "/sse?channel=%s";
     case LOAD_LONGPOLL:
@@ -143,11 +167,16 @@ static int group_init(struct group *group, const struct load_group_config *confi
     path_write(group->join_path, group->protocol.path, path_format(LOAD_POLL), config->channel);
     path_write(group->publish_path, group->protocol.publish_path,
                post ? "/publish?channel=%s" : "/ws?channel=%s", config->channel);
+    snprintf(group->fields, sizeof group->fields, "%s%s",
+             config->transport == LOAD_SSE ? "Accept: " SSE_CONTENT_TYPE "\r\n" : "",
+             group->protocol.fields ? group->protocol.fields
+             : config->fields       ? config->fields
+                                    : "");
     host_write(group->host, &config->target);
     host_write(group->publish_host, &group->publish_target);
     group->corrected = histogram_create();
     group->uncorrected = histogram_create();
-    if (!group->corrected || !group->uncorrected)
+    if (!group->corrected || !group->uncorrected || channels_init(group) < 0)
         return -ENOMEM;
     return config->publish == LOAD_PUBLISH_NONE ? 0 : publisher_init(group);
 }
@@ -332,6 +361,7 @@ void load_free(struct load *load)
         histogram_free(load->groups[i].corrected);
         histogram_free(load->groups[i].uncorrected);
         free(load->groups[i].publisher.buffer);
+        free(load->groups[i].channel_ready);
     }
     free(load->groups);
     stashes_done(&load->stashes);

@@ -43,7 +43,10 @@ enum {
     LOAD_GROUPS_MAX = 64,
     LOAD_NAME_MAX = 128,   /* channel */
     LOAD_TARGET_MAX = 512, /* path and query */
-    LOAD_FIELDS_MAX = 256, /* further fields of a request head */
+    LOAD_FIELDS_MAX = 768, /* further fields of a request head */
+    LOAD_KINDS_MAX = 8,    /* kinds of messages of a group */
+    LOAD_CYCLE_MAX = 64,   /* messages after which the kinds begin anew: the sum of their parts */
+    LOAD_CHANNELS_MAX = 1 << 20,
     LOAD_FLIGHTS = 16384,  /* messages on their way per group; a power of two */
     LOAD_ATTEMPTS_MAX = 4, /* connects per client in one ramp */
     LOAD_STASHES = 65536,  /* half reads at one time, over all groups */
@@ -118,6 +121,12 @@ struct load_protocol {
     struct load_message before, after; /* before.binary holds for the whole                       */
 };
 
+/* One kind of message: so many of each cycle are of it, mixed evenly. */
+struct load_kind {
+    uint32_t bytes; /* at least PAYLOAD_HEAD_SIZE */
+    uint32_t parts;
+};
+
 struct load_group_config {
     enum load_transport transport;
     struct sockaddr_in target;
@@ -125,6 +134,16 @@ struct load_group_config {
      * not may hear another's. */
     const char *channel;
     uint32_t clients;
+
+    /* Clients and messages are spread over so many channels: client i is on CHANNEL-(i mod n), and
+     * message after message goes to the next. 0: all on CHANNEL. With channels, LOAD_PUBLISH_POST
+     * is the only way to publish, and there is no protocol. */
+    uint32_t channels;
+    /* Read by load_create; payload_bytes is the largest. None: all are of payload_bytes. */
+    const struct load_kind *kinds;
+    unsigned kind_count;
+    const char *fields; /* of each request head of the clients, each ended by CRLF; or NULL */
+    bool since_start;   /* joins with since=start: what the history holds comes first */
 
     enum load_publish publish;
     struct sockaddr_in publish_target; /* family 0: target */

@@ -18,15 +18,15 @@ enum {
     READY_TIMEOUT_S = 10,
 };
 
-/* With what another server's protocol puts around the payload. */
-static size_t message_size(const struct group *group)
+/* At most, with what another server's protocol puts around the payload. */
+static size_t message_size_most(const struct group *group)
 {
     return group->protocol.before.len + group->config.payload_bytes + group->protocol.after.len;
 }
 
 int publisher_init(struct group *group)
 {
-    size_t frame = REQUEST_HEAD_MAX + message_size(group);
+    size_t frame = REQUEST_HEAD_MAX + message_size_most(group);
     struct publisher *publisher = &group->publisher;
     publisher->size = 2 * frame > BUFFER_BYTES_MIN ? 2 * frame : BUFFER_BYTES_MIN;
     publisher->buffer =
@@ -97,11 +97,16 @@ void publisher_lost(struct load *load, struct client *client)
 
 /* ---- one message ---- */
 
+static size_t message_size(const struct group *group, uint32_t number)
+{
+    return group->protocol.before.len + bytes_of_number(group, number) + group->protocol.after.len;
+}
+
 static size_t message_write(const struct group *group, char *out, uint32_t number,
                             int64_t intended_ns)
 {
     const struct load_message *before = &group->protocol.before, *after = &group->protocol.after;
-    uint32_t size = group->config.payload_bytes;
+    uint32_t size = bytes_of_number(group, number);
     if (before->len > 0)
         memcpy(out, before->bytes, before->len);
     payload_write(out + before->len, size, number, (uint64_t)intended_ns);
@@ -114,7 +119,7 @@ static size_t frame_write(const struct load *load, const struct group *group, ch
                           uint32_t number, int64_t intended_ns)
 {
     struct ws_frame_head head = {
-        .length = message_size(group),
+        .length = message_size(group, number),
         .opcode = group->protocol.before.binary ? WS_BINARY : WS_TEXT,
         .fin = true,
         .masked = true,
@@ -126,15 +131,28 @@ static size_t frame_write(const struct load *load, const struct group *group, ch
     return len + size;
 }
 
+static struct span post_target(const struct group *group, uint32_t number,
+                               char buf[LOAD_TARGET_MAX])
+{
+    struct span path = span_from(group->publish_path);
+    if (group->config.channels == 0)
+        return path;
+    assert(path.len + CHANNEL_SUFFIX_MAX <= LOAD_TARGET_MAX);
+    memcpy(buf, path.ptr, path.len);
+    return span_of(buf, path.len +
+                            channel_suffix_write(buf + path.len, channel_of_number(group, number)));
+}
+
 static size_t post_write(const struct group *group, char *out, uint32_t number, int64_t intended_ns)
 {
     const char *fields = group->protocol.publish_fields;
+    char target[LOAD_TARGET_MAX];
     const struct http_request_head head = {
         .method = SPAN("POST"),
-        .target = span_from(group->publish_path),
+        .target = post_target(group, number, target),
         .host = span_from(group->publish_host),
         .framing = HTTP_FRAMING_LENGTH,
-        .content_length = message_size(group),
+        .content_length = message_size(group, number),
         .content_type = fields ? (struct span){0} : SPAN("text/plain"),
         .extra = fields ? span_from(fields) : (struct span){0},
     };
@@ -157,7 +175,8 @@ static void publish(struct load *load, struct group *group, int64_t intended_ns)
     }
     publisher->left--;
     group->counters.published++;
-    flights_launch(&group->flights, number, group->ready, intended_ns, load->now_ns);
+    flights_launch(&group->flights, number, expected_of_number(group, number), intended_ns,
+                   load->now_ns);
 }
 
 static bool may_publish(const struct load *load, const struct group *group)
@@ -165,7 +184,7 @@ static bool may_publish(const struct load *load, const struct group *group)
     const struct publisher *publisher = &group->publisher;
     bool nobody = group->up == group->stalled && !publisher->alone;
     if (publisher->left == 0 || nobody ||
-        publisher->size - publisher->len < REQUEST_HEAD_MAX + message_size(group))
+        publisher->size - publisher->len < REQUEST_HEAD_MAX + message_size_most(group))
         return false;
     if (group->config.publish == LOAD_PUBLISH_POST && publisher->unanswered >= PIPELINE_MAX)
         return false;

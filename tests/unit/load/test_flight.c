@@ -115,7 +115,7 @@ static void test_leave(void **state)
     note(world, 2, 1);
     settle(world, 2);
     /* Somebody goes who had received 1, but neither 2 nor 3. */
-    flights_leave(world->flights, 2);
+    flights_leave(world->flights, 2, 1);
     assert_int_equal(world->flights->open, 2);
     note(world, 1, 1);
     note(world, 3, 1);
