@@ -23,9 +23,10 @@ enum {
 };
 
 static const struct experiment *const experiments[] = {
-    &experiment_compare, &experiment_fanout,  &experiment_hold,     &experiment_connect,
-    &experiment_churn,   &experiment_ceiling, &experiment_capacity, &experiment_latency,
-    &experiment_knee,    &experiment_storm,   &experiment_engines,  &experiment_slow_readers,
+    &experiment_compare, &experiment_fanout,   &experiment_hold,     &experiment_connect,
+    &experiment_churn,   &experiment_ceiling,  &experiment_capacity, &experiment_latency,
+    &experiment_knee,    &experiment_storm,    &experiment_engines,  &experiment_slow_readers,
+    &experiment_claims,  &experiment_scenario,
 };
 #define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
 
@@ -225,8 +226,11 @@ static void say_result(const struct bench *bench, const struct experiment *exper
     experiment->print(bench);
     printf("\n");
     say_saturated(&bench->result);
-    say_verdicts(&bench->result);
-    printf("\n  %s/%s\n", bench->files.folder, bench->files.report ? "report.html" : "run.json");
+    if (!experiment->tells_verdicts)
+        say_verdicts(&bench->result);
+    if (bench->files.folder[0])
+        printf("\n  %s/%s\n", bench->files.folder,
+               bench->files.report ? "report.html" : "run.json");
 }
 
 static int status_of(const struct bench *bench, int err)
@@ -237,13 +241,17 @@ static int status_of(const struct bench *bench, int err)
         return STATUS_INTERRUPTED;
     if (err < 0)
         return STATUS_FAILED;
+    if (bench->result.unrun > 0)
+        bench_fail(-EIO, "%u scenarios could not be run: the table says why", bench->result.unrun);
     if (faults > 0)
         bench_fail(-EIO, "the ledger is not clean: %lu messages were lost, doubled or out of order",
                    (unsigned long)faults);
     if (closes > 0)
         bench_fail(-EIO, "%lu connections were ended by the server without being asked",
                    (unsigned long)closes);
-    return faults > 0 || closes > 0 ? STATUS_LEDGER : STATUS_OK;
+    return bench->result.unrun > 0    ? STATUS_FAILED
+           : faults > 0 || closes > 0 ? STATUS_LEDGER
+                                      : STATUS_OK;
 }
 
 /* A run that failed before anything was measured leaves no folder. */
@@ -263,7 +271,7 @@ static int run_experiment(struct bench *bench, const struct experiment *experime
     bench->result.duration_s = (double)(clock_now_ns() - bench->result.started_ns) / NS_PER_S;
     if (err < 0 && !bench->result.interrupted)
         return STATUS_FAILED;
-    if (bench->result.contestant_count == 0) {
+    if (bench->result.contestant_count == 0 && !bench->result.scenarios) {
         puts("Interrupted before anything was measured.");
         return STATUS_INTERRUPTED;
     }

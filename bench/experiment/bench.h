@@ -97,6 +97,7 @@ struct experiment {
     int (*run)(struct bench *bench);
     /* Prints what was measured. */
     void (*print)(const struct bench *bench);
+    bool tells_verdicts; /* print does; else they follow it */
 };
 
 extern const struct experiment experiment_fanout;
@@ -111,6 +112,8 @@ extern const struct experiment experiment_latency;
 extern const struct experiment experiment_knee;
 extern const struct experiment experiment_engines;
 extern const struct experiment experiment_slow_readers;
+extern const struct experiment experiment_claims;
+extern const struct experiment experiment_scenario;
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);

@@ -118,8 +118,8 @@ static int race(struct field *field)
         uint32_t rtt_ms = options->rtts[i / each];
         snprintf(workload, sizeof workload, "RTT %u ms", rtt_ms);
         contestants[i] = field_contestant(field, i, workload);
-        contestant_note(contestants[i], "usually quoted: %g ms",
-                        budget_ms(options, contestants[i]->name, rtt_ms));
+        contestants[i]->quoted_ns =
+            (int64_t)(budget_ms(options, contestants[i]->name, rtt_ms) * NS_PER_MS);
     }
     err = rounds(field, contestants);
     for (unsigned i = 0; i < field->count; i++)

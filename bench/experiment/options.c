@@ -42,7 +42,7 @@ static const struct argp_option common_options[] = {
     {"set", KEY_SET, "NAME=VALUE", 0, "A setting of the server; may be repeated", 0},
     {0, 0, 0, 0, "What is left behind:", GROUP_OUTPUT},
     {"results", KEY_RESULTS, "DIR", 0,
-     "Where the folder of this run goes (default: results/ of the repository)", 0},
+     "Where the folder of this run goes (default: results/ of the repository); none: nowhere", 0},
     {"json", KEY_JSON, "FILE", 0, "Write run.json here as well", 0},
     {0},
 };
@@ -403,6 +403,11 @@ static error_t parse_any(int key, char *text, struct argp_state *state)
     for (const enum option_id *id = current->ids; *id != OPTION_COUNT; id++)
         if (rows[*id].key == key)
             return parse_listed(*id, text, state);
+    struct options *options = state->input;
+    if (key == ARGP_KEY_ARG && current->files && options->file_count < OPTIONS_FILES_MAX) {
+        options->files[options->file_count++] = text;
+        return 0;
+    }
     if (key == ARGP_KEY_ARG)
         argp_error(state, "%s: an experiment takes options only", text);
     return parse_common(key, text, state);
@@ -587,7 +592,7 @@ void options_parse(struct options *options, const struct options_use *use, const
     memcpy(list + count, common_options, sizeof common_options);
     snprintf(program, sizeof program, "ringside-bench %s", name);
     snprintf(text, sizeof text, "%s\v%s", use->summary, use->details);
-    const struct argp argp = {.options = list, .parser = parse_any, .doc = text};
+    const struct argp argp = {list, parse_any, use->files, text, NULL, NULL, NULL};
     current = use;
     argv[0] = program;
     argp_parse(&argp, argc, argv, 0, NULL, options);

@@ -21,6 +21,7 @@ enum {
     OPTIONS_SETS_MAX = 16,
     OPTIONS_LIST_MAX = 8,
     OPTIONS_PEERS_MAX = 8,
+    OPTIONS_FILES_MAX = 64,
     OPTIONS_CLIENTS_MAX = 4 * 1024 * 1024, /* of one load */
 };
 
@@ -86,6 +87,8 @@ struct options {
     bool tls_resume;
     enum tls_cipher tls_ciphers[TLS_CIPHER_COUNT];
     unsigned tls_cipher_count;
+    const char *files[OPTIONS_FILES_MAX]; /* that stand there by themselves */
+    unsigned file_count;
 };
 
 /* X(NAME, key, long name, argument, help): the options that an experiment may list. */
@@ -154,6 +157,7 @@ struct options_use {
     const enum option_id *ids; /* ended by OPTION_COUNT */
     const char *summary;       /* one line */
     const char *details;       /* shown below the options */
+    const char *files;         /* "FILE...": it takes files too; NULL: options only */
 };
 
 /* Fills in what holds for every experiment. The experiment sets its own defaults afterwards. */

@@ -72,6 +72,8 @@ int files_init(struct files *files, const char *experiment, const char *results)
     struct tm utc;
     *files = (struct files){0};
     read_commit(files);
+    if (results && strcmp(results, FILES_NONE) == 0)
+        return 0;
     gmtime_r(&now, &utc);
     strftime(date, sizeof date, "%Y-%m-%d", &utc);
     if (!results)
@@ -140,11 +142,14 @@ int files_write(struct files *files, const struct result *result, const char *co
 {
     char path[FILES_PATH_MAX + 32];
     json_t *run = json_of_result(result, files->commit, files->dirty);
+    bool folder = files->folder[0] != '\0';
     snprintf(path, sizeof path, "%s/run.json", files->folder);
-    int err = write_json(run, path);
+    int err = folder ? write_json(run, path) : 0;
     if (err == 0 && copy)
         err = write_json(run, copy);
     json_decref(run);
+    if (!folder)
+        return err;
     if (err == 0)
         err = write_csv(files, result);
     if (err == 0)

@@ -15,14 +15,18 @@ enum {
     FILES_COMMIT_MAX = 41,
 };
 
+/* In place of a folder: the run leaves none. */
+#define FILES_NONE "none"
+
 struct files {
-    char folder[FILES_PATH_MAX];
+    char folder[FILES_PATH_MAX];   /* empty: none */
     char commit[FILES_COMMIT_MAX]; /* or "unknown" */
     bool dirty;
     bool report; /* report.html was written */
 };
 
-/* Makes the folder, below `results` or, when it is NULL, below results/ of the repository. Returns
+/* Makes the folder, below `results` or, when it is NULL, below results/ of the repository; none for
+ * FILES_NONE. Returns
  * 0 or negative errno with a sentence on standard error. */
 int files_init(struct files *files, const char *experiment, const char *results);
 

@@ -280,6 +280,8 @@ static json_t *of_contestant(const struct contestant *contestant)
     set_counts(object, contestant);
     set_memory(object, contestant);
     set_latency(object, contestant);
+    if (contestant->quoted_ns > 0)
+        json_object_set_new(object, "quoted_latency_ns", count((uint64_t)contestant->quoted_ns));
     if (contestant->knee)
         json_object_set_new(object, "knee", knee_json(contestant->knee));
     set_stall(object, contestant->stall);
@@ -328,6 +330,8 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
     json_t *timeline = json_array();
     for (unsigned i = 0; i < result->contestant_count; i++)
         json_array_append_new(contestants, of_contestant(result->contestants[i]));
+    if (result->contestants_taken)
+        json_array_extend(contestants, result->contestants_taken);
     for (unsigned i = 0; i < result->sample_count; i++)
         json_array_append_new(timeline, of_sample(&result->samples[i]));
 
@@ -349,6 +353,8 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
     json_object_set(run, "settings", result->settings);
     json_object_set_new(run, "contestants", contestants);
     json_object_set_new(run, "timeline", timeline);
+    if (result->scenarios)
+        json_object_set(run, "scenarios", result->scenarios);
     json_object_set(run, "verdicts", result->verdicts);
     json_object_set(run, "notes", result->notes);
     return run;

@@ -110,6 +110,7 @@ struct contestant {
     struct reconnect reconnect;
     struct leave leave;
     struct tls_figures tls;
+    int64_t quoted_ns;     /* what articles say of its latency; 0: nothing */
     double idle_elapsed_s; /* 0: not measured */
     double idle_server_cpu_s;
 
@@ -145,6 +146,9 @@ struct result {
     json_t *verdicts;
     struct contestant *contestants[RESULT_CONTESTANTS_MAX];
     unsigned contestant_count;
+    json_t *contestants_taken; /* list, from the run.json of other runs; NULL: none */
+    json_t *scenarios;         /* list: those runs, as run.json has it; NULL: none */
+    unsigned unrun;            /* scenarios that could not be run */
     struct sample *samples;
     unsigned sample_count;
 };

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import bars
+import budget as quoted
 import lines
 import series
 import svg
@@ -24,7 +25,8 @@ class Figure:
 
 
 def of_run(run):
-    makers = (knee, storm, stall, throughput, latency, cpu, wire, memory, slab, connects, timeline)
+    makers = (budget, knee, storm, stall, throughput, latency, cpu, wire, memory, slab, connects,
+              timeline)
     if run["experiment"] == "hold":
         makers = (memory, slab, timeline, connects, throughput, latency, cpu, wire)
     return [figure for figure in (make(run) for make in makers) if figure]
@@ -130,6 +132,14 @@ def latency(run):
                   lambda width, id_: lines.draw_percentiles(panels, width, id_, title, caption),
                   ["Contestant", *(units.percent_name(p) for p in percents), "Max", "Deliveries"],
                   rows)
+
+
+def budget(run):
+    panels = quoted.panels(run)
+    if not panels:
+        return None
+    return _bars("budget", quoted.TITLE, quoted.CAPTION, panels, quoted.HEADER, quoted.rows(run),
+                 quoted.LEGEND)
 
 
 def knee(run):

@@ -24,11 +24,11 @@ def document(title, body):
 def of_run(run):
     title = findings.title(run)
     drawn = figures.of_run(run)
-    plots = [_figure(i + 1, figure, run) for i, figure in enumerate(drawn)]
-    body = el("main", _top(run, title), _findings(run), _box(run), _overview(run), _verdicts(run),
+    plots = [figure_of(i + 1, figure, run) for i, figure in enumerate(drawn)]
+    body = el("main", top(run, title), _findings(run), box(run), _overview(run), _verdicts(run),
               el("section", el("h2", "Figures"), plots) if plots else None,
-              _ledger(run), _notes(run))
-    return document(f"{title} · Ringside", [body, _footer(run)])
+              ledger(run), _notes(run))
+    return document(f"{title} · Ringside", [body, footer(run)])
 
 
 # ---- the top --------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ def date_name(run):
     return run["started_at"].replace("T", " ")[:16] + " UTC"
 
 
-def _top(run, title):
+def top(run, title):
     warnings = findings.warnings(run)
     return el("header", el("p", f"Ringside · {run['experiment']}", class_="over"), el("h1", title),
               el("p", f"{date_name(run)} · {units.duration(run['duration_s'])} · commit ",
@@ -58,7 +58,7 @@ def _definitions(pairs):
     return el("dl", [[el("dt", name), el("dd", value)] for name, value in pairs if value])
 
 
-def _box(run):
+def box(run):
     machine, build = run["machine"], run["build"]
     pinned = [f"{side} on CPU {machine[key]}" for side, key in
               (("server", "server_cpus"), ("clients", "client_cpus")) if machine.get(key)]
@@ -154,7 +154,7 @@ def _size(value):
     return None if value is None else units.size_bytes(value)
 
 
-def _overview(run):
+def overview_tables(run):
     """The first columns that anybody has a figure for; the ledger always keeps its place."""
     used = [(name, cell) for name, cell in COLUMNS
             if any(cell(c) is not None for c in run["contestants"])]
@@ -166,13 +166,17 @@ def _overview(run):
                  *(cell(c) or units.UNKNOWN for _, cell in used)] for c in members]
         made.append(table(svg.heading(workload),
                           ["Contestant", *(name for name, _ in used)], rows))
+    return made
+
+
+def _overview(run):
     connections = sorted({c["connections"] for c in run["contestants"]})
     held = " or ".join(units.count(n) for n in connections)
     about = f"{held} connections{' each' if len(run['contestants']) > 1 else ''}."
     if series.having(run, "deliveries_per_s"):
         about += (" Rates and ratios are medians over the turns; the small figures are the "
                   "quartiles." + _warm_up(run["settings"].get("warmup_rounds")))
-    return el("section", el("h2", "Overview"), el("p", about), made)
+    return el("section", el("h2", "Overview"), el("p", about), overview_tables(run))
 
 
 def _warm_up(rounds):
@@ -192,7 +196,7 @@ def _verdicts(run):
               el("div", table("", ["Claim", "Measured here", "Verdict"], rows), class_="words"))
 
 
-def _figure(number, figure, run):
+def figure_of(number, figure, run):
     pictures = [el("div", Raw(figure.draw(width, f"{figure.key}-{name}")), class_=name)
                 for name, width in (("wide", figures.WIDE), ("narrow", figures.NARROW))]
     key = el("ul", [el("li", el("i", style=f"background:var(--{token})"), text)
@@ -204,7 +208,7 @@ def _figure(number, figure, run):
               id=figure.key)
 
 
-def _ledger(run):
+def ledger(run):
     found = [c for c in run["contestants"] if c.get("ledger")]
     errors = [(c, reason, n) for c in run["contestants"]
               for reason, n in (c.get("errors") or {}).items()]
@@ -236,7 +240,7 @@ def _notes(run):
                  class_="findings"))
 
 
-def _footer(run):
+def footer(run):
     return el("footer", el("p", "Made from run.json by ", el("code", "bench/report/report.py"),
                            ". The schema is in docs/RESULTS.md; ",
                            el("code", "bench/report/export.py run.json --csv"),

@@ -15,10 +15,13 @@ def main():
     options = parser.parse_args()
 
     run = load.load(options.run)
-    import page  # after the check: a bad run is rejected without waiting for matplotlib
+    # After the check: a bad run is rejected without waiting for matplotlib.
+    import claims
+    import page
+    document = claims.document if run.get("scenarios") else page.of_run
     output = pathlib.Path(options.output or load.run_path(options.run).with_name("report.html"))
     try:
-        output.write_text(page.of_run(run), encoding="utf-8")
+        output.write_text(document(run), encoding="utf-8")
     except OSError as error:
         raise load.BadRun(f"{output}: {error.strerror}") from None
     print(output)

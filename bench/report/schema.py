@@ -203,7 +203,7 @@ STALL = Object(
 
 CONTESTANT = Object(
     {"name": TEXT, "kind": Text(choices=KINDS), "connections": COUNT, "turns": List(TURN)},
-    {"workload": TEXT, "version": TEXT,
+    {"workload": TEXT, "version": TEXT, "scenario": TEXT, "quoted_latency_ns": COUNT,
      "deliveries_per_s": SPREAD,
      "server_cpu_ns_per_delivery": SPREAD,
      "client_cpu_ns_per_delivery": SPREAD,
@@ -248,7 +248,12 @@ SAMPLE = Object(
      "p50_ns": NUMBER, "p99_ns": NUMBER})
 
 VERDICT = Object({"claim": TEXT, "measured": TEXT, "verdict": Text(choices=VERDICTS)},
-                 {"source": TEXT})
+                 {"source": TEXT, "scenario": TEXT})
+
+SCENARIO = Object(
+    {"name": TEXT, "title": TEXT, "experiment": TEXT, "command": TEXT, "elapsed_s": NUMBER},
+    {"about": TEXT, "failed": TEXT, "settings": Map(Scalar()), "timeline": List(SAMPLE),
+     "notes": List(TEXT)})
 
 RUN = Object(
     {"schema": TEXT,
@@ -259,6 +264,6 @@ RUN = Object(
      "build": Object({"version": TEXT, "commit": TEXT, "dirty": BOOL},
                      {"compiler": TEXT, "type": TEXT}),
      "machine": MACHINE, "settings": Map(Scalar()), "contestants": List(CONTESTANT)},
-    {"title": TEXT, "headline": TEXT, "timeline": List(SAMPLE), "verdicts": List(VERDICT),
-     "notes": List(TEXT)},
+    {"title": TEXT, "headline": TEXT, "scenarios": List(SCENARIO), "timeline": List(SAMPLE),
+     "verdicts": List(VERDICT), "notes": List(TEXT)},
     also=_contestants_are_unique)

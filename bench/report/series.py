@@ -1,7 +1,8 @@
 """The contestants of a run in reading order, with the name and colour each has in every report."""
 
 LABELS = {
-    "websocket": "WebSocket", "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
+    "websocket": "WebSocket", "websocket both ways": "WebSocket, both ways",
+    "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
     "http2": "HTTP/2", "webtransport": "WebTransport", "webrtc": "WebRTC", "webhook": "Webhook",
     "bare-send": "Bare send()", "bare-uring": "Bare io_uring", "bare-coalesce": "Bare coalescing",
 }

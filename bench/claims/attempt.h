@@ -1,0 +1,31 @@
+/* attempt: one scenario is run, by this very program as a process of its own.
+ *
+ * Idea     Whatever happens to a run (it fails, hangs, crashes) happens to that process alone. It
+ *          leaves a run.json, and that is all that is taken from it.
+ * Threads  one.
+ * Memory   in place, and the run as JSON.
+ * Bounds   scenario->seconds, and ATTEMPT_GRACE_MS in which it may end itself. */
+#pragma once
+
+#include "claims/scenario.h"
+#include "experiment/bench.h"
+
+enum {
+    ATTEMPT_GRACE_MS = 20000,
+    ATTEMPT_WHY_MAX = 512,
+};
+
+struct attempt {
+    json_t *run; /* NULL: there is none; why says so */
+    char command[2 * SCENARIO_TEXT_MAX];
+    char why[ATTEMPT_WHY_MAX];
+    double elapsed_s;
+};
+
+/* Runs it to its end, with what it says copied to standard output if `aloud`. `label` stands before
+ * the progress line. Returns 0, also when it failed, or -EINTR. */
+int attempt_run(struct bench *bench, const struct scenario *scenario, const char *label, bool aloud,
+                struct attempt *ret);
+
+/* Gives the run back. */
+void attempt_done(struct attempt *attempt);
