@@ -47,6 +47,10 @@ enum slow_reader_policy {
       "Connections the kernel keeps ready until a shard takes them.")                              \
     X(TEXT, congestion_control, "", 0, 0, "name",                                                  \
       "TCP congestion control of accepted connections, as reno or cubic. Empty: the system's.")    \
+    X(NUMBER, gather_us, 100, 0, 10000, "us",                                                      \
+      "Events that trickle in from several connections are let gather for so long and then taken " \
+      "together. Saves CPU, costs that much latency, and only while they come faster than one in " \
+      "a millisecond. 0: each is taken at once.")                                                  \
     X(NUMBER, drain_ms, 1000, 0, 3600000, "ms",                                                    \
       "After SIGTERM, clients are sent away evenly over this time, so that they do not come back " \
       "all at once.")                                                                              \

@@ -175,6 +175,10 @@ void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reaso
 /* Sets the connection's only deadline. */
 void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms);
 
+/* Sets the deadline for a stream's next heartbeat: after heartbeat_ms, or the first ones somewhat
+ * sooner, but not before half of it. */
+void conn_heartbeat(struct shard *shard, struct conn *conn);
+
 /* Hands the connection to another transport. */
 void conn_hand_over(struct conn *conn, enum transport_id transport);
 

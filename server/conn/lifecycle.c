@@ -95,13 +95,33 @@ static enum close_reason finish_reason(const struct conn *conn)
                                              : (enum close_reason)conn->finish_reason;
 }
 
-void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms)
+static void conn_timer_ns(struct shard *shard, struct conn *conn, int64_t delay_ns)
 {
-    int64_t deadline_ns = shard->now_ns + delay_ms * 1000000;
+    int64_t deadline_ns = shard->now_ns + delay_ns;
     if (conn->extra && conn->extra->stalled && conn->flags & CONN_WATCH_WRITE)
         conn->extra->deadline_ns = deadline_ns;
     else
         timers_arm(&shard->timers, conn_slot(shard, conn), deadline_ns);
+}
+
+void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms)
+{
+    conn_timer_ns(shard, conn, delay_ms * 1000000);
+}
+
+/* Heartbeats keep to a phase of the interval that belongs to the slot. Timed from the last one they
+ * would bunch: all that a broadcast had held up would be due together ever after. Neighbours share
+ * a phase, since they share a table and pages. Who is out of phase gets there by two shorter steps:
+ * none is below half of the interval, in which the peer has to answer, or above it. */
+void conn_heartbeat(struct shard *shard, struct conn *conn)
+{
+    int64_t interval_ns = shard->settings->heartbeat_ms * 1000000;
+    uint64_t place = conn_slot(shard, conn) / HEARTBEAT_NEIGHBOURS * UINT64_C(0x9e3779b97f4a7c15);
+    int64_t phase_ns = (int64_t)(place >> 1) % interval_ns;
+    int64_t half_ns = shard->now_ns + interval_ns / 2;
+    int64_t past_ns = ((half_ns - phase_ns) % interval_ns + interval_ns) % interval_ns;
+    int64_t wait_ns = interval_ns / 2 + interval_ns - past_ns;
+    conn_timer_ns(shard, conn, wait_ns > interval_ns ? wait_ns / 2 : wait_ns);
 }
 
 static void stall_check(struct shard *shard, struct conn *conn)

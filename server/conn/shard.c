@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,9 +23,10 @@ enum {
     /* As many as a turn can flush: pings do not outrun what is sent and heard. */
     TIMERS_PER_TURN = FLUSH_MAX,
 };
-#define WAIT_MAX_NS   INT64_C(1000000000)
-#define DRAIN_STEP_NS INT64_C(10000000)
-#define BEHIND_MAX_NS INT64_C(30000000000) /* that deadlines wait when the server is behind */
+#define WAIT_MAX_NS    INT64_C(1000000000)
+#define DRAIN_STEP_NS  INT64_C(10000000)
+#define TIMER_SLACK_NS 1000UL
+#define BEHIND_MAX_NS  INT64_C(30000000000) /* that deadlines wait when the server is behind */
 
 /* ---- the hub's answers, to whom they are for ---- */
 
@@ -262,10 +264,24 @@ static int64_t wait_ns(const struct shard *shard)
     return listen < wait ? listen : wait;
 }
 
+/* A connection that waits for each answer before it asks again brings events as fast, and waits for
+ * nobody: its own slot comes again and again. */
+static void watch_trickle(struct shard *shard, unsigned events, uint32_t slot)
+{
+    struct trickle *trickle = &shard->trickle;
+    bool fast = shard->now_ns - trickle->turn_ns < TRICKLE_NS;
+    trickle->several =
+        events > 0 && events <= TRICKLE_EVENTS && fast && (events > 1 || slot != trickle->slot);
+    if (events == 0)
+        return;
+    trickle->turn_ns = shard->now_ns;
+    trickle->slot = slot;
+}
+
 /* Returns whether there may be more of them. */
 static bool take_events(struct shard *shard)
 {
-    struct ring_event event;
+    struct ring_event event = {.slot = 0};
     unsigned n = 0;
     for (; n < EVENTS_PER_TURN_MAX && ring_next(shard->ring, &event); n++) {
         switch (event.kind) {
@@ -286,6 +302,7 @@ static bool take_events(struct shard *shard)
             break;
         }
     }
+    watch_trickle(shard, n, event.slot);
     bool more = n == EVENTS_PER_TURN_MAX;
     if (shard->secure)
         more |= secure_turn(shard);
@@ -346,12 +363,24 @@ static int64_t clock_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* To be woken for each of a trickle of events costs more than the events do. */
+static void let_events_gather(const struct shard *shard, int64_t wait_ns)
+{
+    int64_t gather_ns = shard->settings->gather_us * 1000;
+    if (!shard->trickle.several || gather_ns == 0 || wait_ns <= gather_ns)
+        return;
+    const struct timespec rest = {.tv_nsec = gather_ns};
+    nanosleep(&rest, NULL);
+}
+
 void shard_run(struct shard *shard)
 {
     int64_t wait_ns = 0;
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS); /* the kernel's own would add half of gather_us */
     while (!shard_done(shard)) {
         if (wait_ns > 0 && !hub_sleep(shard->hub))
             wait_ns = 0;
+        let_events_gather(shard, wait_ns);
         int err = ring_wait(shard->ring, wait_ns);
         assert(err == 0);
         hub_awake(shard->hub);

@@ -40,6 +40,9 @@ enum {
     SEND_GATHERED = 64, /* sockets in a batch that send more than one run */
     FLUSH_MAX = 4096,
     LINGER_MS = 2000,
+    HEARTBEAT_NEIGHBOURS = 64, /* slots whose heartbeats are due together */
+    TRICKLE_EVENTS = 64,       /* of a turn; more are a batch already */
+    TRICKLE_NS = 1000000,  /* from a turn with events to the next; slower ones wait for nobody */
     ACCEPT_PAUSE_MS = 100, /* after an accept that failed for want of descriptors or memory */
 };
 
@@ -77,6 +80,13 @@ struct send_batch {
     unsigned gathered_count;
 };
 
+/* Whether events trickle in. */
+struct trickle {
+    int64_t turn_ns; /* when the last turn with events began */
+    uint32_t slot;   /* the one that its last event was of */
+    bool several;    /* this turn's events are few, and not of that slot alone */
+};
+
 struct shard {
     const struct server *server;
     const struct settings *settings;
@@ -92,7 +102,8 @@ struct shard {
     uint32_t slab_slots;
     uint32_t live;
     uint32_t live_max;
-    uint32_t slots_high;                /* slots below this have been used */
+    uint32_t slots_high; /* slots below this have been used */
+    struct trickle trickle;
     int listen_fds[RING_LISTENERS_MAX]; /* by enum listener; -1: none, or no longer */
     int64_t listen_again_ns; /* 0: listening, or not at all; else when to try after a shortage */
     struct admission admission;

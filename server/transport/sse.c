@@ -96,7 +96,7 @@ static void sse_timer(struct shard *shard, struct conn *conn)
     counter_add(&shard->counters.pings, 1);
     conn_send_bytes(shard, conn,
                     chunked(conn) ? SPAN("3\r\n" SSE_KEEP_ALIVE "\r\n") : SPAN(SSE_KEEP_ALIVE));
-    conn_timer(shard, conn, shard->settings->heartbeat_ms);
+    conn_heartbeat(shard, conn);
 }
 
 static void sse_drain(struct shard *shard, struct conn *conn)
@@ -161,7 +161,7 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
     send_head(shard, conn);
     conn_hand_over(conn, TRANSPORT_SSE);
     counter_add(&shard->counters.streams_sse, 1);
-    conn_timer(shard, conn, shard->settings->heartbeat_ms);
+    conn_heartbeat(shard, conn);
 }
 
 const struct transport sse_transport = {

@@ -184,7 +184,7 @@ static void websocket_timer(struct shard *shard, struct conn *conn)
         if (ping)
             conn->flags |= CONN_PING_SENT;
         send_control(shard, conn, ping ? WS_PING : WS_PONG, (struct span){0});
-        conn_timer(shard, conn, shard->settings->heartbeat_ms);
+        conn_heartbeat(shard, conn);
     }
 }
 
@@ -275,8 +275,7 @@ static void handshake_answer(struct shard *shard, struct conn *conn, struct span
     conn_send_bytes(shard, conn, span_of(answer, (size_t)len));
     conn_hand_over(conn, transport);
     counter_add(&shard->counters.streams_websocket, 1);
-    int64_t heartbeat_ms = shard->settings->heartbeat_ms;
-    conn_timer(shard, conn, heartbeat_ms);
+    conn_heartbeat(shard, conn);
 }
 
 void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
