@@ -36,6 +36,7 @@ test   | libcmocka-dev       | unit tests
 test   | curl                | foreign client: polling, long polling, SSE
 test   | python3-pytest      | integration tests
 test   | python3-websockets  | foreign client: WebSocket
+test   | python3-prometheus-client | foreign reader: OpenMetrics
 test   | nodejs              | foreign client: runs the two below
 test   | node-ws             | foreign client: WebSocket
 test   | node-eventsource    | foreign client: SSE

@@ -11,6 +11,7 @@ import units
 from series import get
 
 SAME_WITHIN = 0.03
+AGREE_WITHIN = 0.10  # two runs of one experiment, minutes apart
 
 # (what it is called, where it is, how it is written, whether more is better). The first two are
 # alternatives: ratios where both runs have one, since absolute rates move with the host.
@@ -55,8 +56,10 @@ def _spread_line(name, old, new, preferred, other):
     for figure, path, form, more_is_better in (preferred, other):
         a, b = get(old, *path), get(new, *path)
         if a and b:
+            bound = more_is_better and (series.client_bound(old) or series.client_bound(new))
             return Line(name, figure, form(a["median"]), form(b["median"]),
-                        _quotient(a["median"], b["median"]), verdict(a, b, more_is_better))
+                        _quotient(a["median"], b["median"]),
+                        "client-bound" if bound else verdict(a, b, more_is_better))
     return None
 
 
@@ -113,18 +116,28 @@ def cautions(old, new):
 
 
 def summary(lines):
-    ratios = [line for line in lines if line.figure in (_RATIO[0], _RATE[0])]
-    if not ratios:
+    """Whether the runs agree on their rates, as far as the machine lets one tell."""
+    rates = [line for line in lines if line.figure in (_RATIO[0], _RATE[0])
+             and line.verdict != "client-bound"]
+    if not rates:
         return "No rates to compare."
-    noisy = [line for line in ratios if line.verdict == "too noisy to tell"]
-    if noisy:
-        return f"The machine was too noisy to tell for {len(noisy)} of {len(ratios)} rates."
-    widest = max(abs(line.quotient - 1) for line in ratios)
-    changed = [line for line in ratios if line.verdict in ("better", "worse")]
-    what = "ratios" if all(line.figure == _RATIO[0] for line in ratios) else "rates"
-    return (f"All {what} are within {widest * 100:.1f} % of each other; "
-            + (f"{len(changed)} of {len(ratios)} moved by more than the noise." if changed
-               else "none moved by more than the noise."))
+    told = [line for line in rates if line.verdict != "too noisy to tell"]
+    if not told:
+        return "The machine was too noisy to tell."
+    noisy = len(rates) - len(told)
+    what = "ratios" if all(line.figure == _RATIO[0] for line in told) else "rates"
+    widest = max(abs(line.quotient - 1) for line in told)
+    moved = sum(line.verdict in ("better", "worse") for line in told)
+    said = f"The machine was too noisy to tell for {noisy} of {len(rates)}. " if noisy else ""
+    otherwise = " otherwise" if noisy else ""
+    if widest <= AGREE_WITHIN:
+        said += (f"The runs agree{otherwise}: all {what} are within {widest * 100:.1f} % of each "
+                 "other")
+    else:
+        said += (f"The runs {'do not agree' if moved else 'neither agree nor differ'}{otherwise}: "
+                 f"{what} are up to {widest * 100:.1f} % apart")
+    return said + (f". {moved} of {len(told)} moved by more than the noise." if moved
+                   else ", and none moved by more than the noise.")
 
 
 def _print_table(lines):

@@ -1,4 +1,4 @@
-"""A run as a flat list of figures: what diff and export work on."""
+"""A run as a flat list of figures: what export writes."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,6 @@
-"""core/histogram against percentiles of the sorted samples, and against hdr-histogram-js where Node
-finds it (npm install hdr-histogram-js, NODE_PATH)."""
+"""core/histogram against percentiles of the sorted samples, and against two implementations by
+others: hdrhistogram of PyPI where Python finds it (pip install hdrhistogram), and hdr-histogram-js
+where Node does (npm install hdr-histogram-js, NODE_PATH)."""
 
 import fractions
 import json
@@ -100,14 +101,31 @@ def test_corrected_is_the_loop_over_missing_values(dump):
     check_against(sorted(filled), dump(samples, interval))
 
 
+def check_agreement(ours, theirs):
+    for percent, value in zip(PERCENTS, theirs):
+        assert math.isclose(int(ours[percent]), value, rel_tol=BOUND, abs_tol=1), f"p{percent}"
+
+
 @pytest.mark.parametrize("draw", DISTRIBUTIONS)
-def test_agrees_with_hdr_histogram_js(dump, draw):
+def test_agrees_with_hdrhistogram_of_pypi(dump, draw):
+    hdrh = pytest.importorskip("hdrh.histogram")
+    theirs = hdrh.HdrHistogram(1, 2 ** 41, 3)
+    samples = samples_of(draw)
+    for sample in samples:
+        theirs.record_value(sample)
+    check_agreement(dump(samples), [theirs.get_value_at_percentile(float(p)) for p in PERCENTS])
+
+
+# The Python port is no judge of corrected values: it also records what is less than the interval.
+@pytest.mark.parametrize("interval", (0, 1_000_000))
+@pytest.mark.parametrize("draw", DISTRIBUTIONS)
+def test_agrees_with_hdr_histogram_js(dump, draw, interval):
     script = """
         const hdr = require('hdr-histogram-js');
-        const {samples, percents} = JSON.parse(require('fs').readFileSync(0));
+        const {samples, percents, interval} = JSON.parse(require('fs').readFileSync(0));
         const h = hdr.build({lowestDiscernibleValue: 1, highestTrackableValue: 2 ** 41,
                              numberOfSignificantValueDigits: 3, bitBucketSize: 64});
-        for (const s of samples) h.recordValue(s);
+        for (const s of samples) h.recordValueWithExpectedInterval(s, interval);
         console.log(JSON.stringify(percents.map(p => h.getValueAtPercentile(Number(p)))));
     """
     node = shutil.which("node")
@@ -115,8 +133,9 @@ def test_agrees_with_hdr_histogram_js(dump, draw):
                                       stderr=subprocess.DEVNULL).returncode != 0:
         pytest.skip("Node has no hdr-histogram-js")
     samples = samples_of(draw)
+    if interval:
+        samples = [s % 400_000_000 for s in samples][:2000]
+    given = json.dumps({"samples": samples, "percents": PERCENTS, "interval": interval})
     out = subprocess.run([node, "-e", script], check=True, text=True, stdout=subprocess.PIPE,
-                         input=json.dumps({"samples": samples, "percents": PERCENTS})).stdout
-    ours = dump(samples)
-    for percent, theirs in zip(PERCENTS, json.loads(out)):
-        assert math.isclose(int(ours[percent]), theirs, rel_tol=BOUND, abs_tol=1), f"p{percent}"
+                         input=given).stdout
+    check_agreement(dump(samples, interval), json.loads(out))

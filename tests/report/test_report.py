@@ -341,8 +341,44 @@ def test_diff_verdict(old, new, more_is_better, wanted):
 def test_diff_of_a_run_with_itself_says_same(tmp_path):
     result = program("diff", EXAMPLES[1], EXAMPLES[1])
     assert result.returncode == 0
-    assert "within 0.0 % of each other; none moved by more than the noise" in result.stdout
+    assert "The runs agree: all rates are within 0.0 % of each other" in result.stdout
     assert not re.search("better|worse|note:", result.stdout)
+
+
+def rate_line(quotient, verdict):
+    return diff.Line("WebSocket", "deliveries, × ceiling", "", "", quotient, verdict)
+
+
+@pytest.mark.parametrize("lines_, wanted", [
+    ([(1.02, "same"), (0.95, "within the noise")],
+     "The runs agree: all ratios are within 5.0 % of each other, and none moved by more than the "
+     "noise."),
+    ([(1.08, "better"), (0.99, "same")],
+     "The runs agree: all ratios are within 8.0 % of each other. 1 of 2 moved by more than the "
+     "noise."),
+    ([(0.8, "worse"), (1.02, "same")],
+     "The runs do not agree: ratios are up to 20.0 % apart. 1 of 2 moved by more than the noise."),
+    ([(0.8, "within the noise"), (1.02, "same")],
+     "The runs neither agree nor differ: ratios are up to 20.0 % apart, and none moved by more "
+     "than the noise."),
+    ([(0.6, "too noisy to tell"), (1.02, "same")],
+     "The machine was too noisy to tell for 1 of 2. The runs agree otherwise: all ratios are "
+     "within 2.0 % of each other, and none moved by more than the noise."),
+    ([(0.6, "too noisy to tell")], "The machine was too noisy to tell."),
+    ([(0.6, "client-bound")], "No rates to compare."),
+])
+def test_diff_summary(lines_, wanted):
+    assert diff.summary([rate_line(*line) for line in lines_]) == wanted
+
+
+def test_diff_has_no_verdict_on_what_the_client_limited(tmp_path):
+    run = example("fanout")
+    changed = copy.deepcopy(run)
+    contestant = changed["contestants"][0]
+    contestant["client_bound"] = True
+    (tmp_path / "run.json").write_text(json.dumps(changed), encoding="utf-8")
+    result = program("diff", HERE / "example" / "fanout.json", tmp_path)
+    assert re.search(r"deliveries.* client-bound\n", result.stdout)
 
 
 def test_diff_finds_a_change_and_names_what_differs(tmp_path):
@@ -384,6 +420,17 @@ def test_openmetrics_families_stand_together():
         else:
             assert re.fullmatch(r'[a-z_]+\{(\w+="[^"]*",?)+\} [0-9.e+-]+ \d+', line), line
             assert line.startswith(current + "{")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_openmetrics_is_read_by_a_stranger(name):
+    parser = pytest.importorskip("prometheus_client.openmetrics.parser")
+    text = program("export", HERE / "example" / f"{name}.json", "--openmetrics").stdout
+    samples = [sample for family in parser.text_string_to_metric_families(text)
+               for sample in family.samples]
+    rows = program("export", HERE / "example" / f"{name}.json", "--csv").stdout.splitlines()
+    assert len(samples) == len(rows) - 1 > 0
+    assert {s.labels["experiment"] for s in samples} == {example(name)["experiment"]}
 
 
 # ---- numbers and labels ---------------------------------------------------------------------
