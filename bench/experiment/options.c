@@ -183,60 +183,6 @@ static void take_address(struct argp_state *state, struct sockaddr_in *ret, cons
         argp_error(state, "%s: needs an IPv4 address and a port, as 127.0.0.1:8080", text);
 }
 
-/* ---- peers ---- */
-
-static void take_peer(struct argp_state *state, const char *text)
-{
-    struct options *options = state->input;
-    if (options->peer_count == OPTIONS_PEERS_MAX)
-        argp_error(state, "at most %d peers", OPTIONS_PEERS_MAX);
-    options->peers[options->peer_count++] = text;
-}
-
-static void take_peer_subscribe(struct argp_state *state, const char *text)
-{
-    struct options *options = state->input;
-    if (options->peer_subscribe_count == OPTIONS_LIST_MAX)
-        argp_error(state, "at most %d messages to subscribe", OPTIONS_LIST_MAX);
-    options->peer_subscribe[options->peer_subscribe_count++] = text;
-}
-
-static bool parse_peer(enum option_id id, const char *text, struct argp_state *state)
-{
-    struct options *options = state->input;
-    if (id == OPTION_PEER)
-        take_peer(state, text);
-    else if (id == OPTION_PEER_URL)
-        options->peer_url = text;
-    else if (id == OPTION_PEER_SUBSCRIBE)
-        take_peer_subscribe(state, text);
-    else if (id == OPTION_PEER_PUBLISH_URL)
-        options->peer_publish_url = text;
-    else if (id == OPTION_PEER_PUBLISH)
-        options->peer_publish = text;
-    else
-        return false;
-    return true;
-}
-
-/* Those that were given, one after the other; returns whether it is an option of peers. */
-static bool peer_value(const struct options *options, enum option_id id, char *text, size_t size)
-{
-    const char *const *list = id == OPTION_PEER               ? options->peers
-                              : id == OPTION_PEER_URL         ? &options->peer_url
-                              : id == OPTION_PEER_SUBSCRIBE   ? options->peer_subscribe
-                              : id == OPTION_PEER_PUBLISH_URL ? &options->peer_publish_url
-                              : id == OPTION_PEER_PUBLISH     ? &options->peer_publish
-                                                              : NULL;
-    unsigned count = id == OPTION_PEER             ? options->peer_count
-                     : id == OPTION_PEER_SUBSCRIBE ? options->peer_subscribe_count
-                                                   : list && *list != NULL;
-    size_t len = 0;
-    for (unsigned i = 0; list && i < count && len < size; i++)
-        len += (size_t)snprintf(text + len, size - len, i ? ", %s" : "%s", list[i]);
-    return list != NULL;
-}
-
 static void take_cpus(struct argp_state *state, char ret[CPUS_TEXT_MAX], const char *text)
 {
     cpu_set_t set;
@@ -387,7 +333,7 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
     } else if (id == OPTION_COUNTS) {
         options->count_count = 0;
         each_of(state, text, take_count);
-    } else if (!parse_peer(id, text, state)) {
+    } else if (!options_peer_parse(options, id, text, state)) {
         return ARGP_ERR_UNKNOWN;
     }
     options->given |= UINT64_C(1) << id;
@@ -461,7 +407,7 @@ static json_t *value_of(const struct options *options, enum option_id id)
         for (unsigned i = 0; i < options->tls_cipher_count; i++)
             len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %s" : "%s",
                                     options_cipher_name(options->tls_ciphers[i]));
-    else if (!peer_value(options, id, text, sizeof text))
+    else if (!options_peer_value(options, id, text, sizeof text))
         snprintf(text, sizeof text, options->step_add ? "+%.0f" : "%g",
                  options->step_add ? options->step_add : options->step_factor);
     return json_string(id == OPTION_AGAINST && !*text ? "none" : text);

@@ -182,6 +182,13 @@ json_t *options_json(const struct options *options, const struct options_use *us
 const char *options_transport_name(enum load_transport transport);
 bool options_transport_parse(const char *text, size_t len, enum load_transport *ret);
 
+/* The options of peers. Returns whether it is one. */
+bool options_peer_parse(struct options *options, enum option_id id, const char *text,
+                        struct argp_state *state);
+
+/* Likewise: what was given for it, one after the other. */
+bool options_peer_value(const struct options *options, enum option_id id, char *text, size_t size);
+
 /* As --tls-cipher takes it: "gcm", "gcm256", "chacha20". */
 const char *options_cipher_name(enum tls_cipher cipher);
 bool options_cipher_parse(const char *text, size_t len, enum tls_cipher *ret);
