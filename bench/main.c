@@ -13,6 +13,7 @@
 #include "measure/clock.h"
 #include "output/machine.h"
 #include "output/programs.h"
+#include "output/screen.h"
 
 enum {
     STATUS_OK,
@@ -49,6 +50,7 @@ static void on_signal(int number)
     (void)number;
     if (++interrupts < 2)
         return;
+    screen_restore();
     process_kill_all(SIGKILL);
     _exit(STATUS_INTERRUPTED);
 }
@@ -67,6 +69,7 @@ static void handle_signals(void)
 int bench_fail(int err, const char *format, ...)
 {
     va_list arguments;
+    screen_clear();
     fputs("ringside-bench: ", stderr);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
@@ -263,7 +266,7 @@ static int run_experiment(struct bench *bench, const struct experiment *experime
     if (err < 0)
         return STATUS_FAILED;
     err = experiment->run(bench);
-    watch_clear(&bench->watch);
+    screen_end();
     int stopped = stop_servers(bench);
     bench_tls_done(bench);
     err = err ? err : stopped;
@@ -322,7 +325,7 @@ int main(int argc, char **argv)
     find_folder(bench.folder);
     result_init(&bench.result, experiment->name);
     bench.result.command = command;
-    watch_init(&bench.watch);
+    watch_init(&bench);
     int status = run_experiment(&bench, experiment);
     result_done(&bench.result);
     return status;

@@ -20,12 +20,14 @@
 #include "measure/process.h"
 #include "output/files.h"
 #include "output/result.h"
+#include "output/view.h"
 
 enum {
     BENCH_SERVERS_MAX = 16,
     BENCH_PATHS_MAX = 16,
     BENCH_WHY_MAX = 512,
     BENCH_PATH_MAX = 4096,
+    WATCH_READINGS = 5, /* a second of a view that is drawn four times in it */
     /* What a server is started for beyond its subscribers: one in so many, and so many: publishers,
      * health checks, and what an uneven spread asks for. */
     BENCH_CONNECTIONS_SHARE = 8,
@@ -51,13 +53,26 @@ struct path {
     uint32_t rtt_ms;
 };
 
+/* What rates are taken from: the same figures a second apart. */
+struct watch_reading {
+    int64_t now_ns;
+    uint64_t deliveries;
+    int64_t server_cpu_ns, client_cpu_ns;
+    uint32_t connections;
+};
+
 /* What the terminal and the timeline are told. */
 struct watch {
+    enum options_show show;
     const char *phase;
     char contestant[RESULT_NAME_MAX];
-    char detail[RESULT_NAME_MAX];
-    bool tty;
-    bool line_open; /* a progress line stands on the terminal */
+    struct view_state view;                        /* what is to be seen */
+    struct watch_reading readings[WATCH_READINGS]; /* the last ones, round and round */
+    unsigned reading_count;
+    unsigned turns_ahead, turns_done; /* in the whole run; ahead 0: unknown */
+    int64_t turns_since_ns;
+    int64_t phase_since_ns;
+    int64_t phase_ns; /* how long it lasts; 0: unknown */
     int64_t said_ns;
     int64_t sampled_ns;
     uint64_t deliveries;
@@ -163,15 +178,27 @@ int bench_memory_check(uint64_t connections);
 
 /* ---- watch ---- */
 
-void watch_init(struct watch *watch);
+/* Before the bench is pinned. */
+void watch_init(struct bench *bench);
 
 /* Says what comes next; `contestant` and `detail` may be NULL. */
 void watch_phase(struct bench *bench, const char *phase, const char *contestant,
                  const char *detail);
 
-/* Called by the load every second: takes a sample and shows it. False: interrupted, or
+/* How long the phase that has begun will last. */
+void watch_lasts(struct bench *bench, int64_t duration_ns);
+
+/* So many turns more are ahead of the run: what is left is told by those that are done. */
+void watch_turns(struct bench *bench, unsigned count);
+
+/* A turn of the clock is over. It is listed under `name`, unless that is NULL, with the workload
+ * and the ratio of its contestant, if there is one yet. */
+void watch_turn(struct bench *bench, const char *name, const struct turn *turn,
+                const struct contestant *contestant);
+
+/* How often watch_progress is to be called. */
+uint32_t watch_period_ms(const struct bench *bench);
+
+/* Called by the load: takes a sample each second, and shows what is new. False: interrupted, or
  * less memory is left than watch.memory_least. */
 bool watch_progress(void *bench, struct load *load);
-
-/* Ends the progress line, so that something else can be printed. */
-void watch_clear(struct watch *watch);

@@ -12,6 +12,7 @@
 #include "experiment/capacity_step.h"
 #include "experiment/costs.h"
 #include "measure/clock.h"
+#include "output/screen.h"
 #include "output/table.h"
 
 static const enum option_id capacity_options[] = {
@@ -200,7 +201,7 @@ static void say_step(struct bench *bench, const struct capacity_evidence *eviden
     char number[TABLE_NUMBER_MAX], time[TABLE_NUMBER_MAX];
     const struct contestant *contestant =
         bench->result.contestants[bench->result.contestant_count - 1];
-    watch_clear(&bench->watch);
+    screen_clear();
     printf("%s %s: ", number_grouped(number, evidence->wanted), evidence->transport);
     if (evidence->stage == STAGE_WHOLE)
         printf("hold; a broadcast reached all in %s\n",

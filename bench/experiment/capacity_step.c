@@ -102,6 +102,7 @@ static int hold(struct climb *climb, struct capacity_evidence *evidence)
     uint32_t seconds = climb->bench->options->seconds;
     const struct process *process = &climb->server->process;
     watch_phase(climb->bench, "idle", contestant->name, contestant->workload);
+    watch_lasts(climb->bench, (int64_t)seconds * NS_PER_S);
     struct stage_mark mark = stage_begin(climb, evidence, STAGE_HOLD, seconds);
     int err = load_idle(climb->field.load, (int64_t)seconds * NS_PER_S, LOAD_ALL);
     double elapsed_s = stage_end(climb, evidence, &mark);

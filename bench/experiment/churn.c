@@ -51,6 +51,7 @@ static int churn_turn(struct field *field, unsigned index, const struct workload
     load_ledger_read(field->load, index, &after);
     turn.start_s = (double)(turn.load.started_ns - field->bench->result.started_ns) / NS_PER_S;
     contestant_turn(into, &turn);
+    watch_turn(field->bench, into->name, &turn, into);
     contestant_ledger(into, &before, &after);
     *reopened += count;
     return 0;
@@ -67,6 +68,7 @@ static int churn_all(struct field *field)
         return bench_fail(-EINVAL, "churn takes one --rate or one --depth");
     for (unsigned i = 0; i < field->count; i++)
         contestants[i] = field_contestant(field, i, "");
+    watch_turns(field->bench, options->turns * field->count);
     for (unsigned round = 0; err == 0 && round < options->turns; round++) {
         for (unsigned i = 0; err == 0 && i < field->count; i++) {
             char detail[RESULT_NAME_MAX];

@@ -273,6 +273,8 @@ static int run(struct bench *bench)
     int err = check(&engines);
     if (err == 0)
         err = start(&engines);
+    watch_turns(bench, options->count_count * engines.workload_count * engines.count *
+                           (options->warmup_turns + options->turns));
     for (unsigned i = 0; err == 0 && i < options->count_count; i++)
         err = run_count(&engines, options->counts[i]);
     for (unsigned i = 0; i < engines.count && i < OURS; i++)

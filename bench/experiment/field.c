@@ -102,6 +102,7 @@ static int create_load(struct field *field)
         .group_count = field->count,
         .progress = watch_progress,
         .context = field->bench,
+        .progress_ms = watch_period_ms(field->bench),
     };
     int err = load_create(&field->load, &config, why, sizeof why);
     if (err < 0)
@@ -134,7 +135,6 @@ static int ramp(struct field *field, unsigned index)
         return err;
     if (err == 0 && entrant->ramp.failed == 0)
         return 0;
-    watch_clear(&field->bench->watch);
     bench_fail(err, "%s: %u of %u clients did not connect%s%s", entrant->name,
                entrant->clients - load_up(field->load, index), entrant->clients, err ? ": " : "",
                err ? strerror(-err) : "");
@@ -149,6 +149,7 @@ static int ramp_measured(struct field *field, unsigned index)
     struct slab *before = malloc(sizeof *before), *after = malloc(sizeof *after);
     entrant->memory = calloc(1, sizeof *entrant->memory);
     assert(before && after && entrant->memory);
+    watch_phase(field->bench, "calm", entrant->name, "kernel memory settles");
     entrant->memory->kernel_known = slab_read_calm(before, SLAB_PATIENCE_MS) == 0;
     uint64_t rss_before = process_rss_bytes(&entrant->server->process);
     int err = ramp(field, index);
@@ -183,11 +184,9 @@ int field_settle(struct field *field, unsigned index)
     watch_phase(field->bench, "settle", entrant->name, NULL);
     int64_t timeout_ns = SETTLE_TIMEOUT_NS + entrant->clients * SETTLE_EACH_NS;
     int err = load_settle(field->load, index, timeout_ns);
-    if (err < 0 && err != -EINTR) {
-        watch_clear(&field->bench->watch);
+    if (err < 0 && err != -EINTR)
         bench_fail(err, "%s: not everybody received the first messages: %s", entrant->name,
                    strerror(-err));
-    }
     return err;
 }
 
@@ -288,6 +287,19 @@ static void take_latency(struct field *field, unsigned index, const struct load_
     histogram_merge(into->uncorrected, load_latency_uncorrected(field->load, index));
 }
 
+/* What the turn alone had: closed loops have no intended time. */
+static void turn_latency(struct field *field, unsigned index, const struct load_mode *mode,
+                         struct turn *ret)
+{
+    const struct histogram *seen = mode->depth == 0 ? load_latency(field->load, index)
+                                                    : load_latency_uncorrected(field->load, index);
+    if (histogram_count(seen) == 0)
+        return;
+    ret->p50_ns = histogram_percentile(seen, 50);
+    ret->p99_ns = histogram_percentile(seen, 99);
+    ret->p999_ns = histogram_percentile(seen, 99.9);
+}
+
 static void take_requests(struct contestant *into, const struct load_counters *before,
                           const struct load_counters *after)
 {
@@ -314,6 +326,7 @@ int field_step(struct field *field, unsigned index, const struct load_mode *mode
     ret->server_cpu_ns = process_cpu_ns(process) - cpu_ns;
     strain_end(&mark, &ret->strain);
     ret->start_s = (double)(ret->load.started_ns - field->bench->result.started_ns) / NS_PER_S;
+    turn_latency(field, index, mode, ret);
     if (err == 0 && !process_alive(process) && process->pid)
         err = bench_fail(-ECHILD, "%s has ended in the middle of the run",
                          field->entrants[index].name);
@@ -341,8 +354,12 @@ int field_turn(struct field *field, unsigned index, const struct load_mode *mode
     const struct load_counters counters = *load_counters(field->load, index);
     load_ledger_read(field->load, index, &before);
     int err = field_step(field, index, mode, duration_ns, round, &turn);
-    if (err < 0 || !into)
+    if (err < 0)
         return err;
+    if (!into) {
+        watch_turn(field->bench, NULL, &turn, NULL);
+        return 0;
+    }
 
     load_ledger_read(field->load, index, &after);
     contestant_turn(into, &turn);
@@ -350,6 +367,7 @@ int field_turn(struct field *field, unsigned index, const struct load_mode *mode
     take_requests(into, &counters, load_counters(field->load, index));
     note_publisher(into, &counters, load_counters(field->load, index));
     take_latency(field, index, mode, into);
+    watch_turn(field->bench, into->name, &turn, into);
     return 0;
 }
 
@@ -392,9 +410,12 @@ int field_rounds(struct field *field, const struct workload *workloads, unsigned
     struct contestant *contestants[FIELD_WORKLOADS_MAX][FIELD_ENTRANTS_MAX] = {0};
     int err = 0;
     for (unsigned w = 0; w < workload_count; w++)
-        for (unsigned i = 0; i < field->count; i++)
-            if (field->entrants[i].publish != LOAD_PUBLISH_NONE)
-                contestants[w][i] = field_contestant(field, i, workloads[w].name);
+        for (unsigned i = 0; i < field->count; i++) {
+            if (field->entrants[i].publish == LOAD_PUBLISH_NONE)
+                continue;
+            contestants[w][i] = field_contestant(field, i, workloads[w].name);
+            watch_turns(field->bench, options->warmup_turns + options->turns);
+        }
     for (unsigned w = 0; w < workload_count; w++)
         for (unsigned i = 0; i < field->count; i++)
             if (contestants[w][i] && workloads[w].mode.depth > 0) /* a rate is no race */

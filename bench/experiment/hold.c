@@ -43,6 +43,7 @@ static int idle(struct field *field, struct contestant *contestant)
     const struct options *options = field->bench->options;
     const struct process *process = &field->entrants[0].server->process;
     watch_phase(field->bench, "idle", contestant->name, NULL);
+    watch_lasts(field->bench, (int64_t)options->seconds * NS_PER_S);
     int64_t start_ns = clock_now_ns();
     int64_t cpu_ns = process_cpu_ns(process);
     int err = load_idle(field->load, (int64_t)options->seconds * NS_PER_S, LOAD_ALL);

@@ -134,6 +134,7 @@ static int try_step(struct field *field, unsigned index, const struct knee_aim *
         return err;
     judge(field, index, aim, &turn, &step);
     knee_add(knee, &step);
+    watch_turn(field->bench, field->entrants[index].name, &turn, NULL);
     return 0;
 }
 

@@ -91,6 +91,7 @@ static int rounds(struct field *field, struct contestant *const contestants[])
     const struct load_mode mode = {.rate_per_s = options->rates[0]};
     const int64_t duration_ns = (int64_t)options->turn_ms * NS_PER_MS;
     const unsigned total = options->warmup_turns + options->turns;
+    watch_turns(field->bench, total * field->count);
     for (unsigned round = 0; round < total; round++) {
         bool counted = round >= options->warmup_turns;
         for (unsigned i = 0; i < field->count; i++) {

@@ -19,6 +19,8 @@ enum {
     KEY_SET,
     KEY_RESULTS,
     KEY_JSON,
+    KEY_PLAIN,
+    KEY_QUIET,
     GROUP_SERVER = 100,
     GROUP_OUTPUT,
     HOUR_MS = 3600 * 1000,
@@ -44,6 +46,8 @@ static const struct argp_option common_options[] = {
     {"results", KEY_RESULTS, "DIR", 0,
      "Where the folder of this run goes (default: results/ of the repository); none: nowhere", 0},
     {"json", KEY_JSON, "FILE", 0, "Write run.json here as well", 0},
+    {"plain", KEY_PLAIN, 0, 0, "While it runs: lines of text, on a terminal too", 0},
+    {"quiet", KEY_QUIET, 0, 0, "While it runs: nothing", 0},
     {0},
 };
 
@@ -244,6 +248,10 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_JSON:
         options->json = text;
+        return 0;
+    case KEY_PLAIN:
+    case KEY_QUIET:
+        options->show = key == KEY_QUIET ? SHOW_NOTHING : SHOW_LINES;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -25,6 +25,13 @@ enum {
     OPTIONS_CLIENTS_MAX = 4 * 1024 * 1024, /* of one load */
 };
 
+/* What is seen of a run while it goes on. */
+enum options_show {
+    SHOW_VIEW,  /* on a terminal; else lines */
+    SHOW_LINES, /* of text */
+    SHOW_NOTHING,
+};
+
 struct options {
     /* every experiment */
     const char *server;  /* path of ringside-server; NULL: beside this program */
@@ -34,6 +41,7 @@ struct options {
     struct sockaddr_in tls_target;
     const char *results;
     const char *json;
+    enum options_show show;
     char server_cpus[CPUS_TEXT_MAX];
     char client_cpus[CPUS_TEXT_MAX];
     uint32_t shards; /* 0: one per CPU of the server */

@@ -227,6 +227,7 @@ static int publish(struct storm *storm, double rate_per_s)
 static int quiet(struct storm *storm)
 {
     watch_phase(storm->bench, "before", storm->variant->name, NULL);
+    watch_lasts(storm->bench, storm->bench->options->turn_ms * NS_PER_MS);
     int err = publish(storm, rate_of(storm->bench->options));
     witness_into(storm->witness, storm->quiet->corrected);
     if (err == 0)

@@ -1,5 +1,8 @@
-/* watch: one line that changes on a terminal, plain lines elsewhere, and the timeline of the
- * result. */
+/* watch: what is seen of a run while it goes on, and the timeline of its result.
+ *
+ * The load calls watch_progress between two steps. Four times a second, on a terminal, that reads
+ * two clocks and some counters and copies them to the thread that draws; once a second it looks at
+ * memory too. Latencies are taken when a turn is over. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,81 +13,281 @@
 #include "measure/clock.h"
 #include "measure/memory.h"
 #include "measure/slab.h"
+#include "output/screen.h"
 #include "output/table.h"
 
-/* Without a terminal, a line for each phase and one now and then is enough. */
-static const int64_t SAY_EVERY_NS = (int64_t)15 * NS_PER_S;
+enum {
+    PERIOD_VIEW_MS = 250,
+    PERIOD_MS = 1000,
+    WATCH_LINE_MAX = 1024,
+};
 
-void watch_init(struct watch *watch)
+/* Without a terminal, a line for each phase and one now and then is enough. */
+static const int64_t SAY_EVERY_NS = (int64_t)5 * NS_PER_S;
+
+/* Less than that is no estimate. */
+static const int64_t ESTIMATE_FROM_NS = NS_PER_S;
+
+/* ---- starting ---- */
+
+/* Any CPU but the servers' and, where there are more, the clients'. */
+static void drawing_cpus(const struct options *options, cpu_set_t *ret)
 {
+    cpu_set_t server, client, all;
+    CPU_ZERO(ret);
+    if (sched_getaffinity(0, sizeof all, &all) < 0 ||
+        cpus_parse(&server, options->server_cpus) < 0 ||
+        cpus_parse(&client, options->client_cpus) < 0)
+        return;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all) && !CPU_ISSET(cpu, &server) && !CPU_ISSET(cpu, &client))
+            CPU_SET(cpu, ret);
+    if (CPU_COUNT(ret) == 0)
+        *ret = client;
+}
+
+void watch_init(struct bench *bench)
+{
+    struct watch *watch = &bench->watch;
+    const struct options *options = bench->options;
+    cpu_set_t cpus;
     *watch = (struct watch){
+        .show = options->show,
         .phase = "start",
-        .tty = isatty(STDOUT_FILENO),
         .sampled_ns = clock_now_ns(),
         .client_cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID),
         .sample_every_ns = NS_PER_S,
+        .view = {.share = -1, .left_s = -1},
     };
+    snprintf(watch->view.experiment, sizeof watch->view.experiment, "%s", bench->result.experiment);
+    snprintf(watch->view.server_cpus, CPUS_TEXT_MAX, "%s",
+             options->address ? "" : options->server_cpus);
+    snprintf(watch->view.client_cpus, CPUS_TEXT_MAX, "%s", options->client_cpus);
+    drawing_cpus(options, &cpus);
+    if (watch->show == SHOW_VIEW && (!screen_possible() || screen_begin(&cpus) < 0))
+        watch->show = SHOW_LINES;
 }
 
-void watch_clear(struct watch *watch)
+uint32_t watch_period_ms(const struct bench *bench)
 {
-    if (watch->line_open)
-        fputs("\r\033[K", stdout);
-    watch->line_open = false;
+    return bench->watch.show == SHOW_VIEW ? PERIOD_VIEW_MS : PERIOD_MS;
+}
+
+/* ---- how far it is ---- */
+
+/* A ramp by its connections, else the run by its turns, else the phase by its time. */
+static void estimate(struct watch *watch, int64_t now_ns)
+{
+    struct view_state *view = &watch->view;
+    char done[TABLE_NUMBER_MAX], all[TABLE_NUMBER_MAX];
+    int64_t in_phase_ns = now_ns - watch->phase_since_ns;
+    int64_t in_turns_ns = now_ns - watch->turns_since_ns;
+    view->share = view->left_s = -1;
+    view->progress[0] = '\0';
+    if (strcmp(watch->phase, "ramp") == 0 && view->clients > 0) {
+        view->share = (double)view->connections / view->clients;
+        if (view->connects_per_s > 0)
+            view->left_s = (view->clients - view->connections) / view->connects_per_s;
+        snprintf(view->progress, sizeof view->progress, "connecting");
+    } else if (watch->turns_ahead > 0) {
+        unsigned ahead = watch->turns_ahead, turns = watch->turns_done;
+        view->share = (double)turns / ahead;
+        if (turns > 0 && in_turns_ns > ESTIMATE_FROM_NS)
+            view->left_s = (double)in_turns_ns / NS_PER_S / turns * (ahead - turns);
+        snprintf(view->progress, sizeof view->progress, "%s of %s turns",
+                 number_grouped(done, turns), number_grouped(all, ahead));
+    } else if (watch->phase_ns > 0) {
+        view->share = (double)in_phase_ns / (double)watch->phase_ns;
+        view->left_s = (double)(watch->phase_ns - in_phase_ns) / NS_PER_S;
+        view->left_s = view->left_s > 0 ? view->left_s : 0;
+        snprintf(view->progress, sizeof view->progress, "%.40s", watch->phase);
+    }
+}
+
+void watch_turns(struct bench *bench, unsigned count)
+{
+    struct watch *watch = &bench->watch;
+    if (watch->turns_ahead == 0)
+        watch->turns_since_ns = clock_now_ns();
+    watch->turns_ahead += count;
+}
+
+void watch_lasts(struct bench *bench, int64_t duration_ns)
+{
+    bench->watch.phase_ns = duration_ns;
+}
+
+/* ---- showing ---- */
+
+static void say(struct bench *bench, bool figures, int64_t now_ns)
+{
+    char line[WATCH_LINE_MAX];
+    bench->watch.said_ns = now_ns;
+    view_line(&bench->watch.view, figures, line, sizeof line);
+    puts(line);
     fflush(stdout);
 }
 
-static void say_phase(const struct bench *bench)
+static void show(struct bench *bench, int64_t now_ns)
 {
-    const struct watch *watch = &bench->watch;
-    printf("[%5.1f s] %s%s%s%s%s\n", (double)(clock_now_ns() - bench->result.started_ns) / NS_PER_S,
-           watch->phase, watch->contestant[0] ? " " : "", watch->contestant,
-           watch->detail[0] ? ", " : "", watch->detail);
-    fflush(stdout);
+    struct watch *watch = &bench->watch;
+    watch->view.elapsed_s = (double)(now_ns - bench->result.started_ns) / NS_PER_S;
+    estimate(watch, now_ns);
+    switch (watch->show) {
+    case SHOW_VIEW:
+        screen_show(&watch->view);
+        break;
+    case SHOW_LINES:
+        if (now_ns - watch->said_ns >= SAY_EVERY_NS)
+            say(bench, true, now_ns);
+        break;
+    case SHOW_NOTHING:
+        break;
+    }
 }
 
 void watch_phase(struct bench *bench, const char *phase, const char *contestant, const char *detail)
 {
     struct watch *watch = &bench->watch;
+    struct view_state *view = &watch->view;
+    int64_t now_ns = clock_now_ns();
     bool changed = strcmp(watch->phase, phase) != 0;
     watch->phase = phase;
+    watch->phase_since_ns = now_ns;
+    watch->phase_ns = 0;
     snprintf(watch->contestant, sizeof watch->contestant, "%s", contestant ? contestant : "");
-    snprintf(watch->detail, sizeof watch->detail, "%s", detail ? detail : "");
-    if (!watch->tty && changed) {
-        watch->said_ns = clock_now_ns();
-        say_phase(bench);
-    }
+    snprintf(view->phase, sizeof view->phase, "%s", phase);
+    snprintf(view->contestant, sizeof view->contestant, "%s", watch->contestant);
+    snprintf(view->detail, sizeof view->detail, "%s", detail ? detail : "");
+    show(bench, now_ns);
+    if (changed && watch->show == SHOW_LINES)
+        say(bench, false, now_ns);
 }
 
-static void show(struct bench *bench, const struct sample *sample)
+/* The contestant's line, or a new one; when all are taken, that of the oldest. */
+static struct view_row *row_of(struct view_state *view, const char *name, const char *workload)
+{
+    unsigned at = 0;
+    while (at < view->row_count && (strcmp(view->rows[at].name, name) != 0 ||
+                                    strcmp(view->rows[at].workload, workload) != 0))
+        at++;
+    if (at == VIEW_ROWS_MAX) {
+        at = VIEW_ROWS_MAX - 1;
+        memmove(&view->rows[0], &view->rows[1], at * sizeof view->rows[0]);
+    }
+    if (view->row_count <= at)
+        view->row_count = at + 1;
+    view->row_last = at;
+    struct view_row *row = &view->rows[at];
+    snprintf(row->name, sizeof row->name, "%s", name);
+    snprintf(row->workload, sizeof row->workload, "%s", workload);
+    return row;
+}
+
+static void list_turn(struct view_state *view, const char *name, const struct turn *turn,
+                      const struct contestant *contestant)
+{
+    double elapsed_s = (double)turn->load.elapsed_ns / NS_PER_S;
+    struct view_row *row = row_of(view, name, contestant ? contestant->workload : "");
+    row->deliveries_per_s = (double)turn->load.deliveries / elapsed_s;
+    row->server_cpu = (double)turn->server_cpu_ns / NS_PER_S / elapsed_s;
+    row->p50_ns = turn->p50_ns;
+    row->p99_ns = turn->p99_ns;
+    row->ratio = contestant ? contestant_ratio(contestant).median : 0;
+    row->client_bound = contestant && contestant_client_bound(contestant);
+}
+
+void watch_turn(struct bench *bench, const char *name, const struct turn *turn,
+                const struct contestant *contestant)
 {
     struct watch *watch = &bench->watch;
-    char connections[TABLE_NUMBER_MAX], rate[TABLE_NUMBER_MAX];
-    int64_t now = clock_now_ns();
-    if (!watch->tty && now - watch->said_ns < SAY_EVERY_NS)
-        return;
-    watch->said_ns = now;
-    printf("%s[%5.1f s] %s %s%s%s  %s connected  %s deliveries/s  CPU: server %.2f, client %.2f%s",
-           watch->tty ? "\r\033[K" : "", sample->t_s, watch->phase, watch->contestant,
-           watch->detail[0] ? ", " : "", watch->detail,
-           number_grouped(connections, sample->connections),
-           number_short(rate, sample->deliveries_per_s), sample->server_cpu, sample->client_cpu,
-           watch->tty ? "" : "\n");
-    watch->line_open = watch->tty;
-    fflush(stdout);
+    struct view_state *view = &watch->view;
+    watch->turns_done += watch->turns_done < watch->turns_ahead;
+    view->p50_ns = turn->p50_ns;
+    view->p99_ns = turn->p99_ns;
+    view->p999_ns = turn->p999_ns;
+    view->ledger_faults = result_ledger_faults(&bench->result);
+    if (name && turn->load.elapsed_ns > 0)
+        list_turn(view, name, turn, contestant);
+    show(bench, clock_now_ns());
 }
 
-static uint64_t deliveries_so_far(const struct bench *bench)
-{
-    uint64_t sum = 0;
-    for (unsigned group = 0; group < bench->group_count; group++)
-        sum += load_counters(bench->load, group)->deliveries;
-    return sum;
-}
+/* ---- reading ---- */
 
 static double per_second(double difference, int64_t elapsed_ns)
 {
     return difference > 0 && elapsed_ns > 0 ? difference * NS_PER_S / (double)elapsed_ns : 0;
+}
+
+static void read_now(const struct bench *bench, struct load *load, struct watch_reading *ret)
+{
+    *ret = (struct watch_reading){
+        .now_ns = clock_now_ns(),
+        .client_cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID),
+        .connections = load_up(load, LOAD_ALL),
+    };
+    for (unsigned group = 0; group < bench->group_count; group++)
+        ret->deliveries += load_counters(load, group)->deliveries;
+    for (unsigned i = 0; i < bench->server_count; i++)
+        ret->server_cpu_ns += process_cpu_ns(&bench->servers[i].process);
+}
+
+static void take_failures(struct view_state *view, const struct bench *bench, struct load *load)
+{
+    memset(view->failures, 0, sizeof view->failures);
+    for (unsigned group = 0; group < bench->group_count; group++)
+        for (int reason = 0; reason < LOAD_FAIL_COUNT; reason++)
+            view->failures[reason] += load_counters(load, group)->closes[reason] +
+                                      load_counters(load, group)->failures[reason];
+}
+
+/* Rates since the oldest reading that is kept. A load that was made anew counts from zero, as do
+ * servers. */
+static void take_reading(struct bench *bench, struct load *load, const struct watch_reading *now)
+{
+    struct watch *watch = &bench->watch;
+    struct view_state *view = &watch->view;
+    unsigned kept = watch->show == SHOW_VIEW ? WATCH_READINGS : 2;
+    watch->readings[watch->reading_count++ % kept] = *now;
+    const struct watch_reading *then =
+        &watch->readings[watch->reading_count < kept ? 0 : watch->reading_count % kept];
+    int64_t elapsed_ns = now->now_ns - then->now_ns;
+    view->connections = now->connections;
+    view->clients = load_clients(load, LOAD_ALL);
+    view->connects_per_s =
+        per_second((double)now->connections - (double)then->connections, elapsed_ns);
+    view->deliveries_per_s =
+        per_second((double)now->deliveries - (double)then->deliveries, elapsed_ns);
+    view->server_cpu =
+        per_second((double)(now->server_cpu_ns - then->server_cpu_ns), elapsed_ns) / NS_PER_S;
+    view->client_cpu =
+        per_second((double)(now->client_cpu_ns - then->client_cpu_ns), elapsed_ns) / NS_PER_S;
+    take_failures(view, bench, load);
+}
+
+static void push(struct view_state *view, const struct sample *sample)
+{
+    const double values[CURVE_COUNT] = {
+        [CURVE_DELIVERIES] = sample->deliveries_per_s,
+        [CURVE_SERVER_CPU] = sample->server_cpu,
+        [CURVE_CLIENT_CPU] = sample->client_cpu,
+    };
+    bool full = view->history_count == VIEW_HISTORY;
+    for (int curve = 0; curve < CURVE_COUNT; curve++) {
+        float *history = view->history[curve];
+        if (full)
+            memmove(history, history + 1, (VIEW_HISTORY - 1) * sizeof *history);
+        history[full ? VIEW_HISTORY - 1 : view->history_count] = (float)values[curve];
+    }
+    view->history_count += !full;
+    view->rss_bytes = sample->rss_bytes;
+    view->slab_bytes = sample->slab_bytes;
+    view->available_bytes = memory_available_bytes();
+    if (sample->p50_ns > 0) { /* else those of the last turn stand */
+        view->p50_ns = sample->p50_ns;
+        view->p99_ns = sample->p99_ns;
+        view->p999_ns = 0;
+    }
 }
 
 static void see_tcp_pages(struct watch *watch)
@@ -102,44 +305,46 @@ static bool may_go_on(struct watch *watch)
     return !watch->memory_low && !bench_interrupted();
 }
 
+static void take_sample(struct bench *bench, const struct watch_reading *now)
+{
+    struct watch *watch = &bench->watch;
+    int64_t elapsed_ns = now->now_ns - watch->sampled_ns;
+    struct sample sample = {
+        .t_s = (double)(now->now_ns - bench->result.started_ns) / NS_PER_S,
+        .phase = watch->phase,
+        .connections = now->connections,
+        .slab_bytes = slab_total_bytes(),
+        .deliveries_per_s =
+            per_second((double)now->deliveries - (double)watch->deliveries, elapsed_ns),
+        .server_cpu =
+            per_second((double)(now->server_cpu_ns - watch->server_cpu_ns), elapsed_ns) / NS_PER_S,
+        .client_cpu =
+            per_second((double)(now->client_cpu_ns - watch->client_cpu_ns), elapsed_ns) / NS_PER_S,
+    };
+    for (unsigned i = 0; i < bench->server_count; i++)
+        sample.rss_bytes += process_rss_bytes_rough(&bench->servers[i].process);
+    snprintf(sample.contestant, sizeof sample.contestant, "%s", watch->contestant);
+    watch->sampled_ns = now->now_ns;
+    watch->deliveries = now->deliveries;
+    watch->server_cpu_ns = now->server_cpu_ns;
+    watch->client_cpu_ns = now->client_cpu_ns;
+    if (watch->witness)
+        witness_lately(watch->witness, &sample.p50_ns, &sample.p99_ns);
+    see_tcp_pages(watch);
+    result_sample(&bench->result, &sample);
+    push(&watch->view, &sample);
+}
+
 bool watch_progress(void *context, struct load *load)
 {
     struct bench *bench = context;
     struct watch *watch = &bench->watch;
-    int64_t now = clock_now_ns();
-    int64_t elapsed_ns = now - watch->sampled_ns;
-    if (elapsed_ns < watch->sample_every_ns * 9 / 10)
-        return may_go_on(watch);
-
-    see_tcp_pages(watch);
+    struct watch_reading now;
     bench->load = load;
-    uint64_t deliveries = deliveries_so_far(bench);
-    int64_t client_cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
-    int64_t server_cpu_ns = 0;
-    struct sample sample = {
-        .t_s = (double)(now - bench->result.started_ns) / NS_PER_S,
-        .phase = watch->phase,
-        .connections = load_up(load, LOAD_ALL),
-        .slab_bytes = slab_total_bytes(),
-    };
-    for (unsigned i = 0; i < bench->server_count; i++) {
-        server_cpu_ns += process_cpu_ns(&bench->servers[i].process);
-        sample.rss_bytes += process_rss_bytes_rough(&bench->servers[i].process);
-    }
-    snprintf(sample.contestant, sizeof sample.contestant, "%s", watch->contestant);
-    sample.deliveries_per_s =
-        per_second((double)deliveries - (double)watch->deliveries, elapsed_ns);
-    sample.server_cpu =
-        per_second((double)(server_cpu_ns - watch->server_cpu_ns), elapsed_ns) / NS_PER_S;
-    sample.client_cpu =
-        per_second((double)(client_cpu_ns - watch->client_cpu_ns), elapsed_ns) / NS_PER_S;
-    watch->sampled_ns = now;
-    watch->deliveries = deliveries;
-    watch->server_cpu_ns = server_cpu_ns;
-    watch->client_cpu_ns = client_cpu_ns;
-    if (watch->witness)
-        witness_lately(watch->witness, &sample.p50_ns, &sample.p99_ns);
-    result_sample(&bench->result, &sample);
-    show(bench, &sample);
+    read_now(bench, load, &now);
+    take_reading(bench, load, &now);
+    if (now.now_ns - watch->sampled_ns >= watch->sample_every_ns * 9 / 10)
+        take_sample(bench, &now);
+    show(bench, now.now_ns);
     return may_go_on(watch);
 }

@@ -50,6 +50,10 @@ static json_t *of_turn(const struct contestant *contestant, const struct turn *t
         count(load->publishes), "deliveries", count(load->deliveries), "down_bytes",
         count(load->bytes_in), "up_bytes", count(load->bytes_out), "server_cpu_s",
         seconds(turn->server_cpu_ns), "client_cpu_s", seconds(load->client_cpu_ns));
+    if (turn->p50_ns > 0) {
+        json_object_set_new(object, "p50_ns", count(turn->p50_ns));
+        json_object_set_new(object, "p99_ns", count(turn->p99_ns));
+    }
     if (turn->strain.known && turn->strain.server.waited_ns >= 0)
         json_object_set_new(object, "server_waited_s", seconds(turn->strain.server.waited_ns));
     if (turn->strain.known && turn->strain.client.waited_ns >= 0)

@@ -415,7 +415,8 @@ def timeline(run):
         _track(samples, "Server RSS", units.axis_bytes, ("rss_bytes", "user")),
         _track(samples, "Kernel slab", units.axis_bytes, ("slab_bytes", "user")),
         _track(samples, "Latency, p50 and p99", units.axis_time, ("p50_ns", "soft"),
-               ("p99_ns", "ink"), log=True)) if track]
+               ("p99_ns", "ink"), log=True),
+        _turns_track(run, colours)) if track]
     phases = _phases(samples)
     title = "Over time"
     caption = "One sample about every second. Shaded: every other phase."
@@ -457,6 +458,20 @@ def _deliveries_track(samples, colours):
             track.dots.append((*zip(*points), colours.get(name, "ink")))
     some = any(v > 0 for _, values, _ in track.curves + track.dots for v in values)
     return track if some else None
+
+
+def _turns_track(run, colours):
+    """A dot where a turn was; of all workloads alike, since they are told apart by their time."""
+    track = lines.Track("p99 latency of each turn", units.axis_time, log=True)
+    points = {}
+    for c in run["contestants"]:
+        points.setdefault(c["name"], []).extend(
+            (turn["start_s"] + turn["elapsed_s"] / 2, turn["p99_ns"])
+            for turn in c["turns"] if turn.get("p99_ns") and turn.get("start_s") is not None)
+    for name, found in points.items():
+        if found:
+            track.dots.append((*zip(*found), colours[name]))
+    return track if track.dots else None
 
 
 def _phases(samples):

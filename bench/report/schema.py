@@ -174,6 +174,7 @@ TURN = Object(
     {"round": COUNT, "elapsed_s": NUMBER, "deliveries": COUNT, "down_bytes": COUNT,
      "up_bytes": COUNT, "server_cpu_s": NUMBER, "client_cpu_s": NUMBER},
     {"start_s": NUMBER, "server_waited_s": NUMBER, "client_waited_s": NUMBER,
+     "p50_ns": COUNT, "p99_ns": COUNT,
      "publishes": COUNT, "requests": COUNT, "empty_answers": COUNT})
 
 MEMORY = Object(
