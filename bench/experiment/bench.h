@@ -129,6 +129,7 @@ extern const struct experiment experiment_engines;
 extern const struct experiment experiment_slow_readers;
 extern const struct experiment experiment_claims;
 extern const struct experiment experiment_scenario;
+extern const struct experiment experiment_half_open;
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);

@@ -21,7 +21,10 @@ struct gauges {
     atomic_bool stopping;
     struct http_get get;
     const struct process *process;
+    int64_t start_ns;
     uint64_t rss_before, tcp_before;
+    struct capacity_counters before;
+    bool begun; /* `before` has been read */
     struct gauges_seen seen;
 };
 
@@ -41,6 +44,26 @@ static uint64_t since(uint64_t before, uint64_t now)
     return now > before ? now - before : 0;
 }
 
+static void see_growth(struct gauges *gauges, const char *text)
+{
+    struct capacity_counters now = {0};
+    int64_t at_ns = clock_now_ns() - gauges->start_ns;
+    counters_take_metrics(&now, text);
+    if (!gauges->begun)
+        gauges->before = now;
+    gauges->begun = true;
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        struct gauges_growth *growth = &gauges->seen.growth[i];
+        uint64_t count = since(gauges->before.values[i], now.values[i]);
+        if (count == growth->count)
+            continue;
+        if (growth->count == 0)
+            growth->first_ns = at_ns;
+        growth->last_ns = at_ns;
+        growth->count = count;
+    }
+}
+
 static void look(struct gauges *gauges, char *text)
 {
     static const char name[] = "\nringside_queue_bytes ";
@@ -49,6 +72,7 @@ static void look(struct gauges *gauges, char *text)
     raise_to(&seen->tcp_bytes, since(gauges->tcp_before, tcp_bytes()));
     if (http_get(&gauges->get, "/metrics", text, METRICS_BYTES_MAX) != 200)
         return;
+    see_growth(gauges, text);
     const char *found = strstr(text, name);
     if (!found)
         return;
@@ -77,6 +101,7 @@ struct gauges *gauges_start(const struct sockaddr_in *address, const struct proc
     assert(gauges);
     http_get_init(&gauges->get, address);
     gauges->process = process;
+    gauges->start_ns = clock_now_ns();
     gauges->rss_before = process_rss_bytes_rough(process);
     gauges->tcp_before = tcp_bytes();
     int err = pthread_create(&gauges->thread, NULL, run, gauges);

@@ -74,6 +74,7 @@ struct options {
     uint32_t admits_per_s;
     uint32_t stalled_percent; /* of the subscribers: how many stop reading */
     uint32_t queue_bytes;     /* queue_bytes_max of the server */
+    uint32_t vanished;        /* peers that fall silent */
     uint32_t live;            /* 0: a tenth of the subscribers, and not too many */
     bool drop_orderly;
     uint32_t give_up_s;
@@ -129,6 +130,7 @@ struct options {
       "A broadcast that has not reached everybody by then has failed")                             \
     X(ADMIT, 1040, "admit", "N", "Subscribers that the server lets in each second (admits_per_s)") \
     X(STALLED, 1060, "stalled", "PERCENT", "How many of the subscribers stop reading")             \
+    X(VANISHED, 1062, "vanished", "N", "Peers that connect and fall silent, of three kinds")       \
     X(QUEUE, 1061, "queue", "BYTES", "What may wait for one reader (queue_bytes_max)")             \
     X(LIVE, 1041, "live", "N", "Clients that stay connected meanwhile, to tell what they notice")  \
     X(DROP, 1042, "drop", "rst|fin", "How the connections end: reset, or in order")                \

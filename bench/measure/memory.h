@@ -12,5 +12,9 @@ uint64_t memory_available_bytes(void);
  * /proc/net/sockstat; 0: none, or unknown. */
 uint64_t memory_tcp_pages(void);
 
+/* TCP sockets that no program has any more, and that the kernel still tries to end: `orphan` of
+ * /proc/net/sockstat; 0: none, or unknown. */
+uint64_t memory_tcp_orphans(void);
+
 /* All that the machine has; 0: unknown. */
 uint64_t memory_total_bytes(void);

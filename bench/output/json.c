@@ -262,6 +262,19 @@ static void set_stall(json_t *object, const struct stall *stall)
     json_object_set_new(object, "stall", out);
 }
 
+static void set_reaped(json_t *object, const struct reaped *reaped)
+{
+    if (!reaped->reason)
+        return;
+    json_t *out = json_pack("{s:s, s:o, s:o}", "reason", reaped->reason, "closed",
+                            count(reaped->closed), "bound_s", seconds(reaped->bound_ns));
+    if (reaped->closed > 0) {
+        json_object_set_new(out, "first_s", seconds(reaped->first_ns));
+        json_object_set_new(out, "last_s", seconds(reaped->last_ns));
+    }
+    json_object_set_new(object, "reaped", out);
+}
+
 static json_t *of_contestant(const struct contestant *contestant)
 {
     json_t *turns = json_array();
@@ -289,6 +302,7 @@ static json_t *of_contestant(const struct contestant *contestant)
     if (contestant->knee)
         json_object_set_new(object, "knee", knee_json(contestant->knee));
     set_stall(object, contestant->stall);
+    set_reaped(object, &contestant->reaped);
     if (contestant->turn_count > 0 && contestant->server_cpus > 0) {
         json_object_set_new(object, "saturated",
                             json_string(saturated_name(contestant_saturated(contestant))));

@@ -76,6 +76,14 @@ struct leave {
     int64_t elapsed_ns;   /* until the server had none of them */
 };
 
+/* Peers that vanished, and were found by the server. */
+struct reaped {
+    const char *reason; /* NULL: not measured */
+    uint64_t closed;
+    int64_t first_ns, last_ns; /* since they fell silent */
+    int64_t bound_ns;          /* by when they should have been */
+};
+
 /* Of a contestant over TLS. */
 struct tls_figures {
     char cipher[32];                /* empty: it is plain */
@@ -110,6 +118,7 @@ struct contestant {
     struct stall *stall;          /* NULL: nobody stopped reading */
     struct reconnect reconnect;
     struct leave leave;
+    struct reaped reaped;
     struct tls_figures tls;
     int64_t quoted_ns;     /* what articles say of its latency; 0: nothing */
     double idle_elapsed_s; /* 0: not measured */

@@ -8,7 +8,7 @@ TITLES = {
     "compare": "Transports compared", "fanout": "Fan-out", "hold": "Connections held",
     "ceiling": "The machine's ceiling", "claims": "Claims, tested", "churn": "Connection churn",
     "latency": "Latency", "knee": "The knee", "storm": "Reconnect storms",
-    "slow-readers": "Slow readers",
+    "slow-readers": "Slow readers", "half-open": "Half-open peers",
 }
 
 

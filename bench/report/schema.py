@@ -230,6 +230,8 @@ CONTESTANT = Object(
      "idle": Object({"elapsed_s": NUMBER, "server_cpu_s": NUMBER}),
      "knee": KNEE,
      "stall": STALL,
+     "reaped": Object({"reason": TEXT, "closed": COUNT, "bound_s": NUMBER},
+                      {"first_s": NUMBER, "last_s": NUMBER}),
      "saturated": Text(choices=SIDES),
      "client_bound": BOOL,
      **{f"{side}_{what}_share": NUMBER for side in ("server", "client")

@@ -1,0 +1,304 @@
+/* half-open: peers that vanish without a word. When are they found, by what name, who else notices,
+ * and what is left of them?
+ *
+ *   others connected ─► a turn before ─► vanishing ones connect, and fall silent ─► a turn as long
+ *   as the slowest of the documented times ─► what the server has closed, and when
+ *
+ * With --heartbeat-ms, the other two times are scaled as it is to its default. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "experiment/capacity_counters.h"
+#include "experiment/field.h"
+#include "experiment/gauges.h"
+#include "experiment/vanish.h"
+#include "measure/clock.h"
+#include "measure/memory.h"
+#include "output/table.h"
+
+static const double NOTICED = 1.2;
+/* What the wheel's ticks, the kernel's timers and the looks at /metrics may add to a time. */
+static const int64_t SLACK_MS = 1500;
+
+enum {
+    HEARTBEAT_MS = 25000, /* the server's defaults */
+    STALL_TIMEOUT_MS = 30000,
+    HEAD_TIMEOUT_MS = 10000,
+    LINGER_MS = 2000, /* for the 408 that nobody takes */
+    SETTING_MAX = 64,
+    PERCENT = 100, /* other programs have such sockets too: one in a hundred is not ours to judge */
+};
+
+/* What becomes of a kind. */
+struct fate {
+    const char *name;
+    enum capacity_counter counter;
+    const char *reason;
+};
+
+static const struct fate fates[VANISH_COUNT] = {
+    [VANISH_WEBSOCKET] = {"websocket", COUNTER_CLOSED_HEARTBEAT, "heartbeat"},
+    [VANISH_SSE] = {"sse", COUNTER_CLOSED_STALLED, "stalled"},
+    [VANISH_HALF_HEAD] = {"half a head", COUNTER_CLOSED_HEAD_TIMEOUT, "head_timeout"},
+};
+
+struct times {
+    uint32_t heartbeat_ms, stall_ms, head_ms;
+};
+
+struct trial {
+    struct bench *bench;
+    struct times times;
+    struct field field;
+    struct server *server;
+    struct vanish *vanish;
+    struct contestant *before, *during;
+    struct load_mode mode;
+    double before_ns, during_ns; /* p99 */
+    struct gauges_seen seen;
+    uint64_t orphans; /* that the kernel still has of them */
+};
+
+static const enum option_id half_options[] = {
+    OPTION_SUBSCRIBERS, OPTION_VANISHED,  OPTION_SIZE,  OPTION_RATE,
+    OPTION_TURN_MS,     OPTION_HEARTBEAT, OPTION_COUNT,
+};
+
+static void defaults(struct options *options)
+{
+    options->subscribers = 1000;
+    options->vanished = 900;
+    options->rates[0] = 20;
+    options->rate_count = 1;
+    options->turn_ms = 10000;
+}
+
+static struct times times_of(const struct options *options)
+{
+    uint32_t heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : HEARTBEAT_MS;
+    uint64_t scale = heartbeat_ms;
+    return (struct times){
+        .heartbeat_ms = heartbeat_ms,
+        .stall_ms = (uint32_t)(scale * STALL_TIMEOUT_MS / HEARTBEAT_MS),
+        .head_ms = (uint32_t)(scale * HEAD_TIMEOUT_MS / HEARTBEAT_MS),
+    };
+}
+
+/* The documented time: after it, none of a kind may be left. */
+static int64_t bound_ms(const struct times *times, enum vanish_kind kind)
+{
+    switch (kind) {
+    case VANISH_WEBSOCKET:
+        return 2 * (int64_t)times->heartbeat_ms;
+    case VANISH_SSE:
+        return (int64_t)times->heartbeat_ms + times->stall_ms;
+    case VANISH_HALF_HEAD:
+        return (int64_t)times->head_ms + LINGER_MS;
+    case VANISH_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static int64_t longest_ms(const struct times *times)
+{
+    int64_t longest = 0;
+    for (int kind = 0; kind < VANISH_COUNT; kind++) {
+        int64_t bound = bound_ms(times, (enum vanish_kind)kind);
+        longest = bound > longest ? bound : longest;
+    }
+    return longest + SLACK_MS;
+}
+
+/* ---- the run ---- */
+
+static int start_server(struct trial *trial)
+{
+    const struct times *times = &trial->times;
+    char texts[3][SETTING_MAX];
+    const char *const settings[] = {texts[0], texts[1], texts[2], NULL};
+    snprintf(texts[0], SETTING_MAX, "heartbeat_ms=%u", times->heartbeat_ms);
+    snprintf(texts[1], SETTING_MAX, "stall_timeout_ms=%u", times->stall_ms);
+    snprintf(texts[2], SETTING_MAX, "head_timeout_ms=%u", times->head_ms);
+    const struct options *options = trial->bench->options;
+    return bench_server_start(trial->bench, options->subscribers + options->vanished, settings,
+                              &trial->server);
+}
+
+static int turn(struct trial *trial, struct contestant *into, int64_t duration_ms, double *p99_ns)
+{
+    watch_phase(trial->bench, into->workload, NULL, NULL);
+    int err = field_turn(&trial->field, 0, &trial->mode, duration_ms * NS_PER_MS, 0, into);
+    *p99_ns = (double)histogram_percentile(load_latency(trial->field.load, 0), 99);
+    return err;
+}
+
+static int vanish(struct trial *trial)
+{
+    const struct options *options = trial->bench->options;
+    uint64_t orphans = memory_tcp_orphans();
+    int err = vanish_open(&trial->vanish, &trial->server->address, options->vanished);
+    if (err == 0)
+        err = vanish_silence(trial->vanish);
+    if (err < 0)
+        return bench_fail(err, "the peers that are to vanish cannot be made: %s", strerror(-err));
+    struct gauges *gauges = gauges_start(&trial->server->address, &trial->server->process);
+    err = turn(trial, trial->during, longest_ms(&trial->times), &trial->during_ns);
+    gauges_stop(gauges, &trial->seen);
+    uint64_t left = memory_tcp_orphans();
+    trial->orphans = left > orphans ? left - orphans : 0;
+    return err;
+}
+
+static int play(struct trial *trial)
+{
+    const struct options *options = trial->bench->options;
+    field_init(&trial->field, trial->bench);
+    trial->field.memory_unread = true;
+    field_add(&trial->field, "others", KIND_TRANSPORT, LOAD_WEBSOCKET, trial->server,
+              options->subscribers);
+    int err = field_open(&trial->field);
+    if (err < 0)
+        return err;
+    trial->before = field_contestant(&trial->field, 0, "before");
+    trial->during = field_contestant(&trial->field, 0, "during");
+    err = turn(trial, trial->before, options->turn_ms, &trial->before_ns);
+    return err == 0 ? vanish(trial) : err;
+}
+
+/* ---- what is said of it ---- */
+
+static void take(struct trial *trial, enum vanish_kind kind)
+{
+    const struct fate *fate = &fates[kind];
+    const struct gauges_growth *growth = &trial->seen.growth[fate->counter];
+    struct contestant *into =
+        result_add(&trial->bench->result, fate->name, "vanished", KIND_TRANSPORT);
+    into->connections = vanish_of(trial->vanish, kind);
+    into->reaped = (struct reaped){
+        .reason = fate->reason,
+        .closed = growth->count,
+        .first_ns = growth->first_ns,
+        .last_ns = growth->last_ns,
+        .bound_ns = bound_ms(&trial->times, kind) * NS_PER_MS,
+    };
+}
+
+static void judge_found(struct bench *bench)
+{
+    char text[512] = "";
+    size_t len = 0;
+    bool holds = true;
+    for (int kind = 0; kind < VANISH_COUNT; kind++) {
+        const struct contestant *contestant =
+            result_find(&bench->result, fates[kind].name, "vanished");
+        const struct reaped *reaped = &contestant->reaped;
+        len += (size_t)snprintf(
+            text + len, sizeof text - len, "%s%s: %lu of %u by %s, in %.1f to %.1f s of %.1f",
+            len ? "; " : "", fates[kind].name, (unsigned long)reaped->closed,
+            contestant->connections, reaped->reason, (double)reaped->first_ns / NS_PER_S,
+            (double)reaped->last_ns / NS_PER_S, (double)reaped->bound_ns / NS_PER_S);
+        holds &= reaped->closed == contestant->connections &&
+                 reaped->last_ns <= reaped->bound_ns + SLACK_MS * NS_PER_MS;
+    }
+    result_verdict(&bench->result, "Peers that vanish are found in the documented time, by name",
+                   holds ? "holds" : "fails", "%s", text);
+}
+
+static void judge_rest(const struct trial *trial)
+{
+    struct result *result = &trial->bench->result;
+    char before[TABLE_NUMBER_MAX], during[TABLE_NUMBER_MAX];
+    uint64_t faults = result_ledger_faults(result), closes = result_closes(result);
+    double ratio = trial->before_ns > 0 ? trial->during_ns / trial->before_ns : 0;
+    result_verdict(result, "Nobody else notices peers that vanish",
+                   faults + closes == 0 && ratio < NOTICED ? "holds" : "fails",
+                   "p99 %s before and %s during, %.2fx; %lu faults in the ledger",
+                   number_time(before, trial->before_ns), number_time(during, trial->during_ns),
+                   ratio, (unsigned long)faults);
+    result_verdict(result, "Nothing is left of peers that vanished",
+                   trial->orphans * PERCENT <= trial->bench->options->vanished ? "holds" : "fails",
+                   "%lu sockets more on the machine that the kernel still tries to end",
+                   (unsigned long)trial->orphans);
+}
+
+static void finish(struct trial *trial)
+{
+    char headline[128];
+    double last = 0;
+    for (int kind = 0; kind < VANISH_COUNT; kind++) {
+        take(trial, (enum vanish_kind)kind);
+        double at = (double)trial->seen.growth[fates[kind].counter].last_ns / NS_PER_S;
+        last = at > last ? at : last;
+    }
+    field_failures(&trial->field, 0, trial->during);
+    judge_found(trial->bench);
+    judge_rest(trial);
+    snprintf(headline, sizeof headline, "%u peers that vanished: the last was found after %.1f s",
+             trial->bench->options->vanished, last);
+    trial->bench->result.headline = strdup(headline);
+}
+
+static int run(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    struct trial trial = {.bench = bench, .times = times_of(options)};
+    if (options->address)
+        return bench_fail(-EINVAL, "half-open starts its own server, with times of its own");
+    if (options->rate_count != 1 || options->vanished < VANISH_COUNT)
+        return bench_fail(-EINVAL, "half-open takes one --rate, and %d vanishing peers or more",
+                          VANISH_COUNT);
+    trial.mode.rate_per_s = options->rates[0];
+    bench->result.title = strdup("Peers that vanish without a word");
+    int err = start_server(&trial);
+    if (err == 0)
+        err = play(&trial);
+    if (err == 0)
+        finish(&trial);
+    field_close(&trial.field);
+    vanish_free(trial.vanish);
+    return err;
+}
+
+static void print(const struct bench *bench)
+{
+    static struct table table;
+    static const char *const heads[] = {"",      "vanished", "found",     "by name",
+                                        "first", "last",     "documented"};
+    char text[TABLE_NUMBER_MAX];
+    table_row(&table);
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+        table_cell(&table, "%s", heads[i]);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
+        const struct contestant *contestant = bench->result.contestants[i];
+        const struct reaped *reaped = &contestant->reaped;
+        if (!reaped->reason)
+            continue;
+        table_row(&table);
+        table_cell(&table, "%.31s", contestant->name);
+        table_cell(&table, "%s", number_grouped(text, contestant->connections));
+        table_cell(&table, "%s", number_grouped(text, reaped->closed));
+        table_cell(&table, "%s", reaped->reason);
+        table_cell(&table, "%.1f s", (double)reaped->first_ns / NS_PER_S);
+        table_cell(&table, "%.1f s", (double)reaped->last_ns / NS_PER_S);
+        table_cell(&table, "%.1f s", (double)reaped->bound_ns / NS_PER_S);
+    }
+    table_print(&table, stdout, 1);
+}
+
+const struct experiment experiment_half_open = {
+    .name = "half-open",
+    .use = {half_options, "Peers vanish without a word: when they are found, and who notices.",
+            "WebSockets, SSE streams and half request heads stop answering on the level of TCP. "
+            "The run lasts as long as the slowest of the documented times: a minute with the "
+            "server's defaults.\n\n"
+            "  ringside-bench half-open\n"
+            "  ringside-bench half-open --heartbeat-ms 2000 --vanished 300"},
+    .defaults = defaults,
+    .run = run,
+    .print = print,
+};

@@ -1,0 +1,29 @@
+"""`bench half-open`, small and quick: each kind of peer that vanished is closed under its name."""
+
+import pytest
+
+from test_bench_storm import bench, of
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return bench(
+        tmp_path_factory.mktemp("half"), "half-open", "--subscribers", "10", "--vanished", "30",
+        "--rate", "20", "--turn-ms", "300", "--heartbeat-ms", "1500",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("websocket", "heartbeat"), ("sse", "stalled"), ("half a head", "head_timeout")])
+def test_all_are_found_by_name(run, name, reason):
+    contestant = of(run, name, "vanished")
+    assert contestant["reaped"]["reason"] == reason
+    assert contestant["reaped"]["closed"] == contestant["connections"] == 10
+
+
+@pytest.mark.parametrize("workload", ["before", "during"])
+def test_the_others_lose_nothing(run, workload):
+    ledger = of(run, "others", workload)["ledger"]
+    assert ledger["delivered"] == ledger["expected"] > 0
+    assert ledger["lost"] == ledger["duplicate"] == ledger["out_of_order"] == 0
