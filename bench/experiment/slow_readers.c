@@ -68,11 +68,11 @@ static void defaults(struct options *options)
 {
     options->subscribers = 10000;
     options->stalled_percent = 10;
-    options->message_bytes = 16384;
-    options->rates[0] = 4;
+    options->message_bytes = 8192;
+    options->rates[0] = 8;
     options->rate_count = 1;
     options->queue_bytes = 131072;
-    options->turns = 3;
+    options->turns = 4;
     options->turn_ms = 8000;
 }
 
