@@ -89,10 +89,9 @@ static void say_progress(struct bench *bench, const struct scenario *scenario, c
 {
     struct watch *watch = &bench->watch;
     int64_t now_ns = clock_now_ns();
-    if (!watch->tty || now_ns - watch->said_ns < SAY_EVERY_NS)
+    if (watch->show != SHOW_VIEW || now_ns - watch->said_ns < SAY_EVERY_NS)
         return;
     watch->said_ns = now_ns;
-    watch->line_open = true;
     printf("\r\033[K%s  %.0f s of at most %u", label, (double)elapsed_ns / NS_PER_S,
            scenario->seconds);
     fflush(stdout);

@@ -162,12 +162,10 @@ static void judge_all(struct session *session, const struct scenario *scenario,
 static void say_begin(const struct session *session, const char *label,
                       const struct scenario *scenario)
 {
-    struct watch *watch = &session->bench->watch;
     if (session->aloud)
         printf("%s  %s\n", label, scenario->title);
     else
         fputs(label, stdout);
-    watch->line_open = watch->tty && !session->aloud;
     fflush(stdout);
 }
 
@@ -175,9 +173,9 @@ static void say_done(const struct session *session, const char *label, unsigned 
                      const struct attempt *attempt)
 {
     const json_t *verdicts = session->bench->result.verdicts;
-    bool again = session->aloud || session->bench->watch.tty;
-    watch_clear(&session->bench->watch);
-    printf("%s  %.0f s", again ? label : "", attempt->elapsed_s);
+    bool in_place = session->bench->watch.show == SHOW_VIEW && !session->aloud;
+    printf("%s%s  %.0f s", in_place ? "\r\033[K" : "", in_place || session->aloud ? label : "",
+           attempt->elapsed_s);
     if (!attempt->run)
         printf("  not measured: %s", attempt->why);
     for (size_t i = first; attempt->run && i < json_array_size(verdicts); i++)
