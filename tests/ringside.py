@@ -66,6 +66,11 @@ def wait_until(condition, what, patience_s=PATIENCE_S):
     raise AssertionError(f"waited {patience_s} s for: {what}")
 
 
+def lines_of(name, value):
+    """A setting in a config file; a list has a line for each item."""
+    return "".join(f"{name} = {item}\n" for item in (value if isinstance(value, list) else [value]))
+
+
 class Answer:
     """An HTTP answer that has been read to its end."""
 
@@ -93,7 +98,7 @@ class Server:
         # A slow farewell is for crowds; a test has seen what it came for.
         settings = {"drain_ms": 50, **(config or {})}
         path = folder / "ringside.ini"
-        path.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+        path.write_text("".join(lines_of(name, value) for name, value in settings.items()))
         self.command += ["--config", str(path)]
         self.before = before
         self.process = None

@@ -102,6 +102,9 @@ class RawWebSocket:
 
     def __init__(self, server, path="/ws?channel=c"):
         self.connection = dial(server)
+        self.open(path)
+
+    def open(self, path):
         self.connection.sendall(upgrade(path))
         status, head, self.pending = read_head(self.connection)
         assert status == 101, head

@@ -11,6 +11,7 @@ enum setting_type {
     SETTING_NUMBER,
     SETTING_SWITCH,
     SETTING_TEXT,
+    SETTING_LIST,
     SETTING_POLICY,
 };
 
@@ -92,6 +93,17 @@ static int policy_set(const struct setting *row, enum slow_reader_policy *ret, c
     return -EINVAL;
 }
 
+static int text_set(const struct setting *row, char *ret, size_t size, const char *value, char *why,
+                    size_t why_size)
+{
+    if (strlen(value) >= size) {
+        snprintf(why, why_size, "%s: longer than %zu bytes", row->name, size - 1);
+        return -EINVAL;
+    }
+    memmove(ret, value, strlen(value) + 1);
+    return 0;
+}
+
 static int row_set(struct settings *settings, const struct setting *row, const char *value,
                    char *why, size_t why_size)
 {
@@ -104,28 +116,42 @@ static int row_set(struct settings *settings, const struct setting *row, const c
     case SETTING_POLICY:
         return policy_set(row, field, value, why, why_size);
     case SETTING_TEXT:
-        if (strlen(value) >= SETTINGS_TEXT_MAX) {
-            snprintf(why, why_size, "%s: longer than %d bytes", row->name, SETTINGS_TEXT_MAX - 1);
-            return -EINVAL;
-        }
-        snprintf(field, SETTINGS_TEXT_MAX, "%s", value);
-        return 0;
+        return text_set(row, field, SETTINGS_TEXT_MAX, value, why, why_size);
+    case SETTING_LIST:
+        return text_set(row, field, SETTINGS_LIST_MAX, value, why, why_size);
     }
     return -EINVAL;
+}
+
+static const struct setting *row_named(const char *name, char *why, size_t why_size)
+{
+    for (int i = 0; i < TABLE_ROWS; i++)
+        if (table[i].name && strcmp(table[i].name, name) == 0)
+            return &table[i];
+    snprintf(why, why_size, "there is no setting named %s; --help-config lists them", name);
+    return NULL;
 }
 
 int settings_set(struct settings *settings, const char *name, const char *value, char *why,
                  size_t why_size)
 {
-    for (int i = 0; i < TABLE_ROWS; i++)
-        if (table[i].name && strcmp(table[i].name, name) == 0)
-            return row_set(settings, &table[i], value, why, why_size);
-    snprintf(why, why_size, "there is no setting named %s; --help-config lists them", name);
-    return -EINVAL;
+    const struct setting *row = row_named(name, why, why_size);
+    return row ? row_set(settings, row, value, why, why_size) : -EINVAL;
+}
+
+/* inih takes lines of no more than 200 bytes, so a list has several. */
+static int list_add(struct settings *settings, const struct setting *row, const char *value,
+                    char *why, size_t why_size)
+{
+    const char *so_far = (const char *)settings + row->at;
+    char longer[2 * SETTINGS_LIST_MAX];
+    snprintf(longer, sizeof longer, "%s %s", so_far, value);
+    return row_set(settings, row, longer, why, why_size);
 }
 
 struct reading {
     struct settings *settings;
+    bool seen[TABLE_ROWS]; /* in this file */
     char *why;
     size_t why_size;
 };
@@ -136,13 +162,19 @@ static int take_line(void *user, const char *section, const char *name, const ch
     struct reading *reading = user;
     if (reading->why[0] != '\0')
         return 0;
-    return settings_set(reading->settings, name, value, reading->why, reading->why_size) == 0;
+    const struct setting *row = row_named(name, reading->why, reading->why_size);
+    if (!row)
+        return 0;
+    bool adds = row->type == SETTING_LIST && reading->seen[row - table];
+    reading->seen[row - table] = true;
+    return (adds ? list_add : row_set)(reading->settings, row, value, reading->why,
+                                       reading->why_size) == 0;
 }
 
 int settings_read(struct settings *settings, const char *path, char *why, size_t why_size)
 {
     char reason[512] = "";
-    struct reading reading = {settings, reason, sizeof reason};
+    struct reading reading = {.settings = settings, .why = reason, .why_size = sizeof reason};
     int line = ini_parse(path, take_line, &reading);
     if (line == 0)
         return 0;
@@ -177,6 +209,17 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
     return 0;
 }
 
+/* A line for each item. */
+static void print_list(const char *name, const char *at)
+{
+    do {
+        int len = (int)strcspn(at, " ");
+        printf("%s = %.*s\n", name, len, at);
+        at += len + strspn(at + len, " ");
+    } while (*at != '\0');
+    putchar('\n');
+}
+
 static void print_value(const struct settings *settings, const struct setting *row)
 {
     const void *field = (const char *)settings + row->at;
@@ -192,6 +235,9 @@ static void print_value(const struct settings *settings, const struct setting *r
         break;
     case SETTING_TEXT:
         printf("%s = %s\n\n", row->name, (const char *)field);
+        break;
+    case SETTING_LIST:
+        print_list(row->name, field);
         break;
     }
 }

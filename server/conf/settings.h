@@ -15,6 +15,7 @@
 enum {
     SETTINGS_ORIGINS_MAX = 32,
     SETTINGS_TEXT_MAX = 1024,
+    SETTINGS_LIST_MAX = 16384,
     SETTINGS_CHANNELS_MAX = 64, /* upper bound of channels_per_connection_max */
 };
 
@@ -26,9 +27,9 @@ enum slow_reader_policy {
 };
 
 /* X(type, name, default, minimum, maximum, unit, reason)
- * Types: NUMBER (int64_t), SWITCH (on/off), TEXT (char[SETTINGS_TEXT_MAX]), POLICY
- * (slow_reader_policy). Sections are comments in the file that --help-config prints; names are
- * unique without them. */
+ * Types: NUMBER (int64_t), SWITCH (on/off), TEXT (char[SETTINGS_TEXT_MAX]), LIST (the same with
+ * room for more, and further lines of a file add to it), POLICY (slow_reader_policy). Sections are
+ * comments in the file that --help-config prints; names are unique without them. */
 #define SETTINGS_TABLE(X, SECTION)                                                                 \
     SECTION("server")                                                                              \
     X(TEXT, listen, "127.0.0.1:8080", 0, 0, "address:port",                                        \
@@ -57,7 +58,7 @@ enum slow_reader_policy {
     SECTION("tls")                                                                                 \
     X(TEXT, tls_listen, "", 0, 0, "address:port",                                                  \
       "Where clients connect with TLS 1.2, as 0.0.0.0:8443. Empty: no TLS.")                       \
-    X(TEXT, tls_certificates, "", 0, 0, "list of chain.pem:key.pem",                               \
+    X(LIST, tls_certificates, "", 0, 0, "list of chain.pem:key.pem",                               \
       "Certificates with their keys, separated by spaces. The client's server name chooses; who "  \
       "gives none, or an unknown one, gets the first. Read again at SIGHUP.")                      \
     X(TEXT, tls_ciphers, "aes128-gcm chacha20-poly1305 aes256-gcm", 0, 0, "list",                  \
@@ -85,7 +86,7 @@ enum slow_reader_policy {
       "A request body must be complete after this: 408.")                                          \
     X(NUMBER, idle_timeout_ms, 75000, 100, 86400000, "ms",                                         \
       "A kept-alive connection without a request is closed.")                                      \
-    X(TEXT, allowed_origins, "*", 0, 0, "list",                                                    \
+    X(LIST, allowed_origins, "*", 0, 0, "list",                                                    \
       "Origins of web pages that may use this server, separated by spaces: CORS, and the "         \
       "WebSocket handshake. "                                                                      \
       "* allows all; empty allows none but requests without an Origin.")                           \
@@ -152,6 +153,7 @@ enum slow_reader_policy {
 #define SETTINGS_FIELD_NUMBER(name)     int64_t name;
 #define SETTINGS_FIELD_SWITCH(name)     bool name;
 #define SETTINGS_FIELD_TEXT(name)       char name[SETTINGS_TEXT_MAX];
+#define SETTINGS_FIELD_LIST(name)       char name[SETTINGS_LIST_MAX];
 #define SETTINGS_FIELD_POLICY(name)     enum slow_reader_policy name;
 #define SETTINGS_FIELD(type, name, ...) SETTINGS_FIELD_##type(name)
 #define SETTINGS_NO_SECTION(name)

@@ -290,9 +290,9 @@ void secure_input(struct shard *shard, struct conn *conn, char *input, size_t le
 
 void secure_cut(struct shard *shard, struct conn *conn)
 {
-    bool begun = conn->flags & CONN_KEYED ||
-                 (conn->flags & CONN_HANDSHAKE && line_of(shard, conn)->early.handshake);
-    if (begun && conn->state == CONN_OPEN)
+    bool inside = conn->flags & CONN_HANDSHAKE ? line_of(shard, conn)->early.handshake != NULL
+                                               : conn->extra && conn->extra->record.len > 0;
+    if (inside && conn->state == CONN_OPEN)
         count_error(shard, TLS_ERROR_TRUNCATED);
 }
 

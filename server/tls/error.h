@@ -30,7 +30,7 @@
     X(ALERT_RECEIVED, alert_received, -1, "the peer gave up with a fatal alert")                   \
     X(RENEGOTIATION, renegotiation, 100, "the peer asked for a second handshake")                  \
     X(CLOSED, closed, -1, "the peer said close_notify during the handshake")                       \
-    X(TRUNCATED, truncated, -1, "the peer's stream ended without close_notify")                    \
+    X(TRUNCATED, truncated, -1, "the peer's stream ended inside a handshake or a record")          \
     X(INTERNAL, internal, 80, "a bound of the TLS library")
 
 #define TLS_ERROR_ENUM(NAME, name, alert, meaning) TLS_ERROR_##NAME,

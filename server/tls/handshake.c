@@ -67,7 +67,6 @@ static enum tls_error error_of(const struct tls_handshake *handshake, int err)
     switch (err) {
     case BR_ERR_OK:
         return TLS_ERROR_CLOSED;
-    case BR_ERR_BAD_PARAM:
     case BR_ERR_BAD_STATE:
     case BR_ERR_NO_RANDOM:
     case BR_ERR_LIMIT_EXCEEDED:

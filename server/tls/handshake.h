@@ -74,8 +74,8 @@ struct tls_client_config {
     const struct tls_trust *trust; /* the key that the server must have */
     bool trust_anybody;            /* with `trust` NULL: whoever it is. For measurements only */
     bool p256_only;                /* for the key exchange; else X25519 too */
-    /* Takes the server's ECDSA signature as good, which is most of a client's work: a load generator
-     * that looks at each would measure itself. For measurements only. */
+    /* Takes the server's ECDSA signature as good, which is most of a client's work: a load
+     * generator that looks at each would measure itself. For measurements only. */
     bool signature_unchecked;
 };
 

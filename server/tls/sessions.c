@@ -38,6 +38,8 @@ struct tls_sessions *tls_sessions_create(uint32_t count, int64_t lifetime_s)
         free(slots);
         return NULL;
     }
+    /* There from the start, so that what grows later is the connections'. */
+    explicit_bzero(slots, (size_t)rows * ROW_SLOTS * sizeof *slots);
     *sessions = (struct tls_sessions){slots, rows - 1, lifetime_s};
     return sessions;
 }
