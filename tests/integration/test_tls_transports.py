@@ -8,10 +8,7 @@ import signal
 import pytest
 
 from secure import TRUSTED
-from test_bad_input import (  # noqa: F401
-    test_flood_of_requests_behind_one_that_is_held,
-    test_others_do_not_notice,
-)
+from test_bad_input import test_others_do_not_notice  # noqa: F401
 from test_cross_shard import (  # noqa: F401
     test_publishers_on_all_shards_agree_on_one_order,
     test_steady_readers_while_others_come_and_go,
