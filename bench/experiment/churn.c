@@ -1,5 +1,5 @@
-/* churn: subscribers leave and come back while publishing goes on; the ledger says whether anybody
- * who was there missed anything. */
+/* churn: subscribers leave and come back by the thousand each second while publishing goes on; the
+ * ledger says whether anybody who was there missed anything. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,16 +10,16 @@
 #include "output/table.h"
 
 static const enum option_id churn_options[] = {
-    OPTION_SUBSCRIBERS, OPTION_SIZE,       OPTION_TRANSPORT,  OPTION_CHURN, OPTION_RATE,
-    OPTION_DEPTH,       OPTION_TURNS,      OPTION_TURN_MS,    OPTION_RTT,   OPTION_JITTER,
-    OPTION_TLS,         OPTION_TLS_CIPHER, OPTION_TLS_RESUME, OPTION_COUNT,
+    OPTION_SUBSCRIBERS, OPTION_SIZE,  OPTION_TRANSPORT,  OPTION_CHURN,      OPTION_DROP,
+    OPTION_RATE,        OPTION_DEPTH, OPTION_TURNS,      OPTION_TURN_MS,    OPTION_RTT,
+    OPTION_JITTER,      OPTION_TLS,   OPTION_TLS_CIPHER, OPTION_TLS_RESUME, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
 {
     options->shards = 2;
     options->subscribers = 5000;
-    options->churn_per_s = 1000;
+    options->churn_per_s = 3000;
     options->rates[0] = 10;
     options->rate_count = 1;
     options->turns = 5;
@@ -29,31 +29,47 @@ static void defaults(struct options *options)
     options->transport_count = 2;
 }
 
+/* Sums over the turns. */
+static void take_churn(struct contestant *into, const struct load_churn_result *result)
+{
+    into->reconnect.dropped += (uint32_t)result->closed;
+    into->reconnect.recovered += (uint32_t)result->reopened;
+    into->reconnect.retries += result->retries;
+    into->reconnect.elapsed_ns += result->elapsed_ns;
+}
+
 static int churn_turn(struct field *field, unsigned index, const struct workload *workload,
-                      unsigned round, struct contestant *into, uint64_t *reopened)
+                      unsigned round, struct contestant *into)
 {
     const struct options *options = field->bench->options;
     const struct load_churn churn = {
         .rate_per_s = options->churn_per_s,
+        .orderly = options->drop_orderly,
         .duration_ns = (int64_t)options->turn_ms * NS_PER_MS,
         .publish = workload->mode,
     };
     const struct process *process = &field->entrants[index].server->process;
     struct load_ledger before, after;
+    struct load_churn_result result;
+    struct strain_mark mark;
     struct turn turn = {.round = round};
-    uint64_t count = 0;
+    histogram_reset(load_latency(field->load, index));
     load_ledger_read(field->load, index, &before);
+    strain_begin(&mark, process, options->server_cpus, options->client_cpus);
     int64_t cpu_ns = process_cpu_ns(process);
-    int err = load_churn(field->load, index, &churn, &turn.load, &count);
+    int err = load_churn(field->load, index, &churn, &turn.load, &result);
     turn.server_cpu_ns = process_cpu_ns(process) - cpu_ns;
+    strain_end(&mark, &turn.strain);
     if (err < 0)
         return err;
     load_ledger_read(field->load, index, &after);
     turn.start_s = (double)(turn.load.started_ns - field->bench->result.started_ns) / NS_PER_S;
     contestant_turn(into, &turn);
-    watch_turn(field->bench, into->name, &turn, into);
     contestant_ledger(into, &before, &after);
-    *reopened += count;
+    watch_turn(field->bench, into->name, &turn, into);
+    take_churn(into, &result);
+    if (workload->mode.depth == 0)
+        histogram_merge(into->corrected, load_latency(field->load, index));
     return 0;
 }
 
@@ -62,7 +78,6 @@ static int churn_all(struct field *field)
     const struct options *options = field->bench->options;
     struct workload workloads[FIELD_WORKLOADS_MAX];
     struct contestant *contestants[FIELD_ENTRANTS_MAX];
-    uint64_t reopened[FIELD_ENTRANTS_MAX] = {0};
     int err = 0;
     if (field_workloads(options, workloads) != 1)
         return bench_fail(-EINVAL, "churn takes one --rate or one --depth");
@@ -74,13 +89,41 @@ static int churn_all(struct field *field)
             char detail[RESULT_NAME_MAX];
             snprintf(detail, sizeof detail, "round %u", round + 1);
             watch_phase(field->bench, "churn", field->entrants[i].name, detail);
-            err = churn_turn(field, i, &workloads[0], round, contestants[i], &reopened[i]);
+            err = churn_turn(field, i, &workloads[0], round, contestants[i]);
         }
     }
-    for (unsigned i = 0; i < field->count; i++)
-        contestant_note(contestants[i], "%lu connections were closed and opened again",
-                        (unsigned long)reopened[i]);
     return err;
+}
+
+static double per_second(const struct contestant *contestant)
+{
+    int64_t elapsed_ns = contestant->reconnect.elapsed_ns;
+    return elapsed_ns > 0 ? contestant->reconnect.recovered * (double)NS_PER_S / (double)elapsed_ns
+                          : 0;
+}
+
+static void judge(struct bench *bench)
+{
+    char text[512] = "", rate[TABLE_NUMBER_MAX], headline[128];
+    size_t len = 0;
+    double least = 0;
+    const struct result *result = &bench->result;
+    uint64_t faults = result_ledger_faults(result);
+    for (unsigned i = 0; i < result->contestant_count && len < sizeof text; i++) {
+        const struct contestant *contestant = result->contestants[i];
+        double come = per_second(contestant);
+        least = i == 0 || come < least ? come : least;
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s %s/s (limit: %s)",
+                                i ? ", " : "", contestant->name, number_short(rate, come),
+                                saturated_name(contestant_saturated(contestant)));
+    }
+    result_verdict(&bench->result, "Subscribers that come and go cost nobody a message",
+                   faults == 0 ? "holds" : "fails",
+                   "connects, and as many disconnects: %s; %lu faults in the ledger", text,
+                   (unsigned long)faults);
+    snprintf(headline, sizeof headline, "%s/s come and as many go, %lu faults in the ledger",
+             number_short(rate, least), (unsigned long)faults);
+    bench->result.headline = strdup(headline);
 }
 
 static int run(struct bench *bench)
@@ -97,34 +140,49 @@ static int run(struct bench *bench)
     if (err == 0)
         err = churn_all(&field);
     field_close(&field);
+    if (err == 0)
+        judge(bench);
     return err;
+}
+
+static void print_row(struct table *table, const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX];
+    const struct reconnect *reconnect = &contestant->reconnect;
+    bool bound = contestant_client_bound(contestant);
+    table_row(table);
+    table_cell(table, "%.31s", contestant->name);
+    table_cell(table, "%s", number_grouped(text, reconnect->recovered));
+    table_cell(table, "%s%s", bound ? ">= " : "", number_short(text, per_second(contestant)));
+    table_cell(table, "%s", number_grouped(text, reconnect->retries));
+    table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
+    table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));
+    table_cell(table, "%s", saturated_name(contestant_saturated(contestant)));
+    table_cell(table, "%s", number_short(text, contestant_deliveries_per_s(contestant).median));
+    table_cell(table, "%s",
+               number_time(text, (double)histogram_percentile(contestant->corrected, 99)));
+    table_cell(table, "%s", number_grouped(text, contestant->ledger.lost));
+    table_cell(table, "%s", number_grouped(text, contestant->ledger.duplicate));
+    table_cell(table, "%s", number_grouped(text, contestant->ledger.out_of_order));
 }
 
 static void print(const struct bench *bench)
 {
     static struct table table;
-    static const char *const names[] = {"",        "deliveries", "lost",
-                                        "doubled", "disordered", "deliveries/s"};
-    char text[TABLE_NUMBER_MAX];
-    table_row(&table);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        table_cell(&table, "%s", names[i]);
-    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
-        const struct contestant *contestant = bench->result.contestants[i];
+    static const char *const heads[2][12] = {
+        {"", "closed and", "of each", "retries", "CPU:", "CPU:", "limit", "deliveries", "p99",
+         "lost", "doubled", "out of"},
+        {"", "opened again", "per second", "", "server", "clients", "", "per second", "", "", "",
+         "order"},
+    };
+    for (unsigned row = 0; row < 2; row++) {
         table_row(&table);
-        table_cell(&table, "%.31s", contestant->name);
-        table_cell(&table, "%s", number_grouped(text, contestant->ledger.delivered));
-        table_cell(&table, "%s", number_grouped(text, contestant->ledger.lost));
-        table_cell(&table, "%s", number_grouped(text, contestant->ledger.duplicate));
-        table_cell(&table, "%s", number_grouped(text, contestant->ledger.out_of_order));
-        table_cell(&table, "%s",
-                   number_short(text, contestant_deliveries_per_s(contestant).median));
+        for (unsigned i = 0; i < 12; i++)
+            table_cell(&table, "%s", heads[row][i]);
     }
-    table_print(&table, stdout, 1);
     for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        for (size_t n = 0; n < json_array_size(bench->result.contestants[i]->notes); n++)
-            printf("  %s: %s\n", bench->result.contestants[i]->name,
-                   json_string_value(json_array_get(bench->result.contestants[i]->notes, n)));
+        print_row(&table, bench->result.contestants[i]);
+    table_print(&table, stdout, 2);
 }
 
 const struct experiment experiment_churn = {
@@ -132,7 +190,8 @@ const struct experiment experiment_churn = {
     .use =
         {churn_options, "Subscribers come and go while messages are published.",
          "Those that can resume by position (SSE, polling) keep their ledger over the gap; a raw "
-         "WebSocket joins anew, and its ledger counts from there.\n\n"
+         "WebSocket joins anew, and its ledger counts from there. --churn is a schedule: when "
+         "less came back, `limit` says which side was at its limit.\n\n"
          "  ringside-bench churn\n"
          "  ringside-bench churn --churn 5000 --rate 20 --transport sse"},
     .defaults = defaults,

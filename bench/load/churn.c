@@ -122,12 +122,13 @@ static int end(struct load *load, struct group *group, const struct turn_mark *m
 }
 
 int load_churn(struct load *load, unsigned group_index, const struct load_churn *churn,
-               struct load_turn *turn, uint64_t *reopened)
+               struct load_turn *turn, struct load_churn_result *ret)
 {
     assert(group_index < load->group_count);
     struct group *group = &load->groups[group_index];
     struct turn_mark mark;
     *turn = (struct load_turn){0};
+    *ret = (struct load_churn_result){0};
     int err = begin(load, group, &churn->publish, &mark);
     if (err < 0)
         return err;
@@ -140,8 +141,12 @@ int load_churn(struct load *load, unsigned group_index, const struct load_churn 
     int64_t deadline_ns = load->now_ns + REOPEN_TIMEOUT_S * INT64_C(1000000000);
     if (err == 0)
         err = wait_up(load, group, up, deadline_ns);
-    if (reopened)
-        *reopened = load->opener.opened;
+    *ret = (struct load_churn_result){
+        .closed = load->churner.closed,
+        .reopened = load->opener.opened,
+        .retries = load->opener.retries,
+        .elapsed_ns = load->opener.last_ns - mark.now_ns,
+    };
     return end(load, group, &mark, err, turn);
 }
 

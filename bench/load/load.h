@@ -338,12 +338,17 @@ struct load_churn {
     struct load_mode publish; /* meanwhile; depth 0 and rate 0: nothing */
 };
 
+struct load_churn_result {
+    uint64_t closed, reopened;
+    uint64_t retries;
+    int64_t elapsed_ns; /* from the first that was closed until the last was back */
+};
+
 /* Closes and opens clients while publishing goes on; those of LOAD_LONGPOLL that are between two
  * connections anyway are passed over. SSE, envelopes and polling resume by position
- * and keep their ledger; a raw WebSocket joins anew. `turn` counts as load_run_turn does;
- * `reopened` may be NULL. */
+ * and keep their ledger; a raw WebSocket joins anew. `turn` counts as load_run_turn does. */
 int load_churn(struct load *load, unsigned group, const struct load_churn *churn,
-               struct load_turn *turn, uint64_t *reopened);
+               struct load_turn *turn, struct load_churn_result *ret);
 
 /* Publishes on a group from now on, inside all functions of the load, also while nobody is there to
  * hear it. A mode of zeros ends it. Returns 0, -ENOTCONN or -EINTR. */
