@@ -14,10 +14,10 @@
 enum {
     ARGUMENTS_MAX = SCENARIO_OPTIONS_MAX + 16,
     OUTPUT_MAX = 16 * 1024,
-    LOOK_MS = 200,
-    STATUS_LEDGER = 2,
+    LOOK_MS = 500,
 };
-static const int64_t SAY_EVERY_NS = (int64_t)NS_PER_S;
+/* This very program, also when its file has been replaced meanwhile. */
+static const char SELF[] = "/proc/self/exe";
 
 /* ---- its command line ---- */
 
@@ -48,11 +48,11 @@ static void add(struct arguments *arguments, const char *text)
 
 /* The caller's CPUs and server come first, so that a scenario may set others. */
 static void arguments_make(struct arguments *ret, const struct bench *bench,
-                           const struct scenario *scenario, const char *self, const char *json)
+                           const struct scenario *scenario, const char *json)
 {
     const struct options *options = bench->options;
     *ret = (struct arguments){0};
-    add(ret, self);
+    add(ret, SELF);
     add(ret, scenario->experiment);
     add(ret, "--results");
     add(ret, FILES_NONE);
@@ -84,22 +84,19 @@ static void copy_output(const struct process *process, off_t *from)
     fflush(stdout);
 }
 
-static void say_progress(struct bench *bench, const struct scenario *scenario, const char *label,
-                         int64_t elapsed_ns)
+/* On a terminal, one line that changes. */
+static void say_progress(const struct scenario *scenario, const char *label, int64_t elapsed_ns)
 {
-    struct watch *watch = &bench->watch;
-    int64_t now_ns = clock_now_ns();
-    if (watch->show != SHOW_VIEW || now_ns - watch->said_ns < SAY_EVERY_NS)
+    if (!isatty(STDOUT_FILENO))
         return;
-    watch->said_ns = now_ns;
     printf("\r\033[K%s  %.0f s of at most %u", label, (double)elapsed_ns / NS_PER_S,
            scenario->seconds);
     fflush(stdout);
 }
 
 /* Returns 0 when it has ended by itself, -ETIME or -EINTR. */
-static int wait_for(struct bench *bench, const struct scenario *scenario, const char *label,
-                    bool aloud, struct process *process)
+static int wait_for(const struct scenario *scenario, const char *label, bool aloud,
+                    struct process *process)
 {
     const struct timespec pause = {0, (long)LOOK_MS * NS_PER_MS};
     const int64_t began_ns = clock_now_ns();
@@ -114,7 +111,7 @@ static int wait_for(struct bench *bench, const struct scenario *scenario, const 
         else if (aloud)
             copy_output(process, &copied);
         else
-            say_progress(bench, scenario, label, elapsed_ns);
+            say_progress(scenario, label, elapsed_ns);
         nanosleep(&pause, NULL);
     }
     if (aloud && err == 0)
@@ -179,23 +176,21 @@ static void take_run(struct attempt *attempt, const struct scenario *scenario,
 int attempt_run(struct bench *bench, const struct scenario *scenario, const char *label, bool aloud,
                 struct attempt *ret)
 {
-    char self[BENCH_PATH_MAX], json[] = "/tmp/ringside-claims-XXXXXX";
+    char json[] = "/tmp/ringside-claims-XXXXXX";
     struct arguments arguments;
     struct process process;
     cpu_set_t cpus, both;
     *ret = (struct attempt){0};
     note_command(ret, scenario);
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     int fd = mkostemp(json, O_CLOEXEC);
-    if (len < 0 || fd < 0)
+    if (fd < 0)
         return bench_fail(-errno, "cannot make %s: %s", json, strerror(errno));
-    self[len] = '\0';
     close(fd);
     if (cpus_parse(&both, bench->options->server_cpus) < 0 ||
         cpus_parse(&cpus, bench->options->client_cpus) < 0)
         return bench_fail(-EINVAL, "the CPUs cannot be used");
     CPU_OR(&both, &both, &cpus);
-    arguments_make(&arguments, bench, scenario, self, json);
+    arguments_make(&arguments, bench, scenario, json);
     int64_t began_ns = clock_now_ns();
     int err = process_start(&process, "ringside-bench", arguments.list, &both);
     if (err < 0) {
@@ -203,7 +198,7 @@ int attempt_run(struct bench *bench, const struct scenario *scenario, const char
         unlink(json);
         return 0;
     }
-    err = wait_for(bench, scenario, label, aloud, &process);
+    err = wait_for(scenario, label, aloud, &process);
     int status = process_stop(&process, ATTEMPT_GRACE_MS);
     ret->elapsed_s = (double)(clock_now_ns() - began_ns) / NS_PER_S;
     take_run(ret, scenario, &process, json, err, status);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "claims/attempt.h"
 #include "claims/claims_table.h"
@@ -40,6 +41,13 @@ static const enum option_id no_options[] = {OPTION_COUNT};
 static void defaults(struct options *options)
 {
     (void)options;
+}
+
+/* What the scenarios show of themselves is not ours to draw. */
+static void settle(struct options *options)
+{
+    if (options->show == SHOW_VIEW)
+        options->show = SHOW_LINES;
 }
 
 /* ---- reading ---- */
@@ -173,9 +181,9 @@ static void say_done(const struct session *session, const char *label, unsigned 
                      const struct attempt *attempt)
 {
     const json_t *verdicts = session->bench->result.verdicts;
-    bool in_place = session->bench->watch.show == SHOW_VIEW && !session->aloud;
-    printf("%s%s  %.0f s", in_place ? "\r\033[K" : "", in_place || session->aloud ? label : "",
-           attempt->elapsed_s);
+    bool tty = isatty(STDOUT_FILENO);
+    printf("%s%s  %.0f s", tty && !session->aloud ? "\r\033[K" : "",
+           tty || session->aloud ? label : "", attempt->elapsed_s);
     if (!attempt->run)
         printf("  not measured: %s", attempt->why);
     for (size_t i = first; attempt->run && i < json_array_size(verdicts); i++)
@@ -281,6 +289,7 @@ const struct experiment experiment_claims = {
             "  ringside-bench claims bench/scenarios/latency.ini bench/scenarios/polling.ini",
             "[FILE...]"},
     .defaults = defaults,
+    .settle = settle,
     .run = run_claims,
     .print = print,
     .tells_verdicts = true,
@@ -293,6 +302,7 @@ const struct experiment experiment_scenario = {
             "  ringside-bench scenario bench/scenarios/ticker.ini",
             "FILE..."},
     .defaults = defaults,
+    .settle = settle,
     .run = run_scenario,
     .print = print,
     .tells_verdicts = true,

@@ -127,6 +127,7 @@ extern const struct experiment experiment_latency;
 extern const struct experiment experiment_knee;
 extern const struct experiment experiment_engines;
 extern const struct experiment experiment_slow_readers;
+extern const struct experiment experiment_mix;
 extern const struct experiment experiment_claims;
 extern const struct experiment experiment_scenario;
 extern const struct experiment experiment_half_open;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiment/stream.h"
 #include "measure/clock.h"
 #include "measure/slab.h"
 
@@ -96,6 +97,8 @@ static int create_load(struct field *field)
             .tls_name = entrant->tls ? "localhost" : NULL,
             .tls_resume = options->tls_resume,
         };
+        if (entrant->stream)
+            stream_apply(entrant->stream, &groups[i]);
     }
     const struct load_config config = {
         .groups = groups,
@@ -190,11 +193,16 @@ int field_settle(struct field *field, unsigned index)
     return err;
 }
 
+int field_ramp(struct field *field, unsigned index)
+{
+    return field->memory_unread ? ramp(field, index) : ramp_measured(field, index);
+}
+
 int field_open(struct field *field)
 {
     int err = field_create(field);
     for (unsigned i = 0; err == 0 && i < field->count; i++)
-        err = field->memory_unread ? ramp(field, i) : ramp_measured(field, i);
+        err = field_ramp(field, i);
     for (unsigned i = 0; err == 0 && i < field->count; i++)
         err = field_settle(field, i);
     return err;

@@ -38,6 +38,7 @@ struct entrant {
     struct entrant *plain; /* the same without TLS, to compare with; NULL: there is none */
     uint32_t clients;
     char channel[RESULT_NAME_MAX];
+    const struct stream *stream;          /* where it differs from the options; NULL: nowhere */
     const struct load_protocol *protocol; /* of a peer; NULL: our own */
     const char *version;                  /* likewise */
 
@@ -80,6 +81,10 @@ int field_add_ways(struct field *field, struct server *server, uint32_t clients)
 /* Makes the load for all entrants and connects nobody: for experiments that open connections in
  * their own way. Refuses what does not fit into memory. */
 int field_create(struct field *field);
+
+/* Connects one entrant, with its time and its memory. Returns 0 or negative errno, after a
+ * sentence. */
+int field_ramp(struct field *field, unsigned index);
 
 /* field_create, then connects all, one entrant after the other, each with its time and its memory,
  * and settles them. Returns 0 or negative errno, after a sentence. */

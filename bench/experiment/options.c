@@ -481,6 +481,7 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
         [OPTION_PEER_PUBLISH_URL] = "peer_publish_url",
         [OPTION_PEER_PUBLISH] = "peer_publish",
         [OPTION_COUNTS] = "subscribers",
+        [OPTION_STREAM] = "streams",
     };
     if (id >= OPTION_PEER && id <= OPTION_PEER_PUBLISH && !options_given(options, id))
         return;

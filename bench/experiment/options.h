@@ -22,6 +22,7 @@ enum {
     OPTIONS_LIST_MAX = 8,
     OPTIONS_PEERS_MAX = 8,
     OPTIONS_FILES_MAX = 64,
+    OPTIONS_STREAMS_MAX = 8,
     OPTIONS_CLIENTS_MAX = 4 * 1024 * 1024, /* of one load */
 };
 
@@ -98,6 +99,8 @@ struct options {
     unsigned tls_cipher_count;
     const char *files[OPTIONS_FILES_MAX]; /* that stand there by themselves */
     unsigned file_count;
+    const char *streams[OPTIONS_STREAMS_MAX]; /* as experiment/stream.h reads them */
+    unsigned stream_count;
 };
 
 /* X(NAME, key, long name, argument, help): the options that an experiment may list. */
@@ -152,6 +155,8 @@ struct options {
     X(PEER_PUBLISH_URL, 1042, "peer-publish-url", "URL",                                           \
       "Where to publish to it, by ws:// or by POST to http:// (default: the URL to subscribe)")    \
     X(PEER_PUBLISH, 1043, "peer-publish", "TEXT", "What is sent to publish @payload@")             \
+    X(STREAM, 1070, "stream", "TEXT",                                                              \
+      "\"name=N part=value ...\": subscribers and what is published to them; may be repeated")     \
     X(TLS, 1050, "tls", NULL, "Each transport over TLS 1.2 too, beside the plain one")             \
     X(TLS_CIPHER, 1051, "tls-cipher", "LIST", "Over TLS with gcm, gcm256, chacha20")               \
     X(TLS_RESUME, 1052, "tls-resume", NULL, "Who connects again resumes its TLS session")
@@ -192,7 +197,7 @@ json_t *options_json(const struct options *options, const struct options_use *us
 const char *options_transport_name(enum load_transport transport);
 bool options_transport_parse(const char *text, size_t len, enum load_transport *ret);
 
-/* The options of peers. Returns whether it is one. */
+/* The options of peers, and streams. Returns whether it is one. */
 bool options_peer_parse(struct options *options, enum option_id id, const char *text,
                         struct argp_state *state);
 

@@ -1,4 +1,5 @@
-/* options_peer: the options that name other servers, and how to speak to them. */
+/* options_peer: the options whose texts are read elsewhere: other servers and how to speak to them,
+ * and streams. */
 #include <stdio.h>
 
 #include "experiment/options.h"
@@ -19,6 +20,14 @@ static void take_peer_subscribe(struct argp_state *state, const char *text)
     options->peer_subscribe[options->peer_subscribe_count++] = text;
 }
 
+static void take_stream(struct argp_state *state, const char *text)
+{
+    struct options *options = state->input;
+    if (options->stream_count == OPTIONS_STREAMS_MAX)
+        argp_error(state, "at most %d streams", OPTIONS_STREAMS_MAX);
+    options->streams[options->stream_count++] = text;
+}
+
 bool options_peer_parse(struct options *options, enum option_id id, const char *text,
                         struct argp_state *state)
 {
@@ -32,6 +41,8 @@ bool options_peer_parse(struct options *options, enum option_id id, const char *
         options->peer_publish_url = text;
     else if (id == OPTION_PEER_PUBLISH)
         options->peer_publish = text;
+    else if (id == OPTION_STREAM)
+        take_stream(state, text);
     else
         return false;
     return true;
@@ -44,9 +55,11 @@ bool options_peer_value(const struct options *options, enum option_id id, char *
                               : id == OPTION_PEER_SUBSCRIBE   ? options->peer_subscribe
                               : id == OPTION_PEER_PUBLISH_URL ? &options->peer_publish_url
                               : id == OPTION_PEER_PUBLISH     ? &options->peer_publish
+                              : id == OPTION_STREAM           ? options->streams
                                                               : NULL;
     unsigned count = id == OPTION_PEER             ? options->peer_count
                      : id == OPTION_PEER_SUBSCRIBE ? options->peer_subscribe_count
+                     : id == OPTION_STREAM         ? options->stream_count
                                                    : list && *list != NULL;
     size_t len = 0;
     for (unsigned i = 0; list && i < count && len < size; i++)

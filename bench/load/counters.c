@@ -53,6 +53,12 @@ uint32_t load_up(const struct load *load, uint32_t group)
     return sum;
 }
 
+uint32_t load_informed(const struct load *load, unsigned group)
+{
+    assert(group < load->group_count);
+    return load->groups[group].ready;
+}
+
 uint32_t load_clients(const struct load *load, uint32_t group)
 {
     return group == LOAD_ALL ? load->subscriber_count : load->groups[group].config.clients;

@@ -246,6 +246,8 @@ void load_ledger_read(const struct load *load, unsigned group, struct load_ledge
 /* Clients that are connected and subscribed; of one group, or of all for LOAD_ALL. */
 #define LOAD_ALL UINT32_MAX
 uint32_t load_up(const struct load *load, uint32_t group);
+/* Of those, who has received something. */
+uint32_t load_informed(const struct load *load, unsigned group);
 uint32_t load_clients(const struct load *load, uint32_t group);
 
 /* From the intended time of a message (corrected), or from when it was given to the kernel, to the

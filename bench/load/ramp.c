@@ -74,10 +74,10 @@ int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *
     return err;
 }
 
-/* Publishes one message and gives it time. */
+/* Publishes one message to each channel and gives it time. */
 static int settle_once(struct load *load, struct group *group)
 {
-    const struct load_mode one = {.depth = UINT32_MAX, .messages = 1};
+    const struct load_mode one = {.depth = UINT32_MAX, .messages = group->channels};
     publisher_start(load, group, &one);
     int64_t until_ns = load->now_ns + SETTLE_NS;
     int err = 0;

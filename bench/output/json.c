@@ -297,6 +297,8 @@ static json_t *of_contestant(const struct contestant *contestant)
     set_counts(object, contestant);
     set_memory(object, contestant);
     set_latency(object, contestant);
+    if (contestant->informed >= 0)
+        json_object_set_new(object, "informed", count((uint64_t)contestant->informed));
     if (contestant->quoted_ns > 0)
         json_object_set_new(object, "quoted_latency_ns", count((uint64_t)contestant->quoted_ns));
     if (contestant->knee)

@@ -67,6 +67,7 @@ struct contestant *result_add(struct result *result, const char *name, const cha
     snprintf(contestant->name, sizeof contestant->name, "%s", name);
     snprintf(contestant->workload, sizeof contestant->workload, "%s", workload);
     contestant->kind = kind;
+    contestant->informed = -1;
     result->contestants[result->contestant_count++] = contestant;
     return contestant;
 }

@@ -120,7 +120,9 @@ struct contestant {
     struct leave leave;
     struct reaped reaped;
     struct tls_figures tls;
-    int64_t quoted_ns;     /* what articles say of its latency; 0: nothing */
+    int64_t informed;  /* connections that had the state of their channel before anything new; -1:
+                         not asked */
+    int64_t quoted_ns; /* what articles say of its latency; 0: nothing */
     double idle_elapsed_s; /* 0: not measured */
     double idle_server_cpu_s;
 

@@ -11,7 +11,7 @@ from markup import command, el, table
 # The figures that show what a scenario is about; of other experiments the first two.
 SHOWN = {
     "latency": ("budget",), "compare": ("wire",), "hold": ("memory", "slab"), "storm": ("storm",),
-    "knee": ("knee",), "mix": ("wire", "latency"),
+    "knee": ("knee",), "mix": ("wire", "latency"), "slow-readers": ("stall",),
 }
 TONE = {"holds": "good", "fails": "bad"}
 
@@ -19,16 +19,20 @@ TONE = {"holds": "good", "fails": "bad"}
 def document(run):
     title = findings.title(run)
     numbers = iter(range(1, 1000))
-    body = el("main", page.top(run, title), _table(run),
-              [_section(run, scenario, numbers) for scenario in run["scenarios"]],
+    # What most people ask for comes first.
+    scenarios = sorted(run["scenarios"], key=lambda s: s["experiment"] != "latency")
+    body = el("main", page.top(run, title), _table(run, [s["name"] for s in scenarios]),
+              [_section(run, scenario, numbers) for scenario in scenarios],
               page.box(run), page.ledger(run))
     return page.document(f"{title} · Ringside", [body, page.footer(run)])
 
 
-def _table(run):
+def _table(run, order):
+    verdicts = sorted(run["verdicts"], key=lambda v: order.index(v["scenario"])
+                      if v.get("scenario") in order else len(order))
     rows = [[_claim(verdict), verdict.get("source") or "", verdict["measured"],
              el("span", verdict["verdict"], class_=TONE.get(verdict["verdict"]))]
-            for verdict in run["verdicts"]]
+            for verdict in verdicts]
     return el("section", el("h2", "Claims"),
               el("div", table("", ["Claim", "Source", "Measured here", "Verdict"], rows),
                  class_="words claims"))

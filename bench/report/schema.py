@@ -205,6 +205,7 @@ STALL = Object(
 CONTESTANT = Object(
     {"name": TEXT, "kind": Text(choices=KINDS), "connections": COUNT, "turns": List(TURN)},
     {"workload": TEXT, "version": TEXT, "scenario": TEXT, "quoted_latency_ns": COUNT,
+     "informed": COUNT,
      "deliveries_per_s": SPREAD,
      "server_cpu_ns_per_delivery": SPREAD,
      "client_cpu_ns_per_delivery": SPREAD,

@@ -1,0 +1,271 @@
+/* mix: workloads of one's own: streams that differ in transport, count, channels, sizes and rates,
+ * all connected at once and given the clock in turns.
+ *
+ *     create ─► for each stream: (publish what is there already) ─► ramp ─► who has the state?
+ *            ─► settle all ─► rounds of turns, each stream at its own rate
+ *
+ * A stream with state=yes is published to before anybody connects: those who connect must then get
+ * the last message of their channel without a new one. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "experiment/bench.h"
+#include "experiment/field.h"
+#include "experiment/stream.h"
+#include "measure/clock.h"
+#include "output/table.h"
+
+static const int64_t STATE_NS = (int64_t)100 * NS_PER_MS; /* between two looks */
+enum {
+    STATE_LOOKS = 50,
+};
+
+struct mix {
+    struct bench *bench;
+    struct field field;
+    struct stream streams[OPTIONS_STREAMS_MAX];
+    struct contestant *contestants[OPTIONS_STREAMS_MAX];
+    uint32_t informed[OPTIONS_STREAMS_MAX]; /* who had the state after connecting */
+};
+
+static const enum option_id mix_options[] = {
+    OPTION_STREAM,        OPTION_TURNS, OPTION_TURN_MS, OPTION_WARMUP,
+    OPTION_POLL_INTERVAL, OPTION_RTT,   OPTION_JITTER,  OPTION_COUNT,
+};
+
+static void defaults(struct options *options)
+{
+    options->turns = 3;
+    options->turn_ms = 5000;
+    options->warmup_turns = 1;
+}
+
+static int read_streams(struct mix *mix)
+{
+    const struct options *options = mix->bench->options;
+    char why[BENCH_WHY_MAX];
+    if (options->stream_count == 0)
+        return bench_fail(-EINVAL, "which streams? `bench mix --help` shows how one is written");
+    for (unsigned i = 0; i < options->stream_count; i++) {
+        if (stream_parse(&mix->streams[i], options->streams[i], why, sizeof why) < 0)
+            return bench_fail(-EINVAL, "--stream: %s", why);
+        for (unsigned k = 0; k < i; k++)
+            if (strcmp(mix->streams[k].name, mix->streams[i].name) == 0)
+                return bench_fail(-EINVAL, "--stream: two are called %s", mix->streams[i].name);
+    }
+    return 0;
+}
+
+static int start(struct mix *mix)
+{
+    const unsigned count = mix->bench->options->stream_count;
+    struct server *server;
+    uint64_t clients = 0;
+    for (unsigned i = 0; i < count; i++)
+        clients += mix->streams[i].subscribers;
+    if (clients > OPTIONS_CLIENTS_MAX)
+        return bench_fail(-E2BIG, "at most %d subscribers in one run", OPTIONS_CLIENTS_MAX);
+    int err = bench_server_start(mix->bench, (uint32_t)clients, NULL, &server);
+    for (unsigned i = 0; err == 0 && i < count; i++) {
+        const struct stream *stream = &mix->streams[i];
+        struct entrant *entrant = field_add(&mix->field, stream->name, KIND_TRANSPORT,
+                                            stream->transport, server, stream->subscribers);
+        entrant->stream = stream;
+        if (stream->channels > 1)
+            entrant->publish = LOAD_PUBLISH_POST;
+    }
+    return err;
+}
+
+/* ---- the state on connecting ---- */
+
+/* One message to each channel, with nobody there. */
+static int publish_state(struct mix *mix, unsigned index)
+{
+    const uint32_t channels = mix->streams[index].channels;
+    const struct load_mode each = {.depth = LOAD_FLIGHTS / 2, .messages = channels};
+    const struct load_mode none = {0};
+    struct load *load = mix->field.load;
+    int err = load_publish(load, index, &each);
+    for (int look = 0;
+         err == 0 && look < STATE_LOOKS && load_counters(load, index)->published < channels; look++)
+        err = load_idle(load, STATE_NS, LOAD_ALL);
+    if (err == 0)
+        err = load_idle(load, STATE_NS, LOAD_ALL);
+    return err == 0 ? load_publish(load, index, &none) : err;
+}
+
+/* What those who have connected got without anything new being published. */
+static int await_state(struct mix *mix, unsigned index)
+{
+    struct load *load = mix->field.load;
+    int err = 0;
+    for (int look = 0; err == 0 && look < STATE_LOOKS; look++) {
+        mix->informed[index] = load_informed(load, index);
+        if (mix->informed[index] == load_up(load, index))
+            break;
+        err = load_idle(load, STATE_NS, LOAD_ALL);
+    }
+    return err;
+}
+
+static int open_all(struct mix *mix)
+{
+    struct field *field = &mix->field;
+    int err = field_create(field);
+    for (unsigned i = 0; err == 0 && i < field->count; i++) {
+        bool state = mix->streams[i].state;
+        err = state ? publish_state(mix, i) : 0;
+        if (err == 0)
+            err = field_ramp(field, i);
+        if (err == 0 && state)
+            err = await_state(mix, i);
+    }
+    for (unsigned i = 0; err == 0 && i < field->count; i++)
+        err = field_settle(field, i);
+    return err;
+}
+
+/* ---- turns ---- */
+
+static void describe(const struct stream *stream, struct contestant *contestant)
+{
+    char sizes[128] = "";
+    size_t len = 0;
+    for (unsigned i = 0; i < stream->kind_count && len < sizeof sizes; i++)
+        len += (size_t)snprintf(sizes + len, sizeof sizes - len, "%s%u x %u bytes", i ? ", " : "",
+                                stream->kinds[i].parts, stream->kinds[i].bytes);
+    if (stream->kind_count == 0)
+        snprintf(sizes, sizeof sizes, "%u bytes", stream->bytes);
+    contestant_note(contestant, "%s: %s, %u subscribers on %u channels, %g messages/s of %s",
+                    stream->name, options_transport_name(stream->transport), stream->subscribers,
+                    stream->channels, stream->rate_per_s, sizes);
+}
+
+static int rounds(struct mix *mix)
+{
+    struct field *field = &mix->field;
+    const struct options *options = mix->bench->options;
+    const int64_t duration_ns = (int64_t)options->turn_ms * NS_PER_MS;
+    const unsigned total = options->warmup_turns + options->turns;
+    int err = 0;
+    for (unsigned round = 0; err == 0 && round < total; round++) {
+        bool counted = round >= options->warmup_turns;
+        for (unsigned i = 0; err == 0 && i < field->count; i++) {
+            const struct load_mode mode = {.rate_per_s = mix->streams[i].rate_per_s};
+            watch_phase(mix->bench, counted ? "turns" : "warm-up", field->entrants[i].name, NULL);
+            err = field_turn(field, i, &mode, duration_ns, round,
+                             counted ? mix->contestants[i] : NULL);
+        }
+    }
+    return err;
+}
+
+/* With several sizes, the payload of a delivery is their mean. */
+static void finish(struct mix *mix)
+{
+    for (unsigned i = 0; i < mix->field.count; i++) {
+        struct contestant *contestant = mix->contestants[i];
+        if (!contestant)
+            continue;
+        struct load_turn sum = contestant_totals(contestant);
+        if (sum.deliveries > 0)
+            contestant->payload_bytes =
+                (uint32_t)lround((double)sum.payload_bytes / (double)sum.deliveries);
+    }
+}
+
+static int race(struct mix *mix)
+{
+    int err = open_all(mix);
+    for (unsigned i = 0; err == 0 && i < mix->field.count; i++) {
+        struct contestant *contestant = field_contestant(&mix->field, i, "");
+        mix->contestants[i] = contestant;
+        contestant->informed = mix->streams[i].state ? (int64_t)mix->informed[i] : -1;
+        describe(&mix->streams[i], contestant);
+    }
+    if (err == 0)
+        err = rounds(mix);
+    finish(mix);
+    return err;
+}
+
+static int run(struct bench *bench)
+{
+    static struct mix mix; /* the load keeps pointers into the streams */
+    mix = (struct mix){.bench = bench};
+    field_init(&mix.field, bench);
+    int err = read_streams(&mix);
+    if (err == 0)
+        err = start(&mix);
+    if (err == 0)
+        err = race(&mix);
+    field_close(&mix.field);
+    return err;
+}
+
+/* ---- the table ---- */
+
+static void row(struct table *table, const struct contestant *contestant)
+{
+    char text[TABLE_NUMBER_MAX];
+    struct load_turn sum = contestant_totals(contestant);
+    const double deliveries = sum.deliveries ? (double)sum.deliveries : 1;
+    bool bound = contestant_client_bound(contestant);
+    table_row(table);
+    table_cell(table, "%.31s", contestant->name);
+    table_cell(table, "%s", number_grouped(text, contestant->connections));
+    table_cell(table, "%s%s", bound ? ">=" : "",
+               number_short(text, contestant_deliveries_per_s(contestant).median));
+    for (int i = 0; i < 2; i++)
+        table_cell(table, "%s",
+                   number_time(text, (double)histogram_percentile(contestant->corrected,
+                                                                  i == 0 ? 50 : 99)));
+    table_cell(table, "%u", contestant->payload_bytes);
+    table_cell(table, "%.1f", (double)sum.bytes_in / deliveries);
+    table_cell(table, "%.1f", (double)sum.bytes_out / deliveries);
+    table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
+    table_cell(table, "%lu",
+               (unsigned long)(contestant->ledger.lost + contestant->ledger.duplicate +
+                               contestant->ledger.out_of_order));
+}
+
+static void print(const struct bench *bench)
+{
+    static struct table table;
+    static const char *const names[] = {
+        "",           "subscribers", "deliveries/s",     "p50",          "p99", "payload",
+        "bytes down", "bytes up",    "CPU per delivery", "ledger faults"};
+    table_row(&table);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        table_cell(&table, "%s", names[i]);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++)
+        row(&table, bench->result.contestants[i]);
+    table_print(&table, stdout, 1);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++)
+        if (bench->result.contestants[i]->informed >= 0)
+            printf("  %s: %lld of %u had the state after connecting, before anything new\n",
+                   bench->result.contestants[i]->name,
+                   (long long)bench->result.contestants[i]->informed,
+                   bench->result.contestants[i]->connections);
+}
+
+const struct experiment experiment_mix = {
+    .name = "mix",
+    .use =
+        {mix_options, "Workloads of your own: channels, sizes, rates and transports, mixed.",
+         "A stream is written as part=value, with blanks between: name; transport (websocket); "
+         "subscribers (1000); channels (1), which they and the messages are spread over; size "
+         "(128), or kinds=BYTESxPARTS,... for a mixture; rate (1), of all channels together; "
+         "poll-ms; headers=browser, what a browser sends with each request; state=yes, who "
+         "connects gets what the history holds first. All streams are connected at once and have "
+         "the clock in turns. A scenario has them as sections (bench/scenarios/README.md).\n\n"
+         "  ringside-bench mix --stream 'name=chat subscribers=3000 channels=300 "
+         "kinds=48x5,200x1 rate=180'\n"
+         "  ringside-bench mix --stream 'name=full size=25000' --stream 'name=delta size=500'"},
+    .defaults = defaults,
+    .run = run,
+    .print = print,
+};
