@@ -244,6 +244,7 @@ static void sample_drop(struct storm *storm)
         .t_s = (double)(clock_now_ns() - storm->bench->result.started_ns) / NS_PER_S,
         .phase = storm->bench->watch.phase,
         .connections = load_up(storm->field.load, LOAD_ALL),
+        .only_connections = true,
     };
     snprintf(sample.contestant, sizeof sample.contestant, "%s", storm->variant->name);
     result_sample(&storm->bench->result, &sample);

@@ -54,6 +54,7 @@ void watch_init(struct bench *bench)
     *watch = (struct watch){
         .show = options->show,
         .phase = "start",
+        .said_ns = clock_now_ns(),
         .sampled_ns = clock_now_ns(),
         .client_cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID),
         .sample_every_ns = NS_PER_S,
@@ -70,7 +71,8 @@ void watch_init(struct bench *bench)
 
 uint32_t watch_period_ms(const struct bench *bench)
 {
-    return bench->watch.show == SHOW_VIEW ? PERIOD_VIEW_MS : PERIOD_MS;
+    bool often = bench->watch.show == SHOW_VIEW || bench->watch.sample_every_ns < NS_PER_S;
+    return often ? PERIOD_VIEW_MS : PERIOD_MS;
 }
 
 /* ---- how far it is ---- */

@@ -320,12 +320,17 @@ static json_t *of_contestant(const struct contestant *contestant)
 
 static json_t *of_sample(const struct sample *sample)
 {
-    json_t *object =
-        json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "t_s", number(sample->t_s, 1e-3),
-                  "phase", sample->phase, "connections", (int)sample->connections,
-                  "deliveries_per_s", number(sample->deliveries_per_s, 0.1), "server_cpu",
-                  number(sample->server_cpu, 1e-4), "client_cpu", number(sample->client_cpu, 1e-4),
-                  "rss_bytes", count(sample->rss_bytes), "slab_bytes", count(sample->slab_bytes));
+    json_t *object = json_pack("{s:o, s:s, s:i}", "t_s", number(sample->t_s, 1e-3), "phase",
+                               sample->phase, "connections", (int)sample->connections);
+    if (!sample->only_connections) {
+        json_object_set_new(object, "deliveries_per_s", number(sample->deliveries_per_s, 0.1));
+        json_object_set_new(object, "server_cpu", number(sample->server_cpu, 1e-4));
+        json_object_set_new(object, "client_cpu", number(sample->client_cpu, 1e-4));
+    }
+    if (sample->rss_bytes > 0)
+        json_object_set_new(object, "rss_bytes", count(sample->rss_bytes));
+    if (sample->slab_bytes > 0)
+        json_object_set_new(object, "slab_bytes", count(sample->slab_bytes));
     if (sample->p99_ns > 0) {
         json_object_set_new(object, "p50_ns", count(sample->p50_ns));
         json_object_set_new(object, "p99_ns", count(sample->p99_ns));

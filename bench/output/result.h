@@ -137,9 +137,10 @@ struct sample {
     const char *phase;
     char contestant[RESULT_NAME_MAX];
     uint32_t connections;
+    bool only_connections; /* the following were not measured */
     double deliveries_per_s;
     double server_cpu, client_cpu;
-    uint64_t rss_bytes, slab_bytes;
+    uint64_t rss_bytes, slab_bytes; /* 0: unknown */
     uint64_t p50_ns, p99_ns; /* 0: not measured */
 };
 

@@ -115,17 +115,25 @@ def cautions(old, new):
     return found
 
 
+def _cannot_tell(line):
+    """Its turns overlap, and yet it is too far apart to agree: neither can be said."""
+    return line.verdict == "too noisy to tell" or (
+        line.verdict == "within the noise" and abs(line.quotient - 1) > AGREE_WITHIN)
+
+
 def summary(lines):
-    """Whether the runs agree on their rates, as far as the machine lets one tell."""
-    rates = [line for line in lines if line.figure in (_RATIO[0], _RATE[0])
-             and line.verdict != "client-bound"]
+    """Whether the runs agree on their ratios, or rates where there are none, as far as the machine
+    lets one tell."""
+    found = [line for line in lines if line.verdict != "client-bound"]
+    ratios = [line for line in found if line.figure == _RATIO[0]]
+    rates = ratios or [line for line in found if line.figure == _RATE[0]]
     if not rates:
         return "No rates to compare."
-    told = [line for line in rates if line.verdict != "too noisy to tell"]
+    told = [line for line in rates if not _cannot_tell(line)]
     if not told:
         return "The machine was too noisy to tell."
     noisy = len(rates) - len(told)
-    what = "ratios" if all(line.figure == _RATIO[0] for line in told) else "rates"
+    what = "ratios" if ratios else "rates"
     widest = max(abs(line.quotient - 1) for line in told)
     moved = sum(line.verdict in ("better", "worse") for line in told)
     said = f"The machine was too noisy to tell for {noisy} of {len(rates)}. " if noisy else ""
@@ -134,8 +142,7 @@ def summary(lines):
         said += (f"The runs agree{otherwise}: all {what} are within {widest * 100:.1f} % of each "
                  "other")
     else:
-        said += (f"The runs {'do not agree' if moved else 'neither agree nor differ'}{otherwise}: "
-                 f"{what} are up to {widest * 100:.1f} % apart")
+        said += (f"The runs do not agree{otherwise}: {what} are up to {widest * 100:.1f} % apart")
     return said + (f". {moved} of {len(told)} moved by more than the noise." if moved
                    else ", and none moved by more than the noise.")
 

@@ -1,6 +1,6 @@
 """Which figures a run has, each with its drawing at two widths and its numbers as a table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bars
 import budget as quoted
@@ -41,7 +41,17 @@ def _rows(found, cells):
     return [[series.full_name(c), *cells(c)] for _, members in found for c in members]
 
 
+def _in_one(panels):
+    """One contestant under several workloads is compared with itself: on one axis."""
+    names = {row.label for panel in panels for row in panel.rows}
+    if len(panels) < 2 or len(names) > 1 or any(len(panel.rows) != 1 for panel in panels):
+        return panels
+    rows = [replace(panel.rows[0], label=svg.heading(panel.title)) for panel in panels]
+    return [replace(panels[0], title=names.pop(), rows=rows)]
+
+
 def _bars(key, title, caption, panels, header, rows, legend=()):
+    panels = _in_one(panels)
     if any(map(bars.is_cut, panels)):
         caption += " A bar with a gap near its end is longer than the axis."
     return Figure(key, title, caption,
@@ -115,8 +125,8 @@ def latency(run):
     colours = series.colours(run)
     both = any(get(c, "latency", "corrected") and get(c, "latency", "uncorrected")
                for _, members in found for c in members)
-    panels = [(workload, [curve for c in members for curve in _curves(c, colours)])
-              for workload, members in found]
+    panels = _curves_in_one([(workload, [curve for c in members for curve in _curves(c, colours)])
+                             for workload, members in found])
     title = "Latency by percentile"
     caption = ("How long a delivery took, from publish to the subscriber's whole frame. Each step "
                "to the right is ten times rarer; both axes are logarithmic.")
@@ -185,6 +195,19 @@ def _curves(contestant, colours):
     return [lines.Curve("" if suffix else label(contestant["name"]), colours[contestant["name"]],
                         h["percentiles"], h["count"], series.dash(contestant), faint=bool(suffix))
             for suffix, h in _histograms(contestant)]
+
+
+_CURVE_COLOURS = ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8")
+
+
+def _curves_in_one(panels):
+    """Likewise, if there are colours enough to tell the workloads apart."""
+    names = {curve.label for _, curves in panels for curve in curves}
+    if (not 1 < len(panels) <= len(_CURVE_COLOURS) or len(names) > 1
+            or any(len(curves) != 1 for _, curves in panels)):
+        return panels
+    return [(names.pop(), [replace(curves[0], label=svg.heading(workload), colour=colour)
+                           for (workload, curves), colour in zip(panels, _CURVE_COLOURS)])]
 
 
 def cpu(run):
@@ -284,17 +307,31 @@ def memory(run):
                  [("user", "user (RSS of the server)"), ("kernel", "kernel (slab)")])
 
 
+SLAB_SHARE_LEAST = 0.003
+
+
+def _with_others(caches):
+    """The small ones, of which there are many, as one."""
+    least = SLAB_SHARE_LEAST * sum(s["bytes"] for s in caches)
+    small = [s for s in caches if s["bytes"] < least]
+    if len(small) < 2:
+        return caches
+    return [s for s in caches if s["bytes"] >= least] + [
+        {"cache": f"{len(small)} others", "objects": sum(s["objects"] for s in small),
+         "bytes": sum(s["bytes"] for s in small)}]
+
+
 def slab(run):
     """What the kernel's share is made of: of the first contestant that knows."""
     holder = next((c for c in run["contestants"] if get(c, "memory", "slab")), None)
     if not holder or run["experiment"] != "hold":
         return None
     n = holder["connections"]
-    caches = holder["memory"]["slab"]
+    caches = _with_others(holder["memory"]["slab"])
     panels = [bars.Panel("", [bars.Row(s["cache"], [bars.Bar(
         [(s["bytes"] / n, "kernel")], units.size_bytes(s["bytes"] / n))]) for s in caches],
         axis_format=units.axis_bytes)]
-    return _bars("slab", f"Kernel memory of a {label(holder['name'])} connection, by slab cache",
+    return _bars("slab", f"Kernel memory of each {label(holder['name'])} connection, by slab cache",
                  "Growth of each cache divided by the connections.", panels,
                  ["Cache", "Each", "Objects", "Bytes"],
                  [[s["cache"], units.size_bytes(s["bytes"] / n), units.count(s["objects"]),
@@ -417,7 +454,7 @@ def timeline(run):
         _track(samples, "Latency, p50 and p99", units.axis_time, ("p50_ns", "soft"),
                ("p99_ns", "ink"), log=True),
         _turns_track(run, colours)) if track]
-    phases = _phases(samples)
+    phases = _phases(samples, [t for track in tracks for times, *_ in track.dots for t in times])
     title = "Over time"
     caption = "One sample about every second. Shaded: every other phase."
     named = {s["contestant"] for s in samples if s.get("contestant")}
@@ -462,7 +499,7 @@ def _deliveries_track(samples, colours):
 
 def _turns_track(run, colours):
     """A dot where a turn was; of all workloads alike, since they are told apart by their time."""
-    track = lines.Track("p99 latency of each turn", units.axis_time, log=True)
+    track = lines.Track("Latency of each turn, p99", units.axis_time, log=True)
     points = {}
     for c in run["contestants"]:
         points.setdefault(c["name"], []).extend(
@@ -474,8 +511,8 @@ def _turns_track(run, colours):
     return track if track.dots else None
 
 
-def _phases(samples):
-    """[(start, end, name)]; each ends where the next begins."""
+def _phases(samples, others):
+    """[(start, end, name)]; each ends where the next begins, the last with all that is drawn."""
     found = []
     for sample in samples:
         name = sample.get("phase") or ""
@@ -483,7 +520,7 @@ def _phases(samples):
             if found:
                 found[-1][1] = sample["t_s"]
             found.append([sample["t_s"], sample["t_s"], name])
-    found[-1][1] = samples[-1]["t_s"]
+    found[-1][1] = max([samples[-1]["t_s"], *others])
     return [tuple(phase) for phase in found]
 
 

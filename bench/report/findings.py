@@ -9,6 +9,8 @@ TITLES = {
     "ceiling": "The machine's ceiling", "claims": "Claims, tested", "churn": "Connection churn",
     "latency": "Latency", "knee": "The knee", "storm": "Reconnect storms",
     "slow-readers": "Slow readers", "half-open": "Half-open peers",
+    "engines": "io_uring and epoll", "capacity": "How many connections",
+    "connect": "Letting subscribers in",
 }
 
 
@@ -25,7 +27,8 @@ def headline(run):
         return (f"{label(best['name'])} {units.times(best['ratio']['deliveries_per_s']['median'])} "
                 f"{label(best['ratio']['ceiling'])}{_under(best)}")
     if run["experiment"] == "hold":
-        held = max(run["contestants"], key=lambda c: c["connections"], default=None)
+        held = max(run["contestants"], default=None,
+                   key=lambda c: (c["kind"] != "ceiling", c["connections"]))
         if held:
             each = get(held, "memory", "user_bytes_per_connection")
             return (f"{units.count(held['connections'])} {label(held['name'])} connections"
@@ -34,6 +37,11 @@ def headline(run):
     if rates:
         top = max(rates, key=lambda c: c["deliveries_per_s"]["median"])
         return f"{label(top['name'])} {units.rate(top['deliveries_per_s']['median'])}{_under(top)}"
+    let_in = [c for c in run["contestants"]
+              if c["kind"] != "ceiling" and series.connects_per_s(c)]
+    if let_in:
+        return "Connects: " + ", ".join(f"{label(c['name'])} {units.rate(series.connects_per_s(c))}"
+                                        for c in let_in)
     return f"{len(run['contestants'])} contestants"
 
 
@@ -52,8 +60,14 @@ def _under(contestant):
 
 
 def sentences(run):
-    makers = (_held, _knee, _throughput, _latency, _memory, _idle, _empty, _ledger)
+    makers = (_headline, _held, _knee, _throughput, _latency, _memory, _idle, _empty, _ledger)
     return [s for s in (make(run) for make in makers) if s]
+
+
+def _headline(run):
+    """Of experiments that say themselves what they found."""
+    said = run.get("headline")
+    return said and said + ("" if said.endswith(".") else ".")
 
 
 def _held(run):
@@ -159,7 +173,7 @@ def warnings(run):
         found.append("The client was the bottleneck for " + ", ".join(bound)
                      + ": such a rate is a lower bound for the server and is marked with ≥.")
     found += filter(None, (_shared(run, side) for side in ("server", "client")))
-    noisy = _together(c for c in run["contestants"] if _noisy(c))
+    noisy = _noisy_ones(run)
     if noisy:
         found.append("The machine was noisy: the middle half of the turns spans more than a "
                      "quarter of the median for " + ", ".join(noisy) + ".")
@@ -185,6 +199,17 @@ def _together(contestants):
         found.setdefault(label(c["name"]), []).append(c.get("workload"))
     return [name + (f" ({', '.join(filter(None, where))})" if any(where) else "")
             for name, where in found.items()]
+
+
+NOISY_NAMED = 6
+
+
+def _noisy_ones(run):
+    """Where that is nearly all of many, their number is all that one wants to read."""
+    found = [c for c in run["contestants"] if _noisy(c)]
+    if len(found) > NOISY_NAMED:
+        return [f"{len(found)} of {len(run['contestants'])} rows"]
+    return _together(found)
 
 
 def _noisy(contestant):

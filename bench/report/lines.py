@@ -113,7 +113,7 @@ def draw_percentiles(panels, width, key, title, text):
     panels = [(svg.shorten(name, cell), [
         replace(c, label=svg.shorten(c.label, cell * LABEL_SHARE)) for c in curves])
         for name, curves in panels]
-    right = max(svg.text_width(c.label) for _, curves in panels for c in curves) + 10
+    right = max(svg.text_width(c.label, bold=True) for _, curves in panels for c in curves) + 10
     values = [v for _, curves in panels for c in curves for v in (_first(c), _points(c)[1][-1])]
     limits = (max(min(values), 1) / 1.3, max(values) * 1.3)
     for i, (name, curves) in enumerate(panels):
@@ -241,7 +241,7 @@ def _draw_track(ax, track, phases, end, last):
         ax.set_yscale("log")
         _time_ticks(ax, ax.get_ylim())
     else:
-        ax.set_ylim(0, ax.get_ylim()[1])
+        ax.set_ylim(0, ax.get_ylim()[1] * 1.04)  # a level line is not the upper edge
         ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: track.axis_format(v)))
     ax.grid(True, axis="y")

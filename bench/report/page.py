@@ -72,7 +72,7 @@ def box(run):
          if machine.get("load_average") is not None else None),
         ("Ringside", f"{build['version']}, {build.get('type') or 'build'}"
          + (f", {build['compiler']}" if build.get("compiler") else ""))])
-    settings = _definitions([(units.setting_name(k).capitalize(), units.setting(k, v))
+    settings = _definitions([(svg.heading(units.setting_name(k)), units.setting(k, v))
                              for k, v in run["settings"].items()])
     return el("section", el("div", el("h2", "Machine"), about),
               el("div", el("h2", "Settings"), settings),
@@ -160,8 +160,8 @@ def overview_tables(run):
             if any(cell(c) is not None for c in run["contestants"])]
     while len(used) > COLUMNS_MAX:
         del used[-2]
-    made = []
-    for workload, members in series.groups(run):
+    made = [_by_workload(run, used)] if _one_each(run) else []
+    for workload, members in series.groups(run) if not made else []:
         rows = [[label(c["name"]) + (f" {c['version']}" if c.get("version") else ""),
                  *(cell(c) or units.UNKNOWN for _, cell in used)] for c in members]
         made.append(table(svg.heading(workload),
@@ -171,12 +171,26 @@ def overview_tables(run):
 
 def _overview(run):
     connections = sorted({c["connections"] for c in run["contestants"]})
-    held = " or ".join(units.count(n) for n in connections)
+    held = " or ".join(filter(None, [", ".join(units.count(n) for n in connections[:-1]),
+                                     units.count(connections[-1])])) if connections else "No"
     about = f"{held} connections{' each' if len(run['contestants']) > 1 else ''}."
     if series.having(run, "deliveries_per_s"):
         about += (" Rates and ratios are medians over the turns; the small figures are the "
                   "quartiles." + _warm_up(run["settings"].get("warmup_rounds")))
     return el("section", el("h2", "Overview"), el("p", about), overview_tables(run))
+
+
+def _one_each(run):
+    """One contestant under several workloads: they are the lines of one table."""
+    found = series.groups(run)
+    return (len(found) > 1 and all(len(members) == 1 for _, members in found)
+            and len({c["name"] for c in run["contestants"]}) == 1)
+
+
+def _by_workload(run, used):
+    rows = [[svg.heading(workload), *(cell(c) or units.UNKNOWN for _, cell in used)]
+            for workload, (c,) in series.groups(run)]
+    return table(label(run["contestants"][0]["name"]), ["", *(name for name, _ in used)], rows)
 
 
 def _warm_up(rounds):
@@ -243,6 +257,6 @@ def _notes(run):
 def footer(run):
     return el("footer", el("p", "Made from run.json by ", el("code", "bench/report/report.py"),
                            ". The schema is in docs/RESULTS.md; ",
-                           el("code", "bench/report/export.py run.json --csv"),
+                           el("code", "./build.sh bench export RUN --csv"),
                            " gives the figures as a table."),
               el("p", f"Commit {run['build']['commit']}"))

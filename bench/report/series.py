@@ -4,6 +4,7 @@ LABELS = {
     "websocket": "WebSocket", "websocket both ways": "WebSocket, both ways",
     "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
     "http2": "HTTP/2", "webtransport": "WebTransport", "webrtc": "WebRTC", "webhook": "Webhook",
+    "connected": "Stayed connected",
     "bare-send": "Bare send()", "bare-uring": "Bare io_uring", "bare-coalesce": "Bare coalescing",
 }
 

@@ -128,7 +128,14 @@ def setting(name, value):
     return written
 
 
+_SETTING_NAMES = {"rtt_ms": "round trip", "server_cpus": "server CPUs",
+                  "client_cpus": "client CPUs", "warmup_rounds": "warm-up rounds",
+                  "live": "who stays connected", "tls": "TLS", "tls_cipher": "TLS ciphers"}
+
+
 def setting_name(name):
+    if name in _SETTING_NAMES:
+        return _SETTING_NAMES[name]
     for suffix in ("_per_s", "_bytes", "_ms", "_ns", "_s"):
         name = name.removesuffix(suffix)
     return name.replace("_", " ")

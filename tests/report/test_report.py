@@ -341,7 +341,7 @@ def test_diff_verdict(old, new, more_is_better, wanted):
 def test_diff_of_a_run_with_itself_says_same(tmp_path):
     result = program("diff", EXAMPLES[1], EXAMPLES[1])
     assert result.returncode == 0
-    assert "The runs agree: all rates are within 0.0 % of each other" in result.stdout
+    assert "The runs agree: all ratios are within 0.0 % of each other" in result.stdout
     assert not re.search("better|worse|note:", result.stdout)
 
 
@@ -359,8 +359,8 @@ def rate_line(quotient, verdict):
     ([(0.8, "worse"), (1.02, "same")],
      "The runs do not agree: ratios are up to 20.0 % apart. 1 of 2 moved by more than the noise."),
     ([(0.8, "within the noise"), (1.02, "same")],
-     "The runs neither agree nor differ: ratios are up to 20.0 % apart, and none moved by more "
-     "than the noise."),
+     "The machine was too noisy to tell for 1 of 2. The runs agree otherwise: all ratios are "
+     "within 2.0 % of each other, and none moved by more than the noise."),
     ([(0.6, "too noisy to tell"), (1.02, "same")],
      "The machine was too noisy to tell for 1 of 2. The runs agree otherwise: all ratios are "
      "within 2.0 % of each other, and none moved by more than the noise."),
