@@ -15,6 +15,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Over TLS the pages come from servers with a self-signed certificate of the tests.
+    "--ignore-certificate-errors",
 )
 
 

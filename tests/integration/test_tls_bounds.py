@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import select
 import shutil
 import signal
 import socket
@@ -174,6 +175,28 @@ def test_a_flood_of_requests_is_slowed_down(secure_server):
         with pytest.raises(TimeoutError):
             for _ in range(20000):
                 client.connection.sendall(client.seal(REQUEST * 100))
+    assert server.get("/healthz").status == 200
+
+
+def test_flood_of_requests_behind_one_that_is_held(secure_server):
+    """As in test_bad_input.py, by one thread: Python's TLS sockets do not take two at once."""
+    server = secure_server()
+    request = b"GET /poll?channel=other HTTP/1.1\r\nHost: h\r\n\r\n"
+    count = 3000
+    with RecordClient(server).handshake() as client:
+        waiting = client.seal(b"GET /longpoll?channel=c&timeout=1 HTTP/1.1\r\nHost: h\r\n\r\n")
+        waiting += client.seal(request * count)
+        client.connection.setblocking(False)
+        received = b""
+        while received.count(b"HTTP/1.1 200 ") < count + 1:
+            readable, writable, _ = select.select(
+                [client.connection], [client.connection] if waiting else [], [], PATIENCE_S
+            )
+            assert readable or writable
+            if writable:
+                waiting = waiting[client.connection.send(waiting):]
+            if readable:
+                received += client.read_what_has_come()
     assert server.get("/healthz").status == 200
 
 

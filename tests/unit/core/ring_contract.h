@@ -26,9 +26,11 @@ enum {
  * Reads and writes never block: a count, 0 at the end of the stream, or negative errno. */
 struct contract_kernel {
     struct ring *(*ring_new)(uint32_t capacity);
-    void (*listen)(struct ring *ring);
+    void (*listen)(struct ring *ring);        /* as listener 0 */
+    void (*listen_second)(struct ring *ring); /* on another port, as listener 1 */
     void (*turn)(struct ring *ring); /* ring_wait, with as much time as a turn takes here */
     int (*peer_open)(void);
+    int (*peer_open_second)(void); /* at the other port */
     ssize_t (*peer_write)(int peer, const void *data, size_t size);
     ssize_t (*peer_read)(int peer, void *data, size_t size);
     void (*peer_close)(int peer);

@@ -334,6 +334,55 @@ static void listening_stops_and_starts_again(void **state)
     contract_accept(ring, &second);
 }
 
+static int32_t accepted_on(struct ring *ring)
+{
+    struct ring_event event = contract_event(ring);
+    assert_int_equal(event.kind, RING_ACCEPTED);
+    return event.res;
+}
+
+static void each_of_two_listeners_is_told_apart(void **state)
+{
+    struct ring *ring = *state;
+    contract_kernel.listen_second(ring);
+    for (int i = 0; i < 40; i++) {
+        bool second = i % 3 == 1;
+        (second ? contract_kernel.peer_open_second : contract_kernel.peer_open)();
+        assert_int_equal(accepted_on(ring), second);
+    }
+    ring_listen_stop(ring);
+    contract_quiet(ring);
+    contract_kernel.peer_open();
+    contract_kernel.peer_open_second();
+    contract_quiet(ring);
+    contract_kernel.listen_second(ring);
+    assert_int_equal(accepted_on(ring), 1);
+    contract_quiet(ring);
+    contract_kernel.listen(ring);
+    assert_int_equal(accepted_on(ring), 0);
+}
+
+/* A full ring loses nobody, on neither port: who finds no slot waits until one is free. */
+static void two_listeners_share_the_slots(void **state)
+{
+    struct ring *ring = *state;
+    contract_kernel.listen_second(ring);
+    uint32_t open[2] = {0}, last[2] = {0};
+    for (uint32_t i = 0; i < ring->capacity && i < CONTRACT_CAPACITY; i++) {
+        (i % 2 ? contract_kernel.peer_open_second : contract_kernel.peer_open)();
+        struct ring_event event = contract_event(ring);
+        assert_int_equal(event.kind, RING_ACCEPTED);
+        open[event.res]++;
+        last[event.res] = event.slot;
+    }
+    assert_int_equal(open[0], open[1]);
+    for (int listener = 0; listener < 2; listener++) {
+        ring_close(ring, last[listener]);
+        (listener ? contract_kernel.peer_open_second : contract_kernel.peer_open)();
+        assert_int_equal(accepted_on(ring), listener);
+    }
+}
+
 const struct CMUnitTest contract_one[] = {
     CONTRACT_TEST(accept_gives_a_slot_that_moves_bytes),
     CONTRACT_TEST(a_watch_gives_one_event),
@@ -352,5 +401,7 @@ const struct CMUnitTest contract_one[] = {
     CONTRACT_TEST(abort_resets_and_fires_the_watch),
     CONTRACT_TEST(a_slot_is_free_after_close),
     CONTRACT_TEST(listening_stops_and_starts_again),
+    CONTRACT_TEST(each_of_two_listeners_is_told_apart),
+    CONTRACT_TEST(two_listeners_share_the_slots),
 };
 const size_t contract_one_count = sizeof contract_one / sizeof contract_one[0];

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int listener = -1;
+static int listeners[RING_LISTENERS_MAX] = {-1, -1};
 static int sockets[LOOPBACK_SOCKETS_MAX];
 static int socket_count, socket_next;
 
@@ -49,8 +49,9 @@ int loopback_descriptors(void)
     return count;
 }
 
-int loopback_listener(struct sockaddr_in *ret_address)
+static int listener_at(unsigned index, struct sockaddr_in *ret_address)
 {
+    int listener = listeners[index];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof address;
     if (listener < 0) {
@@ -60,12 +61,18 @@ int loopback_listener(struct sockaddr_in *ret_address)
         assert(err == 0);
         err = listen(listener, LOOPBACK_BACKLOG);
         assert(err == 0);
+        listeners[index] = listener;
     }
     int err = getsockname(listener, (struct sockaddr *)&address, &size);
     assert(err == 0);
     if (ret_address)
         *ret_address = address;
     return listener;
+}
+
+int loopback_listener(struct sockaddr_in *ret_address)
+{
+    return listener_at(0, ret_address);
 }
 
 void loopback_reserve(int count)
@@ -78,10 +85,10 @@ void loopback_reserve(int count)
     }
 }
 
-int loopback_open(void)
+static int open_at(unsigned index)
 {
     struct sockaddr_in address;
-    loopback_listener(&address);
+    listener_at(index, &address);
     if (socket_next == socket_count)
         loopback_reserve(1);
     int fd = sockets[socket_next++];
@@ -90,9 +97,25 @@ int loopback_open(void)
     return fd;
 }
 
+int loopback_open(void)
+{
+    return open_at(0);
+}
+
+int loopback_open_second(void)
+{
+    return open_at(1);
+}
+
 void loopback_listen(struct ring *ring)
 {
     int err = ring_listen(ring, 0, loopback_listener(NULL));
+    assert(err == 0);
+}
+
+void loopback_listen_second(struct ring *ring)
+{
+    int err = ring_listen(ring, 1, listener_at(1, NULL));
     assert(err == 0);
 }
 
@@ -145,7 +168,9 @@ void loopback_end(void)
     while (socket_count > 0)
         close(sockets[--socket_count]);
     socket_next = 0;
-    if (listener >= 0)
-        close(listener);
-    listener = -1;
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        if (listeners[i] >= 0)
+            close(listeners[i]);
+        listeners[i] = -1;
+    }
 }

@@ -31,7 +31,9 @@ int loopback_listener(struct sockaddr_in *ret_address);
 void loopback_reserve(int count);
 
 int loopback_open(void);
+int loopback_open_second(void);
 void loopback_listen(struct ring *ring);
+void loopback_listen_second(struct ring *ring);
 void loopback_turn(struct ring *ring);
 ssize_t loopback_write(int peer, const void *data, size_t size);
 ssize_t loopback_read(int peer, void *data, size_t size);

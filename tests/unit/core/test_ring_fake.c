@@ -34,17 +34,32 @@ static void kernel_listen(struct ring *ring)
     assert_int_equal(ring_listen(ring, 0, 0), 0);
 }
 
+static void kernel_listen_second(struct ring *ring)
+{
+    assert_int_equal(ring_listen(ring, 1, 1), 0);
+}
+
 static void kernel_turn(struct ring *ring)
 {
     fake_net_advance(net, fake_net_now(net) + TURN_NS);
     assert_int_equal(ring_wait(ring, TURN_NS), 0);
 }
 
-static int kernel_peer_open(void)
+static int open_at(int port)
 {
     assert_true(peer_count < PEERS_MAX);
-    peers[peer_count] = fake_client_open(net, 0);
+    peers[peer_count] = fake_client_open(net, port);
     return peer_count++;
+}
+
+static int kernel_peer_open(void)
+{
+    return open_at(0);
+}
+
+static int kernel_peer_open_second(void)
+{
+    return open_at(1);
 }
 
 static ssize_t kernel_peer_write(int peer, const void *data, size_t size)
@@ -76,8 +91,10 @@ static void kernel_end(void)
 const struct contract_kernel contract_kernel = {
     .ring_new = kernel_ring_new,
     .listen = kernel_listen,
+    .listen_second = kernel_listen_second,
     .turn = kernel_turn,
     .peer_open = kernel_peer_open,
+    .peer_open_second = kernel_peer_open_second,
     .peer_write = kernel_peer_write,
     .peer_read = kernel_peer_read,
     .peer_close = kernel_peer_close,

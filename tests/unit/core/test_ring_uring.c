@@ -5,8 +5,10 @@
 const struct contract_kernel contract_kernel = {
     .ring_new = loopback_ring_server,
     .listen = loopback_listen,
+    .listen_second = loopback_listen_second,
     .turn = loopback_turn,
     .peer_open = loopback_open,
+    .peer_open_second = loopback_open_second,
     .peer_write = loopback_write,
     .peer_read = loopback_read,
     .peer_close = loopback_close,
