@@ -203,6 +203,45 @@ def test_a_knee_shows_every_step_and_whose_it_was(pages):
     assert "p99, uncorrected" in text
 
 
+def claims_run():
+    """The example of a fan-out as a scenario of `claims`, beside one that could not be run."""
+    run = example("fanout")
+    for c in run["contestants"]:
+        c.update(scenario="budget", workload="budget: " + c["workload"],
+                 quoted_latency_ns=20_000_000)
+    run.update(
+        experiment="claims", title="Claims, tested", headline="1 claims hold",
+        scenarios=[
+            {"name": "gone", "title": "What went wrong", "experiment": "hold", "elapsed_s": 2.0,
+             "command": "./build.sh bench hold", "failed": "it took longer than 2 s"},
+            {"name": "budget", "title": "What it costs", "experiment": "latency",
+             "about": "About it.", "elapsed_s": 40.0, "command": "./build.sh bench latency",
+             "settings": {"subscribers": 20}, "notes": ["A note of the run."]}],
+        verdicts=[{"claim": f"Claim of {name}", "scenario": name, "measured": f"{name} figure",
+                   "verdict": verdict, "source": "an article"}
+                  for name, verdict in (("gone", "not measured"), ("budget", "holds"))])
+    return run
+
+
+def test_claims_come_first_and_lead_to_their_scenario(tmp_path):
+    run = claims_run()
+    assert load.faults(run, strict=True) == []
+    (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    made = program("report", tmp_path)
+    assert made.returncode == 0, made.stderr
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = Page(source)
+    assert page.unbalanced == []
+    links = [a["href"] for tag, a in page.tags if tag == "a"]
+    assert links == ["#budget", "#gone"]  # latency is what comes first
+    assert {"budget", "gone", "budget-budget"} <= {a.get("id") for _, a in page.tags}
+    order = [page.text.index(text) for text in (
+        "Measured here", "budget figure", "gone figure", "What it costs", "About it.",
+        "usually quoted", "What went wrong", "Not measured: it took longer than 2 s")]
+    assert order == sorted(order)
+    assert "A note of the run." in page.text and "an article" in page.text
+
+
 # ---- bad input ------------------------------------------------------------------------------
 
 def one_line(result, *wanted):
