@@ -99,7 +99,8 @@ struct bench {
     struct certificate certificate; /* with --tls */
     struct tls_trust *trust;
     struct tls_client *tls_clients[TLS_CIPHER_COUNT];
-    char folder[BENCH_PATH_MAX]; /* of this program */
+    struct tls_client *tls_clients_p256[TLS_CIPHER_COUNT]; /* that exchange keys by P-256 alone */
+    char folder[BENCH_PATH_MAX];                           /* of this program */
 };
 
 struct experiment {
@@ -131,6 +132,7 @@ extern const struct experiment experiment_mix;
 extern const struct experiment experiment_claims;
 extern const struct experiment experiment_scenario;
 extern const struct experiment experiment_half_open;
+extern const struct experiment experiment_handshakes;
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);
@@ -159,6 +161,9 @@ int bench_path_stop(struct bench *bench, struct path *path);
 /* For servers that are not ours. A place of the table with a free address of 127.0.0.1; NULL after
  * a sentence. */
 struct server *bench_server_place(struct bench *bench, char *address, size_t size);
+
+/* Chooses its tls_address, and makes the certificate if it is not there. */
+int bench_server_tls_place(struct bench *bench, struct server *server);
 
 /* Pins and starts argv, which listens on server->address, and waits until it is ready. */
 int bench_server_launch(struct bench *bench, struct server *server, const char *name,

@@ -33,10 +33,12 @@ struct entrant *field_add(struct field *field, const char *name, enum contestant
         .name = name,
         .kind = kind,
         .transport = transport,
-        .publish = transport == LOAD_CONNECT ? LOAD_PUBLISH_NONE : LOAD_PUBLISH_WEBSOCKET,
+        .publish = transport == LOAD_CONNECT || transport == LOAD_GET ? LOAD_PUBLISH_NONE
+                                                                      : LOAD_PUBLISH_WEBSOCKET,
         .server = server,
         .reach = server->reach,
         .clients = clients,
+        .resumes = field->bench->options->tls_resume,
     };
     snprintf(entrant->channel, sizeof entrant->channel, "bench-%s", name);
     return entrant;
@@ -95,7 +97,7 @@ static int create_load(struct field *field)
             .protocol = entrant->protocol,
             .tls = entrant->tls,
             .tls_name = entrant->tls ? "localhost" : NULL,
-            .tls_resume = options->tls_resume,
+            .tls_resume = entrant->resumes,
         };
         if (entrant->stream)
             stream_apply(entrant->stream, &groups[i]);
@@ -316,8 +318,20 @@ static void take_requests(struct contestant *into, const struct load_counters *b
     into->requests_empty += after->empty_answers - before->empty_answers;
 }
 
-int field_step(struct field *field, unsigned index, const struct load_mode *mode,
-               int64_t duration_ns, unsigned round, struct turn *ret)
+/* A turn by a mode; without one, of visits. */
+static int turn_run(struct field *field, unsigned index, const struct load_mode *mode,
+                    int64_t duration_ns, struct load_turn *ret)
+{
+    int64_t drain_ns = field->drain_ns > 0
+                           ? field->drain_ns
+                           : DRAIN_NS + field->entrants[index].clients * DRAIN_EACH_NS;
+    if (!mode)
+        return load_visits(field->load, index, duration_ns, ret);
+    return load_run_turn(field->load, index, duration_ns, drain_ns, mode, ret);
+}
+
+static int turn_measured(struct field *field, unsigned index, const struct load_mode *mode,
+                         int64_t duration_ns, unsigned round, struct turn *ret)
 {
     const struct options *options = field->bench->options;
     struct process *process = &field->entrants[index].server->process;
@@ -325,20 +339,30 @@ int field_step(struct field *field, unsigned index, const struct load_mode *mode
     *ret = (struct turn){.round = round};
     histogram_reset(load_latency(field->load, index));
     histogram_reset(load_latency_uncorrected(field->load, index));
-    int64_t drain_ns = field->drain_ns > 0
-                           ? field->drain_ns
-                           : DRAIN_NS + field->entrants[index].clients * DRAIN_EACH_NS;
     strain_begin(&mark, process, options->server_cpus, options->client_cpus);
     int64_t cpu_ns = process_cpu_ns(process);
-    int err = load_run_turn(field->load, index, duration_ns, drain_ns, mode, &ret->load);
+    int err = turn_run(field, index, mode, duration_ns, &ret->load);
     ret->server_cpu_ns = process_cpu_ns(process) - cpu_ns;
     strain_end(&mark, &ret->strain);
     ret->start_s = (double)(ret->load.started_ns - field->bench->result.started_ns) / NS_PER_S;
-    turn_latency(field, index, mode, ret);
+    if (mode)
+        turn_latency(field, index, mode, ret);
     if (err == 0 && !process_alive(process) && process->pid)
         err = bench_fail(-ECHILD, "%s has ended in the middle of the run",
                          field->entrants[index].name);
     return err;
+}
+
+int field_step(struct field *field, unsigned index, const struct load_mode *mode,
+               int64_t duration_ns, unsigned round, struct turn *ret)
+{
+    return turn_measured(field, index, mode, duration_ns, round, ret);
+}
+
+int field_visits(struct field *field, unsigned index, int64_t duration_ns, unsigned round,
+                 struct turn *ret)
+{
+    return turn_measured(field, index, NULL, duration_ns, round, ret);
 }
 
 /* What a publisher had sent into a connection that ended is lost, and the ledger says so; whose

@@ -35,6 +35,7 @@ struct entrant {
     bool publish_through;     /* the publisher too goes there; else straight to the server */
     const struct tls_client *tls; /* NULL: plain. The publisher has TLS as its subscribers do */
     enum tls_cipher cipher;
+    bool resumes;          /* who connects again resumes its session */
     struct entrant *plain; /* the same without TLS, to compare with; NULL: there is none */
     uint32_t clients;
     char channel[RESULT_NAME_MAX];
@@ -113,6 +114,10 @@ int field_turn(struct field *field, unsigned index, const struct load_mode *mode
  * load_latency_uncorrected of the load. Returns 0 or negative errno. */
 int field_step(struct field *field, unsigned index, const struct load_mode *mode,
                int64_t duration_ns, unsigned round, struct turn *ret);
+
+/* A turn in which its clients do nothing but connect and leave; likewise. */
+int field_visits(struct field *field, unsigned index, int64_t duration_ns, unsigned round,
+                 struct turn *ret);
 
 /* Rounds of turns of all entrants in all workloads, after those for warming up. Contestants of kind
  * ceiling named `ceiling` are what the others of their workload are compared to. */

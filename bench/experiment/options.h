@@ -120,6 +120,7 @@ struct options {
       "none")                                                                                      \
     X(POLL_INTERVAL, 1003, "poll-interval-ms", "MS", "How often a short-polling client asks")      \
     X(CONNECTIONS, 'n', "connections", "N", "Connections to open and hold")                        \
+    X(UNDER_WAY, 'n', "under-way", "N", "Connections under way at one time")                       \
     X(SECONDS, 's', "seconds", "S", "How long")                                                    \
     X(HEARTBEAT, 1004, "heartbeat-ms", "MS",                                                       \
       "The server's ping interval; 3600000 shows what it does when there is nothing to do")        \

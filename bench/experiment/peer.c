@@ -91,19 +91,43 @@ static bool is_there(const char *products, const char *need)
                              : peer_find_command(products, need, path) == 0;
 }
 
-static int check_installed(const struct bench *bench, const struct peer *peer)
+/* The first thing that it needs and that is not there, in `needs`; empty: all is there. Returns 0
+ * or negative errno. */
+static int find_missing(const struct bench *bench, const struct peer *peer,
+                        char needs[PEER_TEXT_MAX], const char **ret)
 {
-    char products[PEER_TEXT_MAX], needs[PEER_TEXT_MAX], *rest = needs;
+    char products[PEER_TEXT_MAX], *rest = needs;
     int err = peer_fill_place(bench, peer, "@products@", products);
     if (err == 0)
         err = peer_fill_place(bench, peer, peer->needs, needs);
-    for (char *need; err == 0 && (need = strsep(&rest, " "));)
+    *ret = "";
+    for (char *need; err == 0 && !**ret && (need = strsep(&rest, " "));)
         if (*need && !is_there(products, need))
-            return bench_fail(-ENOENT,
+            *ret = need;
+    return err;
+}
+
+static int check_installed(const struct bench *bench, const struct peer *peer)
+{
+    char needs[PEER_TEXT_MAX];
+    const char *need;
+    int err = find_missing(bench, peer, needs, &need);
+    return *need ? bench_fail(-ENOENT,
                               "the peer %s is not installed: there is no %s. To install it: "
                               "bench/peers/install %s",
-                              peer->name, need, peer->name);
-    return err;
+                              peer->name, need, peer->name)
+                 : err;
+}
+
+bool peer_installed(struct bench *bench, const char *name)
+{
+    char path[PEER_TEXT_MAX], needs[PEER_TEXT_MAX];
+    const char *need;
+    struct peer *peer = calloc(1, sizeof *peer);
+    bool installed = peer && find(peer, name, path) == 0 && read_manifest(peer, path) == 0 &&
+                     find_missing(bench, peer, needs, &need) == 0 && !*need;
+    peer_free(peer);
+    return installed;
 }
 
 int peer_read(struct bench *bench, const char *name, struct peer **ret)

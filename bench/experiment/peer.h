@@ -48,6 +48,8 @@ struct peer {
     char config[PEER_TEXT_MAX];
     char command[PEER_TEXT_MAX];
     char ready[LOAD_TARGET_MAX]; /* a path that answers 200; empty: the port accepts */
+    char visit[LOAD_TARGET_MAX]; /* a path that is answered on both ports, plain and TLS; such a
+                                    peer is for `handshakes`, and has no subscribers */
     char address[64];            /* of a server that runs already; empty: command */
     char publish_address[64];    /* likewise, if it is another one */
     struct peer_side subscribe, publish;
@@ -63,6 +65,9 @@ struct peer {
 /* Reads bench/peers/NAME/peer.ini, or the file `name` when there is a slash in it. Says what must
  * be installed, and with which command, when the peer is not there. */
 int peer_read(struct bench *bench, const char *name, struct peer **ret);
+
+/* Whether it is there and installed, without a word. */
+bool peer_installed(struct bench *bench, const char *name);
 
 /* A peer that runs already, given by URLs. */
 int peer_of_urls(const struct options *options, struct peer **ret);

@@ -40,6 +40,7 @@ static const struct key keys[] = {
     {"server", "command", KEY_WORDS, AT(command)},
     {"server", "ready", KEY_TEXT, AT(ready)},
     {"server", "address", KEY_TEXT, AT(address)},
+    {"handshake", "path", KEY_TEXT, AT(visit)},
     {"subscribe", "path", KEY_TEXT, AT(subscribe.path)},
     {"subscribe", "protocol", KEY_PROTOCOL, AT(subscribe)},
     {"subscribe", "field", KEY_FIELD, AT(subscribe)},
@@ -169,10 +170,15 @@ int peer_set(struct peer *peer, const char *section, const char *name, const cha
 int peer_check(const struct peer *peer, char *why, size_t why_size)
 {
     const char *missing = NULL;
+    bool visited = peer->visit[0] != '\0';
     if (!peer->command[0] && !peer->address[0])
         missing = "neither a command nor an address in [server]";
     else if (peer->command[0] && peer->address[0])
         missing = "a command and an address in [server], where one of them is wanted";
+    else if (visited && (peer->address[0] || peer->subscribe.path[0]))
+        missing = "a [handshake], which goes with a command and without [subscribe]";
+    else if (visited)
+        missing = NULL;
     else if (!peer->subscribe.path[0])
         missing = "no path in [subscribe]";
     else if (peer->publish_by == LOAD_PUBLISH_NONE)

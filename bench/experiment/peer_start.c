@@ -10,7 +10,7 @@
 
 enum {
     WORDS_MAX = 64,
-    PLACES_MAX = 12,
+    PLACES_MAX = 15,
     CONFIG_MAX = 16384,
     VERSION_PATIENCE_MS = 10000,
 };
@@ -22,6 +22,7 @@ struct places {
     char root[PEER_TEXT_MAX]; /* of everybody's products */
     char here[PEER_TEXT_MAX], products[PEER_TEXT_MAX], run[PEER_TEXT_MAX], config[PEER_TEXT_MAX];
     char address[64], host[INET_ADDRSTRLEN], port[8], connections[16], cpus[16];
+    char tls_address[64];
     struct peer_value rows[PLACES_MAX];
     struct peer_values values;
 };
@@ -46,6 +47,17 @@ static void places_add(struct places *places, const char *name, const char *valu
     while (places->rows[count].name)
         count++;
     places->rows[count] = (struct peer_value){name, value};
+}
+
+/* Of a server that is to have TLS. */
+static void places_add_tls(struct places *places, const struct server *server,
+                           const struct certificate *certificate)
+{
+    snprintf(places->tls_address, sizeof places->tls_address, "%s:%u", places->host,
+             ntohs(server->tls_address.sin_port));
+    places_add(places, "tls_address", places->tls_address);
+    places_add(places, "chain", certificate->chain);
+    places_add(places, "key", certificate->key);
 }
 
 /* All that is known once there is a server with an address. */
@@ -315,7 +327,13 @@ int peer_start(struct bench *bench, struct peer *peer, uint32_t connections, str
     places_init(&places, bench, peer);
     places_complete(&places, server, (unsigned)CPU_COUNT(&cpus),
                     connections + BENCH_CONNECTIONS_SLACK);
-    err = fill_protocol(&places, peer);
+    if (peer->visit[0]) {
+        err = bench_server_tls_place(bench, server);
+        places_add_tls(&places, server, &bench->certificate);
+        peer->protocol.path = peer->visit;
+    } else {
+        err = fill_protocol(&places, peer);
+    }
     if (err < 0)
         return err;
     return peer->address[0] ? bench_server_adopt(bench, server, peer->name, connections)

@@ -150,6 +150,13 @@ int bench_server_adopt(struct bench *bench, struct server *server, const char *n
     return err < 0 ? err : reach(bench, server, connections);
 }
 
+int bench_server_tls_place(struct bench *bench, struct server *server)
+{
+    char text[32];
+    int err = certificate_make(&bench->certificate);
+    return err == 0 ? choose_address(&server->tls_address, text, sizeof text) : err;
+}
+
 /* The settings of a server with a TLS port. */
 struct tls_settings {
     char listen[64];
@@ -159,13 +166,11 @@ struct tls_settings {
 static int tls_settings(struct bench *bench, struct server *server, struct tls_settings *ret)
 {
     const struct certificate *certificate = &bench->certificate;
-    char listen[32];
-    int err = certificate_make(&bench->certificate);
-    if (err == 0)
-        err = choose_address(&server->tls_address, listen, sizeof listen);
+    int err = bench_server_tls_place(bench, server);
     if (err < 0)
         return err;
-    snprintf(ret->listen, sizeof ret->listen, "tls_listen=%s", listen);
+    snprintf(ret->listen, sizeof ret->listen, "tls_listen=127.0.0.1:%u",
+             ntohs(server->tls_address.sin_port));
     snprintf(ret->certificates, sizeof ret->certificates, "tls_certificates=%s:%s",
              certificate->chain, certificate->key);
     return 0;

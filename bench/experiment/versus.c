@@ -170,6 +170,10 @@ static int read_peers(struct bench *bench, struct peer *peers[PEERS_MAX], unsign
     int err = 0;
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
         err = peer_read(bench, options->peers[i], &peers[(*ret_count)++]);
+    for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
+        if (peers[i]->visit[0])
+            err = bench_fail(-EINVAL, "%s has no subscribers: it is for `bench handshakes`",
+                             peers[i]->name);
     if (err == 0 && options->peer_url)
         err = peer_of_urls(options, &peers[(*ret_count)++]);
     for (unsigned i = 0; err == 0 && i < *ret_count; i++)

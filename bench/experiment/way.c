@@ -63,31 +63,55 @@ static int trust_read(struct bench *bench)
                    : 0;
 }
 
-const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher)
+static bool any_made(const struct bench *bench)
+{
+    for (int i = 0; i < TLS_CIPHER_COUNT; i++)
+        if (bench->tls_clients[i] || bench->tls_clients_p256[i])
+            return true;
+    return false;
+}
+
+static struct tls_client *client_make(struct bench *bench, enum tls_cipher cipher, bool p256_only)
 {
     char why[BENCH_WHY_MAX];
     bool own = bench->certificate.made;
-    struct tls_client_config config = {.trust_anybody = !own};
-    if (bench->tls_clients[cipher])
-        return bench->tls_clients[cipher];
+    struct tls_client_config config = {
+        .trust_anybody = !own, .signature_unchecked = true, .p256_only = p256_only};
     if (own && !bench->trust && trust_read(bench) < 0)
         return NULL;
     config.trust = bench->trust;
-    if (!own)
+    if (!own && !any_made(bench))
         result_note(&bench->result, "The certificate of the server at %s was taken as it is.",
                     bench->options->tls_address);
     int err = tls_suites_read(&config.suites, tls_cipher_name(cipher), why, sizeof why);
     struct tls_client *client = err == 0 ? tls_client_create(&config) : NULL;
     if (!client)
         bench_fail(-ENOMEM, "no TLS client for %s can be made", tls_cipher_name(cipher));
-    return bench->tls_clients[cipher] = client;
+    return client;
+}
+
+const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher)
+{
+    struct tls_client **client = &bench->tls_clients[cipher];
+    if (!*client)
+        *client = client_make(bench, cipher, false);
+    return *client;
+}
+
+const struct tls_client *bench_tls_client_p256(struct bench *bench, enum tls_cipher cipher)
+{
+    struct tls_client **client = &bench->tls_clients_p256[cipher];
+    if (!*client)
+        *client = client_make(bench, cipher, true);
+    return *client;
 }
 
 void bench_tls_done(struct bench *bench)
 {
     for (int i = 0; i < TLS_CIPHER_COUNT; i++) {
         tls_client_free(bench->tls_clients[i]);
-        bench->tls_clients[i] = NULL;
+        tls_client_free(bench->tls_clients_p256[i]);
+        bench->tls_clients[i] = bench->tls_clients_p256[i] = NULL;
     }
     tls_trust_free(bench->trust);
     bench->trust = NULL;

@@ -5,9 +5,10 @@
  *   --tls-cipher   which ciphers; the client chooses, by offering one
  *
  * Idea     The server shows a self-signed ECDSA P-256 certificate, made for the run by the openssl
- *          command. The clients trust exactly its key. A server that was running already
- *          (--tls-address) shows a certificate of its own; whose it is cannot be known, so any is
- *          taken, and the result says so.
+ *          command. The clients expect exactly its key, and check no signature: that is most of
+ *          what a client computes, and would make it the bottleneck. A server that was running
+ *          already (--tls-address) shows a certificate of its own; whose it is cannot be known, so
+ *          any is taken, and the result says so.
  * Threads  one.
  * Memory   Until bench_tls_done. The files are in a folder of their own below $TMPDIR,
  *          which only this user may read.
@@ -54,7 +55,8 @@ struct certificate {
 int certificate_make(struct certificate *certificate);
 void certificate_remove(struct certificate *certificate);
 
-/* The client that offers one cipher, made at the first call and freed with the bench's others.
- * Returns NULL after a sentence. */
+/* The client that offers one cipher, and for the key exchange X25519 and P-256, or P-256 alone;
+ * made at the first call and freed with the bench's others. Returns NULL after a sentence. */
 const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher);
+const struct tls_client *bench_tls_client_p256(struct bench *bench, enum tls_cipher cipher);
 void bench_tls_done(struct bench *bench);

@@ -74,6 +74,7 @@ void client_ask(struct load *load, struct client *client)
         break;
     case LOAD_LONGPOLL:
     case LOAD_POLL:
+    case LOAD_GET:
         if (client->flags & CLIENT_CYCLING)
             client_is_up(load, client);
         poll_request(load, client);
@@ -273,6 +274,7 @@ void client_plain(struct load *load, struct client *client, char *bytes, size_t 
         break;
     case LOAD_LONGPOLL:
     case LOAD_POLL:
+    case LOAD_GET:
         poll_input(load, client, bytes, len);
         break;
     case LOAD_CONNECT:

@@ -2,6 +2,7 @@
  *
  *   GET /poll ─► position ─► up ─┬─ long: GET /longpoll?since=P ─► answer ─► again, at once
  *                                └─ short: GET /poll?since=P ─► answer ─► when the poller says so
+ *   GET /healthz ─► answer ─► up: LOAD_GET
  *
  * The position is taken over when an answer is whole, so that one that is cut off is asked for
  * again. */
@@ -10,7 +11,7 @@
 void poll_request(struct load *load, struct client *client)
 {
     struct group *group = group_of(load, client);
-    bool joining = client->phase == CLIENT_HANDSHAKE;
+    bool joining = client->phase == CLIENT_HANDSHAKE && transport_polls(group->config.transport);
     char target[LOAD_TARGET_MAX];
     const struct http_request_head head = {
         .method = SPAN("GET"),
@@ -65,6 +66,10 @@ static void answer_end(struct load *load, struct client *client, const struct ha
     counters->answers++;
     if (answer->messages == 0)
         counters->empty_answers++;
+    if (group_of(load, client)->config.transport == LOAD_GET) {
+        client_is_up(load, client);
+        return;
+    }
     if (answer->lost && client->position.epoch != 0)
         counters->unrecovered++;
     if (answer->position.epoch == 0) {

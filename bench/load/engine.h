@@ -1,6 +1,7 @@
 /* engine: what the files of the load generator share. Nobody outside load/ includes this.
  *
  *   turn.c ramp.c churn.c idle.c     what is asked for: set things going, step until they are done
+ *   visits.c                         likewise
  *   engine.c                         one step: open, publish, poll, send, wait, receive, count
  *   client.c                         a client's life: down ─► connecting ─► handshake ─► up
  *   client_ws.c _sse.c _poll.c       what its bytes mean

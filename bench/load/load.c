@@ -126,6 +126,8 @@ static const char *path_format(enum load_transport transport)
         return "/poll?channel=%s";
     case LOAD_ECHO:
         return "/echo";
+    case LOAD_GET:
+        return "/healthz";
     }
     return NULL;
 }

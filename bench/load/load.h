@@ -4,6 +4,7 @@
  *     load_create ─► load_ramp ─► load_settle ─┬► load_run_turn(0) ─► load_run_turn(1) ─► … ─┐
  *                                              └──────────────── next round ◄────────────────┘
  *     load_idle · load_churn · load_storm · load_stall in between, and load_free
+ *     load_visits in the place of all of that
  *
  * Nothing is read, and no ping answered, but inside these functions: who has other things to do
  * for long calls load_idle.
@@ -63,6 +64,7 @@ enum load_transport {
     LOAD_BARE,               /* as LOAD_WEBSOCKET, against the loops of `ceiling`                */
     LOAD_ECHO,               /* GET /echo: each client sends, waits for it to come back, repeats */
     LOAD_CONNECT,            /* TCP, and TLS where asked for, and nothing else                   */
+    LOAD_GET,                /* GET /healthz once, and up when it is answered                    */
     LOAD_HALF_REQUEST,       /* half a request head and no more: a client that never asks        */
 };
 
@@ -316,6 +318,7 @@ struct load_turn {
     uint64_t bytes_in, bytes_out;
     uint64_t payload_bytes, framed_bytes;
     uint64_t requests, empty_answers;
+    uint64_t visits;       /* of load_visits, which has no deliveries */
     int64_t client_cpu_ns; /* of this thread */
 };
 
@@ -351,6 +354,11 @@ struct load_churn_result {
  * and keep their ledger; a raw WebSocket joins anew. `turn` counts as load_run_turn does. */
 int load_churn(struct load *load, unsigned group, const struct load_churn *churn,
                struct load_turn *turn, struct load_churn_result *ret);
+
+/* Every client of the group connects, is up, is reset, and connects again, for duration_ns: so many
+ * visits are under way at any time. One that had begun by then is counted too. All were down before
+ * and are down afterwards. Returns 0, also when some failed; -ETIMEDOUT or -EINTR. */
+int load_visits(struct load *load, unsigned group, int64_t duration_ns, struct load_turn *ret);
 
 /* Publishes on a group from now on, inside all functions of the load, also while nobody is there to
  * hear it. A mode of zeros ends it. Returns 0, -ENOTCONN or -EINTR. */

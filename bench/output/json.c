@@ -58,6 +58,8 @@ static json_t *of_turn(const struct contestant *contestant, const struct turn *t
         json_object_set_new(object, "server_waited_s", seconds(turn->strain.server.waited_ns));
     if (turn->strain.known && turn->strain.client.waited_ns >= 0)
         json_object_set_new(object, "client_waited_s", seconds(turn->strain.client.waited_ns));
+    if (contestant->handshake.kind != HANDSHAKE_UNCOUNTED)
+        json_object_set_new(object, "handshakes", count(load->visits));
     if (contestant->has_requests) {
         json_object_set_new(object, "requests", count(load->requests));
         json_object_set_new(object, "empty_answers", count(load->empty_answers));
@@ -275,6 +277,39 @@ static void set_reaped(json_t *object, const struct reaped *reaped)
     json_object_set_new(object, "reaped", out);
 }
 
+static void set_handshakes(json_t *object, const struct contestant *contestant)
+{
+    const struct handshake_figures *handshake = &contestant->handshake;
+    json_t *out = json_pack("{s:s}", "kind", handshake_name(handshake->kind));
+    struct spread rate = contestant_ratio_to(contestant, handshake->ours);
+    set_spread(out, "per_s", contestant_deliveries_per_s(contestant), 0.1);
+    if (contestant->server_cpus > 0) {
+        set_spread(out, "server_cpu_ns", contestant_server_cpu_ns(contestant), 0.1);
+        if (handshake->plain)
+            json_object_set_new(out, "tls_cpu_ns", number(contestant_tls_cpu_ns(contestant), 0.1));
+    }
+    set_spread(out, "client_cpu_ns", contestant_client_cpu_ns(contestant), 0.1);
+    if (rate.n > 0) {
+        json_object_set_new(out, "versus", json_string(handshake->ours->name));
+        set_spread(out, "versus_per_s", rate, 1e-4);
+        set_spread(out, "versus_server_cpu", contestant_cpu_ratio_to(contestant, handshake->ours),
+                   1e-4);
+    }
+    json_object_set_new(object, "handshakes", out);
+}
+
+static void set_rates(json_t *object, const struct contestant *contestant)
+{
+    if (contestant->handshake.kind != HANDSHAKE_UNCOUNTED) {
+        set_handshakes(object, contestant);
+        return;
+    }
+    set_spread(object, "deliveries_per_s", contestant_deliveries_per_s(contestant), 0.1);
+    if (contestant->server_cpus > 0)
+        set_spread(object, "server_cpu_ns_per_delivery", contestant_server_cpu_ns(contestant), 0.1);
+    set_spread(object, "client_cpu_ns_per_delivery", contestant_client_cpu_ns(contestant), 0.1);
+}
+
 static json_t *of_contestant(const struct contestant *contestant)
 {
     json_t *turns = json_array();
@@ -287,10 +322,7 @@ static json_t *of_contestant(const struct contestant *contestant)
         json_object_set_new(object, "version", json_string(contestant->version));
     if (contestant->workload[0])
         json_object_set_new(object, "workload", json_string(contestant->workload));
-    set_spread(object, "deliveries_per_s", contestant_deliveries_per_s(contestant), 0.1);
-    if (contestant->server_cpus > 0)
-        set_spread(object, "server_cpu_ns_per_delivery", contestant_server_cpu_ns(contestant), 0.1);
-    set_spread(object, "client_cpu_ns_per_delivery", contestant_client_cpu_ns(contestant), 0.1);
+    set_rates(object, contestant);
     set_ratio(object, contestant);
     set_tls(object, contestant);
     set_wire(object, contestant);

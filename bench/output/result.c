@@ -160,31 +160,36 @@ void contestant_ledger(struct contestant *contestant, const struct load_ledger *
 
 typedef double (*turn_figure)(const struct turn *turn);
 
+/* What a turn was for: deliveries, or visits. */
+static double turn_work(const struct turn *turn)
+{
+    return (double)(turn->load.visits > 0 ? turn->load.visits : turn->load.deliveries);
+}
+
 static double turn_rate(const struct turn *turn)
 {
-    return turn->load.elapsed_ns > 0
-               ? (double)turn->load.deliveries * NS_PER_S / (double)turn->load.elapsed_ns
-               : 0;
+    return turn->load.elapsed_ns > 0 ? turn_work(turn) * NS_PER_S / (double)turn->load.elapsed_ns
+                                     : 0;
 }
 
 static double turn_server_cpu(const struct turn *turn)
 {
-    return (double)turn->server_cpu_ns / (double)turn->load.deliveries;
+    return (double)turn->server_cpu_ns / turn_work(turn);
 }
 
 static double turn_client_cpu(const struct turn *turn)
 {
-    return (double)turn->load.client_cpu_ns / (double)turn->load.deliveries;
+    return (double)turn->load.client_cpu_ns / turn_work(turn);
 }
 
-/* Turns that brought nothing say nothing per delivery. */
+/* Turns that brought nothing say nothing about each. */
 static struct spread spread_of_turns(const struct contestant *contestant, turn_figure figure)
 {
     double *values = calloc(contestant->turn_count + 1, sizeof *values);
     unsigned count = 0;
     assert(values);
     for (unsigned i = 0; i < contestant->turn_count; i++)
-        if (contestant->turns[i].load.deliveries > 0)
+        if (turn_work(&contestant->turns[i]) > 0)
             values[count++] = figure(&contestant->turns[i]);
     struct spread spread = spread_of(values, count);
     free(values);
@@ -225,8 +230,7 @@ static struct spread spread_of_quotients(const struct contestant *contestant,
     for (unsigned i = 0; i < contestant->turn_count; i++) {
         const struct turn *ours = &contestant->turns[i];
         const struct turn *theirs = turn_of_round(other, ours->round);
-        if (theirs && ours->load.deliveries > 0 && theirs->load.deliveries > 0 &&
-            figure(theirs) > 0)
+        if (theirs && turn_work(ours) > 0 && turn_work(theirs) > 0 && figure(theirs) > 0)
             values[count++] = figure(ours) / figure(theirs);
     }
     struct spread spread = spread_of(values, count);
@@ -256,6 +260,30 @@ struct spread contestant_cpu_ratio_to(const struct contestant *contestant,
     return spread_of_quotients(contestant, other, turn_server_cpu);
 }
 
+double contestant_tls_cpu_ns(const struct contestant *contestant)
+{
+    const struct contestant *plain = contestant->handshake.plain;
+    double *values = calloc(contestant->turn_count + 1, sizeof *values);
+    unsigned count = 0;
+    assert(values);
+    for (unsigned i = 0; plain && i < contestant->turn_count; i++) {
+        const struct turn *ours = &contestant->turns[i];
+        const struct turn *theirs = turn_of_round(plain, ours->round);
+        if (theirs && turn_work(ours) > 0 && turn_work(theirs) > 0)
+            values[count++] = turn_server_cpu(ours) - turn_server_cpu(theirs);
+    }
+    double median = spread_of(values, count).median;
+    free(values);
+    return median > 0 ? median : 0;
+}
+
+const char *handshake_name(enum handshake handshake)
+{
+    static const char *const names[HANDSHAKE_COUNT] = {"", "plain", "full P-256", "full X25519",
+                                                       "resumed"};
+    return names[handshake];
+}
+
 struct load_turn contestant_totals(const struct contestant *contestant)
 {
     struct load_turn sum = {0};
@@ -271,6 +299,7 @@ struct load_turn contestant_totals(const struct contestant *contestant)
         sum.payload_bytes += turn->payload_bytes;
         sum.requests += turn->requests;
         sum.empty_answers += turn->empty_answers;
+        sum.visits += turn->visits;
         sum.client_cpu_ns += turn->client_cpu_ns;
     }
     return sum;

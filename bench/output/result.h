@@ -91,6 +91,22 @@ struct tls_figures {
     const struct contestant *plain; /* the same without TLS in the same workload; NULL: none */
 };
 
+/* Of a contestant whose turns are of visits, each a connection with its handshake. */
+enum handshake {
+    HANDSHAKE_UNCOUNTED, /* its turns are of deliveries */
+    HANDSHAKE_PLAIN,     /* no TLS: TCP, a request and its answer, which all others have as well */
+    HANDSHAKE_P256,      /* in full, with this key exchange */
+    HANDSHAKE_X25519,
+    HANDSHAKE_RESUMED,
+    HANDSHAKE_COUNT,
+};
+
+struct handshake_figures {
+    enum handshake kind;
+    const struct contestant *plain; /* the same server without TLS; NULL: this is it */
+    const struct contestant *ours;  /* of a peer: our server in the same workload; else NULL */
+};
+
 struct contestant {
     char name[RESULT_NAME_MAX];
     char workload[RESULT_NAME_MAX];   /* empty: there is one */
@@ -117,6 +133,7 @@ struct contestant {
     struct knee *knee;            /* NULL: not sought */
     struct stall *stall;          /* NULL: nobody stopped reading */
     struct reconnect reconnect;
+    struct handshake_figures handshake;
     struct leave leave;
     struct reaped reaped;
     struct tls_figures tls;
@@ -191,6 +208,7 @@ void contestant_ledger(struct contestant *contestant, const struct load_ledger *
 
 /* ---- derived figures ---- */
 
+/* Of a contestant with `handshake`: per visit, where it says per delivery. */
 struct spread contestant_deliveries_per_s(const struct contestant *contestant);
 struct spread contestant_server_cpu_ns(const struct contestant *contestant); /* per delivery */
 struct spread contestant_client_cpu_ns(const struct contestant *contestant);
@@ -204,6 +222,13 @@ struct spread contestant_ratio_to(const struct contestant *contestant,
                                   const struct contestant *other);
 struct spread contestant_cpu_ratio_to(const struct contestant *contestant,
                                       const struct contestant *other);
+
+/* Server CPU of a visit less that of one without TLS: the median over the rounds, 0 for what has
+ * none. */
+double contestant_tls_cpu_ns(const struct contestant *contestant);
+
+/* "plain", "full P-256", "full X25519", "resumed". */
+const char *handshake_name(enum handshake handshake);
 
 /* What a side did with the CPUs that it was given, as shares of their time. */
 struct usage {

@@ -19,6 +19,8 @@ _RATIO = ("deliveries, × ceiling", ("ratio", "deliveries_per_s"), units.times, 
 _RATE = ("deliveries", ("deliveries_per_s",), units.rate, True)
 _CPU_RATIO = ("server CPU, × ceiling", ("ratio", "server_cpu_per_delivery"), units.times, False)
 _CPU = ("server CPU per delivery", ("server_cpu_ns_per_delivery",), units.time_ns, False)
+_HANDSHAKES = ("handshakes", ("handshakes", "per_s"), units.rate, True)
+_HANDSHAKE_CPU = ("server CPU per handshake", ("handshakes", "server_cpu_ns"), units.time_ns, False)
 _SINGLE = (
     ("user memory each", ("memory", "user_bytes_per_connection"), units.size_bytes, False),
     ("kernel memory each", ("memory", "kernel_bytes_per_connection"), units.size_bytes, False),
@@ -75,7 +77,9 @@ def _value_line(name, figure, form, a, b):
 def compare(old, new):
     name = series.full_name(old)
     lines = [_spread_line(name, old, new, _RATIO, _RATE),
-             _spread_line(name, old, new, _CPU_RATIO, _CPU)]
+             _spread_line(name, old, new, _CPU_RATIO, _CPU),
+             _spread_line(name, old, new, _HANDSHAKES, _HANDSHAKES),
+             _spread_line(name, old, new, _HANDSHAKE_CPU, _HANDSHAKE_CPU)]
     lines += [_value_line(name, figure, form, get(old, *path), get(new, *path))
               for figure, path, form, _ in _SINGLE]
     lines += [_value_line(name, f"latency p{p}", units.time_ns,
@@ -126,7 +130,8 @@ def summary(lines):
     lets one tell."""
     found = [line for line in lines if line.verdict != "client-bound"]
     ratios = [line for line in found if line.figure == _RATIO[0]]
-    rates = ratios or [line for line in found if line.figure == _RATE[0]]
+    rates = ratios or [line for line in found
+                       if line.figure in (_RATE[0], _HANDSHAKE_CPU[0])]
     if not rates:
         return "No rates to compare."
     told = [line for line in rates if not _cannot_tell(line)]

@@ -25,8 +25,8 @@ class Figure:
 
 
 def of_run(run):
-    makers = (budget, knee, storm, stall, throughput, latency, cpu, wire, memory, slab, connects,
-              timeline)
+    makers = (budget, knee, storm, stall, handshakes, throughput, latency, cpu, wire, memory, slab,
+              connects, timeline)
     if run["experiment"] == "hold":
         makers = (memory, slab, timeline, connects, throughput, latency, cpu, wire)
     return [figure for figure in (make(run) for make in makers) if figure]
@@ -237,6 +237,38 @@ def cpu(run):
                           "Server kept from CPU", "Client CPU used", "Client kept from CPU",
                           "Saturated"],
                  _rows(found, cells), [("server", "server"), ("client", "client")])
+
+
+def handshakes(run):
+    found = series.having(run, "handshakes", "server_cpu_ns")
+    if not found:
+        return None
+
+    def bar(h):
+        each = h["server_cpu_ns"]["median"]
+        tls = min(h.get("tls_cpu_ns") or 0, each)
+        return bars.Bar([(each - tls, "head"), (tls, "server")], units.time_ns(each),
+                        h["server_cpu_ns"])
+    panels = [bars.Panel(workload, [_row(c, [bar(c["handshakes"])]) for c in members],
+                         axis_format=units.axis_time) for workload, members in found]
+
+    def cells(c):
+        h = c["handshakes"]
+        each = h["server_cpu_ns"]
+        versus = h.get("versus_server_cpu")
+        return [units.time_ns(each["median"]), _middle_text(each, units.time_ns),
+                units.time_ns(h.get("tls_cpu_ns")), units.rate(series.handshakes_per_core(c)),
+                _bound(c) + units.rate(h["per_s"]["median"]),
+                units.times(versus["median"]) if versus else units.UNKNOWN,
+                units.share(c.get("server_cpu_share")), units.share(c.get("client_cpu_share"))]
+    return _bars("handshakes", "Server CPU per handshake",
+                 "A connection with its handshake, a small request and its answer. What that costs "
+                 "without TLS is the first part of each bar. Handshakes per second and core follow "
+                 "from it; what was seen is a lower bound where the clients were at their limit.",
+                 panels, ["Contestant", "CPU each", "Quartiles", "Of it TLS",
+                          "Per second and core", "Seen", "CPU, × Ringside", "Server CPU used",
+                          "Client CPU used"],
+                 _rows(found, cells), [("head", "TCP, request, answer"), ("server", "TLS")])
 
 
 def wire(run):

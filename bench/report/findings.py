@@ -11,6 +11,7 @@ TITLES = {
     "slow-readers": "Slow readers", "half-open": "Half-open peers",
     "engines": "io_uring and epoll", "capacity": "How many connections",
     "connect": "Letting subscribers in",
+    "handshakes": "TLS handshakes",
 }
 
 
@@ -60,7 +61,8 @@ def _under(contestant):
 
 
 def sentences(run):
-    makers = (_headline, _held, _knee, _throughput, _latency, _memory, _idle, _empty, _ledger)
+    makers = (_headline, _held, _knee, _handshakes, _throughput, _latency, _memory, _idle, _empty,
+              _ledger)
     return [s for s in (make(run) for make in makers) if s]
 
 
@@ -89,6 +91,21 @@ def _knee(run):
             if found[0]["knee"]["of"] == "rate"
             else "at " + units.rate(found[0]["knee"].get("rate_per_s")))
     return f"The most that keeps p99 under {bound}, {what}: " + ", ".join(parts) + "."
+
+
+def _handshakes(run):
+    """Of the first cipher, which changes little."""
+    parts = {}
+    for workload, members in series.having(run, "handshakes", "server_cpu_ns"):
+        for c in members:
+            kind = c["handshakes"]["kind"]
+            parts.setdefault(kind, {}).setdefault(
+                label(c["name"]), units.time_ns(c["handshakes"]["server_cpu_ns"]["median"]))
+    if not parts:
+        return None
+    return ("Server CPU for a connection and its handshake: " + "; ".join(
+        f"{kind} " + ", ".join(f"{time} {name}" for name, time in by_name.items())
+        for kind, by_name in parts.items()) + ".")
 
 
 def _throughput(run):

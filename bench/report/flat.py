@@ -22,6 +22,11 @@ _SPREADS = (
     ("server_cpu_ns_per_delivery", ("server_cpu_ns_per_delivery",)),
     ("server_cpu_ratio", ("ratio", "server_cpu_per_delivery")),
     ("client_cpu_ns_per_delivery", ("client_cpu_ns_per_delivery",)),
+    ("handshakes_per_s", ("handshakes", "per_s")),
+    ("server_cpu_ns_per_handshake", ("handshakes", "server_cpu_ns")),
+    ("client_cpu_ns_per_handshake", ("handshakes", "client_cpu_ns")),
+    ("handshakes_versus", ("handshakes", "versus_per_s")),
+    ("server_cpu_versus", ("handshakes", "versus_server_cpu")),
 )
 _VALUES = (
     ("connections", ("connections",)),
@@ -29,6 +34,7 @@ _VALUES = (
     ("wire_up_bytes_per_delivery", ("wire", "up_bytes_per_delivery")),
     ("user_bytes_per_connection", ("memory", "user_bytes_per_connection")),
     ("kernel_bytes_per_connection", ("memory", "kernel_bytes_per_connection")),
+    ("tls_cpu_ns_per_handshake", ("handshakes", "tls_cpu_ns")),
     ("ledger_expected", ("ledger", "expected")),
     ("ledger_delivered", ("ledger", "delivered")),
     ("ledger_lost", ("ledger", "lost")),

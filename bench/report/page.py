@@ -128,6 +128,14 @@ COLUMNS = (
     ("Knee", series.knee_value),
     ("Deliveries", lambda c: get(c, "deliveries_per_s", "median") and _bound(
         c, units.rate(c["deliveries_per_s"]["median"]))),
+    ("Handshakes", lambda c: get(c, "handshakes", "per_s") and _bound(
+        c, units.rate(c["handshakes"]["per_s"]["median"]))),
+    ("Server CPU per handshake", lambda c: _time(get(c, "handshakes", "server_cpu_ns", "median"))),
+    ("Of it TLS", lambda c: _time(get(c, "handshakes", "tls_cpu_ns"))),
+    ("Per second and core", lambda c: series.handshakes_per_core(c) and units.rate(
+        series.handshakes_per_core(c))),
+    ("CPU, × Ringside", lambda c: get(c, "handshakes", "versus_server_cpu") and units.times(
+        c["handshakes"]["versus_server_cpu"]["median"])),
     ("× ceiling", lambda c: _ratio_cell(c) if c.get("ratio") or c["kind"] == "ceiling" and
      c.get("deliveries_per_s") else None),
     ("Server CPU per delivery", lambda c: _time(get(c, "server_cpu_ns_per_delivery", "median"))),

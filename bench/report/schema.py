@@ -175,7 +175,7 @@ TURN = Object(
      "up_bytes": COUNT, "server_cpu_s": NUMBER, "client_cpu_s": NUMBER},
     {"start_s": NUMBER, "server_waited_s": NUMBER, "client_waited_s": NUMBER,
      "p50_ns": COUNT, "p99_ns": COUNT,
-     "publishes": COUNT, "requests": COUNT, "empty_answers": COUNT})
+     "publishes": COUNT, "requests": COUNT, "empty_answers": COUNT, "handshakes": COUNT})
 
 MEMORY = Object(
     {"user_bytes_per_connection": NUMBER},
@@ -202,6 +202,11 @@ STALL = Object(
         "returned", "unrecovered", "latest")},
     {"p99_ratio": SPREAD})
 
+HANDSHAKES = Object(
+    {"kind": Text(choices=("plain", "full P-256", "full X25519", "resumed"))},
+    {"per_s": SPREAD, "server_cpu_ns": SPREAD, "client_cpu_ns": SPREAD, "tls_cpu_ns": NUMBER,
+     "versus": TEXT, "versus_per_s": SPREAD, "versus_server_cpu": SPREAD})
+
 CONTESTANT = Object(
     {"name": TEXT, "kind": Text(choices=KINDS), "connections": COUNT, "turns": List(TURN)},
     {"workload": TEXT, "version": TEXT, "scenario": TEXT, "quoted_latency_ns": COUNT,
@@ -217,6 +222,7 @@ CONTESTANT = Object(
      "wire": Object({"down_bytes_per_delivery": NUMBER, "up_bytes_per_delivery": NUMBER,
                      "payload_bytes": NUMBER}),
      "requests": Object({"sent": COUNT, "answered": COUNT, "empty": COUNT}, also=_requests_add_up),
+     "handshakes": HANDSHAKES,
      "connect": Object({"opened": COUNT, "failed": COUNT, "elapsed_s": NUMBER}),
      "reconnect": Object({"dropped": COUNT, "recovered": COUNT, "retries": COUNT,
                           "elapsed_s": NUMBER},

@@ -5,6 +5,7 @@ LABELS = {
     "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
     "http2": "HTTP/2", "webtransport": "WebTransport", "webrtc": "WebRTC", "webhook": "Webhook",
     "connected": "Stayed connected",
+    "ringside": "Ringside", "nginx-tls": "nginx with OpenSSL",
     "bare-send": "Bare send()", "bare-uring": "Bare io_uring", "bare-coalesce": "Bare coalescing",
 }
 
@@ -89,6 +90,12 @@ def per_gib(contestant):
     if user is None or kernel is None:
         return None
     return 2**30 / (user + kernel / (get(contestant, "memory", "kernel_ends") or 1))
+
+
+def handshakes_per_core(contestant):
+    """What one core could do, if it did nothing else and each cost what it cost here."""
+    each_ns = get(contestant, "handshakes", "server_cpu_ns", "median")
+    return 1e9 / each_ns if each_ns else None
 
 
 def idle_cpu(contestant):

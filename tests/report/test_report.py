@@ -193,6 +193,17 @@ def test_the_least_run_that_is_valid_has_a_report(tmp_path):
     assert made.returncode == 0, made.stderr
 
 
+def test_a_handshake_shows_its_cpu_and_what_the_other_needs(pages):
+    text = pages["handshakes"].text
+    for c in example("handshakes")["contestants"]:
+        figures = c["handshakes"]
+        assert units.time_ns(figures["server_cpu_ns"]["median"]) in text
+        if figures.get("versus_server_cpu"):
+            assert units.times(figures["versus_server_cpu"]["median"]) in text
+    assert "TCP, request, answer" in text
+    assert "Ringside (plain), nginx with OpenSSL (plain, full P-256" in text
+
+
 def test_a_knee_shows_every_step_and_whose_it_was(pages):
     text = pages["knee"].text
     assert "The most that keeps p99 under 500\u00a0ms, to 1,000 subscribers: WebSocket 3,560/s, " \

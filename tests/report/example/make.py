@@ -380,8 +380,52 @@ def slow_readers():
                command="./build.sh bench slow-readers")
 
 
+def handshakes():
+    """OpenSSL's handshakes are cheap enough for the clients to be the limit."""
+    dice = random.Random(6)
+    n = 64
+    contestants = []
+    for kind, cipher, costs in (("plain", "", (21, 26)), ("full P-256", "aes128-gcm", (1710, 330)),
+                                ("full X25519", "aes128-gcm", (1010, 310)),
+                                ("resumed", "aes128-gcm", (64, 118))):
+        workload = kind + (f", {cipher}" if cipher else "")
+        for name, cost_us, plain_us in zip(("ringside", "nginx-tls"), costs, (21, 26)):
+            client_us = 1400 if "P-256" in kind else 640 if "X25519" in kind else 45
+            made = contestant(dice, name, "transport" if name == "ringside" else "peer", n,
+                              1e6 / max(cost_us, client_us), cost_us, client_us, (720, 480),
+                              workload=workload,
+                              saturated="server" if cost_us > client_us else "client")
+            for turn in made["turns"]:
+                turn["handshakes"], turn["deliveries"] = turn["deliveries"], 0
+            figures = {"kind": kind, "per_s": made.pop("deliveries_per_s"),
+                       "server_cpu_ns": made.pop("server_cpu_ns_per_delivery"),
+                       "client_cpu_ns": made.pop("client_cpu_ns_per_delivery")}
+            if cipher:
+                made["tls"] = {"cipher": cipher, "full": 0, "resumed": 0}
+                made["tls"]["resumed" if kind == "resumed" else "full"] = sum(
+                    t["handshakes"] for t in made["turns"])
+                figures["tls_cpu_ns"] = (cost_us - plain_us) * 1000
+            if name == "nginx-tls":
+                ours = contestants[-1]
+                pairs = list(zip(made["turns"], ours["turns"]))
+                cpu = [(a["server_cpu_s"] / a["handshakes"]) / (b["server_cpu_s"] / b["handshakes"])
+                       for a, b in pairs]
+                figures |= {"versus": "ringside",
+                            "versus_per_s": spread([a["handshakes"] / b["handshakes"]
+                                                    for a, b in pairs]),
+                            "versus_server_cpu": spread(cpu)}
+                made["version"] = "nginx 1.22.1, OpenSSL 3.0"
+            del made["wire"], made["ledger"]
+            made["handshakes"] = figures
+            contestants.append(made)
+    return run("handshakes", 98.0, {"under_way": n, "tls_cipher": "gcm", "turns": ROUNDS,
+                                    "turn_s": 1, "warmup_rounds": 1},
+               contestants, title="Test data: TLS handshakes of two servers",
+               command="./build.sh bench handshakes --tls-cipher gcm")
+
+
 def main():
-    for make in (compare, fanout, hold, ceiling, knee, slow_readers):
+    for make in (compare, fanout, hold, ceiling, knee, slow_readers, handshakes):
         text = json.dumps(make(), ensure_ascii=False, indent=1)
         (HERE / f"{make.__name__}.json").write_text(text + "\n", encoding="utf-8")
 
