@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "load/payload.h"
 #include "measure/clock.h"
@@ -541,6 +542,23 @@ static size_t list_options(const struct options *options, const struct options_u
     return count;
 }
 
+/* argp would take --tls for the beginning of --tls-address. */
+static void refuse_tls(const struct options_use *use, const char *name, int argc, char **argv)
+{
+    for (const enum option_id *id = use->ids; *id != OPTION_COUNT; id++)
+        if (*id == OPTION_TLS || *id == OPTION_TLS_CIPHER)
+            return;
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--tls", 5) != 0 || strncmp(argv[i], "--tls-address", 13) == 0)
+            continue;
+        fprintf(stderr,
+                "ringside-bench %s: %s: this experiment has no TLS. Those that have: compare, "
+                "fanout, hold, connect, churn, capacity, knee, handshakes\n",
+                name, argv[i]);
+        exit(EX_USAGE);
+    }
+}
+
 void options_parse(struct options *options, const struct options_use *use, const char *name,
                    int argc, char **argv)
 {
@@ -552,6 +570,7 @@ void options_parse(struct options *options, const struct options_use *use, const
     snprintf(program, sizeof program, "ringside-bench %s", name);
     snprintf(text, sizeof text, "%s\v%s", use->summary, use->details);
     const struct argp argp = {list, parse_any, use->files, text, NULL, NULL, NULL};
+    refuse_tls(use, name, argc, argv);
     current = use;
     argv[0] = program;
     argp_parse(&argp, argc, argv, 0, NULL, options);

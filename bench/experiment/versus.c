@@ -217,6 +217,9 @@ int versus_run(struct bench *bench)
 {
     struct peer *peers[PEERS_MAX] = {0};
     unsigned count = 0;
+    if (bench->options->tls)
+        return bench_fail(-EINVAL, "--tls and --peer do not go together: peers are measured "
+                                   "without TLS, but for `bench handshakes`");
     int err = read_peers(bench, peers, &count);
     if (err == 0)
         err = run(bench, peers, count);

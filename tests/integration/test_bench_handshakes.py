@@ -94,3 +94,10 @@ def test_what_does_not_fit(tmp_path, manifest):
     found = bench(tmp_path, *SMALL, "--peer", manifest, expect=1)
     assert "it is for `compare`" in found.complaints
     assert found.folder is None
+
+
+def test_who_has_no_tls_says_so(tmp_path):
+    found = bench(tmp_path, "storm", "--tls", expect=64)
+    assert "this experiment has no TLS" in found.complaints
+    found = bench(tmp_path, "compare", "--tls", "--peer", "nginx-tls", expect=1)
+    assert "--tls and --peer do not go together" in found.complaints
