@@ -1,6 +1,7 @@
 #include "experiment/goings.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,14 +38,16 @@ int goings_reconnect(struct field *field, unsigned index, struct contestant *int
     return 0;
 }
 
-/* What the server holds by its own account; negative when it does not say. */
+/* What the server holds by its own account; when it does not say, negative errno or the negative
+ * status of its answer. */
 static int64_t connections_of(struct http_get *get, char *text)
 {
     static const char name[] = "\nringside_connections ";
-    if (http_get(get, "/metrics", text, METRICS_BYTES_MAX) != 200)
-        return -1;
+    int status = http_get(get, "/metrics", text, METRICS_BYTES_MAX);
+    if (status != 200)
+        return status < 0 ? status : -status;
     const char *found = strstr(text, name);
-    return found ? strtoll(found + strlen(name), NULL, 10) : -1;
+    return found ? strtoll(found + strlen(name), NULL, 10) : -ENOMSG;
 }
 
 int goings_leave(struct field *field, unsigned index, struct contestant *into)
@@ -58,6 +61,11 @@ int goings_leave(struct field *field, unsigned index, struct contestant *into)
     int err = load_idle(field->load, NS_PER_MS, LOAD_ALL);
     int64_t start_ns = clock_now_ns(), left = connections_of(&get, text);
     bool known = left >= 0;
+    if (!known)
+        contestant_note(into,
+                        "how long the server takes to forget its connections is unknown: "
+                        "/metrics gave %ld instead of their number",
+                        (long)left);
     uint32_t count = load_up(field->load, index);
     load_drop(field->load, index, count, false);
     while (err == 0 && left > STRANGERS && clock_now_ns() - start_ns < LEAVE_TIMEOUT_NS) {
