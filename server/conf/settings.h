@@ -74,8 +74,8 @@ enum slow_reader_policy {
       "Handshakes begun each second, over all shards; the others wait for their turn until "       \
       "tls_handshake_timeout_ms. 0: as many as the shards can do.")                                \
     X(NUMBER, tls_handshakes_per_turn, 16, 1, 1024, "count",                                       \
-      "Handshakes that a shard takes a step in between two looks at its live connections, at up "  \
-      "to half a millisecond each.")                                                               \
+      "Handshakes that a shard takes a step in between two looks at its live connections, at "     \
+      "about a millisecond each.")                                                                 \
     X(NUMBER, tls_handshake_timeout_ms, 10000, 100, 3600000, "ms",                                 \
       "A handshake must be complete this long after its connection was accepted.")                 \
     SECTION("http")                                                                                \
