@@ -51,7 +51,7 @@ static void on_signal(int number)
     (void)number;
     if (++interrupts < 2)
         return;
-    screen_restore();
+    screen_leave();
     process_kill_all(SIGKILL);
     _exit(STATUS_INTERRUPTED);
 }

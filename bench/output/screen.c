@@ -41,6 +41,7 @@ static struct {
 
 /* Shared with signal handlers. */
 static atomic_bool cursor_hidden;
+static atomic_bool left;        /* the process ends: nothing is drawn any more */
 static atomic_bool was_stopped; /* the shell has written below the block */
 
 /* ---- the terminal ---- */
@@ -56,16 +57,25 @@ static void write_all(const char *text, size_t len)
     }
 }
 
-void screen_restore(void)
+static void restore(void)
 {
     if (atomic_exchange_explicit(&cursor_hidden, false, memory_order_relaxed))
         write_all(CURSOR_ON, sizeof CURSOR_ON - 1);
 }
 
+void screen_leave(void)
+{
+    atomic_store_explicit(&left, true, memory_order_seq_cst);
+    restore();
+}
+
+/* A signal that ends the process may come in between: then it is shown again. */
 static void hide_cursor(void)
 {
     if (!atomic_exchange_explicit(&cursor_hidden, true, memory_order_relaxed))
         write_all(CURSOR_OFF, sizeof CURSOR_OFF - 1);
+    if (atomic_load_explicit(&left, memory_order_seq_cst))
+        restore();
 }
 
 bool screen_possible(void)
@@ -159,7 +169,7 @@ static void clear(void)
         write_all(output, len + 3);
         screen.drawn = 0;
     }
-    screen_restore();
+    restore();
 }
 
 static void *run(void *context)
@@ -169,7 +179,7 @@ static void *run(void *context)
     pthread_setschedparam(pthread_self(), SCHED_BATCH, &batch);
     pthread_mutex_lock(&screen.lock);
     while (!screen.ending) {
-        if (screen.visible)
+        if (screen.visible && !atomic_load_explicit(&left, memory_order_seq_cst))
             draw();
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
@@ -189,7 +199,7 @@ static void *run(void *context)
 /* The handler is gone when it is called: what it raises has its usual effect. */
 static void on_fatal(int number)
 {
-    screen_restore();
+    screen_leave();
     raise(number);
 }
 
@@ -198,7 +208,7 @@ static void on_stop(int number)
 {
     (void)number;
     int err = errno;
-    screen_restore();
+    restore();
     atomic_store_explicit(&was_stopped, true, memory_order_relaxed);
     raise(SIGSTOP);
     errno = err;

@@ -11,7 +11,7 @@
  *          drawing. Colours are left out where NO_COLOR says so, and other characters than ASCII
  *          where the locale has none.
  * Threads  screen_begin to screen_end on the main thread; screen_show and screen_clear on any one
- *          at a time; screen_restore in signal handlers.
+ *          at a time; screen_leave in signal handlers.
  * Memory   static: there is one terminal. */
 #pragma once
 
@@ -37,5 +37,5 @@ void screen_clear(void);
 /* Clears, and ends the thread. Does nothing before screen_begin. */
 void screen_end(void);
 
-/* Brings the cursor back. For signal handlers. */
-void screen_restore(void);
+/* Brings the cursor back, and nothing is drawn any more. For signal handlers that end the process. */
+void screen_leave(void);
