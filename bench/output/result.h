@@ -158,7 +158,7 @@ struct sample {
     double deliveries_per_s;
     double server_cpu, client_cpu;
     uint64_t rss_bytes, slab_bytes; /* 0: unknown */
-    uint64_t p50_ns, p99_ns; /* 0: not measured */
+    uint64_t p50_ns, p99_ns;        /* 0: not measured */
 };
 
 struct result {
