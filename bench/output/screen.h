@@ -37,5 +37,6 @@ void screen_clear(void);
 /* Clears, and ends the thread. Does nothing before screen_begin. */
 void screen_end(void);
 
-/* Brings the cursor back, and nothing is drawn any more. For signal handlers that end the process. */
+/* Brings the cursor back, and nothing is drawn any more. For signal handlers that end the process.
+ */
 void screen_leave(void);
