@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 import websockets
@@ -349,6 +350,20 @@ def test_server_pings(start_server):
     socket.send(frame(PONG, payload))
     assert socket.read()[0] == PING
     socket.close()
+
+
+def test_heartbeats_on_their_way_into_phase_leave_time_for_an_answer(start_server):
+    """None comes before half of the interval is over, whichever phase the slot has."""
+    begun = time.monotonic()
+    server = start_server(shards=1, config={"heartbeat_ms": 600})
+    sockets = [RawWebSocket(server) for _ in range(130)]  # three phases
+    for beat in range(1, 5):
+        for socket in (sockets[0], sockets[64], sockets[129]):
+            assert socket.read()[0] == PING
+            assert time.monotonic() - begun >= beat * 0.3
+            socket.send(frame(PONG, b""))
+    for socket in sockets:
+        socket.connection.close()
 
 
 def test_heartbeats_between_pings_ask_for_no_answer(start_server):
