@@ -301,14 +301,6 @@ static void head(struct table *table)
     }
 }
 
-static void cell_ratio(struct table *table, struct spread ratio)
-{
-    if (ratio.n > 0)
-        table_cell(table, "%.2f", ratio.median);
-    else
-        table_cell(table, "%s", "");
-}
-
 static void cells_latency(struct table *table, const struct contestant *contestant)
 {
     char text[TABLE_NUMBER_MAX];
@@ -332,10 +324,10 @@ static void row(struct table *table, const struct result *result,
     table_cell(table, "  %.28s", contestant->name);
     table_cell(table, "%s%s", bound ? ">=" : "",
                number_short(text, contestant_deliveries_per_s(contestant).median));
-    cell_ratio(table, contestant_ratio(contestant));
-    cell_ratio(table, compared ? contestant_ratio_to(contestant, epoll) : none);
+    table_ratio(table, contestant_ratio(contestant));
+    table_ratio(table, compared ? contestant_ratio_to(contestant, epoll) : none);
     table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
-    cell_ratio(table, compared ? contestant_cpu_ratio_to(contestant, epoll) : none);
+    table_ratio(table, compared ? contestant_cpu_ratio_to(contestant, epoll) : none);
     if (contestant->counters)
         table_cell(table, "%.3f", calls_each(contestant));
     else

@@ -91,14 +91,6 @@ static void head(struct table *table)
     }
 }
 
-static void cell_ratio(struct table *table, struct spread ratio)
-{
-    if (ratio.n > 0)
-        table_cell(table, "%.2f", ratio.median);
-    else
-        table_cell(table, "%s", "");
-}
-
 static void row(struct table *table, const struct contestant *contestant)
 {
     char text[TABLE_NUMBER_MAX];
@@ -108,13 +100,13 @@ static void row(struct table *table, const struct contestant *contestant)
     table_cell(table, "  %.28s", contestant->name);
     table_cell(table, "%s%s", contestant_client_bound(contestant) ? ">=" : "",
                number_grouped(text, (uint64_t)contestant_deliveries_per_s(contestant).median));
-    cell_ratio(table, contestant_ratio_to(contestant, ours));
+    table_ratio(table, contestant_ratio_to(contestant, ours));
     table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
     if (contestant->handshake.plain)
         table_cell(table, "%s", number_time(text, contestant_tls_cpu_ns(contestant)));
     else
         table_cell(table, "%s", "");
-    cell_ratio(table, contestant_cpu_ratio_to(contestant, ours));
+    table_ratio(table, contestant_cpu_ratio_to(contestant, ours));
     table_cell(table, "%s", number_grouped(text, (uint64_t)per_core(contestant)));
     table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
     table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));

@@ -36,6 +36,14 @@ static int columns_of(const char *text)
     return columns;
 }
 
+void table_ratio(struct table *table, struct spread ratio)
+{
+    if (ratio.n > 0)
+        table_cell(table, "%.2f", ratio.median);
+    else
+        table_cell(table, "%s", "");
+}
+
 void table_print(const struct table *table, FILE *file, unsigned heads)
 {
     int widths[TABLE_COLUMNS_MAX] = {0};

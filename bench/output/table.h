@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "output/spread.h"
+
 enum {
     TABLE_ROWS_MAX = 192,
     TABLE_COLUMNS_MAX = 12,
@@ -25,6 +27,9 @@ struct table {
 /* Begins a row; what follows are its cells. The first two rows may both be heads. */
 void table_row(struct table *table);
 __attribute__((format(printf, 2, 3))) void table_cell(struct table *table, const char *format, ...);
+
+/* A cell with the median; an empty one when nothing was measured. */
+void table_ratio(struct table *table, struct spread ratio);
 
 /* The first column to the left, the others to the right; a rule below `heads` rows. */
 void table_print(const struct table *table, FILE *file, unsigned heads);
