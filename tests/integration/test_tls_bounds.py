@@ -96,7 +96,14 @@ def test_table_is_full(secure_server, eventually):
         dial(server)
     for client in inside[:2]:
         client.close()
-    eventually(lambda: server.closed("table_full") >= 1, "somebody to be sent away")
+
+    def sent_away():
+        try:
+            return server.closed("table_full")
+        except ssl.SSLError:  # the closed ones still hold their places
+            return 0
+
+    eventually(sent_away, "a place to come free, and the one sent away to have been counted")
     for client in inside[2:]:
         client.close()
 
