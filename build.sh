@@ -438,7 +438,7 @@ cmd_test() {
         ;;
     -*) die "test knows --quick, or a filter" ;;
     *)
-        deps build test
+        deps build report test
         test_filtered "$1"
         ;;
     esac

@@ -170,11 +170,18 @@ def overview_tables(run):
         del used[-2]
     made = [_by_workload(run, used)] if _one_each(run) else []
     for workload, members in series.groups(run) if not made else []:
-        rows = [[label(c["name"]) + (f" {c['version']}" if c.get("version") else ""),
-                 *(cell(c) or units.UNKNOWN for _, cell in used)] for c in members]
+        rows = [[_with_version(c), *(cell(c) or units.UNKNOWN for _, cell in used)]
+                for c in members]
         made.append(table(svg.heading(workload),
                           ["Contestant", *(name for name, _ in used)], rows))
     return made
+
+
+def _with_version(c):
+    """A package's version can be as long as a sentence: it may wrap under the name."""
+    if not c.get("version"):
+        return label(c["name"])
+    return [label(c["name"]), el("span", c["version"], class_="version")]
 
 
 def _overview(run):
