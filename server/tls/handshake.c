@@ -202,7 +202,9 @@ void tls_handshake_keys(struct tls_handshake *handshake, struct tls_keys *ret)
     br_ssl_engine_context *engine = &handshake->bear.engine;
     struct tls_direction *in = engine_record_in(engine), *out = engine_record_out(engine);
     assert(tls_handshake_progress(handshake) == TLS_DONE && in && out);
-    *ret = (struct tls_keys){*in, *out};
+    /* One by one: a compound literal would leave a copy on the stack. */
+    ret->in = *in;
+    ret->out = *out;
     ret->out.plain_log2 = plain_log2(engine);
 }
 
