@@ -116,8 +116,9 @@ void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms)
 void conn_heartbeat(struct shard *shard, struct conn *conn)
 {
     int64_t interval_ns = shard->settings->heartbeat_ms * 1000000;
+    /* Multiples of the golden ratio: however many there are, they part the interval evenly. */
     uint64_t place = conn_slot(shard, conn) / HEARTBEAT_NEIGHBOURS * UINT64_C(0x9e3779b97f4a7c15);
-    int64_t phase_ns = (int64_t)(place >> 1) % interval_ns;
+    int64_t phase_ns = (int64_t)((unsigned __int128)place * (uint64_t)interval_ns >> 64);
     int64_t half_ns = shard->now_ns + interval_ns / 2;
     int64_t past_ns = ((half_ns - phase_ns) % interval_ns + interval_ns) % interval_ns;
     int64_t wait_ns = interval_ns / 2 + interval_ns - past_ns;
