@@ -19,8 +19,8 @@
  *          becomes a file descriptor of the process; on epoll it has one. A slot is free again
  *          when ring_close has been called for it.
  * Watches  Every ring_watch gives exactly one event, also after ring_unwatch (res is then
- *          -ECANCELED) and after a hang-up. ring_close is only allowed when no watch of the slot is
- *          outstanding.
+ *          -ECANCELED) and after a hang-up. ring_shutdown counts as a watch for RING_WRITE.
+ *          ring_close is only allowed when no watch of the slot is outstanding.
  * Errors   0 or a count; negative errno. */
 #pragma once
 
@@ -92,6 +92,7 @@ struct ring_engine {
     void (*unwatch)(struct ring *ring, uint32_t slot, enum ring_direction direction);
     void (*send)(struct ring *ring, struct ring_io *io, unsigned count);
     void (*receive)(struct ring *ring, struct ring_io *io, unsigned count);
+    void (*shutdown)(struct ring *ring, uint32_t slot);
     void (*close)(struct ring *ring, uint32_t slot);
     void (*connect)(struct ring *ring, uint32_t slot, const struct sockaddr_in *from,
                     const struct sockaddr_in *to);
@@ -191,6 +192,15 @@ static inline void ring_send(struct ring *ring, struct ring_io *io, unsigned cou
 static inline void ring_receive(struct ring *ring, struct ring_io *io, unsigned count)
 {
     ring->engine->receive(ring, io, count);
+}
+
+/* Says FIN behind all that was sent, and goes on receiving; nothing may be sent after it. One
+ * RING_WRITABLE follows, with a negative errno where there was nobody to say it to: io_uring leaves
+ * a shutdown to a kernel worker, who looks for the slot only then. ring_unwatch does not call it
+ * back. */
+static inline void ring_shutdown(struct ring *ring, uint32_t slot)
+{
+    ring->engine->shutdown(ring, slot);
 }
 
 /* Closes the slot. The peer sees FIN, or RST when it had sent bytes that nobody read. */

@@ -197,6 +197,16 @@ static void epoll_receive(struct ring *base, struct ring_io *io, unsigned count)
 
 /* ---- the rest ---- */
 
+/* Its event is due like that of a watch which found the socket ready. */
+static void epoll_shutdown(struct ring *base, uint32_t slot)
+{
+    struct ring_epoll *ring = epoll_of(base);
+    struct epoll_slot *at = slot_at(ring, slot);
+    assert(!(at->flags & SLOT_WATCH_WRITE) && "one watch for each direction");
+    base->stats.enters++;
+    fire_write(ring, slot, shutdown(at->fd, SHUT_WR) < 0 ? -errno : 0);
+}
+
 /* Connecting to AF_UNSPEC dissolves the association: TCP sends RST and keeps no TIME_WAIT. */
 static void epoll_abort(struct ring *base, uint32_t slot)
 {
@@ -231,6 +241,7 @@ const struct ring_engine ring_epoll_engine = {
     .unwatch = epoll_unwatch,
     .send = epoll_send,
     .receive = epoll_receive,
+    .shutdown = epoll_shutdown,
     .close = ring_epoll_close,
     .connect = epoll_connect,
     .abort = epoll_abort,

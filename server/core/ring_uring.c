@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -69,6 +70,7 @@ static void complete(struct ring_uring *ring, struct ring_table *table,
         ring_queue_push(&ring->queue, RING_READABLE, first + index, cqe->res);
         break;
     case RING_OP_WATCH_WRITE:
+    case RING_OP_SHUTDOWN:
         ring_queue_push(&ring->queue, RING_WRITABLE, first + index, cqe->res);
         break;
     case RING_OP_ACCEPT:
@@ -280,6 +282,17 @@ static void uring_receive(struct ring *base, struct ring_io *io, unsigned count)
     batch_run(uring_of(base), io, count, prepare_receive);
 }
 
+static void uring_shutdown(struct ring *base, uint32_t slot)
+{
+    struct ring_uring *ring = uring_of(base);
+    uint32_t index = slot & ring->table_mask;
+    struct io_uring_sqe *sqe = ring_sqe(ring, ring_table_of(ring, slot));
+
+    io_uring_prep_shutdown(sqe, (int)index, SHUT_WR);
+    sqe->flags |= IOSQE_FIXED_FILE;
+    io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_SHUTDOWN, index));
+}
+
 static void uring_close(struct ring *base, uint32_t slot)
 {
     struct ring_uring *ring = uring_of(base);
@@ -314,6 +327,7 @@ const struct ring_engine ring_uring_engine = {
     .unwatch = uring_unwatch,
     .send = uring_send,
     .receive = uring_receive,
+    .shutdown = uring_shutdown,
     .close = uring_close,
     .connect = ring_client_connect,
     .abort = ring_client_abort,

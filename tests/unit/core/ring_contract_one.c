@@ -282,6 +282,64 @@ static void close_ends_the_stream(void **state)
     assert_int_equal(contract_peer_end(ring, peer), 0);
 }
 
+static void shutdown_ends_the_stream_and_goes_on_receiving(void **state)
+{
+    struct ring *ring = *state;
+    char buffer[16];
+    int peer;
+    uint32_t slot = contract_accept(ring, &peer);
+    ring_watch(ring, slot, RING_READ);
+    contract_quiet(ring);
+    assert_int_equal(contract_send(ring, slot, "last", 4), 4);
+    ring_shutdown(ring, slot);
+    assert_int_equal(contract_expect(ring, RING_WRITABLE, slot), 0);
+    contract_peer_read_all(ring, peer, buffer, 4);
+    assert_int_equal(contract_peer_end(ring, peer), 0);
+
+    /* It neither fires nor ends the watch for reading. */
+    contract_quiet(ring);
+    assert_int_equal(contract_kernel.peer_write(peer, "late", 4), 4);
+    assert_true(contract_expect(ring, RING_READABLE, slot) & POLLIN);
+    assert_int_equal(contract_receive_soon(ring, slot, buffer, sizeof buffer), 4);
+    ring_watch(ring, slot, RING_READ);
+    contract_quiet(ring);
+    contract_kernel.peer_close(peer);
+    assert_true(contract_expect(ring, RING_READABLE, slot) > 0);
+    assert_int_equal(contract_receive_soon(ring, slot, buffer, sizeof buffer), 0);
+    contract_quiet(ring);
+    ring_close(ring, slot);
+}
+
+/* The event is due before the slot may be closed, and nothing calls it back. */
+static void unwatch_leaves_a_shutdown_alone(void **state)
+{
+    struct ring *ring = *state;
+    for (int round = 0; round < 20; round++) {
+        int peer;
+        uint32_t slot = contract_accept(ring, &peer);
+        ring_shutdown(ring, slot);
+        ring_unwatch(ring, slot, RING_WRITE);
+        assert_int_equal(contract_expect(ring, RING_WRITABLE, slot), 0);
+        contract_quiet(ring);
+        ring_close(ring, slot);
+        assert_int_equal(contract_peer_end(ring, peer), 0);
+    }
+}
+
+static void shutdown_of_a_reset_connection_has_its_event(void **state)
+{
+    struct ring *ring = *state;
+    int peer;
+    uint32_t slot = contract_accept(ring, &peer);
+    ring_watch(ring, slot, RING_READ);
+    contract_kernel.peer_reset(peer);
+    contract_expect(ring, RING_READABLE, slot);
+    ring_shutdown(ring, slot);
+    assert_int_equal(contract_expect(ring, RING_WRITABLE, slot), -ENOTCONN);
+    contract_quiet(ring);
+    ring_close(ring, slot);
+}
+
 static void close_over_unread_bytes_resets(void **state)
 {
     struct ring *ring = *state;
@@ -408,6 +466,9 @@ const struct CMUnitTest contract_one[] = {
     CONTRACT_TEST(a_message_of_vectors_is_sent_in_order),
     CONTRACT_TEST(a_message_of_vectors_is_sent_short),
     CONTRACT_TEST(close_ends_the_stream),
+    CONTRACT_TEST(shutdown_ends_the_stream_and_goes_on_receiving),
+    CONTRACT_TEST(unwatch_leaves_a_shutdown_alone),
+    CONTRACT_TEST(shutdown_of_a_reset_connection_has_its_event),
     CONTRACT_TEST(close_over_unread_bytes_resets),
     CONTRACT_TEST(abort_resets_and_fires_the_watch),
     CONTRACT_TEST(a_slot_is_free_after_close),

@@ -321,6 +321,17 @@ static void fake_receive(struct ring *base, struct ring_io *io, unsigned count)
     batch_ran(ring, io, count);
 }
 
+static void fake_shutdown(struct ring *base, uint32_t slot)
+{
+    struct fake_end *end = end_at(fake_of(base), slot);
+    assert(end->watches[RING_WRITE] == WATCH_NONE && "one watch a direction");
+    assert(!end->fin_sent && "one FIN");
+    int32_t res = end->reset ? -ENOTCONN : 0;
+    fake_end_shutdown(end);
+    end->watches[RING_WRITE] = WATCH_OUT;
+    watch_done(end, RING_WRITE, res);
+}
+
 static void fake_close(struct ring *base, uint32_t slot)
 {
     struct fake_ring *ring = fake_of(base);
@@ -418,6 +429,7 @@ static const struct ring_engine fake_engine = {
     .unwatch = fake_unwatch,
     .send = fake_send,
     .receive = fake_receive,
+    .shutdown = fake_shutdown,
     .close = fake_close,
     .connect = fake_connect,
     .abort = fake_abort,
