@@ -28,8 +28,8 @@
 enum conn_state {
     CONN_FREE,
     CONN_OPEN,
-    CONN_FINISHING, /* the last bytes are queued or sent; closes when the peer does, or after a
-                       while */
+    CONN_FINISHING, /* the last bytes are queued or sent, then FIN; closes when the peer does, or
+                       after a while */
     CONN_CLOSING,   /* closed for everybody; the slot is held until the ring has given back its
                        watches */
 };
@@ -38,7 +38,7 @@ enum conn_state {
  * known of the connection. */
 enum conn_flag {
     CONN_WATCH_READ = 1 << 0,  /* a read watch is out                              */
-    CONN_WATCH_WRITE = 1 << 1, /* a write watch is out: the socket is full         */
+    CONN_WATCH_WRITE = 1 << 1, /* a write watch is out: the socket is full, or FIN on its way */
     CONN_DIRTY = 1 << 2,       /* in the list of connections with something to send */
     CONN_RECEIVING = 1 << 3,   /* in the list of connections to receive from       */
     CONN_WAITS = 1 << 18,      /* in a list of handshakes that wait for their turn   */
@@ -64,6 +64,10 @@ enum conn_flag {
     CONN_KEYED = 1 << 21,     /* it is, and the keys are in the secure line */
     CONN_SEALED = 1 << 22,    /* the line's run is ciphertext already */
     CONN_NOTIFIED = 1 << 23,  /* close_notify or a fatal alert is queued or out */
+
+    CONN_LAST_REQUEST = 1 << 24, /* of the request being answered: no other will follow */
+    CONN_AT_ONCE = 1 << 25,      /* finishing: nobody is sending, so it closes when all has left */
+    CONN_LINGERS = 1 << 26, /* finishing: has sent all, and FIN, and reads until the peer closes */
 };
 
 struct conn_extra;
@@ -167,9 +171,10 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
  * or anything else. */
 void conn_broken(struct shard *shard, struct conn *conn, int err);
 
-/* Reads no more requests, and closes once everything queued has left. After an answer that refuses
- * a request the peer may still be sending, and closing at once would reset the answer away: such a
- * connection is read empty until the peer closes, for at most LINGER_MS. */
+/* Takes no more requests, and ends the stream behind what is queued: over TLS close_notify, then
+ * FIN. A peer that may still be sending is read from until it closes, for at most LINGER_MS: to
+ * close over unread bytes would reset away the answer (RFC 9112 section 9.6). With CONN_AT_ONCE, or
+ * when nothing is queued, there is nothing to lose, and it closes instead. */
 void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reason);
 
 /* Sets the connection's only deadline. */

@@ -16,6 +16,8 @@
     X(accepted, counter, "Connections accepted")                                                   \
     X(accept_refused, counter, "Connections lost before they had a slot")                          \
     X(admitted, counter, "Connections that became subscribers, by their first request")            \
+    X(lingers_cut, counter,                                                                        \
+      "Connections closed because the client did not, 2 s after its last answer")                  \
     X(connections, gauge, "Open connections")                                                      \
     X(requests, counter, "HTTP requests with a complete head")                                     \
     X(responses_empty, counter, "Poll answers without a message")                                  \

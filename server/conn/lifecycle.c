@@ -88,11 +88,18 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
 
 /* ---- deadlines ---- */
 
-/* Why one ends that had its last answer and did not take it. */
+/* Why one ends that had its last answer, and perhaps did not take it. */
 static enum close_reason finish_reason(const struct conn *conn)
 {
-    return conn->finish_reason == CLOSE_DONE ? CLOSE_LINGER
-                                             : (enum close_reason)conn->finish_reason;
+    bool untaken = conn->finish_reason == CLOSE_DONE && !(conn->flags & CONN_LINGERS);
+    return untaken ? CLOSE_LINGER : (enum close_reason)conn->finish_reason;
+}
+
+static void finish_timer(struct shard *shard, struct conn *conn)
+{
+    if (conn->flags & CONN_LINGERS)
+        counter_add(&shard->counters.lingers_cut, 1);
+    conn_close(shard, conn, finish_reason(conn));
 }
 
 static void conn_timer_ns(struct shard *shard, struct conn *conn, int64_t delay_ns)
@@ -143,7 +150,7 @@ void conn_timer_fired(void *context, uint32_t slot)
     if (conn->extra && conn->extra->stalled)
         stall_check(shard, conn);
     else if (conn->state == CONN_FINISHING)
-        conn_close(shard, conn, finish_reason(conn));
+        finish_timer(shard, conn);
     else if (conn->flags & CONN_HANDSHAKE)
         secure_timer(shard, conn);
     else if (conn_transport(shard, conn)->timer)
@@ -229,21 +236,13 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
     conn_release(shard, conn);
 }
 
+/* Many clients leave by a reset once they have read their last answer: that is no other end. */
 void conn_broken(struct shard *shard, struct conn *conn, int err)
 {
-    if (err != -ETIMEDOUT)
-        conn_close(shard, conn, CLOSE_PEER_RESET);
+    if (conn->flags & CONN_LINGERS || (err == -ETIMEDOUT && conn->state == CONN_FINISHING))
+        conn_close(shard, conn, finish_reason(conn));
     else
-        conn_close(shard, conn,
-                   conn->state == CONN_FINISHING ? finish_reason(conn) : CLOSE_STALLED);
-}
-
-static bool may_still_be_sending(enum close_reason reason)
-{
-    return reason == CLOSE_BAD_REQUEST || reason == CLOSE_HEAD_TIMEOUT ||
-           reason == CLOSE_TABLE_FULL || reason == CLOSE_WS_TOO_BIG ||
-           reason == CLOSE_WS_PROTOCOL || reason == CLOSE_WS_UTF8 || reason == CLOSE_TLS ||
-           reason == CLOSE_TLS_POOL_FULL;
+        conn_close(shard, conn, err == -ETIMEDOUT ? CLOSE_STALLED : CLOSE_PEER_RESET);
 }
 
 /* Called when a finishing connection has sent everything. */
@@ -251,10 +250,14 @@ void conn_finished(struct shard *shard, struct conn *conn)
 {
     if (conn->flags & CONN_KEYED && secure_goodbye(shard, conn))
         return;
-    if (may_still_be_sending(conn->finish_reason))
-        conn_timer(shard, conn, LINGER_MS);
-    else
+    if (conn->flags & (CONN_AT_ONCE | CONN_INPUT_ENDED)) {
         conn_close(shard, conn, conn->finish_reason);
+        return;
+    }
+    assert(!(conn->flags & (CONN_LINGERS | CONN_WATCH_WRITE)));
+    conn->flags |= CONN_LINGERS | CONN_WATCH_WRITE;
+    ring_shutdown(shard->ring, conn_slot(shard, conn));
+    conn_timer(shard, conn, LINGER_MS);
 }
 
 void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reason)
@@ -267,6 +270,8 @@ void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reaso
     if (conn->flags & CONN_PAUSED)
         conn_resume(shard, conn);
     conn_timer(shard, conn, LINGER_MS);
-    if (!conn->out_block)
+    if (!conn->out_block) {
+        conn->flags |= CONN_AT_ONCE;
         conn_finished(shard, conn);
+    }
 }

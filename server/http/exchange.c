@@ -39,12 +39,11 @@ static void answer_preflight(struct shard *shard, struct conn *conn, const struc
 
 static void note_request(struct conn *conn, const struct http_request *request)
 {
-    conn->flags &=
-        ~(uint32_t)(CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_HEAD_ONLY | CONN_RECOVERED | CONN_SINCE);
+    conn->flags &= ~(uint32_t)(CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_LAST_REQUEST | CONN_HEAD_ONLY |
+                               CONN_RECOVERED | CONN_SINCE);
     if (request->fields.minor_version == 0)
         conn->flags |= CONN_HTTP_10;
-    if (request->fields.keep_alive)
-        conn->flags |= CONN_KEEP_ALIVE;
+    conn->flags |= request->fields.keep_alive ? CONN_KEEP_ALIVE : CONN_LAST_REQUEST;
     if (request->method == HTTP_HEAD)
         conn->flags |= CONN_HEAD_ONLY;
 }
@@ -122,17 +121,21 @@ static bool between_requests(const struct conn *conn)
     return conn->state == CONN_OPEN && conn->transport == TRANSPORT_HTTP;
 }
 
-/* After an answer that was complete at once. */
+/* After an answer that was complete at once. Who has asked for the end sends nothing after that
+ * request (RFC 9112 section 9.6), which was read whole. */
 static void answered(struct shard *shard, struct conn *conn)
 {
     if (!between_requests(conn))
         return;
     bool more_to_read =
         !(conn->flags & CONN_INPUT_ENDED) || (conn->extra && conn->extra->input.len > 0);
-    if (conn->flags & CONN_KEEP_ALIVE && more_to_read)
+    if (conn->flags & CONN_KEEP_ALIVE && more_to_read) {
         conn_timer(shard, conn, shard->settings->idle_timeout_ms);
-    else
-        conn_finish(shard, conn, CLOSE_DONE);
+        return;
+    }
+    if (conn->flags & CONN_LAST_REQUEST)
+        conn->flags |= CONN_AT_ONCE;
+    conn_finish(shard, conn, CLOSE_DONE);
 }
 
 /* Takes requests from the front of the bytes while there are whole ones, and hands the rest on to

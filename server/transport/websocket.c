@@ -88,12 +88,15 @@ static void websocket_drain(struct shard *shard, struct conn *conn)
 
 /* ---- what clients send ---- */
 
+/* Nothing follows the peer's close frame (RFC 6455 section 5.5.1), and the server is the one to
+ * close the connection (section 7.1.1). */
 static void peer_closes(struct shard *shard, struct conn *conn, const struct ws_event *event)
 {
     unsigned code =
         event->close_code == WS_CLOSE_NO_STATUS ? WS_CLOSE_NO_STATUS : event->close_code;
     enum close_reason reason = conn->flags & CONN_CLOSE_SENT ? CLOSE_GOING_AWAY : CLOSE_DONE;
     send_close(shard, conn, code, (struct span){0});
+    conn->flags |= CONN_AT_ONCE;
     conn_finish(shard, conn, reason);
 }
 

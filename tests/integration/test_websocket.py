@@ -375,13 +375,14 @@ def test_heartbeats_between_pings_ask_for_no_answer(start_server):
     socket.close()
 
 
-def test_raw_position_that_is_gone_has_a_close_code_of_its_own(server):
+def test_raw_position_that_is_gone_has_a_close_code_of_its_own(server, eventually):
     """There is nothing around a raw payload in which to say it."""
     published = server.publish("c", "kept")
     position = f"{int(published['epoch'], 16) ^ 1:x}.1"
     socket = RawWebSocket(server, target("/ws", channel="c", since=position))
     assert socket.read_close() == 4410
-    assert server.closed("unrecoverable") == 1
+    socket.close()
+    eventually(lambda: server.closed("unrecoverable") == 1, "the closed connection")
 
 
 def test_peer_that_never_answers_a_ping_is_dropped(start_server):
