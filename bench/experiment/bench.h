@@ -39,18 +39,21 @@ enum {
 struct server {
     struct process process;
     struct sockaddr_in address;
-    struct sockaddr_in reach;       /* where subscribers connect to: the address, or a relay's */
     struct sockaddr_in tls_address; /* family 0: it has no TLS */
-    unsigned cpus;                  /* that it was given; 0: not ours to know */
+    /* Where subscribers connect to: these addresses, or relays before them. */
+    struct sockaddr_in reach, tls_reach;
+    unsigned cpus;     /* that it was given; 0: not ours to know */
     const char *ready; /* path that answers 200 when it is; NULL: it accepts connections */
     bool peer;         /* not ours: has workers, and may die of the SIGTERM that ends it */
 };
 
-/* A relay that puts a round-trip time in front of a server (bench/relay). */
+/* A relay that puts a round-trip time in front of a server (bench/relay): of its plain port, or of
+ * the one for TLS, whose records it carries as they are. */
 struct path {
     struct process process;
     struct sockaddr_in address;
     uint32_t rtt_ms;
+    bool tls;
 };
 
 /* What rates are taken from: the same figures a second apart. */
@@ -151,9 +154,10 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
 int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connections,
                      struct server **ret);
 
-/* Starts a relay in front of a server, for so many connections, with --jitter-ms. */
-int bench_path_start(struct bench *bench, const struct server *server, uint32_t rtt_ms,
-                     uint32_t connections, const struct path **ret);
+/* Starts a relay in front of a port of a server, for so many connections, with --jitter-ms. Returns
+ * 0 and where it listens, or negative errno. */
+int bench_path_start(struct bench *bench, const struct server *server, bool tls, uint32_t rtt_ms,
+                     uint32_t connections, struct sockaddr_in *ret);
 
 /* Ends a relay, and notes in the result how exact it was. Returns 0 or -EIO. */
 int bench_path_stop(struct bench *bench, struct path *path);

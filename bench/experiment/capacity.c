@@ -16,9 +16,18 @@
 #include "output/table.h"
 
 static const enum option_id capacity_options[] = {
-    OPTION_FROM,      OPTION_TO,         OPTION_STEP,  OPTION_HOLD,
-    OPTION_BROADCAST, OPTION_TRANSPORT,  OPTION_SIZE,  OPTION_HEARTBEAT,
-    OPTION_TLS,       OPTION_TLS_CIPHER, OPTION_COUNT,
+    OPTION_FROM,
+    OPTION_TO,
+    OPTION_STEP,
+    OPTION_HOLD,
+    OPTION_BROADCAST,
+    OPTION_TRANSPORT,
+    OPTION_SIZE,
+    OPTION_HEARTBEAT,
+    OPTION_TLS,
+    OPTION_TLS_CIPHER,
+    OPTION_TLS_RESUME_RAMP,
+    OPTION_COUNT,
 };
 
 static void defaults(struct options *options)

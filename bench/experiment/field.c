@@ -24,6 +24,13 @@ void field_init(struct field *field, struct bench *bench)
     *field = (struct field){.bench = bench};
 }
 
+static enum load_resume resume_of(const struct options *options)
+{
+    return options->tls_resume_ramp ? LOAD_RESUME_SHARED
+           : options->tls_resume    ? LOAD_RESUME_OWN
+                                    : LOAD_RESUME_NONE;
+}
+
 struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
                           enum load_transport transport, struct server *server, uint32_t clients)
 {
@@ -37,8 +44,9 @@ struct entrant *field_add(struct field *field, const char *name, enum contestant
                                                                       : LOAD_PUBLISH_WEBSOCKET,
         .server = server,
         .reach = server->reach,
+        .publish_at = server->address,
         .clients = clients,
-        .resumes = field->bench->options->tls_resume,
+        .resume = resume_of(field->bench->options),
     };
     snprintf(entrant->channel, sizeof entrant->channel, "bench-%s", name);
     return entrant;
@@ -53,8 +61,8 @@ int field_add_way(struct field *field, const struct way *way, struct server *ser
         return 0;
     entrant->tls = bench_tls_client(field->bench, way->cipher);
     entrant->cipher = way->cipher;
-    entrant->reach = server->tls_address;
-    entrant->publish_through = true;
+    entrant->reach = server->tls_reach;
+    entrant->publish_at = server->tls_address;
     for (unsigned i = 0; i + 1 < field->count; i++)
         if (!field->entrants[i].tls && field->entrants[i].transport == way->transport)
             entrant->plain = &field->entrants[i];
@@ -88,7 +96,7 @@ static int create_load(struct field *field)
         groups[i] = (struct load_group_config){
             .transport = entrant->transport,
             .target = entrant->reach,
-            .publish_target = entrant->publish_through ? entrant->reach : entrant->server->address,
+            .publish_target = entrant->publish_at,
             .channel = entrant->channel,
             .clients = entrant->clients,
             .publish = entrant->publish,
@@ -96,8 +104,8 @@ static int create_load(struct field *field)
             .poll_interval_ms = options->poll_interval_ms,
             .protocol = entrant->protocol,
             .tls = entrant->tls,
-            .tls_name = entrant->tls ? "localhost" : NULL,
-            .tls_resume = entrant->resumes,
+            .tls_name = entrant->tls ? BENCH_TLS_NAME : NULL,
+            .tls_resume = entrant->resume,
         };
         if (entrant->stream)
             stream_apply(entrant->stream, &groups[i]);
@@ -222,10 +230,17 @@ void field_failures(struct field *field, unsigned index, struct contestant *into
         entrant->closes_taken[reason] = counters->closes[reason];
         entrant->failures_taken[reason] = counters->failures[reason];
     }
-    if (!entrant->tls)
-        return;
-    into->tls.full += counters->tls_full - entrant->tls_full_taken;
-    into->tls.resumed += counters->tls_resumed - entrant->tls_resumed_taken;
+    field_handshakes(field, index, into);
+}
+
+void field_handshakes(struct field *field, unsigned index, struct contestant *into)
+{
+    struct entrant *entrant = &field->entrants[index];
+    const struct load_counters *counters = load_counters(field->load, index);
+    if (into) {
+        into->tls.full += counters->tls_full - entrant->tls_full_taken;
+        into->tls.resumed += counters->tls_resumed - entrant->tls_resumed_taken;
+    }
     entrant->tls_full_taken = counters->tls_full;
     entrant->tls_resumed_taken = counters->tls_resumed;
 }

@@ -17,7 +17,7 @@
 #include "experiment/bench.h"
 
 enum {
-    FIELD_ENTRANTS_MAX = 24,
+    FIELD_ENTRANTS_MAX = 32,
     FIELD_WORKLOADS_MAX = 8,
 };
 
@@ -32,10 +32,11 @@ struct entrant {
     enum load_publish publish;
     struct server *server;
     struct sockaddr_in reach; /* where its subscribers connect: the server, or a relay before it */
-    bool publish_through;     /* the publisher too goes there; else straight to the server */
+    struct sockaddr_in
+        publish_at; /* where its publisher does: beside the server, if not said else */
     const struct tls_client *tls; /* NULL: plain. The publisher has TLS as its subscribers do */
     enum tls_cipher cipher;
-    bool resumes;          /* who connects again resumes its session */
+    enum load_resume resume;
     struct entrant *plain; /* the same without TLS, to compare with; NULL: there is none */
     uint32_t clients;
     char channel[RESULT_NAME_MAX];
@@ -105,6 +106,9 @@ struct contestant *field_contestant(struct field *field, unsigned index, const c
 /* Gives the contestant what went wrong for the entrant's clients since the last call; field_close
  * does it for the rest. */
 void field_failures(struct field *field, unsigned index, struct contestant *into);
+
+/* Likewise the TLS handshakes alone; `into` NULL: they are nobody's. */
+void field_handshakes(struct field *field, unsigned index, struct contestant *into);
 
 /* One turn of the clock for one entrant; `into` NULL: not counted. Returns 0 or negative errno. */
 int field_turn(struct field *field, unsigned index, const struct load_mode *mode,

@@ -69,8 +69,8 @@ static int add(struct race *race, struct server *server, enum handshake kind,
     entrant->tls = kind == HANDSHAKE_P256 ? bench_tls_client_p256(bench, cipher)
                                           : bench_tls_client(bench, cipher);
     entrant->cipher = cipher;
-    entrant->reach = server->tls_address;
-    entrant->resumes = kind == HANDSHAKE_RESUMED;
+    entrant->reach = server->tls_reach;
+    entrant->resume = kind == HANDSHAKE_RESUMED ? LOAD_RESUME_OWN : LOAD_RESUME_NONE;
     return entrant->tls ? 0 : -EINVAL;
 }
 

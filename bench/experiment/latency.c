@@ -6,7 +6,8 @@
  *
  * All are connected at once and get the clock in turns. The publisher is beside the server, so that
  * the time is that of the way to the client; for "both ways" a message crosses twice, as an echo
- * would. */
+ * would. With --tls there is a relay for each of the server's ports. A message over TLS crosses as
+ * often as one without; what TLS costs in round trips is seen while connecting. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,15 +19,25 @@
 
 enum {
     RTTS_MAX = 4,
-    ROWS_MAX = FIELD_ENTRANTS_MAX,
 };
 
-static const char BOTH_WAYS[] = "websocket both ways";
+/* The field, and what belongs to an entrant of that index. */
+struct race {
+    struct field field;
+    uint32_t rtts_ms[FIELD_ENTRANTS_MAX];
+    bool both_ways[FIELD_ENTRANTS_MAX];
+    struct contestant *contestants[FIELD_ENTRANTS_MAX];
+};
+
+/* The relays for one round-trip time; without it, where they would lead. */
+struct reach {
+    struct sockaddr_in plain, tls;
+};
 
 static const enum option_id latency_options[] = {
-    OPTION_RTTS,      OPTION_JITTER,        OPTION_SUBSCRIBERS, OPTION_SIZE,
-    OPTION_TRANSPORT, OPTION_RATE,          OPTION_TURNS,       OPTION_TURN_MS,
-    OPTION_WARMUP,    OPTION_POLL_INTERVAL, OPTION_COUNT,
+    OPTION_RTTS, OPTION_JITTER,     OPTION_SUBSCRIBERS,     OPTION_SIZE,   OPTION_TRANSPORT,
+    OPTION_RATE, OPTION_TURNS,      OPTION_TURN_MS,         OPTION_WARMUP, OPTION_POLL_INTERVAL,
+    OPTION_TLS,  OPTION_TLS_CIPHER, OPTION_TLS_RESUME_RAMP, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -43,50 +54,103 @@ static void defaults(struct options *options)
     options->turns = 3;
     options->turn_ms = 1000;
     options->warmup_turns = 0;
+    options->tls_cipher_count = 1; /* the first: AES-128-GCM */
 }
 
 /* What is usually quoted: half the interval and a round trip for polling; a round trip where each
  * message is an answer or an event stream; half of it one way over a WebSocket. */
-static double budget_ms(const struct options *options, const char *name, uint32_t rtt_ms)
+static double budget_ms(const struct race *race, unsigned index)
 {
-    if (strcmp(name, "poll") == 0)
-        return options->poll_interval_ms / 2.0 + rtt_ms;
-    return strcmp(name, "websocket") == 0 ? rtt_ms / 2.0 : rtt_ms;
+    const enum load_transport transport = race->field.entrants[index].transport;
+    const uint32_t rtt_ms = race->rtts_ms[index];
+    if (transport == LOAD_POLL)
+        return race->field.bench->options->poll_interval_ms / 2.0 + rtt_ms;
+    return transport == LOAD_WEBSOCKET && !race->both_ways[index] ? rtt_ms / 2.0 : rtt_ms;
+}
+
+/* ---- the field ---- */
+
+/* How many contestants there are for each round-trip time: WebSockets are there twice. */
+static uint32_t each_of(const struct options *options)
+{
+    struct way ways[WAYS_MAX];
+    const unsigned count = ways_of(options, ways);
+    uint32_t each = count;
+    for (unsigned i = 0; i < count; i++)
+        each += ways[i].transport == LOAD_WEBSOCKET;
+    return each;
+}
+
+/* The text is constant. */
+static const char *both_ways_name(const struct way *way)
+{
+    static char names[TLS_CIPHER_COUNT + 1][RESULT_NAME_MAX];
+    char *name = names[way->tls ? 1 + (int)way->cipher : 0];
+    snprintf(name, RESULT_NAME_MAX, "%s both ways", way_name(way));
+    return name;
+}
+
+static int add(struct race *race, struct server *server, const struct reach *reach,
+               const struct way *way, uint32_t rtt_ms, bool both_ways)
+{
+    struct field *field = &race->field;
+    const unsigned index = field->count;
+    int err = field_add_way(field, way, server, field->bench->options->subscribers);
+    struct entrant *entrant = &field->entrants[index];
+    entrant->reach = way->tls ? reach->tls : reach->plain;
+    if (both_ways) {
+        entrant->name = both_ways_name(way);
+        entrant->publish_at = entrant->reach;
+    }
+    snprintf(entrant->channel, sizeof entrant->channel, "latency-%u", index + 1);
+    race->rtts_ms[index] = rtt_ms;
+    race->both_ways[index] = both_ways;
+    return err;
+}
+
+/* Those without TLS come first, so that those with it find whom to be compared with. */
+static int add_transport(struct race *race, struct server *server, const struct reach *reach,
+                         const struct way *ways, unsigned count, uint32_t rtt_ms)
+{
+    int err = 0;
+    for (unsigned i = 0; err == 0 && i < count; i++)
+        err = add(race, server, reach, &ways[i], rtt_ms, false);
+    for (unsigned i = 0; err == 0 && i < count && ways[i].transport == LOAD_WEBSOCKET; i++)
+        err = add(race, server, reach, &ways[i], rtt_ms, true);
+    return err;
+}
+
+static int reach_by(struct bench *bench, const struct server *server, uint32_t rtt_ms,
+                    struct reach *ret)
+{
+    const struct options *options = bench->options;
+    const uint32_t connections = (options->subscribers + 2) * each_of(options);
+    *ret = (struct reach){server->address, server->tls_address};
+    if (rtt_ms == 0)
+        return 0;
+    int err = bench_path_start(bench, server, false, rtt_ms, connections, &ret->plain);
+    if (err < 0 || !options->tls)
+        return err;
+    return bench_path_start(bench, server, true, rtt_ms, connections, &ret->tls);
+}
+
+static int add_rtt(struct race *race, struct server *server, uint32_t rtt_ms)
+{
+    struct way ways[WAYS_MAX];
+    struct reach reach;
+    const struct options *options = race->field.bench->options;
+    const unsigned each = ways_of(options, ways) / options->transport_count;
+    int err = reach_by(race->field.bench, server, rtt_ms, &reach);
+    for (unsigned i = 0; err == 0 && i < options->transport_count; i++)
+        err = add_transport(race, server, &reach, ways + (size_t)i * each, each, rtt_ms);
+    return err;
 }
 
 /* ---- running ---- */
 
-static void add(struct field *field, struct server *server, const struct path *path,
-                enum load_transport transport, bool both_ways)
+static int rounds(struct race *race)
 {
-    const struct options *options = field->bench->options;
-    struct entrant *entrant =
-        field_add(field, both_ways ? BOTH_WAYS : options_transport_name(transport), KIND_TRANSPORT,
-                  transport, server, options->subscribers);
-    snprintf(entrant->channel, sizeof entrant->channel, "latency-%u", field->count);
-    entrant->publish_through = both_ways;
-    if (path)
-        entrant->reach = path->address;
-}
-
-static int add_rtt(struct field *field, struct server *server, uint32_t rtt_ms)
-{
-    const struct options *options = field->bench->options;
-    const struct path *path = NULL;
-    int err = 0;
-    if (rtt_ms > 0)
-        err = bench_path_start(field->bench, server, rtt_ms,
-                               (options->subscribers + 2) * (options->transport_count + 1), &path);
-    for (unsigned i = 0; err == 0 && i < options->transport_count; i++) {
-        add(field, server, path, options->transports[i], false);
-        if (options->transports[i] == LOAD_WEBSOCKET)
-            add(field, server, path, LOAD_WEBSOCKET, true);
-    }
-    return err;
-}
-
-static int rounds(struct field *field, struct contestant *const contestants[])
-{
+    struct field *field = &race->field;
     const struct options *options = field->bench->options;
     const struct load_mode mode = {.rate_per_s = options->rates[0]};
     const int64_t duration_ns = (int64_t)options->turn_ms * NS_PER_MS;
@@ -95,10 +159,10 @@ static int rounds(struct field *field, struct contestant *const contestants[])
     for (unsigned round = 0; round < total; round++) {
         bool counted = round >= options->warmup_turns;
         for (unsigned i = 0; i < field->count; i++) {
-            watch_phase(field->bench, counted ? "turns" : "warm-up", contestants[i]->name,
-                        contestants[i]->workload);
-            int err =
-                field_turn(field, i, &mode, duration_ns, round, counted ? contestants[i] : NULL);
+            struct contestant *contestant = race->contestants[i];
+            watch_phase(field->bench, counted ? "turns" : "warm-up", contestant->name,
+                        contestant->workload);
+            int err = field_turn(field, i, &mode, duration_ns, round, counted ? contestant : NULL);
             if (err < 0)
                 return err;
         }
@@ -106,60 +170,65 @@ static int rounds(struct field *field, struct contestant *const contestants[])
     return 0;
 }
 
-static int race(struct field *field)
+static int play(struct race *race)
 {
-    const struct options *options = field->bench->options;
-    struct contestant *contestants[ROWS_MAX] = {0};
-    const unsigned each = field->count / options->rtt_count;
+    struct field *field = &race->field;
     int err = field_open(field);
     if (err < 0)
         return err;
     for (unsigned i = 0; i < field->count; i++) {
         char workload[RESULT_NAME_MAX];
-        uint32_t rtt_ms = options->rtts[i / each];
-        snprintf(workload, sizeof workload, "RTT %u ms", rtt_ms);
-        contestants[i] = field_contestant(field, i, workload);
-        contestants[i]->quoted_ns =
-            (int64_t)(budget_ms(options, contestants[i]->name, rtt_ms) * NS_PER_MS);
+        snprintf(workload, sizeof workload, "RTT %u ms", race->rtts_ms[i]);
+        struct contestant *contestant = field_contestant(field, i, workload);
+        race->contestants[i] = contestant;
+        contestant->quoted_ns = (int64_t)(budget_ms(race, i) * NS_PER_MS);
+        contestant->has_connect = true;
+        contestant->connect = field->entrants[i].ramp;
     }
-    err = rounds(field, contestants);
+    err = rounds(race);
     for (unsigned i = 0; i < field->count; i++)
-        field_failures(field, i, contestants[i]);
+        field_failures(field, i, race->contestants[i]);
     return err;
 }
 
 static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
-    struct field field;
+    struct race race = {0};
     struct server *server;
     if (options->rtt_count == 0 || options->rtt_count > RTTS_MAX || options->rate_count != 1)
         return bench_fail(-EINVAL, "latency takes one --rate and 1 to %d round-trip times",
                           RTTS_MAX);
-    field_init(&field, bench);
-    field.memory_unread = true;
-    const uint32_t groups = options->rtt_count * (options->transport_count + 1);
+    const uint32_t groups = options->rtt_count * each_of(options);
+    if (groups > FIELD_ENTRANTS_MAX)
+        return bench_fail(-ENOSPC,
+                          "%u contestants are too many for one run: name fewer with "
+                          "--transport, --tls-cipher or --rtt-ms",
+                          groups);
+    field_init(&race.field, bench);
+    race.field.memory_unread = true;
     int err = bench_server_start(bench, options->subscribers * groups, NULL, &server);
     for (unsigned i = 0; err == 0 && i < options->rtt_count; i++)
-        err = add_rtt(&field, server, options->rtts[i]);
+        err = add_rtt(&race, server, options->rtts[i]);
     if (err == 0)
-        err = race(&field);
-    field_close(&field);
+        err = play(&race);
+    field_close(&race.field);
     return err;
 }
 
 /* ---- the table ---- */
 
-static void print_row(struct table *table, const struct options *options,
-                      const struct contestant *contestant, uint32_t rtt_ms)
+/* All connect at once, and so all are there when the last one is. */
+static void print_row(struct table *table, const struct contestant *contestant)
 {
+    static const double percents[] = {50, 99, 100};
     char text[TABLE_NUMBER_MAX];
     table_row(table);
     table_cell(table, "%.31s", contestant->workload);
     table_cell(table, "%.31s", contestant->name);
-    table_cell(table, "%g ms", budget_ms(options, contestant->name, rtt_ms));
-    for (int i = 0; i < 3; i++) {
-        static const double percents[] = {50, 99, 100};
+    table_cell(table, "%s", number_time(text, (double)contestant->connect.elapsed_ns));
+    table_cell(table, "%g ms", (double)contestant->quoted_ns / NS_PER_MS);
+    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
         double ns = (double)histogram_percentile(contestant->corrected, percents[i]);
         table_cell(table, "%s", number_time(text, ns));
     }
@@ -168,27 +237,27 @@ static void print_row(struct table *table, const struct options *options,
 static void print(const struct bench *bench)
 {
     static struct table table;
-    static const char *const names[] = {"", "", "usually quoted", "p50", "p99", "max"};
+    static const char *const names[] = {"",    "",   "all connected", "usually quoted", "p50",
+                                        "p99", "max"};
     table_row(&table);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         table_cell(&table, "%s", names[i]);
-    const struct options *options = bench->options;
-    const unsigned count = bench->result.contestant_count;
-    for (unsigned i = 0; i < count; i++)
-        print_row(&table, options, bench->result.contestants[i],
-                  options->rtts[i * options->rtt_count / count]);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++)
+        print_row(&table, bench->result.contestants[i]);
     table_print(&table, stdout, 1);
 }
 
 const struct experiment experiment_latency = {
     .name = "latency",
-    .use =
-        {latency_options, "Latency of each transport at several round-trip times.",
-         "From the intended time of a message, published beside the server, to its receipt by a "
-         "subscriber behind a relay that delays each direction by half the round-trip time; "
-         "\"both ways\" is published behind it too. The relay's own lateness is in the notes.\n\n"
-         "  ringside-bench latency\n"
-         "  ringside-bench latency --rtt-ms 40 --jitter-ms 10 --transport sse,websocket"},
+    .use = {latency_options, "Latency of each transport at several round-trip times.",
+            "From the intended time of a message, published beside the server, to its receipt by a "
+            "subscriber behind a relay that delays each direction by half the round-trip time; "
+            "\"both ways\" is published behind it too. The relay's own lateness is in the notes. "
+            "\"all connected\" is the time from the first connect until all were subscribed: the "
+            "round trips of TCP, of the request, and with --tls two more.\n\n"
+            "  ringside-bench latency\n"
+            "  ringside-bench latency --tls --rtt-ms 10,150\n"
+            "  ringside-bench latency --rtt-ms 40 --jitter-ms 10 --transport sse,websocket"},
     .defaults = defaults,
     .run = run,
     .print = print,

@@ -333,7 +333,9 @@ static error_t parse_listed(enum option_id id, char *text, struct argp_state *st
     } else if (id == OPTION_TLS) {
         options->tls = true;
     } else if (id == OPTION_TLS_RESUME) {
-        options->tls_resume = true;
+        options->tls = options->tls_resume = true;
+    } else if (id == OPTION_TLS_RESUME_RAMP) {
+        options->tls = options->tls_resume_ramp = true;
     } else if (id == OPTION_TLS_CIPHER) {
         options->tls = true;
         options->tls_cipher_count = 0;
@@ -439,6 +441,8 @@ static void set_tls(json_t *settings, const struct options *options, enum option
         json_object_set_new(settings, "tls", json_true());
     else if (id == OPTION_TLS_RESUME)
         json_object_set_new(settings, "tls_resume", json_boolean(options->tls_resume));
+    else if (id == OPTION_TLS_RESUME_RAMP)
+        json_object_set_new(settings, "tls_resume_ramp", json_boolean(options->tls_resume_ramp));
     else
         json_object_set_new(settings, "tls_cipher", value_of(options, id));
 }
@@ -488,7 +492,7 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
     };
     if (id >= OPTION_PEER && id <= OPTION_PEER_PUBLISH && !options_given(options, id))
         return;
-    if (id == OPTION_TLS || id == OPTION_TLS_CIPHER || id == OPTION_TLS_RESUME) {
+    if (id >= OPTION_TLS && id <= OPTION_TLS_RESUME_RAMP) {
         set_tls(settings, options, id);
         return;
     }
@@ -523,7 +527,7 @@ enum {
     HELP_MAX = 256,
 };
 
-/* Each with its default, in the order in which the experiment lists them. */
+/* Each with its default, if it has a value, in the order in which the experiment lists them. */
 static size_t list_options(const struct options *options, const struct options_use *use,
                            struct argp_option *ret)
 {
@@ -533,7 +537,8 @@ static size_t list_options(const struct options *options, const struct options_u
         json_t *value = value_of(options, *id);
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
         const char *shown = json_is_string(value) ? json_string_value(value) : text;
-        snprintf(helps[count], HELP_MAX, *shown ? "%s (default: %s)" : "%s", rows[*id].help, shown);
+        snprintf(helps[count], HELP_MAX, *shown && rows[*id].argument ? "%s (default: %s)" : "%s",
+                 rows[*id].help, shown);
         ret[count] = (struct argp_option){rows[*id].name, rows[*id].key, rows[*id].argument, 0,
                                           helps[count],   (int)count + 1};
         free(text);

@@ -95,6 +95,7 @@ struct options {
     uint64_t given; /* bit i: the option with that id stands on the command line */
     bool tls;       /* each transport over TLS too */
     bool tls_resume;
+    bool tls_resume_ramp;
     enum tls_cipher tls_ciphers[TLS_CIPHER_COUNT];
     unsigned tls_cipher_count;
     const char *files[OPTIONS_FILES_MAX]; /* that stand there by themselves */
@@ -160,7 +161,10 @@ struct options {
       "\"name=N part=value ...\": subscribers and what is published to them; may be repeated")     \
     X(TLS, 1050, "tls", NULL, "Each transport over TLS 1.2 too, beside the plain one")             \
     X(TLS_CIPHER, 1051, "tls-cipher", "LIST", "Over TLS with gcm, gcm256, chacha20")               \
-    X(TLS_RESUME, 1052, "tls-resume", NULL, "Who connects again resumes its TLS session")
+    X(TLS_RESUME, 1052, "tls-resume", NULL, "Who connects again resumes its TLS session")          \
+    X(TLS_RESUME_RAMP, 1053, "tls-resume-ramp", NULL,                                              \
+      "All but the first connections resume a TLS session of those: a ramp of a million "          \
+      "takes minutes")
 
 enum option_id {
 #define OPTIONS_ID(name, ...) OPTION_##name,

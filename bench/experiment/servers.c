@@ -60,20 +60,18 @@ static int wait_until_ready(struct server *server)
     return err;
 }
 
-/* Subscribers connect to the server, or to a relay in front of it. */
+/* Subscribers connect to the server, or to relays in front of it: one for each of its ports. */
 static int reach(struct bench *bench, struct server *server, uint32_t connections)
 {
-    const struct path *path = NULL;
+    const uint32_t rtt_ms = bench->options->rtt_ms;
     server->reach = server->address;
-    if (bench->options->rtt_ms == 0)
+    server->tls_reach = server->tls_address;
+    if (rtt_ms == 0)
         return 0;
-    if (bench->options->tls)
-        return bench_fail(-EINVAL, "--tls and --rtt-ms do not go together: a relay leads to the "
-                                   "plain port");
-    int err = bench_path_start(bench, server, bench->options->rtt_ms, connections, &path);
-    if (path)
-        server->reach = path->address;
-    return err;
+    int err = bench_path_start(bench, server, false, rtt_ms, connections, &server->reach);
+    if (err < 0 || server->tls_address.sin_family == 0)
+        return err;
+    return bench_path_start(bench, server, true, rtt_ms, connections, &server->tls_reach);
 }
 
 /* Workers of a peer are there when it is ready, or soon after. */
@@ -299,14 +297,15 @@ static int path_launch(struct bench *bench, struct path *path, const char *ready
     return bench_fail(err, "the relay carries nothing%s%s", tail[0] ? ". It said:\n" : "", tail);
 }
 
-int bench_path_start(struct bench *bench, const struct server *server, uint32_t rtt_ms,
-                     uint32_t connections, const struct path **ret)
+int bench_path_start(struct bench *bench, const struct server *server, bool tls, uint32_t rtt_ms,
+                     uint32_t connections, struct sockaddr_in *ret)
 {
     if (bench->path_count == BENCH_PATHS_MAX)
         return bench_fail(-ENOSPC, "too many relays in one run");
     struct path *path = &bench->paths[bench->path_count];
     char program[BENCH_PATH_MAX], listen[32], to[32], rtt[32], jitter[32], most[16];
-    *path = (struct path){.rtt_ms = rtt_ms};
+    const struct sockaddr_in *port = tls ? &server->tls_address : &server->address;
+    *path = (struct path){.rtt_ms = rtt_ms, .tls = tls};
     if (!program_path(bench, "relay/ringside-relay", "ringside-relay", program))
         return bench_fail(-ENOENT, "there is no ringside-relay beside this program; "
                                    "`./build.sh build` makes one");
@@ -314,16 +313,17 @@ int bench_path_start(struct bench *bench, const struct server *server, uint32_t 
     if (err < 0)
         return err;
     char host[INET_ADDRSTRLEN];
-    inet_ntop(AF_INET, &server->address.sin_addr, host, sizeof host);
-    snprintf(to, sizeof to, "%s:%u", host, ntohs(server->address.sin_port));
+    inet_ntop(AF_INET, &port->sin_addr, host, sizeof host);
+    snprintf(to, sizeof to, "%s:%u", host, ntohs(port->sin_port));
     snprintf(rtt, sizeof rtt, "%u", rtt_ms);
     snprintf(jitter, sizeof jitter, "%u", bench->options->jitter_ms);
     snprintf(most, sizeof most, "%u", connections + PATH_CONNECTIONS_SPARE);
     const char *const argv[] = {program, "--listen",    listen, "--to",          to,   "--rtt-ms",
                                 rtt,     "--jitter-ms", jitter, "--connections", most, NULL};
     bench->path_count++;
-    *ret = path;
-    return path_launch(bench, path, server->ready, (char *const *)argv);
+    *ret = path->address;
+    /* Nothing is asked in plain text where TLS is spoken. */
+    return path_launch(bench, path, tls ? NULL : server->ready, (char *const *)argv);
 }
 
 /* A figure of the line that a relay ends with; -1: it is not there. */
@@ -345,9 +345,10 @@ int bench_path_stop(struct bench *bench, struct path *path)
     if (status != 0 || p50_ns < 0 || p99_ns < 0)
         return bench_fail(-EIO, "the relay ended with status %d. It said:\n%s", status, tail);
     result_note(&bench->result,
-                "The relay for a round trip of %u ms wrote half of what it carried within %s of "
+                "The relay for a round trip of %u ms%s wrote half of what it carried within %s of "
                 "its time, and 99 %% within %s.",
-                path->rtt_ms, number_time(p50, p50_ns), number_time(p99, p99_ns));
+                path->rtt_ms, path->tls ? " over TLS" : "", number_time(p50, p50_ns),
+                number_time(p99, p99_ns));
     return 0;
 }
 

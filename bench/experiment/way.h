@@ -55,6 +55,9 @@ struct certificate {
 int certificate_make(struct certificate *certificate);
 void certificate_remove(struct certificate *certificate);
 
+/* Whom the certificate is for, and clients ask for. */
+#define BENCH_TLS_NAME "localhost"
+
 /* The client that offers one cipher, and for the key exchange X25519 and P-256, or P-256 alone;
  * made at the first call and freed with the bench's others. Returns NULL after a sentence. */
 const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher);

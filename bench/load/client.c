@@ -254,6 +254,15 @@ void client_fail(struct load *load, struct client *client, enum load_failure fai
         hang_up(load, client, false);
 }
 
+/* An event stream that ends before it has told a position was one of a client that was not let in.
+ */
+void client_ended(struct load *load, struct client *client)
+{
+    bool stream = group_of(load, client)->config.transport == LOAD_SSE;
+    bool shed = stream && client->phase == CLIENT_CONFIRM && !(client->flags & CLIENT_CHUNKED);
+    client_fail(load, client, shed ? LOAD_FAIL_SHED : LOAD_FAIL_END);
+}
+
 /* ---- what comes in ---- */
 
 void client_plain(struct load *load, struct client *client, char *bytes, size_t len)

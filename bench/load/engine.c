@@ -23,15 +23,6 @@ int64_t engine_clock_ns(void)
 
 /* ---- receiving ---- */
 
-/* An event stream that ends before it has told a position was one of a client that was not let in.
- */
-static enum load_failure end_of(struct load *load, const struct client *client)
-{
-    bool stream = group_of(load, client)->config.transport == LOAD_SSE;
-    bool shed = stream && client->phase == CLIENT_CONFIRM && !(client->flags & CLIENT_CHUNKED);
-    return shed ? LOAD_FAIL_SHED : LOAD_FAIL_END;
-}
-
 static void received(struct load *load, const struct ring_io *io)
 {
     struct client *client = &load->clients[io->slot];
@@ -46,8 +37,10 @@ static void received(struct load *load, const struct ring_io *io)
         client_input(load, client, io->iov.iov_base, (size_t)io->res);
     } else if (io->res == -EAGAIN || io->res == -EINTR) {
         client_watch(load, client);
+    } else if (io->res == 0) {
+        client_ended(load, client);
     } else {
-        client_fail(load, client, io->res == 0 ? end_of(load, client) : LOAD_FAIL_RESET);
+        client_fail(load, client, LOAD_FAIL_RESET);
     }
 }
 

@@ -297,6 +297,8 @@ void client_ask(struct load *load, struct client *client);
 void client_is_up(struct load *load, struct client *client);
 /* Closes for a reason that nobody asked for. Safe while its bytes are being parsed. */
 void client_fail(struct load *load, struct client *client, enum load_failure failure);
+/* The server has ended the stream. */
+void client_ended(struct load *load, struct client *client);
 /* Closes because we want it; it is down when its watches have fired. */
 void client_close(struct load *load, struct client *client, bool orderly);
 /* Closes between two requests and comes back at once; it goes on counting as up. */

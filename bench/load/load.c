@@ -240,13 +240,19 @@ static int buffers_init(struct load *load, const struct load_config *config)
 
 static int tls_init(struct load *load)
 {
-    bool wanted = false, resume = false;
+    struct secure_config config = {
+        .clients = load->client_count,
+        .groups = load->group_count,
+        .stashes = load->stashes.count,
+    };
+    bool wanted = false;
     for (unsigned i = 0; i < load->group_count; i++) {
-        wanted = wanted || load->groups[i].config.tls;
-        resume = resume || load->groups[i].config.tls_resume;
+        const struct load_group_config *group = &load->groups[i].config;
+        wanted |= group->tls != NULL;
+        config.own |= group->tls && group->tls_resume == LOAD_RESUME_OWN;
+        config.shared |= group->tls && group->tls_resume == LOAD_RESUME_SHARED;
     }
-    return wanted ? secure_create(&load->secure, load->client_count, load->stashes.count, resume)
-                  : 0;
+    return wanted ? secure_create(&load->secure, &config) : 0;
 }
 
 /* ---- the whole ---- */

@@ -74,6 +74,13 @@ enum load_publish {
     LOAD_PUBLISH_POST,      /* POST /publish on one kept-alive connection, pipelined          */
 };
 
+/* Which TLS session a client offers to resume. */
+enum load_resume {
+    LOAD_RESUME_NONE,   /* none: all handshakes are in full */
+    LOAD_RESUME_OWN,    /* its last one: who connects again resumes */
+    LOAD_RESUME_SHARED, /* one of its group's first: all but the first few handshakes resume */
+};
+
 /* Why a client did not come up, or did not stay. Names: load_failure_name. */
 enum load_failure {
     LOAD_FAIL_REFUSED,     /* connection refused                                    */
@@ -160,7 +167,7 @@ struct load_group_config {
      * caller's. */
     const struct tls_client *tls;
     const char *tls_name; /* server name to ask for; NULL: none */
-    bool tls_resume;      /* a client that connects again resumes its last session */
+    enum load_resume tls_resume;
 };
 
 struct load_config {

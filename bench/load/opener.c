@@ -127,8 +127,8 @@ void opener_start(struct load *load, uint32_t in_flight_max, double rate_per_s,
 {
     struct opener *opener = &load->opener;
     opener->in_flight_max = in_flight_max ? in_flight_max : IN_FLIGHT_MAX;
-    if (load->secure && opener->in_flight_max > SECURE_HANDSHAKES)
-        opener->in_flight_max = SECURE_HANDSHAKES;
+    if (load->secure && opener->in_flight_max > load->secure->handshakes_max)
+        opener->in_flight_max = load->secure->handshakes_max;
     opener->attempts_max = attempts_max ? attempts_max : LOAD_ATTEMPTS_MAX;
     opener->interval_ns = rate_per_s > 0 ? 1e9 / rate_per_s : 0;
     opener->due_ns = (double)load->now_ns;

@@ -25,20 +25,24 @@ static void pages_unmap(void *area, size_t size)
         munmap(area, size);
 }
 
-int secure_create(struct secure **ret, uint32_t clients, uint32_t stashes, bool resume)
+int secure_create(struct secure **ret, const struct secure_config *config)
 {
+    const uint32_t clients = config->clients;
     struct secure *secure = calloc(1, sizeof *secure);
     if (!secure)
         return -ENOMEM;
     secure->count = clients;
-    secure->handshakes = tls_handshakes_create(SECURE_HANDSHAKES);
+    secure->handshakes_max = clients < SECURE_HANDSHAKES ? clients : SECURE_HANDSHAKES;
+    secure->handshakes = tls_handshakes_create(secure->handshakes_max);
     secure->slots = pages_map(clients * sizeof *secure->slots);
     secure->held = pages_map(clients * sizeof *secure->held);
-    if (resume)
+    if (config->own)
         secure->sessions = pages_map(clients * sizeof *secure->sessions);
-    int err = stashes_init(&secure->records, stashes, TLS_RECORD_MAX);
+    if (config->shared)
+        secure->shared = calloc(config->groups, sizeof *secure->shared);
+    int err = stashes_init(&secure->records, config->stashes, TLS_RECORD_MAX);
     if (err < 0 || !secure->handshakes || !secure->slots || !secure->held ||
-        (resume && !secure->sessions)) {
+        (config->own && !secure->sessions) || (config->shared && !secure->shared)) {
         secure_free(secure);
         return -ENOMEM;
     }
@@ -56,6 +60,7 @@ void secure_free(struct secure *secure)
     pages_unmap(secure->slots, secure->count * sizeof *secure->slots);
     pages_unmap(secure->held, secure->count * sizeof *secure->held);
     pages_unmap(secure->sessions, secure->count * sizeof *secure->sessions);
+    free(secure->shared);
     stashes_done(&secure->records);
     free(secure);
 }
@@ -65,16 +70,59 @@ static union secure_slot *slot_of(const struct load *load, const struct client *
     return &load->secure->slots[client_index(load, client)];
 }
 
-static struct tls_session *session_of(const struct load *load, const struct client *client)
-{
-    struct tls_session *sessions = load->secure->sessions;
-    return sessions ? &sessions[client_index(load, client)] : NULL;
-}
-
 static void fail(struct load *load, struct client *client, enum tls_error error)
 {
     group_of(load, client)->counters.tls_error = error;
     client_fail(load, client, LOAD_FAIL_TLS);
+}
+
+/* ---- sessions ---- */
+
+/* The one to resume; NULL: none. */
+static const struct tls_session *session_to_resume(struct load *load, const struct client *client)
+{
+    const struct tls_session *own;
+    struct secure_shared *shared;
+    switch (group_of(load, client)->config.tls_resume) {
+    case LOAD_RESUME_OWN:
+        own = &load->secure->sessions[client_index(load, client)];
+        return own->suite != 0 ? own : NULL;
+    case LOAD_RESUME_SHARED:
+        shared = &load->secure->shared[client->group];
+        return shared->count > 0 ? &shared->sessions[shared->out++ % shared->count] : NULL;
+    case LOAD_RESUME_NONE:
+        break;
+    }
+    return NULL;
+}
+
+/* A server that has forgotten a shared session made a new one, which takes a place of the old. */
+static void share(struct secure_shared *shared, const struct tls_handshake *handshake)
+{
+    struct tls_session *session = &shared->sessions[shared->in % SECURE_SHARED];
+    if (tls_handshake_resumed(handshake) || !tls_handshake_session(handshake, session))
+        return;
+    shared->in++;
+    if (shared->count < SECURE_SHARED)
+        shared->count++;
+}
+
+static void session_keep(struct load *load, const struct client *client,
+                         const struct tls_handshake *handshake)
+{
+    struct tls_session *own;
+    switch (group_of(load, client)->config.tls_resume) {
+    case LOAD_RESUME_OWN:
+        own = &load->secure->sessions[client_index(load, client)];
+        if (!tls_handshake_session(handshake, own))
+            own->suite = 0;
+        break;
+    case LOAD_RESUME_SHARED:
+        share(&load->secure->shared[client->group], handshake);
+        break;
+    case LOAD_RESUME_NONE:
+        break;
+    }
 }
 
 /* ---- the handshake ---- */
@@ -91,15 +139,13 @@ static void handshake_done(struct load *load, struct client *client,
                            struct tls_handshake *handshake)
 {
     struct load_counters *counters = &group_of(load, client)->counters;
-    struct tls_session *session = session_of(load, client);
     if (client_publishes(load, client))
         ; /* its handshake is not one of the group's */
     else if (tls_handshake_resumed(handshake))
         counters->tls_resumed++;
     else
         counters->tls_full++;
-    if (session && !tls_handshake_session(handshake, session))
-        session->suite = 0;
+    session_keep(load, client, handshake);
     tls_handshake_keys(handshake, &slot_of(load, client)->keys);
     tls_handshake_give(load->secure->handshakes, handshake);
     client->phase = CLIENT_HANDSHAKE;
@@ -141,9 +187,8 @@ void secure_begin(struct load *load, struct client *client)
     uint8_t seed[TLS_SEED_SIZE];
     ssize_t got = getrandom(seed, sizeof seed, 0);
     assert(got == sizeof seed);
-    const struct tls_session *session = session_of(load, client);
-    bool resumes = config->tls_resume && session && session->suite != 0;
-    tls_handshake_client(handshake, config->tls, config->tls_name, resumes ? session : NULL, seed);
+    tls_handshake_client(handshake, config->tls, config->tls_name, session_to_resume(load, client),
+                         seed);
     explicit_bzero(seed, sizeof seed);
     slot_of(load, client)->handshake = handshake;
     client->phase = CLIENT_TLS;
@@ -181,7 +226,7 @@ static size_t records_open(struct load *load, struct client *client, unsigned ch
         }
         at += (size_t)size;
         if (record.kind == TLS_RECORD_CLOSE)
-            client_fail(load, client, LOAD_FAIL_END);
+            client_ended(load, client);
         else if (record.len > 0)
             client_plain(load, client, (char *)record.bytes, record.len);
     }

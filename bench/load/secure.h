@@ -7,11 +7,11 @@
  *          the other; only the beginning of a record that is not all there yet is kept, until the
  *          next read. What is sent is sealed in the outbox, or in the publisher's buffer.
  * Threads  the owner's.
- * Memory   Only where a group asks for TLS: 132 bytes per client of the load, 88 more where clients
- *          resume. The rest is lent: a handshake while it lasts, a stash while a record is half
- *          there.
- * Bounds   SECURE_HANDSHAKES under way, which the opener keeps to. A client that cannot have a
- *          stash is closed by name.
+ * Memory   Only where a group asks for TLS: 132 bytes per client of the load, 82 more where clients
+ *          keep sessions of their own (LOAD_RESUME_OWN). The rest is lent: a handshake of 24 KiB
+ *          while it lasts, a stash while a record is half there.
+ * Bounds   SECURE_HANDSHAKES under way, which the opener keeps to; SECURE_SHARED sessions of a
+ *          group. A client that cannot have a stash is closed by name.
  * Errors   LOAD_FAIL_TLS; counters.tls_error has the last reason. */
 #pragma once
 
@@ -25,7 +25,8 @@ struct load;
 struct client;
 
 enum {
-    SECURE_HANDSHAKES = 1024,
+    SECURE_HANDSHAKES = 16384,
+    SECURE_SHARED = 64,
 };
 
 union secure_slot {
@@ -33,17 +34,33 @@ union secure_slot {
     struct tls_keys keys;            /* afterwards */
 };
 
+/* What a group's clients resume in common: the sessions of its last handshakes in full. */
+struct secure_shared {
+    struct tls_session sessions[SECURE_SHARED];
+    uint32_t count;
+    uint32_t in, out; /* the next to be replaced, and to be resumed */
+};
+
+struct secure_config {
+    uint32_t clients;
+    uint32_t groups;
+    uint32_t stashes;
+    bool own, shared; /* some group's clients resume so */
+};
+
 struct secure {
     struct tls_handshakes *handshakes;
+    uint32_t handshakes_max;
     union secure_slot *slots;     /* by client */
     uint32_t *held;               /* by client: the stash with the beginning of a record */
-    struct tls_session *sessions; /* by client; suite 0: none. NULL: nobody resumes */
+    struct tls_session *sessions; /* by client; suite 0: none. NULL: nobody has one of its own */
+    struct secure_shared *shared; /* by group; NULL: nobody shares */
     struct stashes records;
     uint32_t count;
 };
 
-/* Returns 0 and a struct secure for so many clients, or -ENOMEM. */
-int secure_create(struct secure **ret, uint32_t clients, uint32_t stashes, bool resume);
+/* Returns 0 or -ENOMEM. */
+int secure_create(struct secure **ret, const struct secure_config *config);
 
 /* No handshake may be under way. Accepts NULL. */
 void secure_free(struct secure *secure);

@@ -24,7 +24,7 @@
 #include "output/stall.h"
 
 enum {
-    RESULT_CONTESTANTS_MAX = 192,
+    RESULT_CONTESTANTS_MAX = 256,
     RESULT_NAME_MAX = 48,
     RESULT_VERSION_MAX = 128,
 };

@@ -12,7 +12,7 @@
 #include "output/spread.h"
 
 enum {
-    TABLE_ROWS_MAX = 192,
+    TABLE_ROWS_MAX = 288,
     TABLE_COLUMNS_MAX = 12,
     TABLE_CELL_MAX = 32,
 };

@@ -86,7 +86,7 @@ def test_what_does_not_fit(tmp_path, manifest):
     found = bench(tmp_path, "compare", "--peer", manifest, expect=1)
     assert "it is for `bench handshakes`" in found.complaints
     found = bench(tmp_path, *SMALL, "--tls-cipher", "gcm,gcm256,chacha20", "--peer", manifest,
-                  "--peer", manifest, expect=1)
+                  "--peer", manifest, "--peer", manifest, expect=1)
     assert "too many for one run" in found.complaints
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace("[handshake]", "[subscribe]") + "[publish]\nby = post\n",
@@ -97,7 +97,7 @@ def test_what_does_not_fit(tmp_path, manifest):
 
 
 def test_who_has_no_tls_says_so(tmp_path):
-    found = bench(tmp_path, "storm", "--tls", expect=64)
+    found = bench(tmp_path, "ceiling", "--tls", expect=64)
     assert "this experiment has no TLS" in found.complaints
     found = bench(tmp_path, "compare", "--tls", "--peer", "nginx-tls", expect=1)
     assert "--tls and --peer do not go together" in found.complaints
