@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiment/way.h"
 #include "measure/clock.h"
 
 /* Apart from the addresses that other loads take: those end at 127.199.255.255. */
@@ -53,6 +54,8 @@ static int create(struct witness *witness, struct load **ret)
         .clients = config->clients,
         .publish = LOAD_PUBLISH_WEBSOCKET,
         .payload_bytes = config->message_bytes,
+        .tls = config->tls,
+        .tls_name = config->tls ? BENCH_TLS_NAME : NULL,
     };
     const struct load_config load = {
         .groups = &group,

@@ -21,6 +21,7 @@ struct witness;
 
 struct witness_config {
     struct sockaddr_in target;
+    const struct tls_client *tls; /* NULL: plain */
     enum load_transport transport;
     const char *channel; /* of its own */
     uint32_t clients;

@@ -1,6 +1,7 @@
 """Which figures a run has, each with its drawing at two widths and its numbers as a table."""
 
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 import bars
 import budget as quoted
@@ -393,7 +394,7 @@ def connects(run):
 
 # ---- after an event -----
 
-_VARIANT_COLOURS = ("c1", "c2", "c4", "c3", "c5")
+_VARIANT_COLOURS = ("c1", "c2", "c4", "c3", "c5", "c6", "c7", "c8")
 
 
 def storm(run):
@@ -405,7 +406,7 @@ def storm(run):
     since = {v: [{**s, "t_s": s["t_s"] - start} for s in samples if s.get("contestant") == v]
              for v in variants for start in
              [min(s["t_s"] for s in samples if s.get("contestant") == v)]}
-    colours = dict(zip(variants, _VARIANT_COLOURS))
+    colours = dict(zip(variants, cycle(_VARIANT_COLOURS)))
     tracks = [track for track in (
         _variants_track("Clients connected", units.short, "connections", since, colours),
         _variants_track("p99 of those who stayed connected", units.axis_time, "p99_ns", since,

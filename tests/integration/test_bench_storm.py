@@ -12,7 +12,9 @@ import pytest
 from ringside import server_binary
 
 ROOT = Path(__file__).resolve().parents[2]
-VARIANTS = ("admission", "jitter", "at once")
+PLAIN = ("admission", "jitter", "at once")
+SECURE = tuple(f"{variant}, aes128-gcm" for variant in PLAIN)
+VARIANTS = PLAIN + SECURE
 PATIENCE_S = 300
 
 
@@ -32,8 +34,8 @@ def bench(folder, *arguments):
 @pytest.fixture(scope="module")
 def storm(tmp_path_factory):
     return bench(
-        tmp_path_factory.mktemp("storm"), "storm", "--subscribers", "60", "--live", "10",
-        "--rate", "20", "--admit", "40", "--turn-ms", "200", "--give-up", "60",
+        tmp_path_factory.mktemp("storm"), "storm", "--tls", "--subscribers", "60", "--live", "10",
+        "--rate", "20", "--admit", "60", "--turn-ms", "100", "--give-up", "60",
         "--set", "retry_ms=100", "--set", "retry_spread_ms=100",
     )
 
@@ -65,8 +67,17 @@ def test_who_stays_connected_loses_nothing(storm, variant):
     assert contestant["counters"]["server:admitted"] == 60
 
 
+@pytest.mark.parametrize("variant", SECURE)
+def test_who_comes_back_over_tls_resumes_the_session(storm, variant):
+    for name in ("sse", "websocket"):
+        contestant = of(storm, name, variant)
+        assert contestant["tls"]["cipher"] == "aes128-gcm"
+        assert contestant["tls"]["full"] == 0
+        assert contestant["tls"]["resumed"] >= 30
+
+
 def test_only_admission_sends_anybody_away(storm):
-    for variant in VARIANTS[1:]:
+    for variant in PLAIN[1:] + SECURE[1:]:
         assert of(storm, "connected", variant)["counters"]["server:refused_admission"] == 0
 
 

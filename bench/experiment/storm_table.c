@@ -1,0 +1,201 @@
+#include "experiment/storm_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "measure/clock.h"
+#include "output/table.h"
+
+enum {
+    CLAIM_MAX = 160,
+    HANDSHAKES_MAX = 80,
+};
+
+unsigned storm_ways(const struct options *options, struct way ret[STORM_WAYS_MAX])
+{
+    unsigned count = 0;
+    ret[count++] = (struct way){0};
+    for (unsigned i = 0; options->tls && i < options->tls_cipher_count; i++)
+        ret[count++] = (struct way){.tls = true, .cipher = options->tls_ciphers[i]};
+    return count;
+}
+
+void storm_name(char ret[RESULT_NAME_MAX], enum storm_variant variant, const struct way *way)
+{
+    static const char *const names[STORM_VARIANTS] = {
+        [STORM_ADMISSION] = "admission",
+        [STORM_JITTER] = "jitter",
+        [STORM_AT_ONCE] = "at once",
+    };
+    if (way->tls)
+        snprintf(ret, RESULT_NAME_MAX, "%s, %s", names[variant], tls_cipher_name(way->cipher));
+    else
+        snprintf(ret, RESULT_NAME_MAX, "%s", names[variant]);
+}
+
+/* ---- verdicts ---- */
+
+static double p99_of(const struct result *result, const char *variant, const char *suffix)
+{
+    char workload[RESULT_NAME_MAX];
+    snprintf(workload, sizeof workload, "%.38s%s", variant, suffix);
+    const struct contestant *found = result_find(result, "connected", workload);
+    return found ? (double)histogram_percentile(found->corrected, 99) : 0;
+}
+
+/* What is said of one storm: sums over its transports. */
+struct tale {
+    char name[RESULT_NAME_MAX];
+    struct reconnect back;
+    uint64_t faults, tls_full, tls_resumed;
+    double before_ns, during_ns; /* p99 of those who stayed */
+};
+
+static void tell(const struct result *result, enum storm_variant variant, const struct way *way,
+                 struct tale *ret)
+{
+    *ret = (struct tale){0};
+    storm_name(ret->name, variant, way);
+    ret->before_ns = p99_of(result, ret->name, ", before");
+    ret->during_ns = p99_of(result, ret->name, "");
+    struct reconnect *sum = &ret->back;
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        const struct contestant *contestant = result->contestants[i];
+        if (strcmp(contestant->workload, ret->name) != 0)
+            continue;
+        ret->faults += contestant->ledger.lost + contestant->ledger.duplicate +
+                       contestant->ledger.out_of_order;
+        if (contestant->reconnect.dropped == 0)
+            continue;
+        ret->tls_full += contestant->tls.full;
+        ret->tls_resumed += contestant->tls.resumed;
+        sum->dropped += contestant->reconnect.dropped;
+        sum->recovered += contestant->reconnect.recovered;
+        sum->retries += contestant->reconnect.retries;
+        sum->shed += contestant->reconnect.shed;
+        sum->missed += contestant->reconnect.missed;
+        sum->unrecovered += contestant->reconnect.unrecovered;
+        sum->elapsed_ns = contestant->reconnect.elapsed_ns;
+        sum->server_cpu_ns = contestant->reconnect.server_cpu_ns;
+        sum->client_cpu_ns = contestant->reconnect.client_cpu_ns;
+    }
+}
+
+static bool whole(const struct reconnect *reconnect)
+{
+    return reconnect->recovered == reconnect->dropped && reconnect->unrecovered == 0;
+}
+
+static void say_back(char text[RESULT_NAME_MAX], const struct reconnect *reconnect)
+{
+    snprintf(text, RESULT_NAME_MAX, "%u of %u back in %.1f s", reconnect->recovered,
+             reconnect->dropped, (double)reconnect->elapsed_ns / NS_PER_S);
+}
+
+/* Handshakes of those who came back, tries that were sent away among them. */
+static void say_handshakes(char text[HANDSHAKES_MAX], const struct tale *tale)
+{
+    text[0] = '\0';
+    if (tale->tls_full + tale->tls_resumed > 0)
+        snprintf(text, HANDSHAKES_MAX, ", %lu handshakes in full, %lu resumed",
+                 (unsigned long)tale->tls_full, (unsigned long)tale->tls_resumed);
+}
+
+/* A claim, of a storm over TLS as such. */
+static const char *claim_of(char text[CLAIM_MAX], const char *claim, const struct way *way)
+{
+    if (way->tls)
+        snprintf(text, CLAIM_MAX, "%s (TLS, %s)", claim, tls_cipher_name(way->cipher));
+    else
+        snprintf(text, CLAIM_MAX, "%s", claim);
+    return text;
+}
+
+static void judge(struct result *result, const struct way *way)
+{
+    struct tale admitted, at_once;
+    char claim[CLAIM_MAX], back[RESULT_NAME_MAX], handshakes[HANDSHAKES_MAX];
+    char p99[4][TABLE_NUMBER_MAX];
+    tell(result, STORM_ADMISSION, way, &admitted);
+    tell(result, STORM_AT_ONCE, way, &at_once);
+    say_back(back, &admitted.back);
+    say_handshakes(handshakes, &admitted);
+    result_verdict(
+        result,
+        claim_of(claim, "A mass reconnect with resume loses nothing, publishing going on", way),
+        whole(&admitted.back) && admitted.faults == 0 ? "holds" : "fails",
+        "%s%s; %lu messages by replay, %lu positions gone, %lu faults in the ledger", back,
+        handshakes, (unsigned long)admitted.back.missed, (unsigned long)admitted.back.unrecovered,
+        (unsigned long)admitted.faults);
+    result_verdict(
+        result,
+        claim_of(claim, "Who stays connected notices less of a storm when it is let in at a rate",
+                 way),
+        admitted.during_ns < at_once.during_ns ? "holds" : "fails",
+        "p99 %s before and %s during the storm with admission, %s and %s without",
+        number_time(p99[0], admitted.before_ns), number_time(p99[1], admitted.during_ns),
+        number_time(p99[2], at_once.before_ns), number_time(p99[3], at_once.during_ns));
+    say_back(back, &at_once.back);
+    say_handshakes(handshakes, &at_once);
+    result_verdict(
+        result,
+        claim_of(claim, "Reconnecting without jitter knocks the server over as it comes back", way),
+        whole(&at_once.back) && at_once.faults == 0 ? "fails" : "holds",
+        "%s%s, without jitter and without admission; %lu attempts failed", back, handshakes,
+        (unsigned long)at_once.back.retries);
+}
+
+void storm_judge(struct bench *bench)
+{
+    struct way ways[STORM_WAYS_MAX];
+    const unsigned count = storm_ways(bench->options, ways);
+    for (unsigned i = 0; i < count; i++)
+        judge(&bench->result, &ways[i]);
+}
+
+/* ---- the table ---- */
+
+static void print_row(struct table *table, const struct tale *tale)
+{
+    char text[TABLE_NUMBER_MAX];
+    const struct reconnect *sum = &tale->back;
+    double elapsed = sum->elapsed_ns > 0 ? (double)sum->elapsed_ns : 1;
+    table_row(table);
+    table_cell(table, "%.31s", tale->name);
+    table_cell(table, "%s", number_grouped(text, sum->recovered));
+    table_cell(table, "%.1f s", (double)sum->elapsed_ns / NS_PER_S);
+    table_cell(table, "%s", number_grouped(text, sum->shed));
+    table_cell(table, "%s", number_grouped(text, sum->retries - sum->shed));
+    table_cell(table, "%.2f", (double)sum->server_cpu_ns / elapsed);
+    table_cell(table, "%.2f", (double)sum->client_cpu_ns / elapsed);
+    table_cell(table, "%s", number_grouped(text, sum->missed));
+    table_cell(table, "%s", number_grouped(text, sum->unrecovered));
+    table_cell(table, "%s", number_grouped(text, tale->faults));
+    table_cell(table, "%s", number_time(text, tale->before_ns));
+    table_cell(table, "%s", number_time(text, tale->during_ns));
+}
+
+void storm_print(const struct bench *bench)
+{
+    static struct table table;
+    static const char *const heads[2][12] = {
+        {"", "came", "all back", "told to", "failed", "CPU:", "CPU:", "messages", "positions",
+         "ledger", "p99 before,", "during, of"},
+        {"", "back", "after", "wait", "else", "server", "clients", "by replay", "gone", "faults",
+         "of those who", "stayed"},
+    };
+    struct way ways[STORM_WAYS_MAX];
+    struct tale tale;
+    const unsigned way_count = storm_ways(bench->options, ways);
+    for (unsigned row = 0; row < 2; row++) {
+        table_row(&table);
+        for (unsigned i = 0; i < 12; i++)
+            table_cell(&table, "%s", heads[row][i]);
+    }
+    for (unsigned w = 0; w < way_count; w++)
+        for (int i = 0; i < STORM_VARIANTS; i++) {
+            tell(&bench->result, (enum storm_variant)i, &ways[w], &tale);
+            print_row(&table, &tale);
+        }
+    table_print(&table, stdout, 2);
+}
