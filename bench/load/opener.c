@@ -3,10 +3,10 @@
 
 enum {
     IN_FLIGHT_MAX = 512,
-    /* In one step: what a socket was last seen with should still be in the cache when its request is
-     * sent and its answer read. */
+    /* In one step: what a socket was last seen with should still be in the cache when its request
+     * is sent and its answer read. */
     STEP_CONNECTS = 32,
-    DOUBLINGS_MAX = 16,  /* of a back-off: a minute from a millisecond */
+    DOUBLINGS_MAX = 16, /* of a back-off: a minute from a millisecond */
 };
 static_assert((WAIT_BUCKETS & (WAIT_BUCKETS - 1)) == 0, "times find their bucket by a mask");
 
