@@ -1,8 +1,11 @@
 #include "listener.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,57 +13,135 @@
 
 #include "conf/settings.h"
 
-int listener_address(struct sockaddr_in *ret, const char *setting, const char *text, char *why,
+/* Returns the value of a port's digits, or -1. */
+static long port_read(const char *text)
+{
+    char *end;
+    errno = 0;
+    unsigned long port = strtoul(text, &end, 10);
+    bool right = text[0] >= '0' && text[0] <= '9' && *end == '\0' && port <= UINT16_MAX;
+    return right ? (long)port : -1;
+}
+
+static bool ipv4_read(struct listen_address *ret, const char *host, uint16_t port)
+{
+    if (host[0] == '\0' || strcmp(host, "*") == 0)
+        host = "0.0.0.0";
+    ret->ipv4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+    ret->size = sizeof ret->ipv4;
+    return inet_pton(AF_INET, host, &ret->ipv4.sin_addr) == 1;
+}
+
+/* getaddrinfo also reads the interface of a link-local address, as fe80::1%eth0. */
+static bool ipv6_read(struct listen_address *ret, const char *host, uint16_t port)
+{
+    const struct addrinfo wanted = {
+        .ai_flags = AI_NUMERICHOST, .ai_family = AF_INET6, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+    if (getaddrinfo(host, NULL, &wanted, &found) != 0)
+        return false;
+    memcpy(&ret->ipv6, found->ai_addr, sizeof ret->ipv6);
+    ret->ipv6.sin6_port = htons(port);
+    ret->size = sizeof ret->ipv6;
+    freeaddrinfo(found);
+    return true;
+}
+
+/* The colon before the port, or NULL. */
+static const char *port_find(const char *text)
+{
+    if (text[0] != '[')
+        return strrchr(text, ':');
+    const char *end = strchr(text, ']');
+    return end && end[1] == ':' ? end + 1 : NULL;
+}
+
+/* What is wrong with a text that is no address, and what would be right. */
+static const char *address_hint(const char *host, bool brackets, bool port)
+{
+    if (host[0] != '[' && !brackets && strchr(host, ':'))
+        return "an IPv6 address goes in brackets, as [::1]:8080";
+    if (!port)
+        return "needs an address and a port from 0 to 65535, as 127.0.0.1:8080 or [::1]:8080";
+    if (brackets)
+        return "there is no IPv6 address in the brackets; [::1]:8080 has one";
+    return "needs an address in digits, as 127.0.0.1:8080 or [::1]:8080; names are not looked up";
+}
+
+int listener_address(struct listen_address *ret, const char *setting, const char *text, char *why,
                      size_t why_size)
 {
-    char host[64];
-    const char *colon = strrchr(text, ':');
-    char *end = NULL;
-    unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
-    *ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    if (colon && (size_t)(colon - text) < sizeof host && end != colon + 1 && *end == '\0' &&
-        port <= 65535) {
-        snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
-        if (host[0] == '\0' || strcmp(host, "*") == 0)
-            snprintf(host, sizeof host, "0.0.0.0");
-        if (inet_pton(AF_INET, host, &ret->sin_addr) == 1)
-            return 0;
-    }
-    snprintf(why, why_size, "%s = %s: needs an IPv4 address and a port, as 127.0.0.1:8080", setting,
-             text);
+    char host[LISTENER_NAME_MAX] = "";
+    const char *colon = port_find(text);
+    size_t len = colon ? (size_t)(colon - text) : strlen(text);
+    bool brackets = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+    long port = colon ? port_read(colon + 1) : -1;
+    if (len < sizeof host)
+        snprintf(host, sizeof host, "%.*s", (int)(brackets ? len - 2 : len), text + brackets);
+    *ret = (struct listen_address){0};
+    if (len < sizeof host && port >= 0 &&
+        (brackets ? ipv6_read : ipv4_read)(ret, host, (uint16_t)port))
+        return 0;
+    snprintf(why, why_size, "%s = %s: %s", setting, text, address_hint(host, brackets, port >= 0));
     return -EINVAL;
 }
 
-static int failed(const struct sockaddr_in *address, char *why, size_t why_size)
+void listener_name(const struct listen_address *address, char ret[LISTENER_NAME_MAX])
+{
+    char host[LISTENER_NAME_MAX - sizeof "[]:65535" + 1], port[sizeof "65535"];
+    int err = getnameinfo(&address->any, address->size, host, sizeof host, port, sizeof port,
+                          NI_NUMERICHOST | NI_NUMERICSERV);
+    assert(err == 0);
+    bool ipv6 = address->any.sa_family == AF_INET6;
+    int len = snprintf(ret, LISTENER_NAME_MAX, ipv6 ? "[%s]:%s" : "%s:%s", host, port);
+    assert(len < LISTENER_NAME_MAX);
+}
+
+static const char *failure_hint(int err)
+{
+    switch (err) {
+    case -EADDRINUSE:
+        return "; another program has it: `ss -ltnp` shows which, --listen takes another port";
+    case -EACCES:
+        return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    case -EADDRNOTAVAIL:
+        return "; this machine has no such address: `ip addr` lists those it has";
+    case -EAFNOSUPPORT:
+        return "; this kernel has no IPv6: listen on an IPv4 address, as 0.0.0.0:8080";
+    case -EINVAL:
+        return "; a link-local address needs its interface, as [fe80::1%eth0]:8080";
+    default:
+        return "";
+    }
+}
+
+static int failed(const struct listen_address *address, char *why, size_t why_size)
 {
     int err = -errno;
-    char text[INET_ADDRSTRLEN];
-    inet_ntop(AF_INET, &address->sin_addr, text, sizeof text);
-    const char *hint = "";
-    if (err == -EADDRINUSE)
-        hint = "; another program has it: `ss -ltnp` shows which, --listen takes another port";
-    else if (err == -EACCES)
-        hint = "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
-    else if (err == -EADDRNOTAVAIL)
-        hint = "; this machine has no such address: `ip addr` lists those it has";
-    snprintf(why, why_size, "cannot listen on %s:%u: %s%s", text, ntohs(address->sin_port),
-             strerror(-err), hint);
+    char name[LISTENER_NAME_MAX];
+    listener_name(address, name);
+    snprintf(why, why_size, "cannot listen on %s: %s%s", name, strerror(-err), failure_hint(err));
     return err;
 }
 
-static int open_socket(const struct sockaddr_in *address, int option)
+static int open_socket(const struct listen_address *address, int option)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int family = address->any.sa_family;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    int on = 1;
+    int on = 1, off = 0;
+    /* [::] takes IPv4 as well, whatever net.ipv6.bindv6only says: there is one plain port, which
+     * both kinds of clients come to. To the other addresses it means nothing. */
+    if (family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (option)
         setsockopt(fd, SOL_SOCKET, option, &on, sizeof on);
     /* Accepted sockets inherit it: a message leaves at once, it is we who put together what belongs
      * together. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+    if (bind(fd, &address->any, address->size) == 0)
         return fd;
     int err = errno;
     close(fd);
@@ -70,7 +151,7 @@ static int open_socket(const struct sockaddr_in *address, int option)
 
 /* With SO_REUSEPORT two servers could share a port without noticing: binding once without it tells.
  */
-int listener_claim(struct sockaddr_in *address, char *why, size_t why_size)
+int listener_claim(struct listen_address *address, char *why, size_t why_size)
 {
     int fd = open_socket(address, 0);
     if (fd < 0 || listen(fd, 1) < 0) {
@@ -79,8 +160,7 @@ int listener_claim(struct sockaddr_in *address, char *why, size_t why_size)
             close(fd);
         return err;
     }
-    socklen_t len = sizeof *address;
-    getsockname(fd, (struct sockaddr *)address, &len);
+    getsockname(fd, &address->any, &address->size);
     close(fd);
     return 0;
 }
@@ -115,7 +195,7 @@ static int bound_waiting(int fd, const struct settings *settings, char *why, siz
     return err;
 }
 
-int listener_open(const struct sockaddr_in *address, const struct settings *settings, char *why,
+int listener_open(const struct listen_address *address, const struct settings *settings, char *why,
                   size_t why_size)
 {
     int fd = open_socket(address, SO_REUSEPORT);

@@ -4,21 +4,38 @@
  * Threads  main's, before the shards start. */
 #pragma once
 
+#include <net/if.h> /* IF_NAMESIZE: of the interface behind a link-local address */
 #include <netinet/in.h>
 #include <stddef.h>
 
 struct settings;
 
-/* Reads "address:port", the value of a setting. Port 0 lets the kernel choose. Returns 0 or -EINVAL
- * with `why`. */
-int listener_address(struct sockaddr_in *ret, const char *setting, const char *text, char *why,
+struct listen_address {
+    socklen_t size;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+    };
+};
+
+enum {
+    LISTENER_NAME_MAX = INET6_ADDRSTRLEN + IF_NAMESIZE + sizeof "[]:65535",
+};
+
+/* Reads "address:port", the value of a setting: IPv4, or IPv6 in brackets. Port 0 lets the kernel
+ * choose. Returns 0 or -EINVAL with `why`. */
+int listener_address(struct listen_address *ret, const char *setting, const char *text, char *why,
                      size_t why_size);
+
+/* The address as URLs have it: an IPv6 one in brackets. */
+void listener_name(const struct listen_address *address, char ret[LISTENER_NAME_MAX]);
 
 /* Makes sure that the port is free, and fixes it where it was 0. Returns 0 or negative errno with
  * `why`. */
-int listener_claim(struct sockaddr_in *address, char *why, size_t why_size);
+int listener_claim(struct listen_address *address, char *why, size_t why_size);
 
 /* Opens one shard's listening socket. Accepted sockets inherit congestion_control, unsent_bytes_max
  * and stall_timeout_ms of the settings. Returns the descriptor, or negative errno with `why`. */
-int listener_open(const struct sockaddr_in *address, const struct settings *settings, char *why,
+int listener_open(const struct listen_address *address, const struct settings *settings, char *why,
                   size_t why_size);

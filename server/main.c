@@ -1,6 +1,5 @@
 /* ringside-server: reads the settings, makes the shards, and waits for a signal. */
 #include <argp.h>
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -147,7 +146,7 @@ struct runner {
 
 struct port {
     bool open; /* is listened on */
-    struct sockaddr_in address;
+    struct listen_address address;
 };
 
 struct launch {
@@ -326,11 +325,11 @@ static void announce(const struct launch *launch)
     const char *between = "ringside-server listens on ";
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
         const struct port *port = &launch->ports[i];
-        char host[INET_ADDRSTRLEN];
+        char name[LISTENER_NAME_MAX];
         if (!port->open)
             continue;
-        inet_ntop(AF_INET, &port->address.sin_addr, host, sizeof host);
-        printf("%s%s://%s:%u/", between, schemes[i], host, ntohs(port->address.sin_port));
+        listener_name(&port->address, name);
+        printf("%s%s://%s/", between, schemes[i], name);
         between = " and ";
     }
     printf(" with %u shard%s, for up to %" PRId64 " connections\n", launch->server.shard_count,

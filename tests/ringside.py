@@ -55,6 +55,11 @@ def free_port():
     raise RuntimeError("no free port between 20000 and 32000")
 
 
+def at(host, port):
+    """The two together, as in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def wait_until(condition, what, patience_s=PATIENCE_S):
     """Polls until the condition holds; returns its value, or fails with `what`."""
     deadline = time.monotonic() + patience_s
@@ -88,13 +93,16 @@ class Server:
 
     foreign = {}  # what Python's websockets must be told besides the URL
 
-    def __init__(self, folder, shards=2, args=(), config=None, before=None):
-        """`before` runs in the new process, before the server does."""
+    def __init__(self, folder, shards=2, args=(), config=None, before=None, host=HOST, listen=None):
+        """`before` runs in the new process, before the server does. Clients come to `host`; it
+        listens there, or on the address `listen`."""
+        self.host = host
         self.port = free_port()
-        self.address = f"{HOST}:{self.port}"
+        self.address = at(host, self.port)
         self.folder = folder
         self.log = folder / "server.log"
-        self.command = [server_binary(), "--listen", self.address, "--shards", str(shards), *args]
+        listen = at(listen or host, self.port)
+        self.command = [server_binary(), "--listen", listen, "--shards", str(shards), *args]
         # A slow farewell is for crowds; a test has seen what it came for.
         settings = {"drain_ms": 50, **(config or {})}
         path = folder / "ringside.ini"
@@ -159,7 +167,7 @@ class Server:
         return connection
 
     def connect(self):
-        return http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE_S)
+        return http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
 
     def request(self, method, path, body=None, headers=None):
         connection = self.connect()

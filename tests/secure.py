@@ -8,7 +8,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from ringside import HOST, PATIENCE_S, Server, free_port
+from ringside import HOST, PATIENCE_S, Server, at, free_port
 
 CERTIFICATES = Path(__file__).resolve().parent / "certificates"
 TRUSTED = CERTIFICATES / "local.pem"
@@ -47,8 +47,9 @@ class SecureServer(Server):
     def plain(self):
         """The same server by its plain port, for questions that must not cost a handshake."""
         other = Server.__new__(Server)
+        other.host = self.host
         other.port = self.plain_port
-        other.address = f"{HOST}:{self.plain_port}"
+        other.address = at(self.host, self.plain_port)
         return other
 
     def wrap(self, connection):

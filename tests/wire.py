@@ -9,7 +9,7 @@ import struct
 import subprocess
 import threading
 
-from ringside import HOST, PATIENCE_S
+from ringside import PATIENCE_S
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -17,7 +17,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 # ---- raw TCP and HTTP ----
 
 def dial(server):
-    connection = socket.create_connection((HOST, server.port), timeout=PATIENCE_S)
+    connection = socket.create_connection((server.host, server.port), timeout=PATIENCE_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return server.wrap(connection)
 

@@ -33,7 +33,8 @@ enum slow_reader_policy {
 #define SETTINGS_TABLE(X, SECTION)                                                                 \
     SECTION("server")                                                                              \
     X(TEXT, listen, "127.0.0.1:8080", 0, 0, "address:port",                                        \
-      "Where clients connect. IPv4. Empty: nowhere but at tls_listen.")                            \
+      "Where clients connect: an IPv4 address, or an IPv6 one in brackets, as [::1]:8080. [::] "   \
+      "is all addresses of both. Empty: nowhere but at tls_listen.")                               \
     X(NUMBER, shards, 0, 0, 256, "count",                                                          \
       "Threads with their own ring, connections and channels. 0: one per core.")                   \
     X(TEXT, cpus, "", 0, 0, "list",                                                                \
@@ -57,7 +58,7 @@ enum slow_reader_policy {
       "all at once.")                                                                              \
     SECTION("tls")                                                                                 \
     X(TEXT, tls_listen, "", 0, 0, "address:port",                                                  \
-      "Where clients connect with TLS 1.2, as 0.0.0.0:8443. Empty: no TLS.")                       \
+      "Where clients connect with TLS 1.2, as 0.0.0.0:8443 or [::]:8443. Empty: no TLS.")          \
     X(LIST, tls_certificates, "", 0, 0, "list of chain.pem:key.pem",                               \
       "Certificates with their keys, separated by spaces. The client's server name chooses; who "  \
       "gives none, or an unknown one, gets the first. Read again at SIGHUP.")                      \
