@@ -19,12 +19,17 @@ char *outbox_reserve(struct load *load, const struct client *client, size_t size
 void outbox_commit(struct load *load, const struct client *client, size_t len)
 {
     struct outbox *outbox = &load->outbox;
+    const uint32_t slot = client_index(load, client);
+    struct ring_io *last = outbox->count > 0 ? &outbox->io[outbox->count - 1] : NULL;
     if (client_secure(load, client))
         len = secure_seal(load, client, outbox->bytes + outbox->used, len);
-    outbox->io[outbox->count++] = (struct ring_io){
-        .slot = client_index(load, client),
-        .iov = {outbox->bytes + outbox->used, len},
-    };
+    if (last && last->slot == slot)
+        last->iov.iov_len += len;
+    else
+        outbox->io[outbox->count++] = (struct ring_io){
+            .slot = slot,
+            .iov = {outbox->bytes + outbox->used, len},
+        };
     outbox->used += len;
 }
 

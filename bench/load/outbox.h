@@ -1,5 +1,8 @@
 /* outbox: small sends of many clients, gathered and submitted together.
  *
+ * Idea     What follows another send of the same client goes with it, in one segment. As a second
+ *          one it would wait until the first is acknowledged, which may take 40 ms: a request does,
+ *          behind the last word of a resumed TLS handshake, since that has no answer.
  * Threads  the owner's.
  * Memory   OUTBOX_BYTES, inside the load.
  * Bounds   OUTBOX_ENTRIES sends; a full outbox is flushed. A client whose socket does not take
