@@ -249,8 +249,10 @@ static void http_timer(struct shard *shard, struct conn *conn)
     bool first = !(conn->flags & CONN_KEEP_ALIVE);
     if (half)
         http_refuse(shard, conn, REFUSAL_HEAD_TIMEOUT);
+    else if (first)
+        conn_close(shard, conn, CLOSE_HEAD_TIMEOUT);
     else
-        conn_close(shard, conn, first ? CLOSE_HEAD_TIMEOUT : CLOSE_IDLE);
+        conn_finish(shard, conn, CLOSE_IDLE);
 }
 
 const struct transport http_transport = {

@@ -368,6 +368,15 @@ def test_an_orderly_end_has_close_notify(server):
     assert server.closed("done") >= 1
 
 
+def test_the_end_of_an_idle_connection_has_close_notify(start_server, eventually):
+    server = start_server(secure=True, config={"idle_timeout_ms": 200})
+    with RecordClient(server).handshake() as client:
+        client.send(client.seal(REQUEST))
+        assert client.read().startswith(b"HTTP/1.1 200")
+        assert client.read() == b""
+    eventually(lambda: server.closed("idle") == 1, "the connection to be closed")
+
+
 def test_close_notify_is_answered(server, eventually):
     with RecordClient(server).handshake() as client:
         client.send(client.seal(REQUEST))
