@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "secure_link.h"
+
 enum {
     READ_MAX = 30000,
 };
@@ -43,11 +45,18 @@ void client_gone(struct client *client)
     bytes_free(&client->in);
     bytes_free(&client->message);
     bytes_free(&client->held);
+    secure_link_free(client->secure);
+    client->secure = NULL;
     client->link = NULL;
 }
 
+/* Half of those with TLS say so. */
 void client_leave(struct client *client)
 {
+    if (client->secure && !client->shut && sim_chance(client->sim, 500)) {
+        secure_link_goodbye(client->secure);
+        secure_link_push(client->secure);
+    }
     fake_client_close(client->link);
     client_gone(client);
 }
@@ -85,13 +94,42 @@ static size_t piece(struct sim *sim, size_t len)
     return 1 + sim_below(sim, most);
 }
 
+static ssize_t link_write(struct client *client, const char *bytes, size_t size)
+{
+    return client->secure ? secure_link_write(client->secure, bytes, size)
+                          : fake_client_write(client->link, bytes, size);
+}
+
+static ssize_t link_read(struct client *client, char *bytes, size_t size)
+{
+    if (client->secure) {
+        uint64_t before = client->secure->received;
+        ssize_t n = secure_link_read(client->secure, bytes, size);
+        client->bytes_read += client->secure->received - before;
+        return n;
+    }
+    ssize_t n = fake_client_read(client->link, bytes, size);
+    client->bytes_read += n > 0 ? (uint64_t)n : 0;
+    return n;
+}
+
+/* All that it has said has left. */
+static bool all_sent(const struct client *client)
+{
+    return client->out.len == 0 && (!client->secure || client->secure->out.len == 0);
+}
+
 static bool write_some(struct client *client)
 {
     struct sim *sim = client->sim;
+    if (client->secure && secure_link_push(client->secure) < 0) {
+        client_leave(client);
+        return false;
+    }
     while (client->out.at < client->out.len) {
         struct span left = bytes_left(&client->out);
         size_t size = piece(sim, left.len);
-        ssize_t n = fake_client_write(client->link, left.ptr, size);
+        ssize_t n = link_write(client, left.ptr, size);
         if (n == -EAGAIN)
             return true;
         if (n < 0) {
@@ -113,16 +151,15 @@ static bool read_some(struct client *client)
     uint64_t rounds = sim->calm ? 1000 : sim_below(sim, 4);
     for (uint64_t i = 0; i < rounds; i++) {
         size_t size = sim_chance(sim, 200) ? 1 + sim_below(sim, 50) : READ_MAX;
-        ssize_t n = fake_client_read(client->link, bytes, size);
+        ssize_t n = link_read(client, bytes, size);
         if (n == -EAGAIN)
             return true;
         if (n == 0)
             client_input_end(client);
-        if (n <= 0 || !client_input(client, bytes, (size_t)n)) {
+        if (n <= 0 || (!client->stray && !client_input(client, bytes, (size_t)n))) {
             client_leave(client);
             return false;
         }
-        client->bytes_read += (uint64_t)n;
     }
     return true;
 }
@@ -130,18 +167,23 @@ static bool read_some(struct client *client)
 static bool idle(const struct client *client)
 {
     return client->state == CLIENT_HTTP && client->role != ROLE_NUISANCE &&
-           client->asked_count == 0 && client->out.len == 0;
+           client->asked_count == 0 && all_sent(client);
 }
 
 /* A client may close its half behind its last request, and still wants the answer. */
 static void shut_now_and_then(struct client *client)
 {
     bool owed = client->role == ROLE_PUBLISH || client->role == ROLE_POLL;
-    if (owed && client->asked_count > 0 && client->out.len == 0 && !client->shut &&
+    if (owed && client->asked_count > 0 && all_sent(client) && !client->shut &&
         sim_chance(client->sim, 20)) {
         client->shut = true;
         client->requests_left = 0;
-        fake_client_shutdown(client->link);
+        if (client->secure) {
+            secure_link_goodbye(client->secure);
+            secure_link_push(client->secure);
+        }
+        if (all_sent(client))
+            fake_client_shutdown(client->link);
     }
 }
 
@@ -165,7 +207,7 @@ static void act_connected(struct client *client)
     if (idle(client) && !client->leaving && !sim->calm && client->requests_left > 0) {
         client->requests_left--;
         client_ask(client);
-    } else if (idle(client) || (client->leaving && client->out.len == 0)) {
+    } else if (idle(client) || (client->leaving && all_sent(client))) {
         client_leave(client);
     } else if (client->role == ROLE_NUISANCE && sim_now(sim) - client->arrived_ns > 20 * SIM_S) {
         client_leave(client);

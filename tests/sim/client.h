@@ -41,11 +41,15 @@ struct bytes {
     size_t size;
 };
 
+struct secure_link;
+
 struct client {
     struct sim *sim;
     unsigned index;
     int64_t act_at_ns;
-    struct fake_client *link; /* NULL: away */
+    struct fake_client *link;   /* NULL: away */
+    struct secure_link *secure; /* around it; NULL: without TLS */
+    bool stray;                 /* speaks without TLS at the port of TLS */
     int64_t arrived_ns;
     int64_t stalled_until_ns;
     uint64_t bytes_read; /* in all visits */

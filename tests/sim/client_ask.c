@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "client.h"
+#include "secure_link.h"
 #include "wire/base64.h"
 #include "wire/json_out.h"
 
@@ -293,7 +293,12 @@ void client_open_as(struct client *client, enum client_role role)
 {
     struct sim *sim = client->sim;
     uint64_t shard = sim_below(sim, sim->server.shard_count);
-    client->link = fake_client_open(sim->net, sim->listeners[shard]);
+    bool secure = sim->secure && sim_chance(sim, 500);
+    client->link =
+        fake_client_open(sim->net, secure ? sim->secure_listeners[shard] : sim->listeners[shard]);
+    client->stray = secure && role == ROLE_NUISANCE && sim_chance(sim, 300);
+    if (secure && !client->stray)
+        client->secure = secure_link_open(sim, client->link, role == ROLE_NUISANCE);
     client->arrived_ns = sim_now(sim);
     client->stalled_until_ns = 0;
     client->role = role;

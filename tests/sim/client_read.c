@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "client.h"
+#include "secure_link.h"
 
 enum {
     HEAD_MAX = 8192,
@@ -204,6 +204,8 @@ void client_input_end(struct client *client)
         answered(client);
     if (!sim->calm)
         return;
+    sim_check(sim, !client->secure || client->secure->handshake || client->secure->told,
+              "client %u, role %d: an end without close_notify", client->index, (int)client->role);
     /* Whoever has read and answered pings for a while is not cut off. */
     bool well = !sim->narrow && sim_now(sim) - sim->calm_ns > WELL_S * SIM_S;
     sim_check(sim, !well || client->state != CLIENT_WS || client->close_seen || sim->draining,

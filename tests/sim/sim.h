@@ -5,6 +5,7 @@
  *   sim_end.c       what must hold in the end
  *   sim_clock.c     the scheduler: whose turn it is, and how time passes
  *   client.c        a client's connection: comes, writes, reads, stalls, breaks off
+ *   secure_link.c   TLS around that connection, in one of four seeds
  *   client_ask.c    what clients ask for: requests, frames, nonsense
  *   client_read.c   what they are told: from bytes to answers, events and frames
  *   client_told.c   what those say, held against the ledger
@@ -38,6 +39,7 @@ enum {
 #define SIM_START_NS (1000 * SIM_S)
 
 struct client;
+struct secure_world;
 
 struct sim {
     uint64_t seed;
@@ -49,6 +51,8 @@ struct sim {
     struct server server;
     struct shard *shards[SIM_SHARDS_MAX];
     int listeners[SIM_SHARDS_MAX];
+    struct secure_world *secure; /* NULL: no TLS */
+    int secure_listeners[SIM_SHARDS_MAX];
     int64_t run_at_ns[SIM_SHARDS_MAX];     /* when the shard's wait ends by itself */
     int64_t busy_until_ns[SIM_SHARDS_MAX]; /* its last turn takes until then */
     uint64_t turns;

@@ -30,7 +30,8 @@ static void check_connections(const struct sim *sim, const struct shard *shard)
             continue;
         }
         live++;
-        sim_check(sim, conn->flags & (CONN_WATCH_READ | CONN_PAUSED | CONN_INPUT_ENDED),
+        sim_check(sim,
+                  conn->flags & (CONN_WATCH_READ | CONN_PAUSED | CONN_INPUT_ENDED | CONN_WAITS),
                   "slot %u is not listened to", slot);
         sim_check(sim,
                   !(conn->flags & CONN_PAUSED) || conn_queued(conn) > 0 ||

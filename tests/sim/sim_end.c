@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "client.h"
+#include "conn/secure.h"
 
 enum {
     HERALD_MESSAGES = 3, /* on each channel */
@@ -128,7 +129,8 @@ static void the_vanished_are_missed(struct sim *sim)
     const struct settings *settings = &sim->settings;
     int64_t longest_ms = settings->head_timeout_ms + settings->body_timeout_ms +
                          settings->idle_timeout_ms + settings->longpoll_hold_ms +
-                         settings->stall_timeout_ms * 2 + settings->heartbeat_ms * 3;
+                         settings->stall_timeout_ms * 2 + settings->heartbeat_ms * 3 +
+                         (sim->secure ? settings->tls_handshake_timeout_ms : 0);
     sim_play(sim, UINT64_MAX, sim_now(sim) + (longest_ms + LINGER_MS) * SIM_MS + SIM_S);
     for (unsigned i = 0; i < sim->client_count; i++) {
         const struct client *client = &sim->clients[i];
@@ -179,6 +181,32 @@ static void admission_was_kept(const struct sim *sim)
     }
 }
 
+static bool is_zero(const void *memory, size_t size)
+{
+    const unsigned char *bytes = memory;
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+/* No handshake is lent, nobody waits for one, and no keys are left. */
+static void secrets_are_gone(const struct sim *sim, const struct shard *shard)
+{
+    const struct secure *secure = shard->secure;
+    sim_check(sim, tls_handshakes_in_use(secure->handshakes) == 0, "handshakes left");
+    sim_check(sim, secure->begun.count + secure->unbegun.count == 0, "somebody waits");
+    sim_check(sim, counter_read(&shard->counters.tls_connections) == 0, "TLS connections left");
+    for (uint32_t slot = 0; slot < secure->slots; slot++) {
+        const union secure_line *line = secure_line(secure, slot);
+        size_t early = sizeof line->early;
+        sim_check(sim,
+                  !line->early.handshake &&
+                      is_zero((const char *)line + early, sizeof *line - early),
+                  "slot %u: keys left", slot);
+    }
+}
+
 void sim_end_visits(struct sim *sim)
 {
     sim->calm = true;
@@ -205,6 +233,8 @@ void sim_end_visits(struct sim *sim)
                           !shard->slab[slot].out_block,
                       "shard %u: slot %u is not free", i, slot);
     }
+    for (unsigned i = 0; sim->secure && i < sim->server.shard_count; i++)
+        secrets_are_gone(sim, sim->shards[i]);
     sim_check(sim, fake_net_open(sim->net) == 0, "%u connections left", fake_net_open(sim->net));
 }
 

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "client.h"
 #include "core/message.h"
 #include "http/origins.h"
+#include "secure_link.h"
 #include "transport/encoder.h"
 
 enum {
@@ -109,6 +109,13 @@ static void settings_draw(struct sim *sim)
         settings->admit_burst_ms = (int64_t)(sim->seed % 5) * 200;
         settings->admit_wait_ms_max = 1000 + (int64_t)(sim->seed % 7) * 1000;
     }
+    if (sim->seed % 4 == 3) {
+        sim->secure = secure_world_create();
+        settings->tls_handshakes_max = between_wide(sim, 1, 200);
+        settings->tls_handshakes_per_turn = between(sim, 1, 16);
+        settings->tls_handshakes_per_s = sim_chance(sim, 300) ? between_wide(sim, 5, 500) : 0;
+        settings->tls_handshake_timeout_ms = between(sim, 300, 10000);
+    }
     char why[256];
     int err = settings_check(settings, why, sizeof why);
     sim_check(sim, err == 0, "settings: %s", why);
@@ -148,6 +155,15 @@ static void witness(struct shard *shard, const struct hub_batch *batch)
     encoder_begin(shard, batch);
 }
 
+/* A descriptor is all that the shard wants: it closes it when it drains. */
+static int listener_make(struct shard *shard, enum listener listener)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert(fd >= 0);
+    shard_listen(shard, listener, fd);
+    return fd;
+}
+
 static void server_make(struct sim *sim)
 {
     char why[256];
@@ -161,6 +177,8 @@ static void server_make(struct sim *sim)
         .batch_begin = witness,
         .batch_end = encoder_done,
         .routes = server_routes,
+        .tls = sim->secure ? sim->secure->server : NULL,
+        .identities = sim->secure ? sim->secure->identities : NULL,
         .origins = origins,
         .hubs = hub_set_create(&config),
         .shards = sim->shards,
@@ -175,10 +193,9 @@ static void server_make(struct sim *sim)
         err = shard_create(&sim->shards[i], &sim->server, i, ring_fake_create(sim->net, &ring),
                            sim_now(sim), why, sizeof why);
         sim_check(sim, err == 0, "shard %u: %s", i, why);
-        /* A descriptor is all that the shard wants: it closes it when it drains. */
-        sim->listeners[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        assert(sim->listeners[i] >= 0);
-        shard_listen(sim->shards[i], LISTENER_PLAIN, sim->listeners[i]);
+        sim->listeners[i] = listener_make(sim->shards[i], LISTENER_PLAIN);
+        if (sim->secure)
+            sim->secure_listeners[i] = listener_make(sim->shards[i], LISTENER_TLS);
         sim->run_at_ns[i] = sim_now(sim);
     }
 }
@@ -202,6 +219,9 @@ static void report(const struct sim *sim)
            (double)sim_now(sim) / 1e9, stats->connections, stats->published, stats->delivered,
            stats->recovered, stats->lost, stats->refused, stats->resets, stats->stalls,
            stats->unheralded, sim->turns);
+    if (sim->secure)
+        printf("  TLS: %" PRIu64 " handshakes in full, %" PRIu64 " resumed\n", sim->secure->full,
+               sim->secure->resumed);
 }
 
 uint64_t sim_run(uint64_t seed, bool verbose)
@@ -243,6 +263,7 @@ uint64_t sim_run(uint64_t seed, bool verbose)
             client_leave(&sim.clients[i]);
     server_free(&sim);
     fake_net_free(sim.net);
+    secure_world_free(sim.secure);
     ledger_done(&sim.ledger);
     free(sim.clients);
     running = NULL;
