@@ -314,13 +314,8 @@ static void row(struct table *table, const struct contestant *contestant)
 static void print(const struct bench *bench)
 {
     static struct table table;
-    static const char *const names[] = {
-        "",        "connections",    "connects/s", "user each",    "kernel each",
-        "per GiB", "CPU while held", "broadcast",  "CPU srv, cli", "ledger faults",
-        "step"};
-    table_row(&table);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        table_cell(&table, "%s", names[i]);
+    table_heads(&table, "", "connections", "connects/s", "user each", "kernel each", "per GiB",
+                "CPU while held", "broadcast", "CPU srv, cli", "ledger faults", "step");
     for (unsigned i = 0; i < bench->result.contestant_count; i++)
         row(&table, bench->result.contestants[i]);
     table_print(&table, stdout, 1);

@@ -169,17 +169,10 @@ static void print_row(struct table *table, const struct contestant *contestant)
 static void print(const struct bench *bench)
 {
     static struct table table;
-    static const char *const heads[2][12] = {
-        {"", "closed and", "of each", "retries", "CPU:", "CPU:", "limit", "deliveries", "p99",
-         "lost", "doubled", "out of"},
-        {"", "opened again", "per second", "", "server", "clients", "", "per second", "", "", "",
-         "order"},
-    };
-    for (unsigned row = 0; row < 2; row++) {
-        table_row(&table);
-        for (unsigned i = 0; i < 12; i++)
-            table_cell(&table, "%s", heads[row][i]);
-    }
+    table_heads(&table, "", "closed and", "of each", "retries", "CPU:", "CPU:", "limit",
+                "deliveries", "p99", "lost", "doubled", "out of");
+    table_heads(&table, "", "opened again", "per second", "", "server", "clients", "", "per second",
+                "", "", "", "order");
     for (unsigned i = 0; i < bench->result.contestant_count; i++)
         print_row(&table, bench->result.contestants[i]);
     table_print(&table, stdout, 2);

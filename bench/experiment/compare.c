@@ -247,18 +247,10 @@ static int run(struct bench *bench)
 
 static void heads(struct table *table)
 {
-    static const char *const first[] = {
-        "", "latency", "",      "",       "deliveries/s", "server", "bytes per delivery",
-        "", "HTTP",    "empty", "memory", "connects"};
-    static const char *const second[] = {"",     "p50",  "p99", "max",      "closed loop",
-                                         "CPU",  "down", "up",  "requests", "answers",
-                                         "each", "per s"};
-    table_row(table);
-    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
-        table_cell(table, "%s", first[i]);
-    table_row(table);
-    for (size_t i = 0; i < sizeof second / sizeof second[0]; i++)
-        table_cell(table, "%s", second[i]);
+    table_heads(table, "", "latency", "", "", "deliveries/s", "server", "bytes per delivery", "",
+                "HTTP", "empty", "memory", "connects");
+    table_heads(table, "", "p50", "p99", "max", "closed loop", "CPU", "down", "up", "requests",
+                "answers", "each", "per s");
 }
 
 static void cells_latency(struct table *table, const struct contestant *contestant)

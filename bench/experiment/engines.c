@@ -288,17 +288,10 @@ static int run(struct bench *bench)
 
 static void head(struct table *table)
 {
-    static const char *const heads[][12] = {
-        {"", "deliveries/s", "x bare", "x epoll", "CPU per", "x epoll", "system calls", "latency",
-         "", "CPU", "", "ledger"},
-        {"", "", "", "", "delivery", "", "per delivery", "p50", "p99", "server", "client",
-         "faults"},
-    };
-    for (size_t row = 0; row < 2; row++) {
-        table_row(table);
-        for (size_t i = 0; i < sizeof heads[0] / sizeof heads[0][0]; i++)
-            table_cell(table, "%s", heads[row][i]);
-    }
+    table_heads(table, "", "deliveries/s", "x bare", "x epoll", "CPU per", "x epoll",
+                "system calls", "latency", "", "CPU", "", "ledger");
+    table_heads(table, "", "", "", "", "delivery", "", "per delivery", "p50", "p99", "server",
+                "client", "faults");
 }
 
 static void cells_latency(struct table *table, const struct contestant *contestant)

@@ -137,12 +137,8 @@ static int run_ceiling(struct bench *bench)
 
 static void head(struct table *table)
 {
-    static const char *const names[] = {
-        "",       "deliveries/s", "x bare",     "p25-p75",   "CPU per delivery",
-        "x bare", "server CPU",   "client CPU", "saturated", "lost, doubled, disordered"};
-    table_row(table);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        table_cell(table, "%s", names[i]);
+    table_heads(table, "", "deliveries/s", "x bare", "p25-p75", "CPU per delivery", "x bare",
+                "server CPU", "client CPU", "saturated", "lost, doubled, disordered");
 }
 
 static void row(struct table *table, const struct contestant *contestant)

@@ -267,12 +267,8 @@ static int run(struct bench *bench)
 static void print(const struct bench *bench)
 {
     static struct table table;
-    static const char *const heads[] = {"",      "vanished", "found",     "by name",
-                                        "first", "last",     "documented"};
     char text[TABLE_NUMBER_MAX];
-    table_row(&table);
-    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
-        table_cell(&table, "%s", heads[i]);
+    table_heads(&table, "", "vanished", "found", "by name", "first", "last", "documented");
     for (unsigned i = 0; i < bench->result.contestant_count; i++) {
         const struct contestant *contestant = bench->result.contestants[i];
         const struct reaped *reaped = &contestant->reaped;

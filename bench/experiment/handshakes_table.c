@@ -79,16 +79,10 @@ void handshakes_judge(struct result *result)
 
 static void head(struct table *table)
 {
-    static const char *const heads[2][10] = {
-        {"", "handshakes", "x ringside", "CPU per", "of it", "x ringside", "per s", "CPU", "",
-         "wire"},
-        {"", "per s", "", "handshake", "TLS", "", "and core", "server", "client", "bytes"},
-    };
-    for (size_t row = 0; row < 2; row++) {
-        table_row(table);
-        for (size_t i = 0; i < sizeof heads[0] / sizeof heads[0][0]; i++)
-            table_cell(table, "%s", heads[row][i]);
-    }
+    table_heads(table, "", "handshakes", "x ringside", "CPU per", "of it", "x ringside", "per s",
+                "CPU", "", "wire");
+    table_heads(table, "", "per s", "", "handshake", "TLS", "", "and core", "server", "client",
+                "bytes");
 }
 
 static void row(struct table *table, const struct contestant *contestant)

@@ -234,18 +234,8 @@ static void print_goings(const struct contestant *contestant)
 static void print(const struct bench *bench)
 {
     static struct table table;
-    static const char *const names[] = {"",
-                                        "connections",
-                                        "connects/s",
-                                        "user each",
-                                        "kernel each",
-                                        "per GiB",
-                                        "CPU while idle",
-                                        "slowest of a broadcast",
-                                        "ledger faults"};
-    table_row(&table);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        table_cell(&table, "%s", names[i]);
+    table_heads(&table, "", "connections", "connects/s", "user each", "kernel each", "per GiB",
+                "CPU while idle", "slowest of a broadcast", "ledger faults");
     for (unsigned i = 0; i < bench->result.contestant_count; i++)
         row(&table, bench->result.contestants[i]);
     table_print(&table, stdout, 1);

@@ -202,18 +202,9 @@ static void row(struct table *table, const struct knee *knee, double value)
 static void print_steps(const struct knee *knee)
 {
     static struct table table;
-    const char *const names[] = {knee->of_subscribers ? "subscribers" : "messages/s",
-                                 "deliveries/s",
-                                 "p50",
-                                 "p99",
-                                 "p99, uncorrected  ",
-                                 "server CPU",
-                                 "client CPU",
-                                 "turns held"};
     memset(&table, 0, sizeof table);
-    table_row(&table);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        table_cell(&table, "%s", names[i]);
+    table_heads(&table, knee->of_subscribers ? "subscribers" : "messages/s", "deliveries/s", "p50",
+                "p99", "p99, uncorrected  ", "server CPU", "client CPU", "turns held");
     double value = 0;
     while ((value = next_value(knee, value)) > 0)
         row(&table, knee, value);

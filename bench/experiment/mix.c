@@ -235,12 +235,8 @@ static void row(struct table *table, const struct contestant *contestant)
 static void print(const struct bench *bench)
 {
     static struct table table;
-    static const char *const names[] = {
-        "",           "subscribers", "deliveries/s",     "p50",          "p99", "payload",
-        "bytes down", "bytes up",    "CPU per delivery", "ledger faults"};
-    table_row(&table);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        table_cell(&table, "%s", names[i]);
+    table_heads(&table, "", "subscribers", "deliveries/s", "p50", "p99", "payload", "bytes down",
+                "bytes up", "CPU per delivery", "ledger faults");
     for (unsigned i = 0; i < bench->result.contestant_count; i++)
         row(&table, bench->result.contestants[i]);
     table_print(&table, stdout, 1);

@@ -519,17 +519,10 @@ static void print_row(struct table *table, const struct result *result, unsigned
 static void print(const struct bench *bench)
 {
     static struct table table;
-    static const char *const heads[2][12] = {
-        {"", "others' p99", "with", "ratio", "queues", "memory", "sockets", "closed", "dropped,",
-         "lost, by", "have the", "others'"},
-        {"", "without", "them", "(all turns)", "at most", "grew", "grew", "", "by counter",
-         "ledger", "latest", "faults"},
-    };
-    for (unsigned row = 0; row < 2; row++) {
-        table_row(&table);
-        for (unsigned i = 0; i < 12; i++)
-            table_cell(&table, "%s", heads[row][i]);
-    }
+    table_heads(&table, "", "others' p99", "with", "ratio", "queues", "memory", "sockets", "closed",
+                "dropped,", "lost, by", "have the", "others'");
+    table_heads(&table, "", "without", "them", "(all turns)", "at most", "grew", "grew", "",
+                "by counter", "ledger", "latest", "faults");
     for (unsigned i = 0; i < POLICIES; i++)
         print_row(&table, &bench->result, i);
     table_print(&table, stdout, 2);

@@ -79,12 +79,9 @@ static void row(struct table *table, const struct contestant *contestant)
 void tls_table_print(const struct result *result)
 {
     static struct table table;
-    static const char *const names[] = {"TLS",        "rate x plain", "CPU x plain",
-                                        "wire bytes", "memory",       "handshakes, resumed"};
     unsigned count = 0;
-    table_row(&table);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        table_cell(&table, "%s", names[i]);
+    table_heads(&table, "TLS", "rate x plain", "CPU x plain", "wire bytes", "memory",
+                "handshakes, resumed");
     for (unsigned i = 0; i < result->contestant_count; i++) {
         if (!secure(result->contestants[i]))
             continue;

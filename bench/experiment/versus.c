@@ -232,17 +232,10 @@ int versus_run(struct bench *bench)
 
 static void head(struct table *table)
 {
-    static const char *const first[] = {"",           "",       "deliveries/s",  "x bare",
-                                        "x ringside", "",       "CPU per",       "server",
-                                        "client",     "memory", "lost, doubled,"};
-    static const char *const second[] = {"",         "",    "",    "",     "median",    "p25-p75",
-                                         "delivery", "CPU", "CPU", "each", "disordered"};
-    table_row(table);
-    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
-        table_cell(table, "%s", first[i]);
-    table_row(table);
-    for (size_t i = 0; i < sizeof second / sizeof second[0]; i++)
-        table_cell(table, "%s", second[i]);
+    table_heads(table, "", "", "deliveries/s", "x bare", "x ringside", "", "CPU per", "server",
+                "client", "memory", "lost, doubled,");
+    table_heads(table, "", "", "", "", "median", "p25-p75", "delivery", "CPU", "CPU", "each",
+                "disordered");
 }
 
 static void cells_ratio(struct table *table, const struct result *result,

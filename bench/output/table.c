@@ -27,6 +27,13 @@ void table_cell(struct table *table, const char *format, ...)
         table->widest = table->columns;
 }
 
+void table_heads_of(struct table *table, const char *const *heads)
+{
+    table_row(table);
+    for (; *heads; heads++)
+        table_cell(table, "%s", *heads);
+}
+
 /* Columns on the screen: a character of UTF-8 is one, however many bytes it has. */
 static int columns_of(const char *text)
 {

@@ -24,9 +24,13 @@ struct table {
     char cells[TABLE_ROWS_MAX][TABLE_COLUMNS_MAX][TABLE_CELL_MAX];
 };
 
-/* Begins a row; what follows are its cells. The first two rows may both be heads. */
+/* Begins a row; what follows are its cells. */
 void table_row(struct table *table);
 __attribute__((format(printf, 2, 3))) void table_cell(struct table *table, const char *format, ...);
+
+/* A row of heads: texts. */
+#define table_heads(table, ...) table_heads_of(table, (const char *const[]){__VA_ARGS__, NULL})
+void table_heads_of(struct table *table, const char *const *heads);
 
 /* A cell with the median; an empty one when nothing was measured. */
 void table_ratio(struct table *table, struct spread ratio);
