@@ -10,6 +10,7 @@
 #include "experiment/bench.h"
 #include "experiment/capacity_plan.h"
 #include "experiment/capacity_step.h"
+#include "experiment/cells.h"
 #include "experiment/costs.h"
 #include "measure/clock.h"
 #include "output/screen.h"
@@ -286,20 +287,13 @@ static void row(struct table *table, const struct contestant *contestant)
     table_cell(table, "%s", number_grouped(text, contestant->connections));
     table_cell(table, "%s", number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
     costs_cells(table, contestant);
-    if (contestant->idle_elapsed_s > 0)
-        table_cell(table, "%.3f %%",
-                   100 * contestant->idle_server_cpu_s / contestant->idle_elapsed_s);
-    else
-        table_cell(table, "%s", "");
     if (contestant->turn_count > 0) {
         const struct turn *turn = &contestant->turns[0];
         double elapsed_ns = (double)turn->load.elapsed_ns;
         table_cell(table, "%s", number_time(text, elapsed_ns));
         table_cell(table, "%.0f, %.0f %%", 100 * (double)turn->server_cpu_ns / elapsed_ns,
                    100 * (double)turn->load.client_cpu_ns / elapsed_ns);
-        table_cell(table, "%" PRIu64,
-                   contestant->ledger.lost + contestant->ledger.duplicate +
-                       contestant->ledger.out_of_order);
+        cell_faults(table, contestant);
     } else {
         for (int i = 0; i < 3; i++)
             table_cell(table, "%s", "");

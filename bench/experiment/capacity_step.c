@@ -134,8 +134,7 @@ static int broadcast(struct climb *climb, struct capacity_evidence *evidence)
     stage_end(climb, evidence, &mark);
     if (contestant->turn_count > 0)
         evidence->missing = contestant->turns[contestant->turn_count - 1].load.missing;
-    evidence->ledger_faults =
-        contestant->ledger.lost + contestant->ledger.duplicate + contestant->ledger.out_of_order;
+    evidence->ledger_faults = load_ledger_faults(&contestant->ledger);
     return err;
 }
 

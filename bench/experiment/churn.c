@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "experiment/bench.h"
+#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "measure/clock.h"
 #include "output/table.h"
@@ -155,9 +156,8 @@ static void print_row(struct table *table, const struct contestant *contestant)
     table_cell(table, "%s", number_grouped(text, reconnect->recovered));
     table_cell(table, "%s%s", bound ? ">= " : "", number_short(text, per_second(contestant)));
     table_cell(table, "%s", number_grouped(text, reconnect->retries));
-    table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
-    table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));
-    table_cell(table, "%s", saturated_name(contestant_saturated(contestant)));
+    cells_shares(table, contestant);
+    cell_saturated(table, contestant);
     table_cell(table, "%s", number_short(text, contestant_deliveries_per_s(contestant).median));
     table_cell(table, "%s",
                number_time(text, (double)histogram_percentile(contestant->corrected, 99)));

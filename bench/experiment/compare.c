@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "experiment/bench.h"
+#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "experiment/tls_table.h"
 #include "experiment/versus.h"
@@ -272,10 +273,7 @@ static void cells_cost(struct table *table, const struct contestant *contestant)
     char text[TABLE_NUMBER_MAX];
     struct load_turn sum = contestant_totals(contestant);
     double deliveries = sum.deliveries > 0 ? (double)sum.deliveries : 1;
-    if (contestant->server_cpus > 0)
-        table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
-    else
-        table_cell(table, "unknown");
+    cell_cpu(table, contestant);
     table_cell(table, "%s", number_grouped(text, (uint64_t)((double)sum.bytes_in / deliveries)));
     table_cell(table, "%s", number_grouped(text, (uint64_t)((double)sum.bytes_out / deliveries)));
     if (!contestant->has_requests) {
@@ -303,15 +301,11 @@ static void row(struct table *table, const struct bench *bench, const char *name
     table_cell(table, "%.30s%s", name, quiet ? "*" : "");
     cells_latency(table, open);
     if (closed)
-        table_cell(table, "%s%s", contestant_client_bound(closed) ? ">=" : "",
-                   number_short(text, contestant_deliveries_per_s(closed).median));
+        cell_rate(table, closed);
     else
         table_cell(table, "-");
     cells_cost(table, quiet ? quiet : first);
-    if (first->memory && first->memory->known && first->connections > 0)
-        table_cell(table, "%.0f B", (double)first->memory->user_bytes / first->connections);
-    else
-        table_cell(table, "unknown");
+    cell_memory(table, first);
     table_cell(table, "%s", number_grouped(text, (uint64_t)first->connect.rate_per_s));
 }
 

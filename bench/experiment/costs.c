@@ -34,6 +34,11 @@ void costs_cells(struct table *table, const struct contestant *contestant)
         table_cell(table, "%s", number_grouped(text, (uint64_t)per_gib(contestant)));
     else
         table_cell(table, "unknown");
+    if (contestant->idle_elapsed_s > 0)
+        table_cell(table, "%.3f %%",
+                   100 * contestant->idle_server_cpu_s / contestant->idle_elapsed_s);
+    else
+        table_cell(table, "%s", "");
 }
 
 void costs_print_slab(const struct contestant *contestant)

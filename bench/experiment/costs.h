@@ -6,8 +6,8 @@
 #include "output/result.h"
 #include "output/table.h"
 
-/* Three cells: user and kernel memory of each connection, and how many server ends of connections a
- * GiB holds; or "unknown". */
+/* Four cells: user and kernel memory of each connection, and how many server ends of connections a
+ * GiB holds, or "unknown"; and the server's CPU while they were idle. */
 void costs_cells(struct table *table, const struct contestant *contestant);
 
 /* A line with the kernel objects of each connection; nothing where they are unknown. */

@@ -12,6 +12,7 @@
 
 #include "experiment/bench.h"
 #include "experiment/capacity_counters.h"
+#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "measure/clock.h"
 #include "output/table.h"
@@ -307,28 +308,23 @@ static void cells_latency(struct table *table, const struct contestant *contesta
 static void row(struct table *table, const struct result *result,
                 const struct contestant *contestant)
 {
-    char text[TABLE_NUMBER_MAX];
-    const struct load_ledger *ledger = &contestant->ledger;
     const struct contestant *epoll = result_find(result, names[EPOLL], contestant->workload);
     struct spread none = {0};
     bool compared = epoll && strcmp(contestant->name, names[URING]) == 0;
-    bool bound = contestant_saturated(contestant) == SATURATED_CLIENT;
     table_row(table);
     table_cell(table, "  %.28s", contestant->name);
-    table_cell(table, "%s%s", bound ? ">=" : "",
-               number_short(text, contestant_deliveries_per_s(contestant).median));
+    cell_rate(table, contestant);
     table_ratio(table, contestant_ratio(contestant));
     table_ratio(table, compared ? contestant_ratio_to(contestant, epoll) : none);
-    table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
+    cell_cpu(table, contestant);
     table_ratio(table, compared ? contestant_cpu_ratio_to(contestant, epoll) : none);
     if (contestant->counters)
         table_cell(table, "%.3f", calls_each(contestant));
     else
         table_cell(table, "%s", "");
     cells_latency(table, contestant);
-    table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
-    table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));
-    table_cell(table, "%" PRIu64, ledger->lost + ledger->duplicate + ledger->out_of_order);
+    cells_shares(table, contestant);
+    cell_faults(table, contestant);
 }
 
 static void print(const struct bench *bench)

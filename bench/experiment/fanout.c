@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "experiment/bench.h"
+#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "experiment/tls_table.h"
 #include "output/table.h"
@@ -143,18 +144,14 @@ static void head(struct table *table)
 
 static void row(struct table *table, const struct contestant *contestant)
 {
-    char text[TABLE_NUMBER_MAX], name[2 * RESULT_NAME_MAX];
-    const struct load_ledger *ledger = &contestant->ledger;
+    char name[2 * RESULT_NAME_MAX];
     struct spread ratio = contestant_ratio(contestant);
     struct spread cpu_ratio = contestant_cpu_ratio(contestant);
     bool bound = contestant_client_bound(contestant);
-    struct usage server = contestant_server_usage(contestant);
-    struct usage client = contestant_client_usage(contestant);
     snprintf(name, sizeof name, "%s %s", contestant->name, contestant->workload);
     table_row(table);
     table_cell(table, "%.31s", name);
-    table_cell(table, "%s%s", bound ? ">=" : "",
-               number_short(text, contestant_deliveries_per_s(contestant).median));
+    cell_rate(table, contestant);
     if (ratio.n > 0) {
         table_cell(table, "%s%.2f", bound ? ">=" : "", ratio.median);
         table_cell(table, "%.2f-%.2f", ratio.p25, ratio.p75);
@@ -162,19 +159,14 @@ static void row(struct table *table, const struct contestant *contestant)
         table_cell(table, "1");
         table_cell(table, "%s", "");
     }
-    if (contestant->server_cpus == 0) {
-        for (int i = 0; i < 3; i++)
-            table_cell(table, "unknown");
-    } else {
-        table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
+    cell_cpu(table, contestant);
+    if (contestant->server_cpus > 0)
         table_cell(table, "%.2f", cpu_ratio.n > 0 ? cpu_ratio.median : 1.0);
-        table_cell(table, "%.0f %%", 100 * server.used);
-    }
-    table_cell(table, "%.0f %%", 100 * client.used);
-    table_cell(table, "%s",
-               bound ? "client-bound" : saturated_name(saturated_by(&server, &client)));
-    table_cell(table, "%lu, %lu, %lu", (unsigned long)ledger->lost,
-               (unsigned long)ledger->duplicate, (unsigned long)ledger->out_of_order);
+    else
+        table_cell(table, "unknown");
+    cells_shares(table, contestant);
+    cell_saturated(table, contestant);
+    cell_ledger(table, contestant);
 }
 
 static void print_connects(const struct bench *bench)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "experiment/cells.h"
 #include "measure/clock.h"
 #include "output/table.h"
 
@@ -95,15 +96,14 @@ static void row(struct table *table, const struct contestant *contestant)
     table_cell(table, "%s%s", contestant_client_bound(contestant) ? ">=" : "",
                number_grouped(text, (uint64_t)contestant_deliveries_per_s(contestant).median));
     table_ratio(table, contestant_ratio_to(contestant, ours));
-    table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
+    cell_cpu(table, contestant);
     if (contestant->handshake.plain)
         table_cell(table, "%s", number_time(text, contestant_tls_cpu_ns(contestant)));
     else
         table_cell(table, "%s", "");
     table_ratio(table, contestant_cpu_ratio_to(contestant, ours));
     table_cell(table, "%s", number_grouped(text, (uint64_t)per_core(contestant)));
-    table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
-    table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));
+    cells_shares(table, contestant);
     table_cell(table, "%.0f",
                (double)(sum.bytes_in + sum.bytes_out) / (double)(sum.visits ? sum.visits : 1));
 }

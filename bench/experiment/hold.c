@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "experiment/bench.h"
+#include "experiment/cells.h"
 #include "experiment/costs.h"
 #include "experiment/field.h"
 #include "experiment/goings.h"
@@ -203,17 +204,10 @@ static void row(struct table *table, const struct contestant *contestant)
     table_cell(table, "%s", number_grouped(text, contestant->connections));
     table_cell(table, "%s", number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
     costs_cells(table, contestant);
-    if (contestant->idle_elapsed_s > 0)
-        table_cell(table, "%.3f %%",
-                   100 * contestant->idle_server_cpu_s / contestant->idle_elapsed_s);
-    else
-        table_cell(table, "%s", "");
     if (contestant->turn_count == 0)
         return;
     table_cell(table, "%s", number_time(text, (double)histogram_max(contestant->uncorrected)));
-    table_cell(table, "%lu",
-               (unsigned long)(contestant->ledger.lost + contestant->ledger.duplicate +
-                               contestant->ledger.out_of_order));
+    cell_faults(table, contestant);
 }
 
 static void print_goings(const struct contestant *contestant)

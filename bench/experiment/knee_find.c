@@ -229,8 +229,7 @@ static int repeat(struct field *field, unsigned index, const struct knee_aim *ai
 
 static bool confirmed(const struct contestant *contestant, unsigned held, unsigned repeats)
 {
-    const struct load_ledger *ledger = &contestant->ledger;
-    return 2 * held > repeats && ledger->lost + ledger->duplicate + ledger->out_of_order == 0;
+    return 2 * held > repeats && load_ledger_faults(&contestant->ledger) == 0;
 }
 
 /* More than half of the repeats have to hold, and none may lose anything. Returns how many knees

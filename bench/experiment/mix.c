@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "experiment/bench.h"
+#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "experiment/stream.h"
 #include "measure/clock.h"
@@ -213,12 +214,10 @@ static void row(struct table *table, const struct contestant *contestant)
     char text[TABLE_NUMBER_MAX];
     struct load_turn sum = contestant_totals(contestant);
     const double deliveries = sum.deliveries ? (double)sum.deliveries : 1;
-    bool bound = contestant_client_bound(contestant);
     table_row(table);
     table_cell(table, "%.31s", contestant->name);
     table_cell(table, "%s", number_grouped(text, contestant->connections));
-    table_cell(table, "%s%s", bound ? ">=" : "",
-               number_short(text, contestant_deliveries_per_s(contestant).median));
+    cell_rate(table, contestant);
     for (int i = 0; i < 2; i++)
         table_cell(table, "%s",
                    number_time(text, (double)histogram_percentile(contestant->corrected,
@@ -226,10 +225,8 @@ static void row(struct table *table, const struct contestant *contestant)
     table_cell(table, "%u", contestant->payload_bytes);
     table_cell(table, "%.1f", (double)sum.bytes_in / deliveries);
     table_cell(table, "%.1f", (double)sum.bytes_out / deliveries);
-    table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
-    table_cell(table, "%lu",
-               (unsigned long)(contestant->ledger.lost + contestant->ledger.duplicate +
-                               contestant->ledger.out_of_order));
+    cell_cpu(table, contestant);
+    cell_faults(table, contestant);
 }
 
 static void print(const struct bench *bench)

@@ -511,9 +511,8 @@ static void print_row(struct table *table, const struct result *result, unsigned
     table_cell(table, "%s", number_grouped(text, stall->lost));
     table_cell(table, "%s", number_grouped(text, stall->latest));
     table_cell(table, "%s",
-               number_grouped(text, with->ledger.lost + with->ledger.duplicate +
-                                        with->ledger.out_of_order + without->ledger.lost +
-                                        without->ledger.duplicate + without->ledger.out_of_order));
+               number_grouped(text, load_ledger_faults(&with->ledger) +
+                                        load_ledger_faults(&without->ledger)));
 }
 
 static void print(const struct bench *bench)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "experiment/peer.h"
 #include "output/table.h"
@@ -270,29 +271,15 @@ static const struct contestant *with_memory(const struct result *result, const c
 static void row(struct table *table, const struct result *result,
                 const struct contestant *contestant)
 {
-    char text[TABLE_NUMBER_MAX];
-    const struct load_ledger *ledger = &contestant->ledger;
-    const struct contestant *ramp = with_memory(result, contestant->name);
     table_row(table);
     table_cell(table, "%.31s", contestant->name);
     table_cell(table, "%.15s", contestant->workload);
-    table_cell(table, "%s%s", contestant_client_bound(contestant) ? ">=" : "",
-               number_short(text, contestant_deliveries_per_s(contestant).median));
+    cell_rate(table, contestant);
     cells_ratio(table, result, contestant);
-    if (contestant->server_cpus > 0) {
-        table_cell(table, "%s", number_time(text, contestant_server_cpu_ns(contestant).median));
-        table_cell(table, "%.0f %%", 100 * contestant_server_share(contestant));
-    } else {
-        table_cell(table, "unknown");
-        table_cell(table, "unknown");
-    }
-    table_cell(table, "%.0f %%", 100 * contestant_client_share(contestant));
-    if (ramp && ramp->memory->known && ramp->connections > 0)
-        table_cell(table, "%.0f B", (double)ramp->memory->user_bytes / ramp->connections);
-    else
-        table_cell(table, "unknown");
-    table_cell(table, "%lu, %lu, %lu", (unsigned long)ledger->lost,
-               (unsigned long)ledger->duplicate, (unsigned long)ledger->out_of_order);
+    cell_cpu(table, contestant);
+    cells_shares(table, contestant);
+    cell_memory(table, with_memory(result, contestant->name));
+    cell_ledger(table, contestant);
 }
 
 static void print_versions(const struct result *result)

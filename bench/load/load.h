@@ -217,6 +217,11 @@ struct load_ledger {
     struct load_example examples[LOAD_EXAMPLES_MAX];
 };
 
+static inline uint64_t load_ledger_faults(const struct load_ledger *ledger)
+{
+    return ledger->lost + ledger->duplicate + ledger->out_of_order;
+}
+
 /* Running totals of a group since load_create. */
 struct load_counters {
     uint64_t deliveries;         /* duplicates too */

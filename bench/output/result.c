@@ -424,10 +424,8 @@ bool contestant_client_bound(const struct contestant *contestant)
 uint64_t result_ledger_faults(const struct result *result)
 {
     uint64_t faults = 0;
-    for (unsigned i = 0; i < result->contestant_count; i++) {
-        const struct load_ledger *ledger = &result->contestants[i]->ledger;
-        faults += ledger->lost + ledger->duplicate + ledger->out_of_order;
-    }
+    for (unsigned i = 0; i < result->contestant_count; i++)
+        faults += load_ledger_faults(&result->contestants[i]->ledger);
     return faults;
 }
 
