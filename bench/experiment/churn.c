@@ -129,13 +129,9 @@ static void judge(struct bench *bench)
 
 static int run(struct bench *bench)
 {
-    const struct options *options = bench->options;
     struct field field;
-    struct server *server;
     field_init(&field, bench);
-    int err = bench_server_start(bench, options->subscribers * ways_count(options), NULL, &server);
-    if (err == 0)
-        err = field_add_ways(&field, server, options->subscribers);
+    int err = field_serve_ways(&field, bench->options->subscribers);
     if (err == 0)
         err = field_open(&field);
     if (err == 0)

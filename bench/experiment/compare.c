@@ -225,12 +225,9 @@ static int run(struct bench *bench)
     if (versus_wanted(options))
         return versus_run(bench);
     struct field field;
-    struct server *server;
     const char *ceiling;
     field_init(&field, bench);
-    int err = bench_server_start(bench, options->subscribers * ways_count(options), NULL, &server);
-    if (err == 0)
-        err = field_add_ways(&field, server, options->subscribers);
+    int err = field_serve_ways(&field, options->subscribers);
     if (err < 0)
         return err;
     err = add_ceiling(&field, bench, &ceiling);

@@ -111,18 +111,16 @@ static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
     struct field field;
-    struct server *bare = NULL, *server = NULL;
+    struct server *bare = NULL;
     field_init(&field, bench);
     if (options->connections < options->turns + 1)
         return bench_fail(-EINVAL, "%u connections cannot be opened in %u turns",
                           options->connections, options->turns);
     int err = bench_bare_start(bench, BARE_URING, options->connections, &bare);
-    if (err == 0)
-        err = bench_server_start(bench, options->connections * ways_count(options), NULL, &server);
     if (err < 0)
         return err;
     field_add(&field, "bare-connect", KIND_CEILING, LOAD_CONNECT, bare, options->connections);
-    err = field_add_ways(&field, server, options->connections);
+    err = field_serve_ways(&field, options->connections);
     if (err == 0)
         err = field_create(&field);
     if (err == 0)

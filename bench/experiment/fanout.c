@@ -70,39 +70,15 @@ static int add_loops(struct field *field, struct bench *bench)
     return 0;
 }
 
-/* What ratios are taken to: the bare send() loop, or the next that there is. */
-static const char *ceiling_of(const struct field *field)
-{
-    for (unsigned i = 0; i < field->count; i++)
-        if (field->entrants[i].kind == KIND_CEILING && field->entrants[i].transport == LOAD_BARE)
-            return field->entrants[i].name;
-    return NULL;
-}
-
-static int race(struct field *field)
-{
-    struct workload workloads[FIELD_WORKLOADS_MAX];
-    unsigned count = field_workloads(field->bench->options, workloads);
-    int err = field_open(field);
-    if (err == 0)
-        err = field_rounds(field, workloads, count, ceiling_of(field));
-    field_close(field);
-    return err;
-}
-
 static int run_fanout(struct bench *bench)
 {
-    const struct options *options = bench->options;
     struct field field;
-    struct server *server;
     field_init(&field, bench);
-    int err = bench_server_start(bench, options->subscribers * ways_count(options), NULL, &server);
-    if (err == 0)
-        err = field_add_ways(&field, server, options->subscribers);
+    int err = field_serve_ways(&field, bench->options->subscribers);
     if (err == 0)
         err = add_loops(&field, bench);
     if (err == 0)
-        err = race(&field);
+        err = field_race(&field);
     if (err == 0)
         tls_judge_fanout(&bench->result);
     return err;
@@ -128,7 +104,7 @@ static int run_ceiling(struct bench *bench)
         unsigned count = field_workloads(options, workloads);
         struct contestant *connect = field_contestant(&field, 0, "");
         contestant_note(connect, "TCP connections opened and accepted, without a handshake");
-        err = field_rounds(&field, workloads, count, ceiling_of(&field));
+        err = field_rounds(&field, workloads, count, field_ceiling(&field));
     }
     field_close(&field);
     return err;

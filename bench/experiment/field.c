@@ -69,16 +69,17 @@ int field_add_way(struct field *field, const struct way *way, struct server *ser
     return entrant->tls ? 0 : -EINVAL;
 }
 
-int field_add_ways(struct field *field, struct server *server, uint32_t clients)
+int field_serve_ways(struct field *field, uint32_t clients)
 {
     struct way ways[WAYS_MAX];
+    struct server *server;
     unsigned count = ways_of(field->bench->options, ways);
-    int err = 0;
     if (field->count + count > FIELD_ENTRANTS_MAX)
         return bench_fail(-ENOSPC,
                           "%u contestants are too many for one run: name fewer with "
                           "--transport or --tls-cipher",
                           count);
+    int err = bench_server_start(field->bench, clients * count, NULL, &server);
     for (unsigned i = 0; err == 0 && i < count; i++)
         err = field_add_way(field, &ways[i], server, clients);
     return err;
@@ -486,4 +487,23 @@ unsigned field_workloads(const struct options *options, struct workload *ret)
         snprintf(ret[count++].name, RESULT_NAME_MAX, "rate %g/s", options->rates[i]);
     }
     return count;
+}
+
+const char *field_ceiling(const struct field *field)
+{
+    for (unsigned i = 0; i < field->count; i++)
+        if (field->entrants[i].kind == KIND_CEILING && field->entrants[i].transport == LOAD_BARE)
+            return field->entrants[i].name;
+    return NULL;
+}
+
+int field_race(struct field *field)
+{
+    struct workload workloads[FIELD_WORKLOADS_MAX];
+    unsigned count = field_workloads(field->bench->options, workloads);
+    int err = field_open(field);
+    if (err == 0)
+        err = field_rounds(field, workloads, count, field_ceiling(field));
+    field_close(field);
+    return err;
 }

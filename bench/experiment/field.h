@@ -77,8 +77,9 @@ struct entrant *field_add(struct field *field, const char *name, enum contestant
 int field_add_way(struct field *field, const struct way *way, struct server *server,
                   uint32_t clients);
 
-/* Adds all ways that the options ask for; likewise. */
-int field_add_ways(struct field *field, struct server *server, uint32_t clients);
+/* Starts a server, and adds all ways to it that the options ask for, with so many clients each;
+ * likewise. */
+int field_serve_ways(struct field *field, uint32_t clients);
 
 /* Makes the load for all entrants and connects nobody: for experiments that open connections in
  * their own way. Refuses what does not fit into memory. */
@@ -127,6 +128,13 @@ int field_visits(struct field *field, unsigned index, int64_t duration_ns, unsig
  * ceiling named `ceiling` are what the others of their workload are compared to. */
 int field_rounds(struct field *field, const struct workload *workloads, unsigned workload_count,
                  const char *ceiling);
+
+/* What ratios are taken to: the first bare loop that there is, by name; NULL when there is none. */
+const char *field_ceiling(const struct field *field);
+
+/* Opens the field, races it in the workloads of the options, and closes it. Returns 0 or negative
+ * errno. */
+int field_race(struct field *field);
 
 /* The workloads of --depth and --rate, in that order. Returns how many. */
 unsigned field_workloads(const struct options *options, struct workload *ret);

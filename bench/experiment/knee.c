@@ -84,7 +84,6 @@ static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
     struct field field;
-    struct server *server;
     if (options->rate_count > 1)
         return bench_fail(-EINVAL, "knee takes one --rate");
     const struct knee_aim aim = {
@@ -98,9 +97,7 @@ static int run(struct bench *bench)
     };
     bench->result.title = strdup("The knee: how far until latency leaves its bound");
     field_init(&field, bench);
-    int err = bench_server_start(bench, options->subscribers * ways_count(options), NULL, &server);
-    if (err == 0)
-        err = field_add_ways(&field, server, options->subscribers);
+    int err = field_serve_ways(&field, options->subscribers);
     if (err == 0)
         err = field_open(&field);
     if (err == 0)

@@ -103,14 +103,6 @@ static int add_ceiling(struct field *field, struct bench *bench)
     return 0;
 }
 
-static const char *ceiling_of(const struct field *field)
-{
-    for (unsigned i = 0; i < field->count; i++)
-        if (field->entrants[i].kind == KIND_CEILING)
-            return field->entrants[i].name;
-    return NULL;
-}
-
 /* ---- verdicts ---- */
 
 /* Our rate or the peer's may be no more than a lower bound: then the quotient is a bound itself,
@@ -184,17 +176,6 @@ static int read_peers(struct bench *bench, struct peer *peers[PEERS_MAX], unsign
     return err;
 }
 
-static int race(struct field *field)
-{
-    struct workload workloads[FIELD_WORKLOADS_MAX];
-    unsigned count = field_workloads(field->bench->options, workloads);
-    int err = field_open(field);
-    if (err == 0)
-        err = field_rounds(field, workloads, count, ceiling_of(field));
-    field_close(field);
-    return err;
-}
-
 static int run(struct bench *bench, struct peer *const peers[], unsigned count)
 {
     struct field field;
@@ -205,7 +186,7 @@ static int run(struct bench *bench, struct peer *const peers[], unsigned count)
     if (err == 0)
         err = add_ceiling(&field, bench);
     if (err == 0)
-        err = race(&field);
+        err = field_race(&field);
     if (err < 0)
         return err;
     make_headline(bench);
