@@ -30,24 +30,6 @@ void poll_request(struct load *load, struct client *client)
 
 /* ---- an answer ---- */
 
-static void answer_piece(struct load *load, struct client *client, struct half *half,
-                         struct span piece)
-{
-    enum json_found found;
-    while ((found = json_scan_next(&half->scan, &piece)) != JSON_NOTHING) {
-        struct span held = {half->scan.held, half->scan.held_len};
-        if (found == JSON_DATA) {
-            half->messages++;
-            client_deliver(load, client, held, half->scan.length);
-        } else if (found == JSON_POSITION) {
-            if (position_parse(&half->position, 1, held) != 1)
-                half->position = (struct position){0};
-        } else {
-            half->lost = !half->scan.recovered;
-        }
-    }
-}
-
 static void next_request(struct load *load, struct client *client, bool last)
 {
     struct group *group = group_of(load, client);
@@ -121,10 +103,8 @@ static int head_take(struct load *load, struct client *client, struct half *half
 static void answer_done(struct load *load, struct client *client, struct half *half)
 {
     const struct half answer = *half;
-    half->in_body = half->failed = half->last = half->lost = false;
-    half->messages = 0;
-    half->position = (struct position){0};
-    half->scan = (struct json_scan){0};
+    half->in_body = half->failed = half->last = false;
+    half_json_end(half);
     if (client_publishes(load, client))
         publish_end(load, client, &answer);
     else
@@ -141,7 +121,7 @@ static bool body_take(struct load *load, struct client *client, struct half *hal
         client_fail(load, client, LOAD_FAIL_HTTP);
     } else if (result == HTTP_BODY_DATA) {
         if (!client_publishes(load, client))
-            answer_piece(load, client, half, piece);
+            half_json(load, client, half, piece);
         return true;
     } else if (result == HTTP_BODY_END) {
         answer_done(load, client, half);

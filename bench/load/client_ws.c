@@ -125,33 +125,15 @@ static void echoed(struct load *load, struct client *client)
         ws_echo(load, client);
 }
 
-/* One piece of an envelope: a message, or the first frame, which has only the position. */
-static void envelope_piece(struct load *load, struct client *client, struct half *half,
-                           struct span piece)
-{
-    enum json_found found;
-    while ((found = json_scan_next(&half->scan, &piece)) != JSON_NOTHING) {
-        struct span held = {half->scan.held, half->scan.held_len};
-        if (found == JSON_DATA) {
-            half->messages++;
-            client_deliver(load, client, held, half->scan.length);
-        } else if (found == JSON_POSITION) {
-            if (position_parse(&half->position, 1, held) != 1)
-                half->position = (struct position){0};
-        } else if (!half->scan.recovered && client->position.epoch != 0) {
-            group_of(load, client)->counters.unrecovered++;
-        }
-    }
-}
-
+/* An envelope is whole: a message, or the first frame, which has only the position. */
 static void envelope_end(struct load *load, struct client *client, struct half *half)
 {
+    if (half->lost && client->position.epoch != 0)
+        group_of(load, client)->counters.unrecovered++;
     if (half->position.epoch != 0)
         client->position = half->position;
     bool standing = half->messages == 0;
-    half->position = (struct position){0};
-    half->messages = 0;
-    half->scan = (struct json_scan){0};
+    half_json_end(half);
     if (!standing || client->phase != CLIENT_CONFIRM)
         return;
     if (client->position.epoch == 0)
@@ -187,7 +169,7 @@ static void data_event(struct load *load, struct client *client, struct half *ha
     bool embedded = group->protocol.embedded && !publishes;
     half->message_bytes += piece.len;
     if (envelope)
-        envelope_piece(load, client, half, piece);
+        half_json(load, client, half, piece);
     else if (embedded)
         embedded_piece(load, client, half, piece);
     else if (event->first && event->last)

@@ -322,6 +322,10 @@ void half_end(struct load *load, struct client *client, bool idle);
  * (it is then held), or negative when it is not HTTP. */
 int half_response(struct load *load, struct half *half, char *bytes, struct span *input,
                   struct http_response *ret);
+/* Takes one piece of a JSON text of the server: messages, a position, whether all was recovered;
+ * and forgets it, when it has come whole. */
+void half_json(struct load *load, struct client *client, struct half *half, struct span piece);
+void half_json_end(struct half *half);
 
 /* client_ws.c */
 void ws_request(struct load *load, struct client *client);

@@ -72,3 +72,28 @@ int half_response(struct load *load, struct half *half, char *bytes, struct span
     *input = span_skip(*input, taken > 0 ? (size_t)taken : input->len);
     return taken > 0 ? 1 : taken;
 }
+
+void half_json(struct load *load, struct client *client, struct half *half, struct span piece)
+{
+    enum json_found found;
+    while ((found = json_scan_next(&half->scan, &piece)) != JSON_NOTHING) {
+        struct span held = {half->scan.held, half->scan.held_len};
+        if (found == JSON_DATA) {
+            half->messages++;
+            client_deliver(load, client, held, half->scan.length);
+        } else if (found == JSON_POSITION) {
+            if (position_parse(&half->position, 1, held) != 1)
+                half->position = (struct position){0};
+        } else {
+            half->lost = !half->scan.recovered;
+        }
+    }
+}
+
+void half_json_end(struct half *half)
+{
+    half->position = (struct position){0};
+    half->messages = 0;
+    half->lost = false;
+    half->scan = (struct json_scan){0};
+}
