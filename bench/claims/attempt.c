@@ -9,12 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "claims/progress.h"
 #include "measure/clock.h"
 
 enum {
     ARGUMENTS_MAX = SCENARIO_OPTIONS_MAX + 16,
     OUTPUT_MAX = 16 * 1024,
-    LOOK_MS = 500,
 };
 /* This very program, also when its file has been replaced meanwhile. */
 static const char SELF[] = "/proc/self/exe";
@@ -72,51 +72,18 @@ static void arguments_make(struct arguments *ret, const struct bench *bench,
 
 /* ---- while it runs ---- */
 
-/* Copies what it has written since `*from`. */
-static void copy_output(const struct process *process, off_t *from)
-{
-    char text[4096];
-    ssize_t got;
-    while ((got = pread(process->output_fd, text, sizeof text, *from)) > 0) {
-        printf("%.*s", (int)got, text);
-        *from += got;
-    }
-    fflush(stdout);
-}
-
-/* On a terminal, one line that changes. */
-static void say_progress(const struct scenario *scenario, const char *label, int64_t elapsed_ns)
-{
-    if (!isatty(STDOUT_FILENO))
-        return;
-    printf("\r\033[K%s  %.0f s of at most %u", label, (double)elapsed_ns / NS_PER_S,
-           scenario->seconds);
-    fflush(stdout);
-}
-
 /* Returns 0 when it has ended by itself, -ETIME or -EINTR. */
-static int wait_for(const struct scenario *scenario, const char *label, bool aloud,
+static int wait_for(const struct scenario *scenario, struct progress *progress,
                     struct process *process)
 {
-    const struct timespec pause = {0, (long)LOOK_MS * NS_PER_MS};
-    const int64_t began_ns = clock_now_ns();
-    off_t copied = 0;
-    int err = 0;
-    while (err == 0 && process_alive(process)) {
-        int64_t elapsed_ns = clock_now_ns() - began_ns;
+    const int64_t end_ns = clock_now_ns() + (int64_t)scenario->seconds * NS_PER_S;
+    while (!progress_wait(progress, process)) {
         if (bench_interrupted())
-            err = -EINTR;
-        else if (elapsed_ns > (int64_t)scenario->seconds * NS_PER_S)
-            err = -ETIME;
-        else if (aloud)
-            copy_output(process, &copied);
-        else
-            say_progress(scenario, label, elapsed_ns);
-        nanosleep(&pause, NULL);
+            return -EINTR;
+        if (clock_now_ns() > end_ns)
+            return -ETIME;
     }
-    if (aloud && err == 0)
-        copy_output(process, &copied);
-    return err;
+    return 0;
 }
 
 /* ---- what became of it ---- */
@@ -173,7 +140,7 @@ static void take_run(struct attempt *attempt, const struct scenario *scenario,
         explain(attempt, process, status);
 }
 
-int attempt_run(struct bench *bench, const struct scenario *scenario, const char *label, bool aloud,
+int attempt_run(struct bench *bench, const struct scenario *scenario, struct progress *progress,
                 struct attempt *ret)
 {
     char json[] = "/tmp/ringside-claims-XXXXXX";
@@ -193,12 +160,13 @@ int attempt_run(struct bench *bench, const struct scenario *scenario, const char
     arguments_make(&arguments, bench, scenario, json);
     int64_t began_ns = clock_now_ns();
     int err = process_start(&process, "ringside-bench", arguments.list, &both);
+    progress_started(progress);
     if (err < 0) {
         snprintf(ret->why, sizeof ret->why, "it cannot be started: %s", strerror(-err));
         unlink(json);
         return 0;
     }
-    err = wait_for(scenario, label, aloud, &process);
+    err = wait_for(scenario, progress, &process);
     int status = process_stop(&process, ATTEMPT_GRACE_MS);
     ret->elapsed_s = (double)(clock_now_ns() - began_ns) / NS_PER_S;
     take_run(ret, scenario, &process, json, err, status);

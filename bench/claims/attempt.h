@@ -22,9 +22,11 @@ struct attempt {
     double elapsed_s;
 };
 
-/* Runs it to its end, with what it says copied to standard output if `aloud`. `label` stands before
- * the progress line. Returns 0, also when it failed, or -EINTR. */
-int attempt_run(struct bench *bench, const struct scenario *scenario, const char *label, bool aloud,
+struct progress;
+
+/* Runs it to its end; `progress` has begun it, and says how it goes on. Returns 0, also when it
+ * failed, or -EINTR. */
+int attempt_run(struct bench *bench, const struct scenario *scenario, struct progress *progress,
                 struct attempt *ret);
 
 /* Gives the run back. */

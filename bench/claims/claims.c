@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "claims/attempt.h"
 #include "claims/claims_table.h"
 #include "claims/judge.h"
+#include "claims/progress.h"
 #include "config.h"
 #include "experiment/bench.h"
 #include "experiment/capacity_plan.h"
@@ -24,16 +24,12 @@
 static const char FOLDER[] = BENCH_SOURCE_ROOT "/bench/scenarios";
 static const char PRELUDE[] = BENCH_SOURCE_ROOT "/bench/scenarios/claims.jq";
 
-enum {
-    LABEL_MAX = 128,
-};
-
 struct session {
     struct bench *bench;
     struct judge *judge;
     struct scenario *scenarios[OPTIONS_FILES_MAX];
     unsigned count;
-    bool aloud;
+    struct progress progress;
 };
 
 static const enum option_id no_options[] = {OPTION_COUNT};
@@ -41,13 +37,6 @@ static const enum option_id no_options[] = {OPTION_COUNT};
 static void defaults(struct options *options)
 {
     (void)options;
-}
-
-/* What the scenarios show of themselves is not ours to draw. */
-static void settle(struct options *options)
-{
-    if (options->show == SHOW_VIEW)
-        options->show = SHOW_LINES;
 }
 
 /* ---- reading ---- */
@@ -167,42 +156,13 @@ static void judge_all(struct session *session, const struct scenario *scenario,
 
 /* ---- running ---- */
 
-static void say_begin(const struct session *session, const char *label,
-                      const struct scenario *scenario)
-{
-    if (session->aloud)
-        printf("%s  %s\n", label, scenario->title);
-    else
-        fputs(label, stdout);
-    fflush(stdout);
-}
-
-static void say_done(const struct session *session, const char *label, unsigned first,
-                     const struct attempt *attempt)
-{
-    const json_t *verdicts = session->bench->result.verdicts;
-    bool tty = isatty(STDOUT_FILENO);
-    printf("%s%s  %.0f s", tty && !session->aloud ? "\r\033[K" : "",
-           tty || session->aloud ? label : "", attempt->elapsed_s);
-    if (!attempt->run)
-        printf("  not measured: %s", attempt->why);
-    for (size_t i = first; attempt->run && i < json_array_size(verdicts); i++)
-        printf("%s%s", i == first ? "  " : ", ",
-               json_string_value(json_object_get(json_array_get(verdicts, i), "verdict")));
-    printf("\n");
-    fflush(stdout);
-}
-
 static int run_one(struct session *session, unsigned index)
 {
     const struct scenario *scenario = session->scenarios[index];
     struct result *result = &session->bench->result;
-    unsigned first = (unsigned)json_array_size(result->verdicts);
     struct attempt attempt;
-    char label[LABEL_MAX];
-    snprintf(label, sizeof label, "[%2u/%u] %-12s", index + 1, session->count, scenario->name);
-    say_begin(session, label, scenario);
-    int err = attempt_run(session->bench, scenario, label, session->aloud, &attempt);
+    progress_begin(&session->progress, scenario);
+    int err = attempt_run(session->bench, scenario, &session->progress, &attempt);
     if (err < 0 && err != -EINTR)
         return err;
     judge_all(session, scenario, &attempt);
@@ -210,7 +170,7 @@ static int run_one(struct session *session, unsigned index)
     if (attempt.run)
         take_contestants(result, scenario, attempt.run);
     result->unrun += attempt.run == NULL;
-    say_done(session, label, first, &attempt);
+    progress_end(&session->progress, &attempt);
     attempt_done(&attempt);
     return err;
 }
@@ -223,32 +183,26 @@ static void leave_out(struct session *session, unsigned from)
         judge_all(session, session->scenarios[i], &attempt);
 }
 
-static unsigned count_of(const json_t *verdicts, const char *wanted)
-{
-    size_t i;
-    json_t *verdict;
-    unsigned count = 0;
-    json_array_foreach(verdicts, i, verdict) count +=
-        strcmp(json_string_value(json_object_get(verdict, "verdict")), wanted) == 0;
-    return count;
-}
-
 static void sum_up(struct result *result)
 {
     char text[256];
     snprintf(text, sizeof text, "%u claims hold, %u depend, %u fail, %u were not measured",
-             count_of(result->verdicts, "holds"), count_of(result->verdicts, "depends"),
-             count_of(result->verdicts, "fails"), count_of(result->verdicts, "not measured"));
+             judge_count(result->verdicts, "holds"), judge_count(result->verdicts, "depends"),
+             judge_count(result->verdicts, "fails"), judge_count(result->verdicts, "not measured"));
     result->headline = strdup(text);
 }
 
 static int run_session(struct bench *bench, bool aloud)
 {
-    struct session session = {.bench = bench, .aloud = aloud};
+    struct session session = {.bench = bench};
     struct result *result = &bench->result;
     result->contestants_taken = json_array();
     result->scenarios = json_array();
+    watch_aside(bench);
+    progress_init(&session.progress, bench, aloud, result->verdicts);
     int err = read_all(&session);
+    for (unsigned i = 0; i < session.count; i++)
+        progress_add(&session.progress, session.scenarios[i]);
     unsigned index = 0;
     for (; err == 0 && index < session.count; index++)
         err = run_one(&session, index);
@@ -289,7 +243,6 @@ const struct experiment experiment_claims = {
             "  ringside-bench claims bench/scenarios/latency.ini bench/scenarios/polling.ini",
             "[FILE...]"},
     .defaults = defaults,
-    .settle = settle,
     .run = run_claims,
     .print = print,
     .tells_verdicts = true,
@@ -302,7 +255,6 @@ const struct experiment experiment_scenario = {
             "  ringside-bench scenario bench/scenarios/ticker.ini",
             "FILE..."},
     .defaults = defaults,
-    .settle = settle,
     .run = run_scenario,
     .print = print,
     .tells_verdicts = true,

@@ -215,3 +215,13 @@ json_t *judge_claim(struct judge *judge, const struct scenario *scenario,
     jv_free(figure);
     return verdict;
 }
+
+unsigned judge_count(const json_t *verdicts, const char *wanted)
+{
+    size_t i;
+    json_t *verdict;
+    unsigned count = 0;
+    json_array_foreach(verdicts, i, verdict) count +=
+        strcmp(json_string_value(json_object_get(verdict, "verdict")), wanted) == 0;
+    return count;
+}

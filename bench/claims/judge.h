@@ -39,3 +39,6 @@ json_t *judge_claim(struct judge *judge, const struct scenario *scenario,
 /* The same when there is no run. */
 json_t *judge_unmeasured(const struct scenario *scenario, const struct scenario_claim *claim,
                          const char *why);
+
+/* How many of the verdicts are `wanted`. */
+unsigned judge_count(const json_t *verdicts, const char *wanted);

@@ -67,6 +67,7 @@ struct watch_reading {
 /* What the terminal and the timeline are told. */
 struct watch {
     enum options_show show;
+    cpu_set_t aside; /* CPUs of whatever measures nothing */
     const char *phase;
     char contestant[RESULT_NAME_MAX];
     struct view_state view;                        /* what is to be seen */
@@ -191,6 +192,10 @@ int bench_memory_check(uint64_t connections);
 
 /* Before the bench is pinned. */
 void watch_init(struct bench *bench);
+
+/* The calling thread drives no load: it leaves the CPUs that are measured, where there are others,
+ * and interrupts nobody where there are none. */
+void watch_aside(const struct bench *bench);
 
 /* Says what comes next; `contestant` and `detail` may be NULL. */
 void watch_phase(struct bench *bench, const char *phase, const char *contestant,

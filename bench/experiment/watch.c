@@ -31,7 +31,7 @@ static const int64_t ESTIMATE_FROM_NS = NS_PER_S;
 /* ---- starting ---- */
 
 /* Any CPU but the servers' and, where there are more, the clients'. */
-static void drawing_cpus(const struct options *options, cpu_set_t *ret)
+static void aside_cpus(const struct options *options, cpu_set_t *ret)
 {
     cpu_set_t server, client, all;
     CPU_ZERO(ret);
@@ -50,7 +50,6 @@ void watch_init(struct bench *bench)
 {
     struct watch *watch = &bench->watch;
     const struct options *options = bench->options;
-    cpu_set_t cpus;
     *watch = (struct watch){
         .show = options->show,
         .phase = "start",
@@ -64,9 +63,16 @@ void watch_init(struct bench *bench)
     snprintf(watch->view.server_cpus, CPUS_TEXT_MAX, "%s",
              options->address ? "" : options->server_cpus);
     snprintf(watch->view.client_cpus, CPUS_TEXT_MAX, "%s", options->client_cpus);
-    drawing_cpus(options, &cpus);
-    if (watch->show == SHOW_VIEW && (!screen_possible() || screen_begin(&cpus) < 0))
+    aside_cpus(options, &watch->aside);
+    if (watch->show == SHOW_VIEW && screen_begin(&watch->aside) < 0)
         watch->show = SHOW_LINES;
+}
+
+void watch_aside(const struct bench *bench)
+{
+    const struct sched_param batch = {0};
+    sched_setaffinity(0, sizeof bench->watch.aside, &bench->watch.aside);
+    sched_setscheduler(0, SCHED_BATCH, &batch);
 }
 
 uint32_t watch_period_ms(const struct bench *bench)

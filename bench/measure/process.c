@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -65,6 +67,7 @@ static void raise_descriptors(void)
 /* In the child. The parent may have died before the death signal was asked for. */
 static void become(char *const argv[], const cpu_set_t *cpus, int output_fd, pid_t parent)
 {
+    const struct sched_param usual = {0};
     sigset_t none;
     sigemptyset(&none);
     setpgid(0, 0);
@@ -72,6 +75,7 @@ static void become(char *const argv[], const cpu_set_t *cpus, int output_fd, pid
     if (getppid() != parent)
         _exit(1);
     sched_setaffinity(0, sizeof *cpus, cpus);
+    sched_setscheduler(0, SCHED_OTHER, &usual);
     raise_descriptors();
     sigprocmask(SIG_SETMASK, &none, NULL);
     dup2(output_fd, STDOUT_FILENO);
@@ -284,6 +288,17 @@ bool process_alive(struct process *process)
         return kill(process->pid, 0) == 0;
     return waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
            info.si_pid == 0;
+}
+
+bool process_wait(struct process *process, unsigned patience_ms)
+{
+    int fd = process->pid > 0 ? pidfd_open(process->pid, 0) : -1;
+    struct pollfd watched = {.fd = fd, .events = POLLIN};
+    if (fd < 0)
+        return true;
+    poll(&watched, 1, (int)patience_ms);
+    close(fd);
+    return !process_alive(process);
 }
 
 int process_stop(struct process *process, unsigned grace_ms)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "measure/clock.h"
+#include "output/viewer.h"
 
 enum {
     DRAWS_PER_S = 4,
@@ -37,7 +38,8 @@ static struct {
     unsigned drawn; /* lines that stand on the terminal, … */
     unsigned widths[VIEW_LINES_MAX];
     unsigned columns; /* … drawn for this width */
-} screen = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    int viewer;       /* shows states there, and draws nothing; -1: draws */
+} screen = {.lock = PTHREAD_MUTEX_INITIALIZER, .viewer = -1};
 
 /* Shared with signal handlers. */
 static atomic_bool cursor_hidden;
@@ -78,7 +80,8 @@ static void hide_cursor(void)
         restore();
 }
 
-bool screen_possible(void)
+/* Whether standard output is a terminal that can move its cursor. */
+static bool possible(void)
 {
     const char *terminal = getenv("TERM");
     return isatty(STDOUT_FILENO) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
@@ -246,6 +249,11 @@ static int start_thread(const cpu_set_t *cpus)
 
 int screen_begin(const cpu_set_t *cpus)
 {
+    screen.viewer = viewer_inherited();
+    if (screen.viewer >= 0)
+        return 0;
+    if (!possible())
+        return -ENOTTY;
     fflush(stdout);
     read_style(&screen.style);
     handle_signals();
@@ -259,6 +267,8 @@ int screen_begin(const cpu_set_t *cpus)
 
 void screen_show(const struct view_state *state)
 {
+    if (screen.viewer >= 0)
+        viewer_show(screen.viewer, state);
     if (!screen.running || pthread_mutex_trylock(&screen.lock) != 0)
         return;
     screen.state = *state;

@@ -16,15 +16,12 @@
 #pragma once
 
 #include <sched.h>
-#include <stdbool.h>
 
 #include "output/view.h"
 
-/* Whether standard output is a terminal that can move its cursor. */
-bool screen_possible(void);
-
-/* Makes the thread, on the given CPUs. Nothing is drawn before screen_show. Returns 0 or negative
- * errno. */
+/* Makes the thread, on the given CPUs. Nothing is drawn before screen_show. In a run that has a
+ * viewer (viewer.h) no thread is made, and that one gets what is shown. Returns 0, -ENOTTY when
+ * standard output is no terminal that can move its cursor, or another negative errno. */
 int screen_begin(const cpu_set_t *cpus);
 
 /* What is to be seen from now on. Costs a copy of the state; never waits. */

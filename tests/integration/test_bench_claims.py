@@ -3,6 +3,7 @@ for each that could not be measured."""
 
 import configparser
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import ROOT, bench, bench_binary
+from test_bench_view import Terminal
 
 SHIPPED = sorted((ROOT / "bench" / "scenarios").glob("*.ini"))
 
@@ -127,6 +129,34 @@ def test_an_interruption_leaves_a_table(tmp_path):
     assert process.returncode == 130, output + complaints
     assert "interrupted" in output and "interrupted before" in output
     assert len(list(Path(tmp_path / "out").glob("*/run.json"))) == 1
+
+
+def two_on_a_terminal(folder, *options):
+    return Terminal(folder / "out", "claims", str(write(folder, "one", SMALL)),
+                    str(write(folder, "two", SMALL)), *options, columns=100, NO_COLOR="1")
+
+
+def test_on_a_terminal_the_run_is_seen_as_it_goes_on(tmp_path):
+    terminal = two_on_a_terminal(tmp_path)
+    terminal.read_until(b"one: idle")  # what only the run itself can know
+    terminal.read_until(b"30 of 30")
+    terminal.read_until(b"1 of 2 scenarios")
+    terminal.read_until(b"of at most 1:00")
+    terminal.read_until(b"two: idle")
+    assert terminal.end() == 0
+    assert terminal.cursor_is_shown()
+    drawn = terminal.text()
+    assert "0 hold, 0 fail, 0 depend, 0 not measured" in drawn
+    assert "1 holds, 1 fails, 0 depend, 1 not measured" in drawn
+    assert re.search(r"\[ 1/2\] one +\d+ s  holds, fails, not measured\r\n", drawn)
+
+
+def test_on_a_terminal_too_plain_is_a_line_for_each(tmp_path):
+    terminal = two_on_a_terminal(tmp_path, "--plain")
+    assert terminal.end() == 0
+    assert b"\x1b" not in terminal.written
+    assert re.match(rb"\[ 1/2\] one +\d s  holds, fails, not measured\r\n"
+                    rb"\[ 2/2\] two +\d s  holds, fails, not measured\r\n\r\n", terminal.written)
 
 
 def test_the_scenarios_fit_into_a_quarter_of_an_hour():

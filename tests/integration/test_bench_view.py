@@ -66,6 +66,10 @@ class Terminal:
         os.close(self.master)
         return status
 
+    def text(self):
+        """All that was written, without what moves the cursor and colours."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.written.decode())
+
     def cursor_is_shown(self):
         return self.written.rfind(SHOW) > self.written.rfind(HIDE) >= 0
 
