@@ -75,6 +75,8 @@ struct watch {
     unsigned reading_count;
     unsigned turns_ahead, turns_done; /* in the whole run; ahead 0: unknown */
     int64_t turns_since_ns;
+    int64_t rest_ns; /* how long the run goes on from then; 0: unknown */
+    int64_t rest_since_ns;
     int64_t phase_since_ns;
     int64_t phase_ns; /* how long it lasts; 0: unknown */
     int64_t said_ns;
@@ -203,6 +205,9 @@ void watch_phase(struct bench *bench, const char *phase, const char *contestant,
 
 /* How long the phase that has begun will last. */
 void watch_lasts(struct bench *bench, int64_t duration_ns);
+
+/* How long the rest of the run will last, but for ramps; for one whose turns differ in length. */
+void watch_rest(struct bench *bench, int64_t duration_ns);
 
 /* So many turns more are ahead of the run: what is left is told by those that are done. */
 void watch_turns(struct bench *bench, unsigned count);

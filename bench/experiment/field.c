@@ -401,6 +401,8 @@ int field_turn(struct field *field, unsigned index, const struct load_mode *mode
     struct turn turn;
     const struct load_counters counters = *load_counters(field->load, index);
     load_ledger_read(field->load, index, &before);
+    if (mode->messages == 0)
+        watch_lasts(field->bench, duration_ns);
     int err = field_step(field, index, mode, duration_ns, round, &turn);
     if (err < 0)
         return err;

@@ -152,6 +152,7 @@ static int rounds(struct mix *mix)
     const int64_t duration_ns = (int64_t)options->turn_ms * NS_PER_MS;
     const unsigned total = options->warmup_turns + options->turns;
     int err = 0;
+    watch_turns(mix->bench, total * field->count);
     for (unsigned round = 0; err == 0 && round < total; round++) {
         bool counted = round >= options->warmup_turns;
         for (unsigned i = 0; err == 0 && i < field->count; i++) {

@@ -473,6 +473,7 @@ static int run(struct bench *bench)
         return bench_fail(-EINVAL, "slow-readers takes one --rate, and two subscribers or more");
     bench->result.title = strdup("Readers that stop reading");
     bench->watch.sample_every_ns = SAMPLE_NS;
+    watch_turns(bench, POLICIES * (options->warmup_turns + 2 * options->turns));
     for (unsigned i = 0; err == 0 && i < POLICIES; i++)
         err = run_policy(bench, policies[i]);
     if (err < 0)

@@ -83,13 +83,40 @@ uint32_t watch_period_ms(const struct bench *bench)
 
 /* ---- how far it is ---- */
 
-/* A ramp by its connections, else the run by its turns, else the phase by its time. */
-static void estimate(struct watch *watch, int64_t now_ns)
+/* A turn that goes on counts as far as it is. */
+static double turns_so_far(const struct watch *watch, int64_t in_phase_ns)
+{
+    double part = watch->phase_ns > 0 ? (double)in_phase_ns / (double)watch->phase_ns : 0;
+    if (watch->turns_done == watch->turns_ahead)
+        part = 0;
+    return watch->turns_done + (part < 1 ? part : 1);
+}
+
+static void estimate_turns(struct watch *watch, int64_t now_ns)
 {
     struct view_state *view = &watch->view;
     char done[TABLE_NUMBER_MAX], all[TABLE_NUMBER_MAX];
-    int64_t in_phase_ns = now_ns - watch->phase_since_ns;
     int64_t in_turns_ns = now_ns - watch->turns_since_ns;
+    double turns = turns_so_far(watch, now_ns - watch->phase_since_ns);
+    view->share = turns / watch->turns_ahead;
+    if (turns > 0 && in_turns_ns > ESTIMATE_FROM_NS)
+        view->left_s = (double)in_turns_ns / NS_PER_S / turns * (watch->turns_ahead - turns);
+    snprintf(view->progress, sizeof view->progress, "%s of %s turns",
+             number_grouped(done, watch->turns_done), number_grouped(all, watch->turns_ahead));
+}
+
+static void estimate_time(struct watch *watch, int64_t done_ns, int64_t all_ns)
+{
+    struct view_state *view = &watch->view;
+    view->share = (double)done_ns / (double)all_ns;
+    view->left_s = done_ns < all_ns ? (double)(all_ns - done_ns) / NS_PER_S : 0;
+    snprintf(view->progress, sizeof view->progress, "%.40s", watch->phase);
+}
+
+/* A ramp by its connections, else the run by its time or its turns, else the phase by its time. */
+static void estimate(struct watch *watch, int64_t now_ns)
+{
+    struct view_state *view = &watch->view;
     view->share = view->left_s = -1;
     view->progress[0] = '\0';
     if (strcmp(watch->phase, "ramp") == 0 && view->clients > 0) {
@@ -97,18 +124,13 @@ static void estimate(struct watch *watch, int64_t now_ns)
         if (view->connects_per_s > 0)
             view->left_s = (view->clients - view->connections) / view->connects_per_s;
         snprintf(view->progress, sizeof view->progress, "connecting");
-    } else if (watch->turns_ahead > 0) {
-        unsigned ahead = watch->turns_ahead, turns = watch->turns_done;
-        view->share = (double)turns / ahead;
-        if (turns > 0 && in_turns_ns > ESTIMATE_FROM_NS)
-            view->left_s = (double)in_turns_ns / NS_PER_S / turns * (ahead - turns);
-        snprintf(view->progress, sizeof view->progress, "%s of %s turns",
-                 number_grouped(done, turns), number_grouped(all, ahead));
+    } else if (watch->rest_ns > 0) {
+        estimate_time(watch, now_ns - watch->rest_since_ns, watch->rest_ns);
+    } else if (watch->turns_done < watch->turns_ahead ||
+               (watch->turns_ahead > 0 && watch->phase_ns == 0)) {
+        estimate_turns(watch, now_ns);
     } else if (watch->phase_ns > 0) {
-        view->share = (double)in_phase_ns / (double)watch->phase_ns;
-        view->left_s = (double)(watch->phase_ns - in_phase_ns) / NS_PER_S;
-        view->left_s = view->left_s > 0 ? view->left_s : 0;
-        snprintf(view->progress, sizeof view->progress, "%.40s", watch->phase);
+        estimate_time(watch, now_ns - watch->phase_since_ns, watch->phase_ns);
     }
 }
 
@@ -123,6 +145,12 @@ void watch_turns(struct bench *bench, unsigned count)
 void watch_lasts(struct bench *bench, int64_t duration_ns)
 {
     bench->watch.phase_ns = duration_ns;
+}
+
+void watch_rest(struct bench *bench, int64_t duration_ns)
+{
+    bench->watch.rest_since_ns = clock_now_ns();
+    bench->watch.rest_ns = duration_ns;
 }
 
 /* ---- showing ---- */
@@ -211,6 +239,7 @@ void watch_turn(struct bench *bench, const char *name, const struct turn *turn,
     struct watch *watch = &bench->watch;
     struct view_state *view = &watch->view;
     watch->turns_done += watch->turns_done < watch->turns_ahead;
+    watch->phase_ns = 0;
     view->p50_ns = turn->p50_ns;
     view->p99_ns = turn->p99_ns;
     view->p999_ns = turn->p999_ns;
