@@ -4,9 +4,13 @@
  *   others connected ─► a turn before ─► vanishing ones connect, and fall silent ─► a turn as long
  *   as the slowest of the documented times ─► what the server has closed, and when
  *
+ * Memory is read before they connect, with them, when they are found, and when their own ends are
+ * closed too: these are sockets of the same kernel.
+ *
  * With --heartbeat-ms, the other two times are scaled as it is to its default. */
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +25,9 @@
 #include "output/table.h"
 
 static const double NOTICED = 1.2;
+/* Of the kernel's memory for both ends, and a filter on one. The rest is slack: closed sockets are
+ * given back late, in whole slabs. */
+static const double LEFT_WITH_ONE_END = 0.8, LEFT_WITH_NONE = 0.25;
 /* What the wheel's ticks, the kernel's timers and the looks at /metrics may add to a time. */
 static const int64_t SLACK_MS = 1500;
 
@@ -29,6 +36,9 @@ enum {
     STALL_TIMEOUT_MS = 30000,
     HEAD_TIMEOUT_MS = 10000,
     LINGER_MS = 2000, /* for the 408 that nobody takes */
+    MEMORY_OF = 300,  /* fewer peers are lost in what other programs do */
+    CALM_STEP_MS = 150,
+    CALM_MS = 5000,
     SETTING_MAX = 64,
     PERCENT = 100, /* other programs have such sockets too: one in a hundred is not ours to judge */
 };
@@ -44,6 +54,21 @@ static const struct fate fates[VANISH_COUNT] = {
     [VANISH_WEBSOCKET] = {"websocket", COUNTER_CLOSED_HEARTBEAT, "heartbeat"},
     [VANISH_SSE] = {"sse", COUNTER_CLOSED_STALLED, "stalled"},
     [VANISH_HALF_HEAD] = {"half a head", COUNTER_CLOSED_HEAD_TIMEOUT, "head_timeout"},
+};
+
+/* When memory is read. */
+enum reading {
+    BEFORE,
+    WITH_THEM,
+    FOUND,
+    GONE,
+    READINGS,
+};
+static const char *const readings[READINGS] = {
+    [BEFORE] = "before",
+    [WITH_THEM] = "with them",
+    [FOUND] = "all found",
+    [GONE] = "their own ends closed",
 };
 
 struct times {
@@ -137,21 +162,73 @@ static int turn(struct trial *trial, struct contestant *into, int64_t duration_m
     return err;
 }
 
-static int vanish(struct trial *trial)
+/* Closed sockets are given back late, and other programs have some too: waits until the caches are
+ * calm. The others are served meanwhile. */
+static int read_calm(struct trial *trial, struct slab *ret)
 {
-    const struct options *options = trial->bench->options;
-    uint64_t orphans = memory_tcp_orphans();
-    int err = vanish_open(&trial->vanish, &trial->server->address, options->vanished);
+    const uint32_t turn_ms = trial->bench->options->turn_ms;
+    const uint32_t patience_ms = turn_ms < CALM_MS ? turn_ms : CALM_MS;
+    struct slab *last = calloc(1, sizeof *last);
+    int err = 0;
+    assert(last);
+    slab_read(ret);
+    for (uint32_t waited_ms = 0; err == 0 && waited_ms < patience_ms; waited_ms += CALM_STEP_MS) {
+        *last = *ret;
+        err = load_idle(trial->field.load, CALM_STEP_MS * NS_PER_MS, LOAD_ALL);
+        if (slab_read(ret) < 0 || slab_calm(last, ret))
+            break;
+    }
+    free(last);
+    return err;
+}
+
+static int read_memory(struct trial *trial, enum reading reading)
+{
+    struct slab *slab = calloc(1, sizeof *slab);
+    assert(slab);
+    watch_phase(trial->bench, "calm", NULL, readings[reading]);
+    int err = read_calm(trial, slab);
     if (err == 0)
-        err = vanish_silence(trial->vanish);
-    if (err < 0)
-        return bench_fail(err, "the peers that are to vanish cannot be made: %s", strerror(-err));
+        course_add(trial->during->course, readings[reading],
+                   process_rss_bytes(&trial->server->process), slab);
+    free(slab);
+    return err;
+}
+
+/* From their silence until all should be found. */
+static int wait_until_found(struct trial *trial)
+{
+    uint64_t orphans = memory_tcp_orphans();
     struct gauges *gauges = gauges_start(&trial->server->address, &trial->server->process);
-    err = turn(trial, trial->during, longest_ms(&trial->times), &trial->during_ns);
+    int err = vanish_silence(trial->vanish);
+    if (err < 0)
+        bench_fail(err, "the peers cannot be silenced: %s", strerror(-err));
+    if (err == 0)
+        err = read_memory(trial, WITH_THEM);
+    if (err == 0)
+        err = turn(trial, trial->during, longest_ms(&trial->times), &trial->during_ns);
     gauges_stop(gauges, &trial->seen);
     uint64_t left = memory_tcp_orphans();
     trial->orphans = left > orphans ? left - orphans : 0;
     return err;
+}
+
+static int vanish(struct trial *trial)
+{
+    int err = read_memory(trial, BEFORE);
+    if (err < 0)
+        return err;
+    err = vanish_open(&trial->vanish, &trial->server->address, trial->bench->options->vanished);
+    if (err < 0)
+        bench_fail(err, "the peers that are to vanish cannot be made: %s", strerror(-err));
+    if (err == 0)
+        err = wait_until_found(trial);
+    if (err == 0)
+        err = read_memory(trial, FOUND);
+    if (err < 0)
+        return err;
+    vanish_end(trial->vanish);
+    return read_memory(trial, GONE);
 }
 
 static int play(struct trial *trial)
@@ -166,6 +243,8 @@ static int play(struct trial *trial)
         return err;
     trial->before = field_contestant(&trial->field, 0, "before");
     trial->during = field_contestant(&trial->field, 0, "during");
+    trial->during->course = course_create(options->vanished);
+    watch_rest(trial->bench, (options->turn_ms + longest_ms(&trial->times)) * NS_PER_MS);
     err = turn(trial, trial->before, options->turn_ms, &trial->before_ns);
     return err == 0 ? vanish(trial) : err;
 }
@@ -226,6 +305,32 @@ static void judge_rest(const struct trial *trial)
                    (unsigned long)trial->orphans);
 }
 
+/* The server's lines stay, for the next who come. What the kernel had for them has to come back:
+ * the server's ends when they are found, their own when these are closed. */
+static void judge_memory(const struct trial *trial)
+{
+    const struct moment *moments = trial->during->course->moments;
+    const uint32_t vanished = trial->bench->options->vanished;
+    char texts[READINGS][TABLE_NUMBER_MAX];
+    bool known = vanished >= MEMORY_OF;
+    double kernel[READINGS];
+    for (int i = 0; i < READINGS; i++) {
+        known &= moments[i].kernel_bytes >= 0;
+        kernel[i] = fmax((double)moments[i].kernel_bytes, 0);
+        number_bytes(texts[i], kernel[i]);
+    }
+    bool back = kernel[FOUND] < LEFT_WITH_ONE_END * kernel[WITH_THEM] &&
+                kernel[GONE] < LEFT_WITH_NONE * kernel[WITH_THEM];
+    double kept = (double)moments[FOUND].rss_bytes - (double)moments[BEFORE].rss_bytes;
+    result_verdict(&trial->bench->result, "The memory of peers that vanished comes back",
+                   !known || kernel[WITH_THEM] <= 0 ? "not measured"
+                   : back                           ? "holds"
+                                                    : "fails",
+                   "kernel: +%s with them, +%s when all were found, +%s when their own ends were "
+                   "closed; the server keeps %.0f B each, for those who come next",
+                   texts[WITH_THEM], texts[FOUND], texts[GONE], fmax(kept, 0) / vanished);
+}
+
 static void finish(struct trial *trial)
 {
     char headline[128];
@@ -238,6 +343,7 @@ static void finish(struct trial *trial)
     field_failures(&trial->field, 0, trial->during);
     judge_found(trial->bench);
     judge_rest(trial);
+    judge_memory(trial);
     snprintf(headline, sizeof headline, "%u peers that vanished: the last was found after %.1f s",
              trial->bench->options->vanished, last);
     trial->bench->result.headline = strdup(headline);
@@ -264,13 +370,13 @@ static int run(struct bench *bench)
     return err;
 }
 
-static void print(const struct bench *bench)
+static void print_found(const struct result *result)
 {
     static struct table table;
     char text[TABLE_NUMBER_MAX];
     table_heads(&table, "", "vanished", "found", "by name", "first", "last", "documented");
-    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
-        const struct contestant *contestant = bench->result.contestants[i];
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        const struct contestant *contestant = result->contestants[i];
         const struct reaped *reaped = &contestant->reaped;
         if (!reaped->reason)
             continue;
@@ -286,12 +392,39 @@ static void print(const struct bench *bench)
     table_print(&table, stdout, 1);
 }
 
+static void print_memory(const struct course *course)
+{
+    static struct table table;
+    char text[TABLE_NUMBER_MAX];
+    table_heads(&table, "memory", "server", "kernel, all ends");
+    for (unsigned i = 0; i < course->count; i++) {
+        const struct moment *moment = &course->moments[i];
+        table_row(&table);
+        table_cell(&table, "%s", moment->when);
+        table_cell(&table, "%s", number_bytes(text, (double)moment->rss_bytes));
+        table_cell(&table, "%s%s", moment->kernel_bytes < 0 ? "" : "+",
+                   moment->kernel_bytes < 0 ? "-"
+                                            : number_bytes(text, (double)moment->kernel_bytes));
+    }
+    table_print(&table, stdout, 1);
+}
+
+static void print(const struct bench *bench)
+{
+    const struct contestant *during = result_find(&bench->result, "others", "during");
+    print_found(&bench->result);
+    if (!during)
+        return;
+    printf("\n");
+    print_memory(during->course);
+}
+
 const struct experiment experiment_half_open = {
     .name = "half-open",
     .use = {half_options, "Peers vanish without a word: when they are found, and who notices.",
             "WebSockets, SSE streams and half request heads stop answering on the level of TCP. "
             "The run lasts as long as the slowest of the documented times: a minute with the "
-            "server's defaults.\n\n"
+            "server's defaults. Memory is read before, with them, and after.\n\n"
             "  ringside-bench half-open\n"
             "  ringside-bench half-open --heartbeat-ms 2000 --vanished 300"},
     .defaults = defaults,

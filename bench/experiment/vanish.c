@@ -101,13 +101,20 @@ int vanish_silence(struct vanish *vanish)
     return 0;
 }
 
+void vanish_end(struct vanish *vanish)
+{
+    for (uint32_t i = 0; i < vanish->count; i++) {
+        if (vanish->fds[i] >= 0)
+            close(vanish->fds[i]);
+        vanish->fds[i] = -1;
+    }
+}
+
 void vanish_free(struct vanish *vanish)
 {
     if (!vanish)
         return;
-    for (uint32_t i = 0; i < vanish->count; i++)
-        if (vanish->fds[i] >= 0)
-            close(vanish->fds[i]);
+    vanish_end(vanish);
     free(vanish->fds);
     free(vanish);
 }

@@ -30,5 +30,8 @@ uint32_t vanish_of(const struct vanish *vanish, enum vanish_kind kind);
 /* From now on they hear and say nothing. Returns 0 or negative errno. */
 int vanish_silence(struct vanish *vanish);
 
-/* Closes by reset. Accepts NULL. */
+/* Closes them by reset, of which nothing is heard where their server has ended them already. */
+void vanish_end(struct vanish *vanish);
+
+/* Likewise, where that is not done yet. Accepts NULL. */
 void vanish_free(struct vanish *vanish);

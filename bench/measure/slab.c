@@ -59,6 +59,11 @@ static int64_t bytes_of(const struct slab *slab)
     return sum;
 }
 
+bool slab_calm(const struct slab *before, const struct slab *now)
+{
+    return llabs(bytes_of(now) - bytes_of(before)) <= CALM_BYTES;
+}
+
 int slab_read_calm(struct slab *ret, unsigned patience_ms)
 {
     const struct timespec step = {.tv_nsec = (long)CALM_STEP_MS * NS_PER_MS};
@@ -75,7 +80,7 @@ int slab_read_calm(struct slab *ret, unsigned patience_ms)
     }
 }
 
-static const struct slab_cache *find(const struct slab *slab, const char *name)
+const struct slab_cache *slab_find(const struct slab *slab, const char *name)
 {
     for (unsigned i = 0; i < slab->count; i++)
         if (strcmp(slab->caches[i].name, name) == 0)
@@ -94,7 +99,7 @@ void slab_growth(struct slab *ret, const struct slab *before, const struct slab 
     ret->count = 0;
     for (unsigned i = 0; i < after->count; i++) {
         struct slab_cache grown = after->caches[i];
-        const struct slab_cache *old = find(before, grown.name);
+        const struct slab_cache *old = slab_find(before, grown.name);
         grown.objects -= old ? old->objects : 0;
         grown.bytes -= old ? old->bytes : 0;
         if (grown.objects > 0 && grown.bytes >= GROWTH_BYTES_MIN)

@@ -34,6 +34,12 @@ int slab_read(struct slab *ret);
  * before are given back behind a grace period, and would be missed from the growth that follows. */
 int slab_read_calm(struct slab *ret, unsigned patience_ms);
 
+/* Whether two readings, one a while after the other, are alike. */
+bool slab_calm(const struct slab *before, const struct slab *now);
+
+/* NULL: it has no such cache. */
+const struct slab_cache *slab_find(const struct slab *slab, const char *name);
+
 /* What grew from `before` to `after`, largest first. `ret` may be neither of them. */
 void slab_growth(struct slab *ret, const struct slab *before, const struct slab *after);
 

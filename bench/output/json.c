@@ -337,6 +337,8 @@ static json_t *of_contestant(const struct contestant *contestant)
         json_object_set_new(object, "knee", knee_json(contestant->knee));
     set_stall(object, contestant->stall);
     set_reaped(object, &contestant->reaped);
+    if (contestant->course)
+        json_object_set_new(object, "course", course_json(contestant->course));
     if (contestant->turn_count > 0 && contestant->server_cpus > 0) {
         json_object_set_new(object, "saturated",
                             json_string(saturated_name(contestant_saturated(contestant))));

@@ -19,6 +19,7 @@
 #include "load/load.h"
 #include "measure/slab.h"
 #include "measure/strain.h"
+#include "output/course.h"
 #include "output/knee.h"
 #include "output/spread.h"
 #include "output/stall.h"
@@ -132,6 +133,7 @@ struct contestant {
     struct memory_growth *memory; /* NULL: not measured */
     struct knee *knee;            /* NULL: not sought */
     struct stall *stall;          /* NULL: nobody stopped reading */
+    struct course *course;        /* of its server's memory; NULL: not followed */
     struct reconnect reconnect;
     struct handshake_figures handshake;
     struct leave leave;

@@ -26,8 +26,8 @@ class Figure:
 
 
 def of_run(run):
-    makers = (budget, knee, storm, stall, handshakes, throughput, latency, cpu, wire, memory, slab,
-              connects, timeline)
+    makers = (budget, knee, storm, stall, course, handshakes, throughput, latency, cpu, wire,
+              memory, slab, connects, timeline)
     if run["experiment"] == "hold":
         makers = (memory, slab, timeline, connects, throughput, latency, cpu, wire)
     return [figure for figure in (make(run) for make in makers) if figure]
@@ -468,6 +468,25 @@ def _stall_row(s):
             units.count(s["dropped"]), units.count(s["lost"]), units.count(s["latest"]),
             *("+" * grew + units.size_bytes(s[name]) for grew, name in (
                 (0, "queue_bytes"), (0, "bound_bytes"), (1, "rss_bytes"), (1, "tcp_bytes")))]
+
+
+def course(run):
+    """What a server and the kernel held before, with and after peers that came and went."""
+    moments = next((c["course"] for c in run["contestants"] if c.get("course")), None)
+    if not moments:
+        return None
+    sides = [(title, name, token) for title, name, token in (
+        ("Server", "rss_bytes", "server"), ("Kernel, more than before", "kernel_bytes", "user"))
+        if all(m.get(name) is not None for m in moments)]
+    panels = [bars.Panel(title, [bars.Row(m["when"], [bars.Bar(
+        [(m[name], token)], units.size_bytes(m[name]))]) for m in moments],
+        axis_format=units.axis_bytes) for title, name, token in sides]
+    return _bars("course", "Memory before, with and after peers that vanished",
+                 "The server's resident set, and the kernel's caches of which these peers have "
+                 "objects, with all ends on this machine.", panels,
+                 ["Moment", *(title for title, *_ in sides)],
+                 [[m["when"], *(units.size_bytes(m[name]) for _, name, _ in sides)]
+                  for m in moments]) if panels else None
 
 
 # ---- over time ------------------------------------------------------------------------------

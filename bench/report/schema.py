@@ -202,6 +202,8 @@ STALL = Object(
         "returned", "unrecovered", "latest")},
     {"p99_ratio": SPREAD})
 
+MOMENT = Object({"when": TEXT}, {"rss_bytes": COUNT, "kernel_bytes": COUNT})
+
 HANDSHAKES = Object(
     {"kind": Text(choices=("plain", "full P-256", "full X25519", "resumed"))},
     {"per_s": SPREAD, "server_cpu_ns": SPREAD, "client_cpu_ns": SPREAD, "tls_cpu_ns": NUMBER,
@@ -239,6 +241,7 @@ CONTESTANT = Object(
      "stall": STALL,
      "reaped": Object({"reason": TEXT, "closed": COUNT, "bound_s": NUMBER},
                       {"first_s": NUMBER, "last_s": NUMBER}),
+     "course": List(MOMENT),
      "saturated": Text(choices=SIDES),
      "client_bound": BOOL,
      **{f"{side}_{what}_share": NUMBER for side in ("server", "client")

@@ -22,6 +22,14 @@ def test_all_are_found_by_name(run, name, reason):
     assert contestant["reaped"]["closed"] == contestant["connections"] == 10
 
 
+def test_memory_is_read_before_with_and_after(run):
+    course = of(run, "others", "during")["course"]
+    assert [m["when"] for m in course] == [
+        "before", "with them", "all found", "their own ends closed"]
+    assert all(m["rss_bytes"] > 0 for m in course)
+    assert course[0].get("kernel_bytes", 0) == 0
+
+
 @pytest.mark.parametrize("workload", ["before", "during"])
 def test_the_others_lose_nothing(run, workload):
     ledger = of(run, "others", workload)["ledger"]

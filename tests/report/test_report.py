@@ -204,6 +204,15 @@ def test_a_handshake_shows_its_cpu_and_what_the_other_needs(pages):
     assert "Ringside (plain), nginx with OpenSSL (plain, full P-256" in text
 
 
+def test_memory_of_peers_that_vanished_is_there_at_every_moment(pages):
+    [moments] = [c["course"] for c in example("half_open")["contestants"] if "course" in c]
+    text = pages["half_open"].text
+    for moment in moments:
+        assert moment["when"] in text
+        assert units.size_bytes(moment["rss_bytes"]) in text
+        assert units.size_bytes(moment["kernel_bytes"]) in text
+
+
 def test_a_knee_shows_every_step_and_whose_it_was(pages):
     text = pages["knee"].text
     assert "The most that keeps p99 under 500\u00a0ms, to 1,000 subscribers: WebSocket 3,560/s, " \

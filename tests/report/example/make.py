@@ -424,8 +424,31 @@ def handshakes():
                command="./build.sh bench handshakes --tls-cipher gcm")
 
 
+def half_open():
+    dice = random.Random(8)
+    n, vanished = 1000, 900
+    others = [contestant(dice, "others", "transport", n, 20 * n, 4.1, 3.9, (34, 0),
+                         workload=workload, saturated="neither",
+                         latency={"corrected": histogram(200_000, 3 * MS, 0.4)})
+              for workload in ("before", "during")]
+    others[1]["course"] = [
+        {"when": when, "rss_bytes": rss, "kernel_bytes": kernel} for when, rss, kernel in (
+            ("before", 6_291_456, 0), ("with them", 6_467_584, 7_045_120),
+            ("all found", 6_467_584, 3_750_372), ("their own ends closed", 6_463_488, 57_703))]
+    reaped = [{"name": name, "kind": "transport", "connections": vanished // 3, "turns": [],
+               "workload": "vanished",
+               "reaped": {"reason": reason, "closed": vanished // 3, "first_s": first,
+                          "last_s": last, "bound_s": bound}}
+              for name, reason, first, last, bound in (
+                  ("websocket", "heartbeat", 25.1, 49.7, 50), ("sse", "stalled", 31.2, 54.6, 55),
+                  ("half a head", "head_timeout", 10, 10.4, 12))]
+    return run("half-open", 78.0, {"subscribers": n, "vanished": vanished, "rate_per_s": 20},
+               others + reaped, title="Test data: 900 peers that vanish without a word",
+               command="./build.sh bench half-open")
+
+
 def main():
-    for make in (compare, fanout, hold, ceiling, knee, slow_readers, handshakes):
+    for make in (compare, fanout, hold, ceiling, knee, slow_readers, handshakes, half_open):
         text = json.dumps(make(), ensure_ascii=False, indent=1)
         (HERE / f"{make.__name__}.json").write_text(text + "\n", encoding="utf-8")
 
