@@ -1,6 +1,16 @@
 #include "experiment/cells.h"
 
 #include <inttypes.h>
+#include <string.h>
+
+void row_workload(struct table *table, const struct contestant *contestant, const char **last)
+{
+    if (strcmp(*last, contestant->workload) == 0)
+        return;
+    *last = contestant->workload;
+    table_row(table);
+    table_cell(table, "%.31s", *last);
+}
 
 void cell_rate(struct table *table, const struct contestant *contestant)
 {

@@ -6,6 +6,9 @@
 #include "output/result.h"
 #include "output/table.h"
 
+/* A row with the contestant's workload, where it is another than `last`, that of the row before. */
+void row_workload(struct table *table, const struct contestant *contestant, const char **last);
+
 /* Deliveries per second, with ">=" where the client was the bottleneck. */
 void cell_rate(struct table *table, const struct contestant *contestant);
 

@@ -130,11 +130,7 @@ void handshakes_print(const struct bench *bench)
         const struct contestant *contestant = bench->result.contestants[i];
         if (contestant->turn_count == 0)
             continue;
-        if (strcmp(workload, contestant->workload) != 0) {
-            workload = contestant->workload;
-            table_row(&table);
-            table_cell(&table, "%.31s", workload);
-        }
+        row_workload(&table, contestant, &workload);
         row(&table, contestant);
     }
     table_print(&table, stdout, 2);
