@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 enum {
-    CROWD = 12800,
+    CROWD = 6400,
     INTERVAL_TICKS = 20,
     PIPE_BYTES = 1024,
     MESSAGE_BYTES = PIPE_BYTES, /* no socket takes it at once */
