@@ -66,12 +66,13 @@ static void receive_flush(struct load *load)
     settle(load);
 }
 
-static void receive_add(struct load *load, const struct client *client)
+void engine_receive(struct load *load, const struct client *client, uint32_t bytes)
 {
+    assert(bytes <= RECEIVE_BYTES);
     unsigned at = load->receive_count++;
     load->receive[at] = (struct ring_io){
         .slot = client_index(load, client),
-        .iov = {load->receive_area + (size_t)at * RECEIVE_STRIDE, RECEIVE_BYTES},
+        .iov = {load->receive_area + (size_t)at * RECEIVE_STRIDE, bytes},
     };
     if (load->receive_count == RECEIVE_BATCH)
         receive_flush(load);
@@ -85,7 +86,7 @@ static void readable(struct load *load, struct client *client)
     if (client->phase == CLIENT_CLOSING)
         client_closing(load, client);
     else if (!(client->flags & CLIENT_STALLED))
-        receive_add(load, client);
+        engine_receive(load, client, RECEIVE_BYTES);
 }
 
 static void writable(struct load *load, struct client *client)
@@ -132,6 +133,7 @@ static int64_t act(struct load *load)
     for (unsigned i = 0; i < load->group_count; i++) {
         wait_ns = sooner(wait_ns, publisher_step(load, &load->groups[i]));
         wait_ns = sooner(wait_ns, poller_step(load, &load->groups[i]));
+        wait_ns = sooner(wait_ns, trickler_step(load, &load->groups[i]));
     }
     return wait_ns;
 }

@@ -7,6 +7,7 @@
  *   client_ws.c _sse.c _poll.c       what its bytes mean
  *   half.c stash.c                   what is left of a read until the next
  *   publisher.c poller.c opener.c    who acts by the clock
+ *   trickler.c                       likewise
  *   outbox.c                         small sends, gathered
  *   secure.c                         TLS, below all of them
  *
@@ -117,6 +118,13 @@ struct poller {
     double due_ns;
 };
 
+/* Reads for its stalled clients; trickler.c. */
+struct trickler {
+    uint32_t bytes; /* each time; 0: nothing */
+    uint32_t cursor;
+    double due_ns;
+};
+
 struct group {
     struct load_group_config config;
     char path[LOAD_TARGET_MAX];      /* of the subscription */
@@ -142,6 +150,7 @@ struct group {
     struct load_ledger ledger;
     struct publisher publisher;
     struct poller poller;
+    struct trickler trickler;
     struct histogram *corrected;
     struct histogram *uncorrected;
     struct flights flights;
@@ -284,6 +293,8 @@ bool group_behind(const struct load *load, const struct group *group);
 int64_t engine_clock_ns(void);
 /* One round of everything. Returns 0, or -EINTR when progress said stop. */
 int engine_step(struct load *load);
+/* Reads at most so many bytes for a client that has not been told that there are any. */
+void engine_receive(struct load *load, const struct client *client, uint32_t bytes);
 
 /* client.c */
 void client_connect(struct load *load, struct client *client);
@@ -381,6 +392,9 @@ int publisher_ready(struct load *load, struct group *group);
 /* poller.c */
 void poller_start(struct load *load, struct group *group);
 int64_t poller_step(struct load *load, struct group *group);
+
+/* trickler.c */
+int64_t trickler_step(struct load *load, struct group *group);
 
 /* churn.c */
 int64_t churner_step(struct load *load);

@@ -414,6 +414,10 @@ void load_forget(struct load *load, unsigned group);
  * clients are not waited for. */
 void load_stall(struct load *load, unsigned group, uint32_t count);
 
+/* Lets stalled clients of a group that publishes nothing read so many bytes a second after all, a
+ * tenth of them at a time; 0: nothing again. */
+void load_trickle(struct load *load, unsigned group, uint32_t bytes_per_s);
+
 /* How many clients of the group are up and have not received the message of that number, of
  * whichever group published it. Walks the group. */
 uint32_t load_lacking(const struct load *load, unsigned group, uint64_t number);

@@ -47,6 +47,7 @@ json_t *stall_json(const struct stall *stall)
 {
     json_t *object = json_pack("{s:s}", "policy", stall->policy);
     set(object, "readers", stall->readers);
+    set(object, "trickling", stall->trickling);
     set(object, "turns", stall->turns);
     set(object, "queue_bytes_max", stall->queue_bytes_max);
     set(object, "bound_bytes", stall->bound_bytes);
@@ -60,7 +61,9 @@ json_t *stall_json(const struct stall *stall)
     set(object, "duplicate", stall->duplicate);
     set(object, "out_of_order", stall->out_of_order);
     set(object, "returned", stall->returned);
+    set(object, "trickling_returned", stall->trickling_returned);
     set(object, "unrecovered", stall->unrecovered);
+    set(object, "trickled", stall->trickled);
     set(object, "latest", stall->latest);
     return object;
 }

@@ -1,4 +1,4 @@
-/* stall: what readers that stopped reading have cost, and what they have lost.
+/* stall: what readers that stopped reading, or read too slowly, have cost, and what they have lost.
  *
  * Threads  one.
  * Memory   stall_create to stall_free; ratios grow. */
@@ -11,7 +11,8 @@
 
 struct stall {
     const char *policy;
-    uint32_t readers; /* that stopped, in each turn */
+    uint32_t readers;   /* that stopped or trickled, in each turn */
+    uint32_t trickling; /* of them */
     unsigned turns;
 
     uint64_t queue_bytes_max; /* what may wait for one of them */
@@ -25,8 +26,10 @@ struct stall {
     uint64_t dropped;                       /* messages, by the server's count */
     uint64_t lost, duplicate, out_of_order; /* by theirs */
     uint64_t returned;                      /* of the closed: came back with their position */
+    uint64_t trickling_returned;            /* of these */
     uint64_t unrecovered;
-    uint64_t latest; /* had the latest message in the end; of readers x turns */
+    uint64_t trickled; /* messages that reached those who trickle while they did */
+    uint64_t latest;   /* had the latest message in the end; of readers x turns */
 
     double *ratios; /* of the others' p99: with them ÷ without, one for each turn */
     unsigned ratio_count;

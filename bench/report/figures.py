@@ -453,10 +453,10 @@ def stall(run):
         units.times(c["stall"]["p99_ratio"]["median"]), c["stall"]["p99_ratio"])])
         for c in found], reference=1, reference_text="without them = 1",
         axis_format=lambda v: f"{v:g}×")]
-    return _bars("stall", "p99 of the others while some readers stop",
-                 "For each policy of the server: the others' p99 with readers that read nothing, "
-                 "divided by that of the same round without them. " + SPREAD_NOTE,
-                 panels, ["Policy", "p99, with ÷ without", "All turns", "Stopped", "Closed",
+    return _bars("stall", "p99 of the others while some readers are slow",
+                 "For each policy of the server: the others' p99 with readers that read nothing or "
+                 "a little, divided by that of the same round without them. " + SPREAD_NOTE,
+                 panels, ["Policy", "p99, with ÷ without", "All turns", "Slow", "Closed",
                           "Dropped", "Lost", "Have the latest", "Waiting at most", "Allowed",
                           "Server memory", "Sockets"], [_stall_row(c["stall"]) for c in found])
 

@@ -200,7 +200,7 @@ STALL = Object(
         "readers", "turns", "queue_bytes_max", "bound_bytes", "queue_bytes", "rss_bytes",
         "tcp_bytes", "queue_left", "closed", "dropped", "lost", "duplicate", "out_of_order",
         "returned", "unrecovered", "latest")},
-    {"p99_ratio": SPREAD})
+    {"p99_ratio": SPREAD, "trickling": COUNT, "trickled": COUNT, "trickling_returned": COUNT})
 
 MOMENT = Object({"when": TEXT}, {"rss_bytes": COUNT, "kernel_bytes": COUNT})
 

@@ -1,21 +1,24 @@
-"""`bench slow-readers`, small: who stops reading loses what the policy says, and nobody else
-anything. No speed is asserted."""
+"""`bench slow-readers`, small: who reads nothing, or too little, loses what the policy says, and
+nobody else anything; over WebSockets and over event streams. No speed is asserted."""
 
 import pytest
 
 from test_bench_storm import bench, of
 
 POLICIES = ("disconnect", "drop_oldest", "keep_latest")
-STOPPED, TURNS = 8, 2
+SLOW, TRICKLING = 8, 4
+TURNS = {"websocket": 2, "sse": 1}
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return bench(
+@pytest.fixture(scope="module", params=TURNS)
+def run(request, tmp_path_factory):
+    made = bench(
         tmp_path_factory.mktemp("slow"), "slow-readers", "--subscribers", "20", "--stalled", "40",
-        "--rate", "60", "--size", "16384", "--turn-ms", "1500", "--turns", str(TURNS),
+        "--rate", "80", "--size", "16384", "--turn-ms", "600", "--warmup", "0",
+        "--turns", str(TURNS[request.param]), "--transport", request.param,
         "--queue", "65536", "--set", "unsent_bytes_max=65536",
     )
+    return {**made, "slow_turns": TURNS[request.param]}
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -29,15 +32,23 @@ def test_the_others_lose_nothing(run, policy):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_who_reads_again_has_the_latest(run, policy):
     stall = of(run, "others", policy)["stall"]
-    assert stall["readers"] == STOPPED and stall["turns"] == TURNS
-    assert stall["latest"] == STOPPED * TURNS
+    assert stall["readers"] == SLOW and stall["trickling"] == TRICKLING
+    assert stall["turns"] == run["slow_turns"]
+    assert stall["latest"] == SLOW * run["slow_turns"]
     assert stall["duplicate"] == stall["out_of_order"] == stall["unrecovered"] == 0
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_trickle_brings_something_and_not_all(run, policy):
+    contestant = of(run, "others", policy)
+    published = sum(turn["publishes"] for turn in contestant["turns"])
+    assert 0 < contestant["stall"]["trickled"] < TRICKLING * published
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_memory_is_bounded_and_given_back(run, policy):
     stall = of(run, "others", policy)["stall"]
-    assert stall["bound_bytes"] == STOPPED * 65536
+    assert stall["bound_bytes"] == SLOW * 65536
     assert 0 < stall["queue_bytes"] <= stall["bound_bytes"]
     assert stall["queue_left"] <= 2 * 65600  # the block in hand, and one that a publisher has
 
@@ -46,7 +57,8 @@ def test_disconnect_closes_by_name_and_they_recover_everything(run):
     contestant = of(run, "others", "disconnect")
     stall = contestant["stall"]
     assert contestant["counters"]["server:closed_slow_reader"] == stall["closed"]
-    assert stall["closed"] == stall["returned"] == STOPPED * TURNS
+    assert stall["closed"] == stall["returned"] == SLOW * run["slow_turns"]
+    assert stall["trickling_returned"] == TRICKLING * run["slow_turns"]
     assert stall["lost"] == stall["dropped"] == 0
 
 

@@ -368,7 +368,8 @@ def slow_readers():
                 workload=policy + suffix, saturated="neither",
                 latency={"corrected": histogram(860_000, 60 * MS * slower, 0.4)}))
         contestants[-1]["stall"] = {
-            "policy": policy, "readers": stopped, "turns": 3, "queue_bytes_max": 262144,
+            "policy": policy, "readers": stopped, "trickling": stopped // 2, "trickled": 9_400,
+            "trickling_returned": closed // 2, "turns": 3, "queue_bytes_max": 262144,
             "bound_bytes": 262144 * stopped, "queue_bytes": 786_432, "rss_bytes": 1_400_000,
             "tcp_bytes": 268_000_000, "queue_left": 65_560, "closed": closed,
             "dropped": dropped, "lost": dropped, "duplicate": 0, "out_of_order": 0,

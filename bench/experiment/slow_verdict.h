@@ -1,0 +1,19 @@
+/* slow_verdict: what a run of slow-readers says: verdicts, headline and table.
+ *
+ * Threads  one.
+ * Memory   none. */
+#pragma once
+
+#include "experiment/bench.h"
+
+enum {
+    SLOW_POLICIES = 3,
+    SLOW_DISCONNECT = 0,
+};
+
+/* Of slow_reader. Each is the workload of a contestant "others" with a stall, and of one more
+ * "…, without". */
+extern const char *const slow_policies[SLOW_POLICIES];
+
+void slow_judge(struct bench *bench);
+void slow_print(const struct bench *bench);

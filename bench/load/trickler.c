@@ -1,0 +1,39 @@
+/* trickler: reads for the stalled clients of a group, a little at a time, each ten times a second,
+ * spread over it: as an app behind a bad network reads. */
+#include "load/engine.h"
+
+enum {
+    READS_PER_S = 10,
+};
+
+void load_trickle(struct load *load, unsigned group_index, uint32_t bytes_per_s)
+{
+    assert(group_index < load->group_count);
+    struct group *group = &load->groups[group_index];
+    assert(group->config.publish == LOAD_PUBLISH_NONE);
+    uint32_t bytes = bytes_per_s / READS_PER_S;
+    if (bytes_per_s > 0 && bytes == 0)
+        bytes = 1;
+    group->trickler = (struct trickler){
+        .bytes = bytes < RECEIVE_BYTES ? bytes : RECEIVE_BYTES,
+        .due_ns = (double)engine_clock_ns(),
+    };
+}
+
+int64_t trickler_step(struct load *load, struct group *group)
+{
+    struct trickler *trickler = &group->trickler;
+    if (trickler->bytes == 0)
+        return INT64_MAX;
+    const double interval_ns = 1e9 / READS_PER_S, now_ns = (double)load->now_ns;
+    if (trickler->due_ns < now_ns - interval_ns)
+        trickler->due_ns = now_ns - interval_ns;
+    while (trickler->due_ns <= now_ns) {
+        struct client *client = &load->clients[group->first + trickler->cursor];
+        trickler->cursor = (trickler->cursor + 1) % group->config.clients;
+        trickler->due_ns += interval_ns / group->config.clients;
+        if (client->phase == CLIENT_UP && client->flags & CLIENT_STALLED)
+            engine_receive(load, client, trickler->bytes);
+    }
+    return (int64_t)(trickler->due_ns - now_ns);
+}
