@@ -135,7 +135,10 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
 {
     (void)exchange;
     struct text text = {.bytes = malloc(TEXT_MAX), .size = TEXT_MAX};
-    assert(text.bytes);
+    if (!text.bytes) {
+        http_error(shard, conn, REFUSAL_OVERLOADED);
+        return;
+    }
     write_counters(&text, shard->server);
     write_closed(&text, shard->server);
     write_refused(&text, shard->server);

@@ -45,11 +45,10 @@ static void publish_now(struct shard *shard, struct conn *conn, struct publishin
     uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
     struct message *message =
         message_create(name.ptr, name.len, hash, payload.ptr, payload.len, utf8_valid(payload));
-    assert(message);
     struct hub_asker asker = {conn_slot(shard, conn), conn->generation, 0};
     publishing->published = true;
     counter_add(&shard->counters.messages_received, 1);
-    if (hub_publish(shard->hub, &asker, message) < 0) {
+    if (!message || hub_publish(shard->hub, &asker, message) < 0) {
         message_unref(message);
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
     }
@@ -75,8 +74,10 @@ static size_t body_take(struct shard *shard, struct conn *conn, struct publishin
             stash_free(&publishing->payload);
             return before - input.len;
         }
-        if (stash_append(&publishing->payload, piece.ptr, piece.len, UINT32_MAX) < 0)
-            assert(!"the codec lets no body past message_bytes_max");
+        if (stash_append(&publishing->payload, piece.ptr, piece.len, UINT32_MAX) < 0) {
+            http_refuse(shard, conn, REFUSAL_OVERLOADED);
+            return before;
+        }
     }
 }
 
@@ -153,12 +154,16 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
         http_refuse(shard, conn, refusal_http(err));
         return;
     }
-    struct publishing *publishing = calloc(1, sizeof *publishing);
-    assert(publishing);
+    struct conn_extra *extra = conn_extra(conn);
+    struct publishing *publishing = extra ? calloc(1, sizeof *publishing) : NULL;
+    if (!publishing) {
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
+        return;
+    }
     publishing->body = body;
     publishing->name_len = (uint8_t)params.channels[0].len;
     memcpy(publishing->name, params.channels[0].ptr, params.channels[0].len);
-    conn_extra(conn)->transport_state = publishing;
+    extra->transport_state = publishing;
     conn_hand_over(conn, TRANSPORT_PUBLISH);
     if (request->expect_continue && exchange->rest_len == 0)
         conn_send_bytes(shard, conn, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));

@@ -23,9 +23,11 @@
     X(HEARTBEAT, heartbeat, 0, "a WebSocket was silent for two heartbeats")                        \
     X(SLOW_READER, slow_reader, 0, "more than queue_bytes_max waited for the reader")              \
     X(STALLED, stalled, 0, "the reader took or acknowledged nothing for stall_timeout_ms")         \
-    X(QUEUE_TOTAL, queue_total, 0, "queue_total_bytes_max reached while this reader was behind")   \
+    X(QUEUE_TOTAL, queue_total, 0,                                                                 \
+      "queue_total_bytes_max reached while this reader was behind, or memory out for its "         \
+      "messages")                                                                                  \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
-    X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached")                              \
+    X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached, or memory was out")           \
     X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \
     X(LINGER, linger, 0, "the last answer could not leave in time")                                \
     X(TLS, tls, 0, "TLS failed: ringside_tls_errors_total says of what")                           \

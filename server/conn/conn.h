@@ -132,7 +132,7 @@ struct conn_extra {
     int64_t deadline_ns;         /* what the timer was set to before */
 };
 
-/* The extra part, made when it is missing. */
+/* The extra part, made when it is missing. Returns NULL when memory is out. */
 struct conn_extra *conn_extra(struct conn *conn);
 /* Frees it when nothing is in it. */
 void conn_extra_trim(struct conn *conn);
@@ -149,7 +149,8 @@ static inline bool conn_alive(const struct conn *conn)
 /* ---- sending (outbound.c) ---- */
 
 /* Queues a frame with so many messages of a channel; it leaves at the end of the turn, together
- * with whatever else is queued for the socket. May close the connection, but for SEND_MUST. */
+ * with whatever else is queued for the socket. May close the connection, but for SEND_MUST: for
+ * want of room, or of memory, also when that was out for the frame (its block is NULL). */
 void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind,
                unsigned messages);
 
@@ -193,7 +194,8 @@ void conn_resume(struct shard *shard, struct conn *conn);
 
 /* ---- stash: bytes that grow piece by piece (stash.c) ---- */
 
-/* Appends; returns 0, or -ENOBUFS when it would hold more than `max` bytes (at most UINT32_MAX). */
+/* Appends; returns 0, -ENOBUFS when it would hold more than `max` bytes (at most UINT32_MAX), or
+ * -ENOMEM. Failed, it is as before. */
 int stash_append(struct stash *stash, const char *bytes, size_t len, size_t max);
 void stash_consume(struct stash *stash, size_t len);
 void stash_free(struct stash *stash);

@@ -59,28 +59,35 @@ static uint64_t cost_of(uint32_t len)
     return (uint64_t)len + sizeof(struct queued_frame);
 }
 
-static void queue_grow(struct send_queue *queue)
+/* Returns false when memory is out. */
+static bool queue_has_place(struct send_queue *queue)
 {
+    if (queue->count < queue->size)
+        return true;
     uint32_t size = queue->size ? queue->size * 2 : 4;
     struct queued_frame *bigger = malloc(size * sizeof *bigger);
-    assert(bigger);
+    if (!bigger)
+        return false;
     for (uint32_t i = 0; i < queue->count; i++)
         bigger[i] = *queue_at(queue, i);
     free(queue->frames);
     queue->frames = bigger;
     queue->size = size;
     queue->head = 0;
+    return true;
 }
 
-static void queue_push(struct shard *shard, struct send_queue *queue,
-                       const struct queued_frame *entry)
+/* Returns 0 or -ENOMEM. */
+static int queue_push(struct shard *shard, struct send_queue *queue,
+                      const struct queued_frame *entry)
 {
-    if (queue->count == queue->size)
-        queue_grow(queue);
+    if (!queue_has_place(queue))
+        return -ENOMEM;
     *queue_at(queue, queue->count++) = *entry;
     queue->bytes += entry->len;
     shard->places_bytes += sizeof *entry;
     block_ref(entry->block);
+    return 0;
 }
 
 /* Gives up what an entry holds; who calls takes it out. */
@@ -96,9 +103,10 @@ static void entry_release(struct shard *shard, struct send_queue *queue,
  * leave; its reference moves. */
 static void queue_put_back(struct shard *shard, struct conn *conn)
 {
-    struct send_queue *queue = &conn_extra(conn)->queue;
-    if (queue->count == queue->size)
-        queue_grow(queue);
+    struct conn_extra *extra = conn_extra(conn);
+    bool has_place = extra && queue_has_place(&extra->queue);
+    assert(has_place && "memory is out, and bytes are owed");
+    struct send_queue *queue = &extra->queue;
     queue->head = (queue->head - 1) & (queue->size - 1);
     queue->count++;
     *queue_at(queue, 0) =
@@ -192,13 +200,23 @@ static bool too_much_waits(const struct shard *shard)
     return waiting_bytes(shard) > (uint64_t)shard->settings->queue_total_bytes_max;
 }
 
+/* A second run. Returns 0 or -ENOMEM. */
+static int queue_add(struct shard *shard, struct conn *conn, const struct queued_frame *entry)
+{
+    struct conn_extra *extra = conn_extra(conn);
+    int err = extra ? queue_push(shard, &extra->queue, entry) : -ENOMEM;
+    assert((err == 0 || entry->kind != SEND_MUST) && "memory is out, and a frame is owed");
+    return err;
+}
+
 void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind,
                unsigned messages)
 {
-    assert(frame.len > 0);
+    assert(frame.block ? frame.len > 0 : kind != SEND_MUST);
     if (conn->state != CONN_OPEN)
         return;
-    if (kind != SEND_MUST && conn_queued(conn) > 0 && too_much_waits(shard)) {
+    bool too_much = conn_queued(conn) > 0 && too_much_waits(shard);
+    if (kind != SEND_MUST && (!frame.block || too_much)) {
         conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
         return;
     }
@@ -217,7 +235,10 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
     } else {
         const struct queued_frame entry = {frame.block, frame.at, frame.len, messages,
                                            (uint8_t)kind};
-        queue_push(shard, &conn_extra(conn)->queue, &entry);
+        if (queue_add(shard, conn, &entry) < 0) {
+            conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
+            return;
+        }
     }
     conn_mark_dirty(shard, conn);
 }
@@ -338,6 +359,10 @@ static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
     struct conn_extra *extra = conn_extra(conn);
     uint32_t slot = conn_slot(shard, conn);
     counter_add(&shard->counters.sends_short, 1);
+    if (!extra) {
+        conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
+        return;
+    }
     if (moved)
         conn->flags |= CONN_MOVED;
     if (!extra->stalled) {

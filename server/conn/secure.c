@@ -243,13 +243,15 @@ static size_t held_input(struct shard *shard, struct conn *conn, const unsigned 
         struct stash held = conn->extra->record;
         size_t wanted = held_wants(&held) - held.len;
         size_t part = wanted < len - at ? wanted : len - at;
-        int err = stash_append(&held, (const char *)bytes + at, part, TLS_RECORD_MAX);
-        assert(err == 0);
+        if (stash_append(&held, (const char *)bytes + at, part, TLS_RECORD_MAX) < 0) {
+            conn_close(shard, conn, CLOSE_OVERLOADED);
+            break;
+        }
         at += part;
         conn->extra->record = (struct stash){0};
         size_t opened = records_open(shard, conn, (unsigned char *)held.bytes, held.len);
         if (opened == 0) {
-            conn_extra(conn)->record = held;
+            conn->extra->record = held;
             continue;
         }
         stash_free(&held);
@@ -259,10 +261,11 @@ static size_t held_input(struct shard *shard, struct conn *conn, const unsigned 
     return takes_records(conn) ? at : len;
 }
 
-static void hold(struct conn *conn, const unsigned char *bytes, size_t len)
+static void hold(struct shard *shard, struct conn *conn, const unsigned char *bytes, size_t len)
 {
-    int err = stash_append(&conn_extra(conn)->record, (const char *)bytes, len, TLS_RECORD_MAX);
-    assert(err == 0);
+    struct conn_extra *extra = conn_extra(conn);
+    if (!extra || stash_append(&extra->record, (const char *)bytes, len, TLS_RECORD_MAX) < 0)
+        conn_close(shard, conn, CLOSE_OVERLOADED);
 }
 
 static void records_input(struct shard *shard, struct conn *conn, unsigned char *bytes, size_t len)
@@ -271,7 +274,7 @@ static void records_input(struct shard *shard, struct conn *conn, unsigned char 
     if (at < len)
         at += records_open(shard, conn, bytes + at, len - at);
     if (at < len)
-        hold(conn, bytes + at, len - at);
+        hold(shard, conn, bytes + at, len - at);
 }
 
 void secure_input(struct shard *shard, struct conn *conn, char *input, size_t len)

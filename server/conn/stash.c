@@ -14,8 +14,10 @@ int stash_append(struct stash *stash, const char *bytes, size_t len, size_t max)
         size_t needed = stash->len + len, doubled = 2 * (size_t)stash->size;
         size_t size = doubled > needed ? doubled : needed;
         size = size > max ? max : size;
-        stash->bytes = realloc(stash->bytes, size);
-        assert(stash->bytes);
+        char *bigger = realloc(stash->bytes, size);
+        if (!bigger)
+            return -ENOMEM;
+        stash->bytes = bigger;
         stash->size = (uint32_t)size;
     }
     if (len > 0)
@@ -42,10 +44,8 @@ void stash_free(struct stash *stash)
 
 struct conn_extra *conn_extra(struct conn *conn)
 {
-    if (!conn->extra) {
+    if (!conn->extra)
         conn->extra = calloc(1, sizeof *conn->extra);
-        assert(conn->extra);
-    }
     return conn->extra;
 }
 

@@ -8,7 +8,8 @@ static struct block *block_create(struct blocks *blocks, size_t size)
 {
     assert(size <= UINT32_MAX / 2);
     struct block *block = malloc(sizeof *block + size);
-    assert(block);
+    if (!block)
+        return NULL;
     *block = (struct block){.refs = 1, .size = (uint32_t)size};
     blocks->bytes += sizeof *block + size;
     return block;
@@ -23,7 +24,7 @@ void block_unref(struct blocks *blocks, struct block *block)
     free(block);
 }
 
-char *blocks_reserve(struct blocks *blocks, size_t size)
+char *blocks_try(struct blocks *blocks, size_t size)
 {
     struct block *block = blocks->current;
     /* Nobody holds a frame of it any more: start again at its beginning, while it is warm in the
@@ -32,15 +33,24 @@ char *blocks_reserve(struct blocks *blocks, size_t size)
         block->used = 0;
         if (block->size > BLOCK_BYTES) {
             block_unref(blocks, block);
-            block = NULL;
+            block = blocks->current = NULL;
         }
     }
     if (!block || block->size - block->used < size) {
-        if (block)
-            block_unref(blocks, block);
-        block = blocks->current = block_create(blocks, size > BLOCK_BYTES ? size : BLOCK_BYTES);
+        block = block_create(blocks, size > BLOCK_BYTES ? size : BLOCK_BYTES);
+        if (!block)
+            return NULL;
+        blocks_done(blocks);
+        blocks->current = block;
     }
     return block->bytes + block->used;
+}
+
+char *blocks_reserve(struct blocks *blocks, size_t size)
+{
+    char *room = blocks_try(blocks, size);
+    assert(room && "memory is out, and a frame is owed");
+    return room;
 }
 
 struct frame blocks_commit(struct blocks *blocks, size_t len)

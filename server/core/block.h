@@ -38,10 +38,13 @@ struct blocks {
 };
 
 /* Room for `size` bytes at the end of the current block, or of a new one. Valid until the next
- * call. Never NULL. */
+ * call. NULL when memory is out: for what may be as large as messages are. */
+char *blocks_try(struct blocks *blocks, size_t size);
+
+/* The same for what is small and owed: never NULL, the process ends instead. */
 char *blocks_reserve(struct blocks *blocks, size_t size);
 
-/* Makes a frame of the first `len` bytes of what blocks_reserve gave last. It stays valid until the
+/* Makes a frame of the first `len` bytes of what one of these gave last. It stays valid until the
  * next reserve unless a reference is taken on its block. */
 struct frame blocks_commit(struct blocks *blocks, size_t len);
 

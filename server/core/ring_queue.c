@@ -24,22 +24,25 @@ void ring_queue_done(struct ring_queue *queue)
     *queue = (struct ring_queue){0};
 }
 
-static void queue_resize(struct ring_queue *queue, uint32_t size)
+/* Returns false when memory is out: then all is as before. */
+static bool queue_resize(struct ring_queue *queue, uint32_t size)
 {
     struct ring_event *events = malloc((size_t)size * sizeof *events);
-    assert(events);
+    if (!events)
+        return false;
     uint32_t count = ring_queue_count(queue);
     for (uint32_t i = 0; i < count; i++)
         events[i] = queue->events[(queue->head + i) & (queue->size - 1)];
     free(queue->events);
     *queue = (struct ring_queue){events, size, 0, count};
+    return true;
 }
 
 void ring_queue_push(struct ring_queue *queue, enum ring_event_kind kind, uint32_t slot,
                      int32_t res)
 {
-    if (ring_queue_count(queue) == queue->size)
-        queue_resize(queue, queue->size * 2);
+    bool has_room = ring_queue_count(queue) < queue->size || queue_resize(queue, queue->size * 2);
+    assert(has_room && "memory is out, and an event is owed");
     queue->events[queue->tail++ & (queue->size - 1)] = (struct ring_event){kind, slot, res};
 }
 

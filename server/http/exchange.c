@@ -1,6 +1,7 @@
 #include "http/exchange.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -109,11 +110,11 @@ struct params *http_params(struct shard *shard, struct conn *conn, const struct 
 
 /* ---- collecting heads ---- */
 
-static void refuse_head(struct shard *shard, struct conn *conn, int error)
+static void refuse_head(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
     conn->flags &= ~(uint32_t)(CONN_HTTP_10 | CONN_HEAD_ONLY);
     conn->origin = 0;
-    http_refuse(shard, conn, refusal_http(error));
+    http_refuse(shard, conn, refusal);
 }
 
 static bool between_requests(const struct conn *conn)
@@ -152,7 +153,7 @@ static size_t take_requests(struct shard *shard, struct conn *conn, char *bytes,
         if (head == 0)
             break;
         if (head < 0) {
-            refuse_head(shard, conn, head);
+            refuse_head(shard, conn, refusal_http(head));
             return len;
         }
         struct exchange exchange = {&request, bytes + used + head, len - used - (size_t)head};
@@ -163,16 +164,41 @@ static size_t take_requests(struct shard *shard, struct conn *conn, char *bytes,
     return used;
 }
 
+/* For what has come and cannot be kept. Behind a request there is no place for a second answer. */
+static void out_of_memory(struct shard *shard, struct conn *conn)
+{
+    if (between_requests(conn))
+        refuse_head(shard, conn, REFUSAL_OVERLOADED);
+    else
+        conn_close(shard, conn, CLOSE_OVERLOADED);
+}
+
 void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 {
     size_t max = (size_t)shard->settings->head_bytes_max;
-    struct stash *stash = &conn_extra(conn)->input;
-    int err = stash_append(stash, bytes, len, max + 2 * RECEIVE_BYTES);
-    assert(err == 0);
+    struct conn_extra *extra = conn_extra(conn);
+    int err = extra ? stash_append(&extra->input, bytes, len, max + 2 * RECEIVE_BYTES) : -ENOMEM;
+    assert(err != -ENOBUFS);
     /* A head that grows past the bound is refused by the codec; what waits behind a request is read
      * on when that is answered. */
-    if (stash->len > max && !between_requests(conn))
+    if (err < 0)
+        out_of_memory(shard, conn);
+    else if (extra->input.len > max && !between_requests(conn))
         conn_pause(conn);
+}
+
+/* The beginning of a head goes back to where it waits for the rest. Returns false when memory is
+ * out. */
+static bool head_keep(struct conn *conn, struct stash *stash, size_t used)
+{
+    struct conn_extra *extra = conn_extra(conn);
+    if (!extra)
+        return false;
+    assert(extra->input.len == 0);
+    stash_consume(stash, used);
+    extra->input = *stash;
+    extra->scanned = stash->len;
+    return true;
 }
 
 static void input_stashed(struct shard *shard, struct conn *conn)
@@ -183,15 +209,11 @@ static void input_stashed(struct shard *shard, struct conn *conn)
     conn->extra->scanned = 0;
 
     size_t used = take_requests(shard, conn, stash.bytes, stash.len, scanned);
-    if (conn->state == CONN_OPEN && used < stash.len) {
-        if (between_requests(conn)) {
-            stash_consume(&stash, used);
-            struct conn_extra *extra = conn_extra(conn);
-            assert(extra->input.len == 0);
-            extra->input = stash;
-            extra->scanned = stash.len;
+    if (between_requests(conn) && used < stash.len) {
+        if (head_keep(conn, &stash, used))
             return;
-        }
+        out_of_memory(shard, conn);
+    } else if (conn->state == CONN_OPEN && used < stash.len) {
         conn_transport(shard, conn)->input(shard, conn, stash.bytes + used, stash.len - used);
     }
     stash_free(&stash);
@@ -203,7 +225,8 @@ static void http_input(struct shard *shard, struct conn *conn, char *bytes, size
     bool stashed = conn->extra && conn->extra->input.len > 0;
     if (stashed) {
         http_stash(shard, conn, bytes, len);
-        input_stashed(shard, conn);
+        if (conn->state == CONN_OPEN)
+            input_stashed(shard, conn);
         return;
     }
     size_t used = take_requests(shard, conn, bytes, len, 0);
@@ -214,6 +237,8 @@ static void http_input(struct shard *shard, struct conn *conn, char *bytes, size
         return;
     }
     http_stash(shard, conn, bytes + used, len - used);
+    if (conn->state != CONN_OPEN)
+        return;
     conn->extra->scanned = (uint32_t)(len - used);
     conn_timer(shard, conn, shard->settings->head_timeout_ms);
 }

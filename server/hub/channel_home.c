@@ -10,26 +10,23 @@
 
 /* A publish adds one item to the lane of each shard that wants it. One that does not keep up must
  * not make the others' memory grow: nothing is numbered that could not be handed over within the
- * bound. */
-static bool someone_is_behind(const struct hub *hub, const struct channel_home *channel)
+ * bound, and within the memory there is. Returns 0, -ENOBUFS or -ENOMEM. */
+static int room_for_all(struct hub *hub, const struct channel_home *channel)
 {
-    if (!lane_bits_any(&hub->exchange.overflowed))
-        return false;
-    for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_SHARDS_MAX;
-         shard = lane_bits_next(&channel->shards, shard + 1)) {
-        if (exchange_behind(hub, shard))
-            return true;
-    }
-    return false;
+    int err = 0;
+    for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_SHARDS_MAX && !err;
+         shard = lane_bits_next(&channel->shards, shard + 1))
+        err = exchange_live_room(hub, shard);
+    return err;
 }
 
 static int publish_check(struct hub *hub, const struct message *message, struct channel_home **ret)
 {
     int err = home_open(hub, message_name(message), message->name_len, message->hash, ret);
+    if (!err)
+        err = room_for_all(hub, *ret);
     if (err)
         return err;
-    if (someone_is_behind(hub, *ret))
-        return -ENOBUFS;
     home_expire(hub, *ret);
     return (*ret)->history.count < hub->config->history_messages_max
                ? history_reserve(&(*ret)->history)

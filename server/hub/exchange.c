@@ -25,9 +25,18 @@ int exchange_room(const struct hub *hub, unsigned target)
     return waiting >= hub->config->overflow_max ? -ENOBUFS : 0;
 }
 
-bool exchange_behind(const struct hub *hub, unsigned target)
+int exchange_reserve(struct hub *hub, unsigned target)
 {
-    return hub->exchange.overflow[target].live >= hub->config->overflow_max;
+    return target == hub->index
+               ? 0
+               : item_queue_reserve(&hub->exchange.overflow[target].items, TAKE_ITEMS + 1);
+}
+
+int exchange_live_room(struct hub *hub, unsigned target)
+{
+    if (hub->exchange.overflow[target].live >= hub->config->overflow_max)
+        return -ENOBUFS;
+    return exchange_reserve(hub, target);
 }
 
 static void overflow_count(struct overflow *overflow, const struct item *item, int change)
@@ -70,10 +79,11 @@ static int push(struct hub *hub, unsigned target, const struct item *item)
 int exchange_request(struct hub *hub, unsigned target, const struct item *item)
 {
     int err = exchange_room(hub, target);
-    if (err)
-        return err;
-    return target == hub->index ? item_queue_push(&hub->exchange.own, item)
-                                : push(hub, target, item);
+    if (!err && target == hub->index)
+        return item_queue_push(&hub->exchange.own, item);
+    if (!err)
+        err = exchange_reserve(hub, target);
+    return err ? err : push(hub, target, item);
 }
 
 void exchange_send(struct hub *hub, unsigned target, const struct item *item)
@@ -83,7 +93,7 @@ void exchange_send(struct hub *hub, unsigned target, const struct item *item)
         return;
     }
     int err = push(hub, target, item);
-    assert(!err && "memory is out, and an answer is owed");
+    assert(!err && "its place was reserved");
 }
 
 static void overflow_drain(struct hub *hub, unsigned target)

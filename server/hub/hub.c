@@ -57,13 +57,16 @@ void hub_handle(struct hub *hub, unsigned from, const struct item *item)
     }
 }
 
-/* Returns true when there is more. */
+/* Returns true when there is more. What is taken must be answered: without a place for the answers
+ * it stays in the lane. */
 static bool take_lane(struct hub *hub, unsigned source)
 {
     struct item items[TAKE_ITEMS];
     unsigned left = hub->items_per_lane;
     do {
         unsigned want = left < TAKE_ITEMS ? left : (unsigned)TAKE_ITEMS;
+        if (exchange_reserve(hub, source) < 0)
+            return true;
         unsigned count = exchange_take(hub, source, items, want);
         for (unsigned i = 0; i < count; i++)
             hub_handle(hub, source, &items[i]);

@@ -24,8 +24,8 @@
  *            -ENOMEM   memory is out
  *          Answers and live messages are never dropped: where a lane is full they wait in order in
  *          an overflow list. It is bounded, since what would make it longer is refused, and answers
- *          are no more than the requests. If there is no memory even for such an item, the
- *          process ends. */
+ *          are no more than the requests. Their places there are reserved before they are owed:
+ *          without memory for them, requests stay in their lane. */
 #pragma once
 
 #include <stdbool.h>

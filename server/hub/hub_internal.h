@@ -219,12 +219,16 @@ int exchange_init(struct hub *hub);
 void exchange_done(struct hub *hub);
 /* -ENOBUFS when a request to that shard would be refused, else 0. */
 int exchange_room(const struct hub *hub, unsigned target);
-/* Whether live messages for that shard have reached the bound. */
-bool exchange_behind(const struct hub *hub, unsigned target);
+/* Makes sure that one thing more may wait for that shard, and behind it the answers to all that is
+ * taken from its lane at a time: whoever adds anything but an answer asks before. Returns 0 or
+ * -ENOMEM. */
+int exchange_reserve(struct hub *hub, unsigned target);
+/* The same for a live message: also -ENOBUFS when those have reached their bound. */
+int exchange_live_room(struct hub *hub, unsigned target);
 /* Sends a request. Returns 0, -ENOBUFS or -ENOMEM; then the item stays with the caller. */
 int exchange_request(struct hub *hub, unsigned target, const struct item *item);
-/* Sends what may not be dropped: an answer, a live message, an unsubscription. Without memory for
- * it the process ends: to lose one silently would break what every reader is promised. For this
+/* Sends what may not be dropped: an answer, a live message, an unsubscription. To lose one silently
+ * would break what every reader is promised, so its place was reserved before it was owed. For this
  * very shard it is handled at once. */
 void exchange_send(struct hub *hub, unsigned target, const struct item *item);
 /* Moves what waits into lanes that have room. */

@@ -10,9 +10,13 @@ enum {
     QUEUE_ITEMS_KEPT = 256, /* a queue that grew beyond is freed when it is empty */
 };
 
-static int queue_grow(struct item_queue *queue)
+int item_queue_reserve(struct item_queue *queue, uint32_t places)
 {
-    uint32_t capacity = queue->capacity ? 2 * queue->capacity : QUEUE_ITEMS_MIN;
+    uint32_t capacity = queue->capacity ? queue->capacity : QUEUE_ITEMS_MIN;
+    if (queue->capacity - queue->count >= places)
+        return 0;
+    while (capacity - queue->count < places)
+        capacity *= 2;
     struct item *items = malloc(capacity * sizeof *items);
     if (!items)
         return -ENOMEM;
@@ -25,11 +29,9 @@ static int queue_grow(struct item_queue *queue)
 
 int item_queue_push(struct item_queue *queue, const struct item *item)
 {
-    if (queue->count == queue->capacity) {
-        int err = queue_grow(queue);
-        if (err)
-            return err;
-    }
+    int err = item_queue_reserve(queue, 1);
+    if (err)
+        return err;
     queue->items[(queue->head + queue->count++) & (queue->capacity - 1)] = *item;
     return 0;
 }

@@ -76,6 +76,8 @@ struct item_queue {
     uint32_t capacity; /* a power of two, or 0 */
 };
 
+/* Makes sure that so many more items have places. Returns 0 or -ENOMEM. */
+int item_queue_reserve(struct item_queue *queue, uint32_t places);
 /* Returns 0 or -ENOMEM. */
 int item_queue_push(struct item_queue *queue, const struct item *item);
 /* The oldest, or NULL. Stays valid until the next push or drop. */

@@ -57,7 +57,7 @@ struct channel_local *local_find(struct hub *hub, const char *name, size_t len, 
 static bool retire(struct hub *hub, struct channel_local *channel)
 {
     assert(channel->held == 0);
-    if (channel->dirty)
+    if (channel->dirty || exchange_reserve(hub, channel->home_shard) < 0)
         return false;
     assert(hub->local.walking != channel && channel->first == HUB_NONE);
     local_busy(hub, channel);

@@ -46,9 +46,13 @@ static void ws_head_write(struct out *out, enum ws_opcode opcode, uint64_t lengt
     out_span(out, span_of(bytes, ws_frame_head_write(bytes, &head)));
 }
 
-static struct out frame_begin(struct shard *shard, size_t size)
+/* Returns false when memory is out. */
+static bool frame_begin(struct shard *shard, size_t size, struct out *ret)
 {
-    return out_begin(blocks_reserve(&shard->blocks, size), size);
+    char *area = blocks_try(&shard->blocks, size);
+    if (area)
+        *ret = out_begin(area, size);
+    return area;
 }
 
 static struct frame frame_end(struct shard *shard, const struct out *out)
@@ -62,7 +66,9 @@ struct frame encode_ws_raw(struct shard *shard, struct message *const *messages,
     size_t size = 0;
     for (unsigned i = 0; i < count; i++)
         size += ws_frame_head_size(messages[i]->payload_len) + messages[i]->payload_len;
-    struct out out = frame_begin(shard, size);
+    struct out out;
+    if (!frame_begin(shard, size, &out))
+        return (struct frame){0};
     for (unsigned i = 0; i < count; i++) {
         ws_head_write(&out, messages[i]->utf8 ? WS_TEXT : WS_BINARY, messages[i]->payload_len);
         out_span(&out, span_of(message_payload(messages[i]), messages[i]->payload_len));
@@ -79,7 +85,9 @@ struct frame encode_ws_envelopes(struct shard *shard, struct message *const *mes
         size += WS_FRAME_HEAD_MAX +
                 json_envelope_size(messages[i], standing->positions, standing->count);
     }
-    struct out out = frame_begin(shard, size);
+    struct out out;
+    if (!frame_begin(shard, size, &out))
+        return (struct frame){0};
     for (unsigned i = 0; i < count; i++) {
         standing->positions[standing->at].offset = messages[i]->offset;
         ws_head_write(&out, WS_TEXT,
@@ -98,7 +106,8 @@ struct message_event {
     char *base64; /* or NULL */
 };
 
-static void event_init(struct message_event *ret, const struct message *message,
+/* Returns false when memory is out. */
+static bool event_init(struct message_event *ret, const struct message *message,
                        const struct standing *standing)
 {
     struct span payload = span_of(message_payload(message), message->payload_len);
@@ -109,11 +118,13 @@ static void event_init(struct message_event *ret, const struct message *message,
             span_of(ret->id, position_write(ret->id, standing->positions, standing->count));
     ret->base64 = NULL;
     if (message->utf8)
-        return;
+        return true;
     ret->base64 = malloc(BASE64_SIZE(payload.len) + 1);
-    assert(ret->base64);
+    if (!ret->base64)
+        return false;
     ret->event.event = SPAN("binary");
     ret->event.data = span_of(ret->base64, base64_encode(ret->base64, payload));
+    return true;
 }
 
 struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
@@ -122,15 +133,19 @@ struct frame encode_sse(struct shard *shard, struct message *const *messages, un
     struct message_event event;
     size_t size = 0;
     for (unsigned i = 0; i < count; i++) {
-        event_init(&event, messages[i], standing);
+        if (!event_init(&event, messages[i], standing))
+            return (struct frame){0};
         size += sse_event_size(&event.event);
         free(event.base64);
     }
-    struct out out = frame_begin(shard, HTTP_CHUNK_HEAD_MAX + size + sizeof HTTP_CHUNK_TAIL);
+    struct out out;
+    if (!frame_begin(shard, HTTP_CHUNK_HEAD_MAX + size + sizeof HTTP_CHUNK_TAIL, &out))
+        return (struct frame){0};
     if (chunked)
         out.at += http_chunk_head_write(out.at, size);
     for (unsigned i = 0; i < count; i++) {
-        event_init(&event, messages[i], standing);
+        if (!event_init(&event, messages[i], standing))
+            return (struct frame){0};
         out.at += sse_event_write(out.at, &event.event);
         free(event.base64);
     }
@@ -145,7 +160,9 @@ struct frame encode_answer(struct shard *shard, const struct conn *conn,
                            const struct json_answer *answer)
 {
     size_t body = json_answer_size(answer);
-    struct out out = frame_begin(shard, HTTP_ANSWER_HEAD_MAX + body);
+    struct out out;
+    if (!frame_begin(shard, HTTP_ANSWER_HEAD_MAX + body, &out))
+        return (struct frame){0};
     out.at += http_answer_head(shard, conn, out.at, HTTP_ANSWER_HEAD_MAX, 200, HTTP_FRAMING_LENGTH,
                                body, SPAN("application/json"), SPAN("Cache-Control: no-store\r\n"));
     if (!(conn->flags & CONN_HEAD_ONLY))
@@ -188,7 +205,8 @@ struct frame encoder_frame(struct shard *shard, const struct conn *conn,
     struct frame *kept = &encoder->frames[encoding];
     if (!kept->block) {
         *kept = encode_batch(shard, conn, batch, encoding);
-        block_ref(kept->block);
+        if (kept->block)
+            block_ref(kept->block);
     }
     return *kept;
 }

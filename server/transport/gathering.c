@@ -1,6 +1,7 @@
 #include "transport/gathering.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,17 +20,21 @@ struct gathering {
     struct position start[];  /* epoch 0: not answered yet */
 };
 
-void gathering_begin(struct conn *conn, unsigned channels)
+int gathering_begin(struct conn *conn, unsigned channels)
 {
+    assert(!gathering_of(conn) && channels <= UINT8_MAX);
     struct conn_extra *extra = conn_extra(conn);
-    assert(!extra->gathering && channels <= UINT8_MAX);
-    struct gathering *gathering =
-        calloc(1, sizeof *gathering + 2 * channels * sizeof(struct position));
-    assert(gathering);
+    size_t size = sizeof(struct gathering) + 2 * channels * sizeof(struct position);
+    struct gathering *gathering = extra ? calloc(1, size) : NULL;
+    if (!gathering) {
+        conn_extra_trim(conn);
+        return -ENOMEM;
+    }
     gathering->channels = channels;
     gathering->recovered = true;
     gathering->reached = gathering->start + channels;
     extra->gathering = gathering;
+    return 0;
 }
 
 struct gathering *gathering_of(const struct conn *conn)
@@ -37,27 +42,39 @@ struct gathering *gathering_of(const struct conn *conn)
     return conn->extra ? conn->extra->gathering : NULL;
 }
 
-static void add(struct gathering *gathering, unsigned tag, struct message *const *messages,
-                unsigned count)
+static int grow(struct gathering *gathering, unsigned size)
+{
+    struct message **messages = realloc(gathering->messages, size * sizeof(struct message *));
+    if (!messages)
+        return -ENOMEM;
+    gathering->messages = messages;
+    uint8_t *tags = realloc(gathering->tags, size);
+    if (!tags)
+        return -ENOMEM;
+    gathering->tags = tags;
+    gathering->size = size;
+    return 0;
+}
+
+static int add(struct gathering *gathering, unsigned tag, struct message *const *messages,
+               unsigned count)
 {
     assert(tag < gathering->channels);
-    if (gathering->count + count > gathering->size) {
-        gathering->size = gathering->count + count;
-        gathering->messages =
-            realloc(gathering->messages, gathering->size * sizeof(struct message *));
-        gathering->tags = realloc(gathering->tags, gathering->size);
-        assert(gathering->messages && gathering->tags);
-    }
+    unsigned size = gathering->count + count;
+    if (size > gathering->size && grow(gathering, size) < 0)
+        return -ENOMEM;
     for (unsigned i = 0; i < count; i++) {
         gathering->tags[gathering->count] = (uint8_t)tag;
         gathering->messages[gathering->count++] = message_ref(messages[i]);
     }
+    return 0;
 }
 
-bool gathering_reply(struct gathering *gathering, const struct hub_reply *reply)
+int gathering_reply(struct gathering *gathering, const struct hub_reply *reply)
 {
     unsigned tag = reply->asker.tag;
-    add(gathering, tag, reply->messages, reply->count);
+    if (add(gathering, tag, reply->messages, reply->count) < 0)
+        return -ENOMEM;
     if (gathering->start[tag].epoch == 0) {
         uint64_t start = reply->count > 0 ? reply->messages[0]->offset - 1 : reply->offset;
         gathering->start[tag] = (struct position){reply->epoch, start};
@@ -71,10 +88,10 @@ bool gathering_reply(struct gathering *gathering, const struct hub_reply *reply)
     return gathering->answered == gathering->channels;
 }
 
-void gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch)
+int gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch)
 {
-    add(gathering, tag, batch->messages, batch->count);
     gathering->reached[tag].offset = batch->messages[batch->count - 1]->offset;
+    return add(gathering, tag, batch->messages, batch->count);
 }
 
 bool gathering_recovered(const struct gathering *gathering)

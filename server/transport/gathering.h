@@ -16,18 +16,18 @@
 #include "transport/encoder.h"
 #include "wire/position.h"
 
-/* Begins one. The connection must have none. */
-void gathering_begin(struct conn *conn, unsigned channels);
+/* Begins one. The connection must have none. Returns 0 or -ENOMEM. */
+int gathering_begin(struct conn *conn, unsigned channels);
 
 /* The present one, or NULL. */
 struct gathering *gathering_of(const struct conn *conn);
 
-/* Takes the reply to the request with tag reply->asker.tag. Returns true when all channels have
- * answered. */
-bool gathering_reply(struct gathering *gathering, const struct hub_reply *reply);
+/* Takes the reply to the request with tag reply->asker.tag. Returns 1 when all channels have
+ * answered, 0 when not, or -ENOMEM: then the request cannot be answered any more. */
+int gathering_reply(struct gathering *gathering, const struct hub_reply *reply);
 
-/* Takes live messages of the channel with this tag. */
-void gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch);
+/* Takes live messages of the channel with this tag. Returns 0 or -ENOMEM, likewise. */
+int gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch);
 
 /* True when every channel that was asked for a position could honour it. */
 bool gathering_recovered(const struct gathering *gathering);

@@ -30,12 +30,21 @@ static void fail(struct shard *shard, struct conn *conn)
     http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
 
+static void answer_frame(struct shard *shard, struct conn *conn, struct frame frame)
+{
+    if (!frame.block) {
+        fail(shard, conn);
+        return;
+    }
+    conn_send(shard, conn, frame, SEND_MUST, 0);
+    hold_end(shard, conn);
+}
+
 static void answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
 {
     if (answer->message_count == 0)
         counter_add(&shard->counters.responses_empty, 1);
-    conn_send(shard, conn, encode_answer(shard, conn, answer), SEND_MUST, 0);
-    hold_end(shard, conn);
+    answer_frame(shard, conn, encode_answer(shard, conn, answer));
 }
 
 static void answer_several(struct shard *shard, struct conn *conn, struct gathering *gathering)
@@ -48,7 +57,10 @@ static void subscribed_several(struct shard *shard, struct conn *conn,
                                const struct hub_reply *reply)
 {
     struct gathering *gathering = gathering_of(conn);
-    if (!gathering || !gathering_reply(gathering, reply))
+    int all = gathering ? gathering_reply(gathering, reply) : 0;
+    if (all < 0)
+        fail(shard, conn);
+    if (all <= 0)
         return;
     bool lost = conn->flags & CONN_SINCE && !gathering_recovered(gathering);
     if (lost || gathering_answer(gathering).message_count > 0)
@@ -88,17 +100,16 @@ static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t su
     bool recovered = conn->flags & CONN_RECOVERED;
     if (shareable(shard, conn)) {
         enum encoding encoding = recovered ? ENCODING_ANSWER_RECOVERED : ENCODING_ANSWER;
-        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_MUST, 0);
-        hold_end(shard, conn);
+        answer_frame(shard, conn, encoder_frame(shard, conn, batch, encoding));
         return;
     }
     struct position positions[SETTINGS_CHANNELS_MAX];
     struct standing standing;
     bool live = standing_read(shard, conn, subscription, positions, &standing);
     struct gathering *gathering = gathering_of(conn);
-    if (gathering)
-        gathering_live(gathering, standing.at, batch);
-    else if (live)
+    if (gathering && gathering_live(gathering, standing.at, batch) < 0)
+        fail(shard, conn);
+    else if (!gathering && live)
         answer(shard, conn,
                &(struct json_answer){positions, standing.count, batch->messages, batch->count,
                                      recovered});

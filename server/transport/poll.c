@@ -26,9 +26,14 @@ static void poll_fail(struct shard *shard, struct conn *conn)
 
 static void poll_answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
 {
+    struct frame frame = encode_answer(shard, conn, answer);
+    if (!frame.block) {
+        poll_fail(shard, conn);
+        return;
+    }
     if (answer->message_count == 0)
         counter_add(&shard->counters.responses_empty, 1);
-    conn_send(shard, conn, encode_answer(shard, conn, answer), SEND_MUST, 0);
+    conn_send(shard, conn, frame, SEND_MUST, 0);
 }
 
 static void poll_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
@@ -44,7 +49,10 @@ static void poll_read(struct shard *shard, struct conn *conn, const struct hub_r
             shard, conn,
             &(struct json_answer){&position, 1, reply->messages, reply->count, reply->recovered});
     } else {
-        if (!gathering_reply(gathering, reply))
+        int all = gathering_reply(gathering, reply);
+        if (all < 0)
+            poll_fail(shard, conn);
+        if (all <= 0)
             return;
         const struct json_answer answer = gathering_answer(gathering);
         poll_answer(shard, conn, &answer);
@@ -59,8 +67,10 @@ void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange
     if (!params)
         return;
     conn_hand_over(conn, TRANSPORT_POLL);
-    if (params->channel_count > 1)
-        gathering_begin(conn, params->channel_count);
+    if (params->channel_count > 1 && gathering_begin(conn, params->channel_count) < 0) {
+        poll_fail(shard, conn);
+        return;
+    }
     for (unsigned i = 0; i < params->channel_count; i++) {
         struct hub_asker asker = standing_asker(shard, conn, i);
         struct hub_since since = params->since[i];

@@ -77,18 +77,19 @@ static void sse_subscribed(struct shard *shard, struct conn *conn, const struct 
         sse_end(shard, conn, CLOSE_OVERLOADED);
         return;
     }
-    stream_subscribed(shard, conn, reply, &writer);
+    if (stream_subscribed(shard, conn, reply, &writer) < 0)
+        sse_end(shard, conn, CLOSE_OVERLOADED);
 }
 
 static void sse_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                         const struct hub_batch *batch)
 {
     enum encoding encoding = chunked(conn) ? ENCODING_SSE_CHUNKED : ENCODING_SSE_PLAIN;
-    if (conn->flags & CONN_SEVERAL)
-        stream_deliver_several(shard, conn, subscription, batch, &writer);
-    else
+    if (!(conn->flags & CONN_SEVERAL))
         conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
                   batch->count);
+    else if (stream_deliver_several(shard, conn, subscription, batch, &writer) < 0)
+        sse_end(shard, conn, CLOSE_OVERLOADED);
 }
 
 static void sse_timer(struct shard *shard, struct conn *conn)

@@ -27,7 +27,10 @@ int standing_subscribe(struct shard *shard, struct conn *conn, const struct para
         conn->flags |= CONN_SINCE | CONN_RECOVERED;
     if (params->channel_count > 1) {
         conn->flags |= CONN_SEVERAL;
-        gathering_begin(conn, params->channel_count);
+        int err = gathering_begin(conn, params->channel_count);
+        if (err < 0)
+            hub_unsubscribe_all(shard->hub, &conn->subscriptions);
+        return err;
     }
     return 0;
 }

@@ -20,12 +20,13 @@ static void subscribed_one(struct shard *shard, struct conn *conn, const struct 
         writer->messages(shard, conn, reply->messages, reply->count, &standing, SEND_REPLAY);
 }
 
-static void subscribed_several(struct shard *shard, struct conn *conn,
-                               const struct hub_reply *reply, const struct stream_writer *writer)
+static int subscribed_several(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
+                              const struct stream_writer *writer)
 {
     struct gathering *gathering = gathering_of(conn);
-    if (!gathering || !gathering_reply(gathering, reply))
-        return;
+    int all = gathering ? gathering_reply(gathering, reply) : 0;
+    if (all <= 0)
+        return all;
     struct position positions[SETTINGS_CHANNELS_MAX];
     struct standing standing = {.positions = positions};
     const struct position *start = gathering_start(gathering, &standing.count);
@@ -39,21 +40,22 @@ static void subscribed_several(struct shard *shard, struct conn *conn,
         writer->messages(shard, conn, messages, count, &standing, SEND_REPLAY);
     gathering_end(conn);
     conn_extra_trim(conn);
+    return 0;
 }
 
-void stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
-                       const struct stream_writer *writer)
+int stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
+                      const struct stream_writer *writer)
 {
     if (conn->flags & CONN_SINCE && !reply->recovered)
         conn->flags &= ~(uint32_t)CONN_RECOVERED;
     if (conn->flags & CONN_SEVERAL)
-        subscribed_several(shard, conn, reply, writer);
-    else
-        subscribed_one(shard, conn, reply, writer);
+        return subscribed_several(shard, conn, reply, writer);
+    subscribed_one(shard, conn, reply, writer);
+    return 0;
 }
 
-void stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,
-                            const struct hub_batch *batch, const struct stream_writer *writer)
+int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,
+                           const struct hub_batch *batch, const struct stream_writer *writer)
 {
     struct position positions[SETTINGS_CHANNELS_MAX];
     struct standing standing;
@@ -61,7 +63,7 @@ void stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t sub
     struct gathering *gathering = gathering_of(conn);
     assert(live || gathering);
     if (gathering)
-        gathering_live(gathering, standing.at, batch);
-    else
-        writer->messages(shard, conn, batch->messages, batch->count, &standing, SEND_LIVE);
+        return gathering_live(gathering, standing.at, batch);
+    writer->messages(shard, conn, batch->messages, batch->count, &standing, SEND_LIVE);
+    return 0;
 }

@@ -21,10 +21,11 @@ struct stream_writer {
                      unsigned count, const struct standing *standing, enum send_kind kind);
 };
 
-/* Takes a reply without an error to one of the connection's subscriptions. */
-void stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
-                       const struct stream_writer *writer);
+/* Takes a reply without an error to one of the connection's subscriptions. Returns 0 or -ENOMEM:
+ * then the stream cannot go on. */
+int stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
+                      const struct stream_writer *writer);
 
-/* Takes a batch for a connection with several channels. */
-void stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,
-                            const struct hub_batch *batch, const struct stream_writer *writer);
+/* Takes a batch for a connection with several channels. Returns likewise. */
+int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,
+                           const struct hub_batch *batch, const struct stream_writer *writer);

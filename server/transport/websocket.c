@@ -45,7 +45,12 @@ static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode 
                          struct span payload)
 {
     size_t room = WS_FRAME_HEAD_MAX + payload.len;
-    struct out out = out_begin(blocks_reserve(&shard->blocks, room), room);
+    char *area = blocks_try(&shard->blocks, room);
+    if (!area) {
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        return;
+    }
+    struct out out = out_begin(area, room);
     const struct ws_frame_head head = {
         .length = payload.len, .opcode = (uint8_t)opcode, .fin = true};
     out.at += ws_frame_head_write(out.at, &head);
@@ -131,9 +136,9 @@ static void handle_event(struct shard *shard, struct conn *conn, const struct ws
             message_complete(shard, conn, payload, event->opcode);
             break;
         }
-        if (stash_append(&partial->payload, payload.ptr, payload.len, UINT32_MAX) < 0)
-            assert(!"the codec lets no message past message_bytes_max");
-        if (event->last) {
+        if (stash_append(&partial->payload, payload.ptr, payload.len, UINT32_MAX) < 0) {
+            websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        } else if (event->last) {
             struct span whole = {partial->payload.bytes, partial->payload.len};
             message_complete(shard, conn, whole, event->opcode);
             stash_free(&partial->payload);
@@ -169,7 +174,8 @@ static void websocket_input(struct shard *shard, struct conn *conn, char *bytes,
         ws_inbound_next(&partial.inbound, &rules, &input, &event);
         handle_event(shard, conn, &event, &partial);
     } while (event.kind != WS_EVENT_NONE && conn->state == CONN_OPEN);
-    ws_partial_store(&partial, conn);
+    if (ws_partial_store(&partial, conn) < 0)
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
 }
 
 /* ---- heartbeat ---- */
@@ -232,13 +238,19 @@ static void subscribed_raw(struct shard *shard, struct conn *conn, const struct 
                   reply->count);
 }
 
+static void fail_if(struct shard *shard, struct conn *conn, int err)
+{
+    if (err < 0)
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+}
+
 static void websocket_subscribed(struct shard *shard, struct conn *conn,
                                  const struct hub_reply *reply)
 {
     if (reply->err < 0)
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
     else if (conn->flags & CONN_ENVELOPE)
-        stream_subscribed(shard, conn, reply, &writer);
+        fail_if(shard, conn, stream_subscribed(shard, conn, reply, &writer));
     else
         subscribed_raw(shard, conn, reply);
 }
@@ -248,7 +260,7 @@ static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t s
 {
     enum encoding encoding = conn->flags & CONN_ENVELOPE ? ENCODING_WS_ENVELOPE : ENCODING_WS_RAW;
     if (conn->flags & CONN_SEVERAL)
-        stream_deliver_several(shard, conn, subscription, batch, &writer);
+        fail_if(shard, conn, stream_deliver_several(shard, conn, subscription, batch, &writer));
     else
         conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
                   batch->count);

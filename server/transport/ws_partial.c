@@ -1,6 +1,7 @@
 #include "transport/ws_partial.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,21 +19,27 @@ void ws_partial_load(struct ws_partial *partial, struct conn *conn)
     conn->extra->transport_state = NULL;
 }
 
-void ws_partial_store(struct ws_partial *partial, struct conn *conn)
+int ws_partial_store(struct ws_partial *partial, struct conn *conn)
 {
     if (conn->state != CONN_OPEN) {
         stash_free(&partial->payload);
-        return;
+        return 0;
     }
     if (ws_inbound_idle(&partial->inbound)) {
         assert(partial->payload.len == 0);
         conn_extra_trim(conn);
-        return;
+        return 0;
     }
-    struct ws_partial *stored = malloc(sizeof *stored);
-    assert(stored);
+    struct conn_extra *extra = conn_extra(conn);
+    struct ws_partial *stored = extra ? malloc(sizeof *stored) : NULL;
+    if (!stored) {
+        stash_free(&partial->payload);
+        conn_extra_trim(conn);
+        return -ENOMEM;
+    }
     *stored = *partial;
-    conn_extra(conn)->transport_state = stored;
+    extra->transport_state = stored;
+    return 0;
 }
 
 void ws_partial_discard(struct conn *conn)

@@ -14,5 +14,6 @@ struct ws_partial {
 };
 
 void ws_partial_load(struct ws_partial *partial, struct conn *conn);
-void ws_partial_store(struct ws_partial *partial, struct conn *conn);
+/* Returns 0 or -ENOMEM; then nothing is kept. */
+int ws_partial_store(struct ws_partial *partial, struct conn *conn);
 void ws_partial_discard(struct conn *conn);

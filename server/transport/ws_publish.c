@@ -20,9 +20,8 @@ static void publish(struct shard *shard, struct conn *conn, struct span name, st
     uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
     struct message *message =
         message_create(name.ptr, name.len, hash, payload.ptr, payload.len, utf8);
-    assert(message);
     counter_add(&shard->counters.messages_received, 1);
-    if (hub_publish(shard->hub, asker, message) < 0) {
+    if (!message || hub_publish(shard->hub, asker, message) < 0) {
         message_unref(message);
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
     }
@@ -63,7 +62,10 @@ static bool publish_envelope(struct shard *shard, struct conn *conn, json_t *env
         return true;
     }
     char *bytes = malloc(data_len + 1);
-    assert(bytes);
+    if (!bytes) {
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        return true;
+    }
     int len = base64_decode(bytes, data_len, payload);
     if (len >= 0)
         publish(shard, conn, channel, span_of(bytes, (size_t)len),
