@@ -34,20 +34,24 @@ class Run:
     run: dict = field(default_factory=dict)
 
 
-def bench(results, *arguments, expect=0):
-    """Runs one experiment; its run.json is checked against the schema, unknown fields too."""
+def bench(folder, *arguments, expect=0, report=False):
+    """Runs one experiment; its run.json is checked against the schema, unknown fields too. Without
+    `report` no page is drawn, which takes longer than a small run."""
     import load  # bench/report
 
-    made = subprocess.run([str(bench_binary()), *map(str, arguments), "--results", str(results)],
+    path = Path(folder) / "run.json"
+    files = ["--results", str(folder)] if report else ["--results", "none", "--json", str(path)]
+    made = subprocess.run([str(bench_binary()), *map(str, arguments), *files],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           timeout=PATIENCE_S, env=os.environ, check=False)
     for word in SANITIZER_WORDS:
         assert word not in made.stderr, made.stderr
     assert made.returncode == expect, made.stdout + made.stderr
-    folders = sorted(Path(results).glob("*/run.json"))
-    folder = folders[-1].parent if folders else None
-    found = Run(made.returncode, made.stdout, made.stderr, folder)
-    if folder:
-        found.run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    if report:
+        (path,) = Path(folder).glob("*/run.json")
+    found = Run(made.returncode, made.stdout, made.stderr, path.parent if path.exists() else None)
+    if found.folder:
+        found.run = json.loads(path.read_text(encoding="utf-8"))
+        path.unlink()  # so that a further run in this folder cannot pass for this one
         assert load.faults(found.run, strict=True) == []
     return found

@@ -2,14 +2,14 @@
 
 import pytest
 
-from test_bench_storm import bench
+from bench import bench
 
 
 @pytest.mark.parametrize("drop", ["rst", "fin"])
 def test_who_comes_and_goes_costs_nobody_a_message(tmp_path, drop):
     run = bench(tmp_path, "churn", "--subscribers", "40", "--churn", "100", "--rate", "20",
                 "--turns", "2", "--turn-ms", "400", "--drop", drop,
-                "--transport", "websocket,sse,longpoll")
+                "--transport", "websocket,sse,longpoll").run
     for contestant in run["contestants"]:
         back = contestant["reconnect"]
         assert back["dropped"] == back["recovered"] > 0

@@ -58,7 +58,7 @@ def test_one_table_of_two_scenarios(tmp_path):
         "subscribers = 2\nrtt-ms = 0\ntransport = websocket\nturns = 1\nturn-ms = 300").replace(
         "holds = . == 20", "holds = . == 2")
     found = bench(tmp_path, "claims", write(tmp_path, "one", SMALL),
-                  write(tmp_path, "two", second))
+                  write(tmp_path, "two", second), report=True)
     assert verdicts(found) == [
         ("one", "holds", "30 connections"), ("one", "fails", "30"),
         ("one", "not measured", "the run has no nobody"),
@@ -132,7 +132,7 @@ def test_an_interruption_leaves_a_table(tmp_path):
 
 
 def two_on_a_terminal(folder, *options):
-    return Terminal(folder / "out", "claims", str(write(folder, "one", SMALL)),
+    return Terminal("claims", str(write(folder, "one", SMALL)),
                     str(write(folder, "two", SMALL)), *options, columns=100, NO_COLOR="1")
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from test_bench_storm import bench, of
+from bench import bench
+from test_bench_storm import of
 
 
 @pytest.fixture(scope="module")
@@ -10,7 +11,7 @@ def run(tmp_path_factory):
     return bench(
         tmp_path_factory.mktemp("half"), "half-open", "--subscribers", "10", "--vanished", "30",
         "--rate", "20", "--turn-ms", "300", "--heartbeat-ms", "1500",
-    )
+    ).run
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ run."""
 from bench import bench
 
 SMALL = ("knee", "--transport", "websocket", "--bound-ms", "200", "--turn-ms", "100",
-         "--search-seconds", "6", "--turns", "1")
+         "--search-seconds", "3", "--turns", "1")
 
 
 def check_steps(knee):

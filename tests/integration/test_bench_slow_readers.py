@@ -3,7 +3,8 @@ nobody else anything; over WebSockets and over event streams. No speed is assert
 
 import pytest
 
-from test_bench_storm import bench, of
+from bench import bench
+from test_bench_storm import of
 
 POLICIES = ("disconnect", "drop_oldest", "keep_latest")
 SLOW, TRICKLING = 8, 4
@@ -18,7 +19,7 @@ def run(request, tmp_path_factory):
         "--turns", str(TURNS[request.param]), "--transport", request.param,
         "--queue", "65536", "--set", "unsent_bytes_max=65536",
     )
-    return {**made, "slow_turns": TURNS[request.param]}
+    return {**made.run, "slow_turns": TURNS[request.param]}
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -1,34 +1,13 @@
 """The storm experiment, small: everybody comes back, and the ledger is clean. No speed is asserted.
 """
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from ringside import server_binary
+from bench import bench
 
-ROOT = Path(__file__).resolve().parents[2]
 PLAIN = ("admission", "jitter", "at once")
 SECURE = tuple(f"{variant}, aes128-gcm" for variant in PLAIN)
 VARIANTS = PLAIN + SECURE
-PATIENCE_S = 300
-
-
-def bench(folder, *arguments):
-    """Runs an experiment; returns its run.json, and fails when it does not leave with 0."""
-    program = Path(server_binary()).parents[1] / "bench" / "ringside-bench"
-    command = [str(program), *arguments, "--results", str(folder)]
-    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, env=env)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = folder.glob("*/run.json")
-    loader = ROOT / "bench" / "report" / "load.py"
-    subprocess.run([sys.executable, str(loader), "--strict", str(path)], check=True)
-    return json.loads(path.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +16,7 @@ def storm(tmp_path_factory):
         tmp_path_factory.mktemp("storm"), "storm", "--tls", "--subscribers", "60", "--live", "10",
         "--rate", "20", "--admit", "60", "--turn-ms", "100", "--give-up", "60",
         "--set", "retry_ms=100", "--set", "retry_spread_ms=100",
-    )
+    ).run
 
 
 def of(run, name, variant):

@@ -26,12 +26,12 @@ PATIENCE_S = 60
 class Terminal:
     """A program on a pseudo terminal, and all that it wrote."""
 
-    def __init__(self, folder, *arguments, columns=80, lines=24, **env):
+    def __init__(self, *arguments, columns=80, lines=24, **env):
         self.master, slave = pty.openpty()
         self.resize(columns, lines)
         clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "LC_ALL", "LANG")}
         self.process = subprocess.Popen(
-            [str(bench_binary()), *arguments, "--results", str(folder)], stdin=slave, stdout=slave,
+            [str(bench_binary()), *arguments, "--results", "none"], stdin=slave, stdout=slave,
             stderr=slave, start_new_session=True,
             env={**clean, "TERM": "xterm", "LC_ALL": "C.UTF-8", **env})
         os.close(slave)
@@ -75,8 +75,8 @@ class Terminal:
 
 
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-def test_the_cursor_comes_back_when_interrupted(tmp_path, number):
-    terminal = Terminal(tmp_path, *ENDLESS)
+def test_the_cursor_comes_back_when_interrupted(number):
+    terminal = Terminal(*ENDLESS)
     terminal.read_until(b"idle")
     assert HIDE in terminal.written
     terminal.signal(number)
@@ -86,8 +86,8 @@ def test_the_cursor_comes_back_when_interrupted(tmp_path, number):
     assert b"Interrupted" in tail and b"connected  " not in tail
 
 
-def test_the_cursor_comes_back_when_killed_twice(tmp_path):
-    terminal = Terminal(tmp_path, *ENDLESS)
+def test_the_cursor_comes_back_when_killed_twice():
+    terminal = Terminal(*ENDLESS)
     terminal.read_until(b"idle")
     terminal.signal(signal.SIGSTOP)  # so that both are there when it goes on
     terminal.signal(signal.SIGINT)
@@ -99,16 +99,16 @@ def test_the_cursor_comes_back_when_killed_twice(tmp_path):
 
 @pytest.mark.skipif("asan" in str(bench_binary()), reason="the sanitizer has handlers of its own")
 @pytest.mark.parametrize("number", (signal.SIGABRT, signal.SIGQUIT, signal.SIGSEGV))
-def test_the_cursor_comes_back_when_it_crashes(tmp_path, number):
-    terminal = Terminal(tmp_path, *ENDLESS)
+def test_the_cursor_comes_back_when_it_crashes(number):
+    terminal = Terminal(*ENDLESS)
     terminal.read_until(b"idle")
     terminal.signal(number)
     assert terminal.end() == -number
     assert terminal.cursor_is_shown()
 
 
-def test_it_can_be_stopped_and_goes_on(tmp_path):
-    terminal = Terminal(tmp_path, *ENDLESS)
+def test_it_can_be_stopped_and_goes_on():
+    terminal = Terminal(*ENDLESS)
     terminal.read_until(b"idle")
     terminal.signal(signal.SIGTSTP)
     terminal.read_until(SHOW)
@@ -120,8 +120,8 @@ def test_it_can_be_stopped_and_goes_on(tmp_path):
     assert terminal.cursor_is_shown()
 
 
-def test_a_new_width_is_seen(tmp_path):
-    terminal = Terminal(tmp_path, *ENDLESS, columns=100)
+def test_a_new_width_is_seen():
+    terminal = Terminal(*ENDLESS, columns=100)
     terminal.read_until(b"idle")
     terminal.resize(45, 20)
     widest = 100
@@ -138,8 +138,8 @@ def test_a_new_width_is_seen(tmp_path):
     assert widest < 45
 
 
-def test_what_the_terminal_cannot_do_is_left_out(tmp_path):
-    terminal = Terminal(tmp_path, *SHORT, LC_ALL="C", NO_COLOR="1")
+def test_what_the_terminal_cannot_do_is_left_out():
+    terminal = Terminal(*SHORT, LC_ALL="C", NO_COLOR="1")
     assert terminal.end() == 0
     assert b"##" in terminal.written and b"last turn" in terminal.written
     assert terminal.written.isascii()
@@ -147,18 +147,18 @@ def test_what_the_terminal_cannot_do_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("env", ({"TERM": "dumb"}, {"TERM": ""}))
-def test_a_terminal_that_cannot_move_its_cursor(tmp_path, env):
-    terminal = Terminal(tmp_path, *SHORT, **env)
+def test_a_terminal_that_cannot_move_its_cursor(env):
+    terminal = Terminal(*SHORT, **env)
     assert terminal.end() == 0
     assert b"] turns, websocket" in terminal.written
     assert b"\x1b" not in terminal.written
 
 
-def test_plain_and_quiet(tmp_path):
-    terminal = Terminal(tmp_path, *SHORT, "--plain")
+def test_plain_and_quiet():
+    terminal = Terminal(*SHORT, "--plain")
     assert terminal.end() == 0
     assert b"] turns, websocket" in terminal.written
-    terminal = Terminal(tmp_path, *SHORT, "--quiet")
+    terminal = Terminal(*SHORT, "--quiet")
     assert terminal.end() == 0
     assert b"] turns" not in terminal.written and b"deliveries/s" in terminal.written
     assert b"\x1b" not in terminal.written
