@@ -158,25 +158,17 @@ static size_t handshake_run(struct load *load, struct client *client, const unsi
                             size_t len)
 {
     struct tls_handshake *handshake = slot_of(load, client)->handshake;
+    enum tls_progress progress;
     size_t at = 0;
-    for (;;) {
-        switch (tls_handshake_progress(handshake)) {
-        case TLS_HAS_OUTPUT:
-            handshake_output(load, client, handshake);
-            break;
-        case TLS_WANTS_INPUT:
-            if (at == len)
-                return at;
-            at += tls_handshake_feed(handshake, bytes + at, len - at);
-            break;
-        case TLS_DONE:
-            handshake_done(load, client, handshake);
-            return at;
-        case TLS_FAILED:
-            fail(load, client, tls_handshake_error(handshake));
-            return len;
-        }
+    while ((progress = tls_handshake_advance(handshake, bytes, len, &at)) == TLS_HAS_OUTPUT)
+        handshake_output(load, client, handshake);
+    if (progress == TLS_DONE) {
+        handshake_done(load, client, handshake);
+    } else if (progress == TLS_FAILED) {
+        fail(load, client, tls_handshake_error(handshake));
+        return len;
     }
+    return at;
 }
 
 void secure_begin(struct load *load, struct client *client)

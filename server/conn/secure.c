@@ -131,25 +131,17 @@ static size_t handshake_run(struct shard *shard, struct conn *conn, const unsign
                             size_t len)
 {
     struct tls_handshake *handshake = line_of(shard, conn)->early.handshake;
+    enum tls_progress progress;
     size_t at = 0;
-    for (;;) {
-        switch (tls_handshake_progress(handshake)) {
-        case TLS_HAS_OUTPUT:
-            handshake_output(shard, conn, handshake);
-            break;
-        case TLS_WANTS_INPUT:
-            if (at == len)
-                return at;
-            at += tls_handshake_feed(handshake, bytes + at, len - at);
-            break;
-        case TLS_DONE:
-            handshake_done(shard, conn, handshake);
-            return at;
-        case TLS_FAILED:
-            handshake_failed(shard, conn, tls_handshake_error(handshake));
-            return len;
-        }
+    while ((progress = tls_handshake_advance(handshake, bytes, len, &at)) == TLS_HAS_OUTPUT)
+        handshake_output(shard, conn, handshake);
+    if (progress == TLS_DONE) {
+        handshake_done(shard, conn, handshake);
+    } else if (progress == TLS_FAILED) {
+        handshake_failed(shard, conn, tls_handshake_error(handshake));
+        return len;
     }
+    return at;
 }
 
 static size_t handshake_input(struct shard *shard, struct conn *conn, const unsigned char *bytes,

@@ -171,6 +171,14 @@ size_t tls_handshake_output(struct tls_handshake *handshake, unsigned char *area
     return taken;
 }
 
+enum tls_progress tls_handshake_advance(struct tls_handshake *handshake, const unsigned char *bytes,
+                                        size_t len, size_t *at)
+{
+    if (*at < len && tls_handshake_progress(handshake) == TLS_WANTS_INPUT)
+        *at += tls_handshake_feed(handshake, bytes + *at, len - *at);
+    return tls_handshake_progress(handshake);
+}
+
 /* ---- what came of it ---- */
 
 enum tls_progress tls_handshake_progress(const struct tls_handshake *handshake)

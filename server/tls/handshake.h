@@ -112,6 +112,11 @@ size_t tls_handshake_feed(struct tls_handshake *handshake, const unsigned char *
 /* Takes output for the peer. Returns how many bytes, 0 when there are none. */
 size_t tls_handshake_output(struct tls_handshake *handshake, unsigned char *area, size_t size);
 
+/* Goes on with what is there of bytes + *at, which it moves on by as many as are taken. Returns why
+ * it stops: TLS_WANTS_INPUT when all are taken; TLS_HAS_OUTPUT: take that, and call again. */
+enum tls_progress tls_handshake_advance(struct tls_handshake *handshake, const unsigned char *bytes,
+                                        size_t len, size_t *at);
+
 /* Copies out what the connection keeps. Only when TLS_DONE. */
 void tls_handshake_keys(struct tls_handshake *handshake, struct tls_keys *ret);
 
