@@ -21,7 +21,8 @@ enum {
     URING,
     EPOLL,
     OURS, /* how many servers of ours; bare loops follow */
-    ENTRANTS_MAX = OURS + BARE_LOOP_COUNT,
+    SERVERS_MAX = OURS + BARE_LOOP_COUNT,
+    ENTRANTS_MAX = OURS * WAYS_ANY_MAX + BARE_LOOP_COUNT,
     METRICS_MAX = 64 * 1024,
 };
 
@@ -33,8 +34,8 @@ static const char *const names[OURS] = {"io_uring", "epoll"};
 static const enum bare_loop loops[] = {BARE_SEND, BARE_URING, BARE_COALESCE};
 
 static const enum option_id engines_options[] = {
-    OPTION_COUNTS, OPTION_SIZE,    OPTION_DEPTH,  OPTION_RATE,  OPTION_AGAINST,
-    OPTION_TURNS,  OPTION_TURN_MS, OPTION_WARMUP, OPTION_COUNT,
+    OPTION_COUNTS,  OPTION_SIZE,   OPTION_DEPTH, OPTION_RATE,       OPTION_AGAINST, OPTION_TURNS,
+    OPTION_TURN_MS, OPTION_WARMUP, OPTION_TLS,   OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -49,16 +50,30 @@ static void defaults(struct options *options)
     options->turn_ms = 700;
     for (int i = 0; i < BARE_LOOP_COUNT; i++)
         options->against[i] = true;
+    options->tls_cipher_count = 1; /* the first: AES-128-GCM */
 }
 
 /* ---- the contestants ---- */
 
+/* "epoll", "epoll-tls-gcm". The text is constant. */
+static const char *name_of(unsigned engine, const struct way *way)
+{
+    static char texts[OURS][TLS_CIPHER_COUNT][RESULT_NAME_MAX];
+    if (!way->tls)
+        return names[engine];
+    char *text = texts[engine][way->cipher];
+    snprintf(text, RESULT_NAME_MAX, "%s-tls-%s", names[engine], options_cipher_name(way->cipher));
+    return text;
+}
+
 /* What runs through all counts. */
 struct engines {
     struct bench *bench;
-    struct server *servers[ENTRANTS_MAX]; /* ours, then the bare loops */
-    const char *names[ENTRANTS_MAX];
+    struct server *servers[SERVERS_MAX];  /* ours, then the bare loops */
+    enum bare_loop bare[BARE_LOOP_COUNT]; /* which those are */
     unsigned count;
+    struct way ways[WAYS_ANY_MAX]; /* both of ours in one, then in the next */
+    unsigned way_count;
     struct http_get metrics[OURS];
     struct workload workloads[FIELD_WORKLOADS_MAX];
     unsigned workload_count;
@@ -77,7 +92,8 @@ static int check(const struct engines *engines)
 {
     const struct options *options = engines->bench->options;
     uint32_t most = largest(options);
-    unsigned rows = 1 + options->count_count * engines->workload_count * (ENTRANTS_MAX + 1);
+    unsigned entrants = OURS * engines->way_count + BARE_LOOP_COUNT;
+    unsigned rows = 1 + options->count_count * engines->workload_count * (entrants + 1);
     if (options->address)
         return bench_fail(-EINVAL, "engines starts both servers itself, and takes no --address");
     if (rows > TABLE_ROWS_MAX)
@@ -105,13 +121,13 @@ static int start(struct engines *engines)
         err = bench_server_start(bench, most, settings[i], &engines->servers[i]);
         if (err == 0)
             http_get_init(&engines->metrics[i], &engines->servers[i]->address);
-        engines->names[engines->count++] = names[i];
+        engines->count++;
     }
     for (unsigned i = 0; err == 0 && i < BARE_LOOP_COUNT; i++) {
         if (!bench->options->against[loops[i]])
             continue;
-        err = bench_bare_start(bench, loops[i], most, &engines->servers[engines->count]);
-        engines->names[engines->count++] = bare_loop_name(loops[i]);
+        engines->bare[engines->count - OURS] = loops[i];
+        err = bench_bare_start(bench, loops[i], most, &engines->servers[engines->count++]);
     }
     return err;
 }
@@ -122,7 +138,8 @@ struct race {
     struct engines *engines;
     struct field field;
     struct contestant *contestants[FIELD_WORKLOADS_MAX][ENTRANTS_MAX];
-    uint64_t calls[FIELD_WORKLOADS_MAX][OURS]; /* system calls in the turns that count */
+    unsigned ours;                                     /* entrants, before the bare loops */
+    uint64_t calls[FIELD_WORKLOADS_MAX][ENTRANTS_MAX]; /* system calls in the turns that count */
 };
 
 /* As of the server's last turn but one, which is near enough. */
@@ -142,14 +159,14 @@ static int turn(struct race *race, unsigned w, unsigned i, unsigned round, bool 
     const struct workload *workload = &engines->workloads[w];
     const int64_t duration_ns = (int64_t)engines->bench->options->turn_ms * NS_PER_MS;
     struct contestant *contestant = race->contestants[w][i];
-    bool ours = i < OURS;
+    bool ours = i < race->ours;
     watch_phase(engines->bench, counted ? "turns" : "warm-up", contestant->name,
                 contestant->workload);
-    uint64_t before = ours ? calls_so_far(&engines->metrics[i]) : 0;
+    uint64_t before = ours ? calls_so_far(&engines->metrics[i % OURS]) : 0;
     int err = field_turn(&race->field, i, &workload->mode, duration_ns, round,
                          counted ? contestant : NULL);
     if (err == 0 && counted && ours)
-        race->calls[w][i] += calls_so_far(&engines->metrics[i]) - before;
+        race->calls[w][i] += calls_so_far(&engines->metrics[i % OURS]) - before;
     return err;
 }
 
@@ -189,7 +206,7 @@ static void add_contestants(struct race *race, unsigned w, uint32_t subscribers)
 static void take_counts(struct race *race)
 {
     for (unsigned w = 0; w < race->engines->workload_count; w++)
-        for (unsigned i = 0; i < OURS; i++)
+        for (unsigned i = 0; i < race->ours; i++)
             if (race->calls[w][i] > 0)
                 race->contestants[w][i]->counters =
                     json_pack("{s:I}", CALLS, (json_int_t)race->calls[w][i]);
@@ -197,15 +214,35 @@ static void take_counts(struct race *race)
         field_failures(&race->field, i, race->contestants[0][i]);
 }
 
+/* Ours in each way, then the bare loops. */
+static int add_entrants(struct race *race, uint32_t subscribers)
+{
+    const struct engines *engines = race->engines;
+    int err = 0;
+    for (unsigned w = 0; err == 0 && w < engines->way_count; w++)
+        for (unsigned i = 0; err == 0 && i < OURS; i++) {
+            const struct way *way = &engines->ways[w];
+            err = field_add_way(&race->field, way, engines->servers[i], subscribers);
+            struct entrant *entrant = &race->field.entrants[race->field.count - 1];
+            entrant->name = name_of(i, way);
+            entrant->plain = way->tls ? &race->field.entrants[i] : NULL;
+            snprintf(entrant->channel, sizeof entrant->channel, "bench-%.40s", entrant->name);
+        }
+    race->ours = race->field.count;
+    for (unsigned i = OURS; i < engines->count; i++)
+        field_add(&race->field, bare_loop_name(engines->bare[i - OURS]), KIND_CEILING, LOAD_BARE,
+                  engines->servers[i], subscribers);
+    return err;
+}
+
 static int run_count(struct engines *engines, uint32_t subscribers)
 {
     struct race race = {.engines = engines};
     field_init(&race.field, engines->bench);
     race.field.memory_unread = true;
-    for (unsigned i = 0; i < engines->count; i++)
-        field_add(&race.field, engines->names[i], i < OURS ? KIND_TRANSPORT : KIND_CEILING,
-                  i < OURS ? LOAD_WEBSOCKET : LOAD_BARE, engines->servers[i], subscribers);
-    int err = field_open(&race.field);
+    int err = add_entrants(&race, subscribers);
+    if (err == 0)
+        err = field_open(&race.field);
     if (err == 0) {
         for (unsigned w = 0; w < engines->workload_count; w++)
             add_contestants(&race, w, subscribers);
@@ -225,11 +262,25 @@ static double calls_each(const struct contestant *contestant)
     return deliveries > 0 ? (double)json_integer_value(calls) / (double)deliveries : 0;
 }
 
+static bool is_uring(const struct contestant *contestant)
+{
+    return strncmp(contestant->name, names[URING], strlen(names[URING])) == 0;
+}
+
+/* The same on epoll, in the same way; NULL: there is none. */
+static const struct contestant *on_epoll(const struct result *result,
+                                         const struct contestant *uring)
+{
+    char name[RESULT_NAME_MAX];
+    snprintf(name, sizeof name, "%s%.40s", names[EPOLL], uring->name + strlen(names[URING]));
+    return result_find(result, name, uring->workload);
+}
+
 /* By the rate, where the servers set it; else by the CPU that a delivery costs. */
 static void judge(struct bench *bench, const struct contestant *uring)
 {
-    const struct contestant *epoll = result_find(&bench->result, names[EPOLL], uring->workload);
-    char claim[2 * RESULT_NAME_MAX];
+    const struct contestant *epoll = on_epoll(&bench->result, uring);
+    char claim[3 * RESULT_NAME_MAX];
     if (!epoll || uring->turn_count == 0 || epoll->turn_count == 0)
         return;
     struct spread rate = contestant_ratio_to(uring, epoll);
@@ -238,7 +289,8 @@ static void judge(struct bench *bench, const struct contestant *uring)
                   contestant_saturated(epoll) == SATURATED_CLIENT || !uring->ceiling;
     bool better = by_cpu ? cpu.p75 * MATTERS < 1 : rate.p25 > MATTERS;
     bool same = by_cpu ? cpu.p25 * MATTERS > 1 : rate.p75 < MATTERS;
-    snprintf(claim, sizeof claim, "io_uring matters at %s", uring->workload);
+    snprintf(claim, sizeof claim, "io_uring matters at %s%s%s", uring->workload,
+             uring->tls.cipher[0] ? " over TLS, " : "", uring->tls.cipher);
     result_verdict(&bench->result, claim,
                    better ? "holds"
                    : same ? "fails"
@@ -255,11 +307,11 @@ static void judge_all(struct bench *bench)
     size_t len = strlen(text);
     for (unsigned i = 0; i < bench->result.contestant_count; i++) {
         const struct contestant *uring = bench->result.contestants[i];
-        if (strcmp(uring->name, names[URING]) != 0)
+        if (!is_uring(uring))
             continue;
         judge(bench, uring);
-        const struct contestant *epoll = result_find(&bench->result, names[EPOLL], uring->workload);
-        if (epoll && uring->ceiling && len < sizeof text)
+        const struct contestant *epoll = on_epoll(&bench->result, uring);
+        if (epoll && uring->ceiling && !uring->tls.cipher[0] && len < sizeof text)
             len += (size_t)snprintf(text + len, sizeof text - len, "%s %.2fx at %s", i ? ";" : "",
                                     contestant_ratio_to(uring, epoll).median, uring->workload);
     }
@@ -271,10 +323,12 @@ static int run(struct bench *bench)
     struct engines engines = {.bench = bench};
     const struct options *options = bench->options;
     engines.workload_count = field_workloads(options, engines.workloads);
+    engines.way_count = ways_of_any(options, engines.ways);
     int err = check(&engines);
     if (err == 0)
         err = start(&engines);
-    watch_turns(bench, options->count_count * engines.workload_count * engines.count *
+    const unsigned entrants = engines.count + (engines.way_count - 1) * OURS;
+    watch_turns(bench, options->count_count * engines.workload_count * entrants *
                            (options->warmup_turns + options->turns));
     for (unsigned i = 0; err == 0 && i < options->count_count; i++)
         err = run_count(&engines, options->counts[i]);
@@ -308,16 +362,15 @@ static void cells_latency(struct table *table, const struct contestant *contesta
 static void row(struct table *table, const struct result *result,
                 const struct contestant *contestant)
 {
-    const struct contestant *epoll = result_find(result, names[EPOLL], contestant->workload);
+    const struct contestant *epoll = is_uring(contestant) ? on_epoll(result, contestant) : NULL;
     struct spread none = {0};
-    bool compared = epoll && strcmp(contestant->name, names[URING]) == 0;
     table_row(table);
     table_cell(table, "  %.28s", contestant->name);
     cell_rate(table, contestant);
     table_ratio(table, contestant_ratio(contestant));
-    table_ratio(table, compared ? contestant_ratio_to(contestant, epoll) : none);
+    table_ratio(table, epoll ? contestant_ratio_to(contestant, epoll) : none);
     cell_cpu(table, contestant);
-    table_ratio(table, compared ? contestant_cpu_ratio_to(contestant, epoll) : none);
+    table_ratio(table, epoll ? contestant_cpu_ratio_to(contestant, epoll) : none);
     if (contestant->counters)
         table_cell(table, "%.3f", calls_each(contestant));
     else
@@ -350,7 +403,8 @@ const struct experiment experiment_engines = {
     .use = {engines_options, "The same server on io_uring and on epoll: what io_uring is worth.",
             "WebSocket fan-out at several counts of subscribers, closed loop, in turns, beside "
             "the bare loops. A difference matters when it is above 5 % in three of four rounds. "
-            "With one subscriber the latency is that of a request and its echo.\n\n"
+            "With one subscriber the latency is that of a request and its echo. "
+            "With --tls both once more over TLS.\n\n"
             "  ringside-bench engines\n"
             "  ringside-bench engines --subscribers 1,10000 --depth 1 --turns 9\n"
             "  ringside-bench engines --subscribers 1000 --rate 50 --against none"},

@@ -7,7 +7,8 @@
  * Memory is read before they connect, with them, when they are found, and when their own ends are
  * closed too: these are sockets of the same kernel.
  *
- * With --heartbeat-ms, the other two times are scaled as it is to its default. */
+ * With --heartbeat-ms, the other two times are scaled as it is to its default. With --tls all of it
+ * once more for each cipher, with a server of its own, and everybody over TLS. */
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -24,6 +25,7 @@
 #include "measure/memory.h"
 #include "output/table.h"
 
+static const char VANISHED[] = "vanished"; /* what the workload of those who do begins with */
 static const double NOTICED = 1.2;
 /* Of the kernel's memory for both ends, and a filter on one. The rest is slack: closed sockets are
  * given back late, in whole slabs. */
@@ -77,6 +79,7 @@ struct times {
 
 struct trial {
     struct bench *bench;
+    const struct way *way;
     struct times times;
     struct field field;
     struct server *server;
@@ -89,8 +92,8 @@ struct trial {
 };
 
 static const enum option_id half_options[] = {
-    OPTION_SUBSCRIBERS, OPTION_VANISHED,  OPTION_SIZE,  OPTION_RATE,
-    OPTION_TURN_MS,     OPTION_HEARTBEAT, OPTION_COUNT,
+    OPTION_SUBSCRIBERS, OPTION_VANISHED, OPTION_SIZE,       OPTION_RATE,  OPTION_TURN_MS,
+    OPTION_HEARTBEAT,   OPTION_TLS,      OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -100,6 +103,7 @@ static void defaults(struct options *options)
     options->rates[0] = 20;
     options->rate_count = 1;
     options->turn_ms = 10000;
+    options->tls_cipher_count = 1; /* the first: AES-128-GCM */
 }
 
 static struct times times_of(const struct options *options)
@@ -218,7 +222,10 @@ static int vanish(struct trial *trial)
     int err = read_memory(trial, BEFORE);
     if (err < 0)
         return err;
-    err = vanish_open(&trial->vanish, &trial->server->address, trial->bench->options->vanished);
+    const bool tls = trial->way->tls;
+    err = vanish_open(&trial->vanish, tls ? &trial->server->tls_address : &trial->server->address,
+                      tls ? bench_tls_client(trial->bench, trial->way->cipher) : NULL,
+                      trial->bench->options->vanished);
     if (err < 0)
         bench_fail(err, "the peers that are to vanish cannot be made: %s", strerror(-err));
     if (err == 0)
@@ -234,15 +241,20 @@ static int vanish(struct trial *trial)
 static int play(struct trial *trial)
 {
     const struct options *options = trial->bench->options;
+    const struct way way = {LOAD_WEBSOCKET, trial->way->tls, trial->way->cipher};
+    char workload[RESULT_NAME_MAX];
     field_init(&trial->field, trial->bench);
     trial->field.memory_unread = true;
-    field_add(&trial->field, "others", KIND_TRANSPORT, LOAD_WEBSOCKET, trial->server,
-              options->subscribers);
-    int err = field_open(&trial->field);
+    int err = field_add_way(&trial->field, &way, trial->server, options->subscribers);
+    trial->field.entrants[0].name = "others";
+    if (err == 0)
+        err = field_open(&trial->field);
     if (err < 0)
         return err;
-    trial->before = field_contestant(&trial->field, 0, "before");
-    trial->during = field_contestant(&trial->field, 0, "during");
+    way_workload(workload, &way, "before");
+    trial->before = field_contestant(&trial->field, 0, workload);
+    way_workload(workload, &way, "during");
+    trial->during = field_contestant(&trial->field, 0, workload);
     trial->during->course = course_create(options->vanished);
     watch_rest(trial->bench, (options->turn_ms + longest_ms(&trial->times)) * NS_PER_MS);
     err = turn(trial, trial->before, options->turn_ms, &trial->before_ns);
@@ -255,8 +267,10 @@ static void take(struct trial *trial, enum vanish_kind kind)
 {
     const struct fate *fate = &fates[kind];
     const struct gauges_growth *growth = &trial->seen.growth[fate->counter];
+    char workload[RESULT_NAME_MAX];
+    way_workload(workload, trial->way, VANISHED);
     struct contestant *into =
-        result_add(&trial->bench->result, fate->name, "vanished", KIND_TRANSPORT);
+        result_add(&trial->bench->result, fate->name, workload, KIND_TRANSPORT);
     into->connections = vanish_of(trial->vanish, kind);
     into->reaped = (struct reaped){
         .reason = fate->reason,
@@ -267,14 +281,15 @@ static void take(struct trial *trial, enum vanish_kind kind)
     };
 }
 
-static void judge_found(struct bench *bench)
+static void judge_found(const struct trial *trial)
 {
-    char text[512] = "";
+    struct result *result = &trial->bench->result;
+    char text[512] = "", claim[WAY_CLAIM_MAX], workload[RESULT_NAME_MAX];
+    way_workload(workload, trial->way, VANISHED);
     size_t len = 0;
     bool holds = true;
     for (int kind = 0; kind < VANISH_COUNT; kind++) {
-        const struct contestant *contestant =
-            result_find(&bench->result, fates[kind].name, "vanished");
+        const struct contestant *contestant = result_find(result, fates[kind].name, workload);
         const struct reaped *reaped = &contestant->reaped;
         len += (size_t)snprintf(
             text + len, sizeof text - len, "%s%s: %lu of %u by %s, in %.1f to %.1f s of %.1f",
@@ -284,22 +299,26 @@ static void judge_found(struct bench *bench)
         holds &= reaped->closed == contestant->connections &&
                  reaped->last_ns <= reaped->bound_ns + SLACK_MS * NS_PER_MS;
     }
-    result_verdict(&bench->result, "Peers that vanish are found in the documented time, by name",
-                   holds ? "holds" : "fails", "%s", text);
+    result_verdict(
+        result,
+        way_claim(claim, trial->way, "Peers that vanish are found in the documented time, by name"),
+        holds ? "holds" : "fails", "%s", text);
 }
 
 static void judge_rest(const struct trial *trial)
 {
     struct result *result = &trial->bench->result;
-    char before[TABLE_NUMBER_MAX], during[TABLE_NUMBER_MAX];
-    uint64_t faults = result_ledger_faults(result), closes = result_closes(result);
+    char before[TABLE_NUMBER_MAX], during[TABLE_NUMBER_MAX], claim[WAY_CLAIM_MAX];
+    uint64_t faults =
+        load_ledger_faults(&trial->before->ledger) + load_ledger_faults(&trial->during->ledger);
+    uint64_t closes = trial->before->closes + trial->during->closes;
     double ratio = trial->before_ns > 0 ? trial->during_ns / trial->before_ns : 0;
-    result_verdict(result, "Nobody else notices peers that vanish",
+    result_verdict(result, way_claim(claim, trial->way, "Nobody else notices peers that vanish"),
                    faults + closes == 0 && ratio < NOTICED ? "holds" : "fails",
                    "p99 %s before and %s during, %.2fx; %lu faults in the ledger",
                    number_time(before, trial->before_ns), number_time(during, trial->during_ns),
                    ratio, (unsigned long)faults);
-    result_verdict(result, "Nothing is left of peers that vanished",
+    result_verdict(result, way_claim(claim, trial->way, "Nothing is left of peers that vanished"),
                    trial->orphans * PERCENT <= trial->bench->options->vanished ? "holds" : "fails",
                    "%lu sockets more on the machine that the kernel still tries to end",
                    (unsigned long)trial->orphans);
@@ -311,7 +330,7 @@ static void judge_memory(const struct trial *trial)
 {
     const struct moment *moments = trial->during->course->moments;
     const uint32_t vanished = trial->bench->options->vanished;
-    char texts[READINGS][TABLE_NUMBER_MAX];
+    char texts[READINGS][TABLE_NUMBER_MAX], claim[WAY_CLAIM_MAX];
     bool known = vanished >= MEMORY_OF;
     double kernel[READINGS];
     for (int i = 0; i < READINGS; i++) {
@@ -322,7 +341,8 @@ static void judge_memory(const struct trial *trial)
     bool back = kernel[FOUND] < LEFT_WITH_ONE_END * kernel[WITH_THEM] &&
                 kernel[GONE] < LEFT_WITH_NONE * kernel[WITH_THEM];
     double kept = (double)moments[FOUND].rss_bytes - (double)moments[BEFORE].rss_bytes;
-    result_verdict(&trial->bench->result, "The memory of peers that vanished comes back",
+    result_verdict(&trial->bench->result,
+                   way_claim(claim, trial->way, "The memory of peers that vanished comes back"),
                    !known || kernel[WITH_THEM] <= 0 ? "not measured"
                    : back                           ? "holds"
                                                     : "fails",
@@ -341,25 +361,20 @@ static void finish(struct trial *trial)
         last = at > last ? at : last;
     }
     field_failures(&trial->field, 0, trial->during);
-    judge_found(trial->bench);
+    judge_found(trial);
     judge_rest(trial);
     judge_memory(trial);
+    if (trial->way->tls)
+        return; /* the headline is that of those without */
     snprintf(headline, sizeof headline, "%u peers that vanished: the last was found after %.1f s",
              trial->bench->options->vanished, last);
     trial->bench->result.headline = strdup(headline);
 }
 
-static int run(struct bench *bench)
+static int run_way(struct bench *bench, const struct way *way)
 {
-    const struct options *options = bench->options;
-    struct trial trial = {.bench = bench, .times = times_of(options)};
-    if (options->address)
-        return bench_fail(-EINVAL, "half-open starts its own server, with times of its own");
-    if (options->rate_count != 1 || options->vanished < VANISH_COUNT)
-        return bench_fail(-EINVAL, "half-open takes one --rate, and %d vanishing peers or more",
-                          VANISH_COUNT);
-    trial.mode.rate_per_s = options->rates[0];
-    bench->result.title = strdup("Peers that vanish without a word");
+    struct trial trial = {.bench = bench, .way = way, .times = times_of(bench->options)};
+    trial.mode.rate_per_s = bench->options->rates[0];
     int err = start_server(&trial);
     if (err == 0)
         err = play(&trial);
@@ -367,6 +382,28 @@ static int run(struct bench *bench)
         finish(&trial);
     field_close(&trial.field);
     vanish_free(trial.vanish);
+    if (trial.server) {
+        int stopped = bench_server_stop(trial.server);
+        err = err ? err : stopped;
+        bench->server_count--;
+    }
+    return err;
+}
+
+static int run(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    struct way ways[WAYS_ANY_MAX];
+    const unsigned way_count = ways_of_any(options, ways);
+    if (options->address)
+        return bench_fail(-EINVAL, "half-open starts its own server, with times of its own");
+    if (options->rate_count != 1 || options->vanished < VANISH_COUNT)
+        return bench_fail(-EINVAL, "half-open takes one --rate, and %d vanishing peers or more",
+                          VANISH_COUNT);
+    bench->result.title = strdup("Peers that vanish without a word");
+    int err = 0;
+    for (unsigned w = 0; err == 0 && w < way_count; w++)
+        err = run_way(bench, &ways[w]);
     return err;
 }
 
@@ -381,7 +418,8 @@ static void print_found(const struct result *result)
         if (!reaped->reason)
             continue;
         table_row(&table);
-        table_cell(&table, "%.31s", contestant->name);
+        /* "sse", "sse, aes128-gcm" */
+        table_cell(&table, "%.12s%.19s", contestant->name, contestant->workload + strlen(VANISHED));
         table_cell(&table, "%s", number_grouped(text, contestant->connections));
         table_cell(&table, "%s", number_grouped(text, reaped->closed));
         table_cell(&table, "%s", reaped->reason);
@@ -392,11 +430,14 @@ static void print_found(const struct result *result)
     table_print(&table, stdout, 1);
 }
 
-static void print_memory(const struct course *course)
+static void print_memory(const struct contestant *during)
 {
     static struct table table;
+    const struct course *course = during->course;
     char text[TABLE_NUMBER_MAX];
-    table_heads(&table, "memory", "server", "kernel, all ends");
+    table = (struct table){0};
+    table_heads(&table, during->tls.cipher[0] ? "memory, TLS" : "memory", "server",
+                "kernel, all ends");
     for (unsigned i = 0; i < course->count; i++) {
         const struct moment *moment = &course->moments[i];
         table_row(&table);
@@ -411,12 +452,13 @@ static void print_memory(const struct course *course)
 
 static void print(const struct bench *bench)
 {
-    const struct contestant *during = result_find(&bench->result, "others", "during");
-    print_found(&bench->result);
-    if (!during)
-        return;
-    printf("\n");
-    print_memory(during->course);
+    const struct result *result = &bench->result;
+    print_found(result);
+    for (unsigned i = 0; i < result->contestant_count; i++)
+        if (result->contestants[i]->course) {
+            printf("\n");
+            print_memory(result->contestants[i]);
+        }
 }
 
 const struct experiment experiment_half_open = {
@@ -424,7 +466,8 @@ const struct experiment experiment_half_open = {
     .use = {half_options, "Peers vanish without a word: when they are found, and who notices.",
             "WebSockets, SSE streams and half request heads stop answering on the level of TCP. "
             "The run lasts as long as the slowest of the documented times: a minute with the "
-            "server's defaults. Memory is read before, with them, and after.\n\n"
+            "server's defaults, with --tls as long once more. Memory is read before, with them, "
+            "and after.\n\n"
             "  ringside-bench half-open\n"
             "  ringside-bench half-open --heartbeat-ms 2000 --vanished 300"},
     .defaults = defaults,

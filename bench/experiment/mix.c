@@ -5,7 +5,8 @@
  *            ─► settle all ─► rounds of turns, each stream at its own rate
  *
  * A stream with state=yes is published to before anybody connects: those who connect must then get
- * the last message of their channel without a new one. */
+ * the last message of their channel without a new one. With --tls each stream is there once more
+ * for each cipher. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -23,17 +24,22 @@ enum {
     STATE_LOOKS = 50,
 };
 
+/* The last three are of an entrant of that index. */
 struct mix {
     struct bench *bench;
     struct field field;
     struct stream streams[OPTIONS_STREAMS_MAX];
-    struct contestant *contestants[OPTIONS_STREAMS_MAX];
-    uint32_t informed[OPTIONS_STREAMS_MAX]; /* who had the state after connecting */
+    char names[FIELD_ENTRANTS_MAX][RESULT_NAME_MAX]; /* over TLS */
+    struct contestant *contestants[FIELD_ENTRANTS_MAX];
+    uint32_t informed[FIELD_ENTRANTS_MAX]; /* who had the state after connecting */
 };
 
+static_assert(OPTIONS_STREAMS_MAX * WAYS_ANY_MAX <= FIELD_ENTRANTS_MAX,
+              "each stream is an entrant in each way");
+
 static const enum option_id mix_options[] = {
-    OPTION_STREAM,        OPTION_TURNS, OPTION_TURN_MS, OPTION_WARMUP,
-    OPTION_POLL_INTERVAL, OPTION_RTT,   OPTION_JITTER,  OPTION_COUNT,
+    OPTION_STREAM, OPTION_TURNS,  OPTION_TURN_MS, OPTION_WARMUP,     OPTION_POLL_INTERVAL,
+    OPTION_RTT,    OPTION_JITTER, OPTION_TLS,     OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -41,6 +47,7 @@ static void defaults(struct options *options)
     options->turns = 3;
     options->turn_ms = 5000;
     options->warmup_turns = 1;
+    options->tls_cipher_count = 1; /* the first: AES-128-GCM */
 }
 
 static int read_streams(struct mix *mix)
@@ -59,24 +66,42 @@ static int read_streams(struct mix *mix)
     return 0;
 }
 
+/* The name of an entrant is also that of its channel. */
+static int add(struct mix *mix, const struct stream *stream, struct way way, struct server *server)
+{
+    const unsigned index = mix->field.count;
+    char *name = mix->names[index];
+    way.transport = stream->transport;
+    int err = field_add_way(&mix->field, &way, server, stream->subscribers);
+    struct entrant *entrant = &mix->field.entrants[index];
+    entrant->name = stream->name;
+    if (way.tls) {
+        snprintf(name, RESULT_NAME_MAX, "%.30s-tls-%s", stream->name,
+                 options_cipher_name(way.cipher));
+        entrant->name = name;
+    }
+    snprintf(entrant->channel, sizeof entrant->channel, "bench-%.40s", entrant->name);
+    entrant->stream = stream;
+    if (stream->channels > 1)
+        entrant->publish = LOAD_PUBLISH_POST;
+    return err;
+}
+
 static int start(struct mix *mix)
 {
     const unsigned count = mix->bench->options->stream_count;
+    struct way ways[WAYS_ANY_MAX];
+    const unsigned way_count = ways_of_any(mix->bench->options, ways);
     struct server *server;
     uint64_t clients = 0;
     for (unsigned i = 0; i < count; i++)
-        clients += mix->streams[i].subscribers;
+        clients += (uint64_t)mix->streams[i].subscribers * way_count;
     if (clients > OPTIONS_CLIENTS_MAX)
         return bench_fail(-E2BIG, "at most %d subscribers in one run", OPTIONS_CLIENTS_MAX);
     int err = bench_server_start(mix->bench, (uint32_t)clients, NULL, &server);
-    for (unsigned i = 0; err == 0 && i < count; i++) {
-        const struct stream *stream = &mix->streams[i];
-        struct entrant *entrant = field_add(&mix->field, stream->name, KIND_TRANSPORT,
-                                            stream->transport, server, stream->subscribers);
-        entrant->stream = stream;
-        if (stream->channels > 1)
-            entrant->publish = LOAD_PUBLISH_POST;
-    }
+    for (unsigned i = 0; err == 0 && i < count; i++)
+        for (unsigned w = 0; err == 0 && w < way_count; w++)
+            err = add(mix, &mix->streams[i], ways[w], server);
     return err;
 }
 
@@ -85,7 +110,7 @@ static int start(struct mix *mix)
 /* One message to each channel, with nobody there. */
 static int publish_state(struct mix *mix, unsigned index)
 {
-    const uint32_t channels = mix->streams[index].channels;
+    const uint32_t channels = mix->field.entrants[index].stream->channels;
     const struct load_mode each = {.depth = LOAD_FLIGHTS / 2, .messages = channels};
     const struct load_mode none = {0};
     struct load *load = mix->field.load;
@@ -117,7 +142,7 @@ static int open_all(struct mix *mix)
     struct field *field = &mix->field;
     int err = field_create(field);
     for (unsigned i = 0; err == 0 && i < field->count; i++) {
-        bool state = mix->streams[i].state;
+        bool state = field->entrants[i].stream->state;
         err = state ? publish_state(mix, i) : 0;
         if (err == 0)
             err = field_ramp(field, i);
@@ -141,8 +166,8 @@ static void describe(const struct stream *stream, struct contestant *contestant)
     if (stream->kind_count == 0)
         snprintf(sizes, sizeof sizes, "%u bytes", stream->bytes);
     contestant_note(contestant, "%s: %s, %u subscribers on %u channels, %g messages/s of %s",
-                    stream->name, options_transport_name(stream->transport), stream->subscribers,
-                    stream->channels, stream->rate_per_s, sizes);
+                    contestant->name, options_transport_name(stream->transport),
+                    stream->subscribers, stream->channels, stream->rate_per_s, sizes);
 }
 
 static int rounds(struct mix *mix)
@@ -156,7 +181,7 @@ static int rounds(struct mix *mix)
     for (unsigned round = 0; err == 0 && round < total; round++) {
         bool counted = round >= options->warmup_turns;
         for (unsigned i = 0; err == 0 && i < field->count; i++) {
-            const struct load_mode mode = {.rate_per_s = mix->streams[i].rate_per_s};
+            const struct load_mode mode = {.rate_per_s = field->entrants[i].stream->rate_per_s};
             watch_phase(mix->bench, counted ? "turns" : "warm-up", field->entrants[i].name, NULL);
             err = field_turn(field, i, &mode, duration_ns, round,
                              counted ? mix->contestants[i] : NULL);
@@ -185,8 +210,9 @@ static int race(struct mix *mix)
     for (unsigned i = 0; err == 0 && i < mix->field.count; i++) {
         struct contestant *contestant = field_contestant(&mix->field, i, "");
         mix->contestants[i] = contestant;
-        contestant->informed = mix->streams[i].state ? (int64_t)mix->informed[i] : -1;
-        describe(&mix->streams[i], contestant);
+        const struct stream *stream = mix->field.entrants[i].stream;
+        contestant->informed = stream->state ? (int64_t)mix->informed[i] : -1;
+        describe(stream, contestant);
     }
     if (err == 0)
         err = rounds(mix);
@@ -255,7 +281,8 @@ const struct experiment experiment_mix = {
          "(128), or kinds=BYTESxPARTS,... for a mixture; rate (1), of all channels together; "
          "poll-ms; headers=browser, what a browser sends with each request; state=yes, who "
          "connects gets what the history holds first. All streams are connected at once and have "
-         "the clock in turns. A scenario has them as sections (bench/scenarios/README.md).\n\n"
+         "the clock in turns; with --tls each is there once more, over TLS. A scenario has them as "
+         "sections (bench/scenarios/README.md).\n\n"
          "  ringside-bench mix --stream 'name=chat subscribers=3000 channels=300 "
          "kinds=48x5,200x1 rate=180'\n"
          "  ringside-bench mix --stream 'name=full size=25000' --stream 'name=delta size=500'"},

@@ -557,8 +557,8 @@ static void refuse_tls(const struct options_use *use, const char *name, int argc
         if (strncmp(argv[i], "--tls", 5) != 0 || strncmp(argv[i], "--tls-address", 13) == 0)
             continue;
         fprintf(stderr,
-                "ringside-bench %s: %s: this experiment has no TLS. Those that have: compare, "
-                "fanout, hold, connect, churn, capacity, knee, handshakes\n",
+                "ringside-bench %s: %s: this experiment has no TLS: ceiling measures no server of "
+                "ours, and a scenario has its own options\n",
                 name, argv[i]);
         exit(EX_USAGE);
     }

@@ -46,6 +46,8 @@ enum {
 struct trial {
     struct bench *bench;
     const char *policy;
+    const struct way *way;      /* of all connections; the transport is not looked at */
+    char name[RESULT_NAME_MAX]; /* its workload */
     struct field field;
     struct server *server;
     struct http_get get;
@@ -56,8 +58,9 @@ struct trial {
 };
 
 static const enum option_id slow_options[] = {
-    OPTION_SUBSCRIBERS, OPTION_STALLED, OPTION_TRANSPORT, OPTION_SIZE,   OPTION_RATE,
-    OPTION_QUEUE,       OPTION_TURNS,   OPTION_TURN_MS,   OPTION_WARMUP, OPTION_COUNT,
+    OPTION_SUBSCRIBERS, OPTION_STALLED, OPTION_TRANSPORT,  OPTION_SIZE,
+    OPTION_RATE,        OPTION_QUEUE,   OPTION_TURNS,      OPTION_TURN_MS,
+    OPTION_WARMUP,      OPTION_TLS,     OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -72,6 +75,7 @@ static void defaults(struct options *options)
     options->queue_bytes = 131072;
     options->turns = 4;
     options->turn_ms = 8000;
+    options->tls_cipher_count = 1; /* the first: AES-128-GCM */
 }
 
 static uint32_t slow_of(const struct options *options)
@@ -126,7 +130,7 @@ static int ramp(struct trial *trial, unsigned group, uint32_t in_flight,
 static struct contestant *contestant_of(struct trial *trial, const char *suffix)
 {
     char workload[RESULT_NAME_MAX];
-    snprintf(workload, sizeof workload, "%s%s", trial->policy, suffix);
+    snprintf(workload, sizeof workload, "%.37s%s", trial->name, suffix);
     return field_contestant(&trial->field, OTHERS, workload);
 }
 
@@ -145,29 +149,43 @@ static void add_contestants(struct trial *trial)
     trial->stall->bound_bytes = each < total ? each : total;
 }
 
-static void add_slow(struct trial *trial, const char *name, uint32_t clients)
+/* All hear the same channel. */
+static int add_group(struct trial *trial, const char *name, enum load_transport transport,
+                     uint32_t clients)
 {
-    bool sse = trial->bench->options->transports[0] == LOAD_SSE;
-    struct entrant *entrant =
-        field_add(&trial->field, name, KIND_TRANSPORT, sse ? LOAD_SSE : LOAD_WEBSOCKET_ENVELOPE,
-                  trial->server, clients);
-    entrant->publish = LOAD_PUBLISH_NONE;
-    snprintf(entrant->channel, sizeof entrant->channel, "%s",
-             trial->field.entrants[OTHERS].channel);
+    const struct way way = {transport, trial->way->tls, trial->way->cipher};
+    const unsigned index = trial->field.count;
+    int err = field_add_way(&trial->field, &way, trial->server, clients);
+    struct entrant *entrant = &trial->field.entrants[index];
+    entrant->name = name;
+    snprintf(entrant->channel, sizeof entrant->channel, "bench-others");
+    if (index != OTHERS)
+        entrant->publish = LOAD_PUBLISH_NONE;
+    return err;
+}
+
+static int add_groups(struct trial *trial)
+{
+    const struct options *options = trial->bench->options;
+    const uint32_t slow = slow_of(options), trickling = trickling_of(options);
+    const enum load_transport transport = options->transports[0];
+    const enum load_transport resumable =
+        transport == LOAD_SSE ? LOAD_SSE : LOAD_WEBSOCKET_ENVELOPE;
+    field_init(&trial->field, trial->bench);
+    int err = add_group(trial, "others", transport, options->subscribers - slow);
+    if (err == 0)
+        err = add_group(trial, "stalled", resumable, slow - trickling);
+    if (err == 0 && trickling > 0)
+        err = add_group(trial, "trickling", resumable, trickling);
+    return err;
 }
 
 static int open_others(struct trial *trial)
 {
-    const struct options *options = trial->bench->options;
-    uint32_t slow = slow_of(options), trickling = trickling_of(options);
-    field_init(&trial->field, trial->bench);
-    field_add(&trial->field, "others", KIND_TRANSPORT, options->transports[0], trial->server,
-              options->subscribers - slow);
-    add_slow(trial, "stalled", slow - trickling);
-    if (trickling > 0)
-        add_slow(trial, "trickling", trickling);
-    int err = field_create(&trial->field);
-    watch_phase(trial->bench, "ramp", trial->policy, NULL);
+    int err = add_groups(trial);
+    if (err == 0)
+        err = field_create(&trial->field);
+    watch_phase(trial->bench, "ramp", trial->name, NULL);
     if (err == 0)
         err = ramp(trial, OTHERS, 0, &trial->field.entrants[OTHERS].ramp);
     if (err == 0)
@@ -188,7 +206,7 @@ static int turn(struct trial *trial, unsigned round, struct contestant *into, do
                 !into                 ? "warm-up"
                 : into == trial->with ? "with"
                                       : "without",
-                trial->policy, detail);
+                trial->name, detail);
     int err = field_turn(&trial->field, OTHERS, &trial->mode, duration_ns, round, into);
     *ret_p99_ns = (double)histogram_percentile(load_latency(trial->field.load, OTHERS), 99);
     return err;
@@ -235,7 +253,7 @@ static int resume_group(struct trial *trial, unsigned group)
 static int resume(struct trial *trial)
 {
     int err = 0;
-    watch_phase(trial->bench, "resume", trial->policy, NULL);
+    watch_phase(trial->bench, "resume", trial->name, NULL);
     speed_up(trial);
     for (unsigned group = STALLED; err == 0 && group < trial->field.count; group++)
         err = resume_group(trial, group);
@@ -390,12 +408,14 @@ static int play(struct trial *trial)
     return err;
 }
 
-static int run_policy(struct bench *bench, const char *policy)
+static int run_policy(struct bench *bench, const char *policy, const struct way *way)
 {
     struct trial *trial = calloc(1, sizeof *trial);
     assert(trial);
     trial->bench = bench;
     trial->policy = policy;
+    trial->way = way;
+    way_workload(trial->name, way, policy);
     trial->mode.rate_per_s = bench->options->rates[0];
     int err = start_server(trial);
     if (err == 0) {
@@ -417,6 +437,8 @@ static int run_policy(struct bench *bench, const char *policy)
 static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
+    struct way ways[WAYS_ANY_MAX];
+    const unsigned way_count = ways_of_any(options, ways);
     int err = 0;
     if (options->address)
         return bench_fail(-EINVAL, "slow-readers starts its own servers, one for each policy");
@@ -427,9 +449,10 @@ static int run(struct bench *bench)
         return bench_fail(-EINVAL, "slow-readers takes one --transport, websocket or sse");
     bench->result.title = strdup("Readers that stop reading, or read too slowly");
     bench->watch.sample_every_ns = SAMPLE_NS;
-    watch_turns(bench, SLOW_POLICIES * (options->warmup_turns + 2 * options->turns));
-    for (unsigned i = 0; err == 0 && i < SLOW_POLICIES; i++)
-        err = run_policy(bench, slow_policies[i]);
+    watch_turns(bench, way_count * SLOW_POLICIES * (options->warmup_turns + 2 * options->turns));
+    for (unsigned w = 0; err == 0 && w < way_count; w++)
+        for (unsigned i = 0; err == 0 && i < SLOW_POLICIES; i++)
+            err = run_policy(bench, slow_policies[i], &ways[w]);
     if (err < 0)
         return err;
     slow_judge(bench);
@@ -444,7 +467,7 @@ const struct experiment experiment_slow_readers = {
             "nothing. --rate, --size and --turn-ms must be enough to fill their sockets and "
             "--queue within "
             "a turn. Afterwards they read again, and their ledger is set beside the server's "
-            "counters.\n\n"
+            "counters. With --tls each policy once more over TLS.\n\n"
             "  ringside-bench slow-readers\n"
             "  ringside-bench slow-readers --transport sse\n"
             "  ringside-bench slow-readers --subscribers 1000 --stalled 50 --queue 65536"},

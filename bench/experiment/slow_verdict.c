@@ -10,10 +10,28 @@ static const double NOTICED = 1.2;
 
 const char *const slow_policies[SLOW_POLICIES] = {"disconnect", "drop_oldest", "keep_latest"};
 
-static const struct contestant *with_of(const struct result *result, unsigned policy)
+static const struct contestant *with_of(const struct result *result, const struct way *way,
+                                        unsigned policy)
 {
-    const struct contestant *found = result_find(result, "others", slow_policies[policy]);
+    char workload[RESULT_NAME_MAX];
+    way_workload(workload, way, slow_policies[policy]);
+    const struct contestant *found = result_find(result, "others", workload);
     return found && found->stall && found->stall->ratio_count > 0 ? found : NULL;
+}
+
+static const struct contestant *without_of(const struct result *result,
+                                           const struct contestant *with)
+{
+    char workload[RESULT_NAME_MAX];
+    snprintf(workload, sizeof workload, "%.37s, without", with->workload);
+    return result_find(result, "others", workload);
+}
+
+/* Of those who read, with and without those who do not. */
+static uint64_t faults_of(const struct result *result, const struct contestant *with)
+{
+    const struct contestant *without = without_of(result, with);
+    return load_ledger_faults(&with->ledger) + (without ? load_ledger_faults(&without->ledger) : 0);
 }
 
 /* For each policy that has an answer, one after the other. */
@@ -23,13 +41,13 @@ static size_t add(char *text, size_t size, size_t len, const char *policy, const
     return len + (size_t)more < size ? len + (size_t)more : size - 1;
 }
 
-static void judge_delay(struct result *result)
+static void judge_delay(struct result *result, const struct way *way)
 {
-    char text[512] = "", answer[128];
+    char text[512] = "", claim[WAY_CLAIM_MAX], answer[128];
     size_t len = 0;
     bool holds = true, fails = false, bound = false;
     for (unsigned i = 0; i < SLOW_POLICIES; i++) {
-        const struct contestant *with = with_of(result, i);
+        const struct contestant *with = with_of(result, way, i);
         if (!with)
             return;
         struct spread ratio = stall_ratios(with->stall);
@@ -39,23 +57,25 @@ static void judge_delay(struct result *result)
         fails |= ratio.p25 >= NOTICED;
         bound |= contestant_client_bound(with);
     }
-    result_verdict(result, "Slow readers delay nobody else: p99 rises by less than 1.2x",
-                   bound   ? "not measured"
-                   : holds ? "holds"
-                   : fails ? "fails"
-                           : "depends",
-                   "p99 of the others, with them / without: %s%s", text,
-                   bound ? "; the client was the bottleneck" : "");
+    result_verdict(
+        result,
+        way_claim(claim, way, "Slow readers delay nobody else: p99 rises by less than 1.2x"),
+        bound   ? "not measured"
+        : holds ? "holds"
+        : fails ? "fails"
+                : "depends",
+        "p99 of the others, with them / without: %s%s", text,
+        bound ? "; the client was the bottleneck" : "");
 }
 
-static void judge_memory(struct result *result)
+static void judge_memory(struct result *result, const struct way *way)
 {
-    char text[512] = "", answer[128], grew[TABLE_NUMBER_MAX], bound[TABLE_NUMBER_MAX],
-         tcp[TABLE_NUMBER_MAX];
+    char text[512] = "", claim[WAY_CLAIM_MAX], answer[128], grew[TABLE_NUMBER_MAX],
+         bound[TABLE_NUMBER_MAX], tcp[TABLE_NUMBER_MAX];
     size_t len = 0;
     bool holds = true, filled = true;
     for (unsigned i = 0; i < SLOW_POLICIES; i++) {
-        const struct contestant *with = with_of(result, i);
+        const struct contestant *with = with_of(result, way, i);
         if (!with)
             return;
         const struct stall *stall = with->stall;
@@ -67,12 +87,14 @@ static void judge_memory(struct result *result)
         holds &= stall->rss_bytes <= stall->bound_bytes && stall->queue_bytes <= stall->bound_bytes;
         filled &= stall->closed + stall->dropped > 0;
     }
-    result_verdict(result, "What is kept for slow readers is bounded by the configured queues",
-                   !filled ? "not measured"
-                   : holds ? "holds"
-                           : "fails",
-                   "server memory, of %s allowed: %s%s", bound, text,
-                   filled ? "" : "; not all queues were full");
+    result_verdict(
+        result,
+        way_claim(claim, way, "What is kept for slow readers is bounded by the configured queues"),
+        !filled ? "not measured"
+        : holds ? "holds"
+                : "fails",
+        "server memory, of %s allowed: %s%s", bound, text,
+        filled ? "" : "; not all queues were full");
 }
 
 /* A policy loses what it says: disconnect nothing, the others what the server counts. */
@@ -83,13 +105,14 @@ static bool lost_as_said(const struct stall *stall, bool disconnect)
            (disconnect ? stall->returned == stall->closed && stall->lost == 0 : stall->closed == 0);
 }
 
-static void judge_loss(struct result *result)
+static void judge_loss(struct result *result, const struct way *way)
 {
-    char text[512] = "", answer[128];
+    char text[512] = "", claim[WAY_CLAIM_MAX], answer[128];
     size_t len = 0;
-    bool holds = result_ledger_faults(result) == 0;
+    bool holds = true;
+    uint64_t faults = 0;
     for (unsigned i = 0; i < SLOW_POLICIES; i++) {
-        const struct contestant *with = with_of(result, i);
+        const struct contestant *with = with_of(result, way, i);
         if (!with)
             return;
         const struct stall *stall = with->stall;
@@ -97,21 +120,24 @@ static void judge_loss(struct result *result)
                  (unsigned long)stall->closed, (unsigned long)stall->dropped,
                  (unsigned long)stall->lost);
         len = add(text, sizeof text, len, slow_policies[i], answer);
+        faults += faults_of(result, with);
         holds &= lost_as_said(stall, i == SLOW_DISCONNECT);
     }
-    result_verdict(result,
-                   "Who reads too slowly loses what the policy says, and nobody else anything",
-                   holds ? "holds" : "fails", "%s; the others lost %lu", text,
-                   (unsigned long)result_ledger_faults(result));
+    result_verdict(
+        result,
+        way_claim(claim, way,
+                  "Who reads too slowly loses what the policy says, and nobody else anything"),
+        holds && faults == 0 ? "holds" : "fails", "%s; the others lost %lu", text,
+        (unsigned long)faults);
 }
 
-static void judge_latest(struct result *result)
+static void judge_latest(struct result *result, const struct way *way)
 {
-    char text[512] = "", answer[128];
+    char text[512] = "", claim[WAY_CLAIM_MAX], answer[128];
     size_t len = 0;
     bool holds = true;
     for (unsigned i = 0; i < SLOW_POLICIES; i++) {
-        const struct contestant *with = with_of(result, i);
+        const struct contestant *with = with_of(result, way, i);
         if (!with)
             return;
         uint64_t all = (uint64_t)with->stall->readers * with->stall->turns;
@@ -120,16 +146,17 @@ static void judge_latest(struct result *result)
         len = add(text, sizeof text, len, slow_policies[i], answer);
         holds &= with->stall->latest == all;
     }
-    result_verdict(result, "Who reads again ends with the latest message",
+    result_verdict(result, way_claim(claim, way, "Who reads again ends with the latest message"),
                    holds ? "holds" : "fails", "%s", text);
 }
 
 static void make_headline(struct bench *bench)
 {
+    static const struct way plain;
     char text[256];
     double worst = 0;
     for (unsigned i = 0; i < SLOW_POLICIES; i++) {
-        const struct contestant *with = with_of(&bench->result, i);
+        const struct contestant *with = with_of(&bench->result, &plain, i);
         double ratio = with ? stall_ratios(with->stall).median : 0;
         worst = ratio > worst ? ratio : worst;
     }
@@ -141,27 +168,30 @@ static void make_headline(struct bench *bench)
 
 void slow_judge(struct bench *bench)
 {
-    judge_delay(&bench->result);
-    judge_memory(&bench->result);
-    judge_loss(&bench->result);
-    judge_latest(&bench->result);
+    struct way ways[WAYS_ANY_MAX];
+    const unsigned count = ways_of_any(bench->options, ways);
+    for (unsigned i = 0; i < count; i++) {
+        judge_delay(&bench->result, &ways[i]);
+        judge_memory(&bench->result, &ways[i]);
+        judge_loss(&bench->result, &ways[i]);
+        judge_latest(&bench->result, &ways[i]);
+    }
     make_headline(bench);
 }
 
 /* ---- the table ---- */
 
-static void print_row(struct table *table, const struct result *result, unsigned policy)
+static void print_row(struct table *table, const struct result *result,
+                      const struct contestant *with)
 {
-    char text[TABLE_NUMBER_MAX], without_workload[RESULT_NAME_MAX];
-    const struct contestant *with = with_of(result, policy);
-    snprintf(without_workload, sizeof without_workload, "%s, without", slow_policies[policy]);
-    const struct contestant *without = result_find(result, "others", without_workload);
-    if (!with || !without)
+    char text[TABLE_NUMBER_MAX];
+    const struct contestant *without = with ? without_of(result, with) : NULL;
+    if (!without)
         return;
     const struct stall *stall = with->stall;
     struct spread ratio = stall_ratios(stall);
     table_row(table);
-    table_cell(table, "%s", slow_policies[policy]);
+    table_cell(table, "%.31s", with->workload);
     table_cell(table, "%s",
                number_time(text, (double)histogram_percentile(without->corrected, 99)));
     table_cell(table, "%s", number_time(text, (double)histogram_percentile(with->corrected, 99)));
@@ -173,9 +203,7 @@ static void print_row(struct table *table, const struct result *result, unsigned
     table_cell(table, "%s", number_grouped(text, stall->dropped));
     table_cell(table, "%s", number_grouped(text, stall->lost));
     table_cell(table, "%s", number_grouped(text, stall->latest));
-    table_cell(table, "%s",
-               number_grouped(text, load_ledger_faults(&with->ledger) +
-                                        load_ledger_faults(&without->ledger)));
+    table_cell(table, "%s", number_grouped(text, faults_of(result, with)));
 }
 
 void slow_print(const struct bench *bench)
@@ -185,7 +213,10 @@ void slow_print(const struct bench *bench)
                 "dropped,", "lost, by", "have the", "others'");
     table_heads(&table, "", "without", "them", "(all turns)", "at most", "grew", "grew", "",
                 "by counter", "ledger", "latest", "faults");
-    for (unsigned i = 0; i < SLOW_POLICIES; i++)
-        print_row(&table, &bench->result, i);
+    struct way ways[WAYS_ANY_MAX];
+    const unsigned count = ways_of_any(bench->options, ways);
+    for (unsigned w = 0; w < count; w++)
+        for (unsigned i = 0; i < SLOW_POLICIES; i++)
+            print_row(&table, &bench->result, with_of(&bench->result, &ways[w], i));
     table_print(&table, stdout, 2);
 }

@@ -11,8 +11,8 @@ enum {
     SLOW_DISCONNECT = 0,
 };
 
-/* Of slow_reader. Each is the workload of a contestant "others" with a stall, and of one more
- * "…, without". */
+/* Of slow_reader. Each is, in each way (way_workload), the workload of a contestant "others" with a
+ * stall, and of one more "…, without". */
 extern const char *const slow_policies[SLOW_POLICIES];
 
 void slow_judge(struct bench *bench);

@@ -408,8 +408,8 @@ static int run(struct bench *bench)
     if (err == 0 && options->address)
         err = bench_fail(-EINVAL, "storm starts its own servers, with settings of their own");
     bench->watch.sample_every_ns = SAMPLE_NS;
-    struct way ways[STORM_WAYS_MAX];
-    const unsigned way_count = storm_ways(options, ways);
+    struct way ways[WAYS_ANY_MAX];
+    const unsigned way_count = ways_of_any(options, ways);
     for (unsigned w = 0; err == 0 && w < way_count; w++)
         for (int i = 0; err == 0 && i < STORM_VARIANTS; i++)
             err = run_variant(bench, (enum storm_variant)i, &ways[w]);

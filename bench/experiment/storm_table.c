@@ -7,18 +7,8 @@
 #include "output/table.h"
 
 enum {
-    CLAIM_MAX = 160,
     HANDSHAKES_MAX = 80,
 };
-
-unsigned storm_ways(const struct options *options, struct way ret[STORM_WAYS_MAX])
-{
-    unsigned count = 0;
-    ret[count++] = (struct way){0};
-    for (unsigned i = 0; options->tls && i < options->tls_cipher_count; i++)
-        ret[count++] = (struct way){.tls = true, .cipher = options->tls_ciphers[i]};
-    return count;
-}
 
 void storm_name(char ret[RESULT_NAME_MAX], enum storm_variant variant, const struct way *way)
 {
@@ -27,10 +17,7 @@ void storm_name(char ret[RESULT_NAME_MAX], enum storm_variant variant, const str
         [STORM_JITTER] = "jitter",
         [STORM_AT_ONCE] = "at once",
     };
-    if (way->tls)
-        snprintf(ret, RESULT_NAME_MAX, "%s, %s", names[variant], tls_cipher_name(way->cipher));
-    else
-        snprintf(ret, RESULT_NAME_MAX, "%s", names[variant]);
+    way_workload(ret, way, names[variant]);
 }
 
 /* ---- verdicts ---- */
@@ -101,20 +88,10 @@ static void say_handshakes(char text[HANDSHAKES_MAX], const struct tale *tale)
                  (unsigned long)tale->tls_full, (unsigned long)tale->tls_resumed);
 }
 
-/* A claim, of a storm over TLS as such. */
-static const char *claim_of(char text[CLAIM_MAX], const char *claim, const struct way *way)
-{
-    if (way->tls)
-        snprintf(text, CLAIM_MAX, "%s (TLS, %s)", claim, tls_cipher_name(way->cipher));
-    else
-        snprintf(text, CLAIM_MAX, "%s", claim);
-    return text;
-}
-
 static void judge(struct result *result, const struct way *way)
 {
     struct tale admitted, at_once;
-    char claim[CLAIM_MAX], back[RESULT_NAME_MAX], handshakes[HANDSHAKES_MAX];
+    char claim[WAY_CLAIM_MAX], back[RESULT_NAME_MAX], handshakes[HANDSHAKES_MAX];
     char p99[4][TABLE_NUMBER_MAX];
     tell(result, STORM_ADMISSION, way, &admitted);
     tell(result, STORM_AT_ONCE, way, &at_once);
@@ -122,33 +99,33 @@ static void judge(struct result *result, const struct way *way)
     say_handshakes(handshakes, &admitted);
     result_verdict(
         result,
-        claim_of(claim, "A mass reconnect with resume loses nothing, publishing going on", way),
+        way_claim(claim, way, "A mass reconnect with resume loses nothing, publishing going on"),
         whole(&admitted.back) && admitted.faults == 0 ? "holds" : "fails",
         "%s%s; %lu messages by replay, %lu positions gone, %lu faults in the ledger", back,
         handshakes, (unsigned long)admitted.back.missed, (unsigned long)admitted.back.unrecovered,
         (unsigned long)admitted.faults);
     result_verdict(
         result,
-        claim_of(claim, "Who stays connected notices less of a storm when it is let in at a rate",
-                 way),
+        way_claim(claim, way,
+                  "Who stays connected notices less of a storm when it is let in at a rate"),
         admitted.during_ns < at_once.during_ns ? "holds" : "fails",
         "p99 %s before and %s during the storm with admission, %s and %s without",
         number_time(p99[0], admitted.before_ns), number_time(p99[1], admitted.during_ns),
         number_time(p99[2], at_once.before_ns), number_time(p99[3], at_once.during_ns));
     say_back(back, &at_once.back);
     say_handshakes(handshakes, &at_once);
-    result_verdict(
-        result,
-        claim_of(claim, "Reconnecting without jitter knocks the server over as it comes back", way),
-        whole(&at_once.back) && at_once.faults == 0 ? "fails" : "holds",
-        "%s%s, without jitter and without admission; %lu attempts failed", back, handshakes,
-        (unsigned long)at_once.back.retries);
+    result_verdict(result,
+                   way_claim(claim, way,
+                             "Reconnecting without jitter knocks the server over as it comes back"),
+                   whole(&at_once.back) && at_once.faults == 0 ? "fails" : "holds",
+                   "%s%s, without jitter and without admission; %lu attempts failed", back,
+                   handshakes, (unsigned long)at_once.back.retries);
 }
 
 void storm_judge(struct bench *bench)
 {
-    struct way ways[STORM_WAYS_MAX];
-    const unsigned count = storm_ways(bench->options, ways);
+    struct way ways[WAYS_ANY_MAX];
+    const unsigned count = ways_of_any(bench->options, ways);
     for (unsigned i = 0; i < count; i++)
         judge(&bench->result, &ways[i]);
 }
@@ -184,9 +161,9 @@ void storm_print(const struct bench *bench)
         {"", "back", "after", "wait", "else", "server", "clients", "by replay", "gone", "faults",
          "of those who", "stayed"},
     };
-    struct way ways[STORM_WAYS_MAX];
+    struct way ways[WAYS_ANY_MAX];
     struct tale tale;
-    const unsigned way_count = storm_ways(bench->options, ways);
+    const unsigned way_count = ways_of_any(bench->options, ways);
     for (unsigned row = 0; row < 2; row++) {
         table_row(&table);
         for (unsigned i = 0; i < 12; i++)

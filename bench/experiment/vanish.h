@@ -4,7 +4,8 @@
  * Idea     A socket filter that drops everything comes before TCP, and needs no rights: the peer's
  *          kernel does not even answer. It wants a descriptor: these are no clients of the load.
  * Threads  one.
- * Memory   vanish_open to vanish_free.
+ * Memory   vanish_open to vanish_free. Of TLS nothing is kept: who never hears or says a word again
+ *          needs no keys.
  * Bounds   RLIMIT_NOFILE; PATIENCE for each handshake. */
 #pragma once
 
@@ -19,10 +20,12 @@ enum vanish_kind {
 };
 
 struct vanish;
+struct tls_client;
 
-/* Connects `count` of them, of all kinds in turn, and waits for their handshakes. Returns 0 or
- * negative errno. */
-int vanish_open(struct vanish **ret, const struct sockaddr_in *address, uint32_t count);
+/* Connects `count` of them, of all kinds in turn, and waits for their handshakes; with `tls` over
+ * TLS. Returns 0 or negative errno. */
+int vanish_open(struct vanish **ret, const struct sockaddr_in *address,
+                const struct tls_client *tls, uint32_t count);
 
 /* How many are of a kind. */
 uint32_t vanish_of(const struct vanish *vanish, enum vanish_kind kind);

@@ -28,6 +28,32 @@ unsigned ways_count(const struct options *options)
     return options->transport_count * (options->tls ? options->tls_cipher_count + 1 : 1);
 }
 
+unsigned ways_of_any(const struct options *options, struct way ret[WAYS_ANY_MAX])
+{
+    unsigned count = 0;
+    ret[count++] = (struct way){0};
+    for (unsigned i = 0; options->tls && i < options->tls_cipher_count; i++)
+        ret[count++] = (struct way){.tls = true, .cipher = options->tls_ciphers[i]};
+    return count;
+}
+
+void way_workload(char ret[RESULT_NAME_MAX], const struct way *way, const char *name)
+{
+    if (way->tls)
+        snprintf(ret, RESULT_NAME_MAX, "%.24s, %.20s", name, tls_cipher_name(way->cipher));
+    else
+        snprintf(ret, RESULT_NAME_MAX, "%s", name);
+}
+
+const char *way_claim(char text[WAY_CLAIM_MAX], const struct way *way, const char *claim)
+{
+    if (way->tls)
+        snprintf(text, WAY_CLAIM_MAX, "%s (TLS, %s)", claim, tls_cipher_name(way->cipher));
+    else
+        snprintf(text, WAY_CLAIM_MAX, "%s", claim);
+    return text;
+}
+
 const char *way_name(const struct way *way)
 {
     static char names[WAYS_MAX][RESULT_NAME_MAX];

@@ -24,8 +24,10 @@ struct bench;
 struct tls_client;
 
 enum {
-    WAYS_MAX = OPTIONS_LIST_MAX * (TLS_CIPHER_COUNT + 1),
+    WAYS_ANY_MAX = 1 + TLS_CIPHER_COUNT,
+    WAYS_MAX = OPTIONS_LIST_MAX * WAYS_ANY_MAX,
     WAY_FILE_MAX = 512,
+    WAY_CLAIM_MAX = 160,
 };
 
 struct way {
@@ -37,6 +39,17 @@ struct way {
 /* What the options ask for: each transport plain, then over TLS. Returns how many. */
 unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX]);
 unsigned ways_count(const struct options *options);
+
+/* Where the transport is not chosen by the options: plain, and with --tls each cipher. Returns how
+ * many. The transport of each is for the caller to set, where one is looked at. */
+unsigned ways_of_any(const struct options *options, struct way ret[WAYS_ANY_MAX]);
+
+/* "disconnect", "disconnect, aes128-gcm": the workload of a run, or a part of one, that is done in
+ * each way. */
+void way_workload(char ret[RESULT_NAME_MAX], const struct way *way, const char *name);
+
+/* A claim of it: over TLS with " (TLS, aes128-gcm)" behind it. Returns `text`. */
+const char *way_claim(char text[WAY_CLAIM_MAX], const struct way *way, const char *claim);
 
 /* "websocket", "websocket-tls-gcm". The text is constant. */
 const char *way_name(const struct way *way);

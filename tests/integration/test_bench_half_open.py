@@ -9,30 +9,33 @@ from test_bench_storm import of
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return bench(
-        tmp_path_factory.mktemp("half"), "half-open", "--subscribers", "10", "--vanished", "30",
-        "--rate", "20", "--turn-ms", "300", "--heartbeat-ms", "1500",
+        tmp_path_factory.mktemp("half"), "half-open", "--tls", "--subscribers", "10",
+        "--vanished", "9", "--rate", "20", "--turn-ms", "300", "--heartbeat-ms", "1000",
     ).run
 
 
+@pytest.mark.parametrize("over", ["", ", aes128-gcm"])
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("websocket", "heartbeat"), ("sse", "stalled"), ("half a head", "head_timeout")])
-def test_all_are_found_by_name(run, name, reason):
-    contestant = of(run, name, "vanished")
+def test_all_are_found_by_name(run, name, reason, over):
+    contestant = of(run, name, f"vanished{over}")
     assert contestant["reaped"]["reason"] == reason
-    assert contestant["reaped"]["closed"] == contestant["connections"] == 10
+    assert contestant["reaped"]["closed"] == contestant["connections"] == 3
 
 
-def test_memory_is_read_before_with_and_after(run):
-    course = of(run, "others", "during")["course"]
+@pytest.mark.parametrize("over", ["", ", aes128-gcm"])
+def test_memory_is_read_before_with_and_after(run, over):
+    course = of(run, "others", f"during{over}")["course"]
     assert [m["when"] for m in course] == [
         "before", "with them", "all found", "their own ends closed"]
     assert all(m["rss_bytes"] > 0 for m in course)
     assert course[0].get("kernel_bytes", 0) == 0
 
 
+@pytest.mark.parametrize("over", ["", ", aes128-gcm"])
 @pytest.mark.parametrize("workload", ["before", "during"])
-def test_the_others_lose_nothing(run, workload):
-    ledger = of(run, "others", workload)["ledger"]
+def test_the_others_lose_nothing(run, workload, over):
+    ledger = of(run, "others", workload + over)["ledger"]
     assert ledger["delivered"] == ledger["expected"] > 0
     assert ledger["lost"] == ledger["duplicate"] == ledger["out_of_order"] == 0

@@ -61,3 +61,24 @@ def test_a_ramp_that_resumes(tmp_path):
 def test_too_many_for_one_run(tmp_path):
     found = bench(tmp_path, "latency", "--tls", "--rtt-ms", "0,1,2,3", expect=1)
     assert "too many for one run" in found.complaints
+
+
+def test_rooms_of_a_mix(tmp_path):
+    found = bench(tmp_path, "mix", "--tls", "--stream", "name=rooms subscribers=20 channels=5 "
+                  "kinds=48x5,200x1 rate=120", *SMALL)
+    plain, secure = found.run["contestants"]
+    assert (plain["name"], secure["name"]) == ("rooms", "rooms-tls-gcm")
+    for contestant in (plain, secure):
+        ledger_is_clean(contestant)
+        assert all(t["deliveries"] == 4 * t["publishes"] > 0 for t in contestant["turns"])
+    assert secure["tls"]["full"] == 20
+
+
+def test_both_engines(tmp_path):
+    found = bench(tmp_path, "engines", "--tls", "--subscribers", "4", "--depth", "1",
+                  "--against", "none", *SMALL)
+    names = [c["name"] for c in found.run["contestants"]]
+    assert names == ["io_uring", "epoll", "io_uring-tls-gcm", "epoll-tls-gcm"]
+    for contestant in found.run["contestants"]:
+        ledger_is_clean(contestant)
+    assert len(found.run["verdicts"]) == 2
