@@ -12,6 +12,7 @@ from series import get
 
 SAME_WITHIN = 0.03
 AGREE_WITHIN = 0.10  # two runs of one experiment, minutes apart
+PACED_WITHIN = 0.005
 
 # (what it is called, where it is, how it is written, whether more is better). The first two are
 # alternatives: ratios where both runs have one, since absolute rates move with the host.
@@ -54,8 +55,20 @@ def _quotient(old, new):
     return new / old
 
 
+def _paced(old, new):
+    """Deliveries at the rate of a clock, as those of short polling are: whatever runs as fast as it
+    can does not come out alike in every turn of two runs. The ceiling's rate says nothing of it."""
+    rates = [get(c, *_RATE[1]) for c in (old, new)]
+    if None in rates:
+        return False
+    lowest, highest = min(r["min"] for r in rates), max(r["max"] for r in rates)
+    return lowest > 0 and highest / lowest - 1 <= PACED_WITHIN
+
+
 def _spread_line(name, old, new, preferred, other):
     for figure, path, form, more_is_better in (preferred, other):
+        if figure == _RATIO[0] and _paced(old, new):
+            continue
         a, b = get(old, *path), get(new, *path)
         if a and b:
             bound = more_is_better and (series.client_bound(old) or series.client_bound(new))

@@ -430,6 +430,20 @@ def test_diff_summary(lines_, wanted):
     assert diff.summary([rate_line(*line) for line in lines_]) == wanted
 
 
+def test_diff_compares_what_a_clock_paces_without_the_ceiling():
+    def paced(rate, ratio):
+        def spread(value):
+            return dict.fromkeys(("median", "min", "p25", "p75", "max"), value) | {"n": 3}
+        return {"name": "poll", "workload": "depth 1", "deliveries_per_s": spread(rate),
+                "ratio": {"ceiling": "bare-send", "deliveries_per_s": spread(ratio)}}
+
+    def figures(*contestants):
+        return [(line.figure, line.verdict) for line in diff.compare(*contestants)]
+
+    assert figures(paced(20000, 0.15), paced(20010, 0.19)) == [("deliveries", "same")]
+    assert figures(paced(90000, 0.95), paced(99000, 0.95)) == [("deliveries, × ceiling", "same")]
+
+
 def test_diff_has_no_verdict_on_what_the_client_limited(tmp_path):
     run = example("fanout")
     changed = copy.deepcopy(run)
