@@ -187,7 +187,7 @@ bool bench_bare_fits(enum bare_loop loop, uint32_t connections);
 int bench_server_stop(struct server *server);
 
 /* Refuses, with a sentence, what the memory of this machine cannot hold: both ends of all
- * connections. Returns 0 or -ENOMEM. */
+ * connections. Waits for memory that is coming back. Returns 0 or -ENOMEM. */
 int bench_memory_check(uint64_t connections);
 
 /* ---- watch ---- */

@@ -1,6 +1,7 @@
 /* servers: starting and ending what is measured. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@ enum {
     DESCRIPTORS_OWN = 32,
     PATH_CONNECTIONS_SPARE = 16, /* health checks, and what has not closed yet */
     BYTES_SPARE = 256 * 1024 * 1024,
+    MEMORY_LOOK_MS = 100,
+    MEMORY_STILL = 20, /* looks that find no more of it */
+    MEMORY_STEP_BYTES = 4 * 1024 * 1024,
 };
 
 static struct server *server_add(struct bench *bench)
@@ -352,10 +356,25 @@ int bench_path_stop(struct bench *bench, struct path *path)
     return 0;
 }
 
+/* The kernel frees what a contestant before held behind the last close: for millions of sockets it
+ * takes seconds. Waits as long as memory comes back and is not enough. */
+static uint64_t memory_there(uint64_t needed)
+{
+    uint64_t there = memory_available_bytes();
+    for (unsigned still = 0; there < needed && still < MEMORY_STILL; still++) {
+        poll(NULL, 0, MEMORY_LOOK_MS);
+        uint64_t now = memory_available_bytes();
+        if (now > there + MEMORY_STEP_BYTES)
+            still = 0;
+        there = now > there ? now : there;
+    }
+    return there;
+}
+
 int bench_memory_check(uint64_t connections)
 {
     uint64_t needed = connections * BENCH_BYTES_PER_CONNECTION + BYTES_SPARE;
-    uint64_t there = memory_available_bytes();
+    uint64_t there = memory_there(needed);
     if (there == 0 || needed <= there)
         return 0;
     uint64_t fit = there > BYTES_SPARE ? (there - BYTES_SPARE) / BENCH_BYTES_PER_CONNECTION : 0;

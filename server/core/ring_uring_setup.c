@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -59,6 +60,20 @@ int ring_table_open(struct ring_uring *ring)
     return 0;
 }
 
+/* A shutdown is the only thing that is left to kernel workers: one is enough for all rings of this
+ * thread, where there could be as many as RLIMIT_NPROC allows, and its place is on the thread's own
+ * CPUs. */
+static int workers_bound(struct ring_uring *ring)
+{
+    struct io_uring *uring = &ring->tables[0].uring;
+    unsigned most[2] = {1, 1};
+    int err = io_uring_register_iowq_max_workers(uring, most);
+    cpu_set_t cpus;
+    if (err == 0 && sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+        err = io_uring_register_iowq_aff(uring, sizeof cpus, &cpus);
+    return err;
+}
+
 /* Tables are opened when they are needed: a small server has one. What is reserved here is only
  * their number. */
 static int engine_init(struct ring_uring *ring, const struct ring_config *config)
@@ -77,6 +92,8 @@ static int engine_init(struct ring_uring *ring, const struct ring_config *config
     int err = ring->tables ? ring_queue_init(&ring->queue) : -ENOMEM;
     if (err == 0)
         err = ring_table_open(ring);
+    if (err == 0)
+        err = workers_bound(ring);
     if (err == 0)
         ring_bell_arm(ring);
     return err;
