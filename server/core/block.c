@@ -6,8 +6,7 @@
 
 static struct block *block_create(struct blocks *blocks, size_t size)
 {
-    assert(size <= UINT32_MAX / 2);
-    struct block *block = malloc(sizeof *block + size);
+    struct block *block = size <= BLOCK_BYTES_MAX ? malloc(sizeof *block + size) : NULL;
     if (!block)
         return NULL;
     *block = (struct block){.refs = 1, .size = (uint32_t)size};

@@ -7,8 +7,8 @@
  * Threads  The shard's; references are not atomic.
  * Memory   A frame is a run inside a block. Whoever keeps one past the present call takes a
  *          reference on the block.
- * Bounds   BLOCK_BYTES, or the frame's size where that is larger. Who may hold how much is the send
- *          queue's affair. */
+ * Bounds   BLOCK_BYTES, or the frame's size where that is larger, up to BLOCK_BYTES_MAX. Who may
+ *          hold how much is the send queue's affair. */
 #pragma once
 
 #include <stddef.h>
@@ -16,6 +16,7 @@
 
 enum {
     BLOCK_BYTES = 64 * 1024,
+    BLOCK_BYTES_MAX = INT32_MAX - UINT16_MAX, /* of a frame: what Linux takes in one send */
 };
 
 struct block {
@@ -38,7 +39,8 @@ struct blocks {
 };
 
 /* Room for `size` bytes at the end of the current block, or of a new one. Valid until the next
- * call. NULL when memory is out: for what may be as large as messages are. */
+ * call. NULL when memory is out, or for more than BLOCK_BYTES_MAX: for what may be as large as
+ * all messages of a turn are. */
 char *blocks_try(struct blocks *blocks, size_t size);
 
 /* The same for what is small and owed: never NULL, the process ends instead. */

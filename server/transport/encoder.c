@@ -13,6 +13,7 @@
 
 struct encoder {
     struct frame frames[ENCODING_COUNT];
+    bool tried[ENCODING_COUNT]; /* and when there is no frame then, it was too much for memory */
 };
 
 void encoder_begin(struct shard *shard, const struct hub_batch *batch)
@@ -26,6 +27,7 @@ void encoder_begin(struct shard *shard, const struct hub_batch *batch)
         if (encoder->frames[i].block)
             block_unref(&shard->blocks, encoder->frames[i].block);
         encoder->frames[i] = (struct frame){0};
+        encoder->tried[i] = false;
     }
 }
 
@@ -203,7 +205,8 @@ struct frame encoder_frame(struct shard *shard, const struct conn *conn,
 {
     struct encoder *encoder = shard->encoder;
     struct frame *kept = &encoder->frames[encoding];
-    if (!kept->block) {
+    if (!encoder->tried[encoding]) {
+        encoder->tried[encoding] = true;
         *kept = encode_batch(shard, conn, batch, encoding);
         if (kept->block)
             block_ref(kept->block);

@@ -117,6 +117,16 @@ static void dropping_nothing_changes_nothing(void **state)
     expect(fixture, (const uint32_t[]){0, 1}, 2);
 }
 
+/* Sizes and offsets in a block, and what a send has taken, are numbers of 32 bits. */
+static void a_frame_beyond_the_bound_has_no_room(void **state)
+{
+    struct fixture *fixture = *state;
+    fill(fixture, "L");
+    assert_null(blocks_try(&fixture->shard->blocks, (size_t)BLOCK_BYTES_MAX + 1));
+    assert_null(blocks_try(&fixture->shard->blocks, (size_t)1 << 32));
+    expect(fixture, (const uint32_t[]){0}, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +135,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_must_stay_keeps_its_order, setup, teardown),
         cmocka_unit_test_setup_teardown(it_works_across_the_end_of_the_circle, setup, teardown),
         cmocka_unit_test_setup_teardown(dropping_nothing_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_frame_beyond_the_bound_has_no_room, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
