@@ -105,7 +105,7 @@ static void finish_timer(struct shard *shard, struct conn *conn)
 static void conn_timer_ns(struct shard *shard, struct conn *conn, int64_t delay_ns)
 {
     int64_t deadline_ns = shard->now_ns + delay_ns;
-    if (conn->extra && conn->extra->stalled && conn->flags & CONN_WATCH_WRITE)
+    if (conn->extra && conn->extra->stalled)
         conn->extra->deadline_ns = deadline_ns;
     else
         timers_arm(&shard->timers, conn_slot(shard, conn), deadline_ns);

@@ -353,25 +353,34 @@ static void drained(struct shard *shard, struct conn *conn)
         conn_resume(shard, conn);
 }
 
-/* While the socket is full the connection's deadline is the stall's; its own is kept aside. */
-static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
+/* While the socket is full the connection's deadline is the stall's; its own is kept aside. Returns
+ * 0 or -ENOMEM. */
+static int stall(struct shard *shard, struct conn *conn, bool moved)
 {
     struct conn_extra *extra = conn_extra(conn);
     uint32_t slot = conn_slot(shard, conn);
+    if (!extra)
+        return -ENOMEM;
+    if (moved)
+        conn->flags |= CONN_MOVED;
+    if (extra->stalled)
+        return 0;
+    extra->stalled = true;
+    extra->deadline_ns = timers_deadline_ns(&shard->timers, slot);
+    timers_arm(&shard->timers, slot, shard->now_ns + shard->settings->stall_timeout_ms * 1000000);
+    return 0;
+}
+
+/* A handshake has its time, however slowly its bytes are taken. */
+static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
+{
     counter_add(&shard->counters.sends_short, 1);
-    if (!extra) {
+    if (!(conn->flags & CONN_HANDSHAKE) && stall(shard, conn, moved) < 0) {
         conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
         return;
     }
-    if (moved)
-        conn->flags |= CONN_MOVED;
-    if (!extra->stalled) {
-        extra->stalled = true;
-        extra->deadline_ns = timers_deadline_ns(&shard->timers, slot);
-        conn_timer(shard, conn, shard->settings->stall_timeout_ms);
-    }
     conn->flags |= CONN_WATCH_WRITE;
-    ring_watch(shard->ring, slot, RING_WRITE);
+    ring_watch(shard->ring, conn_slot(shard, conn), RING_WRITE);
 }
 
 static void batch_run(struct shard *shard, struct send_batch *batch)
