@@ -1,5 +1,6 @@
 /* Keys are wiped when a connection ends: one is brought to every stage of its handshake and beyond,
- * and ended in every way. Afterwards its secrets are nowhere in the memory of its shard. */
+ * and ended in every way, also by clients that do not keep to the order or the time of a handshake.
+ * Afterwards its secrets are nowhere in the memory of its shard. */
 #include "tls/handshake_pool.c"
 
 #include "conn/secure.h"
@@ -9,6 +10,8 @@
 enum {
     SLOTS = 4,
     PIPE_BYTES = 8192,
+    HANDSHAKE_TICKS = 30, /* that a handshake may take */
+    NARROW_BYTES = 128,   /* less than the server's first flight, by far */
     ANSWER_BYTES = 3 * PIPE_BYTES,
     AFTER_TICKS = 150, /* longer than any deadline below, and the linger behind it */
     CIPHER_KEY_MIN = 16,
@@ -49,14 +52,15 @@ struct visit {
     struct tls_keys keys;
 };
 
-static void visit_begin(struct visit *visit, const char *cipher)
+static void visit_begin(struct visit *visit, const char *cipher, uint32_t pipe_bytes)
 {
     static const struct transport *const transports[TRANSPORT_COUNT] = {&transport};
     struct fake_shard *fake = &visit->fake;
     memset(visit, 0, sizeof *visit);
     fake_shard_init(fake);
     fake->settings.tls_handshakes_max = 2;
-    fake->settings.tls_handshake_timeout_ms = fake->settings.head_timeout_ms = 3000;
+    fake->settings.tls_handshake_timeout_ms = fake->settings.head_timeout_ms =
+        HANDSHAKE_TICKS * TIMERS_TICK_NS / FAKE_SHARD_MS;
     fake->settings.stall_timeout_ms = fake->settings.drain_ms = 1000;
     visit->sessions = tls_sessions_create(16, 100);
     visit->server = tls_server_create(
@@ -66,7 +70,7 @@ static void visit_begin(struct visit *visit, const char *cipher)
     fake->server.tls = visit->server;
     fake->server.identities = identities_of("ec", NULL);
     fake->server.transports = transports;
-    fake_shard_start(fake, SLOTS, PIPE_BYTES);
+    fake_shard_start(fake, SLOTS, pipe_bytes);
 
     const uint8_t seed[TLS_SEED_SIZE] = {1};
     visit->pool = tls_handshakes_create(1);
@@ -355,7 +359,7 @@ static void nothing_is_left_at_any_end(const char *cipher)
     static struct visit visit;
     for (enum stage stage = STAGE_SILENT; stage < STAGE_COUNT; stage++)
         for (size_t way = 0; way < COUNT_OF(ways); way++) {
-            visit_begin(&visit, cipher);
+            visit_begin(&visit, cipher, PIPE_BYTES);
             end_and_look(&visit, stage, way);
             visit_done(&visit);
         }
@@ -373,11 +377,64 @@ static void test_chacha20(void **state)
     nothing_is_left_at_any_end("chacha20-poly1305");
 }
 
+/* The end of the server's flight is the same in every handshake, so a client need not have it to
+ * finish. Here it is told all that has not been sent. */
+static void test_who_finishes_ahead_is_cut_off(void **state)
+{
+    static struct visit visit;
+    (void)state;
+    visit_begin(&visit, "aes128-gcm", NARROW_BYTES);
+    const struct shard *shard = visit.fake.shard;
+    const struct conn *conn = &shard->slab[0];
+    advance(&visit, 0);
+    advance(&visit, visit.flights[0]);
+    assert_non_null(conn->out_block);
+    assert_int_equal(tls_handshake_feed(visit.handshake,
+                                        (unsigned char *)conn->out_block->bytes + conn->out_at,
+                                        conn->out_len),
+                     conn->out_len);
+    assert_true(pump_out(visit.handshake, &visit.out, 0));
+    say(&visit, visit.out.bytes, visit.out.len - 1);
+    assert_true(conn->out_len > 0 && conn->flags & CONN_WATCH_WRITE);
+    assert_int_equal(shard->live, 1);
+    say(&visit, visit.out.bytes + visit.out.len - 1, 1);
+    assert_int_equal(shard->live, 0);
+    assert_int_equal(counter_read(&shard->counters.closed[CLOSE_TLS]), 1);
+    assert_int_equal(counter_read(&shard->counters.tls_errors[TLS_ERROR_UNEXPECTED]), 1);
+    assert_null(anything_left(&visit));
+    visit_done(&visit);
+}
+
+/* A client that takes a byte now and then does not keep its handshake for longer. */
+static void test_who_reads_too_slowly_is_cut_off(void **state)
+{
+    static struct visit visit;
+    unsigned char byte;
+    (void)state;
+    visit_begin(&visit, "aes128-gcm", NARROW_BYTES);
+    const struct shard *shard = visit.fake.shard;
+    advance(&visit, 0);
+    say(&visit, visit.out.bytes, visit.flights[0]);
+    for (unsigned i = 0; i < HANDSHAKE_TICKS - 1; i++) {
+        assert_int_equal(fake_client_read(visit.link, &byte, 1), 1);
+        fake_shard_tick(&visit.fake);
+    }
+    assert_int_equal(shard->live, 1);
+    fake_shard_tick(&visit.fake);
+    fake_shard_tick(&visit.fake);
+    assert_int_equal(shard->live, 0);
+    assert_int_equal(counter_read(&shard->counters.closed[CLOSE_TLS_TIMEOUT]), 1);
+    assert_null(anything_left(&visit));
+    visit_done(&visit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_aes_gcm),
         cmocka_unit_test(test_chacha20),
+        cmocka_unit_test(test_who_finishes_ahead_is_cut_off),
+        cmocka_unit_test(test_who_reads_too_slowly_is_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
