@@ -70,15 +70,14 @@ static int read_streams(struct mix *mix)
 static int add(struct mix *mix, const struct stream *stream, struct way way, struct server *server)
 {
     const unsigned index = mix->field.count;
-    char *name = mix->names[index];
     way.transport = stream->transport;
     int err = field_add_way(&mix->field, &way, server, stream->subscribers);
     struct entrant *entrant = &mix->field.entrants[index];
     entrant->name = stream->name;
     if (way.tls) {
-        snprintf(name, RESULT_NAME_MAX, "%.30s-tls-%s", stream->name,
-                 options_cipher_name(way.cipher));
-        entrant->name = name;
+        char name[RESULT_NAME_MAX];
+        snprintf(name, sizeof name, "%.30s-tls-%s", stream->name, options_cipher_name(way.cipher));
+        entrant->name = memcpy(mix->names[index], name, sizeof name);
     }
     snprintf(entrant->channel, sizeof entrant->channel, "bench-%.40s", entrant->name);
     entrant->stream = stream;
