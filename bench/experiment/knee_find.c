@@ -55,16 +55,20 @@ static int open_more(struct field *field, unsigned index, uint32_t more)
     return err == 0 && ramp.failed > 0 ? -ECONNREFUSED : err;
 }
 
-/* Connects or closes until so many are up. Brings back also those that an overload cost, which is
- * no fault of the steps that follow. */
-static int connect_so_many(struct field *field, unsigned index, const struct knee_aim *aim,
-                           uint32_t wanted, struct knee *knee)
+/* Those that a step's overload cost: they belong to the knee, and are no fault of the run. */
+static void take_overloaded(struct field *field, unsigned index, struct knee *knee)
 {
     struct contestant overloaded = {0};
-    uint32_t up = load_up(field->load, index);
-    int err = 0;
     field_failures(field, index, &overloaded);
     knee->closed += overloaded.closes;
+}
+
+/* Connects or closes until so many are up. Brings back also those that an overload cost. */
+static int connect_so_many(struct field *field, unsigned index, const struct knee_aim *aim,
+                           uint32_t wanted)
+{
+    uint32_t up = load_up(field->load, index);
+    int err = 0;
     if (up == wanted)
         return 0;
     if (up > wanted) {
@@ -127,10 +131,11 @@ static int try_step(struct field *field, unsigned index, const struct knee_aim *
     struct knee_step step = {.value = value};
     name_step(aim, value, detail);
     watch_phase(field->bench, "search", field->entrants[index].name, detail);
-    int err = connect_so_many(field, index, aim, subscribers_at(aim, value), knee);
+    int err = connect_so_many(field, index, aim, subscribers_at(aim, value));
     if (err != 0)
         return err;
     err = field_step(field, index, &mode, duration_ns, 0, &turn);
+    take_overloaded(field, index, knee);
     bool cut_off = err == -ENOTCONN; /* the overload cost every connection, or the publisher's */
     if (err != 0 && !cut_off)
         return err;
@@ -216,12 +221,16 @@ static int repeat(struct field *field, unsigned index, const struct knee_aim *ai
     struct knee_step step = {.value = knee->value, .repeat = true};
     name_step(aim, knee->value, detail);
     watch_phase(field->bench, "confirm", into->name, detail);
-    int err = connect_so_many(field, index, aim, subscribers_at(aim, knee->value), knee);
-    if (err == 0)
-        err = field_turn(field, index, &mode, near_ns(aim), round, into);
-    if (err < 0)
+    int err = connect_so_many(field, index, aim, subscribers_at(aim, knee->value));
+    if (err != 0)
         return err;
-    judge(field, index, aim, &into->turns[into->turn_count - 1], &step);
+    err = field_turn(field, index, &mode, near_ns(aim), round, into);
+    take_overloaded(field, index, knee);
+    if (err < 0 && err != -ENOTCONN)
+        return err;
+    /* Else the overload cost every connection, or the publisher's, and the step has no figures. */
+    if (err == 0)
+        judge(field, index, aim, &into->turns[into->turn_count - 1], &step);
     knee_add(knee, &step);
     *held += step.held;
     return 0;
