@@ -41,7 +41,7 @@ enum {
     BACKOFF_MOST_MS = 30000,
     HISTORY_MESSAGES_MIN = 128,
     HISTORY_HEAD_BYTES = 512, /* of a kept message, with slack */
-    SESSIONS_SPARE = 4,
+    SESSIONS_SPARE = 16,
     SETTING_MAX = 64,
     SETTINGS_MAX = 8,
 };
