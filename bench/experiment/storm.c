@@ -42,6 +42,7 @@ enum {
     HISTORY_MESSAGES_MIN = 128,
     HISTORY_HEAD_BYTES = 512, /* of a kept message, with slack */
     SESSIONS_SPARE = 16,
+    SESSIONS_MAX = 16777216, /* of the setting */
     SETTING_MAX = 64,
     SETTINGS_MAX = 8,
 };
@@ -125,10 +126,12 @@ static unsigned settings_write(const struct storm *storm, char texts[SETTINGS_MA
         snprintf(texts[n++], SETTING_MAX, "admits_per_s=%u", options->admits_per_s);
         snprintf(texts[n++], SETTING_MAX, "admit_wait_ms_max=%u", options->give_up_s * 1000);
     }
-    /* Rows of four, which fill unevenly. */
-    if (storm->way->tls)
-        snprintf(texts[n++], SETTING_MAX, "tls_sessions=%u",
-                 SESSIONS_SPARE * (options->subscribers + live_of(options)));
+    if (storm->way->tls) {
+        /* Rows of four, which fill unevenly. */
+        uint64_t sessions = SESSIONS_SPARE * ((uint64_t)options->subscribers + live_of(options));
+        snprintf(texts[n++], SETTING_MAX, "tls_sessions=%lu",
+                 (unsigned long)(sessions < SESSIONS_MAX ? sessions : SESSIONS_MAX));
+    }
     return n;
 }
 
