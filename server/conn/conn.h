@@ -1,7 +1,7 @@
 /* conn: one connection: 64 bytes while it is idle, more only while something is half done.
  *
  *   slab[slot]  ┌─────────────────── 64 bytes ───────────────────┐
- *               │ generation · state · transport · flags         │──► conn_extra: a stash of input,
+ *               │ generation · state · transport · three flags   │──► conn_extra: a stash of input,
  *               │ frames to send · subscriptions · timer links   │    a queue of frames, a
  *               └────────────────────────────────────────────────┘    transport's own state
  *
@@ -34,40 +34,46 @@ enum conn_state {
                        watches */
 };
 
-/* What still refers to the slot: it is free again when none of CONN_BUSY is set. Then what is to be
- * known of the connection. */
-enum conn_flag {
-    CONN_WATCH_READ = 1 << 0,  /* a read watch is out                              */
-    CONN_WATCH_WRITE = 1 << 1, /* a write watch is out: the socket is full, or FIN on its way */
-    CONN_DIRTY = 1 << 2,       /* in the list of connections with something to send */
-    CONN_RECEIVING = 1 << 3,   /* in the list of connections to receive from       */
-    CONN_WAITS = 1 << 18,      /* in a list of handshakes that wait for their turn   */
-    CONN_BUSY = CONN_WATCH_READ | CONN_WATCH_WRITE | CONN_DIRTY | CONN_RECEIVING | CONN_WAITS,
+/* Of the socket. The first ones refer to the slot, and it is not free before they are gone. */
+enum conn_link {
+    LINK_WATCH_READ = 1 << 0,  /* a read watch is out                               */
+    LINK_WATCH_WRITE = 1 << 1, /* a write watch is out: the socket is full, or FIN on its way */
+    LINK_DIRTY = 1 << 2,       /* in the list of connections with something to send */
+    LINK_RECEIVING = 1 << 3,   /* in the list of connections to receive from        */
+    LINK_WAITS = 1 << 4,       /* in a list of handshakes that wait for their turn  */
+    LINK_BUSY = LINK_WATCH_READ | LINK_WATCH_WRITE | LINK_DIRTY | LINK_RECEIVING | LINK_WAITS,
 
-    CONN_PAUSED = 1 << 4,  /* reads nothing until resumed: its answers do not leave fast enough */
-    CONN_HTTP_10 = 1 << 5, /* of the request being answered */
-    CONN_KEEP_ALIVE = 1 << 6,
-    CONN_HEAD_ONLY = 1 << 7,
-    CONN_RECOVERED = 1 << 8, /* of the subscription: a position was given and honoured            */
-    CONN_SINCE = 1 << 9,     /* of the subscription: a position was given                         */
-    CONN_ENVELOPE = 1 << 10, /* WebSocket: messages in JSON */
-    CONN_SEVERAL = 1 << 11,  /* several channels: positions are kept in conn_extra  */
-    CONN_CLOSE_SENT = 1 << 12, /* WebSocket: our close frame is out */
-    CONN_PING_SENT = 1 << 13,  /* nothing heard since the last ping  */
-    CONN_MOVED = 1 << 14, /* bytes left this full socket since its stall timer was set          */
-    CONN_STANDING_SENT = 1 << 15, /* the client was told where its stream begins */
-    CONN_INPUT_ENDED = 1 << 16,   /* the peer has sent its last byte; it may still be reading */
-    CONN_ADMITTED = 1 << 17,      /* is a subscriber: further requests need no admission */
+    LINK_PAUSED = 1 << 5, /* reads nothing until resumed: its answers do not leave fast enough */
+    LINK_MOVED = 1 << 6,  /* bytes left this full socket since its stall timer was set         */
+    LINK_INPUT_ENDED = 1 << 7, /* the peer has sent its last byte; it may still be reading     */
+    LINK_AT_ONCE = 1 << 8,     /* finishing: nobody is sending, so it closes when all has left */
+    LINK_LINGERS = 1 << 9, /* finishing: has sent all, and FIN, and reads until the peer closes */
 
-    CONN_TLS = 1 << 19,       /* came to the TLS port */
-    CONN_HANDSHAKE = 1 << 20, /* its handshake is not over */
-    CONN_KEYED = 1 << 21,     /* it is, and the keys are in the secure line */
-    CONN_SEALED = 1 << 22,    /* the line's run is ciphertext already */
-    CONN_NOTIFIED = 1 << 23,  /* close_notify or a fatal alert is queued or out */
+    LINK_TLS = 1 << 10,       /* came to the TLS port */
+    LINK_HANDSHAKE = 1 << 11, /* its handshake is not over */
+    LINK_KEYED = 1 << 12,     /* it is, and the keys are in the secure line */
+    LINK_SEALED = 1 << 13,    /* the line's run is ciphertext already */
+    LINK_NOTIFIED = 1 << 14,  /* close_notify or a fatal alert is queued or out */
+};
 
-    CONN_LAST_REQUEST = 1 << 24, /* of the request being answered: no other will follow */
-    CONN_AT_ONCE = 1 << 25,      /* finishing: nobody is sending, so it closes when all has left */
-    CONN_LINGERS = 1 << 26, /* finishing: has sent all, and FIN, and reads until the peer closes */
+/* Of the request being answered. The next one begins with none of them. */
+enum conn_asked {
+    ASKED_HTTP_10 = 1 << 0,
+    ASKED_KEEP_ALIVE = 1 << 1,
+    ASKED_LAST_REQUEST = 1 << 2, /* no other will follow                        */
+    ASKED_HEAD_ONLY = 1 << 3,
+    ASKED_SINCE = 1 << 4,     /* a position was given                           */
+    ASKED_RECOVERED = 1 << 5, /* a position was given, and is honoured so far   */
+    ASKED_SEVERAL = 1 << 6,   /* several channels                               */
+    ASKED_ENVELOPE = 1 << 7,  /* WebSocket: messages in JSON                    */
+};
+
+/* Of the role that the connection has taken on, for the rest of its life. */
+enum conn_role {
+    ROLE_ADMITTED = 1 << 0,      /* a subscriber: further requests need no admission */
+    ROLE_STANDING_SENT = 1 << 1, /* the client was told where its stream begins      */
+    ROLE_PING_SENT = 1 << 2,     /* WebSocket: nothing heard since the last ping     */
+    ROLE_CLOSE_SENT = 1 << 3,    /* WebSocket: our close frame is out                */
 };
 
 struct conn_extra;
@@ -80,7 +86,9 @@ struct conn {
     uint8_t transport; /* enum transport_id */
     uint8_t origin;    /* 1 + index into the allowed origins, of the request; 0: none */
     uint8_t finish_reason; /* enum close_reason, while finishing */
-    uint32_t flags;        /* enum conn_flag */
+    uint32_t link;         /* enum conn_link */
+    uint16_t asked;        /* enum conn_asked */
+    uint16_t role;         /* enum conn_role */
     struct conn_extra *extra;
     struct block *out_block; /* the run to send, or NULL; the line holds a reference */
     uint32_t out_at;
@@ -174,7 +182,7 @@ void conn_broken(struct shard *shard, struct conn *conn, int err);
 
 /* Takes no more requests, and ends the stream behind what is queued: over TLS close_notify, then
  * FIN. A peer that may still be sending is read from until it closes, for at most LINGER_MS: to
- * close over unread bytes would reset away the answer (RFC 9112 section 9.6). With CONN_AT_ONCE, or
+ * close over unread bytes would reset away the answer (RFC 9112 section 9.6). With LINK_AT_ONCE, or
  * when nothing is queued, there is nothing to lose, and it closes instead. */
 void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reason);
 

@@ -51,7 +51,7 @@ void conn_answer_refusal(struct shard *shard, struct conn *conn, enum refusal re
 /* Sheds cheaply: one short answer, and the slot is free as soon as the request has been read. */
 static void shed(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
-    if (conn->flags & CONN_TLS) {
+    if (conn->link & LINK_TLS) {
         secure_shed(shard, conn);
         return;
     }
@@ -91,13 +91,13 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
 /* Why one ends that had its last answer, and perhaps did not take it. */
 static enum close_reason finish_reason(const struct conn *conn)
 {
-    bool untaken = conn->finish_reason == CLOSE_DONE && !(conn->flags & CONN_LINGERS);
+    bool untaken = conn->finish_reason == CLOSE_DONE && !(conn->link & LINK_LINGERS);
     return untaken ? CLOSE_LINGER : (enum close_reason)conn->finish_reason;
 }
 
 static void finish_timer(struct shard *shard, struct conn *conn)
 {
-    if (conn->flags & CONN_LINGERS)
+    if (conn->link & LINK_LINGERS)
         counter_add(&shard->counters.lingers_cut, 1);
     conn_close(shard, conn, finish_reason(conn));
 }
@@ -134,11 +134,11 @@ void conn_heartbeat(struct shard *shard, struct conn *conn)
 
 static void stall_check(struct shard *shard, struct conn *conn)
 {
-    if (!(conn->flags & CONN_MOVED)) {
+    if (!(conn->link & LINK_MOVED)) {
         conn_close(shard, conn, CLOSE_STALLED);
         return;
     }
-    conn->flags &= ~(uint32_t)CONN_MOVED;
+    conn->link &= ~(uint32_t)LINK_MOVED;
     timers_arm(&shard->timers, conn_slot(shard, conn),
                shard->now_ns + shard->settings->stall_timeout_ms * 1000000);
 }
@@ -151,7 +151,7 @@ void conn_timer_fired(void *context, uint32_t slot)
         stall_check(shard, conn);
     else if (conn->state == CONN_FINISHING)
         finish_timer(shard, conn);
-    else if (conn->flags & CONN_HANDSHAKE)
+    else if (conn->link & LINK_HANDSHAKE)
         secure_timer(shard, conn);
     else if (conn_transport(shard, conn)->timer)
         conn_transport(shard, conn)->timer(shard, conn);
@@ -161,21 +161,21 @@ void conn_timer_fired(void *context, uint32_t slot)
 
 void conn_watch_read(struct shard *shard, struct conn *conn)
 {
-    const uint32_t held = CONN_WATCH_READ | CONN_PAUSED | CONN_RECEIVING | CONN_INPUT_ENDED;
-    if (!conn_alive(conn) || conn->flags & held)
+    const uint32_t held = LINK_WATCH_READ | LINK_PAUSED | LINK_RECEIVING | LINK_INPUT_ENDED;
+    if (!conn_alive(conn) || conn->link & held)
         return;
-    conn->flags |= CONN_WATCH_READ;
+    conn->link |= LINK_WATCH_READ;
     ring_watch(shard->ring, conn_slot(shard, conn), RING_READ);
 }
 
 void conn_pause(struct conn *conn)
 {
-    conn->flags |= CONN_PAUSED;
+    conn->link |= LINK_PAUSED;
 }
 
 void conn_resume(struct shard *shard, struct conn *conn)
 {
-    conn->flags &= ~(uint32_t)CONN_PAUSED;
+    conn->link &= ~(uint32_t)LINK_PAUSED;
     conn_watch_read(shard, conn);
 }
 
@@ -189,7 +189,7 @@ void conn_hand_over(struct conn *conn, enum transport_id transport)
 /* Gives the slot back when nothing refers to it any more. */
 void conn_release(struct shard *shard, struct conn *conn)
 {
-    if (conn->state != CONN_CLOSING || conn->flags & CONN_BUSY)
+    if (conn->state != CONN_CLOSING || conn->link & LINK_BUSY)
         return;
     conn->state = CONN_FREE;
     ring_close(shard->ring, conn_slot(shard, conn));
@@ -214,7 +214,7 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
     conn->state = CONN_CLOSING;
     timers_cancel(&shard->timers, slot);
     conn_queue_clear(shard, conn);
-    if (conn->flags & CONN_TLS)
+    if (conn->link & LINK_TLS)
         secure_closed(shard, conn);
     if (conn->extra) {
         assert(!conn->extra->transport_state && !conn->extra->gathering);
@@ -224,9 +224,9 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
         conn_extra_trim(conn);
         assert(!conn->extra);
     }
-    if (conn->flags & CONN_WATCH_READ)
+    if (conn->link & LINK_WATCH_READ)
         ring_unwatch(shard->ring, slot, RING_READ);
-    if (conn->flags & CONN_WATCH_WRITE)
+    if (conn->link & LINK_WATCH_WRITE)
         ring_unwatch(shard->ring, slot, RING_WRITE);
     if (peer_is_stuck(reason))
         ring_abort(shard->ring, slot);
@@ -239,7 +239,7 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
 /* Many clients leave by a reset once they have read their last answer: that is no other end. */
 void conn_broken(struct shard *shard, struct conn *conn, int err)
 {
-    if (conn->flags & CONN_LINGERS || (err == -ETIMEDOUT && conn->state == CONN_FINISHING))
+    if (conn->link & LINK_LINGERS || (err == -ETIMEDOUT && conn->state == CONN_FINISHING))
         conn_close(shard, conn, finish_reason(conn));
     else
         conn_close(shard, conn, err == -ETIMEDOUT ? CLOSE_STALLED : CLOSE_PEER_RESET);
@@ -248,14 +248,14 @@ void conn_broken(struct shard *shard, struct conn *conn, int err)
 /* Called when a finishing connection has sent everything. */
 void conn_finished(struct shard *shard, struct conn *conn)
 {
-    if (conn->flags & CONN_KEYED && secure_goodbye(shard, conn))
+    if (conn->link & LINK_KEYED && secure_goodbye(shard, conn))
         return;
-    if (conn->flags & (CONN_AT_ONCE | CONN_INPUT_ENDED)) {
+    if (conn->link & (LINK_AT_ONCE | LINK_INPUT_ENDED)) {
         conn_close(shard, conn, conn->finish_reason);
         return;
     }
-    assert(!(conn->flags & (CONN_LINGERS | CONN_WATCH_WRITE)));
-    conn->flags |= CONN_LINGERS | CONN_WATCH_WRITE;
+    assert(!(conn->link & (LINK_LINGERS | LINK_WATCH_WRITE)));
+    conn->link |= LINK_LINGERS | LINK_WATCH_WRITE;
     ring_shutdown(shard->ring, conn_slot(shard, conn));
     conn_timer(shard, conn, LINGER_MS);
 }
@@ -267,11 +267,11 @@ void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reaso
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
     conn->state = CONN_FINISHING;
     conn->finish_reason = reason;
-    if (conn->flags & CONN_PAUSED)
+    if (conn->link & LINK_PAUSED)
         conn_resume(shard, conn);
     conn_timer(shard, conn, LINGER_MS);
     if (!conn->out_block) {
-        conn->flags |= CONN_AT_ONCE;
+        conn->link |= LINK_AT_ONCE;
         conn_finished(shard, conn);
     }
 }

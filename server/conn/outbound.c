@@ -18,13 +18,13 @@
 
 static bool blocked(const struct conn *conn)
 {
-    return conn->flags & CONN_WATCH_WRITE;
+    return conn->link & LINK_WATCH_WRITE;
 }
 
 /* Whether frames may be added to the line's run. */
 static bool may_lengthen(const struct conn *conn)
 {
-    return !(conn->flags & (CONN_WATCH_WRITE | CONN_SEALED));
+    return !(conn->link & (LINK_WATCH_WRITE | LINK_SEALED));
 }
 
 uint64_t conn_queued(const struct conn *conn)
@@ -34,10 +34,10 @@ uint64_t conn_queued(const struct conn *conn)
 
 void conn_mark_dirty(struct shard *shard, struct conn *conn)
 {
-    if (conn->flags & (CONN_DIRTY | CONN_WATCH_WRITE))
+    if (conn->link & (LINK_DIRTY | LINK_WATCH_WRITE))
         return;
     uint32_t slot = conn_slot(shard, conn);
-    conn->flags |= CONN_DIRTY;
+    conn->link |= LINK_DIRTY;
     conn->next_dirty = TIMERS_NONE;
     if (shard->dirty_head == TIMERS_NONE)
         shard->dirty_head = slot;
@@ -270,7 +270,7 @@ static bool batch_add(struct shard *shard, struct send_batch *batch, struct conn
         .slot = slot,
         .iov = {conn->out_block->bytes + conn->out_at, conn->out_len},
     };
-    if (conn->flags & CONN_KEYED) {
+    if (conn->link & LINK_KEYED) {
         if (!secure_seal(shard, conn, io))
             return false;
         batch->conns[batch->count++] = conn;
@@ -324,7 +324,7 @@ void conn_consume(struct shard *shard, struct conn *conn, uint32_t bytes)
 
 static void sent(struct shard *shard, struct conn *conn, const struct ring_io *io)
 {
-    if (conn->flags & CONN_KEYED) {
+    if (conn->link & LINK_KEYED) {
         secure_sent(shard, conn, io);
     } else if (io->res > 0) {
         counter_add(&shard->counters.bytes_sent, (uint64_t)io->res);
@@ -344,12 +344,12 @@ static void drained(struct shard *shard, struct conn *conn)
     if (conn->extra && conn->extra->stalled) {
         timers_arm(&shard->timers, conn_slot(shard, conn), conn->extra->deadline_ns);
         conn->extra->stalled = false;
-        conn->flags &= ~(uint32_t)CONN_MOVED;
+        conn->link &= ~(uint32_t)LINK_MOVED;
     }
     conn_extra_trim(conn);
     if (conn->state == CONN_FINISHING)
         conn_finished(shard, conn);
-    else if (conn->flags & CONN_PAUSED && !stash_full(shard, conn))
+    else if (conn->link & LINK_PAUSED && !stash_full(shard, conn))
         conn_resume(shard, conn);
 }
 
@@ -362,7 +362,7 @@ static int stall(struct shard *shard, struct conn *conn, bool moved)
     if (!extra)
         return -ENOMEM;
     if (moved)
-        conn->flags |= CONN_MOVED;
+        conn->link |= LINK_MOVED;
     if (extra->stalled)
         return 0;
     extra->stalled = true;
@@ -375,11 +375,11 @@ static int stall(struct shard *shard, struct conn *conn, bool moved)
 static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
 {
     counter_add(&shard->counters.sends_short, 1);
-    if (!(conn->flags & CONN_HANDSHAKE) && stall(shard, conn, moved) < 0) {
+    if (!(conn->link & LINK_HANDSHAKE) && stall(shard, conn, moved) < 0) {
         conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
         return;
     }
-    conn->flags |= CONN_WATCH_WRITE;
+    conn->link |= LINK_WATCH_WRITE;
     ring_watch(shard->ring, conn_slot(shard, conn), RING_WRITE);
 }
 
@@ -390,7 +390,7 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
     for (unsigned i = 0; i < batch->count; i++) {
         struct conn *conn = batch->conns[i];
         int32_t res = batch->io[i].res;
-        conn->flags &= ~(uint32_t)CONN_DIRTY;
+        conn->link &= ~(uint32_t)LINK_DIRTY;
         sent(shard, conn, &batch->io[i]);
         if (res < 0 && res != -EAGAIN) {
             conn_broken(shard, conn, res);
@@ -418,7 +418,7 @@ bool shard_flush(struct shard *shard)
             struct conn *conn = &shard->slab[slot];
             if (conn->state == CONN_CLOSING || !conn->out_block) {
                 shard->dirty_head = conn->next_dirty;
-                conn->flags &= ~(uint32_t)CONN_DIRTY;
+                conn->link &= ~(uint32_t)LINK_DIRTY;
                 conn_release(shard, conn);
                 continue;
             }
@@ -438,7 +438,7 @@ bool shard_flush(struct shard *shard)
 void shard_writable(struct shard *shard, uint32_t slot)
 {
     struct conn *conn = &shard->slab[slot];
-    conn->flags &= ~(uint32_t)CONN_WATCH_WRITE;
+    conn->link &= ~(uint32_t)LINK_WATCH_WRITE;
     if (conn->state == CONN_CLOSING) {
         conn_release(shard, conn);
         return;

@@ -12,14 +12,14 @@ void shard_readable(struct shard *shard, uint32_t slot, int32_t res)
 {
     (void)res; /* hang-ups and errors show in what receive returns */
     struct conn *conn = conn_at(shard, slot);
-    conn->flags &= ~(uint32_t)CONN_WATCH_READ;
+    conn->link &= ~(uint32_t)LINK_WATCH_READ;
     if (conn->state == CONN_CLOSING) {
         conn_release(shard, conn);
         return;
     }
-    if (conn->flags & CONN_PAUSED)
+    if (conn->link & LINK_PAUSED)
         return; /* paused again behind this watch: there is no room for what it announces */
-    if (conn->flags & CONN_HANDSHAKE && conn->state == CONN_OPEN)
+    if (conn->link & LINK_HANDSHAKE && conn->state == CONN_OPEN)
         secure_readable(shard, conn);
     else
         conn_receive_soon(shard, conn);
@@ -27,7 +27,7 @@ void shard_readable(struct shard *shard, uint32_t slot, int32_t res)
 
 void conn_receive_soon(struct shard *shard, struct conn *conn)
 {
-    conn->flags |= CONN_RECEIVING;
+    conn->link |= LINK_RECEIVING;
     shard->readable[shard->readable_count++] = conn_slot(shard, conn);
     if (shard->readable_count == RECEIVE_BATCH)
         shard_receive(shard);
@@ -43,7 +43,7 @@ void conn_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 
 static void understand(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 {
-    if (conn->flags & CONN_TLS)
+    if (conn->link & LINK_TLS)
         secure_input(shard, conn, bytes, len);
     else
         conn_input(shard, conn, bytes, len);
@@ -58,11 +58,11 @@ static void understand(struct shard *shard, struct conn *conn, char *bytes, size
 void conn_input_ended(struct shard *shard, struct conn *conn)
 {
     const struct transport *transport = conn_transport(shard, conn);
-    conn->flags |= CONN_INPUT_ENDED;
+    conn->link |= LINK_INPUT_ENDED;
     if (conn->state == CONN_OPEN && transport->input_ended && transport->input_ended(shard, conn))
         return;
     bool answers = conn->transport == TRANSPORT_HTTP && conn_queued(conn) > 0;
-    if (conn->state == CONN_OPEN && (answers || conn->flags & CONN_KEYED))
+    if (conn->state == CONN_OPEN && (answers || conn->link & LINK_KEYED))
         conn_finish(shard, conn, CLOSE_DONE); /* what is queued, and close_notify */
     else if (conn->state == CONN_OPEN || conn_queued(conn) == 0)
         conn_close(shard, conn, conn->state == CONN_FINISHING ? conn->finish_reason : CLOSE_DONE);
@@ -70,7 +70,7 @@ void conn_input_ended(struct shard *shard, struct conn *conn)
 
 static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
 {
-    conn->flags &= ~(uint32_t)CONN_RECEIVING;
+    conn->link &= ~(uint32_t)LINK_RECEIVING;
     if (conn->state == CONN_CLOSING) {
         conn_release(shard, conn);
     } else if (io->res > 0) {
@@ -79,7 +79,7 @@ static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
     } else if (io->res == -EAGAIN) {
         conn_watch_read(shard, conn);
     } else if (io->res == 0) {
-        if (conn->flags & CONN_TLS)
+        if (conn->link & LINK_TLS)
             secure_cut(shard, conn);
         conn_input_ended(shard, conn);
     } else {

@@ -28,7 +28,7 @@ static void gauge_handshakes(struct shard *shard)
 
 void secure_accepted(struct shard *shard, struct conn *conn)
 {
-    conn->flags |= CONN_TLS | CONN_HANDSHAKE;
+    conn->link |= LINK_TLS | LINK_HANDSHAKE;
     line_of(shard, conn)->early.handshake = NULL;
     counter_add(&shard->counters.tls_connections, 1);
     conn_timer(shard, conn, shard->settings->tls_handshake_timeout_ms);
@@ -45,7 +45,7 @@ static void alert_in_clear(struct shard *shard, struct conn *conn)
 
 void secure_shed(struct shard *shard, struct conn *conn)
 {
-    conn->flags &= ~(uint32_t)CONN_HANDSHAKE;
+    conn->link &= ~(uint32_t)LINK_HANDSHAKE;
     alert_in_clear(shard, conn);
     conn_finish(shard, conn, CLOSE_TABLE_FULL);
 }
@@ -86,7 +86,7 @@ static void handshake_end(struct shard *shard, struct conn *conn)
     if (line->early.handshake)
         tls_handshake_give(shard->secure->handshakes, line->early.handshake);
     line->early.handshake = NULL;
-    conn->flags &= ~(uint32_t)CONN_HANDSHAKE;
+    conn->link &= ~(uint32_t)LINK_HANDSHAKE;
     gauge_handshakes(shard);
 }
 
@@ -113,9 +113,9 @@ static void handshake_done(struct shard *shard, struct conn *conn, struct tls_ha
     handshake_end(shard, conn);
     line_of(shard, conn)->keys = keys;
     tls_keys_wipe(&keys);
-    conn->flags |= CONN_KEYED;
+    conn->link |= LINK_KEYED;
     if (conn->out_block)
-        conn->flags |= CONN_SEALED;
+        conn->link |= LINK_SEALED;
     conn_timer(shard, conn, shard->settings->head_timeout_ms);
 }
 
@@ -160,7 +160,7 @@ static size_t handshake_input(struct shard *shard, struct conn *conn, const unsi
 {
     if (line_of(shard, conn)->early.handshake || handshake_begin(shard, conn))
         return handshake_run(shard, conn, bytes, len);
-    conn->flags &= ~(uint32_t)CONN_HANDSHAKE;
+    conn->link &= ~(uint32_t)LINK_HANDSHAKE;
     alert_in_clear(shard, conn);
     conn_finish(shard, conn, CLOSE_TLS_POOL_FULL);
     return len;
@@ -180,13 +180,13 @@ static void fail(struct shard *shard, struct conn *conn, enum tls_error error)
     if (alert >= 0)
         secure_alert(shard, conn, (uint8_t)alert);
     else
-        conn->flags |= CONN_NOTIFIED; /* the peer has given up: it reads no farewell */
+        conn->link |= LINK_NOTIFIED; /* the peer has given up: it reads no farewell */
     conn_finish(shard, conn, CLOSE_TLS);
 }
 
 static bool takes_records(const struct conn *conn)
 {
-    return conn->state == CONN_OPEN && !(conn->flags & CONN_INPUT_ENDED);
+    return conn->state == CONN_OPEN && !(conn->link & LINK_INPUT_ENDED);
 }
 
 static void understand(struct shard *shard, struct conn *conn, const struct tls_record *record)
@@ -284,9 +284,9 @@ void secure_input(struct shard *shard, struct conn *conn, char *input, size_t le
 {
     unsigned char *bytes = (unsigned char *)input;
     size_t at = 0;
-    if (conn->flags & CONN_HANDSHAKE && conn->state == CONN_OPEN)
+    if (conn->link & LINK_HANDSHAKE && conn->state == CONN_OPEN)
         at = handshake_input(shard, conn, bytes, len);
-    if (conn->flags & CONN_KEYED && takes_records(conn))
+    if (conn->link & LINK_KEYED && takes_records(conn))
         records_input(shard, conn, bytes + at, len - at);
     else if (conn->state == CONN_FINISHING && at < len)
         conn_input(shard, conn, input + at, len - at);
@@ -296,8 +296,8 @@ void secure_input(struct shard *shard, struct conn *conn, char *input, size_t le
 
 void secure_cut(struct shard *shard, struct conn *conn)
 {
-    bool inside = conn->flags & CONN_HANDSHAKE ? line_of(shard, conn)->early.handshake != NULL
-                                               : conn->extra && conn->extra->record.len > 0;
+    bool inside = conn->link & LINK_HANDSHAKE ? line_of(shard, conn)->early.handshake != NULL
+                                              : conn->extra && conn->extra->record.len > 0;
     if (inside && conn->state == CONN_OPEN)
         count_error(shard, TLS_ERROR_TRUNCATED);
 }
@@ -305,8 +305,8 @@ void secure_cut(struct shard *shard, struct conn *conn)
 void secure_closed(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.tls_connections, 1);
-    if (conn->flags & CONN_HANDSHAKE)
+    if (conn->link & LINK_HANDSHAKE)
         handshake_end(shard, conn);
-    else if (conn->flags & CONN_KEYED)
+    else if (conn->link & LINK_KEYED)
         tls_keys_wipe(&line_of(shard, conn)->keys);
 }

@@ -1,6 +1,6 @@
 /* secure: TLS under a connection: a handshake while it lasts, then its keys and nothing else.
  *
- *   accepted ─► waits for its turn ⇄ CONN_HANDSHAKE ─► CONN_KEYED ─────────► closed
+ *   accepted ─► waits for its turn ⇄ LINK_HANDSHAKE ─► LINK_KEYED ─────────► closed
  *               (two lists)          a handshake, lent  struct tls_keys      keys wiped
  *
  *   lines[slot]   ┌──────── 128 bytes ────────┐
@@ -12,7 +12,7 @@
  *          for a socket is sealed at the flush, into an area that all connections of the shard
  *          share: one record for small messages, and one send. What a full socket leaves over is
  *          ciphertext that cannot be made again, so it takes the place of the line's run
- *          (CONN_SEALED) and goes before anything else.
+ *          (LINK_SEALED) and goes before anything else.
  * Storms   A handshake costs a hundred times what a message costs. So connections whose handshake
  *          has something to read wait in a list, those already begun first, and a turn takes
  *          tls_handshakes_per_turn of them: live connections get a turn in between. Who is not done
@@ -44,10 +44,10 @@ enum {
 
 /* What there is of TLS for a slot. */
 union secure_line {
-    struct tls_keys keys; /* CONN_KEYED */
+    struct tls_keys keys; /* LINK_KEYED */
     struct {
         struct tls_handshake *handshake; /* NULL: it has not begun */
-        uint32_t next;                   /* CONN_WAITS: in the list */
+        uint32_t next;                   /* LINK_WAITS: in the list */
     } early;
 };
 

@@ -48,7 +48,7 @@ static size_t record_seal(struct shard *shard, struct conn *conn, struct tls_dir
 
 static bool farewell_due(const struct conn *conn)
 {
-    return conn->state == CONN_FINISHING && !conn->out_block && !(conn->flags & CONN_NOTIFIED);
+    return conn->state == CONN_FINISHING && !conn->out_block && !(conn->link & LINK_NOTIFIED);
 }
 
 /* Writes all that is to leave now. Returns its size. */
@@ -56,18 +56,18 @@ static size_t fill(struct shard *shard, struct conn *conn, unsigned char *area, 
 {
     struct tls_direction *out = out_of(shard, conn);
     size_t len = 0;
-    if (conn->flags & CONN_SEALED) {
+    if (conn->link & LINK_SEALED) {
         len = conn->out_len;
         assert(len <= room);
         memcpy(area, conn->out_block->bytes + conn->out_at, len);
-        conn->flags &= ~(uint32_t)CONN_SEALED;
+        conn->link &= ~(uint32_t)LINK_SEALED;
         conn_consume(shard, conn, (uint32_t)len);
     }
     while (conn->out_block && len + record_bound(conn) + TLS_ALERT_MAX <= room)
         len += record_seal(shard, conn, out, area + len);
     if (farewell_due(conn)) {
         len += tls_alert_seal(out, TLS_ALERT_CLOSE_NOTIFY, area + len);
-        conn->flags |= CONN_NOTIFIED;
+        conn->link |= LINK_NOTIFIED;
     }
     assert(len <= room);
     return len;
@@ -95,12 +95,12 @@ void secure_sent(struct shard *shard, struct conn *conn, const struct ring_io *i
         return;
     const char *rest = (const char *)io->iov.iov_base + taken;
     conn_send_first(shard, conn, blocks_copy(&shard->blocks, rest, io->iov.iov_len - taken));
-    conn->flags |= CONN_SEALED;
+    conn->link |= LINK_SEALED;
 }
 
 void secure_alert(struct shard *shard, struct conn *conn, uint8_t description)
 {
-    size_t sealed = conn->flags & CONN_SEALED ? conn->out_len : 0;
+    size_t sealed = conn->link & LINK_SEALED ? conn->out_len : 0;
     char *area = blocks_reserve(&shard->blocks, sealed + TLS_ALERT_MAX);
     if (sealed > 0)
         memcpy(area, conn->out_block->bytes + conn->out_at, sealed);
@@ -108,13 +108,13 @@ void secure_alert(struct shard *shard, struct conn *conn, uint8_t description)
     struct frame frame = blocks_commit(&shard->blocks, sealed + alert);
     conn_queue_clear(shard, conn);
     conn_send_first(shard, conn, frame);
-    conn->flags |= CONN_SEALED | CONN_NOTIFIED;
+    conn->link |= LINK_SEALED | LINK_NOTIFIED;
     conn_mark_dirty(shard, conn);
 }
 
 bool secure_goodbye(struct shard *shard, struct conn *conn)
 {
-    if (conn->flags & CONN_NOTIFIED)
+    if (conn->link & LINK_NOTIFIED)
         return false;
     secure_alert(shard, conn, TLS_ALERT_CLOSE_NOTIFY);
     return true;

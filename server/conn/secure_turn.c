@@ -98,7 +98,7 @@ void secure_readable(struct shard *shard, struct conn *conn)
 {
     struct secure *secure = shard->secure;
     uint32_t slot = conn_slot(shard, conn);
-    conn->flags |= CONN_WAITS;
+    conn->link |= LINK_WAITS;
     list_push(secure,
               secure_line(secure, slot)->early.handshake ? &secure->begun : &secure->unbegun, slot);
 }
@@ -123,7 +123,7 @@ static void rate_count(struct secure *secure, int64_t now_ns)
 static bool take_up(struct shard *shard, uint32_t slot)
 {
     struct conn *conn = conn_at(shard, slot);
-    conn->flags &= ~(uint32_t)CONN_WAITS;
+    conn->link &= ~(uint32_t)LINK_WAITS;
     if (conn->state == CONN_CLOSING) {
         conn_release(shard, conn);
         return false;

@@ -27,8 +27,8 @@ size_t http_answer_head(const struct shard *shard, const struct conn *conn, char
     assert(!out.overflow);
     const struct http_response_head head = {
         .status = status,
-        .minor_version = conn->flags & CONN_HTTP_10 ? 0 : 1,
-        .keep_alive = conn->flags & CONN_KEEP_ALIVE,
+        .minor_version = conn->asked & ASKED_HTTP_10 ? 0 : 1,
+        .keep_alive = conn->asked & ASKED_KEEP_ALIVE,
         .framing = framing,
         .content_length = content_length,
         .content_type = content_type,
@@ -48,7 +48,7 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
     enum http_framing framing = status == 204 ? HTTP_FRAMING_NONE : HTTP_FRAMING_LENGTH;
     size_t len =
         http_answer_head(shard, conn, out, room, status, framing, body.len, content_type, extra);
-    if (body.len > 0 && !(conn->flags & CONN_HEAD_ONLY)) {
+    if (body.len > 0 && !(conn->asked & ASKED_HEAD_ONLY)) {
         memcpy(out + len, body.ptr, body.len);
         len += body.len;
     }
@@ -107,7 +107,7 @@ void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal ref
 {
     bool timeout = refusal == REFUSAL_HEAD_TIMEOUT || refusal == REFUSAL_BODY_TIMEOUT;
     enum close_reason reason = timeout ? CLOSE_HEAD_TIMEOUT : CLOSE_BAD_REQUEST;
-    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+    conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     http_error_fields(shard, conn, refusal, extra);
     conn_finish(shard, conn, refusal == REFUSAL_OVERLOADED ? CLOSE_OVERLOADED : reason);
 }

@@ -40,27 +40,26 @@ static void answer_preflight(struct shard *shard, struct conn *conn, const struc
 
 static void note_request(struct conn *conn, const struct http_request *request)
 {
-    conn->flags &= ~(uint32_t)(CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_LAST_REQUEST | CONN_HEAD_ONLY |
-                               CONN_RECOVERED | CONN_SINCE);
+    conn->asked = 0;
     if (request->fields.minor_version == 0)
-        conn->flags |= CONN_HTTP_10;
-    conn->flags |= request->fields.keep_alive ? CONN_KEEP_ALIVE : CONN_LAST_REQUEST;
+        conn->asked |= ASKED_HTTP_10;
+    conn->asked |= request->fields.keep_alive ? ASKED_KEEP_ALIVE : ASKED_LAST_REQUEST;
     if (request->method == HTTP_HEAD)
-        conn->flags |= CONN_HEAD_ONLY;
+        conn->asked |= ASKED_HEAD_ONLY;
 }
 
 /* Returns false when the connection may not become a subscriber now, and has been told so. */
 static bool admitted(struct shard *shard, struct conn *conn, const struct route *route)
 {
-    if (!route->shed || conn->flags & CONN_ADMITTED)
+    if (!route->shed || conn->role & ROLE_ADMITTED)
         return true;
     uint32_t retry_ms = admission_ask(&shard->admission, shard->now_ns);
     if (retry_ms == 0) {
-        conn->flags |= CONN_ADMITTED;
+        conn->role |= ROLE_ADMITTED;
         counter_add(&shard->counters.admitted, 1);
         return true;
     }
-    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+    conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     counter_add(&shard->counters.refused[REFUSAL_ADMISSION], 1);
     route->shed(shard, conn, retry_ms);
     conn_finish(shard, conn, CLOSE_ADMISSION);
@@ -90,7 +89,7 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         http_refuse(shard, conn, REFUSAL_METHOD_UNKNOWN);
     else if (!(route->methods & 1U << request->method)) {
         if (request->method == HTTP_POST)
-            conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+            conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
         answer_method(shard, conn, route);
         if (request->method == HTTP_POST)
             conn_finish(shard, conn, CLOSE_BAD_REQUEST);
@@ -112,7 +111,7 @@ struct params *http_params(struct shard *shard, struct conn *conn, const struct 
 
 static void refuse_head(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
-    conn->flags &= ~(uint32_t)(CONN_HTTP_10 | CONN_HEAD_ONLY);
+    conn->asked &= ~(uint32_t)(ASKED_HTTP_10 | ASKED_HEAD_ONLY);
     conn->origin = 0;
     http_refuse(shard, conn, refusal);
 }
@@ -129,13 +128,13 @@ static void answered(struct shard *shard, struct conn *conn)
     if (!between_requests(conn))
         return;
     bool more_to_read =
-        !(conn->flags & CONN_INPUT_ENDED) || (conn->extra && conn->extra->input.len > 0);
-    if (conn->flags & CONN_KEEP_ALIVE && more_to_read) {
+        !(conn->link & LINK_INPUT_ENDED) || (conn->extra && conn->extra->input.len > 0);
+    if (conn->asked & ASKED_KEEP_ALIVE && more_to_read) {
         conn_timer(shard, conn, shard->settings->idle_timeout_ms);
         return;
     }
-    if (conn->flags & CONN_LAST_REQUEST)
-        conn->flags |= CONN_AT_ONCE;
+    if (conn->asked & ASKED_LAST_REQUEST)
+        conn->link |= LINK_AT_ONCE;
     conn_finish(shard, conn, CLOSE_DONE);
 }
 
@@ -252,7 +251,7 @@ void http_next(struct shard *shard, struct conn *conn)
     if (conn->state != CONN_OPEN)
         return;
     if (conn->extra && conn->extra->input.len > 0) {
-        if (conn->flags & CONN_PAUSED)
+        if (conn->link & LINK_PAUSED)
             conn_resume(shard, conn);
         input_stashed(shard, conn);
     } else {
@@ -263,7 +262,7 @@ void http_next(struct shard *shard, struct conn *conn)
 void http_drain(struct shard *shard, struct conn *conn)
 {
     (void)shard;
-    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+    conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
 }
 
 /* ---- deadlines ---- */
@@ -271,7 +270,7 @@ void http_drain(struct shard *shard, struct conn *conn)
 static void http_timer(struct shard *shard, struct conn *conn)
 {
     bool half = conn->extra && conn->extra->input.len > 0;
-    bool first = !(conn->flags & CONN_KEEP_ALIVE);
+    bool first = !(conn->asked & ASKED_KEEP_ALIVE);
     if (half)
         http_refuse(shard, conn, REFUSAL_HEAD_TIMEOUT);
     else if (first)

@@ -167,7 +167,7 @@ struct frame encode_answer(struct shard *shard, const struct conn *conn,
         return (struct frame){0};
     out.at += http_answer_head(shard, conn, out.at, HTTP_ANSWER_HEAD_MAX, 200, HTTP_FRAMING_LENGTH,
                                body, SPAN("application/json"), SPAN("Cache-Control: no-store\r\n"));
-    if (!(conn->flags & CONN_HEAD_ONLY))
+    if (!(conn->asked & ASKED_HEAD_ONLY))
         json_answer_write(&out, answer);
     return frame_end(shard, &out);
 }

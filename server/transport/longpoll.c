@@ -15,7 +15,6 @@ static void hold_end(struct shard *shard, struct conn *conn)
     counter_sub(&shard->counters.longpolls_held, 1);
     gathering_end(conn);
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
-    conn->flags &= ~(uint32_t)CONN_SEVERAL;
     http_next(shard, conn);
 }
 
@@ -62,7 +61,7 @@ static void subscribed_several(struct shard *shard, struct conn *conn,
         fail(shard, conn);
     if (all <= 0)
         return;
-    bool lost = conn->flags & CONN_SINCE && !gathering_recovered(gathering);
+    bool lost = conn->asked & ASKED_SINCE && !gathering_recovered(gathering);
     if (lost || gathering_answer(gathering).message_count > 0)
         answer_several(shard, conn, gathering);
     else
@@ -72,12 +71,12 @@ static void subscribed_several(struct shard *shard, struct conn *conn,
 static void longpoll_subscribed(struct shard *shard, struct conn *conn,
                                 const struct hub_reply *reply)
 {
-    bool lost = conn->flags & CONN_SINCE && !reply->recovered;
+    bool lost = conn->asked & ASKED_SINCE && !reply->recovered;
     if (lost)
-        conn->flags &= ~(uint32_t)CONN_RECOVERED;
+        conn->asked &= ~(uint32_t)ASKED_RECOVERED;
     if (reply->err < 0) {
         fail(shard, conn);
-    } else if (conn->flags & CONN_SEVERAL) {
+    } else if (conn->asked & ASKED_SEVERAL) {
         subscribed_several(shard, conn, reply);
     } else if (reply->count > 0 || lost) {
         const struct position position = {reply->epoch, reply->offset};
@@ -90,14 +89,15 @@ static void longpoll_subscribed(struct shard *shard, struct conn *conn,
 /* True when everybody who waits for this channel gets the same bytes. */
 static bool shareable(const struct shard *shard, const struct conn *conn)
 {
-    uint32_t asked = conn->flags & (CONN_HTTP_10 | CONN_KEEP_ALIVE | CONN_HEAD_ONLY | CONN_SEVERAL);
-    return asked == CONN_KEEP_ALIVE && origins_any(shard->server->origins);
+    uint32_t asked =
+        conn->asked & (ASKED_HTTP_10 | ASKED_KEEP_ALIVE | ASKED_HEAD_ONLY | ASKED_SEVERAL);
+    return asked == ASKED_KEEP_ALIVE && origins_any(shard->server->origins);
 }
 
 static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                              const struct hub_batch *batch)
 {
-    bool recovered = conn->flags & CONN_RECOVERED;
+    bool recovered = conn->asked & ASKED_RECOVERED;
     if (shareable(shard, conn)) {
         enum encoding encoding = recovered ? ENCODING_ANSWER_RECOVERED : ENCODING_ANSWER;
         answer_frame(shard, conn, encoder_frame(shard, conn, batch, encoding));
@@ -123,14 +123,14 @@ static void answer_empty(struct shard *shard, struct conn *conn)
     if (standing_read(shard, conn, HUB_NONE, positions, &standing))
         answer(shard, conn,
                &(struct json_answer){positions, standing.count, NULL, 0,
-                                     conn->flags & CONN_RECOVERED});
+                                     conn->asked & ASKED_RECOVERED});
     else
         fail(shard, conn);
 }
 
 static void longpoll_drain(struct shard *shard, struct conn *conn)
 {
-    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+    conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     answer_empty(shard, conn);
 }
 

@@ -22,7 +22,7 @@ enum {
 
 static bool chunked(const struct conn *conn)
 {
-    return !(conn->flags & CONN_HTTP_10);
+    return !(conn->asked & ASKED_HTTP_10);
 }
 
 static void send_event(struct shard *shard, struct conn *conn, const struct sse_event *event)
@@ -47,9 +47,9 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
     char id[POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX)];
     char data[sizeof id + 32];
     struct sse_event event = {.id = {id, position_write(id, positions, count)}};
-    if (conn->flags & CONN_SINCE) {
+    if (conn->asked & ASKED_SINCE) {
         int len = snprintf(data, sizeof data, "{\"position\":\"%.*s\"}", (int)event.id.len, id);
-        event.event = conn->flags & CONN_RECOVERED ? SPAN("recovered") : SPAN("unrecoverable");
+        event.event = conn->asked & ASKED_RECOVERED ? SPAN("recovered") : SPAN("unrecoverable");
         event.data = span_of(data, (size_t)len);
     }
     send_event(shard, conn, &event);
@@ -85,7 +85,7 @@ static void sse_deliver(struct shard *shard, struct conn *conn, uint32_t subscri
                         const struct hub_batch *batch)
 {
     enum encoding encoding = chunked(conn) ? ENCODING_SSE_CHUNKED : ENCODING_SSE_PLAIN;
-    if (!(conn->flags & CONN_SEVERAL))
+    if (!(conn->asked & ASKED_SEVERAL))
         conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
                   batch->count);
     else if (stream_deliver_several(shard, conn, subscription, batch, &writer) < 0)
@@ -158,7 +158,7 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
         return;
     }
     if (!chunked(conn))
-        conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+        conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     send_head(shard, conn);
     conn_hand_over(conn, TRANSPORT_SSE);
     counter_add(&shard->counters.streams_sse, 1);

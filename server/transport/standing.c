@@ -24,9 +24,9 @@ int standing_subscribe(struct shard *shard, struct conn *conn, const struct para
         }
     }
     if (params->since_given)
-        conn->flags |= CONN_SINCE | CONN_RECOVERED;
+        conn->asked |= ASKED_SINCE | ASKED_RECOVERED;
     if (params->channel_count > 1) {
-        conn->flags |= CONN_SEVERAL;
+        conn->asked |= ASKED_SEVERAL;
         int err = gathering_begin(conn, params->channel_count);
         if (err < 0)
             hub_unsubscribe_all(shard->hub, &conn->subscriptions);

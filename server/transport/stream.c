@@ -13,9 +13,9 @@ static void subscribed_one(struct shard *shard, struct conn *conn, const struct 
     uint64_t start = reply->count > 0 ? reply->messages[0]->offset - 1 : reply->offset;
     struct position position = {reply->epoch, start};
     const struct standing standing = {&position, 1, 0};
-    if (!(conn->flags & CONN_STANDING_SENT))
+    if (!(conn->role & ROLE_STANDING_SENT))
         writer->standing(shard, conn, &position, 1);
-    conn->flags |= CONN_STANDING_SENT;
+    conn->role |= ROLE_STANDING_SENT;
     if (reply->count > 0)
         writer->messages(shard, conn, reply->messages, reply->count, &standing, SEND_REPLAY);
 }
@@ -46,9 +46,9 @@ static int subscribed_several(struct shard *shard, struct conn *conn, const stru
 int stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
                       const struct stream_writer *writer)
 {
-    if (conn->flags & CONN_SINCE && !reply->recovered)
-        conn->flags &= ~(uint32_t)CONN_RECOVERED;
-    if (conn->flags & CONN_SEVERAL)
+    if (conn->asked & ASKED_SINCE && !reply->recovered)
+        conn->asked &= ~(uint32_t)ASKED_RECOVERED;
+    if (conn->asked & ASKED_SEVERAL)
         return subscribed_several(shard, conn, reply, writer);
     subscribed_one(shard, conn, reply, writer);
     return 0;

@@ -35,10 +35,10 @@ static void send_control(struct shard *shard, struct conn *conn, enum ws_opcode 
 static void send_close(struct shard *shard, struct conn *conn, unsigned code, struct span reason)
 {
     char frame[WS_CONTROL_FRAME_MAX];
-    if (conn->flags & CONN_CLOSE_SENT)
+    if (conn->role & ROLE_CLOSE_SENT)
         return;
     conn_send_bytes(shard, conn, span_of(frame, ws_close_write(frame, code, reason, NULL)));
-    conn->flags |= CONN_CLOSE_SENT;
+    conn->role |= ROLE_CLOSE_SENT;
 }
 
 static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode opcode,
@@ -99,9 +99,9 @@ static void peer_closes(struct shard *shard, struct conn *conn, const struct ws_
 {
     unsigned code =
         event->close_code == WS_CLOSE_NO_STATUS ? WS_CLOSE_NO_STATUS : event->close_code;
-    enum close_reason reason = conn->flags & CONN_CLOSE_SENT ? CLOSE_GOING_AWAY : CLOSE_DONE;
+    enum close_reason reason = conn->role & ROLE_CLOSE_SENT ? CLOSE_GOING_AWAY : CLOSE_DONE;
     send_close(shard, conn, code, (struct span){0});
-    conn->flags |= CONN_AT_ONCE;
+    conn->link |= LINK_AT_ONCE;
     conn_finish(shard, conn, reason);
 }
 
@@ -116,7 +116,7 @@ static enum close_reason reason_of(enum ws_error error)
 static void message_complete(struct shard *shard, struct conn *conn, struct span payload,
                              enum ws_opcode opcode)
 {
-    if (conn->flags & CONN_CLOSE_SENT)
+    if (conn->role & ROLE_CLOSE_SENT)
         return;
     if (conn->transport == TRANSPORT_WEBSOCKET)
         ws_publish(shard, conn, payload, opcode == WS_TEXT);
@@ -145,7 +145,7 @@ static void handle_event(struct shard *shard, struct conn *conn, const struct ws
         }
         break;
     case WS_EVENT_PING:
-        if (!(conn->flags & CONN_CLOSE_SENT))
+        if (!(conn->role & ROLE_CLOSE_SENT))
             send_control(shard, conn, WS_PONG, payload);
         break;
     case WS_EVENT_PONG:
@@ -169,7 +169,7 @@ static void websocket_input(struct shard *shard, struct conn *conn, char *bytes,
     ws_partial_load(&partial, conn);
     struct ws_input input = {bytes, bytes + len};
     struct ws_event event;
-    conn->flags &= ~(uint32_t)CONN_PING_SENT;
+    conn->role &= ~(uint32_t)ROLE_PING_SENT;
     do {
         ws_inbound_next(&partial.inbound, &rules, &input, &event);
         handle_event(shard, conn, &event, &partial);
@@ -182,16 +182,16 @@ static void websocket_input(struct shard *shard, struct conn *conn, char *bytes,
 
 static void websocket_timer(struct shard *shard, struct conn *conn)
 {
-    if (conn->flags & CONN_CLOSE_SENT) {
+    if (conn->role & ROLE_CLOSE_SENT) {
         conn_close(shard, conn, CLOSE_GOING_AWAY);
-    } else if (conn->flags & CONN_PING_SENT) {
+    } else if (conn->role & ROLE_PING_SENT) {
         conn_close(shard, conn, CLOSE_HEARTBEAT);
     } else {
         counter_add(&shard->counters.pings, 1);
         bool ping = conn->heartbeats == 0;
         conn->heartbeats = (uint8_t)((conn->heartbeats + 1) % shard->settings->heartbeats_per_ping);
         if (ping)
-            conn->flags |= CONN_PING_SENT;
+            conn->role |= ROLE_PING_SENT;
         send_control(shard, conn, ping ? WS_PING : WS_PONG, (struct span){0});
         conn_heartbeat(shard, conn);
     }
@@ -214,7 +214,7 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
     out_text(&out, "{\"position\":\"");
     out.at += position_write(out.at, positions, count);
     out_text(&out, "\",\"recovered\":");
-    out_span(&out, conn->flags & CONN_RECOVERED ? SPAN("true") : SPAN("false"));
+    out_span(&out, conn->asked & ASKED_RECOVERED ? SPAN("true") : SPAN("false"));
     out_text(&out, "}");
     send_message(shard, conn, WS_TEXT, span_of(text, (size_t)(out.at - out.start)));
 }
@@ -231,7 +231,7 @@ static const struct stream_writer writer = {write_standing, write_messages};
  * does. */
 static void subscribed_raw(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
-    if (conn->flags & CONN_SINCE && !reply->recovered)
+    if (conn->asked & ASKED_SINCE && !reply->recovered)
         websocket_fail(shard, conn, CLOSE_UNRECOVERABLE);
     else if (reply->count > 0)
         conn_send(shard, conn, encode_ws_raw(shard, reply->messages, reply->count), SEND_REPLAY,
@@ -249,7 +249,7 @@ static void websocket_subscribed(struct shard *shard, struct conn *conn,
 {
     if (reply->err < 0)
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
-    else if (conn->flags & CONN_ENVELOPE)
+    else if (conn->asked & ASKED_ENVELOPE)
         fail_if(shard, conn, stream_subscribed(shard, conn, reply, &writer));
     else
         subscribed_raw(shard, conn, reply);
@@ -258,8 +258,8 @@ static void websocket_subscribed(struct shard *shard, struct conn *conn,
 static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                               const struct hub_batch *batch)
 {
-    enum encoding encoding = conn->flags & CONN_ENVELOPE ? ENCODING_WS_ENVELOPE : ENCODING_WS_RAW;
-    if (conn->flags & CONN_SEVERAL)
+    enum encoding encoding = conn->asked & ASKED_ENVELOPE ? ENCODING_WS_ENVELOPE : ENCODING_WS_RAW;
+    if (conn->asked & ASKED_SEVERAL)
         fail_if(shard, conn, stream_deliver_several(shard, conn, subscription, batch, &writer));
     else
         conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
@@ -310,7 +310,7 @@ void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exc
         return;
     }
     if (params->envelope)
-        conn->flags |= CONN_ENVELOPE;
+        conn->asked |= ASKED_ENVELOPE;
     handshake_answer(shard, conn, key, TRANSPORT_WEBSOCKET);
 }
 

@@ -80,7 +80,7 @@ void ws_publish(struct shard *shard, struct conn *conn, struct span payload, boo
         websocket_fail(shard, conn, CLOSE_WS_POLICY);
         return;
     }
-    if (!(conn->flags & CONN_ENVELOPE)) {
+    if (!(conn->asked & ASKED_ENVELOPE)) {
         struct span name;
         name.ptr = hub_name_of(shard->hub, conn->subscriptions, &name.len);
         struct hub_asker asker = standing_asker(shard, conn, 0);
@@ -102,12 +102,12 @@ void ws_published(struct shard *shard, struct conn *conn, const struct hub_asker
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
         return;
     }
-    if (!(conn->flags & CONN_ENVELOPE))
+    if (!(conn->asked & ASKED_ENVELOPE))
         return;
     uint32_t sub = conn->subscriptions;
     for (uint32_t place = asker->tag; place > 0 && sub != HUB_NONE; place--)
         sub = hub_next_of(shard->hub, sub);
-    if (sub == HUB_NONE || conn->flags & CONN_CLOSE_SENT)
+    if (sub == HUB_NONE || conn->role & ROLE_CLOSE_SENT)
         return;
     struct span name;
     name.ptr = hub_name_of(shard->hub, sub, &name.len);

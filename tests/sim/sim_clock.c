@@ -26,18 +26,17 @@ static void check_connections(const struct sim *sim, const struct shard *shard)
         if (conn->state == CONN_FREE)
             continue;
         if (conn->state == CONN_CLOSING) {
-            sim_check(sim, conn->flags & CONN_BUSY, "slot %u is held for nothing", slot);
+            sim_check(sim, conn->link & LINK_BUSY, "slot %u is held for nothing", slot);
             continue;
         }
         live++;
-        sim_check(sim,
-                  conn->flags & (CONN_WATCH_READ | CONN_PAUSED | CONN_INPUT_ENDED | CONN_WAITS),
+        sim_check(sim, conn->link & (LINK_WATCH_READ | LINK_PAUSED | LINK_INPUT_ENDED | LINK_WAITS),
                   "slot %u is not listened to", slot);
         sim_check(sim,
-                  !(conn->flags & CONN_PAUSED) || conn_queued(conn) > 0 ||
+                  !(conn->link & LINK_PAUSED) || conn_queued(conn) > 0 ||
                       conn->transport != TRANSPORT_HTTP,
                   "slot %u is paused for nothing", slot);
-        sim_check(sim, !conn->out_block || conn->flags & (CONN_DIRTY | CONN_WATCH_WRITE),
+        sim_check(sim, !conn->out_block || conn->link & (LINK_DIRTY | LINK_WATCH_WRITE),
                   "slot %u has something to send, and nobody will", slot);
         sim_check(sim, !conn->extra || conn->extra->queue.count == 0 || conn->out_block,
                   "slot %u has a queue behind nothing", slot);

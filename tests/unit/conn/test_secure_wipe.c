@@ -395,7 +395,7 @@ static void test_who_finishes_ahead_is_cut_off(void **state)
                      conn->out_len);
     assert_true(pump_out(visit.handshake, &visit.out, 0));
     say(&visit, visit.out.bytes, visit.out.len - 1);
-    assert_true(conn->out_len > 0 && conn->flags & CONN_WATCH_WRITE);
+    assert_true(conn->out_len > 0 && conn->link & LINK_WATCH_WRITE);
     assert_int_equal(shard->live, 1);
     say(&visit, visit.out.bytes + visit.out.len - 1, 1);
     assert_int_equal(shard->live, 0);
