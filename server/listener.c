@@ -203,7 +203,7 @@ int listener_open(const struct listen_address *address, const struct settings *s
                      : choose_congestion_control(fd, settings->congestion_control, why, why_size);
     if (err == 0)
         err = bound_waiting(fd, settings, why, why_size);
-    if (err == 0 && listen(fd, (int)settings->listen_backlog) < 0)
+    if (err == 0 && listen(fd, address->backlog) < 0)
         err = failed(address, why, why_size);
     if (err == 0)
         return fd;

@@ -11,6 +11,7 @@
 struct settings;
 
 struct listen_address {
+    int backlog; /* connections that the kernel keeps ready there */
     socklen_t size;
     union {
         struct sockaddr any;

@@ -35,6 +35,7 @@ enum {
     MAX_CONNECTIONS_DEFAULT = 100000, /* when the machine does not say how much memory it has */
     BYTES_PER_CONNECTION = 6144, /* kernel and user memory of one idle connection, with slack */
     MAX_CONNECTIONS_MAX = 16000000,
+    ADMIN_BACKLOG = 64,
     HUB_OVERFLOW_MAX = 65536,
     HUB_LINGER_S = 30,
 };
@@ -45,6 +46,7 @@ enum {
     OPTION_ECHO = 1000,
     OPTION_HELP_CONFIG,
     OPTION_MAX_CONNECTIONS,
+    OPTION_ADMIN_LISTEN,
     OPTION_TLS_LISTEN,
     OPTION_TLS_CERTIFICATE,
 };
@@ -57,6 +59,7 @@ static const struct argp_option options[] = {
     {"max-connections", OPTION_MAX_CONNECTIONS, "N", 0, "Open connections over all shards", 0},
     {"config", 'f', "FILE", 0, "An INI file; --help-config prints one with every setting", 0},
     {"set", 'S', "NAME=VALUE", 0, "One setting, after the file", 0},
+    {"admin-listen", OPTION_ADMIN_LISTEN, "ADDRESS:PORT", 0, "Where the operator connects", 0},
     {"tls-listen", OPTION_TLS_LISTEN, "ADDRESS:PORT", 0, "Where clients connect with TLS", 0},
     {"tls-certificate", OPTION_TLS_CERTIFICATE, "CHAIN:KEY", 0, "PEM files for --tls-listen", 0},
     {"echo", OPTION_ECHO, 0, 0, "Offer /echo, a WebSocket that returns what it gets", 0},
@@ -112,6 +115,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return set_or_fail(state, "cpus", argument);
     case OPTION_MAX_CONNECTIONS:
         return set_or_fail(state, "max_connections", argument);
+    case OPTION_ADMIN_LISTEN:
+        return set_or_fail(state, "admin_listen", argument);
     case OPTION_TLS_LISTEN:
         return set_or_fail(state, "tls_listen", argument);
     case OPTION_TLS_CERTIFICATE:
@@ -183,9 +188,11 @@ static int make_shard(struct runner *runner)
 {
     struct server *server = &runner->launch->server;
     struct shard **shard = &server->shards[runner->index];
+    unsigned spare = runner->launch->ports[LISTENER_ADMIN].open ? ADMIN_SPARE : 0;
     const struct ring_config config = {
         .capacity =
-            shard_connections((uint64_t)server->settings->max_connections, server->shard_count),
+            shard_connections((uint64_t)server->settings->max_connections, server->shard_count) +
+            spare,
     };
     struct ring *ring;
     int err = runner->launch->engine.ring_create(&ring, &config, runner->why, sizeof runner->why);
@@ -306,11 +313,27 @@ static void size_connections(struct settings *settings, const struct engine *eng
     settings->max_connections = (int64_t)(wanted < most ? wanted : most);
 }
 
-static int port_read(struct port *ret, const char *setting, const char *text, char *why,
-                     size_t why_size)
+static int port_read(struct port *ret, const char *setting, const char *text, int64_t backlog,
+                     char *why, size_t why_size)
 {
     *ret = (struct port){.open = text[0] != '\0'};
-    return ret->open ? listener_address(&ret->address, setting, text, why, why_size) : 0;
+    int err = ret->open ? listener_address(&ret->address, setting, text, why, why_size) : 0;
+    ret->address.backlog = (int)backlog;
+    return err;
+}
+
+static int ports_read(struct port *ports, const struct settings *settings, char *why,
+                      size_t why_size)
+{
+    int64_t backlog = settings->listen_backlog;
+    int err = port_read(&ports[LISTENER_PLAIN], "listen", settings->listen, backlog, why, why_size);
+    if (err == 0)
+        err = port_read(&ports[LISTENER_TLS], "tls_listen", settings->tls_listen, backlog, why,
+                        why_size);
+    if (err == 0)
+        err = port_read(&ports[LISTENER_ADMIN], "admin_listen", settings->admin_listen,
+                        ADMIN_BACKLOG, why, why_size);
+    return err;
 }
 
 static int fail(const char *why)
@@ -321,7 +344,11 @@ static int fail(const char *why)
 
 static void announce(const struct launch *launch)
 {
-    static const char *const schemes[] = {[LISTENER_PLAIN] = "http", [LISTENER_TLS] = "https"};
+    static const char *const schemes[] = {
+        [LISTENER_PLAIN] = "http",
+        [LISTENER_TLS] = "https",
+        [LISTENER_ADMIN] = "for the operator on http",
+    };
     const char *between = "ringside-server listens on ";
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
         const struct port *port = &launch->ports[i];
@@ -412,9 +439,7 @@ int main(int argc, char **argv)
     argp_err_exit_status = 1;
     argp_parse(&argp, argc, argv, 0, NULL, &settings);
     if (engine_choose(&launch.engine, settings.engine, why, sizeof why) < 0 ||
-        port_read(&launch.ports[LISTENER_PLAIN], "listen", settings.listen, why, sizeof why) < 0 ||
-        port_read(&launch.ports[LISTENER_TLS], "tls_listen", settings.tls_listen, why, sizeof why) <
-            0)
+        ports_read(launch.ports, &settings, why, sizeof why) < 0)
         return fail(why);
     int cpu_count = cpus_read(cpus, settings.cpus, why, sizeof why);
     if (cpu_count < 0)

@@ -33,6 +33,7 @@ SANITIZER_WORDS = (
 COULD_NOT_LOOK = "LeakSanitizer has encountered a fatal error"
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
+ADMIN = re.compile(r" for the operator on http://([^ ]+):(\d+)/")
 LABEL = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
 
 
@@ -105,6 +106,7 @@ class Server:
         self.command = [server_binary(), "--listen", listen, "--shards", str(shards), *args]
         # A slow farewell is for crowds; a test has seen what it came for.
         settings = {"drain_ms": 50, **(config or {})}
+        self.has_operator = "admin_listen" in settings
         path = folder / "ringside.ini"
         path.write_text("".join(lines_of(name, value) for name, value in settings.items()))
         self.command += ["--config", str(path)]
@@ -132,7 +134,8 @@ class Server:
         if self.process.poll() is not None:
             raise AssertionError(f"exit code {self.process.returncode} at start:\n{self.output()}")
         try:
-            return self.get("/healthz").status == 200
+            asked = self.operator() if self.has_operator else self
+            return asked.get("/healthz").status == 200
         except (OSError, http.client.HTTPException):
             return False
 
@@ -159,6 +162,18 @@ class Server:
 
     def output(self):
         return self.log.read_text(errors="replace")
+
+    # ---- the listener for the operator ----
+
+    def operator(self):
+        """The same server by its admin_listen; its port is read from what the server has said."""
+        said = ADMIN.search(self.output())
+        if not said:
+            raise ConnectionRefusedError("it does not listen for the operator yet")
+        other = Server.__new__(Server)
+        other.host, other.port = said[1], int(said[2])
+        other.address = at(other.host, other.port)
+        return other
 
     # ---- plain HTTP ----
 

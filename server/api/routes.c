@@ -7,15 +7,15 @@
 #define POST (1U << HTTP_POST)
 
 const struct route server_routes[] = {
-    {"/publish", POST, "POST, OPTIONS", publish_open, NULL},
-    {"/poll", GET, "GET, OPTIONS", poll_open, http_shed},
-    {"/longpoll", GET, "GET, OPTIONS", longpoll_open, http_shed},
-    {"/sse", GET, "GET, OPTIONS", sse_open, sse_shed},
-    {"/ws", GET, "GET, OPTIONS", websocket_open, http_shed},
-    {"/echo", GET, "GET, OPTIONS", echo_open, http_shed},
-    {"/metrics", GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL},
-    {"/healthz", GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL},
-    {"/", GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL},
+    {"/publish", FOR_PUBLISHERS, POST, "POST, OPTIONS", publish_open, NULL},
+    {"/poll", FOR_CLIENTS, GET, "GET, OPTIONS", poll_open, http_shed},
+    {"/longpoll", FOR_CLIENTS, GET, "GET, OPTIONS", longpoll_open, http_shed},
+    {"/sse", FOR_CLIENTS, GET, "GET, OPTIONS", sse_open, sse_shed},
+    {"/ws", FOR_CLIENTS, GET, "GET, OPTIONS", websocket_open, http_shed},
+    {"/echo", FOR_CLIENTS, GET, "GET, OPTIONS", echo_open, http_shed},
+    {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL},
+    {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL},
+    {"/", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL},
     {0},
 };
 

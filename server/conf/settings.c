@@ -7,12 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/span.h"
+
 enum setting_type {
     SETTING_NUMBER,
     SETTING_SWITCH,
     SETTING_TEXT,
     SETTING_LIST,
-    SETTING_POLICY,
+    SETTING_CHOICE,
+    SETTING_POLICY = SETTING_CHOICE,
+    SETTING_PUBLISH_ON = SETTING_CHOICE,
 };
 
 struct setting {
@@ -42,7 +46,18 @@ enum {
     TABLE_ROWS = sizeof table / sizeof table[0],
 };
 
-static const char *const policy_names[] = {"disconnect", "drop_oldest", "keep_latest"};
+/* The name of one of a choice's values: the unit lists them, as "a, b or c". */
+static struct span choice_name(const struct setting *row, unsigned value)
+{
+    const char *at = row->unit;
+    for (;; value--) {
+        size_t len = strcspn(at, ", ");
+        if (value == 0)
+            return (struct span){at, len};
+        at += len;
+        at += strncmp(at, ", ", 2) == 0 ? 2 : strlen(" or ");
+    }
+}
 
 void settings_default(struct settings *settings)
 {
@@ -80,12 +95,13 @@ static int switch_set(const struct setting *row, bool *ret, const char *value, c
     return 0;
 }
 
-static int policy_set(const struct setting *row, enum slow_reader_policy *ret, const char *value,
-                      char *why, size_t why_size)
+/* Every enum of the table is an unsigned. */
+static int choice_set(const struct setting *row, unsigned *ret, const char *value, char *why,
+                      size_t why_size)
 {
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(value, policy_names[i]) == 0) {
-            *ret = (enum slow_reader_policy)i;
+    for (unsigned i = 0; i <= row->maximum; i++) {
+        if (span_equal(choice_name(row, i), span_from(value))) {
+            *ret = i;
             return 0;
         }
     }
@@ -113,8 +129,8 @@ static int row_set(struct settings *settings, const struct setting *row, const c
         return number_set(row, field, value, why, why_size);
     case SETTING_SWITCH:
         return switch_set(row, field, value, why, why_size);
-    case SETTING_POLICY:
-        return policy_set(row, field, value, why, why_size);
+    case SETTING_CHOICE:
+        return choice_set(row, field, value, why, why_size);
     case SETTING_TEXT:
         return text_set(row, field, SETTINGS_TEXT_MAX, value, why, why_size);
     case SETTING_LIST:
@@ -199,6 +215,17 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
         snprintf(why, why_size, "listen and tls_listen are both empty: nobody could connect");
         return -EINVAL;
     }
+    if (settings->publish_on == PUBLISH_ON_ADMIN && settings->admin_listen[0] == '\0') {
+        snprintf(why, why_size,
+                 "publish_on = admin needs admin_listen, as 127.0.0.1:9090; none takes no messages "
+                 "from anybody");
+        return -EINVAL;
+    }
+    if (settings->publish_on != PUBLISH_ON_ALL && settings->websocket_publish) {
+        snprintf(why, why_size,
+                 "websocket_publish = on needs publish_on = all: WebSockets come where clients do");
+        return -EINVAL;
+    }
     if (settings->tls_listen[0] != '\0' && settings->tls_certificates[0] == '\0') {
         snprintf(why, why_size,
                  "tls_listen = %s needs tls_certificates = chain.pem:key.pem; `./build.sh run "
@@ -230,9 +257,11 @@ static void print_value(const struct settings *settings, const struct setting *r
     case SETTING_SWITCH:
         printf("%s = %s\n\n", row->name, *(const bool *)field ? "on" : "off");
         break;
-    case SETTING_POLICY:
-        printf("%s = %s\n\n", row->name, policy_names[*(const enum slow_reader_policy *)field]);
+    case SETTING_CHOICE: {
+        struct span choice = choice_name(row, *(const unsigned *)field);
+        printf("%s = %.*s\n\n", row->name, (int)choice.len, choice.ptr);
         break;
+    }
     case SETTING_TEXT:
         printf("%s = %s\n\n", row->name, (const char *)field);
         break;

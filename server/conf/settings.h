@@ -26,9 +26,17 @@ enum slow_reader_policy {
     SLOW_READER_KEEP_LATEST, /* only the newest message waits                                */
 };
 
+/* Where messages may be published. */
+enum publish_on {
+    PUBLISH_ON_ALL,   /* wherever clients connect, and at admin_listen */
+    PUBLISH_ON_ADMIN, /* at admin_listen alone */
+    PUBLISH_ON_NONE,
+};
+
 /* X(type, name, default, minimum, maximum, unit, reason)
  * Types: NUMBER (int64_t), SWITCH (on/off), TEXT (char[SETTINGS_TEXT_MAX]), LIST (the same with
- * room for more, and further lines of a file add to it), POLICY (slow_reader_policy). Sections are
+ * room for more, and further lines of a file add to it); and the enums, whose values have in their
+ * order the names that the unit lists: POLICY (slow_reader_policy), PUBLISH_ON. Sections are
  * comments in the file that --help-config prints; names are unique without them. */
 #define SETTINGS_TABLE(X, SECTION)                                                                 \
     SECTION("server")                                                                              \
@@ -56,6 +64,17 @@ enum slow_reader_policy {
     X(NUMBER, drain_ms, 1000, 0, 3600000, "ms",                                                    \
       "After SIGTERM, clients are sent away evenly over this time, so that they do not come back " \
       "all at once.")                                                                              \
+    SECTION("operator")                                                                            \
+    X(TEXT, admin_listen, "", 0, 0, "address:port",                                                \
+      "Where the operator connects, as 127.0.0.1:9090: /metrics, /healthz and /publish, and "      \
+      "nothing else. Whoever reaches it may use it. Empty: nowhere.")                              \
+    X(SWITCH, metrics_public, true, 0, 1, "on/off",                                                \
+      "/metrics also where clients connect. off: there it is not found.")                          \
+    X(SWITCH, health_public, true, 0, 1, "on/off", "/healthz likewise.")                           \
+    X(PUBLISH_ON, publish_on, PUBLISH_ON_ALL, 0, 2, "all, admin or none",                          \
+      "Where messages may be published: wherever clients connect and at admin_listen, at "         \
+      "admin_listen alone, or nowhere. Nobody is asked for a name: on a port that strangers "      \
+      "reach, all lets them publish.")                                                             \
     SECTION("tls")                                                                                 \
     X(TEXT, tls_listen, "", 0, 0, "address:port",                                                  \
       "Where clients connect with TLS 1.2, as 0.0.0.0:8443 or [::]:8443. Empty: no TLS.")          \
@@ -156,6 +175,7 @@ enum slow_reader_policy {
 #define SETTINGS_FIELD_TEXT(name)       char name[SETTINGS_TEXT_MAX];
 #define SETTINGS_FIELD_LIST(name)       char name[SETTINGS_LIST_MAX];
 #define SETTINGS_FIELD_POLICY(name)     enum slow_reader_policy name;
+#define SETTINGS_FIELD_PUBLISH_ON(name) enum publish_on name;
 #define SETTINGS_FIELD(type, name, ...) SETTINGS_FIELD_##type(name)
 #define SETTINGS_NO_SECTION(name)
 

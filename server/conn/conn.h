@@ -97,6 +97,7 @@ struct conn {
     uint32_t subscriptions; /* head of the hub's chain */
     struct timer_link timer;
     uint8_t heartbeats; /* WebSocket: since the last ping */
+    uint8_t listener;   /* enum listener: where it came in */
 };
 _Static_assert(sizeof(struct conn) == 64, "a connection is one cache line");
 

@@ -59,6 +59,12 @@ static void shed(struct shard *shard, struct conn *conn, enum refusal refusal)
     conn_finish(shard, conn, CLOSE_TABLE_FULL);
 }
 
+/* The operator looks when it is full, too. */
+static bool is_full(const struct shard *shard, enum listener listener)
+{
+    return shard->live > shard->live_max + (listener == LISTENER_ADMIN ? ADMIN_SPARE : 0);
+}
+
 void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
 {
     struct conn *conn = conn_at(shard, slot);
@@ -69,6 +75,7 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
         .transport = TRANSPORT_HTTP,
         .next_dirty = TIMERS_NONE,
         .subscriptions = HUB_NONE,
+        .listener = (uint8_t)listener,
     };
     timer_link_init(&conn->timer);
     shard->live++;
@@ -81,7 +88,7 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
         secure_accepted(shard, conn);
     if (shard->draining)
         shed(shard, conn, REFUSAL_DRAINING);
-    else if (shard->live > shard->live_max)
+    else if (is_full(shard, listener))
         shed(shard, conn, REFUSAL_TABLE_FULL);
     conn_watch_read(shard, conn);
 }

@@ -43,13 +43,15 @@ enum {
     HEARTBEAT_NEIGHBOURS = 64, /* slots whose heartbeats are due together */
     TRICKLE_EVENTS = 64,       /* of a turn; more are a batch already */
     TRICKLE_NS = 1000000,  /* from a turn with events to the next; slower ones wait for nobody */
+    ADMIN_SPARE = 32,      /* connections of the operator beyond max_connections */
     ACCEPT_PAUSE_MS = 100, /* after an accept that failed for want of descriptors or memory */
 };
 
-/* Which port a connection came to. */
+/* Which port a connection came to. The operator's is kept from clients by its address. */
 enum listener {
     LISTENER_PLAIN,
     LISTENER_TLS,
+    LISTENER_ADMIN,
 };
 
 /* What all shards share and only read. */

@@ -64,7 +64,7 @@ struct ring_io {
 /* What one ring may hold in flight. Kernel memory for a ring grows with these. */
 enum {
     RING_BATCH_MAX = 4096, /* entries in one ring_send or ring_receive */
-    RING_LISTENERS_MAX = 2,
+    RING_LISTENERS_MAX = 3,
 };
 
 struct ring_config {

@@ -17,7 +17,7 @@ size_t http_answer_head(const struct shard *shard, const struct conn *conn, char
                         int status, enum http_framing framing, uint64_t content_length,
                         struct span content_type, struct span extra)
 {
-    struct span cors = origins_fields(shard->server->origins, conn->origin);
+    struct span cors = origins_fields(http_origins(shard, conn), conn->origin);
     struct span date = span_of(shard->date, shard->date_len);
     char fields[EXTRA_MAX];
     struct out out = out_begin(fields, sizeof fields);

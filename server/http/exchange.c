@@ -9,11 +9,30 @@
 
 /* ---- a request with a complete head ---- */
 
-static const struct route *route_find(const struct server *server, struct span path)
+static bool route_served(const struct settings *settings, enum audience audience, bool admin)
 {
-    for (const struct route *route = server->routes; route->path; route++)
+    switch (audience) {
+    case FOR_CLIENTS:
+        return !admin;
+    case FOR_PUBLISHERS:
+        return settings->publish_on == PUBLISH_ON_ALL ||
+               (admin && settings->publish_on == PUBLISH_ON_ADMIN);
+    case FOR_METRICS:
+        return admin || settings->metrics_public;
+    case FOR_HEALTH:
+        return admin || settings->health_public;
+    }
+    return false;
+}
+
+/* What is at a path, as far as the listener shows it. */
+static const struct route *route_find(const struct shard *shard, const struct conn *conn,
+                                      struct span path)
+{
+    bool admin = conn->listener == LISTENER_ADMIN;
+    for (const struct route *route = shard->server->routes; route->path; route++)
         if (span_equal(path, span_from(route->path)))
-            return route;
+            return route_served(shard->settings, route->audience, admin) ? route : NULL;
     return NULL;
 }
 
@@ -71,8 +90,9 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
     const struct http_request *request = exchange->request;
     counter_add(&shard->counters.requests, 1);
     note_request(conn, request);
-    bool refused = origins_check(shard->server->origins, request, &conn->origin) == ORIGIN_REFUSED;
-    const struct route *route = route_find(shard->server, request->path);
+    bool refused =
+        origins_check(http_origins(shard, conn), request, &conn->origin) == ORIGIN_REFUSED;
+    const struct route *route = route_find(shard, conn, request->path);
 
     if (request->method != HTTP_POST &&
         (request->fields.chunked || request->fields.content_length > 0))

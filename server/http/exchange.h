@@ -23,8 +23,18 @@ struct exchange {
     size_t rest_len;
 };
 
+/* Whom a path is for, which says on which listeners it is served: see route_served. On the others
+ * there is no such path. */
+enum audience {
+    FOR_CLIENTS,
+    FOR_PUBLISHERS,
+    FOR_METRICS,
+    FOR_HEALTH,
+};
+
 struct route {
     const char *path;
+    enum audience audience;
     unsigned methods;  /* bits 1 << enum http_method */
     const char *allow; /* the same, as the Allow field has it */
     void (*open)(struct shard *shard, struct conn *conn, struct exchange *exchange);
@@ -34,6 +44,13 @@ struct route {
 };
 
 extern const struct transport http_transport;
+
+/* The web pages that may use this connection. A page in the operator's browser could reach a
+ * listener that its author cannot: none may. */
+static inline const struct origins *http_origins(const struct shard *shard, const struct conn *conn)
+{
+    return conn->listener == LISTENER_ADMIN ? NULL : shard->server->origins;
+}
 
 /* Ends a request whose answer is queued: keeps the connection for the next, which may already be
  * there, or finishes it. */

@@ -80,9 +80,9 @@ enum origin_verdict origins_check(const struct origins *origins, const struct ht
     const struct http_field *field = http_field_find(&request->fields, SPAN("Origin"));
     if (!field)
         return ORIGIN_NONE;
-    if (origins->any)
+    if (origins && origins->any)
         return ORIGIN_ALLOWED;
-    for (unsigned i = 0; i < origins->count; i++) {
+    for (unsigned i = 0; origins && i < origins->count; i++) {
         if (span_equal_nocase(origins->names[i], field->value)) {
             *ret = (uint8_t)(i + 1);
             return ORIGIN_ALLOWED;
@@ -93,6 +93,8 @@ enum origin_verdict origins_check(const struct origins *origins, const struct ht
 
 struct span origins_fields(const struct origins *origins, uint8_t origin)
 {
+    if (!origins)
+        return (struct span){0};
     if (origins->any)
         return SPAN("Access-Control-Allow-Origin: *\r\n");
     return origin > 0 ? origins->fields[origin - 1] : (struct span){0};

@@ -2,6 +2,7 @@
  * WebSocket).
  *
  * Threads  Made before the shards start, read-only afterwards.
+ * NULL     allows none, as an empty list does.
  * Bounds   SETTINGS_ORIGINS_MAX origins. */
 #pragma once
 

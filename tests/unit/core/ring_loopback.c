@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int listeners[RING_LISTENERS_MAX] = {-1, -1};
+static int listeners[] = {[0 ... RING_LISTENERS_MAX - 1] = -1};
 static int sockets[LOOPBACK_SOCKETS_MAX];
 static int socket_count, socket_next;
 
