@@ -103,7 +103,7 @@ static void publish_drain(struct shard *shard, struct conn *conn)
     if (publishing_of(conn)->published)
         http_drain(shard, conn);
     else
-        conn_finish(shard, conn, CLOSE_GOING_AWAY);
+        conn_end(shard, conn, END_LINGER, CLOSE_GOING_AWAY);
 }
 
 /* Once the body is whole it is the hub that is waited for, and its answer always comes. */

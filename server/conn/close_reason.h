@@ -2,6 +2,7 @@
  * ringside_connections_closed_total{reason="…"} and listed in docs/PROTOCOL.md. */
 #pragma once
 
+#include <errno.h>
 #include <stdint.h>
 
 /* X(NAME, name, websocket close code or 0 for none, meaning) */
@@ -41,5 +42,12 @@ enum close_reason {
 
 const char *close_reason_name(enum close_reason reason);
 const char *close_reason_meaning(enum close_reason reason);
+/* Why a connection ends whose socket gave this error: its peer acknowledges nothing any more
+ * (TCP_USER_TIMEOUT), or has left. */
+static inline enum close_reason close_reason_of_error(int err)
+{
+    return err == -ETIMEDOUT ? CLOSE_STALLED : CLOSE_PEER_RESET;
+}
+
 /* The code of the close frame that announces it, or 0 when a WebSocket is closed without one. */
 uint16_t close_reason_code(enum close_reason reason);

@@ -25,13 +25,42 @@
 #include "core/timers.h"
 #include "wire/span.h"
 
+/* The life of a connection. conn_end moves it on, from any state, and nothing else does:
+ *
+ *     accepted
+ *        │
+ *      OPEN ───────────────────────────── END_CLOSE ──────────┐
+ *        │ END_SENT, END_LINGER                               │
+ *        ▼                                                    │
+ *    FINISHING   what is queued leaves, over TLS close_notify │
+ *        │   └── END_SENT: all has left ──────────────────────┤
+ *        │ END_LINGER: all has left, and FIN                  │
+ *        ▼                                                    │
+ *    LINGERING   reads on, until the peer closes ─────────────┤
+ *                                                             ▼
+ *      FREE ◄──── nothing refers to the slot any more ──── CLOSING
+ *
+ * A connection has one deadline, which the state gives it and the peer cannot move:
+ *
+ *   OPEN        the handshake's, then its transport's (conn_timer); while the socket is full, that
+ *               of a stalled reader instead
+ *   FINISHING   LINGER_MS, and for a long queue 1 ms for each LINGER_BYTES_PER_MS; then a reset
+ *   LINGERING   LINGER_MS
+ *   CLOSING     none: it waits for the ring alone */
 enum conn_state {
     CONN_FREE,
     CONN_OPEN,
-    CONN_FINISHING, /* the last bytes are queued or sent, then FIN; closes when the peer does, or
-                       after a while */
-    CONN_CLOSING,   /* closed for everybody; the slot is held until the ring has given back its
-                       watches */
+    CONN_FINISHING,
+    CONN_LINGERING,
+    CONN_CLOSING,
+};
+
+/* How a connection ends. */
+enum conn_how {
+    END_CLOSE,  /* at once: what is queued is lost */
+    END_SENT,   /* when what is queued has left: the peer has said that it sends nothing more */
+    END_LINGER, /* then FIN, and reads until the peer closes: it may be sending, and to close over
+                   unread bytes would reset away the answer (RFC 9112 section 9.6) */
 };
 
 /* Of the socket. The first ones refer to the slot, and it is not free before they are gone. */
@@ -44,16 +73,14 @@ enum conn_link {
     LINK_BUSY = LINK_WATCH_READ | LINK_WATCH_WRITE | LINK_DIRTY | LINK_RECEIVING | LINK_WAITS,
 
     LINK_PAUSED = 1 << 5, /* reads nothing until resumed: its answers do not leave fast enough */
-    LINK_MOVED = 1 << 6,  /* bytes left this full socket since its stall timer was set         */
-    LINK_INPUT_ENDED = 1 << 7, /* the peer has sent its last byte; it may still be reading     */
-    LINK_AT_ONCE = 1 << 8,     /* finishing: nobody is sending, so it closes when all has left */
-    LINK_LINGERS = 1 << 9, /* finishing: has sent all, and FIN, and reads until the peer closes */
+    LINK_INPUT_ENDED = 1 << 6, /* the peer has sent its last byte, or nothing more is read of it;
+                                  it may still be reading */
 
-    LINK_TLS = 1 << 10,       /* came to the TLS port */
-    LINK_HANDSHAKE = 1 << 11, /* its handshake is not over */
-    LINK_KEYED = 1 << 12,     /* it is, and the keys are in the secure line */
-    LINK_SEALED = 1 << 13,    /* the line's run is ciphertext already */
-    LINK_NOTIFIED = 1 << 14,  /* close_notify or a fatal alert is queued or out */
+    LINK_TLS = 1 << 7,       /* came to the TLS port */
+    LINK_HANDSHAKE = 1 << 8, /* its handshake is not over */
+    LINK_KEYED = 1 << 9,     /* it is, and the keys are in the secure line */
+    LINK_SEALED = 1 << 10,   /* the line's run is ciphertext already */
+    LINK_NOTIFIED = 1 << 11, /* close_notify or a fatal alert is queued or out */
 };
 
 /* Of the request being answered. The next one begins with none of them. */
@@ -74,6 +101,7 @@ enum conn_role {
     ROLE_STANDING_SENT = 1 << 1, /* the client was told where its stream begins      */
     ROLE_PING_SENT = 1 << 2,     /* WebSocket: nothing heard since the last ping     */
     ROLE_CLOSE_SENT = 1 << 3,    /* WebSocket: our close frame is out                */
+    ROLE_UNWANTED = 1 << 4,      /* came to a full table, or to a server that drains */
 };
 
 struct conn_extra;
@@ -85,10 +113,10 @@ struct conn {
     uint8_t state;     /* enum conn_state */
     uint8_t transport; /* enum transport_id */
     uint8_t origin;    /* 1 + index into the allowed origins, of the request; 0: none */
-    uint8_t finish_reason; /* enum close_reason, while finishing */
-    uint32_t link;         /* enum conn_link */
-    uint16_t asked;        /* enum conn_asked */
-    uint16_t role;         /* enum conn_role */
+    uint8_t end_reason; /* enum close_reason, once it is finishing */
+    uint32_t link;      /* enum conn_link */
+    uint16_t asked;     /* enum conn_asked */
+    uint16_t role;      /* enum conn_role */
     struct conn_extra *extra;
     struct block *out_block; /* the run to send, or NULL; the line holds a reference */
     uint32_t out_at;
@@ -137,7 +165,8 @@ struct conn_extra {
     uint32_t scanned;            /* of them, how many were searched for the end of a head */
     void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
     struct gathering *gathering; /* replies for several channels, until all are there */
-    bool stalled;                /* the socket is full, and the connection's timer is the stall's */
+    bool stalled;                /* open, the socket is full, and the timer is the stall's */
+    bool moved;                  /* bytes left the socket since that timer was set */
     int64_t deadline_ns;         /* what the timer was set to before */
 };
 
@@ -149,10 +178,10 @@ void conn_extra_trim(struct conn *conn);
 struct conn *conn_at(struct shard *shard, uint32_t slot);
 uint32_t conn_slot(const struct shard *shard, const struct conn *conn);
 
-/* True until it is closed: it may be finishing. */
+/* True until it is closed: it may be ending. */
 static inline bool conn_alive(const struct conn *conn)
 {
-    return conn->state == CONN_OPEN || conn->state == CONN_FINISHING;
+    return conn->state != CONN_FREE && conn->state != CONN_CLOSING;
 }
 
 /* ---- sending (outbound.c) ---- */
@@ -174,20 +203,15 @@ uint64_t conn_queued(const struct conn *conn);
 
 /* ---- lifecycle (lifecycle.c) ---- */
 
-/* Closes at once. What is queued is lost. Safe at any time, also twice. */
-void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason);
+/* Ends a connection. It takes no more requests and no more messages. Safe in any state, also
+ * twice: to end one that is ending already does nothing, but for END_CLOSE. With nothing queued
+ * there is nothing to lose, and all three close at once, over TLS behind a close_notify.
+ *
+ * The reason that is counted is the first, unless the exchange was over and its last answer did not
+ * leave: then it is what took that away. */
+void conn_end(struct shard *shard, struct conn *conn, enum conn_how how, enum close_reason reason);
 
-/* Closes because the kernel says so: -ETIMEDOUT, the peer has taken nothing for stall_timeout_ms;
- * or anything else. */
-void conn_broken(struct shard *shard, struct conn *conn, int err);
-
-/* Takes no more requests, and ends the stream behind what is queued: over TLS close_notify, then
- * FIN. A peer that may still be sending is read from until it closes, for at most LINGER_MS: to
- * close over unread bytes would reset away the answer (RFC 9112 section 9.6). With LINK_AT_ONCE, or
- * when nothing is queued, there is nothing to lose, and it closes instead. */
-void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reason);
-
-/* Sets the connection's only deadline. */
+/* Sets the deadline of an open connection; one that is ending has its own. */
 void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms);
 
 /* Sets the deadline for a stream's next heartbeat: after heartbeat_ms, or the first ones somewhat

@@ -1,13 +1,11 @@
 /* lifecycle: how a connection begins, is timed, and ends. */
 #include <assert.h>
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "conn/secure.h"
 #include "conn/shard.h"
 #include "hub/hub.h"
-#include "wire/http.h"
+
+#define NS_PER_MS INT64_C(1000000)
 
 struct conn *conn_at(struct shard *shard, uint32_t slot)
 {
@@ -22,41 +20,15 @@ uint32_t conn_slot(const struct shard *shard, const struct conn *conn)
 
 /* ---- begin ---- */
 
-void conn_answer_refusal(struct shard *shard, struct conn *conn, enum refusal refusal)
-{
-    char answer[512], body[128];
-    int body_len = snprintf(body, sizeof body, "{\"error\":\"%s\",\"message\":\"%s\"}\n",
-                            refusal_name(refusal), refusal_sentence(refusal));
-    char retry_after[32];
-    int retry_len = snprintf(retry_after, sizeof retry_after, "Retry-After: %u\r\n",
-                             (admission_retry_ms(&shard->admission) + 999) / 1000);
-    const struct http_response_head head = {
-        .status = refusal_status(refusal),
-        .minor_version = 1,
-        .framing = HTTP_FRAMING_LENGTH,
-        .content_length = (uint64_t)body_len,
-        .content_type = SPAN("application/json"),
-        .extra = span_of(retry_after, (size_t)retry_len),
-    };
-    int len = http_response_head_write(answer, sizeof answer - sizeof body, &head);
-    assert(len > 0 && body_len > 0 && (size_t)body_len < sizeof body);
-    memcpy(answer + len, body, (size_t)body_len);
-    counter_add(refusal_status(refusal) < 500 ? &shard->counters.errors_4xx
-                                              : &shard->counters.errors_5xx,
-                1);
-    counter_add(&shard->counters.refused[refusal], 1);
-    conn_send_bytes(shard, conn, span_of(answer, (size_t)len + (size_t)body_len));
-}
-
-/* Sheds cheaply: one short answer, and the slot is free as soon as the request has been read. */
-static void shed(struct shard *shard, struct conn *conn, enum refusal refusal)
+/* Not wanted: the first request is refused, or on the TLS port the handshake. */
+static void turn_away(struct shard *shard, struct conn *conn)
 {
     if (conn->link & LINK_TLS) {
         secure_shed(shard, conn);
         return;
     }
-    conn_answer_refusal(shard, conn, refusal);
-    conn_finish(shard, conn, CLOSE_TABLE_FULL);
+    conn->role |= ROLE_UNWANTED;
+    conn_timer(shard, conn, LINGER_MS);
 }
 
 /* The operator looks when it is full, too. */
@@ -86,41 +58,31 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
     conn_timer(shard, conn, shard->settings->head_timeout_ms);
     if (listener == LISTENER_TLS)
         secure_accepted(shard, conn);
-    if (shard->draining)
-        shed(shard, conn, REFUSAL_DRAINING);
-    else if (is_full(shard, listener))
-        shed(shard, conn, REFUSAL_TABLE_FULL);
+    if (shard->draining || is_full(shard, listener))
+        turn_away(shard, conn);
     conn_watch_read(shard, conn);
 }
 
 /* ---- deadlines ---- */
 
-/* Why one ends that had its last answer, and perhaps did not take it. */
-static enum close_reason finish_reason(const struct conn *conn)
+static void arm(struct shard *shard, const struct conn *conn, int64_t delay_ns)
 {
-    bool untaken = conn->finish_reason == CLOSE_DONE && !(conn->link & LINK_LINGERS);
-    return untaken ? CLOSE_LINGER : (enum close_reason)conn->finish_reason;
-}
-
-static void finish_timer(struct shard *shard, struct conn *conn)
-{
-    if (conn->link & LINK_LINGERS)
-        counter_add(&shard->counters.lingers_cut, 1);
-    conn_close(shard, conn, finish_reason(conn));
+    timers_arm(&shard->timers, conn_slot(shard, conn), shard->now_ns + delay_ns);
 }
 
 static void conn_timer_ns(struct shard *shard, struct conn *conn, int64_t delay_ns)
 {
-    int64_t deadline_ns = shard->now_ns + delay_ns;
+    if (conn->state != CONN_OPEN)
+        return;
     if (conn->extra && conn->extra->stalled)
-        conn->extra->deadline_ns = deadline_ns;
+        conn->extra->deadline_ns = shard->now_ns + delay_ns;
     else
-        timers_arm(&shard->timers, conn_slot(shard, conn), deadline_ns);
+        arm(shard, conn, delay_ns);
 }
 
 void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms)
 {
-    conn_timer_ns(shard, conn, delay_ms * 1000000);
+    conn_timer_ns(shard, conn, delay_ms * NS_PER_MS);
 }
 
 /* Heartbeats keep to a phase of the interval that belongs to the slot. Timed from the last one they
@@ -129,7 +91,7 @@ void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms)
  * none is below half of the interval, in which the peer has to answer, or above it. */
 void conn_heartbeat(struct shard *shard, struct conn *conn)
 {
-    int64_t interval_ns = shard->settings->heartbeat_ms * 1000000;
+    int64_t interval_ns = shard->settings->heartbeat_ms * NS_PER_MS;
     /* Multiples of the golden ratio: however many there are, they part the interval evenly. */
     uint64_t place = conn_slot(shard, conn) / HEARTBEAT_NEIGHBOURS * UINT64_C(0x9e3779b97f4a7c15);
     int64_t phase_ns = (int64_t)((unsigned __int128)place * (uint64_t)interval_ns >> 64);
@@ -141,27 +103,36 @@ void conn_heartbeat(struct shard *shard, struct conn *conn)
 
 static void stall_check(struct shard *shard, struct conn *conn)
 {
-    if (!(conn->link & LINK_MOVED)) {
-        conn_close(shard, conn, CLOSE_STALLED);
+    if (!conn->extra->moved) {
+        conn_end(shard, conn, END_CLOSE, CLOSE_STALLED);
         return;
     }
-    conn->link &= ~(uint32_t)LINK_MOVED;
-    timers_arm(&shard->timers, conn_slot(shard, conn),
-               shard->now_ns + shard->settings->stall_timeout_ms * 1000000);
+    conn->extra->moved = false;
+    arm(shard, conn, shard->settings->stall_timeout_ms * NS_PER_MS);
+}
+
+static void open_timer(struct shard *shard, struct conn *conn)
+{
+    if (conn->extra && conn->extra->stalled)
+        stall_check(shard, conn);
+    else if (conn->link & LINK_HANDSHAKE)
+        secure_timer(shard, conn);
+    else if (conn_transport(shard, conn)->timer)
+        conn_transport(shard, conn)->timer(shard, conn);
 }
 
 void conn_timer_fired(void *context, uint32_t slot)
 {
     struct shard *shard = context;
     struct conn *conn = conn_at(shard, slot);
-    if (conn->extra && conn->extra->stalled)
-        stall_check(shard, conn);
-    else if (conn->state == CONN_FINISHING)
-        finish_timer(shard, conn);
-    else if (conn->link & LINK_HANDSHAKE)
-        secure_timer(shard, conn);
-    else if (conn_transport(shard, conn)->timer)
-        conn_transport(shard, conn)->timer(shard, conn);
+    if (conn->state == CONN_OPEN) {
+        open_timer(shard, conn);
+    } else if (conn->state == CONN_FINISHING) {
+        conn_end(shard, conn, END_CLOSE, CLOSE_LINGER);
+    } else {
+        counter_add(&shard->counters.lingers_cut, 1);
+        conn_end(shard, conn, END_CLOSE, CLOSE_DONE);
+    }
 }
 
 /* ---- reading on and off ---- */
@@ -210,11 +181,29 @@ static bool peer_is_stuck(enum close_reason reason)
            reason == CLOSE_QUEUE_TOTAL || reason == CLOSE_LINGER;
 }
 
-void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason)
+static void extra_clear(struct conn *conn)
 {
-    if (!conn_alive(conn))
+    if (!conn->extra)
         return;
+    assert(!conn->extra->transport_state && !conn->extra->gathering);
+    stash_free(&conn->extra->input);
+    stash_free(&conn->extra->record);
+    conn->extra->stalled = false;
+    conn_extra_trim(conn);
+    assert(!conn->extra);
+}
+
+/* The reason that is counted. */
+static enum close_reason first_reason(const struct conn *conn, enum close_reason reason)
+{
+    bool lost = conn->state == CONN_FINISHING && conn->end_reason == CLOSE_DONE;
+    return conn->state == CONN_OPEN || lost ? reason : (enum close_reason)conn->end_reason;
+}
+
+static void close_now(struct shard *shard, struct conn *conn, enum close_reason reason)
+{
     uint32_t slot = conn_slot(shard, conn);
+    counter_add(&shard->counters.closed[first_reason(conn, reason)], 1);
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
     if (conn_transport(shard, conn)->closed)
         conn_transport(shard, conn)->closed(shard, conn);
@@ -223,14 +212,7 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
     conn_queue_clear(shard, conn);
     if (conn->link & LINK_TLS)
         secure_closed(shard, conn);
-    if (conn->extra) {
-        assert(!conn->extra->transport_state && !conn->extra->gathering);
-        stash_free(&conn->extra->input);
-        stash_free(&conn->extra->record);
-        conn->extra->stalled = false;
-        conn_extra_trim(conn);
-        assert(!conn->extra);
-    }
+    extra_clear(conn);
     if (conn->link & LINK_WATCH_READ)
         ring_unwatch(shard->ring, slot, RING_READ);
     if (conn->link & LINK_WATCH_WRITE)
@@ -238,47 +220,47 @@ void conn_close(struct shard *shard, struct conn *conn, enum close_reason reason
     if (peer_is_stuck(reason))
         ring_abort(shard->ring, slot);
     shard->live--;
-    counter_add(&shard->counters.closed[reason], 1);
     counter_set(&shard->counters.connections, shard->live);
     conn_release(shard, conn);
 }
 
-/* Many clients leave by a reset once they have read their last answer: that is no other end. */
-void conn_broken(struct shard *shard, struct conn *conn, int err)
-{
-    if (conn->link & LINK_LINGERS || (err == -ETIMEDOUT && conn->state == CONN_FINISHING))
-        conn_close(shard, conn, finish_reason(conn));
-    else
-        conn_close(shard, conn, err == -ETIMEDOUT ? CLOSE_STALLED : CLOSE_PEER_RESET);
-}
-
-/* Called when a finishing connection has sent everything. */
-void conn_finished(struct shard *shard, struct conn *conn)
+void conn_sent_all(struct shard *shard, struct conn *conn)
 {
     if (conn->link & LINK_KEYED && secure_goodbye(shard, conn))
         return;
-    if (conn->link & (LINK_AT_ONCE | LINK_INPUT_ENDED)) {
-        conn_close(shard, conn, conn->finish_reason);
+    if (conn->link & LINK_INPUT_ENDED) {
+        close_now(shard, conn, conn->end_reason);
         return;
     }
-    assert(!(conn->link & (LINK_LINGERS | LINK_WATCH_WRITE)));
-    conn->link |= LINK_LINGERS | LINK_WATCH_WRITE;
+    assert(!(conn->link & LINK_WATCH_WRITE));
+    conn->state = CONN_LINGERING;
+    conn->link |= LINK_WATCH_WRITE;
     ring_shutdown(shard->ring, conn_slot(shard, conn));
-    conn_timer(shard, conn, LINGER_MS);
+    arm(shard, conn, LINGER_MS * NS_PER_MS);
 }
 
-void conn_finish(struct shard *shard, struct conn *conn, enum close_reason reason)
+static void finish(struct shard *shard, struct conn *conn, enum conn_how how,
+                   enum close_reason reason)
 {
-    if (conn->state != CONN_OPEN)
-        return;
+    int64_t wait_ms = LINGER_MS + (int64_t)(conn_queued(conn) / LINGER_BYTES_PER_MS);
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
     conn->state = CONN_FINISHING;
-    conn->finish_reason = reason;
+    conn->end_reason = reason;
+    if (how == END_SENT || !conn->out_block)
+        conn->link |= LINK_INPUT_ENDED;
+    if (conn->extra)
+        conn->extra->stalled = false;
+    arm(shard, conn, wait_ms * NS_PER_MS);
     if (conn->link & LINK_PAUSED)
         conn_resume(shard, conn);
-    conn_timer(shard, conn, LINGER_MS);
-    if (!conn->out_block) {
-        conn->link |= LINK_AT_ONCE;
-        conn_finished(shard, conn);
-    }
+    if (!conn->out_block)
+        conn_sent_all(shard, conn);
+}
+
+void conn_end(struct shard *shard, struct conn *conn, enum conn_how how, enum close_reason reason)
+{
+    if (how == END_CLOSE && conn_alive(conn))
+        close_now(shard, conn, reason);
+    else if (how != END_CLOSE && conn->state == CONN_OPEN)
+        finish(shard, conn, how, reason);
 }

@@ -174,7 +174,7 @@ static bool make_room(struct shard *shard, struct conn *conn, struct frame frame
     switch (shard->settings->slow_reader) {
     case SLOW_READER_DISCONNECT:
         if (over > 0)
-            conn_close(shard, conn, CLOSE_SLOW_READER);
+            conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);
         return over == 0;
     case SLOW_READER_DROP_OLDEST:
         if (over > 0 && conn->extra)
@@ -217,7 +217,7 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
         return;
     bool too_much = conn_queued(conn) > 0 && too_much_waits(shard);
     if (kind != SEND_MUST && (!frame.block || too_much)) {
-        conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
+        conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
         return;
     }
     if (blocked(conn) && kind == SEND_LIVE && !make_room(shard, conn, frame))
@@ -236,7 +236,7 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
         const struct queued_frame entry = {frame.block, frame.at, frame.len, messages,
                                            (uint8_t)kind};
         if (queue_add(shard, conn, &entry) < 0) {
-            conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
+            conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
             return;
         }
     }
@@ -344,11 +344,10 @@ static void drained(struct shard *shard, struct conn *conn)
     if (conn->extra && conn->extra->stalled) {
         timers_arm(&shard->timers, conn_slot(shard, conn), conn->extra->deadline_ns);
         conn->extra->stalled = false;
-        conn->link &= ~(uint32_t)LINK_MOVED;
     }
     conn_extra_trim(conn);
     if (conn->state == CONN_FINISHING)
-        conn_finished(shard, conn);
+        conn_sent_all(shard, conn);
     else if (conn->link & LINK_PAUSED && !stash_full(shard, conn))
         conn_resume(shard, conn);
 }
@@ -361,22 +360,23 @@ static int stall(struct shard *shard, struct conn *conn, bool moved)
     uint32_t slot = conn_slot(shard, conn);
     if (!extra)
         return -ENOMEM;
-    if (moved)
-        conn->link |= LINK_MOVED;
+    extra->moved |= moved;
     if (extra->stalled)
         return 0;
     extra->stalled = true;
+    extra->moved = moved;
     extra->deadline_ns = timers_deadline_ns(&shard->timers, slot);
     timers_arm(&shard->timers, slot, shard->now_ns + shard->settings->stall_timeout_ms * 1000000);
     return 0;
 }
 
-/* A handshake has its time, however slowly its bytes are taken. */
+/* A handshake has its time, however slowly its bytes are taken, and so has the end. */
 static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
 {
     counter_add(&shard->counters.sends_short, 1);
-    if (!(conn->link & LINK_HANDSHAKE) && stall(shard, conn, moved) < 0) {
-        conn_close(shard, conn, CLOSE_QUEUE_TOTAL);
+    bool timed = conn->link & LINK_HANDSHAKE || conn->state == CONN_FINISHING;
+    if (!timed && stall(shard, conn, moved) < 0) {
+        conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
         return;
     }
     conn->link |= LINK_WATCH_WRITE;
@@ -393,7 +393,7 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
         conn->link &= ~(uint32_t)LINK_DIRTY;
         sent(shard, conn, &batch->io[i]);
         if (res < 0 && res != -EAGAIN) {
-            conn_broken(shard, conn, res);
+            conn_end(shard, conn, END_CLOSE, close_reason_of_error(res));
         } else if (!conn->out_block) {
             drained(shard, conn);
         } else if (res >= 0 && (size_t)res == batch->io[i].iov.iov_len) {

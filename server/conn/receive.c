@@ -37,8 +37,6 @@ void conn_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 {
     if (conn->state == CONN_OPEN)
         conn_transport(shard, conn)->input(shard, conn, bytes, len);
-    else if (conn->state == CONN_FINISHING && conn->finish_reason == CLOSE_TABLE_FULL)
-        conn_close(shard, conn, CLOSE_TABLE_FULL);
 }
 
 static void understand(struct shard *shard, struct conn *conn, char *bytes, size_t len)
@@ -61,11 +59,11 @@ void conn_input_ended(struct shard *shard, struct conn *conn)
     conn->link |= LINK_INPUT_ENDED;
     if (conn->state == CONN_OPEN && transport->input_ended && transport->input_ended(shard, conn))
         return;
-    bool answers = conn->transport == TRANSPORT_HTTP && conn_queued(conn) > 0;
-    if (conn->state == CONN_OPEN && (answers || conn->link & LINK_KEYED))
-        conn_finish(shard, conn, CLOSE_DONE); /* what is queued, and close_notify */
-    else if (conn->state == CONN_OPEN || conn_queued(conn) == 0)
-        conn_close(shard, conn, conn->state == CONN_FINISHING ? conn->finish_reason : CLOSE_DONE);
+    bool owed = conn->transport == TRANSPORT_HTTP || conn->link & LINK_KEYED;
+    if (conn->state == CONN_OPEN && owed)
+        conn_end(shard, conn, END_SENT, CLOSE_DONE); /* what is queued, and close_notify */
+    else if (conn->state != CONN_FINISHING)
+        conn_end(shard, conn, END_CLOSE, CLOSE_DONE);
 }
 
 static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
@@ -83,7 +81,7 @@ static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
             secure_cut(shard, conn);
         conn_input_ended(shard, conn);
     } else {
-        conn_broken(shard, conn, io->res);
+        conn_end(shard, conn, END_CLOSE, close_reason_of_error(io->res));
     }
 }
 

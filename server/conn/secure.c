@@ -47,7 +47,7 @@ void secure_shed(struct shard *shard, struct conn *conn)
 {
     conn->link &= ~(uint32_t)LINK_HANDSHAKE;
     alert_in_clear(shard, conn);
-    conn_finish(shard, conn, CLOSE_TABLE_FULL);
+    conn_end(shard, conn, END_LINGER, CLOSE_TABLE_FULL);
 }
 
 /* ---- the handshake ---- */
@@ -103,7 +103,7 @@ static void handshake_done(struct shard *shard, struct conn *conn, struct tls_ha
     struct tls_keys keys;
     if (ahead_of_flight(conn)) {
         count_error(shard, TLS_ERROR_UNEXPECTED);
-        conn_close(shard, conn, CLOSE_TLS);
+        conn_end(shard, conn, END_CLOSE, CLOSE_TLS);
         return;
     }
     counter_add(tls_handshake_resumed(handshake) ? &shard->counters.tls_handshakes_resumed
@@ -124,8 +124,8 @@ static void handshake_failed(struct shard *shard, struct conn *conn, enum tls_er
     count_error(shard, error);
     handshake_end(shard, conn);
     if (error == TLS_ERROR_PLAIN_HTTP)
-        conn_answer_refusal(shard, conn, REFUSAL_TLS_REQUIRED);
-    conn_finish(shard, conn, CLOSE_TLS);
+        conn_transport(shard, conn)->refuse(shard, conn, REFUSAL_TLS_REQUIRED);
+    conn_end(shard, conn, END_LINGER, CLOSE_TLS);
 }
 
 /* Takes output until there is no more for now, as one frame. */
@@ -162,13 +162,13 @@ static size_t handshake_input(struct shard *shard, struct conn *conn, const unsi
         return handshake_run(shard, conn, bytes, len);
     conn->link &= ~(uint32_t)LINK_HANDSHAKE;
     alert_in_clear(shard, conn);
-    conn_finish(shard, conn, CLOSE_TLS_POOL_FULL);
+    conn_end(shard, conn, END_LINGER, CLOSE_TLS_POOL_FULL);
     return len;
 }
 
 void secure_timer(struct shard *shard, struct conn *conn)
 {
-    conn_close(shard, conn, CLOSE_TLS_TIMEOUT);
+    conn_end(shard, conn, END_CLOSE, CLOSE_TLS_TIMEOUT);
 }
 
 /* ---- records ---- */
@@ -181,7 +181,7 @@ static void fail(struct shard *shard, struct conn *conn, enum tls_error error)
         secure_alert(shard, conn, (uint8_t)alert);
     else
         conn->link |= LINK_NOTIFIED; /* the peer has given up: it reads no farewell */
-    conn_finish(shard, conn, CLOSE_TLS);
+    conn_end(shard, conn, END_LINGER, CLOSE_TLS);
 }
 
 static bool takes_records(const struct conn *conn)
@@ -247,7 +247,7 @@ static size_t held_input(struct shard *shard, struct conn *conn, const unsigned 
         size_t wanted = held_wants(&held) - held.len;
         size_t part = wanted < len - at ? wanted : len - at;
         if (stash_append(&held, (const char *)bytes + at, part, TLS_RECORD_MAX) < 0) {
-            conn_close(shard, conn, CLOSE_OVERLOADED);
+            conn_end(shard, conn, END_CLOSE, CLOSE_OVERLOADED);
             break;
         }
         at += part;
@@ -268,7 +268,7 @@ static void hold(struct shard *shard, struct conn *conn, const unsigned char *by
 {
     struct conn_extra *extra = conn_extra(conn);
     if (!extra || stash_append(&extra->record, (const char *)bytes, len, TLS_RECORD_MAX) < 0)
-        conn_close(shard, conn, CLOSE_OVERLOADED);
+        conn_end(shard, conn, END_CLOSE, CLOSE_OVERLOADED);
 }
 
 static void records_input(struct shard *shard, struct conn *conn, unsigned char *bytes, size_t len)

@@ -193,7 +193,7 @@ void shard_free(struct shard *shard)
     if (!shard)
         return;
     for (uint32_t slot = 0; shard->hub && shard->live > 0 && slot < shard->slab_slots; slot++)
-        conn_close(shard, &shard->slab[slot], CLOSE_GOING_AWAY);
+        conn_end(shard, &shard->slab[slot], END_CLOSE, CLOSE_GOING_AWAY);
     if (shard->server->batch_end)
         shard->server->batch_end(shard);
     secure_free(shard->secure);
@@ -422,6 +422,6 @@ void shard_drain_turn(struct shard *shard)
         if (conn_transport(shard, conn)->drain)
             conn_transport(shard, conn)->drain(shard, conn);
         else
-            conn_finish(shard, conn, CLOSE_GOING_AWAY);
+            conn_end(shard, conn, END_LINGER, CLOSE_GOING_AWAY);
     }
 }

@@ -39,7 +39,8 @@ enum {
     SEND_VECTORS = 32,  /* frames of one socket in one send */
     SEND_GATHERED = 64, /* sockets in a batch that send more than one run */
     FLUSH_MAX = 4096,
-    LINGER_MS = 2000,
+    LINGER_MS = 2000,          /* for the last answer to leave, and for the peer to close */
+    LINGER_BYTES_PER_MS = 128, /* a long last answer has longer to leave */
     HEARTBEAT_NEIGHBOURS = 64, /* slots whose heartbeats are due together */
     TRICKLE_EVENTS = 64,       /* of a turn; more are a batch already */
     TRICKLE_NS = 1000000,  /* from a turn with events to the next; slower ones wait for nobody */
@@ -176,13 +177,12 @@ void conn_receive_soon(struct shard *shard, struct conn *conn);
 /* Plaintext of the peer, as it was received or out of a record. */
 void conn_input(struct shard *shard, struct conn *conn, char *bytes, size_t len);
 void conn_input_ended(struct shard *shard, struct conn *conn);
-/* Queues a whole answer, for connections that have no request. */
-void conn_answer_refusal(struct shard *shard, struct conn *conn, enum refusal refusal);
 void conn_mark_dirty(struct shard *shard, struct conn *conn);
 /* Takes bytes off the front of what is queued. */
 void conn_consume(struct shard *shard, struct conn *conn, uint32_t bytes);
 void conn_release(struct shard *shard, struct conn *conn);
-void conn_finished(struct shard *shard, struct conn *conn);
+/* Of a finishing connection all has left. */
+void conn_sent_all(struct shard *shard, struct conn *conn);
 void conn_timer_fired(void *context, uint32_t slot);
 void conn_queue_clear(struct shard *shard, struct conn *conn);
 

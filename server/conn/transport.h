@@ -3,13 +3,15 @@
  * through it.
  *
  * Threads  All of it on the shard's thread.
- * Rules    Any of these may close the connection (conn_close, conn_finish); a caller looks before
+ * Rules    Any of these may close the connection (conn_end); a caller looks before
  *          it goes on. A NULL entry means that the transport has nothing to do there. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "conn/refusal.h"
 
 struct conn;
 struct shard;
@@ -35,6 +37,8 @@ struct transport {
     /* The peer has sent its last byte. Returns true when it is still owed something, after which
      * the connection is to end; NULL or false closes at once. */
     bool (*input_ended)(struct shard *shard, struct conn *conn);
+    /* Answers what is no request that the transport could read. */
+    void (*refuse)(struct shard *shard, struct conn *conn, enum refusal refusal);
     /* The deadline set with conn_timer has passed. */
     void (*timer)(struct shard *shard, struct conn *conn);
     /* The server is going away: say so and end. */

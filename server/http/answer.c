@@ -109,7 +109,7 @@ void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal ref
     enum close_reason reason = timeout ? CLOSE_HEAD_TIMEOUT : CLOSE_BAD_REQUEST;
     conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     http_error_fields(shard, conn, refusal, extra);
-    conn_finish(shard, conn, refusal == REFUSAL_OVERLOADED ? CLOSE_OVERLOADED : reason);
+    conn_end(shard, conn, END_LINGER, refusal == REFUSAL_OVERLOADED ? CLOSE_OVERLOADED : reason);
 }
 
 void http_refuse(struct shard *shard, struct conn *conn, enum refusal refusal)

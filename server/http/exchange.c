@@ -81,8 +81,19 @@ static bool admitted(struct shard *shard, struct conn *conn, const struct route 
     conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     counter_add(&shard->counters.refused[REFUSAL_ADMISSION], 1);
     route->shed(shard, conn, retry_ms);
-    conn_finish(shard, conn, CLOSE_ADMISSION);
+    conn_end(shard, conn, END_LINGER, CLOSE_ADMISSION);
     return false;
+}
+
+/* Refuses a client that has found no room. What was read whole needs no lingering: its place is
+ * free again at once. */
+static void turn_away(struct shard *shard, struct conn *conn, bool more_to_read)
+{
+    enum refusal refusal = shard->draining ? REFUSAL_DRAINING : REFUSAL_TABLE_FULL;
+    enum close_reason reason = shard->draining ? CLOSE_GOING_AWAY : CLOSE_TABLE_FULL;
+    conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
+    http_error(shard, conn, refusal);
+    conn_end(shard, conn, more_to_read ? END_LINGER : END_SENT, reason);
 }
 
 static void dispatch(struct shard *shard, struct conn *conn, struct exchange *exchange)
@@ -94,8 +105,11 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         origins_check(http_origins(shard, conn), request, &conn->origin) == ORIGIN_REFUSED;
     const struct route *route = route_find(shard, conn, request->path);
 
-    if (request->method != HTTP_POST &&
-        (request->fields.chunked || request->fields.content_length > 0))
+    bool has_body = request->fields.chunked || request->fields.content_length > 0;
+
+    if (conn->role & ROLE_UNWANTED)
+        turn_away(shard, conn, has_body || exchange->rest_len > 0);
+    else if (request->method != HTTP_POST && has_body)
         http_refuse(shard, conn, REFUSAL_BODY_UNEXPECTED);
     else if (!route && request->method == HTTP_POST)
         http_refuse(shard, conn, REFUSAL_NOT_FOUND);
@@ -112,7 +126,7 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
             conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
         answer_method(shard, conn, route);
         if (request->method == HTTP_POST)
-            conn_finish(shard, conn, CLOSE_BAD_REQUEST);
+            conn_end(shard, conn, END_LINGER, CLOSE_BAD_REQUEST);
     } else if (admitted(shard, conn, route))
         route->open(shard, conn, exchange);
 }
@@ -129,10 +143,22 @@ struct params *http_params(struct shard *shard, struct conn *conn, const struct 
 
 /* ---- collecting heads ---- */
 
+/* What is answered next is no request that could be read, and has nothing of the last one. */
+static void forget_request(struct conn *conn)
+{
+    conn->asked = 0;
+    conn->origin = 0;
+}
+
+static void answer_none(struct shard *shard, struct conn *conn, enum refusal refusal)
+{
+    forget_request(conn);
+    http_error(shard, conn, refusal);
+}
+
 static void refuse_head(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
-    conn->asked &= ~(uint32_t)(ASKED_HTTP_10 | ASKED_HEAD_ONLY);
-    conn->origin = 0;
+    forget_request(conn);
     http_refuse(shard, conn, refusal);
 }
 
@@ -153,9 +179,7 @@ static void answered(struct shard *shard, struct conn *conn)
         conn_timer(shard, conn, shard->settings->idle_timeout_ms);
         return;
     }
-    if (conn->asked & ASKED_LAST_REQUEST)
-        conn->link |= LINK_AT_ONCE;
-    conn_finish(shard, conn, CLOSE_DONE);
+    conn_end(shard, conn, conn->asked & ASKED_LAST_REQUEST ? END_SENT : END_LINGER, CLOSE_DONE);
 }
 
 /* Takes requests from the front of the bytes while there are whole ones, and hands the rest on to
@@ -189,7 +213,7 @@ static void out_of_memory(struct shard *shard, struct conn *conn)
     if (between_requests(conn))
         refuse_head(shard, conn, REFUSAL_OVERLOADED);
     else
-        conn_close(shard, conn, CLOSE_OVERLOADED);
+        conn_end(shard, conn, END_CLOSE, CLOSE_OVERLOADED);
 }
 
 void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len)
@@ -291,16 +315,19 @@ static void http_timer(struct shard *shard, struct conn *conn)
 {
     bool half = conn->extra && conn->extra->input.len > 0;
     bool first = !(conn->asked & ASKED_KEEP_ALIVE);
-    if (half)
-        http_refuse(shard, conn, REFUSAL_HEAD_TIMEOUT);
+    if (conn->role & ROLE_UNWANTED)
+        turn_away(shard, conn, true);
+    else if (half)
+        refuse_head(shard, conn, REFUSAL_HEAD_TIMEOUT);
     else if (first)
-        conn_close(shard, conn, CLOSE_HEAD_TIMEOUT);
+        conn_end(shard, conn, END_CLOSE, CLOSE_HEAD_TIMEOUT);
     else
-        conn_finish(shard, conn, CLOSE_IDLE);
+        conn_end(shard, conn, END_LINGER, CLOSE_IDLE);
 }
 
 const struct transport http_transport = {
     .name = "http",
     .input = http_input,
+    .refuse = answer_none,
     .timer = http_timer,
 };

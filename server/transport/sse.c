@@ -68,7 +68,7 @@ static void sse_end(struct shard *shard, struct conn *conn, enum close_reason re
 {
     if (chunked(conn))
         conn_send_bytes(shard, conn, SPAN(HTTP_CHUNK_LAST));
-    conn_finish(shard, conn, reason);
+    conn_end(shard, conn, END_LINGER, reason);
 }
 
 static void sse_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)

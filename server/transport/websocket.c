@@ -75,7 +75,7 @@ static void say_why(struct shard *shard, struct conn *conn, enum close_reason re
 void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
     say_why(shard, conn, reason);
-    conn_finish(shard, conn, reason);
+    conn_end(shard, conn, END_LINGER, reason);
 }
 
 void websocket_send_text(struct shard *shard, struct conn *conn, struct span text)
@@ -101,8 +101,7 @@ static void peer_closes(struct shard *shard, struct conn *conn, const struct ws_
         event->close_code == WS_CLOSE_NO_STATUS ? WS_CLOSE_NO_STATUS : event->close_code;
     enum close_reason reason = conn->role & ROLE_CLOSE_SENT ? CLOSE_GOING_AWAY : CLOSE_DONE;
     send_close(shard, conn, code, (struct span){0});
-    conn->link |= LINK_AT_ONCE;
-    conn_finish(shard, conn, reason);
+    conn_end(shard, conn, END_SENT, reason);
 }
 
 static enum close_reason reason_of(enum ws_error error)
@@ -183,9 +182,9 @@ static void websocket_input(struct shard *shard, struct conn *conn, char *bytes,
 static void websocket_timer(struct shard *shard, struct conn *conn)
 {
     if (conn->role & ROLE_CLOSE_SENT) {
-        conn_close(shard, conn, CLOSE_GOING_AWAY);
+        conn_end(shard, conn, END_CLOSE, CLOSE_GOING_AWAY);
     } else if (conn->role & ROLE_PING_SENT) {
-        conn_close(shard, conn, CLOSE_HEARTBEAT);
+        conn_end(shard, conn, END_CLOSE, CLOSE_HEARTBEAT);
     } else {
         counter_add(&shard->counters.pings, 1);
         bool ping = conn->heartbeats == 0;

@@ -147,6 +147,22 @@ def test_full_table(start_server, eventually):
     assert server.closed("table_full") >= 1
 
 
+def test_a_large_body_does_not_cost_the_refusal_of_a_full_table(start_server):
+    """What is on its way when the server closes would reset the 503 away."""
+    server = start_server(shards=1, config={"max_connections": 16})
+    held = [RawWebSocket(server) for _ in range(16)]
+    with dial(server) as connection:
+        connection.sendall(b"POST /publish?channel=c HTTP/1.1\r\nHost: h\r\n"
+                           b"Content-Length: 4000000\r\n\r\n")
+        for _ in range(4):
+            connection.sendall(b"x" * 1_000_000)
+        answer = read_to_end(connection)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"table_full"' in answer
+    for client in held:
+        client.close()
+
+
 def test_too_many_connections_come_and_go(start_server, eventually):
     """A full table must not strand what waits behind it."""
     server = start_server(shards=1, config={"max_connections": 16})

@@ -29,7 +29,7 @@ static void answer(struct shard *shard, struct conn *conn, char *bytes, size_t l
 
 static void expire(struct shard *shard, struct conn *conn)
 {
-    conn_close(shard, conn, CLOSE_HEAD_TIMEOUT);
+    conn_end(shard, conn, END_CLOSE, CLOSE_HEAD_TIMEOUT);
 }
 
 static const struct transport transport = {.name = "test", .input = answer, .timer = expire};

@@ -27,7 +27,7 @@ static void input(struct shard *shard, struct conn *conn, char *bytes, size_t le
 
 static void expire(struct shard *shard, struct conn *conn)
 {
-    conn_close(shard, conn, CLOSE_IDLE);
+    conn_end(shard, conn, END_CLOSE, CLOSE_IDLE);
 }
 
 static const struct transport transport = {.name = "test", .input = input, .timer = expire};
