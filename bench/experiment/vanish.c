@@ -3,21 +3,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/filter.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "experiment/way.h"
-#include "tls/handshake.h"
-
-enum {
-    PATIENCE_S = 5,
-    ANSWER_MAX = 4096,
-    REQUEST_MAX = 1024,
-};
+#include "experiment/caller.h"
 
 struct vanish {
     int *fds;
@@ -40,132 +31,20 @@ static enum vanish_kind kind_of(uint32_t index)
     return (enum vanish_kind)(index % VANISH_COUNT);
 }
 
-/* ---- one connection ---- */
-
-static int receive(int fd, unsigned char *bytes, size_t size)
-{
-    ssize_t got = recv(fd, bytes, size, 0);
-    return got > 0 ? (int)got : got == 0 ? -ECONNRESET : -errno;
-}
-
-static int say(int fd, const void *bytes, size_t len)
-{
-    return send(fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -EIO;
-}
-
-/* Takes the handshake to its end. Returns 0 or negative errno. */
-static int shake_hands(int fd, struct tls_handshake *handshake)
-{
-    unsigned char in[ANSWER_MAX], out[ANSWER_MAX];
-    size_t len = 0, at = 0;
-    for (;;) {
-        int err = 0;
-        switch (tls_handshake_advance(handshake, in, len, &at)) {
-        case TLS_HAS_OUTPUT:
-            err = say(fd, out, tls_handshake_output(handshake, out, sizeof out));
-            break;
-        case TLS_WANTS_INPUT:
-            err = receive(fd, in, sizeof in);
-            len = err > 0 ? (size_t)err : 0;
-            at = 0;
-            break;
-        case TLS_DONE:
-            return at == len ? 0 : -EPROTO; /* a server waits to be asked */
-        case TLS_FAILED:
-            return -EPROTO;
-        }
-        if (err < 0)
-            return err;
-    }
-}
-
-static int secure(const struct vanish *vanish, int fd, struct tls_keys *ret)
-{
-    uint8_t seed[TLS_SEED_SIZE];
-    struct tls_handshake *handshake = tls_handshake_take(vanish->handshakes);
-    ssize_t got = getrandom(seed, sizeof seed, 0);
-    assert(handshake && got == sizeof seed);
-    tls_handshake_client(handshake, vanish->tls, BENCH_TLS_NAME, NULL, seed);
-    int err = shake_hands(fd, handshake);
-    if (err == 0)
-        tls_handshake_keys(handshake, ret);
-    tls_handshake_give(vanish->handshakes, handshake);
-    return err;
-}
-
-static int ask(int fd, struct tls_keys *keys, const char *request)
-{
-    unsigned char record[REQUEST_MAX];
-    const size_t len = strlen(request);
-    if (!keys)
-        return say(fd, request, len);
-    const size_t head = tls_record_head(&keys->out);
-    assert(len + tls_record_overhead(&keys->out) <= sizeof record);
-    memcpy(record + head, request, len);
-    return say(fd, record, tls_record_seal_in_place(&keys->out, TLS_APPLICATION_DATA, record, len));
-}
-
-/* Opens the records that are there in whole, which makes of them one text. Returns its length, or
- * -EPROTO. */
-static int open_records(struct tls_keys *keys, unsigned char *bytes, size_t len, char *text)
-{
-    size_t at = 0, text_len = 0;
-    while (at < len) {
-        struct tls_record record;
-        int size = tls_record_open(&keys->in, bytes + at, len - at, &record);
-        if (size <= 0)
-            return -EPROTO; /* an answer's head is sent in whole, and is small */
-        memcpy(text + text_len, record.bytes, record.len);
-        text_len += record.len;
-        at += (size_t)size;
-    }
-    return (int)text_len;
-}
-
-/* Reads until the end of the answer's head. */
-static int answered(int fd, struct tls_keys *keys)
-{
-    unsigned char bytes[ANSWER_MAX];
-    char text[2 * ANSWER_MAX];
-    size_t len = 0;
-    while (len + ANSWER_MAX < sizeof text) {
-        int got = receive(fd, bytes, sizeof bytes);
-        if (got > 0 && keys)
-            got = open_records(keys, bytes, (size_t)got, text + len);
-        else if (got > 0)
-            memcpy(text + len, bytes, (size_t)got);
-        if (got < 0)
-            return got;
-        len += (size_t)got;
-        text[len] = '\0';
-        if (strstr(text, "\r\n\r\n"))
-            return 0;
-    }
-    return -EPROTO;
-}
-
 static int open_one(const struct vanish *vanish, int *ret, const struct sockaddr_in *address,
                     enum vanish_kind kind)
 {
-    const struct linger reset = {.l_onoff = 1};
-    const struct timeval patience = {.tv_sec = PATIENCE_S};
-    struct tls_keys keys, *with = vanish->tls ? &keys : NULL;
-    int fd = *ret = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (connect(fd, (const struct sockaddr *)address, sizeof *address) < 0)
-        return -errno;
-    int err = with ? secure(vanish, fd, with) : 0;
+    const struct caller_tls tls = {vanish->tls, vanish->handshakes};
+    struct caller caller;
+    int err = caller_connect(&caller, address, vanish->tls ? &tls : NULL, CALLER_PATIENCE_S);
     if (err == 0)
-        err = ask(fd, with, requests[kind]);
+        err = caller_say(&caller, requests[kind], strlen(requests[kind]));
     if (err == 0 && kind != VANISH_HALF_HEAD)
-        err = answered(fd, with);
-    if (with)
-        tls_keys_wipe(with);
-    return err;
+        err = caller_answered(&caller);
+    *ret = caller.fd;
+    if (caller.secure)
+        tls_keys_wipe(&caller.keys);
+    return err < 0 ? err : 0;
 }
 
 /* ---- all of them ---- */

@@ -6,7 +6,7 @@
  * Threads  one.
  * Memory   vanish_open to vanish_free. Of TLS nothing is kept: who never hears or says a word again
  *          needs no keys.
- * Bounds   RLIMIT_NOFILE; PATIENCE for each handshake. */
+ * Bounds   RLIMIT_NOFILE; CALLER_PATIENCE_S for each answer. */
 #pragma once
 
 #include <netinet/in.h>
