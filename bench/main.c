@@ -28,7 +28,7 @@ static const struct experiment *const experiments[] = {
     &experiment_churn,      &experiment_ceiling, &experiment_capacity, &experiment_latency,
     &experiment_knee,       &experiment_storm,   &experiment_engines,  &experiment_slow_readers,
     &experiment_mix,        &experiment_claims,  &experiment_scenario, &experiment_half_open,
-    &experiment_handshakes,
+    &experiment_handshakes, &experiment_abuse,
 };
 #define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
 

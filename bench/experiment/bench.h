@@ -139,6 +139,7 @@ extern const struct experiment experiment_claims;
 extern const struct experiment experiment_scenario;
 extern const struct experiment experiment_half_open;
 extern const struct experiment experiment_handshakes;
+extern const struct experiment experiment_abuse;
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);

@@ -291,6 +291,7 @@ static const struct number_row {
     {OPTION_RTT, offsetof(struct options, rtt_ms), 0, RELAY_MS_MAX, NULL},
     {OPTION_JITTER, offsetof(struct options, jitter_ms), 0, RELAY_MS_MAX, NULL},
     {OPTION_SEARCH, offsetof(struct options, seconds), 1, DAY_S, NULL},
+    {OPTION_ATTACKERS, offsetof(struct options, attackers), 1, 20000, NULL},
     {OPTION_BOUND, offsetof(struct options, bound_ms), 1, HOUR_MS, NULL},
 };
 
@@ -489,8 +490,12 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
         [OPTION_PEER_PUBLISH] = "peer_publish",
         [OPTION_COUNTS] = "subscribers",
         [OPTION_STREAM] = "streams",
+        [OPTION_ATTACK] = "attacks",
+        [OPTION_ATTACKERS] = "attackers_max",
     };
     if (id >= OPTION_PEER && id <= OPTION_PEER_PUBLISH && !options_given(options, id))
+        return;
+    if (id == OPTION_LIST || (id == OPTION_ATTACK && !options->attacks))
         return;
     if (id >= OPTION_TLS && id <= OPTION_TLS_RESUME_RAMP) {
         set_tls(settings, options, id);

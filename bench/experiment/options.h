@@ -102,6 +102,8 @@ struct options {
     unsigned file_count;
     const char *streams[OPTIONS_STREAMS_MAX]; /* as experiment/stream.h reads them */
     unsigned stream_count;
+    const char *attacks; /* names with commas; NULL: all */
+    uint32_t attackers;  /* at most so many connections of one attack */
 };
 
 /* X(NAME, key, long name, argument, help): the options that an experiment may list. */
@@ -159,6 +161,9 @@ struct options {
     X(PEER_PUBLISH, 1043, "peer-publish", "TEXT", "What is sent to publish @payload@")             \
     X(STREAM, 1070, "stream", "TEXT",                                                              \
       "\"name=N part=value ...\": subscribers and what is published to them; may be repeated")     \
+    X(ATTACK, 1080, "attack", "NAME[,NAME...]", "Only these attacks")                              \
+    X(LIST, 1081, "list", NULL, "Say which attacks there are, and end")                            \
+    X(ATTACKERS, 1082, "attackers", "N", "At most so many connections of an attacker")             \
     X(TLS, 1050, "tls", NULL, "Each transport over TLS 1.2 too, beside the plain one")             \
     X(TLS_CIPHER, 1051, "tls-cipher", "LIST", "Over TLS with gcm, gcm256, chacha20")               \
     X(TLS_RESUME, 1052, "tls-resume", NULL, "Who connects again resumes its TLS session")          \

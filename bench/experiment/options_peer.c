@@ -1,5 +1,5 @@
 /* options_peer: the options whose texts are read elsewhere: other servers and how to speak to them,
- * and streams. */
+ * streams, and names of attacks. */
 #include <stdio.h>
 
 #include "experiment/options.h"
@@ -43,6 +43,10 @@ bool options_peer_parse(struct options *options, enum option_id id, const char *
         options->peer_publish = text;
     else if (id == OPTION_STREAM)
         take_stream(state, text);
+    else if (id == OPTION_ATTACK)
+        options->attacks = text;
+    else if (id == OPTION_LIST)
+        return true; /* that it is given is all */
     else
         return false;
     return true;
@@ -56,6 +60,7 @@ bool options_peer_value(const struct options *options, enum option_id id, char *
                               : id == OPTION_PEER_PUBLISH_URL ? &options->peer_publish_url
                               : id == OPTION_PEER_PUBLISH     ? &options->peer_publish
                               : id == OPTION_STREAM           ? options->streams
+                              : id == OPTION_ATTACK           ? &options->attacks
                                                               : NULL;
     unsigned count = id == OPTION_PEER             ? options->peer_count
                      : id == OPTION_PEER_SUBSCRIBE ? options->peer_subscribe_count

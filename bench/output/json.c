@@ -336,6 +336,8 @@ static json_t *of_contestant(const struct contestant *contestant)
     if (contestant->knee)
         json_object_set_new(object, "knee", knee_json(contestant->knee));
     set_stall(object, contestant->stall);
+    if (contestant->harm)
+        json_object_set_new(object, "abuse", harm_json(contestant->harm));
     set_reaped(object, &contestant->reaped);
     if (contestant->course)
         json_object_set_new(object, "course", course_json(contestant->course));

@@ -37,6 +37,7 @@ static void contestant_free(struct contestant *contestant)
     free(contestant->memory);
     knee_free(contestant->knee);
     stall_free(contestant->stall);
+    harm_free(contestant->harm);
     course_free(contestant->course);
     json_decref(contestant->counters);
     json_decref(contestant->notes);

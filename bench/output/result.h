@@ -20,6 +20,7 @@
 #include "measure/slab.h"
 #include "measure/strain.h"
 #include "output/course.h"
+#include "output/harm.h"
 #include "output/knee.h"
 #include "output/spread.h"
 #include "output/stall.h"
@@ -133,6 +134,7 @@ struct contestant {
     struct memory_growth *memory; /* NULL: not measured */
     struct knee *knee;            /* NULL: not sought */
     struct stall *stall;          /* NULL: nobody stopped reading */
+    struct harm *harm;            /* NULL: it was not attacked */
     struct course *course;        /* of its server's memory; NULL: not followed */
     struct reconnect reconnect;
     struct handshake_figures handshake;

@@ -202,6 +202,19 @@ STALL = Object(
         "returned", "unrecovered", "latest")},
     {"p99_ratio": SPREAD, "trickling": COUNT, "trickled": COUNT, "trickling_returned": COUNT})
 
+ABUSE = Object(
+    {"about": TEXT, "alive": BOOL, "elapsed_s": NUMBER, "attacker_cpu_s": NUMBER,
+     "broken": List(Text(choices=("alive", "memory", "p99", "closed", "newcomers", "recovery"))),
+     "cpu_calm": NUMBER, "cpu_during": NUMBER, "reasons": Map(COUNT)}
+    | {k: COUNT for k in (
+        "attackers", "visits", "refused", "ended", "sent_bytes", "received_bytes", "bound_bytes",
+        "tcp_bytes", "closed", "lost", "duplicate", "out_of_order", "newcomers",
+        "newcomers_served")},
+    {k: COUNT for k in (
+        "rss_before_bytes", "rss_peak_bytes", "rss_after_bytes", "p50_before_ns", "p99_before_ns",
+        "p50_ns", "p99_ns", "p50_after_ns", "p99_after_ns", "newcomer_slowest_ns")}
+    | {"recovered_s": NUMBER, "said": TEXT})
+
 MOMENT = Object({"when": TEXT}, {"rss_bytes": COUNT, "kernel_bytes": COUNT})
 
 HANDSHAKES = Object(
@@ -239,6 +252,7 @@ CONTESTANT = Object(
      "idle": Object({"elapsed_s": NUMBER, "server_cpu_s": NUMBER}),
      "knee": KNEE,
      "stall": STALL,
+     "abuse": ABUSE,
      "reaped": Object({"reason": TEXT, "closed": COUNT, "bound_s": NUMBER},
                       {"first_s": NUMBER, "last_s": NUMBER}),
      "course": List(MOMENT),

@@ -1,0 +1,89 @@
+#include "abuse/script.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abuse/attacker.h"
+#include "experiment/bench.h"
+#include "experiment/peer_text.h"
+
+enum {
+    NAMES = 32, /* in one request: the server's default for channels_per_connection_max */
+    PLACES_MAX = 7,
+};
+
+/* "channel=abuse-0&channel=abuse-1…" */
+static void list(char *text, size_t size, const char *prefix)
+{
+    size_t len = 0;
+    for (int i = 0; i < NAMES && len < size; i++)
+        len += (size_t)snprintf(text + len, size - len, "%schannel=%s%d", i ? "&" : "", prefix, i);
+}
+
+static int fill(const struct attack *attack, const char *text, const struct peer_value *rows,
+                char *buf)
+{
+    char why[BENCH_WHY_MAX];
+    const struct peer_values values = {.rows = rows};
+    int len = peer_text_fill(span_from(text), &values, PEER_ESCAPED, buf, ATTACK_TEXT_MAX, NULL,
+                             why, sizeof why);
+    return len < 0 ? bench_fail(len, "the attack %s: %s", attack->name, why) : len;
+}
+
+int script_init(struct script *script, const struct attack *attack,
+                const struct attack_target *target)
+{
+    char channels[1024], names[1024], upgrade[2048], text[ATTACK_TEXT_MAX];
+    const struct peer_value rows[PLACES_MAX] = {
+        {"get", target->get},   {"post", target->post}, {"subscribe", target->subscribe},
+        {"channels", channels}, {"names", names},       {"upgrade", upgrade},
+    };
+    *script = (struct script){0};
+    list(channels, sizeof channels, "abuse-");
+    list(names, sizeof names, ATTACK_NUMBER "-");
+    snprintf(upgrade, sizeof upgrade,
+             "GET %s HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: cmluZ3NpZGUgbG9hZCBrZQ==\r\n%s\r\n",
+             target->subscribe, target->fields ? target->fields : "");
+    int len = attack->opening ? fill(attack, attack->opening, rows, script->opening) : 0;
+    script->opening_len = len > 0 ? (size_t)len : 0;
+    if (len >= 0 && attack->text)
+        len = fill(attack, attack->text, rows, text);
+    if (len < 0 || !attack->text)
+        return len < 0 ? len : 0;
+    script->len = (size_t)len + attack->bulk;
+    script->text = malloc(script->len + 1);
+    assert(script->text);
+    memcpy(script->text, text, (size_t)len);
+    memset(script->text + len, 'a', attack->bulk);
+    script->text[script->len] = '\0';
+    script->numbered = strstr(script->text, ATTACK_NUMBER) != NULL;
+    return 0;
+}
+
+void script_done(struct script *script)
+{
+    free(script->text);
+    script->text = NULL;
+}
+
+char *script_copy(const struct script *script, size_t *ret_len)
+{
+    char *copy = malloc(script->len + 1);
+    assert(copy);
+    memcpy(copy, script->text, script->len + 1);
+    *ret_len = script->len;
+    return copy;
+}
+
+void script_number(const struct script *script, char *copy, uint64_t number)
+{
+    char digits[ATTACK_NUMBER_DIGITS + 1];
+    snprintf(digits, sizeof digits, "%07u", (unsigned)(number % 10000000));
+    for (const char *at = script->text; (at = strstr(at, ATTACK_NUMBER));
+         at += ATTACK_NUMBER_DIGITS)
+        memcpy(copy + (at - script->text), digits, ATTACK_NUMBER_DIGITS);
+}

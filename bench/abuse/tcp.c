@@ -1,0 +1,3 @@
+#include "abuse/attack.h"
+
+const struct attack attacks_tcp[] = {{0}};

@@ -1,0 +1,203 @@
+#include "experiment/abuse_verdict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure/clock.h"
+#include "output/table.h"
+
+static const double NOTICED = 1.5;
+static const int64_t RECOVERED_NS = (int64_t)5 * NS_PER_S;
+
+enum {
+    KEPT_PART = 4, /* a quarter of what memory grew may stay: allocators give back late */
+    TEXT_MAX = 1536,
+};
+
+bool abuse_is_calm(const struct harm *harm, uint64_t p99_ns)
+{
+    const uint64_t most =
+        harm->rss_before + ATTACK_SLACK_BYTES + harm_growth_bytes(harm) / KEPT_PART;
+    return p99_ns > 0 && (double)p99_ns <= NOTICED * (double)harm->p99_before_ns &&
+           harm->rss_after <= most;
+}
+
+void abuse_judge(const struct attack *attack, struct harm *harm, bool died)
+{
+    const double calm_ns = (double)harm_calm_p99_ns(harm);
+    harm->broken[HARM_ALIVE] = died;
+    harm->broken[HARM_MEMORY] = harm_growth_bytes(harm) > harm->bound_bytes;
+    harm->broken[HARM_LATENCY] = harm->p99_ns == 0 || (double)harm->p99_ns > NOTICED * calm_ns;
+    harm->broken[HARM_CLOSED] =
+        harm->closed + harm->lost + harm->duplicate + harm->out_of_order > 0;
+    harm->broken[HARM_NEWCOMERS] = !attack->shuts && 2 * harm->newcomers_served < harm->newcomers;
+    harm->broken[HARM_RECOVERY] = harm->recovered_ns < 0 || harm->recovered_ns > RECOVERED_NS;
+}
+
+/* ---- in words ---- */
+
+static size_t add(char *text, size_t size, size_t len, const char *separator, const char *more)
+{
+    int added = snprintf(text + len, size - len, "%s%s", len > 0 ? separator : "", more);
+    return len + (size_t)added < size ? len + (size_t)added : size - 1;
+}
+
+/* "memory, p99"; of a server that has died, only that. */
+static const char *broken_text(const struct harm *harm, char *text, size_t size)
+{
+    size_t len = 0;
+    text[0] = '\0';
+    if (harm->broken[HARM_ALIVE])
+        snprintf(text, size, "died");
+    for (int i = 0; i < HARM_BOUNDS && !harm->broken[HARM_ALIVE]; i++)
+        if (harm->broken[i])
+            len = add(text, size, len, ", ", harm_bound_name((enum harm_bound)i));
+    return text;
+}
+
+static void conclude_server(struct bench *bench, const char *server, unsigned *ret_stood,
+                            unsigned *ret_count)
+{
+    struct result *result = &bench->result;
+    char text[TEXT_MAX] = "", one[160], broken[96], claim[96];
+    size_t len = 0;
+    unsigned count = 0, stood = 0;
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        const struct contestant *contestant = result->contestants[i];
+        if (!contestant->harm || strcmp(contestant->name, server) != 0)
+            continue;
+        count++;
+        stood += !harm_any(contestant->harm);
+        if (!harm_any(contestant->harm))
+            continue;
+        snprintf(one, sizeof one, "%s (%s)", contestant->workload,
+                 broken_text(contestant->harm, broken, sizeof broken));
+        len = add(text, sizeof text, len, ", ", one);
+    }
+    snprintf(claim, sizeof claim, "No attack harms %s beyond the written bounds", server);
+    result_verdict(result, claim, stood == count ? "holds" : "fails", "%u of %u attacks%s%s", stood,
+                   count, len > 0 ? " stayed within them; not " : "", text);
+    *ret_stood = stood;
+    *ret_count = count;
+}
+
+/* Whether it is the first contestant of its server. */
+static bool is_first(const struct result *result, unsigned index)
+{
+    for (unsigned i = 0; i < index; i++)
+        if (strcmp(result->contestants[i]->name, result->contestants[index]->name) == 0)
+            return false;
+    return true;
+}
+
+void abuse_conclude(struct bench *bench)
+{
+    struct result *result = &bench->result;
+    char text[512] = "", one[96];
+    size_t len = 0;
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        unsigned stood, count;
+        const char *server = result->contestants[i]->name;
+        if (!is_first(result, i))
+            continue;
+        conclude_server(bench, server, &stood, &count);
+        snprintf(one, sizeof one, "%s stands %u of %u", server, stood, count);
+        len = add(text, sizeof text, len, ", ", one);
+    }
+    char headline[600];
+    snprintf(headline, sizeof headline, "Attacks: %s", text);
+    result->headline = len > 0 ? strdup(headline) : NULL;
+}
+
+/* ---- the table ---- */
+
+/* What ended its connections most often, by the server's own name for it. */
+static const char *reason_of(const struct harm *harm)
+{
+    const char *name, *most = harm->ended > 0 ? "ended" : "-";
+    json_t *count;
+    json_int_t best = 0;
+    json_object_foreach(harm->reasons, name, count)
+    {
+        if (json_integer_value(count) <= best || strcmp(name, "closed_peer_reset") == 0 ||
+            strcmp(name, "closed_peer_closed") == 0)
+            continue;
+        best = json_integer_value(count);
+        most = name;
+    }
+    return most;
+}
+
+static void print_row(struct table *table, const struct contestant *contestant)
+{
+    const struct harm *harm = contestant->harm;
+    char text[TABLE_NUMBER_MAX], broken[96];
+    const double calm_ns = (double)harm_calm_p99_ns(harm);
+    table_row(table);
+    table_cell(table, "%s", contestant->workload);
+    table_cell(table, "%s", number_bytes(text, (double)harm->sent));
+    table_cell(table, "%s", number_grouped(text, harm->visits));
+    table_cell(table, "+%s", number_bytes(text, (double)harm_growth_bytes(harm)));
+    table_cell(table, "%s", number_bytes(text, (double)harm->bound_bytes));
+    table_cell(table, "%.2f-%.2f", harm->cpu_calm, harm->cpu_during);
+    if (harm->p99_ns > 0 && calm_ns > 0) {
+        table_cell(table, "%s", number_time(text, (double)harm->p99_ns));
+        table_cell(table, "%.2f", (double)harm->p99_ns / calm_ns);
+    } else {
+        table_cell(table, "nothing");
+        table_cell(table, "-");
+    }
+    table_cell(table, "%lu+%lu", (unsigned long)harm->closed, (unsigned long)harm->lost);
+    table_cell(table, "%lu/%lu", (unsigned long)harm->newcomers_served,
+               (unsigned long)harm->newcomers);
+    if (harm->recovered_ns < 0)
+        table_cell(table, "no");
+    else
+        table_cell(table, "%.1f s", (double)harm->recovered_ns / NS_PER_S);
+    table_cell(table, "%.31s",
+               harm_any(harm) ? broken_text(harm, broken, sizeof broken) : reason_of(harm));
+}
+
+static void print_server(const struct result *result, const char *server)
+{
+    static struct table table;
+    table = (struct table){0};
+    table_heads(&table, server, "attacker", "connec-", "memory", "of", "CPU, calm", "others'", "x",
+                "closed", "newcomers", "back", "broke;");
+    table_heads(&table, "", "sent", "tions", "grew", "allowed", "and then", "p99", "calm", "+ lost",
+                "served", "after", "or ended by");
+    for (unsigned i = 0; i < result->contestant_count; i++)
+        if (result->contestants[i]->harm && strcmp(result->contestants[i]->name, server) == 0)
+            print_row(&table, result->contestants[i]);
+    table_print(&table, stdout, 2);
+    printf("\n");
+}
+
+void abuse_print(const struct bench *bench)
+{
+    const struct result *result = &bench->result;
+    size_t i;
+    json_t *verdict;
+    for (unsigned c = 0; c < result->contestant_count; c++)
+        if (is_first(result, c))
+            print_server(result, result->contestants[c]->name);
+    for (unsigned c = 0; c < result->contestant_count; c++)
+        if (result->contestants[c]->harm && result->contestants[c]->harm->said)
+            printf("  %s, %s: %s\n", result->contestants[c]->name, result->contestants[c]->workload,
+                   result->contestants[c]->harm->said);
+    json_array_foreach(result->verdicts, i, verdict)
+        printf("  %-8s %s: %s\n", json_string_value(json_object_get(verdict, "verdict")),
+               json_string_value(json_object_get(verdict, "claim")),
+               json_string_value(json_object_get(verdict, "measured")));
+}
+
+void abuse_list(FILE *file)
+{
+    const struct attack *attack;
+    for (unsigned i = 0; (attack = attack_at(i)); i++)
+        fprintf(file, "  %-20s %5u connections%s\n      %s\n", attack->name, attack->connections,
+                attack->ours  ? ", Ringside only"
+                : attack->tls ? ", TLS"
+                              : "",
+                attack->about);
+}
