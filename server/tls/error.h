@@ -26,7 +26,7 @@
     X(RECORD_TOO_SHORT, record_too_short, 50, "a record too short to hold its tag")                \
     X(UNKNOWN_TYPE, unknown_type, 10, "a record of unknown type")                                  \
     X(UNEXPECTED, unexpected, 10, "a record that has no place where it came")                      \
-    X(BAD_ALERT, bad_alert, 50, "an alert that is not two bytes")                                  \
+    X(BAD_ALERT, bad_alert, 50, "an alert that is not two bytes, in a record of its own")          \
     X(ALERT_RECEIVED, alert_received, -1, "the peer gave up with a fatal alert")                   \
     X(RENEGOTIATION, renegotiation, 100, "the peer asked for a second handshake")                  \
     X(CLOSED, closed, -1, "the peer said close_notify during the handshake")                       \

@@ -108,14 +108,28 @@ static void fail(struct tls_handshake *handshake, enum tls_error error, bool ale
                       : tls_alert_plain((uint8_t)description, handshake->alert));
 }
 
+/* Whether the engine would neither take nor give a byte, and yet is not closed. */
+static bool is_stuck(const br_ssl_engine_context *engine, unsigned state)
+{
+    size_t room = 0;
+    if (state & BR_SSL_RECVREC)
+        br_ssl_engine_recvrec_buf(engine, &room);
+    return room == 0 && !(state & (BR_SSL_SENDREC | BR_SSL_SENDAPP));
+}
+
 /* After the engine was given or asked for something: has it failed? */
 static void settle(struct tls_handshake *handshake)
 {
     br_ssl_engine_context *engine = &handshake->bear.engine;
-    if (handshake->error != TLS_ERROR_NONE || br_ssl_engine_current_state(engine) != BR_SSL_CLOSED)
+    unsigned state = br_ssl_engine_current_state(engine);
+    if (handshake->error != TLS_ERROR_NONE)
         return;
-    int err = br_ssl_engine_last_error(engine);
-    fail(handshake, error_of(handshake, err), err < BR_ERR_RECV_FATAL_ALERT);
+    if (state == BR_SSL_CLOSED) {
+        int err = br_ssl_engine_last_error(engine);
+        fail(handshake, error_of(handshake, err), err < BR_ERR_RECV_FATAL_ALERT);
+    } else if (is_stuck(engine, state)) {
+        fail(handshake, TLS_ERROR_INTERNAL, true);
+    }
 }
 
 /* ---- feeding ---- */
@@ -132,6 +146,23 @@ static bool first_byte_is_tls(struct tls_handshake *handshake, unsigned char fir
     return false;
 }
 
+/* Looks at the head of a record before the engine gets its last byte. The engine takes alerts of
+ * any length, and one that closes takes no byte behind it, not even of its own record, for which it
+ * then waits. `filled` is how much of its buffer is full.
+ * Returns whether the head can stand. */
+static bool head_stands(struct tls_handshake *handshake, size_t filled)
+{
+    const unsigned char *head = handshake->buffer;
+    if (filled != TLS_HEAD_SIZE || head[0] != TLS_ALERT)
+        return true;
+    const struct tls_direction *in = engine_record_in(&handshake->bear.engine);
+    size_t len = 2 + (in ? tls_record_overhead(in) - TLS_HEAD_SIZE : 0);
+    if (((size_t)head[3] << 8 | head[4]) == len)
+        return true;
+    fail(handshake, TLS_ERROR_BAD_ALERT, true);
+    return false;
+}
+
 size_t tls_handshake_feed(struct tls_handshake *handshake, const unsigned char *bytes, size_t len)
 {
     br_ssl_engine_context *engine = &handshake->bear.engine;
@@ -141,11 +172,12 @@ size_t tls_handshake_feed(struct tls_handshake *handshake, const unsigned char *
     while (fed < len && tls_handshake_progress(handshake) == TLS_WANTS_INPUT) {
         size_t room;
         unsigned char *area = br_ssl_engine_recvrec_buf(engine, &room);
-        assert(area && room > 0);
         size_t part = len - fed < room ? len - fed : room;
         memcpy(area, bytes + fed, part);
-        br_ssl_engine_recvrec_ack(engine, part);
         fed += part;
+        if (!head_stands(handshake, (size_t)(area - handshake->buffer) + part))
+            break;
+        br_ssl_engine_recvrec_ack(engine, part);
         settle(handshake);
     }
     return fed;

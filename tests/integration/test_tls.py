@@ -1,9 +1,13 @@
 """TLS itself, with clients of OpenSSL: what is agreed on, what is refused, and how it is told."""
 
+import fcntl
 import re
+import select
 import socket
 import ssl
+import struct
 import subprocess
+import termios
 
 import pytest
 
@@ -229,6 +233,22 @@ def test_plain_http_is_told_so(server, asked):
 
 # ---- bytes that no client sends ----
 
+def send_in_pieces(connection, sent, size):
+    """Each piece in a segment of its own, taken by the peer's kernel before the next one leaves.
+    Ends early when the peer has answered."""
+    for at in range(0, len(sent), size):
+        connection.sendall(sent[at:at + size])
+        while unsent(connection):
+            if select.select([connection], [], [], 0.001)[0]:
+                return
+
+
+def unsent(connection):
+    """Bytes that the peer's kernel has not acknowledged."""
+    return struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
+
+
+@pytest.mark.parametrize("slowly", [False, True])
 @pytest.mark.parametrize(
     "sent, error, alert",
     [
@@ -242,11 +262,14 @@ def test_plain_http_is_told_so(server, asked):
         (b"\x14\x03\x03\x00\x01\x01", "unexpected", 10),
         (b"\x15\x03\x03\x00\x02\x02\x28", "alert_received", None),
         (b"\x15\x03\x03\x00\x02\x01\x00", "closed", None),
+        (b"\x15\x03\x01\x00\x03\x01\x00\x00", "bad_alert", 50),
+        (b"\x15\x03\x03\x00\x00", "bad_alert", 50),
     ],
 )
-def test_handshakes_that_are_none(server, sent, error, alert):
+def test_handshakes_that_are_none(server, sent, error, alert, slowly):
     with socket.create_connection((HOST, server.port), timeout=PATIENCE_S) as connection:
-        connection.sendall(sent)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_in_pieces(connection, sent, 1 if slowly else len(sent))
         answer = read_to_end(connection)
     assert server.all_tls_errors() == {error: 1}
     assert server.closed("tls") == 1

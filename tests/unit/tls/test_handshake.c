@@ -1,6 +1,8 @@
 #include <bearssl.h>
 #include <errno.h>
 
+#include "tls/engine_record.h"
+#include "tls/handshake_state.h"
 #include "tls_test.h"
 
 static const char *const protocols[] = {"http/1.1"};
@@ -257,17 +259,21 @@ static void test_trusted_key(void **state)
     }
 }
 
+/* Feeds bytes, at most `step` at a time, until one of them is not taken. */
+static void feed_all(struct tls_handshake *to, const unsigned char *bytes, size_t len, size_t step)
+{
+    for (size_t fed = 1; len > 0 && fed > 0; bytes += fed, len -= fed)
+        fed = tls_handshake_feed(to, bytes, len < step ? len : step);
+}
+
 /* What a stranger sends first, and how it ends. */
-static enum tls_error first_bytes(const void *bytes, size_t len, unsigned char *alert,
+static enum tls_error first_bytes(const void *bytes, size_t len, size_t step, unsigned char *alert,
                                   size_t *alert_len)
 {
     struct pair pair;
     pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
     pair_begin(&pair, NULL, NULL);
-    const unsigned char *at = bytes;
-    *alert_len = 0;
-    for (size_t fed = 1; len > 0 && fed > 0; at += fed, len -= fed)
-        fed = tls_handshake_feed(pair.at_server, at, len);
+    feed_all(pair.at_server, bytes, len, step);
     *alert_len = tls_handshake_output(pair.at_server, alert, TLS_ALERT_MAX);
     enum tls_error error = tls_handshake_error(pair.at_server);
     assert_true(error == TLS_ERROR_NONE || tls_handshake_progress(pair.at_server) == TLS_FAILED);
@@ -293,20 +299,88 @@ static void test_strangers(void **state)
         {"\x16\3\3\0\5hello", 10, TLS_ERROR_UNEXPECTED, 10},
         {"\x15\3\3\0\2\2\x28", 7, TLS_ERROR_ALERT_RECEIVED, -1},
         {"\x15\3\3\0\2\1\0", 7, TLS_ERROR_CLOSED, -1},
+        {"\x15\3\1\0\3\1\0\0", 8, TLS_ERROR_BAD_ALERT, 50},
+        {"\x15\3\3\0\4\1\0\2\x28", 9, TLS_ERROR_BAD_ALERT, 50},
+        {"\x15\3\3\0\1\1", 6, TLS_ERROR_BAD_ALERT, 50},
+        {"\x15\3\3\0\0", 5, TLS_ERROR_BAD_ALERT, 50},
     };
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    for (size_t i = 0; i < 2 * COUNT_OF(cases); i++) {
         unsigned char alert[TLS_ALERT_MAX];
-        size_t len;
-        assert_int_equal(first_bytes(cases[i].bytes, cases[i].len, alert, &len), cases[i].error);
-        if (cases[i].alert < 0) {
+        size_t len, at = i / 2, step = i % 2 ? 1 : SIZE_MAX;
+        assert_int_equal(first_bytes(cases[at].bytes, cases[at].len, step, alert, &len),
+                         cases[at].error);
+        if (cases[at].alert < 0) {
             /* BearSSL answers a close_notify with its own. */
-            assert_int_equal(len, cases[i].error == TLS_ERROR_CLOSED ? 7 : 0);
+            assert_int_equal(len, cases[at].error == TLS_ERROR_CLOSED ? 7 : 0);
             continue;
         }
-        const unsigned char expected[] = {21, 3, 3, 0, 2, 2, (unsigned char)cases[i].alert};
+        const unsigned char expected[] = {21, 3, 3, 0, 2, 2, (unsigned char)cases[at].alert};
         assert_int_equal(len, sizeof expected);
         assert_memory_equal(alert, expected, sizeof expected);
     }
+}
+
+/* An alert is two bytes, wherever a handshake stands and whichever end it comes to. */
+static void test_alerts_of_any_length(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    for (unsigned i = 0; i < 8 * 6; i++) {
+        unsigned len = i / 8;
+        const unsigned char bytes[] = {21, 3, 3, 0, (unsigned char)len, 1, 0, 1, 0, 1};
+        bool to_server = i & 1, late = i & 2;
+        pair_begin(&pair, "a.example", NULL);
+        pump_out(pair.at_client, &pair.to_server, 0);
+        if (late && to_server) {
+            pump_in(pair.at_server, &pair.to_server, 0);
+            while (pump_out(pair.at_server, &pair.to_client, 0))
+                ;
+        }
+        struct tls_handshake *to = to_server ? pair.at_server : pair.at_client;
+        feed_all(to, bytes, 5 + len, i & 4 ? 1 : SIZE_MAX);
+        assert_int_equal(tls_handshake_error(to), len == 2 ? TLS_ERROR_NONE : TLS_ERROR_BAD_ALERT);
+        while (pump_out(to, &pair.to_client, 0))
+            ;
+        assert_int_equal(tls_handshake_progress(to), TLS_FAILED);
+        assert_int_equal(tls_handshake_error(to),
+                         len == 2 ? TLS_ERROR_CLOSED : TLS_ERROR_BAD_ALERT);
+    }
+    pair_done(&pair);
+}
+
+/* The same under the keys of the handshake: in the place of a client's Finished. */
+static void test_sealed_alerts_of_any_length(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    for (size_t i = 0; i < 2 * 5; i++) {
+        unsigned char area[TLS_OVERHEAD_MAX + 8] = {0};
+        size_t len = i / 2;
+        pair_begin(&pair, "a.example", NULL);
+        pump_out(pair.at_client, &pair.to_server, 0);
+        pump_in(pair.at_server, &pair.to_server, 0);
+        while (pump_out(pair.at_server, &pair.to_client, 0))
+            pump_in(pair.at_client, &pair.to_client, 0);
+        while (pump_out(pair.at_client, &pair.to_server, 0))
+            ;
+        struct tls_direction out = *engine_record_out(&pair.at_client->bear.engine);
+        pair.to_server.len -= tls_record_overhead(&out) + 16; /* a Finished */
+        out.sequence = 0;
+        area[tls_record_head(&out)] = 1;
+        size_t size = tls_record_seal_in_place(&out, TLS_ALERT, area, len);
+        size_t step = i % 2 ? 1 : SIZE_MAX;
+        feed_all(pair.at_server, pair.to_server.bytes, pair.to_server.len, step);
+        assert_int_equal(tls_handshake_progress(pair.at_server), TLS_WANTS_INPUT);
+        feed_all(pair.at_server, area, size, step);
+        while (pump_out(pair.at_server, &pair.to_client, 0))
+            ;
+        assert_int_equal(tls_handshake_progress(pair.at_server), TLS_FAILED);
+        assert_int_equal(tls_handshake_error(pair.at_server),
+                         len == 2 ? TLS_ERROR_CLOSED : TLS_ERROR_BAD_ALERT);
+    }
+    pair_done(&pair);
 }
 
 /* A server's flight whose bytes are changed one at a time: the client never finishes. */
@@ -401,6 +475,8 @@ int main(void)
         cmocka_unit_test(test_alpn),
         cmocka_unit_test(test_trusted_key),
         cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_alerts_of_any_length),
+        cmocka_unit_test(test_sealed_alerts_of_any_length),
         cmocka_unit_test(test_changed_bytes),
         cmocka_unit_test(test_data_behind_finished),
         cmocka_unit_test(test_pool),
