@@ -98,9 +98,9 @@ static void usage(FILE *file)
         "run\n"
         "leaves results/<date>-<experiment>-<commit>/ with run.json, histogram.csv, report.html.\n"
         "Start with `ringside-bench compare`. docs/METHOD.md says how it measures.\n\n"
-        "Exit status: 0 when every message reached everybody once and in order; 2 when the\n"
-        "ledger says otherwise, or the server ended connections unasked; 130 when interrupted;\n"
-        "1 for anything that did not work.\n",
+        "Exit status: 0 when every message reached everybody once, in order and as it was\n"
+        "published; 2 when the ledger says otherwise, or the server ended connections unasked;\n"
+        "130 when interrupted; 1 for anything that did not work.\n",
         file);
 }
 
@@ -248,7 +248,9 @@ static int status_of(const struct bench *bench, int err)
     if (bench->result.unrun > 0)
         bench_fail(-EIO, "%u scenarios could not be run: the table says why", bench->result.unrun);
     if (faults > 0)
-        bench_fail(-EIO, "the ledger is not clean: %lu messages were lost, doubled or out of order",
+        bench_fail(-EIO,
+                   "the ledger is not clean: %lu messages were lost, doubled, out of order or "
+                   "corrupt",
                    (unsigned long)faults);
     if (closes > 0)
         bench_fail(-EIO, "%lu connections were ended by the server without being asked",

@@ -412,7 +412,8 @@ void capacity_say_what(char text[VERDICT_TEXT_MAX], const struct capacity_eviden
         snprintf(rest, room, "the broadcast stalled: %s had not got it after %.0f s",
                  number_grouped(number, evidence->missing), evidence->allowed_s);
     else
-        snprintf(rest, room, "the ledger was not clean: %s messages lost, doubled or out of order",
+        snprintf(rest, room,
+                 "the ledger was not clean: %s messages lost, doubled, out of order or corrupt",
                  number_grouped(number, evidence->ledger_faults));
 }
 

@@ -58,8 +58,8 @@ void cell_memory(struct table *table, const struct contestant *contestant)
 void cell_ledger(struct table *table, const struct contestant *contestant)
 {
     const struct load_ledger *ledger = &contestant->ledger;
-    table_cell(table, "%" PRIu64 ", %" PRIu64 ", %" PRIu64, ledger->lost, ledger->duplicate,
-               ledger->out_of_order);
+    table_cell(table, "%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64, ledger->lost,
+               ledger->duplicate, ledger->out_of_order, ledger->corrupt);
 }
 
 void cell_faults(struct table *table, const struct contestant *contestant)

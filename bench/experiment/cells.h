@@ -24,6 +24,6 @@ void cell_saturated(struct table *table, const struct contestant *contestant);
 /* User memory of the server for each connection, or "unknown". Accepts NULL. */
 void cell_memory(struct table *table, const struct contestant *contestant);
 
-/* How many messages were lost, doubled or out of order: three numbers, or their sum. */
+/* How many messages were lost, doubled, out of order or corrupt: four numbers, or their sum. */
 void cell_ledger(struct table *table, const struct contestant *contestant);
 void cell_faults(struct table *table, const struct contestant *contestant);

@@ -157,18 +157,16 @@ static void print_row(struct table *table, const struct contestant *contestant)
     table_cell(table, "%s", number_short(text, contestant_deliveries_per_s(contestant).median));
     table_cell(table, "%s",
                number_time(text, (double)histogram_percentile(contestant->corrected, 99)));
-    table_cell(table, "%s", number_grouped(text, contestant->ledger.lost));
-    table_cell(table, "%s", number_grouped(text, contestant->ledger.duplicate));
-    table_cell(table, "%s", number_grouped(text, contestant->ledger.out_of_order));
+    cell_ledger(table, contestant);
 }
 
 static void print(const struct bench *bench)
 {
     static struct table table;
     table_heads(&table, "", "closed and", "of each", "retries", "CPU:", "CPU:", "limit",
-                "deliveries", "p99", "lost", "doubled", "out of");
+                "deliveries", "p99", "lost, doubled,");
     table_heads(&table, "", "opened again", "per second", "", "server", "clients", "", "per second",
-                "", "", "", "order");
+                "", "swapped, corrupt");
     for (unsigned i = 0; i < bench->result.contestant_count; i++)
         print_row(&table, bench->result.contestants[i]);
     table_print(&table, stdout, 2);

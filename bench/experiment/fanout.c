@@ -115,7 +115,7 @@ static int run_ceiling(struct bench *bench)
 static void head(struct table *table)
 {
     table_heads(table, "", "deliveries/s", "x bare", "p25-p75", "CPU per delivery", "x bare",
-                "server CPU", "client CPU", "saturated", "lost, doubled, disordered");
+                "server CPU", "client CPU", "saturated", "lost, doubled, swapped, corrupt");
 }
 
 static void row(struct table *table, const struct contestant *contestant)

@@ -309,6 +309,7 @@ static void mark_read(const struct trial *trial, struct slow_mark *ret)
         ret->ledger.lost += ledger.lost;
         ret->ledger.duplicate += ledger.duplicate;
         ret->ledger.out_of_order += ledger.out_of_order;
+        ret->ledger.corrupt += ledger.corrupt;
         ret->unrecovered += load_counters(trial->field.load, group)->unrecovered;
     }
 }
@@ -320,6 +321,7 @@ static void take_mark(struct trial *trial, const struct slow_mark *before)
     trial->stall->lost += after.ledger.lost - before->ledger.lost;
     trial->stall->duplicate += after.ledger.duplicate - before->ledger.duplicate;
     trial->stall->out_of_order += after.ledger.out_of_order - before->ledger.out_of_order;
+    trial->stall->corrupt += after.ledger.corrupt - before->ledger.corrupt;
     trial->stall->unrecovered += after.unrecovered - before->unrecovered;
 }
 

@@ -100,7 +100,8 @@ static void judge_memory(struct result *result, const struct way *way)
 /* A policy loses what it says: disconnect nothing, the others what the server counts. */
 static bool lost_as_said(const struct stall *stall, bool disconnect)
 {
-    bool in_order = stall->duplicate + stall->out_of_order + stall->unrecovered == 0;
+    bool in_order =
+        stall->duplicate + stall->out_of_order + stall->corrupt + stall->unrecovered == 0;
     return in_order && stall->lost == stall->dropped &&
            (disconnect ? stall->returned == stall->closed && stall->lost == 0 : stall->closed == 0);
 }

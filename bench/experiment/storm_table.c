@@ -50,8 +50,7 @@ static void tell(const struct result *result, enum storm_variant variant, const 
         const struct contestant *contestant = result->contestants[i];
         if (strcmp(contestant->workload, ret->name) != 0)
             continue;
-        ret->faults += contestant->ledger.lost + contestant->ledger.duplicate +
-                       contestant->ledger.out_of_order;
+        ret->faults += load_ledger_faults(&contestant->ledger);
         if (contestant->reconnect.dropped == 0)
             continue;
         ret->tls_full += contestant->tls.full;

@@ -217,7 +217,7 @@ static void head(struct table *table)
     table_heads(table, "", "", "deliveries/s", "x bare", "x ringside", "", "CPU per", "server",
                 "client", "memory", "lost, doubled,");
     table_heads(table, "", "", "", "", "median", "p25-p75", "delivery", "CPU", "CPU", "each",
-                "disordered");
+                "swapped, corrupt");
 }
 
 static void cells_ratio(struct table *table, const struct result *result,

@@ -302,30 +302,40 @@ void client_input(struct load *load, struct client *client, char *bytes, size_t 
         client_watch(load, client);
 }
 
-void client_deliver(struct load *load, struct client *client, struct span head, uint64_t length)
+/* Whether it says which message it is, and that it belongs here. */
+static bool known(const struct load *load, const struct client *client,
+                  const struct payload *payload)
+{
+    const struct group *group = &load->groups[client->group];
+    uint32_t number = payload->number;
+    return number != 0 && number != UINT32_MAX &&
+           channel_of_number(group, number) == channel_of_client(load, client);
+}
+
+void client_deliver(struct load *load, struct client *client, const struct payload *payload)
 {
     struct group *group = group_of(load, client);
-    uint64_t number;
-    uint64_t intended_ns;
+    uint32_t number = payload->number;
     if (client_publishes(load, client))
         return;
-    if (!payload_read(head, &number, &intended_ns) || number == 0 || number >= UINT32_MAX ||
-        channel_of_number(group, (uint32_t)number) != channel_of_client(load, client)) {
-        group->counters.foreign++;
+    if (!known(load, client, payload)) {
+        group->ledger.corrupt++;
         return;
     }
+    if (payload->changed || payload->length != bytes_of_number(group, number))
+        group->ledger.corrupt++;
     group->counters.deliveries++;
-    group->counters.payload_bytes += length;
+    group->counters.payload_bytes += payload->length;
     bool ready = client_ready(client);
-    ledger_note(&group->ledger, &client->place, sequence_of_number(group, (uint32_t)number),
+    ledger_note(&group->ledger, &client->place, sequence_of_number(group, number),
                 client_index(load, client) - group->first);
     if (!ready && client_ready(client))
         ready_enter(load, client);
-    if (flights_note(&group->flights, (uint32_t)number)) {
+    if (flights_note(&group->flights, number)) {
         load->touched_groups |= UINT64_C(1) << client->group;
         return;
     }
-    int64_t late_ns = load->now_ns - (int64_t)intended_ns;
+    int64_t late_ns = load->now_ns - (int64_t)payload->intended_ns;
     uint64_t latency_ns = late_ns > 0 ? (uint64_t)late_ns : 0;
     histogram_record(group->corrected, latency_ns);
     histogram_record(group->uncorrected, latency_ns);

@@ -58,8 +58,11 @@ static void handle_event(struct load *load, struct client *client, const struct 
     struct position position;
     if (event->has_retry)
         client_hint(client, event->retry_ms);
-    if (message)
-        client_deliver(load, client, event->data, event->data.len);
+    if (message) {
+        struct payload payload = {0};
+        payload_take(&payload, event->data);
+        client_deliver(load, client, &payload);
+    }
     if (event->event.ptr && span_equal(event->event, SPAN("unrecoverable")))
         group_of(load, client)->counters.unrecovered++;
     if (!event->id.ptr || position_parse(&position, 1, event->id) != 1)

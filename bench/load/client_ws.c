@@ -142,21 +142,13 @@ static void envelope_end(struct load *load, struct client *client, struct half *
         client_is_up(load, client);
 }
 
-static void raw_piece(struct half *half, struct span piece)
-{
-    size_t room = PAYLOAD_HEAD_SIZE - half->head_len;
-    size_t count = piece.len < room ? piece.len : room;
-    memcpy(half->head + half->head_len, piece.ptr, count);
-    half->head_len = (uint8_t)(half->head_len + count);
-}
-
 /* One piece of a message of somebody else's, which may hold several payloads or none. */
 static void embedded_piece(struct load *load, struct client *client, struct half *half,
                            struct span piece)
 {
     uint32_t size = group_of(load, client)->config.payload_bytes;
     while (payload_search_next(&half->search, &piece, size))
-        client_deliver(load, client, span_of(half->search.head, PAYLOAD_HEAD_SIZE), size);
+        client_deliver(load, client, &half->search.payload);
 }
 
 static void data_event(struct load *load, struct client *client, struct half *half,
@@ -172,10 +164,8 @@ static void data_event(struct load *load, struct client *client, struct half *ha
         half_json(load, client, half, piece);
     else if (embedded)
         embedded_piece(load, client, half, piece);
-    else if (event->first && event->last)
-        client_deliver(load, client, piece, piece.len);
     else
-        raw_piece(half, piece);
+        payload_take(&half->payload, piece);
     if (!event->last)
         return;
     if (!publishes)
@@ -183,10 +173,10 @@ static void data_event(struct load *load, struct client *client, struct half *ha
             ws_frame_head_size(half->message_bytes) + half->message_bytes;
     if (envelope)
         envelope_end(load, client, half);
-    else if (!event->first && !embedded)
-        client_deliver(load, client, span_of(half->head, half->head_len), half->message_bytes);
+    else if (!embedded)
+        client_deliver(load, client, &half->payload);
     half->message_bytes = 0;
-    half->head_len = 0;
+    half->payload = (struct payload){0};
     half->search = (struct payload_search){0};
     if (group->config.transport == LOAD_ECHO)
         echoed(load, client);

@@ -323,8 +323,8 @@ void client_hint_answer(struct client *client, const struct http_response *respo
                         struct span body);
 /* A watch of a closing client has fired. */
 void client_closing(struct load *load, struct client *client);
-/* One message has been received whole; `head` is its first bytes. */
-void client_deliver(struct load *load, struct client *client, struct span head, uint64_t length);
+/* One message has been received whole. */
+void client_deliver(struct load *load, struct client *client, const struct payload *payload);
 
 /* The state to parse a read with, and its end: what is half done goes to a stash. */
 struct half *half_begin(struct load *load, const struct client *client, char **ret_bytes);

@@ -80,7 +80,7 @@ void half_json(struct load *load, struct client *client, struct half *half, stru
         struct span held = {half->scan.held, half->scan.held_len};
         if (found == JSON_DATA) {
             half->messages++;
-            client_deliver(load, client, held, half->scan.length);
+            client_deliver(load, client, &half->scan.data);
         } else if (found == JSON_POSITION) {
             if (position_parse(&half->position, 1, held) != 1)
                 half->position = (struct position){0};

@@ -24,7 +24,8 @@ static void hold(struct json_scan *scan, const char *bytes, size_t len)
     size_t count = len < room ? len : room;
     memcpy(scan->held + scan->held_len, bytes, count);
     scan->held_len = (uint8_t)(scan->held_len + count);
-    scan->length += len;
+    if (scan->key == JSON_DATA)
+        payload_take(&scan->data, span_of(bytes, len));
 }
 
 /* Takes plain bytes of a string, then perhaps the byte that ends them. Returns true at its end. */
@@ -54,7 +55,8 @@ static enum json_found outside_take(struct json_scan *scan, char c)
     case '"':
         scan->state = STRING;
         scan->held_len = 0;
-        scan->length = 0;
+        if (scan->key == JSON_DATA)
+            scan->data = (struct payload){0};
         break;
     case ':':
         scan->key = (uint8_t)key_of(scan);

@@ -3,8 +3,8 @@
  *
  *     {"position":"5f3a.17","messages":[{"channel":"c","offset":17,"data":"0000…"}],"recovered":…}
  *
- * It is no parser: it follows strings and the colon after them, and ignores nesting. What a
- * subscriber's ledger needs is the first bytes of each "data"; the rest is skipped by memchr.
+ * It is no parser: it follows strings and the colon after them, and ignores nesting. Of each "data"
+ * all bytes are compared with those of a payload, as they stand: one needs no escapes.
  *
  * Threads  any.
  * Memory   JSON_HELD_MAX bytes of the current string; all zero is the start of a text.
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "load/payload.h"
 #include "wire/span.h"
 
 enum {
@@ -22,15 +23,15 @@ enum {
 
 enum json_found {
     JSON_NOTHING,   /* the input is used up */
-    JSON_DATA,      /* held: the first bytes of the value, as they stand; length: all of it */
+    JSON_DATA,      /* data: the value, which may be a payload */
     JSON_POSITION,  /* held: the value */
     JSON_RECOVERED, /* recovered: the value */
 };
 
 struct json_scan {
-    uint64_t length; /* of the current string so far, escapes as they stand */
-    uint8_t state;   /* see json_scan.c */
-    uint8_t key;     /* enum json_found: what the value to come is */
+    struct payload data;
+    uint8_t state; /* see json_scan.c */
+    uint8_t key;   /* enum json_found: what the value to come is */
     uint8_t held_len;
     bool recovered;
     char held[JSON_HELD_MAX];

@@ -13,9 +13,9 @@
  *          into a shared area and parsed there. What a read leaves half done (half a frame, half
  *          a head) is kept in a stash from a bounded pool until the next read.
  * Counting A delivery is one message that one subscriber has received whole, found by parsing
- *          frames. Every payload begins with its number and its intended time (load/payload.h).
- *          Each client has a ledger of numbers; wire bytes are counted apart from it, so that the
- *          two check each other.
+ *          frames. Every payload begins with its number and its intended time, and each further
+ *          byte follows from them (load/payload.h): all are compared. Each client has a ledger of
+ *          numbers; wire bytes are counted apart from it, so that the two check each other.
  * Turns    Only the group whose turn it is publishes, and polls if it is a polling group. All
  *          others stay connected: pings are answered, long polls stay held, what they receive is
  *          counted.
@@ -213,13 +213,16 @@ struct load_ledger {
     uint64_t lost;
     uint64_t duplicate;
     uint64_t out_of_order; /* came after a later one; not lost */
+    /* Came otherwise than it was published: other bytes, another length, another channel. It is
+     * delivered too where it says rightly which message it is; else that one is lost. */
+    uint64_t corrupt;
     unsigned example_count;
     struct load_example examples[LOAD_EXAMPLES_MAX];
 };
 
 static inline uint64_t load_ledger_faults(const struct load_ledger *ledger)
 {
-    return ledger->lost + ledger->duplicate + ledger->out_of_order;
+    return ledger->lost + ledger->duplicate + ledger->out_of_order + ledger->corrupt;
 }
 
 /* Running totals of a group since load_create. */
@@ -238,7 +241,6 @@ struct load_counters {
     uint64_t unrecovered;        /* resumed, but the server could not replay everything */
     uint64_t missed;             /* messages that were published between two connections of a
                                     client that resumed: its replay, and in the ledger */
-    uint64_t foreign;            /* messages without a head that the publisher wrote */
     uint64_t published;          /* messages handed to the kernel by the publisher */
     uint64_t publisher_failures; /* times that the publisher's connection failed or ended */
     uint64_t publish_failures;   /* POST: answered with an error */

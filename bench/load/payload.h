@@ -1,11 +1,15 @@
-/* payload: what every published message carries, so that each delivery says which message it is and
- * when it should have been sent.
+/* payload: what every published message carries, so that each delivery says which message it is,
+ * when it should have been sent, and whether all of its bytes are those that were published.
  *
- *     00000000000004d2 0000018bcfe56800 abcdefgh…
- *     number, hex      intended, hex ns  filler up to the size asked for
+ *     929bf739000004d2 0000018bcfe56800 cjjllkdn…
+ *     check   number   intended, hex ns text, up to the size asked for
  *
  * All of it is text that neither JSON nor SSE escapes, so it is the same bytes on every transport.
  *
+ * Idea     Every byte follows from the number and the intended time: the check from both, the text
+ *          from the number and the place in it. So a subscriber compares what came with what must
+ *          have been sent, and keeps nothing. Bytes of two messages that were mixed are found like
+ *          bytes that were changed.
  * Threads  any.
  * Memory   the caller's. */
 #pragma once
@@ -21,7 +25,19 @@ enum {
 };
 
 /* Writes exactly `size` bytes, at least PAYLOAD_HEAD_SIZE. */
-void payload_write(char *buf, size_t size, uint64_t number, uint64_t intended_ns);
+void payload_write(char *buf, size_t size, uint32_t number, uint64_t intended_ns);
 
-/* Returns false when `text` does not begin with a head as written above. */
-bool payload_read(struct span text, uint64_t *ret_number, uint64_t *ret_intended_ns);
+/* Whether `text` begins with what looks like a head, right or not. */
+bool payload_begins(struct span text);
+
+/* A payload that comes in pieces, of which all are looked at. All zero at its start. */
+struct payload {
+    uint64_t length; /* so far */
+    uint64_t intended_ns;
+    uint32_t number; /* 0: the head is not whole yet, or is not what was written */
+    bool changed;    /* a byte behind the head is not what was written */
+    char head[PAYLOAD_HEAD_SIZE];
+};
+
+/* Takes the next piece. */
+void payload_take(struct payload *payload, struct span piece);

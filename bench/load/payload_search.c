@@ -2,33 +2,28 @@
 
 #include <assert.h>
 
-enum {
-    HELD_MAX = PAYLOAD_HEAD_SIZE - 1,
-};
-
 /* Where the first head begins; text.len when there is none. The two spaces are looked at before the
  * digits: they decide nearly always. */
 static size_t head_find(struct span text)
 {
-    uint64_t number, intended_ns;
     for (size_t at = 0; at + PAYLOAD_HEAD_SIZE <= text.len; at++)
         if (text.ptr[at + PAYLOAD_HEAD_SIZE - 1] == ' ' &&
-            text.ptr[at + PAYLOAD_HEAD_SIZE / 2 - 1] == ' ' &&
-            payload_read(span_skip(text, at), &number, &intended_ns))
+            text.ptr[at + PAYLOAD_HEAD_SIZE / 2 - 1] == ' ' && payload_begins(span_skip(text, at)))
             return at;
     return text.len;
 }
 
 static void hold_tail(struct payload_search *search, struct span text)
 {
-    size_t count = text.len < HELD_MAX ? text.len : HELD_MAX;
-    memmove(search->head, text.ptr + text.len - count, count);
+    size_t count = text.len < PAYLOAD_SEARCH_HELD ? text.len : PAYLOAD_SEARCH_HELD;
+    memmove(search->last, text.ptr + text.len - count, count);
     search->held = (uint8_t)count;
 }
 
 static void found(struct payload_search *search, const char *head, uint32_t size)
 {
-    memmove(search->head, head, PAYLOAD_HEAD_SIZE);
+    search->payload = (struct payload){0};
+    payload_take(&search->payload, span_of(head, PAYLOAD_HEAD_SIZE));
     search->held = 0;
     search->looked = 0;
     search->left = size - PAYLOAD_HEAD_SIZE;
@@ -37,9 +32,10 @@ static void found(struct payload_search *search, const char *head, uint32_t size
 /* A head that began in an earlier piece. Returns how much of this one it took, or 0. */
 static size_t find_across(struct payload_search *search, struct span piece, uint32_t size)
 {
-    char joined[2 * HELD_MAX];
-    size_t count = piece.len < HELD_MAX ? piece.len : HELD_MAX, held = search->held;
-    memcpy(joined, search->head, held);
+    char joined[2 * PAYLOAD_SEARCH_HELD];
+    size_t count = piece.len < PAYLOAD_SEARCH_HELD ? piece.len : PAYLOAD_SEARCH_HELD,
+           held = search->held;
+    memcpy(joined, search->last, held);
     memcpy(joined + held, piece.ptr, count);
     struct span text = span_of(joined, held + count);
     size_t at = head_find(text);
@@ -66,7 +62,7 @@ static bool look(struct payload_search *search, struct span *piece, uint32_t siz
         *piece = span_skip(*piece, at + PAYLOAD_HEAD_SIZE);
         return true;
     }
-    if (search->held == 0 || piece->len >= HELD_MAX)
+    if (search->held == 0 || piece->len >= PAYLOAD_SEARCH_HELD)
         hold_tail(search, *piece);
     search->looked += (uint32_t)piece->len;
     *piece = span_skip(*piece, piece->len);
@@ -88,6 +84,7 @@ bool payload_search_next(struct payload_search *search, struct span *piece, uint
         }
         uint32_t count = piece->len < search->left ? (uint32_t)piece->len : search->left;
         search->left -= count;
+        payload_take(&search->payload, span_of(piece->ptr, count));
         *piece = span_skip(*piece, count);
         if (search->left == 0)
             return true;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "load/json_scan.h"
+#include "load/payload.h"
 #include "load/payload_search.h"
 #include "wire/http.h"
 #include "wire/position.h"
@@ -26,6 +27,7 @@
 struct half {
     struct ws_inbound inbound;
     uint64_t message_bytes; /* of the WebSocket message so far */
+    struct payload payload; /* likewise, where the message is one */
     struct http_body body;  /* in_body: of the answer, or of the event stream */
     struct sse_parser sse;
     struct json_scan scan;
@@ -33,12 +35,10 @@ struct half {
     struct position position; /* of the answer being read, for when it is complete */
     uint32_t messages;        /* in the answer being read */
     uint32_t held;            /* bytes[0 … held) are the start of a head */
-    uint8_t head_len;         /* of the payload's head so far */
     bool in_body;
     bool failed; /* the answer's status is an error */
     bool lost;   /* the answer says "recovered": false */
     bool last;   /* the connection ends with this answer */
-    char head[PAYLOAD_HEAD_SIZE];
 };
 
 struct stash {

@@ -168,9 +168,10 @@ static void set_counts(json_t *object, const struct contestant *contestant)
     if (contestant->has_ledger)
         json_object_set_new(
             object, "ledger",
-            json_pack("{s:o, s:o, s:o, s:o, s:o}", "expected", count(ledger->expected), "delivered",
-                      count(ledger->delivered), "lost", count(ledger->lost), "duplicate",
-                      count(ledger->duplicate), "out_of_order", count(ledger->out_of_order)));
+            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "expected", count(ledger->expected),
+                      "delivered", count(ledger->delivered), "lost", count(ledger->lost),
+                      "duplicate", count(ledger->duplicate), "out_of_order",
+                      count(ledger->out_of_order), "corrupt", count(ledger->corrupt)));
     if (contestant->has_requests)
         json_object_set_new(object, "requests",
                             json_pack("{s:o, s:o, s:o}", "sent", count(contestant->requests_sent),

@@ -155,6 +155,7 @@ void contestant_ledger(struct contestant *contestant, const struct load_ledger *
     sum->lost = moved(sum->lost, before->lost, after->lost);
     sum->duplicate = moved(sum->duplicate, before->duplicate, after->duplicate);
     sum->out_of_order = moved(sum->out_of_order, before->out_of_order, after->out_of_order);
+    sum->corrupt = moved(sum->corrupt, before->corrupt, after->corrupt);
     sum->expected = sum->delivered + sum->lost;
 }
 
@@ -423,11 +424,19 @@ bool contestant_client_bound(const struct contestant *contestant)
            contestant_saturated(contestant) == SATURATED_CLIENT;
 }
 
+/* Those who read too slowly may lose what the policy says, and nothing else. */
+static uint64_t faults_of(const struct contestant *contestant)
+{
+    const struct stall *stall = contestant->stall;
+    return load_ledger_faults(&contestant->ledger) +
+           (stall ? stall->duplicate + stall->out_of_order + stall->corrupt : 0);
+}
+
 uint64_t result_ledger_faults(const struct result *result)
 {
     uint64_t faults = 0;
     for (unsigned i = 0; i < result->contestant_count; i++)
-        faults += load_ledger_faults(&result->contestants[i]->ledger);
+        faults += faults_of(result->contestants[i]);
     return faults;
 }
 

@@ -264,7 +264,7 @@ bool contestant_client_bound(const struct contestant *contestant);
 /* Sums over the turns. */
 struct load_turn contestant_totals(const struct contestant *contestant);
 
-/* Lost, duplicate and out of order, over all contestants; and connections ended unasked. */
+/* Lost, duplicate, out of order and corrupt, over all contestants; connections ended unasked. */
 uint64_t result_ledger_faults(const struct result *result);
 uint64_t result_closes(const struct result *result);
 

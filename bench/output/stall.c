@@ -60,6 +60,7 @@ json_t *stall_json(const struct stall *stall)
     set(object, "lost", stall->lost);
     set(object, "duplicate", stall->duplicate);
     set(object, "out_of_order", stall->out_of_order);
+    set(object, "corrupt", stall->corrupt);
     set(object, "returned", stall->returned);
     set(object, "trickling_returned", stall->trickling_returned);
     set(object, "unrecovered", stall->unrecovered);

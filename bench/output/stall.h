@@ -22,11 +22,11 @@ struct stall {
     uint64_t queue_left; /* when they had read everything */
 
     /* Over all turns. */
-    uint64_t closed;                        /* connections that the server ended for not reading */
-    uint64_t dropped;                       /* messages, by the server's count */
-    uint64_t lost, duplicate, out_of_order; /* by theirs */
-    uint64_t returned;                      /* of the closed: came back with their position */
-    uint64_t trickling_returned;            /* of these */
+    uint64_t closed;  /* connections that the server ended for not reading */
+    uint64_t dropped; /* messages, by the server's count; then by theirs */
+    uint64_t lost, duplicate, out_of_order, corrupt;
+    uint64_t returned;           /* of the closed: came back with their position */
+    uint64_t trickling_returned; /* of these */
     uint64_t unrecovered;
     uint64_t trickled; /* messages that reached those who trickle while they did */
     uint64_t latest;   /* had the latest message in the end; of readers x turns */

@@ -165,7 +165,7 @@ static void say_errors(const struct view_state *state, char *text, size_t size)
     size_t len = 0;
     text[0] = '\0';
     if (state->ledger_faults > 0)
-        len = (size_t)snprintf(text, size, "%s lost, doubled or out of order",
+        len = (size_t)snprintf(text, size, "%s lost, doubled, out of order or corrupt",
                                number_grouped(number, state->ledger_faults));
     for (int i = 0; i < LOAD_FAIL_COUNT && len < size; i++)
         if (state->failures[i] > 0)

@@ -171,10 +171,11 @@ def _ledger(run):
     if not bad:
         expected = sum(c["ledger"]["expected"] for c in with_ledger)
         return (f"The ledger is clean: of {units.count(expected)} deliveries none was lost, "
-                "doubled or out of order.")
+                "doubled, out of order or corrupt.")
     parts = [f"{series.full_name(c)} lost {units.count(c['ledger']['lost'])}, doubled "
              f"{units.count(c['ledger']['duplicate'])}, out of order "
-             f"{units.count(c['ledger']['out_of_order'])}" for c in bad]
+             f"{units.count(c['ledger']['out_of_order'])}, corrupt "
+             f"{units.count(c['ledger'].get('corrupt') or 0)}" for c in bad]
     return "The ledger is not clean: " + "; ".join(parts) + "."
 
 

@@ -40,6 +40,7 @@ _VALUES = (
     ("ledger_lost", ("ledger", "lost")),
     ("ledger_duplicate", ("ledger", "duplicate")),
     ("ledger_out_of_order", ("ledger", "out_of_order")),
+    ("ledger_corrupt", ("ledger", "corrupt")),
     ("server_cpu_share", ("server_cpu_share",)),
     ("client_cpu_share", ("client_cpu_share",)),
 )

@@ -245,16 +245,18 @@ def ledger(run):
         return None
 
     def fault(n):
+        if n is None:
+            return units.UNKNOWN
         return el("span", units.count(n), class_="bad") if n else "0"
     rows = [[series.full_name(c), units.count(c["ledger"]["expected"]),
              units.count(c["ledger"]["delivered"]),
-             *(fault(c["ledger"][k]) for k in ("lost", "duplicate", "out_of_order"))]
+             *(fault(c["ledger"].get(k)) for k in series.LEDGER_FAULTS)]
             for c in found]
     failed = [[series.full_name(c), el("code", reason), units.count(n)] for c, reason, n in errors]
     return el("section", el("h2", "Ledger"),
-              el("p", "Every subscriber checks the number of every message."),
+              el("p", "Every subscriber checks the number and the bytes of every message."),
               table("", ["Contestant", "Expected", "Delivered", "Lost", "Duplicate",
-                         "Out of order"], rows) if rows else None,
+                         "Out of order", "Corrupt"], rows) if rows else None,
               table("Errors", ["Contestant", "Reason", "Count"], failed) if failed else None)
 
 

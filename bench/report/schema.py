@@ -200,7 +200,8 @@ STALL = Object(
         "readers", "turns", "queue_bytes_max", "bound_bytes", "queue_bytes", "rss_bytes",
         "tcp_bytes", "queue_left", "closed", "dropped", "lost", "duplicate", "out_of_order",
         "returned", "unrecovered", "latest")},
-    {"p99_ratio": SPREAD, "trickling": COUNT, "trickled": COUNT, "trickling_returned": COUNT})
+    {"p99_ratio": SPREAD, "corrupt": COUNT, "trickling": COUNT, "trickled": COUNT,
+     "trickling_returned": COUNT})
 
 ABUSE = Object(
     {"about": TEXT, "alive": BOOL, "elapsed_s": NUMBER, "attacker_cpu_s": NUMBER,
@@ -247,7 +248,7 @@ CONTESTANT = Object(
      "memory": MEMORY,
      "ledger": Object({k: COUNT for k in
                        ("expected", "delivered", "lost", "duplicate", "out_of_order")},
-                      also=_ledger_adds_up),
+                      {"corrupt": COUNT}, also=_ledger_adds_up),
      "latency": Object({}, {"corrected": HISTOGRAM, "uncorrected": HISTOGRAM}),
      "idle": Object({"elapsed_s": NUMBER, "server_cpu_s": NUMBER}),
      "knee": KNEE,

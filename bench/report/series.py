@@ -161,9 +161,12 @@ def noisy(spread):
     return (spread["p75"] - spread["p25"]) > NOISY_FROM * spread["median"]
 
 
+LEDGER_FAULTS = ("lost", "duplicate", "out_of_order", "corrupt")
+
+
 def ledger_faults(contestant):
     ledger = contestant.get("ledger")
-    return ledger and ledger["lost"] + ledger["duplicate"] + ledger["out_of_order"]
+    return ledger and sum(ledger.get(fault) or 0 for fault in LEDGER_FAULTS)
 
 
 def client_bound(contestant):

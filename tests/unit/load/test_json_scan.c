@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "load/payload.c"
+
 enum {
     SEEN_MAX = 1024,
 };
@@ -32,7 +34,7 @@ static void scan_piece(struct json_scan *scan, struct seen *seen, const char *by
         else
             written = snprintf(seen->text + seen->len, room, "%s %.*s %u\n",
                                found == JSON_DATA ? "data" : "position", scan->held_len, scan->held,
-                               (unsigned)scan->length);
+                               found == JSON_DATA ? (unsigned)scan->data.length : 0);
         assert_true(written > 0 && (size_t)written < room);
         seen->len += (size_t)written;
     }
@@ -64,21 +66,21 @@ static void test_answers(void **state)
 {
     (void)state;
     check("{\"position\":\"5f3a.0\",\"messages\":[],\"recovered\":false}\n",
-          "position 5f3a.0 6\nrecovered 0\n");
+          "position 5f3a.0 0\nrecovered 0\n");
     check("{\"position\":\"5f3a.18\",\"messages\":[{\"channel\":\"c\",\"offset\":17,\"data\":"
           "\"one\"},"
           "{\"channel\":\"c\",\"offset\":18,\"data\":\"\"}],\"recovered\":true}\n",
-          "position 5f3a.18 7\ndata one 3\ndata  0\nrecovered 1\n");
+          "position 5f3a.18 0\ndata one 3\ndata  0\nrecovered 1\n");
 }
 
 static void test_envelopes(void **state)
 {
     (void)state;
     check("{\"channel\":\"c\",\"offset\":7,\"data\":\"text\",\"position\":\"1.7\"}",
-          "data text 4\nposition 1.7 3\n");
-    check("{\"position\":\"1.7\",\"recovered\":true}", "position 1.7 3\nrecovered 1\n");
+          "data text 4\nposition 1.7 0\n");
+    check("{\"position\":\"1.7\",\"recovered\":true}", "position 1.7 0\nrecovered 1\n");
     check("{\"channel\":\"c\",\"offset\":7,\"data\":\"AAE=\",\"base64\":true,\"position\":\"1.7\"}",
-          "data AAE= 4\nposition 1.7 3\n");
+          "data AAE= 4\nposition 1.7 0\n");
 }
 
 /* Names in places where they are no keys, and values that look like the text around them. */
@@ -88,7 +90,7 @@ static void test_misleading(void **state)
     check("{\"channel\":\"data\",\"offset\":1,\"data\":\"position\"}", "data position 8\n");
     check("{\"channel\":\"position\",\"data\":\"{\\\"data\\\":\\\"x\\\"}\"}",
           "data {\\\"data\\\":\\\"x\\\"} 16\n");
-    check("{\"data\":\"back\\\\\",\"position\":\"2.2\"}", "data back\\\\ 6\nposition 2.2 3\n");
+    check("{\"data\":\"back\\\\\",\"position\":\"2.2\"}", "data back\\\\ 6\nposition 2.2 0\n");
     check("{\"data\" : \"spaced\" , \"recovered\" : true }", "data spaced 6\nrecovered 1\n");
     check("{\"data\":[1,\"data\"],\"offset\":3}", "");
 }
@@ -103,13 +105,52 @@ static void test_long_value(void **state)
     check(text, want);
 }
 
+/* All bytes of a payload are looked at, and those of the next one are its own. */
+static void test_payloads(void **state)
+{
+    (void)state;
+    enum {
+        SIZE = 80
+    };
+    char text[512];
+    size_t at[2], len = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len,
+                             i ? "\"},{\"offset\":2,\"data\":\"" : "{\"messages\":[{\"data\":\"");
+        at[i] = len;
+        payload_write(text + len, SIZE, 7 + i, 5);
+        len += SIZE;
+    }
+    len += (size_t)snprintf(text + len, sizeof text - len, "\"}],\"position\":\"1.2\"}");
+    for (size_t changed = 0; changed <= SIZE; changed++)
+        for (size_t cut = 0; cut <= len; cut++) {
+            char copy[sizeof text];
+            memcpy(copy, text, sizeof text);
+            if (changed < SIZE)
+                copy[at[0] + changed] = 'q';
+            struct json_scan scan = {0};
+            struct span pieces[2] = {span_of(copy, cut), span_of(copy + cut, len - cut)};
+            unsigned found = 0;
+            for (unsigned i = 0; i < 2; i++)
+                while (json_scan_next(&scan, &pieces[i]) != JSON_NOTHING) {
+                    bool right = scan.data.number == 7 + found && !scan.data.changed;
+                    if (found < 2)
+                        assert_int_equal(right, found == 1 || changed == SIZE);
+                    if (found < 2)
+                        assert_int_equal(scan.data.length, SIZE);
+                    found++;
+                }
+            assert_int_equal(found, 3);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_envelopes),
-        cmocka_unit_test(test_misleading),
-        cmocka_unit_test(test_long_value),
+        cmocka_unit_test(test_answers),    cmocka_unit_test(test_envelopes),
+        cmocka_unit_test(test_misleading), cmocka_unit_test(test_long_value),
+        cmocka_unit_test(test_payloads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

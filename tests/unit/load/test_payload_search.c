@@ -16,21 +16,22 @@ enum {
 struct found_numbers {
     uint64_t numbers[FOUND_MAX];
     unsigned count;
+    unsigned changed;
 };
 
 static void take(struct payload_search *search, struct span piece, uint32_t size,
                  struct found_numbers *found_numbers)
 {
-    uint64_t intended_ns;
     /* A copy of its own, so that reading beyond a piece is found out. */
     char *bytes = malloc(piece.len + 1);
     memcpy(bytes, piece.ptr, piece.len);
     struct span rest = span_of(bytes, piece.len);
     while (payload_search_next(search, &rest, size)) {
         assert_true(found_numbers->count < FOUND_MAX);
-        assert_true(payload_read(span_of(search->head, PAYLOAD_HEAD_SIZE),
-                                 &found_numbers->numbers[found_numbers->count++], &intended_ns));
-        assert_true(intended_ns == 5);
+        found_numbers->numbers[found_numbers->count++] = search->payload.number;
+        assert_true(search->payload.intended_ns == 5 || search->payload.number == 0);
+        assert_int_equal(search->payload.length, size);
+        found_numbers->changed += search->payload.changed;
     }
     assert_int_equal(rest.len, 0);
     free(bytes);
@@ -64,6 +65,7 @@ static void check_cuts(const char *before, const char *after, unsigned count, ui
                 take(&search, span_of(buf + at, len - at < step ? len - at : step), size,
                      &found_numbers);
             assert_int_equal(found_numbers.count, count);
+            assert_int_equal(found_numbers.changed, 0);
             for (unsigned i = 0; i < count; i++)
                 assert_int_equal(found_numbers.numbers[i], i + 1);
         }
@@ -103,6 +105,29 @@ static void test_not_complete(void **state)
     assert_int_equal(found_numbers.count, 0);
 }
 
+/* Whichever byte is not as it was written: it is found, or its head is, and nothing is not. */
+static void test_changed(void **state)
+{
+    (void)state;
+    char buf[256];
+    size_t len = message_write(buf, "{\"data\":\"", "\"}", 1, SIZE), at = strlen("{\"data\":\"");
+    for (size_t i = 0; i < SIZE; i++) {
+        char was = buf[at + i];
+        buf[at + i] = was == 'b' ? 'c' : 'b';
+        for (size_t cut = 0; cut <= len; cut++) {
+            struct payload_search search = {0};
+            struct found_numbers found_numbers = {0};
+            take(&search, span_of(buf, cut), SIZE, &found_numbers);
+            take(&search, span_of(buf + cut, len - cut), SIZE, &found_numbers);
+            bool space = i == PAYLOAD_HEAD_SIZE / 2 - 1 || i == PAYLOAD_HEAD_SIZE - 1;
+            assert_int_equal(found_numbers.count, !space);
+            assert_int_equal(search.payload.number, i < PAYLOAD_HEAD_SIZE ? 0 : 1);
+            assert_int_equal(found_numbers.changed, !space);
+        }
+        buf[at + i] = was;
+    }
+}
+
 static void test_none(void **state)
 {
     (void)state;
@@ -132,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_json),           cmocka_unit_test(test_digits_before),
         cmocka_unit_test(test_nothing_around), cmocka_unit_test(test_not_complete),
         cmocka_unit_test(test_none),           cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,7 +163,7 @@ static void test_errors_are_named(void **unused)
     state.failures[LOAD_FAIL_TIMEOUT] = 3;
     state.ledger_faults = 5000;
     assert_has(drawn(&state, &plain),
-               "errors     5,000 lost, doubled or out of order, 12 refused, 3 timeout\n");
+               "errors     5,000 lost, doubled, out of order or corrupt, 12 refused, 3 timeout\n");
 }
 
 /* All contestants where they fit, else those of the workload that had the last turn. */
