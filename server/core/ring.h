@@ -71,6 +71,7 @@ struct ring_config {
     uint32_t capacity; /* slots; rounded up to what the engine's tables hold */
     bool client;       /* slots are chosen by the caller of ring_connect, nothing is accepted;
                           io_uring only */
+    bool peers;        /* tells from where each connection was accepted: ring_peer */
 };
 
 struct ring_stats {
@@ -104,6 +105,7 @@ struct ring_engine {
 struct ring {
     const struct ring_engine *engine;
     uint32_t capacity;
+    struct in6_addr *peers; /* by slot; NULL without ring_config.peers */
     struct ring_stats stats;
 };
 
@@ -154,6 +156,13 @@ static inline int ring_listen(struct ring *ring, unsigned listener, int fd)
 static inline void ring_listen_stop(struct ring *ring)
 {
     ring->engine->listen_stop(ring);
+}
+
+/* The address that an accepted socket came from, an IPv4 one mapped into IPv6; until the slot is
+ * closed. Only of a ring with ring_config.peers. It costs no system call: the accept brings it. */
+static inline const struct in6_addr *ring_peer(const struct ring *ring, uint32_t slot)
+{
+    return &ring->peers[slot];
 }
 
 /* Submits what is queued, then waits until there is an event, a ring_wake, or `timeout_ns` is over

@@ -3,6 +3,7 @@
  * The listening sockets are registered while a slot is free. So no connection is accepted that has
  * none, and those of a full ring wait in the backlog without waking anybody. */
 #include "core/ring_epoll.h"
+#include "core/ring_peers.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -81,10 +82,16 @@ void ring_epoll_listen_stop(struct ring *base)
 static int accept_one(struct ring_epoll *ring, unsigned listener)
 {
     ring->base.stats.enters++;
-    int fd = accept4(ring->listeners[listener].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_in6 peer;
+    socklen_t size = sizeof peer;
+    bool told = ring->base.peers != NULL;
+    int fd = accept4(ring->listeners[listener].fd, told ? (struct sockaddr *)&peer : NULL,
+                     told ? &size : NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return -errno;
     uint32_t slot = slot_take(ring, fd);
+    if (told)
+        ring_peers_set(&ring->base, slot, &peer);
     int err =
         ring_epoll_control(ring, EPOLL_CTL_ADD, fd, EPOLL_READ_EVENTS | (uint32_t)EPOLLET, slot);
     if (err < 0)

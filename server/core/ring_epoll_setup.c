@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/ring_epoll.h"
+#include "core/ring_peers.h"
 
 void ring_epoll_free(struct ring *base)
 {
@@ -20,12 +21,14 @@ void ring_epoll_free(struct ring *base)
     if (ring->epoll_fd >= 0)
         close(ring->epoll_fd);
     ring_queue_done(&ring->queue);
+    ring_peers_done(&ring->base);
     free(ring->slots);
     free(ring);
 }
 
-static int engine_init(struct ring_epoll *ring, uint32_t capacity)
+static int engine_init(struct ring_epoll *ring, const struct ring_config *config)
 {
+    uint32_t capacity = config->capacity;
     ring->base.capacity = capacity + capacity / EPOLL_SPARE_SHARE + 1;
     ring->slots = calloc(ring->base.capacity, sizeof *ring->slots);
     ring->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -35,6 +38,8 @@ static int engine_init(struct ring_epoll *ring, uint32_t capacity)
     if (ring->bell < 0)
         return -errno;
     int err = ring->slots ? ring_queue_init(&ring->queue) : -ENOMEM;
+    if (err == 0 && config->peers)
+        err = ring_peers_init(&ring->base);
     if (err == 0)
         err = ring_epoll_control(ring, EPOLL_CTL_ADD, ring->bell, EPOLLIN | (uint32_t)EPOLLET,
                                  EPOLL_TAG_BELL);
@@ -54,7 +59,7 @@ int ring_epoll_create(struct ring **ret, const struct ring_config *config, char 
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
         ring->listeners[i].fd = -1;
     ring->free_head = EPOLL_SLOT_NONE;
-    int err = engine_init(ring, config->capacity);
+    int err = engine_init(ring, config);
     if (err < 0) {
         const char *hint = err == -EMFILE ? "; raise `ulimit -n`" : "";
         snprintf(why, why_size, "epoll could not be set up: %s%s", strerror(-err), hint);

@@ -49,13 +49,21 @@ struct ring_table {
     bool flag_stale; /* the kernel's flag says work, and there is none: see table_turn */
 };
 
+/* What an accept writes the address of its peer to. */
+struct ring_shot {
+    struct sockaddr_in6 peer;
+    socklen_t size;
+};
+
 struct ring_listener {
     int fd;            /* -1: not accepting */
     uint32_t headroom; /* slots that a multishot accept must find free: twice the backlog */
     uint32_t table;    /* of those armed */
     uint32_t armed;
+    uint32_t shots; /* one-shot accepts armed together, of which `armed` are left */
     bool multishot;
     bool cancelled;
+    struct ring_shot *peers; /* RING_ACCEPTS_MAX, one for each shot; NULL: nobody asks */
 };
 
 struct ring_uring {
@@ -108,7 +116,8 @@ void ring_reap(struct ring_uring *ring, struct ring_table *table);
 /* ring_uring_accept.c */
 int ring_accept_listen(struct ring *base, unsigned listener, int fd);
 void ring_accept_listen_stop(struct ring *base);
-void ring_accept_complete(struct ring_uring *ring, unsigned index, uint32_t table_index,
+int ring_accept_init(struct ring_uring *ring);
+void ring_accept_complete(struct ring_uring *ring, uint32_t index, uint32_t table_index,
                           int32_t res, bool more);
 void ring_accept_released(struct ring_uring *ring);
 

@@ -6,6 +6,10 @@
  *   0 < free           one-shot accepts, at most as many as slots are free: none can be without one
  *   0 on every table   nothing: the backlog waits until ring_close frees a slot
  *
+ * With ring_config.peers all are one-shot: an accept writes the address of its peer to a place of
+ * its own, and a multishot one has a single place for all. They wake one at a time, and arming them
+ * again is submitted with all else: no system call is added.
+ *
  * A connection that finds no free slot is lost, and a multishot accept takes all that it finds in
  * the backlog, and what is added meanwhile: it stops while the table still has twice the backlog
  * free. */
@@ -14,7 +18,24 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+
+#include "core/ring_peers.h"
+
+enum {
+    SHOT_SHIFT = 8, /* a listener's number, and above it that of the shot */
+};
+
+int ring_accept_init(struct ring_uring *ring)
+{
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        ring->listeners[i].peers = calloc(RING_ACCEPTS_MAX, sizeof(struct ring_shot));
+        if (!ring->listeners[i].peers)
+            return -ENOMEM;
+    }
+    return ring_peers_init(&ring->base);
+}
 
 static uint32_t table_free(const struct ring_uring *ring, uint32_t table)
 {
@@ -79,6 +100,25 @@ static uint32_t shots(const struct ring_uring *ring, const struct ring_listener 
     return count < RING_ACCEPTS_MAX ? count : RING_ACCEPTS_MAX;
 }
 
+static void shot_arm(struct ring_uring *ring, unsigned index, uint32_t shot)
+{
+    struct ring_listener *listener = &ring->listeners[index];
+    struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[listener->table]);
+    struct sockaddr *peer = NULL;
+    socklen_t *size = NULL;
+    if (listener->peers) {
+        peer = (struct sockaddr *)&listener->peers[shot].peer;
+        size = &listener->peers[shot].size;
+        *size = sizeof listener->peers[shot].peer;
+    }
+    if (listener->multishot)
+        io_uring_prep_multishot_accept_direct(sqe, listener->fd, NULL, NULL, 0);
+    else
+        /* liburing 2.3 adds one to the index here, also to the one that means "any". */
+        io_uring_prep_accept_direct(sqe, listener->fd, peer, size, 0, IORING_FILE_INDEX_ALLOC - 1);
+    io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_ACCEPT, index | shot << SHOT_SHIFT));
+}
+
 static void accept_arm(struct ring_uring *ring, unsigned index)
 {
     struct ring_listener *listener = &ring->listeners[index];
@@ -86,19 +126,12 @@ static void accept_arm(struct ring_uring *ring, unsigned index)
         return;
     uint32_t table = ring->accept_table = table_with_room(ring);
     listener->table = table;
-    listener->multishot = table_free(ring, table) > headroom(ring);
+    listener->multishot = !listener->peers && table_free(ring, table) > headroom(ring);
     listener->cancelled = false;
-    listener->armed = listener->multishot ? 1 : shots(ring, listener, table);
-    for (uint32_t i = 0; i < listener->armed; i++) {
-        struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[table]);
-        if (listener->multishot)
-            io_uring_prep_multishot_accept_direct(sqe, listener->fd, NULL, NULL, 0);
-        else
-            /* liburing 2.3 adds one to the index here, also to the one that means "any". */
-            io_uring_prep_accept_direct(sqe, listener->fd, NULL, NULL, 0,
-                                        IORING_FILE_INDEX_ALLOC - 1);
-        io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_ACCEPT, index));
-    }
+    listener->shots = listener->multishot ? 1 : shots(ring, listener, table);
+    listener->armed = listener->shots;
+    for (uint32_t shot = 0; shot < listener->shots; shot++)
+        shot_arm(ring, index, shot);
 }
 
 static void accept_cancel(struct ring_uring *ring, unsigned index)
@@ -107,10 +140,12 @@ static void accept_cancel(struct ring_uring *ring, unsigned index)
     if (listener->armed == 0 || listener->cancelled)
         return;
     listener->cancelled = true;
-    struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[listener->table]);
-    io_uring_prep_cancel64(sqe, ring_tag(RING_OP_ACCEPT, index), IORING_ASYNC_CANCEL_ALL);
-    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
+    for (uint32_t shot = 0; shot < listener->shots; shot++) {
+        struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[listener->table]);
+        io_uring_prep_cancel64(sqe, ring_tag(RING_OP_ACCEPT, index | shot << SHOT_SHIFT), 0);
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
+    }
 }
 
 /* A listening socket tells the size of its backlog in the place of another figure. */
@@ -141,16 +176,19 @@ void ring_accept_listen_stop(struct ring *base)
     }
 }
 
-void ring_accept_complete(struct ring_uring *ring, unsigned index, uint32_t table_index,
+void ring_accept_complete(struct ring_uring *ring, uint32_t index, uint32_t table_index,
                           int32_t res, bool more)
 {
     struct ring_table *table = &ring->tables[table_index];
-    struct ring_listener *listener = &ring->listeners[index];
+    uint32_t shot = index >> SHOT_SHIFT, number = index & ((1U << SHOT_SHIFT) - 1);
+    struct ring_listener *listener = &ring->listeners[number];
     if (res >= 0) {
+        uint32_t slot = (table_index << ring->table_shift) + (uint32_t)res;
         table->used++;
         ring->base.stats.slots_used++;
-        ring_queue_push(&ring->queue, RING_ACCEPTED,
-                        (table_index << ring->table_shift) + (uint32_t)res, (int32_t)index);
+        if (listener->peers)
+            ring_peers_set(&ring->base, slot, &listener->peers[shot].peer);
+        ring_queue_push(&ring->queue, RING_ACCEPTED, slot, (int32_t)number);
     } else if (res != -ECANCELED && listener->fd >= 0) {
         ring_queue_push(&ring->queue, RING_REFUSED, 0, res);
     }

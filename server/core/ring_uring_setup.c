@@ -1,5 +1,6 @@
 /* ring_uring_setup: making and freeing the engine, and its tables, which are opened one by one as
  * sockets come. */
+#include "core/ring_peers.h"
 #include "core/ring_uring.h"
 
 #include <assert.h>
@@ -18,6 +19,9 @@ void ring_uring_free(struct ring *base)
     }
     if (ring->bell >= 0)
         close(ring->bell);
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
+        free(ring->listeners[i].peers);
+    ring_peers_done(&ring->base);
     ring_queue_done(&ring->queue);
     free(ring->tables);
     free(ring);
@@ -90,6 +94,8 @@ static int engine_init(struct ring_uring *ring, const struct ring_config *config
     if (ring->bell < 0)
         return -errno;
     int err = ring->tables ? ring_queue_init(&ring->queue) : -ENOMEM;
+    if (err == 0 && config->peers)
+        err = ring_accept_init(ring);
     if (err == 0)
         err = ring_table_open(ring);
     if (err == 0)

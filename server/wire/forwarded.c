@@ -20,16 +20,17 @@ static struct span trimmed(struct span text)
 }
 
 /* Cuts off what stands behind the last of a character that is not quoted; without one, everything.
- * An escape in a quoted string reads as two strings side by side, in which nothing is cut either. */
-static struct span cut_last(struct span *text, char at)
+ * An escape in a quoted string reads as two strings side by side, in which nothing is cut either.
+ * Returns false where a quotation mark has no other. */
+static bool cut_last(struct span *text, char at, struct span *ret)
 {
     size_t begin = text->len;
     bool quoted = false;
     for (; begin > 0 && (quoted || text->ptr[begin - 1] != at); begin--)
         quoted ^= text->ptr[begin - 1] == '"';
-    struct span last = span_skip(*text, begin);
+    *ret = trimmed(span_skip(*text, begin));
     text->len = begin > 0 ? begin - 1 : 0;
-    return last;
+    return !quoted;
 }
 
 /* A port, or the word that stands for one that is not told (RFC 7239 section 6.2). */
@@ -85,7 +86,9 @@ static bool element_read(struct in6_addr *ret, struct span element)
 {
     bool found = false;
     while (element.len > 0) {
-        struct span pair = trimmed(cut_last(&element, ';'));
+        struct span pair;
+        if (!cut_last(&element, ';', &pair))
+            return false;
         if (pair.len < 4 || !span_equal_nocase(span_of(pair.ptr, 4), SPAN("for=")))
             continue;
         if (found || !node_read(ret, unquoted(span_skip(pair, 4)), false))
@@ -99,7 +102,9 @@ int forwarded_last(struct span *value, enum forwarded_form form, struct in6_addr
 {
     struct in6_addr address;
     while (value->len > 0) {
-        struct span element = trimmed(cut_last(value, ','));
+        struct span element;
+        if (!cut_last(value, ',', &element))
+            return -1;
         if (element.len == 0)
             continue;
         bool read = form == FORWARDED_FOR ? node_read(&address, element, true)

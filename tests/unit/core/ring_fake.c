@@ -128,6 +128,8 @@ static void accept_arrivals(struct fake_ring *ring, unsigned listener)
         end->ring = ring;
         ring->slots[end->slot] = end;
         ring->base.stats.slots_used++;
+        if (ring->base.peers)
+            ring->base.peers[end->slot] = end->peer->address;
         due_push(&ring->coming, (struct due_event){{RING_ACCEPTED, end->slot, (int32_t)listener},
                                                    ring->net->now_ns});
     }
@@ -369,6 +371,7 @@ static void fake_free(struct ring *base)
     *link = ring->next;
     free(ring->slots);
     free(ring->connecting);
+    free(ring->base.peers);
     free(ring->coming.events);
     free(ring->taken.events);
     free(ring);
@@ -451,6 +454,10 @@ struct ring *ring_fake_create(struct fake_net *net, const struct ring_config *co
     ring->slots = calloc(config->capacity, sizeof *ring->slots);
     ring->connecting = calloc(config->capacity, sizeof *ring->connecting);
     assert(ring->slots && ring->connecting);
+    if (config->peers) {
+        ring->base.peers = calloc(config->capacity, sizeof *ring->base.peers);
+        assert(ring->base.peers);
+    }
     ring->next = net->rings;
     net->rings = ring;
     return &ring->base;

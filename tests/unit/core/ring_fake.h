@@ -80,6 +80,8 @@ int64_t ring_fake_due(const struct ring *ring);
  * -EPIPE. A client is gone after close or reset. */
 struct fake_client;
 struct fake_client *fake_client_open(struct fake_net *net, int fd);
+/* From an address: fake_client_open is from ::1. */
+struct fake_client *fake_client_open_from(struct fake_net *net, int fd, struct in6_addr address);
 ssize_t fake_client_write(struct fake_client *client, const void *data, size_t size);
 ssize_t fake_client_read(struct fake_client *client, void *data, size_t size);
 /* True when a read would not say -EAGAIN. */

@@ -342,7 +342,13 @@ int64_t fake_arrival_due(const struct fake_net *net, unsigned port)
 
 struct fake_client *fake_client_open(struct fake_net *net, int fd)
 {
+    return fake_client_open_from(net, fd, in6addr_loopback);
+}
+
+struct fake_client *fake_client_open_from(struct fake_net *net, int fd, struct in6_addr address)
+{
     struct fake_end *end = fake_end_pair(net);
+    end->address = address;
     fake_arrive(net, fake_port_of(net, fd), end->peer);
     return (struct fake_client *)end;
 }

@@ -27,6 +27,17 @@ struct ring *loopback_ring_server(uint32_t capacity)
     return loopback_ring(capacity, false);
 }
 
+struct ring *loopback_ring_peers(uint32_t capacity)
+{
+    char why[256] = "";
+    struct ring *ring = NULL;
+    struct ring_config config = {.capacity = capacity, .peers = true};
+    if (ring_uring_create(&ring, &config, why, sizeof why) < 0)
+        fprintf(stderr, "no ring: %s\n", why);
+    assert(ring);
+    return ring;
+}
+
 struct ring *loopback_ring_epoll(uint32_t capacity)
 {
     char why[256] = "";

@@ -19,6 +19,7 @@ enum {
 /* On io_uring: of either role, and as contract_kernel wants it. On epoll there is only one. */
 struct ring *loopback_ring(uint32_t capacity, bool client);
 struct ring *loopback_ring_server(uint32_t capacity);
+struct ring *loopback_ring_peers(uint32_t capacity); /* io_uring, with ring_config.peers */
 struct ring *loopback_ring_epoll(uint32_t capacity);
 
 /* How many this process has open. */

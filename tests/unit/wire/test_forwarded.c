@@ -82,6 +82,7 @@ static void test_rfc(void **state)
         {SPAN_INIT("for=\"192.0.2.7"), {""}},
         {SPAN_INIT("for=\"192.0.2.\\7\""), {""}},
         {SPAN_INIT("for=192.0.2.7;for=192.0.2.8"), {""}},
+        {SPAN_INIT("by=\";for=192.0.2.7"), {""}},
         {SPAN_INIT("for="), {""}},
         {SPAN_INIT("by=192.0.2.7"), {""}},
         {SPAN_INIT("192.0.2.7"), {""}},
