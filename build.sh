@@ -71,11 +71,12 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
   run [server arguments]       start the server on 127.0.0.1:8080 and print commands to try on it
   run --tls [...]              the same with TLS on 127.0.0.1:8443, by a certificate made for it
   compare [bench arguments]    what polling, long polling, SSE and WebSocket cost on this machine:
-                               a table here, and an HTML report under results/
+                               a table here, and an HTML report under runs/
   bench <experiment> [args]    any experiment: hold, fanout, compare, ceiling, ...
                                `./build.sh bench --help` lists them
-  bench diff A B               two recorded runs side by side; so do report RUN, index, and
+  bench diff A B               two runs side by side; so do report RUN, index, and
                                export RUN --csv or --openmetrics
+  bench record RUN             keeps a run that documents cite, from runs/ in results/
   peers [name ...]             install other servers, to be compared by `compare --peer NAME`;
                                without a name: which there are, and what each would install
 
@@ -291,7 +292,7 @@ cmd_bench() {
     build_flavour release server/ringside-server bench/ringside-bench >&2
     stamp="$(mktemp)"
     "$BUILD_ROOT/release/bench/ringside-bench" "$@" || status=$?
-    report="$(find results -name report.html -newer "$stamp" 2>/dev/null | sort | tail -n 1)"
+    report="$(find runs -name report.html -newer "$stamp" 2>/dev/null | sort | tail -n 1)"
     rm -f "$stamp"
     if [[ -n "$report" ]]; then
         say "Report, for a browser: file://$PWD/$report"

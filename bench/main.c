@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "core/build_info.h"
 #include "experiment/bench.h"
 #include "measure/clock.h"
 #include "output/machine.h"
@@ -92,16 +92,15 @@ static void usage(FILE *file)
         fprintf(file, "  %-12s %s\n", experiments[i]->name, experiments[i]->use.summary);
     fputs("\nOf runs that are recorded, each by its folder or its run.json:\n\n", file);
     programs_list(file);
-    fputs(
-        "\n  ringside-bench EXPERIMENT --help   its options, with their defaults explained\n\n"
-        "It starts ringside-server itself, pinned to its own CPU, and ends it afterwards. Each "
-        "run\n"
-        "leaves results/<date>-<experiment>-<commit>/ with run.json, histogram.csv, report.html.\n"
-        "Start with `ringside-bench compare`. docs/METHOD.md says how it measures.\n\n"
-        "Exit status: 0 when every message reached everybody once, in order and as it was\n"
-        "published; 2 when the ledger says otherwise, or the server ended connections unasked;\n"
-        "130 when interrupted; 1 for anything that did not work.\n",
-        file);
+    fputs("\n  ringside-bench EXPERIMENT --help   its options, with their defaults explained\n\n"
+          "It starts ringside-server itself, pinned to its own CPU, and ends it afterwards. Each "
+          "run\n"
+          "leaves runs/<date>-<experiment>-<commit>/ with run.json, histogram.csv, report.html.\n"
+          "Start with `ringside-bench compare`. docs/METHOD.md says how it measures.\n\n"
+          "Exit status: 0 when every message reached everybody once, in order and as it was\n"
+          "published; 2 when the ledger says otherwise, or the server ended connections unasked;\n"
+          "130 when interrupted; 1 for anything that did not work.\n",
+          file);
 }
 
 static const struct experiment *experiment_named(const char *name)
@@ -303,7 +302,7 @@ int main(int argc, char **argv)
         return STATUS_OK;
     }
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        puts("ringside-bench " BENCH_VERSION);
+        printf("ringside-bench %s (%s)\n", build_version, build_source);
         return STATUS_OK;
     }
     if (!experiment) {

@@ -18,6 +18,7 @@
 #include "conf/cpus.h"
 #include "conf/settings.h"
 #include "conn/shard.h"
+#include "core/build_info.h"
 #include "core/ring.h"
 #include "engine.h"
 #include "http/origins.h"
@@ -67,6 +68,12 @@ static const struct argp_option options[] = {
      "Print all settings with unit, bounds and reason, and exit", 0},
     {0},
 };
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+    (void)state;
+    fprintf(stream, "ringside-server %s (%s)\n", build_version, build_source);
+}
 
 static const char documentation[] =
     "Realtime push: short and long polling, SSE and WebSocket over the same channels.\v"
@@ -437,6 +444,7 @@ int main(int argc, char **argv)
 
     settings_default(&settings);
     argp_err_exit_status = 1;
+    argp_program_version_hook = print_version;
     argp_parse(&argp, argc, argv, 0, NULL, &settings);
     if (engine_choose(&launch.engine, settings.engine, why, sizeof why) < 0 ||
         ports_read(launch.ports, &settings, why, sizeof why) < 0)

@@ -11,9 +11,6 @@
 #include "measure/http_get.h"
 #include "measure/memory.h"
 
-enum {
-    METRICS_BYTES_MAX = 256 * 1024,
-};
 static const int64_t LOOK_NS = (int64_t)100 * NS_PER_MS;
 
 struct gauges {
@@ -70,7 +67,7 @@ static void look(struct gauges *gauges, char *text)
     struct gauges_seen *seen = &gauges->seen;
     raise_to(&seen->rss_bytes, since(gauges->rss_before, process_rss_bytes_rough(gauges->process)));
     raise_to(&seen->tcp_bytes, since(gauges->tcp_before, tcp_bytes()));
-    if (http_get(&gauges->get, "/metrics", text, METRICS_BYTES_MAX) != 200)
+    if (http_get(&gauges->get, "/metrics", text, HTTP_GET_METRICS_MAX) != 200)
         return;
     see_growth(gauges, text);
     const char *found = strstr(text, name);
@@ -84,7 +81,7 @@ static void *run(void *context)
 {
     struct gauges *gauges = context;
     const struct timespec pause = {.tv_nsec = LOOK_NS};
-    char *text = malloc(METRICS_BYTES_MAX);
+    char *text = malloc(HTTP_GET_METRICS_MAX);
     assert(text);
     while (!atomic_load_explicit(&gauges->stopping, memory_order_relaxed)) {
         look(gauges, text);

@@ -14,7 +14,6 @@ static const int64_t LEAVE_TIMEOUT_NS = (int64_t)120 * NS_PER_S;
 static const int64_t LEAVE_LOOK_NS = (int64_t)20 * NS_PER_MS;
 
 enum {
-    METRICS_BYTES_MAX = 256 * 1024,
     STRANGERS = 2, /* connections that are not the load's: the publisher's, and this question's */
 };
 
@@ -43,7 +42,7 @@ int goings_reconnect(struct field *field, unsigned index, struct contestant *int
 static int64_t connections_of(struct http_get *get, char *text)
 {
     static const char name[] = "\nringside_connections ";
-    int status = http_get(get, "/metrics", text, METRICS_BYTES_MAX);
+    int status = http_get(get, "/metrics", text, HTTP_GET_METRICS_MAX);
     if (status != 200)
         return status < 0 ? status : -status;
     const char *found = strstr(text, name);
@@ -53,7 +52,7 @@ static int64_t connections_of(struct http_get *get, char *text)
 int goings_leave(struct field *field, unsigned index, struct contestant *into)
 {
     struct http_get get;
-    char *text = malloc(METRICS_BYTES_MAX);
+    char *text = malloc(HTTP_GET_METRICS_MAX);
     assert(text);
     http_get_init(&get, &field->entrants[index].server->address);
     watch_phase(field->bench, "leave", into->name, NULL);

@@ -45,7 +45,7 @@ static const struct argp_option common_options[] = {
     {"set", KEY_SET, "NAME=VALUE", 0, "A setting of the server; may be repeated", 0},
     {0, 0, 0, 0, "What is left behind:", GROUP_OUTPUT},
     {"results", KEY_RESULTS, "DIR", 0,
-     "Where the folder of this run goes (default: results/ of the repository); none: nowhere", 0},
+     "Where the folder of this run goes (default: runs/ of the repository); none: nowhere", 0},
     {"json", KEY_JSON, "FILE", 0, "Write run.json here as well", 0},
     {"plain", KEY_PLAIN, 0, 0, "While it runs: lines of text, on a terminal too", 0},
     {"quiet", KEY_QUIET, 0, 0, "While it runs: nothing", 0},

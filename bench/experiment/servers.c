@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/build_info.h"
 #include "experiment/bench.h"
+#include "measure/http_get.h"
 #include "measure/memory.h"
 #include "output/table.h"
 
@@ -178,6 +180,26 @@ static int tls_settings(struct bench *bench, struct server *server, struct tls_s
     return 0;
 }
 
+/* What the server says that it was built from; one from before it said so leaves nothing. */
+static void note_source(struct bench *bench, const struct server *server)
+{
+    static const char label[] = "\nringside_build_info{";
+    char *source = bench->result.server_source;
+    struct http_get get;
+    char *text = malloc(HTTP_GET_METRICS_MAX);
+    http_get_init(&get, &server->address);
+    int status = text ? http_get(&get, "/metrics", text, HTTP_GET_METRICS_MAX) : -ENOMEM;
+    const char *found = status == 200 ? strstr(text, label) : NULL;
+    found = found ? strstr(found, "commit=\"") : NULL;
+    if (found)
+        sscanf(found, "commit=\"%63[^\"]", source);
+    http_get_done(&get);
+    free(text);
+    if (found && strcmp(source, build_source) != 0)
+        result_note(&bench->result, "The server was built from %s, the bench from %s.", source,
+                    build_source);
+}
+
 int bench_server_start(struct bench *bench, uint32_t connections, const char *const *extra,
                        struct server **ret)
 {
@@ -194,7 +216,10 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         server->tls_address = options->tls_target;
         if (options->tls && !options->tls_address)
             return bench_fail(-EINVAL, "--tls with --address needs --tls-address too");
-        return bench_server_adopt(bench, server, "ringside-server", connections);
+        int adopted = bench_server_adopt(bench, server, "ringside-server", connections);
+        if (adopted == 0)
+            note_source(bench, server);
+        return adopted;
     }
     argv[count] = options->server
                       ? options->server
@@ -231,7 +256,10 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         argv[count++] = options->sets[i];
     }
     argv[count] = NULL;
-    return bench_server_launch(bench, server, "ringside-server", (char *const *)argv, connections);
+    err = bench_server_launch(bench, server, "ringside-server", (char *const *)argv, connections);
+    if (err == 0)
+        note_source(bench, server);
+    return err;
 }
 
 bool bench_bare_fits(enum bare_loop loop, uint32_t connections)

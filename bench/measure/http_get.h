@@ -14,6 +14,7 @@
 enum {
     HTTP_GET_HEAD_MAX = 4096,
     HTTP_GET_PATIENCE_S = 1,
+    HTTP_GET_METRICS_MAX = 256 * 1024, /* room for a page of /metrics */
 };
 
 struct http_get {

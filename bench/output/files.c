@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "core/build_info.h"
 #include "output/json.h"
 
 enum {
@@ -50,19 +51,12 @@ static int run_program(const char *const argv[], bool quiet, char *output, size_
     return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
 }
 
+/* What was built, and not what is checked out now. */
 static void read_commit(struct files *files)
 {
-    char output[256];
-    const char *const head[] = {"git", "-C", BENCH_SOURCE_ROOT, "rev-parse", "HEAD", NULL};
-    const char *const changes[] = {
-        "git", "-C", BENCH_SOURCE_ROOT, "status", "--porcelain", "--untracked-files=no", NULL};
-    snprintf(files->commit, sizeof files->commit, "unknown");
-    files->dirty = false;
-    if (run_program(head, true, output, sizeof output) != 0 ||
-        strlen(output) < FILES_COMMIT_MAX - 1)
-        return;
-    snprintf(files->commit, sizeof files->commit, "%.40s", output);
-    files->dirty = run_program(changes, true, output, sizeof output) == 0 && output[0] != '\0';
+    const bool known = strlen(build_source) >= BUILD_COMMIT_SIZE;
+    snprintf(files->commit, sizeof files->commit, "%.40s", known ? build_source : "unknown");
+    files->dirty = known && build_source[BUILD_COMMIT_SIZE] != '\0';
 }
 
 int files_init(struct files *files, const char *experiment, const char *results)
@@ -77,7 +71,7 @@ int files_init(struct files *files, const char *experiment, const char *results)
     gmtime_r(&now, &utc);
     strftime(date, sizeof date, "%Y-%m-%d", &utc);
     if (!results)
-        results = BENCH_SOURCE_ROOT "/results";
+        results = BENCH_SOURCE_ROOT "/runs";
     if (mkdir(results, 0777) < 0 && errno != EEXIST) {
         int err = -errno;
         fprintf(stderr, "ringside-bench: cannot make %s: %s; --results DIR names another place\n",

@@ -1,6 +1,6 @@
 /* files: what a run leaves in its folder: run.json, histogram.csv, report.html.
  *
- *   results/<date>-<experiment>-<commit>[-dirty][-n]/
+ *   runs/<date>-<experiment>-<commit>[-dirty][-n]/
  *
  * Threads  one.
  * Memory   a path, in place. */
@@ -25,9 +25,8 @@ struct files {
     bool report; /* report.html was written */
 };
 
-/* Makes the folder, below `results` or, when it is NULL, below results/ of the repository; none for
- * FILES_NONE. Returns
- * 0 or negative errno with a sentence on standard error. */
+/* Makes the folder, below `results` or, when it is NULL, below runs/ of the repository; none for
+ * FILES_NONE. Returns 0 or negative errno with a sentence on standard error. */
 int files_init(struct files *files, const char *experiment, const char *results);
 
 /* Writes all files; `copy` is a second place for run.json, or NULL. Returns 0 or negative errno. A

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "config.h"
+#include "core/build_info.h"
 #include "measure/clock.h"
 
 static const double percents[] = {0,     10,    20,    30,    40,    50,     60,     70,
@@ -386,6 +387,16 @@ static json_t *of_time(time_t time)
     return json_string(text);
 }
 
+static json_t *of_build(const struct result *result, const char *commit, bool dirty)
+{
+    json_t *build =
+        json_pack("{s:s, s:s, s:b, s:s, s:s}", "version", build_version, "commit", commit, "dirty",
+                  dirty, "compiler", BENCH_COMPILER, "type", BENCH_BUILD_TYPE);
+    if (result->server_source[0])
+        json_object_set_new(build, "server", json_string(result->server_source));
+    return build;
+}
+
 json_t *json_of_result(const struct result *result, const char *commit, bool dirty)
 {
     json_t *contestants = json_array();
@@ -407,10 +418,7 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
     json_object_set_new(run, "started_at", of_time(result->started_at));
     json_object_set_new(run, "duration_s", number(result->duration_s, 1e-3));
     json_object_set_new(run, "interrupted", json_boolean(result->interrupted));
-    json_object_set_new(run, "build",
-                        json_pack("{s:s, s:s, s:b, s:s, s:s}", "version", BENCH_VERSION, "commit",
-                                  commit, "dirty", dirty, "compiler", BENCH_COMPILER, "type",
-                                  BENCH_BUILD_TYPE));
+    json_object_set_new(run, "build", of_build(result, commit, dirty));
     json_object_set(run, "machine", result->machine);
     json_object_set(run, "settings", result->settings);
     json_object_set_new(run, "contestants", contestants);

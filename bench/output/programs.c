@@ -18,6 +18,7 @@ static const struct {
     {"diff", "A B: two runs side by side: what changed, and what is only noise."},
     {"report", "RUN: writes its report.html again."},
     {"export", "RUN --csv | --openmetrics: its figures for other programs."},
+    {"record", "RUN: keeps it in results/, among those that documents cite."},
     {"index", "Writes results/index.html, over all recorded runs."},
 };
 #define PROGRAM_COUNT (sizeof programs / sizeof programs[0])

@@ -26,6 +26,7 @@
 #include "output/stall.h"
 
 enum {
+    RESULT_SOURCE_MAX = 64,
     RESULT_CONTESTANTS_MAX = 256,
     RESULT_NAME_MAX = 48,
     RESULT_VERSION_MAX = 128,
@@ -172,8 +173,9 @@ struct result {
     int64_t started_ns;
     double duration_s;
     bool interrupted;
-    char *title;    /* NULL: the report makes one up */
-    char *headline; /* likewise */
+    char *title;                           /* NULL: the report makes one up */
+    char *headline;                        /* likewise */
+    char server_source[RESULT_SOURCE_MAX]; /* what ringside-server was built from; empty: unknown */
     json_t *settings;
     json_t *machine;
     json_t *notes;

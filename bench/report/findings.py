@@ -185,7 +185,9 @@ def warnings(run):
     if run["interrupted"]:
         found.append("The run was interrupted. The figures are of the turns that were complete.")
     if run["build"]["dirty"]:
-        found.append("The checkout had uncommitted changes: the commit does not name what ran.")
+        found.append("What was built had uncommitted changes: the commit does not name it.")
+    if run["build"]["commit"] == "unknown":
+        found.append("What was built is unknown: there was no checkout.")
     bound = _together(c for c in run["contestants"] if series.client_bound(c))
     if bound:
         found.append("The client was the bottleneck for " + ", ".join(bound)

@@ -46,6 +46,16 @@ def document(folder, found, faults):
     return page.document("Recorded runs · Ringside", [Raw(body)])
 
 
+def write(folder):
+    """Writes the page, and returns its path."""
+    found, faults = runs_in(folder)
+    for fault in faults:
+        print(f"index: left out {fault}", file=sys.stderr)
+    output = folder / "index.html"
+    output.write_text(document(folder, found, faults), encoding="utf-8")
+    return output
+
+
 def main():
     parser = argparse.ArgumentParser(description="Write index.html over all recorded runs.")
     parser.add_argument("results", nargs="?", default="results", help="default: results")
@@ -54,12 +64,7 @@ def main():
     folder = pathlib.Path(options.results)
     if not folder.is_dir():
         raise load.BadRun(f"{folder}: is not a folder")
-    found, faults = runs_in(folder)
-    for fault in faults:
-        print(f"index: left out {fault}", file=sys.stderr)
-    output = folder / "index.html"
-    output.write_text(document(folder, found, faults), encoding="utf-8")
-    print(output)
+    print(write(folder))
     return 0
 
 

@@ -290,7 +290,7 @@ RUN = Object(
      "started_at": Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", hint="UTC like 2026-11-03T14:05:22Z"),
      "duration_s": NUMBER, "interrupted": BOOL,
      "build": Object({"version": TEXT, "commit": TEXT, "dirty": BOOL},
-                     {"compiler": TEXT, "type": TEXT}),
+                     {"compiler": TEXT, "type": TEXT, "server": TEXT}),
      "machine": MACHINE, "settings": Map(Scalar()), "contestants": List(CONTESTANT)},
     {"title": TEXT, "headline": TEXT, "scenarios": List(SCENARIO), "timeline": List(SAMPLE),
      "verdicts": List(VERDICT), "notes": List(TEXT)},

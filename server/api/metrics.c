@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "core/build_info.h"
 #include "hub/hub.h"
 
 /* A text that grows while it is written. */
@@ -144,6 +145,9 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
     write_refused(&text, shard->server);
     write_tls_errors(&text, shard->server);
     write_hub(&text, shard->server);
+    heading(&text, "build_info", "", "gauge", "1 for the source that was built");
+    text_add(&text, "ringside_build_info{version=\"%s\",commit=\"%s\"} 1\n", build_version,
+             build_source);
     heading(&text, "shards", "", "gauge", "Threads with a ring of their own");
     text_add(&text, "ringside_shards %u\n", shard->server->shard_count);
     heading(&text, "engine", "", "gauge", "How the kernel is asked: 1 for the engine that serves");
