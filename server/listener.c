@@ -149,22 +149,6 @@ static int open_socket(const struct listen_address *address, int option)
     return -1;
 }
 
-/* With SO_REUSEPORT two servers could share a port without noticing: binding once without it tells.
- */
-int listener_claim(struct listen_address *address, char *why, size_t why_size)
-{
-    int fd = open_socket(address, 0);
-    if (fd < 0 || listen(fd, 1) < 0) {
-        int err = failed(address, why, why_size);
-        if (fd >= 0)
-            close(fd);
-        return err;
-    }
-    getsockname(fd, &address->any, &address->size);
-    close(fd);
-    return 0;
-}
-
 static int choose_congestion_control(int fd, const char *name, char *why, size_t why_size)
 {
     if (name[0] == '\0' ||
@@ -195,15 +179,27 @@ static int bound_waiting(int fd, const struct settings *settings, char *why, siz
     return err;
 }
 
-int listener_open(const struct listen_address *address, const struct settings *settings, char *why,
-                  size_t why_size)
+/* With SO_REUSEPORT from the start, two servers could share a port without noticing. So the first
+ * socket is bound and listens without it, which fails where anybody listens already, and only then
+ * lets the others join. */
+static int let_join(int fd, struct listen_address *address)
 {
-    int fd = open_socket(address, SO_REUSEPORT);
+    int on = 1;
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
+                   getsockname(fd, &address->any, &address->size) == 0
+               ? 0
+               : -1;
+}
+
+int listener_open(struct listen_address *address, bool first, const struct settings *settings,
+                  char *why, size_t why_size)
+{
+    int fd = open_socket(address, first ? 0 : SO_REUSEPORT);
     int err = fd < 0 ? failed(address, why, why_size)
                      : choose_congestion_control(fd, settings->congestion_control, why, why_size);
     if (err == 0)
         err = bound_waiting(fd, settings, why, why_size);
-    if (err == 0 && listen(fd, address->backlog) < 0)
+    if (err == 0 && (listen(fd, address->backlog) < 0 || (first && let_join(fd, address) < 0)))
         err = failed(address, why, why_size);
     if (err == 0)
         return fd;

@@ -6,6 +6,7 @@
 
 #include <net/if.h> /* IF_NAMESIZE: of the interface behind a link-local address */
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct settings;
@@ -32,11 +33,9 @@ int listener_address(struct listen_address *ret, const char *setting, const char
 /* The address as URLs have it: an IPv6 one in brackets. */
 void listener_name(const struct listen_address *address, char ret[LISTENER_NAME_MAX]);
 
-/* Makes sure that the port is free, and fixes it where it was 0. Returns 0 or negative errno with
- * `why`. */
-int listener_claim(struct listen_address *address, char *why, size_t why_size);
-
-/* Opens one shard's listening socket. Accepted sockets inherit congestion_control, unsent_bytes_max
- * and stall_timeout_ms of the settings. Returns the descriptor, or negative errno with `why`. */
-int listener_open(const struct listen_address *address, const struct settings *settings, char *why,
-                  size_t why_size);
+/* Opens one shard's listening socket. The first on an address makes sure that nobody else listens
+ * there, and replaces port 0 by the one that the kernel chose; the others join it. Accepted sockets
+ * inherit congestion_control, unsent_bytes_max and stall_timeout_ms of the settings. Returns the
+ * descriptor, or negative errno with `why`. */
+int listener_open(struct listen_address *address, bool first, const struct settings *settings,
+                  char *why, size_t why_size);

@@ -399,12 +399,10 @@ static int open_ports(struct launch *launch, char *why, size_t why_size)
     const struct settings *settings = launch->server.settings;
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
         struct port *port = &launch->ports[i];
-        if (port->open && listener_claim(&port->address, why, why_size) < 0)
-            return -1;
         for (unsigned shard = 0; shard < launch->server.shard_count; shard++) {
             int fd = -1;
             if (port->open)
-                fd = listener_open(&port->address, settings, why, why_size);
+                fd = listener_open(&port->address, shard == 0, settings, why, why_size);
             if (port->open && fd < 0)
                 return fd;
             launch->runners[shard].listen_fds[i] = fd;

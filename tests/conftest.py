@@ -24,6 +24,7 @@ def start_server(tmp_path_factory):
 
     yield start
     for server in reversed(servers):
+        server.release()
         server.stop()
 
 

@@ -1,11 +1,11 @@
 """A WebSocket server that is not ours, for the tests of `compare --peer`: it speaks the protocol
 that its second argument names, and takes nothing else.
 
-    peer_server.py PORT raw|json|mqtt
+    peer_server.py PORT raw|json|mqtt [POST_PORT]
 
 raw   what comes in on /pub goes to everybody on /sub
 json  subscribers ask with {"join": CHANNEL} and a field `X-Key: open`; what is POSTed to
-      http://HOST:PORT+1/pub as {"text": TEXT} reaches them as {"push": {"text": TEXT}}
+      http://HOST:POST_PORT/pub as {"text": TEXT} reaches them as {"push": {"text": TEXT}}
 mqtt  subprotocol "mqtt", CONNECT, SUBSCRIBE and PUBLISH as MQTT 3.1.1 writes them, QoS 0, for
       bodies of 128 to 16,383 bytes
 """
@@ -89,12 +89,12 @@ async def head_of(reader):
     return {name.lower(): value.strip() for name, value in fields}
 
 
-async def main(port, protocol):
+async def main(port, protocol, post_port=None):
     server = Server()
     stop = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set_result, None)
     if protocol == "json":
-        await asyncio.start_server(server.json_post, "127.0.0.1", port + 1)
+        await asyncio.start_server(server.json_post, "127.0.0.1", post_port)
     subprotocols = ["mqtt"] if protocol == "mqtt" else None
     async with websockets.serve(getattr(server, protocol), "127.0.0.1", port, compression=None,
                                 subprotocols=subprotocols):
@@ -102,4 +102,4 @@ async def main(port, protocol):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])))

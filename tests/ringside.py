@@ -1,13 +1,13 @@
 """A ringside-server under test: start it, talk to it, stop it, and look at how it died.
 
 The binary is $RINGSIDE_SERVER. Every server gets its own port and its own config file, and must
-leave with exit code 0 and nothing from a sanitizer on its output.
+leave with exit code 0 and nothing from a sanitizer on its output. Ports are the kernel's choice, so
+that any number of tests run side by side.
 """
 
 import http.client
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -44,16 +44,20 @@ def server_binary():
     return found
 
 
-def free_port():
-    """A port outside the range that the kernel gives to clients, which may linger in TIME_WAIT."""
-    for port in random.sample(range(20000, 32000), 200):
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-                return port
-            except OSError:
-                continue
-    raise RuntimeError("no free port between 20000 and 32000")
+def hold_port(host=HOST):
+    """A socket with a port of the kernel's choice, kept for a server: `port_of` it. As long as it is
+    open nobody else is given that port, as server or as client. It is bound and does not listen, so
+    a server that sets SO_REUSEADDR can still listen there, and again after its end."""
+    held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if ":" in host:
+        held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    held.bind((host, 0))
+    return held
+
+
+def port_of(held):
+    return held.getsockname()[1]
 
 
 def at(host, port):
@@ -98,7 +102,8 @@ class Server:
         """`before` runs in the new process, before the server does. Clients come to `host`; it
         listens there, or on the address `listen`."""
         self.host = host
-        self.port = free_port()
+        self.held = [hold_port(listen or host)]
+        self.port = port_of(self.held[0])
         self.address = at(host, self.port)
         self.folder = folder
         self.log = folder / "server.log"
@@ -159,6 +164,11 @@ class Server:
         for word in SANITIZER_WORDS:
             assert word not in output, output
         assert code == 0 or COULD_NOT_LOOK in output, f"exit code {code}:\n{output}"
+
+    def release(self):
+        """Gives its ports back; it starts no more."""
+        for held in self.held:
+            held.close()
 
     def output(self):
         return self.log.read_text(errors="replace")

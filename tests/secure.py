@@ -8,7 +8,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from ringside import HOST, PATIENCE_S, Server, at, free_port
+from ringside import HOST, PATIENCE_S, Server, at, hold_port, port_of
 
 CERTIFICATES = Path(__file__).resolve().parent / "certificates"
 TRUSTED = CERTIFICATES / "local.pem"
@@ -30,13 +30,15 @@ class SecureServer(Server):
     """`port`, `address` and the URLs are those of the TLS port; `plain_port` is the other."""
 
     def __init__(self, folder, config=None, certificates=("local",), **options):
-        tls_port = free_port()
+        tls_held = hold_port()
+        tls_port = port_of(tls_held)
         settings = {
             "tls_listen": f"{HOST}:{tls_port}",
             "tls_certificates": [pair(name) for name in certificates],
             **(config or {}),
         }
         super().__init__(folder, config=settings, **options)
+        self.held.append(tls_held)
         self.plain_port = self.port
         self.port = tls_port
         self.address = f"{HOST}:{tls_port}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import ROOT, bench, bench_binary
-from ringside import HOST, free_port, wait_until
+from ringside import HOST, hold_port, port_of, wait_until
 
 PEERS = ROOT / "bench" / "peers"
 SERVER = ROOT / "tests" / "peer_server.py"
@@ -85,20 +85,23 @@ send_binary = \\x30@varint+7@\\x00\\x05@channel@@payload@
 
 @pytest.fixture
 def running():
-    """Starts peer_server.py; returns its port."""
+    """Starts peer_server.py; returns its port, and the one that takes its POSTs."""
     started = []
 
     def start(protocol):
-        port = free_port()
-        process = subprocess.Popen([sys.executable, SERVER, str(port), protocol])
-        started.append(process)
-        wait_until(lambda: listens(port), "the peer to listen")
-        return port
+        held = hold_port(), hold_port()
+        port, post_port = (str(port_of(one)) for one in held)
+        process = subprocess.Popen([sys.executable, SERVER, port, protocol, post_port])
+        started.append((process, held))
+        wait_until(lambda: listens(int(port)), "the peer to listen")
+        return port, post_port
 
     yield start
-    for process in started:
+    for process, held in started:
         process.terminate()
         assert process.wait(timeout=30) == 0
+        for one in held:
+            one.close()
 
 
 def listens(port):
@@ -108,7 +111,7 @@ def listens(port):
 
 
 def test_a_running_server_by_urls(tmp_path, running):
-    port = running("raw")
+    port, _ = running("raw")
     found = bench(tmp_path, "compare", "--peer-url", f"ws://{HOST}:{port}/sub",
                   "--peer-publish-url", f"ws://{HOST}:{port}/pub", *SMALL)
     check(found, f"{HOST}:{port}")
@@ -116,7 +119,7 @@ def test_a_running_server_by_urls(tmp_path, running):
 
 
 def test_a_running_server_with_messages_around_the_payload(tmp_path, running):
-    port = running("json")
+    port, post_port = running("json")
     path = manifest(tmp_path, f"""
 [server]
 address = {HOST}:{port}
@@ -126,7 +129,7 @@ field = X-Key: open
 message = {{"join": "@channel@"}}
 [publish]
 by = post
-address = {HOST}:{port + 1}
+address = {HOST}:{post_port}
 path = /pub
 field = Content-Type: application/json
 send = {{"text": "@payload@"}}

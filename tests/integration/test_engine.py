@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from ringside import HOST, data_of, free_port
+from ringside import HOST, data_of
 from seccomp import KILL, fails_with, forbid_io_uring
 from test_trouble import assert_refused_in_one_line, run_server
 from wire import RawWebSocket, dial, read_head
@@ -53,7 +53,7 @@ def test_falls_back_and_says_why(start_server, error):
 def test_does_not_fall_back_when_told_so(error):
     result = run_server(
         "--listen",
-        f"{HOST}:{free_port()}",
+        f"{HOST}:0",
         "--set",
         "engine=io_uring",
         preexec_fn=lambda: forbid_io_uring(fails_with(error)),

@@ -11,19 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from ringside import hold_port, port_of
+
 SERVER = Path(os.environ.get("RINGSIDE_SERVER", "build/release/server/ringside-server"))
 RELAY = SERVER.parent.parent / "bench" / "relay" / "ringside-relay"
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Relay:
     def __init__(self, to, *options):
-        self.port = free_port()
+        self.held = hold_port()
+        self.port = port_of(self.held)
         self.process = subprocess.Popen(
             [RELAY, "--listen", f"127.0.0.1:{self.port}", "--to", f"127.0.0.1:{to}", *options],
             stdout=subprocess.PIPE, text=True)
@@ -64,6 +61,7 @@ def relay(listener):
 
     yield start
     for one in started:
+        one.held.close()
         if one.process.poll() is None:
             one.process.kill()
             one.process.wait()

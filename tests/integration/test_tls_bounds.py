@@ -10,7 +10,7 @@ import ssl
 
 import pytest
 
-from ringside import HOST, PATIENCE_S, free_port
+from ringside import HOST, PATIENCE_S
 from secure import CERTIFICATES, RecordClient, client_context, pair
 from test_trouble import assert_refused_in_one_line, run_server
 from wire import TEXT, RawWebSocket, dial, frame, read_answer, read_to_end
@@ -315,7 +315,7 @@ def test_certificates_that_cannot_be_read_change_nothing(secure_server, eventual
 )
 def test_settings_that_do_not_start(settings, words):
     sets = [word for setting in settings for word in ("--set", setting)]
-    result = run_server("--tls-listen", f"{HOST}:{free_port()}", *sets)
+    result = run_server("--tls-listen", f"{HOST}:0", *sets)
     assert_refused_in_one_line(result, *words)
 
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from ringside import HOST, PATIENCE_S, free_port, server_binary
+from ringside import HOST, PATIENCE_S, server_binary
 from wire import TEXT, RawWebSocket, dial, exchange, read_head, read_to_end, upgrade
 
 
@@ -214,7 +214,7 @@ def test_address_that_is_none(listen):
 
 @pytest.mark.parametrize("option", [["--nonsense"], ["--shards", "9999"], ["--shards", "x"]])
 def test_option_that_is_none(option):
-    result = run_server("--listen", f"{HOST}:{free_port()}", *option)
+    result = run_server("--listen", f"{HOST}:0", *option)
     assert result.returncode > 0
     assert result.stderr
 
@@ -245,5 +245,5 @@ def test_config_file_that_is_not_there(tmp_path):
 def test_config_that_is_wrong(tmp_path, text, word):
     path = tmp_path / "ringside.ini"
     path.write_text(text)
-    listen = f"{HOST}:{free_port()}"
+    listen = f"{HOST}:0"
     assert_refused_in_one_line(run_server("--listen", listen, "--config", str(path)), word)
