@@ -45,9 +45,9 @@ def server_binary():
 
 
 def hold_port(host=HOST):
-    """A socket with a port of the kernel's choice, kept for a server: `port_of` it. As long as it is
-    open nobody else is given that port, as server or as client. It is bound and does not listen, so
-    a server that sets SO_REUSEADDR can still listen there, and again after its end."""
+    """A socket with a port of the kernel's choice, kept for a server: `port_of` it. As long as it
+    is open nobody else is given that port, as server or as client. It is bound and does not listen,
+    so a server that sets SO_REUSEADDR can still listen there, and again after its end."""
     held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if ":" in host:

@@ -40,6 +40,7 @@ struct server {
     struct process process;
     struct sockaddr_in address;
     struct sockaddr_in tls_address; /* family 0: it has no TLS */
+    int held_fds[2];                /* that hold the ports of a server of ours; -1: none */
     /* Where subscribers connect to: these addresses, or relays before them. */
     struct sockaddr_in reach, tls_reach;
     unsigned cpus;     /* that it was given; 0: not ours to know */
@@ -52,6 +53,7 @@ struct server {
 struct path {
     struct process process;
     struct sockaddr_in address;
+    int held_fd; /* holds its port */
     uint32_t rtt_ms;
     bool tls;
 };

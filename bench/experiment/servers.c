@@ -14,6 +14,7 @@
 #include "experiment/bench.h"
 #include "measure/http_get.h"
 #include "measure/memory.h"
+#include "measure/ports.h"
 #include "output/table.h"
 
 enum {
@@ -33,7 +34,7 @@ static struct server *server_add(struct bench *bench)
     if (bench->server_count == BENCH_SERVERS_MAX)
         return NULL;
     struct server *server = &bench->servers[bench->server_count++];
-    *server = (struct server){.process.output_fd = -1, .ready = "/healthz"};
+    *server = (struct server){.process.output_fd = -1, .held_fds = {-1, -1}, .ready = "/healthz"};
     return server;
 }
 
@@ -110,18 +111,21 @@ int bench_server_launch(struct bench *bench, struct server *server, const char *
     return err < 0 ? err : reach(bench, server, connections);
 }
 
-static int choose_address(struct sockaddr_in *address, char *text, size_t size)
+static int choose_address(struct sockaddr_in *address, int *held_fd, char *text, size_t size)
 {
-    uint16_t port = process_free_port();
-    *address = (struct sockaddr_in){
-        .sin_family = AF_INET,
-        .sin_port = htons(port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    snprintf(text, size, "127.0.0.1:%u", port);
-    if (port == 0)
-        return bench_fail(-EADDRINUSE, "no port is free outside net.ipv4.ip_local_port_range");
+    int fd = ports_hold(address);
+    if (fd < 0)
+        return bench_fail(fd, "no port is to be had: %s", strerror(-fd));
+    *held_fd = fd;
+    snprintf(text, size, "127.0.0.1:%u", ntohs(address->sin_port));
     return 0;
+}
+
+static void give_back(int *held_fd)
+{
+    if (*held_fd >= 0)
+        close(*held_fd);
+    *held_fd = -1;
 }
 
 struct server *bench_server_place(struct bench *bench, char *address, size_t size)
@@ -129,7 +133,9 @@ struct server *bench_server_place(struct bench *bench, char *address, size_t siz
     struct server *server = server_add(bench);
     if (!server)
         bench_fail(-ENOSPC, "too many servers in one run");
-    return server && choose_address(&server->address, address, size) == 0 ? server : NULL;
+    return server && choose_address(&server->address, &server->held_fds[0], address, size) == 0
+               ? server
+               : NULL;
 }
 
 int bench_server_adopt(struct bench *bench, struct server *server, const char *name,
@@ -158,7 +164,8 @@ int bench_server_tls_place(struct bench *bench, struct server *server)
 {
     char text[32];
     int err = certificate_make(&bench->certificate);
-    return err == 0 ? choose_address(&server->tls_address, text, sizeof text) : err;
+    return err == 0 ? choose_address(&server->tls_address, &server->held_fds[1], text, sizeof text)
+                    : err;
 }
 
 /* The settings of a server with a TLS port. */
@@ -227,7 +234,7 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
     if (!argv[count++])
         return bench_fail(-ENOENT, "there is no ringside-server beside this program; "
                                    "`./build.sh build` makes one, --server names another");
-    int err = choose_address(&server->address, listen, sizeof listen);
+    int err = choose_address(&server->address, &server->held_fds[0], listen, sizeof listen);
     if (err < 0)
         return err;
     snprintf(shards, sizeof shards, "%u", options->shards);
@@ -280,7 +287,7 @@ int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connecti
     if (!program)
         return bench_fail(-ENOENT, "there is no ringside-ceiling beside this program; "
                                    "`./build.sh build` makes one");
-    int err = choose_address(&server->address, listen, sizeof listen);
+    int err = choose_address(&server->address, &server->held_fds[0], listen, sizeof listen);
     if (err < 0)
         return err;
     snprintf(most, sizeof most, "%u", connections + 4);
@@ -292,6 +299,8 @@ int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connecti
 int bench_server_stop(struct server *server)
 {
     char tail[BENCH_WHY_MAX];
+    for (unsigned i = 0; i < 2; i++)
+        give_back(&server->held_fds[i]);
     if (server->process.pid == 0 || server->process.foreign)
         return 0;
     int status = process_stop(&server->process, STOP_GRACE_MS);
@@ -337,11 +346,11 @@ int bench_path_start(struct bench *bench, const struct server *server, bool tls,
     struct path *path = &bench->paths[bench->path_count];
     char program[BENCH_PATH_MAX], listen[32], to[32], rtt[32], jitter[32], most[16];
     const struct sockaddr_in *port = tls ? &server->tls_address : &server->address;
-    *path = (struct path){.rtt_ms = rtt_ms, .tls = tls};
+    *path = (struct path){.held_fd = -1, .rtt_ms = rtt_ms, .tls = tls};
     if (!program_path(bench, "relay/ringside-relay", "ringside-relay", program))
         return bench_fail(-ENOENT, "there is no ringside-relay beside this program; "
                                    "`./build.sh build` makes one");
-    int err = choose_address(&path->address, listen, sizeof listen);
+    int err = choose_address(&path->address, &path->held_fd, listen, sizeof listen);
     if (err < 0)
         return err;
     char host[INET_ADDRSTRLEN];
@@ -370,6 +379,7 @@ int bench_path_stop(struct bench *bench, struct path *path)
     char tail[BENCH_WHY_MAX], p50[TABLE_NUMBER_MAX], p99[TABLE_NUMBER_MAX];
     if (path->process.pid == 0)
         return 0;
+    give_back(&path->held_fd);
     int status = process_stop(&path->process, STOP_GRACE_MS);
     process_output_tail(&path->process, tail, sizeof tail);
     process_done(&path->process);

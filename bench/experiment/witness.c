@@ -12,7 +12,8 @@
 #include "experiment/way.h"
 #include "measure/clock.h"
 
-/* Apart from the addresses that other loads take: those end at 127.199.255.255. */
+/* Apart from the addresses that other loads take: those end at 127.199.255.255. A load begins at
+ * one of these at random; they are many, so that the witnesses of two benches do not meet. */
 #define WITNESS_ADDRESS UINT32_C(0x7fc80001) /* 127.200.0.1 */
 
 static const int64_t SLICE_NS = (int64_t)50 * NS_PER_MS; /* between two looks at the histogram */
@@ -21,7 +22,7 @@ static const int64_t SETTLE_TIMEOUT_NS = (int64_t)60 * NS_PER_S;
 static const int64_t CATCH_UP_NS = (int64_t)20 * NS_PER_S;
 
 enum {
-    WITNESS_ADDRESSES = 256,
+    WITNESS_ADDRESSES = 50 * 65536 - 1, /* up to 127.249.255.255 */
     WHY_MAX = 256,
 };
 

@@ -101,7 +101,3 @@ int64_t process_thread_wait_ns(void);
 /* Resident bytes: from smaps_rollup, which is exact, or from statm, which is cheap. 0: unknown. */
 uint64_t process_rss_bytes(const struct process *process);
 uint64_t process_rss_bytes_rough(const struct process *process);
-
-/* A port of 127.0.0.1 that nobody listens on, outside the range that the kernel gives to clients.
- * Returns 0 when there is none. */
-uint16_t process_free_port(void);
