@@ -43,6 +43,10 @@ test   | node-eventsource    | foreign client: SSE
 test   | chromium            | browser tests
 test   | chromium-driver     | steers the browser
 test   | python3-selenium    | speaks to chromium-driver
+kernel | qemu-system-x86     | emulates the machine on which another kernel runs
+kernel | busybox-static      | what that machine starts
+kernel | cpio                | packs its initrd
+kernel | debian-archive-keyring | signs the kernels
 lint   | clang-tidy          | static analysis
 lint   | clang-format        | the layout of the code
 lint   | shellcheck          | this file
@@ -82,12 +86,16 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
 
 Work on it
   deps [group ...]             install the Debian packages that are missing, and say why each is
-                               needed; groups: build report test lint fuzz (default: build report)
+                               needed; groups: build report test kernel lint fuzz
+                               (default: build report)
   build [flavour]              release (default), debug, asan (with UBSan) or tsan, into build/
   test                         everything: unit tests, fuzz corpus and simulation in three builds
                                (release, ASan+UBSan, TSan), style, lint, integration, browser
   test --quick                 the release build only, and no browser and no lint
   test <filter>                the release build, and only tests whose name contains <filter>
+  test --kernel VERSION [FILTER]
+                               the release build on another kernel, emulated: 6.1 (Debian 12),
+                               6.12 (Debian 13), host (this one, to compare with), or all
   fuzz [codec] [seconds]       fuzz one codec, or each in turn (default: 60 seconds each)
   lint                         style guide, clang-format, shellcheck and clang-tidy
   format                       lay out all C files as .clang-format says
@@ -386,6 +394,27 @@ test_pytest() {
         python3 -m pytest -p no:cacheprovider --durations=5 --junitxml="$report" "$@"
 }
 
+# The rings, the hub, and a server with its clients on one kernel: test_kernel <version> [filter]
+# Needs the release build and the packages of the groups test and kernel; runs beside other steps.
+test_kernel() {
+    local version="$1" filter="${2:-}" report="$BUILD_ROOT/kernel/$1.xml"
+    record_cases "kernel $version" "$report" \
+        python3 tests/kernel/boot.py "$version" "$BUILD_ROOT" "$report" "$filter"
+}
+
+test_kernels() {
+    local version versions=("$1")
+    case "$1" in
+    6.1 | 6.12 | host) ;;
+    all) versions=(host 6.1 6.12) ;;
+    *) die "test --kernel knows 6.1, 6.12, host and all" ;;
+    esac
+    test_build release || return 0
+    for version in "${versions[@]}"; do
+        test_kernel "$version" "${2:-}"
+    done
+}
+
 # What must be built before a flavour's tests can run; a failed build is a failed case.
 test_build() {
     if ! CI=true build_flavour "$1"; then
@@ -437,7 +466,11 @@ cmd_test() {
         deps build report test lint
         test_all
         ;;
-    -*) die "test knows --quick, or a filter" ;;
+    --kernel)
+        deps build test kernel
+        test_kernels "${2:-}" "${3:-}"
+        ;;
+    -*) die "test knows --quick, --kernel VERSION, or a filter" ;;
     *)
         deps build report test
         test_filtered "$1"

@@ -123,6 +123,26 @@ void contract_peer_takes(struct ring *ring, int peer, uint64_t *position, size_t
     }
 }
 
+int contract_fill_socket(struct ring *ring, uint32_t slot, uint64_t *sent)
+{
+    enum {
+        PIECE = 300007
+    };
+    static uint8_t piece[PIECE];
+    int shorts = 0;
+    for (int full = 0; full < CONTRACT_QUIET_TURNS;) {
+        contract_fill(piece, PIECE, *sent);
+        int32_t n = contract_send(ring, slot, piece, PIECE);
+        assert_true(n == -EAGAIN || (n > 0 && n <= PIECE));
+        shorts += n > 0 && n < PIECE;
+        *sent += n > 0 ? (uint64_t)n : 0;
+        full = n == -EAGAIN ? full + 1 : 0;
+        if (full > 0)
+            contract_kernel.turn(ring);
+    }
+    return shorts;
+}
+
 int contract_setup(void **state)
 {
     struct ring *ring = contract_kernel.ring_new(CONTRACT_CAPACITY);

@@ -81,6 +81,11 @@ int32_t contract_receive_soon(struct ring *ring, uint32_t slot, void *data, size
 void contract_fill(uint8_t *data, size_t size, uint64_t position);
 void contract_peer_takes(struct ring *ring, int peer, uint64_t *position, size_t size);
 
+/* Sends until the socket takes nothing, and still takes nothing a while later: on a busy machine
+ * loopback delivers late, and what the peer's side then takes makes room. Returns how many sends
+ * were short. */
+int contract_fill_socket(struct ring *ring, uint32_t slot, uint64_t *sent);
+
 /* What the peer sees in the end: 0 for FIN, -ECONNRESET for RST. */
 ssize_t contract_peer_end(struct ring *ring, int peer);
 

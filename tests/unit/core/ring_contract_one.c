@@ -182,29 +182,6 @@ static void nothing_to_receive_is_eagain(void **state)
     ring_close(ring, slot);
 }
 
-/* Sends until the socket takes nothing, and still takes nothing a while later: on a busy machine
- * loopback delivers late, and what the peer's side then takes makes room. Returns how many sends
- * were short. */
-static int fill_socket(struct ring *ring, uint32_t slot, uint64_t *sent)
-{
-    enum {
-        PIECE = 300007
-    };
-    static uint8_t piece[PIECE];
-    int shorts = 0;
-    for (int full = 0; full < CONTRACT_QUIET_TURNS;) {
-        contract_fill(piece, PIECE, *sent);
-        int32_t n = contract_send(ring, slot, piece, PIECE);
-        assert_true(n == -EAGAIN || (n > 0 && n <= PIECE));
-        shorts += n > 0 && n < PIECE;
-        *sent += n > 0 ? (uint64_t)n : 0;
-        full = n == -EAGAIN ? full + 1 : 0;
-        if (full > 0)
-            contract_kernel.turn(ring);
-    }
-    return shorts;
-}
-
 static void a_full_socket_sends_short_and_says_how_much(void **state)
 {
     struct ring *ring = *state;
@@ -213,7 +190,7 @@ static void a_full_socket_sends_short_and_says_how_much(void **state)
     uint32_t slot = contract_accept(ring, &peer);
 
     for (int round = 0; round < 6; round++) {
-        shorts += fill_socket(ring, slot, &sent);
+        shorts += contract_fill_socket(ring, slot, &sent);
         ring_watch(ring, slot, RING_WRITE);
         contract_quiet(ring);
         contract_peer_takes(ring, peer, &taken, sent - taken);
