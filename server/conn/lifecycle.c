@@ -1,6 +1,7 @@
 /* lifecycle: how a connection begins, is timed, and ends. */
 #include <assert.h>
 
+#include "conn/check.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
 #include "hub/hub.h"
@@ -133,6 +134,7 @@ void conn_timer_fired(void *context, uint32_t slot)
         counter_add(&shard->counters.lingers_cut, 1);
         conn_end(shard, conn, END_CLOSE, CLOSE_DONE);
     }
+    conn_assert(shard, conn);
 }
 
 /* ---- reading on and off ---- */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "conn/check.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
 
@@ -401,6 +402,7 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
         } else {
             wait_for_room(shard, conn, res > 0);
         }
+        conn_assert(shard, conn);
     }
     batch->count = 0;
     batch->gathered_count = 0;

@@ -5,6 +5,7 @@
  * reading its replies is slowed down by TCP, and costs no memory. */
 #include <errno.h>
 
+#include "conn/check.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
 
@@ -101,4 +102,6 @@ void shard_receive(struct shard *shard)
     ring_receive(shard->ring, io, count);
     for (unsigned i = 0; i < count; i++)
         received(shard, &shard->slab[io[i].slot], &io[i]);
+    for (unsigned i = 0; CONN_CHECKED && i < count; i++)
+        conn_assert(shard, &shard->slab[io[i].slot]);
 }

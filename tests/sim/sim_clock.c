@@ -1,11 +1,11 @@
 /* The scheduler. Shards and clients take turns in an order that the seed decides; time passes when
  * nobody has anything to do now, and a little with every turn. */
 #include "client.h"
+#include "conn/check.h"
 
 enum {
     TURN_NS_MAX = 30000,
     PAUSE_NS_MAX = 100000000,
-    CHECKS = 20, /* of 1000 turns */
     ACTORS_MAX = SIM_SHARDS_MAX + SIM_CLIENTS_MAX,
 };
 
@@ -16,32 +16,11 @@ static int64_t shard_due(const struct sim *sim, unsigned index)
     return due_ns > sim->busy_until_ns[index] ? due_ns : sim->busy_until_ns[index];
 }
 
-/* Nobody is forgotten: who may speak is listened to, who has something waiting will be sent it, and
- * who has gone is only kept while the kernel still has something to say about it. */
 static void check_connections(const struct sim *sim, const struct shard *shard)
 {
-    uint32_t live = 0;
-    for (uint32_t slot = 0; slot < shard->slab_slots; slot++) {
-        const struct conn *conn = &shard->slab[slot];
-        if (conn->state == CONN_FREE)
-            continue;
-        if (conn->state == CONN_CLOSING) {
-            sim_check(sim, conn->link & LINK_BUSY, "slot %u is held for nothing", slot);
-            continue;
-        }
-        live++;
-        sim_check(sim, conn->link & (LINK_WATCH_READ | LINK_PAUSED | LINK_INPUT_ENDED | LINK_WAITS),
-                  "slot %u is not listened to", slot);
-        sim_check(sim,
-                  !(conn->link & LINK_PAUSED) || conn_queued(conn) > 0 ||
-                      conn->transport != TRANSPORT_HTTP,
-                  "slot %u is paused for nothing", slot);
-        sim_check(sim, !conn->out_block || conn->link & (LINK_DIRTY | LINK_WATCH_WRITE),
-                  "slot %u has something to send, and nobody will", slot);
-        sim_check(sim, !conn->extra || conn->extra->queue.count == 0 || conn->out_block,
-                  "slot %u has a queue behind nothing", slot);
-    }
-    sim_check(sim, live == shard->live, "%u connections, %u counted", live, shard->live);
+    uint32_t slot;
+    const char *broken = shard_check(shard, &slot);
+    sim_check(sim, !broken, "shard %u, slot %d: %s", shard->index, (int)slot, broken);
 }
 
 /* What shard_run does around one wait. */
@@ -53,8 +32,7 @@ static void shard_act(struct sim *sim, unsigned index)
     hub_awake(shard->hub);
     int64_t wait_ns = shard_turn(shard, sim_now(sim));
     sim->turns++;
-    if (sim_chance(sim, CHECKS))
-        check_connections(sim, shard);
+    check_connections(sim, shard);
     int64_t took = 1 + (int64_t)sim_below(sim, TURN_NS_MAX);
     if (sim_chance(sim, 5))
         took += (int64_t)sim_below(sim, PAUSE_NS_MAX); /* the machine had other things to do */

@@ -1,0 +1,201 @@
+#include "conn/check.h"
+
+#include "hub/hub.h"
+
+/* One rule a line: a sentence for when it is broken. */
+struct rule {
+    bool holds;
+    const char *broken;
+};
+
+static const char *first_broken(const struct rule *rules, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!rules[i].holds)
+            return rules[i].broken;
+    return NULL;
+}
+
+#define BROKEN(rules) first_broken(rules, sizeof(rules) / sizeof(rules)[0])
+
+static bool has(const struct conn *conn, uint32_t link)
+{
+    return conn->link & link;
+}
+
+static bool is_timed(const struct shard *shard, const struct conn *conn)
+{
+    return timers_deadline_ns(&shard->timers, conn_slot(shard, conn)) != 0;
+}
+
+/* ---- by state ---- */
+
+/* A request that the hub answers in any case needs no deadline. */
+static const char *open_check(const struct shard *shard, const struct conn *conn)
+{
+    bool awaits_hub = conn->transport == TRANSPORT_POLL || conn->transport == TRANSPORT_PUBLISH;
+    bool stalled = conn->extra && conn->extra->stalled;
+    const struct rule rules[] = {
+        {awaits_hub || is_timed(shard, conn), "is open, and has no deadline"},
+        {!stalled || conn->out_block, "is stalled, and has nothing to send"},
+        {!stalled || !has(conn, LINK_HANDSHAKE), "is stalled in its handshake"},
+        {!has(conn, LINK_WATCH_WRITE) || conn->out_block, "waits for room for nothing"},
+        {!has(conn, LINK_NOTIFIED), "is open, and has said goodbye"},
+    };
+    return BROKEN(rules);
+}
+
+static const char *ending_check(const struct shard *shard, const struct conn *conn)
+{
+    bool finishing = conn->state == CONN_FINISHING;
+    const struct rule rules[] = {
+        {conn->subscriptions == HUB_NONE, "is ending, and subscribed"},
+        {is_timed(shard, conn), "is ending, and has no deadline"},
+        {!conn->extra || !conn->extra->stalled, "is ending, and has the deadline of a stall"},
+        {!has(conn, LINK_PAUSED), "is ending, and paused"},
+        {conn->end_reason < CLOSE_REASON_COUNT, "ends for no reason"},
+        {!finishing || conn->out_block, "is finishing, and all has left"},
+        {finishing || !conn->out_block, "lingers, and has something to send"},
+        {finishing || !has(conn, LINK_INPUT_ENDED), "lingers for a peer that sends nothing"},
+    };
+    return BROKEN(rules);
+}
+
+static const char *gone_check(const struct shard *shard, const struct conn *conn)
+{
+    bool closing = conn->state == CONN_CLOSING;
+    const struct rule rules[] = {
+        {!conn->out_block && conn->out_len == 0, "is closed, and holds a frame"},
+        {!conn->extra, "is closed, and holds memory"},
+        {conn->subscriptions == HUB_NONE || conn->generation == 0, "is closed, and subscribed"},
+        {conn->generation == 0 || !is_timed(shard, conn), "is closed, and has a deadline"},
+        {!closing || has(conn, LINK_BUSY), "is held for nothing"},
+        {closing || !has(conn, LINK_BUSY), "is free, and something refers to it"},
+    };
+    return BROKEN(rules);
+}
+
+/* ---- what is queued ---- */
+
+static bool run_is_inside(const struct block *block, uint32_t at, uint32_t len)
+{
+    return block->refs > 0 && len > 0 && (uint64_t)at + len <= block->used;
+}
+
+static const char *queue_check(const struct send_queue *queue)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < queue->count; i++) {
+        const struct queued_frame *frame = &queue->frames[(queue->head + i) & (queue->size - 1)];
+        if (!run_is_inside(frame->block, frame->at, frame->len))
+            return "has a frame queued outside of its block";
+        bytes += frame->len;
+    }
+    return bytes == queue->bytes ? NULL : "has other bytes queued than are counted";
+}
+
+static const char *output_check(const struct conn *conn)
+{
+    bool queued = conn->extra && conn->extra->queue.count > 0;
+    const struct rule rules[] = {
+        {!conn->out_block || run_is_inside(conn->out_block, conn->out_at, conn->out_len),
+         "sends what is outside of its block"},
+        {!conn->out_block || has(conn, LINK_DIRTY | LINK_WATCH_WRITE),
+         "has something to send, and nobody will"},
+        {!queued || conn->out_block, "has a queue behind nothing"},
+        {!has(conn, LINK_SEALED) || (has(conn, LINK_KEYED) && conn->out_block),
+         "has sealed nothing"},
+        {!has(conn, LINK_DIRTY) || !has(conn, LINK_WATCH_WRITE),
+         "is to be flushed into a full socket"},
+    };
+    return BROKEN(rules);
+}
+
+static const char *secure_check(const struct conn *conn)
+{
+    const uint32_t stages = conn->link & (LINK_HANDSHAKE | LINK_KEYED);
+    const struct rule rules[] = {
+        {stages == 0 || has(conn, LINK_TLS), "has keys, and no TLS"},
+        {stages != (LINK_HANDSHAKE | LINK_KEYED), "has keys before its handshake is over"},
+        {!has(conn, LINK_WAITS) || has(conn, LINK_HANDSHAKE) || conn->state != CONN_OPEN,
+         "waits for a handshake that is over"},
+    };
+    return BROKEN(rules);
+}
+
+const char *conn_check(const struct shard *shard, const struct conn *conn)
+{
+    if (!conn_alive(conn))
+        return gone_check(shard, conn);
+    const char *broken =
+        conn->state == CONN_OPEN ? open_check(shard, conn) : ending_check(shard, conn);
+    if (!broken)
+        broken = output_check(conn);
+    return broken ? broken : secure_check(conn);
+}
+
+/* ---- a shard, after a turn ---- */
+
+/* What the connections together say of the shard's lists and counts. */
+struct tally {
+    uint32_t live, dirty, timed;
+    uint64_t places_bytes;
+};
+
+static const char *heard_check(const struct conn *conn)
+{
+    const uint32_t hears = LINK_WATCH_READ | LINK_PAUSED | LINK_INPUT_ENDED | LINK_WAITS;
+    if (!conn_alive(conn))
+        return NULL;
+    const struct rule rules[] = {
+        {has(conn, hears), "is not listened to"},
+        {!has(conn, LINK_RECEIVING), "is to be received from in no batch"},
+        {!has(conn, LINK_PAUSED) || conn_queued(conn) > 0 || conn->transport != TRANSPORT_HTTP,
+         "is paused for nothing"},
+    };
+    return BROKEN(rules);
+}
+
+static void tally_add(struct tally *tally, const struct shard *shard, const struct conn *conn)
+{
+    tally->live += conn_alive(conn);
+    tally->dirty += has(conn, LINK_DIRTY);
+    tally->timed += conn->generation > 0 && is_timed(shard, conn);
+    if (conn->extra)
+        tally->places_bytes += conn->extra->queue.count * sizeof(struct queued_frame);
+}
+
+static const char *tally_check(const struct tally *tally, const struct shard *shard)
+{
+    uint32_t dirty = 0;
+    for (uint32_t slot = shard->dirty_head; slot != TIMERS_NONE && dirty <= tally->dirty;
+         slot = shard->slab[slot].next_dirty)
+        dirty++;
+    const struct rule rules[] = {
+        {tally->live == shard->live, "other connections are open than are counted"},
+        {tally->timed == shard->timers.armed, "other deadlines are set than are counted"},
+        {tally->dirty == dirty, "the list of those with something to send lacks some"},
+        {tally->places_bytes == shard->places_bytes, "places are not counted"},
+        {shard->readable_count == 0, "somebody is to be received from"},
+    };
+    return BROKEN(rules);
+}
+
+const char *shard_check(const struct shard *shard, uint32_t *ret_slot)
+{
+    struct tally tally = {0};
+    for (uint32_t slot = 0; slot < shard->slots_high; slot++) {
+        const struct conn *conn = &shard->slab[slot];
+        const char *broken = conn_check(shard, conn);
+        *ret_slot = slot;
+        if (!broken)
+            broken = heard_check(conn);
+        if (!broken && conn->extra)
+            broken = queue_check(&conn->extra->queue);
+        if (broken)
+            return broken;
+        tally_add(&tally, shard, conn);
+    }
+    *ret_slot = TIMERS_NONE;
+    return tally_check(&tally, shard);
+}
