@@ -24,14 +24,14 @@ def dial(server):
 
 def read_to_end(connection):
     """Everything until the server closes. A reset counts as an end: the server may not read on."""
-    received = b""
+    received = bytearray()
     while True:
         try:
             chunk = connection.recv(65536)
         except ConnectionResetError:
-            return received
+            return bytes(received)
         if not chunk:
-            return received
+            return bytes(received)
         received += chunk
 
 

@@ -184,6 +184,12 @@ static inline bool conn_alive(const struct conn *conn)
     return conn->state != CONN_FREE && conn->state != CONN_CLOSING;
 }
 
+/* Its socket is full, or its FIN is on its way. */
+static inline bool conn_blocked(const struct conn *conn)
+{
+    return conn->link & LINK_WATCH_WRITE;
+}
+
 /* ---- sending (outbound.c) ---- */
 
 /* Queues a frame with so many messages of a channel; it leaves at the end of the turn, together

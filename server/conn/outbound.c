@@ -17,11 +17,6 @@
 #include "conn/secure.h"
 #include "conn/shard.h"
 
-static bool blocked(const struct conn *conn)
-{
-    return conn->link & LINK_WATCH_WRITE;
-}
-
 /* Whether frames may be added to the line's run. */
 static bool may_lengthen(const struct conn *conn)
 {
@@ -221,7 +216,7 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
         conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
         return;
     }
-    if (blocked(conn) && kind == SEND_LIVE && !make_room(shard, conn, frame))
+    if (conn_blocked(conn) && kind == SEND_LIVE && !make_room(shard, conn, frame))
         return;
 
     bool queued = conn->extra && conn->extra->queue.count > 0;
@@ -339,6 +334,14 @@ static bool stash_full(const struct shard *shard, const struct conn *conn)
     return conn->extra && conn->extra->input.len > (size_t)shard->settings->head_bytes_max;
 }
 
+static void go_on(struct shard *shard, struct conn *conn)
+{
+    if (conn_transport(shard, conn)->drained)
+        conn_transport(shard, conn)->drained(shard, conn);
+    else if (!stash_full(shard, conn))
+        conn_resume(shard, conn);
+}
+
 /* Everything has left. */
 static void drained(struct shard *shard, struct conn *conn)
 {
@@ -349,8 +352,8 @@ static void drained(struct shard *shard, struct conn *conn)
     conn_extra_trim(conn);
     if (conn->state == CONN_FINISHING)
         conn_sent_all(shard, conn);
-    else if (conn->link & LINK_PAUSED && !stash_full(shard, conn))
-        conn_resume(shard, conn);
+    else if (conn->link & LINK_PAUSED)
+        go_on(shard, conn);
 }
 
 /* While the socket is full the connection's deadline is the stall's; its own is kept aside. Returns
@@ -410,25 +413,28 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
         shard->secure->area_used = 0;
 }
 
-/* Sends for up to FLUSH_MAX connections. Returns whether some are left for the next turn. */
+/* Sends for up to FLUSH_MAX connections, once for each: who has more to send, or is answered anew,
+ * comes after the others. Returns whether some are left for the next turn. */
 bool shard_flush(struct shard *shard)
 {
     struct send_batch *batch = shard->batch;
-    for (unsigned done = 0; done < FLUSH_MAX && shard->dirty_head != TIMERS_NONE;) {
-        while (batch->count < SEND_BATCH && shard->dirty_head != TIMERS_NONE) {
+    uint32_t last = shard->dirty_tail;
+    bool all = shard->dirty_head == TIMERS_NONE;
+    for (unsigned done = 0; done < FLUSH_MAX && !all;) {
+        while (batch->count < SEND_BATCH && !all) {
             uint32_t slot = shard->dirty_head;
             struct conn *conn = &shard->slab[slot];
-            if (conn->state == CONN_CLOSING || !conn->out_block) {
-                shard->dirty_head = conn->next_dirty;
-                conn->link &= ~(uint32_t)LINK_DIRTY;
-                conn_release(shard, conn);
-                continue;
-            }
-            if (!batch_add(shard, batch, conn, slot))
+            bool sends = conn->state != CONN_CLOSING && conn->out_block;
+            if (sends && !batch_add(shard, batch, conn, slot))
                 break;
+            all = slot == last;
             shard->dirty_head = conn->next_dirty;
             if (shard->dirty_head != TIMERS_NONE)
                 __builtin_prefetch(&shard->slab[shard->dirty_head]);
+            if (sends)
+                continue;
+            conn->link &= ~(uint32_t)LINK_DIRTY;
+            conn_release(shard, conn);
         }
         done += batch->count;
         batch_run(shard, batch);

@@ -7,6 +7,10 @@
 
 #include "http/origins.h"
 
+enum {
+    ANSWERS_TOGETHER = 4096, /* bytes that wait when the next request is looked at, at most */
+};
+
 /* ---- a request with a complete head ---- */
 
 static bool route_served(const struct settings *settings, enum audience audience, bool admin)
@@ -167,28 +171,41 @@ static bool between_requests(const struct conn *conn)
     return conn->state == CONN_OPEN && conn->transport == TRANSPORT_HTTP;
 }
 
-/* After an answer that was complete at once. Who has asked for the end sends nothing after that
- * request (RFC 9112 section 9.6), which was read whole. */
-static void answered(struct shard *shard, struct conn *conn)
+static bool has_stash(const struct conn *conn)
+{
+    return conn->extra && conn->extra->input.len > 0;
+}
+
+/* After an answer that was complete at once; `more` has come behind its request. A client that
+ * asked for the end sends nothing after that request (RFC 9112 section 9.6), which was read
+ * whole. */
+static void answered(struct shard *shard, struct conn *conn, bool more)
 {
     if (!between_requests(conn))
         return;
-    bool more_to_read =
-        !(conn->link & LINK_INPUT_ENDED) || (conn->extra && conn->extra->input.len > 0);
-    if (conn->asked & ASKED_KEEP_ALIVE && more_to_read) {
+    if (conn->asked & ASKED_KEEP_ALIVE && (more || !(conn->link & LINK_INPUT_ENDED))) {
         conn_timer(shard, conn, shard->settings->idle_timeout_ms);
         return;
     }
     conn_end(shard, conn, conn->asked & ASKED_LAST_REQUEST ? END_SENT : END_LINGER, CLOSE_DONE);
 }
 
-/* Takes requests from the front of the bytes while there are whole ones, and hands the rest on to
- * the transport that took the connection. Returns how many bytes are used up. */
+/* Back-pressure from answers to requests: the next one is looked at when those before it have left,
+ * but for what fits into a send together. So a client that does not read is owed one answer more
+ * than that, however many requests it sends. */
+static bool may_take(const struct conn *conn)
+{
+    return !conn_blocked(conn) && conn_queued(conn) <= ANSWERS_TOGETHER;
+}
+
+/* Takes requests from the front of the bytes while there are whole ones and their answers leave,
+ * and hands the rest on to the transport that took the connection. Returns how many bytes are used
+ * up. */
 static size_t take_requests(struct shard *shard, struct conn *conn, char *bytes, size_t len,
                             size_t scanned)
 {
     size_t used = 0;
-    while (between_requests(conn) && used < len) {
+    while (between_requests(conn) && used < len && may_take(conn)) {
         struct http_request request;
         int head = http_request_parse(&request, bytes + used, len - used, scanned,
                                       (size_t)shard->settings->head_bytes_max);
@@ -202,7 +219,7 @@ static size_t take_requests(struct shard *shard, struct conn *conn, char *bytes,
         struct exchange exchange = {&request, bytes + used + head, len - used - (size_t)head};
         dispatch(shard, conn, &exchange);
         used = len - exchange.rest_len;
-        answered(shard, conn);
+        answered(shard, conn, used < len);
     }
     return used;
 }
@@ -230,9 +247,8 @@ void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len)
         conn_pause(conn);
 }
 
-/* The beginning of a head goes back to where it waits for the rest. Returns false when memory is
- * out. */
-static bool head_keep(struct conn *conn, struct stash *stash, size_t used)
+/* What is left of the stash goes back to where it waits. Returns false when memory is out. */
+static bool stash_keep(struct conn *conn, struct stash *stash, size_t used)
 {
     struct conn_extra *extra = conn_extra(conn);
     if (!extra)
@@ -240,8 +256,24 @@ static bool head_keep(struct conn *conn, struct stash *stash, size_t used)
     assert(extra->input.len == 0);
     stash_consume(stash, used);
     extra->input = *stash;
-    extra->scanned = stash->len;
     return true;
+}
+
+/* The stash begins with requests that wait for the answers before them, or else with half a head:
+ * the rest of that has its time from now, if this is its first piece. */
+static void wait_for_rest(struct shard *shard, struct conn *conn, bool first)
+{
+    struct conn_extra *extra = conn->extra;
+    if (!may_take(conn)) {
+        extra->scanned = 0;
+        conn_pause(conn);
+        return;
+    }
+    extra->scanned = extra->input.len;
+    if (conn->link & LINK_INPUT_ENDED)
+        conn_end(shard, conn, END_LINGER, CLOSE_DONE);
+    else if (first)
+        conn_timer(shard, conn, shard->settings->head_timeout_ms);
 }
 
 static void input_stashed(struct shard *shard, struct conn *conn)
@@ -253,8 +285,10 @@ static void input_stashed(struct shard *shard, struct conn *conn)
 
     size_t used = take_requests(shard, conn, stash.bytes, stash.len, scanned);
     if (between_requests(conn) && used < stash.len) {
-        if (head_keep(conn, &stash, used))
+        if (stash_keep(conn, &stash, used)) {
+            wait_for_rest(shard, conn, used > 0 || scanned == 0);
             return;
+        }
         out_of_memory(shard, conn);
     } else if (conn->state == CONN_OPEN && used < stash.len) {
         conn_transport(shard, conn)->input(shard, conn, stash.bytes + used, stash.len - used);
@@ -265,10 +299,9 @@ static void input_stashed(struct shard *shard, struct conn *conn)
 
 static void http_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 {
-    bool stashed = conn->extra && conn->extra->input.len > 0;
-    if (stashed) {
+    if (has_stash(conn)) {
         http_stash(shard, conn, bytes, len);
-        if (conn->state == CONN_OPEN)
+        if (conn->state == CONN_OPEN && may_take(conn))
             input_stashed(shard, conn);
         return;
     }
@@ -280,10 +313,19 @@ static void http_input(struct shard *shard, struct conn *conn, char *bytes, size
         return;
     }
     http_stash(shard, conn, bytes + used, len - used);
-    if (conn->state != CONN_OPEN)
-        return;
-    conn->extra->scanned = (uint32_t)(len - used);
-    conn_timer(shard, conn, shard->settings->head_timeout_ms);
+    if (conn->state == CONN_OPEN)
+        wait_for_rest(shard, conn, true);
+}
+
+/* Goes on with what waits in the stash, and with reading. */
+static void go_on(struct shard *shard, struct conn *conn)
+{
+    conn->link &= ~(uint32_t)LINK_PAUSED;
+    if (has_stash(conn) && may_take(conn))
+        input_stashed(shard, conn);
+    else if (has_stash(conn))
+        conn_pause(conn);
+    conn_watch_read(shard, conn);
 }
 
 void http_next(struct shard *shard, struct conn *conn)
@@ -291,16 +333,20 @@ void http_next(struct shard *shard, struct conn *conn)
     if (conn->state != CONN_OPEN)
         return;
     conn_hand_over(conn, TRANSPORT_HTTP);
-    answered(shard, conn);
+    answered(shard, conn, has_stash(conn));
     if (conn->state != CONN_OPEN)
         return;
-    if (conn->extra && conn->extra->input.len > 0) {
-        if (conn->link & LINK_PAUSED)
-            conn_resume(shard, conn);
-        input_stashed(shard, conn);
-    } else {
+    if (has_stash(conn))
+        go_on(shard, conn);
+    else
         conn_extra_trim(conn);
-    }
+}
+
+/* Behind the last byte of a client there may be requests that it is still owed an answer to. */
+static bool http_input_ended(struct shard *shard, struct conn *conn)
+{
+    (void)shard;
+    return has_stash(conn) && !may_take(conn);
 }
 
 void http_drain(struct shard *shard, struct conn *conn)
@@ -313,7 +359,7 @@ void http_drain(struct shard *shard, struct conn *conn)
 
 static void http_timer(struct shard *shard, struct conn *conn)
 {
-    bool half = conn->extra && conn->extra->input.len > 0;
+    bool half = has_stash(conn);
     bool first = !(conn->asked & ASKED_KEEP_ALIVE);
     if (conn->role & ROLE_UNWANTED)
         turn_away(shard, conn, true);
@@ -329,5 +375,7 @@ const struct transport http_transport = {
     .name = "http",
     .input = http_input,
     .refuse = answer_none,
+    .input_ended = http_input_ended,
+    .drained = go_on,
     .timer = http_timer,
 };

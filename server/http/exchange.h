@@ -7,7 +7,8 @@
  * Memory   A request is parsed where its bytes lie; it is valid while `open` runs.
  * Bounds   head_bytes_max per head; head_timeout_ms for it to come; idle_timeout_ms between
  *          requests. Requests that come while one is being answered wait in the stash, and reading
- *          pauses when that is full. */
+ *          pauses when that is full. The next is looked at when the answers before it have left,
+ *          but for ANSWERS_TOGETHER bytes; until then the connection is not read from. */
 #pragma once
 
 #include <stddef.h>

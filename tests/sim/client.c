@@ -199,7 +199,7 @@ static void act_connected(struct client *client)
         return;
     if (!sim->calm && !trouble(client))
         return;
-    if (client->vanished || !write_some(client) || !read_some(client))
+    if (client->vanished || !write_some(client) || (!client->deaf && !read_some(client)))
         return;
     shut_now_and_then(client);
     if (client->state == CLIENT_WS && !client->close_seen && client->out.len == 0)

@@ -58,6 +58,7 @@ struct client {
     unsigned requests_left;
     bool leaving;  /* closes when it has nothing under way */
     bool vanished; /* does nothing any more, and does not say so */
+    bool deaf;     /* asks, and reads no answer */
     bool shut;     /* has closed its half behind its last request */
 
     struct bytes out;

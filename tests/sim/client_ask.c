@@ -194,6 +194,23 @@ static void noise(struct client *client, size_t len)
     }
 }
 
+/* Many at once, and no patience for the answers; half of those who do it read none. */
+static void flood(struct client *client)
+{
+    static const char *const requests[] = {
+        "GET /poll?channel=room/0:a@b HTTP/1.1\r\nHost: sim\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: sim\r\n\r\n",
+        "GET /longpoll?channel=room/0:a@b&channel=room/1:a@b&since=start&timeout=0 HTTP/1.1\r\n"
+        "Host: sim\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: sim\r\n\r\n",
+    };
+    struct sim *sim = client->sim;
+    uint64_t kinds = 1 + sim_below(sim, sizeof requests / sizeof requests[0]);
+    client->deaf = sim_chance(sim, 500);
+    for (int i = 0; i < 300; i++)
+        text(client, requests[sim_below(sim, kinds)]);
+}
+
 static void ask_nonsense(struct client *client)
 {
     struct sim *sim = client->sim;
@@ -253,9 +270,8 @@ static void ask_nonsense(struct client *client)
     case 8:
         text(client, refused[sim_below(sim, sizeof refused / sizeof refused[0])]);
         break;
-    default: /* many at once, and no patience for the answers */
-        for (int i = 0; i < 200; i++)
-            text(client, "GET /poll?channel=room/0:a@b HTTP/1.1\r\nHost: sim\r\n\r\n");
+    default:
+        flood(client);
         break;
     }
 }
@@ -304,7 +320,7 @@ void client_open_as(struct client *client, enum client_role role)
     client->role = role;
     client->state = CLIENT_HTTP;
     client->requests_left = 0;
-    client->leaving = client->vanished = client->shut = false;
+    client->leaving = client->vanished = client->shut = client->deaf = false;
     client->in_body = client->envelope = client->close_seen = false;
     client->asked_count = client->published_count = 0;
     client->echoed = client->echoes;

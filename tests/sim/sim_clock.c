@@ -3,7 +3,11 @@
 #include "client.h"
 #include "conn/check.h"
 
+#include <inttypes.h>
+
 enum {
+    ANSWERS_BYTES = 300000, /* of heads, names and numbers; and of small answers together */
+    ANSWER_CHANNELS = 4,
     TURN_NS_MAX = 30000,
     PAUSE_NS_MAX = 100000000,
     ACTORS_MAX = SIM_SHARDS_MAX + SIM_CLIENTS_MAX,
@@ -16,11 +20,39 @@ static int64_t shard_due(const struct sim *sim, unsigned index)
     return due_ns > sim->busy_until_ns[index] ? due_ns : sim->busy_until_ns[index];
 }
 
+/* What a connection between requests and their answers can be owed at most: what fits together, and
+ * an answer whose every byte is written as six. */
+static uint64_t owed_max(const struct sim *sim)
+{
+    const struct settings *settings = &sim->settings;
+    uint64_t payload = (uint64_t)settings->queue_bytes_max;
+    if (payload < LEDGER_PAYLOAD_MAX)
+        payload = LEDGER_PAYLOAD_MAX;
+    return ANSWERS_BYTES + ANSWER_CHANNELS * 6 * payload;
+}
+
+static bool asks(const struct conn *conn)
+{
+    return conn->transport == TRANSPORT_HTTP || conn->transport == TRANSPORT_POLL ||
+           conn->transport == TRANSPORT_LONGPOLL || conn->transport == TRANSPORT_PUBLISH;
+}
+
+static void check_answers(const struct sim *sim, const struct shard *shard)
+{
+    for (uint32_t slot = 0; slot < shard->slots_high; slot++) {
+        const struct conn *conn = &shard->slab[slot];
+        sim_check(sim,
+                  conn->state != CONN_OPEN || !asks(conn) || conn_queued(conn) <= owed_max(sim),
+                  "slot %u is owed %" PRIu64 " bytes of answers", slot, conn_queued(conn));
+    }
+}
+
 static void check_connections(const struct sim *sim, const struct shard *shard)
 {
     uint32_t slot;
     const char *broken = shard_check(shard, &slot);
     sim_check(sim, !broken, "shard %u, slot %d: %s", shard->index, (int)slot, broken);
+    check_answers(sim, shard);
 }
 
 /* What shard_run does around one wait. */

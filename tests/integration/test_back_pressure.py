@@ -1,0 +1,118 @@
+"""Answers that nobody reads: no further request is looked at, and no more is owed."""
+
+import re
+import socket
+
+import pytest
+from ringside import target
+from wire import dial, read_to_end
+
+MIB = 1024 * 1024
+# Valid UTF-8, each byte of which JSON writes as six: \u0001.
+WIDE = b"\x01" * MIB
+
+
+def get(path):
+    return f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+
+
+def answers(received):
+    """The bodies of a run of answers."""
+    bodies = []
+    while received:
+        head, rest = received.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
+        assert len(rest) >= length
+        bodies.append(rest[:length])
+        received = rest[length:]
+    return bodies
+
+
+def requests(server):
+    return server.metric("ringside_requests_total")
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_pipelined_polls_unread_are_not_answered(start_server, secure, eventually):
+    server = start_server(secure=secure)
+    server.publish("wide", WIDE)
+    before = requests(server)
+    with dial(server) as connection:
+        connection.sendall(get("/poll?channel=wide") * 400)
+        eventually(lambda: server.metric("ringside_queue_bytes") > 5 * MIB, "an answer that waits")
+        for _ in range(20):
+            assert server.get("/healthz").status == 200
+            assert server.metric("ringside_queue_bytes") < 16 * MIB
+        # Each round asks twice: what is left are the first poll, and one more at the most.
+        assert requests(server) - before < 100
+
+
+def test_answers_that_are_read_late_are_all_right(server, eventually):
+    server.publish("wide", WIDE)
+    count = 12
+    with dial(server) as connection:
+        connection.sendall(get("/poll?channel=wide") * count)
+        connection.shutdown(socket.SHUT_WR)
+        eventually(lambda: server.metric("ringside_queue_bytes") > 5 * MIB, "an answer that waits")
+        bodies = answers(read_to_end(connection))
+    assert len(bodies) == count
+    assert all(body.count(rb"\u0001") == MIB for body in bodies)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_long_pipeline_is_answered_in_order_to_its_end(start_server, secure):
+    server = start_server(secure=secure)
+    for i in range(4):
+        server.publish(f"c{i}", f"data {i}")
+    paths = ["/healthz", "/metrics", "/", *(f"/poll?channel=c{i}" for i in range(4))]
+    order = [paths[i * i % len(paths)] for i in range(600)]
+    with dial(server) as connection:
+        connection.sendall(b"".join(map(get, order)))
+        if secure:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            order.append("/healthz")
+        else:
+            connection.sendall(b"GET /half HTTP/1.1\r\n")
+            connection.shutdown(socket.SHUT_WR)
+        bodies = answers(read_to_end(connection))
+    assert len(bodies) == len(order)
+    for path, body in zip(order, bodies):
+        if "poll" in path:
+            assert f'"data {path[-1]}"'.encode() in body
+        elif path == "/healthz":
+            assert body == b'{"status":"ok"}\n'
+        else:
+            assert len(body) > 2000
+
+
+def test_metrics_that_nobody_reads_are_not_written(server, eventually):
+    before = requests(server)
+    with dial(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(get("/metrics") * 5000)
+        eventually(lambda: server.metric("ringside_sends_short_total") > 0, "a full socket")
+        for _ in range(20):
+            assert server.metric("ringside_queue_bytes") < MIB
+        assert requests(server) - before < 2500
+
+
+def test_a_long_poll_behind_big_answers_is_held(server, eventually):
+    server.publish("wide", WIDE)
+    with dial(server) as connection:
+        connection.sendall(
+            get("/poll?channel=wide") * 3
+            + get(target("/longpoll", channel="later", timeout=20))
+            + get("/healthz") * 100
+        )
+        eventually(lambda: server.metric("ringside_queue_bytes") > 5 * MIB, "an answer that waits")
+        assert server.metric("ringside_longpolls_held") == 0
+        received = bytearray()
+        while len(received) < 18 * MIB:
+            received += connection.recv(MIB)
+        eventually(lambda: server.metric("ringside_longpolls_held") == 1, "a held poll")
+        server.publish("later", "now")
+        connection.shutdown(socket.SHUT_WR)
+        bodies = answers(bytes(received) + read_to_end(connection))
+    assert len(bodies) == 104
+    assert b'"now"' in bodies[3]
