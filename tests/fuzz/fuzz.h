@@ -33,16 +33,16 @@ static inline uint8_t fuzz_choice(struct span *input)
     return choice;
 }
 
-/* Three ways to cut an input: in two at a place that its bytes choose, byte by byte unless it is
- * long, and in pieces of three after an empty one. */
+/* Ways to cut an input: byte by byte, in two at a place that its bytes choose, and in pieces of
+ * their choice. What is fed whole is what these are compared with. */
 #define FUZZ_CUTS 3
-static inline void fuzz_cut(struct span input, size_t which, size_t *ret_first, size_t *ret_step)
+static inline void fuzz_cut(struct span input, size_t which, size_t *ret_first, uint64_t *ret_step)
 {
     uint64_t seed = input.len;
     for (size_t i = 0; i < input.len && i < 64; i++)
         seed = seed * 31 + (uint8_t)input.ptr[i];
-    size_t firsts[FUZZ_CUTS] = {random_next(&seed) % (input.len + 1), 1, 0};
-    size_t steps[FUZZ_CUTS] = {0, 1 + input.len / 256, 3 + input.len / 256};
+    size_t firsts[FUZZ_CUTS] = {1, random_next(&seed) % (input.len + 1), 0};
+    uint64_t steps[FUZZ_CUTS] = {1, 0, FEED_VARIED | seed};
     *ret_first = firsts[which];
     *ret_step = steps[which];
 }

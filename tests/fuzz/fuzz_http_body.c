@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(whole.len <= body_max && whole_used <= input.len);
     for (size_t which = 0; which < FUZZ_CUTS; which++) {
         struct transcript split = {0};
-        size_t first, step, used;
+        size_t first, used;
+        uint64_t step;
         fuzz_cut(input, which, &first, &step);
         int split_result = feed_body(body, input, first, step, &split, &used);
         assert(split_result == result && used == whole_used);

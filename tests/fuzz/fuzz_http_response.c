@@ -29,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int result = feed_response(input, input.len, 0, HEAD_MAX, &whole);
     for (size_t which = 0; which < FUZZ_CUTS; which++) {
         struct transcript split = {0};
-        size_t first, step;
+        size_t first;
+        uint64_t step;
         fuzz_cut(input, which, &first, &step);
         feed_response(input, first, step, HEAD_MAX, &split);
         assert(span_equal(transcript_span(&split), transcript_span(&whole)));

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     /* In two pieces, undoing it. */
     size_t first, step;
-    fuzz_cut(input, 0, &first, &step);
+    fuzz_cut(input, 1, &first, &step);
     mask_apply(fast + offset, first, key);
     mask_rotate(key, first);
     mask_apply(fast + offset + first, input.len - first, key);

@@ -49,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     feed_sse(input, input.len, 0, buf_size, &whole);
     for (size_t which = 0; which < FUZZ_CUTS; which++) {
         struct transcript split = {0};
-        size_t first, step;
+        size_t first;
+        uint64_t step;
         fuzz_cut(input, which, &first, &step);
         feed_sse(input, first, step, buf_size, &split);
         assert(span_equal(transcript_span(&split), transcript_span(&whole)));

@@ -6,7 +6,7 @@
 
 /* What strangers send to a server first. The first byte says how: raw bytes, or the body of a
  * ClientHello in a record and message whose lengths are right. However it is cut, it ends the same,
- * and never in a finished handshake. */
+ * and never in a finished handshake. The rest of the first byte is a size of pieces. */
 static struct tls_server *server;
 static struct tls_identities *identities;
 static struct tls_handshakes *pool;
@@ -46,14 +46,17 @@ static size_t frame(const uint8_t *body, size_t len, unsigned char *area)
     return sizeof head + len;
 }
 
-static void run(const unsigned char *bytes, size_t len, size_t step, struct transcript *said)
+static void run(const unsigned char *bytes, size_t len, uint64_t step, struct transcript *said)
 {
     static const uint8_t seed[TLS_SEED_SIZE] = {1};
     unsigned char output[4096];
     struct tls_handshake *handshake = tls_handshake_take(pool);
     tls_handshake_server(handshake, server, identities, 0, seed);
-    for (size_t at = 0, fed = 1, taken = 1; fed > 0 || taken > 0; at += fed) {
-        fed = tls_handshake_feed(handshake, bytes + at, len - at < step ? len - at : step);
+    size_t at = 0, want = 1, fed = 1, taken = 1;
+    while ((at < len && fed == want) || taken > 0) {
+        want = feed_step(&step, len - at);
+        fed = tls_handshake_feed(handshake, bytes + at, want);
+        at += fed;
         taken = tls_handshake_output(handshake, output, sizeof output);
         transcript_add(said, span_of((const char *)output, taken));
         assert(tls_handshake_progress(handshake) != TLS_DONE);
@@ -74,11 +77,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         len = frame(data + 1, len, area);
     else
         memcpy(area, data + 1, len);
-    struct transcript whole = {0}, split = {0};
-    run(area, len, sizeof area, &whole);
-    run(area, len, 1 + data[0] / 2 % 64, &split);
-    assert(span_equal(transcript_span(&whole), transcript_span(&split)));
+    struct transcript whole = {0};
+    run(area, len, 0, &whole);
+    const uint64_t steps[] = {1, 1 + data[0] / 2 % 64, FEED_VARIED | len};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct transcript split = {0};
+        run(area, len, steps[i], &split);
+        assert(span_equal(transcript_span(&whole), transcript_span(&split)));
+        transcript_free(&split);
+    }
     transcript_free(&whole);
-    transcript_free(&split);
     return 0;
 }

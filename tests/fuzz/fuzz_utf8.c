@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(valid == decoded_valid(text));
     for (size_t which = 0; which < FUZZ_CUTS; which++) {
         struct utf8_state state = {0};
-        size_t first, step;
+        size_t first;
+        uint64_t step;
         fuzz_cut(text, which, &first, &step);
         struct pieces pieces = pieces_begin(text, first, step);
         bool fed = true;

@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool idle = feed_ws(&rules, input, input.len, 0, &whole);
     for (size_t which = 0; which < FUZZ_CUTS; which++) {
         struct transcript split = {0};
-        size_t first, step;
+        size_t first;
+        uint64_t step;
         fuzz_cut(input, which, &first, &step);
         bool split_idle = feed_ws(&rules, input, first, step, &split);
         assert(split_idle == idle);

@@ -7,8 +7,6 @@
 
 #include <cmocka.h>
 
-#include "conn/check.h"
-
 enum {
     SLOTS = 4,
     PIPE_BYTES = 1024,
@@ -201,38 +199,6 @@ static void a_long_answer_has_the_time_that_it_needs(void **state)
     assert_int_equal(closed(end, CLOSE_DONE), 1);
 }
 
-/* Each is a state that the server must not get into. */
-static void broken_rules_are_found(void **state)
-{
-    struct end *end = *state;
-    struct conn *conn = &end->fake.shard->slab[0];
-    const struct conn whole = *conn;
-    const struct {
-        const char *broken;
-        struct conn conn;
-    } cases[] = {
-        {"has sealed nothing", {.state = CONN_OPEN, .link = LINK_SEALED}},
-        {"waits for room for nothing", {.state = CONN_OPEN, .link = LINK_WATCH_WRITE}},
-        {"is open, and has said goodbye", {.state = CONN_OPEN, .link = LINK_NOTIFIED}},
-        {"has keys, and no TLS", {.state = CONN_OPEN, .link = LINK_KEYED}},
-        {"is finishing, and all has left", {.state = CONN_FINISHING}},
-        {"is ending, and paused", {.state = CONN_LINGERING, .link = LINK_PAUSED}},
-        {"is closed, and has a deadline", {.state = CONN_CLOSING, .link = LINK_DIRTY}},
-    };
-    assert_null(conn_check(end->fake.shard, conn));
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        conn->state = cases[i].conn.state;
-        conn->link = cases[i].conn.link;
-        assert_string_equal(conn_check(end->fake.shard, conn), cases[i].broken);
-        *conn = whole;
-    }
-    uint32_t slot;
-    assert_null(shard_check(end->fake.shard, &slot));
-    end->fake.shard->live++;
-    assert_non_null(shard_check(end->fake.shard, &slot));
-    end->fake.shard->live--;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,7 +210,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_trickle_does_not_buy_time, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stall_before_does_not_either, setup, teardown),
         cmocka_unit_test_setup_teardown(a_long_answer_has_the_time_that_it_needs, setup, teardown),
-        cmocka_unit_test_setup_teardown(broken_rules_are_found, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

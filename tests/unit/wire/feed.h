@@ -53,16 +53,41 @@ static inline void transcript_free(struct transcript *transcript)
     *transcript = (struct transcript){0};
 }
 
+/* splitmix64: short, seeded, the same everywhere. */
+static inline uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* A step that stands for pieces of many sizes, some of them empty; the low bits are a seed. */
+#define FEED_VARIED (UINT64_C(1) << 63)
+
+/* How long the next piece is, when so many bytes are left: `*step` (0: all of them), or what is
+ * drawn. */
+static inline size_t feed_step(uint64_t *step, size_t left)
+{
+    size_t want = *step > 0 ? *step : left;
+    if (*step & FEED_VARIED) {
+        uint64_t drawn = random_next(step);
+        *step |= FEED_VARIED;
+        want = drawn >> 8 & ((UINT64_C(1) << (drawn % 11)) - 1);
+    }
+    return want < left ? want : left;
+}
+
 /* The input cut after `first` bytes, and then after every `step` bytes (0: no more cuts). */
 struct pieces {
     struct span rest;
     size_t first;
-    size_t step;
+    uint64_t step;
     char *piece; /* the current one; ours */
     size_t len;
 };
 
-static inline struct pieces pieces_begin(struct span input, size_t first, size_t step)
+static inline struct pieces pieces_begin(struct span input, size_t first, uint64_t step)
 {
     return (struct pieces){.rest = input, .first = first, .step = step};
 }
@@ -75,7 +100,7 @@ static inline bool pieces_next(struct pieces *pieces)
     pieces->piece = NULL;
     if (!start && pieces->rest.len == 0)
         return false;
-    size_t want = start ? pieces->first : pieces->step ? pieces->step : pieces->rest.len;
+    size_t want = start ? pieces->first : feed_step(&pieces->step, pieces->rest.len);
     pieces->len = want < pieces->rest.len ? want : pieces->rest.len;
     pieces->piece = malloc(pieces->len > 0 ? pieces->len : 1);
     assert(pieces->piece);
@@ -89,15 +114,6 @@ static inline void pieces_end(struct pieces *pieces)
 {
     free(pieces->piece);
     pieces->piece = NULL;
-}
-
-/* splitmix64: short, seeded, the same everywhere. */
-static inline uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
 }
 
 #endif

@@ -24,13 +24,13 @@ static inline void feed_fields(struct transcript *ret, const struct http_fields 
 }
 
 /* Parses growing prefixes until one is not incomplete. Returns what the parser returned. */
-static inline int feed_request(struct span input, size_t first, size_t step, size_t head_max,
+static inline int feed_request(struct span input, size_t first, uint64_t step, size_t head_max,
                                struct transcript *ret)
 {
     struct http_request request;
     size_t scanned = 0;
     int result = 0;
-    for (size_t len = first; result == 0; len += step ? step : input.len) {
+    for (size_t len = first; result == 0; len += feed_step(&step, input.len - len)) {
         if (len > input.len)
             len = input.len;
         char *copy = malloc(len > 0 ? len : 1);
@@ -56,13 +56,13 @@ static inline int feed_request(struct span input, size_t first, size_t step, siz
     return result;
 }
 
-static inline int feed_response(struct span input, size_t first, size_t step, size_t head_max,
+static inline int feed_response(struct span input, size_t first, uint64_t step, size_t head_max,
                                 struct transcript *ret)
 {
     struct http_response response;
     size_t scanned = 0;
     int result = 0;
-    for (size_t len = first; result == 0; len += step ? step : input.len) {
+    for (size_t len = first; result == 0; len += feed_step(&step, input.len - len)) {
         if (len > input.len)
             len = input.len;
         char *copy = malloc(len > 0 ? len : 1);
@@ -87,7 +87,7 @@ static inline int feed_response(struct span input, size_t first, size_t step, si
 
 /* Decodes a body. The transcript is the payload; `ret_used` is where the body ended in the input.
  * Returns the last http_body_result or enum http_error. */
-static inline int feed_body(struct http_body body, struct span input, size_t first, size_t step,
+static inline int feed_body(struct http_body body, struct span input, size_t first, uint64_t step,
                             struct transcript *ret, size_t *ret_used)
 {
     struct pieces pieces = pieces_begin(input, first, step);

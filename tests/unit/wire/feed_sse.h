@@ -30,7 +30,7 @@ static inline void feed_sse_event(const struct sse_event *event, struct transcri
 }
 
 /* An idle parser's buffer is scribbled over between pieces, as if other streams had used it. */
-static inline enum sse_result feed_sse(struct span input, size_t first, size_t step, size_t size,
+static inline enum sse_result feed_sse(struct span input, size_t first, uint64_t step, size_t size,
                                        struct transcript *ret)
 {
     struct pieces pieces = pieces_begin(input, first, step);

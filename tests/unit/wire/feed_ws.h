@@ -63,7 +63,7 @@ static inline void feed_ws_event(struct feed_ws *feed, const struct ws_event *ev
 /* Feeds until the input, an error or a close frame ends it. Between pieces an idle state is
  * forgotten, as a server does. Returns whether the state was idle at the end. */
 static inline bool feed_ws(const struct ws_rules *rules, struct span input, size_t first,
-                           size_t step, struct transcript *ret)
+                           uint64_t step, struct transcript *ret)
 {
     struct pieces pieces = pieces_begin(input, first, step);
     struct ws_inbound in = {0};
