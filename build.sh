@@ -90,13 +90,16 @@ Work on it
                                (default: build report)
   build [flavour]              release (default), debug, asan (with UBSan) or tsan, into build/
   test                         everything: unit tests, fuzz corpus and simulation in three builds
-                               (release, ASan+UBSan, TSan), style, lint, integration, browser
+                               (release, ASan+UBSan, TSan), fuzzing, style, lint, integration,
+                               browser
   test --quick                 the release build only, and no browser and no lint
   test <filter>                the release build, and only tests whose name contains <filter>
   test --kernel VERSION [FILTER]
                                the release build on another kernel, emulated: 6.1 (Debian 12),
                                6.12 (Debian 13), host (this one, to compare with), or all
-  fuzz [codec] [seconds]       fuzz one codec, or each in turn (default: 60 seconds each)
+  fuzz [parser] [seconds]      fuzz one parser, or each (default: for 60 seconds)
+  fuzz [parser] --hours N      N hours of CPU over all of them; keeps new inputs in
+                               tests/fuzz/corpus, and ends with a line for docs/THREATS.md
   lint                         style guide, clang-format, shellcheck and clang-tidy
   format                       lay out all C files as .clang-format says
   clean                        remove what this script built
@@ -446,6 +449,7 @@ test_all() {
         test_meson "$flavour"
         test_pytest "integration" "$flavour" tests/integration
     done
+    test_fuzz
     if [[ -f "$BUILD_ROOT/release/build.ninja" ]]; then
         test_pytest "browser" release tests/browser
         test_pytest "report and tuning" release tests/report tests/tuning
@@ -463,7 +467,7 @@ cmd_test() {
         test_quick
         ;;
     "")
-        deps build report test lint
+        deps build report test lint fuzz
         test_all
         ;;
     --kernel)
@@ -485,32 +489,8 @@ cmd_test() {
 }
 
 # ---- fuzz -------------------------------------------------------------------------------------
-fuzz_one() {
-    local name="$1" seconds="$2" dir="$BUILD_ROOT/fuzz"
-    local found="$dir/corpus/$name"
-    mkdir -p "$found"
-    say "Fuzzing $name for $seconds seconds; new inputs go to $found"
-    "$dir/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -print_final_stats=1 \
-        -artifact_prefix="$dir/crash-$name-" "$found" "tests/fuzz/corpus/$name"
-}
-
-cmd_fuzz() {
-    local only="${1:-}" seconds="${2:-60}" source name count=0
-    if [[ "$only" =~ ^[0-9]+$ ]]; then
-        seconds="$only" only=""
-    fi
-    deps build test fuzz
-    CC=clang build_flavour fuzz
-    for source in tests/fuzz/fuzz_*.c; do
-        name="$(basename "$source" .c)"
-        name="${name#fuzz_}"
-        if [[ -z "$only" || "$only" == "$name" ]]; then
-            fuzz_one "$name" "$seconds"
-            count=$((count + 1))
-        fi
-    done
-    [[ $count -gt 0 ]] || die "no fuzzer '$only' in tests/fuzz"
-}
+# shellcheck source=tests/fuzz/fuzz.sh
+source tests/fuzz/fuzz.sh
 
 # ---- lint, format, clean ----------------------------------------------------------------------
 # All C files that are in the repository, or about to be.
@@ -523,7 +503,7 @@ lint_format() {
 }
 
 lint_shell() {
-    git ls-files -z -- build.sh .ci/run '*.sh' | sort -zu | xargs -0 -r shellcheck
+    git ls-files -z -- build.sh .ci/run '*.sh' | sort -zu | xargs -0 -r shellcheck -x
 }
 
 # The compiler's own flags are not clang-tidy's concern, nor is its count of what it suppressed.
