@@ -170,7 +170,7 @@ typedef struct usage (*usage_of_side)(const struct contestant *contestant);
 
 static double kept_waiting(const struct usage *usage)
 {
-    return fmax(usage->waited, 0) + fmax(usage->steal, 0);
+    return usage_taken(usage) + fmax(usage->steal, 0);
 }
 
 /* Somebody else was on a CPU that the run had for itself: says where it was worst. */
@@ -189,8 +189,8 @@ static void say_kept_waiting(const struct result *result, const char *side, usag
         printf(
             "  The machine was shared: the %s wanted its CPU and did not have it for up to %.0f %% "
             "of the time (%s %s; other programs %.0f %%, the host %.0f %%).\n",
-            side, 100 * kept_waiting(&most), worst->name, worst->workload,
-            100 * fmax(most.waited, 0), 100 * fmax(most.steal, 0));
+            side, 100 * kept_waiting(&most), worst->name, worst->workload, 100 * usage_taken(&most),
+            100 * fmax(most.steal, 0));
 }
 
 static void say_saturated(const struct result *result)

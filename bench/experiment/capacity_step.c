@@ -20,7 +20,9 @@ enum {
 /* ---- what a stage costs ---- */
 
 struct stage_mark {
-    int64_t now_ns, server_ns, client_ns;
+    int64_t now_ns, client_ns;
+    struct strain_mark strain;
+    struct strain_cost cost; /* once it has ended */
 };
 
 static struct stage_mark stage_begin(const struct climb *climb, struct capacity_evidence *evidence,
@@ -28,19 +30,24 @@ static struct stage_mark stage_begin(const struct climb *climb, struct capacity_
 {
     evidence->stage = stage;
     evidence->allowed_s = allowed_s;
-    return (struct stage_mark){
+    struct stage_mark mark = {
         .now_ns = clock_now_ns(),
-        .server_ns = process_cpu_ns(&climb->server->process),
         .client_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID),
     };
+    strain_begin(&mark.strain, &climb->server->process, climb->bench->options->server_cpus,
+                 climb->bench->options->client_cpus);
+    return mark;
 }
 
 /* Returns the seconds that it took. */
 static double stage_end(const struct climb *climb, struct capacity_evidence *evidence,
-                        const struct stage_mark *mark)
+                        struct stage_mark *mark)
 {
+    struct strain strain;
     double elapsed_ns = (double)(clock_now_ns() - mark->now_ns);
-    int64_t server_ns = process_cpu_ns(&climb->server->process) - mark->server_ns;
+    strain_end(&mark->strain, &strain);
+    int64_t server_ns = strain_charged_ns(&strain.cost);
+    mark->cost = strain.cost;
     int64_t client_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID) - mark->client_ns;
     if (climb->server->cpus > 0)
         evidence->server_share = (double)server_ns / elapsed_ns / climb->server->cpus;
@@ -108,8 +115,7 @@ static int hold(struct climb *climb, struct capacity_evidence *evidence)
     double elapsed_s = stage_end(climb, evidence, &mark);
     if (process->pid > 0) {
         contestant->idle_elapsed_s = elapsed_s;
-        contestant->idle_server_cpu_s =
-            (double)(process_cpu_ns(process) - mark.server_ns) / NS_PER_S;
+        contestant->idle_server_cpu_s = (double)strain_own_ns(&mark.cost) / NS_PER_S;
     }
     measure_memory(climb);
     return err;

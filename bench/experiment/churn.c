@@ -57,10 +57,9 @@ static int churn_turn(struct field *field, unsigned index, const struct workload
     histogram_reset(load_latency(field->load, index));
     load_ledger_read(field->load, index, &before);
     strain_begin(&mark, process, options->server_cpus, options->client_cpus);
-    int64_t cpu_ns = process_cpu_ns(process);
     int err = load_churn(field->load, index, &churn, &turn.load, &result);
-    turn.server_cpu_ns = process_cpu_ns(process) - cpu_ns;
     strain_end(&mark, &turn.strain);
+    turn.server_cpu_ns = strain_charged_ns(&turn.strain.cost);
     if (err < 0)
         return err;
     load_ledger_read(field->load, index, &after);

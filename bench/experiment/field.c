@@ -356,10 +356,9 @@ static int turn_measured(struct field *field, unsigned index, const struct load_
     histogram_reset(load_latency(field->load, index));
     histogram_reset(load_latency_uncorrected(field->load, index));
     strain_begin(&mark, process, options->server_cpus, options->client_cpus);
-    int64_t cpu_ns = process_cpu_ns(process);
     int err = turn_run(field, index, mode, duration_ns, &ret->load);
-    ret->server_cpu_ns = process_cpu_ns(process) - cpu_ns;
     strain_end(&mark, &ret->strain);
+    ret->server_cpu_ns = strain_charged_ns(&ret->strain.cost);
     ret->start_s = (double)(ret->load.started_ns - field->bench->result.started_ns) / NS_PER_S;
     if (mode)
         turn_latency(field, index, mode, ret);

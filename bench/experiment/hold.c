@@ -49,11 +49,14 @@ static int idle(struct field *field, struct contestant *contestant)
     const struct process *process = &field->entrants[0].server->process;
     watch_phase(field->bench, "idle", contestant->name, NULL);
     watch_lasts(field->bench, (int64_t)options->seconds * NS_PER_S);
+    struct strain_mark mark;
+    struct strain strain;
     int64_t start_ns = clock_now_ns();
-    int64_t cpu_ns = process_cpu_ns(process);
+    strain_begin(&mark, process, options->server_cpus, options->client_cpus);
     int err = load_idle(field->load, (int64_t)options->seconds * NS_PER_S, LOAD_ALL);
+    strain_end(&mark, &strain);
     if (process->pid > 0) {
-        contestant->idle_server_cpu_s = (double)(process_cpu_ns(process) - cpu_ns) / NS_PER_S;
+        contestant->idle_server_cpu_s = (double)strain_own_ns(&strain.cost) / NS_PER_S;
         contestant->idle_elapsed_s = (double)(clock_now_ns() - start_ns) / NS_PER_S;
     }
     return err;

@@ -288,12 +288,15 @@ static int rage(struct storm *storm)
         .timeout_ns = (int64_t)options->give_up_s * NS_PER_S,
     };
     const uint64_t groups = (UINT64_C(1) << ENTRANTS) - 1;
+    struct strain_mark mark;
+    struct strain strain;
     watch_phase(storm->bench, "storm", storm->name, NULL);
     witness_into(storm->witness, storm->connected->corrected);
     sample_drop(storm);
-    storm->server_cpu_ns = process_cpu_ns(&storm->server->process);
+    strain_begin(&mark, &storm->server->process, options->server_cpus, options->client_cpus);
     int err = load_storm(storm->field.load, groups, &config, &storm->result);
-    storm->server_cpu_ns = process_cpu_ns(&storm->server->process) - storm->server_cpu_ns;
+    strain_end(&mark, &strain);
+    storm->server_cpu_ns = strain_charged_ns(&strain.cost);
     witness_into(storm->witness, NULL);
     return err;
 }

@@ -42,6 +42,12 @@ static void set_spread(json_t *object, const char *name, struct spread spread, d
         json_object_set_new(object, name, of_spread(&spread, unit));
 }
 
+static void set_cost(json_t *object, const char *name, int64_t ns)
+{
+    if (ns >= 0)
+        json_object_set_new(object, name, seconds(ns));
+}
+
 static json_t *of_turn(const struct contestant *contestant, const struct turn *turn)
 {
     const struct load_turn *load = &turn->load;
@@ -57,6 +63,11 @@ static json_t *of_turn(const struct contestant *contestant, const struct turn *t
     }
     if (turn->strain.known && turn->strain.server.waited_ns >= 0)
         json_object_set_new(object, "server_waited_s", seconds(turn->strain.server.waited_ns));
+    if (turn->strain.known) {
+        json_object_set_new(object, "server_process_cpu_s", seconds(turn->strain.cost.process_ns));
+        set_cost(object, "server_softirqd_s", turn->strain.cost.softirqd_ns);
+        set_cost(object, "server_others_s", strain_others_ns(&turn->strain.cost));
+    }
     if (turn->strain.known && turn->strain.client.waited_ns >= 0)
         json_object_set_new(object, "client_waited_s", seconds(turn->strain.client.waited_ns));
     if (contestant->handshake.kind != HANDSHAKE_UNCOUNTED)
@@ -238,6 +249,7 @@ static void set_usage(json_t *object, const char *side, struct usage usage)
     set_share(object, side, "waited", usage.waited);
     set_share(object, side, "steal", usage.steal);
     set_share(object, side, "softirq", usage.softirq);
+    set_share(object, side, "others", usage.others);
 }
 
 static void set_tls(json_t *object, const struct contestant *contestant)
@@ -409,7 +421,7 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
         json_array_append_new(timeline, of_sample(&result->samples[i]));
 
     json_t *run =
-        json_pack("{s:s, s:s}", "schema", "ringside-run/1", "experiment", result->experiment);
+        json_pack("{s:s, s:s}", "schema", "ringside-run/2", "experiment", result->experiment);
     if (result->title)
         json_object_set_new(run, "title", json_string(result->title));
     if (result->headline)

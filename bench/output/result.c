@@ -310,7 +310,7 @@ struct load_turn contestant_totals(const struct contestant *contestant)
 
 /* ---- which side was the limit ---- */
 
-static const struct usage USAGE_UNKNOWN = {-1, -1, -1, -1};
+static const struct usage USAGE_UNKNOWN = {-1, -1, -1, -1, -1};
 
 static struct usage usage_of(int64_t cpu_ns, bool known, const struct strain_side *strain,
                              double given_ns)
@@ -329,8 +329,13 @@ static struct usage usage_of(int64_t cpu_ns, bool known, const struct strain_sid
 
 struct usage turn_server_usage(const struct turn *turn, unsigned cpus)
 {
-    return usage_of(turn->server_cpu_ns, turn->strain.known, &turn->strain.server,
-                    (double)turn->load.elapsed_ns * cpus);
+    double given_ns = (double)turn->load.elapsed_ns * cpus;
+    struct usage usage =
+        usage_of(turn->server_cpu_ns, turn->strain.known, &turn->strain.server, given_ns);
+    int64_t others_ns = turn->strain.known ? strain_others_ns(&turn->strain.cost) : -1;
+    if (given_ns > 0 && others_ns >= 0)
+        usage.others = (double)others_ns / given_ns;
+    return usage;
 }
 
 struct usage turn_client_usage(const struct turn *turn)
@@ -339,14 +344,23 @@ struct usage turn_client_usage(const struct turn *turn)
                     (double)turn->load.elapsed_ns);
 }
 
+static void add_known(int64_t *sum, int64_t ns)
+{
+    *sum = ns < 0 || *sum < 0 ? -1 : *sum + ns;
+}
+
 static void add_strain(struct strain_side *sum, const struct strain_side *side, double weight)
 {
-    if (side->waited_ns < 0 || sum->waited_ns < 0)
-        sum->waited_ns = -1;
-    else
-        sum->waited_ns += side->waited_ns;
+    add_known(&sum->waited_ns, side->waited_ns);
     sum->steal = side->steal < 0 ? -1 : sum->steal + side->steal * weight;
     sum->softirq = side->softirq < 0 ? -1 : sum->softirq + side->softirq * weight;
+}
+
+static void add_cost(struct strain_cost *sum, const struct strain_cost *cost)
+{
+    sum->process_ns += cost->process_ns;
+    add_known(&sum->softirqd_ns, cost->softirqd_ns);
+    add_known(&sum->core_ns, cost->core_ns);
 }
 
 /* All turns as if they were one. */
@@ -358,6 +372,7 @@ static struct turn turns_together(const struct contestant *contestant)
         double weight = (double)turn->load.elapsed_ns / (double)sum.load.elapsed_ns;
         sum.server_cpu_ns += turn->server_cpu_ns;
         sum.strain.known &= turn->strain.known;
+        add_cost(&sum.strain.cost, &turn->strain.cost);
         add_strain(&sum.strain.server, &turn->strain.server, weight);
         add_strain(&sum.strain.client, &turn->strain.client, weight);
     }
@@ -391,9 +406,16 @@ double contestant_client_share(const struct contestant *contestant)
     return known(contestant_client_usage(contestant).used);
 }
 
+double usage_taken(const struct usage *usage)
+{
+    return known(usage->others >= 0 ? usage->others : usage->waited);
+}
+
 double usage_asked(const struct usage *usage)
 {
-    double asked = known(usage->used) + known(usage->waited) + known(usage->steal);
+    double asked = known(usage->used) + known(usage->steal);
+    if (usage->others < 0)
+        asked += known(usage->waited);
     return asked < 1 ? asked : 1;
 }
 

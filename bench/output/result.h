@@ -49,7 +49,7 @@ enum saturated {
 struct turn {
     unsigned round;
     double start_s;
-    int64_t server_cpu_ns;
+    int64_t server_cpu_ns; /* what the server is charged with */
     struct load_turn load;
     struct strain strain;
     uint64_t p50_ns, p99_ns, p999_ns; /* corrected, of an open loop; 0: not measured */
@@ -238,10 +238,11 @@ const char *handshake_name(enum handshake handshake);
 
 /* What a side did with the CPUs that it was given, as shares of their time. */
 struct usage {
-    double used;    /* user and system */
+    double used;    /* of a pinned server: its CPUs were not idle; else user and system */
     double waited;  /* it could have run, and another program did; negative: unknown */
     double steal;   /* another machine on the host had the CPU; negative: unknown */
     double softirq; /* the kernel, for whoever; negative: unknown */
+    double others;  /* of what a server used: not its threads, nor ksoftirqd; negative: unknown */
 };
 
 /* Over all turns. The server's is unknown, all negative, where its CPUs are not known. */
@@ -252,8 +253,12 @@ double contestant_client_share(const struct contestant *contestant);
 struct usage turn_server_usage(const struct turn *turn, unsigned cpus);
 struct usage turn_client_usage(const struct turn *turn);
 
-/* Used, waited for and stolen: how much of its CPUs a side asked for, 1 at most. */
+/* How much of its CPUs a side asked for, 1 at most: used and stolen, and waited for where that is
+ * not in the time that was used. */
 double usage_asked(const struct usage *usage);
+
+/* The share of the CPUs that another program had while the side wanted them; 0: none or unknown. */
+double usage_taken(const struct usage *usage);
 
 /* Which side set the limit: the one that asked for all of its CPUs. */
 enum saturated saturated_by(const struct usage *server, const struct usage *client);

@@ -194,6 +194,10 @@ def main():
     for text in cautions(old, new) + missing:
         print(f"note: {text}")
     lines = [line for a, b in found for line in compare(a, b)]
+    if series.charges_cores(old) != series.charges_cores(new):
+        print("note: the server's CPU is charged in two ways (its own clock, its whole core), "
+              "so it is not compared")
+        lines = [line for line in lines if not line.figure.startswith("server CPU")]
     print()
     if not lines:
         print("The runs have no figure in common.")

@@ -188,6 +188,9 @@ def warnings(run):
         found.append("What was built had uncommitted changes: the commit does not name it.")
     if run["build"]["commit"] == "unknown":
         found.append("What was built is unknown: there was no checkout.")
+    if not series.charges_cores(run):
+        found.append("Server CPU is the process's own clock: what the kernel's threads did for it "
+                     "on the same CPUs is not in it, and may be a tenth more.")
     bound = _together(c for c in run["contestants"] if series.client_bound(c))
     if bound:
         found.append("The client was the bottleneck for " + ", ".join(bound)

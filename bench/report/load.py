@@ -43,8 +43,9 @@ def load(path, strict=False):
     """The run as a dict; BadRun names the first fault and how many more there are."""
     run = read(path)
     version = run.get("schema") if isinstance(run, dict) else None
-    if version != schema.SCHEMA:
-        raise BadRun(f"{path}: schema is {version!r}, this program reads {schema.SCHEMA!r}")
+    if version not in schema.SCHEMAS:
+        raise BadRun(f"{path}: schema is {version!r}, this program reads "
+                     f"{' and '.join(map(repr, schema.SCHEMAS))}")
     found = faults(run, strict)
     if found:
         more = f" (and {len(found) - 1} more, see load.py --strict)" if len(found) > 1 else ""

@@ -176,6 +176,12 @@ def client_bound(contestant):
 
 def kept_waiting(contestant, side):
     """The share of the time for which a side wanted its CPU and did not have it."""
-    shares = [contestant.get(f"{side}_{what}_share") for what in ("waited", "steal")]
+    taken = "others" if f"{side}_others_share" in contestant else "waited"
+    shares = [contestant.get(f"{side}_{what}_share") for what in (taken, "steal")]
     known = [share for share in shares if share is not None]
     return sum(known) if known else None
+
+
+def charges_cores(run):
+    """The server is charged with all that its CPUs did; before, with its own clock alone."""
+    return run["schema"] != "ringside-run/1"

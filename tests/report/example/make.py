@@ -63,7 +63,7 @@ def machine(**also):
 
 def run(experiment, seconds, settings, contestants, **also):
     return {
-        "schema": "ringside-run/1", "experiment": experiment,
+        "schema": "ringside-run/2", "experiment": experiment,
         "title": also.pop("title"),
         "command": also.pop("command"),
         "started_at": "2026-11-03T14:05:22Z", "duration_s": seconds, "interrupted": False,

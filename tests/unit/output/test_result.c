@@ -7,7 +7,7 @@
 
 static struct usage usage(double used, double waited, double steal)
 {
-    return (struct usage){used, waited, steal, 0};
+    return (struct usage){used, waited, steal, 0, -1};
 }
 
 static enum saturated judged(struct usage server, struct usage client)
@@ -29,7 +29,7 @@ static void test_saturated_by_what_was_asked_for(void **state)
 static void test_unknown_is_not_asked_for(void **state)
 {
     (void)state;
-    struct usage unknown = {-1, -1, -1, -1}, half_known = {0.5, -1, -1, -1};
+    struct usage unknown = {-1, -1, -1, -1, -1}, half_known = {0.5, -1, -1, -1, -1};
     assert_true(usage_asked(&unknown) == 0);
     assert_true(usage_asked(&half_known) == 0.5);
     struct usage more_than_all = usage(0.9, 0.4, 0.1);
@@ -70,6 +70,36 @@ static void test_shares_over_all_turns(void **state)
     contestant->server_cpus = 0; /* a server elsewhere: nobody knows what it did */
     assert_true(contestant_server_usage(contestant).used < 0);
     assert_false(contestant_client_bound(contestant));
+    result_done(&result);
+}
+
+/* What the kernel's thread did is the server's; what is left of its core was somebody else's. */
+static void test_a_server_is_charged_with_its_core(void **state)
+{
+    (void)state;
+    struct result result;
+    result_init(&result, "test");
+    struct contestant *contestant = result_add(&result, "one", "", KIND_TRANSPORT);
+    contestant->server_cpus = 1;
+    struct turn one = turn(0, 0.5);
+    one.strain.server.waited_ns = NS_PER_S / 4;
+    one.strain.cost = (struct strain_cost){
+        .process_ns = 600000000, .softirqd_ns = 200000000, .core_ns = 900000000};
+    one.server_cpu_ns = strain_charged_ns(&one.strain.cost);
+    assert_int_equal(one.server_cpu_ns, 900000000);
+    assert_int_equal(strain_own_ns(&one.strain.cost), 800000000);
+    contestant_turn(contestant, &one);
+    contestant_turn(contestant, &one);
+    struct usage server = contestant_server_usage(contestant);
+    assert_true(server.used > 0.899 && server.used < 0.901);
+    assert_true(server.others > 0.099 && server.others < 0.101);
+    assert_true(usage_taken(&server) == server.others);
+    assert_true(usage_asked(&server) == server.used); /* who it waited for is in it */
+
+    struct strain_cost shared = {.process_ns = 600000000, .softirqd_ns = -1, .core_ns = -1};
+    assert_int_equal(strain_charged_ns(&shared), 600000000);
+    assert_int_equal(strain_own_ns(&shared), 600000000);
+    assert_int_equal(strain_others_ns(&shared), -1);
     result_done(&result);
 }
 
@@ -115,6 +145,7 @@ int main(void)
         cmocka_unit_test(test_saturated_by_what_was_asked_for),
         cmocka_unit_test(test_unknown_is_not_asked_for),
         cmocka_unit_test(test_shares_over_all_turns),
+        cmocka_unit_test(test_a_server_is_charged_with_its_core),
         cmocka_unit_test(test_what_one_turn_did_not_see_is_unknown),
         cmocka_unit_test(test_a_try_can_be_forgotten),
     };
