@@ -410,5 +410,5 @@ struct turn_mark {
 void turn_begin(struct load *load, const struct group *group, struct turn_mark *ret);
 void turn_end(struct load *load, const struct group *group, const struct turn_mark *mark,
               struct load_turn *ret);
-/* Steps until nothing is under way, at most until the deadline. */
+/* Steps until nothing is under way that may still come, at most until the deadline. */
 int turn_drain(struct load *load, struct group *group, int64_t deadline_ns);

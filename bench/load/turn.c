@@ -5,6 +5,8 @@
 #include "load/engine.h"
 
 #define DRAIN_NS INT64_C(5000000000)
+#define LOOK_NS  INT64_C(100000000) /* between two walks through the group */
+#define LATE_NS  INT64_C(500000000) /* for what comes behind a later message */
 
 int64_t turn_cpu_ns(void)
 {
@@ -55,11 +57,29 @@ static bool under_way(struct load *load, struct group *group)
     return group->flights.open > 0 || group->echoes > 0;
 }
 
+/* Everybody has gone past what is under way: it would come out of order, if it came. */
+static bool passed(struct load *load, struct group *group)
+{
+    return group->flights.open > 0 && group->echoes == 0 && group->publisher.len == 0 &&
+           !group_behind(load, group);
+}
+
 int turn_drain(struct load *load, struct group *group, int64_t deadline_ns)
 {
+    int64_t look_ns = load->now_ns + LOOK_NS, passed_ns = 0;
     int err = 0;
-    while (err == 0 && under_way(load, group) && load->now_ns < deadline_ns)
+    while (err == 0 && under_way(load, group) && load->now_ns < deadline_ns) {
         err = engine_step(load);
+        if (load->now_ns < look_ns)
+            continue;
+        look_ns = load->now_ns + LOOK_NS;
+        if (!passed(load, group))
+            passed_ns = 0;
+        else if (passed_ns == 0)
+            passed_ns = load->now_ns;
+        else if (load->now_ns - passed_ns >= LATE_NS)
+            break;
+    }
     flights_give_up(&group->flights);
     return err;
 }
