@@ -1,7 +1,7 @@
 """A WebSocket server that is not ours, for the tests of `compare --peer`: it speaks the protocol
 that its second argument names, and takes nothing else.
 
-    peer_server.py PORT raw|json|mqtt [POST_PORT]
+    peer_server.py PORT raw|json|mqtt [POST_PORT] [--drop N, --double N … as in lies.py]
 
 raw   what comes in on /pub goes to everybody on /sub
 json  subscribers ask with {"join": CHANNEL} and a field `X-Key: open`; what is POSTed to
@@ -10,12 +10,14 @@ mqtt  subprotocol "mqtt", CONNECT, SUBSCRIBE and PUBLISH as MQTT 3.1.1 writes th
       bodies of 128 to 16,383 bytes
 """
 
+import argparse
 import asyncio
 import json
 import signal
-import sys
 
 import websockets
+
+import lies
 
 CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00"
 CONNACK = b"\x20\x02\x00\x00"
@@ -27,18 +29,21 @@ SUBACK = b"\x90\x03\x00\x01\x00"
 class Server:
     """Everybody who has subscribed."""
 
-    def __init__(self):
-        self.subscribers = set()
+    def __init__(self, liar):
+        self.liar = liar
+        self.subscribers = {}
 
-    def publish(self, message):
-        websockets.broadcast(self.subscribers, message)
+    def publish(self, text, form=str):
+        for socket, stream in self.subscribers.items():
+            for message in self.liar.pass_on(stream, text, form):
+                websockets.broadcast([socket], message)
 
     async def stay(self, socket):
-        self.subscribers.add(socket)
+        self.subscribers[socket] = self.liar.stream("bench")
         try:
             await socket.wait_closed()
         finally:
-            self.subscribers.discard(socket)
+            del self.subscribers[socket]
 
     async def raw(self, socket):
         if socket.path != "/pub":
@@ -56,7 +61,7 @@ class Server:
         """POSTs on one connection, one after the other."""
         while (head := await head_of(reader)) is not None:
             body = json.loads(await reader.readexactly(int(head["content-length"])))
-            self.publish(json.dumps({"push": {"text": body["text"]}}))
+            self.publish(body["text"], lambda text: json.dumps({"push": {"text": text}}))
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         writer.close()
 
@@ -76,7 +81,8 @@ class Server:
         length = (packet[1] & 0x7F) | packet[2] << 7
         assert packet[0] == 0x30 and packet[1] & 0x80 and not packet[2] & 0x80
         assert length == len(packet) - 3 and packet[3:10] == TOPIC
-        self.publish(packet)
+        head = packet[:10]
+        self.publish(packet[10:].decode(), lambda text: head + text.encode())
 
 
 async def head_of(reader):
@@ -89,8 +95,8 @@ async def head_of(reader):
     return {name.lower(): value.strip() for name, value in fields}
 
 
-async def main(port, protocol, post_port=None):
-    server = Server()
+async def main(liar, port, protocol, post_port):
+    server = Server(liar)
     stop = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set_result, None)
     if protocol == "json":
@@ -102,4 +108,10 @@ async def main(port, protocol, post_port=None):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("protocol", choices=("raw", "json", "mqtt"))
+    parser.add_argument("post_port", type=int, nargs="?")
+    lies.add_options(parser)
+    asked = parser.parse_args()
+    asyncio.run(main(lies.Liar.of(asked), asked.port, asked.protocol, asked.post_port))
