@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from itertools import cycle
 
+import abuse
 import bars
 import budget as quoted
 import lines
@@ -26,8 +27,8 @@ class Figure:
 
 
 def of_run(run):
-    makers = (budget, knee, storm, stall, course, handshakes, throughput, latency, cpu, wire,
-              memory, slab, connects, timeline)
+    makers = (budget, knee, storm, stall, attacks, course, handshakes, throughput, latency, cpu,
+              wire, memory, slab, connects, timeline)
     if run["experiment"] == "hold":
         makers = (memory, slab, timeline, connects, throughput, latency, cpu, wire)
     return [figure for figure in (make(run) for make in makers) if figure]
@@ -468,6 +469,10 @@ def _stall_row(s):
             units.count(s["dropped"]), units.count(s["lost"]), units.count(s["latest"]),
             *("+" * grew + units.size_bytes(s[name]) for grew, name in (
                 (0, "queue_bytes"), (0, "bound_bytes"), (1, "rss_bytes"), (1, "tcp_bytes")))]
+
+
+def attacks(run):
+    return abuse.figure(run, _bars)
 
 
 def course(run):

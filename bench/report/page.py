@@ -185,6 +185,8 @@ def _with_version(c):
 
 
 def _overview(run):
+    if run["experiment"] == "abuse":
+        return None  # the figure's table is the overview
     connections = sorted({c["connections"] for c in run["contestants"]})
     held = " or ".join(filter(None, [", ".join(units.count(n) for n in connections[:-1]),
                                      units.count(connections[-1])])) if connections else "No"

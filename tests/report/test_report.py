@@ -213,6 +213,14 @@ def test_memory_of_peers_that_vanished_is_there_at_every_moment(pages):
         assert units.size_bytes(moment["kernel_bytes"]) in text
 
 
+def test_attacks_are_told_with_what_they_broke(pages):
+    text = pages["abuse"].text
+    for c in example("abuse")["contestants"]:
+        assert c["workload"] in text
+    assert "memory, p99" in text and "died" in text
+    assert "closed_head_timeout" in text and "not in 8 s" in text
+
+
 def test_a_knee_shows_every_step_and_whose_it_was(pages):
     text = pages["knee"].text
     assert "The most that keeps p99 under 500\u00a0ms, to 1,000 subscribers: WebSocket 3,560/s, " \
@@ -398,7 +406,7 @@ def test_diff_verdict(old, new, more_is_better, wanted):
 
 
 def test_diff_of_a_run_with_itself_says_same(tmp_path):
-    result = program("diff", EXAMPLES[1], EXAMPLES[1])
+    result = program("diff", *2 * [HERE / "example" / "compare.json"])
     assert result.returncode == 0
     assert "The runs agree: all ratios are within 0.0 % of each other" in result.stdout
     assert not re.search("better|worse|note:", result.stdout)

@@ -448,8 +448,43 @@ def half_open():
                command="./build.sh bench half-open")
 
 
+def attacked(name, kind, workload, sent, grew, p99_ms, broken=(), **also):
+    return {"name": name, "kind": kind, "workload": workload, "connections": 1000, "turns": [],
+            "abuse": {
+                "about": "An attack of which a report is made", "alive": True, "attackers": 100,
+                "visits": 100, "refused": 0, "ended": 12, "sent_bytes": sent, "received_bytes": 0,
+                "elapsed_s": 4.0, "attacker_cpu_s": 0.02, "rss_before_bytes": 9_400_000,
+                "rss_peak_bytes": 9_400_000 + grew, "rss_after_bytes": 9_600_000,
+                "bound_bytes": 4 * sent + 10_000_000, "tcp_bytes": 4_000_000, "cpu_calm": 0.21,
+                "cpu_during": 0.24, "p50_before_ns": 5 * MS, "p99_before_ns": 9 * MS,
+                "p50_ns": 5 * MS, "p99_ns": p99_ms * MS, "p50_after_ns": 5 * MS,
+                "p99_after_ns": 10 * MS, "closed": 0, "lost": 0, "duplicate": 0,
+                "out_of_order": 0, "newcomers": 40, "newcomers_served": 40,
+                "newcomer_slowest_ns": 4 * MS, "recovered_s": 0.26,
+                "reasons": {"closed_head_timeout": 12} if kind == "transport" else {},
+                "broken": list(broken), **also}}
+
+
+def abuse():
+    contestants = [
+        attacked("ringside", "transport", "half-heads", 86_000, 484_000, 10),
+        attacked("ringside", "transport", "polls-unread", 8_192, 1_120_000_000, 41,
+                 ("memory", "p99")),
+        attacked("nchan", "peer", "half-heads", 86_000, 9_100_000, 12),
+        attacked("nchan", "peer", "polls-unread", 8_192, 900_000, 11, ("alive", "recovery"),
+                 alive=False, said="worker process exited on signal 11", recovered_s=None)]
+    return run("abuse", 60.0, {"subscribers": 1000, "rate_per_s": 40, "turn_s": 3}, contestants,
+               title="Test data: two attacks on two servers",
+               command="./build.sh bench abuse --attack half-heads,polls-unread --peer nchan",
+               verdicts=[{"claim": f"No attack harms {name} beyond the written bounds",
+                          "measured": "1 of 2 attacks stayed within them; not polls-unread "
+                                      f"({broke})", "verdict": "fails"}
+                         for name, broke in (("ringside", "memory, p99"), ("nchan", "died"))])
+
+
 def main():
-    for make in (compare, fanout, hold, ceiling, knee, slow_readers, handshakes, half_open):
+    for make in (compare, fanout, hold, ceiling, knee, slow_readers, handshakes, half_open,
+                 abuse):
         text = json.dumps(make(), ensure_ascii=False, indent=1)
         (HERE / f"{make.__name__}.json").write_text(text + "\n", encoding="utf-8")
 
