@@ -60,6 +60,7 @@ struct attack {
     uint32_t again_ms;    /* until one that ended connects again; 0: a second */
     uint64_t bytes;       /* at most, of all connections together; 0: as `times` says */
     uint32_t holds;       /* bytes that a server may hold for one of the connections, besides */
+    uint32_t keeps;       /* and in tables that have a bound of their own: these may stay */
 };
 
 /* Each ends with a row without a name. */

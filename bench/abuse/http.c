@@ -1,13 +1,14 @@
 /* http: requests that are never finished, answers that are never read, and requests for much. */
 #include "abuse/attack.h"
 
-#define KIB 1024
-#define MIB (1024 * KIB)
-
 enum {
-    HOLDS_HEAD = 16 * KIB,  /* a request head of 8 KiB, in a buffer that has doubled */
-    HOLDS_QUEUE = 2 * MIB,  /* queue_bytes_max, and what the last answer was longer */
-    HOLDS_ANSWER = 8 * MIB, /* one answer of 1 MiB of byte 0x01, six bytes each in JSON */
+    KIB = 1024,
+    MIB = 1024 * KIB,
+    HOLDS_HEAD = 16 * KIB,      /* a request head of 8 KiB, in a buffer that has doubled */
+    HOLDS_QUEUE = 2 * MIB,      /* queue_bytes_max, and an answer that was begun below it */
+    HOLDS_ANSWER = 8 * MIB,     /* one answer: 1 MiB of byte 0x01, which is six in JSON */
+    KEEPS_CHANNELS = 256 * MIB, /* channels_max of one shard, a million, idle */
+    HOLDS_ANSWERS = 16 * MIB    /* one answer for 32 such channels: bounded as a whole */
 };
 
 const struct attack attacks_http[] = {
@@ -27,10 +28,69 @@ const struct attack attacks_http[] = {
      .text = "GET /metrics HTTP/1.1\r\nHost:a\r\n\r\n",
      .bytes = MIB,
      .holds = HOLDS_QUEUE},
+    {.name = "longpolls-unread",
+     .about = "Long polls of 32 full channels from their start, which are not read",
+     .ours = true,
+     .connections = 4,
+     .fill = ATTACK_FILL_MAX,
+     .reads = ATTACK_READS_NOTHING,
+     .text = "GET /longpoll?@channels@&since=start HTTP/1.1\r\nHost: bench\r\n\r\n",
+     .times = 1,
+     .holds = HOLDS_ANSWERS},
+    {.name = "replays-unread",
+     .about = "Event streams that replay 32 full channels from their start, and are not read",
+     .ours = true,
+     .connections = 16,
+     .fill = ATTACK_FILL_MAX,
+     .reads = ATTACK_READS_NOTHING,
+     .text = "GET /sse?@channels@&since=start HTTP/1.1\r\nHost: bench\r\n\r\n",
+     .times = 1,
+     .holds = HOLDS_ANSWER},
+    {.name = "channel-names",
+     .about = "Polls of up to a million channels that nobody has heard of, 32 in each",
+     .ours = true,
+     .connections = 16,
+     .text = "GET /poll?@names@ HTTP/1.1\r\nHost: bench\r\n\r\n",
+     .gap_ms = 2,
+     .bytes = 20 * MIB,
+     .holds = HOLDS_HEAD,
+     .keeps = KEEPS_CHANNELS},
     {.name = "half-heads",
      .about = "Half a request head, and nothing more",
      .connections = 2000,
      .text = "GET @get@ HTTP/1.1\r\nHost: be",
+     .times = 1,
+     .holds = HOLDS_HEAD},
+    {.name = "trickled-heads",
+     .about = "A request head that comes a byte at a time, ten in a second",
+     .connections = 1000,
+     .text = "GET @get@ HTTP/1.1\r\nHost: bench\r\nX-Slow: ",
+     .bulk = KIB,
+     .times = 1,
+     .piece = 1,
+     .gap_ms = 100,
+     .holds = HOLDS_HEAD},
+    {.name = "giant-heads",
+     .about = "A request head of 64 KiB, again and again",
+     .connections = 50,
+     .text = "GET @get@ HTTP/1.1\r\nHost: bench\r\nX-Large: ",
+     .bulk = 64 * KIB,
+     .times = 1,
+     .again_ms = 100,
+     .bytes = 64 * MIB,
+     .holds = HOLDS_HEAD},
+    {.name = "half-bodies",
+     .about = "A request body of 1 MiB, less its last byte",
+     .connections = 100,
+     .text = "POST @post@ HTTP/1.1\r\nHost: bench\r\nContent-Length: 1048576\r\n\r\n",
+     .bulk = MIB - 1,
+     .times = 1,
+     .holds = HOLDS_HEAD},
+    {.name = "half-chunks",
+     .about = "A chunk of 512 KiB, of which half comes",
+     .connections = 100,
+     .text = "POST @post@ HTTP/1.1\r\nHost: bench\r\nTransfer-Encoding: chunked\r\n\r\n80000\r\n",
+     .bulk = 256 * KIB,
      .times = 1,
      .holds = HOLDS_HEAD},
     {0},

@@ -13,6 +13,7 @@
 enum {
     NAMES = 32, /* in one request: the server's default for channels_per_connection_max */
     PLACES_MAX = 7,
+    SAID_AT_ONCE = 8192,
 };
 
 /* "channel=abuse-0&channel=abuse-1…" */
@@ -31,6 +32,21 @@ static int fill(const struct attack *attack, const char *text, const struct peer
     int len = peer_text_fill(span_from(text), &values, PEER_ESCAPED, buf, ATTACK_TEXT_MAX, NULL,
                              why, sizeof why);
     return len < 0 ? bench_fail(len, "the attack %s: %s", attack->name, why) : len;
+}
+
+/* The text with its bulk; one that is said until the end more than once, so that a send is long. */
+static void write_text(struct script *script, const char *text, size_t len, size_t bulk, bool alone)
+{
+    const size_t unit = len + bulk;
+    const size_t times = alone || unit >= SAID_AT_ONCE ? 1 : SAID_AT_ONCE / unit;
+    script->len = times * unit;
+    script->text = malloc(script->len + 1);
+    assert(script->text);
+    for (char *at = script->text; at < script->text + script->len; at += unit) {
+        memcpy(at, text, len);
+        memset(at + len, 'a', bulk);
+    }
+    script->text[script->len] = '\0';
 }
 
 int script_init(struct script *script, const struct attack *attack,
@@ -54,13 +70,9 @@ int script_init(struct script *script, const struct attack *attack,
         len = fill(attack, attack->text, rows, text);
     if (len < 0 || !attack->text)
         return len < 0 ? len : 0;
-    script->len = (size_t)len + attack->bulk;
-    script->text = malloc(script->len + 1);
-    assert(script->text);
-    memcpy(script->text, text, (size_t)len);
-    memset(script->text + len, 'a', attack->bulk);
-    script->text[script->len] = '\0';
-    script->numbered = strstr(script->text, ATTACK_NUMBER) != NULL;
+    script->numbered = strstr(text, ATTACK_NUMBER) != NULL;
+    const bool alone = script->numbered || attack->times > 0;
+    write_text(script, text, (size_t)len, attack->bulk, alone);
     return 0;
 }
 

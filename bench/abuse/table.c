@@ -55,5 +55,6 @@ unsigned attack_unknown(const char *names, const char **ret)
 
 uint64_t attack_bound_bytes(const struct attack *attack, uint32_t connections, uint64_t sent_bytes)
 {
-    return ATTACK_FACTOR * sent_bytes + (uint64_t)connections * attack->holds + ATTACK_SLACK_BYTES;
+    return ATTACK_FACTOR * sent_bytes + (uint64_t)connections * attack->holds + attack->keeps +
+           ATTACK_SLACK_BYTES;
 }

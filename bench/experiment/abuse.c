@@ -301,7 +301,7 @@ static int recover(struct trial *trial)
         if (has_died(trial))
             return err;
         harm->rss_after = process_rss_bytes_rough(&trial->server->process);
-        if (!abuse_is_calm(harm, turn_of.p99_ns))
+        if (!abuse_is_calm(trial->attack, harm, turn_of.p99_ns))
             continue;
         harm->recovered_ns = clock_now_ns() - start_ns;
         return err;
@@ -375,13 +375,17 @@ static void take_others(struct trial *trial, const struct others_mark *before)
     harm->out_of_order = since(before->ledger.out_of_order, after.ledger.out_of_order);
 }
 
+/* The last line that a server has written that is no more. */
 static void take_last_words(struct trial *trial)
 {
     char tail[TAIL_MAX];
     if (!trial->died)
         return;
     process_output_tail(&trial->server->process, tail, sizeof tail);
-    trial->harm->said = strdup(tail);
+    for (size_t len = strlen(tail); len > 0 && tail[len - 1] == '\n'; len--)
+        tail[len - 1] = '\0';
+    const char *line = strrchr(tail, '\n');
+    trial->harm->said = strdup(line ? line + 1 : tail);
 }
 
 /* ---- one attack ---- */

@@ -7,6 +7,7 @@
 #include "output/table.h"
 
 static const double NOTICED = 1.5;
+static const double UNNOTICED_NS = 5e6; /* a p99 below it is nobody's complaint */
 static const int64_t RECOVERED_NS = (int64_t)5 * NS_PER_S;
 
 enum {
@@ -14,20 +15,24 @@ enum {
     TEXT_MAX = 1536,
 };
 
-bool abuse_is_calm(const struct harm *harm, uint64_t p99_ns)
+static bool is_noticed(uint64_t p99_ns, uint64_t calm_ns)
+{
+    return p99_ns == 0 ||
+           ((double)p99_ns > NOTICED * (double)calm_ns && (double)p99_ns > UNNOTICED_NS);
+}
+
+bool abuse_is_calm(const struct attack *attack, const struct harm *harm, uint64_t p99_ns)
 {
     const uint64_t most =
-        harm->rss_before + ATTACK_SLACK_BYTES + harm_growth_bytes(harm) / KEPT_PART;
-    return p99_ns > 0 && (double)p99_ns <= NOTICED * (double)harm->p99_before_ns &&
-           harm->rss_after <= most;
+        harm->rss_before + ATTACK_SLACK_BYTES + attack->keeps + harm_growth_bytes(harm) / KEPT_PART;
+    return !is_noticed(p99_ns, harm->p99_before_ns) && harm->rss_after <= most;
 }
 
 void abuse_judge(const struct attack *attack, struct harm *harm, bool died)
 {
-    const double calm_ns = (double)harm_calm_p99_ns(harm);
     harm->broken[HARM_ALIVE] = died;
     harm->broken[HARM_MEMORY] = harm_growth_bytes(harm) > harm->bound_bytes;
-    harm->broken[HARM_LATENCY] = harm->p99_ns == 0 || (double)harm->p99_ns > NOTICED * calm_ns;
+    harm->broken[HARM_LATENCY] = is_noticed(harm->p99_ns, harm_calm_p99_ns(harm));
     harm->broken[HARM_CLOSED] =
         harm->closed + harm->lost + harm->duplicate + harm->out_of_order > 0;
     harm->broken[HARM_NEWCOMERS] = !attack->shuts && 2 * harm->newcomers_served < harm->newcomers;

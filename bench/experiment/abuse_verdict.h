@@ -1,7 +1,7 @@
 /* abuse_verdict: the bounds that a server must keep under an attack, and what is said of it.
  *
  *   memory     at most 4 bytes for each byte that the attacker sent, and the row's bound
- *   p99        of the others at most 1.5 times that of the calmer turns beside it
+ *   p99        of the others at most 1.5 times that of the calm turns beside it, or 5 ms
  *   closed     none of the others was, and none lost a message
  *   newcomers  half of them or more were served, unless the attack takes the table that they need
  *   recovery   memory and p99 are back 5 s after its end
@@ -16,7 +16,7 @@
 #include "output/harm.h"
 
 /* Memory and the others' p99 are as before. */
-bool abuse_is_calm(const struct harm *harm, uint64_t p99_ns);
+bool abuse_is_calm(const struct attack *attack, const struct harm *harm, uint64_t p99_ns);
 
 /* Says which bounds were broken. */
 void abuse_judge(const struct attack *attack, struct harm *harm, bool died);
