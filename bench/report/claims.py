@@ -12,6 +12,7 @@ from markup import command, el, table
 SHOWN = {
     "latency": ("budget",), "compare": ("wire",), "hold": ("memory", "slab"), "storm": ("storm",),
     "knee": ("knee",), "mix": ("wire", "latency"), "slow-readers": ("stall",),
+    "abuse": ("abuse",),
 }
 TONE = {"holds": "good", "fails": "bad"}
 
