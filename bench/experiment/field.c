@@ -427,7 +427,9 @@ static int one_round(struct field *field, const struct workload *workloads, unsi
 {
     const int64_t duration_ns = (int64_t)field->bench->options->turn_ms * NS_PER_MS;
     for (unsigned w = 0; w < workload_count; w++) {
-        for (unsigned i = 0; i < field->count; i++) {
+        for (unsigned n = 0; n < field->count; n++) {
+            /* Every other round backwards: who comes after whom may matter. */
+            unsigned i = round % 2 ? field->count - 1 - n : n;
             char detail[RESULT_NAME_MAX];
             if (field->entrants[i].publish == LOAD_PUBLISH_NONE)
                 continue;

@@ -116,7 +116,7 @@ struct options {
     X(WARMUP, 1002, "warmup", "N", "Rounds that are run first and not counted")                    \
     X(DEPTH, 'd', "depth", "D[,D...]", "Closed loop: messages under way at one time")              \
     X(RATE, 'r', "rate", "R[,R...]", "Open loop: messages per second")                             \
-    X(TRANSPORT, 'T', "transport", "LIST", "websocket, sse, longpoll, poll")                       \
+    X(TRANSPORT, 'T', "transport", "LIST", "websocket, websocket-envelope, sse, longpoll, poll")   \
     X(AGAINST, 'a', "against", "LIST",                                                             \
       "Bare loops to measure beside it: bare-send, bare-uring, bare-coalesce; ceiling: all "       \
       "three; "                                                                                    \

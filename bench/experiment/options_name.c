@@ -14,6 +14,7 @@ static const struct {
     {"longpoll", LOAD_LONGPOLL},
     {"sse", LOAD_SSE},
     {"websocket", LOAD_WEBSOCKET},
+    {"websocket-envelope", LOAD_WEBSOCKET_ENVELOPE},
 };
 #define TRANSPORT_COUNT (sizeof transports / sizeof transports[0])
 

@@ -33,6 +33,7 @@ static const struct key keys[] = {
     {"install", "needs", KEY_WORDS, AT(needs)},
     {"install", "apt", KEY_INSTALLER, 0, 0},
     {"install", "npm", KEY_INSTALLER, 0, 0},
+    {"install", "link", KEY_INSTALLER, 0, 0},
     {"install", "pip", KEY_INSTALLER, 0, 0},
     {"install", "go", KEY_INSTALLER, 0, 0},
     {"install", "by_hand", KEY_INSTALLER, 0, 0},
