@@ -17,6 +17,7 @@
 #include "certificates.h"
 #include "conf/cpus.h"
 #include "conf/settings.h"
+#include "conn/client.h"
 #include "conn/shard.h"
 #include "core/build_info.h"
 #include "core/ring.h"
@@ -200,6 +201,7 @@ static int make_shard(struct runner *runner)
         .capacity =
             shard_connections((uint64_t)server->settings->max_connections, server->shard_count) +
             spare,
+        .peers = server->addresses != NULL,
     };
     struct ring *ring;
     int err = runner->launch->engine.ring_create(&ring, &config, runner->why, sizeof runner->why);
@@ -463,6 +465,10 @@ int main(int argc, char **argv)
         origins_create(&origins, settings.allowed_origins, why, sizeof why) < 0)
         return fail(why);
 
+    struct addresses *addresses;
+    const uint64_t seed[] = {seed_draw(), seed_draw()};
+    if (clients_table(&addresses, &settings, seed) < 0)
+        return fail("addresses_max: memory is out; lower it");
     const struct hub_config config = hub_config(&settings, (unsigned)settings.shards);
     launch.server = (struct server){
         .settings = &settings,
@@ -474,6 +480,7 @@ int main(int argc, char **argv)
         .tls = launch.certificates.server,
         .identities = launch.certificates.identities,
         .origins = origins,
+        .addresses = addresses,
         .hubs = hub_set_create(&config),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
         .shard_count = (unsigned)settings.shards,
@@ -484,6 +491,7 @@ int main(int argc, char **argv)
     hub_set_free(launch.server.hubs);
     free(launch.server.shards);
     origins_free(origins);
+    addresses_free(addresses);
     certificates_done(&launch.certificates);
     return code;
 }

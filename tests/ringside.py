@@ -181,7 +181,7 @@ class Server:
         if not said:
             raise ConnectionRefusedError("it does not listen for the operator yet")
         other = Server.__new__(Server)
-        other.host, other.port = said[1], int(said[2])
+        other.host, other.port = said[1].strip("[]"), int(said[2])
         other.address = at(other.host, other.port)
         return other
 

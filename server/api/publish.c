@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "core/message.h"
+#include "http/limited.h"
 #include "hub/hub.h"
 #include "wire/out.h"
 #include "wire/utf8.h"
@@ -140,6 +141,8 @@ static void publish_published(struct shard *shard, struct conn *conn, const stru
 
 void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
+    if (shard->clients && http_limited(shard, conn, NULL, ADDRESS_PUBLISHES))
+        return;
     const struct http_request *request = exchange->request;
     struct params params = {0};
     struct http_body body;

@@ -98,6 +98,25 @@ enum publish_on {
       "about a millisecond each.")                                                                 \
     X(NUMBER, tls_handshake_timeout_ms, 10000, 100, 3600000, "ms",                                 \
       "A handshake must be complete this long after its connection was accepted.")                 \
+    SECTION("addresses")                                                                           \
+    X(NUMBER, address_connections_max, 0, 0, 1000000, "count",                                     \
+      "Open connections from one IPv4 address or IPv6 /64; more are reset. Many clients may "      \
+      "share "                                                                                     \
+      "an address: a school, an office, a mobile network. 0: any number.")                         \
+    X(NUMBER, address_connects_per_s, 0, 0, 10000000, "count",                                     \
+      "New connections from one address each second, and with them TLS handshakes; more are "      \
+      "reset. 0: any number.")                                                                     \
+    X(NUMBER, address_requests_per_s, 0, 0, 10000000, "count",                                     \
+      "Requests from one address each second; more get 429. 0: any number.")                       \
+    X(NUMBER, address_publishes_per_s, 0, 0, 10000000, "count",                                    \
+      "Messages published from one address each second; more get 429, or 1013 on a WebSocket. "    \
+      "0: any number.")                                                                            \
+    X(NUMBER, address_burst_ms, 1000, 0, 60000, "ms",                                              \
+      "A rush from one address may be ahead of each of these rates by as many as that lets in in " \
+      "this time.")                                                                                \
+    X(NUMBER, addresses_max, 65536, 8, 8388608, "count",                                           \
+      "Addresses remembered, over all shards, at 32 bytes each, when one of these limits is set. " \
+      "Rounded up to a power of two. Some are not limited when more than half are in use.")        \
     SECTION("http")                                                                                \
     X(NUMBER, head_bytes_max, 8192, 1024, 65536, "bytes", "Request head. Larger gets 431 or 414.") \
     X(NUMBER, head_timeout_ms, 10000, 100, 3600000, "ms",                                          \

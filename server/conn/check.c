@@ -71,6 +71,7 @@ static const char *gone_check(const struct shard *shard, const struct conn *conn
         {conn->generation == 0 || !is_timed(shard, conn), "is closed, and has a deadline"},
         {!closing || has(conn, LINK_BUSY), "is held for nothing"},
         {closing || !has(conn, LINK_BUSY), "is free, and something refers to it"},
+        {!has(conn, LINK_COUNTED), "is closed, and counted on its address"},
     };
     return BROKEN(rules);
 }
@@ -138,7 +139,7 @@ const char *conn_check(const struct shard *shard, const struct conn *conn)
 
 /* What the connections together say of the shard's lists and counts. */
 struct tally {
-    uint32_t live, dirty, timed;
+    uint32_t live, dirty, timed, counted;
     uint64_t places_bytes;
 };
 
@@ -160,6 +161,7 @@ static void tally_add(struct tally *tally, const struct shard *shard, const stru
 {
     tally->live += conn_alive(conn);
     tally->dirty += has(conn, LINK_DIRTY);
+    tally->counted += has(conn, LINK_COUNTED);
     tally->timed += conn->generation > 0 && is_timed(shard, conn);
     if (conn->extra)
         tally->places_bytes += conn->extra->queue.count * sizeof(struct queued_frame);
@@ -174,6 +176,8 @@ static const char *tally_check(const struct tally *tally, const struct shard *sh
     const struct rule rules[] = {
         {tally->live == shard->live, "other connections are open than are counted"},
         {tally->timed == shard->timers.armed, "other deadlines are set than are counted"},
+        {tally->counted == counter_read(&shard->counters.addresses_counted),
+         "others are counted on their addresses than are"},
         {tally->dirty == dirty, "the list of those with something to send lacks some"},
         {tally->places_bytes == shard->places_bytes, "places are not counted"},
         {shard->readable_count == 0, "somebody is to be received from"},

@@ -31,6 +31,14 @@
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached, or memory was out")           \
     X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \
     X(LINGER, linger, 0, "the last answer could not leave in time")                                \
+    X(ADDRESS_CONNECTIONS, address_connections, 0,                                                 \
+      "address_connections_max were open from its address: reset")                                 \
+    X(ADDRESS_CONNECTS, address_connects, 0,                                                       \
+      "more came from its address than address_connects_per_s: reset")                             \
+    X(ADDRESS_REQUESTS, address_requests, 0,                                                       \
+      "its address asked more than address_requests_per_s: answered 429")                          \
+    X(ADDRESS_PUBLISHES, address_publishes, 1013,                                                  \
+      "its address published more than address_publishes_per_s: answered 429")                     \
     X(TLS, tls, 0, "TLS failed: ringside_tls_errors_total says of what")                           \
     X(TLS_TIMEOUT, tls_timeout, 0, "no complete TLS handshake in tls_handshake_timeout_ms")        \
     X(TLS_POOL_FULL, tls_pool_full, 0, "tls_handshakes_max were under way")

@@ -81,6 +81,8 @@ enum conn_link {
     LINK_KEYED = 1 << 9,     /* it is, and the keys are in the secure line */
     LINK_SEALED = 1 << 10,   /* the line's run is ciphertext already */
     LINK_NOTIFIED = 1 << 11, /* close_notify or a fatal alert is queued or out */
+
+    LINK_COUNTED = 1 << 12, /* is one of its address's connections */
 };
 
 /* Of the request being answered. The next one begins with none of them. */

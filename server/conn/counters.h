@@ -19,6 +19,9 @@
     X(lingers_cut, counter,                                                                        \
       "Connections closed because the client did not, 2 s after its last answer")                  \
     X(connections, gauge, "Open connections")                                                      \
+    X(addresses_counted, gauge, "Open connections that are counted on their address")              \
+    X(addresses_untracked, counter,                                                                \
+      "Connections, requests and publishes not limited by address, for want of room to count")     \
     X(requests, counter, "HTTP requests with a complete head")                                     \
     X(responses_empty, counter, "Poll answers without a message")                                  \
     X(errors_4xx, counter, "Answers with a 4xx status")                                            \

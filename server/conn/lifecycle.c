@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "conn/check.h"
+#include "conn/client.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
 #include "hub/hub.h"
@@ -59,6 +60,8 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
     conn_timer(shard, conn, shard->settings->head_timeout_ms);
     if (listener == LISTENER_TLS)
         secure_accepted(shard, conn);
+    if (shard->clients && !client_accepted(shard, conn))
+        return;
     if (shard->draining || is_full(shard, listener))
         turn_away(shard, conn);
     conn_watch_read(shard, conn);
@@ -175,11 +178,12 @@ void conn_release(struct shard *shard, struct conn *conn)
     ring_close(shard->ring, conn_slot(shard, conn));
 }
 
-/* The peer takes nothing. What the kernel still has for it would stay there until that gives up by
- * itself, after minutes. */
-static bool peer_is_stuck(enum close_reason reason)
+/* The peer takes nothing, and what the kernel still has for it would stay there until that gives up
+ * by itself, after minutes; or it is to cost nothing more. */
+static bool is_reset(enum close_reason reason)
 {
-    return reason == CLOSE_HEARTBEAT || reason == CLOSE_SLOW_READER || reason == CLOSE_STALLED ||
+    return reason == CLOSE_ADDRESS_CONNECTIONS || reason == CLOSE_ADDRESS_CONNECTS ||
+           reason == CLOSE_HEARTBEAT || reason == CLOSE_SLOW_READER || reason == CLOSE_STALLED ||
            reason == CLOSE_QUEUE_TOTAL || reason == CLOSE_LINGER;
 }
 
@@ -214,12 +218,14 @@ static void close_now(struct shard *shard, struct conn *conn, enum close_reason 
     conn_queue_clear(shard, conn);
     if (conn->link & LINK_TLS)
         secure_closed(shard, conn);
+    if (conn->link & LINK_COUNTED)
+        client_closed(shard, conn);
     extra_clear(conn);
     if (conn->link & LINK_WATCH_READ)
         ring_unwatch(shard->ring, slot, RING_READ);
     if (conn->link & LINK_WATCH_WRITE)
         ring_unwatch(shard->ring, slot, RING_WRITE);
-    if (peer_is_stuck(reason))
+    if (is_reset(reason))
         ring_abort(shard->ring, slot);
     shard->live--;
     counter_set(&shard->counters.connections, shard->live);

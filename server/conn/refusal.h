@@ -33,6 +33,10 @@
     X(OVERLOADED, overloaded, 503, "a bound of the hub is reached; try again")                     \
     X(TABLE_FULL, table_full, 503, "max_connections is reached; try again")                        \
     X(ADMISSION, admission, 503, "more come than admits_per_s lets in; come back after retry_ms")  \
+    X(ADDRESS_REQUESTS, address_requests, 429,                                                     \
+      "your address asks too much; come back after retry_ms")                                      \
+    X(ADDRESS_PUBLISHES, address_publishes, 429,                                                   \
+      "your address publishes too much; come back after retry_ms")                                 \
     X(DRAINING, draining, 503, "the server is going away")                                         \
     X(TLS_REQUIRED, tls_required, 400, "this port speaks TLS: use https:// or wss://")
 

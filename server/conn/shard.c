@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conn/client.h"
 #include "conn/secure.h"
 #include "hub/hub.h"
 #include "wire/http.h"
@@ -147,6 +148,8 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
         shard->listen_fds[i] = -1;
     admission_init(&shard->admission, server->settings, server->shard_count, server->seed + index);
     int err = memory_init(shard);
+    if (err == 0 && server->addresses)
+        err = clients_init(shard);
     if (err == 0 && server->tls)
         err = secure_create(&shard->secure, server, shard->slab_slots, now_ns);
     if (err == 0) {
@@ -197,6 +200,7 @@ void shard_free(struct shard *shard)
     if (shard->server->batch_end)
         shard->server->batch_end(shard);
     secure_free(shard->secure);
+    clients_done(shard);
     hub_free(shard->hub);
     blocks_done(&shard->blocks);
     if (shard->ring)

@@ -24,6 +24,7 @@
 #include "core/ring.h"
 #include "core/timers.h"
 
+struct addresses;
 struct hub;
 struct hub_set;
 struct origins;
@@ -67,6 +68,7 @@ struct server {
     const struct tls_server *tls;      /* NULL: no TLS */
     struct tls_identities *identities; /* what a shard begins with; a reload publishes others */
     const struct origins *origins;
+    struct addresses *addresses; /* NULL: nothing is limited by address */
     struct hub_set *hubs;
     struct shard **shards; /* for /metrics and for waking */
     unsigned shard_count;
@@ -111,6 +113,8 @@ struct shard {
     int64_t listen_again_ns; /* 0: listening, or not at all; else when to try after a shortage */
     struct admission admission;
     struct secure *secure; /* NULL: no TLS */
+    uint64_t *clients;     /* by slot: the key of the address that a connection is limited by, or 0;
+                              NULL: nothing is */
     struct timers timers;
     struct blocks blocks;
     uint64_t places_bytes; /* that queued frames take in the queues, besides their blocks */

@@ -55,6 +55,11 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
     conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_MUST, 0);
 }
 
+static void count_error(struct shard *shard, int status)
+{
+    counter_add(status < 500 ? &shard->counters.errors_4xx : &shard->counters.errors_5xx, 1);
+}
+
 void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
                        struct span extra)
 {
@@ -64,7 +69,7 @@ void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refu
                        refusal_name(refusal), refusal_sentence(refusal));
     assert(len > 0 && len < (int)sizeof body);
     counter_add(&shard->counters.refused[refusal], 1);
-    counter_add(status < 500 ? &shard->counters.errors_4xx : &shard->counters.errors_5xx, 1);
+    count_error(shard, status);
     http_answer(shard, conn, status, SPAN("application/json"), span_of(body, (size_t)len), extra);
 }
 
@@ -90,15 +95,14 @@ void http_error(struct shard *shard, struct conn *conn, enum refusal refusal)
     http_error_fields(shard, conn, refusal, retry_field(shard, field, refusal));
 }
 
-void http_shed(struct shard *shard, struct conn *conn, uint32_t retry_ms)
+void http_shed(struct shard *shard, struct conn *conn, enum refusal refusal, uint32_t retry_ms)
 {
     char body[ERROR_BODY_MAX], field[RETRY_AFTER_MAX];
-    int len =
-        snprintf(body, sizeof body, "{\"error\":\"%s\",\"message\":\"%s\",\"retry_ms\":%u}\n",
-                 refusal_name(REFUSAL_ADMISSION), refusal_sentence(REFUSAL_ADMISSION), retry_ms);
+    int len = snprintf(body, sizeof body, "{\"error\":\"%s\",\"message\":\"%s\",\"retry_ms\":%u}\n",
+                       refusal_name(refusal), refusal_sentence(refusal), retry_ms);
     assert(len > 0 && len < (int)sizeof body);
-    counter_add(&shard->counters.errors_5xx, 1);
-    http_answer(shard, conn, refusal_status(REFUSAL_ADMISSION), SPAN("application/json"),
+    count_error(shard, refusal_status(refusal));
+    http_answer(shard, conn, refusal_status(refusal), SPAN("application/json"),
                 span_of(body, (size_t)len), retry_after(field, retry_ms));
 }
 

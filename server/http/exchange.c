@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/limited.h"
 #include "http/origins.h"
 
 enum {
@@ -84,7 +85,7 @@ static bool admitted(struct shard *shard, struct conn *conn, const struct route 
     }
     conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     counter_add(&shard->counters.refused[REFUSAL_ADMISSION], 1);
-    route->shed(shard, conn, retry_ms);
+    route->shed(shard, conn, REFUSAL_ADMISSION, retry_ms);
     conn_end(shard, conn, END_LINGER, CLOSE_ADMISSION);
     return false;
 }
@@ -108,6 +109,8 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
     bool refused =
         origins_check(http_origins(shard, conn), request, &conn->origin) == ORIGIN_REFUSED;
     const struct route *route = route_find(shard, conn, request->path);
+    if (shard->clients && http_limited(shard, conn, route, ADDRESS_REQUESTS))
+        return;
 
     bool has_body = request->fields.chunked || request->fields.content_length > 0;
 

@@ -41,7 +41,7 @@ struct route {
     void (*open)(struct shard *shard, struct conn *conn, struct exchange *exchange);
     /* Of paths that make a connection a subscriber: answers one that is not let in. NULL for all
      * others, which need no admission. */
-    void (*shed)(struct shard *shard, struct conn *conn, uint32_t retry_ms);
+    void (*shed)(struct shard *shard, struct conn *conn, enum refusal refusal, uint32_t retry_ms);
 };
 
 extern const struct transport http_transport;
@@ -80,9 +80,9 @@ void http_refuse(struct shard *shard, struct conn *conn, enum refusal refusal);
 void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
                         struct span extra);
 
-/* Tells a subscriber that is not let in when to come back: 503 with Retry-After, and retry_ms in
- * the body. */
-void http_shed(struct shard *shard, struct conn *conn, uint32_t retry_ms);
+/* Tells somebody who is not let in when to come back: the refusal's status with Retry-After, and
+ * retry_ms in the body. */
+void http_shed(struct shard *shard, struct conn *conn, enum refusal refusal, uint32_t retry_ms);
 
 /* Writes the head of an answer with this connection's version, keep-alive and CORS fields into
  * `buf`. Returns its length; `size` of HTTP_ANSWER_HEAD_MAX always suffices without `extra`. */

@@ -132,8 +132,9 @@ static void send_head(struct shard *shard, struct conn *conn)
 
 /* WHATWG HTML, section 9.2.3: "reestablish the connection" after the end of a stream, "fail the
  * connection" after any status but 200. */
-void sse_shed(struct shard *shard, struct conn *conn, uint32_t retry_ms)
+void sse_shed(struct shard *shard, struct conn *conn, enum refusal refusal, uint32_t retry_ms)
 {
+    (void)refusal;
     const struct sse_event event = {.has_retry = true, .retry_ms = retry_ms};
     char stream[SSE_SHED_MAX];
     assert(sse_event_size(&event) <= sizeof stream);

@@ -19,6 +19,6 @@ void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange
 void longpoll_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 /* An EventSource that is answered 503 gives up for good; a stream that ends makes it come back. */
-void sse_shed(struct shard *shard, struct conn *conn, uint32_t retry_ms);
+void sse_shed(struct shard *shard, struct conn *conn, enum refusal refusal, uint32_t retry_ms);
 void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange);

@@ -64,7 +64,8 @@ static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode 
 static void say_why(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
     char text[WS_REASON_MAX];
-    bool comes_back = reason == CLOSE_GOING_AWAY || reason == CLOSE_OVERLOADED;
+    bool comes_back = reason == CLOSE_GOING_AWAY || reason == CLOSE_OVERLOADED ||
+                      reason == CLOSE_ADDRESS_PUBLISHES;
     int len = comes_back ? snprintf(text, sizeof text, "%s retry_ms=%u", close_reason_name(reason),
                                     admission_retry_ms(&shard->admission))
                          : snprintf(text, sizeof text, "%s", close_reason_name(reason));

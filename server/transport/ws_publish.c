@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "conn/client.h"
 #include "core/message.h"
 #include "transport/standing.h"
 #include "wire/base64.h"
@@ -78,6 +79,10 @@ void ws_publish(struct shard *shard, struct conn *conn, struct span payload, boo
 {
     if (!shard->settings->websocket_publish) {
         websocket_fail(shard, conn, CLOSE_WS_POLICY);
+        return;
+    }
+    if (shard->clients && client_take(shard, conn, ADDRESS_PUBLISHES) > 0) {
+        websocket_fail(shard, conn, CLOSE_ADDRESS_PUBLISHES);
         return;
     }
     if (!(conn->asked & ASKED_ENVELOPE)) {

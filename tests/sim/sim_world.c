@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "conn/client.h"
 #include "core/message.h"
 #include "http/origins.h"
 #include "secure_link.h"
@@ -109,6 +110,9 @@ static void settings_draw(struct sim *sim)
         settings->admit_burst_ms = (int64_t)(sim->seed % 5) * 200;
         settings->admit_wait_ms_max = 1000 + (int64_t)(sim->seed % 7) * 1000;
     }
+    /* Counted, and never too many: the clients are all of one address. */
+    if (sim->seed % 5 == 2)
+        settings->address_connections_max = SIM_CLIENTS_MAX * 1000;
     if (sim->seed % 4 == 3) {
         sim->secure = secure_world_create();
         settings->tls_handshakes_max = between_wide(sim, 1, 200);
@@ -185,11 +189,17 @@ static void server_make(struct sim *sim)
         .shard_count = (unsigned)sim->settings.shards,
         .seed = sim_random(sim),
     };
+    const uint64_t seed[] = {sim->seed, sim->seed};
     assert(sim->server.hubs);
+    err = clients_table(&sim->server.addresses, &sim->settings, seed);
+    sim_check(sim, err == 0, "the table of addresses: %s", strerror(-err));
     uint32_t each =
         shard_connections((uint64_t)sim->settings.max_connections, sim->server.shard_count);
     for (unsigned i = 0; i < sim->server.shard_count; i++) {
-        const struct ring_config ring = {.capacity = each + (uint32_t)sim_below(sim, 8)};
+        const struct ring_config ring = {
+            .capacity = each + (uint32_t)sim_below(sim, 8),
+            .peers = sim->server.addresses != NULL,
+        };
         err = shard_create(&sim->shards[i], &sim->server, i, ring_fake_create(sim->net, &ring),
                            sim_now(sim), why, sizeof why);
         sim_check(sim, err == 0, "shard %u: %s", i, why);
@@ -205,6 +215,7 @@ static void server_free(struct sim *sim)
     for (unsigned i = 0; i < sim->server.shard_count; i++)
         shard_free(sim->shards[i]);
     hub_set_free(sim->server.hubs);
+    addresses_free(sim->server.addresses);
     origins_free((struct origins *)(uintptr_t)sim->server.origins);
 }
 

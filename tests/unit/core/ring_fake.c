@@ -129,7 +129,7 @@ static void accept_arrivals(struct fake_ring *ring, unsigned listener)
         ring->slots[end->slot] = end;
         ring->base.stats.slots_used++;
         if (ring->base.peers)
-            ring->base.peers[end->slot] = end->peer->address;
+            ring->base.peers[end->slot] = end->address;
         due_push(&ring->coming, (struct due_event){{RING_ACCEPTED, end->slot, (int32_t)listener},
                                                    ring->net->now_ns});
     }

@@ -348,7 +348,7 @@ struct fake_client *fake_client_open(struct fake_net *net, int fd)
 struct fake_client *fake_client_open_from(struct fake_net *net, int fd, struct in6_addr address)
 {
     struct fake_end *end = fake_end_pair(net);
-    end->address = address;
+    end->peer->address = address;
     fake_arrive(net, fake_port_of(net, fd), end->peer);
     return (struct fake_client *)end;
 }

@@ -32,7 +32,7 @@ struct fake_end {
     int err;                     /* of a reset, until it is reported */
     bool reset;
     bool fin_sent;
-    struct in6_addr address; /* what ring_peer tells at the other end */
+    struct in6_addr address; /* of the other end: what ring_peer tells */
     struct sockaddr_in from; /* ring_connect: taken while the end lives */
 };
 
