@@ -22,14 +22,22 @@ static void use_epoll(struct engine *engine)
     engine->ring_create = ring_epoll_create;
 }
 
-static int use_uring(struct engine *engine, char *why, size_t why_size)
+/* On direct descriptors when `direct` is wanted and the kernel ends them at once. */
+static int use_uring(struct engine *engine, bool direct, char *why, size_t why_size)
 {
     struct ring_features features;
     int err = ring_probe(&features, why, why_size);
-    engine->name = "io_uring";
-    engine->ring_create = ring_uring_create;
-    engine->table_slots = features.table_slots;
-    return err;
+    if (err < 0)
+        return err;
+    if (direct && !features.direct)
+        snprintf(engine->reason, sizeof engine->reason,
+                 "on direct descriptors this kernel keeps what is closed as long as another client "
+                 "idles (Linux 6.13 does not)");
+    direct &= features.direct;
+    engine->name = direct ? "io_uring" : "io_uring_fd";
+    engine->ring_create = direct ? ring_uring_create : ring_uring_fd_create;
+    engine->table_slots = direct ? features.table_slots : 0;
+    return 0;
 }
 
 int engine_choose(struct engine *ret, const char *wanted, char *why, size_t why_size)
@@ -40,19 +48,24 @@ int engine_choose(struct engine *ret, const char *wanted, char *why, size_t why_
         return 0;
     }
     if (strcmp(wanted, "io_uring") == 0)
-        return use_uring(ret, why, why_size);
+        return use_uring(ret, true, why, why_size);
+    if (strcmp(wanted, "io_uring_fd") == 0)
+        return use_uring(ret, false, why, why_size);
     if (strcmp(wanted, "auto") != 0) {
-        snprintf(why, why_size, "engine = %s: needs auto, io_uring or epoll", wanted);
+        snprintf(why, why_size, "engine = %s: needs auto, io_uring, io_uring_fd or epoll", wanted);
         return -EINVAL;
     }
-    if (use_uring(ret, ret->reason, sizeof ret->reason) < 0)
+    char reason[ENGINE_REASON_MAX];
+    if (use_uring(ret, true, reason, sizeof reason) < 0) {
+        snprintf(ret->reason, sizeof ret->reason, "%s", reason);
         use_epoll(ret);
+    }
     return 0;
 }
 
 uint64_t engine_connections_max(const struct engine *engine, unsigned shards)
 {
-    if (engine->ring_create != ring_epoll_create)
+    if (engine->table_slots > 0)
         return UINT64_MAX;
     if (engine->descriptors < reserved(shards) + 2 * (uint64_t)shards)
         return shards;
@@ -67,12 +80,14 @@ uint64_t engine_descriptors_needed(uint64_t connections, unsigned shards)
 
 void engine_announce(const struct engine *engine)
 {
-    if (engine->ring_create == ring_uring_create)
+    if (engine->table_slots > 0) {
         printf("engine io_uring: each shard opens kernel rings as it fills, with tables of %u "
                "descriptors (RLIMIT_NOFILE)\n",
                engine->table_slots);
-    else
-        printf("engine epoll, %s%s: a connection takes a file descriptor (RLIMIT_NOFILE %" PRIu64
-               "), a send a system call\n",
-               engine->reason[0] ? "because " : "as set", engine->reason, engine->descriptors);
+        return;
+    }
+    printf("engine %s, %s%s: a connection takes a file descriptor (RLIMIT_NOFILE %" PRIu64 ")%s\n",
+           engine->name, engine->reason[0] ? "because " : "as set", engine->reason,
+           engine->descriptors,
+           engine->ring_create == ring_epoll_create ? ", a send a system call" : "");
 }

@@ -315,10 +315,11 @@ static void size_connections(struct settings *settings, const struct engine *eng
         wanted = (uint64_t)connections_default();
     else if (wanted > most)
         fprintf(stderr,
-                "ringside-server: max_connections = %" PRIu64 " is more than epoll can have with "
+                "ringside-server: max_connections = %" PRIu64 " is more than %s can have with "
                 "%" PRIu64 " descriptors, and is lowered to %" PRIu64 "; `ulimit -n %" PRIu64
                 "` (systemd: LimitNOFILE=) would do\n",
-                wanted, engine->descriptors, most, engine_descriptors_needed(wanted, shards));
+                wanted, engine->name, engine->descriptors, most,
+                engine_descriptors_needed(wanted, shards));
     settings->max_connections = (int64_t)(wanted < most ? wanted : most);
 }
 

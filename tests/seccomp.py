@@ -5,24 +5,24 @@ import os
 import struct
 
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
-SYS_IO_URING_SETUP = 425  # on every architecture
+SYS_IO_URING_SETUP, SYS_IO_URING_ENTER, SYS_IO_URING_REGISTER = 425, 426, 427  # everywhere
 LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 KILL = 0x80000000
 
 
 def fails_with(error):
-    """What io_uring_setup is answered with."""
+    """What the call is answered with."""
     return ERRNO | error
 
 
-def forbid_io_uring(answer):
+def forbid_io_uring(answer, call=SYS_IO_URING_SETUP):
     """Installs the filter in this process; `answer` is KILL, or comes from fails_with."""
     program = b"".join(
         struct.pack("HBBI", *instruction)
         for instruction in (
             (LOAD_WORD, 0, 0, 0),
-            (JUMP_IF_EQUAL, 0, 1, SYS_IO_URING_SETUP),
+            (JUMP_IF_EQUAL, 0, 1, call),
             (RETURN, 0, 0, answer),
             (RETURN, 0, 0, ALLOW),
         )

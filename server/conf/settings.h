@@ -47,9 +47,11 @@ enum publish_on {
       "Threads with their own ring, connections and channels. 0: one per core.")                   \
     X(TEXT, cpus, "", 0, 0, "list",                                                                \
       "Cores to pin the shards to, as 0,2-5. Empty: each to a core when there is one for each.")   \
-    X(TEXT, engine, "auto", 0, 0, "auto, io_uring or epoll",                                       \
-      "How the kernel is asked. auto: io_uring, or epoll where that is forbidden. On epoll each "  \
-      "connection is a file descriptor, and each send a system call.")                             \
+    X(TEXT, engine, "auto", 0, 0, "auto, io_uring, io_uring_fd or epoll",                          \
+      "How the kernel is asked. auto: io_uring, or epoll where that is forbidden. io_uring: on "   \
+      "direct descriptors where the kernel ends closed ones at once (Linux 6.13), else as "        \
+      "io_uring_fd: each connection is a file descriptor. On epoll it is one too, and each send "  \
+      "a system call.")                                                                            \
     X(NUMBER, max_connections, 0, 0, 16000000, "count",                                            \
       "Open connections over all shards; more get 503. 0: as many as half of the memory holds, "   \
       "at 6 KiB each; on epoll, no more than RLIMIT_NOFILE allows.")                               \

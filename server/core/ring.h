@@ -10,14 +10,16 @@
  *          submits hundreds, and when it returns every result is known. No buffer is lent to the
  *          kernel across turns, so no send has a completion to wait for and no buffer ring can run
  *          dry. docs/decisions/parked-polls.md compares this with armed receives.
- * Engines  ring_uring (io_uring, direct descriptors) serves; ring_epoll serves where io_uring is
- *          forbidden; ring_fake (tests/unit/core) is a seeded kernel for the simulation. An engine
- *          is a table of functions, chosen at creation.
+ * Engines  ring_uring (io_uring) serves, on direct descriptors where the kernel gives closed ones
+ *          back at once, else on ordinary ones; ring_epoll serves where io_uring is forbidden;
+ *          ring_fake (tests/unit/core) is a seeded kernel for the simulation. An engine is a table
+ *          of functions, chosen at creation.
  * Threads  A ring belongs to one thread, from its first use on. Only ring_wake may be called by
  *          others.
- * Slots    0 … capacity-1. An accepted socket's slot is chosen by the ring. On io_uring it never
- *          becomes a file descriptor of the process; on epoll it has one. A slot is free again
- *          when ring_close has been called for it.
+ * Slots    0 … capacity-1. An accepted socket's slot is chosen by the ring. A direct descriptor
+ *          never becomes a file descriptor of the process; on epoll, and on io_uring's ordinary
+ *          descriptors, a slot has one. A slot is free again when ring_close has been called for
+ *          it.
  * Watches  Every ring_watch gives exactly one event, also after ring_unwatch (res is then
  *          -ECANCELED) and after a hang-up. ring_shutdown counts as a watch for RING_WRITE.
  *          ring_close is only allowed when no watch of the slot is outstanding.
@@ -109,22 +111,29 @@ struct ring {
     struct ring_stats stats;
 };
 
-/* What the running kernel offers; filled once per process by ring_probe. */
+/* What the running kernel offers. */
 struct ring_features {
-    bool usable;          /* DEFER_TASKRUN, direct descriptors, multishot accept: Linux 6.1 */
+    bool usable;          /* DEFER_TASKRUN, multishot accept: Linux 6.1 */
+    bool direct;          /* a closed direct descriptor ends at once: Linux 6.13 */
     bool bind_direct;     /* IORING_OP_BIND: Linux 6.11 */
     unsigned table_slots; /* direct descriptors in one kernel ring, from RLIMIT_NOFILE */
 };
 
-/* Asks the running kernel. Returns 0, or negative errno with a sentence in `why` (at most
- * `why_size` bytes) that names the likely cause and what to change. */
+/* Asks the running kernel, and tries it out: once for a process, at 20 ms where it is late with a
+ * close. Returns 0, or negative errno with a sentence in `why` (at most `why_size` bytes) that
+ * names the likely cause and what to change. */
 int ring_probe(struct ring_features *features, char *why, size_t why_size);
 
-/* Makes a ring on io_uring. Call it on the thread that will use the ring.
- * Returns 0 and the ring, which the caller frees with ring_free, or negative errno with `why`
- * filled. */
+/* Makes a ring on io_uring, on the kind of descriptors that is right here. Call it on the thread
+ * that will use the ring. Returns 0 and the ring, which the caller frees with ring_free, or
+ * negative errno with `why` filled. */
 int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why,
                       size_t why_size);
+
+/* The same on ordinary descriptors, on any kernel. Every socket is then a descriptor of the
+ * process: ring_descriptors_raise says how many it may have. */
+int ring_uring_fd_create(struct ring **ret, const struct ring_config *config, char *why,
+                         size_t why_size);
 
 /* Makes a ring on epoll, which needs no more than any Linux has; likewise. Every accepted socket is
  * a descriptor of the process: ring_descriptors_raise says how many it may have. What the two

@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -66,6 +68,53 @@ uint64_t ring_descriptors_raise(void)
     return limit.rlim_cur;
 }
 
+/* What cannot be: a kernel that says it has everything, and then does not do it. */
+static const char misbehaves[] =
+    "io_uring does not do here what Linux 6.1 does: a patched kernel, a "
+    "sandbox, or a filter of system calls";
+
+/* A kernel does not change while it runs: it is tried once for a process. Threads that come at the
+ * same time try it each for itself. */
+static int try_out(struct ring_features *features, char *why, size_t why_size)
+{
+    enum {
+        UNTRIED,
+        DIRECT,
+        ORDINARY
+    };
+    static _Atomic(int) known = UNTRIED;
+    if (known == UNTRIED && ring_trial(true) == 1)
+        known = DIRECT;
+    if (known == UNTRIED) {
+        int err = ring_trial(false);
+        if (err != 1) {
+            snprintf(why, why_size, "%s (%s)", misbehaves,
+                     err < 0 ? strerror(-err) : "a close is not seen");
+            return err < 0 ? err : -EOPNOTSUPP;
+        }
+        known = ORDINARY;
+    }
+    features->direct = known == DIRECT;
+    return 0;
+}
+
+/* Operations that the kernel says it has. */
+static int ask_operations(struct ring_features *features, struct io_uring *uring)
+{
+    enum {
+        OPERATIONS = 256
+    };
+    size_t size = sizeof(struct io_uring_probe) + OPERATIONS * sizeof(struct io_uring_probe_op);
+    struct io_uring_probe *probe = calloc(1, size);
+    if (!probe)
+        return -ENOMEM;
+    int err = io_uring_register_probe(uring, probe, OPERATIONS);
+    features->usable = err == 0 && io_uring_opcode_supported(probe, IORING_OP_SOCKET);
+    features->bind_direct = err == 0 && io_uring_opcode_supported(probe, RING_COMPAT_OP_BIND);
+    free(probe);
+    return err == 0 && !features->usable ? -EINVAL : err;
+}
+
 int ring_probe(struct ring_features *features, char *why, size_t why_size)
 {
     assert(features && why && why_size > 0);
@@ -79,16 +128,11 @@ int ring_probe(struct ring_features *features, char *why, size_t why_size)
         ring_explain(err, why, why_size);
         return err;
     }
-    struct io_uring_probe *probe = io_uring_get_probe_ring(&probe_ring);
-    if (probe) {
-        features->usable = io_uring_opcode_supported(probe, IORING_OP_SOCKET);
-        features->bind_direct = io_uring_opcode_supported(probe, RING_COMPAT_OP_BIND);
-        io_uring_free_probe(probe);
-    }
+    err = ask_operations(features, &probe_ring);
     io_uring_queue_exit(&probe_ring);
-    if (!features->usable) {
-        ring_explain(-EINVAL, why, why_size);
-        return -EINVAL;
+    if (err < 0) {
+        ring_explain(err, why, why_size);
+        return err;
     }
-    return 0;
+    return try_out(features, why, why_size);
 }

@@ -165,7 +165,7 @@ void ring_bell_arm(struct ring_uring *ring)
  * that ends this one is silenced before it returns: whatever rings afterwards ends the next. The
  * other tables have their turn before the bell is silenced, as their completions ring it too, and
  * after, as work may have come in between. */
-static int uring_wait(struct ring *base, int64_t timeout_ns)
+int ring_uring_wait(struct ring *base, int64_t timeout_ns)
 {
     struct ring_uring *ring = uring_of(base);
     bool rung = !ring->bell_armed;
@@ -194,24 +194,24 @@ static int uring_wait(struct ring *base, int64_t timeout_ns)
     return 0;
 }
 
-static bool uring_next(struct ring *base, struct ring_event *event)
+bool ring_uring_next(struct ring *base, struct ring_event *event)
 {
     return ring_queue_pop(&uring_of(base)->queue, event);
 }
 
-static void uring_watch(struct ring *base, uint32_t slot, enum ring_direction direction)
+void ring_uring_watch(struct ring *base, uint32_t slot, enum ring_direction direction)
 {
     struct ring_uring *ring = uring_of(base);
     struct io_uring_sqe *sqe = ring_sqe(ring, ring_table_of(ring, slot));
     uint32_t index = slot & ring->table_mask;
     bool read = direction == RING_READ;
 
-    io_uring_prep_poll_add(sqe, (int)index, read ? POLLIN | POLLRDHUP : POLLOUT);
-    sqe->flags |= IOSQE_FIXED_FILE;
+    io_uring_prep_poll_add(sqe, 0, read ? POLLIN | POLLRDHUP : POLLOUT);
+    ring_target(ring_table_of(ring, slot), sqe, index);
     io_uring_sqe_set_data64(sqe, ring_tag(read ? RING_OP_WATCH_READ : RING_OP_WATCH_WRITE, index));
 }
 
-static void uring_unwatch(struct ring *base, uint32_t slot, enum ring_direction direction)
+void ring_uring_unwatch(struct ring *base, uint32_t slot, enum ring_direction direction)
 {
     struct ring_uring *ring = uring_of(base);
     struct io_uring_sqe *sqe = ring_sqe(ring, ring_table_of(ring, slot));
@@ -234,8 +234,7 @@ static void batch_run(struct ring_uring *ring, struct ring_io *io, unsigned coun
         uint32_t table = io[i].slot >> ring->table_shift;
         struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[table]);
         prepare(sqe, &io[i]);
-        sqe->fd = (int)(io[i].slot & ring->table_mask);
-        sqe->flags |= IOSQE_FIXED_FILE;
+        ring_target(&ring->tables[table], sqe, io[i].slot & ring->table_mask);
         io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_BATCH, i));
         low = table < low ? table : low;
         high = table > high ? table : high;
@@ -270,13 +269,13 @@ static void prepare_receive(struct io_uring_sqe *sqe, struct ring_io *io)
     io->res = -EAGAIN;
 }
 
-static void uring_send(struct ring *base, struct ring_io *io, unsigned count)
+void ring_uring_send(struct ring *base, struct ring_io *io, unsigned count)
 {
     base->stats.sends += count;
     batch_run(uring_of(base), io, count, prepare_send);
 }
 
-static void uring_receive(struct ring *base, struct ring_io *io, unsigned count)
+void ring_uring_receive(struct ring *base, struct ring_io *io, unsigned count)
 {
     base->stats.receives += count;
     batch_run(uring_of(base), io, count, prepare_receive);
@@ -302,15 +301,20 @@ static void uring_close(struct ring *base, uint32_t slot)
     io_uring_prep_close_direct(sqe, slot & ring->table_mask);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
+    table->close_queued = true;
+    ring_slot_released(ring, table);
+}
+
+void ring_slot_released(struct ring_uring *ring, struct ring_table *table)
+{
     assert(table->used > 0);
     table->used--;
-    table->close_queued = true;
-    base->stats.slots_used--;
+    ring->base.stats.slots_used--;
     if (!ring->client)
         ring_accept_released(ring);
 }
 
-static void uring_wake(struct ring *base)
+void ring_uring_wake(struct ring *base)
 {
     uint64_t one = 1;
     if (write(uring_of(base)->bell, &one, sizeof one) < 0)
@@ -321,16 +325,16 @@ const struct ring_engine ring_uring_engine = {
     .name = "io_uring",
     .listen = ring_accept_listen,
     .listen_stop = ring_accept_listen_stop,
-    .wait = uring_wait,
-    .next = uring_next,
-    .watch = uring_watch,
-    .unwatch = uring_unwatch,
-    .send = uring_send,
-    .receive = uring_receive,
+    .wait = ring_uring_wait,
+    .next = ring_uring_next,
+    .watch = ring_uring_watch,
+    .unwatch = ring_uring_unwatch,
+    .send = ring_uring_send,
+    .receive = ring_uring_receive,
     .shutdown = uring_shutdown,
     .close = uring_close,
     .connect = ring_client_connect,
     .abort = ring_client_abort,
-    .wake = uring_wake,
+    .wake = ring_uring_wake,
     .free = ring_uring_free,
 };

@@ -8,6 +8,7 @@
  *                                              of its thread, opened one by one as they fill. */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,9 @@ struct ring_table {
     uint32_t used;     /* slots taken */
     bool close_queued; /* a close may wait to be submitted */
 
+    int32_t *fds;      /* by index, see ring_uring_fd.c; NULL: the kernel's table is what counts */
+    int32_t free_head; /* of fds */
+
     struct sockaddr_in *addresses; /* client: one per submission entry, until it is submitted */
     uint32_t address_next;
     bool flag_stale; /* the kernel's flag says work, and there is none: see table_turn */
@@ -74,6 +78,7 @@ struct ring_uring {
     uint32_t table_shift; /* log2 of table_slots */
     uint32_t table_mask;
     bool client;
+    bool direct; /* sockets are direct descriptors, else ordinary ones */
     bool bind_direct;
 
     int bell; /* eventfd: ring_wake, and completions on tables 1 … n */
@@ -96,7 +101,20 @@ static inline struct ring_table *ring_table_of(struct ring_uring *ring, uint32_t
     return &ring->tables[slot >> ring->table_shift];
 }
 
-extern const struct ring_engine ring_uring_engine;
+/* Says which socket an entry is for. After the entry's preparation, which clears its flags. */
+static inline void ring_target(const struct ring_table *table, struct io_uring_sqe *sqe,
+                               uint32_t index)
+{
+    if (table->fds) {
+        assert(table->fds[index] >= 0);
+        sqe->fd = table->fds[index];
+    } else {
+        sqe->fd = (int)index;
+        sqe->flags |= IOSQE_FIXED_FILE;
+    }
+}
+
+extern const struct ring_engine ring_uring_engine, ring_uring_fd_engine;
 void ring_uring_free(struct ring *base);
 
 /* Opens one more table. Returns 0 or negative errno. */
@@ -113,6 +131,25 @@ void ring_submit(struct ring_uring *ring, struct ring_table *table);
 /* Moves all completions of a table to the event queue, and batch results to the batch. */
 void ring_reap(struct ring_uring *ring, struct ring_table *table);
 
+/* A slot of this table has been closed: counts, and accepts again where none was free. */
+void ring_slot_released(struct ring_uring *ring, struct ring_table *table);
+
+/* What the two kinds of descriptors have in common. */
+int ring_uring_wait(struct ring *base, int64_t timeout_ns);
+bool ring_uring_next(struct ring *base, struct ring_event *event);
+void ring_uring_watch(struct ring *base, uint32_t slot, enum ring_direction direction);
+void ring_uring_unwatch(struct ring *base, uint32_t slot, enum ring_direction direction);
+void ring_uring_send(struct ring *base, struct ring_io *io, unsigned count);
+void ring_uring_receive(struct ring *base, struct ring_io *io, unsigned count);
+void ring_uring_wake(struct ring *base);
+
+/* ring_uring_fd.c: a table's ordinary descriptors. All free at first; returns 0 or -ENOMEM. */
+int ring_fds_init(struct ring_table *table, uint32_t slots);
+
+/* Gives an accepted descriptor the index of a free slot. Returns it, or -ENFILE: there is none, and
+ * the descriptor is closed. */
+int32_t ring_fd_take(struct ring_table *table, int32_t fd);
+
 /* ring_uring_accept.c */
 int ring_accept_listen(struct ring *base, unsigned listener, int fd);
 void ring_accept_listen_stop(struct ring *base);
@@ -125,6 +162,10 @@ void ring_accept_released(struct ring_uring *ring);
 void ring_client_connect(struct ring *base, uint32_t slot, const struct sockaddr_in *from,
                          const struct sockaddr_in *to);
 void ring_client_abort(struct ring *base, uint32_t slot);
+
+/* ring_uring_trial.c: whether the peer of a closed socket sees so at once, while another one is
+ * parked. Returns 1 or 0, or negative errno where io_uring does not do even that much. */
+int ring_trial(bool direct);
 
 /* ring_probe.c */
 unsigned ring_table_slots(void);

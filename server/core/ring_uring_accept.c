@@ -1,4 +1,4 @@
-/* ring_uring_accept: accepts straight into direct descriptors, on the table that has most room.
+/* ring_uring_accept: accepts straight into slots, on the table that has most room.
  *
  * New accepts are armed on one table at a time, so that a new connection wakes one kernel ring.
  *
@@ -111,7 +111,11 @@ static void shot_arm(struct ring_uring *ring, unsigned index, uint32_t shot)
         size = &listener->peers[shot].size;
         *size = sizeof listener->peers[shot].peer;
     }
-    if (listener->multishot)
+    if (!ring->direct && listener->multishot)
+        io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    else if (!ring->direct)
+        io_uring_prep_accept(sqe, listener->fd, peer, size, SOCK_CLOEXEC);
+    else if (listener->multishot)
         io_uring_prep_multishot_accept_direct(sqe, listener->fd, NULL, NULL, 0);
     else
         /* liburing 2.3 adds one to the index here, also to the one that means "any". */
@@ -182,6 +186,8 @@ void ring_accept_complete(struct ring_uring *ring, uint32_t index, uint32_t tabl
     struct ring_table *table = &ring->tables[table_index];
     uint32_t shot = index >> SHOT_SHIFT, number = index & ((1U << SHOT_SHIFT) - 1);
     struct ring_listener *listener = &ring->listeners[number];
+    if (res >= 0 && !ring->direct)
+        res = ring_fd_take(table, res);
     if (res >= 0) {
         uint32_t slot = (table_index << ring->table_shift) + (uint32_t)res;
         table->used++;

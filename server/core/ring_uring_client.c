@@ -2,9 +2,9 @@
  * generator.
  *
  * Letting the kernel choose source ports slows down tenfold once half the range is used, so the
- * caller names (address, port) pairs. Linux 6.11 binds a direct descriptor in the ring; before, the
- * socket is made with the ordinary calls, installed in the table, and its descriptor closed at
- * once. */
+ * caller names (address, port) pairs. Linux 6.11 binds a direct descriptor in the ring. Before, and
+ * where sockets are ordinary descriptors, the socket is made and bound with the ordinary calls; a
+ * direct one is then installed in the table, and its descriptor closed at once. */
 #include "core/ring_uring.h"
 
 #include <assert.h>
@@ -27,9 +27,8 @@ static void connect_step(struct ring_uring *ring, uint32_t slot, const struct so
     uint32_t index = slot & ring->table_mask;
     struct ring_table *table = ring_table_of(ring, slot);
     struct io_uring_sqe *sqe = ring_sqe(ring, table);
-    io_uring_prep_connect(sqe, (int)index, (const struct sockaddr *)address_keep(table, to),
-                          sizeof *to);
-    sqe->flags |= IOSQE_FIXED_FILE;
+    io_uring_prep_connect(sqe, 0, (const struct sockaddr *)address_keep(table, to), sizeof *to);
+    ring_target(table, sqe, index);
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_CONNECT, index));
 }
 
@@ -57,24 +56,38 @@ static void connect_linked(struct ring_uring *ring, uint32_t slot, const struct 
     connect_step(ring, slot, to);
 }
 
-static int connect_installed(struct ring_uring *ring, uint32_t slot, const struct sockaddr_in *from,
-                             const struct sockaddr_in *to)
+/* Puts the descriptor into the kernel's table; then it is not needed any more. */
+static int install(struct ring_uring *ring, struct ring_table *table, uint32_t index, int fd)
 {
-    struct ring_table *table = ring_table_of(ring, slot);
     if (table->close_queued) {
         /* The slot's own close may be among them: it has to come before the table is changed. */
         ring_submit(ring, table);
         table->close_queued = false;
     }
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int err = io_uring_register_files_update(&table->uring, index, &fd, 1);
+    close(fd);
+    return err < 0 ? err : 0;
+}
+
+static int connect_made(struct ring_uring *ring, uint32_t slot, const struct sockaddr_in *from,
+                        const struct sockaddr_in *to)
+{
+    struct ring_table *table = ring_table_of(ring, slot);
+    uint32_t index = slot & ring->table_mask;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0, on = 1;
     if (fd < 0)
         return -errno;
-    int err = bind(fd, (const struct sockaddr *)from, sizeof *from) == 0 ? 0 : -errno;
-    if (err == 0) {
-        err = io_uring_register_files_update(&table->uring, slot & ring->table_mask, &fd, 1);
-        err = err < 0 ? err : 0;
+    /* Before Linux 6.2 a connection in TIME_WAIT keeps its address from every other peer. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (const struct sockaddr *)from, sizeof *from) < 0) {
+        err = -errno;
+        close(fd);
+    } else if (table->fds) {
+        assert(table->fds[index] < 0);
+        table->fds[index] = fd;
+    } else {
+        err = install(ring, table, index, fd);
     }
-    close(fd);
     if (err == 0)
         connect_step(ring, slot, to);
     return err;
@@ -101,13 +114,13 @@ void ring_client_connect(struct ring *base, uint32_t slot, const struct sockaddr
     }
     ring_table_of(ring, slot)->used++;
     base->stats.slots_used++;
-    if (ring->bind_direct) {
+    if (ring->direct && ring->bind_direct) {
         connect_linked(ring, slot, from, to);
         return;
     }
-    err = connect_installed(ring, slot, from, to);
+    err = connect_made(ring, slot, from, to);
     if (err < 0) {
-        base->engine->close(base, slot);
+        ring_slot_released(ring, ring_table_of(ring, slot));
         ring_queue_push(&ring->queue, RING_CONNECTED, slot, err);
     }
 }
@@ -118,8 +131,8 @@ void ring_client_abort(struct ring *base, uint32_t slot)
     static const struct sockaddr_in nowhere = {.sin_family = AF_UNSPEC};
     struct ring_uring *ring = (struct ring_uring *)base;
     struct io_uring_sqe *sqe = ring_sqe(ring, ring_table_of(ring, slot));
-    io_uring_prep_connect(sqe, (int)(slot & ring->table_mask), (const struct sockaddr *)&nowhere,
-                          sizeof nowhere);
-    sqe->flags |= IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_prep_connect(sqe, 0, (const struct sockaddr *)&nowhere, sizeof nowhere);
+    ring_target(ring_table_of(ring, slot), sqe, slot & ring->table_mask);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_IGNORE, 0));
 }

@@ -15,6 +15,7 @@ void ring_uring_free(struct ring *base)
     struct ring_uring *ring = (struct ring_uring *)base;
     for (uint32_t i = 0; i < ring->table_count; i++) {
         io_uring_queue_exit(&ring->tables[i].uring);
+        free(ring->tables[i].fds);
         free(ring->tables[i].addresses);
     }
     if (ring->bell >= 0)
@@ -27,9 +28,19 @@ void ring_uring_free(struct ring *base)
     free(ring);
 }
 
+/* The places for its sockets. */
+static int slots_init(struct ring_uring *ring, struct ring_table *table, uint32_t slots)
+{
+    if (!ring->direct)
+        return ring_fds_init(table, slots);
+    int err = io_uring_register_files_sparse(&table->uring, slots);
+    if (err == 0)
+        err = io_uring_register_file_alloc_range(&table->uring, 0, slots);
+    return err;
+}
+
 static int table_init(struct ring_uring *ring, struct ring_table *table)
 {
-    uint32_t slots = ring->table_mask + 1;
     struct io_uring_params params = {.flags = RING_SETUP_FLAGS, .cq_entries = RING_CQ_ENTRIES};
     int err = io_uring_queue_init_params(RING_SQ_ENTRIES, &table->uring, &params);
     if (err < 0)
@@ -39,13 +50,13 @@ static int table_init(struct ring_uring *ring, struct ring_table *table)
         err = table->addresses ? 0 : -ENOMEM;
     }
     if (err == 0)
-        err = io_uring_register_files_sparse(&table->uring, slots);
-    if (err == 0)
-        err = io_uring_register_file_alloc_range(&table->uring, 0, slots);
+        err = slots_init(ring, table, ring->table_mask + 1);
     if (err == 0 && table != ring->tables)
         err = io_uring_register_eventfd(&table->uring, ring->bell);
     if (err < 0) {
         io_uring_queue_exit(&table->uring);
+        free(table->fds);
+        table->fds = NULL;
         free(table->addresses);
         table->addresses = NULL;
         return err;
@@ -64,9 +75,9 @@ int ring_table_open(struct ring_uring *ring)
     return 0;
 }
 
-/* A shutdown is the only thing that is left to kernel workers: one is enough for all rings of this
- * thread, where there could be as many as RLIMIT_NPROC allows, and its place is on the thread's own
- * CPUs. */
+/* A shutdown of a direct descriptor is the only thing that is left to kernel workers: one is enough
+ * for all rings of this thread, where there could be as many as RLIMIT_NPROC allows, and its place
+ * is on the thread's own CPUs. */
 static int workers_bound(struct ring_uring *ring)
 {
     struct io_uring *uring = &ring->tables[0].uring;
@@ -98,31 +109,28 @@ static int engine_init(struct ring_uring *ring, const struct ring_config *config
         err = ring_accept_init(ring);
     if (err == 0)
         err = ring_table_open(ring);
-    if (err == 0)
+    if (err == 0 && ring->direct)
         err = workers_bound(ring);
     if (err == 0)
         ring_bell_arm(ring);
     return err;
 }
 
-int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why,
-                      size_t why_size)
+static int create(struct ring **ret, const struct ring_config *config,
+                  const struct ring_features *features, char *why, size_t why_size)
 {
     assert(config->capacity > 0);
-    struct ring_features features;
-    int err = ring_probe(&features, why, why_size);
-    if (err < 0)
-        return err;
     struct ring_uring *ring = calloc(1, sizeof *ring);
     if (!ring)
         return -ENOMEM;
-    ring->base.engine = &ring_uring_engine;
+    ring->base.engine = features->direct ? &ring_uring_engine : &ring_uring_fd_engine;
     ring->client = config->client;
-    ring->bind_direct = features.bind_direct;
+    ring->direct = features->direct;
+    ring->bind_direct = features->bind_direct;
     ring->bell = -1;
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
         ring->listeners[i].fd = -1;
-    err = engine_init(ring, config);
+    int err = engine_init(ring, config);
     if (err < 0) {
         ring_explain(err, why, why_size);
         ring_uring_free(&ring->base);
@@ -130,4 +138,21 @@ int ring_uring_create(struct ring **ret, const struct ring_config *config, char 
     }
     *ret = &ring->base;
     return 0;
+}
+
+int ring_uring_create(struct ring **ret, const struct ring_config *config, char *why,
+                      size_t why_size)
+{
+    struct ring_features features;
+    int err = ring_probe(&features, why, why_size);
+    return err < 0 ? err : create(ret, config, &features, why, why_size);
+}
+
+int ring_uring_fd_create(struct ring **ret, const struct ring_config *config, char *why,
+                         size_t why_size)
+{
+    struct ring_features features;
+    int err = ring_probe(&features, why, why_size);
+    features.direct = false;
+    return err < 0 ? err : create(ret, config, &features, why, why_size);
 }

@@ -6,7 +6,13 @@ import resource
 import pytest
 
 from ringside import HOST, data_of
-from seccomp import KILL, fails_with, forbid_io_uring
+from seccomp import (
+    KILL,
+    SYS_IO_URING_ENTER,
+    SYS_IO_URING_REGISTER,
+    fails_with,
+    forbid_io_uring,
+)
 from test_trouble import assert_refused_in_one_line, run_server
 from wire import RawWebSocket, dial, read_head
 
@@ -32,7 +38,7 @@ def test_io_uring_is_the_default(server):
     assert_serves_with(server, "io_uring")
 
 
-@pytest.mark.parametrize("engine", ["io_uring", "epoll"])
+@pytest.mark.parametrize("engine", ["io_uring", "io_uring_fd", "epoll"])
 def test_engine_that_is_asked_for(start_server, engine):
     assert_serves_with(start_server(config={"engine": engine}), engine)
 
@@ -47,6 +53,15 @@ def test_falls_back_and_says_why(start_server, error):
     reason = "io_uring is forbidden" if error == errno.EPERM else "this kernel has no io_uring"
     assert f"because {reason}" in line
     assert "RLIMIT_NOFILE" in line
+
+
+@REFUSALS
+@pytest.mark.parametrize("call", [SYS_IO_URING_ENTER, SYS_IO_URING_REGISTER])
+def test_a_filter_that_forgot_half_of_it_is_found_at_the_start(start_server, error, call):
+    """A ring can be made, and then not be used."""
+    server = start_server(before=lambda: forbid_io_uring(fails_with(error), call))
+    assert_serves_with(server, "epoll")
+    assert "engine epoll, because " in server.output()
 
 
 @REFUSALS
@@ -69,10 +84,14 @@ def test_epoll_does_not_even_ask(start_server):
 
 # ---- descriptors ----
 
-def test_epoll_stays_below_the_limit_of_descriptors(start_server, eventually):
+DESCRIPTOR_EACH = pytest.mark.parametrize("engine", ["epoll", "io_uring_fd"])
+
+
+@DESCRIPTOR_EACH
+def test_stays_below_the_limit_of_descriptors(start_server, eventually, engine):
     """Whoever comes above it is told so, and strands nobody behind."""
     server = start_server(
-        shards=1, config={"engine": "epoll"}, before=lambda: descriptors(256)
+        shards=1, config={"engine": engine}, before=lambda: descriptors(256)
     )
     assert "for up to 147 connections" in server.output()
     held = []
@@ -90,17 +109,18 @@ def test_epoll_stays_below_the_limit_of_descriptors(start_server, eventually):
     assert server.metric("ringside_accept_refused_total") == 0
 
 
-def test_epoll_lowers_what_is_too_much(start_server):
+@DESCRIPTOR_EACH
+def test_lowers_what_is_too_much(start_server, engine):
     server = start_server(
         shards=2,
-        config={"engine": "epoll", "max_connections": 1000},
+        config={"engine": engine, "max_connections": 1000},
         before=lambda: descriptors(512),
     )
     assert "for up to 308 connections" in server.output()
     warning = next(line for line in server.output().splitlines() if "lowered" in line)
-    for word in ("max_connections = 1000", "512 descriptors", "308", "ulimit -n 1303"):
+    for word in (f"1000 is more than {engine} can", "512 descriptors", "308", "ulimit -n 1303"):
         assert word in warning
-    assert_serves_with(server, "epoll")
+    assert_serves_with(server, engine)
 
 
 def test_io_uring_is_not_bounded_by_descriptors(start_server):

@@ -11,15 +11,22 @@ static int listeners[] = {[0 ... RING_LISTENERS_MAX - 1] = -1};
 static int sockets[LOOPBACK_SOCKETS_MAX];
 static int socket_count, socket_next;
 
-struct ring *loopback_ring(uint32_t capacity, bool client)
+typedef int create_function(struct ring **ret, const struct ring_config *config, char *why,
+                            size_t why_size);
+
+static struct ring *make(create_function *create, struct ring_config config)
 {
     char why[256] = "";
     struct ring *ring = NULL;
-    struct ring_config config = {.capacity = capacity, .client = client};
-    if (ring_uring_create(&ring, &config, why, sizeof why) < 0)
+    if (create(&ring, &config, why, sizeof why) < 0)
         fprintf(stderr, "no ring: %s\n", why);
     assert(ring);
     return ring;
+}
+
+struct ring *loopback_ring(uint32_t capacity, bool client)
+{
+    return make(ring_uring_create, (struct ring_config){.capacity = capacity, .client = client});
 }
 
 struct ring *loopback_ring_server(uint32_t capacity)
@@ -29,24 +36,29 @@ struct ring *loopback_ring_server(uint32_t capacity)
 
 struct ring *loopback_ring_peers(uint32_t capacity)
 {
-    char why[256] = "";
-    struct ring *ring = NULL;
-    struct ring_config config = {.capacity = capacity, .peers = true};
-    if (ring_uring_create(&ring, &config, why, sizeof why) < 0)
-        fprintf(stderr, "no ring: %s\n", why);
-    assert(ring);
-    return ring;
+    return make(ring_uring_create, (struct ring_config){.capacity = capacity, .peers = true});
+}
+
+struct ring *loopback_ring_fd(uint32_t capacity)
+{
+    return make(ring_uring_fd_create, (struct ring_config){.capacity = capacity});
+}
+
+struct ring *loopback_ring_fd_client(uint32_t capacity)
+{
+    return make(ring_uring_fd_create, (struct ring_config){.capacity = capacity, .client = true});
 }
 
 struct ring *loopback_ring_epoll(uint32_t capacity)
 {
-    char why[256] = "";
-    struct ring *ring = NULL;
-    struct ring_config config = {.capacity = capacity};
-    if (ring_epoll_create(&ring, &config, why, sizeof why) < 0)
-        fprintf(stderr, "no ring: %s\n", why);
-    assert(ring);
-    return ring;
+    return make(ring_epoll_create, (struct ring_config){.capacity = capacity});
+}
+
+bool loopback_is_direct(void)
+{
+    char why[256];
+    struct ring_features features;
+    return ring_probe(&features, why, sizeof why) == 0 && features.direct;
 }
 
 int loopback_descriptors(void)

@@ -20,7 +20,12 @@ enum {
 struct ring *loopback_ring(uint32_t capacity, bool client);
 struct ring *loopback_ring_server(uint32_t capacity);
 struct ring *loopback_ring_peers(uint32_t capacity); /* io_uring, with ring_config.peers */
+struct ring *loopback_ring_fd(uint32_t capacity);    /* io_uring on ordinary descriptors */
+struct ring *loopback_ring_fd_client(uint32_t capacity);
 struct ring *loopback_ring_epoll(uint32_t capacity);
+
+/* Whether io_uring uses direct descriptors on this kernel. */
+bool loopback_is_direct(void);
 
 /* How many this process has open. */
 int loopback_descriptors(void);

@@ -26,6 +26,7 @@ enum {
     PEERS = SLOTS + DESCRIPTORS,
     NOBODY = UINT32_MAX,
     LONG_NS = 1000000000,
+    SKIPPED = 77, /* to Meson */
 };
 
 /* A pair of rings, joined by loopback, and who is connected with whom. */
@@ -437,6 +438,9 @@ int main(void)
         perror("setrlimit");
         return 1;
     }
+    /* Slots beyond the limit there are only with direct descriptors. */
+    if (!loopback_is_direct())
+        return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_low_limit_makes_several_tables, setup, teardown),
         cmocka_unit_test_setup_teardown(every_slot_of_every_table_is_used, setup, teardown),

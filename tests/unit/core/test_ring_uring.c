@@ -1,4 +1,4 @@
-/* The io_uring engine: the contract, and what it alone promises. */
+/* The io_uring engine, as this kernel has it: the contract, and what it alone promises. */
 #include "ring_contract.h"
 #include "ring_loopback.h"
 
@@ -27,9 +27,18 @@ static void the_probe_finds_a_usable_kernel(void **state)
     assert_string_equal(why, "");
 }
 
+/* A kernel shows one of the two: direct descriptors where they end at once, else ordinary ones. */
+static void the_engine_is_that_of_the_probe(void **state)
+{
+    struct ring *ring = *state;
+    assert_string_equal(ring->engine->name, loopback_is_direct() ? "io_uring" : "io_uring_fd");
+}
+
 static void accepted_sockets_take_no_descriptor(void **state)
 {
     struct ring *ring = *state;
+    if (!loopback_is_direct())
+        skip();
     int before = loopback_descriptors(), peer;
     for (int i = 0; i < 50; i++)
         contract_accept(ring, &peer);
@@ -41,6 +50,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_probe_finds_a_usable_kernel),
+        CONTRACT_TEST(the_engine_is_that_of_the_probe),
         CONTRACT_TEST(accepted_sockets_take_no_descriptor),
     };
     return contract_run() + contract_run_timed() +

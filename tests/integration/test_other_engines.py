@@ -1,4 +1,5 @@
-"""A choice of the other tests again, on epoll: all that sends, receives, stalls, ends or crosses.
+"""A choice of the other tests again, on the engines that a newer kernel does not choose: all that
+sends, receives, stalls, ends or crosses.
 
 A test that is imported here asks for `start_server` or `server`, and gets those of this file.
 """
@@ -54,10 +55,10 @@ from test_websocket import (  # noqa: F401
 )
 
 
-@pytest.fixture
-def start_server(start_server):
+@pytest.fixture(params=["epoll", "io_uring_fd"])
+def start_server(request, start_server):
     def start(**options):
-        options["config"] = {"engine": "epoll", **options.get("config", {})}
+        options["config"] = {"engine": request.param, **options.get("config", {})}
         return start_server(**options)
 
     return start
