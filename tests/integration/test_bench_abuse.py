@@ -14,13 +14,13 @@ from bench import bench, bench_binary
 
 # Broken today, and by what: taken out with the mend.
 BROKEN = {
-    "polls-unread": "answers are owed without a bound",
-    "metrics-unread": "answers are owed without a bound",
     "longpolls-unread": "an answer for many channels has no bound",
     "replays-unread": "replays are owed without a bound",
     "tls-one-byte": "a handshake's place is taken by its first byte",
     "tls-half-hello": "a handshake's place is taken by its first byte",
+    "tls-held": "who comes when all handshakes are under way is sent away",
 }
+SOMETIMES = {"tls-held"}  # few newcomers have an answer at all meanwhile
 SANITIZED = "asan" in str(bench_binary())  # its memory is not the server's
 SIDE_BY_SIDE = 3
 
@@ -50,7 +50,8 @@ def found(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=pytest.mark.xfail(strict=not SANITIZED, reason=BROKEN[name]))
+    pytest.param(name, marks=pytest.mark.xfail(
+        strict=not SANITIZED and name not in SOMETIMES, reason=BROKEN[name]))
     if name in BROKEN else name for name in ATTACKS])
 def test_an_attack_stays_within_its_bounds(found, name):
     ignored = {"p99", "recovery"} | ({"memory"} if SANITIZED else set())
