@@ -385,12 +385,14 @@ static void *run(void *context)
     const struct sched_param idle = {0};
     sched_setscheduler(0, SCHED_IDLE, &idle);
     const int64_t start_ns = attacker->now_ns = clock_now_ns();
+    const int64_t waited_ns = process_thread_wait_ns();
     while (!atomic_load_explicit(&attacker->stopping, memory_order_relaxed))
         step(attacker);
     attacker->look_ns = 0;
     look(attacker);
     attacker->seen.elapsed_ns = clock_now_ns() - start_ns;
     attacker->seen.cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+    attacker->seen.waited_ns = process_thread_wait_ns() - waited_ns;
     for (uint32_t i = 0; i < attacker->count; i++)
         go(attacker, &attacker->links[i]);
     return NULL;

@@ -43,7 +43,7 @@ struct attacker_seen {
     uint64_t rss_bytes;      /* of the server, the most */
     uint64_t tcp_bytes;      /* of all TCP sockets of the machine, the most */
     int64_t elapsed_ns;
-    int64_t cpu_ns; /* of the attacker */
+    int64_t cpu_ns, waited_ns; /* of the attacker: used, and wanted in vain */
 };
 
 /* At most `connections` at one time, however many the attack would have. */

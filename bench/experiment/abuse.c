@@ -257,6 +257,7 @@ static void take_attacker(struct trial *trial, const struct attacker_seen *seen)
     harm->received = seen->received;
     harm->elapsed_ns = seen->elapsed_ns;
     harm->attacker_cpu_ns = seen->cpu_ns;
+    harm->attacker_waited_ns = seen->waited_ns;
     harm->rss_peak = seen->rss_bytes;
     harm->tcp_bytes = seen->tcp_bytes;
     harm->bound_bytes = attack_bound_bytes(trial->attack, trial->connections, seen->sent);
@@ -489,6 +490,21 @@ static unsigned count_due(const struct options *options, const char *server)
     return count;
 }
 
+/* Says what is left out, and why. */
+static void note_left_out(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    const struct attack *attack;
+    unsigned count = 0;
+    for (unsigned i = 0; (attack = attack_at(i)); i++)
+        count += attack->tls && attack_named(attack, options->attacks);
+    if (count > 0 && !can_reach_tls(options))
+        result_note(
+            &bench->result,
+            "Attacks on TLS that were left out, as --address has no --tls-address beside it: %u.",
+            count);
+}
+
 static int run_server(struct bench *bench, const char *server)
 {
     const struct attack *attack;
@@ -525,6 +541,7 @@ static int run(struct bench *bench)
     watch_turns(bench, TURNS * count_due(options, OURS));
     for (unsigned i = 0; i < options->peer_count; i++)
         watch_turns(bench, TURNS * count_due(options, options->peers[i]));
+    note_left_out(bench);
     err = run_server(bench, OURS);
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
         err = run_server(bench, options->peers[i]);
@@ -548,5 +565,4 @@ const struct experiment experiment_abuse = {
     .settle = settle,
     .run = run,
     .print = abuse_print,
-    .tells_verdicts = true,
 };

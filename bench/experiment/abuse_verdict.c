@@ -7,6 +7,7 @@
 #include "output/table.h"
 
 static const double NOTICED = 1.5;
+static const double WEAK_FROM = 0.25;
 static const double UNNOTICED_NS = 5e6; /* a p99 below it is nobody's complaint */
 static const int64_t RECOVERED_NS = (int64_t)5 * NS_PER_S;
 
@@ -95,6 +96,26 @@ static bool is_first(const struct result *result, unsigned index)
     return true;
 }
 
+/* An attacker that is kept from the CPU attacks less than its row says. */
+static void note_weak(struct result *result)
+{
+    unsigned count = 0;
+    double most = 0;
+    for (unsigned i = 0; i < result->contestant_count; i++) {
+        const struct harm *harm = result->contestants[i]->harm;
+        const double share = harm && harm->elapsed_ns > 0
+                                 ? (double)harm->attacker_waited_ns / (double)harm->elapsed_ns
+                                 : 0;
+        count += share > WEAK_FROM;
+        most = share > most ? share : most;
+    }
+    if (count > 0)
+        result_note(result,
+                    "Attacks that were weaker than written, as the attacker wanted a CPU and had "
+                    "none (for up to %.0f %% of the time): %u.",
+                    100 * most, count);
+}
+
 void abuse_conclude(struct bench *bench)
 {
     struct result *result = &bench->result;
@@ -112,6 +133,7 @@ void abuse_conclude(struct bench *bench)
     char headline[600];
     snprintf(headline, sizeof headline, "Attacks: %s", text);
     result->headline = len > 0 ? strdup(headline) : NULL;
+    note_weak(result);
 }
 
 /* ---- the table ---- */
@@ -181,8 +203,6 @@ static void print_server(const struct result *result, const char *server)
 void abuse_print(const struct bench *bench)
 {
     const struct result *result = &bench->result;
-    size_t i;
-    json_t *verdict;
     for (unsigned c = 0; c < result->contestant_count; c++)
         if (is_first(result, c))
             print_server(result, result->contestants[c]->name);
@@ -190,10 +210,6 @@ void abuse_print(const struct bench *bench)
         if (result->contestants[c]->harm && result->contestants[c]->harm->said)
             printf("  %s, %s: %s\n", result->contestants[c]->name, result->contestants[c]->workload,
                    result->contestants[c]->harm->said);
-    json_array_foreach(result->verdicts, i, verdict)
-        printf("  %-8s %s: %s\n", json_string_value(json_object_get(verdict, "verdict")),
-               json_string_value(json_object_get(verdict, "claim")),
-               json_string_value(json_object_get(verdict, "measured")));
 }
 
 void abuse_list(FILE *file)

@@ -114,6 +114,8 @@ json_t *harm_json(const struct harm *harm)
     set(object, "received_bytes", harm->received);
     json_object_set_new(object, "elapsed_s", json_real((double)harm->elapsed_ns / 1e9));
     json_object_set_new(object, "attacker_cpu_s", json_real((double)harm->attacker_cpu_ns / 1e9));
+    json_object_set_new(object, "attacker_waited_s",
+                        json_real((double)harm->attacker_waited_ns / 1e9));
     set_server(object, harm);
     set_others(object, harm);
     return object;

@@ -24,7 +24,7 @@ struct harm {
     uint32_t connections;
     uint64_t visits, refused, ended; /* connections: made, not to be made, ended by the server */
     uint64_t sent, received;
-    int64_t elapsed_ns, attacker_cpu_ns;
+    int64_t elapsed_ns, attacker_cpu_ns, attacker_waited_ns; /* waited: for a CPU */
 
     uint64_t rss_before, rss_peak, rss_after; /* of the server; 0: unknown */
     uint64_t bound_bytes;                     /* what rss_peak may be more than rss_before */

@@ -112,6 +112,10 @@ void result_note(struct result *result, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    size_t i;
+    json_t *said;
+    json_array_foreach(result->notes, i,
+                       said) if (strcmp(json_string_value(said), text) == 0) return;
     json_array_append_new(result->notes, json_string(text));
 }
 

@@ -195,6 +195,7 @@ void result_done(struct result *result);
 struct contestant *result_add(struct result *result, const char *name, const char *workload,
                               enum contestant_kind kind);
 void result_sample(struct result *result, const struct sample *sample);
+/* A note that is there already is not said twice. */
 __attribute__((format(printf, 2, 3))) void result_note(struct result *result, const char *format,
                                                        ...);
 __attribute__((format(printf, 4, 5))) void result_verdict(struct result *result, const char *claim,

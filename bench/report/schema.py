@@ -207,6 +207,7 @@ STALL = Object(
 
 ABUSE = Object(
     {"about": TEXT, "alive": BOOL, "elapsed_s": NUMBER, "attacker_cpu_s": NUMBER,
+     "attacker_waited_s": NUMBER,
      "broken": List(Text(choices=("alive", "memory", "p99", "closed", "newcomers", "recovery"))),
      "cpu_calm": NUMBER, "cpu_during": NUMBER, "reasons": Map(COUNT)}
     | {k: COUNT for k in (

@@ -453,7 +453,8 @@ def attacked(name, kind, workload, sent, grew, p99_ms, broken=(), **also):
             "abuse": {
                 "about": "An attack of which a report is made", "alive": True, "attackers": 100,
                 "visits": 100, "refused": 0, "ended": 12, "sent_bytes": sent, "received_bytes": 0,
-                "elapsed_s": 4.0, "attacker_cpu_s": 0.02, "rss_before_bytes": 9_400_000,
+                "elapsed_s": 4.0, "attacker_cpu_s": 0.02, "attacker_waited_s": 0.1,
+                "rss_before_bytes": 9_400_000,
                 "rss_peak_bytes": 9_400_000 + grew, "rss_after_bytes": 9_600_000,
                 "bound_bytes": 4 * sent + 10_000_000, "tcp_bytes": 4_000_000, "cpu_calm": 0.21,
                 "cpu_during": 0.24, "p50_before_ns": 5 * MS, "p99_before_ns": 9 * MS,
