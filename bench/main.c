@@ -95,7 +95,7 @@ static void usage(FILE *file)
     fputs("\n  ringside-bench EXPERIMENT --help   its options, with their defaults explained\n\n"
           "It starts ringside-server itself, pinned to its own CPU, and ends it afterwards. Each "
           "run\n"
-          "leaves runs/<date>-<experiment>-<commit>/ with run.json, histogram.csv, report.html.\n"
+          "leaves runs/<date>-<experiment>-<commit>/ with run.json and report.html.\n"
           "Start with `ringside-bench compare`. docs/METHOD.md says how it measures.\n\n"
           "Exit status: 0 when every message reached everybody once, in order and as it was\n"
           "published; 2 when the ledger says otherwise, or the server ended connections unasked;\n"

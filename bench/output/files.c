@@ -102,17 +102,6 @@ static int write_json(const json_t *run, const char *path)
     return -EIO;
 }
 
-static int write_csv(const struct files *files, const struct result *result)
-{
-    char path[FILES_PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/histogram.csv", files->folder);
-    FILE *file = fopen(path, "we");
-    if (!file)
-        return -errno;
-    json_histogram_csv(file, result);
-    return fclose(file) == 0 ? 0 : -errno;
-}
-
 static const char report_program[] = BENCH_REPORTS "/report.py";
 
 static void write_report(struct files *files)
@@ -144,8 +133,6 @@ int files_write(struct files *files, const struct result *result, const char *co
     json_decref(run);
     if (!folder)
         return err;
-    if (err == 0)
-        err = write_csv(files, result);
     if (err == 0)
         write_report(files);
     return err;

@@ -1,4 +1,4 @@
-/* files: what a run leaves in its folder: run.json, histogram.csv, report.html.
+/* files: what a run leaves in its folder: run.json, report.html.
  *
  *   runs/<date>-<experiment>-<commit>[-dirty][-n]/
  *

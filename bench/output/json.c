@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "core/build_info.h"
+#include "output/hdr.h"
 #include "measure/clock.h"
 
 static const double percents[] = {0,     10,    20,    30,    40,    50,     60,     70,
@@ -86,10 +87,15 @@ static json_t *of_histogram(const struct histogram *histogram)
         json_array_append_new(
             pairs,
             json_pack("[f, o]", percents[i], count(histogram_percentile(histogram, percents[i]))));
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "count", count(histogram_count(histogram)),
-                     "min_ns", count(histogram_min(histogram)), "max_ns",
-                     count(histogram_max(histogram)), "mean_ns",
-                     number(histogram_mean(histogram), 0.1), "percentiles", pairs);
+    json_t *out =
+        json_pack("{s:o, s:o, s:o, s:o, s:o}", "count", count(histogram_count(histogram)), "min_ns",
+                  count(histogram_min(histogram)), "max_ns", count(histogram_max(histogram)),
+                  "mean_ns", number(histogram_mean(histogram), 0.1), "percentiles", pairs);
+    char *counts = hdr_encode(histogram);
+    if (counts)
+        json_object_set_new(out, "hdr", json_string(counts));
+    free(counts);
+    return out;
 }
 
 static void set_latency(json_t *object, const struct contestant *contestant)
@@ -440,24 +446,4 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
     json_object_set(run, "verdicts", result->verdicts);
     json_object_set(run, "notes", result->notes);
     return run;
-}
-
-static void csv_rows(FILE *file, const struct contestant *contestant, const char *kind,
-                     const struct histogram *histogram)
-{
-    struct histogram_bucket bucket;
-    size_t cursor = 0;
-    while (histogram && histogram_next(histogram, &cursor, &bucket))
-        fprintf(file, "%s,%s,%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", contestant->name,
-                contestant->workload, kind, bucket.low_ns, bucket.high_ns, bucket.count);
-}
-
-void json_histogram_csv(FILE *file, const struct result *result)
-{
-    fputs("contestant,workload,kind,low_ns,high_ns,count\n", file);
-    for (unsigned i = 0; i < result->contestant_count; i++) {
-        const struct contestant *contestant = result->contestants[i];
-        csv_rows(file, contestant, "corrected", contestant->corrected);
-        csv_rows(file, contestant, "uncorrected", contestant->uncorrected);
-    }
 }

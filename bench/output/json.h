@@ -1,16 +1,12 @@
-/* json: run.json and histogram.csv, as docs/RESULTS.md describes them.
+/* json: run.json, as docs/RESULTS.md describes them.
  *
  * Threads  one.
  * Memory   the caller owns what is returned. */
 #pragma once
 
 #include <jansson.h>
-#include <stdio.h>
 
 #include "output/result.h"
 
 /* The whole run; NULL when there is no memory. */
 json_t *json_of_result(const struct result *result, const char *commit, bool dirty);
-
-/* Writes the buckets of all histograms that are not empty. */
-void json_histogram_csv(FILE *file, const struct result *result);

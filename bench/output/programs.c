@@ -17,7 +17,7 @@ static const struct {
 } programs[] = {
     {"diff", "A B: two runs side by side: what changed, and what is only noise."},
     {"report", "RUN: writes its report.html again."},
-    {"export", "RUN --csv | --openmetrics: its figures for other programs."},
+    {"export", "RUN --csv | --openmetrics | --histogram: its figures for others."},
     {"record", "RUN: keeps it in results/, among those that documents cite."},
     {"index", "Writes results/index.html, over all recorded runs."},
 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A run for other programs: CSV with one figure per line, or OpenMetrics text."""
+"""A run for other programs: CSV with one figure per line, OpenMetrics text, or its histograms."""
 
 import argparse
 import csv
@@ -7,7 +7,9 @@ import sys
 from datetime import datetime
 
 import flat
+import hdr
 import load
+from series import get
 
 
 def to_csv(run, out):
@@ -36,6 +38,16 @@ def to_openmetrics(run, out):
     out.write("# EOF\n")
 
 
+def to_histogram(run, out):
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(["contestant", "workload", "kind", "low_ns", "high_ns", "count"])
+    for contestant in run["contestants"]:
+        for kind in ("corrected", "uncorrected"):
+            text = get(contestant, "latency", kind, "hdr")
+            for bucket in hdr.buckets(text) if text else ():
+                rows.writerow([contestant["name"], contestant.get("workload", ""), kind, *bucket])
+
+
 def _escape(value):
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
@@ -46,6 +58,7 @@ def main():
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--csv", action="store_const", dest="write", const=to_csv)
     form.add_argument("--openmetrics", action="store_const", dest="write", const=to_openmetrics)
+    form.add_argument("--histogram", action="store_const", dest="write", const=to_histogram)
     options = parser.parse_args()
 
     options.write(load.load(options.run), sys.stdout)

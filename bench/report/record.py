@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Keeps a run in results/, among those that documents cite, and writes results/index.html anew."""
+"""Keeps a run in results/, among those that documents cite, and writes results/index.html anew. Of
+its page nothing is kept: report.py makes it from run.json."""
 
 import argparse
 import pathlib
@@ -39,8 +40,8 @@ def main():
     target = results / folder.name
     if target.exists():
         raise load.BadRun(f"{target}: is there already")
-    results.mkdir(exist_ok=True)
-    shutil.copytree(folder, target)
+    target.mkdir(parents=True)
+    shutil.copy(folder / "run.json", target)
     index.write(results)
     print(target)
     return 0

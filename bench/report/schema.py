@@ -169,7 +169,7 @@ SPREAD = Object({k: NUMBER for k in ("median", "min", "p25", "p75", "max")} | {"
                 also=_spread_in_order)
 
 HISTOGRAM = Object({"count": COUNT, "min_ns": COUNT, "max_ns": COUNT, "mean_ns": NUMBER,
-                    "percentiles": Percentiles()})
+                    "percentiles": Percentiles()}, {"hdr": TEXT})
 
 TURN = Object(
     {"round": COUNT, "elapsed_s": NUMBER, "deliveries": COUNT, "down_bytes": COUNT,

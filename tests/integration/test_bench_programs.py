@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from bench import ROOT, bench_binary
+from ringside import server_binary
 
 EXAMPLES = ROOT / "tests" / "report" / "example"
 
@@ -84,7 +85,7 @@ def test_a_run_of_an_unknown_source_is_not_recorded(tmp_path, build, why):
 
 
 def test_a_run_names_what_was_built(tmp_path, server):
-    version = subprocess.run([os.environ["RINGSIDE_SERVER"], "--version"], capture_output=True,
+    version = subprocess.run([str(server_binary()), "--version"], capture_output=True,
                              text=True, check=True).stdout
     metrics = server.get("/metrics").body.decode()
     source = re.search(r'^ringside_build_info{.*commit="([^"]*)"', metrics, re.MULTILINE)[1]

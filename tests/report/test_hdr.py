@@ -1,0 +1,69 @@
+"""Histograms in run.json: what the bench encodes is what report/hdr.py reads, and what the decoder
+of HdrHistogram reads where Python finds it (pip install hdrhistogram)."""
+
+import collections
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "bench" / "report"))
+
+import hdr  # noqa: E402
+
+SAMPLES = {
+    "none": [],
+    "one": [1],
+    "exact": list(range(2048)) * 3,
+    "edges": [0, 2047, 2048, 2049, 4095, 4096, 2 ** 20 - 1, 2 ** 20, 2 ** 40 - 1],
+    "many of one": [12345] * 70000,
+    "every magnitude": [random.Random(7).getrandbits(i % 40 + 1) for i in range(20000)],
+}
+
+
+@pytest.fixture(scope="session")
+def encode(tmp_path_factory):
+    program = tmp_path_factory.mktemp("hdr") / "dump"
+    compiler = shutil.which("cc")
+    assert compiler, "no C compiler"
+    subprocess.run([compiler, "-std=gnu17", "-D_GNU_SOURCE", "-O1", f"-I{ROOT / 'server'}",
+                    f"-I{ROOT / 'bench'}", str(HERE / "hdr_dump.c"), "-o", str(program), "-lz"],
+                   check=True)
+
+    def run(samples):
+        return subprocess.run([str(program)], check=True, text=True, stdout=subprocess.PIPE,
+                              input="\n".join(map(str, samples))).stdout.strip()
+    return run
+
+
+def bucket_of(value):
+    """By the table at the head of core/histogram.h."""
+    octave = max(value.bit_length() - 11, 0)
+    low = value >> octave << octave
+    return low, low + (1 << octave) - 1
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_count_comes_back(encode, name):
+    wanted = collections.Counter(map(bucket_of, SAMPLES[name]))
+    assert hdr.buckets(encode(SAMPLES[name])) == [(*at, wanted[at]) for at in sorted(wanted)]
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "not base64!", "HISTFAAAAA=="])
+def test_what_is_no_histogram_is_said(text):
+    with pytest.raises(ValueError, match="not a histogram"):
+        hdr.buckets(text)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if SAMPLES[name]])
+def test_a_foreign_decoder_reads_it(encode, name):
+    hdrh = pytest.importorskip("hdrh.histogram")
+    theirs = hdrh.HdrHistogram.decode(encode(SAMPLES[name]))
+    assert theirs.get_total_count() == len(SAMPLES[name])
+    wanted = collections.Counter(map(bucket_of, SAMPLES[name]))
+    assert {at: theirs.get_count_at_value(at[0]) for at in wanted} == wanted
