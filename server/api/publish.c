@@ -48,7 +48,6 @@ static void publish_now(struct shard *shard, struct conn *conn, struct publishin
         message_create(name.ptr, name.len, hash, payload.ptr, payload.len, utf8_valid(payload));
     struct hub_asker asker = {conn_slot(shard, conn), conn->generation, 0};
     publishing->published = true;
-    counter_add(&shard->counters.messages_received, 1);
     if (!message || hub_publish(shard->hub, &asker, message) < 0) {
         message_unref(message);
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
@@ -104,7 +103,7 @@ static void publish_drain(struct shard *shard, struct conn *conn)
     if (publishing_of(conn)->published)
         http_drain(shard, conn);
     else
-        conn_end(shard, conn, END_LINGER, CLOSE_GOING_AWAY);
+        http_refuse(shard, conn, REFUSAL_DRAINING);
 }
 
 /* Once the body is whole it is the hub that is waited for, and its answer always comes. */

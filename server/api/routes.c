@@ -8,11 +8,11 @@
 
 const struct route server_routes[] = {
     {"/publish", FOR_PUBLISHERS, POST, "POST, OPTIONS", publish_open, NULL},
-    {"/poll", FOR_CLIENTS, GET, "GET, OPTIONS", poll_open, http_shed},
-    {"/longpoll", FOR_CLIENTS, GET, "GET, OPTIONS", longpoll_open, http_shed},
-    {"/sse", FOR_CLIENTS, GET, "GET, OPTIONS", sse_open, sse_shed},
-    {"/ws", FOR_CLIENTS, GET, "GET, OPTIONS", websocket_open, http_shed},
-    {"/echo", FOR_CLIENTS, GET, "GET, OPTIONS", echo_open, http_shed},
+    {"/poll", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", poll_open, http_shed},
+    {"/longpoll", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", longpoll_open, http_shed},
+    {"/sse", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", sse_open, sse_shed},
+    {"/ws", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", websocket_open, http_shed},
+    {"/echo", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", echo_open, http_shed},
     {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL},
     {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL},
     {"/", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL},

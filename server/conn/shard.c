@@ -23,6 +23,8 @@ enum {
     EVENTS_PER_TURN_MAX = 1024,
     /* As many as a turn can flush: pings do not outrun what is sent and heard. */
     TIMERS_PER_TURN = FLUSH_MAX,
+    /* Slots that a drain looks at in a turn. */
+    DRAIN_VISITS = 65536,
 };
 #define WAIT_MAX_NS    INT64_C(1000000000)
 #define DRAIN_STEP_NS  INT64_C(10000000)
@@ -59,6 +61,8 @@ static void on_published(void *context, const struct hub_asker *asker, int err, 
 {
     struct shard *shard = context;
     struct conn *conn = asker_conn(shard, asker);
+    if (err == 0)
+        counter_add(&shard->counters.messages_received, 1);
     if (conn && conn_transport(shard, conn)->published)
         conn_transport(shard, conn)->published(shard, conn, asker, err, epoch, offset);
 }
@@ -351,7 +355,7 @@ int64_t shard_turn(struct shard *shard, int64_t now_ns)
     int64_t heard_ns = heard_until(shard, now_ns, more);
     listen_again(shard);
     if (atomic_load_explicit(&shard->stopping, memory_order_relaxed))
-        shard_drain_turn(shard);
+        more |= shard_drain_turn(shard);
     more |= timers_advance(&shard->timers, heard_ns, TIMERS_PER_TURN, conn_timer_fired, shard);
     more |= hub_turn(shard->hub, now_ns);
     more |= shard_flush(shard);
@@ -405,27 +409,35 @@ bool shard_done(const struct shard *shard)
     return shard->draining && (shard->live == 0 || shard->now_ns >= shard->drain_end_ns);
 }
 
-/* Sends away as many connections as the time passed since the drain began asks for. */
-void shard_drain_turn(struct shard *shard)
+/* Sends away as many connections as the time passed since the drain began asks for: of those that
+ * were there, not of the slots, of which most are free after a rush. Returns whether there is more
+ * to do at once. */
+bool shard_drain_turn(struct shard *shard)
 {
     int64_t window_ns = shard->settings->drain_ms * 1000000;
     if (!shard->draining) {
         shard->draining = true;
         shard->drain_end_ns = shard->now_ns + window_ns + LINGER_MS * INT64_C(1000000);
-        shard->drain_slots = shard->slots_high;
+        shard->drain_conns = shard->live;
         stop_listening(shard);
     }
     int64_t left_ns = shard->drain_end_ns - LINGER_MS * INT64_C(1000000) - shard->now_ns;
-    uint64_t due = shard->drain_slots;
+    uint64_t due = UINT64_MAX;
     if (left_ns > 0)
-        due = (uint64_t)((double)due * (double)(window_ns - left_ns) / (double)window_ns);
-    for (; shard->drain_next < due; shard->drain_next++) {
-        struct conn *conn = &shard->slab[shard->drain_next];
+        due = (uint64_t)((double)shard->drain_conns * (double)(window_ns - left_ns) /
+                         (double)window_ns);
+    unsigned visits = 0;
+    while (shard->drain_gone < due && shard->drain_next < shard->slots_high) {
+        if (visits++ == DRAIN_VISITS)
+            return true;
+        struct conn *conn = &shard->slab[shard->drain_next++];
         if (conn->state != CONN_OPEN)
             continue;
+        shard->drain_gone++;
         if (conn_transport(shard, conn)->drain)
             conn_transport(shard, conn)->drain(shard, conn);
         else
             conn_end(shard, conn, END_LINGER, CLOSE_GOING_AWAY);
     }
+    return false;
 }

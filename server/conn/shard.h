@@ -130,8 +130,9 @@ struct shard {
 
     atomic_bool stopping;
     bool draining;
-    uint32_t drain_slots;
-    uint32_t drain_next;
+    uint32_t drain_conns; /* there were when the drain began */
+    uint32_t drain_gone;  /* of them, how many were sent away */
+    uint32_t drain_next;  /* the slot to look at */
     int64_t drain_end_ns;
 
     struct counters counters;
@@ -175,7 +176,7 @@ void shard_readable(struct shard *shard, uint32_t slot, int32_t res);
 void shard_writable(struct shard *shard, uint32_t slot);
 void shard_receive(struct shard *shard);
 bool shard_flush(struct shard *shard);
-void shard_drain_turn(struct shard *shard);
+bool shard_drain_turn(struct shard *shard);
 void conn_watch_read(struct shard *shard, struct conn *conn);
 void conn_receive_soon(struct shard *shard, struct conn *conn);
 /* Plaintext of the peer, as it was received or out of a record. */

@@ -60,6 +60,16 @@ static void count_error(struct shard *shard, int status)
     counter_add(status < 500 ? &shard->counters.errors_4xx : &shard->counters.errors_5xx, 1);
 }
 
+void http_answer_no_body(struct shard *shard, struct conn *conn, struct span content_type,
+                         struct span extra)
+{
+    assert(conn->asked & ASKED_HEAD_ONLY);
+    char head[HTTP_ANSWER_HEAD_MAX];
+    size_t len = http_answer_head(shard, conn, head, sizeof head, 200, HTTP_FRAMING_NONE, 0,
+                                  content_type, extra);
+    conn_send_bytes(shard, conn, span_of(head, len));
+}
+
 void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
                        struct span extra)
 {
@@ -106,14 +116,21 @@ void http_shed(struct shard *shard, struct conn *conn, enum refusal refusal, uin
                 span_of(body, (size_t)len), retry_after(field, retry_ms));
 }
 
+static enum close_reason reason_of(enum refusal refusal)
+{
+    if (refusal == REFUSAL_HEAD_TIMEOUT || refusal == REFUSAL_BODY_TIMEOUT)
+        return CLOSE_HEAD_TIMEOUT;
+    if (refusal == REFUSAL_OVERLOADED)
+        return CLOSE_OVERLOADED;
+    return refusal == REFUSAL_DRAINING ? CLOSE_GOING_AWAY : CLOSE_BAD_REQUEST;
+}
+
 void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal refusal,
                         struct span extra)
 {
-    bool timeout = refusal == REFUSAL_HEAD_TIMEOUT || refusal == REFUSAL_BODY_TIMEOUT;
-    enum close_reason reason = timeout ? CLOSE_HEAD_TIMEOUT : CLOSE_BAD_REQUEST;
     conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     http_error_fields(shard, conn, refusal, extra);
-    conn_end(shard, conn, END_LINGER, refusal == REFUSAL_OVERLOADED ? CLOSE_OVERLOADED : reason);
+    conn_end(shard, conn, END_LINGER, reason_of(refusal));
 }
 
 void http_refuse(struct shard *shard, struct conn *conn, enum refusal refusal)

@@ -55,11 +55,19 @@ static void answer_preflight(struct shard *shard, struct conn *conn, const struc
     char fields[512];
     int len = snprintf(fields, sizeof fields,
                        "Allow: %s\r\nAccess-Control-Allow-Methods: %s\r\n"
-                       "Access-Control-Allow-Headers: Content-Type, Last-Event-ID\r\n"
+                       "Access-Control-Allow-Headers: Authorization, Cache-Control, "
+                       "Content-Type, Last-Event-ID\r\n"
                        "Access-Control-Max-Age: 86400\r\n",
                        route->allow, route->allow);
     assert(len > 0 && len < (int)sizeof fields);
     http_answer(shard, conn, 204, (struct span){0}, (struct span){0}, span_of(fields, (size_t)len));
+}
+
+/* OPTIONS * asks about the server as a whole (RFC 9110 section 9.3.7). */
+static void answer_options(struct shard *shard, struct conn *conn)
+{
+    http_answer(shard, conn, 204, (struct span){0}, (struct span){0},
+                SPAN("Allow: GET, HEAD, POST, OPTIONS\r\n"));
 }
 
 static void note_request(struct conn *conn, const struct http_request *request)
@@ -75,7 +83,7 @@ static void note_request(struct conn *conn, const struct http_request *request)
 /* Returns false when the connection may not become a subscriber now, and has been told so. */
 static bool admitted(struct shard *shard, struct conn *conn, const struct route *route)
 {
-    if (!route->shed || conn->role & ROLE_ADMITTED)
+    if (!route->shed || conn->role & ROLE_ADMITTED || conn->asked & ASKED_HEAD_ONLY)
         return true;
     uint32_t retry_ms = admission_ask(&shard->admission, shard->now_ns);
     if (retry_ms == 0) {
@@ -118,6 +126,8 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         turn_away(shard, conn, has_body || exchange->rest_len > 0);
     else if (request->method != HTTP_POST && has_body)
         http_refuse(shard, conn, REFUSAL_BODY_UNEXPECTED);
+    else if (request->method == HTTP_OPTIONS && span_equal(request->path, SPAN("*")))
+        answer_options(shard, conn);
     else if (!route && request->method == HTTP_POST)
         http_refuse(shard, conn, REFUSAL_NOT_FOUND);
     else if (!route)
@@ -374,6 +384,15 @@ static void http_timer(struct shard *shard, struct conn *conn)
         conn_end(shard, conn, END_LINGER, CLOSE_IDLE);
 }
 
+/* Half a request will not be served: its client is told to come back. */
+static void http_drain_idle(struct shard *shard, struct conn *conn)
+{
+    if (has_stash(conn))
+        refuse_head(shard, conn, REFUSAL_DRAINING);
+    else
+        conn_end(shard, conn, END_LINGER, CLOSE_GOING_AWAY);
+}
+
 const struct transport http_transport = {
     .name = "http",
     .input = http_input,
@@ -381,4 +400,5 @@ const struct transport http_transport = {
     .input_ended = http_input_ended,
     .drained = go_on,
     .timer = http_timer,
+    .drain = http_drain_idle,
 };

@@ -69,6 +69,11 @@ void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 void http_answer(struct shard *shard, struct conn *conn, int status, struct span content_type,
                  struct span body, struct span extra);
 
+/* Answers HEAD where GET's answer has no length that is known before: a stream, or what is waited
+ * for. */
+void http_answer_no_body(struct shard *shard, struct conn *conn, struct span content_type,
+                         struct span extra);
+
 /* Answers with the refusal's status and {"error":name,"message":sentence}, and counts it. */
 void http_error(struct shard *shard, struct conn *conn, enum refusal refusal);
 void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refusal,

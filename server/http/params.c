@@ -45,6 +45,13 @@ int params_since(struct params *params, struct span token)
     return 0;
 }
 
+void params_since_lost(struct params *params)
+{
+    for (unsigned i = 0; i < params->channel_count; i++)
+        params->since[i] = (struct hub_since){.from = HUB_FROM_POSITION}; /* no epoch is 0 */
+    params->since_given = true;
+}
+
 static int timeout_read(struct params *params, struct span value)
 {
     int64_t seconds = 0;

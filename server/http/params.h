@@ -36,3 +36,6 @@ int params_read(struct params *ret, const struct settings *settings, struct span
 
 /* Reads a position for the channels asked for; also for Last-Event-ID. */
 int params_since(struct params *params, struct span token);
+
+/* A position was given that cannot be recovered, in any of the channels. */
+void params_since_lost(struct params *params);

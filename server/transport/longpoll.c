@@ -134,11 +134,25 @@ static void longpoll_drain(struct shard *shard, struct conn *conn)
     answer_empty(shard, conn);
 }
 
+/* A client that asks for more than may wait behind a held request is not read from, and so its end
+ * would not be seen either: the hold ends instead, and what waits is answered. */
+static void longpoll_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+{
+    http_stash(shard, conn, bytes, len);
+    if (conn->link & LINK_PAUSED)
+        conn_timer(shard, conn, 0);
+}
+
 void longpoll_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     struct params *params = http_params(shard, conn, exchange);
     if (!params)
         return;
+    if (conn->asked & ASKED_HEAD_ONLY) {
+        http_answer_no_body(shard, conn, SPAN("application/json"),
+                            SPAN("Cache-Control: no-store\r\n"));
+        return;
+    }
     int64_t hold_ms = shard->settings->longpoll_hold_ms;
     if (params->timeout_ms >= 0 && params->timeout_ms < hold_ms)
         hold_ms = params->timeout_ms;
@@ -153,7 +167,7 @@ void longpoll_open(struct shard *shard, struct conn *conn, struct exchange *exch
 
 const struct transport longpoll_transport = {
     .name = "longpoll",
-    .input = http_stash,
+    .input = longpoll_input,
     .timer = answer_empty,
     .drain = longpoll_drain,
     .closed = longpoll_closed,

@@ -4,7 +4,7 @@
  *   id: 5f3a.16            where the stream begins, under `event: recovered` (or `unrecoverable`)
  *                          when a position was asked for
  *   id: 5f3a.17 / data: …  a message; `id` is the position behind it
- *   :                      a comment, when nothing else has crossed the wire for a while */
+ *   :                      a comment, every heartbeat_ms */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +15,10 @@
 #include "transport/transports.h"
 #include "wire/out.h"
 #include "wire/sse.h"
+
+/* A proxy that compresses would hold events back until it has a block of them, and one that keeps
+ * them would give them to others. */
+#define SSE_FIELDS "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"
 
 enum {
     SSE_SHED_MAX = 32, /* "retry: 4294967295" and two line ends */
@@ -121,9 +125,8 @@ static void send_head(struct shard *shard, struct conn *conn)
 {
     char head[HTTP_ANSWER_HEAD_MAX];
     enum http_framing framing = chunked(conn) ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
-    size_t len =
-        http_answer_head(shard, conn, head, sizeof head, 200, framing, 0, SPAN(SSE_CONTENT_TYPE),
-                         SPAN("Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"));
+    size_t len = http_answer_head(shard, conn, head, sizeof head, 200, framing, 0,
+                                  SPAN(SSE_CONTENT_TYPE), SPAN(SSE_FIELDS));
     conn_send_bytes(shard, conn, span_of(head, len));
     send_event(
         shard, conn,
@@ -139,10 +142,11 @@ void sse_shed(struct shard *shard, struct conn *conn, enum refusal refusal, uint
     char stream[SSE_SHED_MAX];
     assert(sse_event_size(&event) <= sizeof stream);
     size_t len = sse_event_write(stream, &event);
-    http_answer(shard, conn, 200, SPAN(SSE_CONTENT_TYPE), span_of(stream, len),
-                SPAN("Cache-Control: no-store\r\n"));
+    http_answer(shard, conn, 200, SPAN(SSE_CONTENT_TYPE), span_of(stream, len), SPAN(SSE_FIELDS));
 }
 
+/* A Last-Event-ID that is no position is one that is gone. To refuse it would end an EventSource
+ * for ever: it gives up at any status but 200. */
 void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     struct params *params = http_params(shard, conn, exchange);
@@ -150,8 +154,10 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
         return;
     const struct http_field *last =
         http_field_find(&exchange->request->fields, SPAN("Last-Event-ID"));
-    if (last && last->value.len > 0 && params_since(params, last->value) < 0) {
-        http_error(shard, conn, params->refusal);
+    if (last && last->value.len > 0 && params_since(params, last->value) < 0)
+        params_since_lost(params);
+    if (conn->asked & ASKED_HEAD_ONLY) {
+        http_answer_no_body(shard, conn, SPAN(SSE_CONTENT_TYPE), SPAN(SSE_FIELDS));
         return;
     }
     if (standing_subscribe(shard, conn, params) < 0) {

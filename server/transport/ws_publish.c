@@ -21,7 +21,6 @@ static void publish(struct shard *shard, struct conn *conn, struct span name, st
     uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
     struct message *message =
         message_create(name.ptr, name.len, hash, payload.ptr, payload.len, utf8);
-    counter_add(&shard->counters.messages_received, 1);
     if (!message || hub_publish(shard->hub, asker, message) < 0) {
         message_unref(message);
         websocket_fail(shard, conn, CLOSE_OVERLOADED);

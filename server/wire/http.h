@@ -49,8 +49,8 @@ enum http_error {
     HTTP_ERROR_HEAD_LONG = -12,       /* the head exceeds head_max */
     HTTP_ERROR_HOST = -13,            /* missing on HTTP/1.1, more than one, or malformed */
     HTTP_ERROR_CONTENT_LENGTH = -14,  /* not digits only, too large, or given twice */
-    HTTP_ERROR_TRANSFER_CODING = -15, /* a coding other than chunked, or given twice */
-    HTTP_ERROR_FRAMING = -16,         /* both length and chunked, or chunked on HTTP/1.0 */
+    HTTP_ERROR_TRANSFER_CODING = -15, /* chunked behind another coding */
+    HTTP_ERROR_FRAMING = -16, /* length and a coding, a coding on HTTP/1.0, or chunked not last */
     HTTP_ERROR_EXPECTATION = -17,     /* Expect is something other than 100-continue */
     HTTP_ERROR_BODY_LONG = -18,       /* the body exceeds body_max */
     HTTP_ERROR_CHUNK_SIZE = -19,      /* not hex digits, too many of them, or junk after them */

@@ -1,8 +1,8 @@
 /* Bodies (RFC 9112 sections 6 and 7), resumable at every byte.
  *
- *     SIZE -> (EXTENSION) -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE ...
- *                               '- size 0 -> TRAILER_LINE <-> NAME -> VALUE -> LINE_LF
- *                                                '- CR -> LAST_LF -> DONE */
+ *     SIZE -> (BLANK -> EXTENSION) -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE ...
+ *                                        '- size 0 -> TRAILER_LINE <-> NAME -> VALUE -> LINE_LF
+ *                                                         '- CR -> LAST_LF -> DONE */
 #include <assert.h>
 
 #include "wire/chars.h"
@@ -16,6 +16,7 @@ enum body_state {
     BODY_LENGTH,
     BODY_CLOSE,
     BODY_SIZE,
+    BODY_SIZE_BLANK,
     BODY_EXTENSION,
     BODY_SIZE_LF,
     BODY_DATA,
@@ -77,8 +78,18 @@ int http_response_body_init(struct http_body *ret, const struct http_response *r
     return http_body_init(ret, framing, fields->content_length, body_max);
 }
 
-/* White space after the digits is refused, though some servers pad with it: others read the size
- * differently then. */
+/* White space after the digits belongs to an extension (RFC 9112 section 7.1.1), and nothing else:
+ * some servers pad with it, and others read the size differently then. */
+static int blank_step(struct http_body *body, char c)
+{
+    if (c == ';') {
+        body->state = BODY_EXTENSION;
+        return 0;
+    }
+    bool blank = c == ' ' || c == '\t';
+    return blank && ++body->overhead <= HTTP_CHUNK_EXTENSION_MAX ? 0 : HTTP_ERROR_CHUNK_SIZE;
+}
+
 static int size_step(struct http_body *body, char c)
 {
     int digit = chars_hex(c);
@@ -89,10 +100,14 @@ static int size_step(struct http_body *body, char c)
         body->left = body->left << 4 | (unsigned)digit;
         return 0;
     }
-    if (body->digits == 0 || (c != '\r' && c != ';'))
+    if (body->digits == 0)
         return HTTP_ERROR_CHUNK_SIZE;
-    body->state = c == ';' ? BODY_EXTENSION : BODY_SIZE_LF;
-    return 0;
+    if (c == '\r') {
+        body->state = BODY_SIZE_LF;
+        return 0;
+    }
+    body->state = BODY_SIZE_BLANK;
+    return blank_step(body, c);
 }
 
 static int extension_step(struct http_body *body, char c)
@@ -149,6 +164,7 @@ static int trailer_step(struct http_body *body, char c)
     case BODY_LENGTH:
     case BODY_CLOSE:
     case BODY_SIZE:
+    case BODY_SIZE_BLANK:
     case BODY_EXTENSION:
     case BODY_SIZE_LF:
     case BODY_DATA:
@@ -166,6 +182,8 @@ static int body_step(struct http_body *body, char c)
     switch ((enum body_state)body->state) {
     case BODY_SIZE:
         return size_step(body, c);
+    case BODY_SIZE_BLANK:
+        return blank_step(body, c);
     case BODY_EXTENSION:
         return extension_step(body, c);
     case BODY_SIZE_LF:

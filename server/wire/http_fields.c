@@ -145,23 +145,49 @@ static int content_length_read(struct http_fields *fields, struct span value)
     return 0;
 }
 
-static int transfer_encoding_read(struct http_fields *fields, struct span value)
+/* What the Transfer-Encoding fields say, all together. */
+struct codings {
+    unsigned count;
+    bool chunked_last;
+};
+
+static void transfer_encoding_read(struct codings *codings, struct span list)
 {
-    if (fields->chunked || !span_equal_nocase(value, SPAN("chunked")))
-        return HTTP_ERROR_TRANSFER_CODING;
+    bool ends_in_comma = list.len > 0 && list.ptr[list.len - 1] == ',';
+    struct span member;
+    do {
+        if (!list_next(&list, &member))
+            member = (struct span){0};
+        codings->count++;
+        codings->chunked_last = span_equal_nocase(member, SPAN("chunked"));
+    } while (list.len > 0);
+    if (ends_in_comma) {
+        codings->count++;
+        codings->chunked_last = false;
+    }
+}
+
+/* RFC 9112 section 6.3: where chunked is not the last coding, nothing says where the body ends.
+ * Where it is, and others are applied before, they are what we do not decode. */
+static int framing_check(struct http_fields *fields, const struct codings *codings)
+{
+    if (codings->count == 0)
+        return 0;
+    if (fields->has_content_length || fields->minor_version == 0 || !codings->chunked_last)
+        return HTTP_ERROR_FRAMING;
     fields->chunked = true;
-    return 0;
+    return codings->count > 1 ? HTTP_ERROR_TRANSFER_CODING : 0;
 }
 
 /* Acts on the fields that say how the message is framed. */
 static int field_read(struct http_fields *fields, const struct http_field *field,
-                      struct connection *connection)
+                      struct connection *connection, struct codings *codings)
 {
     if (span_equal_nocase(field->name, SPAN("content-length")))
         return content_length_read(fields, field->value);
     if (span_equal_nocase(field->name, SPAN("transfer-encoding")))
-        return transfer_encoding_read(fields, field->value);
-    if (span_equal_nocase(field->name, SPAN("connection")))
+        transfer_encoding_read(codings, field->value);
+    else if (span_equal_nocase(field->name, SPAN("connection")))
         connection_read(connection, field->value);
     return 0;
 }
@@ -169,6 +195,7 @@ static int field_read(struct http_fields *fields, const struct http_field *field
 int http_fields_parse(struct http_fields *fields, struct span head)
 {
     struct connection connection = {0};
+    struct codings codings = {0};
     struct span line;
     fields->content_length = 0;
     fields->has_content_length = false;
@@ -183,13 +210,14 @@ int http_fields_parse(struct http_fields *fields, struct span head)
         struct http_field *field = &fields->list[fields->count];
         int error = field_parse(field, line);
         if (error == 0)
-            error = field_read(fields, field, &connection);
+            error = field_read(fields, field, &connection, &codings);
         if (error != 0)
             return error;
     }
     assert(head.len == 0);
-    if (fields->chunked && (fields->has_content_length || fields->minor_version == 0))
-        return HTTP_ERROR_FRAMING;
+    int error = framing_check(fields, &codings);
+    if (error != 0)
+        return error;
     /* RFC 9110 section 7.8: Upgrade on HTTP/1.0 is ignored. */
     fields->connection_upgrade = connection.upgrade && fields->minor_version > 0;
     fields->keep_alive = !connection.close && (fields->minor_version > 0 || connection.keep_alive);

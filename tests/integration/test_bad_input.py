@@ -79,6 +79,18 @@ MALFORMED = {
         501,
         "transfer_coding",
     ),
+    "a coding that says no end": (POST + b"Transfer-Encoding: gzip\r\n\r\n", 400, "framing"),
+    "chunked and then another": (
+        POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+        400,
+        "framing",
+    ),
+    "chunked and then another, in two fields": (
+        POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+        400,
+        "framing",
+    ),
+    "chunk size and a blank": (CHUNKED + b"3 \r\nabc\r\n0\r\n\r\n", 400, "chunk_size"),
     "chunk size that is no number": (CHUNKED + b"xyz\r\n", 400, "chunk_size"),
     "chunk size with a prefix": (CHUNKED + b"0x3\r\nabc\r\n", 400, "chunk_size"),
     "chunk size without an end": (
@@ -138,6 +150,81 @@ def test_smuggled_request_is_never_answered(server):
     fields = b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" % len(smuggled)
     answer = exchange(server, POST + fields + smuggled)
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+# ---- requests that are well-formed and odd ----
+
+@pytest.mark.parametrize("extension", [b" ; a = b", b"\t;a", b"; a=\"b c\"", b" ;"])
+def test_blanks_before_a_chunk_extension(server, extension):
+    """RFC 9112 section 7.1.1: what nobody should send, and everybody must read."""
+    body = b"5%b\r\nhello\r\n0%b\r\n\r\n" % (extension, extension)
+    with dial(server) as connection:
+        connection.sendall(CHUNKED + body)
+        assert read_answer(connection)[0] == 200
+    assert data_of(server.poll("c")) == ["hello"]
+
+
+def test_a_timeout_behind_head_has_a_body(start_server):
+    """It answers the request that did not come, not the one before."""
+    server = start_server(config={"head_timeout_ms": 300})
+    with dial(server) as connection:
+        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert read_head(connection)[0] == 200
+        connection.sendall(b"GET /healthz HT")
+        status, _head, body = read_answer(connection)
+    assert status == 408
+    assert json.loads(body)["error"] == "head_timeout"
+
+
+@pytest.mark.parametrize("first", ["/poll?channel=c", "/healthz", "/longpoll?channel=c&timeout=0"])
+def test_half_a_head_behind_a_request(start_server, first):
+    """Its time is that of a head, whatever it waited behind."""
+    server = start_server(config={"head_timeout_ms": 400, "idle_timeout_ms": 3_600_000})
+    with dial(server) as connection:
+        connection.sendall(b"GET %b HTTP/1.1\r\nHost: h\r\n\r\nGET /healthz HT" % first.encode())
+        assert read_answer(connection)[0] == 200
+        status, _head, body = read_answer(connection)
+    assert status == 408
+    assert json.loads(body)["error"] == "head_timeout"
+
+
+def test_a_head_that_trickles_gets_no_more_time(start_server):
+    server = start_server(config={"head_timeout_ms": 500, "idle_timeout_ms": 3_600_000})
+    with dial(server) as connection:
+        connection.sendall(b"GET /poll?channel=c HTTP/1.1\r\nHost: h\r\n\r\n" + GET + b"A: ")
+        assert read_answer(connection)[0] == 200
+        connection.settimeout(0.05)
+        answer = b""
+        while not answer:
+            connection.sendall(b"a")
+            try:
+                answer = connection.recv(65536)
+            except TimeoutError:
+                continue
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_requests_behind_a_held_one_do_not_hide_the_end(start_server, eventually):
+    """More than may wait is not read, and so neither is what comes behind it: a reset."""
+    server = start_server(config={"longpoll_hold_ms": 3_600_000})
+    connection = dial(server)
+    connection.sendall(
+        b"GET /longpoll?channel=z HTTP/1.1\r\nHost: h\r\n\r\n" + (GET + b"\r\n") * 400)
+    assert read_head(connection)[0] == 200  # the hold is over before its time
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    eventually(lambda: server.metric("ringside_longpolls_held") == 0, "the hold to end")
+    eventually(lambda: server.metric("ringside_subscriptions") == 0, "the subscription to end")
+
+
+def test_a_few_requests_behind_a_held_one_wait(server, eventually):
+    with dial(server) as connection:
+        connection.sendall(
+            b"GET /longpoll?channel=z HTTP/1.1\r\nHost: h\r\n\r\n" + (GET + b"\r\n") * 3)
+        eventually(lambda: server.metric("ringside_longpolls_held") == 1, "the hold")
+        server.publish("z", "now")
+        _status, _head, body = read_answer(connection)
+    assert data_of(json.loads(body.split(b"\n")[0])) == ["now"]
 
 
 # ---- requests that are well-formed and wrong ----

@@ -1,12 +1,14 @@
 """Being told to stop: streams end, held polls are answered, WebSockets get 1001, exit code 0."""
 
+import select
 import signal
 import subprocess
+import time
 
 import pytest
 
-from ringside import data_of, target
-from wire import EventStream, RawWebSocket, dial, read_head
+from ringside import data_of, target, wait_until
+from wire import EventStream, RawWebSocket, dial, read_answer, read_head
 
 
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
@@ -75,6 +77,50 @@ def test_half_a_request_does_not_hold_it_up(server, number):
     server.signal(number)
     assert server.wait() == 0
     connection.close()
+
+
+@pytest.mark.parametrize(
+    "half",
+    [b"POST /publish?channel=c HTTP/1.1\r\nHost: h\r\nContent-Length: 900000\r\n\r\nxxx",
+     b"GET /healthz HTTP/1.1\r\nHos"],
+    ids=["body", "head"])
+def test_half_a_request_is_refused(start_server, eventually, number, half):
+    """It will not be served: its client is told so, and what it still sends does not hide it."""
+    server = start_server(config={"drain_ms": 500})
+    with dial(server) as connection:
+        before = server.metric("ringside_bytes_received_total")
+        connection.sendall(half)
+        eventually(lambda: server.metric("ringside_bytes_received_total") > before + len(half),
+                   "it to be read")
+        server.signal(number)
+        if half.startswith(b"POST"):
+            connection.sendall(b"x" * 800_000)
+        status, head, body = read_answer(connection)
+    assert status == 503
+    assert b"draining" in body
+    assert b"retry-after:" in head.lower()
+    assert server.wait() == 0
+
+
+def test_goodbyes_are_spread_over_those_who_are_there(start_server, number):
+    """After a rush most slots are free, and those who stayed may have the last ones."""
+    server = start_server(shards=1, config={"drain_ms": 2000})
+    rush = [RawWebSocket(server) for _ in range(200)]
+    stay = [RawWebSocket(server) for _ in range(20)]
+    for client in rush:
+        client.close()
+    wait_until(lambda: server.metric("ringside_streams_websocket") == len(stay), "it to leave")
+    begin = time.monotonic()
+    server.signal(number)
+    gone = []
+    waiting = {client.connection: client for client in stay}
+    while waiting:
+        for connection in select.select(list(waiting), [], [])[0]:
+            gone.append(time.monotonic() - begin)
+            waiting.pop(connection).read_close()
+    early = sum(moment < 1.4 for moment in gone)
+    assert len(stay) / 3 <= early <= len(stay)
+    assert server.wait() == 0
 
 
 def test_peer_that_ignores_the_close_does_not_hold_it_up(server, number):

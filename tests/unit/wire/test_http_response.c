@@ -73,7 +73,8 @@ static void test_fields_are_as_strict_as_in_requests(void **state)
         {"A: b\r\n c\r\n", HTTP_ERROR_FIELD_FOLDED},
         {"Content-Length: 1\r\nContent-Length: 1\r\n", HTTP_ERROR_CONTENT_LENGTH},
         {"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", HTTP_ERROR_FRAMING},
-        {"Transfer-Encoding: gzip\r\n", HTTP_ERROR_TRANSFER_CODING},
+        {"Transfer-Encoding: gzip\r\n", HTTP_ERROR_FRAMING},
+        {"Transfer-Encoding: gzip, chunked\r\n", HTTP_ERROR_TRANSFER_CODING},
         {"A: b\n", HTTP_ERROR_LINE_END},
     };
     for (size_t i = 0; i < COUNT_OF(table); i++) {
