@@ -41,6 +41,8 @@ test   | python3-prometheus-client | foreign reader: OpenMetrics
 test   | nodejs              | foreign client: runs the two below
 test   | node-ws             | foreign client: WebSocket
 test   | node-eventsource    | foreign client: SSE
+test   | haproxy             | foreign proxy: the PROXY protocol, X-Forwarded-For
+test   | nginx-light         | foreign proxy: X-Forwarded-For
 test   | chromium            | browser tests
 test   | chromium-driver     | steers the browser
 test   | python3-selenium    | speaks to chromium-driver

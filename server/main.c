@@ -19,6 +19,7 @@
 #include "conf/settings.h"
 #include "conn/client.h"
 #include "conn/shard.h"
+#include "conn/trusted.h"
 #include "core/build_info.h"
 #include "core/ring.h"
 #include "engine.h"
@@ -468,6 +469,9 @@ int main(int argc, char **argv)
 
     struct addresses *addresses;
     const uint64_t seed[] = {seed_draw(), seed_draw()};
+    static struct trusted trusted;
+    if (trusted_read(&trusted, settings.trusted_proxies, why, sizeof why) < 0)
+        return fail(why);
     if (clients_table(&addresses, &settings, seed) < 0)
         return fail("addresses_max: memory is out; lower it");
     const struct hub_config config = hub_config(&settings, (unsigned)settings.shards);
@@ -482,6 +486,7 @@ int main(int argc, char **argv)
         .identities = launch.certificates.identities,
         .origins = origins,
         .addresses = addresses,
+        .trusted = &trusted,
         .hubs = hub_set_create(&config),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
         .shard_count = (unsigned)settings.shards,

@@ -140,7 +140,7 @@ static void publish_published(struct shard *shard, struct conn *conn, const stru
 
 void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
-    if (shard->clients && http_limited(shard, conn, NULL, ADDRESS_PUBLISHES))
+    if (shard->clients && http_limited_publish(shard, conn))
         return;
     const struct http_request *request = exchange->request;
     struct params params = {0};

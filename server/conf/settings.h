@@ -33,11 +33,17 @@ enum publish_on {
     PUBLISH_ON_NONE,
 };
 
+/* Where a proxy says whose a request is. */
+enum proxy_header {
+    PROXY_HEADER_X_FORWARDED_FOR,
+    PROXY_HEADER_FORWARDED, /* RFC 7239 */
+};
+
 /* X(type, name, default, minimum, maximum, unit, reason)
  * Types: NUMBER (int64_t), SWITCH (on/off), TEXT (char[SETTINGS_TEXT_MAX]), LIST (the same with
  * room for more, and further lines of a file add to it); and the enums, whose values have in their
- * order the names that the unit lists: POLICY (slow_reader_policy), PUBLISH_ON. Sections are
- * comments in the file that --help-config prints; names are unique without them. */
+ * order the names that the unit lists: POLICY (slow_reader_policy), PUBLISH_ON, PROXY_HEADER.
+ * Sections are comments in the file that --help-config prints; names are unique without them. */
 #define SETTINGS_TABLE(X, SECTION)                                                                 \
     SECTION("server")                                                                              \
     X(TEXT, listen, "127.0.0.1:8080", 0, 0, "address:port",                                        \
@@ -116,6 +122,16 @@ enum publish_on {
     X(NUMBER, address_burst_ms, 1000, 0, 60000, "ms",                                              \
       "A rush from one address may be ahead of each of these rates by as many as that lets in in " \
       "this time.")                                                                                \
+    X(SWITCH, proxy_protocol, false, 0, 1, "on/off",                                               \
+      "Each connection to listen begins with a PROXY header (version 1 or 2), which says whose "   \
+      "it "                                                                                        \
+      "is. Let nobody but the proxy reach the port: the header is believed.")                      \
+    X(SWITCH, tls_proxy_protocol, false, 0, 1, "on/off", "Likewise on tls_listen, ahead of TLS.")  \
+    X(LIST, trusted_proxies, "", 0, 0, "list of addresses",                                        \
+      "Proxies whose proxy_header says whose a request is: addresses, and ranges as 10.0.0.0/8, "  \
+      "separated by spaces. Their connections are not limited by address, and their clients are.") \
+    X(PROXY_HEADER, proxy_header, PROXY_HEADER_X_FORWARDED_FOR, 0, 1,                              \
+      "x-forwarded-for or forwarded", "The field of a request that trusted_proxies set.")          \
     X(NUMBER, addresses_max, 65536, 8, 8388608, "count",                                           \
       "Addresses remembered, over all shards, at 32 bytes each, when one of these limits is set. " \
       "Rounded up to a power of two. Some are not limited when more than half are in use.")        \
@@ -191,13 +207,14 @@ enum publish_on {
     X(SWITCH, echo, false, 0, 1, "on/off",                                                         \
       "GET /echo: a WebSocket that returns what it gets, for measurements.")
 
-#define SETTINGS_FIELD_NUMBER(name)     int64_t name;
-#define SETTINGS_FIELD_SWITCH(name)     bool name;
-#define SETTINGS_FIELD_TEXT(name)       char name[SETTINGS_TEXT_MAX];
-#define SETTINGS_FIELD_LIST(name)       char name[SETTINGS_LIST_MAX];
-#define SETTINGS_FIELD_POLICY(name)     enum slow_reader_policy name;
-#define SETTINGS_FIELD_PUBLISH_ON(name) enum publish_on name;
-#define SETTINGS_FIELD(type, name, ...) SETTINGS_FIELD_##type(name)
+#define SETTINGS_FIELD_NUMBER(name)       int64_t name;
+#define SETTINGS_FIELD_SWITCH(name)       bool name;
+#define SETTINGS_FIELD_TEXT(name)         char name[SETTINGS_TEXT_MAX];
+#define SETTINGS_FIELD_LIST(name)         char name[SETTINGS_LIST_MAX];
+#define SETTINGS_FIELD_POLICY(name)       enum slow_reader_policy name;
+#define SETTINGS_FIELD_PROXY_HEADER(name) enum proxy_header name;
+#define SETTINGS_FIELD_PUBLISH_ON(name)   enum publish_on name;
+#define SETTINGS_FIELD(type, name, ...)   SETTINGS_FIELD_##type(name)
 #define SETTINGS_NO_SECTION(name)
 
 struct settings {

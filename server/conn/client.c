@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "conn/shard.h"
+#include "conn/trusted.h"
 #include "wire/address.h"
 
 int clients_table(struct addresses **ret, const struct settings *settings, const uint64_t seed[2])
@@ -39,9 +40,13 @@ void clients_done(struct shard *shard)
         munmap(shard->clients, shard->slab_slots * sizeof *shard->clients);
 }
 
-/* From here on the connection is that address's. */
-static bool enter(struct shard *shard, struct conn *conn, uint64_t key)
+bool client_named(struct shard *shard, struct conn *conn, const struct in6_addr *address)
 {
+    if (trusted_is(shard->server->trusted, address)) {
+        conn->link |= LINK_TRUSTED;
+        return true;
+    }
+    uint64_t key = address_key(address);
     shard->clients[conn_slot(shard, conn)] = key;
     switch (addresses_enter(shard->server->addresses, key, shard->now_ns)) {
     case ADDRESS_IN:
@@ -65,9 +70,14 @@ bool client_accepted(struct shard *shard, struct conn *conn)
 {
     uint32_t slot = conn_slot(shard, conn);
     shard->clients[slot] = 0;
-    if (conn->listener == LISTENER_ADMIN)
+    if (conn->listener == LISTENER_ADMIN || conn->link & LINK_PROXY)
         return true;
-    return enter(shard, conn, address_key(ring_peer(shard->ring, slot)));
+    return client_named(shard, conn, ring_peer(shard->ring, slot));
+}
+
+void client_of_request(struct shard *shard, struct conn *conn, const struct in6_addr *address)
+{
+    shard->clients[conn_slot(shard, conn)] = address ? address_key(address) : 0;
 }
 
 void client_closed(struct shard *shard, struct conn *conn)

@@ -39,6 +39,7 @@
       "its address asked more than address_requests_per_s: answered 429")                          \
     X(ADDRESS_PUBLISHES, address_publishes, 1013,                                                  \
       "its address published more than address_publishes_per_s: answered 429")                     \
+    X(PROXY, proxy, 0, "no PROXY header, where one is expected, or not in time")                   \
     X(TLS, tls, 0, "TLS failed: ringside_tls_errors_total says of what")                           \
     X(TLS_TIMEOUT, tls_timeout, 0, "no complete TLS handshake in tls_handshake_timeout_ms")        \
     X(TLS_POOL_FULL, tls_pool_full, 0, "tls_handshakes_max were under way")

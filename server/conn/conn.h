@@ -82,7 +82,9 @@ enum conn_link {
     LINK_SEALED = 1 << 10,   /* the line's run is ciphertext already */
     LINK_NOTIFIED = 1 << 11, /* close_notify or a fatal alert is queued or out */
 
-    LINK_COUNTED = 1 << 12, /* is one of its address's connections */
+    LINK_PROXY = 1 << 12,   /* its PROXY header is not complete             */
+    LINK_COUNTED = 1 << 13, /* is one of its address's connections          */
+    LINK_TRUSTED = 1 << 14, /* a trusted proxy's: its requests are others'  */
 };
 
 /* Of the request being answered. The next one begins with none of them. */

@@ -3,6 +3,7 @@
 
 #include "conn/check.h"
 #include "conn/client.h"
+#include "conn/proxied.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
 #include "hub/hub.h"
@@ -60,6 +61,8 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
     conn_timer(shard, conn, shard->settings->head_timeout_ms);
     if (listener == LISTENER_TLS)
         secure_accepted(shard, conn);
+    if (shard->proxied)
+        proxied_accepted(shard, conn);
     if (shard->clients && !client_accepted(shard, conn))
         return;
     if (shard->draining || is_full(shard, listener))
@@ -119,6 +122,8 @@ static void open_timer(struct shard *shard, struct conn *conn)
 {
     if (conn->extra && conn->extra->stalled)
         stall_check(shard, conn);
+    else if (conn->link & LINK_PROXY)
+        proxied_timer(shard, conn);
     else if (conn->link & LINK_HANDSHAKE)
         secure_timer(shard, conn);
     else if (conn_transport(shard, conn)->timer)

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "conn/check.h"
+#include "conn/proxied.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
 
@@ -20,7 +21,7 @@ void shard_readable(struct shard *shard, uint32_t slot, int32_t res)
     }
     if (conn->link & LINK_PAUSED)
         return; /* paused again behind this watch: there is no room for what it announces */
-    if (conn->link & LINK_HANDSHAKE && conn->state == CONN_OPEN)
+    if ((conn->link & (LINK_HANDSHAKE | LINK_PROXY)) == LINK_HANDSHAKE && conn->state == CONN_OPEN)
         secure_readable(shard, conn);
     else
         conn_receive_soon(shard, conn);
@@ -40,9 +41,23 @@ void conn_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
         conn_transport(shard, conn)->input(shard, conn, bytes, len);
 }
 
+/* Whether a proxy's header is still to come. */
+static bool is_headed(const struct conn *conn)
+{
+    return conn->link & LINK_PROXY && conn->state == CONN_OPEN;
+}
+
+static size_t room(const struct shard *shard, uint32_t slot)
+{
+    const struct conn *conn = &shard->slab[slot];
+    return shard->proxied && is_headed(conn) ? proxied_room(conn) : RECEIVE_BYTES;
+}
+
 static void understand(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 {
-    if (conn->link & LINK_TLS)
+    if (is_headed(conn))
+        proxied_input(shard, conn, bytes, len);
+    else if (conn->link & LINK_TLS)
         secure_input(shard, conn, bytes, len);
     else
         conn_input(shard, conn, bytes, len);
@@ -97,7 +112,8 @@ void shard_receive(struct shard *shard)
     for (unsigned i = 0; i < count; i++)
         io[i] = (struct ring_io){
             .slot = shard->readable[i],
-            .iov = {shard->receive_area + (size_t)i * RECEIVE_BYTES, RECEIVE_BYTES},
+            .iov = {shard->receive_area + (size_t)i * RECEIVE_BYTES,
+                    room(shard, shard->readable[i])},
         };
     ring_receive(shard->ring, io, count);
     for (unsigned i = 0; i < count; i++)

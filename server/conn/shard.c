@@ -151,6 +151,8 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
         shard->listen_fds[i] = -1;
     admission_init(&shard->admission, server->settings, server->shard_count, server->seed + index);
+    shard->proxied = (unsigned)server->settings->proxy_protocol << LISTENER_PLAIN |
+                     (unsigned)server->settings->tls_proxy_protocol << LISTENER_TLS;
     int err = memory_init(shard);
     if (err == 0 && server->addresses)
         err = clients_init(shard);

@@ -32,6 +32,7 @@ struct route;
 struct secure;
 struct tls_identities;
 struct tls_server;
+struct trusted;
 
 enum {
     RECEIVE_BATCH = 64,
@@ -68,7 +69,8 @@ struct server {
     const struct tls_server *tls;      /* NULL: no TLS */
     struct tls_identities *identities; /* what a shard begins with; a reload publishes others */
     const struct origins *origins;
-    struct addresses *addresses; /* NULL: nothing is limited by address */
+    struct addresses *addresses;   /* NULL: nothing is limited by address */
+    const struct trusted *trusted; /* NULL: no proxy is */
     struct hub_set *hubs;
     struct shard **shards; /* for /metrics and for waking */
     unsigned shard_count;
@@ -113,6 +115,7 @@ struct shard {
     int64_t listen_again_ns; /* 0: listening, or not at all; else when to try after a shortage */
     struct admission admission;
     struct secure *secure; /* NULL: no TLS */
+    unsigned proxied;      /* bits 1 << enum listener: those that expect the PROXY protocol */
     uint64_t *clients;     /* by slot: the key of the address that a connection is limited by, or 0;
                               NULL: nothing is */
     struct timers timers;

@@ -117,7 +117,7 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
     bool refused =
         origins_check(http_origins(shard, conn), request, &conn->origin) == ORIGIN_REFUSED;
     const struct route *route = route_find(shard, conn, request->path);
-    if (shard->clients && http_limited(shard, conn, route, ADDRESS_REQUESTS))
+    if (shard->clients && http_limited_request(shard, conn, route, request))
         return;
 
     bool has_body = request->fields.chunked || request->fields.content_length > 0;

@@ -7,6 +7,7 @@
 enum {
     LINE_MAX_BYTES = 107,
     HEAD2_SIZE = 16, /* ahead of the addresses */
+    SHORTEST = sizeof "PROXY UNKNOWN\r\n" - 1,
     COMMAND_LOCAL = 0x20,
     COMMAND_PROXY = 0x21,
     FAMILY_UNKNOWN = 0x00,
@@ -18,6 +19,8 @@ enum {
 static const char signature[] = "\r\n\r\n\0\r\nQUIT\n";
 #define SIGNATURE span_of(signature, sizeof signature - 1)
 #define WORD      SPAN("PROXY ")
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Whether as much as there is of the bytes is the beginning of that. */
 static bool begins(struct span bytes, struct span with)
@@ -68,12 +71,36 @@ static int line_parse(struct proxy_head *ret, struct span line)
     return endpoints_parse(ret, line, ipv4);
 }
 
+/* The least that is missing of a line: the rest of the field that it breaks off in, those behind it
+ * with their spaces, and its end. */
+static unsigned line_missing(struct span line)
+{
+    static const unsigned least[] = {4, 2, 2, 1, 1}; /* TCP4 :: :: 0 0 */
+    unsigned missing = line.len > 0 && line.ptr[line.len - 1] == '\r' ? 1 : 2, fields = 0;
+    if (line.len < WORD.len)
+        return SHORTEST - (unsigned)line.len;
+    line = span_skip(line, WORD.len);
+    bool known = line.len > 0 && line.ptr[0] == 'T';
+    for (size_t i = 0; i < line.len; i++)
+        fields += line.ptr[i] == ' ';
+    if (!known)
+        return line.len == 0 ? SHORTEST - (unsigned)WORD.len : missing;
+    if (fields < COUNT_OF(least) && line.ptr[line.len - 1] == ' ')
+        missing += least[fields];
+    for (unsigned i = fields + 1; i < COUNT_OF(least); i++)
+        missing += 1 + least[i];
+    return missing;
+}
+
 static int version1_parse(struct proxy_head *ret, struct span bytes)
 {
     size_t most = bytes.len < LINE_MAX_BYTES ? bytes.len : LINE_MAX_BYTES;
     const char *end = memchr(bytes.ptr, '\n', most);
+    if (!end && bytes.len >= LINE_MAX_BYTES)
+        return PROXY_LINE;
+    ret->missing = end ? 0 : line_missing(bytes);
     if (!end)
-        return bytes.len < LINE_MAX_BYTES ? 0 : PROXY_LINE;
+        return 0;
     size_t len = (size_t)(end - bytes.ptr);
     if (end[-1] != '\r' || len <= WORD.len)
         return PROXY_LINE;
@@ -117,6 +144,7 @@ static int version2_parse(struct proxy_head *ret, struct span bytes)
     const uint8_t *at = (const uint8_t *)bytes.ptr;
     if (bytes.len > SIGNATURE.len && at[12] != COMMAND_LOCAL && at[12] != COMMAND_PROXY)
         return PROXY_VERSION;
+    ret->missing = HEAD2_SIZE - (unsigned)bytes.len;
     if (bytes.len < HEAD2_SIZE)
         return 0;
     int size = at[14] << 8 | at[15];
@@ -126,8 +154,10 @@ static int version2_parse(struct proxy_head *ret, struct span bytes)
         return least;
     if (size < least || HEAD2_SIZE + size > PROXY_HEAD_MAX)
         return PROXY_LENGTH;
+    ret->missing = (unsigned)(HEAD2_SIZE + size - (int)bytes.len);
     if (bytes.len < (size_t)(HEAD2_SIZE + size))
         return 0;
+    ret->missing = 0;
     if (!local)
         source_take(ret, at[13], at + HEAD2_SIZE);
     return HEAD2_SIZE + size;
@@ -136,11 +166,11 @@ static int version2_parse(struct proxy_head *ret, struct span bytes)
 int proxy_parse(struct proxy_head *ret, const char *bytes, size_t len)
 {
     struct span input = {bytes, len};
-    *ret = (struct proxy_head){0};
+    *ret = (struct proxy_head){.missing = SHORTEST};
     if (len == 0)
         return 0;
     if (begins(input, SIGNATURE))
-        return len < SIGNATURE.len ? 0 : version2_parse(ret, input);
+        return version2_parse(ret, input);
     if (begins(input, WORD))
         return version1_parse(ret, input);
     return PROXY_NONE;

@@ -29,6 +29,7 @@ enum {
 struct proxy_head {
     bool named;             /* false: the proxy speaks for itself, or does not know for whom */
     struct in6_addr source; /* of the client, where it is named */
+    unsigned missing;
 };
 
 enum proxy_error {
@@ -40,8 +41,9 @@ enum proxy_error {
     PROXY_LENGTH = -6,  /* 2: longer than PROXY_HEAD_MAX, or too short for its addresses   */
 };
 
-/* Returns the length of the header that the bytes begin with, 0 when more are needed to tell, or an
- * enum proxy_error. */
+/* Returns the length of the header that the bytes begin with, 0 when more are needed to tell, with
+ * `missing` of them at least, or an enum proxy_error. Who receives no more than that each time has
+ * nothing of what follows in its hands when the header is complete. */
 int proxy_parse(struct proxy_head *ret, const char *bytes, size_t len);
 
 #endif

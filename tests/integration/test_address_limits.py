@@ -11,7 +11,7 @@ import pytest
 from ringside import HOST, PATIENCE_S, target
 from wire import TEXT, RawWebSocket, frame, read_answer, read_head
 
-ENGINES = pytest.mark.parametrize("engine", ["auto", "epoll"])
+ENGINES = pytest.mark.parametrize("engine", ["auto", "io_uring_fd", "epoll"])
 PORTS = pytest.mark.parametrize("secure", [False, True])
 CLONE_NEWNET = 0x40000000
 

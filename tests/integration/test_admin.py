@@ -26,7 +26,7 @@ def start_failure(*settings):
     return ended.stderr
 
 
-@pytest.mark.parametrize("engine", ["auto", "epoll"])
+@pytest.mark.parametrize("engine", ["auto", "io_uring_fd", "epoll"])
 def test_the_operator_is_served_beside_clients(start_server, engine):
     server = start_server(config={**ADMIN, "engine": engine})
     operator = server.operator()
@@ -112,7 +112,7 @@ def test_no_web_page_may_use_it(start_server):
     assert "Access-Control-Allow-Origin" not in operator.get("/metrics").headers
 
 
-@pytest.mark.parametrize("engine", ["auto", "epoll"])
+@pytest.mark.parametrize("engine", ["auto", "io_uring_fd", "epoll"])
 def test_the_operator_gets_in_where_clients_do_not(start_server, eventually, engine):
     server = start_server(
         shards=1, config={**ADMIN, "engine": engine, "max_connections": 2, "metrics_public": "off"}

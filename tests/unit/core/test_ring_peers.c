@@ -106,6 +106,16 @@ static void each_address_is_told_on_io_uring(void **state)
     check_addresses(loopback_ring_peers(CONTRACT_CAPACITY));
 }
 
+static void each_address_is_told_on_descriptors(void **state)
+{
+    (void)state;
+    const struct ring_config config = {.capacity = CONTRACT_CAPACITY, .peers = true};
+    char why[256];
+    struct ring *ring;
+    assert_int_equal(ring_uring_fd_create(&ring, &config, why, sizeof why), 0);
+    check_addresses(ring);
+}
+
 static void each_address_is_told_on_epoll(void **state)
 {
     (void)state;
@@ -140,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_address_is_told_on_io_uring),
+        cmocka_unit_test(each_address_is_told_on_descriptors),
         cmocka_unit_test(each_address_is_told_on_epoll),
         cmocka_unit_test(an_address_costs_no_system_call),
     };
