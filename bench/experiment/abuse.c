@@ -35,7 +35,6 @@ enum {
     METRICS_MAX = 64 * 1024,
     FILL_BYTE = 1,
     STATUS_OK = 200,
-    PERCENT = 100,
     TAIL_MAX = 256,
 };
 
@@ -53,6 +52,7 @@ struct trial {
     struct http_get get;
     struct load_mode mode;
     uint32_t connections; /* of the attacker */
+    double cpus;          /* that the server used in the last turn; a dead one none */
     struct harm *harm;
     bool died;
 };
@@ -208,14 +208,11 @@ static int turn(struct trial *trial, const char *phase, int64_t duration_ns, str
 {
     watch_phase(trial->bench, phase, trial->name, trial->attack->name);
     watch_lasts(trial->bench, duration_ns);
+    const int64_t start_ns = clock_now_ns(), cpu_ns = process_cpu_ns(&trial->server->process);
     int err = field_step(&trial->field, 0, &trial->mode, duration_ns, 0, ret);
+    const int64_t used_ns = process_cpu_ns(&trial->server->process) - cpu_ns;
+    trial->cpus = fmax((double)used_ns / (double)(clock_now_ns() - start_ns), 0);
     return err == -EINTR ? err : 0;
-}
-
-static double cpus_used(const struct turn *turn)
-{
-    return turn->load.elapsed_ns > 0 ? (double)turn->server_cpu_ns / (double)turn->load.elapsed_ns
-                                     : 0;
 }
 
 static int turn_before(struct trial *trial)
@@ -225,7 +222,7 @@ static int turn_before(struct trial *trial)
     int err = turn(trial, "before", duration_ns, &turn_of);
     trial->harm->p50_before_ns = turn_of.p50_ns;
     trial->harm->p99_before_ns = turn_of.p99_ns;
-    trial->harm->cpu_calm = cpus_used(&turn_of);
+    trial->harm->cpu_calm = trial->cpus;
     watch_turn(trial->bench, NULL, &turn_of, NULL);
     return err;
 }
@@ -285,7 +282,7 @@ static int turn_attacked(struct trial *trial)
     harm->newcomer_slowest_ns = newcomer_seen.slowest_ns;
     harm->p50_ns = turn_of.p50_ns;
     harm->p99_ns = turn_of.p99_ns;
-    harm->cpu_during = cpus_used(&turn_of);
+    harm->cpu_during = trial->cpus;
     watch_turn(trial->bench, trial->attack->name, &turn_of, NULL);
     return err;
 }
