@@ -60,10 +60,12 @@ static int teardown(void **state)
     return 0;
 }
 
+/* 127.10.0.N, of this process alone: an earlier run's may still be in TIME_WAIT. */
 static struct sockaddr_in address(const char *ip, unsigned port)
 {
     struct sockaddr_in result = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     assert_int_equal(inet_pton(AF_INET, ip, &result.sin_addr), 1);
+    result.sin_addr.s_addr |= htonl(((uint32_t)getpid() & 0xff) << 8);
     return result;
 }
 
