@@ -42,7 +42,8 @@
     X(PROXY, proxy, 0, "no PROXY header, where one is expected, or not in time")                   \
     X(TLS, tls, 0, "TLS failed: ringside_tls_errors_total says of what")                           \
     X(TLS_TIMEOUT, tls_timeout, 0, "no complete TLS handshake in tls_handshake_timeout_ms")        \
-    X(TLS_POOL_FULL, tls_pool_full, 0, "tls_handshakes_max were under way")
+    X(TLS_EVICTED, tls_evicted, 0,                                                                 \
+      "its handshake stood still, and others waited: tls_handshakes_max were under way")
 
 #define CLOSE_REASON_ENUM(NAME, name, code, meaning) CLOSE_##NAME,
 enum close_reason {

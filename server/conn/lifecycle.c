@@ -149,7 +149,8 @@ void conn_timer_fired(void *context, uint32_t slot)
 
 void conn_watch_read(struct shard *shard, struct conn *conn)
 {
-    const uint32_t held = LINK_WATCH_READ | LINK_PAUSED | LINK_RECEIVING | LINK_INPUT_ENDED;
+    const uint32_t held =
+        LINK_WATCH_READ | LINK_PAUSED | LINK_RECEIVING | LINK_INPUT_ENDED | LINK_WAITS;
     if (!conn_alive(conn) || conn->link & held)
         return;
     conn->link |= LINK_WATCH_READ;

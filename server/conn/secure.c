@@ -29,24 +29,24 @@ static void gauge_handshakes(struct shard *shard)
 void secure_accepted(struct shard *shard, struct conn *conn)
 {
     conn->link |= LINK_TLS | LINK_HANDSHAKE;
-    line_of(shard, conn)->early.handshake = NULL;
+    line_of(shard, conn)->early = (struct secure_early){.handshake = NULL};
     counter_add(&shard->counters.tls_connections, 1);
     conn_timer(shard, conn, shard->settings->tls_handshake_timeout_ms);
 }
 
-/* An alert without keys: what a client shows as "the server has an internal error", and not as a
+/* An alert without keys: what a client shows as an error of the server, or its own, and not as a
  * broken network. */
-static void alert_in_clear(struct shard *shard, struct conn *conn)
+static void alert_in_clear(struct shard *shard, struct conn *conn, uint8_t description)
 {
     unsigned char alert[TLS_ALERT_MAX];
-    size_t len = tls_alert_plain(ALERT_INTERNAL_ERROR, alert);
+    size_t len = tls_alert_plain(description, alert);
     conn_send_bytes(shard, conn, span_of((char *)alert, len));
 }
 
 void secure_shed(struct shard *shard, struct conn *conn)
 {
     conn->link &= ~(uint32_t)LINK_HANDSHAKE;
-    alert_in_clear(shard, conn);
+    alert_in_clear(shard, conn, ALERT_INTERNAL_ERROR);
     conn_end(shard, conn, END_LINGER, CLOSE_TABLE_FULL);
 }
 
@@ -62,29 +62,14 @@ static struct tls_identities *identities_now(struct secure *secure)
     return secure->identities;
 }
 
-static struct tls_handshake *handshake_begin(struct shard *shard, struct conn *conn)
-{
-    struct secure *secure = shard->secure;
-    struct tls_handshake *handshake = tls_handshake_take(secure->handshakes);
-    if (!handshake)
-        return NULL;
-    uint8_t seed[TLS_SEED_SIZE];
-    ssize_t got = getrandom(seed, sizeof seed, 0);
-    assert(got == sizeof seed);
-    tls_handshake_server(handshake, secure->server, identities_now(secure),
-                         shard->now_ns / 1000000000, seed);
-    explicit_bzero(seed, sizeof seed);
-    line_of(shard, conn)->early.handshake = handshake;
-    gauge_handshakes(shard);
-    return handshake;
-}
-
 /* Gives it back; the connection has none from here on. */
 static void handshake_end(struct shard *shard, struct conn *conn)
 {
     union secure_line *line = line_of(shard, conn);
-    if (line->early.handshake)
+    if (line->early.handshake) {
+        secure_returned(shard, conn);
         tls_handshake_give(shard->secure->handshakes, line->early.handshake);
+    }
     line->early.handshake = NULL;
     conn->link &= ~(uint32_t)LINK_HANDSHAKE;
     gauge_handshakes(shard);
@@ -151,18 +136,82 @@ static size_t handshake_run(struct shard *shard, struct conn *conn, const unsign
     } else if (progress == TLS_FAILED) {
         handshake_failed(shard, conn, tls_handshake_error(handshake));
         return len;
+    } else if (tls_handshake_exchanged(handshake)) {
+        secure_stepped(shard, conn);
     }
     return at;
+}
+
+/* ---- its beginning ---- */
+
+static void hello_failed(struct shard *shard, struct conn *conn, enum tls_error error)
+{
+    int alert = tls_error_alert(error);
+    if (alert >= 0)
+        alert_in_clear(shard, conn, (uint8_t)alert);
+    handshake_failed(shard, conn, error);
+    if (conn->extra) {
+        stash_free(&conn->extra->record);
+        conn_extra_trim(conn);
+    }
+}
+
+/* Keeps what comes until the hello is whole. */
+static void hello_input(struct shard *shard, struct conn *conn, const unsigned char *bytes,
+                        size_t len)
+{
+    struct conn_extra *extra = conn_extra(conn);
+    if (!extra ||
+        stash_append(&extra->record, (const char *)bytes, len, TLS_HELLO_MAX + RECEIVE_BYTES) < 0) {
+        conn_end(shard, conn, END_CLOSE, CLOSE_OVERLOADED);
+        return;
+    }
+    const struct stash *held = &extra->record;
+    int size = tls_hello_next(&line_of(shard, conn)->early.hello,
+                              (const unsigned char *)held->bytes, held->len);
+    if (size < 0)
+        hello_failed(shard, conn, (enum tls_error) - size);
+    else if (size > 0)
+        secure_wait(shard, conn);
+}
+
+void secure_begin(struct shard *shard, struct conn *conn)
+{
+    struct secure *secure = shard->secure;
+    struct tls_handshake *handshake = tls_handshake_take(secure->handshakes);
+    uint8_t seed[TLS_SEED_SIZE];
+    ssize_t got = getrandom(seed, sizeof seed, 0);
+    assert(handshake && got == sizeof seed);
+    tls_handshake_server(handshake, secure->server, identities_now(secure),
+                         shard->now_ns / 1000000000, seed);
+    explicit_bzero(seed, sizeof seed);
+    line_of(shard, conn)->early.handshake = handshake;
+    secure_lent(shard, conn);
+    gauge_handshakes(shard);
+
+    struct stash hello = conn->extra->record;
+    conn->extra->record = (struct stash){0};
+    handshake_run(shard, conn, (const unsigned char *)hello.bytes, hello.len);
+    stash_free(&hello);
+    conn_extra_trim(conn);
+    conn_watch_read(shard, conn);
+}
+
+void secure_evict(struct shard *shard, struct conn *conn)
+{
+    struct tls_handshake *handshake = line_of(shard, conn)->early.handshake;
+    tls_handshake_abort(handshake);
+    handshake_output(shard, conn, handshake);
+    handshake_end(shard, conn);
+    conn_end(shard, conn, END_LINGER, CLOSE_TLS_EVICTED);
 }
 
 static size_t handshake_input(struct shard *shard, struct conn *conn, const unsigned char *bytes,
                               size_t len)
 {
-    if (line_of(shard, conn)->early.handshake || handshake_begin(shard, conn))
+    if (line_of(shard, conn)->early.handshake)
         return handshake_run(shard, conn, bytes, len);
-    conn->link &= ~(uint32_t)LINK_HANDSHAKE;
-    alert_in_clear(shard, conn);
-    conn_end(shard, conn, END_LINGER, CLOSE_TLS_POOL_FULL);
+    hello_input(shard, conn, bytes, len);
     return len;
 }
 
@@ -296,8 +345,8 @@ void secure_input(struct shard *shard, struct conn *conn, char *input, size_t le
 
 void secure_cut(struct shard *shard, struct conn *conn)
 {
-    bool inside = conn->link & LINK_HANDSHAKE ? line_of(shard, conn)->early.handshake != NULL
-                                              : conn->extra && conn->extra->record.len > 0;
+    bool inside = (conn->extra && conn->extra->record.len > 0) ||
+                  (conn->link & LINK_HANDSHAKE && line_of(shard, conn)->early.handshake);
     if (inside && conn->state == CONN_OPEN)
         count_error(shard, TLS_ERROR_TRUNCATED);
 }

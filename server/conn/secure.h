@@ -1,7 +1,7 @@
 /* secure: TLS under a connection: a handshake while it lasts, then its keys and nothing else.
  *
- *   accepted ─► waits for its turn ⇄ LINK_HANDSHAKE ─► LINK_KEYED ─────────► closed
- *               (two lists)          a handshake, lent  struct tls_keys      keys wiped
+ *   accepted ─► hello is kept ─► waits for a place ─► LINK_HANDSHAKE ─► LINK_KEYED ──────► closed
+ *               until it is whole  (a list)             a handshake, lent  struct tls_keys   wiped
  *
  *   lines[slot]   ┌──────── 128 bytes ────────┐
  *                 │ keys, or early: handshake │   reserved like the slab, and touched only by those
@@ -13,14 +13,18 @@
  *          share: one record for small messages, and one send. What a full socket leaves over is
  *          ciphertext that cannot be made again, so it takes the place of the line's run
  *          (LINK_SEALED) and goes before anything else.
- * Storms   A handshake costs a hundred times what a message costs. So connections whose handshake
- *          has something to read wait in a list, those already begun first, and a turn takes
- *          tls_handshakes_per_turn of them: live connections get a turn in between. Who is not done
- *          in tls_handshake_timeout_ms is closed.
+ * Storms   A handshake costs a hundred times what a message costs. So it begins when its hello is
+ *          there, and those whose hello is, or whose next flight is, wait in two lists, of which a
+ *          turn takes tls_handshakes_per_turn, the ones already begun first: live connections get a
+ *          turn in between. Who is not done in tls_handshake_timeout_ms is closed.
+ * Squatters When all handshakes are lent, and others wait, who has held one for SECURE_PATIENCE_NS
+ *          since its last whole step (hello, key exchange) gives it up: the longest holder first. A
+ *          peer on a slow road has that long for its answer, whatever others do.
  * Threads  The shard's; secure_publish on any.
  * Memory   With tls_listen: SECURE_AREA, the handshakes, the lines. Without: a pointer.
- * Bounds   tls_handshakes_max handshakes, SECURE_SEND_MAX bytes sealed for one send, one record of
- *          beginning for each connection.
+ * Bounds   tls_handshakes_max handshakes, SECURE_SEND_MAX bytes sealed for one send; for each
+ *          connection the beginning of one record, or of a hello: TLS_HELLO_MAX, and what came in
+ *          the same receive.
  * Errors   CLOSE_TLS, with the name of the failure in the counters' tls_errors. */
 #pragma once
 
@@ -30,6 +34,7 @@
 #include <stdint.h>
 
 #include "tls/handshake.h"
+#include "tls/hello.h"
 
 struct conn;
 struct ring_io;
@@ -42,14 +47,24 @@ enum {
     SECURE_SEND_MAX = 4 * TLS_RECORD_MAX + TLS_ALERT_MAX,
 };
 
+#define SECURE_PATIENCE_NS INT64_C(1000000000)
+
+/* LINK_HANDSHAKE. */
+struct secure_early {
+    struct tls_handshake *handshake; /* NULL: none is lent */
+    int64_t since_ns;                /* lent: when its last step was whole */
+    uint32_t older, newer;           /* lent: its neighbours by that time */
+    uint32_t next;                   /* LINK_WAITS: in the list */
+    bool exchanged;                  /* lent: the key exchange has come */
+    struct tls_hello hello;          /* not lent: how far its hello has come */
+};
+
 /* What there is of TLS for a slot. */
 union secure_line {
     struct tls_keys keys; /* LINK_KEYED */
-    struct {
-        struct tls_handshake *handshake; /* NULL: it has not begun */
-        uint32_t next;                   /* LINK_WAITS: in the list */
-    } early;
+    struct secure_early early;
 };
+_Static_assert(sizeof(union secure_line) == 128, "two cache lines");
 
 struct secure_list {
     uint32_t head, tail;
@@ -62,11 +77,14 @@ struct secure {
     struct tls_identities *identities;      /* what handshakes begin with */
     _Atomic(struct tls_identities *) fresh; /* of a reload, not taken yet; or NULL */
     struct tls_handshakes *handshakes;
+    uint32_t handshakes_max;
     union secure_line *lines; /* by slot */
     uint32_t slots;
-    struct secure_list begun, unbegun;
-    int64_t interval_ns; /* between two handshakes of a steady stream; 0: no bound */
-    int64_t next_ns;     /* when the next may begin */
+    struct secure_list begun;  /* something has come for their handshake */
+    struct secure_list hellos; /* theirs is whole, and no handshake lent yet */
+    uint32_t oldest, newest;   /* of those that hold a handshake */
+    int64_t interval_ns;       /* between two handshakes of a steady stream; 0: no bound */
+    int64_t next_ns;           /* when the next may begin */
     unsigned char *area;
     size_t area_used; /* by the send batch */
 };
@@ -92,12 +110,23 @@ void secure_cut(struct shard *shard, struct conn *conn);
 void secure_timer(struct shard *shard, struct conn *conn);
 /* Gives back the handshake, or wipes the keys. */
 void secure_closed(struct shard *shard, struct conn *conn);
+/* There is a place: its handshake begins with the hello that was kept. */
+void secure_begin(struct shard *shard, struct conn *conn);
+/* Others wait: it gives up its handshake, which has stood still. */
+void secure_evict(struct shard *shard, struct conn *conn);
 
 /* ---- whose handshake goes on (secure_turn.c) ---- */
 
-/* A connection whose handshake is under way has something to read. */
+/* A connection whose handshake is not over has something to read. */
 void secure_readable(struct shard *shard, struct conn *conn);
-/* Collects those whose turn it is. Returns whether others could go on at once. */
+/* The hello of a connection is whole: it waits for its turn, unread. */
+void secure_wait(struct shard *shard, struct conn *conn);
+/* A handshake was lent, has come a step further, or was given back. */
+void secure_lent(struct shard *shard, struct conn *conn);
+void secure_stepped(struct shard *shard, struct conn *conn);
+void secure_returned(struct shard *shard, struct conn *conn);
+/* Collects those whose turn it is to be received from, and begins with those whose hello has come.
+ * Returns whether others could go on at once. */
 bool secure_turn(struct shard *shard);
 /* How long until somebody may begin; INT64_MAX: nobody waits. */
 int64_t secure_wait_ns(const struct shard *shard);

@@ -28,12 +28,13 @@ int secure_create(struct secure **ret, const struct server *server, uint32_t slo
     secure->server = server->tls;
     secure->identities = tls_identities_ref(server->identities);
     secure->slots = slots;
-    secure->begun.head = secure->unbegun.head = TIMERS_NONE;
+    secure->begun.head = secure->hellos.head = TIMERS_NONE;
+    secure->oldest = secure->newest = TIMERS_NONE;
     secure->next_ns = now_ns;
     if (settings->tls_handshakes_per_s > 0)
         secure->interval_ns = NS_PER_S * shards / settings->tls_handshakes_per_s;
-    secure->handshakes =
-        tls_handshakes_create(((uint32_t)settings->tls_handshakes_max + shards - 1) / shards);
+    secure->handshakes_max = ((uint32_t)settings->tls_handshakes_max + shards - 1) / shards;
+    secure->handshakes = tls_handshakes_create(secure->handshakes_max);
     secure->area = calloc(1, SECURE_AREA);
     void *lines = mmap(NULL, lines_size(secure), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -91,16 +92,105 @@ static uint32_t list_pop(struct secure *secure, struct secure_list *list)
 static void gauge(struct shard *shard)
 {
     counter_set(&shard->counters.tls_handshakes_waiting,
-                shard->secure->begun.count + shard->secure->unbegun.count);
+                shard->secure->begun.count + shard->secure->hellos.count);
 }
 
+static void wait_in(struct shard *shard, struct conn *conn, struct secure_list *list)
+{
+    conn->link |= LINK_WAITS;
+    list_push(shard->secure, list, conn_slot(shard, conn));
+}
+
+/* What a hello is made of costs nothing to read. */
 void secure_readable(struct shard *shard, struct conn *conn)
 {
     struct secure *secure = shard->secure;
-    uint32_t slot = conn_slot(shard, conn);
-    conn->link |= LINK_WAITS;
-    list_push(secure,
-              secure_line(secure, slot)->early.handshake ? &secure->begun : &secure->unbegun, slot);
+    if (secure_line(secure, conn_slot(shard, conn))->early.handshake)
+        wait_in(shard, conn, &secure->begun);
+    else
+        conn_receive_soon(shard, conn);
+}
+
+void secure_wait(struct shard *shard, struct conn *conn)
+{
+    wait_in(shard, conn, &shard->secure->hellos);
+}
+
+/* ---- who holds a handshake ---- */
+
+static uint32_t *older_of(struct secure *secure, uint32_t slot)
+{
+    return slot == TIMERS_NONE ? &secure->newest : &secure_line(secure, slot)->early.older;
+}
+
+static uint32_t *newer_of(struct secure *secure, uint32_t slot)
+{
+    return slot == TIMERS_NONE ? &secure->oldest : &secure_line(secure, slot)->early.newer;
+}
+
+void secure_lent(struct shard *shard, struct conn *conn)
+{
+    struct secure *secure = shard->secure;
+    uint32_t slot = conn_slot(shard, conn), before = secure->newest;
+    union secure_line *line = secure_line(secure, slot);
+    line->early.since_ns = shard->now_ns;
+    line->early.older = before;
+    line->early.newer = TIMERS_NONE;
+    *newer_of(secure, before) = slot;
+    secure->newest = slot;
+}
+
+void secure_returned(struct shard *shard, struct conn *conn)
+{
+    struct secure *secure = shard->secure;
+    const union secure_line *line = secure_line(secure, conn_slot(shard, conn));
+    *newer_of(secure, line->early.older) = line->early.newer;
+    *older_of(secure, line->early.newer) = line->early.older;
+}
+
+void secure_stepped(struct shard *shard, struct conn *conn)
+{
+    union secure_line *line = secure_line(shard->secure, conn_slot(shard, conn));
+    if (line->early.exchanged)
+        return;
+    line->early.exchanged = true;
+    secure_returned(shard, conn);
+    secure_lent(shard, conn);
+}
+
+/* Who has held one too long, or TIMERS_NONE. Who has just been heard may be about to finish. */
+static uint32_t squatter(struct shard *shard)
+{
+    struct secure *secure = shard->secure;
+    for (uint32_t slot = secure->oldest; slot != TIMERS_NONE; slot = *newer_of(secure, slot)) {
+        if (secure_line(secure, slot)->early.since_ns + SECURE_PATIENCE_NS > shard->now_ns)
+            return TIMERS_NONE;
+        if (!(conn_at(shard, slot)->link & (LINK_WAITS | LINK_RECEIVING)))
+            return slot;
+    }
+    return TIMERS_NONE;
+}
+
+static bool make_place(struct shard *shard)
+{
+    struct secure *secure = shard->secure;
+    if (tls_handshakes_in_use(secure->handshakes) < secure->handshakes_max)
+        return true;
+    uint32_t slot = squatter(shard);
+    if (slot == TIMERS_NONE)
+        return false;
+    secure_evict(shard, conn_at(shard, slot));
+    return true;
+}
+
+/* How long until there may be a place. */
+static int64_t place_wait_ns(const struct secure *secure, int64_t now_ns)
+{
+    if (tls_handshakes_in_use(secure->handshakes) < secure->handshakes_max)
+        return 0;
+    int64_t wait_ns =
+        secure_line(secure, secure->oldest)->early.since_ns + SECURE_PATIENCE_NS - now_ns;
+    return wait_ns > 0 ? wait_ns : 0;
 }
 
 /* ---- whose turn it is ---- */
@@ -119,6 +209,13 @@ static void rate_count(struct secure *secure, int64_t now_ns)
     secure->next_ns += secure->interval_ns;
 }
 
+/* How long until the next one may begin. */
+static int64_t begin_wait_ns(const struct secure *secure, int64_t now_ns)
+{
+    int64_t rate_ns = rate_wait_ns(secure, now_ns), place_ns = place_wait_ns(secure, now_ns);
+    return rate_ns > place_ns ? rate_ns : place_ns;
+}
+
 /* Returns whether it is one whose handshake goes on. */
 static bool take_up(struct shard *shard, uint32_t slot)
 {
@@ -132,26 +229,40 @@ static bool take_up(struct shard *shard, uint32_t slot)
     return conn->state == CONN_OPEN;
 }
 
+/* Returns whether its handshake has begun. */
+static bool begin(struct shard *shard, uint32_t slot)
+{
+    struct conn *conn = conn_at(shard, slot);
+    conn->link &= ~(uint32_t)LINK_WAITS;
+    if (conn->state == CONN_CLOSING)
+        conn_release(shard, conn);
+    else if (conn->state != CONN_OPEN)
+        conn_watch_read(shard, conn);
+    else
+        secure_begin(shard, conn);
+    return conn->state == CONN_OPEN;
+}
+
 bool secure_turn(struct shard *shard)
 {
     struct secure *secure = shard->secure;
     int64_t left = shard->settings->tls_handshakes_per_turn;
+    bool place = true;
     while (left > 0 && secure->begun.head != TIMERS_NONE)
         left -= take_up(shard, list_pop(secure, &secure->begun));
-    while (left > 0 && secure->unbegun.head != TIMERS_NONE &&
-           rate_wait_ns(secure, shard->now_ns) == 0) {
-        if (!take_up(shard, list_pop(secure, &secure->unbegun)))
+    while (left > 0 && secure->hellos.head != TIMERS_NONE &&
+           rate_wait_ns(secure, shard->now_ns) == 0 && (place = make_place(shard))) {
+        if (!begin(shard, list_pop(secure, &secure->hellos)))
             continue;
         rate_count(secure, shard->now_ns);
         left--;
     }
     gauge(shard);
-    return secure->begun.head != TIMERS_NONE ||
-           (secure->unbegun.head != TIMERS_NONE && rate_wait_ns(secure, shard->now_ns) == 0);
+    return secure->begun.head != TIMERS_NONE || (place && secure_wait_ns(shard) == 0);
 }
 
 int64_t secure_wait_ns(const struct shard *shard)
 {
     const struct secure *secure = shard->secure;
-    return secure->unbegun.head == TIMERS_NONE ? INT64_MAX : rate_wait_ns(secure, shard->now_ns);
+    return secure->hellos.head == TIMERS_NONE ? INT64_MAX : begin_wait_ns(secure, shard->now_ns);
 }

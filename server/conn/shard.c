@@ -314,9 +314,11 @@ static bool take_events(struct shard *shard)
     }
     watch_trickle(shard, n, event.slot);
     bool more = n == EVENTS_PER_TURN_MAX;
-    if (shard->secure)
-        more |= secure_turn(shard);
     shard_receive(shard);
+    if (shard->secure) {
+        more |= secure_turn(shard);
+        shard_receive(shard);
+    }
     return more;
 }
 

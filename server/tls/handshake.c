@@ -134,18 +134,6 @@ static void settle(struct tls_handshake *handshake)
 
 /* ---- feeding ---- */
 
-/* A client that does not know that this is TLS shows it with its first byte. */
-static bool first_byte_is_tls(struct tls_handshake *handshake, unsigned char first)
-{
-    if (!handshake->is_server || handshake->begun)
-        return true;
-    handshake->begun = true;
-    if (first >= TLS_CHANGE_CIPHER_SPEC && first <= TLS_APPLICATION_DATA)
-        return true;
-    fail(handshake, first >= 'A' && first <= 'Z' ? TLS_ERROR_PLAIN_HTTP : TLS_ERROR_NOT_TLS, true);
-    return false;
-}
-
 /* Looks at the head of a record before the engine gets its last byte. The engine takes alerts of
  * any length, and one that closes takes no byte behind it, not even of its own record, for which it
  * then waits. `filled` is how much of its buffer is full.
@@ -167,8 +155,6 @@ size_t tls_handshake_feed(struct tls_handshake *handshake, const unsigned char *
 {
     br_ssl_engine_context *engine = &handshake->bear.engine;
     size_t fed = 0;
-    if (len > 0 && !first_byte_is_tls(handshake, bytes[0]))
-        return 0;
     while (fed < len && tls_handshake_progress(handshake) == TLS_WANTS_INPUT) {
         size_t room;
         unsigned char *area = br_ssl_engine_recvrec_buf(engine, &room);
@@ -221,6 +207,17 @@ enum tls_progress tls_handshake_progress(const struct tls_handshake *handshake)
     if (handshake->error != TLS_ERROR_NONE)
         return TLS_FAILED;
     return state & BR_SSL_SENDAPP ? TLS_DONE : TLS_WANTS_INPUT;
+}
+
+bool tls_handshake_exchanged(const struct tls_handshake *handshake)
+{
+    return engine_record_in((br_ssl_engine_context *)&handshake->bear.engine) != NULL;
+}
+
+void tls_handshake_abort(struct tls_handshake *handshake)
+{
+    if (handshake->error == TLS_ERROR_NONE)
+        fail(handshake, TLS_ERROR_INTERNAL, true);
 }
 
 enum tls_error tls_handshake_error(const struct tls_handshake *handshake)

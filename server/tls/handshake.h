@@ -117,6 +117,12 @@ size_t tls_handshake_output(struct tls_handshake *handshake, unsigned char *area
 enum tls_progress tls_handshake_advance(struct tls_handshake *handshake, const unsigned char *bytes,
                                         size_t len, size_t *at);
 
+/* Whether the peer has sent its part of the key exchange, and gone over to its keys. */
+bool tls_handshake_exchanged(const struct tls_handshake *handshake);
+
+/* Gives up: an alert is the next output, and the last. */
+void tls_handshake_abort(struct tls_handshake *handshake);
+
 /* Copies out what the connection keeps. Only when TLS_DONE. */
 void tls_handshake_keys(struct tls_handshake *handshake, struct tls_keys *ret);
 

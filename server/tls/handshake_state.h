@@ -46,7 +46,6 @@ struct tls_handshake {
     size_t protocol_count;
     uint8_t resuming[TLS_SESSION_ID_SIZE]; /* client: the session that it asked for */
     bool is_server;
-    bool begun; /* the first byte has come */
     uint8_t error;
     uint8_t alert_len; /* of `alert`, not taken yet; 0: none */
     unsigned char alert[TLS_ALERT_MAX];

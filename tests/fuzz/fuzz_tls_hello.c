@@ -3,6 +3,7 @@
 #include "fuzz.h"
 
 #include "tls/handshake.h"
+#include "tls/hello.h"
 
 /* What strangers send to a server first. The first byte says how: raw bytes, or the body of a
  * ClientHello in a record and message whose lengths are right. However it is cut, it ends the same,
@@ -46,10 +47,34 @@ static size_t frame(const uint8_t *body, size_t len, unsigned char *area)
     return sizeof head + len;
 }
 
+/* Looks at a hello as it comes. What it says of the whole it says of any beginning, or nothing yet.
+ * Returns its size, or what is wrong with it; 0: it is not whole. */
+static int look(const unsigned char *bytes, size_t len, uint64_t step)
+{
+    struct tls_hello hello = {0};
+    int result = 0;
+    size_t have = 0;
+    while (have < len && result == 0) {
+        have += feed_step(&step, len - have);
+        unsigned char *copy = malloc(have + 1);
+        assert(copy);
+        memcpy(copy, bytes, have);
+        result = tls_hello_next(&hello, copy, have);
+        free(copy);
+        assert(result <= TLS_HELLO_MAX && (result <= 0 || (size_t)result <= have));
+        assert(result != 0 || have <= TLS_HELLO_MAX + TLS_HEAD_SIZE);
+    }
+    return result;
+}
+
 static void run(const unsigned char *bytes, size_t len, uint64_t step, struct transcript *said)
 {
     static const uint8_t seed[TLS_SEED_SIZE] = {1};
     unsigned char output[4096];
+    int seen = look(bytes, len, step);
+    transcript_number(said, seen);
+    if (seen <= 0)
+        return;
     struct tls_handshake *handshake = tls_handshake_take(pool);
     tls_handshake_server(handshake, server, identities, 0, seed);
     size_t at = 0, want = 1, fed = 1, taken = 1;

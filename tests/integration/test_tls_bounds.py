@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import ssl
+import time
 
 import pytest
 
@@ -42,6 +43,30 @@ def test_stalled_handshake(secure_server, eventually, sent):
     assert server.metric("ringside_tls_handshakes") == 0
 
 
+@pytest.mark.parametrize("of", ["hello", "key exchange"])
+def test_a_trickled_handshake_keeps_its_deadline(secure_server, eventually, of):
+    """No byte moves it, and it ends while they still come."""
+    server = secure_server(config={"tls_handshake_timeout_ms": 500})
+    client = RecordClient(server)
+    flight = client.hello()
+    if of == "key exchange":
+        client.send(flight)
+        while not client.outgoing.pending:
+            assert client.feed()
+            with pytest.raises(ssl.SSLWantReadError):
+                client.tls.do_handshake()
+        flight = client.outgoing.read()
+    plain = server.plain()
+    before = plain.metric("ringside_tls_handshakes_full_total")
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        for byte in flight[:64]:
+            client.send(bytes([byte]))
+            time.sleep(0.02)
+            assert plain.metric("ringside_tls_handshakes_full_total") == before
+    eventually(lambda: plain.closed("tls_timeout") == 1, "the handshake to end")
+    assert plain.metric("ringside_tls_handshakes") == 0
+
+
 def test_a_slow_client_behind_the_handshake_is_not_held_to_its_timeout(secure_server):
     server = secure_server(config={"tls_handshake_timeout_ms": 300})
     quick = RawWebSocket(server)
@@ -51,22 +76,65 @@ def test_a_slow_client_behind_the_handshake_is_not_held_to_its_timeout(secure_se
     quick.close()
 
 
-def test_all_handshakes_taken(secure_server, eventually):
+def test_who_has_not_said_hello_holds_no_handshake(secure_server, eventually):
+    """However many begin, and however little they say."""
+    server = secure_server(
+        shards=1, config={"tls_handshakes_max": 1, "tls_handshake_timeout_ms": 60000}
+    )
+    begun = [RecordClient(server) for _ in range(20)]
+    for i, client in enumerate(begun):
+        client.send(client.hello()[:-1 - i * 5])
+    assert server.get("/healthz").status == 200
+    assert server.metric("ringside_tls_handshakes_full_total") > 0
+    for client in begun:
+        client.close()
+    eventually(lambda: server.tls_errors("truncated") == 20, "all of them to be noticed")
+
+
+def test_who_stands_still_makes_place(secure_server, eventually):
+    """Said hello, and never went on: the one that has stood still for longest goes."""
     server = secure_server(
         shards=1, config={"tls_handshakes_max": 2, "tls_handshake_timeout_ms": 60000}
     )
-    begun = [RecordClient(server) for _ in range(2)]
-    for client in begun:
-        client.send(client.hello()[:100])
     plain = server.plain()
-    eventually(lambda: plain.metric("ringside_tls_handshakes") == 2, "two handshakes")
-    with pytest.raises(ssl.SSLError, match="internal error"):
-        dial(server)
-    assert plain.closed("tls_pool_full") == 1
+    begun = [RecordClient(server) for _ in range(2)]
+    for i, client in enumerate(begun):
+        client.send(client.hello())
+        eventually(lambda n=i + 1: plain.metric("ringside_tls_handshakes") == n, "a handshake")
+    # Bytes that are no whole step do not help.
+    begun[0].feed()
+    with pytest.raises(ssl.SSLWantReadError):
+        begun[0].tls.do_handshake()
+    begun[0].send(begun[0].outgoing.read()[:-70])
+    assert server.get("/healthz").status == 200
+    assert begun[0].read_alert() == "TLSV1_ALERT_INTERNAL_ERROR"
+    begun[0].close()
+    eventually(lambda: plain.closed("tls_evicted") == 1, "it to be counted")
+    # The other one can still go on.
+    begun[1].feed()
+    begun[1].handshake().send(begun[1].seal(REQUEST))
+    assert begun[1].read().startswith(b"HTTP/1.1 200")
     for client in begun:
         client.close()
     eventually(lambda: plain.metric("ringside_tls_handshakes") == 0, "both to be given back")
-    assert server.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize("say", ["a byte", "half a hello", "a hello"])
+def test_squatters(start_server, say):
+    """1,100 of them, and who comes behind them is served all the same."""
+    server = start_server(secure=True, config={"tls_handshake_timeout_ms": 60000})
+    hello = RecordClient(server).hello()
+    sent = {"a byte": hello[:1], "half a hello": hello[:len(hello) // 2], "a hello": hello}[say]
+    squatters = []
+    try:
+        for _ in range(1100):
+            squatter = socket.create_connection((HOST, server.port), timeout=PATIENCE_S)
+            squatters.append(squatter)
+            squatter.sendall(sent)
+        assert server.get("/healthz").status == 200
+    finally:
+        for squatter in squatters:
+            squatter.close()
 
 
 @pytest.mark.parametrize(

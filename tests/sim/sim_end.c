@@ -195,7 +195,9 @@ static void secrets_are_gone(const struct sim *sim, const struct shard *shard)
 {
     const struct secure *secure = shard->secure;
     sim_check(sim, tls_handshakes_in_use(secure->handshakes) == 0, "handshakes left");
-    sim_check(sim, secure->begun.count + secure->unbegun.count == 0, "somebody waits");
+    sim_check(sim, secure->begun.count + secure->hellos.count == 0, "somebody waits");
+    sim_check(sim, secure->oldest == TIMERS_NONE && secure->newest == TIMERS_NONE,
+              "somebody holds a handshake");
     sim_check(sim, counter_read(&shard->counters.tls_connections) == 0, "TLS connections left");
     for (uint32_t slot = 0; slot < secure->slots; slot++) {
         const union secure_line *line = secure_line(secure, slot);

@@ -290,9 +290,6 @@ static void test_strangers(void **state)
         enum tls_error error;
         int alert;
     } cases[] = {
-        {"GET / HTTP/1.1\r\n", 16, TLS_ERROR_PLAIN_HTTP, -1},
-        {"\0\1\2", 3, TLS_ERROR_NOT_TLS, -1},
-        {"\x80\x2e\1\3\1", 5, TLS_ERROR_NOT_TLS, -1}, /* a hello of SSL 2 */
         {"\x16\3\3\x40\1", 5, TLS_ERROR_RECORD_TOO_LONG, 22},
         {"\x16\4\3\0\5hello", 10, TLS_ERROR_VERSION, 70},
         {"\x17\3\3\0\5hello", 10, TLS_ERROR_UNEXPECTED, 10},

@@ -1,0 +1,101 @@
+#include "tls/hello.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "tls/error.h"
+#include "tls/record.h"
+
+enum {
+    MESSAGE_HEAD = 4,
+    CLIENT_HELLO = 1,
+    ALERT_SIZE = 2,
+    WARNING = 1,
+    MAJOR_VERSION = 3,
+};
+
+static size_t get_16(const unsigned char *at)
+{
+    return (size_t)at[0] << 8 | at[1];
+}
+
+/* A client that does not know that this is TLS shows it with its first byte. */
+static int first_check(unsigned char first)
+{
+    if (first >= TLS_CHANGE_CIPHER_SPEC && first <= TLS_APPLICATION_DATA)
+        return 0;
+    return first >= 'A' && first <= 'Z' ? -TLS_ERROR_PLAIN_HTTP : -TLS_ERROR_NOT_TLS;
+}
+
+static int head_check(const unsigned char *head)
+{
+    size_t size = get_16(head + 3);
+    if (head[1] != MAJOR_VERSION)
+        return -TLS_ERROR_VERSION;
+    if (size > TLS_PLAIN_MAX)
+        return -TLS_ERROR_RECORD_TOO_LONG;
+    if (head[0] == TLS_ALERT)
+        return size == ALERT_SIZE ? 0 : -TLS_ERROR_BAD_ALERT;
+    if (head[0] != TLS_HANDSHAKE)
+        return -TLS_ERROR_UNEXPECTED;
+    /* RFC 5246 section 6.2.1: no fragment of a handshake is empty. */
+    return size > 0 ? 0 : -TLS_ERROR_BAD_HANDSHAKE;
+}
+
+static int alert_read(const unsigned char *alert, size_t have)
+{
+    if (have < ALERT_SIZE)
+        return 0;
+    if (alert[1] == TLS_ALERT_CLOSE_NOTIFY)
+        return -TLS_ERROR_CLOSED;
+    return alert[0] == WARNING ? -TLS_ERROR_UNEXPECTED : -TLS_ERROR_ALERT_RECEIVED;
+}
+
+/* Looks at `have` bytes, all that has come, of a record of `size`. */
+static int fragment_check(struct tls_hello *hello, const unsigned char *bytes, size_t have,
+                          size_t size)
+{
+    size_t got = hello->got;
+    if (got < MESSAGE_HEAD) {
+        size_t part = have < MESSAGE_HEAD - got ? have : MESSAGE_HEAD - got;
+        memcpy(hello->head + got, bytes, part);
+        if (got + part > 0 && hello->head[0] != CLIENT_HELLO)
+            return -TLS_ERROR_UNEXPECTED;
+        if (got + part < MESSAGE_HEAD)
+            return 0;
+    }
+    size_t total = MESSAGE_HEAD + ((size_t)hello->head[1] << 16 | get_16(hello->head + 2));
+    if (total > TLS_HELLO_MAX)
+        return -TLS_ERROR_HELLO_TOO_LONG;
+    /* Nothing may follow before the server has answered. */
+    return got + size > total ? -TLS_ERROR_UNEXPECTED : got + size == total;
+}
+
+int tls_hello_next(struct tls_hello *hello, const unsigned char *bytes, size_t len)
+{
+    int err = len > 0 ? first_check(bytes[0]) : 0;
+    while (err == 0 && len - hello->at >= TLS_HEAD_SIZE) {
+        const unsigned char *head = bytes + hello->at, *fragment = head + TLS_HEAD_SIZE;
+        size_t size = get_16(head + 3), have = len - hello->at - TLS_HEAD_SIZE;
+        err = head_check(head);
+        if (err < 0)
+            break;
+        if (head[0] == TLS_ALERT) {
+            err = alert_read(fragment, have);
+            break;
+        }
+        bool whole = have >= size;
+        int ends = fragment_check(hello, fragment, whole ? size : have, size);
+        if (ends < 0)
+            return ends;
+        if (hello->at + TLS_HEAD_SIZE + size > TLS_HELLO_MAX)
+            return -TLS_ERROR_HELLO_TOO_LONG;
+        if (!whole)
+            break;
+        hello->at += (uint32_t)(TLS_HEAD_SIZE + size);
+        hello->got += (uint32_t)size;
+        if (ends)
+            return (int)hello->at;
+    }
+    return err;
+}

@@ -1,0 +1,33 @@
+/* hello: whether a client's first message is all there, before anything is spent on it.
+ *
+ *    0        1        3        5
+ *   ┌────────┬────────┬────────┬──────────────────┐ ┌───────┬──────┐
+ *   │ 22     │ 0x03xx │ length │ 1 │ length, 3 │ … │ │ head  │ rest │   one message, which may lie in
+ *   └────────┴────────┴────────┴──────────────────┘ └───────┴──────┘   several records
+ *
+ * Idea     An engine and its buffer, 24 KiB, are lent to who has said all that a server needs for
+ *          its answer. Whoever connects and says less costs the bytes that he has sent.
+ * Threads  any.
+ * Memory   the caller's; bytes are read where they lie.
+ * Bounds   TLS_HELLO_MAX bytes, heads of records included.
+ * Source   RFC 5246 sections 6.2.1 and 7.4.1.2. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TLS_HELLO_MAX = 16384,
+};
+
+/* How far a hello has been looked at. Begins as zeros. */
+struct tls_hello {
+    uint32_t at;  /* the record that is not all there */
+    uint32_t got; /* bytes of the message in those before */
+    uint8_t head[4];
+};
+
+/* Looks at all that has come so far, of which `len` bytes begin as they did in the last call.
+ * Returns how many bytes the hello has in its records, 0 while it is not all there, or
+ * -enum tls_error: as soon as it can be none. What is in the message nobody has looked at. */
+int tls_hello_next(struct tls_hello *hello, const unsigned char *bytes, size_t len);
