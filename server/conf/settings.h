@@ -96,8 +96,8 @@ enum proxy_header {
     X(NUMBER, tls_session_lifetime_ms, 3600000, 1000, 86400000, "ms",                              \
       "How long a session can be resumed.")                                                        \
     X(NUMBER, tls_handshakes_max, 1024, 1, 65536, "count",                                         \
-      "Handshakes under way over all shards, at 24 KiB each while they last. Who comes when all "  \
-      "are taken is sent away.")                                                                   \
+      "Handshakes under way over all shards, at 24 KiB each while they last. When all are "        \
+      "taken, one that has stood still for a second makes place.")                                 \
     X(NUMBER, tls_handshakes_per_s, 0, 0, 10000000, "count",                                       \
       "Handshakes begun each second, over all shards; the others wait for their turn until "       \
       "tls_handshake_timeout_ms. 0: as many as the shards can do.")                                \

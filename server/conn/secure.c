@@ -190,7 +190,10 @@ void secure_begin(struct shard *shard, struct conn *conn)
     gauge_handshakes(shard);
 
     struct stash hello = conn->extra->record;
+    char name[TLS_NAME_SIZE];
     conn->extra->record = (struct stash){0};
+    tls_hello_name((const unsigned char *)hello.bytes, hello.len, name);
+    tls_handshake_named(handshake, name);
     handshake_run(shard, conn, (const unsigned char *)hello.bytes, hello.len);
     stash_free(&hello);
     conn_extra_trim(conn);

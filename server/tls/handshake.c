@@ -127,7 +127,8 @@ static void settle(struct tls_handshake *handshake)
     if (state == BR_SSL_CLOSED) {
         int err = br_ssl_engine_last_error(engine);
         fail(handshake, error_of(handshake, err), err < BR_ERR_RECV_FATAL_ALERT);
-    } else if (is_stuck(engine, state)) {
+    } else if (is_stuck(engine, state) ||
+               (state & BR_SSL_SENDREC && handshake_name_differs(handshake))) {
         fail(handshake, TLS_ERROR_INTERNAL, true);
     }
 }

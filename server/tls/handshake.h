@@ -97,6 +97,10 @@ void tls_handshake_server(struct tls_handshake *handshake, const struct tls_serv
                           struct tls_identities *identities, int64_t now_s,
                           const uint8_t seed[TLS_SEED_SIZE]);
 
+/* What tls_hello_name found, before the hello is fed: only a session of that name is resumed. A
+ * server that is told nothing resumes sessions without a name. */
+void tls_handshake_named(struct tls_handshake *handshake, const char *name);
+
 /* Begins as a client. `server_name` is NULL for none; `resume` is an earlier session with this
  * server, or NULL. */
 void tls_handshake_client(struct tls_handshake *handshake, const struct tls_client *client,

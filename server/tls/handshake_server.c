@@ -171,12 +171,30 @@ static const br_ssl_server_policy_class policy_class = {
 
 /* ---- sessions ---- */
 
+/* What stands for a server name: names are the same in any case. */
+static uint64_t name_hash(const char *name)
+{
+    unsigned char digest[br_sha256_SIZE];
+    br_sha256_context sha256;
+    uint64_t hash;
+    br_sha256_init(&sha256);
+    for (size_t i = 0; name[i] != '\0'; i++) {
+        char lower = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + ('a' - 'A')) : name[i];
+        br_sha256_update(&sha256, &lower, 1);
+    }
+    br_sha256_out(&sha256, digest);
+    memcpy(&hash, digest, sizeof hash);
+    return hash;
+}
+
 static void save(const br_ssl_session_cache_class **context, br_ssl_server_context *server,
                  const br_ssl_session_parameters *parameters)
 {
-    (void)server;
     const struct handshake_cache *cache = (const struct handshake_cache *)context;
-    struct tls_session session = {.suite = parameters->cipher_suite};
+    struct tls_session session = {
+        .suite = parameters->cipher_suite,
+        .name = name_hash(br_ssl_engine_get_server_name(&server->eng)),
+    };
     memcpy(session.id, parameters->session_id, TLS_SESSION_ID_SIZE);
     memcpy(session.secret, parameters->master_secret, TLS_SECRET_SIZE);
     tls_sessions_save(cache->sessions, &session, cache->now_s);
@@ -187,8 +205,8 @@ static int load(const br_ssl_session_cache_class **context, br_ssl_server_contex
                 br_ssl_session_parameters *parameters)
 {
     (void)server;
-    const struct handshake_cache *cache = (const struct handshake_cache *)context;
-    struct tls_session session;
+    struct handshake_cache *cache = (struct handshake_cache *)context;
+    struct tls_session session = {.name = cache->name};
     memcpy(session.id, parameters->session_id, TLS_SESSION_ID_SIZE);
     if (!tls_sessions_load(cache->sessions, &session, cache->now_s))
         return 0;
@@ -196,7 +214,20 @@ static int load(const br_ssl_session_cache_class **context, br_ssl_server_contex
     parameters->cipher_suite = session.suite;
     memcpy(parameters->master_secret, session.secret, TLS_SECRET_SIZE);
     explicit_bzero(&session, sizeof session);
+    cache->found = true;
     return 1;
+}
+
+bool handshake_name_differs(const struct tls_handshake *handshake)
+{
+    return handshake->is_server && handshake->cache.found &&
+           name_hash(br_ssl_engine_get_server_name(&handshake->bear.engine)) !=
+               handshake->cache.name;
+}
+
+void tls_handshake_named(struct tls_handshake *handshake, const char *name)
+{
+    handshake->cache.name = name_hash(name);
 }
 
 static const br_ssl_session_cache_class cache_class = {sizeof(struct handshake_cache), save, load};
@@ -245,7 +276,8 @@ void tls_handshake_server(struct tls_handshake *handshake, const struct tls_serv
     handshake->protocol_count = server->config.protocol_count;
     handshake->policy =
         (struct handshake_policy){&policy_class, tls_identities_ref(identities), NULL};
-    handshake->cache = (struct handshake_cache){&cache_class, server->config.sessions, now_s};
+    handshake->cache = (struct handshake_cache){&cache_class, server->config.sessions, now_s,
+                                                name_hash(""), false};
     br_ssl_server_set_policy(bear, &handshake->policy.class);
     if (server->config.sessions)
         br_ssl_server_set_cache(bear, &handshake->cache.class);

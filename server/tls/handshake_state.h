@@ -20,6 +20,9 @@ struct handshake_cache {
     const br_ssl_session_cache_class *class;
     struct tls_sessions *sessions;
     int64_t now_s;
+    uint64_t name; /* of the server that the client asks for; BearSSL looks for a session before it
+                      has read that */
+    bool found;
 };
 
 /* Whom a client trusts. */
@@ -57,3 +60,6 @@ struct tls_handshake {
 /* Settings that both roles share, for the template of an engine. */
 void handshake_engine_init(br_ssl_engine_context *engine, const struct tls_suites *suites,
                            const char *const *protocols, size_t protocol_count);
+
+/* Whether a session was found under another name than the hello turned out to ask for. */
+bool handshake_name_differs(const struct tls_handshake *handshake);

@@ -12,6 +12,9 @@ enum {
     ALERT_SIZE = 2,
     WARNING = 1,
     MAJOR_VERSION = 3,
+    BEFORE_SESSION = MESSAGE_HEAD + 2 + 32, /* version, random */
+    EXTENSION_NAME = 0,
+    NAME_HOST = 0,
 };
 
 static size_t get_16(const unsigned char *at)
@@ -98,4 +101,87 @@ int tls_hello_next(struct tls_hello *hello, const unsigned char *bytes, size_t l
             return (int)hello->at;
     }
     return err;
+}
+
+/* ---- the server name ---- */
+
+/* Where reading stands in a message that is cut into records. */
+struct cursor {
+    const unsigned char *at, *end;
+    size_t left; /* in this record */
+};
+
+/* Takes `len` bytes, into `ret` unless that is NULL. Returns false when they are not there. */
+static bool take(struct cursor *cursor, unsigned char *ret, size_t len)
+{
+    while (len > 0) {
+        size_t part = len < cursor->left ? len : cursor->left;
+        if ((size_t)(cursor->end - cursor->at) < (part > 0 ? part : TLS_HEAD_SIZE))
+            return false;
+        if (part == 0) {
+            cursor->left = get_16(cursor->at + 3);
+            cursor->at += TLS_HEAD_SIZE;
+            continue;
+        }
+        if (ret) {
+            memcpy(ret, cursor->at, part);
+            ret += part;
+        }
+        cursor->at += part;
+        cursor->left -= part;
+        len -= part;
+    }
+    return true;
+}
+
+/* Takes a number of `size` bytes, 1 or 2. */
+static bool take_number(struct cursor *cursor, size_t size, size_t *ret)
+{
+    unsigned char bytes[2] = {0};
+    if (!take(cursor, bytes + 2 - size, size))
+        return false;
+    *ret = get_16(bytes);
+    return true;
+}
+
+static bool skip_vector(struct cursor *cursor, size_t head)
+{
+    size_t len;
+    return take_number(cursor, head, &len) && take(cursor, NULL, len);
+}
+
+/* Takes a list of names. The last one counts, if there are several. */
+static bool take_names(struct cursor *cursor, char *ret)
+{
+    size_t left, kind, len;
+    if (!take_number(cursor, 2, &left))
+        return false;
+    while (left >= 3) {
+        if (!take_number(cursor, 1, &kind) || !take_number(cursor, 2, &len) || len > left - 3)
+            return false;
+        bool counts = kind == NAME_HOST && len < TLS_NAME_SIZE;
+        if (!take(cursor, counts ? (unsigned char *)ret : NULL, len))
+            return false;
+        if (counts)
+            ret[len] = '\0';
+        left -= 3 + len;
+    }
+    return left == 0;
+}
+
+void tls_hello_name(const unsigned char *bytes, size_t size, char ret[TLS_NAME_SIZE])
+{
+    struct cursor cursor = {bytes, bytes + size, 0};
+    size_t type, len;
+    ret[0] = '\0';
+    if (!take(&cursor, NULL, BEFORE_SESSION) || !skip_vector(&cursor, 1) ||
+        !skip_vector(&cursor, 2) || !skip_vector(&cursor, 1) || !take_number(&cursor, 2, &len))
+        return;
+    while (take_number(&cursor, 2, &type)) {
+        bool read = type == EXTENSION_NAME
+                        ? take_number(&cursor, 2, &len) && take_names(&cursor, ret)
+                        : skip_vector(&cursor, 2);
+        if (!read)
+            return;
+    }
 }

@@ -18,6 +18,7 @@
 
 enum {
     TLS_HELLO_MAX = 16384,
+    TLS_NAME_SIZE = 256, /* a server name, and its end */
 };
 
 /* How far a hello has been looked at. Begins as zeros. */
@@ -31,3 +32,7 @@ struct tls_hello {
  * Returns how many bytes the hello has in its records, 0 while it is not all there, or
  * -enum tls_error: as soon as it can be none. What is in the message nobody has looked at. */
 int tls_hello_next(struct tls_hello *hello, const unsigned char *bytes, size_t len);
+
+/* Finds the server name that a whole hello of `size` bytes asks for (RFC 6066 section 3); empty when
+ * it asks for none, or is none that a server would take. */
+void tls_hello_name(const unsigned char *bytes, size_t size, char ret[TLS_NAME_SIZE]);

@@ -12,6 +12,7 @@ enum {
     SECRET_WORDS = TLS_SECRET_SIZE / 8,
     SUITE_WORD = ID_WORDS + SECRET_WORDS,
     EXPIRY_WORD,
+    NAME_WORD,
     WORDS,
 };
 
@@ -69,6 +70,7 @@ static void pack(uint64_t *words, const struct tls_session *session, int64_t exp
     memcpy(words + ID_WORDS, session->secret, TLS_SECRET_SIZE);
     words[SUITE_WORD] = session->suite;
     words[EXPIRY_WORD] = (uint64_t)expiry_s;
+    words[NAME_WORD] = session->name;
 }
 
 static void unpack(struct tls_session *session, const uint64_t *words)
@@ -120,7 +122,7 @@ bool tls_sessions_load(struct tls_sessions *sessions, struct tls_session *sessio
     bool found = false;
     for (unsigned i = 0; i < ROW_SLOTS && !found; i++)
         found = copy_out(&row[i], words) && memcmp(words, session->id, sizeof session->id) == 0 &&
-                (int64_t)words[EXPIRY_WORD] > now_s;
+                words[NAME_WORD] == session->name && (int64_t)words[EXPIRY_WORD] > now_s;
     if (found)
         unpack(session, words);
     explicit_bzero(words, sizeof words);

@@ -10,8 +10,8 @@
  * Threads  Any, at once. Every word of a slot is atomic.
  * Memory   112 bytes a session, from the start. Wiped when it is freed.
  * Bounds   tls_sessions_create's `count`, rounded up to a power of two; `lifetime_s`.
- * Source   RFC 5246 section 7.3 and appendix F.1.4. A session is not bound to a server name (RFC
- *          6066 section 3): every name leads to the same server here. */
+ * Source   RFC 5246 section 7.3 and appendix F.1.4; RFC 6066 section 3: a session is of one server
+ *          name, and resumed under no other. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,6 +27,7 @@ enum {
 struct tls_session {
     uint8_t id[TLS_SESSION_ID_SIZE];
     uint8_t secret[TLS_SECRET_SIZE];
+    uint64_t name; /* of the server that was asked for: a hash; a client leaves it 0 */
     uint16_t suite;
 };
 
@@ -38,5 +39,5 @@ void tls_sessions_free(struct tls_sessions *sessions);
 bool tls_sessions_save(struct tls_sessions *sessions, const struct tls_session *session,
                        int64_t now_s);
 
-/* Fills in the rest of the session with this id. Returns false when there is none. */
+/* Fills in the rest of the session with this id and name. Returns false when there is none. */
 bool tls_sessions_load(struct tls_sessions *sessions, struct tls_session *session, int64_t now_s);

@@ -2,7 +2,7 @@
 
 #include "fuzz.h"
 
-#include "tls/handshake.h"
+#include "tls/handshake_state.h"
 #include "tls/hello.h"
 
 /* What strangers send to a server first. The first byte says how: raw bytes, or the body of a
@@ -87,6 +87,11 @@ static void run(const unsigned char *bytes, size_t len, uint64_t step, struct tr
         assert(tls_handshake_progress(handshake) != TLS_DONE);
     }
     transcript_number(said, tls_handshake_error(handshake));
+    if (tls_handshake_error(handshake) == TLS_ERROR_NONE) {
+        char name[TLS_NAME_SIZE];
+        tls_hello_name(bytes, (size_t)seen, name);
+        assert(strcmp(name, br_ssl_engine_get_server_name(&handshake->bear.engine)) == 0);
+    }
     tls_handshake_give(pool, handshake);
 }
 

@@ -146,6 +146,20 @@ def test_sessions_resume_on_any_shard(start_server):
     assert server.metric("ringside_tls_handshakes_resumed_total") == 12
 
 
+def test_a_session_is_of_one_server_name(start_server):
+    """RFC 6066 section 3: it MUST NOT be resumed under another."""
+    server = start_server(secure=True, certificates=["ec", "wild"])
+    context = anybody()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with connect(server, context, "a.example") as connection:
+        ask(connection)
+        session = connection.session
+    for name, reused in (("x.b.example", False), ("a.example", True), ("A.EXAMPLE", True)):
+        with connect(server, context, name, session=session) as connection:
+            ask(connection)
+            assert connection.session_reused == reused, name
+
+
 def test_sessions_of_another_process_resume(server, tmp_path):
     kept = str(tmp_path / "session.pem")
     assert "New, TLSv1.2" in s_client(server, "-tls1_2", "-sess_out", kept)
@@ -213,11 +227,11 @@ def test_renegotiation(server):
     assert "Secure Renegotiation IS supported" in said
 
 
-def test_client_that_does_not_trust(server):
+def test_client_that_does_not_trust(server, eventually):
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(server, ssl.create_default_context()).close()
+    eventually(lambda: server.closed("tls") == 1, "the alert to be heard")
     assert server.tls_errors("alert_received") == 1
-    assert server.closed("tls") == 1
 
 
 @pytest.mark.parametrize("asked", [b"GET /", b"POST /publish?channel=c"])

@@ -119,7 +119,16 @@ static void test_resumed(void **state)
     assert_true(tls_handshake_resumed(pair.at_client));
     assert_int_equal(tls_handshake_suite(pair.at_server), session.suite);
 
-    /* An unknown session, an old one: a full handshake each. */
+    run_ok(&pair, "A.Example", &session, 0);
+    assert_true(tls_handshake_resumed(pair.at_client));
+
+    /* Another server name, none, an unknown session, an old one: a full handshake each. */
+    static const char *const names[] = {"b.example", NULL};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        run_ok(&pair, names[i], &session, 0);
+        assert_false(tls_handshake_resumed(pair.at_client));
+        assert_false(tls_handshake_resumed(pair.at_server));
+    }
     other = session;
     other.id[5] ^= 1;
     run_ok(&pair, "a.example", &other, 0);

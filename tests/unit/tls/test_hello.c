@@ -96,12 +96,45 @@ static void test_strangers(void **state)
     }
 }
 
+/* The name that a real client asks for, in records of any size. */
+static void test_name(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a.example", "x", NULL};
+    struct pair pair;
+    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        pair_begin(&pair, names[i], NULL);
+        pump_out(pair.at_client, &pair.to_server, 0);
+        for (size_t record = 1; record < pair.to_server.len; record++) {
+            unsigned char bytes[8192];
+            char name[TLS_NAME_SIZE];
+            size_t at = 0;
+            for (size_t from = TLS_HEAD_SIZE; from < pair.to_server.len; from += record) {
+                size_t left = pair.to_server.len - from, len = left < record ? left : record;
+                const unsigned char head[] = {22, 3, 1, (unsigned char)(len >> 8),
+                                              (unsigned char)len};
+                memcpy(bytes + at, head, sizeof head);
+                memcpy(bytes + at + sizeof head, pair.to_server.bytes + from, len);
+                at += sizeof head + len;
+            }
+            assert_int_equal(look(bytes, at, SIZE_MAX / 2), at);
+            tls_hello_name(bytes, at, name);
+            assert_string_equal(name, names[i] ? names[i] : "");
+            /* Cut anywhere it is not the name, and nothing is read that is not there. */
+            tls_hello_name(bytes, at - record % at, name);
+        }
+    }
+    pair_done(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,8 @@ static void test_remembers(void **state)
     assert_true(remembered(sessions, 7, 109));
     assert_false(remembered(sessions, 7, 110));
     assert_false(remembered(sessions, 8, 100));
+    session.name = 1; /* of another server */
+    assert_false(tls_sessions_load(sessions, &session, 100));
     tls_sessions_free(sessions);
 }
 

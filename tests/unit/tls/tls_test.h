@@ -127,6 +127,7 @@ static inline void pair_begin(struct pair *pair, const char *name, const struct 
     drawn++;
     memcpy(seed, &drawn, sizeof drawn);
     tls_handshake_server(pair->at_server, pair->server, pair->identities, pair->now_s, seed);
+    tls_handshake_named(pair->at_server, name ? name : "");
     seed[TLS_SEED_SIZE - 1] = 1;
     tls_handshake_client(pair->at_client, pair->client, name, resume, seed);
 }
