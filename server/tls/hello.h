@@ -2,8 +2,8 @@
  *
  *    0        1        3        5
  *   ┌────────┬────────┬────────┬──────────────────┐ ┌───────┬──────┐
- *   │ 22     │ 0x03xx │ length │ 1 │ length, 3 │ … │ │ head  │ rest │   one message, which may lie in
- *   └────────┴────────┴────────┴──────────────────┘ └───────┴──────┘   several records
+ *   │ 22     │ 0x03xx │ length │ 1 │ length, 3 │ … │ │ head  │ rest │   one message, in one
+ *   └────────┴────────┴────────┴──────────────────┘ └───────┴──────┘   record or several
  *
  * Idea     An engine and its buffer, 24 KiB, are lent to who has said all that a server needs for
  *          its answer. Whoever connects and says less costs the bytes that he has sent.
@@ -33,6 +33,6 @@ struct tls_hello {
  * -enum tls_error: as soon as it can be none. What is in the message nobody has looked at. */
 int tls_hello_next(struct tls_hello *hello, const unsigned char *bytes, size_t len);
 
-/* Finds the server name that a whole hello of `size` bytes asks for (RFC 6066 section 3); empty when
- * it asks for none, or is none that a server would take. */
+/* Finds the server name that a whole hello of `size` bytes asks for (RFC 6066 section 3); empty
+ * when it asks for none, or is none that a server would take. */
 void tls_hello_name(const unsigned char *bytes, size_t size, char ret[TLS_NAME_SIZE]);
