@@ -419,6 +419,11 @@ test_kernels() {
     for version in "${versions[@]}"; do
         test_kernel "$version" "${2:-}"
     done
+    if [[ "$1" == all ]]; then
+        say "What clients saw on each kernel: $BUILD_ROOT/kernel/table.md"
+        python3 tests/kernel/table.py "$BUILD_ROOT"/kernel/{6.1,6.12,host}.xml |
+            tee "$BUILD_ROOT/kernel/table.md"
+    fi
 }
 
 # What must be built before a flavour's tests can run; a failed build is a failed case.

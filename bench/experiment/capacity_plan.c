@@ -18,8 +18,9 @@
 enum {
     DESCRIPTORS_OWN = 64,   /* of a process, beside one for each kernel ring */
     SERVER_TABLE_SPARE = 8, /* the server leaves one slot in so many of a table free */
-    FILES_BESIDE = 4096,    /* for everybody else, while the climb goes on */
-    RESERVE_SHARE = 16,     /* of all memory */
+    SERVER_DESCRIPTORS_OWN = 16 + 72 * 2, /* server/engine.c, with a shard for each of two cores */
+    FILES_BESIDE = 4096,                  /* for everybody else, while the climb goes on */
+    RESERVE_SHARE = 16,                   /* of all memory */
 };
 static const uint64_t RESERVE_LEAST = UINT64_C(256) << 20;
 
@@ -66,7 +67,9 @@ void capacity_machine_read(struct capacity_machine *ret)
         .files_exempt = may_administer(),
         .tcp_pages = memory_tcp_pages(),
         .nofile = limit.rlim_max,
-        .table_slots = ring_probe(&features, why, sizeof why) == 0 ? features.table_slots : 0,
+        .table_slots = ring_probe(&features, why, sizeof why) == 0 && features.direct
+                           ? features.table_slots
+                           : 0,
         .somaxconn = fields_read_number("/proc/sys/net/core/somaxconn", 0, UINT64_MAX),
         .sources = source_pairs(),
         .clients_max = OPTIONS_CLIENTS_MAX,
@@ -128,10 +131,27 @@ static void bound_files(struct capacity_plan *plan, const struct capacity_machin
              machine->files_exempt ? "; not asked of who may administer the system" : "");
 }
 
+/* Without direct descriptors (Linux before 6.13): the server keeps a part of them free, too. */
+static void bound_descriptors(struct capacity_plan *plan, const struct capacity_machine *machine)
+{
+    uint64_t most = less(machine->nofile, SERVER_DESCRIPTORS_OWN);
+    most = less(most - most / SERVER_TABLE_SPARE, BENCH_CONNECTIONS_SLACK);
+    struct capacity_bound *bound = bound_set(
+        plan, BOUND_TABLES, "file descriptors", most - most / (BENCH_CONNECTIONS_SHARE + 1),
+        "It is RLIMIT_NOFILE: `ulimit -n {n}`, or `tuning/tune plan {n} --systemd` for a service. "
+        "From Linux 6.13 on connections take none.");
+    snprintf(bound->why, sizeof bound->why,
+             "RLIMIT_NOFILE %" PRIu64 ", one for each connection on this kernel", machine->nofile);
+}
+
 /* The server's tables come first: it leaves a part of each free, and is asked for more than there
  * are subscribers. */
 static void bound_tables(struct capacity_plan *plan, const struct capacity_machine *machine)
 {
+    if (machine->table_slots == 0) {
+        bound_descriptors(plan, machine);
+        return;
+    }
     uint64_t usable = machine->table_slots - machine->table_slots / SERVER_TABLE_SPARE;
     uint64_t tables = less(machine->nofile, DESCRIPTORS_OWN);
     uint64_t slots = less(tables * usable, BENCH_CONNECTIONS_SLACK);

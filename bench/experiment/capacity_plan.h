@@ -28,7 +28,8 @@ struct capacity_machine {
     uint64_t files_used;  /* fs.file-nr */
     bool files_exempt;    /* CAP_SYS_ADMIN: fs.file-max does not count */
     uint64_t nofile;      /* RLIMIT_NOFILE, hard */
-    uint32_t table_slots; /* direct descriptors in one kernel ring under it */
+    uint32_t table_slots; /* direct descriptors in one kernel ring under it; 0: there are none, and
+                             each connection is a descriptor of both processes */
     uint64_t somaxconn;
     uint64_t sources;     /* pairs of source address and port */
     uint64_t clients_max; /* of the load generator */

@@ -110,6 +110,8 @@ static json_t *read_io_uring(void)
     if (ring_probe(&features, why, sizeof why) == 0) {
         json_array_append_new(list, json_string("IORING_SETUP_DEFER_TASKRUN"));
         json_array_append_new(list, json_string("IORING_OP_SOCKET"));
+        if (features.direct)
+            json_array_append_new(list, json_string("direct descriptors that end at once"));
         if (features.bind_direct)
             json_array_append_new(list, json_string("IORING_OP_BIND"));
     }

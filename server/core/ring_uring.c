@@ -11,6 +11,7 @@
 
 enum {
     TURN_FRUITLESS_MAX = 32,
+    SEND_SILENT_BYTES = 1 << 30, /* the kernel's own most is 2 GiB less a page */
 };
 
 static struct ring_uring *uring_of(struct ring *base)
@@ -246,21 +247,30 @@ static void batch_run(struct ring_uring *ring, struct ring_io *io, unsigned coun
     ring->batch = NULL;
 }
 
+static size_t io_bytes(const struct ring_io *io)
+{
+    size_t bytes = 0;
+    if (!io->msg)
+        return io->iov.iov_len;
+    for (size_t i = 0; i < io->msg->msg_iovlen; i++)
+        bytes += io->msg->msg_iov[i].iov_len;
+    return bytes;
+}
+
 /* MSG_WAITALL makes a short send a failed one, so that success needs no completion and a short
- * count gets one; MSG_DONTWAIT keeps the kernel from arming a poll for the rest. */
+ * count gets one; MSG_DONTWAIT keeps the kernel from arming a poll for the rest. Of gigabytes the
+ * kernel takes a part at most, and calls that success: there the completion says how much. */
 static void prepare_send(struct io_uring_sqe *sqe, struct ring_io *io)
 {
     const int flags = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL;
-    if (io->msg) {
+    size_t bytes = io_bytes(io);
+    if (io->msg)
         io_uring_prep_sendmsg(sqe, 0, io->msg, flags);
-        io->res = 0;
-        for (size_t i = 0; i < io->msg->msg_iovlen; i++)
-            io->res += (int32_t)io->msg->msg_iov[i].iov_len;
-    } else {
-        io_uring_prep_send(sqe, 0, io->iov.iov_base, io->iov.iov_len, flags);
-        io->res = (int32_t)io->iov.iov_len;
-    }
-    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    else
+        io_uring_prep_send(sqe, 0, io->iov.iov_base, bytes < INT32_MAX ? bytes : INT32_MAX, flags);
+    io->res = bytes <= SEND_SILENT_BYTES ? (int32_t)bytes : -EAGAIN;
+    if (bytes <= SEND_SILENT_BYTES)
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
 static void prepare_receive(struct io_uring_sqe *sqe, struct ring_io *io)

@@ -77,7 +77,7 @@ static int connect_made(struct ring_uring *ring, uint32_t slot, const struct soc
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0, on = 1;
     if (fd < 0)
         return -errno;
-    /* Before Linux 6.2 a connection in TIME_WAIT keeps its address from every other peer. */
+    /* Else a connection in TIME_WAIT would keep its address from every other peer. */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (const struct sockaddr *)from, sizeof *from) < 0) {
         err = -errno;

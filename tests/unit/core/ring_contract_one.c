@@ -220,6 +220,32 @@ static void a_full_socket_sends_short_and_says_how_much(void **state)
     assert_int_equal(contract_peer_end(ring, peer), 0);
 }
 
+/* More than a result can say. What has left is in order, and the rest is the caller's. */
+static void a_message_of_gigabytes_is_sent_short(void **state)
+{
+    enum {
+        PART = 64 << 20,
+        PARTS = 40
+    };
+    struct ring *ring = *state;
+    uint8_t *part = test_malloc(PART);
+    struct iovec parts[PARTS];
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = PARTS};
+    uint64_t taken = 0;
+    int peer;
+    uint32_t slot = contract_accept(ring, &peer);
+
+    contract_fill(part, PART, 0);
+    for (int i = 0; i < PARTS; i++)
+        parts[i] = (struct iovec){part, PART};
+    struct ring_io io = {.slot = slot, .res = -1, .msg = &message};
+    ring_send(ring, &io, 1);
+    assert_true(io.res > 0);
+    contract_peer_takes(ring, peer, &taken, io.res < PART ? (size_t)io.res : PART);
+    ring_close(ring, slot);
+    test_free(part);
+}
+
 static void a_message_of_vectors_is_sent_in_order(void **state)
 {
     struct ring *ring = *state;
@@ -459,6 +485,7 @@ const struct CMUnitTest contract_one[] = {
     CONTRACT_TEST(a_watch_sees_what_a_receive_left),
     CONTRACT_TEST(nothing_to_receive_is_eagain),
     CONTRACT_TEST(a_full_socket_sends_short_and_says_how_much),
+    CONTRACT_TEST(a_message_of_gigabytes_is_sent_short),
     CONTRACT_TEST(a_message_of_vectors_is_sent_in_order),
     CONTRACT_TEST(a_message_of_vectors_is_sent_short),
     CONTRACT_TEST(close_ends_the_stream),

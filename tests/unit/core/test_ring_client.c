@@ -90,6 +90,17 @@ static int32_t connect_from(uint32_t slot, const struct sockaddr_in *from)
     return contract_expect(client.ring, RING_CONNECTED, slot);
 }
 
+/* So TIME_WAIT is on its side, and the client's address is free. */
+static void peer_ends_first(uint32_t slot, int peer)
+{
+    char byte;
+    ring_watch(client.ring, slot, RING_READ);
+    close(peer);
+    assert_true(contract_expect(client.ring, RING_READABLE, slot) > 0);
+    assert_int_equal(contract_receive(client.ring, slot, &byte, 1), 0);
+    ring_close(client.ring, slot);
+}
+
 static void a_connection_comes_from_the_named_address(void **state)
 {
     (void)state;
@@ -108,8 +119,7 @@ static void a_connection_comes_from_the_named_address(void **state)
     assert_true(contract_expect(client.ring, RING_READABLE, 3) > 0);
     assert_int_equal(contract_receive(client.ring, 3, buffer, 4), 4);
     assert_memory_equal(buffer, "pong", 4);
-    ring_close(client.ring, 3);
-    close(peer);
+    peer_ends_first(3, peer);
     contract_quiet(client.ring);
 }
 
@@ -199,20 +209,15 @@ static void abort_resets_and_leaves_no_time_wait(void **state)
 static void a_close_gives_the_address_back(void **state)
 {
     (void)state;
-    struct sockaddr_in from = address("127.10.0.10", PORT_FIRST + 4), other, seen;
-    char byte;
-    other = address("127.10.0.11", 0);
+    struct sockaddr_in from = address("127.10.0.10", PORT_FIRST + 4), seen;
+    struct sockaddr_in other = address("127.10.0.11", 0);
     assert_int_equal(connect_from(5, &other), 0);
     int parked = take(&seen);
     ring_watch(client.ring, 5, RING_READ);
     for (int i = 0; i < 5; i++) {
         assert_int_equal(connect_from(1, &from), 0);
         int peer = take(&seen);
-        ring_watch(client.ring, 1, RING_READ);
-        close(peer); /* first, so that TIME_WAIT is on that side */
-        assert_true(contract_expect(client.ring, RING_READABLE, 1) > 0);
-        assert_int_equal(contract_receive(client.ring, 1, &byte, 1), 0);
-        ring_close(client.ring, 1);
+        peer_ends_first(1, peer);
         contract_kernel.turn(client.ring);
     }
     close(parked);
@@ -271,8 +276,7 @@ static void many_connects_in_one_turn(void **state)
         uint32_t from = ntohs(seen.sin_port) - PORT_FIRST - 100u;
         assert_true(from < CONTRACT_CAPACITY && answers[from] == 1);
         answers[from] = 0;
-        close(peer);
-        ring_close(client.ring, slot);
+        peer_ends_first(from, peer);
     }
     contract_quiet(client.ring);
 }

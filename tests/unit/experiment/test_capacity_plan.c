@@ -69,6 +69,18 @@ static void test_tables(void **state)
     assert_true(there - asked < 3);
 }
 
+/* On a kernel before 6.13. */
+static void test_descriptors(void **state)
+{
+    (void)state;
+    struct capacity_machine machine = roomy();
+    machine.nofile = 20000;
+    machine.table_slots = 0;
+    uint64_t most = held(&machine, BOUND_TABLES);
+    uint64_t asked = most + most / BENCH_CONNECTIONS_SHARE + BENCH_CONNECTIONS_SLACK;
+    assert_true(most > 14000 && asked + asked / 7 + SERVER_DESCRIPTORS_OWN <= 20000);
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -131,9 +143,10 @@ static void test_fill(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_bound), cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_memory),     cmocka_unit_test(test_forecast),
-        cmocka_unit_test(test_steps),      cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_each_bound),  cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_forecast),    cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_fill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
