@@ -241,10 +241,10 @@ def main():
     engines = ENGINES_HERE if version == "host" else ENGINES
     listed = {k: v for k, v in programs(build / "release", engines).items() if wanted in k}
     output = run_here(listed) if version == "host" else emulate(version, folder, listed)
-    report, complete = Report(version), False
+    report, complete, start = Report(version), False, time.monotonic()
     with (folder / "console.log").open("w") as log:
         for line in output:
-            log.write(line + "\n")
+            log.write(f"{time.monotonic() - start:7.1f} {line}\n")
             complete = complete or line.strip() == "=== done"
             if report.line(line):
                 print(f"  {version}: {line}", flush=True)

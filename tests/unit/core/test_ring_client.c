@@ -3,7 +3,6 @@
 #include "ring_contract.h"
 #include "ring_loopback.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -60,13 +59,13 @@ static int teardown(void **state)
     return 0;
 }
 
-/* 127.10.0.N, of this process alone: an earlier run's may still be in TIME_WAIT. */
-static struct sockaddr_in address(const char *ip, unsigned port)
+/* A loopback address of this process alone, as several runs may go on side by side. */
+static struct sockaddr_in address(uint32_t number, unsigned port)
 {
-    struct sockaddr_in result = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    assert_int_equal(inet_pton(AF_INET, ip, &result.sin_addr), 1);
-    result.sin_addr.s_addr |= htonl(((uint32_t)getpid() & 0xff) << 8);
-    return result;
+    uint32_t run = 128 + (uint32_t)getpid() % (127 * 256); /* 127.0.128.0 and above */
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)port),
+                                .sin_addr = {htonl(127U << 24 | run << 8 | number)}};
 }
 
 /* Takes one connection at the server's end. */
@@ -104,7 +103,7 @@ static void peer_ends_first(uint32_t slot, int peer)
 static void a_connection_comes_from_the_named_address(void **state)
 {
     (void)state;
-    struct sockaddr_in from = address("127.10.0.1", PORT_FIRST), seen;
+    struct sockaddr_in from = address(1, PORT_FIRST), seen;
     char buffer[4];
     assert_int_equal(connect_from(3, &from), 0);
     assert_int_equal(client.ring->stats.slots_used, 1);
@@ -126,7 +125,7 @@ static void a_connection_comes_from_the_named_address(void **state)
 static void port_zero_is_any_port(void **state)
 {
     (void)state;
-    struct sockaddr_in from = address("127.10.0.2", 0), seen;
+    struct sockaddr_in from = address(2, 0), seen;
     assert_int_equal(connect_from(0, &from), 0);
     int peer = take(&seen);
     assert_int_equal(seen.sin_addr.s_addr, from.sin_addr.s_addr);
@@ -147,7 +146,7 @@ static void a_failure_is_told_once(const struct sockaddr_in *from, const struct 
         if (i > 0)
             contract_quiet(client.ring);
     }
-    struct sockaddr_in good = address("127.10.0.3", 0), seen;
+    struct sockaddr_in good = address(3, 0), seen;
     ring_connect(client.ring, 7, from, to);
     assert_int_equal(contract_expect(client.ring, RING_CONNECTED, 7), err);
     assert_int_equal(connect_from(7, &good), 0);
@@ -161,7 +160,7 @@ static void a_failure_is_told_once(const struct sockaddr_in *from, const struct 
 static void an_address_in_use_fails_the_bind(void **state)
 {
     (void)state;
-    struct sockaddr_in from = address("127.10.0.4", PORT_FIRST + 1);
+    struct sockaddr_in from = address(4, PORT_FIRST + 1);
     int holder = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(holder, (struct sockaddr *)&from, sizeof from), 0);
     assert_int_equal(listen(holder, 1), 0);
@@ -172,21 +171,21 @@ static void an_address_in_use_fails_the_bind(void **state)
 static void a_foreign_address_fails_the_bind(void **state)
 {
     (void)state;
-    struct sockaddr_in from = address("192.0.2.1", 0);
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = {htonl(0xc0000201)}};
     a_failure_is_told_once(&from, &client.server, -EADDRNOTAVAIL);
 }
 
 static void nobody_listening_is_refused(void **state)
 {
     (void)state;
-    struct sockaddr_in from = address("127.10.0.5", 0), to = address("127.10.0.6", PORT_FIRST + 2);
+    struct sockaddr_in from = address(5, 0), to = address(6, PORT_FIRST + 2);
     a_failure_is_told_once(&from, &to, -ECONNREFUSED);
 }
 
 static void abort_resets_and_leaves_no_time_wait(void **state)
 {
     (void)state;
-    struct sockaddr_in from = address("127.10.0.7", PORT_FIRST + 3), seen;
+    struct sockaddr_in from = address(7, PORT_FIRST + 3), seen;
     char byte;
     for (int i = 0; i < 5; i++) {
         assert_int_equal(connect_from(1, &from), 0);
@@ -209,8 +208,8 @@ static void abort_resets_and_leaves_no_time_wait(void **state)
 static void a_close_gives_the_address_back(void **state)
 {
     (void)state;
-    struct sockaddr_in from = address("127.10.0.10", PORT_FIRST + 4), seen;
-    struct sockaddr_in other = address("127.10.0.11", 0);
+    struct sockaddr_in from = address(10, PORT_FIRST + 4), seen;
+    struct sockaddr_in other = address(11, 0);
     assert_int_equal(connect_from(5, &other), 0);
     int parked = take(&seen);
     ring_watch(client.ring, 5, RING_READ);
@@ -230,7 +229,7 @@ static void a_slot_is_closed_and_connected_in_one_turn(void **state)
     struct sockaddr_in seen;
     char byte;
     for (unsigned i = 0; i < 20; i++) {
-        struct sockaddr_in from = address("127.10.0.8", PORT_FIRST + 10 + i);
+        struct sockaddr_in from = address(8, PORT_FIRST + 10 + i);
         assert_int_equal(connect_from(2, &from), 0);
         int peer = take(&seen);
         assert_int_equal(seen.sin_port, from.sin_port);
@@ -256,9 +255,9 @@ static void many_connects_in_one_turn(void **state)
 {
     (void)state;
     uint8_t answers[CONTRACT_CAPACITY] = {0};
-    struct sockaddr_in nobody = address("127.10.0.6", PORT_FIRST + 2), seen;
+    struct sockaddr_in nobody = address(6, PORT_FIRST + 2), seen;
     for (uint32_t slot = 0; slot < CONTRACT_CAPACITY; slot++) {
-        struct sockaddr_in from = address("127.10.0.9", PORT_FIRST + 100 + slot);
+        struct sockaddr_in from = address(9, PORT_FIRST + 100 + slot);
         ring_connect(client.ring, slot, &from, slot % 4 == 1 ? &nobody : &client.server);
     }
     for (int i = 0; i < CONTRACT_CAPACITY; i++) {
