@@ -104,16 +104,28 @@ static struct slot *slot_at(struct lane_set *set, size_t lane, unsigned index)
     return &set->slots[lane * set->slots_each + (index & (set->slots_each - 1))];
 }
 
+/* Whether so many slots are free, as far as the source has looked; it looks again when they are
+ * not. */
+static bool has_room(struct lane_set *set, struct lane *lane, unsigned count)
+{
+    if (set->slots_each - (lane->pushed - lane->read_seen) >= count)
+        return true;
+    lane->read_seen = atomic_load_explicit(&lane->read, memory_order_acquire);
+    return set->slots_each - (lane->pushed - lane->read_seen) >= count;
+}
+
+bool lane_has_room(struct lane_set *set, unsigned source, unsigned target, unsigned count)
+{
+    return has_room(set, &set->lanes[lane_index(set, source, target)], count);
+}
+
 int lane_push(struct lane_set *set, unsigned source, unsigned target, const void *slot)
 {
     size_t index = lane_index(set, source, target);
     struct lane *lane = &set->lanes[index];
 
-    if (lane->pushed - lane->read_seen == set->slots_each) {
-        lane->read_seen = atomic_load_explicit(&lane->read, memory_order_acquire);
-        if (lane->pushed - lane->read_seen == set->slots_each)
-            return -ENOBUFS;
-    }
+    if (!has_room(set, lane, 1))
+        return -ENOBUFS;
     memcpy(slot_at(set, index, lane->pushed), slot, sizeof(struct slot));
     lane->pushed++;
     return 0;

@@ -54,6 +54,9 @@ struct lane_set *lane_set_create(unsigned shards, unsigned slots);
 /* What is still in the slots is the caller's to pop before. */
 void lane_set_free(struct lane_set *set);
 
+/* Whether the source could push so many now. */
+bool lane_has_room(struct lane_set *set, unsigned source, unsigned target, unsigned count);
+
 /* Queues LANE_SLOT_BYTES for the target, which does not see them before lane_flush: push the whole
  * batch first. Returns 0, or -ENOBUFS when the lane is full. */
 int lane_push(struct lane_set *set, unsigned source, unsigned target, const void *slot);

@@ -25,11 +25,18 @@ int exchange_room(const struct hub *hub, unsigned target)
     return waiting >= hub->config->overflow_max ? -ENOBUFS : 0;
 }
 
+/* An overflow list has places only where a lane is nearly full: with many shards there are more
+ * pairs of them than memory for places that nobody needs. */
 int exchange_reserve(struct hub *hub, unsigned target)
 {
-    return target == hub->index
-               ? 0
-               : item_queue_reserve(&hub->exchange.overflow[target].items, TAKE_ITEMS + 1);
+    if (target == hub->index)
+        return 0;
+    struct item_queue *items = &hub->exchange.overflow[target].items;
+    if (items->count == 0 && lane_has_room(hub->set->lanes, hub->index, target, TAKE_ITEMS + 1)) {
+        item_queue_done(items);
+        return 0;
+    }
+    return item_queue_reserve(items, TAKE_ITEMS + 1);
 }
 
 int exchange_live_room(struct hub *hub, unsigned target)
@@ -106,6 +113,7 @@ static void overflow_drain(struct hub *hub, unsigned target)
         overflow_count(overflow, item, -1);
         item_queue_drop(&overflow->items);
     }
+    item_queue_done(&overflow->items);
     lane_bits_remove(&hub->exchange.overflowed, target);
 }
 

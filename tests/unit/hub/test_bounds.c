@@ -354,6 +354,34 @@ static void test_answers_do_not_count(void **state)
     world_close(world);
 }
 
+/* With 256 shards there are 65,536 pairs: what each keeps for a rush that it had, or may have, is
+ * what the machine lacks. */
+static void test_places_are_kept_only_where_a_lane_is_full(void **state)
+{
+    (void)state;
+    struct hub_config config = world_config();
+    config.shards = 2;
+    config.lane_slots = LANE_SLOTS_MIN;
+    struct world *world = world_open(&config);
+    const struct item_queue *waiting = &world->hubs[0]->exchange.overflow[1].items;
+    const char *name = world_name(world, 0), *far = world_name(world, 1);
+    uint32_t chain = HUB_NONE;
+    world_subscribe(world, 1, &chain, 1, name, since_now());
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(world_publish(world, 0, 0, name, 1), 0);
+        assert_int_equal(world_read(world, 0, 0, far, since_now()), 0);
+        world_settle(world);
+    }
+    assert_int_equal(waiting->capacity, 0);
+    for (unsigned i = 0; i < 2 * config.lane_slots; i++)
+        assert_int_equal(world_read(world, 0, i, far, since_now()), 0);
+    assert_true(waiting->capacity >= config.lane_slots);
+    world_settle(world);
+    assert_int_equal(world_read(world, 0, 0, far, since_now()), 0);
+    assert_int_equal(waiting->capacity, 0);
+    world_close(world);
+}
+
 enum {
     MANY_CHANNELS = 20,
     MANY_EACH = TURN_VISITS / MANY_CHANNELS * 5 / 2, /* subscribers: two turns and a half */
@@ -443,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_one_behind_stops_the_numbering),
         cmocka_unit_test(test_requests_to_one_behind),
         cmocka_unit_test(test_answers_do_not_count),
+        cmocka_unit_test(test_places_are_kept_only_where_a_lane_is_full),
         cmocka_unit_test(test_a_turn_delivers_so_much),
         cmocka_unit_test(test_a_turn_replays_so_much),
         cmocka_unit_test(test_a_turn_replays_so_much_to_others),
