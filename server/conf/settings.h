@@ -174,7 +174,8 @@ enum proxy_header {
       "disconnect closes the reader, which recovers by its position; the others lose messages "    \
       "for that reader only.")                                                                     \
     X(NUMBER, queue_total_bytes_max, 268435456, 65536, 1099511627776, "bytes",                     \
-      "Frames waiting in one shard. Beyond it, readers that are behind are closed.")               \
+      "Frames in one shard. Beyond it, the readers that have kept most waiting for longest are "   \
+      "closed.")                                                                                   \
     X(NUMBER, stall_timeout_ms, 30000, 100, 3600000, "ms",                                         \
       "A reader that takes nothing for this long is closed, and a peer that acknowledges nothing " \
       "(TCP_USER_TIMEOUT).")                                                                       \

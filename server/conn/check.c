@@ -86,13 +86,19 @@ static bool run_is_inside(const struct block *block, uint32_t at, uint32_t len)
 static const char *queue_check(const struct send_queue *queue)
 {
     uint64_t bytes = 0;
+    unsigned pongs = 0;
     for (uint32_t i = 0; i < queue->count; i++) {
-        const struct queued_frame *frame = &queue->frames[(queue->head + i) & (queue->size - 1)];
+        const struct queued_frame *frame = queue_at(queue, i);
         if (!run_is_inside(frame->block, frame->at, frame->len))
             return "has a frame queued outside of its block";
         bytes += frame->len;
+        pongs += frame->kind == SEND_PONG;
+        if (frame->kind == SEND_PONG && i + 1 != queue->pong)
+            return "has lost its pong";
     }
-    return bytes == queue->bytes ? NULL : "has other bytes queued than are counted";
+    if (pongs > 1)
+        return "owes more than one pong";
+    return bytes == queue_bytes(queue) ? NULL : "has other bytes queued than are counted";
 }
 
 static const char *output_check(const struct conn *conn)
@@ -104,6 +110,12 @@ static const char *output_check(const struct conn *conn)
         {!conn->out_block || has(conn, LINK_DIRTY | LINK_WATCH_WRITE),
          "has something to send, and nobody will"},
         {!queued || conn->out_block, "has a queue behind nothing"},
+        {!has(conn, LINK_WATCH_WRITE) || !conn->out_block ||
+             (conn->extra && conn->extra->owed.budget),
+         "has a full socket, and is not charged for what waits"},
+        {!conn->extra || conn->extra->owed.bytes == 0 ||
+             conn->extra->owed.bytes >= conn_waiting(conn),
+         "is charged less than waits for it"},
         {!has(conn, LINK_SEALED) || (has(conn, LINK_KEYED) && conn->out_block),
          "has sealed nothing"},
         {!has(conn, LINK_DIRTY) || !has(conn, LINK_WATCH_WRITE),

@@ -25,8 +25,9 @@
     X(SLOW_READER, slow_reader, 0, "more than queue_bytes_max waited for the reader")              \
     X(STALLED, stalled, 0, "the reader took or acknowledged nothing for stall_timeout_ms")         \
     X(QUEUE_TOTAL, queue_total, 0,                                                                 \
-      "queue_total_bytes_max reached while this reader was behind, or memory out for its "         \
-      "messages")                                                                                  \
+      "queue_total_bytes_max reached, and this reader had kept most waiting for longest; or "      \
+      "memory "                                                                                    \
+      "out for its messages")                                                                      \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached, or memory was out")           \
     X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \

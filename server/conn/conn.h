@@ -21,7 +21,9 @@
 
 #include "conn/close_reason.h"
 #include "conn/transport.h"
+#include "conn/send_queue.h"
 #include "core/block.h"
+#include "core/budget.h"
 #include "core/timers.h"
 #include "wire/span.h"
 
@@ -130,31 +132,9 @@ struct conn {
     struct timer_link timer;
     uint8_t heartbeats; /* WebSocket: since the last ping */
     uint8_t listener;   /* enum listener: where it came in */
+    uint8_t out_kind;   /* enum send_kind, of the run to send */
 };
 _Static_assert(sizeof(struct conn) == 64, "a connection is one cache line");
-
-/* What a full queue does to a frame. */
-enum send_kind {
-    SEND_MUST,   /* always queued: the transport needs it to stay in step, and it is small */
-    SEND_REPLAY, /* closes when queue_total_bytes_max is reached and something waits already */
-    SEND_LIVE,   /* the same; and for a reader that is behind, slow_reader applies */
-};
-
-/* A frame that waits in a queue. */
-struct queued_frame {
-    struct block *block;
-    uint32_t at, len;
-    uint32_t messages;
-    uint8_t kind; /* enum send_kind */
-};
-
-struct send_queue {
-    struct queued_frame *frames;
-    uint32_t head;
-    uint32_t count;
-    uint32_t size;
-    uint64_t bytes; /* of the frames */
-};
 
 struct stash {
     char *bytes;
@@ -164,6 +144,7 @@ struct stash {
 
 struct conn_extra {
     struct send_queue queue;
+    struct charge owed;          /* what waits since the socket was full */
     struct stash input;          /* bytes not yet understood */
     struct stash record;         /* TLS: the beginning of a record that is not all there */
     uint32_t scanned;            /* of them, how many were searched for the end of a head */
@@ -197,12 +178,17 @@ static inline bool conn_blocked(const struct conn *conn)
 /* ---- sending (outbound.c) ---- */
 
 /* Queues a frame with so many messages of a channel; it leaves at the end of the turn, together
- * with whatever else is queued for the socket. May close the connection, but for SEND_MUST: for
- * want of room, or of memory, also when that was out for the frame (its block is NULL). */
+ * with whatever else is queued for the socket. May close the connection, for want of room or of
+ * memory, also when that was out for the frame (its block is NULL); and others, for the shard's
+ * want of room. */
 void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind,
                unsigned messages);
 
-/* Copies bytes into a frame and queues it. */
+enum {
+    CONTROL_BYTES_MAX = 64 * 1024, /* of SEND_CONTROL that wait for a full socket */
+};
+
+/* Copies bytes into a frame and queues it, as SEND_CONTROL. */
 void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes);
 
 /* Queues a frame in front of all else. */
@@ -210,6 +196,9 @@ void conn_send_first(struct shard *shard, struct conn *conn, struct frame frame)
 
 /* Bytes queued and not yet taken by the socket. */
 uint64_t conn_queued(const struct conn *conn);
+
+/* The same, and the places that it takes. */
+uint64_t conn_waiting(const struct conn *conn);
 
 /* ---- lifecycle (lifecycle.c) ---- */
 

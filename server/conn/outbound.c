@@ -4,28 +4,36 @@
  *   conn_send ─► the line's run (one block, one range) ─► dirty list ─► shard_flush ─► ring_send
  *          └─► a second range, or a full socket: the queue in conn_extra ─► gathered send
  *
- * A socket that did not take everything is watched for writing and leaves the list; live messages
- * for it then count against queue_bytes_max, and the policy `slow_reader` decides what becomes of
- * those beyond. */
+ * A socket that did not take everything is watched for writing and leaves the list. What waits for
+ * it is charged to the connection, by kind (enum send_kind): live messages against queue_bytes_max,
+ * where the policy `slow_reader` decides what becomes of those beyond; all of it against the
+ * shard's queue_total_bytes_max, beyond which those who have kept most waiting for longest are
+ * closed. Whoever takes what it is sent holds nothing, and is not among them. */
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "conn/check.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
 
-/* Whether frames may be added to the line's run. */
-static bool may_lengthen(const struct conn *conn)
-{
-    return !(conn->link & (LINK_WATCH_WRITE | LINK_SEALED));
-}
-
 uint64_t conn_queued(const struct conn *conn)
 {
-    return conn->out_len + (conn->extra ? conn->extra->queue.bytes : 0);
+    return conn->out_len + (conn->extra ? queue_bytes(&conn->extra->queue) : 0);
+}
+
+uint64_t conn_waiting(const struct conn *conn)
+{
+    return conn_queued(conn) + (conn->extra ? queue_places(&conn->extra->queue) : 0);
+}
+
+/* Whether a frame may be added to the line's run. A replay stays by itself: it does not count as
+ * what a reader is behind. */
+static bool may_lengthen(const struct conn *conn, struct frame frame, enum send_kind kind)
+{
+    bool apart = kind != conn->out_kind && (kind == SEND_REPLAY || conn->out_kind == SEND_REPLAY);
+    return conn->out_block == frame.block && conn->out_at + conn->out_len == frame.at && !apart &&
+           !(conn->link & LINK_SEALED) && !(conn->extra && conn->extra->queue.count > 0);
 }
 
 void conn_mark_dirty(struct shard *shard, struct conn *conn)
@@ -42,103 +50,80 @@ void conn_mark_dirty(struct shard *shard, struct conn *conn)
     shard->dirty_tail = slot;
 }
 
-/* ---- the queue behind the line's run ---- */
+/* ---- the shard's total ---- */
 
-static struct queued_frame *queue_at(struct send_queue *queue, uint32_t index)
+static void count_places(struct shard *shard, const struct send_queue *queue, uint32_t before)
 {
-    return &queue->frames[(queue->head + index) & (queue->size - 1)];
+    shard->places_bytes += ((uint64_t)queue->count - before) * sizeof(struct queued_frame);
 }
 
-/* What a frame costs as long as it waits: with many small ones, its place is most of it. */
-static uint64_t cost_of(uint32_t len)
+static uint64_t waiting_bytes(const struct shard *shard)
 {
-    return (uint64_t)len + sizeof(struct queued_frame);
+    return shard->blocks.bytes + shard->places_bytes;
 }
 
-/* Returns false when memory is out. */
-static bool queue_has_place(struct send_queue *queue)
+static bool too_much_waits(const struct shard *shard)
 {
-    if (queue->count < queue->size)
-        return true;
-    uint32_t size = queue->size ? queue->size * 2 : 4;
-    struct queued_frame *bigger = malloc(size * sizeof *bigger);
-    if (!bigger)
-        return false;
-    for (uint32_t i = 0; i < queue->count; i++)
-        bigger[i] = *queue_at(queue, i);
-    free(queue->frames);
-    queue->frames = bigger;
-    queue->size = size;
-    queue->head = 0;
-    return true;
+    return waiting_bytes(shard) > (uint64_t)shard->settings->queue_total_bytes_max;
+}
+
+/* Makes room in the shard's total. What healthy readers are sent in this turn is left. */
+static void relieve(struct shard *shard)
+{
+    uint32_t slot;
+    while (too_much_waits(shard) &&
+           (slot = budget_worst(&shard->owed, shard->now_ns)) != BUDGET_NONE)
+        conn_end(shard, conn_at(shard, slot), END_CLOSE, CLOSE_QUEUE_TOTAL);
+}
+
+/* Its socket was full, and has not taken everything since. */
+static bool owes(const struct conn *conn)
+{
+    return conn->extra && conn->extra->owed.budget;
+}
+
+/* Charges what waits for a full socket. */
+static void charge(struct shard *shard, struct conn *conn)
+{
+    budget_set(&shard->owed, &conn->extra->owed, conn_slot(shard, conn), conn_waiting(conn),
+               shard->now_ns);
+}
+
+/* ---- the line's run and the queue behind it ---- */
+
+static void line_set(struct conn *conn, const struct queued_frame *frame)
+{
+    conn->out_block = frame->block;
+    conn->out_at = frame->at;
+    conn->out_len = frame->len;
+    conn->out_kind = frame->kind;
+}
+
+static struct queued_frame line_of(const struct conn *conn)
+{
+    return (struct queued_frame){conn->out_block, conn->out_at, conn->out_len, 0, conn->out_kind};
 }
 
 /* Returns 0 or -ENOMEM. */
-static int queue_push(struct shard *shard, struct send_queue *queue,
-                      const struct queued_frame *entry)
-{
-    if (!queue_has_place(queue))
-        return -ENOMEM;
-    *queue_at(queue, queue->count++) = *entry;
-    queue->bytes += entry->len;
-    shard->places_bytes += sizeof *entry;
-    block_ref(entry->block);
-    return 0;
-}
-
-/* Gives up what an entry holds; who calls takes it out. */
-static void entry_release(struct shard *shard, struct send_queue *queue,
-                          const struct queued_frame *entry)
-{
-    queue->bytes -= entry->len;
-    shard->places_bytes -= sizeof *entry;
-    block_unref(&shard->blocks, entry->block);
-}
-
-/* The line's run goes back to the front of the queue. It may be a part of a frame, so it must
- * leave; its reference moves. */
-static void queue_put_back(struct shard *shard, struct conn *conn)
+static int push(struct shard *shard, struct conn *conn, const struct queued_frame *frame)
 {
     struct conn_extra *extra = conn_extra(conn);
-    bool has_place = extra && queue_has_place(&extra->queue);
-    assert(has_place && "memory is out, and bytes are owed");
-    struct send_queue *queue = &extra->queue;
-    queue->head = (queue->head - 1) & (queue->size - 1);
-    queue->count++;
-    *queue_at(queue, 0) =
-        (struct queued_frame){conn->out_block, conn->out_at, conn->out_len, 0, SEND_MUST};
-    queue->bytes += conn->out_len;
-    shard->places_bytes += sizeof(struct queued_frame);
+    if (!extra)
+        return -ENOMEM;
+    uint32_t before = extra->queue.count;
+    int err = queue_push(&extra->queue, &shard->blocks, frame);
+    count_places(shard, &extra->queue, before);
+    return err;
 }
 
-static void queue_pop(struct shard *shard, struct send_queue *queue)
+static unsigned drop_live(struct shard *shard, struct conn *conn, uint64_t bytes)
 {
-    entry_release(shard, queue, queue_at(queue, 0));
-    queue->head = (queue->head + 1) & (queue->size - 1);
-    queue->count--;
-}
-
-/* Takes live messages out, oldest first, until `bytes` are gone or there are none. Returns how many
- * went. Costs what goes, and not what stays: a full queue pays this for every message. */
-static unsigned queue_drop_live(struct shard *shard, struct send_queue *queue, uint64_t bytes)
-{
-    uint32_t seen = 0, kept = 0;
-    unsigned dropped = 0;
-    uint64_t gone = 0;
-    for (; seen < queue->count && gone < bytes; seen++) {
-        struct queued_frame *entry = queue_at(queue, seen);
-        if (entry->kind == SEND_LIVE) {
-            gone += cost_of(entry->len);
-            dropped += entry->messages;
-            entry_release(shard, queue, entry);
-        } else {
-            *queue_at(queue, kept++) = *entry;
-        }
-    }
-    for (uint32_t i = 1; i <= kept; i++)
-        *queue_at(queue, seen - i) = *queue_at(queue, kept - i);
-    queue->head = (queue->head + seen - kept) & (queue->size - 1);
-    queue->count -= seen - kept;
+    if (!conn->extra)
+        return 0;
+    struct send_queue *queue = &conn->extra->queue;
+    uint32_t before = queue->count;
+    unsigned dropped = queue_drop_live(queue, &shard->blocks, bytes);
+    count_places(shard, queue, before);
     return dropped;
 }
 
@@ -151,20 +136,31 @@ void conn_queue_clear(struct shard *shard, struct conn *conn)
     if (!conn->extra)
         return;
     struct send_queue *queue = &conn->extra->queue;
-    while (queue->count > 0)
-        queue_pop(shard, queue);
+    uint32_t before = queue->count;
+    queue_clear(queue, &shard->blocks);
+    count_places(shard, queue, before);
+    budget_clear(&conn->extra->owed);
     conn_extra_trim(conn);
 }
 
 /* ---- queueing ---- */
+
+/* What a reader is behind: all but a replay, the next part of which is not made before this one has
+ * left. */
+static uint64_t behind_bytes(const struct conn *conn)
+{
+    uint64_t replay = conn->out_kind == SEND_REPLAY ? conn->out_len : 0;
+    if (conn->extra)
+        replay += conn->extra->queue.bytes[SEND_REPLAY];
+    return conn_waiting(conn) - replay;
+}
 
 /* Makes room for a live message at a full socket. Returns false when the message, or the
  * connection, is gone. */
 static bool make_room(struct shard *shard, struct conn *conn, struct frame frame)
 {
     uint64_t max = (uint64_t)shard->settings->queue_bytes_max;
-    uint64_t places = conn->extra ? conn->extra->queue.count * sizeof(struct queued_frame) : 0;
-    uint64_t wanted = conn_queued(conn) + places + cost_of(frame.len);
+    uint64_t wanted = behind_bytes(conn) + queue_cost(frame.len);
     uint64_t over = wanted > max ? wanted - max : 0;
     unsigned dropped = 0;
     switch (shard->settings->slow_reader) {
@@ -173,85 +169,92 @@ static bool make_room(struct shard *shard, struct conn *conn, struct frame frame
             conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);
         return over == 0;
     case SLOW_READER_DROP_OLDEST:
-        if (over > 0 && conn->extra)
-            dropped = queue_drop_live(shard, &conn->extra->queue, over);
+        if (over > 0)
+            dropped = drop_live(shard, conn, over);
         break;
     case SLOW_READER_KEEP_LATEST:
-        if (conn->extra)
-            dropped = queue_drop_live(shard, &conn->extra->queue, UINT64_MAX);
+        dropped = drop_live(shard, conn, UINT64_MAX);
         break;
     }
     counter_add(&shard->counters.messages_dropped, dropped);
     return true;
 }
 
-static uint64_t waiting_bytes(const struct shard *shard)
+/* Whether a full socket may have one frame more. Else the connection is closed, or the message
+ * dropped. */
+static bool may_wait(struct shard *shard, struct conn *conn, struct frame frame,
+                     enum send_kind kind)
 {
-    return shard->blocks.bytes + shard->places_bytes;
-}
-
-/* Everybody who has something waiting is then closed when more is to wait, replays included. */
-static bool too_much_waits(const struct shard *shard)
-{
-    return waiting_bytes(shard) > (uint64_t)shard->settings->queue_total_bytes_max;
-}
-
-/* A second run. Returns 0 or -ENOMEM. */
-static int queue_add(struct shard *shard, struct conn *conn, const struct queued_frame *entry)
-{
-    struct conn_extra *extra = conn_extra(conn);
-    int err = extra ? queue_push(shard, &extra->queue, entry) : -ENOMEM;
-    assert((err == 0 || entry->kind != SEND_MUST) && "memory is out, and a frame is owed");
-    return err;
+    switch (kind) {
+    case SEND_CONTROL:
+        if (!conn->extra || conn->extra->queue.bytes[SEND_CONTROL] + frame.len <= CONTROL_BYTES_MAX)
+            return true;
+        conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);
+        return false;
+    case SEND_LIVE:
+        return make_room(shard, conn, frame);
+    case SEND_PONG:
+    case SEND_ANSWER:
+    case SEND_REPLAY:
+    case SEND_KINDS:
+        break;
+    }
+    return true;
 }
 
 void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind,
                unsigned messages)
 {
-    assert(frame.block ? frame.len > 0 : kind != SEND_MUST);
     if (conn->state != CONN_OPEN)
         return;
-    bool too_much = conn_queued(conn) > 0 && too_much_waits(shard);
-    if (kind != SEND_MUST && (!frame.block || too_much)) {
+    if (!frame.block) {
         conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
         return;
     }
-    if (conn_blocked(conn) && kind == SEND_LIVE && !make_room(shard, conn, frame))
+    if (too_much_waits(shard)) {
+        relieve(shard);
+        if (conn->state != CONN_OPEN)
+            return;
+    }
+    bool blocked = conn_blocked(conn);
+    if (blocked && !may_wait(shard, conn, frame, kind))
         return;
-
-    bool queued = conn->extra && conn->extra->queue.count > 0;
+    if (owes(conn))
+        frame = blocks_keep(&shard->blocks, frame);
+    const struct queued_frame queued = {frame.block, frame.at, frame.len, messages, (uint8_t)kind};
     if (!conn->out_block) {
         block_ref(frame.block);
-        conn->out_block = frame.block;
-        conn->out_at = frame.at;
-        conn->out_len = frame.len;
-    } else if (!queued && may_lengthen(conn) && conn->out_block == frame.block &&
-               conn->out_at + conn->out_len == frame.at) {
+        line_set(conn, &queued);
+    } else if (!blocked && may_lengthen(conn, frame, kind)) {
         conn->out_len += frame.len;
-    } else {
-        const struct queued_frame entry = {frame.block, frame.at, frame.len, messages,
-                                           (uint8_t)kind};
-        if (queue_add(shard, conn, &entry) < 0) {
-            conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
-            return;
-        }
+    } else if (push(shard, conn, &queued) < 0) {
+        conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
+        return;
     }
     conn_mark_dirty(shard, conn);
+    if (owes(conn))
+        charge(shard, conn);
 }
 
+/* The line's run may be a part of a frame: whatever it was of, it must leave. */
 void conn_send_first(struct shard *shard, struct conn *conn, struct frame frame)
 {
-    if (conn->out_block)
-        queue_put_back(shard, conn);
+    if (conn->out_block) {
+        struct conn_extra *extra = conn_extra(conn);
+        struct queued_frame rest = line_of(conn);
+        if (rest.kind != SEND_REPLAY)
+            rest.kind = SEND_ANSWER;
+        int err = extra ? queue_put_back(&extra->queue, &rest) : -ENOMEM;
+        assert(err == 0 && "memory is out, and bytes are owed");
+        shard->places_bytes += sizeof rest;
+    }
     block_ref(frame.block);
-    conn->out_block = frame.block;
-    conn->out_at = frame.at;
-    conn->out_len = frame.len;
+    line_set(conn, &(struct queued_frame){frame.block, frame.at, frame.len, 0, SEND_ANSWER});
 }
 
 void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes)
 {
-    conn_send(shard, conn, blocks_copy(&shard->blocks, bytes.ptr, bytes.len), SEND_MUST, 0);
+    conn_send(shard, conn, blocks_copy(&shard->blocks, bytes.ptr, bytes.len), SEND_CONTROL, 0);
 }
 
 /* ---- flushing ---- */
@@ -300,12 +303,9 @@ static void promote(struct shard *shard, struct conn *conn)
     conn->out_len = 0;
     if (!conn->extra || conn->extra->queue.count == 0)
         return;
-    const struct queued_frame first = *queue_at(&conn->extra->queue, 0);
-    block_ref(first.block);
-    queue_pop(shard, &conn->extra->queue);
-    conn->out_block = first.block;
-    conn->out_at = first.at;
-    conn->out_len = first.len;
+    const struct queued_frame first = queue_take(&conn->extra->queue);
+    shard->places_bytes -= sizeof first;
+    line_set(conn, &first);
 }
 
 void conn_consume(struct shard *shard, struct conn *conn, uint32_t bytes)
@@ -349,6 +349,8 @@ static void drained(struct shard *shard, struct conn *conn)
         timers_arm(&shard->timers, conn_slot(shard, conn), conn->extra->deadline_ns);
         conn->extra->stalled = false;
     }
+    if (conn->extra)
+        budget_clear(&conn->extra->owed);
     conn_extra_trim(conn);
     if (conn->state == CONN_FINISHING)
         conn_sent_all(shard, conn);
@@ -374,12 +376,40 @@ static int stall(struct shard *shard, struct conn *conn, bool moved)
     return 0;
 }
 
+/* What has to wait is kept where it keeps no more than itself. */
+static void keep(struct shard *shard, struct queued_frame *queued)
+{
+    struct frame kept =
+        blocks_keep(&shard->blocks, (struct frame){queued->block, queued->at, queued->len});
+    block_ref(kept.block);
+    block_unref(&shard->blocks, queued->block);
+    queued->block = kept.block;
+    queued->at = kept.at;
+}
+
+/* The socket is full: from here on what waits for it is charged. Returns 0 or -ENOMEM. */
+static int settle(struct shard *shard, struct conn *conn)
+{
+    struct conn_extra *extra = conn_extra(conn);
+    if (!extra)
+        return -ENOMEM;
+    if (!owes(conn)) {
+        struct queued_frame line = line_of(conn);
+        keep(shard, &line);
+        line_set(conn, &line);
+        for (uint32_t i = 0; i < extra->queue.count; i++)
+            keep(shard, queue_at(&extra->queue, i));
+    }
+    charge(shard, conn);
+    return 0;
+}
+
 /* A handshake has its time, however slowly its bytes are taken, and so has the end. */
 static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
 {
     counter_add(&shard->counters.sends_short, 1);
     bool timed = conn->link & LINK_HANDSHAKE || conn->state == CONN_FINISHING;
-    if (!timed && stall(shard, conn, moved) < 0) {
+    if (settle(shard, conn) < 0 || (!timed && stall(shard, conn, moved) < 0)) {
         conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
         return;
     }
@@ -395,6 +425,10 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
         struct conn *conn = batch->conns[i];
         int32_t res = batch->io[i].res;
         conn->link &= ~(uint32_t)LINK_DIRTY;
+        if (conn->state == CONN_CLOSING) {
+            conn_release(shard, conn); /* closed for room, since the send */
+            continue;
+        }
         sent(shard, conn, &batch->io[i]);
         if (res < 0 && res != -EAGAIN) {
             conn_end(shard, conn, END_CLOSE, close_reason_of_error(res));
@@ -439,6 +473,7 @@ bool shard_flush(struct shard *shard)
         done += batch->count;
         batch_run(shard, batch);
     }
+    blocks_keep_end(&shard->blocks);
     counter_set(&shard->counters.queue_bytes, waiting_bytes(shard));
     return shard->dirty_head != TIMERS_NONE;
 }

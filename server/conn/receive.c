@@ -63,7 +63,7 @@ static void understand(struct shard *shard, struct conn *conn, char *bytes, size
         conn_input(shard, conn, bytes, len);
     if (!conn_alive(conn))
         return;
-    if (conn->state == CONN_OPEN && conn_queued(conn) > (uint64_t)shard->settings->queue_bytes_max)
+    if (conn->state == CONN_OPEN && conn_waiting(conn) > (uint64_t)shard->settings->queue_bytes_max)
         conn_pause(conn);
     conn_watch_read(shard, conn);
 }

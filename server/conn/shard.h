@@ -120,6 +120,7 @@ struct shard {
                               NULL: nothing is */
     struct timers timers;
     struct blocks blocks;
+    struct budget owed;    /* what waits for full sockets */
     uint64_t places_bytes; /* that queued frames take in the queues, besides their blocks */
 
     uint32_t dirty_head; /* connections with something to send, first come first served */

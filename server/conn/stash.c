@@ -53,7 +53,7 @@ void conn_extra_trim(struct conn *conn)
 {
     struct conn_extra *extra = conn->extra;
     if (!extra || extra->queue.count > 0 || extra->input.len > 0 || extra->record.len > 0 ||
-        extra->transport_state || extra->gathering || extra->stalled)
+        extra->transport_state || extra->gathering || extra->stalled || extra->owed.budget)
         return;
     free(extra->queue.frames);
     free(extra->input.bytes);

@@ -1,6 +1,7 @@
 #include "core/block.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,26 +24,33 @@ void block_unref(struct blocks *blocks, struct block *block)
     free(block);
 }
 
-char *blocks_try(struct blocks *blocks, size_t size)
+/* Room in the block that `*at` is, or in a new one that takes its place. */
+static char *room(struct blocks *blocks, struct block **at, size_t size)
 {
-    struct block *block = blocks->current;
+    struct block *block = *at;
     /* Nobody holds a frame of it any more: start again at its beginning, while it is warm in the
      * cache. */
     if (block && block->refs == 1) {
         block->used = 0;
         if (block->size > BLOCK_BYTES) {
             block_unref(blocks, block);
-            block = blocks->current = NULL;
+            block = *at = NULL;
         }
     }
     if (!block || block->size - block->used < size) {
         block = block_create(blocks, size > BLOCK_BYTES ? size : BLOCK_BYTES);
         if (!block)
             return NULL;
-        blocks_done(blocks);
-        blocks->current = block;
+        if (*at)
+            block_unref(blocks, *at);
+        *at = block;
     }
     return block->bytes + block->used;
+}
+
+char *blocks_try(struct blocks *blocks, size_t size)
+{
+    return room(blocks, &blocks->current, size);
 }
 
 char *blocks_reserve(struct blocks *blocks, size_t size)
@@ -52,13 +60,17 @@ char *blocks_reserve(struct blocks *blocks, size_t size)
     return room;
 }
 
-struct frame blocks_commit(struct blocks *blocks, size_t len)
+static struct frame commit(struct block *block, size_t len)
 {
-    struct block *block = blocks->current;
     assert(block && block->size - block->used >= len);
     struct frame frame = {block, block->used, (uint32_t)len};
     block->used += (uint32_t)len;
     return frame;
+}
+
+struct frame blocks_commit(struct blocks *blocks, size_t len)
+{
+    return commit(blocks->current, len);
 }
 
 struct frame blocks_copy(struct blocks *blocks, const void *bytes, size_t len)
@@ -67,9 +79,45 @@ struct frame blocks_copy(struct blocks *blocks, const void *bytes, size_t len)
     return blocks_commit(blocks, len);
 }
 
+static bool same(struct frame one, struct frame other)
+{
+    return one.block == other.block && one.at == other.at && one.len == other.len;
+}
+
+struct frame blocks_keep(struct blocks *blocks, struct frame frame)
+{
+    if (frame.len > BLOCK_KEPT_MAX || frame.block->is_kept)
+        return frame;
+    if (same(frame, blocks->last))
+        return blocks->copied;
+    char *area = room(blocks, &blocks->kept, frame.len);
+    if (!area)
+        return frame;
+    blocks->kept->is_kept = true;
+    memcpy(area, frame_bytes(frame), frame.len);
+    blocks_keep_end(blocks);
+    blocks->last = frame;
+    blocks->copied = commit(blocks->kept, frame.len);
+    block_ref(blocks->last.block);
+    block_ref(blocks->copied.block);
+    return blocks->copied;
+}
+
+void blocks_keep_end(struct blocks *blocks)
+{
+    if (!blocks->last.block)
+        return;
+    block_unref(blocks, blocks->last.block);
+    block_unref(blocks, blocks->copied.block);
+    blocks->last = blocks->copied = (struct frame){0};
+}
+
 void blocks_done(struct blocks *blocks)
 {
+    blocks_keep_end(blocks);
     if (blocks->current)
         block_unref(blocks, blocks->current);
-    blocks->current = NULL;
+    if (blocks->kept)
+        block_unref(blocks, blocks->kept);
+    blocks->current = blocks->kept = NULL;
 }

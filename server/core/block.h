@@ -4,6 +4,9 @@
  *   │ head │ frame │ frame │ free   │   Frames of one channel and turn lie side by side, so a
  *   └──────┴───────┴───────┴────────┘   socket that gets several of them gets one run of bytes.
  *
+ *   what is still there when its turn is over waits for a full socket; small frames are copied to
+ *   blocks of their own kind (blocks_keep), so that none keeps 64 KiB for itself
+ *
  * Threads  The shard's; references are not atomic.
  * Memory   A frame is a run inside a block. Whoever keeps one past the present call takes a
  *          reference on the block.
@@ -14,16 +17,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    BLOCK_BYTES = 64 * 1024,
-    BLOCK_BYTES_MAX = INT32_MAX - UINT16_MAX, /* of a frame: what Linux takes in one send */
-};
-
 struct block {
     uint32_t refs;
     uint32_t used;
     uint32_t size;
+    uint32_t is_kept; /* has only what blocks_keep put there */
     char bytes[];
+};
+
+enum {
+    BLOCK_BYTES = 64 * 1024 - sizeof(struct block), /* with its head, what an allocator has */
+    BLOCK_BYTES_MAX = INT32_MAX - UINT16_MAX,       /* of a frame: what Linux takes in one send */
+    BLOCK_KEPT_MAX = 4096,                          /* larger frames are kept where they are */
 };
 
 struct frame {
@@ -35,7 +40,9 @@ struct frame {
 /* Hands out space for frames: the current block, and what all blocks together take. */
 struct blocks {
     struct block *current;
-    size_t bytes; /* in all blocks not yet freed */
+    struct block *kept;        /* the current one of blocks_keep */
+    struct frame last, copied; /* what blocks_keep copied last, and where */
+    size_t bytes;              /* in all blocks not yet freed */
 };
 
 /* Room for `size` bytes at the end of the current block, or of a new one. Valid until the next
@@ -53,6 +60,14 @@ struct frame blocks_commit(struct blocks *blocks, size_t len);
 /* Reserve, copy, commit. */
 struct frame blocks_copy(struct blocks *blocks, const void *bytes, size_t len);
 
+/* Where to leave a frame that is to wait for long: a small one would keep its whole block, with all
+ * that went to others, so it is copied to a block of such frames; once, however many wait for the
+ * same. Valid like what blocks_commit gives. Where memory is out it is the frame itself. */
+struct frame blocks_keep(struct blocks *blocks, struct frame frame);
+
+/* Forgets what was copied last. */
+void blocks_keep_end(struct blocks *blocks);
+
 static inline void block_ref(struct block *block)
 {
     block->refs++;
@@ -60,7 +75,7 @@ static inline void block_ref(struct block *block)
 
 void block_unref(struct blocks *blocks, struct block *block);
 
-/* Gives up the current block. Frames that are still referenced live on. */
+/* Gives up the current blocks. Frames that are still referenced live on. */
 void blocks_done(struct blocks *blocks);
 
 static inline char *frame_bytes(struct frame frame)

@@ -52,7 +52,7 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
         memcpy(out + len, body.ptr, body.len);
         len += body.len;
     }
-    conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_MUST, 0);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_ANSWER, 0);
 }
 
 static void count_error(struct shard *shard, int status)

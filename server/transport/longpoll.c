@@ -35,7 +35,7 @@ static void answer_frame(struct shard *shard, struct conn *conn, struct frame fr
         fail(shard, conn);
         return;
     }
-    conn_send(shard, conn, frame, SEND_MUST, 0);
+    conn_send(shard, conn, frame, SEND_ANSWER, 0);
     hold_end(shard, conn);
 }
 

@@ -33,7 +33,7 @@ static void poll_answer(struct shard *shard, struct conn *conn, const struct jso
     }
     if (answer->message_count == 0)
         counter_add(&shard->counters.responses_empty, 1);
-    conn_send(shard, conn, frame, SEND_MUST, 0);
+    conn_send(shard, conn, frame, SEND_ANSWER, 0);
 }
 
 static void poll_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)

@@ -39,8 +39,8 @@ static void send_event(struct shard *shard, struct conn *conn, const struct sse_
     out.at += sse_event_write(out.at, event);
     if (chunked(conn))
         out_text(&out, HTTP_CHUNK_TAIL);
-    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST,
-              0);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)),
+              SEND_CONTROL, 0);
 }
 
 /* Where the stream begins: an id without an event, or, when a replay was asked for, whether it is

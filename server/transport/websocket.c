@@ -26,10 +26,11 @@ enum {
 /* ---- frames of our own ---- */
 
 static void send_control(struct shard *shard, struct conn *conn, enum ws_opcode opcode,
-                         struct span payload)
+                         struct span payload, enum send_kind kind)
 {
     char frame[WS_CONTROL_FRAME_MAX];
-    conn_send_bytes(shard, conn, span_of(frame, ws_control_write(frame, opcode, payload, NULL)));
+    size_t len = ws_control_write(frame, opcode, payload, NULL);
+    conn_send(shard, conn, blocks_copy(&shard->blocks, frame, len), kind, 0);
 }
 
 static void send_close(struct shard *shard, struct conn *conn, unsigned code, struct span reason)
@@ -42,7 +43,7 @@ static void send_close(struct shard *shard, struct conn *conn, unsigned code, st
 }
 
 static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode opcode,
-                         struct span payload)
+                         struct span payload, enum send_kind kind)
 {
     size_t room = WS_FRAME_HEAD_MAX + payload.len;
     char *area = blocks_try(&shard->blocks, room);
@@ -55,8 +56,7 @@ static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode 
         .length = payload.len, .opcode = (uint8_t)opcode, .fin = true};
     out.at += ws_frame_head_write(out.at, &head);
     out_span(&out, payload);
-    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), SEND_MUST,
-              0);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)), kind, 0);
 }
 
 /* Says why by the reason's name; and to those who should come back, when: all of them together
@@ -81,7 +81,7 @@ void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason re
 
 void websocket_send_text(struct shard *shard, struct conn *conn, struct span text)
 {
-    send_message(shard, conn, WS_TEXT, text);
+    send_message(shard, conn, WS_TEXT, text, SEND_ANSWER);
 }
 
 /* Says goodbye and waits a moment for the answer; subscriptions end at once. */
@@ -121,7 +121,7 @@ static void message_complete(struct shard *shard, struct conn *conn, struct span
     if (conn->transport == TRANSPORT_WEBSOCKET)
         ws_publish(shard, conn, payload, opcode == WS_TEXT);
     else
-        send_message(shard, conn, opcode, payload);
+        send_message(shard, conn, opcode, payload, SEND_ANSWER);
 }
 
 static void handle_event(struct shard *shard, struct conn *conn, const struct ws_event *event,
@@ -146,7 +146,7 @@ static void handle_event(struct shard *shard, struct conn *conn, const struct ws
         break;
     case WS_EVENT_PING:
         if (!(conn->role & ROLE_CLOSE_SENT))
-            send_control(shard, conn, WS_PONG, payload);
+            send_control(shard, conn, WS_PONG, payload, SEND_PONG);
         break;
     case WS_EVENT_PONG:
         break;
@@ -192,7 +192,7 @@ static void websocket_timer(struct shard *shard, struct conn *conn)
         conn->heartbeats = (uint8_t)((conn->heartbeats + 1) % shard->settings->heartbeats_per_ping);
         if (ping)
             conn->role |= ROLE_PING_SENT;
-        send_control(shard, conn, ping ? WS_PING : WS_PONG, (struct span){0});
+        send_control(shard, conn, ping ? WS_PING : WS_PONG, (struct span){0}, SEND_CONTROL);
         conn_heartbeat(shard, conn);
     }
 }
@@ -216,7 +216,7 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
     out_text(&out, "\",\"recovered\":");
     out_span(&out, conn->asked & ASKED_RECOVERED ? SPAN("true") : SPAN("false"));
     out_text(&out, "}");
-    send_message(shard, conn, WS_TEXT, span_of(text, (size_t)(out.at - out.start)));
+    send_message(shard, conn, WS_TEXT, span_of(text, (size_t)(out.at - out.start)), SEND_CONTROL);
 }
 
 static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,

@@ -2,10 +2,11 @@
 
 import re
 import socket
+from socket import SO_RCVBUF, SOL_SOCKET
 
 import pytest
 from ringside import target
-from wire import dial, read_to_end
+from wire import PING, PONG, TEXT, EventStream, RawWebSocket, dial, frame, read_to_end
 
 MIB = 1024 * 1024
 # Valid UTF-8, each byte of which JSON writes as six: \u0001.
@@ -89,7 +90,7 @@ def test_a_long_pipeline_is_answered_in_order_to_its_end(start_server, secure):
 def test_metrics_that_nobody_reads_are_not_written(server, eventually):
     before = requests(server)
     with dial(server) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
         connection.sendall(get("/metrics") * 5000)
         eventually(lambda: server.metric("ringside_sends_short_total") > 0, "a full socket")
         for _ in range(20):
@@ -116,3 +117,78 @@ def test_a_long_poll_behind_big_answers_is_held(server, eventually):
         bodies = answers(bytes(received) + read_to_end(connection))
     assert len(bodies) == 104
     assert b'"now"' in bodies[3]
+
+
+def test_only_the_newest_pong_is_owed(server, eventually):
+    """RFC 6455 section 5.5.3. The client sends pings for as long as it can, and reads nothing."""
+    flood = b"".join(frame(PING, b"%05d" % i + b"p" * 100) for i in range(20000))
+    newest = b"newest" + b"p" * 119
+    socket = RawWebSocket(server, "/ws?channel=quiet")
+    socket.connection.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+    sent = server.metric("ringside_bytes_received_total")
+    for _ in range(3):
+        socket.send(flood)
+        assert server.metric("ringside_queue_bytes") < MIB
+    socket.send(frame(PING, newest))
+    size = 3 * len(flood)
+    eventually(
+        lambda: server.metric("ringside_bytes_received_total") - sent > size, "all of it received"
+    )
+    last, pongs = b"", 0
+    while last != newest:
+        opcode, last = socket.read()
+        assert opcode == PONG
+        pongs += 1
+    assert 0 < pongs < 3 * 20000
+    socket.close()
+
+
+def test_pings_unread_cost_the_neighbours_nothing(start_server, eventually):
+    """Each of them waits with the same total; the flood is not what is behind."""
+    server = start_server(shards=1, args=["--set", "queue_total_bytes_max=4194304"])
+    flood = b"".join(frame(PING, b"p" * 125) for _ in range(4000))
+    sockets = [RawWebSocket(server, "/ws?channel=quiet") for _ in range(30)]
+    for socket in sockets:
+        socket.connection.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+    victim = RawWebSocket(server, "/ws?channel=busy")
+    for _ in range(3):
+        for socket in sockets:
+            socket.send(flood)
+        assert server.metric("ringside_queue_bytes") < 4 * MIB
+    server.publish("busy", "still here")
+    assert victim.read() == (TEXT, b"still here")
+    assert server.closed("queue_total") == 0
+    for socket in [victim, *sockets]:
+        socket.close()
+
+
+def test_whoever_holds_most_for_longest_goes(start_server, eventually):
+    """Two read nothing of a busy channel. A crowd is some way behind, and one reads all."""
+    server = start_server(
+        shards=1,
+        args=["--set", "queue_total_bytes_max=8388608", "--set", "queue_bytes_max=16777216"],
+    )
+    crowd = [RawWebSocket(server, "/ws?channel=small") for _ in range(8)]
+    deaf = [RawWebSocket(server, "/ws?channel=big") for _ in range(2)]
+    reader = EventStream(server.url("/sse", channel="small"))
+    for socket in deaf:
+        socket.connection.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+
+    eventually(
+        lambda: server.publish("small", b"x" * 30000)
+        and server.metric("ringside_queue_bytes") > 400000,
+        "frames that wait",
+    )
+    published = server.publish("small", "last")["offset"]
+    while server.closed("queue_total") == 0:
+        server.publish("big", b"y" * 500000)
+    assert server.closed("queue_total") == 2  # they wait for the same frames
+    assert server.metric("ringside_streams_websocket") == 8
+    for socket in crowd:
+        for _ in range(published - 1):
+            assert socket.read() == (TEXT, b"x" * 30000)
+        assert socket.read() == (TEXT, b"last")
+        socket.close()
+    reader.close()
+    for socket in deaf:
+        socket.close()

@@ -1,0 +1,112 @@
+#include "conn/send_queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+uint64_t queue_bytes(const struct send_queue *queue)
+{
+    uint64_t sum = 0;
+    for (unsigned kind = 0; kind < SEND_KINDS; kind++)
+        sum += queue->bytes[kind];
+    return sum;
+}
+
+/* Returns 0 or -ENOMEM. */
+static int reserve_place(struct send_queue *queue)
+{
+    if (queue->count < queue->size)
+        return 0;
+    uint32_t size = queue->size ? queue->size * 2 : 4;
+    struct queued_frame *bigger = malloc(size * sizeof *bigger);
+    if (!bigger)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < queue->count; i++)
+        bigger[i] = *queue_at(queue, i);
+    free(queue->frames);
+    queue->frames = bigger;
+    queue->size = size;
+    queue->head = 0;
+    return 0;
+}
+
+static struct queued_frame *waiting_pong(const struct send_queue *queue)
+{
+    return queue->pong > 0 ? queue_at(queue, queue->pong - 1) : NULL;
+}
+
+int queue_push(struct send_queue *queue, struct blocks *blocks, const struct queued_frame *frame)
+{
+    struct queued_frame *pong = frame->kind == SEND_PONG ? waiting_pong(queue) : NULL;
+    if (!pong && reserve_place(queue) < 0)
+        return -ENOMEM;
+    block_ref(frame->block);
+    queue->bytes[frame->kind] += frame->len;
+    if (pong) {
+        queue->bytes[SEND_PONG] -= pong->len;
+        block_unref(blocks, pong->block);
+        *pong = *frame;
+        return 0;
+    }
+    *queue_at(queue, queue->count++) = *frame;
+    if (frame->kind == SEND_PONG)
+        queue->pong = queue->count;
+    return 0;
+}
+
+int queue_put_back(struct send_queue *queue, const struct queued_frame *frame)
+{
+    if (reserve_place(queue) < 0)
+        return -ENOMEM;
+    queue->head = (queue->head - 1) & (queue->size - 1);
+    queue->count++;
+    *queue_at(queue, 0) = *frame;
+    queue->bytes[frame->kind] += frame->len;
+    if (queue->pong > 0)
+        queue->pong++;
+    return 0;
+}
+
+struct queued_frame queue_take(struct send_queue *queue)
+{
+    const struct queued_frame first = *queue_at(queue, 0);
+    queue->bytes[first.kind] -= first.len;
+    queue->head = (queue->head + 1) & (queue->size - 1);
+    queue->count--;
+    if (queue->pong > 0)
+        queue->pong--;
+    return first;
+}
+
+unsigned queue_drop_live(struct send_queue *queue, struct blocks *blocks, uint64_t bytes)
+{
+    uint32_t seen = 0, kept = 0, pong = queue->pong;
+    unsigned dropped = 0;
+    uint64_t gone = 0;
+    for (; seen < queue->count && gone < bytes; seen++) {
+        const struct queued_frame *frame = queue_at(queue, seen);
+        if (frame->kind == SEND_LIVE) {
+            gone += queue_cost(frame->len);
+            dropped += frame->messages;
+            queue->bytes[SEND_LIVE] -= frame->len;
+            block_unref(blocks, frame->block);
+        } else {
+            *queue_at(queue, kept++) = *frame;
+            if (seen + 1 == queue->pong)
+                pong = kept;
+        }
+    }
+    if (queue->pong > seen)
+        pong -= seen - kept;
+    queue->pong = pong;
+    for (uint32_t i = 1; i <= kept; i++)
+        *queue_at(queue, seen - i) = *queue_at(queue, kept - i);
+    queue->head = (queue->head + seen - kept) & (queue->size - 1);
+    queue->count -= seen - kept;
+    return dropped;
+}
+
+void queue_clear(struct send_queue *queue, struct blocks *blocks)
+{
+    while (queue->count > 0)
+        block_unref(blocks, queue_take(queue).block);
+}
