@@ -207,6 +207,19 @@ def undocumented():
                 yield f"{path}:{number}: {what} `{name}` is not in docs/"
 
 
+def unbudgeted():
+    """A budget has one line in OPERATING.md, with its setting, its gauge and its close reason."""
+    table = "server/conn/budgets.h"
+    row = re.compile(r"    X\([A-Z]+, (\w+), (\w+), (\w+),")
+    lines = (ROOT / "docs/OPERATING.md").read_text().split("\n")
+    for number, line in enumerate((ROOT / table).read_text().split("\n"), 1):
+        if match := row.match(line):
+            setting, gauge, reason = match.groups()
+            wanted = (f"| `{setting}` of a shard |", f"`ringside_{gauge}`", f"`{reason.lower()}`")
+            if not any(all(word in line for word in wanted) for line in lines):
+                yield f"{table}:{number}: no line of OPERATING.md has {', '.join(wanted)}"
+
+
 def of(*suffixes):
     return lambda path: path.endswith(suffixes)
 
@@ -256,7 +269,8 @@ def breaches(path):
 
 def main():
     files = git_files()
-    found = [breach for path in files for breach in breaches(path)] + list(undocumented())
+    found = [breach for path in files for breach in breaches(path)]
+    found += [*undocumented(), *unbudgeted()]
     for breach in found:
         print(breach)
     print(f"tidy: {len(files)} files, {len(found)} breaches of the style guide")

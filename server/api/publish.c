@@ -17,7 +17,6 @@
 /* A body that is still coming, and the channel, which the answer names; in conn_extra. */
 struct publishing {
     struct http_body body;
-    struct stash payload;
     bool published; /* waits for the hub */
     uint8_t name_len;
     char name[CHANNEL_NAME_MAX];
@@ -34,7 +33,6 @@ static void publish_closed(struct shard *shard, struct conn *conn)
     struct publishing *publishing = publishing_of(conn);
     if (!publishing)
         return;
-    stash_free(&publishing->payload);
     free(publishing);
     conn->extra->transport_state = NULL;
 }
@@ -69,12 +67,14 @@ static size_t body_take(struct shard *shard, struct conn *conn, struct publishin
         if (result == HTTP_BODY_MORE)
             return before;
         if (result == HTTP_BODY_END) {
-            publish_now(shard, conn, publishing,
-                        span_of(publishing->payload.bytes, publishing->payload.len));
-            stash_free(&publishing->payload);
+            struct stash whole = conn->extra->message;
+            conn->extra->message = (struct stash){0};
+            publish_now(shard, conn, publishing, span_of(whole.bytes, whole.len));
+            stash_free(&whole);
             return before - input.len;
         }
-        if (stash_append(&publishing->payload, piece.ptr, piece.len, UINT32_MAX) < 0) {
+        if (stash_append(&conn->extra->message, piece.ptr, piece.len,
+                         (size_t)shard->settings->message_bytes_max) < 0) {
             http_refuse(shard, conn, REFUSAL_OVERLOADED);
             return before;
         }
@@ -169,6 +169,8 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
     conn_hand_over(conn, TRANSPORT_PUBLISH);
     if (request->expect_continue && exchange->rest_len == 0)
         conn_send_bytes(shard, conn, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+    if (conn->state != CONN_OPEN)
+        return;
 
     struct span rest = {exchange->rest, exchange->rest_len};
     if (!request->fields.chunked && request->fields.content_length <= rest.len) {

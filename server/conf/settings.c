@@ -227,6 +227,13 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
                  "websocket_publish = on needs publish_on = all: WebSockets come where clients do");
         return -EINVAL;
     }
+    if (settings->message_bytes_max > settings->input_total_bytes_max) {
+        snprintf(why, why_size,
+                 "message_bytes_max = %" PRId64 " is more than input_total_bytes_max = %" PRId64
+                 ": none of that size could come whole",
+                 settings->message_bytes_max, settings->input_total_bytes_max);
+        return -EINVAL;
+    }
     if (settings->tls_listen[0] != '\0' && settings->tls_certificates[0] == '\0') {
         snprintf(why, why_size,
                  "tls_listen = %s needs tls_certificates = chain.pem:key.pem; `./build.sh run "

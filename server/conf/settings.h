@@ -173,6 +173,10 @@ enum proxy_header {
     X(POLICY, slow_reader, SLOW_READER_DISCONNECT, 0, 2, "disconnect, drop_oldest or keep_latest", \
       "disconnect closes the reader, which recovers by its position; the others lose messages "    \
       "for that reader only.")                                                                     \
+    X(NUMBER, input_total_bytes_max, 134217728, 65536, 1099511627776, "bytes",                     \
+      "Heads, bodies and messages in one shard that are not complete. Beyond it, the clients "     \
+      "that "                                                                                      \
+      "have left most unfinished for longest are closed.")                                         \
     X(NUMBER, queue_total_bytes_max, 268435456, 65536, 1099511627776, "bytes",                     \
       "Frames in one shard. Beyond it, the readers that have kept most waiting for longest are "   \
       "closed.")                                                                                   \

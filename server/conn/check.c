@@ -113,6 +113,10 @@ static const char *output_check(const struct conn *conn)
         {!has(conn, LINK_WATCH_WRITE) || !conn->out_block ||
              (conn->extra && conn->extra->owed.budget),
          "has a full socket, and is not charged for what waits"},
+        {!conn->extra || conn->extra->held.bytes >= conn->extra->input.size +
+                                                        conn->extra->record.size +
+                                                        conn->extra->message.size,
+         "is charged less than it holds"},
         {!conn->extra || conn->extra->owed.bytes == 0 ||
              conn->extra->owed.bytes >= conn_waiting(conn),
          "is charged less than waits for it"},

@@ -20,6 +20,7 @@
     X(WS_UTF8, ws_utf8, 1007, "a text message that is not UTF-8")                                  \
     X(WS_POLICY, ws_policy, 1008, "a message from a client that may not publish")                  \
     X(WS_TOO_BIG, ws_too_big, 1009, "a message over message_bytes_max")                            \
+    X(WS_TIMEOUT, ws_timeout, 1008, "a message that was not complete in body_timeout_ms")          \
     X(WS_BAD_MESSAGE, ws_bad_message, 1003, "an envelope that is not the JSON it should be")       \
     X(HEARTBEAT, heartbeat, 0, "a WebSocket was silent for two heartbeats")                        \
     X(SLOW_READER, slow_reader, 0, "more than queue_bytes_max waited for the reader")              \
@@ -28,6 +29,8 @@
       "queue_total_bytes_max reached, and this reader had kept most waiting for longest; or "      \
       "memory "                                                                                    \
       "out for its messages")                                                                      \
+    X(INPUT_TOTAL, input_total, 0,                                                                 \
+      "input_total_bytes_max reached, and this client had left most unfinished for longest")       \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached, or memory was out")           \
     X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \

@@ -145,7 +145,9 @@ struct stash {
 struct conn_extra {
     struct send_queue queue;
     struct charge owed;          /* what waits since the socket was full */
+    struct charge held;          /* of the three stashes */
     struct stash input;          /* bytes not yet understood */
+    struct stash message;        /* of a body or a message whose end has not come */
     struct stash record;         /* TLS: the beginning of a record that is not all there */
     uint32_t scanned;            /* of them, how many were searched for the end of a head */
     void *transport_state;       /* the transport's own; freed by its `closed` or earlier */

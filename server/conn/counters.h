@@ -34,6 +34,7 @@
     X(messages_dropped, counter,                                                                   \
       "Live messages dropped for slow readers (slow_reader=drop_oldest or keep_latest)")           \
     X(pings, counter, "Heartbeats sent")                                                           \
+    X(input_bytes, gauge, "Bytes of input that is no whole request or message yet")                \
     X(queue_bytes, gauge, "Bytes of frames held for readers that are behind")                      \
     X(turns, counter, "Turns of the loop")                                                         \
     X(system_calls, counter, "System calls made for sockets")                                      \

@@ -200,6 +200,7 @@ static void extra_clear(struct conn *conn)
     assert(!conn->extra->transport_state && !conn->extra->gathering);
     stash_free(&conn->extra->input);
     stash_free(&conn->extra->record);
+    stash_free(&conn->extra->message);
     conn->extra->stalled = false;
     conn_extra_trim(conn);
     assert(!conn->extra);

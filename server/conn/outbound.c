@@ -57,36 +57,10 @@ static void count_places(struct shard *shard, const struct send_queue *queue, ui
     shard->places_bytes += ((uint64_t)queue->count - before) * sizeof(struct queued_frame);
 }
 
-static uint64_t waiting_bytes(const struct shard *shard)
-{
-    return shard->blocks.bytes + shard->places_bytes;
-}
-
-static bool too_much_waits(const struct shard *shard)
-{
-    return waiting_bytes(shard) > (uint64_t)shard->settings->queue_total_bytes_max;
-}
-
-/* Makes room in the shard's total. What healthy readers are sent in this turn is left. */
-static void relieve(struct shard *shard)
-{
-    uint32_t slot;
-    while (too_much_waits(shard) &&
-           (slot = budget_worst(&shard->owed, shard->now_ns)) != BUDGET_NONE)
-        conn_end(shard, conn_at(shard, slot), END_CLOSE, CLOSE_QUEUE_TOTAL);
-}
-
 /* Its socket was full, and has not taken everything since. */
 static bool owes(const struct conn *conn)
 {
     return conn->extra && conn->extra->owed.budget;
-}
-
-/* Charges what waits for a full socket. */
-static void charge(struct shard *shard, struct conn *conn)
-{
-    budget_set(&shard->owed, &conn->extra->owed, conn_slot(shard, conn), conn_waiting(conn),
-               shard->now_ns);
 }
 
 /* ---- the line's run and the queue behind it ---- */
@@ -211,8 +185,8 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
         conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
         return;
     }
-    if (too_much_waits(shard)) {
-        relieve(shard);
+    if (budgets_spent(shard, BUDGET_OUTPUT)) {
+        budgets_relieve(shard, BUDGET_OUTPUT);
         if (conn->state != CONN_OPEN)
             return;
     }
@@ -233,7 +207,7 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
     }
     conn_mark_dirty(shard, conn);
     if (owes(conn))
-        charge(shard, conn);
+        budgets_charge_output(shard, conn);
 }
 
 /* The line's run may be a part of a frame: whatever it was of, it must leave. */
@@ -400,7 +374,7 @@ static int settle(struct shard *shard, struct conn *conn)
         for (uint32_t i = 0; i < extra->queue.count; i++)
             keep(shard, queue_at(&extra->queue, i));
     }
-    charge(shard, conn);
+    budgets_charge_output(shard, conn);
     return 0;
 }
 
@@ -474,7 +448,7 @@ bool shard_flush(struct shard *shard)
         batch_run(shard, batch);
     }
     blocks_keep_end(&shard->blocks);
-    counter_set(&shard->counters.queue_bytes, waiting_bytes(shard));
+    budgets_show(shard);
     return shard->dirty_head != TIMERS_NONE;
 }
 

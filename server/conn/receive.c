@@ -61,6 +61,7 @@ static void understand(struct shard *shard, struct conn *conn, char *bytes, size
         secure_input(shard, conn, bytes, len);
     else
         conn_input(shard, conn, bytes, len);
+    budgets_charge_input(shard, conn);
     if (!conn_alive(conn))
         return;
     if (conn->state == CONN_OPEN && conn_waiting(conn) > (uint64_t)shard->settings->queue_bytes_max)

@@ -129,8 +129,11 @@ static size_t handshake_run(struct shard *shard, struct conn *conn, const unsign
     struct tls_handshake *handshake = line_of(shard, conn)->early.handshake;
     enum tls_progress progress;
     size_t at = 0;
-    while ((progress = tls_handshake_advance(handshake, bytes, len, &at)) == TLS_HAS_OUTPUT)
+    while ((progress = tls_handshake_advance(handshake, bytes, len, &at)) == TLS_HAS_OUTPUT) {
         handshake_output(shard, conn, handshake);
+        if (conn->state != CONN_OPEN)
+            return len;
+    }
     if (progress == TLS_DONE) {
         handshake_done(shard, conn, handshake);
     } else if (progress == TLS_FAILED) {

@@ -18,6 +18,7 @@
 
 #include "conf/settings.h"
 #include "conn/admission.h"
+#include "conn/budgets.h"
 #include "conn/conn.h"
 #include "conn/counters.h"
 #include "core/block.h"
@@ -120,7 +121,7 @@ struct shard {
                               NULL: nothing is */
     struct timers timers;
     struct blocks blocks;
-    struct budget owed;    /* what waits for full sockets */
+    struct budget budgets[BUDGET_COUNT];
     uint64_t places_bytes; /* that queued frames take in the queues, besides their blocks */
 
     uint32_t dirty_head; /* connections with something to send, first come first served */

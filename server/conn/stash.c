@@ -53,10 +53,13 @@ void conn_extra_trim(struct conn *conn)
 {
     struct conn_extra *extra = conn->extra;
     if (!extra || extra->queue.count > 0 || extra->input.len > 0 || extra->record.len > 0 ||
-        extra->transport_state || extra->gathering || extra->stalled || extra->owed.budget)
+        extra->message.len > 0 || extra->transport_state || extra->gathering || extra->stalled ||
+        extra->owed.budget)
         return;
     free(extra->queue.frames);
+    budget_clear(&extra->held);
     free(extra->input.bytes);
+    free(extra->message.bytes);
     free(extra->record.bytes);
     free(extra);
     conn->extra = NULL;

@@ -338,6 +338,7 @@ static void go_on(struct shard *shard, struct conn *conn)
         input_stashed(shard, conn);
     else if (has_stash(conn))
         conn_pause(conn);
+    budgets_charge_input(shard, conn);
     conn_watch_read(shard, conn);
 }
 

@@ -36,7 +36,8 @@ static void answer_frame(struct shard *shard, struct conn *conn, struct frame fr
         return;
     }
     conn_send(shard, conn, frame, SEND_ANSWER, 0);
-    hold_end(shard, conn);
+    if (conn->state == CONN_OPEN)
+        hold_end(shard, conn);
 }
 
 static void answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)

@@ -167,6 +167,8 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
     if (!chunked(conn))
         conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     send_head(shard, conn);
+    if (conn->state != CONN_OPEN)
+        return;
     conn_hand_over(conn, TRANSPORT_SSE);
     counter_add(&shard->counters.streams_sse, 1);
     conn_heartbeat(shard, conn);

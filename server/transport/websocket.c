@@ -116,12 +116,44 @@ static enum close_reason reason_of(enum ws_error error)
 static void message_complete(struct shard *shard, struct conn *conn, struct span payload,
                              enum ws_opcode opcode)
 {
-    if (conn->role & ROLE_CLOSE_SENT)
-        return;
     if (conn->transport == TRANSPORT_WEBSOCKET)
         ws_publish(shard, conn, payload, opcode == WS_TEXT);
     else
         send_message(shard, conn, opcode, payload, SEND_ANSWER);
+}
+
+static void fragment_keep(struct shard *shard, struct conn *conn, struct span payload,
+                          const struct ws_event *event)
+{
+    struct conn_extra *extra = conn_extra(conn);
+    if (!extra || stash_append(&extra->message, payload.ptr, payload.len,
+                               (size_t)shard->settings->message_bytes_max) < 0) {
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        return;
+    }
+    if (!event->last)
+        return;
+    struct stash whole = extra->message;
+    extra->message = (struct stash){0};
+    message_complete(shard, conn, span_of(whole.bytes, whole.len), event->opcode);
+    stash_free(&whole);
+}
+
+/* Nothing is kept of what could not be taken when it is whole. */
+static void handle_data(struct shard *shard, struct conn *conn, const struct ws_event *event)
+{
+    struct span payload = {event->payload, event->payload_len};
+    if (conn->role & ROLE_CLOSE_SENT) {
+        if (conn->extra)
+            stash_free(&conn->extra->message);
+        return;
+    }
+    if (conn->transport == TRANSPORT_WEBSOCKET && !shard->settings->websocket_publish)
+        websocket_fail(shard, conn, CLOSE_WS_POLICY);
+    else if (event->first && event->last)
+        message_complete(shard, conn, payload, event->opcode);
+    else
+        fragment_keep(shard, conn, payload, event);
 }
 
 static void handle_event(struct shard *shard, struct conn *conn, const struct ws_event *event,
@@ -132,17 +164,9 @@ static void handle_event(struct shard *shard, struct conn *conn, const struct ws
     case WS_EVENT_NONE:
         break;
     case WS_EVENT_DATA:
-        if (event->first && event->last) {
-            message_complete(shard, conn, payload, event->opcode);
-            break;
-        }
-        if (stash_append(&partial->payload, payload.ptr, payload.len, UINT32_MAX) < 0) {
-            websocket_fail(shard, conn, CLOSE_OVERLOADED);
-        } else if (event->last) {
-            struct span whole = {partial->payload.bytes, partial->payload.len};
-            message_complete(shard, conn, whole, event->opcode);
-            stash_free(&partial->payload);
-        }
+        handle_data(shard, conn, event);
+        if (event->last)
+            partial->since_ns = 0;
         break;
     case WS_EVENT_PING:
         if (!(conn->role & ROLE_CLOSE_SENT))
@@ -174,11 +198,21 @@ static void websocket_input(struct shard *shard, struct conn *conn, char *bytes,
         ws_inbound_next(&partial.inbound, &rules, &input, &event);
         handle_event(shard, conn, &event, &partial);
     } while (event.kind != WS_EVENT_NONE && conn->state == CONN_OPEN);
+    if (partial.since_ns == 0)
+        partial.since_ns = shard->now_ns;
     if (ws_partial_store(&partial, conn) < 0)
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
 }
 
 /* ---- heartbeat ---- */
+
+/* Looked at with each heartbeat: pongs keep a connection, and not half a message. */
+static bool message_is_late(const struct shard *shard, const struct conn *conn)
+{
+    const struct ws_partial *partial = conn->extra ? conn->extra->transport_state : NULL;
+    int64_t most_ns = shard->settings->body_timeout_ms * 1000000;
+    return partial && shard->now_ns - partial->since_ns > most_ns;
+}
 
 static void websocket_timer(struct shard *shard, struct conn *conn)
 {
@@ -186,6 +220,8 @@ static void websocket_timer(struct shard *shard, struct conn *conn)
         conn_end(shard, conn, END_CLOSE, CLOSE_GOING_AWAY);
     } else if (conn->role & ROLE_PING_SENT) {
         conn_end(shard, conn, END_CLOSE, CLOSE_HEARTBEAT);
+    } else if (message_is_late(shard, conn)) {
+        websocket_fail(shard, conn, CLOSE_WS_TIMEOUT);
     } else {
         counter_add(&shard->counters.pings, 1);
         bool ping = conn->heartbeats == 0;
@@ -288,6 +324,8 @@ static void handshake_answer(struct shard *shard, struct conn *conn, struct span
     int len = ws_handshake_answer_write(answer, sizeof answer, key, (struct span){0});
     assert(len > 0);
     conn_send_bytes(shard, conn, span_of(answer, (size_t)len));
+    if (conn->state != CONN_OPEN)
+        return;
     conn_hand_over(conn, transport);
     counter_add(&shard->counters.streams_websocket, 1);
     conn_heartbeat(shard, conn);

@@ -22,18 +22,20 @@ void ws_partial_load(struct ws_partial *partial, struct conn *conn)
 int ws_partial_store(struct ws_partial *partial, struct conn *conn)
 {
     if (conn->state != CONN_OPEN) {
-        stash_free(&partial->payload);
+        if (conn->extra)
+            stash_free(&conn->extra->message);
         return 0;
     }
     if (ws_inbound_idle(&partial->inbound)) {
-        assert(partial->payload.len == 0);
+        assert(!conn->extra || conn->extra->message.len == 0);
         conn_extra_trim(conn);
         return 0;
     }
     struct conn_extra *extra = conn_extra(conn);
     struct ws_partial *stored = extra ? malloc(sizeof *stored) : NULL;
     if (!stored) {
-        stash_free(&partial->payload);
+        if (extra)
+            stash_free(&extra->message);
         conn_extra_trim(conn);
         return -ENOMEM;
     }
@@ -47,7 +49,6 @@ void ws_partial_discard(struct conn *conn)
     struct ws_partial *stored = conn->extra ? conn->extra->transport_state : NULL;
     if (!stored)
         return;
-    stash_free(&stored->payload);
     free(stored);
     conn->extra->transport_state = NULL;
 }

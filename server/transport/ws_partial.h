@@ -1,4 +1,5 @@
-/* ws_partial: what a WebSocket keeps of a message that is half received.
+/* ws_partial: what a WebSocket keeps of a message that is half received, besides its fragments:
+ * those are in conn_extra, and the codec holds them to message_bytes_max.
  *
  * Threads  The shard's.
  * Memory   Loaded onto the stack while input is understood; stored on the heap, as conn_extra's
@@ -10,7 +11,7 @@
 
 struct ws_partial {
     struct ws_inbound inbound;
-    struct stash payload; /* of the fragments so far; the codec holds it to message_bytes_max */
+    int64_t since_ns; /* when it began; 0: not yet stored */
 };
 
 void ws_partial_load(struct ws_partial *partial, struct conn *conn);

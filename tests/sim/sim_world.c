@@ -99,6 +99,7 @@ static void settings_draw(struct sim *sim)
     settings->slow_reader =
         sim_chance(sim, 600) ? SLOW_READER_DISCONNECT : (enum slow_reader_policy)sim_below(sim, 3);
     settings->queue_total_bytes_max = between_wide(sim, 65536, 40000000);
+    settings->input_total_bytes_max = between_wide(sim, 65536, 40000000);
     settings->stall_timeout_ms = between(sim, 500, 10000);
     settings->heartbeat_ms = between(sim, 300, 10000);
     settings->longpoll_hold_ms = between(sim, 50, 4000);

@@ -1,0 +1,68 @@
+#include "conn/budgets.h"
+
+#include "conn/shard.h"
+
+static uint64_t held(const struct shard *shard, enum budget_kind kind)
+{
+    /* What leaves in this turn is there, too, and nobody's fault. */
+    if (kind == BUDGET_OUTPUT)
+        return shard->blocks.bytes + shard->places_bytes;
+    return shard->budgets[kind].bytes;
+}
+
+static uint64_t limit(const struct shard *shard, enum budget_kind kind)
+{
+#define LIMIT(NAME, setting, ...)                                                                  \
+    case BUDGET_##NAME:                                                                            \
+        return (uint64_t)shard->settings->setting;
+    switch (kind) {
+        BUDGETS(LIMIT)
+    case BUDGET_COUNT:
+        break;
+    }
+    return UINT64_MAX;
+}
+
+static enum close_reason reason_of(enum budget_kind kind)
+{
+#define REASON(NAME, setting, gauge, reason, ...) CLOSE_##reason,
+    static const uint8_t reasons[] = {BUDGETS(REASON)};
+    return (enum close_reason)reasons[kind];
+}
+
+bool budgets_spent(const struct shard *shard, enum budget_kind kind)
+{
+    return held(shard, kind) > limit(shard, kind);
+}
+
+void budgets_relieve(struct shard *shard, enum budget_kind kind)
+{
+    uint32_t slot;
+    while (budgets_spent(shard, kind) &&
+           (slot = budget_worst(&shard->budgets[kind], shard->now_ns)) != BUDGET_NONE)
+        conn_end(shard, conn_at(shard, slot), END_CLOSE, reason_of(kind));
+}
+
+void budgets_charge_input(struct shard *shard, struct conn *conn)
+{
+    struct conn_extra *extra = conn->extra;
+    if (!extra)
+        return;
+    uint64_t bytes = (uint64_t)extra->input.size + extra->record.size + extra->message.size;
+    budget_set(&shard->budgets[BUDGET_INPUT], &extra->held, conn_slot(shard, conn), bytes,
+               shard->now_ns);
+    budgets_relieve(shard, BUDGET_INPUT);
+}
+
+void budgets_charge_output(struct shard *shard, struct conn *conn)
+{
+    budget_set(&shard->budgets[BUDGET_OUTPUT], &conn->extra->owed, conn_slot(shard, conn),
+               conn_waiting(conn), shard->now_ns);
+}
+
+void budgets_show(struct shard *shard)
+{
+#define SHOW(NAME, setting, gauge, ...)                                                            \
+    counter_set(&shard->counters.gauge, held(shard, BUDGET_##NAME));
+    BUDGETS(SHOW)
+}

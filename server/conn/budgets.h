@@ -1,0 +1,45 @@
+/* budgets: what a shard may hold for its clients, one row for each kind. docs/OPERATING.md has a
+ * line for each.
+ *
+ * Idea     Every byte that is held for a client is charged to its connection and to its shard. When
+ *          a budget is spent, the connection that has held most for longest is closed, by name, and
+ *          then the next: see core/budget.h.
+ * Threads  The shard's.
+ * Bounds   The settings. What one connection may hold is bounded where it is held: conn/conn.h,
+ *          conn/send_queue.h, http/exchange.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct conn;
+struct shard;
+
+/* X(NAME, setting, gauge, close reason, what is held, when it is spent) */
+#define BUDGETS(X)                                                                                 \
+    X(INPUT, input_total_bytes_max, input_bytes, INPUT_TOTAL,                                      \
+      "received, and no whole request or message yet: heads, bodies, fragments, records",          \
+      "the connection that has held most for longest is closed")                                   \
+    X(OUTPUT, queue_total_bytes_max, queue_bytes, QUEUE_TOTAL,                                     \
+      "made, and not taken by a socket yet: answers, replays, messages, control frames",           \
+      "of those whose socket is full, the one that has kept most waiting for longest is closed")
+
+#define BUDGET_ENUM(NAME, ...) BUDGET_##NAME,
+enum budget_kind {
+    BUDGETS(BUDGET_ENUM) BUDGET_COUNT
+};
+
+/* Whether more is held of this kind than may be. */
+bool budgets_spent(const struct shard *shard, enum budget_kind kind);
+
+/* Closes connections until it is not, or nobody is charged any more. */
+void budgets_relieve(struct shard *shard, enum budget_kind kind);
+
+/* Charges what a connection holds of its input now; may close it, or others. */
+void budgets_charge_input(struct shard *shard, struct conn *conn);
+
+/* Charges what waits for a connection's full socket. */
+void budgets_charge_output(struct shard *shard, struct conn *conn);
+
+/* Shows all of them in /metrics. */
+void budgets_show(struct shard *shard);
