@@ -40,7 +40,7 @@ void table_print(const struct table *table, FILE *file, unsigned heads);
 
 /* ---- numbers ---- */
 
-#define TABLE_NUMBER_MAX 24
+#define TABLE_NUMBER_MAX 28 /* the largest, in groups, is 26 characters */
 /* 950, 9.5k, 104k, 1.25M */
 const char *number_short(char text[TABLE_NUMBER_MAX], double value);
 /* 10,000 */
