@@ -1,0 +1,480 @@
+#include "load/publisher.c"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "wire/ws.h"
+
+enum {
+    MS = 1000000,
+    SENT_MAX = 1 << 20,
+    PUBLISHER = 1, /* after one subscriber */
+};
+
+/* A load of one group, and a socket that takes as much as it is told to. */
+static struct load load;
+static struct client clients[2];
+static struct group group;
+static char sent[SENT_MAX];
+static size_t sent_len;
+static size_t room; /* bytes that the socket still takes */
+static int refusal; /* what it says when there is none */
+static unsigned sends, watches;
+static enum load_failure failed_for;
+static unsigned failures;
+
+static void socket_send(struct ring *ring, struct ring_io *io, unsigned count)
+{
+    (void)ring;
+    assert_int_equal(count, 1);
+    assert_int_equal(io->slot, PUBLISHER);
+    size_t taken = io->iov.iov_len < room ? io->iov.iov_len : room;
+    assert_true(sent_len + taken <= SENT_MAX);
+    memcpy(sent + sent_len, io->iov.iov_base, taken);
+    sent_len += taken;
+    room -= taken;
+    io->res = taken > 0 ? (int32_t)taken : refusal;
+    sends++;
+}
+
+static void socket_watch(struct ring *ring, uint32_t slot, enum ring_direction direction)
+{
+    (void)ring;
+    assert_true(slot == PUBLISHER && direction == RING_WRITE);
+    watches++;
+}
+
+static const struct ring_engine engine = {.send = socket_send, .watch = socket_watch};
+static struct ring ring = {.engine = &engine};
+
+/* ---- in the place of the others ---- */
+
+void client_fail(struct load *in, struct client *client, enum load_failure failure)
+{
+    assert_true(client == &clients[PUBLISHER]);
+    failed_for = failure;
+    failures++;
+    client->phase = CLIENT_DOWN;
+    publisher_lost(in, client);
+}
+
+int64_t engine_clock_ns(void)
+{
+    return load.now_ns;
+}
+
+int engine_step(struct load *in)
+{
+    in->now_ns += 100 * MS;
+    return 0;
+}
+
+void opener_queue(struct load *in, struct client *client)
+{
+    (void)in;
+    client->flags |= CLIENT_LISTED;
+}
+
+void ws_key(uint32_t index, uint8_t ret_key[4])
+{
+    const uint8_t key[4] = {1, 2, 3, (uint8_t)(4 + index)};
+    memcpy(ret_key, key, sizeof key);
+}
+
+void poll_input(struct load *in, struct client *client, char *bytes, size_t len)
+{
+    (void)in;
+    (void)client;
+    (void)bytes;
+    (void)len;
+}
+
+void ws_input(struct load *in, struct client *client, char *bytes, size_t len)
+{
+    poll_input(in, client, bytes, len);
+}
+
+size_t secure_head(const struct load *in, const struct client *client)
+{
+    (void)in;
+    (void)client;
+    return 0;
+}
+
+size_t secure_seal(struct load *in, const struct client *client, char *area, size_t len)
+{
+    (void)in;
+    (void)client;
+    (void)area;
+    return len;
+}
+
+static void make(enum load_publish publish, uint32_t bytes)
+{
+    group = (struct group){
+        .config = {.publish = publish, .payload_bytes = bytes},
+        .publish_path = "/publish?channel=c",
+        .publish_host = "127.0.0.1:1",
+        .channels = 1,
+        .cycle = {bytes},
+        .cycle_count = 1,
+        .up = 1,
+        .ready = 1,
+    };
+    group.channel_ready = &group.ready;
+    static struct load empty;
+    load = empty;
+    memset(clients, 0, sizeof clients);
+    clients[PUBLISHER].phase = CLIENT_UP;
+    load.ring = &ring;
+    load.clients = clients;
+    load.subscriber_count = load.publishers_first = PUBLISHER;
+    load.client_count = 2;
+    load.groups = &group;
+    load.group_count = 1;
+    load.now_ns = INT64_C(1000) * MS;
+    sent_len = 0;
+    room = SIZE_MAX;
+    refusal = -EAGAIN;
+    sends = watches = failures = 0;
+    assert_int_equal(publisher_init(&group), 0);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    free(group.publisher.buffer);
+    group.publisher.buffer = NULL;
+    return 0;
+}
+
+static void start(struct load_mode mode)
+{
+    publisher_start(&load, &group, &mode);
+}
+
+/* ---- reading what was sent ---- */
+
+struct message {
+    uint32_t number;
+    uint64_t intended_ns;
+    size_t length;
+};
+
+static struct message message_of(const char *bytes, size_t len)
+{
+    struct payload payload = {0};
+    payload_take(&payload, span_of(bytes, len));
+    assert_true(payload.number > 0 && !payload.changed);
+    return (struct message){payload.number, payload.intended_ns, len};
+}
+
+/* Takes the masked frames that were sent apart, as RFC 6455 writes them. Returns their count. */
+static unsigned frames_read(struct message *ret, unsigned max)
+{
+    static const uint8_t key[4] = {1, 2, 3, 4 + PUBLISHER};
+    size_t at = 0;
+    unsigned count = 0;
+    while (at < sent_len) {
+        size_t length = (unsigned char)sent[at + 1] & 0x7f;
+        assert_int_equal((unsigned char)sent[at], 0x81);
+        assert_true((unsigned char)sent[at + 1] & 0x80);
+        at += 2;
+        if (length == 126) {
+            length = (size_t)((unsigned char)sent[at] << 8 | (unsigned char)sent[at + 1]);
+            at += 2;
+        }
+        assert_memory_equal(sent + at, key, 4);
+        at += 4;
+        assert_true(at + length <= sent_len && count < max);
+        for (size_t i = 0; i < length; i++)
+            sent[at + i] = (char)(sent[at + i] ^ key[i % 4]);
+        ret[count++] = message_of(sent + at, length);
+        at += length;
+    }
+    sent_len = 0;
+    return count;
+}
+
+/* One message has reached the one subscriber. */
+static void arrive(uint32_t number)
+{
+    static struct histogram *histogram;
+    histogram = histogram ? histogram : histogram_create();
+    assert_true(flights_note(&group.flights, number));
+    flights_settle(&group.flights, load.now_ns, histogram, histogram);
+}
+
+/* ---- closed loop ---- */
+
+static void test_as_many_under_way_as_the_depth_says(void **state)
+{
+    (void)state;
+    struct message got[16];
+    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    start((struct load_mode){.depth = 3});
+    assert_int_equal(publisher_step(&load, &group), INT64_MAX);
+    assert_int_equal(frames_read(got, 16), 3);
+    assert_int_equal(sends, 1); /* what is due in one step leaves in one send */
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(got[i].number, i + 1);
+        assert_int_equal(got[i].intended_ns, load.now_ns);
+        assert_int_equal(got[i].length, 128);
+    }
+    publisher_step(&load, &group);
+    assert_int_equal(frames_read(got, 16), 0);
+    arrive(2);
+    load.now_ns += MS;
+    publisher_step(&load, &group);
+    assert_int_equal(frames_read(got, 16), 1);
+    assert_int_equal(got[0].number, 4);
+    assert_int_equal(got[0].intended_ns, load.now_ns);
+    assert_int_equal(group.counters.published, 4);
+}
+
+static void test_so_many_and_no_more(void **state)
+{
+    (void)state;
+    struct message got[16];
+    make(LOAD_PUBLISH_WEBSOCKET, 34);
+    start((struct load_mode){.depth = UINT32_MAX, .messages = 5});
+    publisher_step(&load, &group);
+    assert_int_equal(frames_read(got, 16), 5);
+    assert_int_equal(publisher_step(&load, &group), INT64_MAX);
+    assert_int_equal(frames_read(got, 16), 0);
+    start((struct load_mode){.depth = 1, .messages = 5}); /* those under way count */
+    publisher_step(&load, &group);
+    assert_int_equal(frames_read(got, 16), 0);
+    publisher_stop(&group);
+    assert_int_equal(publisher_step(&load, &group), INT64_MAX);
+}
+
+/* ---- open loop ---- */
+
+/* 100 a second. The schedule does not wait for anybody. */
+static void test_on_a_schedule(void **state)
+{
+    (void)state;
+    struct message got[16];
+    const int64_t began_ns = INT64_C(1000) * MS;
+    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    start((struct load_mode){.rate_per_s = 100});
+    assert_int_equal(publisher_step(&load, &group), 10 * MS);
+    assert_int_equal(frames_read(got, 16), 1);
+    assert_int_equal(got[0].intended_ns, began_ns);
+    load.now_ns += 9 * MS;
+    assert_int_equal(publisher_step(&load, &group), 1 * MS);
+    assert_int_equal(frames_read(got, 16), 0);
+    load.now_ns += 26 * MS; /* 35: those of 10, 20 and 30 are due, and say so */
+    assert_int_equal(publisher_step(&load, &group), 5 * MS);
+    assert_int_equal(frames_read(got, 16), 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(got[i].intended_ns, began_ns + (int64_t)(i + 1) * 10 * MS);
+}
+
+/* While the socket is full nothing is added, and the schedule runs on. */
+static void test_a_full_socket(void **state)
+{
+    (void)state;
+    struct message got[16];
+    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    start((struct load_mode){.rate_per_s = 100});
+    room = 50;
+    publisher_step(&load, &group);
+    assert_int_equal(sent_len, 50);
+    assert_int_equal(watches, 1);
+    assert_true(clients[PUBLISHER].flags & CLIENT_WRITE_WATCHED);
+    load.now_ns += 30 * MS;
+    assert_int_equal(publisher_step(&load, &group), INT64_MAX);
+    assert_int_equal(sends, 1);
+    assert_int_equal(group.counters.published, 1);
+
+    clients[PUBLISHER].flags &= (uint8_t)~CLIENT_WRITE_WATCHED;
+    room = 0;
+    publisher_writable(&load, &clients[PUBLISHER]); /* nothing after all: it is watched again */
+    assert_int_equal(watches, 2);
+    clients[PUBLISHER].flags &= (uint8_t)~CLIENT_WRITE_WATCHED;
+    room = SIZE_MAX;
+    publisher_writable(&load, &clients[PUBLISHER]);
+    assert_int_equal(frames_read(got, 16), 1); /* whole, in two pieces */
+    publisher_step(&load, &group);
+    assert_int_equal(frames_read(got, 16), 3);
+    assert_int_equal(got[0].intended_ns, INT64_C(1010) * MS);
+    assert_int_equal(got[2].intended_ns, INT64_C(1030) * MS);
+    assert_int_equal(failures, 0);
+}
+
+static void test_a_lost_connection(void **state)
+{
+    (void)state;
+    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    start((struct load_mode){.rate_per_s = 100});
+    room = 0;
+    refusal = -EPIPE;
+    publisher_step(&load, &group);
+    assert_int_equal(failures, 1);
+    assert_int_equal(failed_for, LOAD_FAIL_RESET);
+    assert_int_equal(group.publisher.len, 0);
+    load.now_ns += 50 * MS;
+    assert_int_equal(publisher_step(&load, &group), INT64_MAX); /* not while it is down */
+    assert_int_equal(group.counters.published, 1);
+}
+
+static void test_nobody_there(void **state)
+{
+    (void)state;
+    struct message got[4];
+    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    group.up = 2;
+    group.stalled = 2;
+    start((struct load_mode){.rate_per_s = 100});
+    publisher_step(&load, &group);
+    assert_int_equal(frames_read(got, 4), 0);
+    group.publisher.alone = true;
+    publisher_step(&load, &group);
+    assert_int_equal(frames_read(got, 4), 1);
+}
+
+/* ---- forms ---- */
+
+static void test_post(void **state)
+{
+    (void)state;
+    static const char head[] = "POST /publish?channel=c HTTP/1.1\r\n";
+    make(LOAD_PUBLISH_POST, 40);
+    start((struct load_mode){.depth = 1});
+    publisher_step(&load, &group);
+    sent[sent_len] = '\0';
+    assert_int_equal(strncmp(sent, head, sizeof head - 1), 0);
+    assert_non_null(strstr(sent, "\r\nHost: 127.0.0.1:1\r\n"));
+    assert_non_null(strstr(sent, "\r\nContent-Length: 40\r\n"));
+    assert_non_null(strstr(sent, "\r\nContent-Type: text/plain\r\n"));
+    const char *body = strstr(sent, "\r\n\r\n") + 4;
+    assert_int_equal(sent + sent_len - body, 40);
+    assert_int_equal(message_of(body, 40).number, 1);
+    assert_int_equal(group.publisher.unanswered, 1);
+}
+
+/* No more than 256 requests wait for their answers. */
+static void test_posts_are_pipelined_up_to_a_bound(void **state)
+{
+    (void)state;
+    make(LOAD_PUBLISH_POST, 40);
+    start((struct load_mode){.rate_per_s = 1e6});
+    load.now_ns += 10 * MS;
+    for (unsigned i = 0; i < 20; i++)
+        publisher_step(&load, &group);
+    assert_int_equal(group.counters.published, PIPELINE_MAX);
+    group.publisher.unanswered -= 7;
+    publisher_step(&load, &group);
+    assert_int_equal(group.counters.published, PIPELINE_MAX + 7);
+}
+
+/* Numbers go round the channels, each to its own address. */
+static void test_channels(void **state)
+{
+    (void)state;
+    make(LOAD_PUBLISH_POST, 40);
+    group.config.channels = group.channels = 2;
+    uint32_t ready[2] = {1, 1};
+    group.channel_ready = ready;
+    start((struct load_mode){.depth = 3});
+    publisher_step(&load, &group);
+    sent[sent_len] = '\0';
+    const char *first = strstr(sent, "channel=c-0 "), *second = strstr(sent, "channel=c-1 ");
+    assert_true(first && second && first < second);
+    assert_non_null(strstr(second, "channel=c-0 "));
+}
+
+/* What another server's protocol puts around a payload is in the lengths. */
+static void test_around_the_payload(void **state)
+{
+    (void)state;
+    static const uint8_t key[4] = {1, 2, 3, 4 + PUBLISHER};
+    make(LOAD_PUBLISH_WEBSOCKET, 40);
+    free(group.publisher.buffer);
+    group.protocol.before = (struct load_message){"\x30\x31", 2, true};
+    group.protocol.after = (struct load_message){"}", 1, true};
+    assert_int_equal(publisher_init(&group), 0);
+    start((struct load_mode){.depth = 1});
+    publisher_step(&load, &group);
+    assert_int_equal(sent_len, 2 + 4 + 43);
+    assert_int_equal((unsigned char)sent[0], 0x82);
+    assert_int_equal((unsigned char)sent[1], 0x80 | 43);
+    for (size_t i = 0; i < 43; i++)
+        sent[6 + i] = (char)(sent[6 + i] ^ key[i % 4]);
+    assert_memory_equal(sent + 6, "\x30\x31", 2);
+    assert_int_equal(message_of(sent + 8, 40).number, 1);
+    assert_int_equal(sent[48], '}');
+}
+
+static void test_kinds_of_sizes(void **state)
+{
+    (void)state;
+    struct message got[8];
+    make(LOAD_PUBLISH_WEBSOCKET, 300);
+    group.cycle[0] = 50;
+    group.cycle[1] = 300;
+    group.cycle_count = 2;
+    start((struct load_mode){.depth = 4});
+    publisher_step(&load, &group);
+    assert_int_equal(frames_read(got, 8), 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(got[i].length, i % 2 ? 300 : 50);
+}
+
+/* The buffer is never written beyond: what has no room waits for the next step. */
+static void test_as_much_as_there_is_room_for(void **state)
+{
+    (void)state;
+    make(LOAD_PUBLISH_WEBSOCKET, 100000);
+    start((struct load_mode){.depth = UINT32_MAX, .messages = 10});
+    unsigned steps = 0;
+    while (group.publisher.left > 0) {
+        sent_len = 0;
+        publisher_step(&load, &group);
+        assert_true(sent_len <= group.publisher.size);
+        assert_true(++steps <= 10);
+    }
+    assert_int_equal(group.counters.published, 10);
+    assert_true(steps > 1);
+}
+
+/* ---- its connection ---- */
+
+static void test_ready(void **state)
+{
+    (void)state;
+    make(LOAD_PUBLISH_WEBSOCKET, 40);
+    assert_int_equal(publisher_ready(&load, &group), 0);
+    clients[PUBLISHER].phase = CLIENT_DOWN;
+    int64_t began_ns = load.now_ns;
+    assert_int_equal(publisher_ready(&load, &group), -ENOTCONN); /* nobody ever connects it */
+    assert_true(load.now_ns - began_ns >= READY_TIMEOUT_S * INT64_C(1000000000));
+    const struct load_mode mode = {.rate_per_s = 1};
+    group.config.publish = LOAD_PUBLISH_NONE;
+    assert_int_equal(load_publish(&load, 0, &mode), -ENOTCONN);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_as_many_under_way_as_the_depth_says),
+        TEST(test_so_many_and_no_more),
+        TEST(test_on_a_schedule),
+        TEST(test_a_full_socket),
+        TEST(test_a_lost_connection),
+        TEST(test_nobody_there),
+        TEST(test_post),
+        TEST(test_posts_are_pipelined_up_to_a_bound),
+        TEST(test_channels),
+        TEST(test_around_the_payload),
+        TEST(test_kinds_of_sizes),
+        TEST(test_as_much_as_there_is_room_for),
+        TEST(test_ready),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
