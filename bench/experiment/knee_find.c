@@ -241,6 +241,16 @@ static bool confirmed(const struct contestant *contestant, unsigned held, unsign
     return 2 * held > repeats && load_ledger_faults(&contestant->ledger) == 0;
 }
 
+/* Overload may delay messages and lose them. Nothing else that a ledger counts comes of it. */
+static void forget_repeats(struct contestant *contestant)
+{
+    const struct load_ledger seen = contestant->ledger;
+    contestant_forget_turns(contestant);
+    contestant->ledger.duplicate = seen.duplicate;
+    contestant->ledger.out_of_order = seen.out_of_order;
+    contestant->ledger.corrupt = seen.corrupt;
+}
+
 /* More than half of the repeats have to hold, and none may lose anything. Returns how many knees
  * did not. */
 static unsigned lower_those_that_failed(const struct field *field, const struct knee_aim *aim,
@@ -256,7 +266,7 @@ static unsigned lower_those_that_failed(const struct field *field, const struct 
         failed++;
         knee->failed = knee->value;
         knee->value = knee_search_below(knee->value, aim->of_subscribers);
-        contestant_forget_turns(contestants[i]);
+        forget_repeats(contestants[i]);
     }
     return failed;
 }

@@ -190,6 +190,16 @@ def test_capacity(tmp_path, lying):
     check_all(found, {"lost": 1})
 
 
+def test_knee(tmp_path, lying):
+    """Where something is doubled there is no knee, and the run says why."""
+    found = bench(tmp_path, "knee", "--subscribers", "6", "--transport", "websocket", "--bound-ms",
+                  "50", "--turn-ms", "100", "--search-seconds", "1", "--turns", "1",
+                  *lying("--double", "1000000"), expect=LEDGER)
+    (knee,) = contestants(found).values()
+    assert "value" not in knee["knee"]
+    assert knee["ledger"]["duplicate"] > 0 and not faults(knee["ledger"]).keys() - {"duplicate"}
+
+
 def test_slow_readers(tmp_path, lying):
     """The first is told to somebody in the turn without slow readers; in the other one all are."""
     found = bench(tmp_path, "slow-readers", "--subscribers", "10", "--stalled", "40", "--rate",
