@@ -1,5 +1,7 @@
 """`bench half-open`, small and quick: each kind of peer that vanished is closed under its name."""
 
+import os
+
 import pytest
 
 from bench import bench
@@ -30,7 +32,8 @@ def test_memory_is_read_before_with_and_after(run, over):
     assert [m["when"] for m in course] == [
         "before", "with them", "all found", "their own ends closed"]
     assert all(m["rss_bytes"] > 0 for m in course)
-    assert course[0].get("kernel_bytes", 0) == 0
+    readable = os.access("/proc/slabinfo", os.R_OK)
+    assert ["kernel_bytes" in m for m in course] == [readable] * 4
 
 
 @pytest.mark.parametrize("over", ["", ", aes128-gcm"])

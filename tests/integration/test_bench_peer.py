@@ -1,7 +1,8 @@
 """Other servers beside Ringside: `compare --peer`, at smoke size. No speed is asserted.
 
-The peers of bench/peers/ run where somebody has installed them. Ways to describe a peer are tried
-on peer_server.py, which takes exactly what its protocol says and nothing else.
+The peers of bench/peers/ run where somebody has installed them; ws does anywhere, on Debian's
+package. Ways to describe a peer are tried on peer_server.py, which takes exactly what its protocol
+says and nothing else.
 """
 
 import os
@@ -20,6 +21,8 @@ SUBSCRIBERS = 50
 SMALL = ("--subscribers", SUBSCRIBERS, "--turns", "2", "--turn-ms", "100", "--against", "none")
 NAMES = sorted(path.parent.name for path in PEERS.glob("*/peer.ini"))
 # Those that only do handshakes are tried in test_bench_handshakes.py.
+ANYWHERE = "ws of Debian"
+NODE_WS = Path("/usr/share/nodejs/ws")
 WITH_SUBSCRIBERS = [name for name in NAMES
                     if "[subscribe]" in (PEERS / name / "peer.ini").read_text()]
 
@@ -43,6 +46,16 @@ def installed():
     return [name for name, line in listed().items() if line.endswith(" there")]
 
 
+def ws_of_debian(folder):
+    """The peer ws as it is set up, with Debian's package in the place of that from npm."""
+    packages = folder / "products" / "node_modules"
+    packages.mkdir(parents=True)
+    (packages / "ws").symlink_to(NODE_WS)
+    text = (PEERS / "ws" / "peer.ini").read_text()
+    return manifest(folder, text.replace("@products@", str(packages.parent))
+                    .replace("@here@", str(PEERS / "ws")))
+
+
 def check(found, name):
     """Everybody got everything, at both depths, and the figures of the peer are there."""
     entries = [c for c in found.run["contestants"] if c["name"] == name]
@@ -57,12 +70,13 @@ def check(found, name):
     return entries
 
 
-@pytest.mark.parametrize("name", WITH_SUBSCRIBERS)
+@pytest.mark.parametrize("name", [ANYWHERE, *set(WITH_SUBSCRIBERS).intersection(installed())])
 def test_installed_peer(tmp_path, name):
-    if name not in installed():
-        pytest.skip(f"{name} is not installed")
-    found = bench(tmp_path, "compare", "--peer", name, *SMALL)
-    assert check(found, name)[0]["version"] not in ("", "unknown")
+    """One that is there wherever the tests are, and whichever others somebody has installed."""
+    peer = ws_of_debian(tmp_path) if name == ANYWHERE else name
+    found = bench(tmp_path, "compare", "--peer", peer, *SMALL)
+    entries = check(found, "other" if name == ANYWHERE else name)
+    assert entries[0]["version"] not in ("", "unknown")
 
 
 def test_binary_messages_and_a_subprotocol(tmp_path):

@@ -1,4 +1,5 @@
-"""Every run says which side was at its limit, and never calls the client's limit the server's."""
+"""Every run says which side was at its limit, the same in the table, below it and in run.json. What
+makes a side that, tests/unit/output/test_result.c knows."""
 
 from bench import bench
 
@@ -22,6 +23,10 @@ def test_saturation(tmp_path):
             assert all(turn[f"{side}_waited_s"] >= 0 for turn in c["turns"])
         assert (c["saturated"] in ("client", "both")) == (asked(c, "client") >= 0.95)
         assert c["client_bound"] == (c["saturated"] == "client")
-        if c["client_bound"]:
-            assert "client-bound" in found.output
-            assert f"{c['name']} {c['workload']}: the client was the bottleneck" in found.output
+        row = [line for line in found.output.splitlines()
+               if line.startswith(f"  {c['name']} {c['workload']} ")]
+        assert ["client-bound" in line for line in row] == [c["client_bound"]]
+        assert ["  >=" in line for line in row] == [c["client_bound"]]
+        assert c["client_bound"] or c["saturated"] in row[0]
+        told = f"{c['name']} {c['workload']}: the client was the bottleneck" in found.output
+        assert told == c["client_bound"]

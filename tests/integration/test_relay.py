@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ringside import hold_port, port_of
+from ringside import SANITIZER_WORDS, hold_port, port_of
 
 SERVER = Path(os.environ.get("RINGSIDE_SERVER", "build/release/server/ringside-server"))
 RELAY = SERVER.parent.parent / "bench" / "relay" / "ringside-relay"
@@ -23,7 +23,7 @@ class Relay:
         self.port = port_of(self.held)
         self.process = subprocess.Popen(
             [RELAY, "--listen", f"127.0.0.1:{self.port}", "--to", f"127.0.0.1:{to}", *options],
-            stdout=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def connect(self):
         for _ in range(500):
@@ -37,8 +37,10 @@ class Relay:
     def stop(self):
         """Ends it; returns the figures of its line."""
         self.process.send_signal(signal.SIGTERM)
-        text, _ = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0
+        text, complaints = self.process.communicate(timeout=60)
+        for word in SANITIZER_WORDS:
+            assert word not in complaints, complaints
+        assert self.process.returncode == 0, complaints
         return {name: int(value) for name, value in
                 (word.split("=") for word in text.split() if "=" in word)}
 
@@ -62,9 +64,8 @@ def relay(listener):
     yield start
     for one in started:
         one.held.close()
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+        if one.process.returncode is None:
+            one.stop()
 
 
 def read_all(connection):
