@@ -305,6 +305,15 @@ void client_ask(struct client *client)
     }
 }
 
+/* What a proxy says of whom it speaks for, ahead of all else. */
+static void introduce(struct client *client)
+{
+    char line[64];
+    int len = snprintf(line, sizeof line, "PROXY TCP4 192.0.2.%u 203.0.113.9 %u 8080\r\n",
+                       client->index % 256, 1024 + client->index);
+    bytes_add(&client->out, line, (size_t)len);
+}
+
 void client_open_as(struct client *client, enum client_role role)
 {
     struct sim *sim = client->sim;
@@ -315,6 +324,8 @@ void client_open_as(struct client *client, enum client_role role)
     client->stray = secure && role == ROLE_NUISANCE && sim_chance(sim, 300);
     if (secure && !client->stray)
         client->secure = secure_link_open(sim, client->link, role == ROLE_NUISANCE);
+    if (!secure && sim->settings.proxy_protocol)
+        introduce(client);
     client->arrived_ns = sim_now(sim);
     client->stalled_until_ns = 0;
     client->role = role;

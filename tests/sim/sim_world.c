@@ -114,6 +114,7 @@ static void settings_draw(struct sim *sim)
     /* Counted, and never too many: the clients are all of one address. */
     if (sim->seed % 5 == 2)
         settings->address_connections_max = SIM_CLIENTS_MAX * 1000;
+    settings->proxy_protocol = sim->seed % 7 == 4;
     if (sim->seed % 4 == 3) {
         sim->secure = secure_world_create();
         settings->tls_handshakes_max = between_wide(sim, 1, 200);
