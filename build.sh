@@ -32,10 +32,12 @@ build  | zlib1g-dev          | histograms in run.json
 build  | libxxhash-dev       | hashes of channel names
 build  | uthash-dev          | hash tables and lists
 build  | openssl             | makes the certificates of run --tls and bench --tls
+build  | ccache              | what was compiled once is not compiled again
 report | python3-matplotlib  | draws the plots of a report as SVG
 test   | libcmocka-dev       | unit tests
 test   | curl                | foreign client: polling, long polling, SSE
 test   | python3-pytest      | integration tests
+test   | python3-pytest-xdist | several of them at once
 test   | python3-websockets  | foreign client: WebSocket
 test   | python3-prometheus-client | foreign reader: OpenMetrics
 test   | nodejs              | foreign client: runs the two below
@@ -192,6 +194,17 @@ flavour_options() {
     esac
 }
 
+# Meson takes ccache where there is one. It needs a folder that it can write to, which the home of
+# a build machine may not be.
+place_ccache() {
+    local usual="${XDG_CACHE_HOME:-${HOME:-/}/.cache}/ccache"
+    if [[ -z "${CCACHE_DIR:-}" ]] && ! { mkdir -p "$usual" && [[ -w "$usual" ]]; } 2>/dev/null; then
+        mkdir -p "$BUILD_ROOT/ccache"
+        CCACHE_DIR="$(realpath "$BUILD_ROOT/ccache")"
+        export CCACHE_DIR
+    fi
+}
+
 # build_flavour <flavour> [ninja target ...]
 build_flavour() {
     local flavour="$1" dir="$BUILD_ROOT/$1" options
@@ -200,6 +213,7 @@ build_flavour() {
     if [[ "${CI:-}" == true ]]; then
         options+=" -Dwerror=true"
     fi
+    place_ccache
     say "Building $flavour in $dir"
     if [[ -f "$dir/build.ninja" ]]; then
         # Packages may have come since: look again for what is optional.
@@ -320,180 +334,25 @@ cmd_peers() {
 }
 
 # ---- test -------------------------------------------------------------------------------------
-SUMMARY=()
-PASSED=0
-FAILED=0
-
-# record <what> <passed> <failed>
-record() {
-    SUMMARY+=("$(printf '%-34s %6d passed %6d failed' "$1" "$2" "$3")")
-    PASSED=$((PASSED + $2))
-    FAILED=$((FAILED + $3))
-}
-
-# Runs one check that is a single case: record_run <what> <command ...>
-record_run() {
-    local what="$1"
-    shift
-    say "$what"
-    if "$@"; then
-        record "$what" 1 0
-    else
-        record "$what" 0 1
-    fi
-}
-
-# Runs a step and takes its number of cases from the report that it wrote.
-# record_cases <what> <report> <command ...>
-record_cases() {
-    local what="$1" report="$2" status=0 counts passed failed
-    shift 2
-    say "$what"
-    mkdir -p "$(dirname "$report")"
-    rm -f "$report"
-    "$@" || status=$?
-    counts="$(python3 tests/count.py "$report")" || counts="0 0"
-    read -r passed failed <<<"$counts"
-    if [[ $status -ne 0 && $status -ne ${NOTHING_TO_DO:-0} && $failed -eq 0 ]]; then
-        failed=1
-    fi
-    record "$what" "$passed" "$failed"
-}
-
-# TSan cannot place its shadow memory under the widest address randomisation.
-without_aslr() {
-    if setarch -R true 2>/dev/null; then
-        setarch -R "$@"
-    else
-        "$@"
-    fi
-}
-
-sanitized() {
-    ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}" \
-        UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}" \
-        TSAN_OPTIONS="${TSAN_OPTIONS:-second_deadlock_stack=1}" \
-        without_aslr "$@"
-}
-
-# Unit tests, fuzz corpus and simulation: test_meson <flavour> [filter]
-test_meson() {
-    local flavour="$1" filter="${2:-}" dir="$BUILD_ROOT/$1" names=()
-    if [[ -n "$filter" ]]; then
-        mapfile -t names < <(meson test -C "$dir" --list | sed 's/.* \/ //' | grep -F "$filter")
-        if [[ ${#names[@]} -eq 0 ]]; then
-            return 0
-        fi
-    fi
-    record_cases "unit tests, $flavour" "$dir/meson-logs/testlog.json" \
-        sanitized meson test -C "$dir" --no-rebuild --print-errorlogs -t 5 "${names[@]}"
-}
-
-# test_pytest <what> <flavour> <pytest arguments ...>
-test_pytest() {
-    local what="$1" flavour="$2"
-    shift 2
-    local report="$BUILD_ROOT/$flavour/pytest/${what// /-}.xml"
-    record_cases "$what, $flavour" "$report" \
-        sanitized env "RINGSIDE_SERVER=$PWD/$BUILD_ROOT/$flavour/server/ringside-server" \
-        PYTHONDONTWRITEBYTECODE=1 \
-        python3 -m pytest -p no:cacheprovider --durations=5 --junitxml="$report" "$@"
-}
-
-# The rings, the hub, and a server with its clients on one kernel: test_kernel <version> [filter]
-# Needs the release build and the packages of the groups test and kernel; runs beside other steps.
-test_kernel() {
-    local version="$1" filter="${2:-}" report="$BUILD_ROOT/kernel/$1.xml"
-    record_cases "kernel $version" "$report" \
-        python3 tests/kernel/boot.py "$version" "$BUILD_ROOT" "$report" "$filter"
-}
-
-test_kernels() {
-    local version versions=("$1")
-    case "$1" in
-    6.1 | 6.12 | host) ;;
-    all) versions=(host 6.1 6.12) ;;
-    *) die "test --kernel knows 6.1, 6.12, host and all" ;;
-    esac
-    test_build release || return 0
-    for version in "${versions[@]}"; do
-        test_kernel "$version" "${2:-}"
-    done
-    if [[ "$1" == all ]]; then
-        say "What clients saw on each kernel: $BUILD_ROOT/kernel/table.md"
-        python3 tests/kernel/table.py "$BUILD_ROOT"/kernel/{6.1,6.12,host}.xml |
-            tee "$BUILD_ROOT/kernel/table.md"
-    fi
-}
-
-# What must be built before a flavour's tests can run; a failed build is a failed case.
-test_build() {
-    if ! CI=true build_flavour "$1"; then
-        record "build, $1" 0 1
-        return 1
-    fi
-}
-
-test_filtered() {
-    local filter="$1"
-    test_build release || return 0
-    test_meson release "$filter"
-    NOTHING_TO_DO=5 test_pytest "integration" release -k "$filter" tests/integration tests/browser \
-        tests/report tests/tuning
-}
-
-test_quick() {
-    record_run "style guide" python3 tests/tidy.py
-    test_build release || return 0
-    test_meson release
-    test_pytest "integration" release tests/integration
-}
-
-test_all() {
-    local flavour
-    record_run "style guide" python3 tests/tidy.py
-    for flavour in release asan tsan; do
-        test_build "$flavour" || continue
-        test_meson "$flavour"
-        test_pytest "integration" "$flavour" tests/integration
-    done
-    test_fuzz
-    if [[ -f "$BUILD_ROOT/release/build.ninja" ]]; then
-        test_pytest "browser" release tests/browser
-        test_pytest "report and tuning" release tests/report tests/tuning
-        record_run "clang-format" lint_format
-        record_run "shellcheck" lint_shell
-        record_run "clang-tidy" lint_clang_tidy
-    fi
+# tests/run.py knows the steps, and which of them go side by side.
+run_tests() {
+    RINGSIDE_BUILD="$BUILD_ROOT" exec python3 tests/run.py "$@"
 }
 
 cmd_test() {
-    local line start=$SECONDS
     case "${1:-}" in
-    --quick)
-        deps build test
-        test_quick
-        ;;
-    "")
-        deps build report test lint fuzz
-        test_all
-        ;;
+    "") deps build report test kernel lint fuzz ;;
+    --quick) deps build test ;;
     --kernel)
-        deps build test kernel
-        test_kernels "${2:-}" "${3:-}"
+        case "${2:-}" in
+        6.1 | 6.12 | host | all) deps build test kernel ;;
+        *) die "test --kernel knows 6.1, 6.12, host and all" ;;
+        esac
         ;;
     -*) die "test knows --quick, --kernel VERSION, or a filter" ;;
-    *)
-        deps build report test
-        test_filtered "$1"
-        ;;
+    *) deps build report test ;;
     esac
-    say "Summary, after $((SECONDS - start)) seconds"
-    for line in "${SUMMARY[@]}"; do
-        printf '  %s\n' "$line"
-    done
-    printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
-    [[ $FAILED -eq 0 && $PASSED -gt 0 ]]
+    run_tests "$@"
 }
 
 # ---- fuzz -------------------------------------------------------------------------------------
@@ -501,57 +360,14 @@ cmd_test() {
 source tests/fuzz/fuzz.sh
 
 # ---- lint, format, clean ----------------------------------------------------------------------
-# All C files that are in the repository, or about to be.
-c_files() {
-    git ls-files -z --cached --others --exclude-standard -- "${@:-*.[ch]}"
-}
-
-lint_format() {
-    c_files '*.[ch]' | xargs -0 -r clang-format --dry-run -Werror
-}
-
-lint_shell() {
-    git ls-files -z -- build.sh .ci/run '*.sh' | sort -zu | xargs -0 -r shellcheck -x
-}
-
-# The compiler's own flags are not clang-tidy's concern, nor is its count of what it suppressed.
-tidy_file() {
-    printf '  clang-tidy %s\n' "$2"
-    clang-tidy -p "$1" --quiet --warnings-as-errors='*' --extra-arg=-Wno-unknown-warning-option \
-        "$2" 2> >(grep -vE '^[0-9]+ warnings? generated' >&2)
-}
-
-# The C files that the release build compiles, from its list of commands.
-compiled_files() {
-    python3 -c '
-import json, os, sys
-entries = json.load(open(sys.argv[1]))
-files = {os.path.relpath(os.path.join(e["directory"], e["file"])) for e in entries}
-print(*sorted(f for f in files if os.path.exists(f)), sep="\0", end="")
-' "$BUILD_ROOT/release/compile_commands.json"
-}
-
-lint_clang_tidy() {
-    export -f tidy_file
-    compiled_files | xargs -0 -r -P "$(nproc)" -I '{}' \
-        bash -c 'tidy_file "$@"' tidy_file "$BUILD_ROOT/release" '{}'
-}
-
 cmd_lint() {
     deps build test lint
-    build_flavour release
-    record_run "style guide" python3 tests/tidy.py
-    record_run "clang-format" lint_format
-    record_run "shellcheck" lint_shell
-    record_run "clang-tidy" lint_clang_tidy
-    printf '\n'
-    printf '  %s\n' "${SUMMARY[@]}"
-    [[ $FAILED -eq 0 ]]
+    run_tests --lint
 }
 
 cmd_format() {
     deps lint
-    c_files '*.[ch]' | xargs -0 -r clang-format -i
+    git ls-files -z --cached --others --exclude-standard -- '*.[ch]' | xargs -0 -r clang-format -i
 }
 
 cmd_clean() {

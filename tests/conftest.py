@@ -11,6 +11,17 @@ from ringside import Server, wait_until  # noqa: E402  (needs the line above)
 from secure import SecureServer  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "alone: needs the machine for itself, as it holds something against a clock")
+
+
+def pytest_collection_modifyitems(items):
+    """Whole runs of the bench take longest, so their files come first. The order within each stays,
+    since its tests share what they have run."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_bench"))
+
+
 @pytest.fixture
 def start_server(tmp_path_factory):
     """start_server(shards=, args=, config=, secure=) -> Server; all are stopped and checked at the

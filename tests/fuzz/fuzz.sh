@@ -1,9 +1,6 @@
 # shellcheck shell=bash
 # fuzz.sh: the part of build.sh that fuzzes. It is sourced there, and uses what is defined there.
 
-# In `test`: each parser for so many seconds.
-readonly FUZZ_TEST_SECONDS=3
-
 # All parsers that have a fuzzer, or the one that is named.
 fuzz_names() {
     local source name
@@ -57,21 +54,6 @@ fuzz_all() {
         bash -c 'fuzz_one "$@"' fuzz_one "$BUILD_ROOT/fuzz" '{}' "$seconds"
 }
 
-# Each parser for some seconds; one case each.
-test_fuzz() {
-    local names failed
-    if ! CI=true fuzz_build; then
-        record "build, fuzz" 0 1
-        return 0
-    fi
-    mapfile -t names < <(fuzz_names)
-    say "fuzzing ${#names[@]} parsers for $FUZZ_TEST_SECONDS seconds each"
-    rm -rf "$BUILD_ROOT/fuzz/found"
-    fuzz_all "$FUZZ_TEST_SECONDS" "${names[@]}" || true
-    failed="$(find "$BUILD_ROOT/fuzz/found" -name '*.failed' | wc -l)"
-    record "fuzzing" $((${#names[@]} - failed)) "$failed"
-}
-
 # Keeps in the repository, of all that was found, a smallest set that reaches the same code.
 fuzz_keep() {
     local name="$1" dir="$BUILD_ROOT/fuzz" kept="$BUILD_ROOT/fuzz/kept/$1"
@@ -112,14 +94,26 @@ fuzz_line() {
         "$executions"
 }
 
-# fuzz [name] [seconds]; or fuzz [name] --hours N, which is N hours of CPU over all of them.
+# How many parsers stood it, and how many failed, into a file.
+fuzz_report() {
+    local file="$1" total="$2" failed
+    failed="$(find "$BUILD_ROOT/fuzz/found" -name '*.failed' | wc -l)"
+    printf '%d %d\n' $((total - failed)) "$failed" >"$file"
+}
+
+# fuzz [name] [seconds]; or fuzz [name] --hours N, which is N hours of CPU over all of them. In
+# `test` with --report FILE: all from their corpus, and the file is told how many failed.
 cmd_fuzz() {
-    local only="" seconds=60 hours="" names name
+    local only="" seconds=60 hours="" report="" names name status=0
     while [[ $# -gt 0 ]]; do
         case "$1" in
         --hours)
             hours="${2:-}"
             [[ "$hours" =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "fuzz --hours needs a number"
+            shift
+            ;;
+        --report)
+            report="${2:-}"
             shift
             ;;
         [0-9]*) seconds="$1" ;;
@@ -135,7 +129,14 @@ cmd_fuzz() {
     deps build test fuzz
     fuzz_build
     say "Fuzzing ${#names[@]} parsers for $seconds seconds each"
-    fuzz_all "$seconds" "${names[@]}" || die "a fuzzer found something: see above"
+    if [[ -n "$report" ]]; then
+        rm -rf "$BUILD_ROOT/fuzz/found"
+    fi
+    fuzz_all "$seconds" "${names[@]}" || status=$?
+    if [[ -n "$report" ]]; then
+        fuzz_report "$report" "${#names[@]}"
+    fi
+    [[ $status -eq 0 ]] || die "a fuzzer found something: see above"
     if [[ -n "$hours" ]]; then
         for name in "${names[@]}"; do
             fuzz_keep "$name"

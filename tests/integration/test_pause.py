@@ -4,6 +4,8 @@ import selectors
 import signal
 import time
 
+import pytest
+
 from wire import PONG, RawWebSocket, frame
 
 # A ping comes 1.5 intervals after opening at the latest, the end of who did not answer after two:
@@ -25,6 +27,7 @@ def read_pings(sockets):
             waiting -= 1
 
 
+@pytest.mark.alone
 def test_answers_that_lie_unread_are_not_silence(start_server):
     server = start_server(shards=1, args=["--set", f"heartbeat_ms={HEARTBEAT_MS}"])
     sockets = [RawWebSocket(server) for _ in range(SOCKETS)]

@@ -1,0 +1,191 @@
+"""Runs steps side by side, each with its output in a file, and says at the end what they found.
+
+A lane is a list of steps that run one after the other; lanes run beside each other. A step waits
+for those that it names in `needs`, and is not run when one of them has failed. `last` runs when all
+lanes are through, with the machine to itself. Ctrl-C, or SIGTERM, ends what runs: every step is a
+session of its own, and all of its processes are told.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import count
+
+GRACE_S = 10  # from SIGTERM to SIGKILL
+SHOWN_LINES = 400  # of the output of a step that failed; the whole is in its file
+
+
+@dataclass
+class Step:
+    name: str
+    command: list
+    needs: tuple = ()
+    env: dict = field(default_factory=dict)
+    report: Path | None = None  # of its cases; without one the step is a case itself
+    nothing: int | None = None  # the exit status that says that there was nothing to do
+    patience_s: float = 1200
+    nice: int = 0
+
+
+@dataclass
+class Outcome:
+    step: Step
+    cases: count.Cases
+    seconds: float
+    log: Path | None = None
+    note: str = ""
+
+
+class Pipeline:
+    def __init__(self, folder, shown=False):
+        """Logs go to the folder; or, `shown`, all output goes where ours does, as it comes."""
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.shown = shown
+        self.outcomes = []
+        self.running = set()
+        self.done = {}
+        self.ended_by = None
+
+    # ---- running ----
+
+    def run(self, lanes, last=()):
+        """Returns the exit status."""
+        started = time.monotonic()
+        asyncio.run(self.run_all(lanes, last))
+        return self.summary(time.monotonic() - started)
+
+    async def run_all(self, lanes, last):
+        self.done = {step.name: asyncio.get_running_loop().create_future()
+                     for lane in (*lanes, last) for step in lane}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.end, number)
+        await asyncio.gather(*(self.run_lane(lane) for lane in lanes))
+        await self.run_lane(last)
+
+    async def run_lane(self, lane):
+        for step in lane:
+            failed = [name for name in step.needs if not await self.done[name]]
+            if self.ended_by:
+                outcome = Outcome(step, count.Cases(), 0, note="not run")
+            elif failed:
+                outcome = Outcome(step, count.Cases(), 0, note=f"not run, for {failed[0]} failed")
+            else:
+                outcome = await self.run_step(step)
+            self.outcomes.append(outcome)
+            self.done[step.name].set_result(not outcome.note and outcome.cases.failed == 0)
+
+    async def run_step(self, step):
+        say(f"==> {step.name}")
+        log = self.folder / f"{step.name.replace(', ', '-').replace(' ', '-')}.log"
+        if step.report:
+            step.report.parent.mkdir(parents=True, exist_ok=True)
+            step.report.unlink(missing_ok=True)
+        began = time.monotonic()
+        status, note = await self.run_command(step, log)
+        outcome = Outcome(step, cases_of(step, status), time.monotonic() - began, log, note)
+        tell(outcome)
+        return outcome
+
+    async def run_command(self, step, log):
+        """The exit status, and a note when the step did not end by itself."""
+        command = [*(["nice", "-n", str(step.nice)] if step.nice else []), *map(str, step.command)]
+        with open(log, "wb") as file:
+            output = None if self.shown else file
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                env={**os.environ, **step.env}, start_new_session=True)
+        self.running.add(process.pid)
+        note = ""
+        try:
+            return await asyncio.wait_for(process.wait(), step.patience_s), note
+        except asyncio.TimeoutError:
+            note = f"ended after {step.patience_s:.0f} s"
+            kill_session(process.pid, signal.SIGTERM)
+            self.kill_later(process.pid)
+            return await process.wait(), note
+        finally:
+            self.running.discard(process.pid)
+            # Whatever it left behind.
+            kill_session(process.pid, signal.SIGKILL)
+
+    # ---- ending early ----
+
+    def end(self, number):
+        self.ended_by = number
+        for pid in self.running:
+            kill_session(pid, signal.SIGTERM)
+            self.kill_later(pid)
+
+    def kill_later(self, pid):
+        asyncio.get_running_loop().call_later(GRACE_S, self.kill_if_running, pid)
+
+    def kill_if_running(self, pid):
+        if pid in self.running:
+            kill_session(pid, signal.SIGKILL)
+
+    # ---- saying ----
+
+    def summary(self, seconds):
+        """Prints it; returns the exit status. The last line is for programs."""
+        total = count.Cases()
+        say(f"\n==> Summary, after {seconds:.0f} seconds")
+        for outcome in self.outcomes:
+            say(f"  {row(outcome)}")
+            total += outcome.cases
+        for reason, times in sorted(total.reasons.items()):
+            say(f"  skipped: {times} × {reason}")
+        if self.ended_by:
+            say(f"  ended by {signal.Signals(self.ended_by).name}")
+        not_run = sum(1 for outcome in self.outcomes if outcome.note and not outcome.cases.failed)
+        if not_run:
+            say(f"  not run: {not_run} steps")
+        skipped = f", {total.skipped} skipped" if total.skipped else ""
+        say(f"{total.passed} passed, {total.failed} failed{skipped}")
+        if self.ended_by:
+            return 128 + self.ended_by
+        return 0 if total.passed and not total.failed and not not_run else 1
+
+
+def cases_of(step, status):
+    """What a step found."""
+    if step.report is None:
+        return count.Cases(passed=int(status == 0), failed=int(status != 0))
+    cases = count.cases_in(step.report)
+    if status not in (0, step.nothing) and not cases.failed:
+        cases.failed = 1
+    return cases
+
+
+def kill_session(pid, number):
+    """A step is the leader of its session and of a process group; both have its number."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def row(outcome):
+    cases = outcome.cases
+    text = f"{outcome.step.name:<32} {cases.passed:6d} passed {cases.failed:4d} failed"
+    text += f" {cases.skipped:4d} skipped {outcome.seconds:6.0f} s"
+    return f"{text}  {outcome.note}" if outcome.note else text
+
+
+def tell(outcome):
+    """One line of a step that has ended; of one that failed, what it wrote."""
+    if not outcome.cases.failed:
+        say(f"    {row(outcome)}")
+        return
+    lines = outcome.log.read_text(errors="replace").splitlines()
+    say(f"\n---- {outcome.step.name} failed; {outcome.log} has {len(lines)} lines, the last:")
+    say("\n".join(lines[-SHOWN_LINES:]))
+    say(f"---- {row(outcome)}\n")
+
+
+def say(text):
+    print(text, flush=True)

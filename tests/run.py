@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""What `./build.sh test` and `./build.sh lint` run: the steps, and which of them go side by side.
+
+    run.py                       everything
+    run.py --quick               unit tests and integration tests of the release build
+    run.py --coverage            the same of a build that counts, and which lines they reached
+    run.py --kernel VERSION [F]  the release build on other kernels
+    run.py --lint                style guide, layout, shell, static analysis
+    run.py FILTER                the tests whose name contains FILTER, of the release build
+
+build.sh has installed the packages and set the PATH. $RINGSIDE_BUILD is the folder of builds. Two
+cores are enough: builds, unit tests and linters need them whole and go one after the other, with a
+lower priority; the tests that talk to a server mostly wait, so they go beside those, and several
+beside each other.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline import Pipeline, Step
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / os.environ.get("RINGSIDE_BUILD", "build")
+TESTS = ROOT / "tests"
+PYTHON = sys.executable
+CORES = len(os.sched_getaffinity(0))
+# A worker waits more than half of its time.
+WORKERS = max(2, min(2 * CORES, 16))
+NICE = 5  # of what could as well be done later
+FLAVOURS = ("release", "asan", "tsan")
+KERNELS = ("host", "6.1", "6.12")
+FUZZ_SECONDS = 3  # for each parser
+NO_TESTS = 5  # pytest's exit status when it has found none
+OTHERS = [TESTS / name for name in ("browser", "report", "tuning")]
+
+# TSan looks for races, so it runs what several threads take part in. In these only one does, or the
+# same threads do the same as in the file that is named; release and ASan run all of it.
+NOT_IN_TSAN = {
+    "test_bad_input.py": "requests that one shard refuses by itself",
+    "test_bench_abuse.py": "threads of the bench: test_bench_half_open.py has them",
+    "test_bench_churn.py": "the bench's load is one thread",
+    "test_bench_handshakes.py": "the bench's load is one thread; the server's: test_tls.py",
+    "test_bench_knee.py": "the bench's load is one thread",
+    "test_bench_mix.py": "the bench's load is one thread",
+    "test_bench_peer.py": "the bench's load is one thread, and the server is another",
+    "test_bench_programs.py": "programs in Python",
+    "test_bench_saturation.py": "the bench's load is one thread",
+    "test_bench_slow_readers.py": "threads of the bench: test_bench_half_open.py has them",
+    "test_bench_tls.py": "the bench's load is one thread",
+    "test_ipv6.py": "the same server at another address",
+    "test_pause.py": "a server with one shard",
+    "test_relay.py": "the relay is one thread",
+}
+
+ENVIRONMENT = {
+    "CI": "true",  # warnings are errors
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "second_deadlock_stack=1",
+}
+
+
+def environment(**more):
+    """What somebody has set himself stays."""
+    return {**ENVIRONMENT, **{name: os.environ[name] for name in ENVIRONMENT if name in os.environ
+                              and name.endswith("_OPTIONS")}, **more}
+
+
+def without_aslr():
+    """TSan cannot place its shadow memory under the widest address randomisation."""
+    works = subprocess.run(["setarch", "-R", "true"], check=False, capture_output=True)
+    return ["setarch", "-R"] if works.returncode == 0 else []
+
+
+# ---- steps ----
+
+def build(flavour):
+    return Step(f"build, {flavour}", [ROOT / "build.sh", "build", flavour], env=environment(),
+                nice=NICE)
+
+
+def unit(flavour, *names):
+    """Unit tests, corpus and simulation. In TSan, those with threads."""
+    folder = BUILD / flavour
+    some = ["--no-suite", "one-thread"] if flavour == "tsan" else []
+    return Step(f"unit tests, {flavour}",
+                [*without_aslr(), "meson", "test", "-C", folder, "--no-rebuild",
+                 "--print-errorlogs", "-t", "5", *some, *names],
+                needs=(f"build, {flavour}",), env=environment(), nice=NICE,
+                report=folder / "meson-logs" / "testlog.json")
+
+
+def pytest(name, flavour, *arguments):
+    report = BUILD / flavour / "pytest" / f"{name.replace(', ', '-')}.xml"
+    server = BUILD / flavour / "server" / "ringside-server"
+    return Step(f"{name}, {flavour}",
+                [*without_aslr(), PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-q",
+                 "--durations=10", f"--junitxml={report}", *arguments],
+                needs=(f"build, {flavour}",), env=environment(RINGSIDE_SERVER=str(server)),
+                report=report, nothing=NO_TESTS)
+
+
+def beside(*arguments):
+    """Tests that run beside others: those of a file one after the other, several files at once."""
+    return ["-m", "not alone", "-n", WORKERS, "--dist", "loadfile", *arguments]
+
+
+def alone(*arguments):
+    """Tests that need the machine for themselves."""
+    return ["-m", "alone", "-p", "no:xdist", *arguments]
+
+
+def threaded(flavour):
+    """What is left out of a flavour."""
+    names = NOT_IN_TSAN if flavour == "tsan" else ()
+    return [f"--ignore={TESTS / 'integration' / name}" for name in names]
+
+
+def integration(flavour):
+    return pytest("integration", flavour, *beside(*threaded(flavour), TESTS / "integration"))
+
+
+def integration_alone(flavour):
+    return pytest("integration alone", flavour, *alone(*threaded(flavour), TESTS / "integration"))
+
+
+def fuzz():
+    report = BUILD / "fuzz" / "found" / "counts"
+    return Step("fuzzing", [ROOT / "build.sh", "fuzz", FUZZ_SECONDS, "--report", report],
+                env=environment(), report=report, nice=NICE)
+
+
+def kernel(version, *names):
+    report = BUILD / "kernel" / f"{version}.xml"
+    return Step(f"kernel {version}", [PYTHON, TESTS / "kernel" / "boot.py", version, BUILD, report,
+                                      *(names or [""])],
+                needs=("build, release",), env=environment(), report=report, nice=NICE)
+
+
+def files(*patterns):
+    """That are in the repository, or about to be."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard",
+                             "--", *patterns], cwd=ROOT, check=True, capture_output=True).stdout
+    return sorted(name for name in listed.decode().split("\0") if name and (ROOT / name).exists())
+
+
+def style():
+    return Step("style guide", [PYTHON, TESTS / "tidy.py"])
+
+
+def lint():
+    """Without a compiler."""
+    return [
+        Step("clang-format", ["clang-format", "--dry-run", "-Werror", *files("*.[ch]")], nice=NICE),
+        Step("shellcheck", ["shellcheck", "-x", *files("build.sh", ".ci/run", "*.sh")], nice=NICE),
+    ]
+
+
+def clang_tidy():
+    return Step("clang-tidy", [PYTHON, TESTS / "clang_tidy.py", BUILD / "release", BUILD / "tidy"],
+                needs=("build, release",), nice=NICE)
+
+
+# ---- what is asked for ----
+
+def everything():
+    """Returns the lanes, and what comes after them."""
+    compiled = [style(), build("release"), build("asan"), unit("release"), build("tsan"),
+                unit("asan"), unit("tsan"), fuzz(), *lint(), clang_tidy()]
+    waiting = [integration("release"),
+               pytest("browser, report, tuning", "release", *beside(*OTHERS)),
+               integration("asan"), integration("tsan")]
+    return [compiled, waiting, [kernel("6.1")]], [integration_alone(f) for f in FLAVOURS]
+
+
+def quick():
+    return ([[style(), build("release"), unit("release")], [integration("release")]],
+            [integration_alone("release")])
+
+
+def kernels(version, *names):
+    versions = KERNELS if version == "all" else [version]
+    return [[build("release"), *(kernel(one, *names) for one in versions)]], []
+
+
+def linters():
+    return [[style(), *lint(), build("release"), clang_tidy()]], []
+
+
+def filtered(wanted):
+    """One after the other; what they say is to be seen."""
+    def programs():
+        listed = subprocess.run(["meson", "test", "-C", BUILD / "release", "--list"], check=True,
+                                capture_output=True, text=True).stdout
+        names = [line.rpartition(" / ")[2] for line in listed.splitlines()]
+        names = [name for name in names if wanted in name]
+        return unit("release", *names) if names else None
+
+    return [[build("release"), programs,
+             pytest("integration", "release", "-k", wanted, "-p", "no:xdist",
+                    TESTS / "integration", *OTHERS)]], []
+
+
+def main(arguments):
+    os.chdir(ROOT)
+    mode, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    logs = BUILD / "logs"
+    if mode == "":
+        return Pipeline(logs).run(*everything())
+    if mode == "--quick":
+        return Pipeline(logs).run(*quick())
+    if mode == "--lint":
+        return Pipeline(logs).run(*linters())
+    if mode == "--kernel":
+        return Pipeline(logs, shown=True).run(*kernels(*rest))
+    return Pipeline(logs, shown=True).run(*filtered(mode))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
