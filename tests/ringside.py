@@ -250,6 +250,12 @@ class Server:
         """How many connections ended for it."""
         return self.metric("ringside_connections_closed_total", reason=reason)
 
+    def until_closed(self, reason, times=1):
+        """Waits for so many to have ended for it, and no more. A connection is counted when it is
+        over for the server, and a client may know before that."""
+        wait_until(lambda: self.closed(reason) >= times, f"{times} closed as {reason}")
+        assert self.closed(reason) == times
+
 
 def target(path, **query):
     return f"{path}?{urlencode(query, doseq=True)}" if query else path

@@ -79,7 +79,7 @@ def test_connections_are_limited_and_given_back(limited, eventually, engine, sec
     one, other = From(server, "127.0.0.5"), From(server, "127.0.0.6")
     held = [one.connect() for _ in range(3)]
     assert one.is_reset() and one.is_reset()
-    assert operator.closed("address_connections") == 2
+    operator.until_closed("address_connections", 2)
     neighbours = [other.connect() for _ in range(3)]
     for connection in held + neighbours:
         one.ask(connection)  # those who are in notice nothing
@@ -137,7 +137,7 @@ def test_new_connections_are_limited_in_a_second(limited, engine, secure):
     one = From(server, "127.0.0.5")
     reset = sum(one.is_reset() for _ in range(10))
     assert 0 < reset < 10
-    assert operator.closed("address_connects") == reset
+    operator.until_closed("address_connects", reset)
     assert not any(From(server, f"127.0.0.{n}").is_reset() for n in range(10, 20))
 
 
@@ -162,7 +162,7 @@ def test_requests_are_limited(limited, eventually, secure):
         assert int(header(head, "Retry-After")) >= 1
         assert behind == b"", "the connection ends"
     assert operator.refused("address_requests") == len(refused)
-    assert operator.closed("address_requests") == len(refused)
+    operator.until_closed("address_requests", len(refused))
     assert answer_to_status(From(server, "127.0.0.6")) == 200
     eventually(lambda: answer_to_status(one) == 200, "a place in the next second")
 

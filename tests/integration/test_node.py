@@ -96,7 +96,7 @@ def test_ws_echo(start_server, node):
 
 
 def test_ws_hears_the_heartbeat(start_server, node):
-    server = start_server(config={"heartbeat_ms": 200})
+    server = start_server(config={"heartbeat_ms": 1000})
     client = node("ws", server.ws_url(channel="c"))
     for _ in range(3):
         client.next_of("ping")

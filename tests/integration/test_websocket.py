@@ -343,7 +343,7 @@ def test_nothing_is_answered_behind_a_close(start_server):
 
 
 def test_server_pings(start_server):
-    server = start_server(config={"heartbeat_ms": 200})
+    server = start_server(config={"heartbeat_ms": 1000})
     socket = RawWebSocket(server)
     opcode, payload = socket.read()
     assert opcode == PING
@@ -367,7 +367,7 @@ def test_heartbeats_on_their_way_into_phase_leave_time_for_an_answer(start_serve
 
 
 def test_heartbeats_between_pings_ask_for_no_answer(start_server):
-    server = start_server(config={"heartbeat_ms": 200, "heartbeats_per_ping": 3})
+    server = start_server(config={"heartbeat_ms": 600, "heartbeats_per_ping": 3})
     socket = RawWebSocket(server)
     assert socket.read()[0] == PING
     socket.send(frame(PONG, b""))
