@@ -52,6 +52,7 @@ kernel | qemu-system-x86     | emulates the machine on which another kernel runs
 kernel | busybox-static      | what that machine starts
 kernel | cpio                | packs its initrd
 kernel | debian-archive-keyring | signs the kernels
+cover  | gcovr               | which lines the tests reach
 lint   | clang-tidy          | static analysis
 lint   | clang-format        | the layout of the code
 lint   | shellcheck          | this file
@@ -91,13 +92,17 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
 
 Work on it
   deps [group ...]             install the Debian packages that are missing, and say why each is
-                               needed; groups: build report test kernel lint fuzz
+                               needed; groups: build report test kernel cover lint fuzz
                                (default: build report)
-  build [flavour]              release (default), debug, asan (with UBSan) or tsan, into build/
+  build [flavour]              release (default), debug, asan (with UBSan), tsan or coverage, into
+                               build/
   test                         everything: unit tests, fuzz corpus and simulation in three builds
                                (release, ASan+UBSan, TSan), fuzzing, style, lint, integration,
-                               browser
+                               browser, an older kernel; several steps at once, the output of each
+                               in build/logs
   test --quick                 the release build only, and no browser and no lint
+  test --coverage              which lines of server/ and bench/ the tests reach, by folder, and a
+                               page in build/coverage; below tests/coverage.floor it fails
   test <filter>                the release build, and only tests whose name contains <filter>
   test --kernel VERSION [FILTER]
                                the release build on another kernel, emulated: 6.1 (Debian 12),
@@ -187,10 +192,12 @@ flavour_options() {
     debug) echo --buildtype=debug ;;
     asan) echo --buildtype=debugoptimized -Db_sanitize=address,undefined "$NO_RECOVER" ;;
     tsan) echo --buildtype=debugoptimized -Db_sanitize=thread ;;
+    # Several threads count in the same place.
+    coverage) echo --buildtype=debug -Db_coverage=true -Dc_args=-fprofile-update=atomic ;;
     fuzz)
         echo --buildtype=debugoptimized -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
         ;;
-    *) die "no build flavour '$1'; there are: release debug asan tsan" ;;
+    *) die "no build flavour '$1'; there are: release debug asan tsan coverage" ;;
     esac
 }
 
@@ -210,6 +217,10 @@ build_flavour() {
     local flavour="$1" dir="$BUILD_ROOT/$1" options
     shift
     options="$(flavour_options "$flavour")"
+    if [[ "$flavour" == coverage ]]; then
+        # What is counted where is named by the folder that it was compiled in.
+        export CCACHE_DISABLE=1
+    fi
     if [[ "${CI:-}" == true ]]; then
         options+=" -Dwerror=true"
     fi
@@ -343,13 +354,14 @@ cmd_test() {
     case "${1:-}" in
     "") deps build report test kernel lint fuzz ;;
     --quick) deps build test ;;
+    --coverage) deps build test cover ;;
     --kernel)
         case "${2:-}" in
         6.1 | 6.12 | host | all) deps build test kernel ;;
         *) die "test --kernel knows 6.1, 6.12, host and all" ;;
         esac
         ;;
-    -*) die "test knows --quick, --kernel VERSION, or a filter" ;;
+    -*) die "test knows --quick, --coverage, --kernel VERSION, or a filter" ;;
     *) deps build report test ;;
     esac
     run_tests "$@"
@@ -372,7 +384,7 @@ cmd_format() {
 
 cmd_clean() {
     local flavour
-    for flavour in release debug asan tsan fuzz; do
+    for flavour in release debug asan tsan coverage fuzz tidy logs; do
         rm -rf "${BUILD_ROOT:?}/$flavour"
     done
 }

@@ -29,6 +29,7 @@ class Step:
     nothing: int | None = None  # the exit status that says that there was nothing to do
     patience_s: float = 1200
     nice: int = 0
+    says: bool = False  # its output is to be seen, also when all is well
 
 
 @dataclass
@@ -87,7 +88,9 @@ class Pipeline:
             step.report.unlink(missing_ok=True)
         began = time.monotonic()
         status, note = await self.run_command(step, log)
-        outcome = Outcome(step, cases_of(step, status), time.monotonic() - began, log, note)
+        cases = count.Cases() if self.ended_by else cases_of(step, status)
+        note = "ended" if self.ended_by else note
+        outcome = Outcome(step, cases, time.monotonic() - began, log, note)
         tell(outcome)
         return outcome
 
@@ -180,6 +183,8 @@ def tell(outcome):
     """One line of a step that has ended; of one that failed, what it wrote."""
     if not outcome.cases.failed:
         say(f"    {row(outcome)}")
+        if outcome.step.says:
+            say(outcome.log.read_text(errors="replace"))
         return
     lines = outcome.log.read_text(errors="replace").splitlines()
     say(f"\n---- {outcome.step.name} failed; {outcome.log} has {len(lines)} lines, the last:")

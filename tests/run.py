@@ -11,7 +11,7 @@
 build.sh has installed the packages and set the PATH. $RINGSIDE_BUILD is the folder of builds. Two
 cores are enough: builds, unit tests and linters need them whole and go one after the other, with a
 lower priority; the tests that talk to a server mostly wait, so they go beside those, and several
-beside each other.
+beside each other. At the end comes, with the machine to itself, what is held against a clock.
 """
 
 import os
@@ -28,7 +28,7 @@ PYTHON = sys.executable
 CORES = len(os.sched_getaffinity(0))
 # A worker waits more than half of its time.
 WORKERS = max(2, min(2 * CORES, 16))
-NICE = 5  # of what could as well be done later
+NICE = 19  # of what takes all the time that it is given: whoever waits for an answer goes first
 FLAVOURS = ("release", "asan", "tsan")
 KERNELS = ("host", "6.1", "6.12")
 FUZZ_SECONDS = 3  # for each parser
@@ -109,8 +109,8 @@ def beside(*arguments):
 
 
 def alone(*arguments):
-    """Tests that need the machine for themselves."""
-    return ["-m", "alone", "-p", "no:xdist", *arguments]
+    """Tests that need the machine for themselves: they wait a lot, so two at a time."""
+    return ["-m", "alone", "-n", "2", "--dist", "loadfile", *arguments]
 
 
 def threaded(flavour):
@@ -138,6 +138,17 @@ def kernel(version, *names):
     return Step(f"kernel {version}", [PYTHON, TESTS / "kernel" / "boot.py", version, BUILD, report,
                                       *(names or [""])],
                 needs=("build, release",), env=environment(), report=report, nice=NICE)
+
+
+def coverage():
+    return Step("coverage", [PYTHON, TESTS / "coverage.py", BUILD / "coverage"],
+                needs=("build, coverage",), says=True)
+
+
+def forget_counts():
+    """Of earlier runs."""
+    for counts in (BUILD / "coverage").rglob("*.gcda"):
+        counts.unlink()
 
 
 def files(*patterns):
@@ -181,6 +192,12 @@ def quick():
             [integration_alone("release")])
 
 
+def reached():
+    forget_counts()
+    return ([[build("coverage"), unit("coverage")], [integration("coverage")]],
+            [integration_alone("coverage"), coverage()])
+
+
 def kernels(version, *names):
     versions = KERNELS if version == "all" else [version]
     return [[build("release"), *(kernel(one, *names) for one in versions)]], []
@@ -212,6 +229,8 @@ def main(arguments):
         return Pipeline(logs).run(*everything())
     if mode == "--quick":
         return Pipeline(logs).run(*quick())
+    if mode == "--coverage":
+        return Pipeline(logs).run(*reached())
     if mode == "--lint":
         return Pipeline(logs).run(*linters())
     if mode == "--kernel":

@@ -12,6 +12,9 @@ import pytest
 
 from bench import bench, bench_binary
 
+# Attackers and newcomers have a second, and must have been there.
+pytestmark = pytest.mark.alone
+
 # Broken today, and by what: taken out with the mend.
 BROKEN = {
     "longpolls-unread": "an answer for many channels has no bound",

@@ -7,6 +7,9 @@ import pytest
 from bench import bench
 from test_bench_storm import of
 
+# Nobody but who has vanished may be silent for longer than the timeouts, which are short.
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

@@ -7,8 +7,12 @@ import pytest
 from bench import bench
 from test_bench_storm import of
 
+# The others have queues that are small as well: whoever gets no CPU for a while loses messages.
+pytestmark = pytest.mark.alone
+
 POLICIES = ("disconnect", "drop_oldest", "keep_latest")
-SLOW, TRICKLING = 8, 4
+SUBSCRIBERS, SLOW, TRICKLING = 20, 8, 4
+BLOCK = 65600
 TURNS = {"websocket": 2, "sse": 1}
 SECURE = ", aes128-gcm"
 
@@ -21,7 +25,7 @@ def runs(tmp_path_factory):
     def run_over(transport):
         if transport not in made:
             made[transport] = bench(
-                tmp_path_factory.mktemp("slow"), "slow-readers", "--subscribers", "20",
+                tmp_path_factory.mktemp("slow"), "slow-readers", "--subscribers", SUBSCRIBERS,
                 "--stalled", "40", "--rate", "80", "--size", "16384", "--turn-ms", "600",
                 "--warmup", "0", "--turns", str(TURNS[transport]), "--transport", transport,
                 "--queue", "65536", "--set", "unsent_bytes_max=65536",
@@ -70,9 +74,10 @@ def test_a_trickle_brings_something_and_not_all(run, policy):
 def test_memory_is_bounded_and_given_back(run, policy):
     stall = others(run, policy)["stall"]
     assert stall["bound_bytes"] == SLOW * 65536
-    assert 0 < stall["queue_bytes"] <= stall["bound_bytes"]
-    # The block in hand, one that a publisher has, and over TLS one of what full sockets left over.
-    assert stall["queue_left"] <= (3 if run["over"] else 2) * 65600
+    # What is seen is the sum over everybody, and the others' queues are not always empty.
+    assert 0 < stall["queue_bytes"] <= SUBSCRIBERS * BLOCK
+    # The block in hand, those that publishers have, over TLS one of what full sockets left over.
+    assert stall["queue_left"] <= 4 * BLOCK < stall["bound_bytes"]
 
 
 def test_disconnect_closes_by_name_and_they_recover_everything(run):
