@@ -8,6 +8,7 @@ that any number of tests run side by side.
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -52,8 +53,21 @@ def hold_port(host=HOST):
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if ":" in host:
         held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    held.bind((host, 0))
+    try:
+        held.bind((host, 0))
+    except OSError:  # after a busy hour each port may be in TIME_WAIT on one address or another
+        bind_below(held, host)
     return held
+
+
+def bind_below(held, host):
+    """Takes a port below those that the kernel gives to clients."""
+    for port in random.sample(range(12000, 20000), 1000):
+        try:
+            return held.bind((host, port))
+        except OSError:
+            continue
+    raise RuntimeError(f"no port is free on {host}")
 
 
 def port_of(held):
