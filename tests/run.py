@@ -30,7 +30,7 @@ CORES = len(os.sched_getaffinity(0))
 WORKERS = max(2, min(2 * CORES, 16))
 NICE = 19  # of what takes all the time that it is given: whoever waits for an answer goes first
 FLAVOURS = ("release", "asan", "tsan")
-KERNELS = ("host", "6.1", "6.12")
+KERNELS = ("6.1", "6.12", "host")
 FUZZ_SECONDS = 3  # for each parser
 NO_TESTS = 5  # pytest's exit status when it has found none
 OTHERS = [TESTS / name for name in ("browser", "report", "tuning")]
@@ -199,8 +199,13 @@ def reached():
 
 
 def kernels(version, *names):
-    versions = KERNELS if version == "all" else [version]
-    return [[build("release"), *(kernel(one, *names) for one in versions)]], []
+    """One, or all and what clients saw on each."""
+    if version != "all":
+        return [[build("release"), kernel(version, *names)]], []
+    steps = [kernel(one, *names) for one in KERNELS]
+    table = Step("kernels compared", [PYTHON, TESTS / "kernel" / "table.py",
+                                      *(step.report for step in steps)], says=True)
+    return [[build("release"), *steps, table]], []
 
 
 def linters():
