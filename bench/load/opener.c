@@ -159,8 +159,7 @@ void opener_again(struct load *load, struct client *client)
 
 void opener_return(struct load *load, struct client *client)
 {
-    bool at_once = client_publishes(load, client) || client->flags & CLIENT_CYCLING;
-    uint32_t wait_ms = at_once ? 0 : wait_ms_of(&load->opener, client);
+    uint32_t wait_ms = client->flags & CLIENT_CYCLING ? 0 : wait_ms_of(&load->opener, client);
     if (wait_ms == 0)
         opener_queue(load, client);
     else

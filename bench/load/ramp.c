@@ -40,19 +40,26 @@ static void take_failures(const struct load *load, struct load_ramp_result *ret)
     memcpy(ret->errors, load->opener.errors, sizeof ret->errors);
 }
 
+static void begin(struct load *load, const struct load_ramp_config *config)
+{
+    const struct load_backoff *backoff = &config->backoff;
+    bool backs_off = backoff->most_ms > 0 || backoff->hints;
+    opener_start(load, config->in_flight, config->rate_per_s, backs_off ? LOAD_ATTEMPTS_ANY : 0);
+    load->opener.backoff = *backoff;
+}
+
 int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *config,
               struct load_ramp_result *ret)
 {
     struct opener *opener = &load->opener;
     *ret = (struct load_ramp_result){0};
+    begin(load, config);
     int err = publishers_up(load, group);
     if (err < 0) {
         take_failures(load, ret);
         return err;
     }
-    bool backs_off = config->backoff.most_ms > 0 || config->backoff.hints;
-    opener_start(load, config->in_flight, config->rate_per_s, backs_off ? LOAD_ATTEMPTS_ANY : 0);
-    opener->backoff = config->backoff;
+    begin(load, config); /* what publishers took is not the ramp's */
     int64_t started_ns = load->now_ns;
     uint32_t wanted = queue_down(load, group, config->count ? config->count : UINT32_MAX);
     while (err == 0 && opener->opened + opener->failed < wanted) {

@@ -236,6 +236,18 @@ static void test_hints_that_nobody_wants(void **state)
     assert_int_equal(wait_after_failure(&clients[0]), 0);
 }
 
+/* A publisher that is told to come later does. */
+static void test_publishers_wait_too(void **state)
+{
+    (void)state;
+    opener_start(&load, 0, 0, LOAD_ATTEMPTS_ANY);
+    load.opener.backoff.hints = true;
+    queue(PUBLISHER, 1);
+    opener_step(&load);
+    clients[PUBLISHER].hint = 100 / WAIT_TICK_MS;
+    assert_in_range(wait_after_failure(&clients[PUBLISHER]), 100, 100 + WAIT_TICK_MS);
+}
+
 /* Full jitter: anywhere up to first × 2^failures, and never more than the most. */
 static void test_jitter_doubles_up_to_a_bound(void **state)
 {
@@ -355,6 +367,7 @@ int main(void)
         TEST(test_those_without_an_answer_time_out),
         TEST(test_as_long_as_the_server_said),
         TEST(test_hints_that_nobody_wants),
+        TEST(test_publishers_wait_too),
         TEST(test_jitter_doubles_up_to_a_bound),
         TEST(test_longer_than_a_lap),
         TEST(test_many_come_back_at_their_times),
