@@ -18,7 +18,7 @@ from test_bench_peer import manifest
 LIAR = ROOT / "tests" / "lying_server.py"
 NAMED = {"drop": "lost", "double": "duplicate", "swap": "out_of_order", "corrupt": "corrupt"}
 LEDGER = 2  # the status
-TRANSPORTS = ("poll", "longpoll", "sse", "websocket")
+TRANSPORTS = ("poll", "longpoll", "sse", "websocket", "websocket-envelope")
 # What is published first begins the ledgers; no lie is told of it.
 SMALL = ("--turns", "1", "--warmup", "0", "--turn-ms", "300", "--rate", "60")
 FEW = ("--subscribers", "6", *SMALL)
@@ -66,7 +66,7 @@ def check_all(found, expected):
 def test_whoever_passes_on_the_truth_is_believed(tmp_path, lying):
     found = bench(tmp_path, "fanout", *FEW, "--transport", ",".join(TRANSPORTS), "--against",
                   "none", "--poll-interval-ms", "20", *lying())
-    assert [faults(c["ledger"]) for c in found.run["contestants"]] == [{}] * 4
+    assert [faults(c["ledger"]) for c in found.run["contestants"]] == [{}] * len(TRANSPORTS)
     assert "the ledger is not clean" not in found.complaints
 
 
@@ -75,9 +75,9 @@ def test_every_transport(tmp_path, lying, lie):
     found = bench(tmp_path, "fanout", *FEW, "--transport", ",".join(TRANSPORTS), "--against",
                   "none", "--poll-interval-ms", "20", *lying(f"--{lie}", "3"), expect=LEDGER)
     assert told(tmp_path) == [{f"bench-{name}": 3 for name in TRANSPORTS}]
-    assert len(check_all(found, {NAMED[lie]: 3})) == 4
+    assert len(check_all(found, {NAMED[lie]: 3})) == len(TRANSPORTS)
     row = ", ".join("3" if name == NAMED[lie] else "0" for name in NAMED.values())
-    assert found.output.count(f" {row}\n") == 4
+    assert found.output.count(f" {row}\n") == len(TRANSPORTS)
     # A message that is lost is not waited for until the patience of a turn, 20 s, is over.
     assert all(turn["elapsed_s"] < 15 for c in found.run["contestants"] for turn in c["turns"])
 
@@ -101,9 +101,9 @@ def test_whichever_byte_is_changed(tmp_path, lying):
 def test_messages_that_come_in_pieces(tmp_path, lying):
     places = (8150, 8192, 20000, 39999)
     found = bench(tmp_path, "fanout", *FEW, "--size", "40000", "--transport",
-                  "longpoll,sse,websocket", "--against", "none",
+                  "longpoll,sse,websocket,websocket-envelope", "--against", "none",
                   *lying("--corrupt", "4", "--byte", *places), expect=LEDGER)
-    assert len(check_all(found, {"corrupt": 4})) == 3
+    assert len(check_all(found, {"corrupt": 4})) == 4
 
 
 # ---- every experiment with a ledger ----
@@ -166,7 +166,7 @@ def test_before_a_storm(tmp_path, lying):
 
 def test_in_what_a_storm_replays(tmp_path, lying):
     seen = storm(tmp_path, "--turn-ms", "200", *lying("--corrupt", "2", "--reopened"))
-    channels = ("bench-sse", "bench-bare")  # the second is that of the envelopes
+    channels = ("bench-sse", "bench-websocket-envelope")
     for counts, lies in zip(seen.values(), told(tmp_path), strict=True):
         for name, channel in zip(("sse", "websocket"), channels):
             count = lies.get(channel, 0)
