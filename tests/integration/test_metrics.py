@@ -97,3 +97,10 @@ def test_sums_are_over_all_shards(start_server):
     for n in range(40):
         server.publish(f"channel-{n}", "x")
     assert server.metric("ringside_published_total") == 40
+
+
+def test_a_refused_message_is_not_received(start_server):
+    server = start_server(shards=1, config={"channels_max": 1})
+    server.publish("a", "one")
+    assert server.request("POST", "/publish?channel=b", body=b"no room").status == 503
+    assert server.metric("ringside_messages_received_total") == 1
