@@ -46,6 +46,10 @@ def installed():
     return [name for name, line in listed().items() if line.endswith(" there")]
 
 
+# In the same order in every process that collects the tests.
+PRESENT = [name for name in WITH_SUBSCRIBERS if name in installed()]
+
+
 def ws_of_debian(folder):
     """The peer ws as it is set up, with Debian's package in the place of that from npm."""
     packages = folder / "products" / "node_modules"
@@ -70,7 +74,7 @@ def check(found, name):
     return entries
 
 
-@pytest.mark.parametrize("name", [ANYWHERE, *set(WITH_SUBSCRIBERS).intersection(installed())])
+@pytest.mark.parametrize("name", [ANYWHERE, *PRESENT])
 def test_installed_peer(tmp_path, name):
     """One that is there wherever the tests are, and whichever others somebody has installed."""
     peer = ws_of_debian(tmp_path) if name == ANYWHERE else name
