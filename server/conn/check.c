@@ -194,6 +194,7 @@ static const char *tally_check(const struct tally *tally, const struct shard *sh
         {tally->timed == shard->timers.armed, "other deadlines are set than are counted"},
         {tally->counted == counter_read(&shard->counters.addresses_counted),
          "others are counted on their addresses than are"},
+        {tally->dirty == shard->dirty_count, "others have something to send than are counted"},
         {tally->dirty == dirty, "the list of those with something to send lacks some"},
         {tally->places_bytes == shard->places_bytes, "places are not counted"},
         {shard->readable_count == 0, "somebody is to be received from"},

@@ -48,6 +48,7 @@ void conn_mark_dirty(struct shard *shard, struct conn *conn)
     else
         shard->slab[shard->dirty_tail].next_dirty = slot;
     shard->dirty_tail = slot;
+    shard->dirty_count++;
 }
 
 /* ---- the shard's total ---- */
@@ -417,34 +418,54 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
     }
     batch->count = 0;
     batch->gathered_count = 0;
+    batch->bytes = 0;
     if (shard->secure)
         shard->secure->area_used = 0;
 }
 
-/* Sends for up to FLUSH_MAX connections, once for each: who has more to send, or is answered anew,
- * comes after the others. Returns whether some are left for the next turn. */
+/* Collects those at the head of the list, up to `last` at most. Returns whether that was reached. */
+static bool collect(struct shard *shard, struct send_batch *batch, uint32_t last)
+{
+    size_t bytes = 0;
+    bool all = shard->dirty_head == TIMERS_NONE;
+    while (batch->count < SEND_BATCH && bytes < SEND_BATCH_BYTES && !all) {
+        uint32_t slot = shard->dirty_head;
+        struct conn *conn = &shard->slab[slot];
+        bool sends = conn->state != CONN_CLOSING && conn->out_block;
+        if (sends && !batch_add(shard, batch, conn, slot))
+            break;
+        all = slot == last;
+        shard->dirty_count--;
+        shard->dirty_head = conn->next_dirty;
+        if (shard->dirty_head != TIMERS_NONE)
+            __builtin_prefetch(&shard->slab[shard->dirty_head]);
+        if (sends) {
+            bytes += batch->io[batch->count - 1].iov.iov_len;
+            continue;
+        }
+        conn->link &= ~(uint32_t)LINK_DIRTY;
+        conn_release(shard, conn);
+    }
+    batch->bytes += bytes;
+    return all;
+}
+
+void shard_flush_batch(struct shard *shard)
+{
+    collect(shard, shard->batch, shard->dirty_tail);
+    batch_run(shard, shard->batch);
+}
+
 bool shard_flush(struct shard *shard)
 {
     struct send_batch *batch = shard->batch;
     uint32_t last = shard->dirty_tail;
     bool all = shard->dirty_head == TIMERS_NONE;
-    for (unsigned done = 0; done < FLUSH_MAX && !all;) {
-        while (batch->count < SEND_BATCH && !all) {
-            uint32_t slot = shard->dirty_head;
-            struct conn *conn = &shard->slab[slot];
-            bool sends = conn->state != CONN_CLOSING && conn->out_block;
-            if (sends && !batch_add(shard, batch, conn, slot))
-                break;
-            all = slot == last;
-            shard->dirty_head = conn->next_dirty;
-            if (shard->dirty_head != TIMERS_NONE)
-                __builtin_prefetch(&shard->slab[shard->dirty_head]);
-            if (sends)
-                continue;
-            conn->link &= ~(uint32_t)LINK_DIRTY;
-            conn_release(shard, conn);
-        }
+    size_t bytes = 0;
+    for (unsigned done = 0; done < FLUSH_MAX && bytes < FLUSH_BYTES_MAX && !all;) {
+        all = collect(shard, batch, last);
         done += batch->count;
+        bytes += batch->bytes;
         batch_run(shard, batch);
     }
     blocks_keep_end(&shard->blocks);

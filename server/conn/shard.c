@@ -80,6 +80,8 @@ static void on_deliver(void *context, uint32_t slot, uint32_t subscription,
     struct conn *conn = &shard->slab[slot];
     if (conn->state == CONN_OPEN)
         conn_transport(shard, conn)->deliver(shard, conn, subscription, batch);
+    if (shard->dirty_count >= SEND_BATCH)
+        shard_flush_batch(shard);
 }
 
 static void on_wake(void *context, unsigned target)

@@ -6,8 +6,9 @@
  *
  * Threads  shard_create to shard_free on one thread; shard_stop and reading `counters` on any.
  * Memory   Everything a shard touches is its own, except the lanes between hubs.
- * Bounds   RECEIVE_BATCH sockets a receive batch, SEND_BATCH a send batch, FLUSH_MAX sends a turn,
- *          so that one broadcast cannot keep the loop from listening. */
+ * Bounds   RECEIVE_BATCH sockets a receive batch, SEND_BATCH a send batch, FLUSH_MAX sends and
+ *          about FLUSH_BYTES_MAX bytes a turn besides what the hub's visits send: one broadcast
+ *          cannot keep the loop from listening. */
 #pragma once
 
 #include <netinet/in.h>
@@ -41,7 +42,9 @@ enum {
     SEND_BATCH = 512,
     SEND_VECTORS = 32,  /* frames of one socket in one send */
     SEND_GATHERED = 64, /* sockets in a batch that send more than one run */
+    SEND_BATCH_BYTES = 4 << 20,
     FLUSH_MAX = 4096,
+    FLUSH_BYTES_MAX = 16 << 20,
     LINGER_MS = 2000,          /* for the last answer to leave, and for the peer to close */
     LINGER_BYTES_PER_MS = 128, /* a long last answer has longer to leave */
     HEARTBEAT_NEIGHBOURS = 64, /* slots whose heartbeats are due together */
@@ -86,6 +89,7 @@ struct send_batch {
     struct iovec *vectors;   /* SEND_VECTORS for each */
     unsigned count;
     unsigned gathered_count;
+    size_t bytes;
 };
 
 /* Whether events trickle in. */
@@ -126,6 +130,7 @@ struct shard {
 
     uint32_t dirty_head; /* connections with something to send, first come first served */
     uint32_t dirty_tail;
+    uint32_t dirty_count;
     uint32_t readable[RECEIVE_BATCH]; /* slots to receive from, in this batch */
     unsigned readable_count;
     char *receive_area; /* RECEIVE_BATCH buffers of RECEIVE_BYTES */
@@ -180,7 +185,11 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener);
 void shard_readable(struct shard *shard, uint32_t slot, int32_t res);
 void shard_writable(struct shard *shard, uint32_t slot);
 void shard_receive(struct shard *shard);
+/* Sends for up to FLUSH_MAX connections, once for each: one that has more to send, or is answered
+ * anew, comes after the others. Returns whether some are left for the next turn. */
 bool shard_flush(struct shard *shard);
+/* Sends one batch, in the middle of a delivery: the lines are still in the cache. */
+void shard_flush_batch(struct shard *shard);
 bool shard_drain_turn(struct shard *shard);
 void conn_watch_read(struct shard *shard, struct conn *conn);
 void conn_receive_soon(struct shard *shard, struct conn *conn);

@@ -18,6 +18,7 @@ void local_live(struct hub *hub, struct message *message)
     assert(local->nodes_count < local->nodes_max);
     uint32_t index = local->nodes_count++;
     local->nodes[index] = (struct batch_node){message, HUB_NONE};
+    channel->batch_bytes += message->payload_len;
     if (channel->batch_count++ == 0)
         channel->batch_first = index;
     else
@@ -50,52 +51,89 @@ static struct hub_batch batch_take(struct local_table *local, struct channel_loc
         node = local->nodes[node].next;
     }
     channel->batch_count = 0;
+    channel->batch_bytes = 0;
     return batch;
 }
 
-/* The callbacks may take back or add any subscription: nothing on this list is freed meanwhile, and
- * what is added is behind and not live. */
-static void deliver_to_all(struct hub *hub, struct channel_local *channel,
-                           const struct hub_batch *batch)
+static void local_now(struct hub *hub, const struct item *item);
+
+/* What a visit counts for, with what has come so far. */
+static uint64_t visit_cost(const struct channel_local *channel)
 {
+    return 1 + channel->batch_bytes / VISIT_BYTES;
+}
+
+static void walk_begin(struct hub *hub, struct channel_local *channel)
+{
+    struct local_table *local = &hub->local;
+    local->walk_cost = visit_cost(channel);
+    local->walk_batch = batch_take(local, channel);
+    const struct message *last = local->walk_batch.messages[local->walk_batch.count - 1];
+    local->walking = channel;
+    local->walk_at = channel->live > 0 ? channel->first : HUB_NONE;
+    if (local->walk_at == HUB_NONE)
+        return;
+    channel->epoch = last->epoch;
+    channel->offset = last->offset;
+    hub->ops.batch(hub->shard, &local->walk_batch);
+}
+
+static void walk_end(struct hub *hub)
+{
+    struct local_table *local = &hub->local;
+    struct channel_local *channel = local->walking;
+    for (unsigned i = 0; i < local->walk_batch.count; i++)
+        message_unref(local->walk_batch.messages[i]);
+    local->walking = NULL;
+    local->walk_batch.count = 0;
+    subscription_compact(hub, channel);
+}
+
+/* Goes on with the walk. Returns false when it is not over: the turn has had its visits. The
+ * callbacks may take back or add any subscription: nothing on this list is freed meanwhile, and
+ * what is added is behind and not live. */
+static bool walk(struct hub *hub)
+{
+    struct local_table *local = &hub->local;
     struct subscription *at = hub->subscriptions.at;
+    const struct hub_batch *batch = &local->walk_batch;
     uint64_t delivered = 0;
-    channel->epoch = batch->messages[batch->count - 1]->epoch;
-    channel->offset = batch->messages[batch->count - 1]->offset;
-    hub->local.walking = channel;
-    hub->ops.batch(hub->shard, batch);
-    for (uint32_t index = channel->first; index != HUB_NONE; index = at[index].next_in_channel) {
+    uint32_t index = local->walk_at;
+    for (; index != HUB_NONE && hub->visits < hub->visits_max; index = at[index].next_in_channel) {
         if (at[index].next_in_channel != HUB_NONE)
             __builtin_prefetch(&at[at[index].next_in_channel]);
-        hub->visits++;
+        hub->visits += local->walk_cost;
         if (!at[index].live)
             continue;
         delivered += batch->count;
         hub->ops.deliver(hub->shard, at[index].conn, index, batch);
     }
-    hub->local.walking = NULL;
+    local->walk_at = index;
     counter_add(&hub->counters.delivered, delivered);
-    subscription_compact(hub, channel);
+    if (index == HUB_NONE)
+        walk_end(hub);
+    return index == HUB_NONE;
 }
 
-static void deliver_channel(struct hub *hub, struct channel_local *channel)
+/* Returns false when it could only begin. */
+static bool deliver_channel(struct hub *hub, struct channel_local *channel)
 {
     if (channel->batch_count == 0)
-        return;
+        return true;
     assert(!hub->local.walking);
-    struct hub_batch batch = batch_take(&hub->local, channel);
-    if (channel->live > 0)
-        deliver_to_all(hub, channel, &batch);
-    for (unsigned i = 0; i < batch.count; i++)
-        message_unref(batch.messages[i]);
+    walk_begin(hub, channel);
+    return walk(hub);
 }
 
-bool local_deliver(struct hub *hub)
+static bool deliver_dirty(struct hub *hub)
 {
     struct local_table *local = &hub->local;
-    while (local->dirty_first && hub->visits < TURN_VISITS) {
+    if (local->walking && !walk(hub))
+        return false;
+    while (local->dirty_first && hub->visits < hub->visits_max) {
         struct channel_local *channel = local->dirty_first;
-        deliver_channel(hub, channel);
+        if (!deliver_channel(hub, channel))
+            return false;
         local->dirty_first = channel->next_dirty;
         channel->dirty = false;
     }
@@ -103,6 +141,52 @@ bool local_deliver(struct hub *hub)
         return false;
     local->nodes_count = 0;
     return true;
+}
+
+/* Whether this turn has the visits for a walk over all of a channel's list. */
+static bool walk_fits(const struct hub *hub, const struct channel_local *channel)
+{
+    return hub->visits + visit_cost(channel) * (channel->held + channel->dead) < hub->visits_max;
+}
+
+/* An answer ends the batch of its channel. If that takes more than this turn has, the answer waits
+ * for the walk, and behind it everything that came later. */
+static bool must_wait(const struct hub *hub, const struct item *item)
+{
+    if (item->kind != ITEM_SUBSCRIBED)
+        return false;
+    const struct subscription *subscription = &hub->subscriptions.at[item->request->subscription];
+    const struct channel_local *channel = hub->local.channels[subscription->channel];
+    return channel->batch_count > 0 && !walk_fits(hub, channel);
+}
+
+bool local_waits(const struct hub *hub)
+{
+    return hub->local.deferred.count > 0;
+}
+
+bool local_deliver(struct hub *hub)
+{
+    struct item_queue *deferred = &hub->local.deferred;
+    while (deliver_dirty(hub)) {
+        if (deferred->count == 0)
+            return true;
+        do {
+            struct item item = *item_queue_first(deferred);
+            if (must_wait(hub, &item))
+                break;
+            item_queue_drop(deferred);
+            local_now(hub, &item);
+        } while (deferred->count > 0);
+    }
+    return false;
+}
+
+/* What is made of it takes its time by its bytes. */
+static void count_replayed(struct hub *hub, const struct hub_reply *reply)
+{
+    for (unsigned i = 0; i < reply->count; i++)
+        hub->replayed_bytes += reply->messages[i]->payload_len;
 }
 
 /* Gives the replay in parts, as long as the subscription wants it. */
@@ -126,6 +210,7 @@ static void give(struct hub *hub, const struct request *request)
         reply.messages = request->messages + given;
         reply.count = hub_reply_fit(hub->config, reply.messages, request->count - given);
         given += reply.count;
+        count_replayed(hub, &reply);
         reply.more = given < request->count;
         reply.offset = reply.more ? reply.messages[reply.count - 1]->offset : request->offset;
         hub->local.standing = reply.more || reply.err < 0 ? HUB_NONE : request->subscription;
@@ -140,6 +225,9 @@ bool hub_position(const struct hub *hub, uint32_t subscription, uint64_t *ret_ep
     const struct subscription *at = &hub->subscriptions.at[subscription];
     const struct channel_local *channel = hub->local.channels[at->channel];
     if (!at->live && subscription != hub->local.standing)
+        return false;
+    /* Between turns, in the middle of a walk: some have the batch, and some not yet. */
+    if (hub->local.walking == channel && !hub->in_turn)
         return false;
     *ret_epoch = channel->epoch;
     *ret_offset = channel->offset;
@@ -161,7 +249,8 @@ static void subscribed(struct hub *hub, struct request *request)
     if (request->home)
         channel->home = request->home;
     if (!subscription_dead(subscription)) {
-        deliver_channel(hub, channel);
+        bool delivered = deliver_channel(hub, channel);
+        assert(delivered);
         /* That may have taken this one back. */
         if (!subscription_dead(subscription))
             give(hub, request);
@@ -183,11 +272,22 @@ static void read_done(struct hub *hub, struct request *request)
         .messages = request->messages,
         .count = request->count,
     };
+    count_replayed(hub, &reply);
     hub->ops.read(hub->shard, &reply);
     request_free(request);
 }
 
 void local_handle(struct hub *hub, const struct item *item)
+{
+    if (!local_waits(hub) && !must_wait(hub, item)) {
+        local_now(hub, item);
+        return;
+    }
+    int err = item_queue_push(&hub->local.deferred, item);
+    assert(!err && "its place was reserved");
+}
+
+static void local_now(struct hub *hub, const struct item *item)
 {
     switch ((enum item_kind)item->kind) {
     case ITEM_LIVE:

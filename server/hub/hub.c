@@ -17,6 +17,7 @@ struct hub *hub_create(struct hub_set *set, unsigned index, const struct hub_ops
         .index = index,
         .items_per_lane =
             set->slots < TURN_ITEMS_PER_LANE ? set->slots : (unsigned)TURN_ITEMS_PER_LANE,
+        .visits_max = set->config.turn_visits ? set->config.turn_visits : (unsigned)TURN_VISITS,
         /* Apart from each other, and the same again for the same seed. */
         .home.random = set->config.seed ^ ((uint64_t)index << 56),
     };
@@ -57,6 +58,13 @@ void hub_handle(struct hub *hub, unsigned from, const struct item *item)
     }
 }
 
+/* What was taken so far is enough for this turn, or what came now would wait. */
+static bool enough(const struct hub *hub)
+{
+    return hub->replayed >= TURN_REPLAYED || hub->replayed_bytes >= TURN_REPLAYED_BYTES ||
+           local_waits(hub);
+}
+
 /* Returns true when there is more. What is taken must be answered: without a place for the answers
  * it stays in the lane. */
 static bool take_lane(struct hub *hub, unsigned source)
@@ -73,7 +81,7 @@ static bool take_lane(struct hub *hub, unsigned source)
         if (count < want)
             return false;
         left -= count;
-    } while (left > 0 && hub->replayed < TURN_REPLAYED);
+    } while (left > 0 && !enough(hub));
     return true;
 }
 
@@ -82,6 +90,8 @@ static void take_lanes(struct hub *hub)
     lane_ready(hub->set->lanes, hub->index, &hub->exchange.ready);
     for (unsigned source = lane_bits_next(&hub->exchange.ready, 0); source < LANE_SHARDS_MAX;
          source = lane_bits_next(&hub->exchange.ready, source + 1)) {
+        if (local_waits(hub))
+            break;
         if (!take_lane(hub, source))
             lane_bits_remove(&hub->exchange.ready, source);
     }
@@ -90,8 +100,7 @@ static void take_lanes(struct hub *hub)
 static void take_own(struct hub *hub)
 {
     struct item_queue *own = &hub->exchange.own;
-    for (unsigned taken = 0;
-         taken < TURN_ITEMS_OWN && own->count > 0 && hub->replayed < TURN_REPLAYED; taken++) {
+    for (unsigned taken = 0; taken < TURN_ITEMS_OWN && own->count > 0 && !enough(hub); taken++) {
         struct item item = *item_queue_first(own);
         item_queue_drop(own);
         hub_handle(hub, hub->index, &item);
@@ -101,7 +110,7 @@ static void take_own(struct hub *hub)
 /* Whether there is work that waits for nobody. */
 static bool busy(const struct hub *hub)
 {
-    return hub->exchange.own.count > 0 || hub->local.dirty_first ||
+    return hub->exchange.own.count > 0 || hub->local.dirty_first || local_waits(hub) ||
            lane_bits_any(&hub->exchange.ready);
 }
 
@@ -112,6 +121,7 @@ bool hub_turn(struct hub *hub, int64_t now_ns)
     hub->now_ns = now_ns;
     hub->visits = 0;
     hub->replayed = 0;
+    hub->replayed_bytes = 0;
 
     exchange_retry(hub);
     if (local_deliver(hub)) {

@@ -61,6 +61,7 @@ struct hub_config {
     int64_t linger_ns;                /* a channel without subscribers or history is kept this
                                          long, unless channels_max is reached */
     uint32_t overflow_max;            /* requests, and messages, that wait for one shard */
+    unsigned turn_visits;             /* subscribers that a turn visits; 0: TURN_VISITS */
     unsigned lane_slots;              /* of each lane, a power of two; 0 derives it from the number
                                          of shards: see core/lane.h */
 };
@@ -122,7 +123,8 @@ struct hub_ops {
     /* err: 0, or -ENOBUFS, -ENOSPC or -ENOMEM when the home shard could not take it. */
     void (*published)(void *shard, const struct hub_asker *asker, int err, uint64_t epoch,
                       uint64_t offset);
-    /* Once before the deliveries of a batch. */
+    /* Once before the deliveries of a batch. They may take several turns, in which nothing else is
+     * delivered. */
     void (*batch)(void *shard, const struct hub_batch *batch);
     /* May unsubscribe this or any other subscription, and may call any request. */
     void (*deliver)(void *shard, uint32_t conn, uint32_t subscription,
@@ -181,7 +183,8 @@ uint32_t hub_next_of(const struct hub *hub, uint32_t subscription);
 
 /* How far a live subscription has been given its channel: up to and including this offset. Inside
  * deliver that includes the batch, inside the last call of subscribed the reply. Returns false
- * before that. */
+ * before that; and between turns while the channel's batch is being delivered: some have it, and
+ * some will have it soon. */
 bool hub_position(const struct hub *hub, uint32_t subscription, uint64_t *ret_epoch,
                   uint64_t *ret_offset);
 

@@ -25,15 +25,18 @@
 
 #include <stdatomic.h>
 
-/* What a turn does at most. The channel that reaches TURN_VISITS is finished, and the items that
- * were taken when TURN_REPLAYED is reached. */
+/* What a turn does at most. The items that were taken when TURN_REPLAYED is reached are finished;
+ * the walk over a channel's subscribers that reaches TURN_VISITS goes on in the next turn, before
+ * anything else. */
 enum {
     TURN_ITEMS_PER_LANE = 1024, /* items of one lane, or its slots if they are fewer */
     TURN_ITEMS_OWN = 4096,      /* own requests */
     TURN_SWEEP = 256,           /* channels and old messages forgotten, of each kind */
-    TURN_VISITS = 65536,        /* subscribers visited */
+    TURN_VISITS = 2048,         /* subscribers visited; one counts for more with large messages */
+    VISIT_BYTES = 4096,         /* for so many of a batch it counts once more */
     TURN_REPLAYED = 65536,      /* messages given in answers */
-    TAKE_ITEMS = 32,            /* copied out of a lane at a time */
+    TURN_REPLAYED_BYTES = 4 << 20, /* and their payloads */
+    TAKE_ITEMS = 32,               /* copied out of a lane at a time */
 };
 
 enum {
@@ -150,6 +153,7 @@ struct channel_local {
     uint32_t live;
     uint32_t dead;
     uint32_t batch_first, batch_last, batch_count; /* messages of this turn */
+    uint64_t batch_bytes;                          /* their payloads */
     bool dirty;
     uint8_t home_shard;
     uint8_t name_len;
@@ -172,6 +176,10 @@ struct local_table {
     struct channel_local *idle;                     /* idle for longest first */
     struct channel_local *dirty_first, *dirty_last; /* with messages of this turn */
     struct channel_local *walking; /* its list is being walked: nothing on it may be freed */
+    struct hub_batch walk_batch;   /* what its subscribers are given; in the scratch */
+    uint32_t walk_at;              /* who is next */
+    uint64_t walk_cost;            /* of a visit */
+    struct item_queue deferred;    /* behind an answer that waits for a walk, in order */
     uint32_t standing;             /* being answered for good: stands where its channel does */
     struct batch_node *nodes;      /* as many as a turn takes items, at most */
     struct message **scratch;      /* one batch, side by side */
@@ -194,8 +202,10 @@ bool local_sweep(struct hub *hub);
 /* Takes over the reference. */
 void local_live(struct hub *hub, struct message *message);
 void local_handle(struct hub *hub, const struct item *item);
-/* Returns true when all is delivered. */
+/* Returns true when all is delivered, and nothing waits for that. */
 bool local_deliver(struct hub *hub);
+/* Whether an answer waits for a walk to end: what is taken now would wait behind it. */
+bool local_waits(const struct hub *hub);
 
 /* ---- exchange.c ---- */
 
@@ -267,10 +277,12 @@ struct hub {
     void *shard;
     unsigned index;
     unsigned items_per_lane; /* taken in one turn */
+    unsigned visits_max;     /* of a turn; see TURN_VISITS */
     bool in_turn;
     int64_t now_ns;    /* of the turn, or of the last one */
-    uint32_t visits;   /* of this turn; see TURN_VISITS */
+    uint64_t visits;   /* of this turn; see TURN_VISITS */
     uint32_t replayed; /* of this turn; see TURN_REPLAYED */
+    uint64_t replayed_bytes;
 
     struct exchange exchange;
     struct local_table local;

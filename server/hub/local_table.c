@@ -21,7 +21,10 @@ int local_init(struct hub *hub)
     local->scratch = pages_map(local->nodes_max * sizeof(struct message *));
     local->channels = pages_map(config->channels_max * sizeof(struct channel_local *));
     local->free = pages_map(config->channels_max * sizeof *local->free);
-    return local->nodes && local->scratch && local->channels && local->free ? 0 : -ENOMEM;
+    if (!local->nodes || !local->scratch || !local->channels || !local->free)
+        return -ENOMEM;
+    /* Nothing is taken any more once something waits, but for what was taken together with it. */
+    return item_queue_reserve(&local->deferred, TAKE_ITEMS + 1);
 }
 
 static void channel_free(struct hub *hub, struct channel_local *channel)
@@ -38,6 +41,9 @@ void local_done(struct hub *hub)
     struct local_table *local = &hub->local;
     for (uint32_t i = 0; i < local->nodes_count; i++)
         message_unref(local->nodes[i].message);
+    for (unsigned i = 0; i < local->walk_batch.count; i++)
+        message_unref(local->walk_batch.messages[i]);
+    item_queue_done(&local->deferred);
     while (local->table.nodes)
         channel_free(hub, (void *)local->table.nodes);
     pages_unmap(local->nodes, local->nodes_max * sizeof *local->nodes);

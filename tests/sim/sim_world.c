@@ -141,6 +141,7 @@ static struct hub_config hub_draw(struct sim *sim)
         .history_total_bytes_max = (uint64_t)settings->history_total_bytes_max,
         .reply_bytes_max = (uint64_t)settings->queue_bytes_max,
         .linger_ns = between_wide(sim, 10 * SIM_MS, 30 * SIM_S),
+        .turn_visits = sim_chance(sim, 500) ? (unsigned)between(sim, 1, 30) : 0,
         .overflow_max = sim_chance(sim, 200) ? (uint32_t)between(sim, 1, 20) : 65536,
         .lane_slots = 1U << between(sim, 1, 8),
     };

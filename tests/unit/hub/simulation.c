@@ -33,6 +33,7 @@ static void configure(struct sim *sim)
         .reply_bytes_max = 1 + sim_random(sim, 200),
         .linger_ns = sim_random(sim, 200),
         .overflow_max = 1 + sim_random(sim, 10),
+        .turn_visits = sim_random(sim, 2) ? 1 + sim_random(sim, 20) : 0,
         .lane_slots = 1u << sim_random(sim, 5),
     };
 }
