@@ -211,6 +211,34 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
         budgets_charge_output(shard, conn);
 }
 
+/* What has to wait is kept where it keeps no more than itself. */
+static void keep(struct shard *shard, struct queued_frame *queued)
+{
+    struct frame kept =
+        blocks_keep(&shard->blocks, (struct frame){queued->block, queued->at, queued->len});
+    block_ref(kept.block);
+    block_unref(&shard->blocks, queued->block);
+    queued->block = kept.block;
+    queued->at = kept.at;
+}
+
+/* The socket is full: from here on what waits for it is charged. Returns 0 or -ENOMEM. */
+static int settle(struct shard *shard, struct conn *conn)
+{
+    struct conn_extra *extra = conn_extra(conn);
+    if (!extra)
+        return -ENOMEM;
+    if (!owes(conn)) {
+        struct queued_frame line = line_of(conn);
+        keep(shard, &line);
+        line_set(conn, &line);
+        for (uint32_t i = 0; i < extra->queue.count; i++)
+            keep(shard, queue_at(&extra->queue, i));
+    }
+    budgets_charge_output(shard, conn);
+    return 0;
+}
+
 /* The line's run may be a part of a frame: whatever it was of, it must leave. */
 void conn_send_first(struct shard *shard, struct conn *conn, struct frame frame)
 {
@@ -225,6 +253,8 @@ void conn_send_first(struct shard *shard, struct conn *conn, struct frame frame)
     }
     block_ref(frame.block);
     line_set(conn, &(struct queued_frame){frame.block, frame.at, frame.len, 0, SEND_ANSWER});
+    if (conn_blocked(conn))
+        settle(shard, conn);
 }
 
 void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes)
@@ -351,34 +381,6 @@ static int stall(struct shard *shard, struct conn *conn, bool moved)
     return 0;
 }
 
-/* What has to wait is kept where it keeps no more than itself. */
-static void keep(struct shard *shard, struct queued_frame *queued)
-{
-    struct frame kept =
-        blocks_keep(&shard->blocks, (struct frame){queued->block, queued->at, queued->len});
-    block_ref(kept.block);
-    block_unref(&shard->blocks, queued->block);
-    queued->block = kept.block;
-    queued->at = kept.at;
-}
-
-/* The socket is full: from here on what waits for it is charged. Returns 0 or -ENOMEM. */
-static int settle(struct shard *shard, struct conn *conn)
-{
-    struct conn_extra *extra = conn_extra(conn);
-    if (!extra)
-        return -ENOMEM;
-    if (!owes(conn)) {
-        struct queued_frame line = line_of(conn);
-        keep(shard, &line);
-        line_set(conn, &line);
-        for (uint32_t i = 0; i < extra->queue.count; i++)
-            keep(shard, queue_at(&extra->queue, i));
-    }
-    budgets_charge_output(shard, conn);
-    return 0;
-}
-
 /* A handshake has its time, however slowly its bytes are taken, and so has the end. */
 static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
 {
@@ -423,7 +425,7 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
         shard->secure->area_used = 0;
 }
 
-/* Collects those at the head of the list, up to `last` at most. Returns whether that was reached. */
+/* Collects those at the head of the list, up to `last`. Returns whether that was reached. */
 static bool collect(struct shard *shard, struct send_batch *batch, uint32_t last)
 {
     size_t bytes = 0;

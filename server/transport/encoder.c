@@ -195,8 +195,10 @@ static struct frame encode_batch(struct shard *shard, const struct conn *conn,
     case ENCODING_COUNT:
         assert(!"not an encoding");
     }
+    unsigned fit = json_fit(batch->messages, batch->count, answer_bytes_max(shard));
+    position.offset = batch->messages[fit - 1]->offset;
     return encode_answer(shard, conn,
-                         &(struct json_answer){&position, 1, batch->messages, batch->count,
+                         &(struct json_answer){&position, 1, batch->messages, fit,
                                                encoding == ENCODING_ANSWER_RECOVERED});
 }
 

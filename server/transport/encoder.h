@@ -7,11 +7,17 @@
 
 #include <stdbool.h>
 
+#include "conn/shard.h"
 #include "core/block.h"
 #include "hub/hub.h"
 
-struct shard;
 struct conn;
+
+/* Of the messages in one answer, over all its channels; one is given however large. */
+static inline uint64_t answer_bytes_max(const struct shard *shard)
+{
+    return (uint64_t)shard->settings->queue_bytes_max;
+}
 
 enum encoding {
     ENCODING_WS_RAW, /* each payload a frame: text where it is UTF-8, else binary                 */

@@ -10,6 +10,7 @@
 
 struct gathering {
     unsigned channels;
+    uint64_t bytes_left; /* of JSON that may be added; 0: no more messages */
     unsigned answered;
     bool recovered;
     unsigned count;
@@ -20,7 +21,7 @@ struct gathering {
     struct position start[];  /* epoch 0: not answered yet */
 };
 
-int gathering_begin(struct conn *conn, unsigned channels)
+int gathering_begin(struct conn *conn, unsigned channels, uint64_t bytes_max)
 {
     assert(!gathering_of(conn) && channels <= UINT8_MAX);
     struct conn_extra *extra = conn_extra(conn);
@@ -31,6 +32,7 @@ int gathering_begin(struct conn *conn, unsigned channels)
         return -ENOMEM;
     }
     gathering->channels = channels;
+    gathering->bytes_left = bytes_max;
     gathering->recovered = true;
     gathering->reached = gathering->start + channels;
     extra->gathering = gathering;
@@ -70,28 +72,57 @@ static int add(struct gathering *gathering, unsigned tag, struct message *const 
     return 0;
 }
 
+/* How many of them the answer has room for; one, if it has none yet, however large. */
+static unsigned take_room(struct gathering *gathering, struct message *const *messages,
+                          unsigned count)
+{
+    if (gathering->bytes_left == GATHERING_UNBOUNDED)
+        return count;
+    unsigned most = HUB_REPLY_MESSAGES_MAX - gathering->count;
+    unsigned fit = json_fit(messages, count < most ? count : most, gathering->bytes_left);
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < fit; i++)
+        bytes += json_message_size(messages[i]) + 1;
+    if (bytes > gathering->bytes_left && gathering->count > 0)
+        fit = 0;
+    gathering->bytes_left -=
+        fit < count || bytes > gathering->bytes_left ? gathering->bytes_left : bytes;
+    return fit;
+}
+
 int gathering_reply(struct gathering *gathering, const struct hub_reply *reply)
 {
     unsigned tag = reply->asker.tag;
-    if (add(gathering, tag, reply->messages, reply->count) < 0)
+    bool bounded = gathering->bytes_left != GATHERING_UNBOUNDED;
+    bool first = gathering->start[tag].epoch == 0;
+    if (bounded && !first)
+        return 0; /* a further part of what the client asks for again */
+    unsigned fit = take_room(gathering, reply->messages, reply->count);
+    if (add(gathering, tag, reply->messages, fit) < 0)
         return -ENOMEM;
-    if (gathering->start[tag].epoch == 0) {
-        uint64_t start = reply->count > 0 ? reply->messages[0]->offset - 1 : reply->offset;
+    uint64_t start = reply->count > 0 ? reply->messages[0]->offset - 1 : reply->offset;
+    if (first)
         gathering->start[tag] = (struct position){reply->epoch, start};
-    }
-    gathering->reached[tag] = (struct position){reply->epoch, reply->offset};
+    gathering->reached[tag] =
+        (struct position){reply->epoch, fit == reply->count ? reply->offset : start + fit};
     gathering->recovered &= reply->recovered;
     /* A subscription's parts follow each other; a read has one, and the client asks for the rest.
      */
-    if (!reply->more || reply->subscription == HUB_NONE)
+    if (!reply->more || bounded)
         gathering->answered++;
     return gathering->answered == gathering->channels;
 }
 
 int gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch)
 {
-    gathering->reached[tag].offset = batch->messages[batch->count - 1]->offset;
-    return add(gathering, tag, batch->messages, batch->count);
+    struct position *reached = &gathering->reached[tag];
+    /* Behind what had no room there is none. */
+    if (batch->messages[0]->offset != reached->offset + 1)
+        return 0;
+    unsigned fit = take_room(gathering, batch->messages, batch->count);
+    if (fit > 0)
+        reached->offset = batch->messages[fit - 1]->offset;
+    return add(gathering, tag, batch->messages, fit);
 }
 
 bool gathering_recovered(const struct gathering *gathering)

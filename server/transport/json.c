@@ -1,5 +1,6 @@
 #include "transport/json.h"
 
+#include "hub/hub.h"
 #include "wire/base64.h"
 #include "wire/json_out.h"
 
@@ -54,6 +55,18 @@ void json_message_write(struct out *out, const struct message *message)
 {
     open_write(out, message);
     out_text(out, "}");
+}
+
+unsigned json_fit(struct message *const *messages, unsigned count, uint64_t bytes_max)
+{
+    uint64_t bytes = 0;
+    unsigned fit = 0;
+    for (; fit < count && fit < HUB_REPLY_MESSAGES_MAX; fit++) {
+        bytes += json_message_size(messages[fit]) + 1;
+        if (bytes > bytes_max && fit > 0)
+            break;
+    }
+    return fit;
 }
 
 size_t json_envelope_size(const struct message *message, const struct position *positions,

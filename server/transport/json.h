@@ -15,6 +15,9 @@
 #include "wire/out.h"
 #include "wire/position.h"
 
+/* How many of the messages one answer may have, in bytes of JSON; at least one if there is one. */
+unsigned json_fit(struct message *const *messages, unsigned count, uint64_t bytes_max);
+
 size_t json_message_size(const struct message *message);
 void json_message_write(struct out *out, const struct message *message);
 

@@ -10,6 +10,10 @@
 #include "transport/transports.h"
 #include "wire/out.h"
 
+enum {
+    HOLD_AGAIN_MS = 100, /* a tick of the timers */
+};
+
 static void hold_end(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.longpolls_held, 1);
@@ -80,10 +84,10 @@ static void longpoll_subscribed(struct shard *shard, struct conn *conn,
     } else if (conn->asked & ASKED_SEVERAL) {
         subscribed_several(shard, conn, reply);
     } else if (reply->count > 0 || lost) {
-        const struct position position = {reply->epoch, reply->offset};
-        answer(
-            shard, conn,
-            &(struct json_answer){&position, 1, reply->messages, reply->count, reply->recovered});
+        unsigned fit = json_fit(reply->messages, reply->count, answer_bytes_max(shard));
+        const struct position position = {reply->epoch, reply->offset - (reply->count - fit)};
+        answer(shard, conn,
+               &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered});
     }
 }
 
@@ -110,10 +114,12 @@ static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t su
     struct gathering *gathering = gathering_of(conn);
     if (gathering && gathering_live(gathering, standing.at, batch) < 0)
         fail(shard, conn);
-    else if (!gathering && live)
-        answer(shard, conn,
-               &(struct json_answer){positions, standing.count, batch->messages, batch->count,
-                                     recovered});
+    if (gathering || !live)
+        return;
+    unsigned fit = json_fit(batch->messages, batch->count, answer_bytes_max(shard));
+    positions[standing.at].offset = batch->messages[fit - 1]->offset;
+    answer(shard, conn,
+           &(struct json_answer){positions, standing.count, batch->messages, fit, recovered});
 }
 
 /* The hold is over, or the server goes away: an empty answer with the position reached. */
@@ -121,12 +127,13 @@ static void answer_empty(struct shard *shard, struct conn *conn)
 {
     struct position positions[SETTINGS_CHANNELS_MAX];
     struct standing standing;
+    /* Else the home shard's answer is on its way, or a message is: both are worth a moment. */
     if (standing_read(shard, conn, HUB_NONE, positions, &standing))
         answer(shard, conn,
                &(struct json_answer){positions, standing.count, NULL, 0,
                                      conn->asked & ASKED_RECOVERED});
     else
-        fail(shard, conn);
+        conn_timer(shard, conn, HOLD_AGAIN_MS);
 }
 
 static void longpoll_drain(struct shard *shard, struct conn *conn)
@@ -157,7 +164,7 @@ void longpoll_open(struct shard *shard, struct conn *conn, struct exchange *exch
     int64_t hold_ms = shard->settings->longpoll_hold_ms;
     if (params->timeout_ms >= 0 && params->timeout_ms < hold_ms)
         hold_ms = params->timeout_ms;
-    if (standing_subscribe(shard, conn, params) < 0) {
+    if (standing_subscribe(shard, conn, params, answer_bytes_max(shard)) < 0) {
         fail(shard, conn);
         return;
     }

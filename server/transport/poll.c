@@ -44,10 +44,10 @@ static void poll_read(struct shard *shard, struct conn *conn, const struct hub_r
         return;
     }
     if (!gathering) {
-        const struct position position = {reply->epoch, reply->offset};
-        poll_answer(
-            shard, conn,
-            &(struct json_answer){&position, 1, reply->messages, reply->count, reply->recovered});
+        unsigned fit = json_fit(reply->messages, reply->count, answer_bytes_max(shard));
+        const struct position position = {reply->epoch, reply->offset - (reply->count - fit)};
+        poll_answer(shard, conn,
+                    &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered});
     } else {
         int all = gathering_reply(gathering, reply);
         if (all < 0)
@@ -67,7 +67,8 @@ void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange
     if (!params)
         return;
     conn_hand_over(conn, TRANSPORT_POLL);
-    if (params->channel_count > 1 && gathering_begin(conn, params->channel_count) < 0) {
+    if (params->channel_count > 1 &&
+        gathering_begin(conn, params->channel_count, answer_bytes_max(shard)) < 0) {
         poll_fail(shard, conn);
         return;
     }

@@ -160,7 +160,7 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
         http_answer_no_body(shard, conn, SPAN(SSE_CONTENT_TYPE), SPAN(SSE_FIELDS));
         return;
     }
-    if (standing_subscribe(shard, conn, params) < 0) {
+    if (standing_subscribe(shard, conn, params, GATHERING_UNBOUNDED) < 0) {
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }

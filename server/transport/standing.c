@@ -11,7 +11,8 @@ struct hub_asker standing_asker(const struct shard *shard, const struct conn *co
 
 /* The hub puts a new subscription at the front of the chain: backwards gives the order of the
  * request. */
-int standing_subscribe(struct shard *shard, struct conn *conn, const struct params *params)
+int standing_subscribe(struct shard *shard, struct conn *conn, const struct params *params,
+                       uint64_t answer_bytes_max)
 {
     for (unsigned i = params->channel_count; i-- > 0;) {
         struct hub_asker asker = standing_asker(shard, conn, i);
@@ -27,7 +28,7 @@ int standing_subscribe(struct shard *shard, struct conn *conn, const struct para
         conn->asked |= ASKED_SINCE | ASKED_RECOVERED;
     if (params->channel_count > 1) {
         conn->asked |= ASKED_SEVERAL;
-        int err = gathering_begin(conn, params->channel_count);
+        int err = gathering_begin(conn, params->channel_count, answer_bytes_max);
         if (err < 0)
             hub_unsubscribe_all(shard->hub, &conn->subscriptions);
         return err;

@@ -13,9 +13,11 @@
 #include "transport/encoder.h"
 #include "wire/position.h"
 
-/* Subscribes to all channels of a request, tags 0 … n-1; several are gathered. Returns 0, or a
- * negative errno after taking all back. */
-int standing_subscribe(struct shard *shard, struct conn *conn, const struct params *params);
+/* Subscribes to all channels of a request, tags 0 … n-1; several are gathered, for an answer of so
+ * many bytes or for a stream (GATHERING_UNBOUNDED). Returns 0, or a negative errno after taking all
+ * back. */
+int standing_subscribe(struct shard *shard, struct conn *conn, const struct params *params,
+                       uint64_t answer_bytes_max);
 
 /* Fills `positions` (SETTINGS_CHANNELS_MAX) from the chain and points standing->at to
  * `subscription` (or HUB_NONE). Returns false while a subscription is not live yet; the places of

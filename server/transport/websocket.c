@@ -343,7 +343,7 @@ void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exc
         http_error(shard, conn, REFUSAL_ENVELOPE_REQUIRED);
         return;
     }
-    if (standing_subscribe(shard, conn, params) < 0) {
+    if (standing_subscribe(shard, conn, params, GATHERING_UNBOUNDED) < 0) {
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }

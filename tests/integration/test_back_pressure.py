@@ -192,3 +192,55 @@ def test_whoever_holds_most_for_longest_goes(start_server, eventually):
     reader.close()
     for socket in deaf:
         socket.close()
+
+
+@pytest.mark.parametrize("path", ["/poll", "/longpoll"])
+def test_an_answer_has_one_bound_over_its_channels(server, path):
+    """In bytes as they are written. What has no room is behind the position that is told."""
+    names = [f"bound{i}" for i in range(6)]
+    for i in range(5):
+        for name in names:
+            server.publish(name, b"\x01" * 40000 + f"{name} {i}".encode())
+    position, got, answered = "start", {name: [] for name in names}, 0
+    while sum(map(len, got.values())) < 30:
+        answer = server.get(target(path, channel=names, since=position, timeout=20))
+        assert answer.status == 200 and len(answer.body) < MIB + 4096
+        for message in answer.json()["messages"]:
+            assert message["offset"] == len(got[message["channel"]]) + 1
+            got[message["channel"]].append(message["data"].lstrip("\x01"))
+        assert answer.json()["messages"]
+        position = answer.json()["position"]
+        answered += 1
+    assert got == {name: [f"{name} {i}" for i in range(5)] for name in names}
+    assert answered >= 30 * 240000 // MIB
+
+
+@pytest.mark.parametrize("path", ["/poll", "/longpoll"])
+def test_one_message_is_given_however_large(server, path):
+    for name in ["large0", "large1"]:
+        server.publish(name, WIDE)
+    position = "start"
+    for _ in range(2):
+        answer = server.get(
+            target(path, channel=["large0", "large1"], since=position, timeout=20)
+        ).json()
+        assert [len(message["data"]) for message in answer["messages"]] == [MIB]
+        position = answer["position"]
+    assert server.get(target("/poll", channel=["large0", "large1"], since=position)).json()[
+        "messages"
+    ] == []
+
+
+def test_a_hold_that_is_over_at_once_is_answered(start_server):
+    """Also when the channel's home is another shard, whose answer is still on its way."""
+    server = start_server(shards=4)
+    connection = server.connect()
+    for i in range(40):
+        connection.request("GET", target("/longpoll", channel=f"hold{i}", timeout=0))
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, body
+        if i % 10 == 0:
+            server.publish(f"hold{i}", "x")
+    connection.close()
+    assert server.refused("overloaded") == 0

@@ -6,8 +6,7 @@
 #include <inttypes.h>
 
 enum {
-    ANSWERS_BYTES = 300000, /* of heads, names and numbers; and of small answers together */
-    ANSWER_CHANNELS = 4,
+    ANSWERS_BYTES = 64 * 1024, /* of heads and positions, and of small answers together */
     TURN_NS_MAX = 30000,
     PAUSE_NS_MAX = 100000000,
     ACTORS_MAX = SIM_SHARDS_MAX + SIM_CLIENTS_MAX,
@@ -21,14 +20,12 @@ static int64_t shard_due(const struct sim *sim, unsigned index)
 }
 
 /* What a connection between requests and their answers can be owed at most: what fits together, and
- * an answer whose every byte is written as six. */
+ * an answer, which has one message however large, every byte of which may be written as six. */
 static uint64_t owed_max(const struct sim *sim)
 {
-    const struct settings *settings = &sim->settings;
-    uint64_t payload = (uint64_t)settings->queue_bytes_max;
-    if (payload < LEDGER_PAYLOAD_MAX)
-        payload = LEDGER_PAYLOAD_MAX;
-    return ANSWERS_BYTES + ANSWER_CHANNELS * 6 * payload;
+    uint64_t answer = (uint64_t)sim->settings.queue_bytes_max;
+    uint64_t message = 6 * LEDGER_PAYLOAD_MAX;
+    return ANSWERS_BYTES + (answer > message ? answer : message);
 }
 
 static bool asks(const struct conn *conn)
