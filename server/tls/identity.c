@@ -76,13 +76,18 @@ static const char *key_take(struct tls_identity *identity, const struct pem *pem
             strcmp(object->name, "EC PRIVATE KEY") != 0 &&
             strcmp(object->name, "RSA PRIVATE KEY") != 0)
             continue;
+        if (object->len > TLS_KEY_DER_MAX)
+            return "is longer than an RSA key of at most 4096 bits";
         br_skey_decoder_init(&identity->key);
         br_skey_decoder_push(&identity->key, object->bytes, object->len);
         identity->key_type = br_skey_decoder_key_type(&identity->key);
-        if (identity->key_type == BR_KEYTYPE_RSA || identity->key_type == BR_KEYTYPE_EC)
+        /* BearSSL writes past its ends with a longer one. */
+        bool fits = identity->key_type != BR_KEYTYPE_RSA ||
+                    br_skey_decoder_get_rsa(&identity->key)->n_bitlen <= TLS_RSA_BITS_MAX;
+        if (fits && (identity->key_type == BR_KEYTYPE_RSA || identity->key_type == BR_KEYTYPE_EC))
             return NULL;
-        return "is neither RSA nor ECDSA on P-256, P-384 or P-521, or is encrypted; `openssl "
-               "ecparam -genkey -name prime256v1` makes one that is";
+        return "is neither RSA of at most 4096 bits nor ECDSA on P-256, P-384 or P-521, or is "
+               "encrypted; `openssl ecparam -genkey -name prime256v1` makes one that is";
     }
     return "has no private key; a PEM file has a line -----BEGIN PRIVATE KEY-----";
 }
@@ -116,8 +121,9 @@ static bool ec_key_of(const br_ec_private_key *key, const br_ec_public_key *cert
 
 static bool rsa_key_of(const br_rsa_private_key *key, const br_rsa_public_key *certified)
 {
-    unsigned char modulus[1024];
-    br_rsa_compute_modulus compute = br_rsa_compute_modulus_get_default();
+    unsigned char modulus[TLS_RSA_BITS_MAX / 8];
+    /* The default one of BearSSL 0.6 has no room for 4096 bits. */
+    br_rsa_compute_modulus compute = br_rsa_i15_compute_modulus;
     const unsigned char *n = certified->n;
     size_t len = certified->nlen;
     while (len > 0 && n[0] == 0) {
@@ -144,8 +150,11 @@ static int check_pair(struct tls_identity *identity, const char *chain_file, con
     certificate_decode(&decoder, &identity->chain[0]);
     const br_x509_pkey *certified = br_x509_decoder_get_pkey(&decoder);
     if (!certified) {
-        snprintf(why, why_size, "%s: the first certificate cannot be read (BearSSL error %d)",
-                 chain_file, br_x509_decoder_last_error(&decoder));
+        snprintf(
+            why, why_size,
+            "%s: the first certificate cannot be read (BearSSL error %d); its key is RSA of at "
+            "most 4096 bits, or ECDSA on P-256, P-384 or P-521",
+            chain_file, br_x509_decoder_last_error(&decoder));
         return -EINVAL;
     }
     if (!key_of(identity, certified)) {

@@ -21,12 +21,18 @@ enum {
 };
 
 /* One certificate chain and its private key. */
+enum {
+    TLS_RSA_BITS_MAX = 4096,
+    TLS_KEY_DER_MAX = 2560, /* such a key, and some */
+};
+
 struct tls_identity {
     br_x509_certificate chain[TLS_CHAIN_MAX];
     size_t chain_len;
     int key_type;                /* BR_KEYTYPE_RSA or BR_KEYTYPE_EC */
     br_skey_decoder_context key; /* holds the key that br_skey_decoder_get_* point to */
-    char *names;                 /* DNS names of the certificate, each ended by a zero */
+    unsigned char key_excess[TLS_KEY_DER_MAX]; /* where BearSSL 0.6 writes a key that is too long */
+    char *names; /* DNS names of the certificate, each ended by a zero */
     size_t names_len;
     int64_t expires_s; /* seconds since 1970 */
 };

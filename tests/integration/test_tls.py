@@ -242,6 +242,7 @@ def test_plain_http_is_told_so(server, asked):
     assert answer.startswith(b"HTTP/1.1 400 "), answer
     assert b'"error":"tls_required"' in answer and b"https://" in answer
     assert b"\r\nDate: " in answer and b"Retry-After" not in answer
+    assert b"\r\nDate: " in answer and b"Retry-After" not in answer
     assert server.refused("tls_required") == 1
     assert server.tls_errors("plain_http") == 1
 
