@@ -18,14 +18,11 @@ enum {
     TLS_IDENTITIES_MAX = 64,
     TLS_CHAIN_MAX = 8,
     TLS_FILE_MAX = 1 << 20,
-};
-
-/* One certificate chain and its private key. */
-enum {
     TLS_RSA_BITS_MAX = 4096,
     TLS_KEY_DER_MAX = 2560, /* such a key, and some */
 };
 
+/* One certificate chain and its private key. */
 struct tls_identity {
     br_x509_certificate chain[TLS_CHAIN_MAX];
     size_t chain_len;

@@ -42,7 +42,7 @@ static void test_refused_files(void **state)
     refused("ec.key.pem", "ec.key.pem", "has no certificate");
     refused("ec.pem", "ec.pem", "has no private key");
     refused("ec.pem", "encrypted.key.pem", "is encrypted");
-    refused("ec.pem", "ed25519.key.pem", "neither RSA nor ECDSA");
+    refused("ec.pem", "ed25519.key.pem", "neither RSA of at most 4096 bits nor ECDSA");
     refused("ec.pem", "wild.key.pem", "is not the key of the first certificate");
     refused("ec.pem", "rsa.key.pem", "is not the key of the first certificate");
     refused("rsa.pem", "ec.key.pem", "is not the key of the first certificate");
