@@ -215,26 +215,14 @@ static int turn(struct trial *trial, const char *phase, int64_t duration_ns, str
     return err == -EINTR ? err : 0;
 }
 
-static int turn_before(struct trial *trial)
+/* Nobody attacks: what the others are used to. */
+static int calm_turn(struct trial *trial, const char *phase, uint64_t *ret_p50_ns,
+                     uint64_t *ret_p99_ns)
 {
     struct turn turn_of;
-    const int64_t duration_ns = (int64_t)trial->bench->options->turn_ms * NS_PER_MS;
-    int err = turn(trial, "before", duration_ns, &turn_of);
-    trial->harm->p50_before_ns = turn_of.p50_ns;
-    trial->harm->p99_before_ns = turn_of.p99_ns;
-    trial->harm->cpu_calm = trial->cpus;
-    watch_turn(trial->bench, NULL, &turn_of, NULL);
-    return err;
-}
-
-static int turn_after(struct trial *trial)
-{
-    struct turn turn_of;
-    const int64_t duration_ns = (int64_t)trial->bench->options->turn_ms * NS_PER_MS;
-    int err = turn(trial, "after", duration_ns, &turn_of);
-    trial->harm->p50_after_ns = turn_of.p50_ns;
-    trial->harm->p99_after_ns = turn_of.p99_ns;
-    trial->harm->rss_after = process_rss_bytes_rough(&trial->server->process);
+    int err = turn(trial, phase, (int64_t)trial->bench->options->turn_ms * NS_PER_MS, &turn_of);
+    *ret_p50_ns = turn_of.p50_ns;
+    *ret_p99_ns = turn_of.p99_ns;
     watch_turn(trial->bench, NULL, &turn_of, NULL);
     return err;
 }
@@ -391,20 +379,22 @@ static void take_last_words(struct trial *trial)
 static int play(struct trial *trial)
 {
     struct others_mark mark;
+    struct harm *harm = trial->harm;
     int err = open_others(trial);
     if (err == 0)
         err = fill(trial);
     if (err == 0)
-        err = turn_before(trial);
+        err = calm_turn(trial, "before", &harm->p50_before_ns, &harm->p99_before_ns);
     if (err < 0)
         return err;
+    harm->cpu_calm = trial->cpus;
     mark_others(trial, &mark);
     json_t *reasons = read_reasons(trial);
     err = turn_attacked(trial);
     if (err == 0 && !has_died(trial))
         err = recover(trial);
     if (err == 0 && !has_died(trial))
-        err = turn_after(trial);
+        err = calm_turn(trial, "after", &harm->p50_after_ns, &harm->p99_after_ns);
     take_reasons(trial, reasons);
     take_others(trial, &mark);
     take_last_words(trial);
