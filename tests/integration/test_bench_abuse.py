@@ -21,7 +21,7 @@ BROKEN = {
     "replays-unread": "replays are owed without a bound",
     "tls-one-byte": "a handshake's place is taken by its first byte",
     "tls-half-hello": "a handshake's place is taken by its first byte",
-    "tls-held": "who comes when all handshakes are under way is sent away",
+    "tls-held": "newcomers are sent away while all handshakes are under way",
 }
 SOMETIMES = {"tls-held"}  # few newcomers have an answer at all meanwhile
 SANITIZED = "asan" in str(bench_binary())  # its memory is not the server's
