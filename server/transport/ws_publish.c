@@ -13,6 +13,7 @@
 
 enum {
     ANSWER_MAX = CHANNEL_NAME_MAX + 128,
+    VALUES_MAX = 32, /* in an envelope */
 };
 
 static void publish(struct shard *shard, struct conn *conn, struct span name, struct span payload,
@@ -41,6 +42,24 @@ static uint32_t subscription_to(const struct shard *shard, const struct conn *co
         ++*place;
     }
     return HUB_NONE;
+}
+
+/* Whether it has no more values than an envelope may have. Jansson makes a node of each, and a
+ * megabyte of zeros in a list is half a million of them. */
+static bool has_few_values(struct span json)
+{
+    bool inside = false; /* a string */
+    unsigned values = 0;
+    for (size_t i = 0; i < json.len && values <= VALUES_MAX; i++) {
+        char c = json.ptr[i];
+        if (inside && c == '\\')
+            i++;
+        else if (c == '"')
+            inside = !inside;
+        else if (!inside)
+            values += c == ',' || c == '[' || c == '{';
+    }
+    return values <= VALUES_MAX;
 }
 
 /* Publishes what an envelope asks for. Returns false when it is not one. */
@@ -92,8 +111,9 @@ void ws_publish(struct shard *shard, struct conn *conn, struct span payload, boo
         return;
     }
     json_t *envelope =
-        text ? json_loadb(payload.ptr, payload.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL)
-             : NULL;
+        text && has_few_values(payload)
+            ? json_loadb(payload.ptr, payload.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL)
+            : NULL;
     if (!envelope || !publish_envelope(shard, conn, envelope))
         websocket_fail(shard, conn, CLOSE_WS_BAD_MESSAGE);
     json_decref(envelope);

@@ -73,10 +73,12 @@ int base64_decode(char *buf, size_t size, struct span text)
         return -EINVAL;
     if (count > size || count > INT_MAX)
         return -ENOBUFS;
-    for (size_t i = 0; i < count; i++) {
-        size_t group_at = i / 3 * 4;
-        int group = group_decode(text.ptr + group_at, group_at + 4 == text.len ? padding : 0);
-        buf[i] = (char)(group >> 8 * (2 - i % 3));
+    char *out = buf;
+    for (size_t i = 0; i < text.len; i += 4) {
+        size_t none = i + 4 == text.len ? padding : 0;
+        int group = group_decode(text.ptr + i, none);
+        for (size_t k = 0; k < 3 - none; k++)
+            *out++ = (char)(group >> 8 * (2 - k));
     }
     return (int)count;
 }

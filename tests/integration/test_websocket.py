@@ -190,6 +190,22 @@ async def test_publish_where_the_config_allows_it(start_server):
 
 
 @asynchronous
+async def test_envelopes_of_clients(start_server):
+    """As many values as one may have, in any order and depth; more are refused unread."""
+    server = start_server(config={"websocket_publish": "true"})
+    some = {"more": [0] * 26, "data": 'a,[{"\\', "channel": "c"}
+    async with connect(server, channel="c", envelope=1) as socket:
+        await receive(socket)
+        await socket.send(json.dumps(some))
+        while "data" not in (message := json.loads(await receive(socket))):
+            pass
+        assert message["data"] == some["data"]
+        await socket.send(json.dumps({**some, "more": [0] * 300_000}))
+        assert await close_code(socket) == 1003
+    assert len(server.poll("c")["messages"]) == 1
+
+
+@asynchronous
 async def test_publish_where_it_is_not_allowed(server):
     async with connect(server, channel="c") as socket:
         await socket.send("not wanted")
