@@ -11,7 +11,7 @@
 #include "measure/clock.h"
 
 enum {
-    PATIENCE_S = 1,
+    PATIENCE_S = 3, /* a machine may be busy; a server that is well answers in milliseconds */
     REQUEST_MAX = 768,
     STATUS_UNAVAILABLE = 503,
 };

@@ -3,7 +3,7 @@
  *
  * Threads  newcomer_start makes one; both functions are called from the same other thread.
  * Memory   newcomer_start to newcomer_stop.
- * Bounds   a second of patience for each step: newcomer_stop may take as long. */
+ * Bounds   three seconds of patience for each step: newcomer_stop may take as long. */
 #pragma once
 
 #include <stdbool.h>
