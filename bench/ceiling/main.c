@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/ring.h"
 #include "ceiling/bare.h"
 #include "ceiling/loop.h"
 
@@ -87,10 +88,12 @@ static int run(enum bare_loop loop, int fd, uint32_t connections)
 {
     static struct bare bare;
     uint32_t descriptors = descriptors_raise();
-    if (loop != BARE_URING && connections + DESCRIPTORS_OWN > descriptors) {
+    bool direct = loop == BARE_URING && ring_is_direct();
+    if (!direct && connections + DESCRIPTORS_OWN > descriptors) {
         fprintf(stderr,
                 "ringside-ceiling: %s needs a descriptor per connection: %u are wanted, "
-                "RLIMIT_NOFILE allows %u; raise it with `ulimit -Hn`, or use bare-uring\n",
+                "RLIMIT_NOFILE allows %u; raise it with `ulimit -Hn`, or use bare-uring on Linux "
+                "6.13\n",
                 bare_loop_name(loop), connections, descriptors);
         return -EMFILE;
     }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/build_info.h"
+#include "core/ring.h"
 #include "experiment/bench.h"
 #include "measure/http_get.h"
 #include "measure/memory.h"
@@ -272,7 +273,7 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
 bool bench_bare_fits(enum bare_loop loop, uint32_t connections)
 {
     struct rlimit limit;
-    return loop == BARE_URING || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+    return (loop == BARE_URING && ring_is_direct()) || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
            connections + DESCRIPTORS_OWN <= limit.rlim_max;
 }
 

@@ -124,6 +124,9 @@ struct ring_features {
  * names the likely cause and what to change. */
 int ring_probe(struct ring_features *features, char *why, size_t why_size);
 
+/* Whether ring_uring_create makes sockets that are no descriptors of the process. */
+bool ring_is_direct(void);
+
 /* Makes a ring on io_uring, on the kind of descriptors that is right here. Call it on the thread
  * that will use the ring. Returns 0 and the ring, which the caller frees with ring_free, or
  * negative errno with `why` filled. */

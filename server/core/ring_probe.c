@@ -136,3 +136,10 @@ int ring_probe(struct ring_features *features, char *why, size_t why_size)
     }
     return try_out(features, why, why_size);
 }
+
+bool ring_is_direct(void)
+{
+    char why[256];
+    struct ring_features features;
+    return ring_probe(&features, why, sizeof why) == 0 && features.direct;
+}

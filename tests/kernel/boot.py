@@ -242,7 +242,7 @@ def main():
     listed = {k: v for k, v in programs(build / "release", engines).items() if wanted in k}
     output = run_here(listed) if version == "host" else emulate(version, folder, listed)
     report, complete, start = Report(version), False, time.monotonic()
-    with (folder / "console.log").open("w") as log:
+    with (folder / "console.log").open("w", buffering=1) as log:
         for line in output:
             log.write(f"{time.monotonic() - start:7.1f} {line}\n")
             complete = complete or line.strip() == "=== done"

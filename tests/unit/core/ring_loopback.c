@@ -54,13 +54,6 @@ struct ring *loopback_ring_epoll(uint32_t capacity)
     return make(ring_epoll_create, (struct ring_config){.capacity = capacity});
 }
 
-bool loopback_is_direct(void)
-{
-    char why[256];
-    struct ring_features features;
-    return ring_probe(&features, why, sizeof why) == 0 && features.direct;
-}
-
 int loopback_descriptors(void)
 {
     DIR *dir = opendir("/proc/self/fd");

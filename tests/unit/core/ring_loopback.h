@@ -24,9 +24,6 @@ struct ring *loopback_ring_fd(uint32_t capacity);    /* io_uring on ordinary des
 struct ring *loopback_ring_fd_client(uint32_t capacity);
 struct ring *loopback_ring_epoll(uint32_t capacity);
 
-/* Whether io_uring uses direct descriptors on this kernel. */
-bool loopback_is_direct(void);
-
 /* How many this process has open. */
 int loopback_descriptors(void);
 

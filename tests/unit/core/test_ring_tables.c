@@ -439,7 +439,7 @@ int main(void)
         return 1;
     }
     /* Slots beyond the limit there are only with direct descriptors. */
-    if (!loopback_is_direct())
+    if (!ring_is_direct())
         return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_low_limit_makes_several_tables, setup, teardown),

@@ -31,13 +31,13 @@ static void the_probe_finds_a_usable_kernel(void **state)
 static void the_engine_is_that_of_the_probe(void **state)
 {
     struct ring *ring = *state;
-    assert_string_equal(ring->engine->name, loopback_is_direct() ? "io_uring" : "io_uring_fd");
+    assert_string_equal(ring->engine->name, ring_is_direct() ? "io_uring" : "io_uring_fd");
 }
 
 static void accepted_sockets_take_no_descriptor(void **state)
 {
     struct ring *ring = *state;
-    if (!loopback_is_direct())
+    if (!ring_is_direct())
         skip();
     int before = loopback_descriptors(), peer;
     for (int i = 0; i < 50; i++)

@@ -41,7 +41,7 @@ static void the_trial_leaves_nothing_open(void **state)
     int before = loopback_descriptors();
     assert_int_equal(ring_trial(false), 1);
     int direct = ring_trial(true);
-    assert_int_equal(direct, loopback_is_direct());
+    assert_int_equal(direct, ring_is_direct());
     assert_int_equal(loopback_descriptors(), before);
 }
 

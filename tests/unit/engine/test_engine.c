@@ -16,13 +16,6 @@ static struct engine epoll_with(uint64_t descriptors)
     return engine;
 }
 
-static bool is_direct(void)
-{
-    char why[256];
-    struct ring_features features;
-    return ring_probe(&features, why, sizeof why) == 0 && features.direct;
-}
-
 static void serves(const char *wanted, const char *name)
 {
     struct engine engine;
@@ -40,7 +33,7 @@ static void serves(const char *wanted, const char *name)
 static void each_is_chosen_by_its_name(void **state)
 {
     (void)state;
-    const char *best = is_direct() ? "io_uring" : "io_uring_fd";
+    const char *best = ring_is_direct() ? "io_uring" : "io_uring_fd";
     serves("epoll", "epoll");
     serves("io_uring_fd", "io_uring_fd");
     serves("io_uring", best);
@@ -56,7 +49,7 @@ static void the_reason_is_that_of_another(void **state)
         struct engine engine;
         char why[256] = "";
         assert_int_equal(engine_choose(&engine, names[i], why, sizeof why), 0);
-        assert_int_equal(engine.reason[0] != '\0', i >= 2 && !is_direct());
+        assert_int_equal(engine.reason[0] != '\0', i >= 2 && !ring_is_direct());
         assert_string_equal(why, "");
     }
 }
