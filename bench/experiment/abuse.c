@@ -359,6 +359,7 @@ static void take_others(struct trial *trial, const struct others_mark *before)
     harm->lost = since(before->ledger.lost, after.ledger.lost);
     harm->duplicate = since(before->ledger.duplicate, after.ledger.duplicate);
     harm->out_of_order = since(before->ledger.out_of_order, after.ledger.out_of_order);
+    harm->corrupt = since(before->ledger.corrupt, after.ledger.corrupt);
 }
 
 /* The last line that a server has written that is no more. */

@@ -35,7 +35,7 @@ void abuse_judge(const struct attack *attack, struct harm *harm, bool died)
     harm->broken[HARM_MEMORY] = harm_growth_bytes(harm) > harm->bound_bytes;
     harm->broken[HARM_LATENCY] = is_noticed(harm->p99_ns, harm_calm_p99_ns(harm));
     harm->broken[HARM_CLOSED] =
-        harm->closed + harm->lost + harm->duplicate + harm->out_of_order > 0;
+        harm->closed + harm->lost + harm->duplicate + harm->out_of_order + harm->corrupt > 0;
     harm->broken[HARM_NEWCOMERS] = !attack->shuts && 2 * harm->newcomers_served < harm->newcomers;
     harm->broken[HARM_RECOVERY] = harm->recovered_ns < 0 || harm->recovered_ns > RECOVERED_NS;
 }

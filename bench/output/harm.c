@@ -95,6 +95,7 @@ static void set_others(json_t *object, const struct harm *harm)
     set(object, "lost", harm->lost);
     set(object, "duplicate", harm->duplicate);
     set(object, "out_of_order", harm->out_of_order);
+    set(object, "corrupt", harm->corrupt);
     set(object, "newcomers", harm->newcomers);
     set(object, "newcomers_served", harm->newcomers_served);
     set_known(object, "newcomer_slowest_ns", (uint64_t)harm->newcomer_slowest_ns);

@@ -33,7 +33,7 @@ struct harm {
 
     uint64_t p50_before_ns, p99_before_ns, p50_ns, p99_ns, p50_after_ns, p99_after_ns;
     uint64_t closed; /* of the others */
-    uint64_t lost, duplicate, out_of_order;
+    uint64_t lost, duplicate, out_of_order, corrupt;
     uint64_t newcomers, newcomers_served;
     int64_t newcomer_slowest_ns;
 

@@ -450,12 +450,15 @@ bool contestant_client_bound(const struct contestant *contestant)
            contestant_saturated(contestant) == SATURATED_CLIENT;
 }
 
-/* Those who read too slowly may lose what the policy says, and nothing else. */
+/* Those who read too slowly may lose what the policy says, and those beside an attack are judged by
+ * its bounds. Nothing else than losing is either's to expect. */
 static uint64_t faults_of(const struct contestant *contestant)
 {
     const struct stall *stall = contestant->stall;
+    const struct harm *harm = contestant->harm;
     return load_ledger_faults(&contestant->ledger) +
-           (stall ? stall->duplicate + stall->out_of_order + stall->corrupt : 0);
+           (stall ? stall->duplicate + stall->out_of_order + stall->corrupt : 0) +
+           (harm ? harm->duplicate + harm->out_of_order + harm->corrupt : 0);
 }
 
 uint64_t result_ledger_faults(const struct result *result)

@@ -216,7 +216,7 @@ ABUSE = Object(
         "newcomers_served")},
     {k: COUNT for k in (
         "rss_before_bytes", "rss_peak_bytes", "rss_after_bytes", "p50_before_ns", "p99_before_ns",
-        "p50_ns", "p99_ns", "p50_after_ns", "p99_after_ns", "newcomer_slowest_ns")}
+        "p50_ns", "p99_ns", "p50_after_ns", "p99_after_ns", "newcomer_slowest_ns", "corrupt")}
     | {"recovered_s": NUMBER, "said": TEXT})
 
 MOMENT = Object({"when": TEXT}, {"rss_bytes": COUNT, "kernel_bytes": COUNT})

@@ -221,6 +221,16 @@ def test_half_open(tmp_path, lying):
             for when in ("before", "during")] == [{"duplicate": 2}, {}]
 
 
+def test_abuse(tmp_path, lying):
+    """To those who are served beside an attack."""
+    found = bench(tmp_path, "abuse", "--attack", "metrics-unread", "--subscribers", "5", "--rate",
+                  "20", "--seconds", "1", "--turn-ms", "100", *lying("--corrupt", "1000000"),
+                  expect=LEDGER)
+    (attacked,) = found.run["contestants"]
+    assert attacked["abuse"]["corrupt"] > 0 and "closed" in attacked["abuse"]["broken"]
+    assert attacked["abuse"]["duplicate"] == attacked["abuse"]["out_of_order"] == 0
+
+
 # ---- other servers ----
 
 RAW = """
