@@ -155,7 +155,7 @@ static int version2_parse(struct proxy_head *ret, struct span bytes)
     if (size < least || HEAD2_SIZE + size > PROXY_HEAD_MAX)
         return PROXY_LENGTH;
     ret->missing = (unsigned)(HEAD2_SIZE + size - (int)bytes.len);
-    if (bytes.len < (size_t)(HEAD2_SIZE + size))
+    if (bytes.len < HEAD2_SIZE + (size_t)size)
         return 0;
     ret->missing = 0;
     if (!local)
