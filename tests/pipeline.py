@@ -27,7 +27,7 @@ class Step:
     env: dict = field(default_factory=dict)
     report: Path | None = None  # of its cases; without one the step is a case itself
     nothing: int | None = None  # the exit status that says that there was nothing to do
-    patience_s: float = 1200
+    patience_s: float = 2400
     nice: int = 0
     says: bool = False  # its output is to be seen, also when all is well
 

@@ -28,7 +28,7 @@ PYTHON = sys.executable
 CORES = len(os.sched_getaffinity(0))
 # A worker waits more than half of its time.
 WORKERS = max(2, min(2 * CORES, 16))
-NICE = 19  # of what takes all the time that it is given: whoever waits for an answer goes first
+NICE = 5  # of what takes all the time that it is given: whoever waits for an answer goes first
 FLAVOURS = ("release", "asan", "tsan")
 KERNELS = ("6.1", "6.12", "host")
 FUZZ_SECONDS = 3  # for each parser
