@@ -22,13 +22,14 @@ SHOWN_LINES = 400  # of the output of a step that failed; the whole is in its fi
 @dataclass
 class Step:
     name: str
-    command: list
+    command: list  # or a function that returns it when its turn has come; None: nothing to do
     needs: tuple = ()
     env: dict = field(default_factory=dict)
     report: Path | None = None  # of its cases; without one the step is a case itself
     nothing: int | None = None  # the exit status that says that there was nothing to do
     patience_s: float = 2400
     nice: int = 0
+    is_case: bool = True  # without a report; else it is one only when it fails
     says: bool = False  # its output is to be seen, also when all is well
 
 
@@ -81,22 +82,25 @@ class Pipeline:
             self.done[step.name].set_result(not outcome.note and outcome.cases.failed == 0)
 
     async def run_step(self, step):
+        command = step.command() if callable(step.command) else step.command
+        if command is None:
+            return Outcome(step, count.Cases(), 0)
         say(f"==> {step.name}")
         log = self.folder / f"{step.name.replace(', ', '-').replace(' ', '-')}.log"
         if step.report:
             step.report.parent.mkdir(parents=True, exist_ok=True)
             step.report.unlink(missing_ok=True)
         began = time.monotonic()
-        status, note = await self.run_command(step, log)
+        status, note = await self.run_command(step, command, log)
         cases = count.Cases() if self.ended_by else cases_of(step, status)
         note = "ended" if self.ended_by else note
         outcome = Outcome(step, cases, time.monotonic() - began, log, note)
         tell(outcome)
         return outcome
 
-    async def run_command(self, step, log):
+    async def run_command(self, step, command, log):
         """The exit status, and a note when the step did not end by itself."""
-        command = [*(["nice", "-n", str(step.nice)] if step.nice else []), *map(str, step.command)]
+        command = [*(["nice", "-n", str(step.nice)] if step.nice else []), *map(str, command)]
         with open(log, "wb") as file:
             output = None if self.shown else file
             process = await asyncio.create_subprocess_exec(
@@ -157,7 +161,7 @@ class Pipeline:
 def cases_of(step, status):
     """What a step found."""
     if step.report is None:
-        return count.Cases(passed=int(status == 0), failed=int(status != 0))
+        return count.Cases(passed=int(status == 0 and step.is_case), failed=int(status != 0))
     cases = count.cases_in(step.report)
     if status not in (0, step.nothing) and not cases.failed:
         cases.failed = 1

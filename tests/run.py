@@ -81,16 +81,24 @@ def without_aslr():
 
 def build(flavour):
     return Step(f"build, {flavour}", [ROOT / "build.sh", "build", flavour], env=environment(),
-                nice=NICE)
+                nice=NICE, is_case=False)
 
 
-def unit(flavour, *names):
+def unit(flavour, wanted=None):
     """Unit tests, corpus and simulation. In TSan, those with threads."""
     folder = BUILD / flavour
     some = ["--no-suite", "one-thread"] if flavour == "tsan" else []
-    return Step(f"unit tests, {flavour}",
-                [*without_aslr(), "meson", "test", "-C", folder, "--no-rebuild",
-                 "--print-errorlogs", "-t", "5", *some, *names],
+    command = [*without_aslr(), "meson", "test", "-C", folder, "--no-rebuild",
+               "--print-errorlogs", "-t", "5", *some]
+
+    def named():
+        listed = subprocess.run(["meson", "test", "-C", folder, "--list"], check=True,
+                                capture_output=True, text=True).stdout
+        names = [line.rpartition(" / ")[2] for line in listed.splitlines()]
+        names = [name for name in names if wanted in name]
+        return [*command, *names] if names else None
+
+    return Step(f"unit tests, {flavour}", named if wanted else command,
                 needs=(f"build, {flavour}",), env=environment(), nice=NICE,
                 report=folder / "meson-logs" / "testlog.json")
 
@@ -216,14 +224,7 @@ def linters():
 
 def filtered(wanted):
     """One after the other; what they say is to be seen."""
-    def programs():
-        listed = subprocess.run(["meson", "test", "-C", BUILD / "release", "--list"], check=True,
-                                capture_output=True, text=True).stdout
-        names = [line.rpartition(" / ")[2] for line in listed.splitlines()]
-        names = [name for name in names if wanted in name]
-        return unit("release", *names) if names else None
-
-    return [[build("release"), programs,
+    return [[build("release"), unit("release", wanted),
              pytest("integration", "release", "-k", wanted, "-p", "no:xdist",
                     TESTS / "integration", *OTHERS)]], []
 
