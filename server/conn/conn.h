@@ -78,11 +78,12 @@ enum conn_link {
     LINK_INPUT_ENDED = 1 << 6, /* the peer has sent its last byte, or nothing more is read of it;
                                   it may still be reading */
 
-    LINK_TLS = 1 << 7,       /* came to the TLS port */
-    LINK_HANDSHAKE = 1 << 8, /* its handshake is not over */
-    LINK_KEYED = 1 << 9,     /* it is, and the keys are in the secure line */
-    LINK_SEALED = 1 << 10,   /* the line's run is ciphertext already */
-    LINK_NOTIFIED = 1 << 11, /* close_notify or a fatal alert is queued or out */
+    LINK_CATCHES_UP = 1 << 20, /* a part of a replay is asked for when all has left */
+    LINK_TLS = 1 << 7,         /* came to the TLS port */
+    LINK_HANDSHAKE = 1 << 8,   /* its handshake is not over */
+    LINK_KEYED = 1 << 9,       /* it is, and the keys are in the secure line */
+    LINK_SEALED = 1 << 10,     /* the line's run is ciphertext already */
+    LINK_NOTIFIED = 1 << 11,   /* close_notify or a fatal alert is queued or out */
 
     LINK_PROXY = 1 << 12,   /* its PROXY header is not complete             */
     LINK_COUNTED = 1 << 13, /* is one of its address's connections          */
@@ -103,15 +104,15 @@ enum conn_asked {
 
 /* Of the role that the connection has taken on, for the rest of its life. */
 enum conn_role {
-    ROLE_ADMITTED = 1 << 0,      /* a subscriber: further requests need no admission */
-    ROLE_STANDING_SENT = 1 << 1, /* the client was told where its stream begins      */
-    ROLE_PING_SENT = 1 << 2,     /* WebSocket: nothing heard since the last ping     */
-    ROLE_CLOSE_SENT = 1 << 3,    /* WebSocket: our close frame is out                */
-    ROLE_UNWANTED = 1 << 4,      /* came to a full table, or to a server that drains */
+    ROLE_ADMITTED = 1 << 0,   /* a subscriber: further requests need no admission */
+    ROLE_PING_SENT = 1 << 2,  /* WebSocket: nothing heard since the last ping     */
+    ROLE_CLOSE_SENT = 1 << 3, /* WebSocket: our close frame is out                */
+    ROLE_UNWANTED = 1 << 4,   /* came to a full table, or to a server that drains */
 };
 
 struct conn_extra;
 struct gathering;
+struct catch_up;
 
 struct conn {
     _Alignas(64) uint32_t
@@ -152,6 +153,7 @@ struct conn_extra {
     uint32_t scanned;            /* of them, how many were searched for the end of a head */
     void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
     struct gathering *gathering; /* replies for several channels, until all are there */
+    struct catch_up *catch_up;   /* of a stream that is not live yet in all of its channels */
     bool stalled;                /* open, the socket is full, and the timer is the stall's */
     bool moved;                  /* bytes left the socket since that timer was set */
     int64_t deadline_ns;         /* what the timer was set to before */

@@ -197,7 +197,7 @@ static void extra_clear(struct conn *conn)
 {
     if (!conn->extra)
         return;
-    assert(!conn->extra->transport_state && !conn->extra->gathering);
+    assert(!conn->extra->transport_state && !conn->extra->gathering && !conn->extra->catch_up);
     stash_free(&conn->extra->input);
     stash_free(&conn->extra->record);
     stash_free(&conn->extra->message);

@@ -359,7 +359,7 @@ static void drained(struct shard *shard, struct conn *conn)
     conn_extra_trim(conn);
     if (conn->state == CONN_FINISHING)
         conn_sent_all(shard, conn);
-    else if (conn->link & LINK_PAUSED)
+    else if (conn->link & (LINK_PAUSED | LINK_CATCHES_UP))
         go_on(shard, conn);
 }
 

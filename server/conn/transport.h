@@ -39,7 +39,8 @@ struct transport {
     bool (*input_ended)(struct shard *shard, struct conn *conn);
     /* Answers what is no request that the transport could read. */
     void (*refuse)(struct shard *shard, struct conn *conn, enum refusal refusal);
-    /* All that was queued for a paused connection has left. NULL: it is read from again. */
+    /* All has left that was queued for a connection that is paused or catches up. NULL: it is read
+     * from again. */
     void (*drained)(struct shard *shard, struct conn *conn);
     /* The deadline set with conn_timer has passed. */
     void (*timer)(struct shard *shard, struct conn *conn);

@@ -39,8 +39,8 @@ int params_since(struct params *params, struct span token)
     if (count < 0 || (unsigned)count != params->channel_count)
         return refuse(params, REFUSAL_BAD_POSITION);
     for (int i = 0; i < count; i++)
-        params->since[i] =
-            (struct hub_since){HUB_FROM_POSITION, positions[i].epoch, positions[i].offset};
+        params->since[i] = (struct hub_since){
+            .from = HUB_FROM_POSITION, .epoch = positions[i].epoch, .offset = positions[i].offset};
     params->since_given = true;
     return 0;
 }

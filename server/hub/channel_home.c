@@ -78,13 +78,29 @@ static uint32_t wanted(struct hub *hub, const struct channel_home *channel, stru
         channel->offset - request->since.offset; /* huge where the position is ahead of us */
     request->recovered = request->since.epoch == channel->epoch &&
                          request->since.offset <= channel->offset && missed <= kept;
-    counter_add(request->recovered ? &hub->counters.recovered : &hub->counters.unrecoverable, 1);
+    if (!request->recovered)
+        counter_add(&hub->counters.unrecoverable, 1);
+    else if (!request->resumed)
+        counter_add(&hub->counters.recovered, 1);
     return request->recovered ? (uint32_t)missed : 0;
 }
 
-/* Fills in the answer. `whole` gives all that is asked for; else one reply's worth. */
+/* How many of the messages one reply may hold; at least one if there is one. */
+static unsigned reply_fit(struct message *const *messages, unsigned count, uint64_t bytes_max)
+{
+    uint64_t bytes = 0;
+    unsigned fit = 0;
+    for (; fit < count; fit++) {
+        bytes += messages[fit]->payload_len;
+        if (bytes > bytes_max && fit > 0)
+            break;
+    }
+    return fit;
+}
+
+/* Fills in the answer, with as many bytes of payload as it may have. */
 static int answer_fill(struct hub *hub, struct channel_home *channel, struct request *request,
-                       bool whole)
+                       uint64_t bytes_max)
 {
     home_expire(hub, channel);
     const struct history *history = &channel->history;
@@ -92,18 +108,20 @@ static int answer_fill(struct hub *hub, struct channel_home *channel, struct req
     uint32_t first = history->count - count;
     request->epoch = channel->epoch;
     request->offset = channel->offset;
-    if (count == 0)
+    request->more = count > 0 && request->since.hold;
+    if (request->more)
+        request->offset = history_at(history, first)->offset - 1;
+    if (count == 0 || request->more)
         return 0;
 
-    uint32_t room =
-        whole || count < HUB_REPLY_MESSAGES_MAX ? count : (uint32_t)HUB_REPLY_MESSAGES_MAX;
+    uint32_t room = count < HUB_REPLY_MESSAGES_MAX ? count : (uint32_t)HUB_REPLY_MESSAGES_MAX;
     struct message **messages = malloc(room * sizeof(struct message *));
     if (!messages)
         return -ENOMEM;
     for (uint32_t i = 0; i < room; i++)
         messages[i] = history_at(history, first + i);
     request->messages = messages;
-    request->count = whole ? count : hub_reply_fit(hub->config, messages, room);
+    request->count = reply_fit(messages, room, bytes_max);
     for (uint32_t i = 0; i < request->count; i++)
         message_ref(messages[i]);
     hub->replayed += request->count;
@@ -117,8 +135,10 @@ static void answer(struct hub *hub, unsigned from, struct request *request, bool
     struct channel_home *channel;
     int err = home_open(hub, request->name, request->name_len, request->hash, &channel);
     if (!err) {
-        err = answer_fill(hub, channel, request, subscribe);
-        if (!err && subscribe) {
+        uint64_t most = hub->config->reply_bytes_max;
+        err = answer_fill(hub, channel, request,
+                          subscribe && most > PART_BYTES ? (uint64_t)PART_BYTES : most);
+        if (!err && subscribe && !request->more) {
             lane_bits_add(&channel->shards, from);
             request->home = channel;
         }

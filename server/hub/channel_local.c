@@ -153,7 +153,7 @@ static bool walk_fits(const struct hub *hub, const struct channel_local *channel
  * for the walk, and behind it everything that came later. */
 static bool must_wait(const struct hub *hub, const struct item *item)
 {
-    if (item->kind != ITEM_SUBSCRIBED)
+    if (item->kind != ITEM_SUBSCRIBED || item->request->more)
         return false;
     const struct subscription *subscription = &hub->subscriptions.at[item->request->subscription];
     const struct channel_local *channel = hub->local.channels[subscription->channel];
@@ -189,33 +189,30 @@ static void count_replayed(struct hub *hub, const struct hub_reply *reply)
         hub->replayed_bytes += reply->messages[i]->payload_len;
 }
 
-/* Gives the replay in parts, as long as the subscription wants it. */
 static void give(struct hub *hub, const struct request *request)
 {
     const struct subscription *subscription = &hub->subscriptions.at[request->subscription];
     struct channel_local *channel = hub->local.channels[subscription->channel];
-    if (request->err == 0) {
+    bool live = request->err == 0 && !request->more;
+    if (live) {
         channel->epoch = request->epoch;
         channel->offset = request->offset;
     }
-    struct hub_reply reply = {
+    const struct hub_reply reply = {
         .asker = request->asker,
         .subscription = request->subscription,
         .err = request->err,
         .epoch = request->epoch,
+        .offset = request->offset,
         .recovered = request->recovered,
+        .more = request->more,
+        .resumed = request->resumed,
+        .messages = request->messages,
+        .count = request->count,
     };
-    unsigned given = 0;
-    do {
-        reply.messages = request->messages + given;
-        reply.count = hub_reply_fit(hub->config, reply.messages, request->count - given);
-        given += reply.count;
-        count_replayed(hub, &reply);
-        reply.more = given < request->count;
-        reply.offset = reply.more ? reply.messages[reply.count - 1]->offset : request->offset;
-        hub->local.standing = reply.more || reply.err < 0 ? HUB_NONE : request->subscription;
-        hub->ops.subscribed(hub->shard, &reply);
-    } while (reply.more && !subscription_dead(subscription));
+    count_replayed(hub, &reply);
+    hub->local.standing = live ? request->subscription : HUB_NONE;
+    hub->ops.subscribed(hub->shard, &reply);
     hub->local.standing = HUB_NONE;
 }
 
@@ -249,13 +246,13 @@ static void subscribed(struct hub *hub, struct request *request)
     if (request->home)
         channel->home = request->home;
     if (!subscription_dead(subscription)) {
-        bool delivered = deliver_channel(hub, channel);
+        bool delivered = request->more || deliver_channel(hub, channel);
         assert(delivered);
         /* That may have taken this one back. */
         if (!subscription_dead(subscription))
             give(hub, request);
     }
-    subscription_answered(hub, request->subscription, request->err == 0);
+    subscription_answered(hub, request->subscription, request->err == 0 && !request->more);
     request_free(request);
 }
 

@@ -157,20 +157,6 @@ void hub_awake(struct hub *hub)
     lane_awake(hub->set->lanes, hub->index);
 }
 
-unsigned hub_reply_fit(const struct hub_config *config, struct message *const *messages,
-                       unsigned count)
-{
-    uint64_t bytes = 0;
-    unsigned fit = 0;
-    while (fit < count && fit < HUB_REPLY_MESSAGES_MAX) {
-        bytes += messages[fit]->payload_len;
-        if (bytes > config->reply_bytes_max && fit > 0)
-            break;
-        fit++;
-    }
-    return fit;
-}
-
 static uint64_t counter_read(const _Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);

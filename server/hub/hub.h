@@ -79,6 +79,7 @@ struct hub_since {
     enum hub_from from;
     uint64_t epoch;
     uint64_t offset;
+    bool hold; /* hub_subscribe: say where it begins; what there is to give comes by hub_resume */
 };
 
 /* Whom a reply is for. The hub carries it and does not look inside, but for the `conn` of a
@@ -100,7 +101,9 @@ struct hub_reply {
     bool recovered;  /* a position was asked for, and everything after it is given, now or
                         (with `more`) with what follows */
     bool more;       /* a bound of the reply was reached. hub_read: ask again with the new
-                        position; hub_subscribe: the next part follows by itself */
+                        position; hub_subscribe: nothing comes live yet, ask on with hub_resume */
+    bool resumed;    /* the answer to hub_resume. If it is not recovered the history has gone on
+                        faster than it was asked for */
     struct message *const *messages; /* in order of offset */
     unsigned count;
 };
@@ -114,10 +117,9 @@ struct hub_batch {
 };
 
 struct hub_ops {
-    /* A subscription is live: after this call deliver brings everything behind reply->offset. A
-     * replay that is longer than a reply may be is given whole: subscribed is called once per
-     * part, `more` is set on all but the last, and live messages come after the last. The parts
-     * end when the subscription is taken back. */
+    /* Without `more` a subscription is live: after this call deliver brings everything behind
+     * reply->offset. A replay that is longer than a part may be is read part by part, as fast as
+     * its reader takes it: each with hub_resume, until there is no more. */
     void (*subscribed)(void *shard, const struct hub_reply *reply);
     void (*read)(void *shard, const struct hub_reply *reply);
     /* err: 0, or -ENOBUFS, -ENOSPC or -ENOMEM when the home shard could not take it. */
@@ -171,6 +173,11 @@ uint64_t hub_hash(const struct hub_set *set, const char *name, size_t len);
  * channel that the connection has already. The name is valid (hub_name_valid). */
 int hub_subscribe(struct hub *hub, uint32_t *chain, const struct hub_asker *asker, const char *name,
                   size_t len, const struct hub_since *since, uint32_t *ret);
+
+/* Asks for what follows the position that the last reply told; it had `more`. ops->subscribed
+ * follows. Not from inside that call for the same subscription. Returns likewise. */
+int hub_resume(struct hub *hub, uint32_t subscription, const struct hub_asker *asker,
+               uint64_t epoch, uint64_t offset);
 
 /* Takes one subscription off the connection's list, which is walked to find it. */
 void hub_unsubscribe(struct hub *hub, uint32_t *chain, uint32_t subscription);

@@ -36,6 +36,7 @@ enum {
     VISIT_BYTES = 4096,         /* for so many of a batch it counts once more */
     TURN_REPLAYED = 65536,      /* messages given in answers */
     TURN_REPLAYED_BYTES = 4 << 20, /* and their payloads */
+    PART_BYTES = 256 << 10,        /* of a part of a replay, and no more than of a reply */
     TAKE_ITEMS = 32,               /* copied out of a lane at a time */
 };
 
@@ -292,10 +293,6 @@ struct hub {
 };
 
 void hub_handle(struct hub *hub, unsigned from, const struct item *item);
-
-/* How many of the messages one reply may hold; at least one if there is one. */
-unsigned hub_reply_fit(const struct hub_config *config, struct message *const *messages,
-                       unsigned count);
 
 /* Only this thread writes, so no read-modify-write is needed. */
 static inline void counter_set(_Atomic uint64_t *counter, uint64_t value)

@@ -50,6 +50,28 @@ int hub_subscribe(struct hub *hub, uint32_t *chain, const struct hub_asker *aske
     return 0;
 }
 
+int hub_resume(struct hub *hub, uint32_t subscription, const struct hub_asker *asker,
+               uint64_t epoch, uint64_t offset)
+{
+    struct subscription *at = &hub->subscriptions.at[subscription];
+    const struct channel_local *channel = hub->local.channels[at->channel];
+    const struct hub_since since = {.from = HUB_FROM_POSITION, .epoch = epoch, .offset = offset};
+    assert(!subscription_dead(at) && at->answered && !at->live);
+    uint64_t hash = hub_hash(hub->set, channel->name, channel->name_len);
+    struct request *request = request_create(asker, channel->name, channel->name_len, hash, &since);
+    if (!request)
+        return -ENOMEM;
+    request->subscription = subscription;
+    request->resumed = true;
+    int err = request_send(hub, ITEM_SUBSCRIBE, request);
+    if (err) {
+        request_free(request);
+        return refuse(hub, err);
+    }
+    at->answered = 0;
+    return 0;
+}
+
 int hub_read(struct hub *hub, const struct hub_asker *asker, const char *name, size_t len,
              const struct hub_since *since)
 {

@@ -47,6 +47,7 @@ struct request {
     int err;
     bool recovered;
     bool more;
+    bool resumed;
 
     uint8_t name_len;
     char name[];

@@ -12,6 +12,7 @@ struct gathering {
     unsigned channels;
     uint64_t bytes_left; /* of JSON that may be added; 0: no more messages */
     unsigned answered;
+    uint64_t more; /* a bit for each channel that has more to give */
     bool recovered;
     unsigned count;
     unsigned size;
@@ -93,24 +94,23 @@ static unsigned take_room(struct gathering *gathering, struct message *const *me
 int gathering_reply(struct gathering *gathering, const struct hub_reply *reply)
 {
     unsigned tag = reply->asker.tag;
-    bool bounded = gathering->bytes_left != GATHERING_UNBOUNDED;
-    bool first = gathering->start[tag].epoch == 0;
-    if (bounded && !first)
-        return 0; /* a further part of what the client asks for again */
     unsigned fit = take_room(gathering, reply->messages, reply->count);
     if (add(gathering, tag, reply->messages, fit) < 0)
         return -ENOMEM;
     uint64_t start = reply->count > 0 ? reply->messages[0]->offset - 1 : reply->offset;
-    if (first)
-        gathering->start[tag] = (struct position){reply->epoch, start};
+    gathering->start[tag] = (struct position){reply->epoch, start};
     gathering->reached[tag] =
         (struct position){reply->epoch, fit == reply->count ? reply->offset : start + fit};
     gathering->recovered &= reply->recovered;
-    /* A subscription's parts follow each other; a read has one, and the client asks for the rest.
-     */
-    if (!reply->more || bounded)
-        gathering->answered++;
-    return gathering->answered == gathering->channels;
+    if (reply->more)
+        gathering->more |= UINT64_C(1) << tag;
+    return ++gathering->answered == gathering->channels;
+}
+
+bool gathering_more(const struct gathering *gathering, unsigned tag, struct position *ret)
+{
+    *ret = gathering->reached[tag];
+    return gathering->more >> tag & 1;
 }
 
 int gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch)

@@ -30,6 +30,9 @@ struct gathering *gathering_of(const struct conn *conn);
  * answered, 0 when not, or -ENOMEM: then the request cannot be answered any more. */
 int gathering_reply(struct gathering *gathering, const struct hub_reply *reply);
 
+/* Whether the channel with this tag has more than it was asked for at first, and behind where. */
+bool gathering_more(const struct gathering *gathering, unsigned tag, struct position *ret);
+
 /* Takes live messages of the channel with this tag. Returns 0 or -ENOMEM, likewise. */
 int gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "transport/catch_up.h"
 #include "transport/gathering.h"
 #include "transport/standing.h"
 #include "transport/stream.h"
@@ -113,6 +114,7 @@ static void sse_closed(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.streams_sse, 1);
     gathering_end(conn);
+    catch_up_end(conn);
 }
 
 /* A stream has no further requests: what a client sends is read and dropped. */
@@ -177,6 +179,7 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 const struct transport sse_transport = {
     .name = "sse",
     .input = sse_input,
+    .drained = catch_up_drained,
     .timer = sse_timer,
     .drain = sse_drain,
     .closed = sse_closed,

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "transport/catch_up.h"
 #include "transport/gathering.h"
 
 struct hub_asker standing_asker(const struct shard *shard, const struct conn *conn, uint32_t tag)
@@ -16,9 +17,12 @@ int standing_subscribe(struct shard *shard, struct conn *conn, const struct para
 {
     for (unsigned i = params->channel_count; i-- > 0;) {
         struct hub_asker asker = standing_asker(shard, conn, i);
+        struct hub_since since = params->since[i];
         uint32_t subscription;
+        /* A stream is told where it stands in all of them before it is given the first message. */
+        since.hold = params->channel_count > 1 && answer_bytes_max == GATHERING_UNBOUNDED;
         int err = hub_subscribe(shard->hub, &conn->subscriptions, &asker, params->channels[i].ptr,
-                                params->channels[i].len, &params->since[i], &subscription);
+                                params->channels[i].len, &since, &subscription);
         if (err < 0) {
             hub_unsubscribe_all(shard->hub, &conn->subscriptions);
             return err;
@@ -45,8 +49,10 @@ bool standing_read(struct shard *shard, const struct conn *conn, uint32_t subscr
         assert(ret->count < SETTINGS_CHANNELS_MAX);
         if (sub == subscription)
             ret->at = ret->count;
-        struct position *position = &positions[ret->count++];
-        live &= hub_position(shard->hub, sub, &position->epoch, &position->offset);
+        struct position *position = &positions[ret->count];
+        live &= hub_position(shard->hub, sub, &position->epoch, &position->offset) ||
+                catch_up_position(conn, ret->count, position);
+        ret->count++;
     }
     return live;
 }

@@ -4,20 +4,32 @@
 #include <string.h>
 
 #include "core/message.h"
+#include "transport/catch_up.h"
 #include "transport/gathering.h"
 #include "transport/standing.h"
 
-static void subscribed_one(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
-                           const struct stream_writer *writer)
+static int subscribed_one(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
+                          const struct stream_writer *writer)
 {
     uint64_t start = reply->count > 0 ? reply->messages[0]->offset - 1 : reply->offset;
     struct position position = {reply->epoch, start};
     const struct standing standing = {&position, 1, 0};
-    if (!(conn->role & ROLE_STANDING_SENT))
-        writer->standing(shard, conn, &position, 1);
-    conn->role |= ROLE_STANDING_SENT;
+    writer->standing(shard, conn, &position, 1);
     if (reply->count > 0)
         writer->messages(shard, conn, reply->messages, reply->count, &standing, SEND_REPLAY);
+    return stream_replayed(shard, conn, reply);
+}
+
+/* What channels that answered early have brought meanwhile. */
+static void write_gathered(struct shard *shard, struct conn *conn,
+                           const struct gathering *gathering, struct standing *standing,
+                           const struct stream_writer *writer)
+{
+    struct message *const *messages;
+    unsigned cursor = 0, count;
+    while (conn->state == CONN_OPEN &&
+           (count = gathering_run(gathering, &cursor, standing, &messages)) > 0)
+        writer->messages(shard, conn, messages, count, standing, SEND_REPLAY);
 }
 
 static int subscribed_several(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
@@ -27,31 +39,66 @@ static int subscribed_several(struct shard *shard, struct conn *conn, const stru
     int all = gathering ? gathering_reply(gathering, reply) : 0;
     if (all <= 0)
         return all;
-    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct position positions[SETTINGS_CHANNELS_MAX], behind;
     struct standing standing = {.positions = positions};
     const struct position *start = gathering_start(gathering, &standing.count);
     memcpy(positions, start, standing.count * sizeof *positions);
+    for (unsigned i = 0; i < standing.count; i++)
+        if (gathering_more(gathering, i, &behind) &&
+            catch_up_note(conn, i, behind.epoch, behind.offset) < 0)
+            return -ENOMEM;
     writer->standing(shard, conn, positions, standing.count);
-
-    struct message *const *messages;
-    unsigned cursor = 0, count;
-    while (conn->state == CONN_OPEN &&
-           (count = gathering_run(gathering, &cursor, &standing, &messages)) > 0)
-        writer->messages(shard, conn, messages, count, &standing, SEND_REPLAY);
+    write_gathered(shard, conn, gathering, &standing, writer);
     gathering_end(conn);
+    catch_up_go_on(shard, conn);
     conn_extra_trim(conn);
+    return 0;
+}
+
+bool stream_outrun(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    bool outrun = reply->resumed && !reply->recovered;
+    if (outrun)
+        conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);
+    return outrun;
+}
+
+/* A further part, for a stream that knows where it stands. */
+static int resumed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
+                   const struct stream_writer *writer)
+{
+    struct position positions[SETTINGS_CHANNELS_MAX];
+    struct standing standing;
+    if (stream_outrun(shard, conn, reply))
+        return 0;
+    standing_read(shard, conn, reply->subscription, positions, &standing);
+    if (reply->count > 0)
+        writer->messages(shard, conn, reply->messages, reply->count, &standing, SEND_REPLAY);
+    return stream_replayed(shard, conn, reply);
+}
+
+int stream_replayed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    if (conn->state != CONN_OPEN)
+        return 0;
+    if (!reply->more)
+        catch_up_done(conn, reply->asker.tag);
+    else if (catch_up_note(conn, reply->asker.tag, reply->epoch, reply->offset) < 0)
+        return -ENOMEM;
+    catch_up_go_on(shard, conn);
     return 0;
 }
 
 int stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
                       const struct stream_writer *writer)
 {
+    if (reply->resumed)
+        return resumed(shard, conn, reply, writer);
     if (conn->asked & ASKED_SINCE && !reply->recovered)
         conn->asked &= ~(uint32_t)ASKED_RECOVERED;
     if (conn->asked & ASKED_SEVERAL)
         return subscribed_several(shard, conn, reply, writer);
-    subscribed_one(shard, conn, reply, writer);
-    return 0;
+    return subscribed_one(shard, conn, reply, writer);
 }
 
 int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,

@@ -2,7 +2,8 @@
  *
  *   where it stands, and whether its position could be honoured  ─►  the replay  ─►  live messages
  *
- * With several channels the first step waits for the last channel's answer.
+ * With several channels the first step waits for the last channel's answer. The replay comes in
+ * parts, see catch_up.h; channels that have none are live meanwhile.
  *
  * Threads  The shard's. */
 #pragma once
@@ -25,6 +26,13 @@ struct stream_writer {
  * then the stream cannot go on. */
 int stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
                       const struct stream_writer *writer);
+
+/* Whether the history has gone on faster than its reader took it; the connection is closed then. */
+bool stream_outrun(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
+
+/* A part of a replay is queued: asks for the next when it has left, if there is more. Returns
+ * likewise. */
+int stream_replayed(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
 
 /* Takes a batch for a connection with several channels. Returns likewise. */
 int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,

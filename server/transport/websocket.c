@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/catch_up.h"
 #include "transport/gathering.h"
 #include "transport/standing.h"
 #include "transport/stream.h"
@@ -238,6 +239,7 @@ static void websocket_closed(struct shard *shard, struct conn *conn)
     counter_sub(&shard->counters.streams_websocket, 1);
     ws_partial_discard(conn);
     gathering_end(conn);
+    catch_up_end(conn);
 }
 
 /* ---- what the hub has for it ---- */
@@ -263,21 +265,26 @@ static void write_messages(struct shard *shard, struct conn *conn, struct messag
 
 static const struct stream_writer writer = {write_standing, write_messages};
 
-/* Raw, there is nothing around a payload in which to say that a position is gone: the close code
- * does. */
-static void subscribed_raw(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
-{
-    if (conn->asked & ASKED_SINCE && !reply->recovered)
-        websocket_fail(shard, conn, CLOSE_UNRECOVERABLE);
-    else if (reply->count > 0)
-        conn_send(shard, conn, encode_ws_raw(shard, reply->messages, reply->count), SEND_REPLAY,
-                  reply->count);
-}
-
 static void fail_if(struct shard *shard, struct conn *conn, int err)
 {
     if (err < 0)
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
+}
+
+/* Raw, there is nothing around a payload in which to say that a position is gone: the close code
+ * does. */
+static void subscribed_raw(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    if (stream_outrun(shard, conn, reply))
+        return;
+    if (conn->asked & ASKED_SINCE && !reply->recovered) {
+        websocket_fail(shard, conn, CLOSE_UNRECOVERABLE);
+        return;
+    }
+    if (reply->count > 0)
+        conn_send(shard, conn, encode_ws_raw(shard, reply->messages, reply->count), SEND_REPLAY,
+                  reply->count);
+    fail_if(shard, conn, stream_replayed(shard, conn, reply));
 }
 
 static void websocket_subscribed(struct shard *shard, struct conn *conn,
@@ -364,6 +371,7 @@ void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange
 const struct transport websocket_transport = {
     .name = "websocket",
     .input = websocket_input,
+    .drained = catch_up_drained,
     .timer = websocket_timer,
     .drain = websocket_drain,
     .closed = websocket_closed,
@@ -375,6 +383,7 @@ const struct transport websocket_transport = {
 const struct transport echo_transport = {
     .name = "echo",
     .input = websocket_input,
+    .drained = catch_up_drained,
     .timer = websocket_timer,
     .drain = websocket_drain,
     .closed = websocket_closed,

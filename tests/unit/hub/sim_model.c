@@ -157,9 +157,14 @@ static void on_subscribed(void *arg, const struct hub_reply *reply)
         shard->sim->coverage->refused_late++;
     } else {
         shard->sim->coverage->parts += reply->more;
+        bool lost = reply->resumed && !reply->recovered;
+        if (lost)
+            reader->given = 0; /* the history has gone on: it begins anew */
         take_reply(reader, reply);
+        reader->state = READER_PARTED;
         if (!reply->more) {
-            check_truth(shard->sim, reader, reply, true);
+            if (!lost && !(reply->resumed && reader->since.from == HUB_FROM_START))
+                check_truth(shard->sim, reader, reply, true);
             reader->state = READER_LIVE;
             check_positions(shard, SIM_CHANNELS);
         }

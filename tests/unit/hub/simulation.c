@@ -211,6 +211,20 @@ void sim_request(struct sim *sim, struct sim_shard *shard)
         read(sim, shard);
 }
 
+void sim_resume(struct sim_shard *shard)
+{
+    for (uint32_t i = 0; i < 2 * SIM_SUBSCRIPTIONS; i++) {
+        struct reader *reader = &shard->readers[i];
+        if (reader->state != READER_PARTED)
+            continue;
+        const struct hub_asker asker = {.conn = reader->conn, .tag = reader->tag};
+        int err = hub_resume(shard->hub, i, &asker, reader->epoch, reader->cursor);
+        assert_true(err == 0 || err == -ENOBUFS);
+        if (err == 0)
+            reader->state = READER_PENDING;
+    }
+}
+
 static void sleep_if_idle(struct sim *sim, struct sim_shard *shard)
 {
     shard->asleep = hub_sleep(shard->hub);
@@ -223,6 +237,8 @@ void sim_step(struct sim *sim)
     struct sim_shard *shard = &sim->shards[sim_random(sim, sim->config.shards)];
     uint32_t draw = sim_random(sim, 100);
     if (draw < 45) {
+        if (!shard->asleep)
+            sim_resume(shard);
         if (!shard->asleep && !hub_turn(shard->hub, sim->now_ns) && draw % 2)
             sleep_if_idle(sim, shard);
         return;
@@ -272,11 +288,32 @@ static bool all_asleep(const struct sim *sim)
 }
 
 /* Nobody is woken by hand here: a wake that got lost leaves something unanswered. */
+static bool has_parted(const struct sim_shard *shard)
+{
+    for (uint32_t i = 0; i < 2 * SIM_SUBSCRIPTIONS; i++)
+        if (shard->readers[i].state == READER_PARTED)
+            return true;
+    return false;
+}
+
+static bool at_rest(const struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->config.shards; i++)
+        if (has_parted(&sim->shards[i]))
+            return false;
+    return all_asleep(sim);
+}
+
 void sim_rest(struct sim *sim)
 {
-    for (unsigned round = 0; round < SIM_ROUNDS && !all_asleep(sim); round++) {
+    for (unsigned round = 0; round < SIM_ROUNDS && !at_rest(sim); round++) {
         for (unsigned i = 0; i < sim->config.shards; i++) {
             struct sim_shard *shard = &sim->shards[i];
+            if (has_parted(shard)) {
+                hub_awake(shard->hub);
+                shard->asleep = false;
+                sim_resume(shard);
+            }
             if (!shard->asleep && !hub_turn(shard->hub, sim->now_ns))
                 sleep_if_idle(sim, shard);
         }

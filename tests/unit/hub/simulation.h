@@ -25,6 +25,7 @@ enum {
 enum reader_state {
     READER_NONE,
     READER_PENDING,
+    READER_PARTED, /* has a part of its replay */
     READER_LIVE,
     READER_REFUSED,
 };
@@ -101,6 +102,8 @@ void sim_wind_down(struct sim *sim);
 uint32_t sim_random(struct sim *sim, uint32_t below);
 /* A random request on behalf of that shard. */
 void sim_request(struct sim *sim, struct sim_shard *shard);
+/* Asks for the next parts of what that shard's readers are replayed. */
+void sim_resume(struct sim_shard *shard);
 void sim_check_position(const struct sim_shard *shard, uint32_t subscription);
 extern const struct hub_ops sim_ops;
 size_t sim_name(unsigned channel, char name[4]);

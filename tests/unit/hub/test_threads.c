@@ -32,7 +32,8 @@ struct reader {
     uint32_t subscription;
     unsigned channel;
     bool live;
-    bool back; /* asked for a position */
+    bool parted; /* has a part of its replay, and has not asked for the next */
+    bool back;   /* asked for a position */
     uint64_t epoch;
     uint64_t cursor;
     unsigned seen; /* since it came */
@@ -92,7 +93,8 @@ static void subscribe(struct shard *shard, struct reader *reader)
     struct hub_since since = {.from = HUB_FROM_START};
     reader->back = reader->epoch != 0;
     if (reader->back)
-        since = (struct hub_since){HUB_FROM_POSITION, reader->epoch, reader->cursor};
+        since = (struct hub_since){
+            .from = HUB_FROM_POSITION, .epoch = reader->epoch, .offset = reader->cursor};
     reader->seen = 0;
     int err = hub_subscribe(shard->hub, &reader->chain, &asker, name, sizeof name, &since,
                             &reader->subscription);
@@ -116,13 +118,32 @@ static void on_subscribed(void *arg, const struct hub_reply *reply)
     struct shard *shard = arg;
     struct reader *reader = &shard->readers[reply->asker.conn];
     expect(shard, reply->err == 0 && reply->subscription == reader->subscription);
-    expect(shard, reply->recovered == reader->back);
+    expect(shard, reply->recovered == (reader->back || reply->resumed));
     reader->epoch = reply->epoch;
     see(shard, reader, reply->messages, reply->count);
     expect(shard, reader->cursor == reply->offset);
     reader->live = !reply->more;
+    reader->parted = reply->more;
     if (reader->live && staying(shard, reader))
         shard->under_way--;
+}
+
+static void resume_all(struct shard *shard)
+{
+    for (unsigned i = 0; i < sizeof shard->readers / sizeof shard->readers[0]; i++) {
+        struct reader *reader = &shard->readers[i];
+        const struct hub_asker asker = {.conn = i};
+        if (reader->parted && hub_resume(shard->hub, reader->subscription, &asker, reader->epoch,
+                                         reader->cursor) == 0)
+            reader->parted = false;
+    }
+}
+
+static bool turn(struct shard *shard)
+{
+    bool more = hub_turn(shard->hub, 0);
+    resume_all(shard);
+    return more;
 }
 
 static void on_read(void *arg, const struct hub_reply *reply)
@@ -240,7 +261,7 @@ static void meet(struct shard *shard, atomic_uint *count)
     if (atomic_fetch_add(count, 1) + 1 == SHARDS)
         ring_all(shard->stress);
     while (atomic_load(count) < SHARDS) {
-        if (!hub_turn(shard->hub, 0))
+        if (!turn(shard))
             rest(shard);
     }
 }
@@ -248,7 +269,7 @@ static void meet(struct shard *shard, atomic_uint *count)
 static void work(struct shard *shard)
 {
     for (;;) {
-        bool more = hub_turn(shard->hub, 0);
+        bool more = turn(shard);
         publish_some(shard);
         come_back(shard);
         if (all_seen(shard))
@@ -264,7 +285,7 @@ static void subscribe_all_that_stay(struct shard *shard)
         subscribe(shard, &shard->readers[i]);
         shard->under_way++;
     }
-    for (bool more = true;; more = hub_turn(shard->hub, 0)) {
+    for (bool more = true;; more = turn(shard)) {
         if (shard->under_way == 0)
             return;
         if (!more)
@@ -286,8 +307,10 @@ static void *shard_run(void *arg)
     meet(shard, &stress->ready);
     work(shard);
     meet(shard, &stress->done);
-    for (unsigned i = 0; i < CONNS; i++)
+    for (unsigned i = 0; i < CONNS; i++) {
         hub_unsubscribe_all(shard->hub, &shard->readers[i].chain);
+        shard->readers[i].parted = false;
+    }
     for (unsigned i = 0; i < 2; i++)
         hub_turn(shard->hub, 1);
     meet(shard, &stress->left);

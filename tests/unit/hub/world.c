@@ -150,12 +150,32 @@ void world_close(struct world *world)
 }
 
 /* A hub that could sleep has nothing to do; all of them in one round, and nothing is under way. */
+/* Asks for the next part of each replay that has one. Returns whether there was any. */
+static bool resume(struct world *world)
+{
+    bool some = false;
+    for (; world->resumed < world->count; world->resumed++) {
+        const struct event *event = &world->events[world->resumed];
+        if (event->kind != EVENT_SUBSCRIBED || !event->more)
+            continue;
+        struct hub *hub = world->hubs[event->shard];
+        struct hub_asker asker = {.conn = event->conn};
+        if (subscription_dead(&hub->subscriptions.at[event->subscription]))
+            continue;
+        assert_int_equal(hub_resume(hub, event->subscription, &asker, event->epoch, event->offset),
+                         0);
+        some = true;
+    }
+    return some;
+}
+
 void world_settle(struct world *world)
 {
     for (unsigned round = 0; round < SETTLE_ROUNDS_MAX; round++) {
         bool more = false;
         for (unsigned i = 0; i < world->config.shards; i++)
             more |= hub_turn(world->hubs[i], world->now_ns);
+        more |= resume(world);
         for (unsigned i = 0; i < world->config.shards && !more; i++) {
             more = !hub_sleep(world->hubs[i]);
             hub_awake(world->hubs[i]);

@@ -50,8 +50,9 @@ struct world {
     int64_t now_ns;
     struct event events[WORLD_EVENTS];
     unsigned count;
-    unsigned seen; /* those before are checked */
-    bool mute;     /* record nothing */
+    unsigned seen;    /* those before are checked */
+    unsigned resumed; /* parts of replays among those before are asked for */
+    bool mute;        /* record nothing */
     /* Called from deliver and subscribed, where set. */
     void (*meddle)(struct world *world, const struct event *event);
 };
