@@ -12,7 +12,8 @@ static const double UNNOTICED_NS = 5e6; /* a p99 below it is nobody's complaint 
 static const int64_t RECOVERED_NS = (int64_t)5 * NS_PER_S;
 
 enum {
-    KEPT_PART = 4, /* a quarter of what memory grew may stay: allocators give back late */
+    UNSERVED_FROM = 2, /* newcomers: one may have come at a bad moment */
+    KEPT_PART = 4,     /* a quarter of what memory grew may stay: allocators give back late */
     TEXT_MAX = 1536,
 };
 
@@ -31,12 +32,14 @@ bool abuse_is_calm(const struct attack *attack, const struct harm *harm, uint64_
 
 void abuse_judge(const struct attack *attack, struct harm *harm, bool died)
 {
+    const uint64_t unserved = harm->newcomers - harm->newcomers_served;
     harm->broken[HARM_ALIVE] = died;
     harm->broken[HARM_MEMORY] = harm_growth_bytes(harm) > harm->bound_bytes;
     harm->broken[HARM_LATENCY] = is_noticed(harm->p99_ns, harm_calm_p99_ns(harm));
     harm->broken[HARM_CLOSED] =
         harm->closed + harm->lost + harm->duplicate + harm->out_of_order + harm->corrupt > 0;
-    harm->broken[HARM_NEWCOMERS] = !attack->shuts && 2 * harm->newcomers_served < harm->newcomers;
+    harm->broken[HARM_NEWCOMERS] =
+        !attack->shuts && unserved >= UNSERVED_FROM && unserved > harm->newcomers_served;
     harm->broken[HARM_RECOVERY] = harm->recovered_ns < 0 || harm->recovered_ns > RECOVERED_NS;
 }
 

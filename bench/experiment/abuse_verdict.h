@@ -3,7 +3,8 @@
  *   memory     at most 4 bytes for each byte that the attacker sent, and the row's bound
  *   p99        of the others at most 1.5 times that of the calm turns beside it, or 5 ms
  *   closed     none of the others was, and none lost a message
- *   newcomers  half of them or more were served, unless the attack takes the table that they need
+ *   newcomers  half of them or more, or all but one, were served, unless the attack takes the
+ *              table that they need
  *   recovery   memory and p99 are back 5 s after its end
  *
  * Threads  one. */
