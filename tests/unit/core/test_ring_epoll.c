@@ -126,24 +126,32 @@ static void a_filled_receive_may_fire_for_nothing(void **state)
     contract_expect(ring, RING_READABLE, slot);
 }
 
+/* The next six bytes. Loopback may deliver them late: till then a watch fires for nothing, once. */
+static void comes(struct ring *ring, uint32_t slot, const char *text)
+{
+    char buffer[16];
+    int32_t n = -EAGAIN;
+    for (int turn = 0; turn < CONTRACT_PATIENCE && n == -EAGAIN; turn++) {
+        contract_expect(ring, RING_READABLE, slot);
+        n = contract_receive(ring, slot, buffer, sizeof buffer);
+        ring_watch(ring, slot, RING_READ);
+    }
+    assert_int_equal(n, 6);
+    assert_memory_equal(buffer, text, 6);
+}
+
 /* A receive stops at the urgent mark, short, with more behind it. */
 static void urgent_data_strands_nothing(void **state)
 {
     struct ring *ring = *state;
-    char buffer[16];
     int peer;
     uint32_t slot = contract_accept(ring, &peer);
+    ring_watch(ring, slot, RING_READ);
     for (int round = 0; round < 2; round++) {
-        ring_watch(ring, slot, RING_READ);
         assert_int_equal(send(peer, "before!", 7, MSG_OOB), 7);
         assert_int_equal(send(peer, "behind", 6, 0), 6);
-        contract_expect(ring, RING_READABLE, slot);
-        assert_int_equal(contract_receive(ring, slot, buffer, sizeof buffer), 6);
-        assert_memory_equal(buffer, "before", 6);
-        ring_watch(ring, slot, RING_READ);
-        contract_expect(ring, RING_READABLE, slot);
-        assert_int_equal(contract_receive(ring, slot, buffer, sizeof buffer), 6);
-        assert_memory_equal(buffer, "behind", 6);
+        comes(ring, slot, "before");
+        comes(ring, slot, "behind");
     }
 }
 
