@@ -22,8 +22,6 @@ enum {
     START_MS = 30000, /* for a server to start, under emulation */
 };
 
-extern char **environ;
-
 int64_t guest_now_ms(void)
 {
     struct timespec now;
