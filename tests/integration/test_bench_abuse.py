@@ -17,7 +17,6 @@ pytestmark = pytest.mark.alone
 
 # Broken today, and by what: taken out with the mend.
 BROKEN = {
-    "replays-unread": "replays are owed without a bound",
     "tls-held": "newcomers queue behind 1,200 signatures",
 }
 SOMETIMES = {"tls-held"}  # newcomers are few meanwhile, and half of them may be served
