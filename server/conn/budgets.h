@@ -18,7 +18,7 @@ struct shard;
 /* X(NAME, setting, gauge, close reason, what is held, when it is spent) */
 #define BUDGETS(X)                                                                                 \
     X(INPUT, input_total_bytes_max, input_bytes, INPUT_TOTAL,                                      \
-      "received, and no whole request or message yet: heads, bodies, fragments, records",          \
+      "received, and no whole request or message yet: heads, bodies, fragments, records, hellos",  \
       "the connection that has held most for longest is closed")                                   \
     X(OUTPUT, queue_total_bytes_max, queue_bytes, QUEUE_TOTAL,                                     \
       "made, and not taken by a socket yet: answers, replays, messages, control frames",           \

@@ -200,6 +200,7 @@ void secure_begin(struct shard *shard, struct conn *conn)
     handshake_run(shard, conn, (const unsigned char *)hello.bytes, hello.len);
     stash_free(&hello);
     conn_extra_trim(conn);
+    budgets_charge_input(shard, conn);
     conn_watch_read(shard, conn);
 }
 
