@@ -80,8 +80,16 @@ static void note_request(struct conn *conn, const struct http_request *request)
         conn->asked |= ASKED_HEAD_ONLY;
 }
 
+/* A client that is refused its place: what was read whole needs no lingering, and its place is free
+ * again at once. */
+static enum conn_how farewell(bool more_to_read)
+{
+    return more_to_read ? END_LINGER : END_SENT;
+}
+
 /* Returns false when the connection may not become a subscriber now, and has been told so. */
-static bool admitted(struct shard *shard, struct conn *conn, const struct route *route)
+static bool admitted(struct shard *shard, struct conn *conn, const struct route *route,
+                     bool more_to_read)
 {
     if (!route->shed || conn->role & ROLE_ADMITTED || conn->asked & ASKED_HEAD_ONLY)
         return true;
@@ -94,19 +102,18 @@ static bool admitted(struct shard *shard, struct conn *conn, const struct route 
     conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     counter_add(&shard->counters.refused[REFUSAL_ADMISSION], 1);
     route->shed(shard, conn, REFUSAL_ADMISSION, retry_ms);
-    conn_end(shard, conn, END_LINGER, CLOSE_ADMISSION);
+    conn_end(shard, conn, farewell(more_to_read), CLOSE_ADMISSION);
     return false;
 }
 
-/* Refuses a client that has found no room. What was read whole needs no lingering: its place is
- * free again at once. */
+/* Refuses a client that has found no room. */
 static void turn_away(struct shard *shard, struct conn *conn, bool more_to_read)
 {
     enum refusal refusal = shard->draining ? REFUSAL_DRAINING : REFUSAL_TABLE_FULL;
     enum close_reason reason = shard->draining ? CLOSE_GOING_AWAY : CLOSE_TABLE_FULL;
     conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     http_error(shard, conn, refusal);
-    conn_end(shard, conn, more_to_read ? END_LINGER : END_SENT, reason);
+    conn_end(shard, conn, farewell(more_to_read), reason);
 }
 
 static void dispatch(struct shard *shard, struct conn *conn, struct exchange *exchange)
@@ -121,9 +128,10 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         return;
 
     bool has_body = request->fields.chunked || request->fields.content_length > 0;
+    bool more_to_read = has_body || exchange->rest_len > 0;
 
     if (conn->role & ROLE_UNWANTED)
-        turn_away(shard, conn, has_body || exchange->rest_len > 0);
+        turn_away(shard, conn, more_to_read);
     else if (request->method != HTTP_POST && has_body)
         http_refuse(shard, conn, REFUSAL_BODY_UNEXPECTED);
     else if (request->method == HTTP_OPTIONS && span_equal(request->path, SPAN("*")))
@@ -144,7 +152,7 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         answer_method(shard, conn, route);
         if (request->method == HTTP_POST)
             conn_end(shard, conn, END_LINGER, CLOSE_BAD_REQUEST);
-    } else if (admitted(shard, conn, route))
+    } else if (admitted(shard, conn, route, more_to_read))
         route->open(shard, conn, exchange);
 }
 

@@ -40,6 +40,21 @@ def test_polls_are_told_when_to_come_back(strict, path):
     assert strict.metric("ringside_errors_5xx_total") == strict.refused("admission")
 
 
+def test_who_was_read_whole_and_sent_away_holds_no_place(strict, eventually):
+    """However long it keeps its end open: the server has nothing left to read, and closes."""
+    connections = [dial(strict) for _ in range(MANY)]
+    for connection in connections:
+        connection.sendall(b"GET /poll?channel=c HTTP/1.1\r\nHost: h\r\n\r\n")
+    eventually(lambda: strict.refused("admission") > 0, "somebody to be sent away")
+    eventually(
+        lambda: strict.metric("ringside_connections") + strict.refused("admission") == MANY + 1,
+        "only those who were let in, and who asks, to be there",
+    )
+    assert strict.metric("ringside_lingers_cut_total") == 0
+    for connection in connections:
+        connection.close()
+
+
 def test_a_web_socket_is_refused_before_it_opens(strict):
     for _ in range(MANY):
         with dial(strict) as connection:
