@@ -222,7 +222,7 @@ static void several(struct said *said)
     add(said, BEFORE, sizeof BEFORE - 1);
     add(said, GET("/longpoll?channel=a&since=start"),
         sizeof GET("/longpoll?channel=a&since=start") - 1);
-    add(said, NULL, 0);
+    add(said, "", 0);
     add(said, WEBSOCKET, sizeof WEBSOCKET - 1);
     add(said, "\x81\x82\0\0\0\0hi", 8);
 }
