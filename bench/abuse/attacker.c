@@ -324,11 +324,9 @@ static void happened(struct attacker *attacker, struct link *link, uint32_t even
         return;
     if (link->phase == CONNECTING && !(events & (EPOLLERR | EPOLLHUP)))
         connected(attacker, link);
-    else if (events & (EPOLLERR | EPOLLHUP))
-        ended(attacker, link);
-    else if (events & EPOLLIN)
+    else if (events & EPOLLIN && !(events & (EPOLLERR | EPOLLHUP)))
         hear(attacker, link, READ_BYTES);
-    else if (events & EPOLLRDHUP)
+    else if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
         ended(attacker, link);
     if (link->phase != DOWN && link->full && events & EPOLLOUT) {
         link->full = false;

@@ -23,6 +23,7 @@
 #include "experiment/field.h"
 #include "experiment/peer.h"
 #include "measure/clock.h"
+#include "measure/fields.h"
 #include "measure/http_get.h"
 
 static const int64_t DRAIN_NS = (int64_t)5 * NS_PER_S;
@@ -303,15 +304,17 @@ static json_t *read_reasons(struct trial *trial)
 {
     json_t *object = json_object();
     char *text = malloc(METRICS_MAX), name[64], of[16], *state;
-    unsigned long count;
     assert(text);
     int status = http_get(&trial->get, "/metrics", text, METRICS_MAX);
     char *line = status == STATUS_OK ? strtok_r(text, "\n", &state) : NULL;
     for (; line; line = strtok_r(NULL, "\n", &state)) {
-        if (sscanf(line, "ringside_connections_%15[a-z]_total{reason=\"%40[a-z_0-9]\"} %lu", of,
-                   name, &count) != 3 &&
-            sscanf(line, "ringside_requests_%15[a-z]_total{reason=\"%40[a-z_0-9]\"} %lu", of, name,
-                   &count) != 3)
+        const char *value = strrchr(line, ' ');
+        uint64_t count;
+        if (sscanf(line, "ringside_connections_%15[a-z]_total{reason=\"%40[a-z_0-9]", of, name) !=
+                2 &&
+            sscanf(line, "ringside_requests_%15[a-z]_total{reason=\"%40[a-z_0-9]", of, name) != 2)
+            continue;
+        if (!value || !field_number(value + 1, 10, &count))
             continue;
         char key[sizeof of + sizeof name];
         snprintf(key, sizeof key, "%s_%s", of, name);

@@ -76,14 +76,16 @@ static void softirqd_find(void)
 {
     DIR *dir = opendir("/proc");
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        static const char prefix[] = "ksoftirqd/";
         char path[300], comm[32] = "";
-        unsigned cpu;
-        uint64_t pid;
+        uint64_t pid, cpu;
         snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
         FILE *file = field_number(entry->d_name, 10, &pid) ? fopen(path, "re") : NULL;
-        if (file && fgets(comm, sizeof comm, file) && sscanf(comm, "ksoftirqd/%u", &cpu) == 1 &&
-            cpu < CPU_SETSIZE)
-            softirqd[cpu] = (pid_t)pid;
+        if (file && fgets(comm, sizeof comm, file) && strncmp(comm, prefix, strlen(prefix)) == 0) {
+            comm[strcspn(comm, "\n")] = '\0';
+            if (field_number(comm + strlen(prefix), 10, &cpu) && cpu < CPU_SETSIZE)
+                softirqd[cpu] = (pid_t)pid;
+        }
         if (file)
             fclose(file);
     }

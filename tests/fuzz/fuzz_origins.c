@@ -30,8 +30,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span input = fuzz_input(data, size);
     const char *end = size > 0 ? memchr(input.ptr, '\n', size) : NULL;
     size_t len = end ? (size_t)(end - input.ptr) : size;
-    char *list = strndup(len > 0 ? input.ptr : "", len);
+    char *list = malloc(len + 1);
     assert(list);
+    memcpy(list, len > 0 ? input.ptr : "", len);
+    list[len] = '\0';
     struct origins *origins;
     if (origins_create(&origins, list, why, sizeof why) < 0) {
         assert(why[0] != '\0' && strlen(why) < sizeof why);

@@ -37,6 +37,7 @@ ATTACKS = listed()
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """What each attack did."""
+    tmp_path_factory.getbasetemp()  # made once, before several threads ask for it
     def run(names):
         return bench(
             tmp_path_factory.mktemp("abuse"), "abuse", "--attack", ",".join(names),

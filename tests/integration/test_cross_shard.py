@@ -1,12 +1,13 @@
 """Several shards: every message once and in order at every subscriber, whoever serves it."""
 
 import asyncio
+import itertools
 import json
 import random
 
 import pytest
 
-from foreign import asynchronous, connect, receive
+from foreign import asynchronous, connect, publish, receive
 from ringside import data_of, target
 from wire import EventStream
 
@@ -34,6 +35,25 @@ class Publisher:
         return await asyncio.get_running_loop().run_in_executor(None, self.run, numbers)
 
 
+async def until_all_hear(server, sockets, channel):
+    """A raw WebSocket is open before its subscription is live. Returns how many messages it took
+    until every one of them had the same."""
+    for count in itertools.count(1):
+        marker = f"ready {count}"
+
+        async def heard(socket):
+            while await socket.recv() != marker:
+                pass
+
+        await publish(server, channel, marker)
+        try:
+            await asyncio.wait_for(asyncio.gather(*map(heard, sockets)), 2)
+        except asyncio.TimeoutError:
+            assert count < 20, "somebody never hears"
+            continue
+        return count
+
+
 def in_order(numbers):
     return all(earlier < later for earlier, later in zip(numbers, numbers[1:]))
 
@@ -44,6 +64,7 @@ async def test_everybody_gets_everything_once(start_server, shards):
     server = start_server(shards=shards)
     total = 200
     sockets = [await connect(server, channel="c") for _ in range(SUBSCRIBERS)]
+    await until_all_hear(server, sockets, "c")
     publishing = asyncio.create_task(Publisher(server, "c").go(range(total)))
     ledgers = await asyncio.gather(
         *(read_many(socket, total) for socket in sockets),
@@ -63,12 +84,14 @@ async def test_publishers_on_all_shards_agree_on_one_order(start_server):
     server = start_server(shards=3)
     publishers, each = 6, 40
     sockets = [await connect(server, channel="c") for _ in range(20)]
+    before = await until_all_hear(server, sockets, "c")
     work = [
         Publisher(server, "c").go(range(n * 1000, n * 1000 + each)) for n in range(publishers)
     ]
     offsets = await asyncio.gather(*work)
     ledgers = await asyncio.gather(*(read_many(socket, publishers * each) for socket in sockets))
-    assert sorted(sum(offsets, [])) == list(range(1, publishers * each + 1))
+    first = before + 1
+    assert sorted(sum(offsets, [])) == list(range(first, first + publishers * each))
     assert all(in_order(list_) for list_ in offsets)
     assert all(ledger == ledgers[0] for ledger in ledgers)
     for n in range(publishers):
@@ -83,6 +106,8 @@ async def test_channels_do_not_mix(start_server):
     server = start_server(shards=3)
     names = [f"channel-{n}" for n in range(12)]
     sockets = {name: [await connect(server, channel=name) for _ in range(4)] for name in names}
+    for name in names:
+        await until_all_hear(server, sockets[name], name)
     await asyncio.gather(*(Publisher(server, name).go(range(30)) for name in names))
     for name in names:
         for socket in sockets[name]:
@@ -95,6 +120,7 @@ async def test_steady_readers_while_others_come_and_go(start_server):
     server = start_server(shards=2)
     total = 300
     steady = [await connect(server, channel="c") for _ in range(10)]
+    await until_all_hear(server, steady, "c")
     over = asyncio.Event()
 
     async def visitor(seed):

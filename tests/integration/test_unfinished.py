@@ -75,6 +75,9 @@ def test_the_one_with_most_unfinished_for_longest_goes(start_server, kind, event
     while server.closed("input_total") == 0:
         others.append(opened(server, kind, 900000))
         assert len(others) < 10
+        eventually(lambda: server.closed("input_total") > 0
+                   or server.metric("ringside_input_bytes") > 900000 * (len(others) + 1),
+                   "it is charged, or one is closed")
         assert server.metric("ringside_input_bytes") <= 4 * MIB
     assert read_to_end(first) == b""
     small.send(frame(0, b"here"))

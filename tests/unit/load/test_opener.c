@@ -12,7 +12,7 @@ enum {
 };
 
 /* A load of one group, and what the opener had it do. */
-static struct load load;
+static struct load world;
 static struct client clients[CLIENTS + 1];
 static struct group group;
 static uint32_t connected[4 * CLIENTS];
@@ -22,35 +22,35 @@ static unsigned timeout_count;
 
 /* ---- in the place of client.c ---- */
 
-void client_connect(struct load *in, struct client *client)
+void client_connect(struct load *load, struct client *client)
 {
     assert_int_equal(client->phase, CLIENT_DOWN);
     client->phase = CLIENT_CONNECTING;
     client->attempts++;
-    client->since_ms = (uint32_t)(in->now_ns / MS);
-    connected[connect_count++] = client_index(in, client);
+    client->since_ms = (uint32_t)(load->now_ns / MS);
+    connected[connect_count++] = client_index(load, client);
 }
 
 static void fail_one(struct client *client, enum load_failure failure)
 {
-    opener_failed(&load, client, failure);
+    opener_failed(&world, client, failure);
     client->phase = CLIENT_DOWN;
     if (client->flags & CLIENT_AGAIN) {
         client->flags &= (uint8_t)~CLIENT_AGAIN;
-        opener_return(&load, client);
+        opener_return(&world, client);
     }
 }
 
-void client_fail(struct load *in, struct client *client, enum load_failure failure)
+void client_fail(struct load *load, struct client *client, enum load_failure failure)
 {
     assert_int_equal(failure, LOAD_FAIL_TIMEOUT);
-    timed_out[timeout_count++] = client_index(in, client);
+    timed_out[timeout_count++] = client_index(load, client);
     fail_one(client, failure);
 }
 
 static void come_up(struct client *client)
 {
-    opener_done(&load, client);
+    opener_done(&world, client);
     client->phase = CLIENT_UP;
     client->attempts = 0;
 }
@@ -59,15 +59,15 @@ static int fresh(void **state)
 {
     (void)state;
     static struct load empty;
-    load = empty;
+    world = empty;
     memset(clients, 0, sizeof clients);
-    load.clients = clients;
-    load.subscriber_count = load.publishers_first = CLIENTS;
-    load.client_count = CLIENTS + 1;
-    load.groups = &group;
-    load.group_count = 1;
-    load.handshake_timeout_ms = 1000;
-    load.now_ns = INT64_C(5000) * MS;
+    world.clients = clients;
+    world.subscriber_count = world.publishers_first = CLIENTS;
+    world.client_count = CLIENTS + 1;
+    world.groups = &group;
+    world.group_count = 1;
+    world.handshake_timeout_ms = 1000;
+    world.now_ns = INT64_C(5000) * MS;
     connect_count = timeout_count = 0;
     return 0;
 }
@@ -75,7 +75,7 @@ static int fresh(void **state)
 static void queue(uint32_t first, uint32_t count)
 {
     for (uint32_t i = first; i < first + count; i++)
-        opener_queue(&load, &clients[i]);
+        opener_queue(&world, &clients[i]);
 }
 
 /* ---- how many at one time ---- */
@@ -83,43 +83,43 @@ static void queue(uint32_t first, uint32_t count)
 static void test_in_order_and_no_more_than_allowed(void **state)
 {
     (void)state;
-    opener_start(&load, 5, 0, 0);
+    opener_start(&world, 5, 0, 0);
     queue(0, 12);
-    assert_int_equal(opener_step(&load), INT64_MAX); /* the next may go when one is up */
+    assert_int_equal(opener_step(&world), INT64_MAX); /* the next may go when one is up */
     assert_int_equal(connect_count, 5);
-    assert_int_equal(opener_step(&load), INT64_MAX);
+    assert_int_equal(opener_step(&world), INT64_MAX);
     assert_int_equal(connect_count, 5);
     come_up(&clients[3]);
     come_up(&clients[0]);
-    opener_step(&load);
+    opener_step(&world);
     assert_int_equal(connect_count, 7);
     for (uint32_t i = 0; i < 7; i++)
         assert_int_equal(connected[i], i);
-    assert_int_equal(load.opener.opened, 2);
-    assert_int_equal(load.opener.last_ns, load.now_ns);
+    assert_int_equal(world.opener.opened, 2);
+    assert_int_equal(world.opener.last_ns, world.now_ns);
 }
 
 static void test_a_step_has_a_bound_of_its_own(void **state)
 {
     (void)state;
-    opener_start(&load, 100, 0, 0);
+    opener_start(&world, 100, 0, 0);
     queue(0, 70);
-    assert_int_equal(opener_step(&load), 0); /* at once again */
+    assert_int_equal(opener_step(&world), 0); /* at once again */
     assert_int_equal(connect_count, STEP_CONNECTS);
-    opener_step(&load);
+    opener_step(&world);
     assert_int_equal(connect_count, 2 * STEP_CONNECTS);
-    assert_int_equal(opener_step(&load), INT64_MAX);
+    assert_int_equal(opener_step(&world), INT64_MAX);
     assert_int_equal(connect_count, 70);
 }
 
 static void test_queued_once(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 0, 0);
+    opener_start(&world, 0, 0, 0);
     queue(0, 3);
     queue(0, 3);
-    assert_int_equal(load.opener.queued.count, 3);
-    opener_step(&load);
+    assert_int_equal(world.opener.queued.count, 3);
+    opener_step(&world);
     assert_int_equal(connect_count, 3);
 }
 
@@ -127,35 +127,35 @@ static void test_queued_once(void **state)
 static void test_at_a_rate(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 100, 0);
+    opener_start(&world, 0, 100, 0);
     queue(0, 50);
-    assert_int_equal(opener_step(&load), 10 * MS);
+    assert_int_equal(opener_step(&world), 10 * MS);
     assert_int_equal(connect_count, 1);
-    load.now_ns += 9 * MS;
-    assert_int_equal(opener_step(&load), 1 * MS);
+    world.now_ns += 9 * MS;
+    assert_int_equal(opener_step(&world), 1 * MS);
     assert_int_equal(connect_count, 1);
-    load.now_ns += 1 * MS;
-    opener_step(&load);
+    world.now_ns += 1 * MS;
+    opener_step(&world);
     assert_int_equal(connect_count, 2);
-    load.now_ns += 55 * MS;
-    assert_int_equal(opener_step(&load), 5 * MS);
+    world.now_ns += 55 * MS;
+    assert_int_equal(opener_step(&world), 5 * MS);
     assert_int_equal(connect_count, 7);
 }
 
 static void test_publishers_are_not_counted(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 0, 1);
+    opener_start(&world, 0, 0, 1);
     queue(PUBLISHER, 1);
-    opener_step(&load);
+    opener_step(&world);
     come_up(&clients[PUBLISHER]);
-    assert_int_equal(load.opener.opened, 0);
+    assert_int_equal(world.opener.opened, 0);
     clients[PUBLISHER].phase = CLIENT_DOWN;
     queue(PUBLISHER, 1);
-    opener_step(&load);
+    opener_step(&world);
     fail_one(&clients[PUBLISHER], LOAD_FAIL_REFUSED);
-    assert_int_equal(load.opener.failed, 0);
-    assert_int_equal(load.opener.failures[LOAD_FAIL_REFUSED], 1);
+    assert_int_equal(world.opener.failed, 0);
+    assert_int_equal(world.opener.failures[LOAD_FAIL_REFUSED], 1);
 }
 
 /* ---- failures ---- */
@@ -163,40 +163,40 @@ static void test_publishers_are_not_counted(void **state)
 static void test_tries_again_so_often(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 0, 3);
+    opener_start(&world, 0, 0, 3);
     queue(7, 1);
     for (unsigned attempt = 1; attempt <= 5; attempt++) {
-        opener_step(&load);
+        opener_step(&world);
         assert_int_equal(connect_count, attempt < 3 ? attempt : 3);
         if (clients[7].phase == CLIENT_CONNECTING)
             fail_one(&clients[7], LOAD_FAIL_RESET);
     }
-    assert_int_equal(load.opener.failed, 1);
-    assert_int_equal(load.opener.retries, 2);
-    assert_int_equal(load.opener.failures[LOAD_FAIL_RESET], 3);
-    assert_int_equal(load.opener.queued.count + load.opener.opening.count, 0);
+    assert_int_equal(world.opener.failed, 1);
+    assert_int_equal(world.opener.retries, 2);
+    assert_int_equal(world.opener.failures[LOAD_FAIL_RESET], 3);
+    assert_int_equal(world.opener.queued.count + world.opener.opening.count, 0);
 }
 
 static void test_those_without_an_answer_time_out(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 0, 1);
+    opener_start(&world, 0, 0, 1);
     queue(0, 2);
-    opener_step(&load);
-    load.now_ns += 400 * MS;
+    opener_step(&world);
+    world.now_ns += 400 * MS;
     queue(2, 1);
-    opener_step(&load);
-    load.now_ns += 599 * MS;
-    opener_step(&load);
+    opener_step(&world);
+    world.now_ns += 599 * MS;
+    opener_step(&world);
     assert_int_equal(timeout_count, 0);
-    load.now_ns += 1 * MS;
-    opener_step(&load);
+    world.now_ns += 1 * MS;
+    opener_step(&world);
     assert_int_equal(timeout_count, 2);
-    load.now_ns += 400 * MS;
-    opener_step(&load);
+    world.now_ns += 400 * MS;
+    opener_step(&world);
     assert_int_equal(timeout_count, 3);
     assert_int_equal(timed_out[2], 2);
-    assert_int_equal(load.opener.failed, 3);
+    assert_int_equal(world.opener.failed, 3);
 }
 
 /* ---- back-off ---- */
@@ -205,33 +205,33 @@ static void test_those_without_an_answer_time_out(void **state)
 static uint32_t wait_after_failure(struct client *client)
 {
     unsigned before = connect_count;
-    int64_t failed_ns = load.now_ns;
+    int64_t failed_ns = world.now_ns;
     fail_one(client, LOAD_FAIL_SHED);
-    for (opener_step(&load); connect_count == before; opener_step(&load))
-        load.now_ns += MS;
-    return (uint32_t)((load.now_ns - failed_ns) / MS);
+    for (opener_step(&world); connect_count == before; opener_step(&world))
+        world.now_ns += MS;
+    return (uint32_t)((world.now_ns - failed_ns) / MS);
 }
 
 static void test_as_long_as_the_server_said(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 0, LOAD_ATTEMPTS_ANY);
-    load.opener.backoff = (struct load_backoff){100000, 100000, true};
+    opener_start(&world, 0, 0, LOAD_ATTEMPTS_ANY);
+    world.opener.backoff = (struct load_backoff){100000, 100000, true};
     queue(0, 1);
-    opener_step(&load);
+    opener_step(&world);
     clients[0].hint = 250 / WAIT_TICK_MS;
     uint32_t wait_ms = wait_after_failure(&clients[0]);
     assert_in_range(wait_ms, 248, 248 + WAIT_TICK_MS);
     assert_int_equal(clients[0].hint, 0); /* good for one wait */
-    assert_int_equal(load.opener.waiting.count, 0);
+    assert_int_equal(world.opener.waiting.count, 0);
 }
 
 static void test_hints_that_nobody_wants(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 0, LOAD_ATTEMPTS_ANY);
+    opener_start(&world, 0, 0, LOAD_ATTEMPTS_ANY);
     queue(0, 1);
-    opener_step(&load);
+    opener_step(&world);
     clients[0].hint = 1000;
     assert_int_equal(wait_after_failure(&clients[0]), 0);
 }
@@ -240,10 +240,10 @@ static void test_hints_that_nobody_wants(void **state)
 static void test_publishers_wait_too(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 0, LOAD_ATTEMPTS_ANY);
-    load.opener.backoff.hints = true;
+    opener_start(&world, 0, 0, LOAD_ATTEMPTS_ANY);
+    world.opener.backoff.hints = true;
     queue(PUBLISHER, 1);
-    opener_step(&load);
+    opener_step(&world);
     clients[PUBLISHER].hint = 100 / WAIT_TICK_MS;
     assert_in_range(wait_after_failure(&clients[PUBLISHER]), 100, 100 + WAIT_TICK_MS);
 }
@@ -252,14 +252,14 @@ static void test_publishers_wait_too(void **state)
 static void test_jitter_doubles_up_to_a_bound(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 0, LOAD_ATTEMPTS_ANY);
-    load.opener.backoff = (struct load_backoff){.first_ms = 50, .most_ms = 400};
+    opener_start(&world, 0, 0, LOAD_ATTEMPTS_ANY);
+    world.opener.backoff = (struct load_backoff){.first_ms = 50, .most_ms = 400};
     for (unsigned failures = 1; failures <= 6; failures++) {
         uint32_t bound = (50U << failures) < 400 ? 50U << failures : 400, most = 0;
         uint64_t sum = 0;
         for (uint32_t i = 0; i < 4 * CLIENTS; i++) {
             clients[0].attempts = (uint8_t)failures;
-            uint32_t wait_ms = wait_ms_of(&load.opener, &clients[0]);
+            uint32_t wait_ms = wait_ms_of(&world.opener, &clients[0]);
             assert_true(wait_ms <= bound);
             most = wait_ms > most ? wait_ms : most;
             sum += wait_ms;
@@ -273,10 +273,10 @@ static void test_jitter_doubles_up_to_a_bound(void **state)
 static void test_longer_than_a_lap(void **state)
 {
     (void)state;
-    opener_start(&load, 0, 0, LOAD_ATTEMPTS_ANY);
-    load.opener.backoff.hints = true;
+    opener_start(&world, 0, 0, LOAD_ATTEMPTS_ANY);
+    world.opener.backoff.hints = true;
     queue(0, 1);
-    opener_step(&load);
+    opener_step(&world);
     clients[0].hint = 70000 / WAIT_TICK_MS;
     assert_in_range(wait_after_failure(&clients[0]), 70000, 70000 + WAIT_TICK_MS);
 }
@@ -284,27 +284,27 @@ static void test_longer_than_a_lap(void **state)
 static void test_many_come_back_at_their_times(void **state)
 {
     (void)state;
-    opener_start(&load, UINT32_MAX, 0, LOAD_ATTEMPTS_ANY);
-    load.opener.backoff.hints = true;
+    opener_start(&world, UINT32_MAX, 0, LOAD_ATTEMPTS_ANY);
+    world.opener.backoff.hints = true;
     queue(0, CLIENTS);
     while (connect_count < CLIENTS)
-        opener_step(&load);
+        opener_step(&world);
     connect_count = 0;
     for (uint32_t i = 0; i < CLIENTS; i++) {
         clients[i].hint = (uint16_t)(1 + i * 37 % CLIENTS);
         fail_one(&clients[i], LOAD_FAIL_SHED);
     }
-    assert_int_equal(load.opener.waiting.count, CLIENTS);
-    int64_t began_ns = load.now_ns;
+    assert_int_equal(world.opener.waiting.count, CLIENTS);
+    int64_t began_ns = world.now_ns;
     unsigned seen = 0;
     while (seen < CLIENTS) {
-        assert_true(opener_step(&load) <= WAIT_TICK_MS * MS || load.opener.waiting.count == 0);
+        assert_true(opener_step(&world) <= WAIT_TICK_MS * MS || world.opener.waiting.count == 0);
         for (; seen < connect_count; seen++) {
             int64_t due_ms = (1 + connected[seen] * 37 % CLIENTS) * WAIT_TICK_MS;
-            int64_t late_ms = (load.now_ns - began_ns) / MS - due_ms;
+            int64_t late_ms = (world.now_ns - began_ns) / MS - due_ms;
             assert_in_range(late_ms, 0, WAIT_TICK_MS);
         }
-        load.now_ns += MS;
+        world.now_ns += MS;
     }
 }
 
@@ -313,21 +313,21 @@ static void test_many_come_back_at_their_times(void **state)
 static void test_abandoned(void **state)
 {
     (void)state;
-    opener_start(&load, 2, 0, LOAD_ATTEMPTS_ANY);
-    load.opener.backoff.hints = true;
+    opener_start(&world, 2, 0, LOAD_ATTEMPTS_ANY);
+    world.opener.backoff.hints = true;
     queue(0, 4);
-    opener_step(&load);
+    opener_step(&world);
     clients[0].hint = 10;
     fail_one(&clients[0], LOAD_FAIL_SHED);
     clients[3].flags |= CLIENT_CYCLING; /* a long poll between two requests: it counts as up */
-    opener_abandon(&load);
-    assert_int_equal(load.opener.waiting.count, 0);
+    opener_abandon(&world);
+    assert_int_equal(world.opener.waiting.count, 0);
     assert_int_equal(clients[0].phase, CLIENT_DOWN);
-    assert_int_equal(load.opener.queued.count, 1);
-    assert_int_equal(load.opener.queued.first, 3);
-    assert_int_equal(load.opener.opening.count, 1); /* it is on its way already */
-    load.now_ns += 100 * MS;
-    opener_step(&load);
+    assert_int_equal(world.opener.queued.count, 1);
+    assert_int_equal(world.opener.queued.first, 3);
+    assert_int_equal(world.opener.opening.count, 1); /* it is on its way already */
+    world.now_ns += 100 * MS;
+    opener_step(&world);
     assert_int_equal(connect_count, 3);
     assert_int_equal(connected[2], 3);
 }
@@ -335,22 +335,22 @@ static void test_abandoned(void **state)
 static void test_forgotten_wherever_they_are(void **state)
 {
     (void)state;
-    opener_start(&load, 1, 0, LOAD_ATTEMPTS_ANY);
-    load.opener.backoff.hints = true;
+    opener_start(&world, 1, 0, LOAD_ATTEMPTS_ANY);
+    world.opener.backoff.hints = true;
     queue(0, 3);
-    opener_step(&load);
+    opener_step(&world);
     clients[0].hint = 10;
     fail_one(&clients[0], LOAD_FAIL_SHED);
-    opener_step(&load);
+    opener_step(&world);
     assert_int_equal(clients[1].phase, CLIENT_CONNECTING);
     for (uint32_t i = 0; i < 4; i++)
-        opener_forget(&load, &clients[i]); /* waits, connects, is queued, is nowhere */
-    assert_int_equal(load.opener.waiting.count, 0);
-    assert_int_equal(load.opener.opening.count, 0);
-    assert_int_equal(load.opener.queued.count, 0);
+        opener_forget(&world, &clients[i]); /* waits, connects, is queued, is nowhere */
+    assert_int_equal(world.opener.waiting.count, 0);
+    assert_int_equal(world.opener.opening.count, 0);
+    assert_int_equal(world.opener.queued.count, 0);
     for (uint32_t i = 0; i < 4; i++)
         assert_false(clients[i].flags & CLIENT_LISTED);
-    assert_int_equal(opener_step(&load), INT64_MAX);
+    assert_int_equal(opener_step(&world), INT64_MAX);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, fresh)

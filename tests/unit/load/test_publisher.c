@@ -13,7 +13,7 @@ enum {
 };
 
 /* A load of one group, and a socket that takes as much as it is told to. */
-static struct load load;
+static struct load world;
 static struct client clients[2];
 static struct group group;
 static char sent[SENT_MAX];
@@ -50,29 +50,29 @@ static struct ring ring = {.engine = &engine};
 
 /* ---- in the place of the others ---- */
 
-void client_fail(struct load *in, struct client *client, enum load_failure failure)
+void client_fail(struct load *load, struct client *client, enum load_failure failure)
 {
     assert_true(client == &clients[PUBLISHER]);
     failed_for = failure;
     failures++;
     client->phase = CLIENT_DOWN;
-    publisher_lost(in, client);
+    publisher_lost(load, client);
 }
 
 int64_t engine_clock_ns(void)
 {
-    return load.now_ns;
+    return world.now_ns;
 }
 
-int engine_step(struct load *in)
+int engine_step(struct load *load)
 {
-    in->now_ns += 100 * MS;
+    load->now_ns += 100 * MS;
     return 0;
 }
 
-void opener_queue(struct load *in, struct client *client)
+void opener_queue(struct load *load, struct client *client)
 {
-    (void)in;
+    (void)load;
     client->flags |= CLIENT_LISTED;
 }
 
@@ -82,29 +82,29 @@ void ws_key(uint32_t index, uint8_t ret_key[4])
     memcpy(ret_key, key, sizeof key);
 }
 
-void poll_input(struct load *in, struct client *client, char *bytes, size_t len)
+void poll_input(struct load *load, struct client *client, char *bytes, size_t len)
 {
-    (void)in;
+    (void)load;
     (void)client;
     (void)bytes;
     (void)len;
 }
 
-void ws_input(struct load *in, struct client *client, char *bytes, size_t len)
+void ws_input(struct load *load, struct client *client, char *bytes, size_t len)
 {
-    poll_input(in, client, bytes, len);
+    poll_input(load, client, bytes, len);
 }
 
-size_t secure_head(const struct load *in, const struct client *client)
+size_t secure_head(const struct load *load, const struct client *client)
 {
-    (void)in;
+    (void)load;
     (void)client;
     return 0;
 }
 
-size_t secure_seal(struct load *in, const struct client *client, char *area, size_t len)
+size_t secure_seal(struct load *load, const struct client *client, char *area, size_t len)
 {
-    (void)in;
+    (void)load;
     (void)client;
     (void)area;
     return len;
@@ -124,16 +124,16 @@ static void make(enum load_publish publish, uint32_t bytes)
     };
     group.channel_ready = &group.ready;
     static struct load empty;
-    load = empty;
+    world = empty;
     memset(clients, 0, sizeof clients);
     clients[PUBLISHER].phase = CLIENT_UP;
-    load.ring = &ring;
-    load.clients = clients;
-    load.subscriber_count = load.publishers_first = PUBLISHER;
-    load.client_count = 2;
-    load.groups = &group;
-    load.group_count = 1;
-    load.now_ns = INT64_C(1000) * MS;
+    world.ring = &ring;
+    world.clients = clients;
+    world.subscriber_count = world.publishers_first = PUBLISHER;
+    world.client_count = 2;
+    world.groups = &group;
+    world.group_count = 1;
+    world.now_ns = INT64_C(1000) * MS;
     sent_len = 0;
     room = SIZE_MAX;
     refusal = -EAGAIN;
@@ -151,7 +151,7 @@ static int end(void **state)
 
 static void start(struct load_mode mode)
 {
-    publisher_start(&load, &group, &mode);
+    publisher_start(&world, &group, &mode);
 }
 
 /* ---- reading what was sent ---- */
@@ -203,7 +203,7 @@ static void arrive(uint32_t number)
     static struct histogram *histogram;
     histogram = histogram ? histogram : histogram_create();
     assert_true(flights_note(&group.flights, number));
-    flights_settle(&group.flights, load.now_ns, histogram, histogram);
+    flights_settle(&group.flights, world.now_ns, histogram, histogram);
 }
 
 /* ---- closed loop ---- */
@@ -214,22 +214,22 @@ static void test_as_many_under_way_as_the_depth_says(void **state)
     struct message got[16];
     make(LOAD_PUBLISH_WEBSOCKET, 128);
     start((struct load_mode){.depth = 3});
-    assert_int_equal(publisher_step(&load, &group), INT64_MAX);
+    assert_int_equal(publisher_step(&world, &group), INT64_MAX);
     assert_int_equal(frames_read(got, 16), 3);
     assert_int_equal(sends, 1); /* what is due in one step leaves in one send */
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(got[i].number, i + 1);
-        assert_int_equal(got[i].intended_ns, load.now_ns);
+        assert_int_equal(got[i].intended_ns, world.now_ns);
         assert_int_equal(got[i].length, 128);
     }
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 16), 0);
     arrive(2);
-    load.now_ns += MS;
-    publisher_step(&load, &group);
+    world.now_ns += MS;
+    publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 16), 1);
     assert_int_equal(got[0].number, 4);
-    assert_int_equal(got[0].intended_ns, load.now_ns);
+    assert_int_equal(got[0].intended_ns, world.now_ns);
     assert_int_equal(group.counters.published, 4);
 }
 
@@ -239,15 +239,15 @@ static void test_so_many_and_no_more(void **state)
     struct message got[16];
     make(LOAD_PUBLISH_WEBSOCKET, 34);
     start((struct load_mode){.depth = UINT32_MAX, .messages = 5});
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 16), 5);
-    assert_int_equal(publisher_step(&load, &group), INT64_MAX);
+    assert_int_equal(publisher_step(&world, &group), INT64_MAX);
     assert_int_equal(frames_read(got, 16), 0);
     start((struct load_mode){.depth = 1, .messages = 5}); /* those under way count */
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 16), 0);
     publisher_stop(&group);
-    assert_int_equal(publisher_step(&load, &group), INT64_MAX);
+    assert_int_equal(publisher_step(&world, &group), INT64_MAX);
 }
 
 /* ---- open loop ---- */
@@ -260,14 +260,14 @@ static void test_on_a_schedule(void **state)
     const int64_t began_ns = INT64_C(1000) * MS;
     make(LOAD_PUBLISH_WEBSOCKET, 128);
     start((struct load_mode){.rate_per_s = 100});
-    assert_int_equal(publisher_step(&load, &group), 10 * MS);
+    assert_int_equal(publisher_step(&world, &group), 10 * MS);
     assert_int_equal(frames_read(got, 16), 1);
     assert_int_equal(got[0].intended_ns, began_ns);
-    load.now_ns += 9 * MS;
-    assert_int_equal(publisher_step(&load, &group), 1 * MS);
+    world.now_ns += 9 * MS;
+    assert_int_equal(publisher_step(&world, &group), 1 * MS);
     assert_int_equal(frames_read(got, 16), 0);
-    load.now_ns += 26 * MS; /* 35: those of 10, 20 and 30 are due, and say so */
-    assert_int_equal(publisher_step(&load, &group), 5 * MS);
+    world.now_ns += 26 * MS; /* 35: those of 10, 20 and 30 are due, and say so */
+    assert_int_equal(publisher_step(&world, &group), 5 * MS);
     assert_int_equal(frames_read(got, 16), 3);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(got[i].intended_ns, began_ns + (int64_t)(i + 1) * 10 * MS);
@@ -281,24 +281,24 @@ static void test_a_full_socket(void **state)
     make(LOAD_PUBLISH_WEBSOCKET, 128);
     start((struct load_mode){.rate_per_s = 100});
     room = 50;
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(sent_len, 50);
     assert_int_equal(watches, 1);
     assert_true(clients[PUBLISHER].flags & CLIENT_WRITE_WATCHED);
-    load.now_ns += 30 * MS;
-    assert_int_equal(publisher_step(&load, &group), INT64_MAX);
+    world.now_ns += 30 * MS;
+    assert_int_equal(publisher_step(&world, &group), INT64_MAX);
     assert_int_equal(sends, 1);
     assert_int_equal(group.counters.published, 1);
 
     clients[PUBLISHER].flags &= (uint8_t)~CLIENT_WRITE_WATCHED;
     room = 0;
-    publisher_writable(&load, &clients[PUBLISHER]); /* nothing after all: it is watched again */
+    publisher_writable(&world, &clients[PUBLISHER]); /* nothing after all: it is watched again */
     assert_int_equal(watches, 2);
     clients[PUBLISHER].flags &= (uint8_t)~CLIENT_WRITE_WATCHED;
     room = SIZE_MAX;
-    publisher_writable(&load, &clients[PUBLISHER]);
+    publisher_writable(&world, &clients[PUBLISHER]);
     assert_int_equal(frames_read(got, 16), 1); /* whole, in two pieces */
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 16), 3);
     assert_int_equal(got[0].intended_ns, INT64_C(1010) * MS);
     assert_int_equal(got[2].intended_ns, INT64_C(1030) * MS);
@@ -312,12 +312,12 @@ static void test_a_lost_connection(void **state)
     start((struct load_mode){.rate_per_s = 100});
     room = 0;
     refusal = -EPIPE;
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(failures, 1);
     assert_int_equal(failed_for, LOAD_FAIL_RESET);
     assert_int_equal(group.publisher.len, 0);
-    load.now_ns += 50 * MS;
-    assert_int_equal(publisher_step(&load, &group), INT64_MAX); /* not while it is down */
+    world.now_ns += 50 * MS;
+    assert_int_equal(publisher_step(&world, &group), INT64_MAX); /* not while it is down */
     assert_int_equal(group.counters.published, 1);
 }
 
@@ -329,10 +329,10 @@ static void test_nobody_there(void **state)
     group.up = 2;
     group.stalled = 2;
     start((struct load_mode){.rate_per_s = 100});
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 4), 0);
     group.publisher.alone = true;
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 4), 1);
 }
 
@@ -344,7 +344,7 @@ static void test_post(void **state)
     static const char head[] = "POST /publish?channel=c HTTP/1.1\r\n";
     make(LOAD_PUBLISH_POST, 40);
     start((struct load_mode){.depth = 1});
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     sent[sent_len] = '\0';
     assert_int_equal(strncmp(sent, head, sizeof head - 1), 0);
     assert_non_null(strstr(sent, "\r\nHost: 127.0.0.1:1\r\n"));
@@ -362,12 +362,12 @@ static void test_posts_are_pipelined_up_to_a_bound(void **state)
     (void)state;
     make(LOAD_PUBLISH_POST, 40);
     start((struct load_mode){.rate_per_s = 1e6});
-    load.now_ns += 10 * MS;
+    world.now_ns += 10 * MS;
     for (unsigned i = 0; i < 20; i++)
-        publisher_step(&load, &group);
+        publisher_step(&world, &group);
     assert_int_equal(group.counters.published, PIPELINE_MAX);
     group.publisher.unanswered -= 7;
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(group.counters.published, PIPELINE_MAX + 7);
 }
 
@@ -380,7 +380,7 @@ static void test_channels(void **state)
     uint32_t ready[2] = {1, 1};
     group.channel_ready = ready;
     start((struct load_mode){.depth = 3});
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     sent[sent_len] = '\0';
     const char *first = strstr(sent, "channel=c-0 "), *second = strstr(sent, "channel=c-1 ");
     assert_true(first && second && first < second);
@@ -398,7 +398,7 @@ static void test_around_the_payload(void **state)
     group.protocol.after = (struct load_message){"}", 1, true};
     assert_int_equal(publisher_init(&group), 0);
     start((struct load_mode){.depth = 1});
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(sent_len, 2 + 4 + 43);
     assert_int_equal((unsigned char)sent[0], 0x82);
     assert_int_equal((unsigned char)sent[1], 0x80 | 43);
@@ -418,7 +418,7 @@ static void test_kinds_of_sizes(void **state)
     group.cycle[1] = 300;
     group.cycle_count = 2;
     start((struct load_mode){.depth = 4});
-    publisher_step(&load, &group);
+    publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 8), 4);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(got[i].length, i % 2 ? 300 : 50);
@@ -433,7 +433,7 @@ static void test_as_much_as_there_is_room_for(void **state)
     unsigned steps = 0;
     while (group.publisher.left > 0) {
         sent_len = 0;
-        publisher_step(&load, &group);
+        publisher_step(&world, &group);
         assert_true(sent_len <= group.publisher.size);
         assert_true(++steps <= 10);
     }
@@ -447,14 +447,14 @@ static void test_ready(void **state)
 {
     (void)state;
     make(LOAD_PUBLISH_WEBSOCKET, 40);
-    assert_int_equal(publisher_ready(&load, &group), 0);
+    assert_int_equal(publisher_ready(&world, &group), 0);
     clients[PUBLISHER].phase = CLIENT_DOWN;
-    int64_t began_ns = load.now_ns;
-    assert_int_equal(publisher_ready(&load, &group), -ENOTCONN); /* nobody ever connects it */
-    assert_true(load.now_ns - began_ns >= READY_TIMEOUT_S * INT64_C(1000000000));
+    int64_t began_ns = world.now_ns;
+    assert_int_equal(publisher_ready(&world, &group), -ENOTCONN); /* nobody ever connects it */
+    assert_true(world.now_ns - began_ns >= READY_TIMEOUT_S * INT64_C(1000000000));
     const struct load_mode mode = {.rate_per_s = 1};
     group.config.publish = LOAD_PUBLISH_NONE;
-    assert_int_equal(load_publish(&load, 0, &mode), -ENOTCONN);
+    assert_int_equal(load_publish(&world, 0, &mode), -ENOTCONN);
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, end)
