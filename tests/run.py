@@ -106,12 +106,9 @@ def unit(flavour, wanted=None):
 def pytest(name, flavour, *arguments):
     report = BUILD / flavour / "pytest" / f"{name.replace(', ', '-')}.xml"
     server = BUILD / flavour / "server" / "ringside-server"
-    # Of its own: pytest keeps the folders of its last three runs, and others may begin meanwhile.
-    files = BUILD / "logs" / f"files-{report.stem.replace(' ', '-')}-{flavour}"
     return Step(f"{name}, {flavour}",
                 [*without_aslr(), PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-q",
-                 "--durations=10", f"--junitxml={report}",
-                 f"--basetemp={files}", *arguments],
+                 "--durations=10", f"--junitxml={report}", *arguments],
                 needs=(f"build, {flavour}",), env=environment(RINGSIDE_SERVER=str(server)),
                 report=report, nothing=NO_TESTS)
 
