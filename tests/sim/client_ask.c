@@ -200,8 +200,8 @@ static void flood(struct client *client)
     static const char *const requests[] = {
         "GET /poll?channel=room/0:a@b HTTP/1.1\r\nHost: sim\r\n\r\n",
         "GET /metrics HTTP/1.1\r\nHost: sim\r\n\r\n",
-        "GET /longpoll?channel=room/0:a@b&channel=room/1:a@b&since=start&timeout=0 HTTP/1.1\r\n"
-        "Host: sim\r\n\r\n",
+        ("GET /longpoll?channel=room/0:a@b&channel=room/1:a@b&since=start&timeout=0 HTTP/1.1\r\n"
+         "Host: sim\r\n\r\n"),
         "GET /healthz HTTP/1.1\r\nHost: sim\r\n\r\n",
     };
     struct sim *sim = client->sim;
