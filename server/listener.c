@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "conf/settings.h"
+#include "wire/address.h"
 
 /* Returns the value of a port's digits, or -1. */
 static long port_read(const char *text)
@@ -95,6 +96,16 @@ void listener_name(const struct listen_address *address, char ret[LISTENER_NAME_
     bool ipv6 = address->any.sa_family == AF_INET6;
     int len = snprintf(ret, LISTENER_NAME_MAX, ipv6 ? "[%s]:%s" : "%s:%s", host, port);
     assert(len < LISTENER_NAME_MAX);
+}
+
+bool listener_is_loopback(const struct listen_address *address)
+{
+    static const struct address_range ranges[] = {
+        {.address = {.s6_addr = {[10] = 0xff, 0xff, 127}}, .bits = 104},
+        {.address = IN6ADDR_LOOPBACK_INIT, .bits = 128},
+    };
+    const struct in6_addr at = address_of(&address->any);
+    return address_in_range(&at, &ranges[0]) || address_in_range(&at, &ranges[1]);
 }
 
 static const char *failure_hint(int err)

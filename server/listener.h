@@ -33,6 +33,9 @@ int listener_address(struct listen_address *ret, const char *setting, const char
 /* The address as URLs have it: an IPv6 one in brackets. */
 void listener_name(const struct listen_address *address, char ret[LISTENER_NAME_MAX]);
 
+/* Whether nobody but this machine can connect there. */
+bool listener_is_loopback(const struct listen_address *address);
+
 /* Opens one shard's listening socket. The first on an address makes sure that nobody else listens
  * there, and replaces port 0 by the one that the kernel chose; the others join it. Accepted sockets
  * inherit congestion_control, unsent_bytes_max and stall_timeout_ms of the settings. Returns the

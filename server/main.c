@@ -353,6 +353,17 @@ static int fail(const char *why)
     return 1;
 }
 
+/* Whether clients can come from other machines. */
+static bool is_open_to_others(const struct launch *launch)
+{
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        const struct port *port = &launch->ports[i];
+        if (i != LISTENER_ADMIN && port->open && !listener_is_loopback(&port->address))
+            return true;
+    }
+    return false;
+}
+
 static void announce(const struct launch *launch)
 {
     static const char *const schemes[] = {
@@ -373,27 +384,30 @@ static void announce(const struct launch *launch)
     printf(" with %u shard%s, for up to %" PRId64 " connections\n", launch->server.shard_count,
            launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
     engine_announce(&launch->engine);
+    if (!launch->server.addresses && is_open_to_others(launch))
+        printf("nothing is limited by address: where strangers connect, set "
+               "address_connections_max, address_connects_per_s, address_requests_per_s and "
+               "address_publishes_per_s\n");
     fflush(stdout);
 }
 
-/* SIGHUP means something only where there are certificates; else it ends the process as ever. */
-static void block_signals(sigset_t *ret, const struct server *server)
+static void block_signals(sigset_t *ret)
 {
     sigemptyset(ret);
     sigaddset(ret, SIGINT);
     sigaddset(ret, SIGTERM);
-    if (server->tls)
-        sigaddset(ret, SIGHUP);
+    sigaddset(ret, SIGHUP);
     pthread_sigmask(SIG_BLOCK, ret, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Until SIGINT or SIGTERM. A second one ends the process at once. */
-static void wait_for_signal(const sigset_t *signals, const struct server *server)
+/* Until SIGINT or SIGTERM. A second one ends the process at once; SIGHUP never does. */
+static void wait_for_signal(sigset_t *signals, const struct server *server)
 {
     int signal = SIGHUP;
     while (sigwait(signals, &signal) == 0 && signal == SIGHUP)
         certificates_reload(server);
+    sigdelset(signals, SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
@@ -420,7 +434,7 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
     struct server *server = &launch->server;
     char why[WHY_MAX];
     sigset_t signals;
-    block_signals(&signals, server);
+    block_signals(&signals);
     if (open_ports(launch, why, sizeof why) < 0)
         return fail(why);
     int err = launch_shards(launch, cpus, cpu_count);

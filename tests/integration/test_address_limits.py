@@ -16,6 +16,14 @@ PORTS = pytest.mark.parametrize("secure", [False, True])
 CLONE_NEWNET = 0x40000000
 
 
+def test_that_nothing_is_limited_is_said_where_strangers_connect(start_server):
+    said = "nothing is limited by address"
+    assert said not in start_server().output()
+    assert said in start_server(listen="0.0.0.0").output()
+    limits = {"address_requests_per_s": 1000}
+    assert said not in start_server(listen="0.0.0.0", config=limits).output()
+
+
 @pytest.fixture
 def limited(start_server):
     """limited(setting=value, …) -> (server, operator), who is not limited."""

@@ -21,6 +21,19 @@ def test_idle_server_stops(server, number):
     assert server.wait() == 0
 
 
+def test_sighup_is_harmless(start_server, eventually):
+    """Without certificates there is nothing to read again; and a drain goes on to its end."""
+    server = start_server(config={"drain_ms": 500})
+    server.signal(signal.SIGHUP)
+    eventually(lambda: "SIGHUP: there is nothing to read again" in server.output(), "a sentence")
+    client = RawWebSocket(server)
+    server.signal(signal.SIGTERM)
+    assert client.read_close_frame() == 1001
+    server.signal(signal.SIGHUP)
+    client.close()
+    assert server.wait() == 0
+
+
 def test_websockets_get_1001(server, number):
     sockets = [RawWebSocket(server) for _ in range(20)]
     server.signal(number)

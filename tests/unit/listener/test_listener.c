@@ -72,11 +72,32 @@ static void what_is_none_is_told_what_would_be(void **state)
     }
 }
 
+static void loopback_is_this_machine_alone(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is;
+    } rows[] = {
+        {"127.0.0.1:0", true},           {"127.9.8.7:80", true}, {"[::1]:80", true},
+        {"[::ffff:127.0.0.1]:80", true}, {"0.0.0.0:80", false},  {"[::]:80", false},
+        {"128.0.0.1:80", false},         {"[::2]:80", false},    {"[fe80::1%lo]:80", false},
+        {"[2001:db8::7]:80", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct listen_address address;
+        char why[256] = "";
+        assert_int_equal(listener_address(&address, "listen", rows[i].text, why, sizeof why), 0);
+        assert_int_equal(listener_is_loopback(&address), rows[i].is);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_is_named_as_in_a_url),
         cmocka_unit_test(what_is_none_is_told_what_would_be),
+        cmocka_unit_test(loopback_is_this_machine_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
