@@ -22,6 +22,8 @@ enum {
     LINES_DEFAULT = 24,
     /* Each line is followed by what clears the rest of it. */
     OUTPUT_MAX = VIEW_TEXT_MAX + VIEW_LINES_MAX * 8 + 64,
+    /* A signal handler waits for the end of a drawing, unless the terminal takes nothing. */
+    DRAWING_MS_MAX = 1000,
 };
 
 static const char CURSOR_OFF[] = "\033[?25l", CURSOR_ON[] = "\033[?25h";
@@ -43,7 +45,9 @@ static struct {
 
 /* Shared with signal handlers. */
 static atomic_bool cursor_hidden;
-static atomic_bool left;        /* the process ends: nothing is drawn any more */
+static atomic_bool drawing;     /* the thread writes to the terminal, or will unless one of: */
+static atomic_bool left;        /* the process ends, nothing is drawn any more */
+static atomic_bool stopping;    /* it is about to stop, nothing is drawn before it goes on */
 static atomic_bool was_stopped; /* the shell has written below the block */
 
 /* ---- the terminal ---- */
@@ -65,19 +69,29 @@ static void restore(void)
         write_all(CURSOR_ON, sizeof CURSOR_ON - 1);
 }
 
-void screen_leave(void)
-{
-    atomic_store_explicit(&left, true, memory_order_seq_cst);
-    restore();
-}
-
-/* A signal that ends the process may come in between: then it is shown again. */
 static void hide_cursor(void)
 {
     if (!atomic_exchange_explicit(&cursor_hidden, true, memory_order_relaxed))
         write_all(CURSOR_OFF, sizeof CURSOR_OFF - 1);
-    if (atomic_load_explicit(&left, memory_order_seq_cst))
-        restore();
+}
+
+/* In a handler that has set `left` or `stopping`: whatever is being drawn comes first, so that the
+ * cursor is not hidden after it was shown. */
+static void restore_after_drawing(void)
+{
+    const struct timespec pause = {.tv_nsec = NS_PER_S / 1000};
+    for (int i = 0; i < DRAWING_MS_MAX; i++) {
+        if (!atomic_load_explicit(&drawing, memory_order_seq_cst))
+            break;
+        nanosleep(&pause, NULL);
+    }
+    restore();
+}
+
+void screen_leave(void)
+{
+    atomic_store_explicit(&left, true, memory_order_seq_cst);
+    restore_after_drawing();
 }
 
 /* Whether standard output is a terminal that can move its cursor. */
@@ -175,6 +189,16 @@ static void clear(void)
     restore();
 }
 
+/* With the lock. */
+static void draw_unless_ending(void)
+{
+    atomic_store_explicit(&drawing, true, memory_order_seq_cst);
+    if (!atomic_load_explicit(&left, memory_order_seq_cst) &&
+        !atomic_load_explicit(&stopping, memory_order_seq_cst))
+        draw();
+    atomic_store_explicit(&drawing, false, memory_order_seq_cst);
+}
+
 static void *run(void *context)
 {
     (void)context;
@@ -182,8 +206,8 @@ static void *run(void *context)
     pthread_setschedparam(pthread_self(), SCHED_BATCH, &batch);
     pthread_mutex_lock(&screen.lock);
     while (!screen.ending) {
-        if (screen.visible && !atomic_load_explicit(&left, memory_order_seq_cst))
-            draw();
+        if (screen.visible)
+            draw_unless_ending();
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += NS_PER_S / DRAWS_PER_S;
@@ -211,9 +235,11 @@ static void on_stop(int number)
 {
     (void)number;
     int err = errno;
-    restore();
+    atomic_store_explicit(&stopping, true, memory_order_seq_cst);
+    restore_after_drawing();
     atomic_store_explicit(&was_stopped, true, memory_order_relaxed);
     raise(SIGSTOP);
+    atomic_store_explicit(&stopping, false, memory_order_seq_cst);
     errno = err;
 }
 

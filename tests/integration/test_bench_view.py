@@ -15,6 +15,7 @@ import time
 import pytest
 
 from bench import bench, bench_binary
+from ringside import wait_until
 
 ENDLESS = ("hold", "--connections", "50", "--seconds", "600", "--against", "none")
 SHORT = ("fanout", "--subscribers", "20", "--turns", "2", "--turn-ms", "200", "--depth", "1",
@@ -60,6 +61,15 @@ class Terminal:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def until_stopped(self):
+        """A SIGCONT that comes before does nothing, and the process stays stopped."""
+        wait_until(lambda: os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG),
+                   "the bench to stop")
+
+    def read_what_is_there(self):
+        while select.select([self.master], [], [], 0)[0]:
+            self.written += os.read(self.master, 65536)
+
     def end(self):
         self.read_until(None)
         status = self.process.wait(timeout=PATIENCE_S)
@@ -90,6 +100,7 @@ def test_the_cursor_comes_back_when_killed_twice():
     terminal = Terminal(*ENDLESS)
     terminal.read_until(b"idle")
     terminal.signal(signal.SIGSTOP)  # so that both are there when it goes on
+    terminal.until_stopped()
     terminal.signal(signal.SIGINT)
     terminal.signal(signal.SIGTERM)
     terminal.signal(signal.SIGCONT)
@@ -110,11 +121,16 @@ def test_the_cursor_comes_back_when_it_crashes(number):
 def test_it_can_be_stopped_and_goes_on():
     terminal = Terminal(*ENDLESS)
     terminal.read_until(b"idle")
-    terminal.signal(signal.SIGTSTP)
-    terminal.read_until(SHOW)
-    before = len(terminal.written)
-    terminal.signal(signal.SIGCONT)
-    terminal.read_until(HIDE, since=before)
+    for _ in range(5):  # a drawing is under way in one of them, with luck
+        before = len(terminal.written)
+        terminal.signal(signal.SIGTSTP)
+        terminal.until_stopped()
+        terminal.read_until(SHOW, since=before)
+        terminal.read_what_is_there()
+        assert terminal.cursor_is_shown()
+        before = len(terminal.written)
+        terminal.signal(signal.SIGCONT)
+        terminal.read_until(HIDE, since=before)
     terminal.signal(signal.SIGINT)
     assert terminal.end() == 130
     assert terminal.cursor_is_shown()
