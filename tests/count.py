@@ -24,12 +24,14 @@ class Cases:
     failed: int = 0
     skipped: int = 0
     reasons: Counter = field(default_factory=Counter)  # why they were skipped
+    unstable: list = field(default_factory=list)  # names of those that passed by themselves only
 
     def __iadd__(self, other):
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
         self.reasons += other.reasons
+        self.unstable += other.unstable
         return self
 
 

@@ -7,6 +7,7 @@
     run.py --kernel VERSION [F]  the release build on other kernels
     run.py --lint                style guide, layout, shell, static analysis
     run.py FILTER                the tests whose name contains FILTER, of the release build
+    --strict, before any of it   no case that failed gets a second run by itself (again.py)
 
 build.sh has installed the packages and set the PATH. $RINGSIDE_BUILD is the folder of builds. Two
 cores are enough: builds, unit tests and linters need them whole and go one after the other, with a
@@ -33,7 +34,7 @@ FLAVOURS = ("release", "asan", "tsan")
 KERNELS = ("6.1", "6.12", "host")
 FUZZ_SECONDS = 3  # for each parser
 NO_TESTS = 5  # pytest's exit status when it has found none
-OTHERS = [TESTS / name for name in ("browser", "report", "tuning")]
+OTHERS = [TESTS / name for name in ("browser", "report", "runner", "tuning")]
 
 # TSan looks for races, so it runs what several threads take part in. In these only one does, or the
 # same threads do the same as in the file that is named; release and ASan run all of it.
@@ -108,9 +109,10 @@ def pytest(name, flavour, *arguments):
     server = BUILD / flavour / "server" / "ringside-server"
     return Step(f"{name}, {flavour}",
                 [*without_aslr(), PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-q",
-                 "--durations=10", f"--junitxml={report}", *arguments],
+                 f"--rootdir={ROOT}", "--durations=10", f"--junitxml={report}", *arguments],
                 needs=(f"build, {flavour}",), env=environment(RINGSIDE_SERVER=str(server)),
-                report=report, nothing=NO_TESTS)
+                report=report, nothing=NO_TESTS,
+                again=lambda names: pytest(f"{name}, again", flavour, "-p", "no:xdist", *names))
 
 
 def beside(*arguments):
@@ -231,19 +233,14 @@ def filtered(wanted):
 
 def main(arguments):
     os.chdir(ROOT)
-    mode, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    logs = BUILD / "logs"
-    if mode == "":
-        return Pipeline(logs).run(*everything())
-    if mode == "--quick":
-        return Pipeline(logs).run(*quick())
-    if mode == "--coverage":
-        return Pipeline(logs).run(*reached())
-    if mode == "--lint":
-        return Pipeline(logs).run(*linters())
-    if mode == "--kernel":
-        return Pipeline(logs, shown=True).run(*kernels(*rest))
-    return Pipeline(logs, shown=True).run(*filtered(mode))
+    strict = arguments[:1] == ["--strict"]
+    mode, *rest = arguments[strict:] or [""]
+    told = {"": everything, "--quick": quick, "--coverage": reached, "--lint": linters}
+    if mode in told:
+        return Pipeline(BUILD / "logs", strict=strict).run(*told[mode]())
+    # Somebody looks on: what fails is seen to fail.
+    shown = Pipeline(BUILD / "logs", shown=True, strict=True)
+    return shown.run(*(kernels(*rest) if mode == "--kernel" else filtered(mode)))
 
 
 if __name__ == "__main__":
