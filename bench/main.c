@@ -1,6 +1,5 @@
 /* ringside-bench: chooses the experiment, and cleans up after it on every way out. */
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,9 +30,6 @@ static const struct experiment *const experiments[] = {
     &experiment_handshakes, &experiment_abuse,
 };
 #define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
-
-/* A share of the time from which on a wait for the CPU is told. */
-static const double WAITED_FROM = 0.05;
 
 /* ---- signals ---- */
 
@@ -166,47 +162,9 @@ static int stop_servers(struct bench *bench)
     return err;
 }
 
-typedef struct usage (*usage_of_side)(const struct contestant *contestant);
-
-static double kept_waiting(const struct usage *usage)
+static const char *text_of(const json_t *object, const char *name)
 {
-    return usage_taken(usage) + fmax(usage->steal, 0);
-}
-
-/* Somebody else was on a CPU that the run had for itself: says where it was worst. */
-static void say_kept_waiting(const struct result *result, const char *side, usage_of_side of_side)
-{
-    const struct contestant *worst = NULL;
-    struct usage most = {0};
-    for (unsigned i = 0; i < result->contestant_count; i++) {
-        struct usage usage = of_side(result->contestants[i]);
-        if (kept_waiting(&usage) < WAITED_FROM || kept_waiting(&usage) <= kept_waiting(&most))
-            continue;
-        worst = result->contestants[i];
-        most = usage;
-    }
-    if (worst)
-        printf(
-            "  The machine was shared: the %s wanted its CPU and did not have it for up to %.0f %% "
-            "of the time (%s %s; other programs %.0f %%, the host %.0f %%).\n",
-            side, 100 * kept_waiting(&most), worst->name, worst->workload, 100 * usage_taken(&most),
-            100 * fmax(most.steal, 0));
-}
-
-static void say_saturated(const struct result *result)
-{
-    for (unsigned i = 0; i < result->contestant_count; i++) {
-        const struct contestant *contestant = result->contestants[i];
-        struct usage server = contestant_server_usage(contestant);
-        struct usage client = contestant_client_usage(contestant);
-        if (contestant_client_bound(contestant))
-            printf("  %s %s: the client was the bottleneck (CPU: client %.0f %%, server %.0f %%). "
-                   "Its rate says nothing about the server but that it can do at least this.\n",
-                   contestant->name, contestant->workload, 100 * usage_asked(&client),
-                   100 * usage_asked(&server));
-    }
-    say_kept_waiting(result, "server", contestant_server_usage);
-    say_kept_waiting(result, "client", contestant_client_usage);
+    return json_string_value(json_object_get(object, name));
 }
 
 static void say_verdicts(const struct result *result)
@@ -214,23 +172,23 @@ static void say_verdicts(const struct result *result)
     size_t i;
     json_t *verdict;
     json_array_foreach(result->verdicts, i, verdict)
-        printf("  %-8s %s: %s\n", json_string_value(json_object_get(verdict, "verdict")),
-               json_string_value(json_object_get(verdict, "claim")),
-               json_string_value(json_object_get(verdict, "measured")));
+    {
+        const char *source = text_of(verdict, "source");
+        printf("  %-8s %s%s%s%s: %s\n", text_of(verdict, "verdict"), text_of(verdict, "claim"),
+               source ? " (" : "", source ? source : "", source ? ")" : "",
+               text_of(verdict, "measured"));
+    }
     json_t *note;
     json_array_foreach(result->notes, i, note) printf("  note: %s\n", json_string_value(note));
 }
 
-static void say_result(const struct bench *bench, const struct experiment *experiment)
+static void say_result(const struct bench *bench)
 {
     printf("\n");
-    if (bench->result.interrupted)
-        printf("  Interrupted: the figures are of the turns that were complete.\n\n");
-    experiment->print(bench);
+    if (!files_print(&bench->files))
+        puts("  The tables need Python 3; run.json has all figures.");
     printf("\n");
-    say_saturated(&bench->result);
-    if (!experiment->tells_verdicts)
-        say_verdicts(&bench->result);
+    say_verdicts(&bench->result);
     if (bench->files.folder[0])
         printf("\n  %s/%s\n", bench->files.folder,
                bench->files.report ? "report.html" : "run.json");
@@ -287,7 +245,8 @@ static int run_experiment(struct bench *bench, const struct experiment *experime
         written = files_write(&bench->files, &bench->result, options->json);
     if (written < 0)
         return STATUS_FAILED;
-    say_result(bench, experiment);
+    say_result(bench);
+    files_done(&bench->files);
     return status_of(bench, err);
 }
 

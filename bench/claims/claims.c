@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "claims/attempt.h"
-#include "claims/claims_table.h"
 #include "claims/judge.h"
 #include "claims/progress.h"
 #include "config.h"
@@ -226,12 +225,6 @@ static int run_scenario(struct bench *bench)
     return run_session(bench, true);
 }
 
-static void print(const struct bench *bench)
-{
-    claims_table_print(bench->result.verdicts, stdout, claims_table_width());
-    printf("\n  %s\n", bench->result.headline);
-}
-
 const struct experiment experiment_claims = {
     .name = "claims",
     .use = {no_options, "Tests what is claimed of realtime transports on this machine.",
@@ -244,8 +237,6 @@ const struct experiment experiment_claims = {
             "[FILE...]"},
     .defaults = defaults,
     .run = run_claims,
-    .print = print,
-    .tells_verdicts = true,
 };
 
 const struct experiment experiment_scenario = {
@@ -256,6 +247,4 @@ const struct experiment experiment_scenario = {
             "FILE..."},
     .defaults = defaults,
     .run = run_scenario,
-    .print = print,
-    .tells_verdicts = true,
 };

@@ -555,5 +555,4 @@ const struct experiment experiment_abuse = {
     .defaults = defaults,
     .settle = settle,
     .run = run,
-    .print = abuse_print,
 };

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "measure/clock.h"
-#include "output/table.h"
 
 static const double NOTICED = 1.5;
 static const double WEAK_FROM = 0.25;
@@ -137,82 +136,6 @@ void abuse_conclude(struct bench *bench)
     snprintf(headline, sizeof headline, "Attacks: %s", text);
     result->headline = len > 0 ? strdup(headline) : NULL;
     note_weak(result);
-}
-
-/* ---- the table ---- */
-
-/* What ended its connections most often, by the server's own name for it. */
-static const char *reason_of(const struct harm *harm)
-{
-    const char *name, *most = harm->ended > 0 ? "ended" : "-";
-    json_t *count;
-    json_int_t best = 0;
-    json_object_foreach(harm->reasons, name, count)
-    {
-        if (json_integer_value(count) <= best || strcmp(name, "closed_peer_reset") == 0 ||
-            strcmp(name, "closed_peer_closed") == 0)
-            continue;
-        best = json_integer_value(count);
-        most = name;
-    }
-    return most;
-}
-
-static void print_row(struct table *table, const struct contestant *contestant)
-{
-    const struct harm *harm = contestant->harm;
-    char text[TABLE_NUMBER_MAX], broken[96];
-    const double calm_ns = (double)harm_calm_p99_ns(harm);
-    table_row(table);
-    table_cell(table, "%s", contestant->workload);
-    table_cell(table, "%s", number_bytes(text, (double)harm->sent));
-    table_cell(table, "%s", number_grouped(text, harm->visits));
-    table_cell(table, "+%s", number_bytes(text, (double)harm_growth_bytes(harm)));
-    table_cell(table, "%s", number_bytes(text, (double)harm->bound_bytes));
-    table_cell(table, "%.2f-%.2f", harm->cpu_calm, harm->cpu_during);
-    if (harm->p99_ns > 0 && calm_ns > 0) {
-        table_cell(table, "%s", number_time(text, (double)harm->p99_ns));
-        table_cell(table, "%.2f", (double)harm->p99_ns / calm_ns);
-    } else {
-        table_cell(table, "nothing");
-        table_cell(table, "-");
-    }
-    table_cell(table, "%lu+%lu", (unsigned long)harm->closed, (unsigned long)harm->lost);
-    table_cell(table, "%lu/%lu", (unsigned long)harm->newcomers_served,
-               (unsigned long)harm->newcomers);
-    if (harm->recovered_ns < 0)
-        table_cell(table, "no");
-    else
-        table_cell(table, "%.1f s", (double)harm->recovered_ns / NS_PER_S);
-    table_cell(table, "%.31s",
-               harm_any(harm) ? broken_text(harm, broken, sizeof broken) : reason_of(harm));
-}
-
-static void print_server(const struct result *result, const char *server)
-{
-    static struct table table;
-    table = (struct table){0};
-    table_heads(&table, server, "attacker", "connec-", "memory", "of", "CPU, calm", "others'", "x",
-                "closed", "newcomers", "back", "broke;");
-    table_heads(&table, "", "sent", "tions", "grew", "allowed", "and then", "p99", "calm", "+ lost",
-                "served", "after", "or ended by");
-    for (unsigned i = 0; i < result->contestant_count; i++)
-        if (result->contestants[i]->harm && strcmp(result->contestants[i]->name, server) == 0)
-            print_row(&table, result->contestants[i]);
-    table_print(&table, stdout, 2);
-    printf("\n");
-}
-
-void abuse_print(const struct bench *bench)
-{
-    const struct result *result = &bench->result;
-    for (unsigned c = 0; c < result->contestant_count; c++)
-        if (is_first(result, c))
-            print_server(result, result->contestants[c]->name);
-    for (unsigned c = 0; c < result->contestant_count; c++)
-        if (result->contestants[c]->harm && result->contestants[c]->harm->said)
-            printf("  %s, %s: %s\n", result->contestants[c]->name, result->contestants[c]->workload,
-                   result->contestants[c]->harm->said);
 }
 
 void abuse_list(FILE *file)

@@ -25,7 +25,5 @@ void abuse_judge(const struct attack *attack, struct harm *harm, bool died);
 /* Headline and verdicts, one for each server. */
 void abuse_conclude(struct bench *bench);
 
-void abuse_print(const struct bench *bench);
-
 /* All attacks, each with its sentence. */
 void abuse_list(FILE *file);

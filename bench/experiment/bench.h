@@ -119,9 +119,6 @@ struct experiment {
     void (*settle)(struct options *options);
     /* Returns 0, or negative errno after a sentence on standard error; -EINTR when interrupted. */
     int (*run)(struct bench *bench);
-    /* Prints what was measured. */
-    void (*print)(const struct bench *bench);
-    bool tells_verdicts; /* print does; else they follow it */
 };
 
 extern const struct experiment experiment_fanout;

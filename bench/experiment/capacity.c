@@ -10,11 +10,9 @@
 #include "experiment/bench.h"
 #include "experiment/capacity_plan.h"
 #include "experiment/capacity_step.h"
-#include "experiment/cells.h"
-#include "experiment/costs.h"
 #include "measure/clock.h"
 #include "output/screen.h"
-#include "output/table.h"
+#include "output/number.h"
 
 static const enum option_id capacity_options[] = {
     OPTION_FROM,
@@ -45,7 +43,7 @@ static void defaults(struct options *options)
 
 static void print_plan(const struct capacity_plan *plan, const struct capacity_machine *machine)
 {
-    char number[TABLE_NUMBER_MAX];
+    char number[NUMBER_TEXT_MAX];
     printf("What bounds a climb here, both ends on this machine:\n\n");
     for (int i = 0; i < BOUND_COUNT; i++) {
         const struct capacity_bound *bound = &plan->bounds[i];
@@ -58,7 +56,7 @@ static void print_plan(const struct capacity_plan *plan, const struct capacity_m
            "memory\npressure, and on %s stops it (net.ipv4.tcp_mem %" PRIu64 " %" PRIu64 " %" PRIu64
            ", in pages).\n",
            number_grouped(number, plan->pressure_at),
-           number_grouped((char[TABLE_NUMBER_MAX]){0}, plan->stall_at), machine->tcp_mem[0],
+           number_grouped((char[NUMBER_TEXT_MAX]){0}, plan->stall_at), machine->tcp_mem[0],
            machine->tcp_mem[1], machine->tcp_mem[2]);
     if (plan->backlog_short)
         printf("The accept backlog too: net.core.somaxconn is %" PRIu64
@@ -70,7 +68,7 @@ static void print_plan(const struct capacity_plan *plan, const struct capacity_m
 
 static int refuse(const struct capacity_plan *plan, uint32_t from)
 {
-    char remedy[PLAN_TEXT_MAX], number[TABLE_NUMBER_MAX], asked[TABLE_NUMBER_MAX];
+    char remedy[PLAN_TEXT_MAX], number[NUMBER_TEXT_MAX], asked[NUMBER_TEXT_MAX];
     const struct capacity_bound *least = &plan->bounds[plan->least];
     capacity_fill(remedy, sizeof remedy, least->remedy, from);
     return bench_fail(-ENOSPC, "a climb from %s cannot begin: %s holds %s (%s). %s",
@@ -118,7 +116,7 @@ static void say_setting(char *text, size_t size, const char *setting)
 
 static void say_held(char text[VERDICT_TEXT_MAX], const char *transport, uint32_t held)
 {
-    char number[TABLE_NUMBER_MAX];
+    char number[NUMBER_TEXT_MAX];
     if (held > 0)
         snprintf(text, VERDICT_TEXT_MAX, "%s %s connections hold", number_grouped(number, held),
                  transport);
@@ -148,7 +146,7 @@ static void judge_broken(struct bench *bench, const struct capacity_evidence *ev
                          struct contestant *contestant, uint32_t held)
 {
     char claim[128], hold[VERDICT_TEXT_MAX], what[VERDICT_TEXT_MAX], seen[VERDICT_TEXT_MAX];
-    char setting[256] = "", remedy[512], number[TABLE_NUMBER_MAX];
+    char setting[256] = "", remedy[512], number[NUMBER_TEXT_MAX];
     const struct capacity_cause *cause = capacity_cause_of(evidence);
     say_held(hold, evidence->transport, held);
     capacity_say_what(what, evidence);
@@ -169,7 +167,7 @@ static void judge_broken(struct bench *bench, const struct capacity_evidence *ev
 static void note_slowed(struct bench *bench, const struct capacity_evidence *evidence,
                         const struct capacity_cause **said)
 {
-    char setting[256], remedy[512], seen[VERDICT_TEXT_MAX], number[TABLE_NUMBER_MAX];
+    char setting[256], remedy[512], seen[VERDICT_TEXT_MAX], number[NUMBER_TEXT_MAX];
     const struct capacity_cause *cause = capacity_cause_slowed(evidence, NULL);
     if (!cause || cause == *said)
         return;
@@ -184,7 +182,7 @@ static void note_slowed(struct bench *bench, const struct capacity_evidence *evi
 static void judge_whole(struct bench *bench, const struct capacity_plan *plan,
                         const char *transport, uint32_t held)
 {
-    char claim[128], hold[VERDICT_TEXT_MAX], remedy[512], number[TABLE_NUMBER_MAX];
+    char claim[128], hold[VERDICT_TEXT_MAX], remedy[512], number[NUMBER_TEXT_MAX];
     const struct capacity_bound *least = &plan->bounds[plan->least];
     bool asked = bench->options->to > 0 && held == bench->options->to;
     say_held(hold, transport, held);
@@ -208,7 +206,7 @@ static void judge_whole(struct bench *bench, const struct capacity_plan *plan,
 
 static void say_step(struct bench *bench, const struct capacity_evidence *evidence)
 {
-    char number[TABLE_NUMBER_MAX], time[TABLE_NUMBER_MAX];
+    char number[NUMBER_TEXT_MAX], time[NUMBER_TEXT_MAX];
     const struct contestant *contestant =
         bench->result.contestants[bench->result.contestant_count - 1];
     screen_clear();
@@ -277,46 +275,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-/* ---- the table ---- */
-
-static void row(struct table *table, const struct contestant *contestant)
-{
-    char text[TABLE_NUMBER_MAX];
-    table_row(table);
-    table_cell(table, "%.31s", contestant->name);
-    table_cell(table, "%s", number_grouped(text, contestant->connections));
-    table_cell(table, "%s", number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
-    costs_cells(table, contestant);
-    if (contestant->turn_count > 0) {
-        const struct turn *turn = &contestant->turns[0];
-        double elapsed_ns = (double)turn->load.elapsed_ns;
-        table_cell(table, "%s", number_time(text, elapsed_ns));
-        table_cell(table, "%.0f, %.0f %%", 100 * (double)turn->server_cpu_ns / elapsed_ns,
-                   100 * (double)turn->load.client_cpu_ns / elapsed_ns);
-        cell_faults(table, contestant);
-    } else {
-        for (int i = 0; i < 3; i++)
-            table_cell(table, "%s", "");
-    }
-    /* Whatever a step breaks by is noted; one without a broadcast and a note was interrupted. */
-    table_cell(table, "%s",
-               contestant->notes            ? "broke"
-               : contestant->turn_count > 0 ? "held"
-                                            : "cut short");
-}
-
-static void print(const struct bench *bench)
-{
-    static struct table table;
-    table_heads(&table, "", "connections", "connects/s", "user each", "kernel each", "per GiB",
-                "CPU while held", "broadcast", "CPU srv, cli", "ledger faults", "step");
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        row(&table, bench->result.contestants[i]);
-    table_print(&table, stdout, 1);
-    if (bench->result.contestant_count > 0)
-        costs_print_slab(bench->result.contestants[bench->result.contestant_count - 1]);
-}
-
 const struct experiment experiment_capacity = {
     .name = "capacity",
     .use =
@@ -330,5 +288,4 @@ const struct experiment experiment_capacity = {
          "  ringside-bench capacity --transport sse,longpoll --to 200000"},
     .defaults = defaults,
     .run = run,
-    .print = print,
 };

@@ -13,7 +13,7 @@
 #include "load/sources.h"
 #include "measure/fields.h"
 #include "measure/memory.h"
-#include "output/table.h"
+#include "output/number.h"
 
 enum {
     DESCRIPTORS_OWN = 64,   /* of a process, beside one for each kernel ring */
@@ -103,7 +103,7 @@ static struct capacity_bound *bound_set(struct capacity_plan *plan, enum bound i
 
 static void bound_memory(struct capacity_plan *plan, const struct capacity_machine *machine)
 {
-    char available[TABLE_NUMBER_MAX], kept[TABLE_NUMBER_MAX], each[TABLE_NUMBER_MAX];
+    char available[NUMBER_TEXT_MAX], kept[NUMBER_TEXT_MAX], each[NUMBER_TEXT_MAX];
     uint64_t fit =
         machine->memory_available == 0
             ? UINT64_MAX

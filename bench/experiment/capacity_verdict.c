@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "output/table.h"
+#include "output/number.h"
 
 /* A CPU that had no more than this to spare set the pace. */
 static const double SHARE_FULL = 0.95;
@@ -376,7 +376,7 @@ static __attribute__((format(printf, 2, 3))) void add(char text[VERDICT_TEXT_MAX
 
 void capacity_say_what(char text[VERDICT_TEXT_MAX], const struct capacity_evidence *evidence)
 {
-    char wanted[TABLE_NUMBER_MAX], number[TABLE_NUMBER_MAX];
+    char wanted[NUMBER_TEXT_MAX], number[NUMBER_TEXT_MAX];
     number_grouped(wanted, evidence->wanted);
     int len = snprintf(text, VERDICT_TEXT_MAX, "At %s, ", wanted);
     char *rest = text + len;
@@ -425,7 +425,7 @@ const char *verdict_errno_name(int err)
 
 void capacity_say_evidence(char text[VERDICT_TEXT_MAX], const struct capacity_evidence *evidence)
 {
-    char name[COUNTER_NAME_MAX], bytes[TABLE_NUMBER_MAX];
+    char name[COUNTER_NAME_MAX], bytes[NUMBER_TEXT_MAX];
     text[0] = '\0';
     if (evidence->memory_low)
         add(text, "MemAvailable %s", number_bytes(bytes, (double)evidence->memory_available));

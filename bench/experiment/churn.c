@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "experiment/bench.h"
-#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "measure/clock.h"
-#include "output/table.h"
+#include "output/number.h"
 
 static const enum option_id churn_options[] = {
     OPTION_SUBSCRIBERS, OPTION_SIZE,  OPTION_TRANSPORT,  OPTION_CHURN,      OPTION_DROP,
@@ -104,7 +103,7 @@ static double per_second(const struct contestant *contestant)
 
 static void judge(struct bench *bench)
 {
-    char text[512] = "", rate[TABLE_NUMBER_MAX], headline[128];
+    char text[512] = "", rate[NUMBER_TEXT_MAX], headline[128];
     size_t len = 0;
     double least = 0;
     const struct result *result = &bench->result;
@@ -141,36 +140,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-static void print_row(struct table *table, const struct contestant *contestant)
-{
-    char text[TABLE_NUMBER_MAX];
-    const struct reconnect *reconnect = &contestant->reconnect;
-    bool bound = contestant_client_bound(contestant);
-    table_row(table);
-    table_cell(table, "%.31s", contestant->name);
-    table_cell(table, "%s", number_grouped(text, reconnect->recovered));
-    table_cell(table, "%s%s", bound ? ">= " : "", number_short(text, per_second(contestant)));
-    table_cell(table, "%s", number_grouped(text, reconnect->retries));
-    cells_shares(table, contestant);
-    cell_saturated(table, contestant);
-    table_cell(table, "%s", number_short(text, contestant_deliveries_per_s(contestant).median));
-    table_cell(table, "%s",
-               number_time(text, (double)histogram_percentile(contestant->corrected, 99)));
-    cell_ledger(table, contestant);
-}
-
-static void print(const struct bench *bench)
-{
-    static struct table table;
-    table_heads(&table, "", "closed and", "of each", "retries", "CPU:", "CPU:", "limit",
-                "deliveries", "p99", "lost, doubled,");
-    table_heads(&table, "", "opened again", "per second", "", "server", "clients", "", "per second",
-                "", "swapped, corrupt");
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        print_row(&table, bench->result.contestants[i]);
-    table_print(&table, stdout, 2);
-}
-
 const struct experiment experiment_churn = {
     .name = "churn",
     .use =
@@ -182,5 +151,4 @@ const struct experiment experiment_churn = {
          "  ringside-bench churn --churn 5000 --rate 20 --transport sse"},
     .defaults = defaults,
     .run = run,
-    .print = print,
 };

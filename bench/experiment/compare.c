@@ -4,12 +4,11 @@
 #include <string.h>
 
 #include "experiment/bench.h"
-#include "experiment/cells.h"
 #include "experiment/field.h"
-#include "experiment/tls_table.h"
+#include "experiment/tls_verdict.h"
 #include "experiment/versus.h"
 #include "measure/clock.h"
-#include "output/table.h"
+#include "output/number.h"
 
 /* The classic workload of short polling: news is rare, and all ask again and again. */
 enum {
@@ -152,7 +151,7 @@ static double share_empty(const struct contestant *contestant)
 
 static void judge_polling(struct bench *bench)
 {
-    char workload[RESULT_NAME_MAX], text[TABLE_NUMBER_MAX];
+    char workload[RESULT_NAME_MAX], text[NUMBER_TEXT_MAX];
     const struct options *options = bench->options;
     const struct contestant *quiet = result_find(&bench->result, "poll", QUIET);
     rate_workload(options, workload);
@@ -204,7 +203,7 @@ static void judge_bytes(struct bench *bench)
 static void make_headline(struct bench *bench)
 {
     char text[256] = "Server CPU per delivery:", workload[RESULT_NAME_MAX];
-    char time[TABLE_NUMBER_MAX];
+    char time[NUMBER_TEXT_MAX];
     size_t len = strlen(text);
     rate_workload(bench->options, workload);
     for (unsigned i = 0; i < bench->options->transport_count && len < sizeof text; i++) {
@@ -241,100 +240,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-/* ---- the table ---- */
-
-static void heads(struct table *table)
-{
-    table_heads(table, "", "latency", "", "", "deliveries/s", "server", "bytes per delivery", "",
-                "HTTP", "empty", "memory", "connects");
-    table_heads(table, "", "p50", "p99", "max", "closed loop", "CPU", "down", "up", "requests",
-                "answers", "each", "per s");
-}
-
-static void cells_latency(struct table *table, const struct contestant *contestant)
-{
-    static const double percents[] = {50, 99, 100};
-    char text[TABLE_NUMBER_MAX];
-    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
-        if (contestant && histogram_count(contestant->corrected) > 0)
-            table_cell(table, "%s",
-                       number_time(
-                           text, (double)histogram_percentile(contestant->corrected, percents[i])));
-        else
-            table_cell(table, "-");
-}
-
-/* CPU, bytes and requests of one delivery. */
-static void cells_cost(struct table *table, const struct contestant *contestant)
-{
-    char text[TABLE_NUMBER_MAX];
-    struct load_turn sum = contestant_totals(contestant);
-    double deliveries = sum.deliveries > 0 ? (double)sum.deliveries : 1;
-    cell_cpu(table, contestant);
-    table_cell(table, "%s", number_grouped(text, (uint64_t)((double)sum.bytes_in / deliveries)));
-    table_cell(table, "%s", number_grouped(text, (uint64_t)((double)sum.bytes_out / deliveries)));
-    if (!contestant->has_requests) {
-        table_cell(table, "-");
-        table_cell(table, "-");
-        return;
-    }
-    table_cell(table, "%s", number_grouped(text, contestant->requests_sent));
-    table_cell(table, "%.1f %%", 100 * share_empty(contestant));
-}
-
-static void row(struct table *table, const struct bench *bench, const char *name)
-{
-    char text[TABLE_NUMBER_MAX], rate[RESULT_NAME_MAX], depth[RESULT_NAME_MAX];
-    const struct result *result = &bench->result;
-    rate_workload(bench->options, rate);
-    snprintf(depth, sizeof depth, "depth %u", bench->options->depths[0]);
-    const struct contestant *open = result_find(result, name, rate);
-    const struct contestant *closed = result_find(result, name, depth);
-    const struct contestant *quiet = result_find(result, name, QUIET);
-    const struct contestant *first = open ? open : closed;
-    if (!first)
-        return;
-    table_row(table);
-    table_cell(table, "%.30s%s", name, quiet ? "*" : "");
-    cells_latency(table, open);
-    if (closed)
-        cell_rate(table, closed);
-    else
-        table_cell(table, "-");
-    cells_cost(table, quiet ? quiet : first);
-    cell_memory(table, first);
-    table_cell(table, "%s", number_grouped(text, (uint64_t)first->connect.rate_per_s));
-}
-
-static void print(const struct bench *bench)
-{
-    static struct table table;
-    const struct options *options = bench->options;
-    char text[TABLE_NUMBER_MAX];
-    if (versus_wanted(options)) {
-        versus_print(bench);
-        return;
-    }
-    printf("%s subscribers each, all connected at once; %u bytes; %g messages per second\n\n",
-           number_grouped(text, options->subscribers), options->message_bytes, options->rates[0]);
-    heads(&table);
-    struct way ways[WAYS_MAX];
-    unsigned count = ways_of(options, ways);
-    for (unsigned i = 0; i < count; i++)
-        row(&table, bench, way_name(&ways[i]));
-    for (int i = 0; i < BARE_LOOP_COUNT; i++)
-        row(&table, bench, bare_loop_name((enum bare_loop)i));
-    table_print(&table, stdout, 2);
-    tls_table_print(&bench->result);
-    printf(
-        "\n  latency: from the time at which a message was due to its last byte at the client\n");
-    if (result_find(&bench->result, "poll", QUIET))
-        printf("  * short polling asks every %u ms; its CPU, bytes and requests are those of news "
-               "once "
-               "in %d polls\n",
-               options->poll_interval_ms, QUIET_POLLS_PER_MESSAGE);
-}
-
 const struct experiment experiment_compare = {
     .name = "compare",
     .use = {compare_options,
@@ -354,5 +259,4 @@ const struct experiment experiment_compare = {
     .defaults = defaults,
     .settle = versus_settle,
     .run = run,
-    .print = print,
 };

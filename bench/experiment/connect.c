@@ -9,7 +9,6 @@
 #include "experiment/bench.h"
 #include "experiment/field.h"
 #include "measure/clock.h"
-#include "output/table.h"
 
 static const double RAMP_RATIO_MIN = 0.7;
 static const int64_t CALM_NS = (int64_t)100 * NS_PER_MS; /* the other side finishes its part */
@@ -129,24 +128,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-static void print(const struct bench *bench)
-{
-    static struct table table;
-    char text[TABLE_NUMBER_MAX];
-    table_row(&table);
-    table_cell(&table, "%s", "");
-    table_cell(&table, "opened");
-    table_cell(&table, "connects/s");
-    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
-        const struct contestant *contestant = bench->result.contestants[i];
-        table_row(&table);
-        table_cell(&table, "%.31s", contestant->name);
-        table_cell(&table, "%s", number_grouped(text, contestant->connect.opened));
-        table_cell(&table, "%s", number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
-    }
-    table_print(&table, stdout, 1);
-}
-
 const struct experiment experiment_connect = {
     .name = "connect",
     .use = {connect_options, "How fast subscribers are let in, beside TCP connections alone.",
@@ -156,5 +137,4 @@ const struct experiment experiment_connect = {
             "  ringside-bench connect --connections 100000 --transport websocket"},
     .defaults = defaults,
     .run = run,
-    .print = print,
 };

@@ -12,10 +12,9 @@
 
 #include "experiment/bench.h"
 #include "experiment/capacity_counters.h"
-#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "measure/clock.h"
-#include "output/table.h"
+#include "output/number.h"
 
 enum {
     URING,
@@ -93,12 +92,12 @@ static int check(const struct engines *engines)
     const struct options *options = engines->bench->options;
     uint32_t most = largest(options);
     unsigned entrants = OURS * engines->way_count + BARE_LOOP_COUNT;
-    unsigned rows = 1 + options->count_count * engines->workload_count * (entrants + 1);
+    unsigned contestants = options->count_count * engines->workload_count * entrants;
     if (options->address)
         return bench_fail(-EINVAL, "engines starts both servers itself, and takes no --address");
-    if (rows > TABLE_ROWS_MAX)
+    if (contestants > RESULT_CONTESTANTS_MAX)
         return bench_fail(-EINVAL,
-                          "%u counts and %u workloads are more than fit into one table; "
+                          "%u counts and %u workloads are more than fit into one run; "
                           "ask for fewer",
                           options->count_count, engines->workload_count);
     if (!bench_bare_fits(BARE_SEND,
@@ -189,7 +188,7 @@ static void add_contestants(struct race *race, unsigned w, uint32_t subscribers)
 {
     const struct workload *workload = &race->engines->workloads[w];
     struct contestant **row = race->contestants[w];
-    char name[RESULT_NAME_MAX], text[TABLE_NUMBER_MAX];
+    char name[RESULT_NAME_MAX], text[NUMBER_TEXT_MAX];
     snprintf(name, sizeof name, "%s subscribers, %.20s", number_grouped(text, subscribers),
              workload->name);
     const struct contestant *ceiling = NULL;
@@ -339,65 +338,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-/* ---- the table ---- */
-
-static void head(struct table *table)
-{
-    table_heads(table, "", "deliveries/s", "x bare", "x epoll", "CPU per", "x epoll",
-                "system calls", "latency", "", "CPU", "", "ledger");
-    table_heads(table, "", "", "", "", "delivery", "", "per delivery", "p50", "p99", "server",
-                "client", "faults");
-}
-
-static void cells_latency(struct table *table, const struct contestant *contestant)
-{
-    char text[TABLE_NUMBER_MAX];
-    const struct histogram *histogram = histogram_count(contestant->corrected) > 0
-                                            ? contestant->corrected
-                                            : contestant->uncorrected;
-    table_cell(table, "%s", number_time(text, (double)histogram_percentile(histogram, 50)));
-    table_cell(table, "%s", number_time(text, (double)histogram_percentile(histogram, 99)));
-}
-
-static void row(struct table *table, const struct result *result,
-                const struct contestant *contestant)
-{
-    const struct contestant *epoll = is_uring(contestant) ? on_epoll(result, contestant) : NULL;
-    struct spread none = {0};
-    table_row(table);
-    table_cell(table, "  %.28s", contestant->name);
-    cell_rate(table, contestant);
-    table_ratio(table, contestant_ratio(contestant));
-    table_ratio(table, epoll ? contestant_ratio_to(contestant, epoll) : none);
-    cell_cpu(table, contestant);
-    table_ratio(table, epoll ? contestant_cpu_ratio_to(contestant, epoll) : none);
-    if (contestant->counters)
-        table_cell(table, "%.3f", calls_each(contestant));
-    else
-        table_cell(table, "%s", "");
-    cells_latency(table, contestant);
-    cells_shares(table, contestant);
-    cell_faults(table, contestant);
-}
-
-static void print(const struct bench *bench)
-{
-    static struct table table;
-    const struct options *options = bench->options;
-    const char *workload = "";
-    printf("WebSocket, %u bytes, %u turns of %u ms; ratios are medians over the rounds\n\n",
-           options->message_bytes, options->turns, options->turn_ms);
-    head(&table);
-    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
-        const struct contestant *contestant = bench->result.contestants[i];
-        if (contestant->turn_count == 0)
-            continue;
-        row_workload(&table, contestant, &workload);
-        row(&table, &bench->result, contestant);
-    }
-    table_print(&table, stdout, 2);
-}
-
 const struct experiment experiment_engines = {
     .name = "engines",
     .use = {engines_options, "The same server on io_uring and on epoll: what io_uring is worth.",
@@ -410,5 +350,4 @@ const struct experiment experiment_engines = {
             "  ringside-bench engines --subscribers 1000 --rate 50 --against none"},
     .defaults = defaults,
     .run = run,
-    .print = print,
 };

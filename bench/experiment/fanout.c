@@ -5,10 +5,8 @@
 #include <string.h>
 
 #include "experiment/bench.h"
-#include "experiment/cells.h"
 #include "experiment/field.h"
-#include "experiment/tls_table.h"
-#include "output/table.h"
+#include "experiment/tls_verdict.h"
 
 enum {
     TURNS = 7,
@@ -110,77 +108,6 @@ static int run_ceiling(struct bench *bench)
     return err;
 }
 
-/* ---- the table ---- */
-
-static void head(struct table *table)
-{
-    table_heads(table, "", "deliveries/s", "x bare", "p25-p75", "CPU per delivery", "x bare",
-                "server CPU", "client CPU", "saturated", "lost, doubled, swapped, corrupt");
-}
-
-static void row(struct table *table, const struct contestant *contestant)
-{
-    char name[2 * RESULT_NAME_MAX];
-    struct spread ratio = contestant_ratio(contestant);
-    struct spread cpu_ratio = contestant_cpu_ratio(contestant);
-    bool bound = contestant_client_bound(contestant);
-    snprintf(name, sizeof name, "%s %s", contestant->name, contestant->workload);
-    table_row(table);
-    table_cell(table, "%.31s", name);
-    cell_rate(table, contestant);
-    if (ratio.n > 0) {
-        table_cell(table, "%s%.2f", bound ? ">=" : "", ratio.median);
-        table_cell(table, "%.2f-%.2f", ratio.p25, ratio.p75);
-    } else {
-        table_cell(table, "1");
-        table_cell(table, "%s", "");
-    }
-    cell_cpu(table, contestant);
-    if (contestant->server_cpus > 0)
-        table_cell(table, "%.2f", cpu_ratio.n > 0 ? cpu_ratio.median : 1.0);
-    else
-        table_cell(table, "unknown");
-    cells_shares(table, contestant);
-    cell_saturated(table, contestant);
-    cell_ledger(table, contestant);
-}
-
-static void print_connects(const struct bench *bench)
-{
-    char text[TABLE_NUMBER_MAX];
-    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
-        const struct contestant *contestant = bench->result.contestants[i];
-        if (!contestant->has_connect)
-            continue;
-        printf("  %s: %s connects/s", contestant->name,
-               number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
-        if (contestant->memory && contestant->memory->known && contestant->connections > 0)
-            printf(", %.0f bytes of user memory per connection",
-                   (double)contestant->memory->user_bytes / contestant->connections);
-        printf("\n");
-    }
-}
-
-static void print(const struct bench *bench)
-{
-    static struct table table;
-    const struct options *options = bench->options;
-    char text[TABLE_NUMBER_MAX];
-    printf(
-        "%s subscribers each, %u bytes, %u turns of %u ms after %u to warm up; ratios are medians "
-        "over the rounds\n\n",
-        number_grouped(text, options->subscribers), options->message_bytes, options->turns,
-        options->turn_ms, options->warmup_turns);
-    head(&table);
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        if (bench->result.contestants[i]->turn_count > 0)
-            row(&table, bench->result.contestants[i]);
-    table_print(&table, stdout, 1);
-    printf("\n");
-    print_connects(bench);
-    tls_table_print(&bench->result);
-}
-
 const struct experiment experiment_fanout = {
     .name = "fanout",
     .use =
@@ -194,7 +121,6 @@ const struct experiment experiment_fanout = {
          "  ringside-bench fanout --shards 2 --server-cpus 0,1 --against none"},
     .defaults = fanout_defaults,
     .run = run_fanout,
-    .print = print,
 };
 
 const struct experiment experiment_ceiling = {
@@ -208,5 +134,4 @@ const struct experiment experiment_ceiling = {
          "  ringside-bench ceiling --subscribers 100000 --against bare-uring"},
     .defaults = ceiling_defaults,
     .run = run_ceiling,
-    .print = print,
 };

@@ -23,7 +23,7 @@
 #include "experiment/vanish.h"
 #include "measure/clock.h"
 #include "measure/memory.h"
-#include "output/table.h"
+#include "output/number.h"
 
 static const char VANISHED[] = "vanished"; /* what the workload of those who do begins with */
 static const double NOTICED = 1.2;
@@ -308,7 +308,7 @@ static void judge_found(const struct trial *trial)
 static void judge_rest(const struct trial *trial)
 {
     struct result *result = &trial->bench->result;
-    char before[TABLE_NUMBER_MAX], during[TABLE_NUMBER_MAX], claim[WAY_CLAIM_MAX];
+    char before[NUMBER_TEXT_MAX], during[NUMBER_TEXT_MAX], claim[WAY_CLAIM_MAX];
     uint64_t faults =
         load_ledger_faults(&trial->before->ledger) + load_ledger_faults(&trial->during->ledger);
     uint64_t closes = trial->before->closes + trial->during->closes;
@@ -330,7 +330,7 @@ static void judge_memory(const struct trial *trial)
 {
     const struct moment *moments = trial->during->course->moments;
     const uint32_t vanished = trial->bench->options->vanished;
-    char texts[READINGS][TABLE_NUMBER_MAX], claim[WAY_CLAIM_MAX];
+    char texts[READINGS][NUMBER_TEXT_MAX], claim[WAY_CLAIM_MAX];
     bool known = vanished >= MEMORY_OF;
     double kernel[READINGS];
     for (int i = 0; i < READINGS; i++) {
@@ -407,60 +407,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-static void print_found(const struct result *result)
-{
-    static struct table table;
-    char text[TABLE_NUMBER_MAX];
-    table_heads(&table, "", "vanished", "found", "by name", "first", "last", "documented");
-    for (unsigned i = 0; i < result->contestant_count; i++) {
-        const struct contestant *contestant = result->contestants[i];
-        const struct reaped *reaped = &contestant->reaped;
-        if (!reaped->reason)
-            continue;
-        table_row(&table);
-        /* "sse", "sse, aes128-gcm" */
-        table_cell(&table, "%.12s%.19s", contestant->name, contestant->workload + strlen(VANISHED));
-        table_cell(&table, "%s", number_grouped(text, contestant->connections));
-        table_cell(&table, "%s", number_grouped(text, reaped->closed));
-        table_cell(&table, "%s", reaped->reason);
-        table_cell(&table, "%.1f s", (double)reaped->first_ns / NS_PER_S);
-        table_cell(&table, "%.1f s", (double)reaped->last_ns / NS_PER_S);
-        table_cell(&table, "%.1f s", (double)reaped->bound_ns / NS_PER_S);
-    }
-    table_print(&table, stdout, 1);
-}
-
-static void print_memory(const struct contestant *during)
-{
-    static struct table table;
-    const struct course *course = during->course;
-    char text[TABLE_NUMBER_MAX];
-    table = (struct table){0};
-    table_heads(&table, during->tls.cipher[0] ? "memory, TLS" : "memory", "server",
-                "kernel, all ends");
-    for (unsigned i = 0; i < course->count; i++) {
-        const struct moment *moment = &course->moments[i];
-        table_row(&table);
-        table_cell(&table, "%s", moment->when);
-        table_cell(&table, "%s", number_bytes(text, (double)moment->rss_bytes));
-        table_cell(&table, "%s%s", moment->kernel_bytes < 0 ? "" : "+",
-                   moment->kernel_bytes < 0 ? "-"
-                                            : number_bytes(text, (double)moment->kernel_bytes));
-    }
-    table_print(&table, stdout, 1);
-}
-
-static void print(const struct bench *bench)
-{
-    const struct result *result = &bench->result;
-    print_found(result);
-    for (unsigned i = 0; i < result->contestant_count; i++)
-        if (result->contestants[i]->course) {
-            printf("\n");
-            print_memory(result->contestants[i]);
-        }
-}
-
 const struct experiment experiment_half_open = {
     .name = "half-open",
     .use = {half_options, "Peers vanish without a word: when they are found, and who notices.",
@@ -472,5 +418,4 @@ const struct experiment experiment_half_open = {
             "  ringside-bench half-open --heartbeat-ms 2000 --vanished 300"},
     .defaults = defaults,
     .run = run,
-    .print = print,
 };

@@ -7,7 +7,7 @@
  * last word is the client's, and a client that left upon it could leave before it is read. What
  * TCP, the request and its answer cost by themselves is a contestant of its own, and can be
  * subtracted. */
-#include "experiment/handshakes_table.h"
+#include "experiment/handshakes_verdict.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -277,5 +277,4 @@ const struct experiment experiment_handshakes = {
          "  ringside-bench handshakes --tls-cipher gcm --turns 15"},
     .defaults = defaults,
     .run = run,
-    .print = handshakes_print,
 };

@@ -9,13 +9,10 @@
 #include <string.h>
 
 #include "experiment/bench.h"
-#include "experiment/cells.h"
-#include "experiment/costs.h"
 #include "experiment/field.h"
 #include "experiment/goings.h"
-#include "experiment/tls_table.h"
+#include "experiment/tls_verdict.h"
 #include "measure/clock.h"
-#include "output/table.h"
 
 static const int64_t BROADCAST_NS = (int64_t)60 * NS_PER_S; /* ends when everybody has it */
 static const double IDLE_SHARE_MAX = 0.001; /* of one CPU: below what the clock can tell apart */
@@ -199,49 +196,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-static void row(struct table *table, const struct contestant *contestant)
-{
-    char text[TABLE_NUMBER_MAX];
-    table_row(table);
-    table_cell(table, "%.31s", contestant->name);
-    table_cell(table, "%s", number_grouped(text, contestant->connections));
-    table_cell(table, "%s", number_grouped(text, (uint64_t)contestant->connect.rate_per_s));
-    costs_cells(table, contestant);
-    if (contestant->turn_count == 0)
-        return;
-    table_cell(table, "%s", number_time(text, (double)histogram_max(contestant->uncorrected)));
-    cell_faults(table, contestant);
-}
-
-static void print_goings(const struct contestant *contestant)
-{
-    char text[TABLE_NUMBER_MAX], time[TABLE_NUMBER_MAX];
-    const struct reconnect *reconnect = &contestant->reconnect;
-    const struct leave *leave = &contestant->leave;
-    if (reconnect->dropped > 0)
-        printf("  %s: %s connections were reset at once and back in %s\n", contestant->name,
-               number_grouped(text, reconnect->dropped),
-               number_time(time, (double)reconnect->elapsed_ns));
-    if (leave->connections > 0)
-        printf("  %s: %s connections were reset at once and forgotten by the server in %s\n",
-               contestant->name, number_grouped(text, leave->connections),
-               number_time(time, (double)leave->elapsed_ns));
-}
-
-static void print(const struct bench *bench)
-{
-    static struct table table;
-    table_heads(&table, "", "connections", "connects/s", "user each", "kernel each", "per GiB",
-                "CPU while idle", "slowest of a broadcast", "ledger faults");
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        row(&table, bench->result.contestants[i]);
-    table_print(&table, stdout, 1);
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        costs_print_slab(bench->result.contestants[i]);
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        print_goings(bench->result.contestants[i]);
-}
-
 const struct experiment experiment_hold = {
     .name = "hold",
     .use =
@@ -257,5 +211,4 @@ const struct experiment experiment_hold = {
          "  ringside-bench hold --tls --tls-resume-ramp --connections 1000000 --seconds 60"},
     .defaults = defaults,
     .run = run,
-    .print = print,
 };

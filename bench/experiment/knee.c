@@ -8,7 +8,7 @@
 #include "experiment/field.h"
 #include "experiment/knee_find.h"
 #include "measure/clock.h"
-#include "output/table.h"
+#include "output/number.h"
 
 enum {
     TURNS = 3,
@@ -55,7 +55,7 @@ static void say_knee(const struct bench *bench, const struct contestant *contest
                      char line[LINE_MAX_BYTES])
 {
     const struct knee *knee = contestant->knee;
-    char count[TABLE_NUMBER_MAX];
+    char count[NUMBER_TEXT_MAX];
     bool at_least = knee->client_limited || knee->failed == 0;
     if (knee->value <= 0)
         snprintf(line, LINE_MAX_BYTES, "nothing that was tried held");
@@ -108,148 +108,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-/* ---- the table: one row for each value that was tried ---- */
-
-typedef double (*step_figure)(const struct knee_step *step);
-
-static double figure_rate(const struct knee_step *step)
-{
-    return step->deliveries_per_s;
-}
-
-static double figure_p50(const struct knee_step *step)
-{
-    return (double)step->p50_ns;
-}
-
-static double figure_p99(const struct knee_step *step)
-{
-    return (double)step->p99_ns;
-}
-
-static double figure_uncorrected(const struct knee_step *step)
-{
-    return (double)step->p99_uncorrected_ns;
-}
-
-static double figure_server(const struct knee_step *step)
-{
-    return step->server_share;
-}
-
-static double figure_client(const struct knee_step *step)
-{
-    return step->client_share;
-}
-
-/* The median over the turns at one value. */
-static double median(const struct knee *knee, double value, step_figure figure)
-{
-    double *values = calloc(knee->step_count, sizeof *values);
-    unsigned count = 0;
-    for (unsigned i = 0; values && i < knee->step_count; i++)
-        if (knee->steps[i].value == value)
-            values[count++] = figure(&knee->steps[i]);
-    struct spread spread = spread_of(values, count);
-    free(values);
-    return spread.median;
-}
-
-/* The next value above `after` that was tried; 0: none. */
-static double next_value(const struct knee *knee, double after)
-{
-    double next = 0;
-    for (unsigned i = 0; i < knee->step_count; i++) {
-        double value = knee->steps[i].value;
-        if (value > after && (next == 0 || value < next))
-            next = value;
-    }
-    return next;
-}
-
-static void row(struct table *table, const struct knee *knee, double value)
-{
-    char text[TABLE_NUMBER_MAX];
-    unsigned held = 0, tried = 0;
-    bool parted = false;
-    for (unsigned i = 0; i < knee->step_count; i++) {
-        const struct knee_step *step = &knee->steps[i];
-        if (step->value != value)
-            continue;
-        tried++;
-        held += step->held;
-        parted |= knee_parted(step);
-    }
-    double server = median(knee, value, figure_server);
-    table_row(table);
-    table_cell(table, "%g%s", value, value == knee->value ? " <- knee" : "");
-    table_cell(table, "%s", number_short(text, median(knee, value, figure_rate)));
-    table_cell(table, "%s", number_time(text, median(knee, value, figure_p50)));
-    table_cell(table, "%s", number_time(text, median(knee, value, figure_p99)));
-    table_cell(table, "%s%s", number_time(text, median(knee, value, figure_uncorrected)),
-               parted ? " !" : "  ");
-    if (server < 0)
-        table_cell(table, "unknown");
-    else
-        table_cell(table, "%.0f %%", 100 * server);
-    table_cell(table, "%.0f %%", 100 * median(knee, value, figure_client));
-    table_cell(table, "%u of %u", held, tried);
-}
-
-static void print_steps(const struct knee *knee)
-{
-    static struct table table;
-    memset(&table, 0, sizeof table);
-    table_heads(&table, knee->of_subscribers ? "subscribers" : "messages/s", "deliveries/s", "p50",
-                "p99", "p99, uncorrected  ", "server CPU", "client CPU", "turns held");
-    double value = 0;
-    while ((value = next_value(knee, value)) > 0)
-        row(&table, knee, value);
-    table_print(&table, stdout, 1);
-}
-
-static void print_why(const struct contestant *contestant)
-{
-    const struct knee *knee = contestant->knee;
-    char text[TABLE_NUMBER_MAX];
-    if (knee->value > 0 && knee->failed == 0)
-        printf("  Everything held: the knee is beyond what was tried.\n");
-    else if (knee->value > 0 && knee->client_limited)
-        printf("  At %g the client was saturated and the server was not: the server can do more.\n",
-               knee->failed);
-    double value = 0;
-    while ((value = next_value(knee, value)) > 0) {
-        double p99 = median(knee, value, figure_p99);
-        double uncorrected = median(knee, value, figure_uncorrected);
-        const struct knee_step step = {.p99_ns = (uint64_t)p99,
-                                       .p99_uncorrected_ns = (uint64_t)uncorrected};
-        if (!knee_parted(&step))
-            continue;
-        printf("  From %g on the publisher is late, and an uncorrected figure hides it: %.1fx.\n",
-               value, p99 / (uncorrected > 0 ? uncorrected : 1));
-        break;
-    }
-    if (knee->closed_rate > 0)
-        printf("  A closed loop at depth 1 publishes %.3g/s with p99 %s, and shows nothing of "
-               "this.\n",
-               knee->closed_rate, number_time(text, (double)knee->closed_p99_ns));
-}
-
-static void print(const struct bench *bench)
-{
-    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
-        const struct contestant *contestant = bench->result.contestants[i];
-        char line[LINE_MAX_BYTES];
-        if (!contestant->knee || contestant->knee->step_count == 0)
-            continue;
-        say_knee(bench, contestant, line);
-        printf("%s%s: %s, p99 under %u ms\n\n", i > 0 ? "\n" : "", contestant->name, line,
-               bench->options->bound_ms);
-        print_steps(contestant->knee);
-        print_why(contestant);
-    }
-}
-
 const struct experiment experiment_knee = {
     .name = "knee",
     .use =
@@ -265,5 +123,4 @@ const struct experiment experiment_knee = {
          "  ringside-bench knee --rate 20 --subscribers 9000"},
     .defaults = defaults,
     .run = run,
-    .print = print,
 };

@@ -15,7 +15,6 @@
 #include "experiment/bench.h"
 #include "experiment/field.h"
 #include "measure/clock.h"
-#include "output/table.h"
 
 enum {
     RTTS_MAX = 4,
@@ -216,37 +215,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-/* ---- the table ---- */
-
-/* All connect at once, and so all are there when the last one is. */
-static void print_row(struct table *table, const struct contestant *contestant)
-{
-    static const double percents[] = {50, 99, 100};
-    char text[TABLE_NUMBER_MAX];
-    table_row(table);
-    table_cell(table, "%.31s", contestant->workload);
-    table_cell(table, "%.31s", contestant->name);
-    table_cell(table, "%s", number_time(text, (double)contestant->connect.elapsed_ns));
-    table_cell(table, "%g ms", (double)contestant->quoted_ns / NS_PER_MS);
-    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
-        double ns = (double)histogram_percentile(contestant->corrected, percents[i]);
-        table_cell(table, "%s", number_time(text, ns));
-    }
-}
-
-static void print(const struct bench *bench)
-{
-    static struct table table;
-    static const char *const names[] = {"",    "",   "all connected", "usually quoted", "p50",
-                                        "p99", "max"};
-    table_row(&table);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        table_cell(&table, "%s", names[i]);
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        print_row(&table, bench->result.contestants[i]);
-    table_print(&table, stdout, 1);
-}
-
 const struct experiment experiment_latency = {
     .name = "latency",
     .use = {latency_options, "Latency of each transport at several round-trip times.",
@@ -260,5 +228,4 @@ const struct experiment experiment_latency = {
             "  ringside-bench latency --rtt-ms 40 --jitter-ms 10 --transport sse,websocket"},
     .defaults = defaults,
     .run = run,
-    .print = print,
 };

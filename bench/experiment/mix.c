@@ -13,11 +13,9 @@
 #include <string.h>
 
 #include "experiment/bench.h"
-#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "experiment/stream.h"
 #include "measure/clock.h"
-#include "output/table.h"
 
 static const int64_t STATE_NS = (int64_t)100 * NS_PER_MS; /* between two looks */
 enum {
@@ -233,44 +231,6 @@ static int run(struct bench *bench)
     return err;
 }
 
-/* ---- the table ---- */
-
-static void row(struct table *table, const struct contestant *contestant)
-{
-    char text[TABLE_NUMBER_MAX];
-    struct load_turn sum = contestant_totals(contestant);
-    const double deliveries = sum.deliveries ? (double)sum.deliveries : 1;
-    table_row(table);
-    table_cell(table, "%.31s", contestant->name);
-    table_cell(table, "%s", number_grouped(text, contestant->connections));
-    cell_rate(table, contestant);
-    for (int i = 0; i < 2; i++)
-        table_cell(table, "%s",
-                   number_time(text, (double)histogram_percentile(contestant->corrected,
-                                                                  i == 0 ? 50 : 99)));
-    table_cell(table, "%u", contestant->payload_bytes);
-    table_cell(table, "%.1f", (double)sum.bytes_in / deliveries);
-    table_cell(table, "%.1f", (double)sum.bytes_out / deliveries);
-    cell_cpu(table, contestant);
-    cell_faults(table, contestant);
-}
-
-static void print(const struct bench *bench)
-{
-    static struct table table;
-    table_heads(&table, "", "subscribers", "deliveries/s", "p50", "p99", "payload", "bytes down",
-                "bytes up", "CPU per delivery", "ledger faults");
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        row(&table, bench->result.contestants[i]);
-    table_print(&table, stdout, 1);
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        if (bench->result.contestants[i]->informed >= 0)
-            printf("  %s: %lld of %u had the state after connecting, before anything new\n",
-                   bench->result.contestants[i]->name,
-                   (long long)bench->result.contestants[i]->informed,
-                   bench->result.contestants[i]->connections);
-}
-
 const struct experiment experiment_mix = {
     .name = "mix",
     .use =
@@ -287,5 +247,4 @@ const struct experiment experiment_mix = {
          "  ringside-bench mix --stream 'name=full size=25000' --stream 'name=delta size=500'"},
     .defaults = defaults,
     .run = run,
-    .print = print,
 };

@@ -16,7 +16,7 @@
 #include "measure/http_get.h"
 #include "measure/memory.h"
 #include "measure/ports.h"
-#include "output/table.h"
+#include "output/number.h"
 
 enum {
     READY_PATIENCE_MS = 20000,
@@ -377,7 +377,7 @@ static double figure_of(const char *line, const char *name)
 
 int bench_path_stop(struct bench *bench, struct path *path)
 {
-    char tail[BENCH_WHY_MAX], p50[TABLE_NUMBER_MAX], p99[TABLE_NUMBER_MAX];
+    char tail[BENCH_WHY_MAX], p50[NUMBER_TEXT_MAX], p99[NUMBER_TEXT_MAX];
     if (path->process.pid == 0)
         return 0;
     give_back(&path->held_fd);

@@ -475,5 +475,4 @@ const struct experiment experiment_slow_readers = {
             "  ringside-bench slow-readers --subscribers 1000 --stalled 50 --queue 65536"},
     .defaults = defaults,
     .run = run,
-    .print = slow_print,
 };

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "output/table.h"
+#include "output/number.h"
 
 /* What the issue of slow readers may cost others. */
 static const double NOTICED = 1.2;
@@ -70,8 +70,8 @@ static void judge_delay(struct result *result, const struct way *way)
 
 static void judge_memory(struct result *result, const struct way *way)
 {
-    char text[512] = "", claim[WAY_CLAIM_MAX], answer[128], grew[TABLE_NUMBER_MAX],
-         bound[TABLE_NUMBER_MAX], tcp[TABLE_NUMBER_MAX];
+    char text[512] = "", claim[WAY_CLAIM_MAX], answer[128], grew[NUMBER_TEXT_MAX],
+         bound[NUMBER_TEXT_MAX], tcp[NUMBER_TEXT_MAX];
     size_t len = 0;
     bool holds = true, filled = true;
     for (unsigned i = 0; i < SLOW_POLICIES; i++) {
@@ -178,46 +178,4 @@ void slow_judge(struct bench *bench)
         judge_latest(&bench->result, &ways[i]);
     }
     make_headline(bench);
-}
-
-/* ---- the table ---- */
-
-static void print_row(struct table *table, const struct result *result,
-                      const struct contestant *with)
-{
-    char text[TABLE_NUMBER_MAX];
-    const struct contestant *without = with ? without_of(result, with) : NULL;
-    if (!without)
-        return;
-    const struct stall *stall = with->stall;
-    struct spread ratio = stall_ratios(stall);
-    table_row(table);
-    table_cell(table, "%.31s", with->workload);
-    table_cell(table, "%s",
-               number_time(text, (double)histogram_percentile(without->corrected, 99)));
-    table_cell(table, "%s", number_time(text, (double)histogram_percentile(with->corrected, 99)));
-    table_cell(table, "%.2f (%.2f-%.2f)", ratio.median, ratio.min, ratio.max);
-    table_cell(table, "%s", number_bytes(text, (double)stall->queue_bytes));
-    table_cell(table, "%s", number_bytes(text, (double)stall->rss_bytes));
-    table_cell(table, "%s", number_bytes(text, (double)stall->tcp_bytes));
-    table_cell(table, "%s", number_grouped(text, stall->closed));
-    table_cell(table, "%s", number_grouped(text, stall->dropped));
-    table_cell(table, "%s", number_grouped(text, stall->lost));
-    table_cell(table, "%s", number_grouped(text, stall->latest));
-    table_cell(table, "%s", number_grouped(text, faults_of(result, with)));
-}
-
-void slow_print(const struct bench *bench)
-{
-    static struct table table;
-    table_heads(&table, "", "others' p99", "with", "ratio", "queues", "memory", "sockets", "closed",
-                "dropped,", "lost, by", "have the", "others'");
-    table_heads(&table, "", "without", "them", "(all turns)", "at most", "grew", "grew", "",
-                "by counter", "ledger", "latest", "faults");
-    struct way ways[WAYS_ANY_MAX];
-    const unsigned count = ways_of_any(bench->options, ways);
-    for (unsigned w = 0; w < count; w++)
-        for (unsigned i = 0; i < SLOW_POLICIES; i++)
-            print_row(&table, &bench->result, with_of(&bench->result, &ways[w], i));
-    table_print(&table, stdout, 2);
 }

@@ -1,4 +1,4 @@
-/* slow_verdict: what a run of slow-readers says: verdicts, headline and table.
+/* slow_verdict: what a run of slow-readers says: verdicts and headline.
  *
  * Threads  one.
  * Memory   none. */
@@ -16,4 +16,3 @@ enum {
 extern const char *const slow_policies[SLOW_POLICIES];
 
 void slow_judge(struct bench *bench);
-void slow_print(const struct bench *bench);

@@ -22,7 +22,7 @@
 #include "experiment/bench.h"
 #include "experiment/capacity_counters.h"
 #include "experiment/field.h"
-#include "experiment/storm_table.h"
+#include "experiment/storm_verdict.h"
 #include "experiment/witness.h"
 #include "measure/clock.h"
 
@@ -447,5 +447,4 @@ const struct experiment experiment_storm = {
          "  ringside-bench storm --subscribers 5000 --admit 1000 --drop fin"},
     .defaults = defaults,
     .run = run,
-    .print = storm_print,
 };

@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiment/cells.h"
 #include "experiment/field.h"
 #include "experiment/peer.h"
-#include "output/table.h"
 
 enum {
     SUBSCRIBERS = 9000,
@@ -169,90 +167,4 @@ int versus_run(struct bench *bench)
     for (unsigned i = 0; i < count; i++)
         peer_free(peers[i]);
     return err;
-}
-
-/* ---- the table ---- */
-
-static void head(struct table *table)
-{
-    table_heads(table, "", "", "deliveries/s", "x bare", "x ringside", "", "CPU per", "server",
-                "client", "memory", "lost, doubled,");
-    table_heads(table, "", "", "", "", "median", "p25-p75", "delivery", "CPU", "CPU", "each",
-                "swapped, corrupt");
-}
-
-static void cells_ratio(struct table *table, const struct result *result,
-                        const struct contestant *contestant)
-{
-    const struct contestant *ours = result_find(result, OURS, contestant->workload);
-    struct spread bare = contestant_ratio(contestant);
-    struct spread ratio =
-        contestant == ours ? (struct spread){0} : contestant_ratio_to(contestant, ours);
-    if (bare.n > 0)
-        table_cell(table, "%.2f", bare.median);
-    else
-        table_cell(table, contestant->kind == KIND_CEILING ? "1" : "-");
-    if (ratio.n > 0) {
-        table_cell(table, "%.2f", ratio.median);
-        table_cell(table, "%.2f-%.2f", ratio.p25, ratio.p75);
-    } else {
-        table_cell(table, contestant == ours ? "1" : "-");
-        table_cell(table, "%s", "");
-    }
-}
-
-/* The ramp is measured once, and kept with the first workload. */
-static const struct contestant *with_memory(const struct result *result, const char *name)
-{
-    for (unsigned i = 0; i < result->contestant_count; i++)
-        if (strcmp(result->contestants[i]->name, name) == 0 && result->contestants[i]->memory)
-            return result->contestants[i];
-    return NULL;
-}
-
-static void row(struct table *table, const struct result *result,
-                const struct contestant *contestant)
-{
-    table_row(table);
-    table_cell(table, "%.31s", contestant->name);
-    table_cell(table, "%.15s", contestant->workload);
-    cell_rate(table, contestant);
-    cells_ratio(table, result, contestant);
-    cell_cpu(table, contestant);
-    cells_shares(table, contestant);
-    cell_memory(table, with_memory(result, contestant->name));
-    cell_ledger(table, contestant);
-}
-
-static void print_versions(const struct result *result)
-{
-    for (unsigned i = 0; i < result->contestant_count; i++) {
-        const struct contestant *contestant = result->contestants[i];
-        if (contestant->kind == KIND_PEER && contestant->has_connect && contestant->version[0])
-            printf("  %s: %s\n", contestant->name, contestant->version);
-    }
-}
-
-void versus_print(const struct bench *bench)
-{
-    static struct table table;
-    const struct options *options = bench->options;
-    char text[TABLE_NUMBER_MAX];
-    printf("%s WebSocket subscribers each, all connected at once; %u bytes; %u turns of %u ms; "
-           "ratios are medians over the rounds\n\n",
-           number_grouped(text, options->subscribers), options->message_bytes, options->turns,
-           options->turn_ms);
-    head(&table);
-    for (unsigned w = 0; w < options->depth_count + options->rate_count; w++) {
-        struct workload workloads[FIELD_WORKLOADS_MAX];
-        if (w >= field_workloads(options, workloads))
-            break;
-        for (unsigned i = 0; i < bench->result.contestant_count; i++)
-            if (bench->result.contestants[i]->turn_count > 0 &&
-                strcmp(bench->result.contestants[i]->workload, workloads[w].name) == 0)
-                row(&table, &bench->result, bench->result.contestants[i]);
-    }
-    table_print(&table, stdout, 2);
-    printf("\n");
-    print_versions(&bench->result);
 }

@@ -17,4 +17,3 @@ bool versus_wanted(const struct options *options);
 void versus_settle(struct options *options);
 
 int versus_run(struct bench *bench);
-void versus_print(const struct bench *bench);

@@ -14,7 +14,7 @@
 #include "measure/memory.h"
 #include "measure/slab.h"
 #include "output/screen.h"
-#include "output/table.h"
+#include "output/number.h"
 
 enum {
     PERIOD_VIEW_MS = 250,
@@ -95,7 +95,7 @@ static double turns_so_far(const struct watch *watch, int64_t in_phase_ns)
 static void estimate_turns(struct watch *watch, int64_t now_ns)
 {
     struct view_state *view = &watch->view;
-    char done[TABLE_NUMBER_MAX], all[TABLE_NUMBER_MAX];
+    char done[NUMBER_TEXT_MAX], all[NUMBER_TEXT_MAX];
     int64_t in_turns_ns = now_ns - watch->turns_since_ns;
     double turns = turns_so_far(watch, now_ns - watch->phase_since_ns);
     view->share = turns / watch->turns_ahead;

@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,32 +19,21 @@ enum {
     COMMIT_SHORT = 7,
 };
 
-/* Runs a program and keeps the start of what it prints; `quiet` drops its complaints. Returns its
- * exit status, or negative errno. */
-static int run_program(const char *const argv[], bool quiet, char *output, size_t size)
+/* Runs a program; it reads from `input`, or what the bench reads (-1), and prints to `output`, or
+ * where the bench prints (-1). Returns its exit status, or negative errno. */
+static int run_program(const char *const argv[], int input, int output)
 {
     posix_spawn_file_actions_t actions;
-    int ends[2], status;
+    int status;
     pid_t pid;
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
+    fflush(stdout);
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    if (quiet)
-        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    if (input >= 0)
+        posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    if (output >= 0)
+        posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
     int err = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
-    close(ends[1]);
-    size_t len = 0;
-    char rest[256];
-    ssize_t got = 1;
-    while (err == 0 && got > 0) {
-        bool full = len + 1 >= size;
-        got = read(ends[0], full ? rest : output + len, full ? sizeof rest : size - 1 - len);
-        len += got > 0 && !full ? (size_t)got : 0;
-    }
-    output[len] = '\0';
-    close(ends[0]);
     if (err != 0)
         return -err;
     if (waitpid(pid, &status, 0) < 0)
@@ -104,13 +94,10 @@ static int write_json(const json_t *run, const char *path)
 
 static const char report_program[] = BENCH_REPORTS "/report.py";
 
-static void write_report(struct files *files)
+/* Likewise report.py; what does not work is said. */
+static bool run_report(const char *const argv[], int input, int output)
 {
-    char output[256];
-    const char *const argv[] = {BENCH_PYTHON, "-B", report_program, files->folder, NULL};
-    int status = access(report_program, R_OK) == 0 ? run_program(argv, false, output, sizeof output)
-                                                   : -ENOENT;
-    files->report = status == 0;
+    int status = access(report_program, R_OK) == 0 ? run_program(argv, input, output) : -ENOENT;
     if (status < 0)
         fprintf(stderr, "ringside-bench: no report: %s %s: %s\n", BENCH_PYTHON, report_program,
                 strerror(-status));
@@ -119,21 +106,45 @@ static void write_report(struct files *files)
                 "ringside-bench: no report: %s ended with status %d; "
                 "`./build.sh deps report` installs what it needs\n",
                 report_program, status);
+    return status == 0;
+}
+
+static void write_report(struct files *files)
+{
+    const char *const argv[] = {BENCH_PYTHON, "-B", report_program, files->folder, NULL};
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); /* it prints where it wrote */
+    files->report = run_report(argv, -1, nowhere);
+    if (nowhere >= 0)
+        close(nowhere);
 }
 
 int files_write(struct files *files, const struct result *result, const char *copy)
 {
     char path[FILES_PATH_MAX + 32];
-    json_t *run = json_of_result(result, files->commit, files->dirty);
+    files->run = json_of_result(result, files->commit, files->dirty);
     bool folder = files->folder[0] != '\0';
     snprintf(path, sizeof path, "%s/run.json", files->folder);
-    int err = folder ? write_json(run, path) : 0;
+    int err = folder ? write_json(files->run, path) : 0;
     if (err == 0 && copy)
-        err = write_json(run, copy);
-    json_decref(run);
-    if (!folder)
-        return err;
-    if (err == 0)
+        err = write_json(files->run, copy);
+    if (err == 0 && folder)
         write_report(files);
     return err;
+}
+
+bool files_print(const struct files *files)
+{
+    static const char *const argv[] = {BENCH_PYTHON, "-B", report_program, "--text", "-", NULL};
+    int run = memfd_create("run.json", MFD_CLOEXEC);
+    bool known = run >= 0 && json_dumpfd(files->run, run, 0) == 0 && lseek(run, 0, SEEK_SET) == 0 &&
+                 run_report(argv, run, -1);
+    if (run >= 0)
+        close(run);
+    return known;
+}
+
+void files_done(struct files *files)
+{
+    json_decref(files->run);
+    files->run = NULL;
 }

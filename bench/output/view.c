@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "output/table.h"
+#include "output/number.h"
 
 enum {
     LABEL_COLUMNS = 11,
@@ -131,21 +131,21 @@ unsigned view_columns(const char *text, size_t len)
 /* ---- words ---- */
 
 /* An exact nothing has no decimals. */
-static const char *rate(char text[TABLE_NUMBER_MAX], double per_second)
+static const char *rate(char text[NUMBER_TEXT_MAX], double per_second)
 {
     return per_second > 0 ? number_short(text, per_second) : "0";
 }
 
 /* 48 s, 1:12, 1:02:03 */
-static const char *duration(char text[TABLE_NUMBER_MAX], double seconds)
+static const char *duration(char text[NUMBER_TEXT_MAX], double seconds)
 {
     unsigned long s = seconds > 0 ? (unsigned long)seconds : 0;
     if (s < 60)
-        snprintf(text, TABLE_NUMBER_MAX, "%lu s", s);
+        snprintf(text, NUMBER_TEXT_MAX, "%lu s", s);
     else if (s < 3600)
-        snprintf(text, TABLE_NUMBER_MAX, "%lu:%02lu", s / 60, s % 60);
+        snprintf(text, NUMBER_TEXT_MAX, "%lu:%02lu", s / 60, s % 60);
     else
-        snprintf(text, TABLE_NUMBER_MAX, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
+        snprintf(text, NUMBER_TEXT_MAX, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
     return text;
 }
 
@@ -161,7 +161,7 @@ static void say_where(const struct view_state *state, char *text, size_t size)
 /* "12 refused, 3 timeout"; an empty text when there is nothing to say. */
 static void say_errors(const struct view_state *state, char *text, size_t size)
 {
-    char number[TABLE_NUMBER_MAX];
+    char number[NUMBER_TEXT_MAX];
     size_t len = 0;
     text[0] = '\0';
     if (state->ledger_faults > 0)
@@ -178,7 +178,7 @@ static void say_errors(const struct view_state *state, char *text, size_t size)
 
 static void draw_title(struct canvas *canvas, const struct view_state *state)
 {
-    char clock[PIECE_MAX], elapsed[TABLE_NUMBER_MAX], left[TABLE_NUMBER_MAX], where[PIECE_MAX];
+    char clock[PIECE_MAX], elapsed[NUMBER_TEXT_MAX], left[NUMBER_TEXT_MAX], where[PIECE_MAX];
     snprintf(clock, sizeof clock, state->left_s >= 0 ? "%s, %s left" : "%s",
              duration(elapsed, state->elapsed_s), duration(left, state->left_s));
     unsigned columns = canvas->columns, width = view_columns(clock, strlen(clock));
@@ -228,7 +228,7 @@ static unsigned first_gauge(const struct view_state *state)
 
 static void draw_scenario(struct canvas *canvas, const struct view_whole *whole)
 {
-    char took[TABLE_NUMBER_MAX], may[TABLE_NUMBER_MAX], left[TABLE_NUMBER_MAX];
+    char took[NUMBER_TEXT_MAX], may[NUMBER_TEXT_MAX], left[NUMBER_TEXT_MAX];
     put_text(canvas, TONE_STRONG, duration(took, whole->took_s));
     put(canvas, TONE_PLAIN, " of at most %s", duration(may, whole->may_s));
     if (whole->progress[0])
@@ -273,7 +273,7 @@ static void draw_curve(struct canvas *canvas, const struct view_state *state, en
 
 static void draw_connected(struct canvas *canvas, const struct view_state *state)
 {
-    char text[TABLE_NUMBER_MAX];
+    char text[NUMBER_TEXT_MAX];
     put_text(canvas, TONE_STRONG, number_grouped(text, state->connections));
     if (state->clients > 0)
         put(canvas, TONE_PLAIN, " of %s", number_grouped(text, state->clients));
@@ -285,7 +285,7 @@ static void draw_latency(struct canvas *canvas, const struct view_state *state)
 {
     const uint64_t values[] = {state->p50_ns, state->p99_ns, state->p999_ns};
     static const char *const names[] = {"p50 ", "p99 ", "p99.9 "};
-    char text[TABLE_NUMBER_MAX];
+    char text[NUMBER_TEXT_MAX];
     if (state->p50_ns == 0)
         put_text(canvas, TONE_QUIET, "-");
     for (int i = 0; i < 3 && values[i] > 0; i++) {
@@ -311,7 +311,7 @@ static void draw_memory(struct canvas *canvas, const struct view_state *state)
 {
     const uint64_t values[] = {state->rss_bytes, state->slab_bytes, state->available_bytes};
     static const char *const names[] = {"server ", "kernel slab ", "free "};
-    char text[TABLE_NUMBER_MAX];
+    char text[NUMBER_TEXT_MAX];
     unsigned from = canvas->at;
     for (int i = 0; i < 3; i++) {
         number_bytes(text, (double)values[i]);
@@ -335,7 +335,7 @@ static void draw_gauge(struct canvas *canvas, const struct view_state *state, en
     static const char *const labels[] = {"scenario",   "claims",  "connected",
                                          "delivered",  "latency", "server CPU",
                                          "client CPU", "memory",  "errors"};
-    char text[TABLE_NUMBER_MAX];
+    char text[NUMBER_TEXT_MAX];
     put_text(canvas, TONE_QUIET, labels[gauge]);
     pad_to(canvas, LABEL_COLUMNS);
     switch (gauge) {
@@ -390,21 +390,21 @@ static const char *const cell_heads[] = {
     [CELL_P99] = "p99",    [CELL_CPU] = "CPU",
 };
 
-static void cell_text(const struct view_row *row, enum cell cell, char text[TABLE_NUMBER_MAX])
+static void cell_text(const struct view_row *row, enum cell cell, char text[NUMBER_TEXT_MAX])
 {
-    char number[TABLE_NUMBER_MAX];
+    char number[NUMBER_TEXT_MAX];
     text[0] = '\0';
     if (cell == CELL_RATE)
-        snprintf(text, TABLE_NUMBER_MAX, "%s%.16s", row->client_bound ? ">=" : "",
+        snprintf(text, NUMBER_TEXT_MAX, "%s%.16s", row->client_bound ? ">=" : "",
                  number_short(number, row->deliveries_per_s));
     else if (cell == CELL_RATIO && row->ratio > 0)
-        snprintf(text, TABLE_NUMBER_MAX, "%.2f", row->ratio);
+        snprintf(text, NUMBER_TEXT_MAX, "%.2f", row->ratio);
     else if (cell == CELL_P50 && row->p50_ns > 0)
         number_time(text, (double)row->p50_ns);
     else if (cell == CELL_P99 && row->p99_ns > 0)
         number_time(text, (double)row->p99_ns);
     else if (cell == CELL_CPU)
-        snprintf(text, TABLE_NUMBER_MAX, "%.0f %%", 100 * row->server_cpu);
+        snprintf(text, NUMBER_TEXT_MAX, "%.0f %%", 100 * row->server_cpu);
 }
 
 static unsigned cells_that_fit(unsigned columns)
@@ -416,7 +416,7 @@ static unsigned cells_that_fit(unsigned columns)
 /* A line of the table from the present column on; `row` NULL: its head. */
 static void draw_row(struct canvas *canvas, const struct view_row *row, bool last)
 {
-    char text[2 * RESULT_NAME_MAX + TABLE_NUMBER_MAX];
+    char text[2 * RESULT_NAME_MAX + NUMBER_TEXT_MAX];
     unsigned from = canvas->at;
     unsigned columns = canvas->columns - from;
     unsigned fit = cells_that_fit(columns);
@@ -542,7 +542,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct sentence *sentence,
 
 static void say_progress(struct sentence *sentence, const struct view_state *state)
 {
-    char left[TABLE_NUMBER_MAX];
+    char left[NUMBER_TEXT_MAX];
     if (state->progress[0])
         say(sentence, " (%s%s", state->progress, state->left_s < 0 ? ")" : "");
     if (state->left_s >= 0)
@@ -552,7 +552,7 @@ static void say_progress(struct sentence *sentence, const struct view_state *sta
 
 static void say_figures(struct sentence *sentence, const struct view_state *state)
 {
-    char errors[PIECE_MAX], a[TABLE_NUMBER_MAX], b[TABLE_NUMBER_MAX];
+    char errors[PIECE_MAX], a[NUMBER_TEXT_MAX], b[NUMBER_TEXT_MAX];
     say(sentence, ": %s connected, %s deliveries/s", number_grouped(a, state->connections),
         rate(b, state->deliveries_per_s));
     if (state->p50_ns > 0)

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-
 import svg
 from svg import COLOUR
 
@@ -95,8 +92,9 @@ def _draw_panel(ax, panel, height, ticks):
     ax.set_ylim(height, 0)
     ax.spines[["top", "right", "bottom", "left"]].set_visible(False)
     ax.set_yticks([])
-    ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: panel.axis_format(value)))
+    ticker = svg.drawing().ticker
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_major_formatter(lambda value, _: panel.axis_format(value))
     ax.grid(True, axis="x")
     y = ROW_GAP / 2
     for row in panel.rows:
@@ -116,8 +114,9 @@ def _draw_row(ax, row, y, end):
         start = 0
         for value, token in bar.segments:
             edge = 0.8 if value / end * ax.bbox.width > 4 else 0  # an edge would hide a sliver
-            ax.add_patch(Rectangle((start, y), max(0, min(value, end - start)), BAR, linewidth=edge,
-                                   facecolor=COLOUR[token], edgecolor=COLOUR["paper"]))
+            ax.add_patch(svg.drawing().patches.Rectangle(
+                (start, y), max(0, min(value, end - start)), BAR, linewidth=edge,
+                facecolor=COLOUR[token], edgecolor=COLOUR["paper"]))
             start += value
         if bar.end() > end:
             _draw_cut(ax, end, y)

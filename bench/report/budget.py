@@ -3,12 +3,12 @@
 import bars
 import series
 import units
-from series import label
+from series import get, label
 
 TITLE = "Latency, beside the budget that is usually quoted"
 CAPTION = ("Coloured: the median from the time at which a message was due to its last byte at the "
            "client. Grey: what articles quote for this transport and round-trip time.")
-HEADER = ["Contestant", "Usually quoted", "p50", "p90", "p99"]
+HEADER = ["Contestant", "All connected", "Usually quoted", "p50", "p90", "p99", "Max"]
 LEGEND = [("ink", "measured"), ("g2", "usually quoted")]
 
 
@@ -27,8 +27,10 @@ def _bars(contestant, colour):
 
 
 def rows(run):
-    return [[series.full_name(c), units.time_ns(c.get("quoted_latency_ns")),
-             *(units.time_ns(series.latency_ns(c, p)) for p in (50, 90, 99))]
+    return [[series.full_name(c), units.duration(get(c, "connect", "elapsed_s")),
+             units.time_ns(c.get("quoted_latency_ns")),
+             *(units.time_ns(series.latency_ns(c, p)) for p in (50, 90, 99)),
+             units.time_ns(series.slowest_ns(c))]
             for _, members in _measured(run) for c in members]
 
 

@@ -1,6 +1,7 @@
 """Which figures a run has, each with its drawing at two widths and its numbers as a table."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle
 
 import abuse
@@ -27,8 +28,8 @@ class Figure:
 
 
 def of_run(run):
-    makers = (budget, knee, storm, stall, attacks, course, handshakes, throughput, latency, cpu,
-              wire, memory, slab, connects, timeline)
+    makers = (budget, knee, storm, stall, partial(abuse.figure, make=_bars), course, handshakes,
+              throughput, latency, cpu, wire, memory, slab, connects, timeline)
     if run["experiment"] == "hold":
         makers = (memory, slab, timeline, connects, throughput, latency, cpu, wire)
     return [figure for figure in (make(run) for make in makers) if figure]
@@ -358,7 +359,7 @@ def _with_others(caches):
 def slab(run):
     """What the kernel's share is made of: of the first contestant that knows."""
     holder = next((c for c in run["contestants"] if get(c, "memory", "slab")), None)
-    if not holder or run["experiment"] != "hold":
+    if not holder or run["experiment"] not in ("hold", "capacity"):
         return None
     n = holder["connections"]
     caches = _with_others(holder["memory"]["slab"])
@@ -421,7 +422,8 @@ def storm(run):
                   lambda width, id_: lines.draw_timeline(tracks, [(0, end, "")], width, id_, title,
                                                          caption),
                   ["Contestant", "Dropped", "Back", "After", "Attempts that failed",
-                   "Told to wait", "Messages by replay", "Server CPU"],
+                   "Told to wait", "Messages by replay", "Positions gone", "Server CPU",
+                   "Client CPU"],
                   [_reconnect_row(c) for c in run["contestants"] if c.get("reconnect")],
                   [(colours[v], v) for v in variants])
 
@@ -437,11 +439,14 @@ def _variants_track(title, form, name, since, colours, log=False):
 
 def _reconnect_row(contestant):
     r = contestant["reconnect"]
-    cpu_s = r.get("server_cpu_s")
+
+    def used(cpu_s):
+        return units.share(cpu_s / r["elapsed_s"]) if cpu_s and r["elapsed_s"] else units.UNKNOWN
     return [series.full_name(contestant), units.count(r["dropped"]), units.count(r["recovered"]),
             units.duration(r["elapsed_s"]), units.count(r["retries"]),
             units.count(r.get("shed")), units.count(r.get("missed")),
-            units.share(cpu_s / r["elapsed_s"]) if cpu_s and r["elapsed_s"] else units.UNKNOWN]
+            units.count(r.get("unrecovered")), used(r.get("server_cpu_s")),
+            used(r.get("client_cpu_s"))]
 
 
 def stall(run):
@@ -469,10 +474,6 @@ def _stall_row(s):
             units.count(s["dropped"]), units.count(s["lost"]), units.count(s["latest"]),
             *("+" * grew + units.size_bytes(s[name]) for grew, name in (
                 (0, "queue_bytes"), (0, "bound_bytes"), (1, "rss_bytes"), (1, "tcp_bytes")))]
-
-
-def attacks(run):
-    return abuse.figure(run, _bars)
 
 
 def course(run):

@@ -93,6 +93,48 @@ def _knee(run):
     return f"The most that keeps p99 under {bound}, {what}: " + ", ".join(parts) + "."
 
 
+def asides(run):
+    """What stands in no table."""
+    return [said for c in run["contestants"] for said in (*_knee_limits(c), *_goings(c))]
+
+
+def _knee_limits(c):
+    knee = c.get("knee") or {"steps": []}
+    value, failed = knee.get("value"), knee.get("failed")
+    if value and not failed:
+        yield f"{label(c['name'])}: all held, so the knee is beyond what was tried."
+    elif value and knee["client_limited"]:
+        yield (f"{label(c['name'])}: at {failed:,.6g} the client was saturated and the server was "
+               "not: the server can do more.")
+    late = next(((at, m["p99_ns"] / m["p99_uncorrected_ns"])
+                 for at, m, _, _ in series.knee_points(knee) if _parted(m)), None)
+    if late:
+        yield (f"{label(c['name'])}: from {late[0]:,.6g} on the publisher is late, and an "
+               f"uncorrected figure hides it: {units.times(late[1])}.")
+    if knee.get("closed_loop"):
+        closed = knee["closed_loop"]
+        yield (f"{label(c['name'])}: a closed loop at depth 1 publishes "
+               f"{units.rate(closed['rate_per_s'])} with p99 {units.time_ns(closed['p99_ns'])}, "
+               "and shows nothing of this.")
+
+
+def _parted(medians):
+    """By more than a tenth, and by what one would notice."""
+    late, seen = medians["p99_ns"], medians["p99_uncorrected_ns"]
+    return late and seen and late > 1.1 * seen and late > seen + 100_000
+
+
+def _goings(c):
+    """Of connections that all were cut at once, without a storm around them."""
+    back, leave = c.get("reconnect"), c.get("leave")
+    if back and leave:
+        yield (f"{label(c['name'])}: {units.count(back['dropped'])} connections were reset at once "
+               f"and back in {units.duration(back['elapsed_s'])}.")
+    if leave:
+        yield (f"{label(c['name'])}: {units.count(leave['connections'])} connections were reset "
+               f"at once and forgotten by the server in {units.duration(leave['elapsed_s'])}.")
+
+
 def _handshakes(run):
     """Of the first cipher, which changes little."""
     parts = {}

@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass, field, replace
 
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-
 import svg
 import units
 from svg import COLOUR
@@ -77,8 +75,8 @@ def _draw_knee(ax, panel, across, limits):
     steps = (1, 2, 5) if decades < 1.6 else (1, 3) if decades < 2.6 else (1,)
     ticks = [s * 10.0**e for e in range(-2, 8) for s in steps
              if across[0] <= s * 10.0**e <= across[1]]
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: units.short(v)))
+    ax.xaxis.set_major_locator(svg.drawing().ticker.FixedLocator(ticks))
+    ax.xaxis.set_major_formatter(lambda v, _: units.short(v))
     ax.set_xlabel(panel.axis, size=svg.FONT_PX - 1)
     ax.grid(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -155,8 +153,9 @@ def _draw_curves(ax, curves, limits, width, height):
     ax.set_yscale("log")
     ax.set_xlim(100 / (100 - PERCENT_FIRST), finest)
     ax.set_ylim(limits)
-    ax.xaxis.set_major_locator(FixedLocator(_percent_ticks(finest, width)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 - 100 / x:.6g}"))
+    ax.xaxis.set_major_locator(
+        svg.drawing().ticker.FixedLocator(_percent_ticks(finest, width)))
+    ax.xaxis.set_major_formatter(lambda x, _: f"{100 - 100 / x:.6g}")
     ax.set_xlabel("percent of deliveries", size=svg.FONT_PX - 1)
     _time_ticks(ax, limits)
     ax.grid(True)
@@ -172,10 +171,10 @@ def _time_ticks(ax, limits):
     decades = math.log10(limits[1] / limits[0])
     steps = (1, 2, 5) if decades < 2.5 else (1, 3) if decades < 4 else (1,)
     ticks = [s * 10**e for e in range(0, 14) for s in steps if limits[0] <= s * 10**e <= limits[1]]
-    ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: units.axis_time(v)))
+    ax.yaxis.set_major_locator(svg.drawing().ticker.FixedLocator(ticks))
+    ax.yaxis.set_minor_locator(svg.drawing().ticker.NullLocator())
+    ax.xaxis.set_minor_locator(svg.drawing().ticker.NullLocator())
+    ax.yaxis.set_major_formatter(lambda v, _: units.axis_time(v))
 
 
 def spread_apart(wanted, gap):
@@ -242,12 +241,12 @@ def _draw_track(ax, track, phases, end, last):
         _time_ticks(ax, ax.get_ylim())
     else:
         ax.set_ylim(0, ax.get_ylim()[1] * 1.04)  # a level line is not the upper edge
-        ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: track.axis_format(v)))
+        ax.yaxis.set_major_locator(svg.drawing().ticker.MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
+        ax.yaxis.set_major_formatter(lambda v, _: track.axis_format(v))
     ax.grid(True, axis="y")
     ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0f} s"))
+    ax.xaxis.set_major_locator(svg.drawing().ticker.MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_formatter(lambda v, _: f"{v:.0f} s")
     ax.tick_params(axis="x", pad=7)
     if not last:
         ax.tick_params(labelbottom=False)

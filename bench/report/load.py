@@ -22,7 +22,8 @@ def run_path(path):
 
 def read(path):
     try:
-        text = run_path(path).read_text(encoding="utf-8")
+        text = (sys.stdin.read() if str(path) == "-" else
+                run_path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadRun(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -4,11 +4,12 @@ import pathlib
 
 import figures
 import findings
+import overview
 import series
 import svg
 import units
 from markup import Raw, command, el, table
-from series import get, label
+from series import label
 
 STYLE = pathlib.Path(__file__).with_name("style.css")
 
@@ -94,94 +95,30 @@ def _kernel_details(machine):
 
 # ---- tables ---------------------------------------------------------------------------------
 
-def _bound(contestant, value):
-    return f"≥\u00a0{value}" if series.client_bound(contestant) else value
-
-
 def _with_side(value, side):
     return [value, el("span", side, class_="side")]
 
 
-def _ratio_cell(c):
-    ratio = get(c, "ratio", "deliveries_per_s")
-    if not ratio:
-        return "1 = ceiling" if c["kind"] == "ceiling" else units.UNKNOWN
-    return _with_side(_bound(c, units.times(ratio["median"])),
-                      f"{units.digits(ratio['p25'])} – {units.digits(ratio['p75'])}")
+def _shown(cell):
+    """A cell of overview.py."""
+    if not isinstance(cell, overview.Cell):
+        return cell
+    if cell.tone:
+        return el("span", cell.text, class_=cell.tone)
+    return _with_side(cell.text, cell.side) if cell.side else cell.text
 
 
-def _ledger_cell(c):
-    faults = series.ledger_faults(c)
-    if faults is None:
-        return units.UNKNOWN
-    if faults == 0:
-        return el("span", "clean", class_="good")
-    return el("span", f"{units.count(faults)} faults", class_="bad")
-
-
-def _wire_total(c):
-    w = c.get("wire")
-    return w and w["down_bytes_per_delivery"] + w["up_bytes_per_delivery"]
-
-
-COLUMNS = (
-    ("Knee", series.knee_value),
-    ("Deliveries", lambda c: get(c, "deliveries_per_s", "median") and _bound(
-        c, units.rate(c["deliveries_per_s"]["median"]))),
-    ("Handshakes", lambda c: get(c, "handshakes", "per_s") and _bound(
-        c, units.rate(c["handshakes"]["per_s"]["median"]))),
-    ("Server CPU per handshake", lambda c: _time(get(c, "handshakes", "server_cpu_ns", "median"))),
-    ("Of it TLS", lambda c: _time(get(c, "handshakes", "tls_cpu_ns"))),
-    ("Per second and core", lambda c: series.handshakes_per_core(c) and units.rate(
-        series.handshakes_per_core(c))),
-    ("CPU, × Ringside", lambda c: get(c, "handshakes", "versus_server_cpu") and units.times(
-        c["handshakes"]["versus_server_cpu"]["median"])),
-    ("× ceiling", lambda c: _ratio_cell(c) if c.get("ratio") or c["kind"] == "ceiling" and
-     c.get("deliveries_per_s") else None),
-    ("Server CPU per delivery", lambda c: _time(get(c, "server_cpu_ns_per_delivery", "median"))),
-    ("Bytes on the wire", lambda c: _size(_wire_total(c))),
-    ("p50", lambda c: _time(series.latency_ns(c, 50))),
-    ("p99", lambda c: _time(series.latency_ns(c, 99))),
-    ("User memory each", lambda c: _size(get(c, "memory", "user_bytes_per_connection"))),
-    ("Kernel memory each", lambda c: _size(get(c, "memory", "kernel_bytes_per_connection"))),
-    ("Connects", lambda c: series.connects_per_s(c) and units.rate(series.connects_per_s(c))),
-    ("Idle server CPU", lambda c: None if series.idle_cpu(c) is None
-     else units.share(series.idle_cpu(c))),
-    ("Empty answers", lambda c: None if series.empty_share(c) is None
-     else units.share(series.empty_share(c))),
-    ("Ledger", lambda c: None if series.ledger_faults(c) is None else _ledger_cell(c)),
-)
-COLUMNS_MAX = 8
-
-
-def _time(value):
-    return None if value is None else units.time_ns(value)
-
-
-def _size(value):
-    return None if value is None else units.size_bytes(value)
+def _head(cell):
+    """A package's version can be as long as a sentence: it may wrap under the name."""
+    if not isinstance(cell, overview.Cell) or not cell.side:
+        return str(cell)
+    return [cell.text, el("span", cell.side, class_="version")]
 
 
 def overview_tables(run):
-    """The first columns that anybody has a figure for; the ledger always keeps its place."""
-    used = [(name, cell) for name, cell in COLUMNS
-            if any(cell(c) is not None for c in run["contestants"])]
-    while len(used) > COLUMNS_MAX:
-        del used[-2]
-    made = [_by_workload(run, used)] if _one_each(run) else []
-    for workload, members in series.groups(run) if not made else []:
-        rows = [[_with_version(c), *(cell(c) or units.UNKNOWN for _, cell in used)]
-                for c in members]
-        made.append(table(svg.heading(workload),
-                          ["Contestant", *(name for name, _ in used)], rows))
-    return made
-
-
-def _with_version(c):
-    """A package's version can be as long as a sentence: it may wrap under the name."""
-    if not c.get("version"):
-        return label(c["name"])
-    return [label(c["name"]), el("span", c["version"], class_="version")]
+    return [table(made.caption, made.header,
+                  [[_head(first), *map(_shown, rest)] for first, *rest in made.rows])
+            for made in overview.tables(run)]
 
 
 def _overview(run):
@@ -195,19 +132,6 @@ def _overview(run):
         about += (" Rates and ratios are medians over the turns; the small figures are the "
                   "quartiles." + _warm_up(run["settings"].get("warmup_rounds")))
     return el("section", el("h2", "Overview"), el("p", about), overview_tables(run))
-
-
-def _one_each(run):
-    """One contestant under several workloads: they are the lines of one table."""
-    found = series.groups(run)
-    return (len(found) > 1 and all(len(members) == 1 for _, members in found)
-            and len({c["name"] for c in run["contestants"]}) == 1)
-
-
-def _by_workload(run, used):
-    rows = [[svg.heading(workload), *(cell(c) or units.UNKNOWN for _, cell in used)]
-            for workload, (c,) in series.groups(run)]
-    return table(label(run["contestants"][0]["name"]), ["", *(name for name, _ in used)], rows)
 
 
 def _warm_up(rounds):

@@ -1,5 +1,7 @@
 """The contestants of a run in reading order, with the name and colour each has in every report."""
 
+import math
+
 LABELS = {
     "websocket": "WebSocket", "websocket both ways": "WebSocket, both ways",
     "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
@@ -71,6 +73,43 @@ def colours(run):
         else:
             chosen[name] = _TRANSPORT_COLOURS.get(name) or next(spare)
     return chosen
+
+
+def find(run, name, workload):
+    return next((c for c in run["contestants"]
+                 if c["name"] == name and c.get("workload") == workload), None)
+
+
+def turn_rate(turn):
+    return turn["deliveries"] / turn["elapsed_s"] if turn["elapsed_s"] else None
+
+
+def turn_server_cpu(turn):
+    return turn["server_cpu_s"] / turn["deliveries"] if turn["deliveries"] else None
+
+
+def quotients(contestant, other, figure):
+    """The spread of one quotient for each round in which both had a turn; None without any."""
+    theirs = {turn["round"]: figure(turn) for turn in other["turns"]}
+    ours = ((figure(turn), theirs.get(turn["round"])) for turn in contestant["turns"])
+    return spread_of([a / b for a, b in ours if a and b])
+
+
+def spread_of(values):
+    """Quartiles by nearest rank, as the bench has them."""
+    if not values:
+        return None
+    rising, n = sorted(values), len(values)
+
+    def rank(share):
+        return rising[max(math.ceil(share * n), 1) - 1]
+    return {"median": rank(0.5), "min": rising[0], "p25": rank(0.25), "p75": rank(0.75),
+            "max": rising[-1], "n": n}
+
+
+def slowest_ns(contestant):
+    found = histogram(contestant)
+    return found and found["max_ns"]
 
 
 def empty_share(contestant):

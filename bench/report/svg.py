@@ -3,19 +3,11 @@
 Plots are drawn in stand-in colours (COLOUR["ink"] is #000101) that become CSS variables here, so
 that one drawing serves light, dark and print."""
 
+import functools
 import hashlib
 import html
 import io
 import re
-
-try:
-    import matplotlib
-except ModuleNotFoundError:
-    raise SystemExit("reports need matplotlib; on Debian: apt install python3-matplotlib") from None
-
-matplotlib.use("svg")
-
-from matplotlib.figure import Figure  # noqa: E402  (the backend comes first)
 
 TOKENS = ("ink", "soft", "line", "band", "paper", "server", "client", "user", "kernel", "payload",
           "head", "up", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "g1", "g2", "g3")
@@ -24,7 +16,7 @@ _NAME = {value: name for name, value in COLOUR.items()}
 
 FONT_PX = 12.5
 
-matplotlib.rcParams.update({
+_STYLE = {
     "svg.fonttype": "none", "text.parse_math": False,
     "font.size": FONT_PX, "font.family": "DejaVu Sans",
     "text.color": COLOUR["ink"], "axes.labelcolor": COLOUR["soft"],
@@ -36,7 +28,22 @@ matplotlib.rcParams.update({
     "xtick.major.width": 0.8, "xtick.major.size": 0, "ytick.major.size": 0,
     "xtick.minor.size": 0, "ytick.minor.size": 0, "axes.axisbelow": True,
     "lines.solid_capstyle": "round", "lines.dash_capstyle": "butt",
-})
+}
+
+
+@functools.cache
+def drawing():
+    """matplotlib, once something is drawn: tables and checks need nothing of it."""
+    try:
+        import matplotlib.figure
+    except ModuleNotFoundError:
+        raise SystemExit("reports need matplotlib; on Debian: apt install python3-matplotlib") \
+            from None
+    import matplotlib.patches
+    import matplotlib.ticker
+    matplotlib.use("svg")
+    matplotlib.rcParams.update(_STYLE)
+    return matplotlib
 
 
 def text_width(text, bold=False):
@@ -56,7 +63,7 @@ def heading(text):
 
 def figure(width, height):
     """A figure in CSS pixels: matplotlib's SVG has 72 units to the inch."""
-    return Figure(figsize=(width / 72, height / 72), dpi=72)
+    return drawing().figure.Figure(figsize=(width / 72, height / 72), dpi=72)
 
 
 def title(fig, left, middle, text):
@@ -74,7 +81,7 @@ def axes(fig, left, top, width, height):
 
 def render(fig, key, name, text):
     """`key` is unique in the page: every id inside is made from it."""
-    matplotlib.rcParams["svg.hashsalt"] = key
+    drawing().rcParams["svg.hashsalt"] = key
     out = io.StringIO()
     fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None,
                                              "Type": None})

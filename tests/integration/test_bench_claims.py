@@ -92,7 +92,7 @@ def test_a_scenario_that_fails_leaves_the_others(tmp_path):
 
 def test_one_scenario_shows_its_run(tmp_path):
     found = bench(tmp_path, "scenario", write(tmp_path, "own", SMALL))
-    assert "connects/s" in found.output
+    assert "Connects" in found.output
     assert found.run["experiment"] == "scenario"
     assert found.run["scenarios"][0]["title"] == "A small one"
 

@@ -57,7 +57,7 @@ def test_compare_as_it_comes(tmp_path):
     empty = verdicts["98 % of short polls bring nothing"]["measured"]
     share = 100 * requests["empty"] / requests["answered"]
     assert empty.startswith(f"{share:.1f} % of {requests['answered']} answers were empty")
-    assert "* short polling asks every 10 ms" in found.output
+    assert "poll interval" in found.output
 
 
 def test_ceiling(tmp_path):
@@ -74,7 +74,7 @@ def test_ceiling(tmp_path):
         assert contestant["wire"] == FRAME
         assert (contestant.get("ratio") or {}).get("ceiling") == (
             None if loop == "bare-send" else "bare-send")
-    assert "bare-connect: " in found.output
+    assert "bare-connect" in found.output and "Connects" in found.output
 
 
 def test_connect(tmp_path):

@@ -1,14 +1,10 @@
-/* tls_table: contestants over TLS beside the same without, for every experiment that has both.
+/* tls_verdict: contestants over TLS beside the same without, for every experiment that has both.
  *
  * Threads  one.
  * Memory   none of its own. */
 #pragma once
 
 #include "output/result.h"
-
-/* Prints a row for each contestant over TLS: rate and CPU as a multiple of plain, wire bytes,
- * memory, handshakes. Nothing when there is none. */
-void tls_table_print(const struct result *result);
 
 /* Verdicts on what TLS may cost a fan-out: at depth 1 and 8 the rate is at least 0.6 and 0.5 of
  * plain. Where the client was the bottleneck, only a rate that is high enough all the same decides.

@@ -1,10 +1,10 @@
-#include "experiment/storm_table.h"
+#include "experiment/storm_verdict.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "measure/clock.h"
-#include "output/table.h"
+#include "output/number.h"
 
 enum {
     HANDSHAKES_MAX = 80,
@@ -91,7 +91,7 @@ static void judge(struct result *result, const struct way *way)
 {
     struct tale admitted, at_once;
     char claim[WAY_CLAIM_MAX], back[RESULT_NAME_MAX], handshakes[HANDSHAKES_MAX];
-    char p99[4][TABLE_NUMBER_MAX];
+    char p99[4][NUMBER_TEXT_MAX];
     tell(result, STORM_ADMISSION, way, &admitted);
     tell(result, STORM_AT_ONCE, way, &at_once);
     say_back(back, &admitted.back);
@@ -127,51 +127,4 @@ void storm_judge(struct bench *bench)
     const unsigned count = ways_of_any(bench->options, ways);
     for (unsigned i = 0; i < count; i++)
         judge(&bench->result, &ways[i]);
-}
-
-/* ---- the table ---- */
-
-static void print_row(struct table *table, const struct tale *tale)
-{
-    char text[TABLE_NUMBER_MAX];
-    const struct reconnect *sum = &tale->back;
-    double elapsed = sum->elapsed_ns > 0 ? (double)sum->elapsed_ns : 1;
-    table_row(table);
-    table_cell(table, "%.31s", tale->name);
-    table_cell(table, "%s", number_grouped(text, sum->recovered));
-    table_cell(table, "%.1f s", (double)sum->elapsed_ns / NS_PER_S);
-    table_cell(table, "%s", number_grouped(text, sum->shed));
-    table_cell(table, "%s", number_grouped(text, sum->retries - sum->shed));
-    table_cell(table, "%.2f", (double)sum->server_cpu_ns / elapsed);
-    table_cell(table, "%.2f", (double)sum->client_cpu_ns / elapsed);
-    table_cell(table, "%s", number_grouped(text, sum->missed));
-    table_cell(table, "%s", number_grouped(text, sum->unrecovered));
-    table_cell(table, "%s", number_grouped(text, tale->faults));
-    table_cell(table, "%s", number_time(text, tale->before_ns));
-    table_cell(table, "%s", number_time(text, tale->during_ns));
-}
-
-void storm_print(const struct bench *bench)
-{
-    static struct table table;
-    static const char *const heads[2][12] = {
-        {"", "came", "all back", "told to", "failed", "CPU:", "CPU:", "messages", "positions",
-         "ledger", "p99 before,", "during, of"},
-        {"", "back", "after", "wait", "else", "server", "clients", "by replay", "gone", "faults",
-         "of those who", "stayed"},
-    };
-    struct way ways[WAYS_ANY_MAX];
-    struct tale tale;
-    const unsigned way_count = ways_of_any(bench->options, ways);
-    for (unsigned row = 0; row < 2; row++) {
-        table_row(&table);
-        for (unsigned i = 0; i < 12; i++)
-            table_cell(&table, "%s", heads[row][i]);
-    }
-    for (unsigned w = 0; w < way_count; w++)
-        for (int i = 0; i < STORM_VARIANTS; i++) {
-            tell(&bench->result, (enum storm_variant)i, &ways[w], &tale);
-            print_row(&table, &tale);
-        }
-    table_print(&table, stdout, 2);
 }

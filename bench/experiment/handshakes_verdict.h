@@ -1,4 +1,4 @@
-/* handshakes_table: the verdicts and the table of `handshakes`.
+/* handshakes_verdict: the verdicts of `handshakes`.
  *
  * Threads  one. */
 #pragma once
@@ -10,5 +10,3 @@
 
 /* Says which server needs less CPU for a handshake, and makes the headline. */
 void handshakes_judge(struct result *result);
-
-void handshakes_print(const struct bench *bench);

@@ -1,4 +1,4 @@
-/* storm_table: what is said of storms: their names, verdicts, and the table.
+/* storm_verdict: what is said of storms: their names and verdicts.
  *
  * Threads  one. */
 #pragma once
@@ -17,5 +17,3 @@ void storm_name(char ret[RESULT_NAME_MAX], enum storm_variant variant, const str
 
 /* The verdicts, for each way. */
 void storm_judge(struct bench *bench);
-
-void storm_print(const struct bench *bench);
