@@ -7,9 +7,10 @@
 
 N is for each channel. A lie is about one message to one subscriber, and no message is lied about
 twice. The first is told of the message numbered --from (default 5) or a later one, so that all have
-their place in the channel by then; with --reopened, only among the first messages to those who came
-after the channel's first: who comes and goes may not be there for the next. The next lie is told
-SPACING messages later: a swapped one needs a truthful neighbour.
+their place in the channel by then; with --reopened, only to those who came after the channel's
+first, and among their first messages, at most --fresh (default 4): who comes and goes may not be
+there for the next. The next lie is told SPACING messages later: a swapped one needs a truthful
+neighbour.
 """
 
 import json
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 
 KINDS = ("drop", "double", "swap", "corrupt")
 SPACING = 3
-FRESH = 4  # messages of a connection; the first may be what its ledger begins with
+FRESH = 4  # messages of a connection, but the first: its ledger may begin with that one
 NUMBER = slice(8, 16)  # in the head of the bench's payload: bench/load/payload.h
 
 
@@ -29,6 +30,7 @@ def add_options(parser):
     parser.add_argument("--byte", type=int, nargs="+", default=[-1])
     parser.add_argument("--from", dest="first", type=int, default=5)
     parser.add_argument("--reopened", action="store_true")
+    parser.add_argument("--fresh", type=int, default=FRESH, metavar="N")
     parser.add_argument("--tally", metavar="FILE", help="how many lies were told on each channel")
 
 
@@ -48,6 +50,7 @@ class Liar:
     bytes: tuple = (-1,)
     first: int = 5
     reopened: bool = False
+    fresh: int = FRESH
     tally: str | None = None
     told: Counter = field(default_factory=Counter)
     due: dict = field(default_factory=dict)  # channel: the number from which on to lie again
@@ -56,7 +59,7 @@ class Liar:
     def of(cls, options):
         kind = next((kind for kind in KINDS if getattr(options, kind)), None)
         return cls(kind, getattr(options, kind) if kind else 0, tuple(options.byte), options.first,
-                   options.reopened, options.tally)
+                   options.reopened, options.fresh, options.tally)
 
     def stream(self, channel):
         return Stream(channel, channel in self.due)
@@ -80,7 +83,7 @@ class Liar:
         due = self.due.setdefault(stream.channel, self.first)
         stream.seen += 1
         if (self.told[stream.channel] == self.count or number < due or stream.held is not None
-                or (self.reopened and not (stream.late and 1 < stream.seen <= FRESH))):
+                or (self.reopened and not (stream.late and 1 < stream.seen <= self.fresh))):
             return None
         self.told[stream.channel] += 1
         self.due[stream.channel] = number + SPACING
@@ -95,7 +98,8 @@ class Liar:
         """Whether all that is still to come on this stream is the truth."""
         return stream.held is None and (
             self.told[stream.channel] == self.count
-            or (self.reopened and stream.seen > 0 and (not stream.late or stream.seen > FRESH)))
+            or (self.reopened and stream.seen > 0
+                and (not stream.late or stream.seen > self.fresh)))
 
     def write_tally(self):
         if self.tally:

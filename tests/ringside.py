@@ -213,6 +213,10 @@ class Server:
 
     # ---- plain HTTP ----
 
+    def plain(self):
+        """The same server by its port without TLS."""
+        return self
+
     def wrap(self, connection):
         """What a client puts around its socket."""
         return connection

@@ -98,9 +98,10 @@ def upgrade(path="/ws?channel=c", **fields):
 
 
 class RawWebSocket:
-    """A WebSocket whose frames are written and read by hand."""
+    """A WebSocket whose frames are written and read by hand. It is open before its subscription is
+    live; with the position `start` it hears what is published in between."""
 
-    def __init__(self, server, path="/ws?channel=c"):
+    def __init__(self, server, path="/ws?channel=c&since=start"):
         self.connection = dial(server)
         self.open(path)
 
@@ -154,10 +155,35 @@ class RawWebSocket:
         self.connection.close()
 
 
+def slow_reader(server, path="/ws?channel=c&since=start"):
+    """A RawWebSocket whose socket holds little."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(PATIENCE_S)
+    raw.connect((server.host, server.port))
+    reader = RawWebSocket.__new__(RawWebSocket)
+    reader.connection = server.wrap(raw)
+    reader.open(path)
+    return reader
+
+
+def publish_all(server, payloads, channel="c"):
+    """One after the other on one connection without TLS: a handshake for each would take so long
+    on a busy machine that a slow reader, which takes nothing meanwhile, is closed as stalled."""
+    connection = server.plain().connect()
+    for payload in payloads:
+        connection.request("POST", f"/publish?channel={channel}", payload)
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+        answer.read()
+    connection.close()
+
+
 # ---- server-sent events ----
 
 class EventStream:
-    """curl -N on /sse, its output parsed into events by a thread, so that reads can give up."""
+    """curl -N on /sse, its output parsed into events by a thread, so that reads can give up. It
+    hears what is published from now on."""
 
     def __init__(self, url, *headers):
         command = ["curl", "-sSNi", "--noproxy", "*", "--max-time", str(2 * PATIENCE_S)]
@@ -165,11 +191,14 @@ class EventStream:
             command += ["-H", header]
         self.process = subprocess.Popen([*command, url], stdout=subprocess.PIPE)
         self.queue = queue.Queue()
+        self.live = threading.Event()  # the first position has come: the subscription is live
         self.status, self.headers = self._read_head()
         self.comments = 0
         self.retry_ms = None
         self.thread = threading.Thread(target=self._read_events, daemon=True)
         self.thread.start()
+        if self.status == 200:
+            assert self.live.wait(PATIENCE_S), "no position, and no end"
 
     def _read_head(self):
         status = int(self.process.stdout.readline().split()[1])
@@ -196,6 +225,9 @@ class EventStream:
                 event["data"] += "\n" + value
             else:
                 event[name] = value
+            if name == "id":
+                self.live.set()
+        self.live.set()
         self.queue.put(None)
 
     def next(self):

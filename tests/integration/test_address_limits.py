@@ -117,7 +117,7 @@ def test_all_shards_count_together(limited, engine):
 
 def test_every_end_gives_back(limited, eventually):
     """A reset, a half request, a WebSocket, a stream, a refusal: each is one less."""
-    server, operator = limited(address_connections_max=5, head_timeout_ms=200)
+    server, operator = limited(address_connections_max=5, head_timeout_ms=1000)
     one = From(server, "127.0.0.5")
     for _ in range(3):
         reset = one.connect()

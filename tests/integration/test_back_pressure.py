@@ -6,9 +6,12 @@ from socket import SO_RCVBUF, SOL_SOCKET
 
 import pytest
 from ringside import target
-from wire import PING, PONG, TEXT, EventStream, RawWebSocket, dial, frame, read_to_end
+from wire import (
+    PING, PONG, TEXT, EventStream, RawWebSocket, dial, frame, publish_all, read_to_end, slow_reader,
+)
 
 MIB = 1024 * 1024
+BLOCK = 64 * 1024
 # Valid UTF-8, each byte of which JSON writes as six: \u0001.
 WIDE = b"\x01" * MIB
 
@@ -28,6 +31,12 @@ def answers(received):
         bodies.append(rest[:length])
         received = rest[length:]
     return bodies
+
+
+def read_more(connection):
+    chunk = connection.recv(MIB)
+    assert chunk, "it was closed"
+    return chunk
 
 
 def requests(server):
@@ -110,9 +119,11 @@ def test_a_long_poll_behind_big_answers_is_held(server, eventually):
         assert server.metric("ringside_longpolls_held") == 0
         received = bytearray()
         while len(received) < 18 * MIB:
-            received += connection.recv(MIB)
+            received += read_more(connection)
         eventually(lambda: server.metric("ringside_longpolls_held") == 1, "a held poll")
         server.publish("later", "now")
+        while b'"now"' not in received[-MIB:]:  # an end that comes earlier ends the hold
+            received += read_more(connection)
         connection.shutdown(socket.SHUT_WR)
         bodies = answers(bytes(received) + read_to_end(connection))
     assert len(bodies) == 104
@@ -192,6 +203,25 @@ def test_whoever_holds_most_for_longest_goes(start_server, eventually):
     reader.close()
     for socket in deaf:
         socket.close()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("policy", ["disconnect", "drop_oldest", "keep_latest"])
+def test_what_slow_readers_held_is_given_back(start_server, eventually, policy, secure):
+    """At rest a shard has three blocks at most: those that it writes to, of which one is for what
+    full sockets leave over, and the last message as it was laid out for delivery."""
+    config = {"queue_bytes_max": BLOCK, "unsent_bytes_max": BLOCK, "slow_reader": policy}
+    server = start_server(secure=secure, shards=1, config=config)
+    slow = [slow_reader(server) for _ in range(8)]
+    publish_all(server, (b"x" * 16384 for _ in range(60)))
+    if policy == "disconnect":
+        server.plain().until_closed("slow_reader", len(slow))
+    else:
+        assert server.plain().metric("ringside_messages_dropped_total") > 0
+        assert server.plain().metric("ringside_queue_bytes") > 0
+    for reader in slow:
+        reader.close()
+    eventually(lambda: server.plain().metric("ringside_queue_bytes") <= 3 * BLOCK, "the blocks")
 
 
 @pytest.mark.parametrize("path", ["/poll", "/longpoll"])

@@ -166,7 +166,7 @@ def test_blanks_before_a_chunk_extension(server, extension):
 
 def test_a_timeout_behind_head_has_a_body(start_server):
     """It answers the request that did not come, not the one before."""
-    server = start_server(config={"head_timeout_ms": 300})
+    server = start_server(config={"head_timeout_ms": 1000})
     with dial(server) as connection:
         connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
         assert read_head(connection)[0] == 200
@@ -179,7 +179,7 @@ def test_a_timeout_behind_head_has_a_body(start_server):
 @pytest.mark.parametrize("first", ["/poll?channel=c", "/healthz", "/longpoll?channel=c&timeout=0"])
 def test_half_a_head_behind_a_request(start_server, first):
     """Its time is that of a head, whatever it waited behind."""
-    server = start_server(config={"head_timeout_ms": 400, "idle_timeout_ms": 3_600_000})
+    server = start_server(config={"head_timeout_ms": 1000, "idle_timeout_ms": 3_600_000})
     with dial(server) as connection:
         connection.sendall(b"GET %b HTTP/1.1\r\nHost: h\r\n\r\nGET /healthz HT" % first.encode())
         assert read_answer(connection)[0] == 200
@@ -189,7 +189,7 @@ def test_half_a_head_behind_a_request(start_server, first):
 
 
 def test_a_head_that_trickles_gets_no_more_time(start_server):
-    server = start_server(config={"head_timeout_ms": 500, "idle_timeout_ms": 3_600_000})
+    server = start_server(config={"head_timeout_ms": 1000, "idle_timeout_ms": 3_600_000})
     with dial(server) as connection:
         connection.sendall(b"GET /poll?channel=c HTTP/1.1\r\nHost: h\r\n\r\n" + GET + b"A: ")
         assert read_answer(connection)[0] == 200

@@ -101,10 +101,8 @@ def test_half_a_request_is_refused(start_server, eventually, number, half):
     """It will not be served: its client is told so, and what it still sends does not hide it."""
     server = start_server(config={"drain_ms": 500})
     with dial(server) as connection:
-        before = server.metric("ringside_bytes_received_total")
         connection.sendall(half)
-        eventually(lambda: server.metric("ringside_bytes_received_total") > before + len(half),
-                   "it to be read")
+        eventually(lambda: server.metric("ringside_input_bytes") > 0, "it to be read")
         server.signal(number)
         if half.startswith(b"POST"):
             connection.sendall(b"x" * 800_000)
@@ -117,7 +115,7 @@ def test_half_a_request_is_refused(start_server, eventually, number, half):
 
 def test_goodbyes_are_spread_over_those_who_are_there(start_server, number):
     """After a rush most slots are free, and those who stayed may have the last ones."""
-    server = start_server(shards=1, config={"drain_ms": 2000})
+    server = start_server(shards=1, config={"drain_ms": 3000})
     rush = [RawWebSocket(server) for _ in range(200)]
     stay = [RawWebSocket(server) for _ in range(20)]
     for client in rush:
@@ -131,7 +129,7 @@ def test_goodbyes_are_spread_over_those_who_are_there(start_server, number):
         for connection in select.select(list(waiting), [], [])[0]:
             gone.append(time.monotonic() - begin)
             waiting.pop(connection).read_close()
-    early = sum(moment < 1.4 for moment in gone)
+    early = sum(moment < 2.1 for moment in gone)
     assert len(stay) / 3 <= early <= len(stay)
     assert server.wait() == 0
 

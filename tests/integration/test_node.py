@@ -68,7 +68,7 @@ def node():
 
 
 def test_ws_subscribes(server, node):
-    client = node("ws", server.ws_url(channel="c"))
+    client = node("ws", server.ws_url(channel="c", since="start"))
     assert client.next() == ["open"]
     server.publish("c", "Grüße")
     server.publish("c", b"\xff\x00\xfe")
@@ -117,7 +117,7 @@ def test_ws_is_refused(server, node):
 
 
 def test_eventsource_subscribes(server, node):
-    client = node("sse", server.url("/sse", channel="c"))
+    client = node("sse", server.url("/sse", channel="c", since="start"))
     assert client.next() == ["open"]
     published = server.publish("c", "one\ntwo")
     position = f"{published['epoch']}.{published['offset']}"
@@ -125,7 +125,7 @@ def test_eventsource_subscribes(server, node):
 
 
 def test_eventsource_is_told_of_bytes(server, node):
-    client = node("sse", server.url("/sse", channel="c"))
+    client = node("sse", server.url("/sse", channel="c", since="start"))
     client.next_of("open")
     server.publish("c", b"\xff\x00\xfe")
     assert client.next()[:2] == ["binary", "/wD+"]
@@ -134,7 +134,7 @@ def test_eventsource_is_told_of_bytes(server, node):
 def test_eventsource_comes_back_to_a_new_life(start_server, node):
     """It reconnects by itself with its last id, of an epoch that is gone, and is told so."""
     server = start_server()
-    client = node("sse", server.url("/sse", channel="c"))
+    client = node("sse", server.url("/sse", channel="c", since="start"))
     client.next_of("open")
     server.publish("c", "before")
     assert client.next_of("message")[1] == "before"

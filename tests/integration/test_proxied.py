@@ -105,7 +105,7 @@ def test_a_connection_is_whose_the_header_says(limited, eventually, engine, secu
     held += [arrive(server, header(f"2001:db8:1:2::{n}")) for n in (1, 2)]
     assert is_turned_away(server, header("2001:db8:1:2:3:4:5:6"))
     held += [arrive(server, header("2001:db8:1:3::1"))]
-    assert operator.closed("address_connections") == 2
+    operator.until_closed("address_connections", 2)
     assert operator.metric("ringside_addresses_counted") == 6
     for connection in held:
         connection.close()
@@ -180,7 +180,7 @@ def test_a_header_must_come_in_time(limited, secure, beginning):
     with dial(server) as connection:
         connection.sendall(beginning)
         assert read_to_end(connection) == b""
-    assert operator.closed("proxy") == 1
+    operator.until_closed("proxy")
 
 
 @PORTS
@@ -194,7 +194,7 @@ def test_bytes_do_not_buy_it_time(limited, secure):
             for byte in header:
                 connection.sendall(bytes([byte]))
                 time.sleep(0.02)
-    assert operator.closed("proxy") == 1
+    operator.until_closed("proxy")
 
 
 def test_who_is_not_told_to_expect_it_does_not(limited):

@@ -408,7 +408,7 @@ def test_an_orderly_end_has_close_notify(server, eventually):
 
 
 def test_the_end_of_an_idle_connection_has_close_notify(start_server, eventually):
-    server = start_server(secure=True, config={"idle_timeout_ms": 200})
+    server = start_server(secure=True, config={"idle_timeout_ms": 1000})
     with RecordClient(server).handshake() as client:
         client.send(client.seal(REQUEST))
         assert client.read().startswith(b"HTTP/1.1 200")

@@ -16,8 +16,13 @@ import pytest
 from ringside import HOST, PATIENCE_S
 from secure import CERTIFICATES, RecordClient, client_context, pair
 from test_trouble import assert_refused_in_one_line, run_server
-from wire import TEXT, RawWebSocket, dial, frame, read_answer, read_to_end
+from wire import (
+    TEXT, RawWebSocket, dial, frame, publish_all, read_answer, read_to_end, slow_reader,
+)
 
+# Time for a client of a busy machine to come as far as the byte that it trickles.
+TRICKLE_MS = 1500
+TRICKLED = 80  # bytes
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -47,8 +52,8 @@ def test_stalled_handshake(secure_server, eventually, sent):
 
 @pytest.mark.parametrize("of", ["hello", "key exchange"])
 def test_a_trickled_handshake_keeps_its_deadline(secure_server, eventually, of):
-    """No byte moves it, and it ends while they still come."""
-    server = secure_server(config={"tls_handshake_timeout_ms": 500})
+    """No byte moves it, and it ends while they still come: all of them would take twice as long."""
+    server = secure_server(config={"tls_handshake_timeout_ms": TRICKLE_MS})
     client = RecordClient(server)
     flight = client.hello()
     if of == "key exchange":
@@ -60,12 +65,13 @@ def test_a_trickled_handshake_keeps_its_deadline(secure_server, eventually, of):
         flight = client.outgoing.read()
     plain = server.plain()
     before = plain.metric("ringside_tls_handshakes_full_total")
+    assert len(flight) > TRICKLED
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
-        for byte in flight[:64]:
+        for byte in flight[:TRICKLED]:
             client.send(bytes([byte]))
-            time.sleep(0.02)
+            time.sleep(2 * TRICKLE_MS / 1000 / TRICKLED)
             assert plain.metric("ringside_tls_handshakes_full_total") == before
-    eventually(lambda: plain.closed("tls_timeout") == 1, "the handshake to end")
+    plain.until_closed("tls_timeout")
     assert plain.metric("ringside_tls_handshakes") == 0
 
 
@@ -191,25 +197,12 @@ def test_drain_in_the_middle_of_handshakes(secure_server):
 
 # ---- full sockets ----
 
-def slow_reader(server, path="/ws?channel=c"):
-    """A WebSocket whose socket holds little."""
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.settimeout(PATIENCE_S)
-    raw.connect((HOST, server.port))
-    reader = RawWebSocket.__new__(RawWebSocket)
-    reader.connection = server.wrap(raw)
-    reader.open(path)
-    return reader
-
-
 def test_a_slow_reader_gets_all_of_it_in_order(secure_server):
     server = secure_server(config={"queue_bytes_max": 64 << 20})
     reader = slow_reader(server)
     sizes = [1, 100, 20000, 300000, 5, 1000000, 16384, 70000] * 4
     payloads = [(b"%d " % i) * (size // 3 + 1) for i, size in enumerate(sizes)]
-    for payload in payloads:
-        server.publish("c", payload)
+    publish_all(server, payloads)
     assert server.metric("ringside_sends_short_total") > 0
     for payload in payloads:
         assert reader.read() == (TEXT, payload)
@@ -223,8 +216,7 @@ def test_what_is_dropped_leaves_a_stream_that_decrypts(secure_server, policy):
     """Records that were sealed must leave, in order; only messages behind them may go."""
     server = secure_server(config={"queue_bytes_max": 100000, "slow_reader": policy})
     reader = slow_reader(server)
-    for i in range(500):
-        server.publish("c", b"%06d" % i + b"x" * 20000)
+    publish_all(server, (b"%06d" % i + b"x" * 20000 for i in range(500)))
     assert server.metric("ringside_messages_dropped_total") > 0
     numbers = []
     while not numbers or numbers[-1] != 499:
@@ -238,8 +230,7 @@ def test_what_is_dropped_leaves_a_stream_that_decrypts(secure_server, policy):
 def test_a_reader_that_takes_nothing_is_closed(secure_server, eventually):
     server = secure_server(config={"stall_timeout_ms": 300, "queue_bytes_max": 64 << 20})
     reader = slow_reader(server)
-    for _ in range(20):
-        server.publish("c", b"x" * 1000000)
+    publish_all(server, [b"x" * 1000000] * 20)
     eventually(lambda: server.closed("stalled") == 1, "the reader to be closed")
     reader.close()
 

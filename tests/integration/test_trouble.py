@@ -115,7 +115,7 @@ def test_a_full_socket_holds_little(start_server, eventually):
 def test_peers_that_fall_silent(start_server, eventually, start, reason):
     """They neither acknowledge nor end: what a lost battery looks like."""
     server = start_server(
-        config={"heartbeat_ms": 600, "stall_timeout_ms": 1000, "head_timeout_ms": 500})
+        config={"heartbeat_ms": 600, "stall_timeout_ms": 1000, "head_timeout_ms": 1000})
     gone = dial(server)
     gone.sendall(start)
     if reason != "head_timeout":

@@ -106,7 +106,7 @@ def test_a_body_that_comes_in_pieces_is_taken_beside_those_that_do_not_end(
 def test_half_a_message_has_its_time(start_server, eventually):
     """However many pings are answered meanwhile."""
     server = start_server(
-        config={"websocket_publish": "on", "body_timeout_ms": 1000, "heartbeat_ms": 200}
+        config={"websocket_publish": "on", "body_timeout_ms": 2000, "heartbeat_ms": 600}
     )
     socket = RawWebSocket(server)
     socket.send(frame(TEXT, b"half", fin=False))
@@ -116,17 +116,17 @@ def test_half_a_message_has_its_time(start_server, eventually):
         pings += 1
     assert received[1][:2] == struct.pack(">H", 1008)
     assert received[1][2:] == b"ws_timeout"
-    assert pings >= 4
+    assert pings >= 2
     eventually(lambda: server.closed("ws_timeout") == 1, "its end")
     socket.close()
 
 
 def test_messages_in_many_fragments_have_time_for_each(start_server, eventually):
     server = start_server(
-        config={"websocket_publish": "on", "body_timeout_ms": 1500, "heartbeat_ms": 200}
+        config={"websocket_publish": "on", "body_timeout_ms": 1500, "heartbeat_ms": 600}
     )
     socket = RawWebSocket(server)
-    for i in range(12):
+    for i in range(5):
         # One message ends in the send in which the next begins: something is always half done.
         socket.send((frame(0, b"-end") if i else b"") + frame(TEXT, b"%d" % i, fin=False))
         while i and (received := socket.read())[0] != TEXT:
