@@ -57,7 +57,7 @@ void budgets_charge_input(struct shard *shard, struct conn *conn)
 void budgets_charge_output(struct shard *shard, struct conn *conn)
 {
     budget_set(&shard->budgets[BUDGET_OUTPUT], &conn->extra->owed, conn_slot(shard, conn),
-               conn_waiting(conn), shard->now_ns);
+               conn_keeps(conn), shard->now_ns);
 }
 
 void budgets_show(struct shard *shard)

@@ -85,19 +85,22 @@ static bool run_is_inside(const struct block *block, uint32_t at, uint32_t len)
 
 static const char *queue_check(const struct send_queue *queue)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, keeps = 0;
     unsigned pongs = 0;
     for (uint32_t i = 0; i < queue->count; i++) {
         const struct queued_frame *frame = queue_at(queue, i);
         if (!run_is_inside(frame->block, frame->at, frame->len))
             return "has a frame queued outside of its block";
         bytes += frame->len;
+        keeps += block_keeps(frame->block, frame->len);
         pongs += frame->kind == SEND_PONG;
         if (frame->kind == SEND_PONG && i + 1 != queue->pong)
             return "has lost its pong";
     }
     if (pongs > 1)
         return "owes more than one pong";
+    if (keeps != queue->keeps)
+        return "keeps more of its blocks than is counted";
     return bytes == queue_bytes(queue) ? NULL : "has other bytes queued than are counted";
 }
 
@@ -153,6 +156,30 @@ const char *conn_check(const struct shard *shard, const struct conn *conn)
 
 /* ---- a shard, after a turn ---- */
 
+/* Of a block that several refer to, each has a part. */
+static uint64_t block_share(const struct block *block)
+{
+    return (sizeof *block + block->size) / block->refs;
+}
+
+static uint64_t conn_share(const struct conn *conn)
+{
+    uint64_t sum = conn->out_block ? block_share(conn->out_block) : 0;
+    const struct send_queue *queue = &conn->extra->queue;
+    for (uint32_t i = 0; i < queue->count; i++)
+        sum += block_share(queue_at(queue, i)->block);
+    return sum + queue_room(queue);
+}
+
+static const char *extra_check(const struct conn *conn)
+{
+    if (!conn->extra)
+        return NULL;
+    if (conn->extra->owed.budget && 2 * conn->extra->owed.bytes < conn_share(conn))
+        return "is charged less than half of what it keeps";
+    return queue_check(&conn->extra->queue);
+}
+
 /* What the connections together say of the shard's lists and counts. */
 struct tally {
     uint32_t live, dirty, timed, counted;
@@ -180,7 +207,7 @@ static void tally_add(struct tally *tally, const struct shard *shard, const stru
     tally->counted += has(conn, LINK_COUNTED);
     tally->timed += conn->generation > 0 && is_timed(shard, conn);
     if (conn->extra)
-        tally->places_bytes += conn->extra->queue.count * sizeof(struct queued_frame);
+        tally->places_bytes += queue_room(&conn->extra->queue);
 }
 
 static const char *tally_check(const struct tally *tally, const struct shard *shard)
@@ -211,8 +238,8 @@ const char *shard_check(const struct shard *shard, uint32_t *ret_slot)
         *ret_slot = slot;
         if (!broken)
             broken = heard_check(conn);
-        if (!broken && conn->extra)
-            broken = queue_check(&conn->extra->queue);
+        if (!broken)
+            broken = extra_check(conn);
         if (broken)
             return broken;
         tally_add(&tally, shard, conn);

@@ -204,6 +204,9 @@ uint64_t conn_queued(const struct conn *conn);
 /* The same, and the places that it takes. */
 uint64_t conn_waiting(const struct conn *conn);
 
+/* What memory those keep. */
+uint64_t conn_keeps(const struct conn *conn);
+
 /* ---- lifecycle (lifecycle.c) ---- */
 
 /* Ends a connection. It takes no more requests and no more messages. Safe in any state, also

@@ -17,6 +17,10 @@
 #include "conn/secure.h"
 #include "conn/shard.h"
 
+enum {
+    REST_COPIED_MAX = 4096, /* of a run that others share */
+};
+
 uint64_t conn_queued(const struct conn *conn)
 {
     return conn->out_len + (conn->extra ? queue_bytes(&conn->extra->queue) : 0);
@@ -25,6 +29,14 @@ uint64_t conn_queued(const struct conn *conn)
 uint64_t conn_waiting(const struct conn *conn)
 {
     return conn_queued(conn) + (conn->extra ? queue_places(&conn->extra->queue) : 0);
+}
+
+uint64_t conn_keeps(const struct conn *conn)
+{
+    uint64_t line = conn->out_block ? block_keeps(conn->out_block, conn->out_len) : 0;
+    if (!conn->extra)
+        return line;
+    return line + conn->extra->queue.keeps + queue_room(&conn->extra->queue);
 }
 
 /* Whether a frame may be added to the line's run. A replay stays by itself: it does not count as
@@ -53,9 +65,9 @@ void conn_mark_dirty(struct shard *shard, struct conn *conn)
 
 /* ---- the shard's total ---- */
 
-static void count_places(struct shard *shard, const struct send_queue *queue, uint32_t before)
+static void count_places(struct shard *shard, const struct send_queue *queue, uint64_t before)
 {
-    shard->places_bytes += ((uint64_t)queue->count - before) * sizeof(struct queued_frame);
+    shard->places_bytes += queue_room(queue) - before;
 }
 
 /* Its socket was full, and has not taken everything since. */
@@ -85,7 +97,7 @@ static int push(struct shard *shard, struct conn *conn, const struct queued_fram
     struct conn_extra *extra = conn_extra(conn);
     if (!extra)
         return -ENOMEM;
-    uint32_t before = extra->queue.count;
+    uint64_t before = queue_room(&extra->queue);
     int err = queue_push(&extra->queue, &shard->blocks, frame);
     count_places(shard, &extra->queue, before);
     return err;
@@ -96,7 +108,7 @@ static unsigned drop_live(struct shard *shard, struct conn *conn, uint64_t bytes
     if (!conn->extra)
         return 0;
     struct send_queue *queue = &conn->extra->queue;
-    uint32_t before = queue->count;
+    uint64_t before = queue_room(queue);
     unsigned dropped = queue_drop_live(queue, &shard->blocks, bytes);
     count_places(shard, queue, before);
     return dropped;
@@ -111,7 +123,7 @@ void conn_queue_clear(struct shard *shard, struct conn *conn)
     if (!conn->extra)
         return;
     struct send_queue *queue = &conn->extra->queue;
-    uint32_t before = queue->count;
+    uint64_t before = queue_room(queue);
     queue_clear(queue, &shard->blocks);
     count_places(shard, queue, before);
     budget_clear(&conn->extra->owed);
@@ -211,15 +223,17 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
         budgets_charge_output(shard, conn);
 }
 
-/* What has to wait is kept where it keeps no more than itself. */
-static void keep(struct shard *shard, struct queued_frame *queued)
+/* What is left of the line's run is copied to where it keeps no more than itself: if it is short, or
+ * nobody else needs the block. Else it stays where others have it too, and is charged for all of
+ * that: a copy for each reader of a large message would be more than they hold together. */
+static void keep_rest(struct shard *shard, struct conn *conn)
 {
-    struct frame kept =
-        blocks_keep(&shard->blocks, (struct frame){queued->block, queued->at, queued->len});
-    block_ref(kept.block);
-    block_unref(&shard->blocks, queued->block);
-    queued->block = kept.block;
-    queued->at = kept.at;
+    bool alone = conn->out_block->refs == 1 && conn->out_len <= BLOCK_BYTES;
+    if (!alone && conn->out_len > REST_COPIED_MAX)
+        return;
+    struct queued_frame line = line_of(conn);
+    queued_keep(&line, &shard->blocks);
+    line_set(conn, &line);
 }
 
 /* The socket is full: from here on what waits for it is charged. Returns 0 or -ENOMEM. */
@@ -228,13 +242,9 @@ static int settle(struct shard *shard, struct conn *conn)
     struct conn_extra *extra = conn_extra(conn);
     if (!extra)
         return -ENOMEM;
-    if (!owes(conn)) {
-        struct queued_frame line = line_of(conn);
-        keep(shard, &line);
-        line_set(conn, &line);
-        for (uint32_t i = 0; i < extra->queue.count; i++)
-            keep(shard, queue_at(&extra->queue, i));
-    }
+    keep_rest(shard, conn);
+    if (!owes(conn))
+        queue_keep(&extra->queue, &shard->blocks);
     budgets_charge_output(shard, conn);
     return 0;
 }
@@ -247,9 +257,10 @@ void conn_send_first(struct shard *shard, struct conn *conn, struct frame frame)
         struct queued_frame rest = line_of(conn);
         if (rest.kind != SEND_REPLAY)
             rest.kind = SEND_ANSWER;
+        uint64_t before = extra ? queue_room(&extra->queue) : 0;
         int err = extra ? queue_put_back(&extra->queue, &rest) : -ENOMEM;
         assert(err == 0 && "memory is out, and bytes are owed");
-        shard->places_bytes += sizeof rest;
+        count_places(shard, &extra->queue, before);
     }
     block_ref(frame.block);
     line_set(conn, &(struct queued_frame){frame.block, frame.at, frame.len, 0, SEND_ANSWER});
@@ -308,8 +319,10 @@ static void promote(struct shard *shard, struct conn *conn)
     conn->out_len = 0;
     if (!conn->extra || conn->extra->queue.count == 0)
         return;
-    const struct queued_frame first = queue_take(&conn->extra->queue);
-    shard->places_bytes -= sizeof first;
+    struct send_queue *queue = &conn->extra->queue;
+    uint64_t before = queue_room(queue);
+    const struct queued_frame first = queue_take(queue);
+    count_places(shard, queue, before);
     line_set(conn, &first);
 }
 

@@ -3,6 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum {
+    PLACES_MIN = 4,
+};
+
 uint64_t queue_bytes(const struct send_queue *queue)
 {
     uint64_t sum = 0;
@@ -11,22 +15,51 @@ uint64_t queue_bytes(const struct send_queue *queue)
     return sum;
 }
 
+/* Returns 0 or -ENOMEM; then all is as before. */
+static int resize(struct send_queue *queue, uint32_t size)
+{
+    struct queued_frame *frames = malloc(size * sizeof *frames);
+    if (!frames)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < queue->count; i++)
+        frames[i] = *queue_at(queue, i);
+    free(queue->frames);
+    queue->frames = frames;
+    queue->size = size;
+    queue->head = 0;
+    return 0;
+}
+
 /* Returns 0 or -ENOMEM. */
 static int reserve_place(struct send_queue *queue)
 {
     if (queue->count < queue->size)
         return 0;
-    uint32_t size = queue->size ? queue->size * 2 : 4;
-    struct queued_frame *bigger = malloc(size * sizeof *bigger);
-    if (!bigger)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < queue->count; i++)
-        bigger[i] = *queue_at(queue, i);
-    free(queue->frames);
-    queue->frames = bigger;
-    queue->size = size;
-    queue->head = 0;
-    return 0;
+    return resize(queue, queue->size ? queue->size * 2 : PLACES_MIN);
+}
+
+/* A queue that was long is not kept so by a short one. */
+static void give_places_back(struct send_queue *queue)
+{
+    if (queue->count == 0) {
+        free(queue->frames);
+        queue->frames = NULL;
+        queue->size = queue->head = 0;
+        return;
+    }
+    uint32_t size = queue->size;
+    while (size > PLACES_MIN && queue->count <= size / 4)
+        size /= 2;
+    if (size < queue->size)
+        (void)resize(queue, size);
+}
+
+/* A frame came to be there, or went. */
+static void count(struct send_queue *queue, const struct queued_frame *frame, bool came)
+{
+    uint64_t keeps = block_keeps(frame->block, frame->len);
+    queue->bytes[frame->kind] += came ? frame->len : -(uint64_t)frame->len;
+    queue->keeps += came ? keeps : -keeps;
 }
 
 static struct queued_frame *waiting_pong(const struct send_queue *queue)
@@ -40,9 +73,9 @@ int queue_push(struct send_queue *queue, struct blocks *blocks, const struct que
     if (!pong && reserve_place(queue) < 0)
         return -ENOMEM;
     block_ref(frame->block);
-    queue->bytes[frame->kind] += frame->len;
+    count(queue, frame, true);
     if (pong) {
-        queue->bytes[SEND_PONG] -= pong->len;
+        count(queue, pong, false);
         block_unref(blocks, pong->block);
         *pong = *frame;
         return 0;
@@ -60,7 +93,7 @@ int queue_put_back(struct send_queue *queue, const struct queued_frame *frame)
     queue->head = (queue->head - 1) & (queue->size - 1);
     queue->count++;
     *queue_at(queue, 0) = *frame;
-    queue->bytes[frame->kind] += frame->len;
+    count(queue, frame, true);
     if (queue->pong > 0)
         queue->pong++;
     return 0;
@@ -69,11 +102,12 @@ int queue_put_back(struct send_queue *queue, const struct queued_frame *frame)
 struct queued_frame queue_take(struct send_queue *queue)
 {
     const struct queued_frame first = *queue_at(queue, 0);
-    queue->bytes[first.kind] -= first.len;
+    count(queue, &first, false);
     queue->head = (queue->head + 1) & (queue->size - 1);
     queue->count--;
     if (queue->pong > 0)
         queue->pong--;
+    give_places_back(queue);
     return first;
 }
 
@@ -87,7 +121,7 @@ unsigned queue_drop_live(struct send_queue *queue, struct blocks *blocks, uint64
         if (frame->kind == SEND_LIVE) {
             gone += queue_cost(frame->len);
             dropped += frame->messages;
-            queue->bytes[SEND_LIVE] -= frame->len;
+            count(queue, frame, false);
             block_unref(blocks, frame->block);
         } else {
             *queue_at(queue, kept++) = *frame;
@@ -102,7 +136,28 @@ unsigned queue_drop_live(struct send_queue *queue, struct blocks *blocks, uint64
         *queue_at(queue, seen - i) = *queue_at(queue, kept - i);
     queue->head = (queue->head + seen - kept) & (queue->size - 1);
     queue->count -= seen - kept;
+    if (seen > kept)
+        give_places_back(queue);
     return dropped;
+}
+
+void queue_keep(struct send_queue *queue, struct blocks *blocks)
+{
+    for (uint32_t i = 0; i < queue->count; i++) {
+        struct queued_frame *at = queue_at(queue, i);
+        count(queue, at, false);
+        queued_keep(at, blocks);
+        count(queue, at, true);
+    }
+}
+
+void queued_keep(struct queued_frame *frame, struct blocks *blocks)
+{
+    struct frame kept = blocks_keep(blocks, (struct frame){frame->block, frame->at, frame->len});
+    block_ref(kept.block);
+    block_unref(blocks, frame->block);
+    frame->block = kept.block;
+    frame->at = kept.at;
 }
 
 void queue_clear(struct send_queue *queue, struct blocks *blocks)

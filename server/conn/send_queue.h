@@ -3,8 +3,8 @@
  *   head ─► │ frame │ frame │ pong │ frame │ ◄─ tail      a circle of places; grows by doubling
  *
  * Threads  The shard's.
- * Memory   Holds a reference on the block of each frame. The places are on the heap, until
- *          conn_extra goes.
+ * Memory   Holds a reference on the block of each frame. The places are on the heap as long as
+ *          there is a frame; of four times as many as there are frames, half are given back.
  * Bounds   The caller's, by kind: outbound.c. One pong waits, the newest. */
 #pragma once
 
@@ -42,6 +42,7 @@ struct send_queue {
     uint32_t size;
     uint32_t pong;              /* 1 + the place of the pong that waits; 0: none */
     uint64_t bytes[SEND_KINDS]; /* of the frames of each kind */
+    uint64_t keeps;             /* what the frames keep of their blocks: block_keeps */
 };
 
 static inline struct queued_frame *queue_at(const struct send_queue *queue, uint32_t index)
@@ -56,6 +57,12 @@ uint64_t queue_bytes(const struct send_queue *queue);
 static inline uint64_t queue_places(const struct send_queue *queue)
 {
     return (uint64_t)queue->count * sizeof(struct queued_frame);
+}
+
+/* What the places take, the free ones too. */
+static inline uint64_t queue_room(const struct send_queue *queue)
+{
+    return (uint64_t)queue->size * sizeof(struct queued_frame);
 }
 
 /* What a frame costs as long as it waits. */
@@ -77,6 +84,11 @@ struct queued_frame queue_take(struct send_queue *queue);
 /* Takes live messages out, oldest first, until `bytes` are gone or there are none. Returns how many
  * messages went. Costs what goes, and not what stays: a full queue pays this for every message. */
 unsigned queue_drop_live(struct send_queue *queue, struct blocks *blocks, uint64_t bytes);
+
+/* What waits from now on is left where it keeps no more than itself. */
+void queue_keep(struct send_queue *queue, struct blocks *blocks);
+/* The same for one that is in no queue; its reference moves along. */
+void queued_keep(struct queued_frame *frame, struct blocks *blocks);
 
 /* Releases all frames. */
 void queue_clear(struct send_queue *queue, struct blocks *blocks);

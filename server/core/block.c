@@ -24,33 +24,27 @@ void block_unref(struct blocks *blocks, struct block *block)
     free(block);
 }
 
-/* Room in the block that `*at` is, or in a new one that takes its place. */
-static char *room(struct blocks *blocks, struct block **at, size_t size)
+char *blocks_try(struct blocks *blocks, size_t size)
 {
-    struct block *block = *at;
+    struct block *block = blocks->current;
     /* Nobody holds a frame of it any more: start again at its beginning, while it is warm in the
      * cache. */
     if (block && block->refs == 1) {
         block->used = 0;
         if (block->size > BLOCK_BYTES) {
             block_unref(blocks, block);
-            block = *at = NULL;
+            block = blocks->current = NULL;
         }
     }
     if (!block || block->size - block->used < size) {
         block = block_create(blocks, size > BLOCK_BYTES ? size : BLOCK_BYTES);
         if (!block)
             return NULL;
-        if (*at)
-            block_unref(blocks, *at);
-        *at = block;
+        if (blocks->current)
+            block_unref(blocks, blocks->current);
+        blocks->current = block;
     }
     return block->bytes + block->used;
-}
-
-char *blocks_try(struct blocks *blocks, size_t size)
-{
-    return room(blocks, &blocks->current, size);
 }
 
 char *blocks_reserve(struct blocks *blocks, size_t size)
@@ -86,20 +80,18 @@ static bool same(struct frame one, struct frame other)
 
 struct frame blocks_keep(struct blocks *blocks, struct frame frame)
 {
-    if (frame.len > BLOCK_KEPT_MAX || frame.block->is_kept)
+    if (block_keeps(frame.block, frame.len) == frame.len)
         return frame;
     if (same(frame, blocks->last))
         return blocks->copied;
-    char *area = room(blocks, &blocks->kept, frame.len);
-    if (!area)
+    struct block *own = block_create(blocks, frame.len);
+    if (!own)
         return frame;
-    blocks->kept->is_kept = true;
-    memcpy(area, frame_bytes(frame), frame.len);
+    memcpy(own->bytes, frame_bytes(frame), frame.len);
     blocks_keep_end(blocks);
     blocks->last = frame;
-    blocks->copied = commit(blocks->kept, frame.len);
-    block_ref(blocks->last.block);
-    block_ref(blocks->copied.block);
+    block_ref(frame.block);
+    blocks->copied = commit(own, frame.len);
     return blocks->copied;
 }
 
@@ -117,7 +109,5 @@ void blocks_done(struct blocks *blocks)
     blocks_keep_end(blocks);
     if (blocks->current)
         block_unref(blocks, blocks->current);
-    if (blocks->kept)
-        block_unref(blocks, blocks->kept);
-    blocks->current = blocks->kept = NULL;
+    blocks->current = NULL;
 }

@@ -4,8 +4,8 @@
  *   │ head │ frame │ frame │ free   │   Frames of one channel and turn lie side by side, so a
  *   └──────┴───────┴───────┴────────┘   socket that gets several of them gets one run of bytes.
  *
- *   what is still there when its turn is over waits for a full socket; small frames are copied to
- *   blocks of their own kind (blocks_keep), so that none keeps 64 KiB for itself
+ *   what is still there when its turn is over waits for a full socket: it is copied to a block of
+ *   its own (blocks_keep), unless it is most of the one in which it lies
  *
  * Threads  The shard's; references are not atomic.
  * Memory   A frame is a run inside a block. Whoever keeps one past the present call takes a
@@ -21,14 +21,12 @@ struct block {
     uint32_t refs;
     uint32_t used;
     uint32_t size;
-    uint32_t is_kept; /* has only what blocks_keep put there */
     char bytes[];
 };
 
 enum {
     BLOCK_BYTES = 64 * 1024 - sizeof(struct block), /* with its head, what an allocator has */
     BLOCK_BYTES_MAX = INT32_MAX - UINT16_MAX,       /* of a frame: what Linux takes in one send */
-    BLOCK_KEPT_MAX = 4096,                          /* larger frames are kept where they are */
 };
 
 struct frame {
@@ -40,7 +38,6 @@ struct frame {
 /* Hands out space for frames: the current block, and what all blocks together take. */
 struct blocks {
     struct block *current;
-    struct block *kept;        /* the current one of blocks_keep */
     struct frame last, copied; /* what blocks_keep copied last, and where */
     size_t bytes;              /* in all blocks not yet freed */
 };
@@ -60,9 +57,17 @@ struct frame blocks_commit(struct blocks *blocks, size_t len);
 /* Reserve, copy, commit. */
 struct frame blocks_copy(struct blocks *blocks, const void *bytes, size_t len);
 
-/* Where to leave a frame that is to wait for long: a small one would keep its whole block, with all
- * that went to others, so it is copied to a block of such frames; once, however many wait for the
- * same. Valid like what blocks_commit gives. Where memory is out it is the frame itself. */
+/* What a part of a block keeps as long as somebody refers to it: itself, if it is at least half of
+ * the block, and else all of it. */
+static inline uint64_t block_keeps(const struct block *block, uint32_t len)
+{
+    return 2 * (uint64_t)len >= block->size ? len : block->size;
+}
+
+/* Where to leave a frame that is to wait for long. One that is less than half of its block would
+ * keep that, with all that went to others, so it is copied to one of its own; once, however many
+ * wait for the same. Valid until blocks_keep_end, unless a reference is taken. Where memory is out
+ * it is the frame itself. */
 struct frame blocks_keep(struct blocks *blocks, struct frame frame);
 
 /* Forgets what was copied last. */

@@ -29,10 +29,11 @@ static int teardown(void **state)
     struct fixture *fixture = *state;
     queue_clear(&fixture->queue, &fixture->blocks);
     assert_int_equal(queue_bytes(&fixture->queue), 0);
+    assert_int_equal(fixture->queue.keeps, 0);
+    assert_null(fixture->queue.frames);
     assert_int_equal(fixture->queue.pong, 0);
     blocks_done(&fixture->blocks);
     assert_int_equal(fixture->blocks.bytes, 0);
-    free(fixture->queue.frames);
     free(fixture);
     return 0;
 }
@@ -178,6 +179,39 @@ static void what_is_put_back_is_first(void **state)
     expect(fixture, (const uint32_t[]){0, 1, 2}, 3);
 }
 
+/* What a long queue took it gives back with its frames. */
+static void a_queue_that_was_long_is_not_kept_so(void **state)
+{
+    struct fixture *fixture = *state;
+    struct send_queue *queue = &fixture->queue;
+    for (unsigned i = 0; i < ENTRIES_MAX; i++)
+        fill(fixture, "L");
+    fill(fixture, "C");
+    assert_true(queue_room(queue) >= queue_places(queue));
+    drop(fixture, UINT64_MAX);
+    assert_int_equal(queue->count, 1);
+    assert_int_equal(queue_room(queue), PLACES_MIN * sizeof(struct queued_frame));
+    pop(fixture);
+    assert_int_equal(queue_room(queue), 0);
+    fill(fixture, "LC");
+    expect(fixture, (const uint32_t[]){0, 1}, 2);
+}
+
+/* Frames in a block that others fill are charged for all of it, until they are left where they keep
+ * no more than themselves. */
+static void what_is_kept_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct send_queue *queue = &fixture->queue;
+    fill(fixture, "LCRP");
+    assert_int_equal(queue->keeps, 4 * BLOCK_BYTES);
+    queue_keep(queue, &fixture->blocks);
+    assert_int_equal(queue->keeps, queue_bytes(queue));
+    blocks_done(&fixture->blocks);
+    assert_int_equal(fixture->blocks.bytes, queue->keeps + 4 * sizeof(struct block));
+    expect(fixture, (const uint32_t[]){0, 1, 2, 3}, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +223,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_pong_is_found_wherever_dropping_has_moved_it, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_queue_that_was_long_is_not_kept_so, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_kept_is_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_put_back_is_first, setup, teardown),
         cmocka_unit_test_setup_teardown(dropping_nothing_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_frame_beyond_the_bound_has_no_room, setup, teardown),
