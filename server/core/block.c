@@ -80,7 +80,7 @@ static bool same(struct frame one, struct frame other)
 
 struct frame blocks_keep(struct blocks *blocks, struct frame frame)
 {
-    if (block_keeps(frame.block, frame.len) == frame.len)
+    if (2 * (uint64_t)frame.len >= frame.block->size)
         return frame;
     if (same(frame, blocks->last))
         return blocks->copied;

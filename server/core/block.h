@@ -61,7 +61,8 @@ struct frame blocks_copy(struct blocks *blocks, const void *bytes, size_t len);
  * the block, and else all of it. */
 static inline uint64_t block_keeps(const struct block *block, uint32_t len)
 {
-    return 2 * (uint64_t)len >= block->size ? len : block->size;
+    uint64_t whole = sizeof *block + block->size;
+    return 2 * (uint64_t)len >= whole ? len : whole;
 }
 
 /* Where to leave a frame that is to wait for long. One that is less than half of its block would
