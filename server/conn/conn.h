@@ -183,8 +183,8 @@ static inline bool conn_blocked(const struct conn *conn)
 
 /* Queues a frame with so many messages of a channel; it leaves at the end of the turn, together
  * with whatever else is queued for the socket. May close the connection, for want of room or of
- * memory, also when that was out for the frame (its block is NULL); and others, for the shard's
- * want of room. */
+ * memory, also when that was out for the frame (its block is NULL), unless it is a pong, which is
+ * then not sent; and others, for the shard's want of room. */
 void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum send_kind kind,
                unsigned messages);
 
@@ -195,7 +195,8 @@ enum {
 /* Copies bytes into a frame and queues it, as SEND_CONTROL. */
 void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes);
 
-/* Queues a frame in front of all else. */
+/* Queues a frame in front of all else. Closes the connection when memory is out, also when it was
+ * for the frame. */
 void conn_send_first(struct shard *shard, struct conn *conn, struct frame frame);
 
 /* Bytes queued and not yet taken by the socket. */

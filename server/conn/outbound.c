@@ -195,7 +195,8 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
     if (conn->state != CONN_OPEN)
         return;
     if (!frame.block) {
-        conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
+        if (kind != SEND_PONG)
+            conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
         return;
     }
     if (budgets_spent(shard, BUDGET_OUTPUT)) {
@@ -249,23 +250,34 @@ static int settle(struct shard *shard, struct conn *conn)
     return 0;
 }
 
-/* The line's run may be a part of a frame: whatever it was of, it must leave. */
+/* It may be a part of a frame: whatever it was of, it must leave. Returns 0 or -ENOMEM. */
+static int put_line_back(struct shard *shard, struct conn *conn)
+{
+    struct conn_extra *extra = conn_extra(conn);
+    struct queued_frame rest = line_of(conn);
+    if (!extra)
+        return -ENOMEM;
+    if (rest.kind != SEND_REPLAY)
+        rest.kind = SEND_ANSWER;
+    uint64_t before = queue_room(&extra->queue);
+    int err = queue_put_back(&extra->queue, &rest);
+    if (err < 0)
+        return err;
+    count_places(shard, &extra->queue, before);
+    conn->out_block = NULL;
+    return 0;
+}
+
 void conn_send_first(struct shard *shard, struct conn *conn, struct frame frame)
 {
-    if (conn->out_block) {
-        struct conn_extra *extra = conn_extra(conn);
-        struct queued_frame rest = line_of(conn);
-        if (rest.kind != SEND_REPLAY)
-            rest.kind = SEND_ANSWER;
-        uint64_t before = extra ? queue_room(&extra->queue) : 0;
-        int err = extra ? queue_put_back(&extra->queue, &rest) : -ENOMEM;
-        assert(err == 0 && "memory is out, and bytes are owed");
-        count_places(shard, &extra->queue, before);
+    if (!frame.block || (conn->out_block && put_line_back(shard, conn) < 0)) {
+        conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
+        return;
     }
     block_ref(frame.block);
     line_set(conn, &(struct queued_frame){frame.block, frame.at, frame.len, 0, SEND_ANSWER});
-    if (conn_blocked(conn))
-        settle(shard, conn);
+    if (conn_blocked(conn) && settle(shard, conn) < 0)
+        conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
 }
 
 void conn_send_bytes(struct shard *shard, struct conn *conn, struct span bytes)
@@ -420,6 +432,8 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
             continue;
         }
         sent(shard, conn, &batch->io[i]);
+        if (!conn_alive(conn))
+            continue; /* memory was out for what the socket did not take */
         if (res < 0 && res != -EAGAIN) {
             conn_end(shard, conn, END_CLOSE, close_reason_of_error(res));
         } else if (!conn->out_block) {

@@ -138,9 +138,10 @@ int64_t secure_wait_ns(const struct shard *shard);
 bool secure_seal(struct shard *shard, struct conn *conn, struct ring_io *io);
 /* After that send: what the socket did not take waits in front of all else. */
 void secure_sent(struct shard *shard, struct conn *conn, const struct ring_io *io);
-/* Queues close_notify unless it is out. Returns whether it did. */
+/* Queues close_notify unless it is out. Returns whether it did, or had no memory for it and has
+ * closed the connection. */
 bool secure_goodbye(struct shard *shard, struct conn *conn);
-/* Queues an alert in place of all that is not sealed yet. */
+/* Queues an alert in place of all that is not sealed yet; closes when memory is out for it. */
 void secure_alert(struct shard *shard, struct conn *conn, uint8_t description);
 
 static inline union secure_line *secure_line(const struct secure *secure, uint32_t slot)

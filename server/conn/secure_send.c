@@ -95,19 +95,26 @@ void secure_sent(struct shard *shard, struct conn *conn, const struct ring_io *i
         return;
     const char *rest = (const char *)io->iov.iov_base + taken;
     conn_send_first(shard, conn, blocks_copy(&shard->blocks, rest, io->iov.iov_len - taken));
-    conn->link |= LINK_SEALED;
+    if (conn_alive(conn))
+        conn->link |= LINK_SEALED;
 }
 
 void secure_alert(struct shard *shard, struct conn *conn, uint8_t description)
 {
     size_t sealed = conn->link & LINK_SEALED ? conn->out_len : 0;
     char *area = blocks_reserve(&shard->blocks, sealed + TLS_ALERT_MAX);
+    if (!area) {
+        conn_end(shard, conn, END_CLOSE, CLOSE_QUEUE_TOTAL);
+        return;
+    }
     if (sealed > 0)
         memcpy(area, conn->out_block->bytes + conn->out_at, sealed);
     size_t alert = tls_alert_seal(out_of(shard, conn), description, (unsigned char *)area + sealed);
     struct frame frame = blocks_commit(&shard->blocks, sealed + alert);
     conn_queue_clear(shard, conn);
     conn_send_first(shard, conn, frame);
+    if (!conn_alive(conn))
+        return;
     conn->link |= LINK_SEALED | LINK_NOTIFIED;
     conn_mark_dirty(shard, conn);
 }

@@ -24,7 +24,7 @@ void block_unref(struct blocks *blocks, struct block *block)
     free(block);
 }
 
-char *blocks_try(struct blocks *blocks, size_t size)
+char *blocks_reserve(struct blocks *blocks, size_t size)
 {
     struct block *block = blocks->current;
     /* Nobody holds a frame of it any more: start again at its beginning, while it is warm in the
@@ -47,13 +47,6 @@ char *blocks_try(struct blocks *blocks, size_t size)
     return block->bytes + block->used;
 }
 
-char *blocks_reserve(struct blocks *blocks, size_t size)
-{
-    char *room = blocks_try(blocks, size);
-    assert(room && "memory is out, and a frame is owed");
-    return room;
-}
-
 static struct frame commit(struct block *block, size_t len)
 {
     assert(block && block->size - block->used >= len);
@@ -69,7 +62,10 @@ struct frame blocks_commit(struct blocks *blocks, size_t len)
 
 struct frame blocks_copy(struct blocks *blocks, const void *bytes, size_t len)
 {
-    memcpy(blocks_reserve(blocks, len), bytes, len);
+    char *room = blocks_reserve(blocks, len);
+    if (!room)
+        return (struct frame){0};
+    memcpy(room, bytes, len);
     return blocks_commit(blocks, len);
 }
 

@@ -43,18 +43,14 @@ struct blocks {
 };
 
 /* Room for `size` bytes at the end of the current block, or of a new one. Valid until the next
- * call. NULL when memory is out, or for more than BLOCK_BYTES_MAX: for what may be as large as
- * all messages of a turn are. */
-char *blocks_try(struct blocks *blocks, size_t size);
-
-/* The same for what is small and owed: never NULL, the process ends instead. */
+ * call. NULL when memory is out, or for more than BLOCK_BYTES_MAX. */
 char *blocks_reserve(struct blocks *blocks, size_t size);
 
-/* Makes a frame of the first `len` bytes of what one of these gave last. It stays valid until the
+/* Makes a frame of the first `len` bytes of what blocks_reserve gave last. It stays valid until the
  * next reserve unless a reference is taken on its block. */
 struct frame blocks_commit(struct blocks *blocks, size_t len);
 
-/* Reserve, copy, commit. */
+/* Reserve, copy, commit. Without a block when memory is out. */
 struct frame blocks_copy(struct blocks *blocks, const void *bytes, size_t len);
 
 /* What a part of a block keeps as long as somebody refers to it: itself, if it is at least half of

@@ -44,6 +44,10 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
 {
     size_t room = HTTP_ANSWER_HEAD_MAX + extra.len;
     char *out = blocks_reserve(&shard->blocks, room + body.len);
+    if (!out) {
+        conn_send(shard, conn, (struct frame){0}, SEND_ANSWER, 0);
+        return;
+    }
     /* RFC 9110 section 8.6: a 204 has no Content-Length. */
     enum http_framing framing = status == 204 ? HTTP_FRAMING_NONE : HTTP_FRAMING_LENGTH;
     size_t len =

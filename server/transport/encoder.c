@@ -52,7 +52,7 @@ static void ws_head_write(struct out *out, enum ws_opcode opcode, uint64_t lengt
 /* Returns false when memory is out. */
 static bool frame_begin(struct shard *shard, size_t size, struct out *ret)
 {
-    char *area = blocks_try(&shard->blocks, size);
+    char *area = blocks_reserve(&shard->blocks, size);
     if (area)
         *ret = out_begin(area, size);
     return area;

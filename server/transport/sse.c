@@ -34,7 +34,12 @@ static void send_event(struct shard *shard, struct conn *conn, const struct sse_
 {
     size_t size = sse_event_size(event);
     size_t room = HTTP_CHUNK_HEAD_MAX + size + sizeof HTTP_CHUNK_TAIL;
-    struct out out = out_begin(blocks_reserve(&shard->blocks, room), room);
+    char *area = blocks_reserve(&shard->blocks, room);
+    if (!area) {
+        conn_send(shard, conn, (struct frame){0}, SEND_CONTROL, 0);
+        return;
+    }
+    struct out out = out_begin(area, room);
     if (chunked(conn))
         out.at += http_chunk_head_write(out.at, size);
     out.at += sse_event_write(out.at, event);
@@ -168,12 +173,12 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
     }
     if (!chunked(conn))
         conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
-    send_head(shard, conn);
-    if (conn->state != CONN_OPEN)
-        return;
+    /* First of all: to send may be its end, and then there is something to give back. */
     conn_hand_over(conn, TRANSPORT_SSE);
     counter_add(&shard->counters.streams_sse, 1);
-    conn_heartbeat(shard, conn);
+    send_head(shard, conn);
+    if (conn->state == CONN_OPEN)
+        conn_heartbeat(shard, conn);
 }
 
 const struct transport sse_transport = {

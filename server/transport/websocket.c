@@ -47,7 +47,7 @@ static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode 
                          struct span payload, enum send_kind kind)
 {
     size_t room = WS_FRAME_HEAD_MAX + payload.len;
-    char *area = blocks_try(&shard->blocks, room);
+    char *area = blocks_reserve(&shard->blocks, room);
     if (!area) {
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
         return;
@@ -330,12 +330,12 @@ static void handshake_answer(struct shard *shard, struct conn *conn, struct span
     char answer[512];
     int len = ws_handshake_answer_write(answer, sizeof answer, key, (struct span){0});
     assert(len > 0);
-    conn_send_bytes(shard, conn, span_of(answer, (size_t)len));
-    if (conn->state != CONN_OPEN)
-        return;
+    /* First of all: to send may be its end, and then there is something to give back. */
     conn_hand_over(conn, transport);
     counter_add(&shard->counters.streams_websocket, 1);
-    conn_heartbeat(shard, conn);
+    conn_send_bytes(shard, conn, span_of(answer, (size_t)len));
+    if (conn->state == CONN_OPEN)
+        conn_heartbeat(shard, conn);
 }
 
 void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exchange)

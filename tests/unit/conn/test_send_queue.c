@@ -136,8 +136,8 @@ static void a_frame_beyond_the_bound_has_no_room(void **state)
 {
     struct fixture *fixture = *state;
     fill(fixture, "L");
-    assert_null(blocks_try(&fixture->blocks, (size_t)BLOCK_BYTES_MAX + 1));
-    assert_null(blocks_try(&fixture->blocks, (size_t)1 << 32));
+    assert_null(blocks_reserve(&fixture->blocks, (size_t)BLOCK_BYTES_MAX + 1));
+    assert_null(blocks_reserve(&fixture->blocks, (size_t)1 << 32));
     expect(fixture, (const uint32_t[]){0}, 1);
 }
 
