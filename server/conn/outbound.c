@@ -224,9 +224,9 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
         budgets_charge_output(shard, conn);
 }
 
-/* What is left of the line's run is copied to where it keeps no more than itself: if it is short, or
- * nobody else needs the block. Else it stays where others have it too, and is charged for all of
- * that: a copy for each reader of a large message would be more than they hold together. */
+/* What is left of the line's run is copied to where it keeps no more than itself: if it is short,
+ * or nobody else needs the block. Else it stays where others have it too, and is charged for all
+ * of that: a copy for each reader of a large message would be more than they hold together. */
 static void keep_rest(struct shard *shard, struct conn *conn)
 {
     bool alone = conn->out_block->refs == 1 && conn->out_len <= BLOCK_BYTES;
