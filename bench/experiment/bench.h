@@ -134,8 +134,6 @@ extern const struct experiment experiment_knee;
 extern const struct experiment experiment_engines;
 extern const struct experiment experiment_slow_readers;
 extern const struct experiment experiment_mix;
-extern const struct experiment experiment_claims;
-extern const struct experiment experiment_scenario;
 extern const struct experiment experiment_half_open;
 extern const struct experiment experiment_handshakes;
 extern const struct experiment experiment_abuse;
@@ -194,10 +192,6 @@ int bench_memory_check(uint64_t connections);
 
 /* Before the bench is pinned. */
 void watch_init(struct bench *bench);
-
-/* The calling thread drives no load: it leaves the CPUs that are measured, where there are others,
- * and interrupts nobody where there are none. */
-void watch_aside(const struct bench *bench);
 
 /* Says what comes next; `contestant` and `detail` may be NULL. */
 void watch_phase(struct bench *bench, const char *phase, const char *contestant,

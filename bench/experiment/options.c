@@ -22,6 +22,7 @@ enum {
     KEY_JSON,
     KEY_PLAIN,
     KEY_QUIET,
+    KEY_BRIEF,
     GROUP_SERVER = 100,
     GROUP_OUTPUT,
     HOUR_MS = 3600 * 1000,
@@ -49,6 +50,7 @@ static const struct argp_option common_options[] = {
     {"json", KEY_JSON, "FILE", 0, "Write run.json here as well", 0},
     {"plain", KEY_PLAIN, 0, 0, "While it runs: lines of text, on a terminal too", 0},
     {"quiet", KEY_QUIET, 0, 0, "While it runs: nothing", 0},
+    {"brief", KEY_BRIEF, 0, 0, "No tables when it is over", 0},
     {0},
 };
 
@@ -250,6 +252,9 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
     case KEY_JSON:
         options->json = text;
         return 0;
+    case KEY_BRIEF:
+        options->brief = true;
+        return 0;
     case KEY_PLAIN:
     case KEY_QUIET:
         options->show = key == KEY_QUIET ? SHOW_NOTHING : SHOW_LINES;
@@ -363,11 +368,6 @@ static error_t parse_any(int key, char *text, struct argp_state *state)
     for (const enum option_id *id = current->ids; *id != OPTION_COUNT; id++)
         if (rows[*id].key == key)
             return parse_listed(*id, text, state);
-    struct options *options = state->input;
-    if (key == ARGP_KEY_ARG && current->files && options->file_count < OPTIONS_FILES_MAX) {
-        options->files[options->file_count++] = text;
-        return 0;
-    }
     if (key == ARGP_KEY_ARG)
         argp_error(state, "%s: an experiment takes options only", text);
     return parse_common(key, text, state);
@@ -563,7 +563,7 @@ static void refuse_tls(const struct options_use *use, const char *name, int argc
             continue;
         fprintf(stderr,
                 "ringside-bench %s: %s: this experiment has no TLS: ceiling measures no server of "
-                "ours, and a scenario has its own options\n",
+                "ours\n",
                 name, argv[i]);
         exit(EX_USAGE);
     }
@@ -579,7 +579,7 @@ void options_parse(struct options *options, const struct options_use *use, const
     memcpy(list + count, common_options, sizeof common_options);
     snprintf(program, sizeof program, "ringside-bench %s", name);
     snprintf(text, sizeof text, "%s\v%s", use->summary, use->details);
-    const struct argp argp = {list, parse_any, use->files, text, NULL, NULL, NULL};
+    const struct argp argp = {list, parse_any, NULL, text, NULL, NULL, NULL};
     refuse_tls(use, name, argc, argv);
     current = use;
     argv[0] = program;

@@ -21,7 +21,6 @@ enum {
     OPTIONS_SETS_MAX = 16,
     OPTIONS_LIST_MAX = 8,
     OPTIONS_PEERS_MAX = 8,
-    OPTIONS_FILES_MAX = 64,
     OPTIONS_STREAMS_MAX = 8,
     OPTIONS_CLIENTS_MAX = 4 * 1024 * 1024, /* of one load */
 };
@@ -43,6 +42,7 @@ struct options {
     const char *results;
     const char *json;
     enum options_show show;
+    bool brief; /* nothing is printed of the result */
     char server_cpus[CPUS_TEXT_MAX];
     char client_cpus[CPUS_TEXT_MAX];
     uint32_t shards; /* 0: one per CPU of the server */
@@ -98,8 +98,6 @@ struct options {
     bool tls_resume_ramp;
     enum tls_cipher tls_ciphers[TLS_CIPHER_COUNT];
     unsigned tls_cipher_count;
-    const char *files[OPTIONS_FILES_MAX]; /* that stand there by themselves */
-    unsigned file_count;
     const char *streams[OPTIONS_STREAMS_MAX]; /* as experiment/stream.h reads them */
     unsigned stream_count;
     const char *attacks; /* names with commas; NULL: all */
@@ -182,7 +180,6 @@ struct options_use {
     const enum option_id *ids; /* ended by OPTION_COUNT */
     const char *summary;       /* one line */
     const char *details;       /* shown below the options */
-    const char *files;         /* "FILE...": it takes files too; NULL: options only */
 };
 
 /* Fills in what holds for every experiment. The experiment sets its own defaults afterwards. */

@@ -68,13 +68,6 @@ void watch_init(struct bench *bench)
         watch->show = SHOW_LINES;
 }
 
-void watch_aside(const struct bench *bench)
-{
-    const struct sched_param batch = {0};
-    sched_setaffinity(0, sizeof bench->watch.aside, &bench->watch.aside);
-    sched_setscheduler(0, SCHED_BATCH, &batch);
-}
-
 uint32_t watch_period_ms(const struct bench *bench)
 {
     bool often = bench->watch.show == SHOW_VIEW || bench->watch.sample_every_ns < NS_PER_S;

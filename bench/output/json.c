@@ -405,7 +405,7 @@ static json_t *of_time(time_t time)
     return json_string(text);
 }
 
-static json_t *of_build(const struct result *result, const char *commit, bool dirty)
+json_t *json_of_build(const struct result *result, const char *commit, bool dirty)
 {
     json_t *build =
         json_pack("{s:s, s:s, s:b, s:s, s:s}", "version", build_version, "commit", commit, "dirty",
@@ -421,8 +421,6 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
     json_t *timeline = json_array();
     for (unsigned i = 0; i < result->contestant_count; i++)
         json_array_append_new(contestants, of_contestant(result->contestants[i]));
-    if (result->contestants_taken)
-        json_array_extend(contestants, result->contestants_taken);
     for (unsigned i = 0; i < result->sample_count; i++)
         json_array_append_new(timeline, of_sample(&result->samples[i]));
 
@@ -436,13 +434,11 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
     json_object_set_new(run, "started_at", of_time(result->started_at));
     json_object_set_new(run, "duration_s", number(result->duration_s, 1e-3));
     json_object_set_new(run, "interrupted", json_boolean(result->interrupted));
-    json_object_set_new(run, "build", of_build(result, commit, dirty));
+    json_object_set_new(run, "build", json_of_build(result, commit, dirty));
     json_object_set(run, "machine", result->machine);
     json_object_set(run, "settings", result->settings);
     json_object_set_new(run, "contestants", contestants);
     json_object_set_new(run, "timeline", timeline);
-    if (result->scenarios)
-        json_object_set(run, "scenarios", result->scenarios);
     json_object_set(run, "verdicts", result->verdicts);
     json_object_set(run, "notes", result->notes);
     return run;

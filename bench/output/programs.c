@@ -14,12 +14,15 @@ enum {
 static const struct {
     const char *name;
     const char *summary;
+    const char *script; /* gets the name as its first argument; NULL: it is that of the name */
 } programs[] = {
-    {"diff", "A B: two runs side by side: what changed, and what is only noise."},
-    {"report", "RUN: writes its report.html again."},
-    {"export", "RUN --csv | --openmetrics | --histogram: its figures for others."},
-    {"record", "RUN: keeps it in results/, among those that documents cite."},
-    {"index", "Writes results/index.html, over all recorded runs."},
+    {"claims", "Tests what is claimed of realtime transports on this machine.", "session"},
+    {"scenario", "FILE: runs one scenario, perhaps your own, and shows its run.", "session"},
+    {"diff", "A B: two runs side by side: what changed, and what is only noise.", NULL},
+    {"report", "RUN: writes its report.html again.", NULL},
+    {"export", "RUN --csv | --openmetrics | --histogram: its figures for others.", NULL},
+    {"record", "RUN: keeps it in results/, among those that documents cite.", NULL},
+    {"index", "Writes results/index.html, over all recorded runs.", NULL},
 };
 #define PROGRAM_COUNT (sizeof programs / sizeof programs[0])
 
@@ -29,17 +32,21 @@ void programs_list(FILE *file)
         fprintf(file, "  %-10s %s\n", programs[i].name, programs[i].summary);
 }
 
-/* The interpreter has options of its own before the script, so its argument list is made anew. */
-static int become(const char *name, char **arguments)
+/* The interpreter has options of its own before the script, so its argument list is made anew. The
+ * script finds this program in its environment. */
+static int become(const char *script, char **arguments)
 {
-    char path[PATH_SIZE];
+    char path[PATH_SIZE], self[PATH_SIZE];
     size_t count = 0;
     while (arguments[count])
         count++;
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[len > 0 ? len : 0] = '\0';
     const char **argv = calloc(count + 4, sizeof *argv);
     if (!argv)
         return -ENOMEM;
-    snprintf(path, sizeof path, "%s/%s.py", BENCH_REPORTS, name);
+    setenv("RINGSIDE_BENCH", self, 1);
+    snprintf(path, sizeof path, "%s/%s.py", BENCH_REPORTS, script);
     argv[0] = BENCH_PYTHON;
     argv[1] = "-B";
     argv[2] = path;
@@ -55,6 +62,7 @@ int programs_become(char **argv)
 {
     for (size_t i = 0; argv[1] && i < PROGRAM_COUNT; i++)
         if (strcmp(argv[1], programs[i].name) == 0)
-            return become(programs[i].name, argv + 2);
+            return programs[i].script ? become(programs[i].script, argv + 1)
+                                      : become(programs[i].name, argv + 2);
     return 0;
 }

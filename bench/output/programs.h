@@ -1,4 +1,4 @@
-/* programs: what reads a run that is recorded: bench/report, in Python, under names of the bench.
+/* programs: what reads runs, or makes several: bench/report, in Python, under names of the bench.
  *
  * Idea     `ringside-bench diff A B` becomes diff.py of bench/report, with the same arguments.
  * Threads  one, before anything else runs: the process is replaced.

@@ -56,8 +56,6 @@ void result_done(struct result *result)
     json_decref(result->machine);
     json_decref(result->notes);
     json_decref(result->verdicts);
-    json_decref(result->contestants_taken);
-    json_decref(result->scenarios);
 }
 
 struct contestant *result_add(struct result *result, const char *name, const char *workload,

@@ -182,9 +182,6 @@ struct result {
     json_t *verdicts;
     struct contestant *contestants[RESULT_CONTESTANTS_MAX];
     unsigned contestant_count;
-    json_t *contestants_taken; /* list, from the run.json of other runs; NULL: none */
-    json_t *scenarios;         /* list: those runs, as run.json has it; NULL: none */
-    unsigned unrun;            /* scenarios that could not be run */
     struct sample *samples;
     unsigned sample_count;
 };

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "measure/clock.h"
-#include "output/viewer.h"
 
 enum {
     DRAWS_PER_S = 4,
@@ -40,8 +39,7 @@ static struct {
     unsigned drawn; /* lines that stand on the terminal, … */
     unsigned widths[VIEW_LINES_MAX];
     unsigned columns; /* … drawn for this width */
-    int viewer;       /* shows states there, and draws nothing; -1: draws */
-} screen = {.lock = PTHREAD_MUTEX_INITIALIZER, .viewer = -1};
+} screen = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Shared with signal handlers. */
 static atomic_bool cursor_hidden;
@@ -275,9 +273,6 @@ static int start_thread(const cpu_set_t *cpus)
 
 int screen_begin(const cpu_set_t *cpus)
 {
-    screen.viewer = viewer_inherited();
-    if (screen.viewer >= 0)
-        return 0;
     if (!possible())
         return -ENOTTY;
     fflush(stdout);
@@ -293,8 +288,6 @@ int screen_begin(const cpu_set_t *cpus)
 
 void screen_show(const struct view_state *state)
 {
-    if (screen.viewer >= 0)
-        viewer_show(screen.viewer, state);
     if (!screen.running || pthread_mutex_trylock(&screen.lock) != 0)
         return;
     screen.state = *state;

@@ -19,8 +19,7 @@
 
 #include "output/view.h"
 
-/* Makes the thread, on the given CPUs. Nothing is drawn before screen_show. In a run that has a
- * viewer (viewer.h) no thread is made, and that one gets what is shown. Returns 0, -ENOTTY when
+/* Makes the thread, on the given CPUs. Nothing is drawn before screen_show. Returns 0, -ENOTTY when
  * standard output is no terminal that can move its cursor, or another negative errno. */
 int screen_begin(const cpu_set_t *cpus);
 

@@ -152,10 +152,8 @@ static const char *duration(char text[NUMBER_TEXT_MAX], double seconds)
 /* "turns, websocket, depth 8" */
 static void say_where(const struct view_state *state, char *text, size_t size)
 {
-    bool part = state->whole.count > 0;
-    snprintf(text, size, "%s%s%s%s%s%s%s", part ? state->whole.name : "", part ? ": " : "",
-             state->phase, state->contestant[0] ? ", " : "", state->contestant,
-             state->detail[0] ? ", " : "", state->detail);
+    snprintf(text, size, "%s%s%s%s%s", state->phase, state->contestant[0] ? ", " : "",
+             state->contestant, state->detail[0] ? ", " : "", state->detail);
 }
 
 /* "12 refused, 3 timeout"; an empty text when there is nothing to say. */
@@ -209,8 +207,6 @@ static void draw_bar(struct canvas *canvas, const struct view_state *state)
 /* ---- gauges ---- */
 
 enum gauge {
-    GAUGE_SCENARIO, /* these two of a run that consists of others */
-    GAUGE_CLAIMS,
     GAUGE_CONNECTED,
     GAUGE_DELIVERED,
     GAUGE_LATENCY,
@@ -220,35 +216,6 @@ enum gauge {
     GAUGE_ERRORS,
     GAUGE_COUNT,
 };
-
-static unsigned first_gauge(const struct view_state *state)
-{
-    return state->whole.count > 0 ? GAUGE_SCENARIO : GAUGE_CONNECTED;
-}
-
-static void draw_scenario(struct canvas *canvas, const struct view_whole *whole)
-{
-    char took[NUMBER_TEXT_MAX], may[NUMBER_TEXT_MAX], left[NUMBER_TEXT_MAX];
-    put_text(canvas, TONE_STRONG, duration(took, whole->took_s));
-    put(canvas, TONE_PLAIN, " of at most %s", duration(may, whole->may_s));
-    if (whole->progress[0])
-        put(canvas, TONE_PLAIN, ", %s", whole->progress);
-    if (whole->left_s >= 0)
-        put(canvas, TONE_PLAIN, ", %s left", duration(left, whole->left_s));
-}
-
-static void draw_claims(struct canvas *canvas, const struct view_whole *whole)
-{
-    const unsigned counts[] = {whole->holds, whole->fails, whole->depends, whole->unmeasured};
-    static const char *const names[][2] = {{"holds", "hold"},
-                                           {"fails", "fail"},
-                                           {"depends", "depend"},
-                                           {"not measured", "not measured"}};
-    for (int i = 0; i < 4; i++) {
-        put(canvas, TONE_STRONG, "%u", counts[i]);
-        put(canvas, TONE_PLAIN, " %s%s", names[i][counts[i] != 1], i < 3 ? ", " : "");
-    }
-}
 
 static void draw_curve(struct canvas *canvas, const struct view_state *state, enum view_curve curve,
                        double least_top)
@@ -332,19 +299,12 @@ static void draw_errors(struct canvas *canvas, const struct view_state *state)
 
 static void draw_gauge(struct canvas *canvas, const struct view_state *state, enum gauge gauge)
 {
-    static const char *const labels[] = {"scenario",   "claims",  "connected",
-                                         "delivered",  "latency", "server CPU",
-                                         "client CPU", "memory",  "errors"};
+    static const char *const labels[] = {"connected",  "delivered", "latency", "server CPU",
+                                         "client CPU", "memory",    "errors"};
     char text[NUMBER_TEXT_MAX];
     put_text(canvas, TONE_QUIET, labels[gauge]);
     pad_to(canvas, LABEL_COLUMNS);
     switch (gauge) {
-    case GAUGE_SCENARIO:
-        draw_scenario(canvas, &state->whole);
-        break;
-    case GAUGE_CLAIMS:
-        draw_claims(canvas, &state->whole);
-        break;
     case GAUGE_CONNECTED:
         draw_connected(canvas, state);
         break;
@@ -458,11 +418,10 @@ static unsigned rows_shown(const struct view_state *state, unsigned room,
 static void draw_below(struct canvas *canvas, const struct view_state *state)
 {
     unsigned shown[VIEW_ROWS_MAX];
-    unsigned first = first_gauge(state);
-    unsigned used = HEAD_LINES + GAUGE_COUNT - first + TABLE_HEAD_LINES;
+    unsigned used = HEAD_LINES + GAUGE_COUNT + TABLE_HEAD_LINES;
     unsigned room = canvas->style->lines > used + 1 ? canvas->style->lines - used - 1 : 0;
     unsigned count = rows_shown(state, room, shown);
-    for (unsigned i = first; i < GAUGE_COUNT && canvas->lines + 1 < canvas->style->lines; i++) {
+    for (unsigned i = 0; i < GAUGE_COUNT && canvas->lines + 1 < canvas->style->lines; i++) {
         draw_gauge(canvas, state, (enum gauge)i);
         end_line(canvas);
     }
@@ -483,13 +442,13 @@ static void draw_beside(struct canvas *canvas, const struct view_state *state)
     unsigned room =
         canvas->style->lines > HEAD_LINES + 2 ? canvas->style->lines - HEAD_LINES - 2 : 0;
     unsigned count = rows_shown(state, room, shown);
-    unsigned whole = canvas->columns, first = first_gauge(state);
-    for (unsigned i = 0; i < GAUGE_COUNT - first || i < count + 1; i++) {
+    unsigned whole = canvas->columns;
+    for (unsigned i = 0; i < GAUGE_COUNT || i < count + 1; i++) {
         if (canvas->lines + 1 >= canvas->style->lines)
             return;
         canvas->columns = PANE_COLUMNS;
-        if (i < GAUGE_COUNT - first)
-            draw_gauge(canvas, state, (enum gauge)(first + i));
+        if (i < GAUGE_COUNT)
+            draw_gauge(canvas, state, (enum gauge)i);
         canvas->columns = whole;
         if (count > 0 && i < count + 1) {
             pad_to(canvas, PANE_COLUMNS + 4);

@@ -50,21 +50,7 @@ struct view_row {
     bool client_bound;
 };
 
-/* Of a run that consists of others, which `claims` is: what stands above the figures of the one
- * that goes on. */
-struct view_whole {
-    char name[RESULT_NAME_MAX]; /* of the one that goes on */
-    unsigned at,
-        count;      /* the one that goes on is the at-th of so many; count 0: it is no such run */
-    double took_s;  /* by now */
-    uint32_t may_s; /* then it is ended */
-    double left_s;  /* by its own estimate; negative: unknown */
-    char progress[VIEW_PROGRESS_MAX];           /* likewise */
-    unsigned holds, fails, depends, unmeasured; /* claims, so far */
-};
-
 struct view_state {
-    struct view_whole whole;
     char experiment[RESULT_NAME_MAX];
     char phase[RESULT_NAME_MAX];
     char contestant[RESULT_NAME_MAX];

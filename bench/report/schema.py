@@ -8,7 +8,7 @@ REQUIRED_PERCENTS = (50, 90, 99, 99.9, 99.99)
 
 KINDS = ("transport", "ceiling", "peer")
 SIDES = ("server", "client", "both", "neither")
-VERDICTS = ("holds", "fails", "depends", "not measured")
+VERDICTS = ("holds", "fails", "depends", "derived", "not measured")
 
 
 class Faults:

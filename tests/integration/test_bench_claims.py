@@ -29,16 +29,16 @@ against = none
 claim = All of them were held
 source = this test
 value = of("websocket").connections
-measured = "\\(.) connections"
-holds = . == 30
+measured = {it} connections
+holds = it == 30
 [claim more]
 claim = More of them were held
 value = of("websocket").connections
-holds = . > 30
+holds = it > 30
 [claim none]
 claim = Somebody else was there
 value = of("nobody").connections
-holds = true
+holds = True
 """
 
 
@@ -56,7 +56,7 @@ def test_one_table_of_two_scenarios(tmp_path):
     second = SMALL.replace("30", "20").replace("= hold", "= latency").replace(
         "connections = 20\nseconds = 1\nagainst = none",
         "subscribers = 2\nrtt-ms = 0\ntransport = websocket\nturns = 1\nturn-ms = 300").replace(
-        "holds = . == 20", "holds = . == 2")
+        "holds = it == 20", "holds = it == 2")
     found = bench(tmp_path, "claims", write(tmp_path, "one", SMALL),
                   write(tmp_path, "two", second), report=True)
     assert verdicts(found) == [
@@ -64,7 +64,8 @@ def test_one_table_of_two_scenarios(tmp_path):
         ("one", "not measured", "the run has no nobody"),
         ("two", "holds", "2 connections"), ("two", "fails", "2"),
         ("two", "not measured", "the run has no nobody")]
-    assert found.run["headline"] == "2 claims hold, 0 depend, 2 fail, 2 were not measured"
+    assert found.run["headline"] == ("2 claims hold, 0 are derived, 0 depend, 2 fail, "
+                                      "2 were not measured")
     assert [s["name"] for s in found.run["scenarios"]] == ["one", "two"]
     assert "--connections=30" in found.run["scenarios"][0]["command"]
     names = {(c["scenario"], c["name"], c["workload"]) for c in found.run["contestants"]}
@@ -99,7 +100,7 @@ def test_one_scenario_shows_its_run(tmp_path):
 
 @pytest.mark.parametrize("text, complaint", [
     (SMALL.replace("title = A small one\n", ""), "no title in [scenario]"),
-    (SMALL.replace("holds = true", "holds = tru("), "holds of [claim none] is not jq"),
+    (SMALL.replace("holds = True", "holds = Tru("), "holds of [claim none] is no expression"),
     (SMALL.replace("connections = 30", "connections = most of fits"), "'most of fits' is not"),
     (SMALL + "[extra]\na = 1\n", "there is no section [extra]"),
 ])
@@ -138,16 +139,18 @@ def two_on_a_terminal(folder, *options):
 
 def test_on_a_terminal_the_run_is_seen_as_it_goes_on(tmp_path):
     terminal = two_on_a_terminal(tmp_path)
-    terminal.read_until(b"one: idle")  # what only the run itself can know
+    terminal.read_until(b"[ 1/2] one")
+    terminal.read_until(b"at most 60 s")
+    terminal.read_until(b"idle")  # what only the run itself can know
     terminal.read_until(b"30 of 30")
-    terminal.read_until(b"1 of 2 scenarios")
-    terminal.read_until(b"of at most 1:00")
-    terminal.read_until(b"two: idle")
+    before = len(terminal.written)
+    terminal.read_until(b"[ 2/2] two", since=before)
+    terminal.read_until(b"idle", since=before)
     assert terminal.end() == 0
     assert terminal.cursor_is_shown()
     drawn = terminal.text()
-    assert "0 hold, 0 fail, 0 depend, 0 not measured" in drawn
-    assert "1 holds, 1 fails, 0 depend, 1 not measured" in drawn
+    assert "0 claims hold, 0 are derived, 0 depend, 0 fail, 0 were not measured" in drawn
+    assert "1 claims hold, 0 are derived, 0 depend, 1 fail, 1 were not measured" in drawn
     assert re.search(r"\[ 1/2\] one +\d+ s  holds, fails, not measured\r\n", drawn)
 
 

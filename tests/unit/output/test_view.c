@@ -194,36 +194,6 @@ static void test_colours_and_curves_take_no_columns(void **unused)
     assert_int_equal(view_columns(toned, sizeof toned - 1), 3);
 }
 
-static void test_a_run_of_others(void **unused)
-{
-    (void)unused;
-    struct view_state state = busy();
-    const struct view_style low = {.columns = 80, .lines = 14},
-                            wide = {.columns = 200, .lines = 24};
-    state.whole = (struct view_whole){
-        .name = "latency",
-        .at = 3,
-        .count = 12,
-        .took_s = 23.5,
-        .may_s = 90,
-        .left_s = 40,
-        .progress = "8 of 36 turns",
-        .holds = 5,
-        .fails = 1,
-        .depends = 2,
-    };
-    const char *text = drawn(&state, &plain);
-    assert_has(text, "fanout  latency: turns, websocket, depth 8, round 3");
-    assert_has(text, "scenario   23 s of at most 1:30, 8 of 36 turns, 40 s left\n");
-    assert_has(text, "claims     5 hold, 1 fails, 2 depend, 0 not measured\n");
-    assert_has(text, "websocket, depth 8");
-    assert_has(drawn(&state, &low), "errors     none\n");
-    assert_has(drawn(&state, &wide), "claims     5 hold");
-    state.whole.left_s = -1;
-    state.whole.progress[0] = '\0';
-    assert_has(drawn(&state, &plain), "scenario   23 s of at most 1:30\n");
-}
-
 static void test_as_one_line(void **unused)
 {
     (void)unused;
@@ -253,7 +223,6 @@ int main(void)
         cmocka_unit_test(test_errors_are_named),
         cmocka_unit_test(test_too_many_contestants),
         cmocka_unit_test(test_colours_and_curves_take_no_columns),
-        cmocka_unit_test(test_a_run_of_others),
         cmocka_unit_test(test_as_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
