@@ -406,7 +406,7 @@ static int play(struct trial *trial)
     return err;
 }
 
-static void add_contestant(struct trial *trial)
+static struct contestant *add_contestant(struct trial *trial)
 {
     struct contestant *contestant =
         result_add(&trial->bench->result, trial->name, trial->attack->name,
@@ -417,7 +417,9 @@ static void add_contestant(struct trial *trial)
     if (trial->peer)
         snprintf(contestant->version, sizeof contestant->version, "%s", trial->peer->version);
     abuse_judge(trial->attack, trial->harm, trial->died);
-    contestant->harm = trial->harm;
+    contestant->own_faults =
+        trial->harm->duplicate + trial->harm->out_of_order + trial->harm->corrupt;
+    return contestant;
 }
 
 /* A server that has died, or does not leave in order, says so by itself as it is stopped. That is a
@@ -434,7 +436,9 @@ static void stop(struct trial *trial)
     peer_free(trial->peer);
 }
 
-static int run_attack(struct bench *bench, const char *server, const struct attack *attack)
+/* Leaves what came of it in `ret`; NULL: nothing. */
+static int run_attack(struct bench *bench, const char *server, const struct attack *attack,
+                      struct harm **ret)
 {
     const struct options *options = bench->options;
     struct trial *trial = calloc(1, sizeof *trial);
@@ -454,11 +458,13 @@ static int run_attack(struct bench *bench, const char *server, const struct atta
     int err = start_server(trial);
     if (err == 0)
         err = play(trial);
-    if (err == 0)
-        add_contestant(trial);
+    struct contestant *contestant = err == 0 ? add_contestant(trial) : NULL;
     stop(trial);
-    if (err < 0)
+    if (contestant)
+        contestant_figure(contestant, "abuse", harm_json(trial->harm));
+    else
         harm_free(trial->harm);
+    *ret = contestant ? trial->harm : NULL;
     free(trial);
     return err;
 }
@@ -496,13 +502,13 @@ static void note_left_out(struct bench *bench)
             count);
 }
 
-static int run_server(struct bench *bench, const char *server)
+static int run_server(struct bench *bench, const char *server, struct harm **harms)
 {
     const struct attack *attack;
     int err = 0;
     for (unsigned i = 0; err == 0 && (attack = attack_at(i)); i++)
         if (is_due(bench->options, server, attack))
-            err = run_attack(bench, server, attack);
+            err = run_attack(bench, server, attack, &harms[bench->result.contestant_count]);
     return err;
 }
 
@@ -523,6 +529,7 @@ static int check(const struct options *options)
 
 static int run(struct bench *bench)
 {
+    static struct harm *harms[RESULT_CONTESTANTS_MAX]; /* of each contestant */
     const struct options *options = bench->options;
     int err = check(options);
     if (err < 0)
@@ -533,11 +540,13 @@ static int run(struct bench *bench)
     for (unsigned i = 0; i < options->peer_count; i++)
         watch_turns(bench, TURNS * count_due(options, options->peers[i]));
     note_left_out(bench);
-    err = run_server(bench, OURS);
+    err = run_server(bench, OURS, harms);
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
-        err = run_server(bench, options->peers[i]);
+        err = run_server(bench, options->peers[i], harms);
     if (err == 0 || err == -EINTR)
-        abuse_conclude(bench);
+        abuse_conclude(bench, harms);
+    for (unsigned i = 0; i < bench->result.contestant_count; i++)
+        harm_free(harms[i]);
     return err;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiment/harm.h"
 #include "measure/clock.h"
 
 static const double NOTICED = 1.5;
@@ -63,8 +64,8 @@ static const char *broken_text(const struct harm *harm, char *text, size_t size)
     return text;
 }
 
-static void conclude_server(struct bench *bench, const char *server, unsigned *ret_stood,
-                            unsigned *ret_count)
+static void conclude_server(struct bench *bench, struct harm *const harms[], const char *server,
+                            unsigned *ret_stood, unsigned *ret_count)
 {
     struct result *result = &bench->result;
     char text[TEXT_MAX] = "", one[160], broken[96], claim[96];
@@ -72,14 +73,14 @@ static void conclude_server(struct bench *bench, const char *server, unsigned *r
     unsigned count = 0, stood = 0;
     for (unsigned i = 0; i < result->contestant_count; i++) {
         const struct contestant *contestant = result->contestants[i];
-        if (!contestant->harm || strcmp(contestant->name, server) != 0)
+        if (strcmp(contestant->name, server) != 0)
             continue;
         count++;
-        stood += !harm_any(contestant->harm);
-        if (!harm_any(contestant->harm))
+        stood += !harm_any(harms[i]);
+        if (!harm_any(harms[i]))
             continue;
         snprintf(one, sizeof one, "%s (%s)", contestant->workload,
-                 broken_text(contestant->harm, broken, sizeof broken));
+                 broken_text(harms[i], broken, sizeof broken));
         len = add(text, sizeof text, len, ", ", one);
     }
     snprintf(claim, sizeof claim, "No attack harms %s beyond the written bounds", server);
@@ -99,15 +100,14 @@ static bool is_first(const struct result *result, unsigned index)
 }
 
 /* An attacker that is kept from the CPU attacks less than its row says. */
-static void note_weak(struct result *result)
+static void note_weak(struct result *result, struct harm *const harms[])
 {
     unsigned count = 0;
     double most = 0;
     for (unsigned i = 0; i < result->contestant_count; i++) {
-        const struct harm *harm = result->contestants[i]->harm;
-        const double share = harm && harm->elapsed_ns > 0
-                                 ? (double)harm->attacker_waited_ns / (double)harm->elapsed_ns
-                                 : 0;
+        const struct harm *harm = harms[i];
+        const double share =
+            harm->elapsed_ns > 0 ? (double)harm->attacker_waited_ns / (double)harm->elapsed_ns : 0;
         count += share > WEAK_FROM;
         most = share > most ? share : most;
     }
@@ -118,7 +118,7 @@ static void note_weak(struct result *result)
                     100 * most, count);
 }
 
-void abuse_conclude(struct bench *bench)
+void abuse_conclude(struct bench *bench, struct harm *const harms[])
 {
     struct result *result = &bench->result;
     char text[512] = "", one[96];
@@ -128,14 +128,14 @@ void abuse_conclude(struct bench *bench)
         const char *server = result->contestants[i]->name;
         if (!is_first(result, i))
             continue;
-        conclude_server(bench, server, &stood, &count);
+        conclude_server(bench, harms, server, &stood, &count);
         snprintf(one, sizeof one, "%s stands %u of %u", server, stood, count);
         len = add(text, sizeof text, len, ", ", one);
     }
     char headline[600];
     snprintf(headline, sizeof headline, "Attacks: %s", text);
     result->headline = len > 0 ? strdup(headline) : NULL;
-    note_weak(result);
+    note_weak(result, harms);
 }
 
 void abuse_list(FILE *file)

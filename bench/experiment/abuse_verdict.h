@@ -14,7 +14,7 @@
 
 #include "abuse/attack.h"
 #include "experiment/bench.h"
-#include "output/harm.h"
+#include "experiment/harm.h"
 
 /* Memory and the others' p99 are as before. */
 bool abuse_is_calm(const struct attack *attack, const struct harm *harm, uint64_t p99_ns);
@@ -22,8 +22,8 @@ bool abuse_is_calm(const struct attack *attack, const struct harm *harm, uint64_
 /* Says which bounds were broken. */
 void abuse_judge(const struct attack *attack, struct harm *harm, bool died);
 
-/* Headline and verdicts, one for each server. */
-void abuse_conclude(struct bench *bench);
+/* Headline and verdicts, one for each server; `harms` are those of the contestants. */
+void abuse_conclude(struct bench *bench, struct harm *const harms[]);
 
 /* All attacks, each with its sentence. */
 void abuse_list(FILE *file);

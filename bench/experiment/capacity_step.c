@@ -9,6 +9,7 @@
 
 #include "experiment/capacity_plan.h"
 #include "measure/clock.h"
+#include "output/figure.h"
 #include "measure/memory.h"
 
 enum {
@@ -114,8 +115,9 @@ static int hold(struct climb *climb, struct capacity_evidence *evidence)
     int err = load_idle(climb->field.load, (int64_t)seconds * NS_PER_S, LOAD_ALL);
     double elapsed_s = stage_end(climb, evidence, &mark);
     if (process->pid > 0) {
-        contestant->idle_elapsed_s = elapsed_s;
-        contestant->idle_server_cpu_s = (double)strain_own_ns(&mark.cost) / NS_PER_S;
+        contestant_figure(contestant, "idle",
+                          json_pack("{s:f, s:o}", "elapsed_s", elapsed_s, "server_cpu_s",
+                                    figure_seconds(strain_own_ns(&mark.cost))));
     }
     measure_memory(climb);
     return err;

@@ -32,10 +32,16 @@ static void defaults(struct options *options)
 /* Sums over the turns. */
 static void take_churn(struct contestant *into, const struct load_churn_result *result)
 {
-    into->reconnect.dropped += (uint32_t)result->closed;
-    into->reconnect.recovered += (uint32_t)result->reopened;
-    into->reconnect.retries += result->retries;
-    into->reconnect.elapsed_ns += result->elapsed_ns;
+    static const char name[] = "reconnect";
+    const double elapsed_s = contestant_figure_of(into, name, "elapsed_s");
+    contestant_figure(
+        into, name,
+        json_pack(
+            "{s:I, s:I, s:I, s:f}", "dropped",
+            (json_int_t)(contestant_figure_of(into, name, "dropped") + result->closed), "recovered",
+            (json_int_t)(contestant_figure_of(into, name, "recovered") + result->reopened),
+            "retries", (json_int_t)(contestant_figure_of(into, name, "retries") + result->retries),
+            "elapsed_s", elapsed_s + (double)result->elapsed_ns / NS_PER_S));
 }
 
 static int churn_turn(struct field *field, unsigned index, const struct workload *workload,
@@ -96,9 +102,9 @@ static int churn_all(struct field *field)
 
 static double per_second(const struct contestant *contestant)
 {
-    int64_t elapsed_ns = contestant->reconnect.elapsed_ns;
-    return elapsed_ns > 0 ? contestant->reconnect.recovered * (double)NS_PER_S / (double)elapsed_ns
-                          : 0;
+    double elapsed_s = contestant_figure_of(contestant, "reconnect", "elapsed_s");
+    return elapsed_s > 0 ? contestant_figure_of(contestant, "reconnect", "recovered") / elapsed_s
+                         : 0;
 }
 
 static void judge(struct bench *bench)

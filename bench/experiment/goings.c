@@ -7,6 +7,7 @@
 
 #include "measure/clock.h"
 #include "measure/http_get.h"
+#include "output/figure.h"
 
 static const double RECONNECT_SHARE = 0.1;
 static const int64_t RECONNECT_TIMEOUT_NS = (int64_t)300 * NS_PER_S;
@@ -25,12 +26,11 @@ int goings_reconnect(struct field *field, unsigned index, struct contestant *int
     int err = load_storm(field->load, UINT64_C(1) << index, &storm, &result);
     if (err < 0)
         return err;
-    into->reconnect = (struct reconnect){
-        .dropped = result.dropped,
-        .recovered = result.recovered,
-        .retries = result.retries,
-        .elapsed_ns = result.recovered_ns,
-    };
+    contestant_figure(into, "reconnect",
+                      json_pack("{s:I, s:I, s:I, s:o}", "dropped", (json_int_t)result.dropped,
+                                "recovered", (json_int_t)result.recovered, "retries",
+                                (json_int_t)result.retries, "elapsed_s",
+                                figure_seconds(result.recovered_ns)));
     if (result.recovered < result.dropped)
         contestant_note(into, "%u of %u connections were not back in time",
                         result.dropped - result.recovered, result.dropped);
@@ -72,7 +72,9 @@ int goings_leave(struct field *field, unsigned index, struct contestant *into)
         left = connections_of(&get, text);
     }
     if (err == 0 && known && left <= STRANGERS)
-        into->leave = (struct leave){.connections = count, .elapsed_ns = clock_now_ns() - start_ns};
+        contestant_figure(into, "leave",
+                          json_pack("{s:I, s:o}", "connections", (json_int_t)count, "elapsed_s",
+                                    figure_seconds(clock_now_ns() - start_ns)));
     else if (err == 0 && known)
         contestant_note(into,
                         "%ld connections were still held when waiting for the server to "

@@ -18,11 +18,13 @@
 
 #include "experiment/bench.h"
 #include "experiment/capacity_counters.h"
+#include "experiment/course.h"
 #include "experiment/field.h"
 #include "experiment/gauges.h"
 #include "experiment/vanish.h"
 #include "measure/clock.h"
 #include "measure/memory.h"
+#include "output/figure.h"
 #include "output/number.h"
 
 static const char VANISHED[] = "vanished"; /* what the workload of those who do begins with */
@@ -77,6 +79,14 @@ struct times {
     uint32_t heartbeat_ms, stall_ms, head_ms;
 };
 
+/* Peers of one kind, found by the server. */
+struct reaped {
+    uint32_t of;
+    uint64_t closed;
+    int64_t first_ns, last_ns; /* since they fell silent */
+    int64_t bound_ns;          /* by when they should have been */
+};
+
 struct trial {
     struct bench *bench;
     const struct way *way;
@@ -85,6 +95,8 @@ struct trial {
     struct server *server;
     struct vanish *vanish;
     struct contestant *before, *during;
+    struct course *course;
+    struct reaped reaped[VANISH_COUNT];
     struct load_mode mode;
     double before_ns, during_ns; /* p99 */
     struct gauges_seen seen;
@@ -193,8 +205,8 @@ static int read_memory(struct trial *trial, enum reading reading)
     watch_phase(trial->bench, "calm", NULL, readings[reading]);
     int err = read_calm(trial, slab);
     if (err == 0)
-        course_add(trial->during->course, readings[reading],
-                   process_rss_bytes(&trial->server->process), slab);
+        course_add(trial->course, readings[reading], process_rss_bytes(&trial->server->process),
+                   slab);
     free(slab);
     return err;
 }
@@ -255,7 +267,7 @@ static int play(struct trial *trial)
     trial->before = field_contestant(&trial->field, 0, workload);
     way_workload(workload, &way, "during");
     trial->during = field_contestant(&trial->field, 0, workload);
-    trial->during->course = course_create(options->vanished);
+    trial->course = course_create(options->vanished);
     watch_rest(trial->bench, (options->turn_ms + longest_ms(&trial->times)) * NS_PER_MS);
     err = turn(trial, trial->before, options->turn_ms, &trial->before_ns);
     return err == 0 ? vanish(trial) : err;
@@ -272,31 +284,38 @@ static void take(struct trial *trial, enum vanish_kind kind)
     struct contestant *into =
         result_add(&trial->bench->result, fate->name, workload, KIND_TRANSPORT);
     into->connections = vanish_of(trial->vanish, kind);
-    into->reaped = (struct reaped){
-        .reason = fate->reason,
+    struct reaped *reaped = &trial->reaped[kind];
+    *reaped = (struct reaped){
+        .of = into->connections,
         .closed = growth->count,
         .first_ns = growth->first_ns,
         .last_ns = growth->last_ns,
         .bound_ns = bound_ms(&trial->times, kind) * NS_PER_MS,
     };
+    json_t *figure =
+        json_pack("{s:s, s:o, s:o}", "reason", fate->reason, "closed", figure_count(reaped->closed),
+                  "bound_s", figure_seconds(reaped->bound_ns));
+    if (reaped->closed > 0) {
+        json_object_set_new(figure, "first_s", figure_seconds(reaped->first_ns));
+        json_object_set_new(figure, "last_s", figure_seconds(reaped->last_ns));
+    }
+    contestant_figure(into, "reaped", figure);
 }
 
 static void judge_found(const struct trial *trial)
 {
     struct result *result = &trial->bench->result;
-    char text[512] = "", claim[WAY_CLAIM_MAX], workload[RESULT_NAME_MAX];
-    way_workload(workload, trial->way, VANISHED);
+    char text[512] = "", claim[WAY_CLAIM_MAX];
     size_t len = 0;
     bool holds = true;
     for (int kind = 0; kind < VANISH_COUNT; kind++) {
-        const struct contestant *contestant = result_find(result, fates[kind].name, workload);
-        const struct reaped *reaped = &contestant->reaped;
+        const struct reaped *reaped = &trial->reaped[kind];
         len += (size_t)snprintf(
             text + len, sizeof text - len, "%s%s: %lu of %u by %s, in %.1f to %.1f s of %.1f",
-            len ? "; " : "", fates[kind].name, (unsigned long)reaped->closed,
-            contestant->connections, reaped->reason, (double)reaped->first_ns / NS_PER_S,
+            len ? "; " : "", fates[kind].name, (unsigned long)reaped->closed, reaped->of,
+            fates[kind].reason, (double)reaped->first_ns / NS_PER_S,
             (double)reaped->last_ns / NS_PER_S, (double)reaped->bound_ns / NS_PER_S);
-        holds &= reaped->closed == contestant->connections &&
+        holds &= reaped->closed == reaped->of &&
                  reaped->last_ns <= reaped->bound_ns + SLACK_MS * NS_PER_MS;
     }
     result_verdict(
@@ -328,7 +347,7 @@ static void judge_rest(const struct trial *trial)
  * the server's ends when they are found, their own when these are closed. */
 static void judge_memory(const struct trial *trial)
 {
-    const struct moment *moments = trial->during->course->moments;
+    const struct moment *moments = trial->course->moments;
     const uint32_t vanished = trial->bench->options->vanished;
     char texts[READINGS][NUMBER_TEXT_MAX], claim[WAY_CLAIM_MAX];
     bool known = vanished >= MEMORY_OF;
@@ -361,6 +380,7 @@ static void finish(struct trial *trial)
         last = at > last ? at : last;
     }
     field_failures(&trial->field, 0, trial->during);
+    contestant_figure(trial->during, "course", course_json(trial->course));
     judge_found(trial);
     judge_rest(trial);
     judge_memory(trial);
@@ -382,6 +402,7 @@ static int run_way(struct bench *bench, const struct way *way)
         finish(&trial);
     field_close(&trial.field);
     vanish_free(trial.vanish);
+    course_free(trial.course);
     if (trial.server) {
         int stopped = bench_server_stop(trial.server);
         err = err ? err : stopped;

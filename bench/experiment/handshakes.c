@@ -50,6 +50,7 @@ struct race {
     unsigned servers;                         /* ours, then the peers */
     enum handshake kinds[FIELD_ENTRANTS_MAX]; /* by entrant: server after server */
     struct contestant *contestants[FIELD_ENTRANTS_MAX];
+    struct visited visited[FIELD_ENTRANTS_MAX]; /* the same, as the table reads */
 };
 
 static int add(struct race *race, struct server *server, enum handshake kind,
@@ -107,8 +108,9 @@ static void add_contestants(struct race *race)
             name_workload(race, i, name);
             struct contestant *contestant = field_contestant(&race->field, i, name);
             contestant->connections = race->field.entrants[i].clients;
-            contestant->handshake = (struct handshake_figures){
+            race->visited[w * race->servers + s] = (struct visited){
                 .kind = race->kinds[i],
+                .contestant = contestant,
                 .plain = w > 0 ? race->contestants[s * race->workloads] : NULL,
                 .ours = s > 0 ? race->contestants[w] : NULL,
             };
@@ -190,7 +192,7 @@ static void check_resumed(const struct race *race)
     for (unsigned i = 0; i < race->field.count; i++) {
         struct contestant *contestant = race->contestants[i];
         double all = (double)(contestant->tls.full + contestant->tls.resumed);
-        if (contestant->handshake.kind == HANDSHAKE_RESUMED && all > 0 &&
+        if (race->kinds[i] == HANDSHAKE_RESUMED && all > 0 &&
             (double)contestant->tls.resumed < RESUMED_MIN * all)
             contestant_note(contestant,
                             "%.1f %% of its handshakes were in full: their sessions "
@@ -230,7 +232,7 @@ static int run_field(struct bench *bench, struct peer *const peers[], unsigned c
     }
     field_close(&race.field);
     if (err == 0)
-        handshakes_judge(&bench->result);
+        handshakes_judge(&bench->result, race.visited, race.workloads * race.servers);
     return err;
 }
 

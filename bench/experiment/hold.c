@@ -13,6 +13,7 @@
 #include "experiment/goings.h"
 #include "experiment/tls_verdict.h"
 #include "measure/clock.h"
+#include "output/figure.h"
 
 static const int64_t BROADCAST_NS = (int64_t)60 * NS_PER_S; /* ends when everybody has it */
 static const double IDLE_SHARE_MAX = 0.001; /* of one CPU: below what the clock can tell apart */
@@ -53,8 +54,10 @@ static int idle(struct field *field, struct contestant *contestant)
     int err = load_idle(field->load, (int64_t)options->seconds * NS_PER_S, LOAD_ALL);
     strain_end(&mark, &strain);
     if (process->pid > 0) {
-        contestant->idle_server_cpu_s = (double)strain_own_ns(&strain.cost) / NS_PER_S;
-        contestant->idle_elapsed_s = (double)(clock_now_ns() - start_ns) / NS_PER_S;
+        contestant_figure(contestant, "idle",
+                          json_pack("{s:o, s:o}", "elapsed_s",
+                                    figure_seconds(clock_now_ns() - start_ns), "server_cpu_s",
+                                    figure_seconds(strain_own_ns(&strain.cost))));
     }
     return err;
 }
@@ -157,8 +160,9 @@ static void judge(struct bench *bench, const struct contestant *contestant)
 {
     const struct contestant *bare = result_find(&bench->result, "bare-connect", "");
     char claim[128];
-    if (contestant->idle_elapsed_s > 0) {
-        double share = contestant->idle_server_cpu_s / contestant->idle_elapsed_s;
+    const double idle_s = contestant_figure_of(contestant, "idle", "elapsed_s");
+    if (idle_s > 0) {
+        double share = contestant_figure_of(contestant, "idle", "server_cpu_s") / idle_s;
         snprintf(claim, sizeof claim, "An idle server with %u %s subscribers does not spin",
                  contestant->connections, contestant->name);
         result_verdict(&bench->result, claim, share <= IDLE_SHARE_MAX ? "holds" : "depends",

@@ -1,4 +1,5 @@
 /* knee: the highest rate, or the most subscribers, at which p99 stays under a bound. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ enum {
     SEARCH_S = 60, /* for all searches together; what confirms comes on top */
     SUBSCRIBERS = 1000,
     LINE_MAX_BYTES = 256,
+    HEADLINE_MAX = 2 * LINE_MAX_BYTES,
 };
 
 static const enum option_id knee_options[] = {
@@ -37,24 +39,9 @@ static void defaults(struct options *options)
 
 /* ---- the run ---- */
 
-static int search_all(struct field *field, const struct knee_aim *aim)
-{
-    struct contestant *contestants[FIELD_ENTRANTS_MAX] = {NULL};
-    int err = 0;
-    for (unsigned i = 0; i < field->count; i++)
-        contestants[i] = field_contestant(field, i, "");
-    for (unsigned i = 0; err == 0 && i < field->count; i++)
-        err = knee_find(field, i, aim, contestants[i]);
-    if (err == 0)
-        err = knee_confirm(field, aim, contestants);
-    return err;
-}
-
 /* "860 messages/s to 1,000 subscribers", with the sign of a lower bound where it is one. */
-static void say_knee(const struct bench *bench, const struct contestant *contestant,
-                     char line[LINE_MAX_BYTES])
+static void say_knee(const struct bench *bench, const struct knee *knee, char line[LINE_MAX_BYTES])
 {
-    const struct knee *knee = contestant->knee;
     char count[NUMBER_TEXT_MAX];
     bool at_least = knee->client_limited || knee->failed == 0;
     if (knee->value <= 0)
@@ -67,23 +54,45 @@ static void say_knee(const struct bench *bench, const struct contestant *contest
                  knee->value, number_grouped(count, bench->options->subscribers));
 }
 
-static void make_headline(struct bench *bench)
+static void say_headline(const struct bench *bench, const struct contestant *first,
+                         const struct knee *knee, char headline[HEADLINE_MAX])
 {
-    char line[LINE_MAX_BYTES], headline[2 * LINE_MAX_BYTES];
-    const struct contestant *first = bench->result.contestants[0];
-    if (!first->knee)
-        return;
-    say_knee(bench, first, line);
-    snprintf(headline, sizeof headline, "%s: %s, p99 under %u ms", first->name, line,
+    char line[LINE_MAX_BYTES];
+    say_knee(bench, knee, line);
+    snprintf(headline, HEADLINE_MAX, "%s: %s, p99 under %u ms", first->name, line,
              bench->options->bound_ms);
-    free(bench->result.headline);
-    bench->result.headline = strdup(headline);
+}
+
+/* Whatever came of it, the steps that were tried are kept. */
+static int search_all(struct field *field, const struct knee_aim *aim, char headline[HEADLINE_MAX])
+{
+    struct contestant *contestants[FIELD_ENTRANTS_MAX] = {NULL};
+    struct knee *knees[FIELD_ENTRANTS_MAX] = {NULL};
+    const unsigned count = field->count;
+    int err = 0;
+    assert(count > 0);
+    for (unsigned i = 0; i < count; i++) {
+        contestants[i] = field_contestant(field, i, "");
+        knees[i] = knee_create(aim->of_subscribers, aim->rate_per_s, aim->bound_ns);
+    }
+    for (unsigned i = 0; err == 0 && i < count; i++)
+        err = knee_find(field, i, aim, contestants[i], knees[i]);
+    if (err == 0)
+        err = knee_confirm(field, aim, contestants, knees);
+    say_headline(field->bench, contestants[0], knees[0], headline);
+    for (unsigned i = 0; i < count; i++) {
+        if (knees[i]->step_count > 0)
+            contestant_figure(contestants[i], "knee", knee_json(knees[i]));
+        knee_free(knees[i]);
+    }
+    return err;
 }
 
 static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
     struct field field;
+    char headline[HEADLINE_MAX] = "";
     if (options->rate_count > 1)
         return bench_fail(-EINVAL, "knee takes one --rate");
     const struct knee_aim aim = {
@@ -101,9 +110,9 @@ static int run(struct bench *bench)
     if (err == 0)
         err = field_open(&field);
     if (err == 0)
-        err = search_all(&field, &aim);
-    if (bench->result.contestant_count > 0)
-        make_headline(bench);
+        err = search_all(&field, &aim, headline);
+    if (headline[0])
+        bench->result.headline = strdup(headline);
     field_close(&field);
     return err;
 }

@@ -175,13 +175,9 @@ static int begin(struct field *field, unsigned index, const struct knee_aim *aim
 }
 
 int knee_find(struct field *field, unsigned index, const struct knee_aim *aim,
-              struct contestant *into)
+              struct contestant *into, struct knee *knee)
 {
     struct knee_search search;
-    struct knee *knee = into->knee = knee_create();
-    knee->of_subscribers = aim->of_subscribers;
-    knee->rate_per_s = aim->rate_per_s;
-    knee->bound_ns = aim->bound_ns;
     int64_t end_ns = clock_now_ns() + aim->patience_ns;
     int err = begin(field, index, aim, knee, &search);
     while (err == 0 && search.next > 0) {
@@ -213,10 +209,9 @@ static void find_limit(struct knee *knee)
 }
 
 static int repeat(struct field *field, unsigned index, const struct knee_aim *aim, unsigned round,
-                  struct contestant *into, unsigned *held)
+                  struct contestant *into, struct knee *knee, unsigned *held)
 {
     char detail[RESULT_NAME_MAX];
-    struct knee *knee = into->knee;
     const struct load_mode mode = mode_at(aim, knee->value);
     struct knee_step step = {.value = knee->value, .repeat = true};
     name_step(aim, knee->value, detail);
@@ -254,12 +249,12 @@ static void forget_repeats(struct contestant *contestant)
 /* More than half of the repeats have to hold, and none may lose anything. Returns how many knees
  * did not. */
 static unsigned lower_those_that_failed(const struct field *field, const struct knee_aim *aim,
-                                        struct contestant **contestants, const unsigned *held,
-                                        bool *pending)
+                                        struct contestant **contestants, struct knee **knees,
+                                        const unsigned *held, bool *pending)
 {
     unsigned failed = 0;
     for (unsigned i = 0; i < field->count; i++) {
-        struct knee *knee = contestants[i]->knee;
+        struct knee *knee = knees[i];
         pending[i] = pending[i] && !confirmed(contestants[i], held[i], aim->repeats);
         if (!pending[i])
             continue;
@@ -271,13 +266,14 @@ static unsigned lower_those_that_failed(const struct field *field, const struct 
     return failed;
 }
 
-int knee_confirm(struct field *field, const struct knee_aim *aim, struct contestant **contestants)
+int knee_confirm(struct field *field, const struct knee_aim *aim, struct contestant **contestants,
+                 struct knee **knees)
 {
     bool pending[FIELD_ENTRANTS_MAX] = {false};
     unsigned open = 0;
     int err = 0;
     for (unsigned i = 0; i < field->count; i++) {
-        pending[i] = contestants[i]->knee->value > 0;
+        pending[i] = knees[i]->value > 0;
         open += pending[i];
     }
     for (unsigned tries = 0; err == 0 && open > 0 && tries < KNEE_CONFIRMS_MAX; tries++) {
@@ -285,14 +281,15 @@ int knee_confirm(struct field *field, const struct knee_aim *aim, struct contest
         for (unsigned round = 0; round < aim->repeats; round++)
             for (unsigned i = 0; err == 0 && i < field->count; i++)
                 if (pending[i])
-                    err = repeat(field, i, aim, round, contestants[i], &held[i]);
-        open = err == 0 ? lower_those_that_failed(field, aim, contestants, held, pending) : 0;
+                    err = repeat(field, i, aim, round, contestants[i], knees[i], &held[i]);
+        open =
+            err == 0 ? lower_those_that_failed(field, aim, contestants, knees, held, pending) : 0;
     }
     for (unsigned i = 0; i < field->count; i++) {
         contestants[i]->connections = load_up(field->load, i);
         if (pending[i] && open > 0)
-            contestants[i]->knee->value = 0; /* what was tried last has not been confirmed */
-        find_limit(contestants[i]->knee);
+            knees[i]->value = 0; /* what was tried last has not been confirmed */
+        find_limit(knees[i]);
     }
     return err;
 }

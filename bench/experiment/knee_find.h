@@ -7,12 +7,13 @@
  *          reaches the bound; two bounds while the steps are far apart. Each entrant is searched
  *          alone; the repeats that confirm are interleaved.
  * Threads  one.
- * Memory   none of its own; steps are kept in contestant->knee.
+ * Memory   none of its own; steps are kept in the knee.
  * Bounds   KNEE_STEPS_MAX steps, KNEE_CONFIRMS_MAX times the repeats.
  * Errors   0 or negative errno after a sentence; -EINTR. */
 #pragma once
 
 #include "experiment/field.h"
+#include "experiment/knee_steps.h"
 
 enum {
     KNEE_CONFIRMS_MAX = 3,
@@ -28,11 +29,12 @@ struct knee_aim {
     unsigned repeats;
 };
 
-/* Steps until the knee is known within 5 %. Leaves it in into->knee->value; 0: nothing holds. */
+/* Steps until the knee is known within 5 %. Leaves it in knee->value; 0: nothing holds. */
 int knee_find(struct field *field, unsigned index, const struct knee_aim *aim,
-              struct contestant *into);
+              struct contestant *into, struct knee *knee);
 
 /* Repeats every entrant's knee in turns; one that does not hold more often than not goes down a
  * step and is tried again. The turns, the latency and the ledger of the contestants are those of
  * the repeats that confirmed. */
-int knee_confirm(struct field *field, const struct knee_aim *aim, struct contestant **contestants);
+int knee_confirm(struct field *field, const struct knee_aim *aim, struct contestant **contestants,
+                 struct knee **knees);

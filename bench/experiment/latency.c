@@ -180,7 +180,8 @@ static int play(struct race *race)
         snprintf(workload, sizeof workload, "RTT %u ms", race->rtts_ms[i]);
         struct contestant *contestant = field_contestant(field, i, workload);
         race->contestants[i] = contestant;
-        contestant->quoted_ns = (int64_t)(budget_ms(race, i) * NS_PER_MS);
+        contestant_figure(contestant, "quoted_latency_ns",
+                          json_integer((json_int_t)(budget_ms(race, i) * NS_PER_MS)));
         contestant->has_connect = true;
         contestant->connect = field->entrants[i].ramp;
     }

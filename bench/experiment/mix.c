@@ -208,7 +208,8 @@ static int race(struct mix *mix)
         struct contestant *contestant = field_contestant(&mix->field, i, "");
         mix->contestants[i] = contestant;
         const struct stream *stream = mix->field.entrants[i].stream;
-        contestant->informed = stream->state ? (int64_t)mix->informed[i] : -1;
+        if (stream->state)
+            contestant_figure(contestant, "informed", json_integer(mix->informed[i]));
         describe(stream, contestant);
     }
     if (err == 0)

@@ -139,7 +139,6 @@ static void add_contestants(struct trial *trial)
     const struct options *options = trial->bench->options;
     trial->without = contestant_of(trial, ", without");
     trial->with = contestant_of(trial, "");
-    trial->stall = trial->with->stall = stall_create();
     uint64_t total = (uint64_t)QUEUE_TOTAL_DEFAULT * options->shards;
     uint64_t each = (uint64_t)slow_of(options) * options->queue_bytes;
     trial->stall->policy = trial->policy;
@@ -410,12 +409,14 @@ static int play(struct trial *trial)
     return err;
 }
 
-static int run_policy(struct bench *bench, const char *policy, const struct way *way)
+static int run_policy(struct bench *bench, const char *policy, const struct way *way,
+                      struct stall *stall)
 {
     struct trial *trial = calloc(1, sizeof *trial);
     assert(trial);
     trial->bench = bench;
     trial->policy = policy;
+    trial->stall = stall;
     trial->way = way;
     way_workload(trial->name, way, policy);
     trial->mode.rate_per_s = bench->options->rates[0];
@@ -423,6 +424,10 @@ static int run_policy(struct bench *bench, const char *policy, const struct way 
     if (err == 0) {
         err = play(trial);
         http_get_done(&trial->get);
+    }
+    if (trial->with) {
+        contestant_figure(trial->with, "stall", stall_json(stall));
+        trial->with->own_faults = stall->duplicate + stall->out_of_order + stall->corrupt;
     }
     field_close(&trial->field);
     if (trial->server) {
@@ -438,6 +443,7 @@ static int run_policy(struct bench *bench, const char *policy, const struct way 
 
 static int run(struct bench *bench)
 {
+    static struct stall stalls[WAYS_ANY_MAX][SLOW_POLICIES];
     const struct options *options = bench->options;
     struct way ways[WAYS_ANY_MAX];
     const unsigned way_count = ways_of_any(options, ways);
@@ -454,11 +460,13 @@ static int run(struct bench *bench)
     watch_turns(bench, way_count * SLOW_POLICIES * (options->warmup_turns + 2 * options->turns));
     for (unsigned w = 0; err == 0 && w < way_count; w++)
         for (unsigned i = 0; err == 0 && i < SLOW_POLICIES; i++)
-            err = run_policy(bench, slow_policies[i], &ways[w]);
-    if (err < 0)
-        return err;
-    slow_judge(bench);
-    return 0;
+            err = run_policy(bench, slow_policies[i], &ways[w], &stalls[w][i]);
+    if (err == 0)
+        slow_judge(bench, stalls);
+    for (unsigned w = 0; w < way_count; w++)
+        for (unsigned i = 0; i < SLOW_POLICIES; i++)
+            stall_done(&stalls[w][i]);
+    return err;
 }
 
 const struct experiment experiment_slow_readers = {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "experiment/bench.h"
+#include "experiment/stall.h"
 
 enum {
     SLOW_POLICIES = 3,
@@ -15,4 +16,5 @@ enum {
  * stall, and of one more "…, without". */
 extern const char *const slow_policies[SLOW_POLICIES];
 
-void slow_judge(struct bench *bench);
+/* `stalls` by way and policy, in the order of ways_of_any. */
+void slow_judge(struct bench *bench, const struct stall stalls[][SLOW_POLICIES]);

@@ -25,6 +25,7 @@
 #include "experiment/storm_verdict.h"
 #include "experiment/witness.h"
 #include "measure/clock.h"
+#include "output/figure.h"
 
 static const double DELIVERIES_PER_S = 10000; /* by default, of the storm's channels together */
 static const double WITNESS_DELIVERIES_PER_S = 10000;
@@ -319,19 +320,20 @@ static void take_dropped(struct storm *storm, unsigned index, const struct load_
     struct contestant *into = storm->dropped[index];
     static const struct load_ledger nothing;
     struct load_ledger ledger;
-    into->reconnect = (struct reconnect){
-        .dropped = storm->field.entrants[index].clients,
-        .recovered = load_up(storm->field.load, index),
-        .elapsed_ns = storm->result.recovered_ns,
-        .has_costs = true,
-        .shed = now->failures[LOAD_FAIL_SHED] - before->failures[LOAD_FAIL_SHED],
-        .missed = now->missed - before->missed,
-        .unrecovered = now->unrecovered - before->unrecovered,
-        .server_cpu_ns = storm->server_cpu_ns,
-        .client_cpu_ns = storm->result.client_cpu_ns,
-    };
+    uint64_t retries = 0;
     for (int reason = 0; reason < LOAD_FAIL_COUNT; reason++)
-        into->reconnect.retries += now->failures[reason] - before->failures[reason];
+        retries += now->failures[reason] - before->failures[reason];
+    contestant_figure(
+        into, "reconnect",
+        json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "dropped",
+                  (json_int_t)storm->field.entrants[index].clients, "recovered",
+                  (json_int_t)load_up(storm->field.load, index), "retries", figure_count(retries),
+                  "elapsed_s", figure_seconds(storm->result.recovered_ns), "shed",
+                  figure_count(now->failures[LOAD_FAIL_SHED] - before->failures[LOAD_FAIL_SHED]),
+                  "missed", figure_count(now->missed - before->missed), "unrecovered",
+                  figure_count(now->unrecovered - before->unrecovered), "server_cpu_s",
+                  figure_seconds(storm->server_cpu_ns), "client_cpu_s",
+                  figure_seconds(storm->result.client_cpu_ns)));
     load_ledger_read(storm->field.load, index, &ledger);
     contestant_ledger(into, &nothing, &ledger);
     field_failures(&storm->field, index, into);

@@ -3,12 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "measure/clock.h"
 #include "output/number.h"
 
 enum {
     HANDSHAKES_MAX = 80,
 };
+
+static const char BACK[] = "reconnect"; /* the figure of those who came back */
 
 void storm_name(char ret[RESULT_NAME_MAX], enum storm_variant variant, const struct way *way)
 {
@@ -33,7 +34,9 @@ static double p99_of(const struct result *result, const char *variant, const cha
 /* What is said of one storm: sums over its transports. */
 struct tale {
     char name[RESULT_NAME_MAX];
-    struct reconnect back;
+    uint32_t dropped, recovered;
+    uint64_t retries, missed, unrecovered;
+    double elapsed_s;
     uint64_t faults, tls_full, tls_resumed;
     double before_ns, during_ns; /* p99 of those who stayed */
 };
@@ -45,37 +48,33 @@ static void tell(const struct result *result, enum storm_variant variant, const 
     storm_name(ret->name, variant, way);
     ret->before_ns = p99_of(result, ret->name, ", before");
     ret->during_ns = p99_of(result, ret->name, "");
-    struct reconnect *sum = &ret->back;
     for (unsigned i = 0; i < result->contestant_count; i++) {
         const struct contestant *contestant = result->contestants[i];
         if (strcmp(contestant->workload, ret->name) != 0)
             continue;
         ret->faults += load_ledger_faults(&contestant->ledger);
-        if (contestant->reconnect.dropped == 0)
+        if (!json_object_get(contestant->figures, BACK))
             continue;
         ret->tls_full += contestant->tls.full;
         ret->tls_resumed += contestant->tls.resumed;
-        sum->dropped += contestant->reconnect.dropped;
-        sum->recovered += contestant->reconnect.recovered;
-        sum->retries += contestant->reconnect.retries;
-        sum->shed += contestant->reconnect.shed;
-        sum->missed += contestant->reconnect.missed;
-        sum->unrecovered += contestant->reconnect.unrecovered;
-        sum->elapsed_ns = contestant->reconnect.elapsed_ns;
-        sum->server_cpu_ns = contestant->reconnect.server_cpu_ns;
-        sum->client_cpu_ns = contestant->reconnect.client_cpu_ns;
+        ret->dropped += (uint32_t)contestant_figure_of(contestant, BACK, "dropped");
+        ret->recovered += (uint32_t)contestant_figure_of(contestant, BACK, "recovered");
+        ret->retries += (uint64_t)contestant_figure_of(contestant, BACK, "retries");
+        ret->missed += (uint64_t)contestant_figure_of(contestant, BACK, "missed");
+        ret->unrecovered += (uint64_t)contestant_figure_of(contestant, BACK, "unrecovered");
+        ret->elapsed_s = contestant_figure_of(contestant, BACK, "elapsed_s");
     }
 }
 
-static bool whole(const struct reconnect *reconnect)
+static bool whole(const struct tale *tale)
 {
-    return reconnect->recovered == reconnect->dropped && reconnect->unrecovered == 0;
+    return tale->recovered == tale->dropped && tale->unrecovered == 0;
 }
 
-static void say_back(char text[RESULT_NAME_MAX], const struct reconnect *reconnect)
+static void say_back(char text[RESULT_NAME_MAX], const struct tale *tale)
 {
-    snprintf(text, RESULT_NAME_MAX, "%u of %u back in %.1f s", reconnect->recovered,
-             reconnect->dropped, (double)reconnect->elapsed_ns / NS_PER_S);
+    snprintf(text, RESULT_NAME_MAX, "%u of %u back in %.1f s", tale->recovered, tale->dropped,
+             tale->elapsed_s);
 }
 
 /* Handshakes of those who came back, tries that were sent away among them. */
@@ -94,14 +93,14 @@ static void judge(struct result *result, const struct way *way)
     char p99[4][NUMBER_TEXT_MAX];
     tell(result, STORM_ADMISSION, way, &admitted);
     tell(result, STORM_AT_ONCE, way, &at_once);
-    say_back(back, &admitted.back);
+    say_back(back, &admitted);
     say_handshakes(handshakes, &admitted);
     result_verdict(
         result,
         way_claim(claim, way, "A mass reconnect with resume loses nothing, publishing going on"),
-        whole(&admitted.back) && admitted.faults == 0 ? "holds" : "fails",
+        whole(&admitted) && admitted.faults == 0 ? "holds" : "fails",
         "%s%s; %lu messages by replay, %lu positions gone, %lu faults in the ledger", back,
-        handshakes, (unsigned long)admitted.back.missed, (unsigned long)admitted.back.unrecovered,
+        handshakes, (unsigned long)admitted.missed, (unsigned long)admitted.unrecovered,
         (unsigned long)admitted.faults);
     result_verdict(
         result,
@@ -111,14 +110,14 @@ static void judge(struct result *result, const struct way *way)
         "p99 %s before and %s during the storm with admission, %s and %s without",
         number_time(p99[0], admitted.before_ns), number_time(p99[1], admitted.during_ns),
         number_time(p99[2], at_once.before_ns), number_time(p99[3], at_once.during_ns));
-    say_back(back, &at_once.back);
+    say_back(back, &at_once);
     say_handshakes(handshakes, &at_once);
     result_verdict(result,
                    way_claim(claim, way,
                              "Reconnecting without jitter knocks the server over as it comes back"),
-                   whole(&at_once.back) && at_once.faults == 0 ? "fails" : "holds",
+                   whole(&at_once) && at_once.faults == 0 ? "fails" : "holds",
                    "%s%s, without jitter and without admission; %lu attempts failed", back,
-                   handshakes, (unsigned long)at_once.back.retries);
+                   handshakes, (unsigned long)at_once.retries);
 }
 
 void storm_judge(struct bench *bench)

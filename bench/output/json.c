@@ -1,52 +1,21 @@
 #include "output/json.h"
 
 #include <inttypes.h>
-#include <math.h>
 
 #include "config.h"
 #include "core/build_info.h"
+#include "output/figure.h"
 #include "output/hdr.h"
-#include "measure/clock.h"
 
 static const double percents[] = {0,     10,    20,    30,    40,    50,     60,     70,
                                   75,    80,    85,    90,    92,    94,     95,     96,
                                   97,    98,    99,    99.3,  99.5,  99.7,   99.8,   99.9,
                                   99.93, 99.95, 99.97, 99.98, 99.99, 99.995, 99.999, 100};
 
-/* Figures are rounded to what they can carry, so that the files stay readable. */
-static json_t *number(double value, double unit)
-{
-    return json_real(isfinite(value) ? round(value / unit) * unit : 0);
-}
-
-static json_t *seconds(int64_t ns)
-{
-    return json_real((double)ns / NS_PER_S);
-}
-
-static json_t *count(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
-static json_t *of_spread(const struct spread *spread, double unit)
-{
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i}", "median", number(spread->median, unit),
-                     "min", number(spread->min, unit), "p25", number(spread->p25, unit), "p75",
-                     number(spread->p75, unit), "max", number(spread->max, unit), "n",
-                     (int)spread->n);
-}
-
-static void set_spread(json_t *object, const char *name, struct spread spread, double unit)
-{
-    if (spread.n > 0)
-        json_object_set_new(object, name, of_spread(&spread, unit));
-}
-
 static void set_cost(json_t *object, const char *name, int64_t ns)
 {
     if (ns >= 0)
-        json_object_set_new(object, name, seconds(ns));
+        json_object_set_new(object, name, figure_seconds(ns));
 }
 
 static json_t *of_turn(const struct contestant *contestant, const struct turn *turn)
@@ -54,28 +23,32 @@ static json_t *of_turn(const struct contestant *contestant, const struct turn *t
     const struct load_turn *load = &turn->load;
     json_t *object = json_pack(
         "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "round", (int)turn->round, "start_s",
-        number(turn->start_s, 1e-3), "elapsed_s", seconds(load->elapsed_ns), "publishes",
-        count(load->publishes), "deliveries", count(load->deliveries), "down_bytes",
-        count(load->bytes_in), "up_bytes", count(load->bytes_out), "server_cpu_s",
-        seconds(turn->server_cpu_ns), "client_cpu_s", seconds(load->client_cpu_ns));
+        figure_number(turn->start_s, 1e-3), "elapsed_s", figure_seconds(load->elapsed_ns),
+        "publishes", figure_count(load->publishes), "deliveries", figure_count(load->deliveries),
+        "down_bytes", figure_count(load->bytes_in), "up_bytes", figure_count(load->bytes_out),
+        "server_cpu_s", figure_seconds(turn->server_cpu_ns), "client_cpu_s",
+        figure_seconds(load->client_cpu_ns));
     if (turn->p50_ns > 0) {
-        json_object_set_new(object, "p50_ns", count(turn->p50_ns));
-        json_object_set_new(object, "p99_ns", count(turn->p99_ns));
+        json_object_set_new(object, "p50_ns", figure_count(turn->p50_ns));
+        json_object_set_new(object, "p99_ns", figure_count(turn->p99_ns));
     }
     if (turn->strain.known && turn->strain.server.waited_ns >= 0)
-        json_object_set_new(object, "server_waited_s", seconds(turn->strain.server.waited_ns));
+        json_object_set_new(object, "server_waited_s",
+                            figure_seconds(turn->strain.server.waited_ns));
     if (turn->strain.known) {
-        json_object_set_new(object, "server_process_cpu_s", seconds(turn->strain.cost.process_ns));
+        json_object_set_new(object, "server_process_cpu_s",
+                            figure_seconds(turn->strain.cost.process_ns));
         set_cost(object, "server_softirqd_s", turn->strain.cost.softirqd_ns);
         set_cost(object, "server_others_s", strain_others_ns(&turn->strain.cost));
     }
     if (turn->strain.known && turn->strain.client.waited_ns >= 0)
-        json_object_set_new(object, "client_waited_s", seconds(turn->strain.client.waited_ns));
-    if (contestant->handshake.kind != HANDSHAKE_UNCOUNTED)
-        json_object_set_new(object, "handshakes", count(load->visits));
+        json_object_set_new(object, "client_waited_s",
+                            figure_seconds(turn->strain.client.waited_ns));
+    if (load->visits > 0)
+        json_object_set_new(object, "handshakes", figure_count(load->visits));
     if (contestant->has_requests) {
-        json_object_set_new(object, "requests", count(load->requests));
-        json_object_set_new(object, "empty_answers", count(load->empty_answers));
+        json_object_set_new(object, "requests", figure_count(load->requests));
+        json_object_set_new(object, "empty_answers", figure_count(load->empty_answers));
     }
     return object;
 }
@@ -85,12 +58,12 @@ static json_t *of_histogram(const struct histogram *histogram)
     json_t *pairs = json_array();
     for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
         json_array_append_new(
-            pairs,
-            json_pack("[f, o]", percents[i], count(histogram_percentile(histogram, percents[i]))));
-    json_t *out =
-        json_pack("{s:o, s:o, s:o, s:o, s:o}", "count", count(histogram_count(histogram)), "min_ns",
-                  count(histogram_min(histogram)), "max_ns", count(histogram_max(histogram)),
-                  "mean_ns", number(histogram_mean(histogram), 0.1), "percentiles", pairs);
+            pairs, json_pack("[f, o]", percents[i],
+                             figure_count(histogram_percentile(histogram, percents[i]))));
+    json_t *out = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o}", "count", figure_count(histogram_count(histogram)), "min_ns",
+        figure_count(histogram_min(histogram)), "max_ns", figure_count(histogram_max(histogram)),
+        "mean_ns", figure_number(histogram_mean(histogram), 0.1), "percentiles", pairs);
     char *counts = hdr_encode(histogram);
     if (counts)
         json_object_set_new(out, "hdr", json_string(counts));
@@ -116,9 +89,9 @@ static void set_memory(json_t *object, const struct contestant *contestant)
     if (!memory || !memory->known || contestant->connections == 0)
         return;
     double user = memory->user_bytes > 0 ? (double)memory->user_bytes : 0;
-    json_t *out =
-        json_pack("{s:o, s:o}", "user_bytes_per_connection",
-                  number(user / contestant->connections, 0.1), "user_bytes", count((uint64_t)user));
+    json_t *out = json_pack("{s:o, s:o}", "user_bytes_per_connection",
+                            figure_number(user / contestant->connections, 0.1), "user_bytes",
+                            figure_count((uint64_t)user));
     if (memory->kernel_known) {
         json_t *list = json_array();
         int64_t sum = 0;
@@ -130,8 +103,8 @@ static void set_memory(json_t *object, const struct contestant *contestant)
                                                   (json_int_t)cache->bytes));
         }
         json_object_set_new(out, "kernel_bytes_per_connection",
-                            number((double)sum / contestant->connections, 0.1));
-        json_object_set_new(out, "kernel_bytes", count((uint64_t)sum));
+                            figure_number((double)sum / contestant->connections, 0.1));
+        json_object_set_new(out, "kernel_bytes", figure_count((uint64_t)sum));
         json_object_set_new(out, "kernel_ends", json_integer(2));
         json_object_set_new(out, "slab", list);
     }
@@ -146,38 +119,10 @@ static void set_wire(json_t *object, const struct contestant *contestant)
     double deliveries = (double)sum.deliveries;
     json_object_set_new(object, "wire",
                         json_pack("{s:o, s:o, s:i}", "down_bytes_per_delivery",
-                                  number((double)sum.bytes_in / deliveries, 0.01),
+                                  figure_number((double)sum.bytes_in / deliveries, 0.01),
                                   "up_bytes_per_delivery",
-                                  number((double)sum.bytes_out / deliveries, 0.01), "payload_bytes",
-                                  (int)contestant->payload_bytes));
-}
-
-static json_t *of_reconnect(const struct reconnect *reconnect)
-{
-    json_t *object =
-        json_pack("{s:o, s:o, s:o, s:o}", "dropped", count(reconnect->dropped), "recovered",
-                  count(reconnect->recovered), "retries", count(reconnect->retries), "elapsed_s",
-                  seconds(reconnect->elapsed_ns));
-    if (!reconnect->has_costs)
-        return object;
-    json_object_set_new(object, "shed", count(reconnect->shed));
-    json_object_set_new(object, "missed", count(reconnect->missed));
-    json_object_set_new(object, "unrecovered", count(reconnect->unrecovered));
-    json_object_set_new(object, "server_cpu_s", seconds(reconnect->server_cpu_ns));
-    json_object_set_new(object, "client_cpu_s", seconds(reconnect->client_cpu_ns));
-    return object;
-}
-
-static void set_goings(json_t *object, const struct contestant *contestant)
-{
-    const struct reconnect *reconnect = &contestant->reconnect;
-    const struct leave *leave = &contestant->leave;
-    if (reconnect->dropped > 0)
-        json_object_set_new(object, "reconnect", of_reconnect(reconnect));
-    if (leave->connections > 0)
-        json_object_set_new(object, "leave",
-                            json_pack("{s:o, s:o}", "connections", count(leave->connections),
-                                      "elapsed_s", seconds(leave->elapsed_ns)));
+                                  figure_number((double)sum.bytes_out / deliveries, 0.01),
+                                  "payload_bytes", (int)contestant->payload_bytes));
 }
 
 static void set_counts(json_t *object, const struct contestant *contestant)
@@ -186,26 +131,23 @@ static void set_counts(json_t *object, const struct contestant *contestant)
     if (contestant->has_ledger)
         json_object_set_new(
             object, "ledger",
-            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "expected", count(ledger->expected),
-                      "delivered", count(ledger->delivered), "lost", count(ledger->lost),
-                      "duplicate", count(ledger->duplicate), "out_of_order",
-                      count(ledger->out_of_order), "corrupt", count(ledger->corrupt)));
+            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "expected", figure_count(ledger->expected),
+                      "delivered", figure_count(ledger->delivered), "lost",
+                      figure_count(ledger->lost), "duplicate", figure_count(ledger->duplicate),
+                      "out_of_order", figure_count(ledger->out_of_order), "corrupt",
+                      figure_count(ledger->corrupt)));
     if (contestant->has_requests)
         json_object_set_new(object, "requests",
-                            json_pack("{s:o, s:o, s:o}", "sent", count(contestant->requests_sent),
-                                      "answered", count(contestant->requests_answered), "empty",
-                                      count(contestant->requests_empty)));
+                            json_pack("{s:o, s:o, s:o}", "sent",
+                                      figure_count(contestant->requests_sent), "answered",
+                                      figure_count(contestant->requests_answered), "empty",
+                                      figure_count(contestant->requests_empty)));
     if (contestant->has_connect)
         json_object_set_new(object, "connect",
                             json_pack("{s:o, s:o, s:o}", "opened",
-                                      count(contestant->connect.opened), "failed",
-                                      count(contestant->connect.failed), "elapsed_s",
-                                      seconds(contestant->connect.elapsed_ns)));
-    set_goings(object, contestant);
-    if (contestant->idle_elapsed_s > 0)
-        json_object_set_new(object, "idle",
-                            json_pack("{s:f, s:f}", "elapsed_s", contestant->idle_elapsed_s,
-                                      "server_cpu_s", contestant->idle_server_cpu_s));
+                                      figure_count(contestant->connect.opened), "failed",
+                                      figure_count(contestant->connect.failed), "elapsed_s",
+                                      figure_seconds(contestant->connect.elapsed_ns)));
 }
 
 static void set_errors(json_t *object, const struct contestant *contestant)
@@ -214,7 +156,7 @@ static void set_errors(json_t *object, const struct contestant *contestant)
     for (int i = 0; i < LOAD_FAIL_COUNT; i++)
         if (contestant->errors[i] > 0)
             json_object_set_new(errors, load_failure_name((enum load_failure)i),
-                                count(contestant->errors[i]));
+                                figure_count(contestant->errors[i]));
     if (json_object_size(errors) > 0)
         json_object_set(object, "errors", errors);
     json_decref(errors);
@@ -236,8 +178,8 @@ static void set_ratio(json_t *object, const struct contestant *contestant)
     if (ratio.n == 0)
         return;
     json_t *out = json_pack("{s:s}", "ceiling", contestant->ceiling->name);
-    set_spread(out, "deliveries_per_s", ratio, 1e-4);
-    set_spread(out, "server_cpu_per_delivery", contestant_cpu_ratio(contestant), 1e-4);
+    figure_set_spread(out, "deliveries_per_s", ratio, 1e-4);
+    figure_set_spread(out, "server_cpu_per_delivery", contestant_cpu_ratio(contestant), 1e-4);
     json_object_set_new(object, "ratio", out);
 }
 
@@ -246,7 +188,7 @@ static void set_share(json_t *object, const char *side, const char *what, double
     char name[64];
     snprintf(name, sizeof name, "%s_%s_share", side, what);
     if (share >= 0)
-        json_object_set_new(object, name, number(share, 1e-4));
+        json_object_set_new(object, name, figure_number(share, 1e-4));
 }
 
 static void set_usage(json_t *object, const char *side, struct usage usage)
@@ -263,71 +205,28 @@ static void set_tls(json_t *object, const struct contestant *contestant)
     const struct tls_figures *tls = &contestant->tls;
     if (tls->cipher[0] == '\0')
         return;
-    json_t *out = json_pack("{s:s, s:o, s:o}", "cipher", tls->cipher, "full", count(tls->full),
-                            "resumed", count(tls->resumed));
+    json_t *out = json_pack("{s:s, s:o, s:o}", "cipher", tls->cipher, "full",
+                            figure_count(tls->full), "resumed", figure_count(tls->resumed));
     struct spread ratio = contestant_ratio_to(contestant, contestant->tls.plain);
     if (tls->plain && ratio.n > 0) {
         json_object_set_new(out, "plain", json_string(tls->plain->name));
-        set_spread(out, "deliveries_per_s", ratio, 1e-4);
-        set_spread(out, "server_cpu_per_delivery",
-                   contestant_cpu_ratio_to(contestant, contestant->tls.plain), 1e-4);
+        figure_set_spread(out, "deliveries_per_s", ratio, 1e-4);
+        figure_set_spread(out, "server_cpu_per_delivery",
+                          contestant_cpu_ratio_to(contestant, contestant->tls.plain), 1e-4);
     }
     json_object_set_new(object, "tls", out);
 }
 
-static void set_stall(json_t *object, const struct stall *stall)
-{
-    if (!stall)
-        return;
-    json_t *out = stall_json(stall);
-    set_spread(out, "p99_ratio", stall_ratios(stall), 1e-4);
-    json_object_set_new(object, "stall", out);
-}
-
-static void set_reaped(json_t *object, const struct reaped *reaped)
-{
-    if (!reaped->reason)
-        return;
-    json_t *out = json_pack("{s:s, s:o, s:o}", "reason", reaped->reason, "closed",
-                            count(reaped->closed), "bound_s", seconds(reaped->bound_ns));
-    if (reaped->closed > 0) {
-        json_object_set_new(out, "first_s", seconds(reaped->first_ns));
-        json_object_set_new(out, "last_s", seconds(reaped->last_ns));
-    }
-    json_object_set_new(object, "reaped", out);
-}
-
-static void set_handshakes(json_t *object, const struct contestant *contestant)
-{
-    const struct handshake_figures *handshake = &contestant->handshake;
-    json_t *out = json_pack("{s:s}", "kind", handshake_name(handshake->kind));
-    struct spread rate = contestant_ratio_to(contestant, handshake->ours);
-    set_spread(out, "per_s", contestant_deliveries_per_s(contestant), 0.1);
-    if (contestant->server_cpus > 0) {
-        set_spread(out, "server_cpu_ns", contestant_server_cpu_ns(contestant), 0.1);
-        if (handshake->plain)
-            json_object_set_new(out, "tls_cpu_ns", number(contestant_tls_cpu_ns(contestant), 0.1));
-    }
-    set_spread(out, "client_cpu_ns", contestant_client_cpu_ns(contestant), 0.1);
-    if (rate.n > 0) {
-        json_object_set_new(out, "versus", json_string(handshake->ours->name));
-        set_spread(out, "versus_per_s", rate, 1e-4);
-        set_spread(out, "versus_server_cpu", contestant_cpu_ratio_to(contestant, handshake->ours),
-                   1e-4);
-    }
-    json_object_set_new(object, "handshakes", out);
-}
-
 static void set_rates(json_t *object, const struct contestant *contestant)
 {
-    if (contestant->handshake.kind != HANDSHAKE_UNCOUNTED) {
-        set_handshakes(object, contestant);
-        return;
-    }
-    set_spread(object, "deliveries_per_s", contestant_deliveries_per_s(contestant), 0.1);
+    if (contestant_totals(contestant).visits > 0)
+        return; /* what a visit is, its experiment knows */
+    figure_set_spread(object, "deliveries_per_s", contestant_deliveries_per_s(contestant), 0.1);
     if (contestant->server_cpus > 0)
-        set_spread(object, "server_cpu_ns_per_delivery", contestant_server_cpu_ns(contestant), 0.1);
-    set_spread(object, "client_cpu_ns_per_delivery", contestant_client_cpu_ns(contestant), 0.1);
+        figure_set_spread(object, "server_cpu_ns_per_delivery",
+                          contestant_server_cpu_ns(contestant), 0.1);
+    figure_set_spread(object, "client_cpu_ns_per_delivery", contestant_client_cpu_ns(contestant),
+                      0.1);
 }
 
 static json_t *of_contestant(const struct contestant *contestant)
@@ -349,18 +248,7 @@ static json_t *of_contestant(const struct contestant *contestant)
     set_counts(object, contestant);
     set_memory(object, contestant);
     set_latency(object, contestant);
-    if (contestant->informed >= 0)
-        json_object_set_new(object, "informed", count((uint64_t)contestant->informed));
-    if (contestant->quoted_ns > 0)
-        json_object_set_new(object, "quoted_latency_ns", count((uint64_t)contestant->quoted_ns));
-    if (contestant->knee)
-        json_object_set_new(object, "knee", knee_json(contestant->knee));
-    set_stall(object, contestant->stall);
-    if (contestant->harm)
-        json_object_set_new(object, "abuse", harm_json(contestant->harm));
-    set_reaped(object, &contestant->reaped);
-    if (contestant->course)
-        json_object_set_new(object, "course", course_json(contestant->course));
+    json_object_update(object, contestant->figures);
     if (contestant->turn_count > 0 && contestant->server_cpus > 0) {
         json_object_set_new(object, "saturated",
                             json_string(saturated_name(contestant_saturated(contestant))));
@@ -376,20 +264,21 @@ static json_t *of_contestant(const struct contestant *contestant)
 
 static json_t *of_sample(const struct sample *sample)
 {
-    json_t *object = json_pack("{s:o, s:s, s:i}", "t_s", number(sample->t_s, 1e-3), "phase",
+    json_t *object = json_pack("{s:o, s:s, s:i}", "t_s", figure_number(sample->t_s, 1e-3), "phase",
                                sample->phase, "connections", (int)sample->connections);
     if (!sample->only_connections) {
-        json_object_set_new(object, "deliveries_per_s", number(sample->deliveries_per_s, 0.1));
-        json_object_set_new(object, "server_cpu", number(sample->server_cpu, 1e-4));
-        json_object_set_new(object, "client_cpu", number(sample->client_cpu, 1e-4));
+        json_object_set_new(object, "deliveries_per_s",
+                            figure_number(sample->deliveries_per_s, 0.1));
+        json_object_set_new(object, "server_cpu", figure_number(sample->server_cpu, 1e-4));
+        json_object_set_new(object, "client_cpu", figure_number(sample->client_cpu, 1e-4));
     }
     if (sample->rss_bytes > 0)
-        json_object_set_new(object, "rss_bytes", count(sample->rss_bytes));
+        json_object_set_new(object, "rss_bytes", figure_count(sample->rss_bytes));
     if (sample->slab_bytes > 0)
-        json_object_set_new(object, "slab_bytes", count(sample->slab_bytes));
+        json_object_set_new(object, "slab_bytes", figure_count(sample->slab_bytes));
     if (sample->p99_ns > 0) {
-        json_object_set_new(object, "p50_ns", count(sample->p50_ns));
-        json_object_set_new(object, "p99_ns", count(sample->p99_ns));
+        json_object_set_new(object, "p50_ns", figure_count(sample->p50_ns));
+        json_object_set_new(object, "p99_ns", figure_count(sample->p99_ns));
     }
     if (sample->contestant[0])
         json_object_set_new(object, "contestant", json_string(sample->contestant));
@@ -432,7 +321,7 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
         json_object_set_new(run, "headline", json_string(result->headline));
     json_object_set_new(run, "command", json_string(result->command));
     json_object_set_new(run, "started_at", of_time(result->started_at));
-    json_object_set_new(run, "duration_s", number(result->duration_s, 1e-3));
+    json_object_set_new(run, "duration_s", figure_number(result->duration_s, 1e-3));
     json_object_set_new(run, "interrupted", json_boolean(result->interrupted));
     json_object_set_new(run, "build", json_of_build(result, commit, dirty));
     json_object_set(run, "machine", result->machine);

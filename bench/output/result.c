@@ -35,10 +35,7 @@ static void contestant_free(struct contestant *contestant)
     histogram_free(contestant->corrected);
     histogram_free(contestant->uncorrected);
     free(contestant->memory);
-    knee_free(contestant->knee);
-    stall_free(contestant->stall);
-    harm_free(contestant->harm);
-    course_free(contestant->course);
+    json_decref(contestant->figures);
     json_decref(contestant->counters);
     json_decref(contestant->notes);
     free(contestant);
@@ -67,7 +64,6 @@ struct contestant *result_add(struct result *result, const char *name, const cha
     snprintf(contestant->name, sizeof contestant->name, "%s", name);
     snprintf(contestant->workload, sizeof contestant->workload, "%s", workload);
     contestant->kind = kind;
-    contestant->informed = -1;
     result->contestants[result->contestant_count++] = contestant;
     return contestant;
 }
@@ -139,6 +135,19 @@ void contestant_note(struct contestant *contestant, const char *format, ...)
     if (!contestant->notes)
         contestant->notes = json_array();
     json_array_append_new(contestant->notes, json_string(text));
+}
+
+void contestant_figure(struct contestant *contestant, const char *name, json_t *figure)
+{
+    if (!contestant->figures)
+        contestant->figures = json_object();
+    json_object_set_new(contestant->figures, name, figure);
+}
+
+double contestant_figure_of(const struct contestant *contestant, const char *name,
+                            const char *member)
+{
+    return json_number_value(json_object_get(json_object_get(contestant->figures, name), member));
 }
 
 /* A message that was counted as lost may still come: then the count of the lost goes back. */
@@ -265,28 +274,20 @@ struct spread contestant_cpu_ratio_to(const struct contestant *contestant,
     return spread_of_quotients(contestant, other, turn_server_cpu);
 }
 
-double contestant_tls_cpu_ns(const struct contestant *contestant)
+double contestant_cpu_more_ns(const struct contestant *contestant, const struct contestant *other)
 {
-    const struct contestant *plain = contestant->handshake.plain;
     double *values = calloc(contestant->turn_count + 1, sizeof *values);
     unsigned count = 0;
     assert(values);
-    for (unsigned i = 0; plain && i < contestant->turn_count; i++) {
+    for (unsigned i = 0; other && i < contestant->turn_count; i++) {
         const struct turn *ours = &contestant->turns[i];
-        const struct turn *theirs = turn_of_round(plain, ours->round);
+        const struct turn *theirs = turn_of_round(other, ours->round);
         if (theirs && turn_work(ours) > 0 && turn_work(theirs) > 0)
             values[count++] = turn_server_cpu(ours) - turn_server_cpu(theirs);
     }
     double median = spread_of(values, count).median;
     free(values);
     return median > 0 ? median : 0;
-}
-
-const char *handshake_name(enum handshake handshake)
-{
-    static const char *const names[HANDSHAKE_COUNT] = {"", "plain", "full P-256", "full X25519",
-                                                       "resumed"};
-    return names[handshake];
 }
 
 struct load_turn contestant_totals(const struct contestant *contestant)
@@ -452,11 +453,7 @@ bool contestant_client_bound(const struct contestant *contestant)
  * its bounds. Nothing else than losing is either's to expect. */
 static uint64_t faults_of(const struct contestant *contestant)
 {
-    const struct stall *stall = contestant->stall;
-    const struct harm *harm = contestant->harm;
-    return load_ledger_faults(&contestant->ledger) +
-           (stall ? stall->duplicate + stall->out_of_order + stall->corrupt : 0) +
-           (harm ? harm->duplicate + harm->out_of_order + harm->corrupt : 0);
+    return load_ledger_faults(&contestant->ledger) + contestant->own_faults;
 }
 
 uint64_t result_ledger_faults(const struct result *result)

@@ -19,11 +19,7 @@
 #include "load/load.h"
 #include "measure/slab.h"
 #include "measure/strain.h"
-#include "output/course.h"
-#include "output/harm.h"
-#include "output/knee.h"
 #include "output/spread.h"
-#include "output/stall.h"
 
 enum {
     RESULT_SOURCE_MAX = 64,
@@ -62,52 +58,11 @@ struct memory_growth {
     struct slab slab; /* growth by cache */
 };
 
-/* Connections that were reset and came back, and those that left for good: goings.h. */
-struct reconnect {
-    uint32_t dropped, recovered; /* 0: not measured */
-    uint64_t retries;
-    int64_t elapsed_ns; /* until the last was back */
-    bool has_costs;     /* the following were measured */
-    uint64_t shed;      /* of the retries: told to come back later */
-    uint64_t missed;    /* messages that they got by replay */
-    uint64_t unrecovered;
-    int64_t server_cpu_ns, client_cpu_ns; /* meanwhile */
-};
-
-struct leave {
-    uint32_t connections; /* 0: not measured */
-    int64_t elapsed_ns;   /* until the server had none of them */
-};
-
-/* Peers that vanished, and were found by the server. */
-struct reaped {
-    const char *reason; /* NULL: not measured */
-    uint64_t closed;
-    int64_t first_ns, last_ns; /* since they fell silent */
-    int64_t bound_ns;          /* by when they should have been */
-};
-
 /* Of a contestant over TLS. */
 struct tls_figures {
     char cipher[32];                /* empty: it is plain */
     uint64_t full, resumed;         /* handshakes */
     const struct contestant *plain; /* the same without TLS in the same workload; NULL: none */
-};
-
-/* Of a contestant whose turns are of visits, each a connection with its handshake. */
-enum handshake {
-    HANDSHAKE_UNCOUNTED, /* its turns are of deliveries */
-    HANDSHAKE_PLAIN,     /* no TLS: TCP, a request and its answer, which all others have as well */
-    HANDSHAKE_P256,      /* in full, with this key exchange */
-    HANDSHAKE_X25519,
-    HANDSHAKE_RESUMED,
-    HANDSHAKE_COUNT,
-};
-
-struct handshake_figures {
-    enum handshake kind;
-    const struct contestant *plain; /* the same server without TLS; NULL: this is it */
-    const struct contestant *ours;  /* of a peer: our server in the same workload; else NULL */
 };
 
 struct contestant {
@@ -133,20 +88,9 @@ struct contestant {
     uint64_t requests_sent, requests_answered, requests_empty;
     struct load_ramp_result connect;
     struct memory_growth *memory; /* NULL: not measured */
-    struct knee *knee;            /* NULL: not sought */
-    struct stall *stall;          /* NULL: nobody stopped reading */
-    struct harm *harm;            /* NULL: it was not attacked */
-    struct course *course;        /* of its server's memory; NULL: not followed */
-    struct reconnect reconnect;
-    struct handshake_figures handshake;
-    struct leave leave;
-    struct reaped reaped;
     struct tls_figures tls;
-    int64_t informed;  /* connections that had the state of their channel before anything new; -1:
-                         not asked */
-    int64_t quoted_ns; /* what articles say of its latency; 0: nothing */
-    double idle_elapsed_s; /* 0: not measured */
-    double idle_server_cpu_s;
+    json_t *figures;     /* what only its experiment measures, as run.json has it; NULL: nothing */
+    uint64_t own_faults; /* of these: messages that were doubled, out of order or corrupt */
 
     uint64_t errors[LOAD_FAIL_COUNT];
     json_t *counters; /* growth of the kernel's and the server's own counters; NULL: not read */
@@ -203,6 +147,12 @@ void contestant_turn(struct contestant *contestant, const struct turn *turn);
 __attribute__((format(printf, 2, 3))) void contestant_note(struct contestant *contestant,
                                                            const char *format, ...);
 
+/* Gives it a figure of its experiment's own; takes the reference. */
+void contestant_figure(struct contestant *contestant, const char *name, json_t *figure);
+/* A number in it; 0: there is none. */
+double contestant_figure_of(const struct contestant *contestant, const char *name,
+                            const char *member);
+
 /* Forgets the turns with their latency and ledger: they were a try that did not count. */
 void contestant_forget_turns(struct contestant *contestant);
 
@@ -212,7 +162,7 @@ void contestant_ledger(struct contestant *contestant, const struct load_ledger *
 
 /* ---- derived figures ---- */
 
-/* Of a contestant with `handshake`: per visit, where it says per delivery. */
+/* Where the turns are of visits: per visit, where it says per delivery. */
 struct spread contestant_deliveries_per_s(const struct contestant *contestant);
 struct spread contestant_server_cpu_ns(const struct contestant *contestant); /* per delivery */
 struct spread contestant_client_cpu_ns(const struct contestant *contestant);
@@ -227,12 +177,9 @@ struct spread contestant_ratio_to(const struct contestant *contestant,
 struct spread contestant_cpu_ratio_to(const struct contestant *contestant,
                                       const struct contestant *other);
 
-/* Server CPU of a visit less that of one without TLS: the median over the rounds, 0 for what has
- * none. */
-double contestant_tls_cpu_ns(const struct contestant *contestant);
-
-/* "plain", "full P-256", "full X25519", "resumed". */
-const char *handshake_name(enum handshake handshake);
+/* Server CPU of a delivery or visit less that of the other's: the median over the rounds, 0 at
+ * least. */
+double contestant_cpu_more_ns(const struct contestant *contestant, const struct contestant *other);
 
 /* What a side did with the CPUs that it was given, as shares of their time. */
 struct usage {

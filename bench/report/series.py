@@ -128,7 +128,8 @@ def per_gib(contestant):
     kernel = get(contestant, "memory", "kernel_bytes_per_connection")
     if user is None or kernel is None:
         return None
-    return 2**30 / (user + kernel / (get(contestant, "memory", "kernel_ends") or 1))
+    each = user + kernel / (get(contestant, "memory", "kernel_ends") or 1)
+    return 2**30 / each if each > 0 else None
 
 
 def handshakes_per_core(contestant):

@@ -309,6 +309,15 @@ def test_a_table_goes_on_below_itself_where_the_window_is_narrow():
     assert {word for word in words[0] - words[1] if not word.startswith("-")} == set()
 
 
+def test_a_run_too_small_for_its_memory_to_be_seen_has_tables(tmp_path):
+    run = example("hold")
+    for c in run["contestants"]:
+        c["memory"].update(user_bytes_per_connection=0.0, kernel_bytes_per_connection=0.0)
+    (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    made = program("report", "--text", tmp_path)
+    assert made.returncode == 0 and "Kernel memory each" not in made.stderr, made.stderr
+
+
 def test_what_is_alike_is_said_once_and_reads_from_standard_input():
     text = (HERE / "example" / "compare.json").read_text(encoding="utf-8")
     made = subprocess.run([sys.executable, str(REPORT / "report.py"), "--text", "-"], input=text,

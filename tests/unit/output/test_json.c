@@ -135,25 +135,23 @@ static void test_counts(void **state)
     json_decref(errors);
 }
 
-static void test_goings(void **state)
+/* What only one experiment measures comes as it was given. */
+static void test_figures_of_an_experiment(void **state)
 {
     (void)state;
-    one->reconnect = (struct reconnect){
-        .dropped = 100, .recovered = 99, .retries = 7, .elapsed_ns = 250000000, .missed = 9};
-    one->leave = (struct leave){.connections = 1000, .elapsed_ns = 2000000000};
-    one->idle_elapsed_s = 20;
-    one->idle_server_cpu_s = 0.25;
-    check("reconnect", "{\"dropped\":100,\"recovered\":99,\"retries\":7,\"elapsed_s\":0.25}");
+    check_absent("leave");
+    contestant_figure(
+        one, "leave",
+        json_pack("{s:i, s:o}", "connections", 1000, "elapsed_s", figure_seconds(2000000000)));
+    contestant_figure(one, "informed", figure_count(7));
     check("leave", "{\"connections\":1000,\"elapsed_s\":2.0}");
-    check("idle", "{\"elapsed_s\":20.0,\"server_cpu_s\":0.25}");
-    one->reconnect.has_costs = true;
-    one->reconnect.shed = 3;
-    one->reconnect.unrecovered = 2;
-    one->reconnect.server_cpu_ns = 125000000;
-    one->reconnect.client_cpu_ns = 500000000;
-    check("reconnect", "{\"dropped\":100,\"recovered\":99,\"retries\":7,\"elapsed_s\":0.25,"
-                       "\"shed\":3,\"missed\":9,\"unrecovered\":2,\"server_cpu_s\":0.125,"
-                       "\"client_cpu_s\":0.5}");
+    check("informed", "7");
+    assert_true(contestant_figure_of(one, "leave", "connections") == 1000);
+    assert_true(contestant_figure_of(one, "leave", "elapsed_s") == 2);
+    assert_true(contestant_figure_of(one, "leave", "other") == 0);
+    assert_true(contestant_figure_of(one, "reconnect", "other") == 0);
+    contestant_figure(one, "informed", figure_count(8));
+    check("informed", "8");
 }
 
 /* ---- memory ---- */
@@ -372,7 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_nothing_measured),
         TEST(test_counts),
-        TEST(test_goings),
+        TEST(test_figures_of_an_experiment),
         TEST(test_memory),
         TEST(test_a_turn),
         TEST(test_what_a_turn_may_have_too),

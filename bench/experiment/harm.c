@@ -1,4 +1,4 @@
-#include "output/harm.h"
+#include "experiment/harm.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* knee: how far a contestant goes before its latency leaves a bound, with every step that was
+/* knee_steps: how far a contestant goes before its latency leaves a bound, with every step that was
  * tried.
  *
  * Threads  one.
@@ -42,16 +42,12 @@ struct knee {
     unsigned step_count;
 };
 
-struct knee *knee_create(void);
+struct knee *knee_create(bool of_subscribers, double rate_per_s, int64_t bound_ns);
 
 /* Accepts NULL. */
 void knee_free(struct knee *knee);
 
 void knee_add(struct knee *knee, const struct knee_step *step);
-
-/* Whether the two figures of a step have parted: by more than a tenth, and by what one would
- * notice. Then the publisher has waited, and the uncorrected one hides it. */
-bool knee_parted(const struct knee_step *step);
 
 /* The object of docs/RESULTS.md; a new reference. */
 json_t *knee_json(const struct knee *knee);

@@ -1,4 +1,4 @@
-#include "output/course.h"
+#include "experiment/course.h"
 
 #include <assert.h>
 #include <stdlib.h>

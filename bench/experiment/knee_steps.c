@@ -1,16 +1,17 @@
-#include "output/knee.h"
+#include "experiment/knee_steps.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
-static const double PARTED_FROM = 1.1;
-static const uint64_t PARTED_FROM_NS = 100000;
+#include "output/figure.h"
 
-struct knee *knee_create(void)
+struct knee *knee_create(bool of_subscribers, double rate_per_s, int64_t bound_ns)
 {
     struct knee *knee = calloc(1, sizeof *knee);
     assert(knee);
+    knee->of_subscribers = of_subscribers;
+    knee->rate_per_s = rate_per_s;
+    knee->bound_ns = bound_ns;
     return knee;
 }
 
@@ -29,28 +30,17 @@ void knee_add(struct knee *knee, const struct knee_step *step)
     knee->steps[knee->step_count++] = *step;
 }
 
-bool knee_parted(const struct knee_step *step)
-{
-    return (double)step->p99_ns > PARTED_FROM * (double)step->p99_uncorrected_ns &&
-           step->p99_ns > step->p99_uncorrected_ns + PARTED_FROM_NS;
-}
-
-static json_t *rounded(double value, double unit)
-{
-    return json_real(round(value / unit) * unit);
-}
-
 static json_t *of_step(const struct knee_step *step)
 {
-    json_t *object =
-        json_pack("{s:f, s:b, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "value", step->value,
-                  "held", step->held, "repeat", step->repeat, "client_bound", step->client_bound,
-                  "deliveries_per_s", rounded(step->deliveries_per_s, 0.1), "p50_ns",
-                  (json_int_t)step->p50_ns, "p99_ns", (json_int_t)step->p99_ns,
-                  "p99_uncorrected_ns", (json_int_t)step->p99_uncorrected_ns, "missing",
-                  (json_int_t)step->missing, "client_cpu_share", rounded(step->client_share, 1e-4));
+    json_t *object = json_pack(
+        "{s:f, s:b, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "value", step->value, "held",
+        step->held, "repeat", step->repeat, "client_bound", step->client_bound, "deliveries_per_s",
+        figure_number(step->deliveries_per_s, 0.1), "p50_ns", (json_int_t)step->p50_ns, "p99_ns",
+        (json_int_t)step->p99_ns, "p99_uncorrected_ns", (json_int_t)step->p99_uncorrected_ns,
+        "missing", (json_int_t)step->missing, "client_cpu_share",
+        figure_number(step->client_share, 1e-4));
     if (step->server_share >= 0)
-        json_object_set_new(object, "server_cpu_share", rounded(step->server_share, 1e-4));
+        json_object_set_new(object, "server_cpu_share", figure_number(step->server_share, 1e-4));
     return object;
 }
 
@@ -71,7 +61,8 @@ json_t *knee_json(const struct knee *knee)
         json_object_set_new(object, "failed", json_real(knee->failed));
     if (knee->closed_rate > 0)
         json_object_set_new(object, "closed_loop",
-                            json_pack("{s:o, s:I}", "rate_per_s", rounded(knee->closed_rate, 1e-3),
-                                      "p99_ns", (json_int_t)knee->closed_p99_ns));
+                            json_pack("{s:o, s:I}", "rate_per_s",
+                                      figure_number(knee->closed_rate, 1e-3), "p99_ns",
+                                      (json_int_t)knee->closed_p99_ns));
     return object;
 }
