@@ -25,10 +25,9 @@ enum {
 };
 
 static const struct experiment *const experiments[] = {
-    &experiment_compare, &experiment_fanout,    &experiment_hold,       &experiment_connect,
-    &experiment_churn,   &experiment_ceiling,   &experiment_capacity,   &experiment_latency,
-    &experiment_knee,    &experiment_storm,     &experiment_engines,    &experiment_slow_readers,
-    &experiment_mix,     &experiment_half_open, &experiment_handshakes, &experiment_abuse,
+#define EXPERIMENT_ROW(name) &experiment_##name,
+    BENCH_EXPERIMENTS(EXPERIMENT_ROW)
+#undef EXPERIMENT_ROW
 };
 #define EXPERIMENT_COUNT (sizeof experiments / sizeof experiments[0])
 

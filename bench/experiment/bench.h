@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config.h"
 #include "experiment/options.h"
 #include "experiment/way.h"
 #include "load/load.h"
@@ -121,22 +122,10 @@ struct experiment {
     int (*run)(struct bench *bench);
 };
 
-extern const struct experiment experiment_fanout;
-extern const struct experiment experiment_compare;
-extern const struct experiment experiment_hold;
-extern const struct experiment experiment_connect;
-extern const struct experiment experiment_ceiling;
-extern const struct experiment experiment_churn;
-extern const struct experiment experiment_capacity;
-extern const struct experiment experiment_storm;
-extern const struct experiment experiment_latency;
-extern const struct experiment experiment_knee;
-extern const struct experiment experiment_engines;
-extern const struct experiment experiment_slow_readers;
-extern const struct experiment experiment_mix;
-extern const struct experiment experiment_half_open;
-extern const struct experiment experiment_handshakes;
-extern const struct experiment experiment_abuse;
+/* One for each name of BENCH_EXPERIMENTS, which bench/meson.build makes of its list. */
+#define EXPERIMENT_DECLARED(name) extern const struct experiment experiment_##name;
+BENCH_EXPERIMENTS(EXPERIMENT_DECLARED)
+#undef EXPERIMENT_DECLARED
 
 /* Set by SIGINT and SIGTERM. */
 bool bench_interrupted(void);

@@ -132,6 +132,13 @@ int field_rounds(struct field *field, const struct workload *workloads, unsigned
 /* What ratios are taken to: the first bare loop that there is, by name; NULL when there is none. */
 const char *field_ceiling(const struct field *field);
 
+/* Subscribers, turns, depths and loops of a fan-out. */
+void field_defaults(struct options *options);
+
+/* Adds the loops of --against that can have so many connections; says which cannot. Returns 0 or
+ * negative errno. */
+int field_add_loops(struct field *field);
+
 /* Opens the field, races it in the workloads of the options, and closes it. Returns 0 or negative
  * errno. */
 int field_race(struct field *field);

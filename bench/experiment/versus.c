@@ -77,23 +77,6 @@ static int add_peer(struct field *field, struct bench *bench, struct peer *peer)
     return 0;
 }
 
-static int add_ceiling(struct field *field, struct bench *bench)
-{
-    const struct options *options = bench->options;
-    for (int i = 0; i < BARE_LOOP_COUNT; i++) {
-        enum bare_loop loop = (enum bare_loop)i;
-        struct server *server;
-        if (!options->against[i] || !bench_bare_fits(loop, options->subscribers))
-            continue;
-        int err = bench_bare_start(bench, loop, options->subscribers, &server);
-        if (err < 0)
-            return err;
-        field_add(field, bare_loop_name(loop), KIND_CEILING, LOAD_BARE, server,
-                  options->subscribers);
-    }
-    return 0;
-}
-
 /* ---- the headline ---- */
 
 static void make_headline(struct bench *bench)
@@ -145,7 +128,7 @@ static int run(struct bench *bench, struct peer *const peers[], unsigned count)
     for (unsigned i = 0; err == 0 && i < count; i++)
         err = add_peer(&field, bench, peers[i]);
     if (err == 0)
-        err = add_ceiling(&field, bench);
+        err = field_add_loops(&field);
     if (err == 0)
         err = field_race(&field);
     if (err < 0)
