@@ -88,6 +88,8 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
   bench diff A B               two runs side by side; so do report RUN, index, and
                                export RUN --csv or --openmetrics
   bench record RUN             keeps a run that documents cite, from runs/ in results/
+  record [name ...]            makes all runs anew that documents cite, or those that are named, on
+                               this commit and machine; --list: which, and how long each takes
   peers [name ...]             install other servers, to be compared by `compare --peer NAME`;
                                without a name: which there are, and what each would install
 
@@ -356,6 +358,12 @@ cmd_peers() {
     RINGSIDE_BUILD="$BUILD_ROOT" bench/peers/install "$@"
 }
 
+# bench/recorded.txt says which runs, and how long each takes.
+cmd_record() {
+    deps build report >&2
+    RINGSIDE_BUILD="$BUILD_ROOT" exec python3 -B bench/report/recorded.py "$@"
+}
+
 # ---- test -------------------------------------------------------------------------------------
 # tests/run.py knows the steps, and which of them go side by side.
 run_tests() {
@@ -411,7 +419,9 @@ main() {
     local command="${1:---help}"
     [[ $# -eq 0 ]] || shift
     case "$command" in
-    deps | build | run | bench | peers | test | fuzz | lint | format | clean) "cmd_$command" "$@" ;;
+    deps | build | run | bench | record | peers | test | fuzz | lint | format | clean)
+        "cmd_$command" "$@"
+        ;;
     compare) cmd_bench compare "$@" ;;
     -h | --help | help) usage ;;
     *) die "no command '$command'; try ./build.sh --help" ;;

@@ -111,14 +111,36 @@ static const struct experiment *experiment_named(const char *name)
 
 /* ---- a run ---- */
 
-/* The command line that does this run again from the root of the repository. */
+/* How many arguments say only where the result goes, from the first of them on. */
+static int places(int argc, char **argv, int at)
+{
+    static const char *const names[] = {"--results", "--json"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t len = strlen(names[i]);
+        if (strncmp(argv[at], names[i], len) == 0 && argv[at][len] == '=')
+            return 1;
+        if (strcmp(argv[at], names[i]) == 0 && at + 1 < argc)
+            return 2;
+    }
+    return 0;
+}
+
+/* The command line that does this run again from the root of the repository, in a namespace such as
+ * the one that it runs in. */
 static char *command_line(int argc, char **argv)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "-_=./,:+@%";
-    char text[COMMAND_MAX] = "./build.sh bench";
-    size_t len = strlen(text);
+    char text[COMMAND_MAX];
+    const char *lab = getenv("RINGSIDE_LAB"); /* set by tuning/tune lab */
+    size_t len = (size_t)snprintf(text, sizeof text, "%s%s./build.sh bench", lab ? lab : "",
+                                  lab ? " -- " : "");
     for (int i = 1; i < argc && len < sizeof text; i++) {
+        int skipped = places(argc, argv, i);
+        if (skipped > 0) {
+            i += skipped - 1;
+            continue;
+        }
         bool quote = argv[i][strspn(argv[i], plain)] != '\0';
         len += (size_t)snprintf(text + len, sizeof text - len, quote ? " '%s'" : " %s", argv[i]);
     }

@@ -1,5 +1,6 @@
 #include "output/machine.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,58 @@ static void value_of(const char *path, const char *name, const char *separators,
         fclose(file);
 }
 
+/* What the kernel does against the holes of this CPU, by name: it is part of what a system call
+ * costs. Those that do not affect it are left out. */
+static json_t *read_mitigations(void)
+{
+    static const char folder[] = "/sys/devices/system/cpu/vulnerabilities";
+    static const char spared[] = "Not affected";
+    json_t *map = json_object();
+    DIR *found = opendir(folder);
+    const struct dirent *entry;
+    while (found && (entry = readdir(found))) {
+        char path[sizeof folder + sizeof entry->d_name + 1], text[LINE_MAX_BYTES];
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] != '.' && first_line(path, text) && strcmp(text, spared) != 0)
+            json_object_set_new(map, entry->d_name, json_string(text));
+    }
+    if (found)
+        closedir(found);
+    return map;
+}
+
+/* Whether this is a network namespace of its own, and not that of the first process. */
+static bool in_namespace(void)
+{
+    char own[64], first[64];
+    ssize_t own_len = readlink("/proc/self/ns/net", own, sizeof own);
+    ssize_t first_len = readlink("/proc/1/ns/net", first, sizeof first);
+    return own_len > 0 && first_len > 0 &&
+           (own_len != first_len || memcmp(own, first, (size_t)own_len) != 0);
+}
+
+/* What only some machines have; what is unknown is left out. */
+static void set_known(json_t *machine)
+{
+    static const struct {
+        const char *name, *path;
+    } files[] = {
+        {"governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"},
+        {"transparent_hugepage", "/sys/kernel/mm/transparent_hugepage/enabled"},
+        {"hypervisor", "/sys/class/dmi/id/sys_vendor"},
+        {"clocksource", "/sys/devices/system/clocksource/clocksource0/current_clocksource"},
+    };
+    char text[LINE_MAX_BYTES];
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (first_line(files[i].path, text))
+            json_object_set_new(machine, files[i].name, json_string(text));
+    const char *lab = getenv("RINGSIDE_LAB");
+    if (lab)
+        json_object_set_new(machine, "lab", json_string(lab));
+    json_object_set_new(machine, "mitigations", read_mitigations());
+    json_object_set_new(machine, "namespace", json_boolean(in_namespace()));
+}
+
 static json_t *read_io_uring(void)
 {
     struct ring_features features;
@@ -133,11 +186,13 @@ json_t *machine_read(const char *server_cpus, const char *client_cpus)
         load = 0;
     value_of("/proc/cpuinfo", "model name", " \t:", cpu);
     value_of("/etc/os-release", "PRETTY_NAME", "=\"", os);
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:f}", "kernel",
-                     names.release, "os", os, "cpu_model", cpu, "cores",
-                     (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes",
-                     (json_int_t)info.totalram * info.mem_unit, "nofile_soft",
-                     (json_int_t)limit.rlim_max, "nofile_hard", (json_int_t)limit.rlim_max,
-                     "server_cpus", server_cpus, "client_cpus", client_cpus, "sysctls",
-                     read_sysctls(), "io_uring", io_uring, "load_average", load);
+    json_t *machine = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:f}", "kernel", names.release,
+        "os", os, "cpu_model", cpu, "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
+        "memory_bytes", (json_int_t)info.totalram * info.mem_unit, "nofile_soft",
+        (json_int_t)limit.rlim_max, "nofile_hard", (json_int_t)limit.rlim_max, "server_cpus",
+        server_cpus, "client_cpus", client_cpus, "sysctls", read_sysctls(), "io_uring", io_uring,
+        "load_average", load);
+    set_known(machine);
+    return machine;
 }

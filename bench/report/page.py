@@ -85,6 +85,13 @@ def box(run):
 def _kernel_details(machine):
     uring = machine.get("io_uring") or {}
     pairs = [(el("code", k), el("code", v)) for k, v in (machine.get("sysctls") or {}).items()]
+    pairs += [(name.replace("_", " "), machine[name]) for name in (
+        "governor", "clocksource", "transparent_hugepage", "hypervisor", "lab")
+        if machine.get(name)]
+    if machine.get("namespace") is not None:
+        pairs.append(("network namespace", "its own" if machine["namespace"] else "the host's"))
+    pairs += [(f"mitigation: {name}", text) for name, text in
+              sorted((machine.get("mitigations") or {}).items())]
     if uring.get("features"):
         pairs.append(("io_uring", ", ".join(uring["features"])))
     if uring.get("liburing"):

@@ -271,6 +271,8 @@ MACHINE = Object(
     {"kernel": TEXT, "cpu_model": TEXT, "cores": COUNT, "memory_bytes": COUNT},
     {"os": TEXT, "nofile_soft": COUNT, "nofile_hard": COUNT, "server_cpus": TEXT,
      "client_cpus": TEXT, "sysctls": Map(TEXT), "load_average": NUMBER,
+     "governor": TEXT, "transparent_hugepage": TEXT, "hypervisor": TEXT, "clocksource": TEXT,
+     "lab": TEXT, "mitigations": Map(TEXT), "namespace": BOOL,
      "io_uring": Object({}, {"liburing": TEXT, "features": List(TEXT)})})
 
 SAMPLE = Object(

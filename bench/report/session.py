@@ -179,13 +179,24 @@ class Session:
         return {
             "schema": schema.SCHEMA, "experiment": self.options.experiment,
             "headline": summed(self.verdicts),
-            "command": shlex.join(["./build.sh", "bench", *sys.argv[1:]]),
+            "command": self._own_command(),
             "started_at": datetime.datetime.fromtimestamp(
                 self.started, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "duration_s": round(time.time() - self.started, 3), "interrupted": self.interrupted,
             "build": self.about["build"], "machine": self.about["machine"], "settings": {},
             "contestants": self.contestants, "timeline": [], "scenarios": self.scenarios,
             "verdicts": self.verdicts, "notes": notes}
+
+    @staticmethod
+    def _own_command():
+        """Without what says only where the result goes."""
+        lab, kept, words = os.environ.get("RINGSIDE_LAB"), [], iter(sys.argv[1:])
+        for word in words:
+            if word in ("--results", "--json"):
+                next(words, None)
+            elif not word.startswith(("--results=", "--json=")):
+                kept.append(word)
+        return (f"{lab} -- " if lab else "") + shlex.join(["./build.sh", "bench", *kept])
 
     def folder(self, run):
         """runs/<date>-<experiment>-<commit>[-dirty][-n]/"""

@@ -134,6 +134,10 @@ lab_inside() {
     ulimit -S -n "$(ulimit -H -n)"
     note "lab: $(machine_get net.ipv4.tcp_ehash_entries) buckets; to join: nsenter -t $$ -n" >&2
     unset LAB_INSIDE
+    # What is run inside can say how it was run.
+    RINGSIDE_LAB="tuning/tune lab --for $N$([ "$LAB_PLAIN" = no ] || printf ' --plain')"
+    for pair in "${LAB_SET[@]}"; do RINGSIDE_LAB+=" --set $pair"; done
+    export RINGSIDE_LAB="$RINGSIDE_LAB${LAB_HASH:+ --hash $LAB_HASH}"
     exec "${LAB_COMMAND[@]}"
 }
 
