@@ -26,6 +26,7 @@
 #include "http/origins.h"
 #include "hub/hub.h"
 #include "listener.h"
+#include "transport/answering.h"
 #include "transport/encoder.h"
 
 /* Read by jemalloc. What a burst needed goes back to the machine soon, also when nothing is
@@ -495,6 +496,7 @@ int main(int argc, char **argv)
         .unix_s = unix_s,
         .batch_begin = encoder_begin,
         .batch_end = encoder_done,
+        .answers_turn = answering_turn,
         .routes = server_routes,
         .tls = launch.certificates.server,
         .identities = launch.certificates.identities,

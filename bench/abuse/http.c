@@ -6,9 +6,9 @@ enum {
     MIB = 1024 * KIB,
     HOLDS_HEAD = 16 * KIB,      /* a request head of 8 KiB, in a buffer that has doubled */
     HOLDS_QUEUE = 2 * MIB,      /* queue_bytes_max, and an answer that was begun below it */
-    HOLDS_ANSWER = 8 * MIB,     /* one answer: 1 MiB of byte 0x01, which is six in JSON */
+    HOLDS_PIECE = 256 * KIB,    /* of an answer, in a block, and what else waits */
+    HOLDS_REPLAY = 8 * MIB,     /* a message of 1 MiB for each of some channels */
     KEEPS_CHANNELS = 256 * MIB, /* channels_max of one shard, a million, idle */
-    HOLDS_ANSWERS = 16 * MIB    /* one answer for 32 such channels: bounded as a whole */
 };
 
 const struct attack attacks_http[] = {
@@ -19,7 +19,7 @@ const struct attack attacks_http[] = {
      .reads = ATTACK_READS_NOTHING,
      .text = "GET @get@ HTTP/1.1\r\nHost:a\r\n\r\n",
      .bytes = 8 * KIB,
-     .holds = HOLDS_ANSWER},
+     .holds = HOLDS_PIECE},
     {.name = "metrics-unread",
      .about = "Pipelined requests for /metrics, of which no answer is read",
      .ours = true,
@@ -36,7 +36,7 @@ const struct attack attacks_http[] = {
      .reads = ATTACK_READS_NOTHING,
      .text = "GET /longpoll?@channels@&since=start HTTP/1.1\r\nHost: bench\r\n\r\n",
      .times = 1,
-     .holds = HOLDS_ANSWERS},
+     .holds = HOLDS_PIECE},
     {.name = "replays-unread",
      .about = "Event streams that replay 32 full channels from their start, and are not read",
      .ours = true,
@@ -45,7 +45,7 @@ const struct attack attacks_http[] = {
      .reads = ATTACK_READS_NOTHING,
      .text = "GET /sse?@channels@&since=start HTTP/1.1\r\nHost: bench\r\n\r\n",
      .times = 1,
-     .holds = HOLDS_ANSWER},
+     .holds = HOLDS_REPLAY},
     {.name = "channel-names",
      .about = "Polls of up to a million channels that nobody has heard of, 32 in each",
      .ours = true,

@@ -4,9 +4,9 @@
 enum {
     KIB = 1024,
     MIB = 1024 * KIB,
-    HOLDS_LINE = 4 * KIB,   /* a connection that has said nothing */
-    HOLDS_QUEUE = 2 * MIB,  /* queue_bytes_max, and a frame that was begun below it */
-    HOLDS_ANSWER = 8 * MIB, /* one answer: 1 MiB of byte 0x01, which is six in JSON */
+    HOLDS_LINE = 4 * KIB,    /* a connection that has said nothing */
+    HOLDS_QUEUE = 2 * MIB,   /* queue_bytes_max, and a frame that was begun below it */
+    HOLDS_PIECE = 256 * KIB, /* of an answer, in a block, and what else waits */
 };
 
 const struct attack attacks_tcp[] = {
@@ -36,7 +36,7 @@ const struct attack attacks_tcp[] = {
      .reads = ATTACK_READS_TRICKLE,
      .text = "GET @get@ HTTP/1.1\r\nHost: bench\r\n\r\n",
      .times = 1,
-     .holds = HOLDS_ANSWER},
+     .holds = HOLDS_PIECE},
     {.name = "trickled-reads",
      .about = "A large answer of which 20 bytes a second are read",
      .connections = 16,
@@ -44,7 +44,7 @@ const struct attack attacks_tcp[] = {
      .reads = ATTACK_READS_TRICKLE,
      .text = "GET @get@ HTTP/1.1\r\nHost: bench\r\n\r\n",
      .times = 1,
-     .holds = HOLDS_ANSWER},
+     .holds = HOLDS_PIECE},
     {.name = "trickled-acks",
      .about = "Subscribers with the smallest of buffers that read 20 bytes a second",
      .connections = 100,

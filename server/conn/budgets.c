@@ -58,6 +58,8 @@ void budgets_charge_output(struct shard *shard, struct conn *conn)
 {
     budget_set(&shard->budgets[BUDGET_OUTPUT], &conn->extra->owed, conn_slot(shard, conn),
                conn_keeps(conn), shard->now_ns);
+    budget_set(&shard->budgets[BUDGET_KEPT], &conn->extra->kept, conn_slot(shard, conn),
+               conn->extra->kept_bytes, shard->now_ns);
 }
 
 void budgets_show(struct shard *shard)

@@ -17,6 +17,9 @@ struct shard;
 
 /* X(NAME, setting, gauge, close reason, what is held, when it is spent) */
 #define BUDGETS(X)                                                                                 \
+    X(KEPT, queue_total_bytes_max, kept_bytes, QUEUE_TOTAL,                                        \
+      "payloads of messages that are still to be written into answers, for full sockets",          \
+      "the one that has kept most waiting for longest is closed")                                  \
     X(INPUT, input_total_bytes_max, input_bytes, INPUT_TOTAL,                                      \
       "received, and no whole request or message yet: heads, bodies, fragments, records, hellos",  \
       "the connection that has held most for longest is closed")                                   \
@@ -38,7 +41,7 @@ void budgets_relieve(struct shard *shard, enum budget_kind kind);
 /* Charges what a connection holds of its input now; may close it, or others. */
 void budgets_charge_input(struct shard *shard, struct conn *conn);
 
-/* Charges what waits for a connection's full socket. */
+/* Charges what waits for a connection's full socket, and what is kept for it. */
 void budgets_charge_output(struct shard *shard, struct conn *conn);
 
 /* Shows all of them in /metrics. */

@@ -30,17 +30,22 @@ static bool is_timed(const struct shard *shard, const struct conn *conn)
 
 /* ---- by state ---- */
 
-/* A request that the hub answers in any case needs no deadline. */
+/* A request that the hub answers in any case needs no deadline, nor does an answer whose next piece
+ * comes in its turn. */
 static const char *open_check(const struct shard *shard, const struct conn *conn)
 {
-    bool awaits_hub = conn->transport == TRANSPORT_POLL || conn->transport == TRANSPORT_PUBLISH;
+    bool awaits_us = conn->transport == TRANSPORT_POLL || conn->transport == TRANSPORT_PUBLISH ||
+                     conn->transport == TRANSPORT_ANSWER;
     bool stalled = conn->extra && conn->extra->stalled;
     const struct rule rules[] = {
-        {awaits_hub || is_timed(shard, conn), "is open, and has no deadline"},
+        {awaits_us || is_timed(shard, conn), "is open, and has no deadline"},
         {!stalled || conn->out_block, "is stalled, and has nothing to send"},
         {!stalled || !has(conn, LINK_HANDSHAKE), "is stalled in its handshake"},
         {!has(conn, LINK_WATCH_WRITE) || conn->out_block, "waits for room for nothing"},
         {!has(conn, LINK_NOTIFIED), "is open, and has said goodbye"},
+        {!has(conn, LINK_CATCHES_UP) || conn->out_block, "waits for nothing to leave"},
+        {conn->transport != TRANSPORT_ANSWER || shard->answers || conn->out_block,
+         "is owed an answer, and nobody gives it"},
     };
     return BROKEN(rules);
 }

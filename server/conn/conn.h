@@ -78,12 +78,13 @@ enum conn_link {
     LINK_INPUT_ENDED = 1 << 6, /* the peer has sent its last byte, or nothing more is read of it;
                                   it may still be reading */
 
-    LINK_CATCHES_UP = 1 << 20, /* a part of a replay is asked for when all has left */
-    LINK_TLS = 1 << 7,         /* came to the TLS port */
-    LINK_HANDSHAKE = 1 << 8,   /* its handshake is not over */
-    LINK_KEYED = 1 << 9,       /* it is, and the keys are in the secure line */
-    LINK_SEALED = 1 << 10,     /* the line's run is ciphertext already */
-    LINK_NOTIFIED = 1 << 11,   /* close_notify or a fatal alert is queued or out */
+    LINK_CATCHES_UP =
+        1 << 20,             /* when all has left, the next part is made: of a replay, an answer */
+    LINK_TLS = 1 << 7,       /* came to the TLS port */
+    LINK_HANDSHAKE = 1 << 8, /* its handshake is not over */
+    LINK_KEYED = 1 << 9,     /* it is, and the keys are in the secure line */
+    LINK_SEALED = 1 << 10,   /* the line's run is ciphertext already */
+    LINK_NOTIFIED = 1 << 11, /* close_notify or a fatal alert is queued or out */
 
     LINK_PROXY = 1 << 12,   /* its PROXY header is not complete             */
     LINK_COUNTED = 1 << 13, /* is one of its address's connections          */
@@ -147,6 +148,8 @@ struct conn_extra {
     struct send_queue queue;
     struct charge owed;          /* what waits since the socket was full */
     struct charge held;          /* of the three stashes */
+    struct charge kept;          /* of kept_bytes, since the socket was full */
+    uint64_t kept_bytes;         /* payloads that an answer under way keeps from being freed */
     struct stash input;          /* bytes not yet understood */
     struct stash message;        /* of a body or a message whose end has not come */
     struct stash record;         /* TLS: the beginning of a record that is not all there */

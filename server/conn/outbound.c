@@ -127,6 +127,7 @@ void conn_queue_clear(struct shard *shard, struct conn *conn)
     queue_clear(queue, &shard->blocks);
     count_places(shard, queue, before);
     budget_clear(&conn->extra->owed);
+    budget_clear(&conn->extra->kept);
     conn_extra_trim(conn);
 }
 
@@ -379,8 +380,10 @@ static void drained(struct shard *shard, struct conn *conn)
         timers_arm(&shard->timers, conn_slot(shard, conn), conn->extra->deadline_ns);
         conn->extra->stalled = false;
     }
-    if (conn->extra)
+    if (conn->extra) {
         budget_clear(&conn->extra->owed);
+        budget_clear(&conn->extra->kept);
+    }
     conn_extra_trim(conn);
     if (conn->state == CONN_FINISHING)
         conn_sent_all(shard, conn);

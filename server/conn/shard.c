@@ -364,8 +364,10 @@ int64_t shard_turn(struct shard *shard, int64_t now_ns)
         more |= shard_drain_turn(shard);
     more |= timers_advance(&shard->timers, heard_ns, TIMERS_PER_TURN, conn_timer_fired, shard);
     more |= hub_turn(shard->hub, now_ns);
+    if (shard->answers || shard->answered_bytes > 0)
+        shard->server->answers_turn(shard);
     more |= shard_flush(shard);
-    if (more)
+    if (more || shard->answers)
         return 0;
     return wait_ns(shard);
 }

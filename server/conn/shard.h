@@ -27,6 +27,7 @@
 #include "core/timers.h"
 
 struct addresses;
+struct answering;
 struct hub;
 struct hub_set;
 struct origins;
@@ -68,6 +69,9 @@ struct server {
     /* Called once before the deliveries of a batch, and once before the shard goes. */
     void (*batch_begin)(struct shard *shard, const struct hub_batch *batch);
     void (*batch_end)(struct shard *shard);
+    /* Once in a turn, before what is queued is sent: a turn's share of the answers that are given
+     * in pieces. What has left by the end of it has its next piece in the next one. */
+    void (*answers_turn)(struct shard *shard);
     int64_t (*unix_s)(void);           /* the wall clock, for Date; NULL in a simulation */
     const struct route *routes;        /* ended by one without a path */
     const struct tls_server *tls;      /* NULL: no TLS */
@@ -135,8 +139,10 @@ struct shard {
     unsigned readable_count;
     char *receive_area; /* RECEIVE_BATCH buffers of RECEIVE_BYTES */
     struct send_batch *batch;
-    char *scratch; /* head_bytes_max bytes for decoding queries */
-    void *encoder; /* transport/: frames of the batch being delivered */
+    char *scratch;             /* head_bytes_max bytes for decoding queries */
+    void *encoder;             /* transport/: frames of the batch being delivered */
+    struct answering *answers; /* transport/: those whose next piece waits for its turn */
+    size_t answered_bytes;     /* transport/: of answers made in this turn */
 
     atomic_bool stopping;
     bool draining;

@@ -24,6 +24,7 @@ enum transport_id {
     TRANSPORT_PUBLISH,
     TRANSPORT_POLL,
     TRANSPORT_LONGPOLL,
+    TRANSPORT_ANSWER, /* a poll's or long poll's answer, given in pieces */
     TRANSPORT_SSE,
     TRANSPORT_WEBSOCKET,
     TRANSPORT_ECHO,

@@ -59,6 +59,36 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
     conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_ANSWER, 0);
 }
 
+static bool in_chunks(const struct conn *conn)
+{
+    return !(conn->asked & ASKED_HTTP_10);
+}
+
+size_t http_pieces_head(const struct shard *shard, struct conn *conn, char *buf, size_t size,
+                        struct span content_type, struct span extra)
+{
+    enum http_framing framing = in_chunks(conn) ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
+    if (!in_chunks(conn))
+        conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
+    return http_answer_head(shard, conn, buf, size, 200, framing, 0, content_type, extra);
+}
+
+size_t http_piece_frame(const struct conn *conn, char *area, size_t body, bool last)
+{
+    char head[HTTP_CHUNK_HEAD_MAX];
+    assert(body > 0 && body <= HTTP_PIECE_MAX);
+    size_t gap = in_chunks(conn) ? http_chunk_head_write(head, body) : 0;
+    assert(gap <= HTTP_PIECE_GAP);
+    if (gap < HTTP_PIECE_GAP)
+        memmove(area + gap, area + HTTP_PIECE_GAP, body);
+    if (gap == 0)
+        return body;
+    memcpy(area, head, gap);
+    struct span end = last ? SPAN(HTTP_CHUNK_TAIL HTTP_CHUNK_LAST) : SPAN(HTTP_CHUNK_TAIL);
+    memcpy(area + gap + body, end.ptr, end.len);
+    return gap + body + end.len;
+}
+
 static void count_error(struct shard *shard, int status)
 {
     counter_add(status < 500 ? &shard->counters.errors_4xx : &shard->counters.errors_5xx, 1);

@@ -358,7 +358,7 @@ void http_next(struct shard *shard, struct conn *conn)
     answered(shard, conn, has_stash(conn));
     if (conn->state != CONN_OPEN)
         return;
-    if (has_stash(conn))
+    if (has_stash(conn) || conn->link & LINK_PAUSED)
         go_on(shard, conn);
     else
         conn_extra_trim(conn);

@@ -98,6 +98,26 @@ size_t http_answer_head(const struct shard *shard, const struct conn *conn, char
                         int status, enum http_framing framing, uint64_t content_length,
                         struct span content_type, struct span extra);
 
+/* ---- an answer in pieces, whose length is not known when it begins ----
+ *
+ *   head │ gap, body, framed in place │ gap, body, framed in place │ … the last of them
+ *
+ * Chunks on HTTP/1.1. On 1.0 the end of the body is that of the connection. */
+
+enum {
+    HTTP_PIECE_MAX = 0xffff,        /* bytes of a body in one piece */
+    HTTP_PIECE_GAP = 4 + 2,         /* "ffff" CRLF */
+    HTTP_PIECE_FRAMING_MAX = 6 + 7, /* around a body: the gap, CRLF, and the last chunk */
+};
+
+/* Writes the head of one with status 200, likewise. */
+size_t http_pieces_head(const struct shard *shard, struct conn *conn, char *buf, size_t size,
+                        struct span content_type, struct span extra);
+
+/* A piece of a body, 1 to HTTP_PIECE_MAX bytes, stands at area + HTTP_PIECE_GAP: frames it for this
+ * connection. Returns how many bytes at `area` are to be sent. */
+size_t http_piece_frame(const struct conn *conn, char *area, size_t body, bool last);
+
 /* Reads the query, or answers 400 and returns NULL. The result is the shard's and valid during
  * `open`. */
 struct params *http_params(struct shard *shard, struct conn *conn, const struct exchange *exchange);

@@ -12,6 +12,7 @@
 #include "wire/ws.h"
 
 struct encoder {
+    uint64_t answer_weight; /* of the batch, as an answer; 0: not looked at yet */
     struct frame frames[ENCODING_COUNT];
     bool tried[ENCODING_COUNT]; /* and when there is no frame then, it was too much for memory */
 };
@@ -24,6 +25,7 @@ void encoder_begin(struct shard *shard, const struct hub_batch *batch)
     struct encoder *encoder = shard->encoder;
     if (!encoder)
         return; /* there are no frames then: those who were to get them are closed */
+    encoder->answer_weight = 0;
     for (int i = 0; i < ENCODING_COUNT; i++) {
         if (encoder->frames[i].block)
             block_unref(&shard->blocks, encoder->frames[i].block);
@@ -169,7 +171,7 @@ struct frame encode_answer(struct shard *shard, const struct conn *conn,
     out.at += http_answer_head(shard, conn, out.at, HTTP_ANSWER_HEAD_MAX, 200, HTTP_FRAMING_LENGTH,
                                body, SPAN("application/json"), SPAN("Cache-Control: no-store\r\n"));
     if (!(conn->asked & ASKED_HEAD_ONLY))
-        json_answer_write(&out, answer);
+        out.at += json_answer_next(answer, &(struct json_cursor){0}, out.at, body);
     return frame_end(shard, &out);
 }
 
@@ -196,7 +198,7 @@ static struct frame encode_batch(struct shard *shard, const struct conn *conn,
     case ENCODING_COUNT:
         assert(!"not an encoding");
     }
-    unsigned fit = json_fit(batch->messages, batch->count, answer_bytes_max(shard));
+    unsigned fit = json_fit(batch->messages, batch->count, answer_weight_max(shard));
     position.offset = batch->messages[fit - 1]->offset;
     return encode_answer(shard, conn,
                          &(struct json_answer){&position, 1, batch->messages, fit,
@@ -217,4 +219,13 @@ struct frame encoder_frame(struct shard *shard, const struct conn *conn,
             block_ref(kept->block);
     }
     return *kept;
+}
+
+bool encoder_shares_answer(const struct shard *shard, const struct hub_batch *batch)
+{
+    struct encoder *encoder = shard->encoder;
+    if (encoder && encoder->answer_weight == 0)
+        for (unsigned i = 0; i < batch->count; i++)
+            encoder->answer_weight += json_weight(batch->messages[i]);
+    return !encoder || encoder->answer_weight <= ANSWER_SHARED_WEIGHT;
 }

@@ -13,8 +13,8 @@
 
 struct conn;
 
-/* Of the messages in one answer, over all its channels; one is given however large. */
-static inline uint64_t answer_bytes_max(const struct shard *shard)
+/* Weight of the messages in one answer, over all its channels; one is given however large. */
+static inline uint64_t answer_weight_max(const struct shard *shard)
 {
     return (uint64_t)shard->settings->queue_bytes_max;
 }
@@ -41,6 +41,13 @@ void encoder_done(struct shard *shard);
 struct frame encoder_frame(struct shard *shard, const struct conn *conn,
                            const struct hub_batch *batch, enum encoding encoding);
 
+enum {
+    ANSWER_SHARED_WEIGHT = 256 * 1024, /* of a batch: its answer is one frame for all up to here */
+};
+
+/* Whether the batch is an answer that is made at once, for all; else each is given it in pieces. */
+bool encoder_shares_answer(const struct shard *shard, const struct hub_batch *batch);
+
 /* Encodings of any messages, not kept: for replays, and for subscribers of several channels. */
 struct position;
 struct frame encode_ws_raw(struct shard *shard, struct message *const *messages, unsigned count);
@@ -58,7 +65,8 @@ struct frame encode_ws_envelopes(struct shard *shard, struct message *const *mes
 struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
                         const struct standing *standing, bool chunked);
 
-/* A complete HTTP answer for this connection. */
+/* A complete HTTP answer for this connection: of what is small, or shared. Else see
+ * transport/answering.h. */
 struct json_answer;
 struct frame encode_answer(struct shard *shard, const struct conn *conn,
                            const struct json_answer *answer);

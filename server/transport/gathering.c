@@ -10,7 +10,7 @@
 
 struct gathering {
     unsigned channels;
-    uint64_t bytes_left; /* of JSON that may be added; 0: no more messages */
+    uint64_t weight_left; /* that may be added; 0: no more messages */
     unsigned answered;
     uint64_t more; /* a bit for each channel that has more to give */
     bool recovered;
@@ -22,7 +22,7 @@ struct gathering {
     struct position start[];  /* epoch 0: not answered yet */
 };
 
-int gathering_begin(struct conn *conn, unsigned channels, uint64_t bytes_max)
+int gathering_begin(struct conn *conn, unsigned channels, uint64_t weight_max)
 {
     assert(!gathering_of(conn) && channels <= UINT8_MAX);
     struct conn_extra *extra = conn_extra(conn);
@@ -33,7 +33,7 @@ int gathering_begin(struct conn *conn, unsigned channels, uint64_t bytes_max)
         return -ENOMEM;
     }
     gathering->channels = channels;
-    gathering->bytes_left = bytes_max;
+    gathering->weight_left = weight_max;
     gathering->recovered = true;
     gathering->reached = gathering->start + channels;
     extra->gathering = gathering;
@@ -77,17 +77,17 @@ static int add(struct gathering *gathering, unsigned tag, struct message *const 
 static unsigned take_room(struct gathering *gathering, struct message *const *messages,
                           unsigned count)
 {
-    if (gathering->bytes_left == GATHERING_UNBOUNDED)
+    if (gathering->weight_left == GATHERING_UNBOUNDED)
         return count;
     unsigned most = HUB_REPLY_MESSAGES_MAX - gathering->count;
-    unsigned fit = json_fit(messages, count < most ? count : most, gathering->bytes_left);
-    uint64_t bytes = 0;
+    unsigned fit = json_fit(messages, count < most ? count : most, gathering->weight_left);
+    uint64_t weight = 0;
     for (unsigned i = 0; i < fit; i++)
-        bytes += json_message_size(messages[i]) + 1;
-    if (bytes > gathering->bytes_left && gathering->count > 0)
+        weight += json_weight(messages[i]);
+    if (weight > gathering->weight_left && gathering->count > 0)
         fit = 0;
-    gathering->bytes_left -=
-        fit < count || bytes > gathering->bytes_left ? gathering->bytes_left : bytes;
+    gathering->weight_left -=
+        fit < count || weight > gathering->weight_left ? gathering->weight_left : weight;
     return fit;
 }
 

@@ -5,7 +5,7 @@
  *
  * Threads  The shard's.
  * Memory   On the heap, in conn_extra; holds references on the messages.
- * Bounds   For an answer, bytes over all channels. For a stream, what the hub gives in answer to
+ * Bounds   For an answer, weight over all channels. For a stream, what the hub gives in answer to
  *          one request per channel, and live messages for as long as that takes. */
 #pragma once
 
@@ -18,10 +18,10 @@
 
 #define GATHERING_UNBOUNDED UINT64_MAX
 
-/* Begins one. The connection must have none. An answer has at most `bytes_max` of JSON and
- * HUB_REPLY_MESSAGES_MAX messages over all channels, but one message however large; what is left is
- * behind the positions that it tells. Returns 0 or -ENOMEM. */
-int gathering_begin(struct conn *conn, unsigned channels, uint64_t bytes_max);
+/* Begins one. The connection must have none. An answer has messages of at most `weight_max`
+ * (json_weight) and HUB_REPLY_MESSAGES_MAX of them over all channels, but one message however
+ * large; what is left is behind the positions that it tells. Returns 0 or -ENOMEM. */
+int gathering_begin(struct conn *conn, unsigned channels, uint64_t weight_max);
 
 /* The present one, or NULL. */
 struct gathering *gathering_of(const struct conn *conn);

@@ -5,7 +5,8 @@
  *   {"position":P,"messages":[…],"recovered":true}               an answer
  *
  * Threads  any.
- * Memory   the caller's; the sizes are exact. */
+ * Memory   the caller's; the sizes are exact. An answer can be written in pieces: json_answer_next.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -15,11 +16,17 @@
 #include "wire/out.h"
 #include "wire/position.h"
 
-/* How many of the messages one answer may have, in bytes of JSON; at least one if there is one. */
-unsigned json_fit(struct message *const *messages, unsigned count, uint64_t bytes_max);
+/* What an answer counts for a message, besides its name and payload. */
+enum {
+    JSON_MESSAGE_COUNTS = 64,
+};
 
-size_t json_message_size(const struct message *message);
-void json_message_write(struct out *out, const struct message *message);
+/* What a message counts in the bound of an answer. Not what it becomes as JSON, up to six times as
+ * much: to find that out costs a look at each byte. */
+uint64_t json_weight(const struct message *message);
+
+/* How many of the messages one answer may have, by their weight; at least one if there is one. */
+unsigned json_fit(struct message *const *messages, unsigned count, uint64_t weight_max);
 
 /* A message with its position in it: an envelope on a WebSocket. */
 size_t json_envelope_size(const struct message *message, const struct position *positions,
@@ -36,4 +43,20 @@ struct json_answer {
     bool recovered;
 };
 size_t json_answer_size(const struct json_answer *answer);
-void json_answer_write(struct out *out, const struct json_answer *answer);
+
+/* How far an answer has been written; begin with zeros. */
+struct json_cursor {
+    unsigned message; /* the data of those before it are written */
+    bool in_data;     /* and what stands before its own, too; behind the last message: all is */
+    size_t used;      /* bytes: of the payload, or written of what stands before the data */
+};
+
+enum {
+    JSON_ROOM_MIN = 8, /* with so much room it goes on */
+};
+
+/* Writes what comes next of the answer, as far as it fits into `room` bytes; with room for
+ * json_answer_size all of it. Returns the bytes written. */
+size_t json_answer_next(const struct json_answer *answer, struct json_cursor *cursor, char *buf,
+                        size_t room);
+bool json_answer_ended(const struct json_answer *answer, const struct json_cursor *cursor);

@@ -4,6 +4,7 @@
  * channel get the same bytes, encoded once. What a turn brings on a second channel is fetched by
  * the client's next request. */
 #include "http/origins.h"
+#include "transport/answering.h"
 #include "transport/gathering.h"
 #include "transport/json.h"
 #include "transport/standing.h"
@@ -19,7 +20,6 @@ static void hold_end(struct shard *shard, struct conn *conn)
     counter_sub(&shard->counters.longpolls_held, 1);
     gathering_end(conn);
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
-    http_next(shard, conn);
 }
 
 static void longpoll_closed(struct shard *shard, struct conn *conn)
@@ -40,15 +40,20 @@ static void answer_frame(struct shard *shard, struct conn *conn, struct frame fr
         return;
     }
     conn_send(shard, conn, frame, SEND_ANSWER, 0);
-    if (conn->state == CONN_OPEN)
-        hold_end(shard, conn);
+    if (conn->state != CONN_OPEN)
+        return;
+    hold_end(shard, conn);
+    http_next(shard, conn);
 }
 
 static void answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
 {
-    if (answer->message_count == 0)
-        counter_add(&shard->counters.responses_empty, 1);
-    answer_frame(shard, conn, encode_answer(shard, conn, answer));
+    bool given = answering_begin(shard, conn, answer);
+    if (conn->state != CONN_OPEN)
+        return;
+    hold_end(shard, conn);
+    if (given)
+        http_next(shard, conn);
 }
 
 static void answer_several(struct shard *shard, struct conn *conn, struct gathering *gathering)
@@ -84,7 +89,7 @@ static void longpoll_subscribed(struct shard *shard, struct conn *conn,
     } else if (conn->asked & ASKED_SEVERAL) {
         subscribed_several(shard, conn, reply);
     } else if (reply->count > 0 || lost) {
-        unsigned fit = json_fit(reply->messages, reply->count, answer_bytes_max(shard));
+        unsigned fit = json_fit(reply->messages, reply->count, answer_weight_max(shard));
         const struct position position = {reply->epoch, reply->offset - (reply->count - fit)};
         answer(shard, conn,
                &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered});
@@ -92,18 +97,20 @@ static void longpoll_subscribed(struct shard *shard, struct conn *conn,
 }
 
 /* True when everybody who waits for this channel gets the same bytes. */
-static bool shareable(const struct shard *shard, const struct conn *conn)
+static bool shareable(const struct shard *shard, const struct conn *conn,
+                      const struct hub_batch *batch)
 {
     uint32_t asked =
         conn->asked & (ASKED_HTTP_10 | ASKED_KEEP_ALIVE | ASKED_HEAD_ONLY | ASKED_SEVERAL);
-    return asked == ASKED_KEEP_ALIVE && origins_any(shard->server->origins);
+    return asked == ASKED_KEEP_ALIVE && origins_any(shard->server->origins) &&
+           encoder_shares_answer(shard, batch);
 }
 
 static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                              const struct hub_batch *batch)
 {
     bool recovered = conn->asked & ASKED_RECOVERED;
-    if (shareable(shard, conn)) {
+    if (shareable(shard, conn, batch)) {
         enum encoding encoding = recovered ? ENCODING_ANSWER_RECOVERED : ENCODING_ANSWER;
         answer_frame(shard, conn, encoder_frame(shard, conn, batch, encoding));
         return;
@@ -116,7 +123,7 @@ static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t su
         fail(shard, conn);
     if (gathering || !live)
         return;
-    unsigned fit = json_fit(batch->messages, batch->count, answer_bytes_max(shard));
+    unsigned fit = json_fit(batch->messages, batch->count, answer_weight_max(shard));
     positions[standing.at].offset = batch->messages[fit - 1]->offset;
     answer(shard, conn,
            &(struct json_answer){positions, standing.count, batch->messages, fit, recovered});
@@ -164,7 +171,7 @@ void longpoll_open(struct shard *shard, struct conn *conn, struct exchange *exch
     int64_t hold_ms = shard->settings->longpoll_hold_ms;
     if (params->timeout_ms >= 0 && params->timeout_ms < hold_ms)
         hold_ms = params->timeout_ms;
-    if (standing_subscribe(shard, conn, params, answer_bytes_max(shard)) < 0) {
+    if (standing_subscribe(shard, conn, params, answer_weight_max(shard)) < 0) {
         fail(shard, conn);
         return;
     }

@@ -1,4 +1,5 @@
 /* poll: GET /poll answers at once with what there is since a position, or with everything kept. */
+#include "transport/answering.h"
 #include "transport/gathering.h"
 #include "transport/json.h"
 #include "transport/standing.h"
@@ -24,30 +25,20 @@ static void poll_fail(struct shard *shard, struct conn *conn)
     http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
 
-static void poll_answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
-{
-    struct frame frame = encode_answer(shard, conn, answer);
-    if (!frame.block) {
-        poll_fail(shard, conn);
-        return;
-    }
-    if (answer->message_count == 0)
-        counter_add(&shard->counters.responses_empty, 1);
-    conn_send(shard, conn, frame, SEND_ANSWER, 0);
-}
-
 static void poll_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
     struct gathering *gathering = gathering_of(conn);
+    bool given;
     if (reply->err < 0) {
         poll_fail(shard, conn);
         return;
     }
     if (!gathering) {
-        unsigned fit = json_fit(reply->messages, reply->count, answer_bytes_max(shard));
+        unsigned fit = json_fit(reply->messages, reply->count, answer_weight_max(shard));
         const struct position position = {reply->epoch, reply->offset - (reply->count - fit)};
-        poll_answer(shard, conn,
-                    &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered});
+        given = answering_begin(
+            shard, conn,
+            &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered});
     } else {
         int all = gathering_reply(gathering, reply);
         if (all < 0)
@@ -55,10 +46,11 @@ static void poll_read(struct shard *shard, struct conn *conn, const struct hub_r
         if (all <= 0)
             return;
         const struct json_answer answer = gathering_answer(gathering);
-        poll_answer(shard, conn, &answer);
+        given = answering_begin(shard, conn, &answer);
         gathering_end(conn);
     }
-    http_next(shard, conn);
+    if (given)
+        http_next(shard, conn);
 }
 
 void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
@@ -68,7 +60,7 @@ void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange
         return;
     conn_hand_over(conn, TRANSPORT_POLL);
     if (params->channel_count > 1 &&
-        gathering_begin(conn, params->channel_count, answer_bytes_max(shard)) < 0) {
+        gathering_begin(conn, params->channel_count, answer_weight_max(shard)) < 0) {
         poll_fail(shard, conn);
         return;
     }

@@ -17,7 +17,7 @@
  * many bytes or for a stream (GATHERING_UNBOUNDED). Returns 0, or a negative errno after taking all
  * back. */
 int standing_subscribe(struct shard *shard, struct conn *conn, const struct params *params,
-                       uint64_t answer_bytes_max);
+                       uint64_t answer_weight_max);
 
 /* Fills `positions` (SETTINGS_CHANNELS_MAX) from the chain and points standing->at to
  * `subscription` (or HUB_NONE). Returns false while a subscription is not live yet; the places of

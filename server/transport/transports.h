@@ -2,6 +2,7 @@
  *
  *   poll.c       answers at once          longpoll.c    holds the request until there is something
  *   sse.c        an event stream          websocket.c   frames both ways, and /echo
+ *   answering.c  what is left to give of a large answer to the first two
  *
  * Each has an `open` for its route and a struct transport for the connections it then has. */
 #pragma once
@@ -11,6 +12,7 @@
 
 extern const struct transport poll_transport;
 extern const struct transport longpoll_transport;
+extern const struct transport answer_transport;
 extern const struct transport sse_transport;
 extern const struct transport websocket_transport;
 extern const struct transport echo_transport;

@@ -50,19 +50,41 @@ static size_t escape_write(char *buf, char c)
     return 6;
 }
 
+/* How many bytes at the front are written as they are. */
+static size_t plain_run(const char *from, size_t most)
+{
+    size_t run = 0;
+    while (run < most && !escaped_size[(uint8_t)from[run]])
+        run++;
+    return run;
+}
+
+size_t json_escape(char *buf, size_t room, struct span *text)
+{
+    struct span left = *text;
+    size_t at = 0;
+    while (left.len > 0) {
+        size_t escaped = escaped_size[(uint8_t)*left.ptr], run = 1;
+        if (room - at < (escaped ? escaped : 1))
+            break;
+        if (escaped) {
+            at += escape_write(buf + at, *left.ptr);
+        } else {
+            run = plain_run(left.ptr, left.len < room - at ? left.len : room - at);
+            memcpy(buf + at, left.ptr, run);
+            at += run;
+        }
+        left = span_of(left.ptr + run, left.len - run);
+    }
+    *text = left;
+    return at;
+}
+
 size_t json_string_write(char *buf, struct span text)
 {
-    char *at = buf;
-    *at++ = '"';
-    for (size_t i = 0, plain; i < text.len; i++) {
-        for (plain = i; plain < text.len && !escaped_size[(uint8_t)text.ptr[plain]];)
-            plain++;
-        memcpy(at, text.ptr + i, plain - i);
-        at += plain - i;
-        i = plain;
-        if (i < text.len)
-            at += escape_write(at, text.ptr[i]);
-    }
-    *at++ = '"';
-    return (size_t)(at - buf);
+    size_t len = 1;
+    buf[0] = '"';
+    len += json_escape(buf + len, text.len * JSON_ESCAPE_MAX, &text);
+    buf[len] = '"';
+    return len + 1;
 }

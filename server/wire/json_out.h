@@ -1,7 +1,7 @@
 /* json_out: text as a JSON string (RFC 8259 section 7), quotes included.
  *
  * Threads  any.
- * Memory   the caller's; json_string_size says how much. */
+ * Memory   the caller's; json_string_size says how much. In pieces: json_escape. */
 #ifndef RINGSIDE_WIRE_JSON_OUT_H
 #define RINGSIDE_WIRE_JSON_OUT_H
 
@@ -16,5 +16,10 @@
 size_t json_string_size(struct span text);
 /* Returns the bytes written, json_string_size(text). */
 size_t json_string_write(char *buf, struct span text);
+
+/* Writes what is between the quotes, from the front of `text`, as far as it fits into `room` bytes;
+ * no escape is cut, so with room for JSON_ESCAPE_MAX it goes on. Returns the bytes written, and
+ * takes off `text` what they stand for. */
+size_t json_escape(char *buf, size_t room, struct span *text);
 
 #endif

@@ -1,5 +1,7 @@
 """Answers that nobody reads: no further request is looked at, and no more is owed."""
 
+import base64
+import json
 import re
 import socket
 from socket import SO_RCVBUF, SOL_SOCKET
@@ -7,7 +9,8 @@ from socket import SO_RCVBUF, SOL_SOCKET
 import pytest
 from ringside import target
 from wire import (
-    PING, PONG, TEXT, EventStream, RawWebSocket, dial, frame, publish_all, read_to_end, slow_reader,
+    PING, PONG, TEXT, EventStream, RawWebSocket, dial, exchange, frame, publish_all, read_head,
+    read_to_end, slow_reader,
 )
 
 MIB = 1024 * 1024
@@ -20,16 +23,31 @@ def get(path):
     return f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
 
 
+def split_body(head, rest):
+    """The body behind a head, and what is behind that."""
+    if b"transfer-encoding: chunked" not in head.lower():
+        length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
+        assert len(rest) >= length
+        return rest[:length], rest[length:]
+    body, at = [], 0
+    while True:
+        line = rest.index(b"\r\n", at)
+        size = int(rest[at:line], 16)
+        at = line + 2 + size + 2
+        assert len(rest) >= at and rest[at - 2:at] == b"\r\n"
+        if size == 0:
+            return b"".join(body), rest[at:]
+        body.append(rest[line + 2:line + 2 + size])
+
+
 def answers(received):
     """The bodies of a run of answers."""
     bodies = []
     while received:
         head, rest = received.split(b"\r\n\r\n", 1)
         assert head.startswith(b"HTTP/1.1 200 "), head
-        length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
-        assert len(rest) >= length
-        bodies.append(rest[:length])
-        received = rest[length:]
+        body, received = split_body(head, rest)
+        bodies.append(body)
     return bodies
 
 
@@ -37,6 +55,12 @@ def read_more(connection):
     chunk = connection.recv(MIB)
     assert chunk, "it was closed"
     return chunk
+
+
+def waits(server):
+    """An answer does: a piece of it is made, and what is to be written into it is kept."""
+    return (server.metric("ringside_sends_short_total") > 0
+            and server.metric("ringside_kept_bytes") > 0)
 
 
 def requests(server):
@@ -50,10 +74,11 @@ def test_pipelined_polls_unread_are_not_answered(start_server, secure, eventuall
     before = requests(server)
     with dial(server) as connection:
         connection.sendall(get("/poll?channel=wide") * 400)
-        eventually(lambda: server.metric("ringside_queue_bytes") > 5 * MIB, "an answer that waits")
+        eventually(lambda: waits(server), "an answer that waits")
         for _ in range(20):
             assert server.get("/healthz").status == 200
-            assert server.metric("ringside_queue_bytes") < 16 * MIB
+            assert server.metric("ringside_queue_bytes") < MIB
+            assert server.metric("ringside_kept_bytes") < 2 * MIB
         # Each round asks twice: what is left are the first poll, and one more at the most.
         assert requests(server) - before < 100
 
@@ -64,7 +89,7 @@ def test_answers_that_are_read_late_are_all_right(server, eventually):
     with dial(server) as connection:
         connection.sendall(get("/poll?channel=wide") * count)
         connection.shutdown(socket.SHUT_WR)
-        eventually(lambda: server.metric("ringside_queue_bytes") > 5 * MIB, "an answer that waits")
+        eventually(lambda: waits(server), "an answer that waits")
         bodies = answers(read_to_end(connection))
     assert len(bodies) == count
     assert all(body.count(rb"\u0001") == MIB for body in bodies)
@@ -115,7 +140,7 @@ def test_a_long_poll_behind_big_answers_is_held(server, eventually):
             + get(target("/longpoll", channel="later", timeout=20))
             + get("/healthz") * 100
         )
-        eventually(lambda: server.metric("ringside_queue_bytes") > 5 * MIB, "an answer that waits")
+        eventually(lambda: waits(server), "an answer that waits")
         assert server.metric("ringside_longpolls_held") == 0
         received = bytearray()
         while len(received) < 18 * MIB:
@@ -226,15 +251,15 @@ def test_what_slow_readers_held_is_given_back(start_server, eventually, policy, 
 
 @pytest.mark.parametrize("path", ["/poll", "/longpoll"])
 def test_an_answer_has_one_bound_over_its_channels(server, path):
-    """In bytes as they are written. What has no room is behind the position that is told."""
+    """In bytes of payload. What has no room is behind the position that is told."""
     names = [f"bound{i}" for i in range(6)]
     for i in range(5):
         for name in names:
-            server.publish(name, b"\x01" * 40000 + f"{name} {i}".encode())
+            server.publish(name, b"\x01" * 80000 + f"{name} {i}".encode())
     position, got, answered = "start", {name: [] for name in names}, 0
     while sum(map(len, got.values())) < 30:
         answer = server.get(target(path, channel=names, since=position, timeout=20))
-        assert answer.status == 200 and len(answer.body) < MIB + 4096
+        assert answer.status == 200 and len(answer.body) < 6 * MIB + 4096
         for message in answer.json()["messages"]:
             assert message["offset"] == len(got[message["channel"]]) + 1
             got[message["channel"]].append(message["data"].lstrip("\x01"))
@@ -242,7 +267,68 @@ def test_an_answer_has_one_bound_over_its_channels(server, path):
         position = answer.json()["position"]
         answered += 1
     assert got == {name: [f"{name} {i}" for i in range(5)] for name in names}
-    assert answered >= 30 * 240000 // MIB
+    assert answered >= 30 * 80000 // MIB
+
+
+@pytest.mark.parametrize("path", ["/poll", "/longpoll"])
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_large_answer_is_made_piece_by_piece(start_server, eventually, path, secure):
+    """A turn makes a piece of it, and none while the one before waits."""
+    server = start_server(shards=1, secure=secure)
+    names = [f"large{i}" for i in range(8)]
+    for name in names:
+        server.publish(name, b"\x01" * 100000)
+        server.publish(name, b"\xff" * 20000)
+    with dial(server) as connection:
+        connection.sendall(get(target(path, channel=names, since="start")) + get("/healthz"))
+        eventually(lambda: waits(server), "an answer that waits")
+        assert server.metric("ringside_queue_bytes") < 4 * 65536
+        assert 960000 <= server.metric("ringside_kept_bytes") < MIB
+        status, head, received = read_head(connection)
+        assert status == 200 and b"content-length" not in head.lower()
+        received = bytearray(received)
+        while not received.endswith(b'{"status":"ok"}\n'):
+            received += connection.recv(MIB)
+    body, behind = split_body(head, bytes(received))
+    assert [len(message["data"]) for message in json.loads(body)["messages"]] == [
+        100000, len(base64.b64encode(bytes(20000)))] * len(names)
+    assert answers(behind) == [b'{"status":"ok"}\n']
+    eventually(lambda: server.metric("ringside_kept_bytes") == 0, "nothing kept")
+
+
+def test_a_large_answer_on_http_1_0_ends_with_the_connection(server):
+    server.publish("wide", WIDE)
+    for field in [b"", b"Connection: keep-alive\r\n"]:
+        received = exchange(server, b"GET /poll?channel=wide HTTP/1.0\r\n" + field + b"\r\n")
+        head, body = received.split(b"\r\n\r\n", 1)
+        assert b"\r\nConnection: close" in head and b"Transfer-Encoding" not in head
+        assert json.loads(body)["messages"][0]["data"].encode() == WIDE
+
+
+def test_head_of_a_large_answer_has_no_body(server):
+    server.publish("wide", WIDE)
+    with dial(server) as connection:
+        connection.sendall(b"HEAD /poll?channel=wide HTTP/1.1\r\nHost: h\r\n\r\n"
+                           + get("/healthz"))
+        status, head, rest = read_head(connection)
+        assert status == 200 and b"\r\nTransfer-Encoding: chunked" in head
+        assert rest.startswith(b"HTTP/1.1 200 ") or read_head(connection)[0] == 200
+
+
+@pytest.mark.parametrize("size", [100000, 400000])
+def test_a_large_message_reaches_all_who_hold(server, eventually, size):
+    """Up to a bound it is encoded once for all, beyond it for each of them in pieces."""
+    holders = [server.connect() for _ in range(6)]
+    for holder in holders:
+        holder.request("GET", target("/longpoll", channel="c", timeout=20))
+    eventually(lambda: server.metric("ringside_longpolls_held") == 6, "held")
+    server.publish("c", b"x" * size)
+    for holder in holders:
+        answer = json.loads(holder.getresponse().read())
+        assert [len(message["data"]) for message in answer["messages"]] == [size]
+        holder.request("GET", target("/poll", channel="c", since=answer["position"]))
+        assert json.loads(holder.getresponse().read())["messages"] == []
+        holder.close()
 
 
 @pytest.mark.parametrize("path", ["/poll", "/longpoll"])

@@ -12,6 +12,7 @@
 #include "core/message.h"
 #include "http/origins.h"
 #include "secure_link.h"
+#include "transport/answering.h"
 #include "transport/encoder.h"
 
 enum {
@@ -183,6 +184,7 @@ static void server_make(struct sim *sim)
         .transports = server_transports,
         .batch_begin = witness,
         .batch_end = encoder_done,
+        .answers_turn = answering_turn,
         .routes = server_routes,
         .tls = sim->secure ? sim->secure->server : NULL,
         .identities = sim->secure ? sim->secure->identities : NULL,

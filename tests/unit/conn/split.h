@@ -14,6 +14,7 @@
 #include "fake_shard.h"
 #include "http/origins.h"
 #include "split_hub.h"
+#include "transport/answering.h"
 #include "transport/encoder.h"
 
 #include <errno.h>
@@ -54,6 +55,7 @@ static inline void split_begin(struct split *split)
     fake->server.routes = server_routes;
     fake->server.batch_begin = encoder_begin;
     fake->server.batch_end = encoder_done;
+    fake->server.answers_turn = answering_turn;
     fake_shard_start(fake, SPLIT_SLOTS, SPLIT_PIPE_BYTES);
 }
 

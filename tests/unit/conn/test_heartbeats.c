@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "fake_shard.h"
 #include "http/origins.h"
+#include "transport/answering.h"
 #include "transport/encoder.h"
 
 #include <setjmp.h>
@@ -142,6 +143,7 @@ static int setup(void **state)
     fake->server.routes = server_routes;
     fake->server.batch_begin = encoder_begin;
     fake->server.batch_end = encoder_done;
+    fake->server.answers_turn = answering_turn;
     fake_shard_start(fake, CROWD + 1, PIPE_BYTES);
     crowd.reads = true;
     *state = &crowd;

@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "fake_shard.h"
 #include "http/origins.h"
+#include "transport/answering.h"
 #include "transport/encoder.h"
 
 #include <errno.h>
@@ -58,6 +59,7 @@ static void world_begin(struct world *world)
         .routes = server_routes,
         .batch_begin = encoder_begin,
         .batch_end = encoder_done,
+        .answers_turn = answering_turn,
         .hubs = hub_set_create(&hub),
         .shards = world->shards,
         .shard_count = SHARDS,

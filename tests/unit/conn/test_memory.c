@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "fake_shard.h"
 #include "http/origins.h"
+#include "transport/answering.h"
 #include "transport/encoder.h"
 
 #include <errno.h>
@@ -97,6 +98,17 @@ static void hear(struct server_under_test *server, struct fake_client *client)
     server->ended |= n != -EAGAIN;
 }
 
+/* A large answer comes in pieces, one in a turn. */
+static void hear_all(struct server_under_test *server, struct fake_client *client)
+{
+    size_t before;
+    do {
+        before = server->got_len;
+        hear(server, client);
+        turn(server);
+    } while (server->got_len > before);
+}
+
 static void publish(struct server_under_test *server, bool large)
 {
     static char body[LARGE];
@@ -136,7 +148,7 @@ static void pay(struct server_under_test *server, const struct visit *visit)
         else
             say(client, step, step_len(step));
         turn(server);
-        hear(server, client);
+        hear_all(server, client);
     }
     fake_client_close(client);
     turn(server);
@@ -190,6 +202,7 @@ static int setup(void **state)
     fake->server.routes = server_routes;
     fake->server.batch_begin = encoder_begin;
     fake->server.batch_end = encoder_done;
+    fake->server.answers_turn = answering_turn;
     fake_shard_start(fake, SLOTS, PIPE_BYTES);
     *state = &server;
     return 0;

@@ -39,11 +39,35 @@ static void test_every_byte_has_its_size(void **state)
     }
 }
 
+/* In pieces of any size the escapes are whole, and together they are the string. */
+static void test_pieces(void **state)
+{
+    struct span text = SPAN("plain \x01\x02\n\"and\\ more of it\x1f\xe2\x82\xac");
+    char whole[128], piece[128];
+    size_t size = json_string_write(whole, text);
+    (void)state;
+    for (size_t room = JSON_ESCAPE_MAX; room < sizeof piece; room++) {
+        struct span left = text;
+        size_t len = 1;
+        while (left.len > 0) {
+            size_t got = json_escape(piece, room, &left);
+            assert_true(got > 0 && got <= room && len + got < size);
+            assert_memory_equal(piece, whole + len, got);
+            len += got;
+        }
+        assert_int_equal(len + 1, size);
+    }
+    struct span none = SPAN("\x01");
+    assert_int_equal(json_escape(piece, JSON_ESCAPE_MAX - 1, &none), 0);
+    assert_int_equal(none.len, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_every_byte_has_its_size),
+        cmocka_unit_test(test_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
