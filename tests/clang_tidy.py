@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """clang-tidy on every C file that a build compiles, but not twice on the same.
 
-    clang_tidy.py BUILD STAMPS
+    clang_tidy.py BUILD STAMPS [--deep]
+
+The static analyzer follows the paths of a function until it has seen NODES states, a quarter of
+what it would by itself. That is three times as fast, for few functions have more. `--deep`, which
+`./build.sh lint` says, lets it go all the way.
 
 What a verdict depends on is hashed: clang-tidy itself, the .clang-tidy files that are in force, the
 compiler's command, the file, and whatever it includes, of the repository and of the system. A file
@@ -23,6 +27,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = ["--quiet", "--warnings-as-errors=*", "--extra-arg=-Wno-unknown-warning-option"]
+NODES = 50000
+SHALLOW = [f"--extra-arg={word}"
+           for word in ("-Xclang", "-analyzer-config", "-Xclang", f"max-nodes={NODES}")]
 NOISE = re.compile(r"^\d+ warnings? generated|^Suppressed \d+ warnings|^Use -header-filter=")
 KEPT_DAYS = 30
 
@@ -51,7 +58,7 @@ def configurations(path):
     return [folder / ".clang-tidy" for folder in folders if (folder / ".clang-tidy").exists()]
 
 
-def sources(build):
+def sources(build, options):
     """{C file: its hash, or None when it is not known what it includes}."""
     version = subprocess.run(["clang-tidy", "--version"], check=True, capture_output=True).stdout
     headers = included(build)
@@ -61,7 +68,7 @@ def sources(build):
         words = shlex.split(entry["command"])
         files = headers.get(words[words.index("-o") + 1])
         if path.exists():
-            text = texts.setdefault(path, [version.decode(), " ".join(OPTIONS)])
+            text = texts.setdefault(path, [version.decode(), " ".join(options)])
             text.append(entry["command"])
             text += [digest(one) for one in configurations(path)]
             text += [digest(one) for one in sorted(files)] if files else [None]
@@ -69,9 +76,9 @@ def sources(build):
             for path, text in texts.items()}
 
 
-def look(build, path):
+def look(build, options, path):
     """Returns whether it is clean, and what was said."""
-    done = subprocess.run(["clang-tidy", "-p", build, *OPTIONS, os.path.relpath(path)], check=False,
+    done = subprocess.run(["clang-tidy", "-p", build, *options, os.path.relpath(path)], check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said = [line for line in done.stdout.splitlines() if line and not NOISE.match(line)]
     return done.returncode == 0, "\n".join(said)
@@ -83,12 +90,13 @@ def forget_old(stamps):
             stamp.unlink()
 
 
-def main(build, stamps):
+def main(build, stamps, deep=False):
     os.chdir(ROOT)
     build, stamps = build.resolve(), stamps.resolve()
     stamps.mkdir(parents=True, exist_ok=True)
     wanted = []
-    known = sources(build)
+    options = OPTIONS if deep else OPTIONS + SHALLOW
+    known = sources(build, options)
     for path, whole in known.items():
         if whole and (stamps / whole).exists():
             (stamps / whole).touch()
@@ -96,7 +104,8 @@ def main(build, stamps):
             wanted.append(path)
     bad = 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for path, (clean, said) in zip(wanted, pool.map(lambda path: look(build, path), wanted)):
+        verdicts = pool.map(functools.partial(look, build, options), wanted)
+        for path, (clean, said) in zip(wanted, verdicts):
             print(f"  clang-tidy {os.path.relpath(path)}", flush=True)
             if clean and known[path]:
                 (stamps / known[path]).touch()
@@ -110,4 +119,4 @@ def main(build, stamps):
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), deep=sys.argv[3:] == ["--deep"]))

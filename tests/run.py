@@ -182,8 +182,9 @@ def lint():
     ]
 
 
-def clang_tidy():
-    return Step("clang-tidy", [PYTHON, TESTS / "clang_tidy.py", BUILD / "release", BUILD / "tidy"],
+def clang_tidy(*how):
+    return Step("clang-tidy",
+                [PYTHON, TESTS / "clang_tidy.py", BUILD / "release", BUILD / "tidy", *how],
                 needs=("build, release",), nice=NICE)
 
 
@@ -221,7 +222,7 @@ def kernels(version, *names):
 
 
 def linters():
-    return [[style(), *lint(), build("release"), clang_tidy()]], []
+    return [[style(), *lint(), build("release"), clang_tidy("--deep")]], []
 
 
 def filtered(wanted):

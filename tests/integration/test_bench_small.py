@@ -74,7 +74,7 @@ def test_ceiling(tmp_path):
         assert contestant["wire"] == FRAME
         assert (contestant.get("ratio") or {}).get("ceiling") == (
             None if loop == "bare-send" else "bare-send")
-    assert "bare-connect" in found.output and "Connects" in found.output
+    assert "bare-connect" in found.output and "Connects" in found.output, found.complaints
 
 
 def test_connect(tmp_path):
