@@ -206,6 +206,10 @@ int climb_step(struct climb *climb, uint32_t connections, struct capacity_eviden
     ret->memory_available = memory_available_bytes();
     ret->server_ended = climb->server->process.pid > 0 && !process_alive(&climb->server->process);
     ret->publisher_down = err == -ENOTCONN;
+    struct memory_growth *memory = climb->contestant->memory;
+    uint64_t peak = process_peak_bytes(&climb->server->process);
+    if (memory && climb->rss_before > 0 && peak > climb->rss_before)
+        memory->peak_bytes = (int64_t)(peak - climb->rss_before);
     take_failures(climb, ret);
     take_errors(climb->contestant, ret);
     return err == -EINTR && !ret->memory_low ? err : 0;

@@ -165,7 +165,7 @@ static int ramp_measured(struct field *field, unsigned index)
     assert(before && after && entrant->memory);
     watch_phase(field->bench, "calm", entrant->name, "kernel memory settles");
     entrant->memory->kernel_known = slab_read_calm(before, SLAB_PATIENCE_MS) == 0;
-    uint64_t rss_before = process_rss_bytes(&entrant->server->process);
+    uint64_t rss_before = entrant->rss_before = process_rss_bytes(&entrant->server->process);
     int err = ramp(field, index);
     if (err == 0)
         err = load_idle(field->load, CALM_NS, LOAD_ALL);
@@ -261,9 +261,23 @@ static void take_failures(struct field *field)
     }
 }
 
+/* The most that a server had is that of its subscribers where all of them are one entrant's. */
+static void take_peak(struct field *field, struct entrant *entrant)
+{
+    for (unsigned i = 0; i < field->count; i++)
+        if (&field->entrants[i] != entrant && field->entrants[i].server == entrant->server)
+            return;
+    uint64_t peak = process_peak_bytes(&entrant->server->process);
+    if (peak > entrant->rss_before && entrant->rss_before > 0)
+        entrant->memory->peak_bytes = (int64_t)(peak - entrant->rss_before);
+}
+
 void field_close(struct field *field)
 {
     take_failures(field);
+    for (unsigned i = 0; field->load && i < field->count; i++)
+        if (field->entrants[i].memory)
+            take_peak(field, &field->entrants[i]);
     load_free(field->load);
     field->load = field->bench->load = NULL;
     field->bench->group_count = 0;
@@ -469,7 +483,9 @@ int field_rounds(struct field *field, const struct workload *workloads, unsigned
         }
     for (unsigned w = 0; w < workload_count; w++)
         for (unsigned i = 0; i < field->count; i++)
-            if (contestants[w][i] && workloads[w].mode.depth > 0) /* a rate is no race */
+            /* A rate is no race, nor is what short polling's own clock sets. */
+            if (contestants[w][i] && workloads[w].mode.depth > 0 &&
+                field->entrants[i].transport != LOAD_POLL)
                 set_ceiling(&field->bench->result, contestants[w][i], ceiling);
     for (unsigned i = 0; err == 0 && i < options->warmup_turns; i++)
         err = one_round(field, workloads, workload_count, i, contestants, false);

@@ -47,6 +47,7 @@ struct entrant {
     struct load_ramp_result ramp;
     struct memory_growth *memory; /* of the ramp; given to the first contestant made of it */
     bool memory_given;
+    uint64_t rss_before; /* of its server, before the ramp */
     uint64_t failures_taken[LOAD_FAIL_COUNT], closes_taken[LOAD_FAIL_COUNT];
     uint64_t tls_full_taken, tls_resumed_taken;
 };

@@ -72,6 +72,7 @@ struct storm {
     struct contestant *dropped[ENTRANTS];
     struct load_storm_result result;
     int64_t server_cpu_ns;
+    struct usage server_usage, client_usage; /* during the storm */
 };
 
 static const enum option_id storm_options[] = {
@@ -298,6 +299,14 @@ static int rage(struct storm *storm)
     int err = load_storm(storm->field.load, groups, &config, &storm->result);
     strain_end(&mark, &strain);
     storm->server_cpu_ns = strain_charged_ns(&strain.cost);
+    const struct turn as_turn = {
+        .server_cpu_ns = storm->server_cpu_ns,
+        .strain = strain,
+        .load = {.elapsed_ns = storm->result.recovered_ns,
+                 .client_cpu_ns = storm->result.client_cpu_ns},
+    };
+    storm->server_usage = turn_server_usage(&as_turn, storm->server->cpus);
+    storm->client_usage = turn_client_usage(&as_turn);
     witness_into(storm->witness, NULL);
     return err;
 }
@@ -334,6 +343,12 @@ static void take_dropped(struct storm *storm, unsigned index, const struct load_
                   figure_count(now->unrecovered - before->unrecovered), "server_cpu_s",
                   figure_seconds(storm->server_cpu_ns), "client_cpu_s",
                   figure_seconds(storm->result.client_cpu_ns)));
+    /* Its turns are none: which side was the limit is that of the storm. */
+    enum saturated side = saturated_by(&storm->server_usage, &storm->client_usage);
+    contestant_figure(into, "saturated", json_string(saturated_name(side)));
+    contestant_figure(into, "client_bound", json_boolean(side == SATURATED_CLIENT));
+    contestant_figure(into, "server_cpu_share", figure_number(storm->server_usage.used, 1e-4));
+    contestant_figure(into, "client_cpu_share", figure_number(storm->client_usage.used, 1e-4));
     load_ledger_read(storm->field.load, index, &ledger);
     contestant_ledger(into, &nothing, &ledger);
     field_failures(&storm->field, index, into);

@@ -416,18 +416,30 @@ int64_t process_wait_ns(const struct process *process)
     return sum_ns;
 }
 
-static uint64_t rss_bytes_of(pid_t pid)
+/* A line "name: 1234 kB" of a file of the process. */
+static uint64_t bytes_of(pid_t pid, const char *file_name, const char *name)
 {
     char path[64], line[256];
     uint64_t kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+    size_t len = strlen(name);
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file_name);
     FILE *file = fopen(path, "re");
     while (file && kib == 0 && fgets(line, sizeof line, file))
-        if (strncmp(line, "Rss:", 4) == 0)
-            kib = strtoull(line + 4, NULL, 10);
+        if (strncmp(line, name, len) == 0)
+            kib = strtoull(line + len, NULL, 10);
     if (file)
         fclose(file);
     return kib * 1024;
+}
+
+static uint64_t rss_bytes_of(pid_t pid)
+{
+    return bytes_of(pid, "smaps_rollup", "Rss:");
+}
+
+static uint64_t peak_bytes_of(pid_t pid)
+{
+    return bytes_of(pid, "status", "VmHWM:");
 }
 
 static uint64_t rss_bytes_rough_of(pid_t pid)
@@ -456,4 +468,9 @@ uint64_t process_rss_bytes(const struct process *process)
 uint64_t process_rss_bytes_rough(const struct process *process)
 {
     return family_sum(process, rss_bytes_rough_of);
+}
+
+uint64_t process_peak_bytes(const struct process *process)
+{
+    return family_sum(process, peak_bytes_of);
 }

@@ -101,3 +101,5 @@ int64_t process_thread_wait_ns(void);
 /* Resident bytes: from smaps_rollup, which is exact, or from statm, which is cheap. 0: unknown. */
 uint64_t process_rss_bytes(const struct process *process);
 uint64_t process_rss_bytes_rough(const struct process *process);
+/* The most that was ever resident; of workers the sum of each one's most. 0: unknown. */
+uint64_t process_peak_bytes(const struct process *process);

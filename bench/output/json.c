@@ -92,6 +92,10 @@ static void set_memory(json_t *object, const struct contestant *contestant)
     json_t *out = json_pack("{s:o, s:o}", "user_bytes_per_connection",
                             figure_number(user / contestant->connections, 0.1), "user_bytes",
                             figure_count((uint64_t)user));
+    if (memory->peak_bytes > 0)
+        json_object_set_new(
+            out, "peak_user_bytes_per_connection",
+            figure_number((double)memory->peak_bytes / contestant->connections, 0.1));
     if (memory->kernel_known) {
         json_t *list = json_array();
         int64_t sum = 0;

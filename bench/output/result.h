@@ -54,6 +54,7 @@ struct turn {
 struct memory_growth {
     bool known;
     int64_t user_bytes;
+    int64_t peak_bytes; /* likewise, of the most that it ever had; 0: unknown */
     bool kernel_known;
     struct slab slab; /* growth by cache */
 };

@@ -329,6 +329,7 @@ def memory(run):
     def cells(c):
         m = c["memory"]
         return [units.count(c["connections"]), units.size_bytes(m["user_bytes_per_connection"]),
+                units.size_bytes(m.get("peak_user_bytes_per_connection")),
                 units.size_bytes(m.get("kernel_bytes_per_connection")),
                 units.size_bytes(m.get("user_bytes")), units.size_bytes(m.get("kernel_bytes")),
                 units.count(series.per_gib(c))]
@@ -337,8 +338,8 @@ def memory(run):
                  "memory is the server's RSS; kernel memory is slab"
                  + (", with both ends of each connection, since the client is on this machine too."
                     if ends else "."),
-                 panels, ["Contestant", "Connections", "User, each", "Kernel, each", "User",
-                          "Kernel", "Server ends per GiB"], _rows(found, cells),
+                 panels, ["Contestant", "Connections", "User, each", "At the peak", "Kernel, each",
+                          "User", "Kernel", "Server ends per GiB"], _rows(found, cells),
                  [("user", "user (RSS of the server)"), ("kernel", "kernel (slab)")])
 
 

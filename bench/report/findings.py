@@ -238,11 +238,23 @@ def warnings(run):
         found.append("The client was the bottleneck for " + ", ".join(bound)
                      + ": such a rate is a lower bound for the server and is marked with ≥.")
     found += filter(None, (_shared(run, side) for side in ("server", "client")))
+    found += _two_modes(run)
     noisy = _noisy_ones(run)
     if noisy:
         found.append("The machine was noisy: the middle half of the turns spans more than a "
                      "quarter of the median for " + ", ".join(noisy) + ".")
     return found
+
+
+def _two_modes(run):
+    told = []
+    for c in run["contestants"]:
+        heaps = series.modes(c) if c.get("deliveries_per_s") else None
+        if heaps:
+            told.append(f"{series.full_name(c)} " + " and ".join(
+                f"{units.rate(rate)} in {turns} turns" for turns, rate in heaps))
+    return ["Two modes, so that a median is of one of them by chance: " + "; ".join(told) + "."
+            ] if told else []
 
 
 WAITED_FROM = 0.05

@@ -194,6 +194,8 @@ COLUMNS = (
     Column("Server CPU used", _number(units.share, "server_cpu_share"), on_page=False),
     Column("Client CPU used", _number(units.share, "client_cpu_share"), on_page=False),
     Column("User memory each", _number(units.size_bytes, "memory", "user_bytes_per_connection")),
+    Column("At the peak",
+           _number(units.size_bytes, "memory", "peak_user_bytes_per_connection"), on_page=False),
     Column("Kernel memory each",
            _number(units.size_bytes, "memory", "kernel_bytes_per_connection")),
     Column("Ends per GiB", _derived(units.count, series.per_gib), on_page=False),

@@ -181,7 +181,8 @@ TURN = Object(
 
 MEMORY = Object(
     {"user_bytes_per_connection": NUMBER},
-    {"kernel_bytes_per_connection": NUMBER, "kernel_ends": COUNT, "user_bytes": COUNT,
+    {"peak_user_bytes_per_connection": NUMBER,
+     "kernel_bytes_per_connection": NUMBER, "kernel_ends": COUNT, "user_bytes": COUNT,
      "kernel_bytes": COUNT,
      "slab": List(Object({"cache": TEXT, "objects": COUNT, "bytes": COUNT}))})
 

@@ -201,6 +201,25 @@ def noisy(spread):
     return (spread["p75"] - spread["p25"]) > NOISY_FROM * spread["median"]
 
 
+MODE_SHARE, MODE_GAP, MODE_APART = 0.2, 0.1, 4
+
+
+def modes(contestant):
+    """((turns, median rate), (turns, median rate)) where the turns fall into two heaps and their
+    median is of one by chance; else None. Each heap has a fifth of the turns or more, and between
+    them is a gap of a tenth of the rate, and of four times what lies between two of a heap."""
+    rates = sorted(filter(None, map(turn_rate, contestant["turns"])))
+    least = max(2, math.ceil(MODE_SHARE * len(rates)))
+    gaps = [(rates[i] - rates[i - 1], i) for i in range(least, len(rates) - least + 1)]
+    if not gaps:
+        return None
+    gap, at = max(gaps)
+    inside = [b - a for i, (a, b) in enumerate(zip(rates, rates[1:]), 1) if i != at]
+    if gap < MODE_GAP * rates[at] or gap < MODE_APART * sum(inside) / len(inside):
+        return None
+    return tuple((len(heap), _lower_median(heap)) for heap in (rates[:at], rates[at:]))
+
+
 LEDGER_FAULTS = ("lost", "duplicate", "out_of_order", "corrupt")
 
 

@@ -54,6 +54,10 @@ static void test_resident_memory(void **state)
     assert_int_equal(process_rss_bytes(&pair), 3184 * 1024);
     assert_int_equal(process_rss_bytes_rough(&alone), 438 * page);
     assert_int_equal(process_rss_bytes_rough(&pair), 500 * page);
+    put(SERVER, "status", "Name:\tx\nVmPeak:\t  9000 kB\nVmHWM:\t  2500 kB\nVmRSS:\t 2184 kB\n");
+    put(WORKER, "status", "Name:\ty\nVmHWM:\t  1500 kB\n");
+    assert_int_equal(process_peak_bytes(&alone), 2500 * 1024);
+    assert_int_equal(process_peak_bytes(&pair), 4000 * 1024);
     assert_int_equal(process_rss_bytes(&nobody), 0);
     below_clear();
     assert_int_equal(process_rss_bytes(&pair), 0);
