@@ -33,6 +33,14 @@ static int chain_take(struct tls_identity *identity, struct pem *pem)
     return identity->chain_len > 0 ? 0 : -ENOENT;
 }
 
+static size_t chain_size(const struct tls_identity *identity)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < identity->chain_len; i++)
+        sum += identity->chain[i].data_len;
+    return sum;
+}
+
 static void certificate_decode(br_x509_decoder_context *decoder, const br_x509_certificate *der)
 {
     br_x509_decoder_init(decoder, NULL, NULL);
@@ -60,7 +68,13 @@ static int read_chain(struct tls_identity *identity, const char *pem_text, size_
                  file, TLS_CHAIN_MAX);
     else if (err < 0)
         snprintf(why, why_size, "%s: is no PEM file (RFC 7468), or is cut off", file);
-    return err;
+    if (err < 0 || chain_size(identity) <= TLS_CHAIN_BYTES_MAX)
+        return err;
+    snprintf(why, why_size,
+             "%s: its certificates have %zu bytes, and each handshake sends them all; at most %d, "
+             "and a usual chain has 2,000 to 5,000",
+             file, chain_size(identity), TLS_CHAIN_BYTES_MAX);
+    return -E2BIG;
 }
 
 /* ---- the key ---- */

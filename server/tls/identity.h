@@ -4,7 +4,8 @@
  *          under way finish with the one that they began with.
  * Threads  A set is built on one thread. From then on any may read, ref and unref it.
  * Memory   A set owns its chains and keys, and wipes the keys when its last reference goes.
- * Bounds   TLS_IDENTITIES_MAX pairs, TLS_CHAIN_MAX certificates each, TLS_FILE_MAX bytes a file.
+ * Bounds   TLS_IDENTITIES_MAX pairs, TLS_CHAIN_MAX certificates and TLS_CHAIN_BYTES_MAX each,
+ *          TLS_FILE_MAX bytes a file.
  * Errors   -EINVAL or another negative errno, and a sentence that names the file and what helps.
  * Source   RFC 7468 (PEM), RFC 5280 (certificates), RFC 6125 section 6.4.3 (wildcards). */
 #pragma once
@@ -17,6 +18,7 @@
 enum {
     TLS_IDENTITIES_MAX = 64,
     TLS_CHAIN_MAX = 8,
+    TLS_CHAIN_BYTES_MAX = 48 * 1024, /* of them all: a flight of a handshake fits into one send */
     TLS_FILE_MAX = 1 << 20,
     TLS_RSA_BITS_MAX = 4096,
     TLS_KEY_DER_MAX = 2560, /* such a key, and some */

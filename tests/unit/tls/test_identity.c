@@ -106,6 +106,41 @@ static void test_not_a_certificate(void **state)
     free(key);
 }
 
+/* The certificates behind the first one are not looked into, and count by their bytes. */
+static void test_long_chain(void **state)
+{
+    (void)state;
+    enum {
+        LINE = 64,
+        BYTES_OF_LINE = 48
+    };
+    static char pem[2 * TLS_CHAIN_BYTES_MAX];
+    size_t chain_len, key_len;
+    char *chain = file_of("ec.pem", &chain_len), *key = file_of("ec.key.pem", &key_len), why[512];
+    for (unsigned lines = TLS_CHAIN_BYTES_MAX / BYTES_OF_LINE - 20;; lines++) {
+        int len =
+            snprintf(pem, sizeof pem, "%.*s-----BEGIN CERTIFICATE-----\n", (int)chain_len, chain);
+        for (unsigned i = 0; i < lines; i++) {
+            memset(pem + len, 'A', LINE);
+            pem[len + LINE] = '\n';
+            len += LINE + 1;
+        }
+        len += snprintf(pem + len, sizeof pem - (size_t)len, "-----END CERTIFICATE-----\n");
+        struct tls_identities *set = tls_identities_create();
+        int err = tls_identities_add(set, pem, (size_t)len, "chain", key, key_len, "key", why,
+                                     sizeof why);
+        tls_identities_unref(set);
+        assert_true(lines * BYTES_OF_LINE <= TLS_CHAIN_BYTES_MAX);
+        if (err == 0)
+            continue;
+        assert_int_equal(err, -E2BIG);
+        assert_non_null(strstr(why, "chain: its certificates have 49"));
+        break;
+    }
+    free(chain);
+    free(key);
+}
+
 static void test_counted(void **state)
 {
     (void)state;
@@ -125,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_refused_pairs),
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test(test_not_a_certificate),
+        cmocka_unit_test(test_long_chain),
         cmocka_unit_test(test_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
