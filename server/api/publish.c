@@ -98,6 +98,16 @@ static bool publish_input_ended(struct shard *shard, struct conn *conn)
     return publishing_of(conn)->published;
 }
 
+/* One that the hub has may be published: then nothing is said, and its client does not know, rather
+ * than know wrongly. */
+static void publish_give_up(struct shard *shard, struct conn *conn)
+{
+    if (!publishing_of(conn)->published)
+        http_give_up(shard, conn);
+    if (conn->state == CONN_OPEN)
+        publish_closed(shard, conn);
+}
+
 static void publish_drain(struct shard *shard, struct conn *conn)
 {
     if (publishing_of(conn)->published)
@@ -166,6 +176,7 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
     publishing->name_len = (uint8_t)params.channels[0].len;
     memcpy(publishing->name, params.channels[0].ptr, params.channels[0].len);
     extra->transport_state = publishing;
+    extra->state_bytes = sizeof *publishing;
     conn_hand_over(conn, TRANSPORT_PUBLISH);
     if (request->expect_continue && exchange->rest_len == 0)
         conn_send_bytes(shard, conn, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
@@ -188,6 +199,7 @@ const struct transport publish_transport = {
     .name = "publish",
     .input = publish_input,
     .input_ended = publish_input_ended,
+    .give_up = publish_give_up,
     .timer = publish_timer,
     .drain = publish_drain,
     .closed = publish_closed,

@@ -3,7 +3,8 @@
  *
  * Idea     Every byte that is held for a client is charged to its connection and to its shard. When
  *          a budget is spent, the connection that has held most for longest is closed, by name, and
- *          then the next: see core/budget.h.
+ *          then the next: see core/budget.h. One whose input is given up can still be told so, one
+ *          whose socket is full cannot.
  * Threads  The shard's.
  * Bounds   The settings. What one connection may hold is bounded where it is held: conn/conn.h,
  *          conn/send_queue.h, http/exchange.h. */
@@ -21,8 +22,9 @@ struct shard;
       "payloads of messages that are still to be written into answers, for full sockets",          \
       "the one that has kept most waiting for longest is closed")                                  \
     X(INPUT, input_total_bytes_max, input_bytes, INPUT_TOTAL,                                      \
-      "received, and no whole request or message yet: heads, bodies, fragments, records, hellos",  \
-      "the connection that has held most for longest is closed")                                   \
+      "received, and no whole request or message yet: heads, bodies, fragments, records, hellos; " \
+      "and how far they have come",                                                                \
+      "what the connection that has held most for longest holds is given up: 503, 1013, an alert") \
     X(OUTPUT, queue_total_bytes_max, queue_bytes, QUEUE_TOTAL,                                     \
       "made, and not taken by a socket yet: answers, replays, messages, control frames",           \
       "of those whose socket is full, the one that has kept most waiting for longest is closed")

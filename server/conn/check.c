@@ -109,6 +109,12 @@ static const char *queue_check(const struct send_queue *queue)
     return bytes == queue_bytes(queue) ? NULL : "has other bytes queued than are counted";
 }
 
+static uint64_t input_held(const struct conn_extra *extra)
+{
+    uint64_t stashes = (uint64_t)extra->input.size + extra->record.size + extra->message.size;
+    return stashes > 0 ? stashes + sizeof *extra : 0;
+}
+
 static const char *output_check(const struct conn *conn)
 {
     bool queued = conn->extra && conn->extra->queue.count > 0;
@@ -121,9 +127,7 @@ static const char *output_check(const struct conn *conn)
         {!has(conn, LINK_WATCH_WRITE) || !conn->out_block ||
              (conn->extra && conn->extra->owed.budget),
          "has a full socket, and is not charged for what waits"},
-        {!conn->extra || conn->extra->held.bytes >= conn->extra->input.size +
-                                                        conn->extra->record.size +
-                                                        conn->extra->message.size,
+        {!conn->extra || conn->extra->held.bytes >= input_held(conn->extra),
          "is charged less than it holds"},
         {!conn->extra || conn->extra->owed.bytes == 0 ||
              conn->extra->owed.bytes >= conn_waiting(conn),

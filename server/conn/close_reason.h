@@ -29,7 +29,7 @@
       "queue_total_bytes_max reached, and this reader had kept most waiting for longest; or "      \
       "memory "                                                                                    \
       "out for its messages")                                                                      \
-    X(INPUT_TOTAL, input_total, 0,                                                                 \
+    X(INPUT_TOTAL, input_total, 1013,                                                              \
       "input_total_bytes_max reached, and this client had left most unfinished for longest")       \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached, or memory was out")           \

@@ -147,7 +147,7 @@ struct stash {
 struct conn_extra {
     struct send_queue queue;
     struct charge owed;          /* what waits since the socket was full */
-    struct charge held;          /* of the three stashes */
+    struct charge held;          /* of the three stashes, of the transport's state and of this */
     struct charge kept;          /* of kept_bytes, since the socket was full */
     uint64_t kept_bytes;         /* payloads that an answer under way keeps from being freed */
     struct stash input;          /* bytes not yet understood */
@@ -155,6 +155,7 @@ struct conn_extra {
     struct stash record;         /* TLS: the beginning of a record that is not all there */
     uint32_t scanned;            /* of them, how many were searched for the end of a head */
     void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
+    uint32_t state_bytes;        /* of it */
     struct gathering *gathering; /* replies for several channels, until all are there */
     struct catch_up *catch_up;   /* of a stream that is not live yet in all of its channels */
     bool stalled;                /* open, the socket is full, and the timer is the stall's */

@@ -204,6 +204,14 @@ void secure_begin(struct shard *shard, struct conn *conn)
     conn_watch_read(shard, conn);
 }
 
+void secure_give_up(struct shard *shard, struct conn *conn)
+{
+    if (!line_of(shard, conn)->early.handshake)
+        alert_in_clear(shard, conn, ALERT_INTERNAL_ERROR);
+    if (conn->link & LINK_HANDSHAKE)
+        handshake_end(shard, conn);
+}
+
 void secure_evict(struct shard *shard, struct conn *conn)
 {
     struct tls_handshake *handshake = line_of(shard, conn)->early.handshake;

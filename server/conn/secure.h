@@ -108,6 +108,8 @@ void secure_input(struct shard *shard, struct conn *conn, char *input, size_t le
 void secure_cut(struct shard *shard, struct conn *conn);
 /* The handshake has taken too long. */
 void secure_timer(struct shard *shard, struct conn *conn);
+/* Its hello was given up, for want of room: an alert, unless a handshake is lent. */
+void secure_give_up(struct shard *shard, struct conn *conn);
 /* Gives back the handshake, or wipes the keys. */
 void secure_closed(struct shard *shard, struct conn *conn);
 /* There is a place: its handshake begins with the hello that was kept. */

@@ -30,6 +30,8 @@ void budget_set(struct budget *budget, struct charge *charge, uint32_t holder, u
         return;
     if (charge->budget)
         unlink_charge(charge);
+    else
+        budget->holders++;
     charge->budget = budget;
     charge->class = class;
     charge->since_ns = now_ns;
@@ -42,6 +44,7 @@ void budget_clear(struct charge *charge)
     if (!charge->budget)
         return;
     charge->budget->bytes -= charge->bytes;
+    charge->budget->holders--;
     unlink_charge(charge);
     *charge = (struct charge){0};
 }

@@ -35,7 +35,8 @@ struct charge {
 };
 
 struct budget {
-    uint64_t bytes; /* of all charges */
+    uint64_t bytes;   /* of all charges */
+    uint32_t holders; /* charges with any */
     struct charge *classes[BUDGET_CLASSES];
 };
 

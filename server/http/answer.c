@@ -150,6 +150,12 @@ void http_shed(struct shard *shard, struct conn *conn, enum refusal refusal, uin
                 span_of(body, (size_t)len), retry_after(field, retry_ms));
 }
 
+void http_give_up(struct shard *shard, struct conn *conn)
+{
+    conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
+    http_error(shard, conn, REFUSAL_OVERLOADED);
+}
+
 static enum close_reason reason_of(enum refusal refusal)
 {
     if (refusal == REFUSAL_HEAD_TIMEOUT || refusal == REFUSAL_BODY_TIMEOUT)

@@ -181,6 +181,12 @@ static void answer_none(struct shard *shard, struct conn *conn, enum refusal ref
     http_error(shard, conn, refusal);
 }
 
+/* What has come are the beginnings of requests, or requests that wait for the answers before. */
+static void give_up(struct shard *shard, struct conn *conn)
+{
+    answer_none(shard, conn, REFUSAL_OVERLOADED);
+}
+
 static void refuse_head(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
     forget_request(conn);
@@ -360,8 +366,10 @@ void http_next(struct shard *shard, struct conn *conn)
         return;
     if (has_stash(conn) || conn->link & LINK_PAUSED)
         go_on(shard, conn);
-    else
+    else {
         conn_extra_trim(conn);
+        budgets_charge_input(shard, conn);
+    }
 }
 
 /* Behind the last byte of a client there may be requests that it is still owed an answer to. */
@@ -406,6 +414,7 @@ const struct transport http_transport = {
     .name = "http",
     .input = http_input,
     .refuse = answer_none,
+    .give_up = give_up,
     .input_ended = http_input_ended,
     .drained = go_on,
     .timer = http_timer,

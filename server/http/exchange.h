@@ -60,6 +60,9 @@ void http_next(struct shard *shard, struct conn *conn);
 /* For transports whose answer is on its way while the server drains: it is the last one. */
 void http_drain(struct shard *shard, struct conn *conn);
 
+/* give_up of the transports that owe an answer: 503, the last on this connection. */
+void http_give_up(struct shard *shard, struct conn *conn);
+
 /* Keeps bytes that came while a request is being answered. */
 void http_stash(struct shard *shard, struct conn *conn, char *bytes, size_t len);
 

@@ -175,6 +175,7 @@ bool answering_begin(struct shard *shard, struct conn *conn, const struct json_a
     answering->slot = conn_slot(shard, conn);
     answering->whole = whole;
     extra->transport_state = answering;
+    extra->state_bytes = 0; /* charged with the messages */
     extra->kept_bytes = weight;
     conn_hand_over(conn, TRANSPORT_ANSWER);
     wait(shard, answering);

@@ -183,6 +183,7 @@ void longpoll_open(struct shard *shard, struct conn *conn, struct exchange *exch
 const struct transport longpoll_transport = {
     .name = "longpoll",
     .input = longpoll_input,
+    .give_up = http_give_up,
     .timer = answer_empty,
     .drain = longpoll_drain,
     .closed = longpoll_closed,

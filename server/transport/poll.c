@@ -81,6 +81,7 @@ const struct transport poll_transport = {
     .name = "poll",
     .input = http_stash,
     .input_ended = poll_input_ended,
+    .give_up = http_give_up,
     .drain = http_drain,
     .closed = poll_closed,
     .read = poll_read,

@@ -74,10 +74,15 @@ static void write_messages(struct shard *shard, struct conn *conn, struct messag
 
 static const struct stream_writer writer = {write_standing, write_messages};
 
-static void sse_end(struct shard *shard, struct conn *conn, enum close_reason reason)
+static void send_end(struct shard *shard, struct conn *conn)
 {
     if (chunked(conn))
         conn_send_bytes(shard, conn, SPAN(HTTP_CHUNK_LAST));
+}
+
+static void sse_end(struct shard *shard, struct conn *conn, enum close_reason reason)
+{
+    send_end(shard, conn);
     conn_end(shard, conn, END_LINGER, reason);
 }
 
@@ -184,6 +189,7 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 const struct transport sse_transport = {
     .name = "sse",
     .input = sse_input,
+    .give_up = send_end,
     .drained = catch_up_drained,
     .timer = sse_timer,
     .drain = sse_drain,

@@ -66,7 +66,7 @@ static void say_why(struct shard *shard, struct conn *conn, enum close_reason re
 {
     char text[WS_REASON_MAX];
     bool comes_back = reason == CLOSE_GOING_AWAY || reason == CLOSE_OVERLOADED ||
-                      reason == CLOSE_ADDRESS_PUBLISHES;
+                      reason == CLOSE_INPUT_TOTAL || reason == CLOSE_ADDRESS_PUBLISHES;
     int len = comes_back ? snprintf(text, sizeof text, "%s retry_ms=%u", close_reason_name(reason),
                                     admission_retry_ms(&shard->admission))
                          : snprintf(text, sizeof text, "%s", close_reason_name(reason));
@@ -234,6 +234,12 @@ static void websocket_timer(struct shard *shard, struct conn *conn)
     }
 }
 
+static void websocket_give_up(struct shard *shard, struct conn *conn)
+{
+    ws_partial_discard(conn);
+    say_why(shard, conn, CLOSE_INPUT_TOTAL);
+}
+
 static void websocket_closed(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.streams_websocket, 1);
@@ -371,6 +377,7 @@ void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange
 const struct transport websocket_transport = {
     .name = "websocket",
     .input = websocket_input,
+    .give_up = websocket_give_up,
     .drained = catch_up_drained,
     .timer = websocket_timer,
     .drain = websocket_drain,
@@ -383,6 +390,7 @@ const struct transport websocket_transport = {
 const struct transport echo_transport = {
     .name = "echo",
     .input = websocket_input,
+    .give_up = websocket_give_up,
     .drained = catch_up_drained,
     .timer = websocket_timer,
     .drain = websocket_drain,

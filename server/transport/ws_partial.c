@@ -41,6 +41,7 @@ int ws_partial_store(struct ws_partial *partial, struct conn *conn)
     }
     *stored = *partial;
     extra->transport_state = stored;
+    extra->state_bytes = sizeof *stored;
     return 0;
 }
 

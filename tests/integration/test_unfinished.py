@@ -1,5 +1,7 @@
 """What clients begin and do not finish: bounded in bytes, over all of them, and in time."""
 
+import re
+import select
 import struct
 
 import pytest
@@ -62,6 +64,10 @@ def opened(server, kind, size):
     return socket.connection
 
 
+def can_be_read(connection):
+    return bool(select.select([connection], [], [], 0)[0])
+
+
 @pytest.mark.parametrize("kind", ["body", "message"])
 def test_the_one_with_most_unfinished_for_longest_goes(start_server, kind, eventually):
     server = start_server(
@@ -72,18 +78,26 @@ def test_the_one_with_most_unfinished_for_longest_goes(start_server, kind, event
     small = RawWebSocket(server, "/ws?channel=s")
     small.send(frame(TEXT, b"still ", fin=False))
     others = []
-    while server.closed("input_total") == 0:
+    while not can_be_read(first):
         others.append(opened(server, kind, 900000))
         assert len(others) < 10
-        eventually(lambda: server.closed("input_total") > 0
+        eventually(lambda: can_be_read(first)
                    or server.metric("ringside_input_bytes") > 900000 * (len(others) + 1),
-                   "it is charged, or one is closed")
+                   "it is charged, or one is told")
         assert server.metric("ringside_input_bytes") <= 4 * MIB
-    assert read_to_end(first) == b""
+    told = read_to_end(first)
+    if kind == "body":
+        assert told.startswith(b"HTTP/1.1 503 ") and b'"overloaded"' in told
+        assert b"\r\nRetry-After: " in told and b"\r\nConnection: close" in told
+    else:
+        assert told[0] == 0x88 and told[2:4] == struct.pack(">H", 1013)
+        assert re.fullmatch(rb"input_total retry_ms=\d+", told[4:])
+    first.close()
+    server.until_closed("input_total")
     small.send(frame(0, b"here"))
     assert small.read() == (TEXT, b"still here")
     assert server.closed("input_total") == 1
-    for connection in [first, small, *others]:
+    for connection in [small, *others]:
         connection.close()
     eventually(lambda: server.metric("ringside_input_bytes") == 0, "nothing held")
 
@@ -96,11 +110,22 @@ def test_a_body_that_comes_in_pieces_is_taken_beside_those_that_do_not_end(
     eventually(lambda: server.metric("ringside_input_bytes") > MIB, "half bodies")
     with dial(server) as connection:
         connection.sendall(half_body("c", 900000) + bytes(500))
-        eventually(lambda: server.closed("input_total") > 0, "room for it")
+        eventually(lambda: any(can_be_read(other) for other in squatters), "room for it")
         connection.sendall(bytes(500))
         assert read_answer(connection)[0] == 200
     for connection in squatters:
         connection.close()
+
+
+def test_half_a_head_is_charged_with_what_is_kept_of_it(server, eventually):
+    """A byte of a frame keeps how far it has come, and where."""
+    socket = RawWebSocket(server)
+    socket.send(b"\x82")
+    eventually(lambda: server.metric("ringside_input_bytes") > 200, "more than its byte")
+    socket.send(b"\xfe\x01")
+    assert 200 < server.metric("ringside_input_bytes") < 1000
+    socket.close()
+    eventually(lambda: server.metric("ringside_input_bytes") == 0, "nothing held")
 
 
 def test_half_a_message_has_its_time(start_server, eventually):
