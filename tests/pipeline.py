@@ -1,10 +1,10 @@
 """Runs steps side by side, each with its output in a file, and says at the end what they found.
 
 A lane is a list of steps that run one after the other; lanes run beside each other. A step waits
-for those that it names in `needs`, and is not run when one of them has failed. `last` runs when all
-lanes are through, with the machine to itself. After that, cases that may have failed for nothing
-run once more, by themselves (again.py). Ctrl-C, or SIGTERM, ends what runs: every step is a session
-of its own, and all of its processes are told.
+for those that it names in `needs`, and is not run when one of them has failed. The lanes of `last`
+run when all others are through, with the machine to themselves. After that, cases that may have
+failed for nothing run once more, by themselves (again.py). Ctrl-C, or SIGTERM, ends what runs:
+every step is a session of its own, and all of its processes are told.
 """
 
 import asyncio
@@ -70,11 +70,11 @@ class Pipeline:
 
     async def run_all(self, lanes, last):
         self.done = {step.name: asyncio.get_running_loop().create_future()
-                     for lane in (*lanes, last) for step in lane}
+                     for lane in (*lanes, *last) for step in lane}
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.end, number)
-        await asyncio.gather(*(self.run_lane(lane) for lane in lanes))
-        await self.run_lane(last)
+        for group in (lanes, last):
+            await asyncio.gather(*(self.run_lane(lane) for lane in group))
         if not self.strict:
             await self.run_again()
 

@@ -32,7 +32,7 @@ WORKERS = max(2, min(2 * CORES, 16))
 NICE = 5  # of what takes all the time that it is given: whoever waits for an answer goes first
 FLAVOURS = ("release", "asan", "tsan")
 KERNELS = ("6.1", "6.12", "host")
-FUZZ_SECONDS = 3  # for each parser
+FUZZ_SECONDS = 2  # for each parser
 NO_TESTS = 5  # pytest's exit status when it has found none
 OTHERS = [TESTS / name for name in ("browser", "report", "runner", "tuning")]
 
@@ -121,7 +121,8 @@ def beside(*arguments):
 
 
 def alone(*arguments):
-    """Tests that need the machine for themselves: they wait a lot, so two at a time."""
+    """Tests that need the machine for themselves, without compilers and analysers beside them: they
+    wait a lot, so two at a time, in each flavour."""
     return ["-m", "alone", "-n", "2", "--dist", "loadfile", *arguments]
 
 
@@ -191,24 +192,25 @@ def clang_tidy(*how):
 # ---- what is asked for ----
 
 def everything():
-    """Returns the lanes, and what comes after them."""
+    """Returns the lanes, and those that come after them."""
     compiled = [style(), build("release"), build("asan"), unit("release"), build("tsan"),
                 unit("asan"), unit("tsan"), fuzz(), *lint(), clang_tidy()]
     waiting = [integration("release"),
                pytest("browser, report, tuning", "release", *beside(*OTHERS)),
                integration("asan"), integration("tsan")]
-    return [compiled, waiting, [kernel("6.1")]], [integration_alone(f) for f in FLAVOURS]
+    return ([compiled, waiting, [kernel("6.1", "--short")]],
+            [[integration_alone(flavour)] for flavour in FLAVOURS])
 
 
 def quick():
     return ([[style(), build("release"), unit("release")], [integration("release")]],
-            [integration_alone("release")])
+            [[integration_alone("release")]])
 
 
 def reached():
     forget_counts()
     return ([[build("coverage"), unit("coverage")], [integration("coverage")]],
-            [integration_alone("coverage"), coverage()])
+            [[integration_alone("coverage"), coverage()]])
 
 
 def kernels(version, *names):

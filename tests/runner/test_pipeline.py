@@ -197,3 +197,11 @@ def test_what_needs_a_step_that_failed_is_not_run(tmp_path, capfd):
         [[Step("first", ["false"]), Step("second", ["touch", left], needs=("first",))]])
     assert status == FAILED and not left.exists()
     assert "not run: 1 steps" in capfd.readouterr().out
+
+
+def test_the_last_lanes_wait_for_all_others(tmp_path, capfd):
+    made = [tmp_path / name for name in "ab"]
+    lanes = [[Step(f"make {path.name}", ["sh", "-c", f"sleep 0.3; touch {path}"])] for path in made]
+    last = [[Step(f"find {path.name}", ["test", "-e", path])] for path in made]
+    assert Pipeline(tmp_path / "logs").run(lanes, last) == 0
+    assert capfd.readouterr().out.endswith("4 passed, 0 failed\n")
