@@ -150,8 +150,8 @@ static int open_others(struct trial *trial)
     field->memory_unread = true;
     field->drain_ns = DRAIN_NS;
     struct entrant *entrant =
-        field_add(field, "others", KIND_TRANSPORT, LOAD_WEBSOCKET, trial->server, subscribers);
-    entrant->publish = LOAD_PUBLISH_POST;
+        field_add(field, "others", KIND_TRANSPORT, &protocol_websocket, trial->server, subscribers);
+    entrant->publish = &protocol_post;
     if (trial->peer) {
         entrant->publish = trial->peer->publish_by;
         entrant->protocol = &trial->peer->protocol;

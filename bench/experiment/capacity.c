@@ -35,7 +35,7 @@ static void defaults(struct options *options)
     options->step_factor = 2;
     options->seconds = 5;
     options->broadcast_s = 60;
-    options->transports[0] = LOAD_WEBSOCKET;
+    options->transports[0] = &protocol_websocket;
     options->transport_count = 1;
 }
 

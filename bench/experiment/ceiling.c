@@ -17,7 +17,8 @@ static int run(struct bench *bench)
     int err = bench_bare_start(bench, BARE_URING, options->subscribers, &server);
     if (err < 0)
         return err;
-    field_add(&field, "bare-connect", KIND_CEILING, LOAD_CONNECT, server, options->subscribers);
+    field_add(&field, "bare-connect", KIND_CEILING, &protocol_connect, server,
+              options->subscribers);
     err = field_add_loops(&field);
     if (err < 0)
         return err;

@@ -24,8 +24,8 @@ static void defaults(struct options *options)
     options->rate_count = 1;
     options->turns = 5;
     options->turn_ms = 2000;
-    options->transports[0] = LOAD_WEBSOCKET;
-    options->transports[1] = LOAD_SSE;
+    options->transports[0] = &protocol_websocket;
+    options->transports[1] = &protocol_sse;
     options->transport_count = 2;
 }
 

@@ -41,7 +41,8 @@ static const enum option_id compare_options[] = {
 
 static void defaults(struct options *options)
 {
-    static const enum load_transport all[] = {LOAD_POLL, LOAD_LONGPOLL, LOAD_SSE, LOAD_WEBSOCKET};
+    static const struct protocol *const all[] = {&protocol_poll, &protocol_longpoll, &protocol_sse,
+                                                 &protocol_websocket};
     memcpy(options->transports, all, sizeof all);
     options->transport_count = sizeof all / sizeof all[0];
     options->subscribers = 10000;
@@ -75,7 +76,7 @@ static int add_ceiling(struct field *field, struct bench *bench, const char **re
     if (err < 0)
         return err;
     *ret_name = bare_loop_name(loop);
-    field_add(field, *ret_name, KIND_CEILING, LOAD_BARE, server, options->subscribers);
+    field_add(field, *ret_name, KIND_CEILING, &protocol_websocket, server, options->subscribers);
     return 0;
 }
 
@@ -101,7 +102,7 @@ static int quiet_polling(struct field *field)
     const struct load_mode mode = {.rate_per_s =
                                        (double)NS_PER_S / (double)(duration_ns + interval_ns)};
     for (unsigned i = 0; i < field->count; i++) {
-        if (field->entrants[i].transport != LOAD_POLL)
+        if (!(field->entrants[i].transport->is & PROTOCOL_BY_CLOCK))
             continue;
         watch_phase(field->bench, "quiet", field->entrants[i].name, "one message per 50 polls");
         struct contestant *contestant = field_contestant(field, i, QUIET);
@@ -207,7 +208,7 @@ static void make_headline(struct bench *bench)
     size_t len = strlen(text);
     rate_workload(bench->options, workload);
     for (unsigned i = 0; i < bench->options->transport_count && len < sizeof text; i++) {
-        const char *name = options_transport_name(bench->options->transports[i]);
+        const char *name = bench->options->transports[i]->name;
         const struct contestant *quiet = result_find(&bench->result, name, QUIET);
         const struct contestant *contestant =
             quiet ? quiet : result_find(&bench->result, name, workload);

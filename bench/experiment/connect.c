@@ -22,9 +22,9 @@ static void defaults(struct options *options)
 {
     options->connections = 15000;
     options->turns = 7;
-    options->transports[0] = LOAD_WEBSOCKET;
-    options->transports[1] = LOAD_SSE;
-    options->transports[2] = LOAD_LONGPOLL;
+    options->transports[0] = &protocol_websocket;
+    options->transports[1] = &protocol_sse;
+    options->transports[2] = &protocol_longpoll;
     options->transport_count = 3;
 }
 
@@ -118,7 +118,7 @@ static int run(struct bench *bench)
     int err = bench_bare_start(bench, BARE_URING, options->connections, &bare);
     if (err < 0)
         return err;
-    field_add(&field, "bare-connect", KIND_CEILING, LOAD_CONNECT, bare, options->connections);
+    field_add(&field, "bare-connect", KIND_CEILING, &protocol_connect, bare, options->connections);
     err = field_serve_ways(&field, options->connections);
     if (err == 0)
         err = field_create(&field);

@@ -229,8 +229,8 @@ static int add_entrants(struct race *race, uint32_t subscribers)
         }
     race->ours = race->field.count;
     for (unsigned i = OURS; i < engines->count; i++)
-        field_add(&race->field, bare_loop_name(engines->bare[i - OURS]), KIND_CEILING, LOAD_BARE,
-                  engines->servers[i], subscribers);
+        field_add(&race->field, bare_loop_name(engines->bare[i - OURS]), KIND_CEILING,
+                  &protocol_websocket, engines->servers[i], subscribers);
     return err;
 }
 

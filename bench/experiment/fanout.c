@@ -16,8 +16,8 @@ static const enum option_id fanout_options[] = {
 static void fanout_defaults(struct options *options)
 {
     field_defaults(options);
-    options->transports[0] = LOAD_WEBSOCKET;
-    options->transports[1] = LOAD_SSE;
+    options->transports[0] = &protocol_websocket;
+    options->transports[1] = &protocol_sse;
     options->transport_count = 2;
     options->tls_cipher_count = 1; /* the first: AES-128-GCM */
 }

@@ -32,7 +32,7 @@ static enum load_resume resume_of(const struct options *options)
 }
 
 struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
-                          enum load_transport transport, struct server *server, uint32_t clients)
+                          const struct protocol *transport, struct server *server, uint32_t clients)
 {
     assert(field->count < FIELD_ENTRANTS_MAX && !field->load);
     struct entrant *entrant = &field->entrants[field->count++];
@@ -40,8 +40,7 @@ struct entrant *field_add(struct field *field, const char *name, enum contestant
         .name = name,
         .kind = kind,
         .transport = transport,
-        .publish = transport == LOAD_CONNECT || transport == LOAD_GET ? LOAD_PUBLISH_NONE
-                                                                      : LOAD_PUBLISH_WEBSOCKET,
+        .publish = transport->is & PROTOCOL_SILENT ? NULL : &protocol_websocket,
         .server = server,
         .reach = server->reach,
         .publish_at = server->address,
@@ -64,7 +63,8 @@ int field_add_way(struct field *field, const struct way *way, struct server *ser
     entrant->reach = server->tls_reach;
     entrant->publish_at = server->tls_address;
     for (unsigned i = 0; i + 1 < field->count; i++)
-        if (!field->entrants[i].tls && field->entrants[i].transport == way->transport)
+        if (!field->entrants[i].tls && field->entrants[i].kind == KIND_TRANSPORT &&
+            field->entrants[i].transport == way->transport)
             entrant->plain = &field->entrants[i];
     return entrant->tls ? 0 : -EINVAL;
 }
@@ -193,7 +193,7 @@ int field_create(struct field *field)
 int field_settle(struct field *field, unsigned index)
 {
     const struct entrant *entrant = &field->entrants[index];
-    if (entrant->publish == LOAD_PUBLISH_NONE)
+    if (!entrant->publish)
         return 0;
     watch_phase(field->bench, "settle", entrant->name, NULL);
     int64_t timeout_ns = SETTLE_TIMEOUT_NS + entrant->clients * SETTLE_EACH_NS;
@@ -303,8 +303,7 @@ struct contestant *field_contestant(struct field *field, unsigned index, const c
     contestant->corrected = histogram_create();
     contestant->uncorrected = histogram_create();
     assert(contestant->corrected && contestant->uncorrected);
-    contestant->has_requests =
-        entrant->transport == LOAD_POLL || entrant->transport == LOAD_LONGPOLL;
+    contestant->has_requests = entrant->transport->is & PROTOCOL_ASKS;
     if (entrant->tls)
         snprintf(contestant->tls.cipher, sizeof contestant->tls.cipher, "%s",
                  tls_cipher_name(entrant->cipher));
@@ -445,7 +444,7 @@ static int one_round(struct field *field, const struct workload *workloads, unsi
             /* Every other round backwards: who comes after whom may matter. */
             unsigned i = round % 2 ? field->count - 1 - n : n;
             char detail[RESULT_NAME_MAX];
-            if (field->entrants[i].publish == LOAD_PUBLISH_NONE)
+            if (!field->entrants[i].publish)
                 continue;
             snprintf(detail, sizeof detail, "%.24s, round %u", workloads[w].name, round + 1);
             watch_phase(field->bench, counted ? "turns" : "warm-up", field->entrants[i].name,
@@ -476,7 +475,7 @@ int field_rounds(struct field *field, const struct workload *workloads, unsigned
     int err = 0;
     for (unsigned w = 0; w < workload_count; w++)
         for (unsigned i = 0; i < field->count; i++) {
-            if (field->entrants[i].publish == LOAD_PUBLISH_NONE)
+            if (!field->entrants[i].publish)
                 continue;
             contestants[w][i] = field_contestant(field, i, workloads[w].name);
             watch_turns(field->bench, options->warmup_turns + options->turns);
@@ -485,7 +484,7 @@ int field_rounds(struct field *field, const struct workload *workloads, unsigned
         for (unsigned i = 0; i < field->count; i++)
             /* A rate is no race, nor is what short polling's own clock sets. */
             if (contestants[w][i] && workloads[w].mode.depth > 0 &&
-                field->entrants[i].transport != LOAD_POLL)
+                !(field->entrants[i].transport->is & PROTOCOL_BY_CLOCK))
                 set_ceiling(&field->bench->result, contestants[w][i], ceiling);
     for (unsigned i = 0; err == 0 && i < options->warmup_turns; i++)
         err = one_round(field, workloads, workload_count, i, contestants, false);
@@ -511,7 +510,7 @@ unsigned field_workloads(const struct options *options, struct workload *ret)
 const char *field_ceiling(const struct field *field)
 {
     for (unsigned i = 0; i < field->count; i++)
-        if (field->entrants[i].kind == KIND_CEILING && field->entrants[i].transport == LOAD_BARE)
+        if (field->entrants[i].kind == KIND_CEILING && field->entrants[i].publish)
             return field->entrants[i].name;
     return NULL;
 }
@@ -546,7 +545,7 @@ int field_add_loops(struct field *field)
         int err = bench_bare_start(bench, order[i], options->subscribers, &server);
         if (err < 0)
             return err;
-        field_add(field, bare_loop_name(order[i]), KIND_CEILING, LOAD_BARE, server,
+        field_add(field, bare_loop_name(order[i]), KIND_CEILING, &protocol_websocket, server,
                   options->subscribers);
     }
     return 0;

@@ -28,8 +28,8 @@ static_assert(FIELD_ENTRANTS_MAX * FIELD_WORKLOADS_MAX <= RESULT_CONTESTANTS_MAX
 struct entrant {
     const char *name;
     enum contestant_kind kind;
-    enum load_transport transport;
-    enum load_publish publish;
+    const struct protocol *transport;
+    const struct protocol *publish;
     struct server *server;
     struct sockaddr_in reach; /* where its subscribers connect: the server, or a relay before it */
     struct sockaddr_in
@@ -72,7 +72,8 @@ void field_init(struct field *field, struct bench *bench);
 /* Adds a transport of `server`, or a bare loop; what else an entrant has is set by the caller.
  * Nothing connects before field_open. */
 struct entrant *field_add(struct field *field, const char *name, enum contestant_kind kind,
-                          enum load_transport transport, struct server *server, uint32_t clients);
+                          const struct protocol *transport, struct server *server,
+                          uint32_t clients);
 
 /* Adds the way of a transport. Returns 0 or negative errno, after a sentence. */
 int field_add_way(struct field *field, const struct way *way, struct server *server,

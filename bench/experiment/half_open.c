@@ -253,7 +253,7 @@ static int vanish(struct trial *trial)
 static int play(struct trial *trial)
 {
     const struct options *options = trial->bench->options;
-    const struct way way = {LOAD_WEBSOCKET, trial->way->tls, trial->way->cipher};
+    const struct way way = {&protocol_websocket, trial->way->tls, trial->way->cipher};
     char workload[RESULT_NAME_MAX];
     field_init(&trial->field, trial->bench);
     trial->field.memory_unread = true;

@@ -58,9 +58,9 @@ static int add(struct race *race, struct server *server, enum handshake kind,
 {
     struct bench *bench = race->field.bench;
     race->kinds[race->field.count] = kind;
-    struct entrant *entrant =
-        field_add(&race->field, peer ? peer->name : HANDSHAKES_OURS,
-                  peer ? KIND_PEER : KIND_TRANSPORT, LOAD_GET, server, bench->options->connections);
+    struct entrant *entrant = field_add(&race->field, peer ? peer->name : HANDSHAKES_OURS,
+                                        peer ? KIND_PEER : KIND_TRANSPORT, &protocol_get, server,
+                                        bench->options->connections);
     if (peer) {
         entrant->protocol = &peer->protocol;
         entrant->version = peer->version;

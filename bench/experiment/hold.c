@@ -36,7 +36,7 @@ static void defaults(struct options *options)
 {
     options->connections = 15000;
     options->seconds = 20;
-    options->transports[0] = LOAD_WEBSOCKET;
+    options->transports[0] = &protocol_websocket;
     options->transport_count = 1;
     options->against[BARE_URING] = true;
 }
@@ -99,7 +99,7 @@ static int hold(struct field *field)
         return err;
     struct contestant *contestant = field_contestant(field, 0, "");
     err = idle(field, contestant);
-    if (err < 0 || entrant->publish == LOAD_PUBLISH_NONE)
+    if (err < 0 || !entrant->publish)
         return err;
     err = broadcast(field, contestant, BROADCASTS);
     if (err == 0)
@@ -123,7 +123,7 @@ static int hold_bare(struct bench *bench)
     if (err < 0)
         return err;
     field_init(&field, bench);
-    field_add(&field, "bare-connect", KIND_CEILING, LOAD_CONNECT, server, connections);
+    field_add(&field, "bare-connect", KIND_CEILING, &protocol_connect, server, connections);
     err = field_open(&field);
     if (err == 0)
         contestant_note(field_contestant(&field, 0, ""),

@@ -32,8 +32,8 @@ static void defaults(struct options *options)
     options->bound_ms = BOUND_MS;
     options->turns = TURNS;
     options->seconds = SEARCH_S;
-    options->transports[0] = LOAD_WEBSOCKET;
-    options->transports[1] = LOAD_SSE;
+    options->transports[0] = &protocol_websocket;
+    options->transports[1] = &protocol_sse;
     options->transport_count = 2;
 }
 

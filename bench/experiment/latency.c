@@ -41,7 +41,8 @@ static const enum option_id latency_options[] = {
 
 static void defaults(struct options *options)
 {
-    static const enum load_transport all[] = {LOAD_POLL, LOAD_LONGPOLL, LOAD_SSE, LOAD_WEBSOCKET};
+    static const struct protocol *const all[] = {&protocol_poll, &protocol_longpoll, &protocol_sse,
+                                                 &protocol_websocket};
     static const uint32_t rtts[] = {0, 10, 150};
     memcpy(options->transports, all, sizeof all);
     options->transport_count = sizeof all / sizeof all[0];
@@ -60,11 +61,11 @@ static void defaults(struct options *options)
  * message is an answer or an event stream; half of it one way over a WebSocket. */
 static double budget_ms(const struct race *race, unsigned index)
 {
-    const enum load_transport transport = race->field.entrants[index].transport;
+    const struct protocol *transport = race->field.entrants[index].transport;
     const uint32_t rtt_ms = race->rtts_ms[index];
-    if (transport == LOAD_POLL)
+    if (transport->is & PROTOCOL_BY_CLOCK)
         return race->field.bench->options->poll_interval_ms / 2.0 + rtt_ms;
-    return transport == LOAD_WEBSOCKET && !race->both_ways[index] ? rtt_ms / 2.0 : rtt_ms;
+    return transport->is & PROTOCOL_SENDS && !race->both_ways[index] ? rtt_ms / 2.0 : rtt_ms;
 }
 
 /* ---- the field ---- */
@@ -76,7 +77,7 @@ static uint32_t each_of(const struct options *options)
     const unsigned count = ways_of(options, ways);
     uint32_t each = count;
     for (unsigned i = 0; i < count; i++)
-        each += ways[i].transport == LOAD_WEBSOCKET;
+        each += (ways[i].transport->is & PROTOCOL_SENDS) != 0;
     return each;
 }
 
@@ -114,7 +115,7 @@ static int add_transport(struct race *race, struct server *server, const struct 
     int err = 0;
     for (unsigned i = 0; err == 0 && i < count; i++)
         err = add(race, server, reach, &ways[i], rtt_ms, false);
-    for (unsigned i = 0; err == 0 && i < count && ways[i].transport == LOAD_WEBSOCKET; i++)
+    for (unsigned i = 0; err == 0 && i < count && ways[i].transport->is & PROTOCOL_SENDS; i++)
         err = add(race, server, reach, &ways[i], rtt_ms, true);
     return err;
 }

@@ -80,7 +80,7 @@ static int add(struct mix *mix, const struct stream *stream, struct way way, str
     snprintf(entrant->channel, sizeof entrant->channel, "bench-%.40s", entrant->name);
     entrant->stream = stream;
     if (stream->channels > 1)
-        entrant->publish = LOAD_PUBLISH_POST;
+        entrant->publish = &protocol_post;
     return err;
 }
 
@@ -163,8 +163,8 @@ static void describe(const struct stream *stream, struct contestant *contestant)
     if (stream->kind_count == 0)
         snprintf(sizes, sizeof sizes, "%u bytes", stream->bytes);
     contestant_note(contestant, "%s: %s, %u subscribers on %u channels, %g messages/s of %s",
-                    contestant->name, options_transport_name(stream->transport),
-                    stream->subscribers, stream->channels, stream->rate_per_s, sizes);
+                    contestant->name, stream->transport->name, stream->subscribers,
+                    stream->channels, stream->rate_per_s, sizes);
 }
 
 static int rounds(struct mix *mix)

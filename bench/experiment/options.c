@@ -150,12 +150,11 @@ static void take_count(struct argp_state *state, const char *part, size_t len)
 static void take_transport(struct argp_state *state, const char *part, size_t len)
 {
     struct options *options = state->input;
-    enum load_transport transport;
-    if (options->transport_count < OPTIONS_LIST_MAX &&
-        options_transport_parse(part, len, &transport))
+    const struct protocol *transport = protocol_find(part, len);
+    if (transport && options->transport_count < OPTIONS_LIST_MAX)
         options->transports[options->transport_count++] = transport;
     else
-        argp_error(state, "%.*s: there are websocket, sse, longpoll and poll", (int)len, part);
+        argp_error(state, "%.*s: there are %s", (int)len, part, options_transports());
 }
 
 static void take_against(struct argp_state *state, const char *part, size_t len)
@@ -408,7 +407,7 @@ static json_t *value_of(const struct options *options, enum option_id id)
     else if (id == OPTION_TRANSPORT)
         for (unsigned i = 0; i < options->transport_count; i++)
             len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %s" : "%s",
-                                    options_transport_name(options->transports[i]));
+                                    options->transports[i]->name);
     else if (id == OPTION_AGAINST)
         for (int i = 0; i < BARE_LOOP_COUNT; i++) {
             if (options->against[i])
@@ -542,8 +541,9 @@ static size_t list_options(const struct options *options, const struct options_u
         json_t *value = value_of(options, *id);
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
         const char *shown = json_is_string(value) ? json_string_value(value) : text;
+        const char *help = *id == OPTION_TRANSPORT ? options_transports() : rows[*id].help;
         snprintf(helps[count], HELP_MAX, *shown && rows[*id].argument ? "%s (default: %s)" : "%s",
-                 rows[*id].help, shown);
+                 help, shown);
         ret[count] = (struct argp_option){rows[*id].name, rows[*id].key, rows[*id].argument, 0,
                                           helps[count],   (int)count + 1};
         free(text);

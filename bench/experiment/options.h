@@ -13,6 +13,7 @@
 
 #include "ceiling/loop.h"
 #include "load/load.h"
+#include "load/protocol.h"
 #include "measure/cpus.h"
 #include "output/result.h"
 #include "tls/suite.h"
@@ -60,7 +61,7 @@ struct options {
     bool depths_given;              /* else --rate takes the place of the default depths */
     double rates[OPTIONS_LIST_MAX]; /* open loop */
     unsigned rate_count;
-    enum load_transport transports[OPTIONS_LIST_MAX];
+    const struct protocol *transports[OPTIONS_LIST_MAX];
     unsigned transport_count;
     bool against[BARE_LOOP_COUNT];
     uint32_t poll_interval_ms;
@@ -114,7 +115,7 @@ struct options {
     X(WARMUP, 1002, "warmup", "N", "Rounds that are run first and not counted")                    \
     X(DEPTH, 'd', "depth", "D[,D...]", "Closed loop: messages under way at one time")              \
     X(RATE, 'r', "rate", "R[,R...]", "Open loop: messages per second")                             \
-    X(TRANSPORT, 'T', "transport", "LIST", "websocket, websocket-envelope, sse, longpoll, poll")   \
+    X(TRANSPORT, 'T', "transport", "LIST", "Names with commas, as options_transports() has them")  \
     X(AGAINST, 'a', "against", "LIST",                                                             \
       "Bare loops to measure beside it: bare-send, bare-uring, bare-coalesce; ceiling: all "       \
       "three; "                                                                                    \
@@ -201,8 +202,8 @@ static inline bool options_given(const struct options *options, enum option_id i
 /* Every setting, under the names that the report knows. */
 json_t *options_json(const struct options *options, const struct options_use *use);
 
-const char *options_transport_name(enum load_transport transport);
-bool options_transport_parse(const char *text, size_t len, enum load_transport *ret);
+/* "poll, longpoll, sse …": the transports there are. The text is constant. */
+const char *options_transports(void);
 
 /* The options of peers, and streams. Returns whether it is one. */
 bool options_peer_parse(struct options *options, enum option_id id, const char *text,

@@ -1,40 +1,22 @@
 /* options_name: names and addresses on the command line, and what they stand for. */
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "experiment/options.h"
 
-static const struct {
-    const char *name;
-    enum load_transport transport;
-} transports[] = {
-    {"poll", LOAD_POLL},
-    {"longpoll", LOAD_LONGPOLL},
-    {"sse", LOAD_SSE},
-    {"websocket", LOAD_WEBSOCKET},
-    {"websocket-envelope", LOAD_WEBSOCKET_ENVELOPE},
-};
-#define TRANSPORT_COUNT (sizeof transports / sizeof transports[0])
-
-const char *options_transport_name(enum load_transport transport)
+const char *options_transports(void)
 {
-    for (size_t i = 0; i < TRANSPORT_COUNT; i++)
-        if (transports[i].transport == transport)
-            return transports[i].name;
-    return "bare";
-}
-
-bool options_transport_parse(const char *text, size_t len, enum load_transport *ret)
-{
-    for (size_t i = 0; i < TRANSPORT_COUNT; i++) {
-        if (strlen(transports[i].name) != len || strncmp(transports[i].name, text, len) != 0)
-            continue;
-        *ret = transports[i].transport;
-        return true;
-    }
-    return false;
+    static char text[256];
+    const struct protocol *transport;
+    size_t len = 0;
+    for (unsigned i = 0; (transport = protocol_transport(i)) && len < sizeof text; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, i ? ", %s" : "%s", transport->name);
+    assert(len < sizeof text);
+    return text;
 }
 
 static const char *const cipher_names[TLS_CIPHER_COUNT] = {

@@ -164,10 +164,10 @@ static int take_publish_url(struct peer *peer, const char *url)
 {
     char *address = peer->publish_address, *path = peer->publish.path;
     const size_t address_size = sizeof peer->publish_address, size = sizeof peer->publish.path;
-    peer->publish_by = LOAD_PUBLISH_WEBSOCKET;
+    peer->publish_by = &protocol_websocket;
     if (take_url(url, "ws://", address, address_size, path, size) == 0)
         return 0;
-    peer->publish_by = LOAD_PUBLISH_POST;
+    peer->publish_by = &protocol_post;
     if (take_url(url, "http://", address, address_size, path, size) == 0)
         return 0;
     return bench_fail(-EINVAL, "%s: needs ws://HOST:PORT/PATH or http://HOST:PORT/PATH", url);

@@ -54,7 +54,7 @@ struct peer {
     char publish_address[64];    /* likewise, if it is another one */
     struct peer_side subscribe, publish;
     struct peer_message send; /* with @payload@ */
-    enum load_publish publish_by;
+    const struct protocol *publish_by;
 
     /* filled in */
     struct load_message subscribe_messages[PEER_MESSAGES_MAX], greeting[PEER_MESSAGES_MAX];

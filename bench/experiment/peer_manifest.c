@@ -109,10 +109,10 @@ static int set_send(struct peer *peer, const char *value, bool binary, char *why
 
 static int set_publish_by(struct peer *peer, const char *value, char *why, size_t why_size)
 {
-    peer->publish_by = strcmp(value, "websocket") == 0 ? LOAD_PUBLISH_WEBSOCKET
-                       : strcmp(value, "post") == 0    ? LOAD_PUBLISH_POST
-                                                       : LOAD_PUBLISH_NONE;
-    if (peer->publish_by != LOAD_PUBLISH_NONE)
+    peer->publish_by = strcmp(value, "websocket") == 0 ? &protocol_websocket
+                       : strcmp(value, "post") == 0    ? &protocol_post
+                                                       : NULL;
+    if (peer->publish_by)
         return 0;
     snprintf(why, why_size, "there are websocket and post");
     return -EINVAL;
@@ -182,11 +182,11 @@ int peer_check(const struct peer *peer, char *why, size_t why_size)
         missing = NULL;
     else if (!peer->subscribe.path[0])
         missing = "no path in [subscribe]";
-    else if (peer->publish_by == LOAD_PUBLISH_NONE)
+    else if (!peer->publish_by)
         missing = "no by in [publish]: websocket or post";
     else if (!peer->publish.path[0])
         missing = "no path in [publish]";
-    else if (peer->publish_by == LOAD_PUBLISH_POST && peer->publish.count > 0)
+    else if (peer->publish_by == &protocol_post && peer->publish.count > 0)
         missing = "messages in [publish], which only a WebSocket can send";
     if (!missing)
         return 0;

@@ -67,7 +67,7 @@ static void defaults(struct options *options)
 {
     options->subscribers = 10000;
     options->stalled_percent = 10;
-    options->transports[0] = LOAD_WEBSOCKET;
+    options->transports[0] = &protocol_websocket;
     options->transport_count = 1;
     options->message_bytes = 8192;
     options->rates[0] = 8;
@@ -149,7 +149,7 @@ static void add_contestants(struct trial *trial)
 }
 
 /* All hear the same channel. */
-static int add_group(struct trial *trial, const char *name, enum load_transport transport,
+static int add_group(struct trial *trial, const char *name, const struct protocol *transport,
                      uint32_t clients)
 {
     const struct way way = {transport, trial->way->tls, trial->way->cipher};
@@ -159,7 +159,7 @@ static int add_group(struct trial *trial, const char *name, enum load_transport 
     entrant->name = name;
     snprintf(entrant->channel, sizeof entrant->channel, "bench-others");
     if (index != OTHERS)
-        entrant->publish = LOAD_PUBLISH_NONE;
+        entrant->publish = NULL;
     return err;
 }
 
@@ -167,9 +167,8 @@ static int add_groups(struct trial *trial)
 {
     const struct options *options = trial->bench->options;
     const uint32_t slow = slow_of(options), trickling = trickling_of(options);
-    const enum load_transport transport = options->transports[0];
-    const enum load_transport resumable =
-        transport == LOAD_SSE ? LOAD_SSE : LOAD_WEBSOCKET_ENVELOPE;
+    const struct protocol *transport = options->transports[0];
+    const struct protocol *resumable = transport->resumes_as ? transport->resumes_as : transport;
     field_init(&trial->field, trial->bench);
     int err = add_group(trial, "others", transport, options->subscribers - slow);
     if (err == 0)
@@ -452,8 +451,7 @@ static int run(struct bench *bench)
         return bench_fail(-EINVAL, "slow-readers starts its own servers, one for each policy");
     if (options->rate_count != 1 || options->subscribers < 2)
         return bench_fail(-EINVAL, "slow-readers takes one --rate, and two subscribers or more");
-    if (options->transport_count != 1 ||
-        (options->transports[0] != LOAD_WEBSOCKET && options->transports[0] != LOAD_SSE))
+    if (options->transport_count != 1 || !(options->transports[0]->is & PROTOCOL_STALLS))
         return bench_fail(-EINVAL, "slow-readers takes one --transport, websocket or sse");
     bench->result.title = strdup("Readers that stop reading, or read too slowly");
     bench->watch.sample_every_ns = SAMPLE_NS;

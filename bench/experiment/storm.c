@@ -184,7 +184,8 @@ static int ramp(struct storm *storm, unsigned index)
 
 static int open_dropped(struct storm *storm)
 {
-    static const enum load_transport transports[ENTRANTS] = {LOAD_SSE, LOAD_WEBSOCKET_ENVELOPE};
+    static const struct protocol *const transports[ENTRANTS] = {&protocol_sse,
+                                                                &protocol_websocket_envelope};
     static const char *const names[ENTRANTS] = {"sse", "websocket"};
     uint32_t subscribers = storm->bench->options->subscribers;
     int err = 0;
@@ -225,7 +226,7 @@ static int open_witness(struct storm *storm)
     const struct witness_config config = {
         .target = way->tls ? storm->server->tls_address : storm->server->address,
         .tls = way->tls ? bench_tls_client(storm->bench, way->cipher) : NULL,
-        .transport = LOAD_WEBSOCKET_ENVELOPE,
+        .transport = &protocol_websocket_envelope,
         .channel = "bench-connected",
         .clients = live_of(options),
         .message_bytes = options->message_bytes,

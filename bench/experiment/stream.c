@@ -122,10 +122,9 @@ static int parse_part(struct stream *stream, const char *name, const char *value
         return 0;
     }
     if (strcmp(name, "transport") == 0)
-        return options_transport_parse(value, strlen(value), &stream->transport)
+        return (stream->transport = protocol_find(value, strlen(value)))
                    ? 0
-                   : refuse(why, size, "transport=%s: there are websocket, sse, longpoll and poll",
-                            value);
+                   : refuse(why, size, "transport=%s: there are %s", value, options_transports());
     if (strcmp(name, "rate") == 0) {
         stream->rate_per_s = strtod(value, &end);
         return end != value && *end == '\0' && stream->rate_per_s > 0 &&
@@ -144,7 +143,7 @@ static int parse_part(struct stream *stream, const char *name, const char *value
 
 int stream_parse(struct stream *ret, const char *text, char *why, size_t why_size)
 {
-    *ret = (struct stream){.transport = LOAD_WEBSOCKET,
+    *ret = (struct stream){.transport = &protocol_websocket,
                            .subscribers = 1000,
                            .channels = 1,
                            .bytes = 128,
@@ -181,5 +180,5 @@ void stream_apply(const struct stream *stream, struct load_group_config *group)
     if (stream->browser)
         group->fields = BROWSER_FIELDS;
     if (stream->channels > 1)
-        group->publish = LOAD_PUBLISH_POST;
+        group->publish = &protocol_post;
 }

@@ -22,7 +22,7 @@
 
 struct stream {
     char name[RESULT_NAME_MAX];
-    enum load_transport transport;
+    const struct protocol *transport;
     uint32_t subscribers, channels, bytes, poll_interval_ms;
     struct load_kind kinds[LOAD_KINDS_MAX];
     unsigned kind_count;

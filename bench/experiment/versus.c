@@ -34,7 +34,7 @@ void versus_settle(struct options *options)
     if (!options_given(options, OPTION_TURNS))
         options->turns = TURNS;
     if (!options_given(options, OPTION_TRANSPORT)) {
-        options->transports[0] = LOAD_WEBSOCKET;
+        options->transports[0] = &protocol_websocket;
         options->transport_count = 1;
     }
     if (!options_given(options, OPTION_RATE))
@@ -58,8 +58,8 @@ static int add_ours(struct field *field, struct bench *bench)
     int err =
         bench_server_start(bench, options->subscribers * options->transport_count, NULL, &server);
     for (unsigned i = 0; err == 0 && i < options->transport_count; i++)
-        field_add(field, options_transport_name(options->transports[i]), KIND_TRANSPORT,
-                  options->transports[i], server, options->subscribers);
+        field_add(field, options->transports[i]->name, KIND_TRANSPORT, options->transports[i],
+                  server, options->subscribers);
     return err;
 }
 
@@ -69,7 +69,7 @@ static int add_peer(struct field *field, struct bench *bench, struct peer *peer)
     int err = peer_start(bench, peer, bench->options->subscribers, &server);
     if (err < 0)
         return err;
-    struct entrant *entrant = field_add(field, peer->name, KIND_PEER, LOAD_WEBSOCKET, server,
+    struct entrant *entrant = field_add(field, peer->name, KIND_PEER, &protocol_websocket, server,
                                         bench->options->subscribers);
     entrant->publish = peer->publish_by;
     entrant->protocol = &peer->protocol;

@@ -31,9 +31,9 @@ unsigned ways_count(const struct options *options)
 unsigned ways_of_any(const struct options *options, struct way ret[WAYS_ANY_MAX])
 {
     unsigned count = 0;
-    ret[count++] = (struct way){0};
+    ret[count++] = (struct way){.transport = &protocol_websocket};
     for (unsigned i = 0; options->tls && i < options->tls_cipher_count; i++)
-        ret[count++] = (struct way){.tls = true, .cipher = options->tls_ciphers[i]};
+        ret[count++] = (struct way){&protocol_websocket, true, options->tls_ciphers[i]};
     return count;
 }
 
@@ -59,8 +59,8 @@ const char *way_name(const struct way *way)
     static char names[WAYS_MAX][RESULT_NAME_MAX];
     char name[RESULT_NAME_MAX];
     if (!way->tls)
-        return options_transport_name(way->transport);
-    snprintf(name, sizeof name, "%s-tls-%s", options_transport_name(way->transport),
+        return way->transport->name;
+    snprintf(name, sizeof name, "%s-tls-%s", way->transport->name,
              options_cipher_name(way->cipher));
     for (unsigned i = 0; i < WAYS_MAX; i++) {
         if (names[i][0] == '\0')

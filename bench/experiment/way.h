@@ -31,7 +31,7 @@ enum {
 };
 
 struct way {
-    enum load_transport transport;
+    const struct protocol *transport;
     bool tls;
     enum tls_cipher cipher;
 };
@@ -40,8 +40,8 @@ struct way {
 unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX]);
 unsigned ways_count(const struct options *options);
 
-/* Where the transport is not chosen by the options: plain, and with --tls each cipher. Returns how
- * many. The transport of each is for the caller to set, where one is looked at. */
+/* Where the transport is not chosen by the options: WebSockets, plain, and with --tls each cipher.
+ * Returns how many. */
 unsigned ways_of_any(const struct options *options, struct way ret[WAYS_ANY_MAX]);
 
 /* "disconnect", "disconnect, aes128-gcm": the workload of a run, or a part of one, that is done in

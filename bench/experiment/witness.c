@@ -53,7 +53,7 @@ static int create(struct witness *witness, struct load **ret)
         .target = config->target,
         .channel = config->channel,
         .clients = config->clients,
-        .publish = LOAD_PUBLISH_WEBSOCKET,
+        .publish = &protocol_websocket,
         .payload_bytes = config->message_bytes,
         .tls = config->tls,
         .tls_name = config->tls ? BENCH_TLS_NAME : NULL,

@@ -22,7 +22,7 @@ struct witness;
 struct witness_config {
     struct sockaddr_in target;
     const struct tls_client *tls; /* NULL: plain */
-    enum load_transport transport;
+    const struct protocol *transport;
     const char *channel; /* of its own */
     uint32_t clients;
     uint32_t message_bytes;

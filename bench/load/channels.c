@@ -49,34 +49,34 @@ int channels_init(struct group *group)
     return group->channel_ready ? 0 : -ENOMEM;
 }
 
-uint32_t channel_of_client(const struct load *load, const struct client *client)
+uint32_t channel_of_subscriber(const struct load *load, const struct subscriber *subscriber)
 {
-    const struct group *group = &load->groups[client->group];
-    return (client_index(load, client) - group->first) % group->channels;
+    const struct group *group = &load->groups[subscriber->group];
+    return (subscriber_index(load, subscriber) - group->first) % group->channels;
 }
 
-uint32_t channel_last(const struct load *load, const struct client *client)
+uint32_t channel_last(const struct load *load, const struct subscriber *subscriber)
 {
-    const struct group *group = &load->groups[client->group];
+    const struct group *group = &load->groups[subscriber->group];
     uint32_t published = group->publisher.number;
     return published / group->channels +
-           (published % group->channels > channel_of_client(load, client));
+           (published % group->channels > channel_of_subscriber(load, subscriber));
 }
 
-void ready_enter(struct load *load, const struct client *client)
+void ready_enter(struct load *load, const struct subscriber *subscriber)
 {
-    struct group *group = group_of(load, client);
+    struct group *group = group_of(load, subscriber);
     group->ready++;
-    group->channel_ready[channel_of_client(load, client)]++;
+    group->channel_ready[channel_of_subscriber(load, subscriber)]++;
 }
 
-void ready_leave(struct load *load, const struct client *client)
+void ready_leave(struct load *load, const struct subscriber *subscriber)
 {
-    struct group *group = group_of(load, client);
-    uint32_t channel = channel_of_client(load, client);
+    struct group *group = group_of(load, subscriber);
+    uint32_t channel = channel_of_subscriber(load, subscriber);
     group->ready--;
     group->channel_ready[channel]--;
-    uint64_t next = (uint64_t)(client->place.expected - 1) * group->channels + channel + 1;
+    uint64_t next = (uint64_t)(subscriber->place.expected - 1) * group->channels + channel + 1;
     flights_leave(&group->flights, next, group->channels);
 }
 

@@ -32,13 +32,13 @@ static uint32_t stride_of(uint32_t count)
 
 static void churn_one(struct load *load, struct churner *churner)
 {
-    uint32_t count = churner->group->config.clients;
-    struct client *client = &load->clients[churner->group->first + churner->cursor];
+    uint32_t count = churner->group->links;
+    struct link *link = &load->links[churner->group->first_link + churner->cursor];
     churner->cursor = (uint32_t)(((uint64_t)churner->cursor + churner->stride) % count);
-    if (client->phase != CLIENT_UP || client->flags & CLIENT_STALLED)
+    if (link->phase != LINK_UP || link->flags & LINK_STALLED)
         return;
-    opener_again(load, client);
-    client_close(load, client, churner->orderly);
+    opener_again(load, link);
+    link_close(load, link, churner->orderly);
     churner->closed++;
 }
 
@@ -60,7 +60,7 @@ static void churner_start(struct load *load, struct group *group, const struct l
         .active = churn->rate_per_s > 0,
         .orderly = churn->orderly,
         .group = group,
-        .stride = stride_of(group->config.clients),
+        .stride = stride_of(group->links),
         .interval_ns = churn->rate_per_s > 0 ? 1e9 / churn->rate_per_s : 0,
         .due_ns = (double)load->now_ns,
     };
@@ -74,13 +74,13 @@ static bool publishing(const struct load_mode *mode)
 static int begin(struct load *load, struct group *group, const struct load_mode *mode,
                  struct turn_mark *mark)
 {
-    if (publishing(mode) && group->config.publish == LOAD_PUBLISH_NONE)
+    if (publishing(mode) && !group->config.publish)
         return -ENOTCONN;
     int err = publishing(mode) ? publisher_ready(load, group) : 0;
     if (err < 0)
         return err;
     turn_begin(load, group, mark);
-    if (group->config.transport == LOAD_POLL)
+    if (group_is(group, PROTOCOL_BY_CLOCK))
         poller_start(load, group);
     publisher_start(load, group, mode);
     return 0;
@@ -152,14 +152,14 @@ int load_churn(struct load *load, unsigned group_index, const struct load_churn 
 
 /* ---- all at once ---- */
 
-/* Closes `count` clients, spread over those that are up; `again` lets them come back. */
+/* Closes `count` links, spread over those that are up; `again` lets them come back. */
 static uint32_t drop(struct load *load, struct group *group, uint32_t count, bool orderly,
                      bool again)
 {
-    uint32_t up = group->up, seen = 0, dropped = 0;
-    for (uint32_t i = 0; i < group->config.clients && dropped < count; i++) {
-        struct client *client = &load->clients[group->first + i];
-        if (client->phase != CLIENT_UP)
+    uint32_t up = group->links_up, seen = 0, dropped = 0;
+    for (uint32_t i = 0; i < group->links && dropped < count; i++) {
+        struct link *link = &load->links[group->first_link + i];
+        if (link->phase != LINK_UP)
             continue;
         /* The n-th of `up` is dropped when n × count ÷ up passes a whole number. */
         uint64_t before = (uint64_t)seen * count / up;
@@ -167,8 +167,8 @@ static uint32_t drop(struct load *load, struct group *group, uint32_t count, boo
         if (before == after)
             continue;
         if (again)
-            opener_again(load, client);
-        client_close(load, client, orderly);
+            opener_again(load, link);
+        link_close(load, link, orderly);
         dropped++;
     }
     return dropped;
@@ -180,12 +180,26 @@ void load_drop(struct load *load, unsigned group, uint32_t count, bool orderly)
     drop(load, &load->groups[group], count, orderly, false);
 }
 
-/* Steps until `wanted` clients of any group have come up, at most until the deadline. */
+/* Steps until `wanted` links of any group have come up, at most until the deadline. */
 static int wait_opened(struct load *load, uint32_t wanted, int64_t deadline_ns)
 {
     int err = 0;
     while (err == 0 && load->opener.opened < wanted && load->now_ns < deadline_ns)
         err = engine_step(load);
+    return err;
+}
+
+/* Nobody begins any longer; those under way, whom the server may have let in already, come to their
+ * end: each has a time-out. */
+static int end_opening(struct load *load)
+{
+    int err = 0;
+    load->opener.attempts_max = 1;
+    opener_abandon(load);
+    while (err == 0 && load->opener.opening > 0) {
+        err = engine_step(load);
+        opener_abandon(load);
+    }
     return err;
 }
 
@@ -201,10 +215,12 @@ int load_storm(struct load *load, uint64_t groups, const struct load_storm *stor
     for (uint64_t left = groups; left != 0; left &= left - 1) {
         struct group *group = &load->groups[__builtin_ctzll(left)];
         ret->dropped +=
-            drop(load, group, (uint32_t)(group->up * storm->share), storm->orderly, true);
+            drop(load, group, (uint32_t)(group->links_up * storm->share), storm->orderly, true);
     }
     ret->dropped_ns = engine_clock_ns() - ret->started_ns;
     int err = wait_opened(load, ret->dropped, ret->started_ns + storm->timeout_ns);
+    if (err == 0)
+        err = end_opening(load);
     opener_abandon(load);
     ret->recovered = opener->opened;
     ret->retries = opener->retries;
@@ -229,11 +245,12 @@ void load_forget(struct load *load, unsigned group_index)
     assert(group_index < load->group_count);
     const struct group *group = &load->groups[group_index];
     for (uint32_t i = 0; i < group->config.clients; i++) {
-        struct client *client = &load->clients[group->first + i];
-        if (client->phase != CLIENT_DOWN && client->phase != CLIENT_CLOSING)
+        struct subscriber *subscriber = &load->subscribers[group->first + i];
+        enum link_phase phase = link_of(load, subscriber)->phase;
+        if (phase != LINK_DOWN && phase != LINK_CLOSING)
             continue;
-        client->place = (struct ledger_place){0};
-        client->position = (struct position){0};
+        subscriber->place = (struct ledger_place){0};
+        subscriber->position = (struct position){0};
     }
 }
 
@@ -242,15 +259,32 @@ void load_forget(struct load *load, unsigned group_index)
 static void unstall(struct load *load, struct group *group)
 {
     for (uint32_t i = 0; i < group->config.clients; i++) {
-        struct client *client = &load->clients[group->first + i];
-        if (!(client->flags & CLIENT_STALLED))
+        struct subscriber *subscriber = &load->subscribers[group->first + i];
+        struct link *link = link_of(load, subscriber);
+        if (!(subscriber->flags & SUBSCRIBER_STALLED))
             continue;
-        client->flags &= (uint8_t)~CLIENT_STALLED;
+        subscriber->flags &= (uint8_t)~SUBSCRIBER_STALLED;
+        link->flags &= (uint8_t)~LINK_STALLED;
         group->stalled--;
-        if (client_ready(client))
-            ready_enter(load, client);
-        client_watch(load, client);
+        if (subscriber_ready(subscriber))
+            ready_enter(load, subscriber);
+        link_watch(load, link);
     }
+}
+
+static void stall(struct load *load, struct group *group, struct link *link)
+{
+    struct subscriber *first = link_first(load, link);
+    uint32_t count = link_streams(load, link);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!(first[i].flags & SUBSCRIBER_UP))
+            continue;
+        if (subscriber_ready(&first[i]))
+            ready_leave(load, &first[i]);
+        first[i].flags |= SUBSCRIBER_STALLED;
+        group->stalled++;
+    }
+    link->flags |= LINK_STALLED;
 }
 
 void load_stall(struct load *load, unsigned group_index, uint32_t count)
@@ -258,19 +292,15 @@ void load_stall(struct load *load, unsigned group_index, uint32_t count)
     assert(group_index < load->group_count);
     struct group *group = &load->groups[group_index];
     unstall(load, group);
-    uint32_t up = group->up;
+    uint32_t up = group->links_up;
     uint64_t seen = 0;
-    for (uint32_t i = 0; i < group->config.clients && up > 0; i++) {
-        struct client *client = &load->clients[group->first + i];
-        if (client->phase != CLIENT_UP)
+    for (uint32_t i = 0; i < group->links && up > 0; i++) {
+        struct link *link = &load->links[group->first_link + i];
+        if (link->phase != LINK_UP)
             continue;
         seen++;
-        if (seen * count / up == (seen - 1) * count / up)
-            continue;
-        if (client_ready(client))
-            ready_leave(load, client);
-        client->flags |= CLIENT_STALLED;
-        group->stalled++;
+        if (seen * count / up != (seen - 1) * count / up)
+            stall(load, group, link);
     }
 }
 

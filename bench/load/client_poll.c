@@ -7,85 +7,99 @@
  * The position is taken over when an answer is whole, so that one that is cut off is asked for
  * again. */
 #include "load/engine.h"
+#include "load/publish.h"
 
-void poll_request(struct load *load, struct client *client)
+struct span poll_target(struct load *load, struct subscriber *subscriber, char buf[LOAD_TARGET_MAX])
 {
-    struct group *group = group_of(load, client);
-    bool joining = client->phase == CLIENT_HANDSHAKE && transport_polls(group->config.transport);
+    const struct group *group = group_of(load, subscriber);
+    bool joining = !(subscriber->flags & SUBSCRIBER_UP);
+    return subscriber_target(load, subscriber, joining ? group->join_path : group->path, buf);
+}
+
+void poll_asked(struct load *load, struct subscriber *subscriber)
+{
+    subscriber->flags |= SUBSCRIBER_ASKED;
+    group_of(load, subscriber)->counters.requests++;
+}
+
+static void request(struct load *load, struct subscriber *subscriber)
+{
+    const struct group *group = group_of(load, subscriber);
+    struct link *link = link_of(load, subscriber);
+    if (link->flags & LINK_CYCLING)
+        subscriber_is_up(load, subscriber);
     char target[LOAD_TARGET_MAX];
     const struct http_request_head head = {
         .method = SPAN("GET"),
-        .target = client_target(load, client, joining ? group->join_path : group->path, target),
+        .target = poll_target(load, subscriber, target),
         .host = span_from(group->host),
         .extra = span_from(group->fields),
         .close = group->config.longpoll_reconnect,
     };
-    int len = http_request_head_write(outbox_reserve(load, client, REQUEST_HEAD_MAX),
+    int len = http_request_head_write(outbox_reserve(load, link, REQUEST_HEAD_MAX),
                                       REQUEST_HEAD_MAX, &head);
     assert(len > 0);
-    outbox_commit(load, client, (size_t)len);
-    client->flags |= CLIENT_ASKED;
-    group->counters.requests++;
+    outbox_commit(load, link, (size_t)len);
+    poll_asked(load, subscriber);
 }
 
 /* ---- an answer ---- */
 
-static void next_request(struct load *load, struct client *client, bool last)
+static void next_request(struct load *load, struct subscriber *subscriber, bool last)
 {
-    struct group *group = group_of(load, client);
-    if (client->phase == CLIENT_HANDSHAKE)
-        client_is_up(load, client);
+    const struct protocol *protocol = link_protocol(load, link_of(load, subscriber));
+    subscriber_is_up(load, subscriber);
     if (last)
-        client_cycle(load, client);
-    else if (group->config.transport == LOAD_LONGPOLL)
-        poll_request(load, client);
+        link_cycle(load, link_of(load, subscriber));
+    else if (!(protocol->is & PROTOCOL_BY_CLOCK))
+        protocol->ask(load, subscriber);
 }
 
-static void answer_end(struct load *load, struct client *client, const struct half *answer)
+void poll_answered(struct load *load, struct subscriber *subscriber, const struct half *answer)
 {
-    struct load_counters *counters = &group_of(load, client)->counters;
-    client->flags &= (uint8_t)~CLIENT_ASKED;
+    struct load_counters *counters = &group_of(load, subscriber)->counters;
+    subscriber->flags &= (uint8_t)~SUBSCRIBER_ASKED;
     counters->answers++;
     if (answer->messages == 0)
         counters->empty_answers++;
-    if (group_of(load, client)->config.transport == LOAD_GET) {
-        client_is_up(load, client);
+    if (group_is(group_of(load, subscriber), PROTOCOL_SILENT)) {
+        subscriber_is_up(load, subscriber);
         return;
     }
-    if (answer->lost && client->position.epoch != 0)
+    if (answer->lost && subscriber->position.epoch != 0)
         counters->unrecovered++;
     if (answer->position.epoch == 0) {
-        client_fail(load, client, LOAD_FAIL_JSON);
+        subscriber_fail(load, subscriber, LOAD_FAIL_JSON);
         return;
     }
-    client->position = answer->position;
-    next_request(load, client, answer->last);
+    subscriber->position = answer->position;
+    next_request(load, subscriber, answer->last);
 }
 
-static void publish_end(struct load *load, struct client *client, const struct half *answer)
+static void publish_end(struct load *load, struct subscriber *subscriber, const struct half *answer)
 {
-    struct group *group = group_of(load, client);
+    struct group *group = group_of(load, subscriber);
     if (group->publisher.unanswered > 0)
         group->publisher.unanswered--;
     if (answer->failed)
         group->counters.publish_failures++;
     if (answer->last)
-        client_fail(load, client, LOAD_FAIL_END);
+        subscriber_fail(load, subscriber, LOAD_FAIL_END);
 }
 
 /* ---- the bytes ---- */
 
 /* Returns 1 when a body follows, 0 when the head is not whole, negative when the client has failed.
  */
-static int head_take(struct load *load, struct client *client, struct half *half, char *bytes,
-                     struct span *input)
+static int head_take(struct load *load, struct subscriber *subscriber, struct half *half,
+                     char *bytes, struct span *input)
 {
     struct http_response response;
     int result = half_response(load, half, bytes, input, &response);
     if (result == 0)
         return 0;
     if (result < 0 || http_response_body_init(&half->body, &response, HTTP_GET, UINT64_MAX) < 0) {
-        client_fail(load, client, LOAD_FAIL_HTTP);
+        subscriber_fail(load, subscriber, LOAD_FAIL_HTTP);
         return -1;
     }
     half->in_body = true;
@@ -93,53 +107,89 @@ static int head_take(struct load *load, struct client *client, struct half *half
     half->last = !response.fields.keep_alive;
     if (!half->failed)
         return 1;
-    group_of(load, client)->counters.status = response.status;
-    if (client_publishes(load, client))
+    enum load_failure failure = status_failure(load, subscriber, response.status);
+    if (subscriber_publishes(load, subscriber))
         return 1;
-    client_fail(load, client, response.status == 503 ? LOAD_FAIL_SHED : LOAD_FAIL_STATUS);
+    subscriber_fail(load, subscriber, failure);
     return -1;
 }
 
-static void answer_done(struct load *load, struct client *client, struct half *half)
+static void answer_done(struct load *load, struct subscriber *subscriber, struct half *half)
 {
     const struct half answer = *half;
     half->in_body = half->failed = half->last = false;
     half_json_end(half);
-    if (client_publishes(load, client))
-        publish_end(load, client, &answer);
+    if (subscriber_publishes(load, subscriber))
+        publish_end(load, subscriber, &answer);
     else
-        answer_end(load, client, &answer);
+        poll_answered(load, subscriber, &answer);
 }
 
 /* Reads one run of a body. Returns whether there may be more to read. */
-static bool body_take(struct load *load, struct client *client, struct half *half,
+static bool body_take(struct load *load, struct subscriber *subscriber, struct half *half,
                       struct span *input)
 {
     struct span piece;
     int result = http_body_next(&half->body, input, &piece);
     if (result < 0) {
-        client_fail(load, client, LOAD_FAIL_HTTP);
+        subscriber_fail(load, subscriber, LOAD_FAIL_HTTP);
     } else if (result == HTTP_BODY_DATA) {
-        if (!client_publishes(load, client))
-            half_json(load, client, half, piece);
+        if (!subscriber_publishes(load, subscriber))
+            half_json(load, subscriber, half, piece);
         return true;
     } else if (result == HTTP_BODY_END) {
-        answer_done(load, client, half);
+        answer_done(load, subscriber, half);
     }
     return result == HTTP_BODY_END && input->len > 0;
 }
 
-void poll_input(struct load *load, struct client *client, char *input_bytes, size_t len)
+static void input(struct load *load, struct link *link, char *input_bytes, size_t len)
 {
+    struct subscriber *subscriber = link_first(load, link);
     struct span input = {input_bytes, len};
     char *bytes;
-    struct half *half = half_begin(load, client, &bytes);
+    struct half *half = half_begin(load, subscriber, &bytes);
     bool more = true;
-    while (more && client_open(client)) {
+    while (more && subscriber_open(subscriber)) {
         if (half->in_body)
-            more = body_take(load, client, half, &input);
+            more = body_take(load, subscriber, half, &input);
         else
-            more = head_take(load, client, half, bytes, &input) == 1;
+            more = head_take(load, subscriber, half, bytes, &input) == 1;
     }
-    half_end(load, client, client_open(client) && !half->in_body && half->held == 0);
+    half_end(load, subscriber, subscriber_open(subscriber) && !half->in_body && half->held == 0);
 }
+
+/* ---- rows ---- */
+
+const struct protocol protocol_poll = {
+    .name = "poll",
+    .path = "/poll?channel=%s",
+    .is = PROTOCOL_ASKS | PROTOCOL_BY_CLOCK,
+    .ask = request,
+    .input = input,
+};
+
+const struct protocol protocol_longpoll = {
+    .name = "longpoll",
+    .path = "/longpoll?channel=%s",
+    .join_path = "/poll?channel=%s",
+    .is = PROTOCOL_ASKS,
+    .ask = request,
+    .input = input,
+};
+
+const struct protocol protocol_get = {
+    .path = "/healthz",
+    .is = PROTOCOL_SILENT,
+    .ask = request,
+    .input = input,
+};
+
+/* One that publishes is up when it is connected. */
+const struct protocol protocol_post = {
+    .path = "/publish?channel=%s",
+    .is = PROTOCOL_ANSWERS,
+    .ask = subscriber_is_up,
+    .input = input,
+    .publish = publish_post,
+};

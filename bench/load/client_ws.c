@@ -1,38 +1,37 @@
 /* client_ws: WebSocket subscribers, raw and in envelopes, echo clients and publishers. */
 #include "load/engine.h"
+#include "load/publish.h"
 #include "wire/mask.h"
 
-enum {
-    KEY_MULTIPLIER = 0x9E3779B1,
-};
 #define MESSAGE_BYTES_MAX (UINT64_C(1) << 40)
 
 /* The server has to work for its answer all the same. */
-const struct span ws_handshake_key = SPAN_INIT("cmluZ3NpZGUgbG9hZCBrZQ==");
+static const struct span handshake_key = SPAN_INIT("cmluZ3NpZGUgbG9hZCBrZQ==");
 
-void ws_key(uint32_t index, uint8_t ret_key[4])
+static const struct protocol *spoken(const struct load *load, const struct subscriber *subscriber)
 {
-    uint32_t mixed = (index + 1) * (uint32_t)KEY_MULTIPLIER;
-    memcpy(ret_key, &mixed, sizeof mixed);
+    return link_protocol(load, link_of(load, subscriber));
 }
 
-void ws_request(struct load *load, struct client *client)
+static void request(struct load *load, struct subscriber *subscriber)
 {
-    struct group *group = group_of(load, client);
-    bool publishes = client_publishes(load, client);
+    struct group *group = group_of(load, subscriber);
+    struct link *link = link_of(load, subscriber);
+    bool publishes = subscriber_publishes(load, subscriber);
     char target_buf[LOAD_TARGET_MAX];
     struct span target = publishes ? span_from(group->publish_path)
-                                   : client_target(load, client, group->path, target_buf);
+                                   : subscriber_target(load, subscriber, group->path, target_buf);
     const char *fields = publishes ? group->protocol.publish_fields : group->fields;
-    char *request = outbox_reserve(load, client, REQUEST_HEAD_MAX);
+    char *request = outbox_reserve(load, link, REQUEST_HEAD_MAX);
     int len = ws_handshake_request_write(
         request, REQUEST_HEAD_MAX, target, span_from(publishes ? group->publish_host : group->host),
-        ws_handshake_key, fields ? span_from(fields) : (struct span){0});
+        handshake_key, fields ? span_from(fields) : (struct span){0});
     assert(len > 0);
-    outbox_commit(load, client, (size_t)len);
+    outbox_commit(load, link, (size_t)len);
 }
 
-void ws_send(struct load *load, struct client *client, unsigned opcode, struct span payload)
+/* Writes a whole frame, masked with the key of the link. */
+static size_t frame_write(char *frame, uint32_t index, unsigned opcode, struct span payload)
 {
     struct ws_frame_head head = {
         .length = payload.len,
@@ -40,130 +39,142 @@ void ws_send(struct load *load, struct client *client, unsigned opcode, struct s
         .fin = true,
         .masked = true,
     };
-    ws_key(client_index(load, client), head.key);
-    char *frame = outbox_reserve(load, client, WS_FRAME_HEAD_MAX + payload.len);
+    publish_key(index, head.key);
     size_t len = ws_frame_head_write(frame, &head);
     memcpy(frame + len, payload.ptr, payload.len);
     mask_apply(frame + len, payload.len, head.key);
-    outbox_commit(load, client, len + payload.len);
+    return len + payload.len;
 }
 
-void ws_echo(struct load *load, struct client *client)
+static void ws_send(struct load *load, struct subscriber *subscriber, unsigned opcode,
+                    struct span payload)
 {
-    struct group *group = group_of(load, client);
-    uint32_t number = client->place.expected ? client->place.expected : 1;
+    struct link *link = link_of(load, subscriber);
+    const struct protocol *protocol = link_protocol(load, link);
+    char small[WS_FRAME_HEAD_MAX + WS_CONTROL_MAX];
+    if (!protocol->send) {
+        char *frame = outbox_reserve(load, link, WS_FRAME_HEAD_MAX + payload.len);
+        outbox_commit(load, link, frame_write(frame, link_index(load, link), opcode, payload));
+        return;
+    }
+    assert(payload.len <= WS_CONTROL_MAX);
+    protocol->send(load, subscriber, small,
+                   frame_write(small, link_index(load, link), opcode, payload));
+}
+
+void ws_echo(struct load *load, struct subscriber *subscriber)
+{
+    struct group *group = group_of(load, subscriber);
+    uint32_t number = subscriber->place.expected ? subscriber->place.expected : 1;
     char payload[LOAD_ECHO_BYTES_MAX];
     payload_write(payload, group->config.payload_bytes, number, (uint64_t)engine_clock_ns());
-    ws_send(load, client, WS_TEXT, span_of(payload, group->config.payload_bytes));
-    client->flags |= CLIENT_ASKED;
+    ws_send(load, subscriber, WS_TEXT, span_of(payload, group->config.payload_bytes));
+    subscriber->flags |= SUBSCRIBER_ASKED;
     group->echoes++;
     group->counters.published++;
 }
 
 /* ---- handshake ---- */
 
-static void introduce(struct load *load, struct client *client)
+static void introduce(struct load *load, struct subscriber *subscriber)
 {
-    const struct load_protocol *protocol = &group_of(load, client)->protocol;
-    bool publishes = client_publishes(load, client);
+    const struct load_protocol *protocol = &group_of(load, subscriber)->protocol;
+    bool publishes = subscriber_publishes(load, subscriber);
     const struct load_message *messages = publishes ? protocol->greeting : protocol->subscribe;
     unsigned count = publishes ? protocol->greeting_count : protocol->subscribe_count;
     for (unsigned i = 0; i < count; i++)
-        ws_send(load, client, messages[i].binary ? WS_BINARY : WS_TEXT,
+        ws_send(load, subscriber, messages[i].binary ? WS_BINARY : WS_TEXT,
                 span_of(messages[i].bytes, messages[i].len));
 }
 
-static void opened(struct load *load, struct client *client)
+void ws_opened(struct load *load, struct subscriber *subscriber)
 {
-    const struct group *group = group_of(load, client);
-    bool publishes = client_publishes(load, client);
-    introduce(load, client);
-    if (group->config.transport == LOAD_WEBSOCKET_ENVELOPE && !group->protocol.path && !publishes)
-        client->phase = CLIENT_CONFIRM;
-    else
-        client_is_up(load, client);
+    const struct group *group = group_of(load, subscriber);
+    introduce(load, subscriber);
+    subscriber->flags |= SUBSCRIBER_ANSWERED;
+    if (!(spoken(load, subscriber)->is & PROTOCOL_JSON) || group->protocol.path)
+        subscriber_is_up(load, subscriber);
 }
 
 /* Returns whether the connection goes on as a WebSocket, with what is left of the input. */
-static bool handshake(struct load *load, struct client *client, struct span *input)
+static bool handshake(struct load *load, struct subscriber *subscriber, struct span *input)
 {
     char *bytes;
-    struct half *half = half_begin(load, client, &bytes);
+    struct half *half = half_begin(load, subscriber, &bytes);
     struct http_response response;
     int result = half_response(load, half, bytes, input, &response);
-    bool accepted = result == 1 && ws_handshake_answer_check(&response, ws_handshake_key) == 0;
-    half_end(load, client, result != 0);
+    bool accepted = result == 1 && ws_handshake_answer_check(&response, handshake_key) == 0;
+    half_end(load, subscriber, result != 0);
     if (result == 0)
         return false;
     if (accepted) {
-        opened(load, client);
-        return client_open(client);
+        ws_opened(load, subscriber);
+        return subscriber_open(subscriber);
     }
     if (result < 0) {
-        client_fail(load, client, LOAD_FAIL_HTTP);
+        subscriber_fail(load, subscriber, LOAD_FAIL_HTTP);
         return false;
     }
-    group_of(load, client)->counters.status = response.status;
-    client_hint_answer(client, &response, *input);
-    client_fail(load, client,
-                response.status == 101   ? LOAD_FAIL_WEBSOCKET
-                : response.status == 503 ? LOAD_FAIL_SHED
-                                         : LOAD_FAIL_STATUS);
+    const struct http_field *field = http_field_find(&response.fields, SPAN("Retry-After"));
+    subscriber_hint_answer(subscriber, field ? field->value : (struct span){0}, *input);
+    enum load_failure failure = status_failure(load, subscriber, response.status);
+    subscriber_fail(load, subscriber, response.status == 101 ? LOAD_FAIL_WEBSOCKET : failure);
     return false;
 }
 
 /* ---- messages ---- */
 
-static void echoed(struct load *load, struct client *client)
+static void echoed(struct load *load, struct subscriber *subscriber)
 {
-    struct group *group = group_of(load, client);
-    if (!(client->flags & CLIENT_ASKED))
+    struct group *group = group_of(load, subscriber);
+    if (!(subscriber->flags & SUBSCRIBER_ASKED))
         return;
-    client->flags &= (uint8_t)~CLIENT_ASKED;
+    subscriber->flags &= (uint8_t)~SUBSCRIBER_ASKED;
     group->echoes--;
     if (group->echoing)
-        ws_echo(load, client);
+        ws_echo(load, subscriber);
 }
 
 /* An envelope is whole: a message, or the first frame, which has only the position. */
-static void envelope_end(struct load *load, struct client *client, struct half *half)
+static void envelope_end(struct load *load, struct subscriber *subscriber, struct half *half)
 {
-    if (half->lost && client->position.epoch != 0)
-        group_of(load, client)->counters.unrecovered++;
+    if (half->lost && subscriber->position.epoch != 0)
+        group_of(load, subscriber)->counters.unrecovered++;
     if (half->position.epoch != 0)
-        client->position = half->position;
+        subscriber->position = half->position;
     bool standing = half->messages == 0;
     half_json_end(half);
-    if (!standing || client->phase != CLIENT_CONFIRM)
+    if (!standing || subscriber->flags & SUBSCRIBER_UP)
         return;
-    if (client->position.epoch == 0)
-        client_fail(load, client, LOAD_FAIL_JSON);
+    if (subscriber->position.epoch == 0)
+        subscriber_fail(load, subscriber, LOAD_FAIL_JSON);
     else
-        client_is_up(load, client);
+        subscriber_is_up(load, subscriber);
 }
 
 /* One piece of a message of somebody else's, which may hold several payloads or none. */
-static void embedded_piece(struct load *load, struct client *client, struct half *half,
+static void embedded_piece(struct load *load, struct subscriber *subscriber, struct half *half,
                            struct span piece)
 {
-    uint32_t size = group_of(load, client)->config.payload_bytes;
+    uint32_t size = group_of(load, subscriber)->config.payload_bytes;
     while (payload_search_next(&half->search, &piece, size))
-        client_deliver(load, client, &half->search.payload);
+        subscriber_deliver(load, subscriber, &half->search.payload);
 }
 
-static void data_event(struct load *load, struct client *client, struct half *half,
+static void data_event(struct load *load, struct subscriber *subscriber, struct half *half,
                        const struct ws_event *event)
 {
-    struct group *group = group_of(load, client);
+    struct group *group = group_of(load, subscriber);
     struct span piece = {event->payload, event->payload_len};
-    bool publishes = client_publishes(load, client);
-    bool envelope = group->config.transport == LOAD_WEBSOCKET_ENVELOPE && !publishes;
+    bool publishes = subscriber_publishes(load, subscriber);
+    const struct protocol *protocol = spoken(load, subscriber);
+    bool envelope = protocol->is & PROTOCOL_JSON;
     bool embedded = group->protocol.embedded && !publishes;
     half->message_bytes += piece.len;
     if (envelope)
-        half_json(load, client, half, piece);
+        half_json(load, subscriber, half, piece);
     else if (embedded)
-        embedded_piece(load, client, half, piece);
+        embedded_piece(load, subscriber, half, piece);
     else
         payload_take(&half->payload, piece);
     if (!event->last)
@@ -172,29 +183,29 @@ static void data_event(struct load *load, struct client *client, struct half *ha
         group->counters.framed_bytes +=
             ws_frame_head_size(half->message_bytes) + half->message_bytes;
     if (envelope)
-        envelope_end(load, client, half);
+        envelope_end(load, subscriber, half);
     else if (!embedded)
-        client_deliver(load, client, &half->payload);
+        subscriber_deliver(load, subscriber, &half->payload);
     half->message_bytes = 0;
     half->payload = (struct payload){0};
     half->search = (struct payload_search){0};
-    if (group->config.transport == LOAD_ECHO)
-        echoed(load, client);
+    if (protocol->is & PROTOCOL_ECHOES)
+        echoed(load, subscriber);
 }
 
-static void handle_event(struct load *load, struct client *client, struct half *half,
+static void handle_event(struct load *load, struct subscriber *subscriber, struct half *half,
                          const struct ws_event *event)
 {
-    struct load_counters *counters = &group_of(load, client)->counters;
+    struct load_counters *counters = &group_of(load, subscriber)->counters;
     switch (event->kind) {
     case WS_EVENT_NONE:
         break;
     case WS_EVENT_DATA:
-        data_event(load, client, half, event);
+        data_event(load, subscriber, half, event);
         break;
     case WS_EVENT_PING:
-        ws_send(load, client, WS_PONG, span_of(event->payload, event->payload_len));
-        if (client_publishes(load, client))
+        ws_send(load, subscriber, WS_PONG, span_of(event->payload, event->payload_len));
+        if (subscriber_publishes(load, subscriber))
             break;
         counters->pings++;
         counters->framed_bytes += ws_frame_head_size(event->payload_len) + event->payload_len;
@@ -203,33 +214,61 @@ static void handle_event(struct load *load, struct client *client, struct half *
         break;
     case WS_EVENT_CLOSE:
         counters->close_code = event->close_code;
-        client_fail(load, client, LOAD_FAIL_CLOSE_FRAME);
+        subscriber_fail(load, subscriber, LOAD_FAIL_CLOSE_FRAME);
         break;
     case WS_EVENT_ERROR:
-        client_fail(load, client, LOAD_FAIL_WEBSOCKET);
+        subscriber_fail(load, subscriber, LOAD_FAIL_WEBSOCKET);
         break;
     }
 }
 
-static void frames(struct load *load, struct client *client, struct ws_input *input)
+void ws_frames(struct load *load, struct subscriber *subscriber, char *input, size_t len)
 {
     const struct ws_rules rules = {.role = WS_CLIENT, .message_bytes_max = MESSAGE_BYTES_MAX};
+    struct ws_input rest = {input, input + len};
     char *bytes;
-    struct half *half = half_begin(load, client, &bytes);
+    struct half *half = half_begin(load, subscriber, &bytes);
     struct ws_event event;
     do {
-        ws_inbound_next(&half->inbound, &rules, input, &event);
-        handle_event(load, client, half, &event);
-    } while (event.kind != WS_EVENT_NONE && client_open(client));
-    half_end(load, client, client_open(client) && ws_inbound_idle(&half->inbound));
+        ws_inbound_next(&half->inbound, &rules, &rest, &event);
+        handle_event(load, subscriber, half, &event);
+    } while (event.kind != WS_EVENT_NONE && subscriber_open(subscriber));
+    half_end(load, subscriber, subscriber_open(subscriber) && ws_inbound_idle(&half->inbound));
 }
 
-void ws_input(struct load *load, struct client *client, char *bytes, size_t len)
+static void ws_input(struct load *load, struct link *link, char *bytes, size_t len)
 {
+    struct subscriber *subscriber = link_first(load, link);
     struct span input = {bytes, len};
-    if (client->phase == CLIENT_HANDSHAKE && !handshake(load, client, &input))
+    if (!(subscriber->flags & SUBSCRIBER_ANSWERED) && !handshake(load, subscriber, &input))
         return;
-    struct ws_input rest = {bytes + len - input.len, bytes + len};
-    if (rest.at < rest.end)
-        frames(load, client, &rest);
+    if (input.len > 0)
+        ws_frames(load, subscriber, bytes + len - input.len, input.len);
 }
+
+/* ---- rows ---- */
+
+const struct protocol protocol_websocket = {
+    .name = "websocket",
+    .path = "/ws?channel=%s",
+    .is = PROTOCOL_SENDS | PROTOCOL_STALLS,
+    .resumes_as = &protocol_websocket_envelope,
+    .ask = request,
+    .input = ws_input,
+    .publish = publish_frame,
+};
+
+const struct protocol protocol_websocket_envelope = {
+    .name = "websocket-envelope",
+    .path = "/ws?envelope=1&channel=%s",
+    .is = PROTOCOL_JSON | PROTOCOL_SENDS,
+    .ask = request,
+    .input = ws_input,
+};
+
+const struct protocol protocol_echo = {
+    .path = "/echo",
+    .is = PROTOCOL_ECHOES | PROTOCOL_SENDS,
+    .ask = request,
+    .input = ws_input,
+};

@@ -12,11 +12,11 @@ void load_ledger_read(const struct load *load, unsigned group_index, struct load
     assert(group_index < load->group_count);
     const struct group *group = &load->groups[group_index];
     *ret = group->ledger;
-    bool published = group->config.publish != LOAD_PUBLISH_NONE;
+    bool published = group->config.publish != NULL;
     for (uint32_t i = 0; i < group->config.clients && published; i++) {
-        const struct client *client = &load->clients[group->first + i];
-        if (!(client->flags & CLIENT_STALLED))
-            ret->lost += ledger_behind(&client->place, channel_last(load, client));
+        const struct subscriber *subscriber = &load->subscribers[group->first + i];
+        if (!(subscriber->flags & SUBSCRIBER_STALLED))
+            ret->lost += ledger_behind(&subscriber->place, channel_last(load, subscriber));
     }
     ret->expected = ret->delivered + ret->lost;
 }
@@ -24,8 +24,9 @@ void load_ledger_read(const struct load *load, unsigned group_index, struct load
 bool group_behind(const struct load *load, const struct group *group)
 {
     for (uint32_t i = 0; i < group->config.clients; i++) {
-        const struct client *client = &load->clients[group->first + i];
-        if (client_ready(client) && ledger_behind(&client->place, channel_last(load, client)) > 0)
+        const struct subscriber *subscriber = &load->subscribers[group->first + i];
+        if (subscriber_ready(subscriber) &&
+            ledger_behind(&subscriber->place, channel_last(load, subscriber)) > 0)
             return true;
     }
     return false;
@@ -37,8 +38,8 @@ uint32_t load_lacking(const struct load *load, unsigned group_index, uint64_t nu
     const struct group *group = &load->groups[group_index];
     uint32_t lacking = 0;
     for (uint32_t i = 0; i < group->config.clients; i++) {
-        const struct client *client = &load->clients[group->first + i];
-        lacking += client->phase == CLIENT_UP && client->place.expected <= number;
+        const struct subscriber *subscriber = &load->subscribers[group->first + i];
+        lacking += subscriber_connected(load, subscriber) && subscriber->place.expected <= number;
     }
     return lacking;
 }
@@ -53,6 +54,12 @@ uint32_t load_up(const struct load *load, uint32_t group)
     return sum;
 }
 
+uint32_t load_links_up(const struct load *load, unsigned group)
+{
+    assert(group < load->group_count);
+    return load->groups[group].links_up;
+}
+
 uint32_t load_informed(const struct load *load, unsigned group)
 {
     assert(group < load->group_count);
@@ -61,7 +68,7 @@ uint32_t load_informed(const struct load *load, unsigned group)
 
 uint32_t load_clients(const struct load *load, uint32_t group)
 {
-    return group == LOAD_ALL ? load->subscriber_count : load->groups[group].config.clients;
+    return group == LOAD_ALL ? load->publishers_first : load->groups[group].config.clients;
 }
 
 struct histogram *load_latency(struct load *load, unsigned group)

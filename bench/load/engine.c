@@ -1,4 +1,4 @@
-/* engine: one step of everything, and how bytes reach the clients.
+/* engine: one step of everything, and how bytes reach the links.
  *
  *   ring_wait ─► READABLE … ─► up to RECEIVE_BATCH of them ─► ring_receive ─► parse ─► watch again
  *
@@ -25,22 +25,22 @@ int64_t engine_clock_ns(void)
 
 static void received(struct load *load, const struct ring_io *io)
 {
-    struct client *client = &load->clients[io->slot];
-    if (!client_open(client))
+    struct link *link = &load->links[io->slot];
+    if (!link_open(link))
         return;
     if (io->res > 0) {
-        if (!client_publishes(load, client)) {
-            struct load_counters *counters = &group_of(load, client)->counters;
+        if (!link_publishes(load, link)) {
+            struct load_counters *counters = &link_group(load, link)->counters;
             counters->bytes_in += (uint64_t)io->res;
             counters->reads++;
         }
-        client_input(load, client, io->iov.iov_base, (size_t)io->res);
+        link_input(load, link, io->iov.iov_base, (size_t)io->res);
     } else if (io->res == -EAGAIN || io->res == -EINTR) {
-        client_watch(load, client);
+        link_watch(load, link);
     } else if (io->res == 0) {
-        client_ended(load, client);
+        link_ended(load, link);
     } else {
-        client_fail(load, client, LOAD_FAIL_RESET);
+        link_fail(load, link, LOAD_FAIL_RESET);
     }
 }
 
@@ -66,12 +66,12 @@ static void receive_flush(struct load *load)
     settle(load);
 }
 
-void engine_receive(struct load *load, const struct client *client, uint32_t bytes)
+void engine_receive(struct load *load, const struct link *link, uint32_t bytes)
 {
     assert(bytes <= RECEIVE_BYTES);
     unsigned at = load->receive_count++;
     load->receive[at] = (struct ring_io){
-        .slot = client_index(load, client),
+        .slot = link_index(load, link),
         .iov = {load->receive_area + (size_t)at * RECEIVE_STRIDE, bytes},
     };
     if (load->receive_count == RECEIVE_BATCH)
@@ -80,36 +80,36 @@ void engine_receive(struct load *load, const struct client *client, uint32_t byt
 
 /* ---- events ---- */
 
-static void readable(struct load *load, struct client *client)
+static void readable(struct load *load, struct link *link)
 {
-    client->flags &= (uint8_t)~CLIENT_WATCHED;
-    if (client->phase == CLIENT_CLOSING)
-        client_closing(load, client);
-    else if (!(client->flags & CLIENT_STALLED))
-        engine_receive(load, client, RECEIVE_BYTES);
+    link->flags &= (uint8_t)~LINK_WATCHED;
+    if (link->phase == LINK_CLOSING)
+        link_closing(load, link);
+    else if (!(link->flags & LINK_STALLED))
+        engine_receive(load, link, RECEIVE_BYTES);
 }
 
-static void writable(struct load *load, struct client *client)
+static void writable(struct load *load, struct link *link)
 {
-    client->flags &= (uint8_t)~CLIENT_WRITE_WATCHED;
-    if (client->phase == CLIENT_CLOSING)
-        client_closing(load, client);
+    link->flags &= (uint8_t)~LINK_WRITE_WATCHED;
+    if (link->phase == LINK_CLOSING)
+        link_closing(load, link);
     else
-        publisher_writable(load, client);
+        outbox_writable(load, link);
 }
 
 static void handle_event(struct load *load, const struct ring_event *event)
 {
-    struct client *client = &load->clients[event->slot];
+    struct link *link = &load->links[event->slot];
     switch (event->kind) {
     case RING_CONNECTED:
-        client_connected(load, client, event->res);
+        link_connected(load, link, event->res);
         break;
     case RING_READABLE:
-        readable(load, client);
+        readable(load, link);
         break;
     case RING_WRITABLE:
-        writable(load, client);
+        writable(load, link);
         break;
     case RING_ACCEPTED:
     case RING_REFUSED:

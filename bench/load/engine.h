@@ -3,16 +3,21 @@
  *   turn.c ramp.c churn.c idle.c     what is asked for: set things going, step until they are done
  *   visits.c                         likewise
  *   engine.c                         one step: open, publish, poll, send, wait, receive, count
- *   client.c                         a client's life: down ─► connecting ─► handshake ─► up
- *   client_ws.c _sse.c _poll.c       what its bytes mean
+ *   link.c                           a link's life: down ─► connecting ─► opening ─► up
+ *   subscriber.c                     a subscriber's, on its link
+ *   protocol.c                       which protocols there are: a row each
+ *   client_ws.c _sse.c _poll.c       what the bytes of each mean
  *   half.c stash.c                   what is left of a read until the next
  *   publisher.c poller.c opener.c    who acts by the clock
  *   trickler.c                       likewise
- *   outbox.c                         small sends, gathered
+ *   outbox.c                         small sends, gathered; what a socket did not take
  *   secure.c                         TLS, below all of them
  *
- * A client's index is its slot in the ring. Publishers come after all subscribers: the publisher of
- * group g is client publishers_first + g. */
+ * A link is a connection, and its index is its slot in the ring. A subscriber is who hears the
+ * messages of a channel: one on each link, or several where the protocol has streams
+ * (group.streams). The subscribers of a link follow each other, and with one on each link both
+ * have the same index. Publishers come after all subscribers and after all links: that of group g
+ * is subscriber publishers_first + g, on link publisher_links_first + g. */
 #pragma once
 
 #include <assert.h>
@@ -21,17 +26,19 @@
 #include <stdint.h>
 
 #include "core/ring.h"
+#include "core/timers.h"
 #include "load/flight.h"
 #include "load/ledger.h"
 #include "load/load.h"
 #include "load/outbox.h"
+#include "load/protocol.h"
 #include "load/secure.h"
 #include "load/sources.h"
 #include "load/stash.h"
 #include "wire/position.h"
 #include "wire/span.h"
 
-#define CLIENT_NONE UINT32_MAX
+#define LINK_NONE UINT32_MAX
 
 enum {
     RECEIVE_BATCH = 128,
@@ -39,9 +46,8 @@ enum {
     /* Three lines more than the bytes: areas a power of two apart would all fall into the same
      * cache sets. */
     RECEIVE_STRIDE = RECEIVE_BYTES + 192,
-    STEP_WAIT_MS = 20,    /* longest wait in one step */
-    WAIT_TICK_MS = 4,     /* how exactly a client comes back */
-    WAIT_BUCKETS = 16384, /* a lap of 65 s; who waits for longer stays for another */
+    STEP_WAIT_MS = 20, /* longest wait in one step */
+    WAIT_TICK_MS = 4,  /* how exactly a link comes back */
     REQUEST_HEAD_MAX = 2048,
     STASH_BYTES_MIN = 2048,
     STASH_EVENT_EXTRA = 512, /* an SSE event's lines besides its payload */
@@ -54,44 +60,57 @@ enum {
     LOAD_ATTEMPTS_ANY = 255, /* tries as long as there is time */
 };
 
-enum client_phase {
-    CLIENT_DOWN,
-    CLIENT_WAITING, /* down, until it is time to connect again */
-    CLIENT_CONNECTING,
-    CLIENT_TLS,       /* in its TLS handshake */
-    CLIENT_HANDSHAKE, /* waits for the answer to its first request */
-    CLIENT_CONFIRM,   /* answered, but has no position yet */
-    CLIENT_UP,
-    CLIENT_CLOSING, /* waits for its watches to fire */
+enum link_phase {
+    LINK_DOWN,
+    LINK_WAITING, /* down, until it is time to connect again */
+    LINK_CONNECTING,
+    LINK_TLS,     /* in its TLS handshake */
+    LINK_OPENING, /* until all its subscribers are up */
+    LINK_UP,
+    LINK_CLOSING, /* waits for its watches to fire */
 };
 
-enum client_flag {
-    CLIENT_WATCHED = 1,       /* a read watch is outstanding */
-    CLIENT_WRITE_WATCHED = 2, /* likewise */
-    CLIENT_STALLED = 4,       /* up, but does not read */
-    CLIENT_ASKED = 8,         /* a request waits for its answer */
-    CLIENT_CHUNKED = 16,      /* the event stream comes in chunks */
-    CLIENT_CYCLING = 32,      /* between two connections of a long poll: counts as up */
-    CLIENT_AGAIN = 64,        /* connects again as soon as it is down */
-    CLIENT_LISTED = 128,      /* in one of the opener's lists */
+enum link_flag {
+    LINK_WATCHED = 1,       /* a read watch is outstanding */
+    LINK_WRITE_WATCHED = 2, /* likewise */
+    LINK_STALLED = 4,       /* up, but is not read from */
+    LINK_CYCLING = 8,       /* between two connections of a long poll: who is up stays up */
+    LINK_AGAIN = 16,        /* connects again as soon as it is down */
+    LINK_LISTED = 32,       /* queued, being opened, or waiting: the opener's */
+    LINK_BACKLOG = 64,      /* its socket has not taken all that was sent: the outbox's */
+    LINK_SENDING = 128,     /* has bytes in the outbox */
 };
 
-struct client {
-    uint32_t next, previous; /* in the opener's list of those being opened, or queued */
-    uint32_t since_ms;       /* when the connect began, or when it is to begin */
-    uint32_t stash;
+/* A connection. Its timer is the opener's: the time-out of what is being opened, or when to connect
+ * again; one that is queued has no deadline, and its neighbours in the queue are there instead. */
+struct link {
+    struct timer_link timer;
+    uint8_t group;
+    uint8_t phase;    /* enum link_phase */
+    uint8_t flags;    /* enum link_flag */
+    uint8_t attempts; /* in this ramp */
+};
+
+enum subscriber_flag {
+    SUBSCRIBER_OPEN = 1,     /* has asked for the channel: bytes may be parsed for it */
+    SUBSCRIBER_ANSWERED = 2, /* that was answered; it may have no position yet */
+    SUBSCRIBER_UP = 4,       /* and is heard: what is published must reach it */
+    SUBSCRIBER_STALLED = 8,  /* up, but does not read */
+    SUBSCRIBER_ASKED = 16,   /* a request, or an echo, waits for its answer */
+};
+
+struct subscriber {
     struct ledger_place place;
     struct position position; /* epoch 0: none */
-    uint16_t group;
-    uint8_t phase;     /* enum client_phase */
-    uint8_t flags;     /* enum client_flag */
-    uint8_t attempts;  /* in this ramp */
-    uint8_t sse_flags; /* of the parser between two events */
-    uint16_t hint;     /* what the server told it to wait, in WAIT_TICK_MS; 0: nothing */
+    uint16_t stash;           /* its number, from 1; 0: none */
+    uint16_t hint;            /* what the server told it to wait, in WAIT_TICK_MS; 0: nothing */
+    uint8_t group;
+    uint8_t flags; /* enum subscriber_flag */
+    uint8_t kept;  /* what its protocol keeps between two messages */
 };
-static_assert(sizeof(struct client) == 48, "load.h says so");
+static_assert(sizeof(struct link) == 16 && sizeof(struct subscriber) == 32, "load.h says so");
 
-struct client_list {
+struct link_list {
     uint32_t first, last, count;
 };
 
@@ -103,7 +122,7 @@ struct publisher {
     bool failed;  /* its connection could not be made, or ended */
     char *buffer; /* what is being sent; with TLS, room for a record's head comes first */
     size_t head;  /* that room */
-    size_t size, len, sent;
+    size_t size, len;
     uint64_t left;       /* messages until the turn's limit */
     uint32_t number;     /* of the last message */
     double interval_ns;  /* open loop */
@@ -136,8 +155,12 @@ struct group {
     char publish_host[LOAD_HOST_MAX];
     struct load_protocol protocol; /* all zero: our own */
     struct sockaddr_in publish_target;
-    uint32_t first; /* client */
-    uint32_t up;
+    uint32_t first; /* subscriber */
+    uint32_t first_link;
+    uint32_t links;
+    uint32_t streams; /* subscribers of each link, but perhaps the last */
+    uint32_t up;      /* subscribers */
+    uint32_t links_up;
     uint32_t stalled;
     uint32_t ready;          /* up, reading, and in the ledger: those that a message must reach */
     uint32_t channels;       /* at least 1 */
@@ -156,19 +179,13 @@ struct group {
     struct flights flights;
 };
 
-/* Clients that wait for their time to connect again, by that time; opener.c. */
-struct waiting {
-    struct client_list buckets[WAIT_BUCKETS];
-    uint32_t count;
-    uint32_t tick; /* the last one that was looked at */
-    uint64_t random;
-};
-
-/* Opens clients with a bounded number under way; opener.c. */
+/* Opens links with a bounded number under way; opener.c. */
 struct opener {
-    struct client_list queued;  /* down, to be opened */
-    struct client_list opening; /* connecting, in the order of their start */
-    struct waiting waiting;
+    struct link_list queued; /* down, to be opened */
+    uint32_t opening;        /* from the connect until all its subscribers are up */
+    uint32_t waiting;        /* for their time to connect again */
+    struct timers timers;    /* of all links */
+    uint64_t random;
     struct load_backoff backoff;
     uint32_t in_flight_max;
     unsigned attempts_max;
@@ -192,10 +209,13 @@ struct churner {
 
 struct load {
     struct ring *ring;
-    struct client *clients;
-    uint32_t subscriber_count;
-    uint32_t publishers_first;
-    uint32_t client_count; /* with the publishers */
+    struct link *links;
+    struct subscriber *subscribers;
+    uint32_t publishers_first;      /* subscriber */
+    uint32_t publisher_links_first; /* link */
+    uint32_t subscriber_count;      /* with the publishers */
+    uint32_t link_count;            /* likewise */
+    void **states;                  /* by link: what its protocol keeps for its life; or NULL */
     struct group *groups;
     unsigned group_count;
     uint32_t handshake_timeout_ms;
@@ -220,47 +240,116 @@ struct load {
 };
 static_assert(LOAD_GROUPS_MAX <= 64, "touched_groups has a bit for each");
 
-static inline struct group *group_of(struct load *load, const struct client *client)
+static inline struct group *group_of(struct load *load, const struct subscriber *subscriber)
 {
-    return &load->groups[client->group];
+    return &load->groups[subscriber->group];
 }
 
-static inline uint32_t client_index(const struct load *load, const struct client *client)
+static inline struct group *link_group(struct load *load, const struct link *link)
 {
-    return (uint32_t)(client - load->clients);
+    return &load->groups[link->group];
 }
 
-static inline bool client_publishes(const struct load *load, const struct client *client)
+static inline uint32_t subscriber_index(const struct load *load,
+                                        const struct subscriber *subscriber)
 {
-    return client_index(load, client) >= load->publishers_first;
+    return (uint32_t)(subscriber - load->subscribers);
 }
 
-static inline struct client *group_publisher(struct load *load, const struct group *group)
+static inline uint32_t link_index(const struct load *load, const struct link *link)
 {
-    return &load->clients[load->publishers_first + (uint32_t)(group - load->groups)];
+    return (uint32_t)(link - load->links);
+}
+
+static inline bool subscriber_publishes(const struct load *load,
+                                        const struct subscriber *subscriber)
+{
+    return subscriber_index(load, subscriber) >= load->publishers_first;
+}
+
+static inline bool link_publishes(const struct load *load, const struct link *link)
+{
+    return link_index(load, link) >= load->publisher_links_first;
+}
+
+static inline uint32_t group_number(const struct load *load, const struct group *group)
+{
+    return (uint32_t)(group - load->groups);
+}
+
+static inline struct link *group_publisher(struct load *load, const struct group *group)
+{
+    return &load->links[load->publisher_links_first + group_number(load, group)];
+}
+
+/* The first subscriber of a link, and how many it has. */
+static inline struct subscriber *link_first(const struct load *load, const struct link *link)
+{
+    const struct group *group = &load->groups[link->group];
+    if (link_publishes(load, link))
+        return &load->subscribers[load->publishers_first + link->group];
+    uint32_t nth = link_index(load, link) - group->first_link;
+    return &load->subscribers[group->first + nth * group->streams];
+}
+
+static inline uint32_t link_streams(const struct load *load, const struct link *link)
+{
+    const struct group *group = &load->groups[link->group];
+    if (group->streams == 1 || link_publishes(load, link))
+        return 1;
+    uint32_t from = (link_index(load, link) - group->first_link) * group->streams;
+    uint32_t left = group->config.clients - from;
+    return left < group->streams ? left : group->streams;
+}
+
+static inline struct link *link_of(const struct load *load, const struct subscriber *subscriber)
+{
+    const struct group *group = &load->groups[subscriber->group];
+    if (subscriber_publishes(load, subscriber))
+        return &load->links[load->publisher_links_first + subscriber->group];
+    uint32_t nth = subscriber_index(load, subscriber) - group->first;
+    return &load->links[group->first_link + (group->streams == 1 ? nth : nth / group->streams)];
+}
+
+static inline const struct protocol *link_protocol(const struct load *load, const struct link *link)
+{
+    const struct load_group_config *config = &load->groups[link->group].config;
+    return link_publishes(load, link) ? config->publish : config->transport;
 }
 
 /* Whether bytes may still be parsed for it. */
-static inline bool client_open(const struct client *client)
+static inline bool link_open(const struct link *link)
 {
-    return client->phase >= CLIENT_TLS && client->phase <= CLIENT_UP;
+    return link->phase >= LINK_TLS && link->phase <= LINK_UP;
 }
 
-static inline bool client_secure(struct load *load, const struct client *client)
+static inline bool subscriber_open(const struct subscriber *subscriber)
 {
-    return group_of(load, client)->config.tls != NULL;
+    return subscriber->flags & SUBSCRIBER_OPEN;
 }
 
-static inline bool transport_polls(enum load_transport transport)
+static inline bool link_secure(const struct load *load, const struct link *link)
 {
-    return transport == LOAD_POLL || transport == LOAD_LONGPOLL;
+    return load->groups[link->group].config.tls != NULL;
+}
+
+static inline bool group_is(const struct group *group, unsigned trait)
+{
+    return group->config.transport->is & trait;
 }
 
 /* Whether it is one of group.ready. */
-static inline bool client_ready(const struct client *client)
+static inline bool subscriber_ready(const struct subscriber *subscriber)
 {
-    return (client->phase == CLIENT_UP || client->flags & CLIENT_CYCLING) &&
-           !(client->flags & CLIENT_STALLED) && client->place.expected != 0;
+    return (subscriber->flags & (SUBSCRIBER_UP | SUBSCRIBER_STALLED)) == SUBSCRIBER_UP &&
+           subscriber->place.expected != 0;
+}
+
+/* Whether it is up, and so is its link: not one between two connections. */
+static inline bool subscriber_connected(const struct load *load,
+                                        const struct subscriber *subscriber)
+{
+    return subscriber->flags & SUBSCRIBER_UP && link_of(load, subscriber)->phase == LINK_UP;
 }
 
 /* channels.c: numbers go round the channels, 1 to the first; in its channel a message has a
@@ -274,12 +363,12 @@ static inline uint32_t sequence_of_number(const struct group *group, uint32_t nu
 {
     return (number - 1) / group->channels + 1;
 }
-uint32_t channel_of_client(const struct load *load, const struct client *client);
-/* The sequence of the last message that was published to a client's channel; 0: none. */
-uint32_t channel_last(const struct load *load, const struct client *client);
-/* A client has become, or is no longer, one of those that a message must reach. */
-void ready_enter(struct load *load, const struct client *client);
-void ready_leave(struct load *load, const struct client *client);
+uint32_t channel_of_subscriber(const struct load *load, const struct subscriber *subscriber);
+/* The sequence of the last message that was published to its channel; 0: none. */
+uint32_t channel_last(const struct load *load, const struct subscriber *subscriber);
+/* It has become, or is no longer, one of those that a message must reach. */
+void ready_enter(struct load *load, const struct subscriber *subscriber);
+void ready_leave(struct load *load, const struct subscriber *subscriber);
 /* How many a message must reach, and its size. */
 uint32_t expected_of_number(const struct group *group, uint32_t number);
 uint32_t bytes_of_number(const struct group *group, uint32_t number);
@@ -293,89 +382,114 @@ bool group_behind(const struct load *load, const struct group *group);
 int64_t engine_clock_ns(void);
 /* One round of everything. Returns 0, or -EINTR when progress said stop. */
 int engine_step(struct load *load);
-/* Reads at most so many bytes for a client that has not been told that there are any. */
-void engine_receive(struct load *load, const struct client *client, uint32_t bytes);
+/* Reads at most so many bytes for a link that has not been told that there are any. */
+void engine_receive(struct load *load, const struct link *link, uint32_t bytes);
 
-/* client.c */
-void client_connect(struct load *load, struct client *client);
-void client_connected(struct load *load, struct client *client, int err);
-void client_input(struct load *load, struct client *client, char *bytes, size_t len);
+/* link.c */
+void link_connect(struct load *load, struct link *link);
+void link_connected(struct load *load, struct link *link, int err);
+void link_input(struct load *load, struct link *link, char *bytes, size_t len);
 /* What came in once TLS is taken off. */
-void client_plain(struct load *load, struct client *client, char *bytes, size_t len);
-/* The way to the server is open: sends the first request. */
-void client_ask(struct load *load, struct client *client);
-/* The handshake is answered and, where there is one, the position known. */
-void client_is_up(struct load *load, struct client *client);
+void link_plain(struct load *load, struct link *link, char *bytes, size_t len);
+/* The way to the server is open: its subscribers ask. */
+void link_opened(struct load *load, struct link *link);
+void link_ask_all(struct load *load, struct link *link);
 /* Closes for a reason that nobody asked for. Safe while its bytes are being parsed. */
-void client_fail(struct load *load, struct client *client, enum load_failure failure);
-/* The server has ended the stream. */
-void client_ended(struct load *load, struct client *client);
+void link_fail(struct load *load, struct link *link, enum load_failure failure);
+/* The server has ended the connection. */
+void link_ended(struct load *load, struct link *link);
 /* Closes because we want it; it is down when its watches have fired. */
-void client_close(struct load *load, struct client *client, bool orderly);
-/* Closes between two requests and comes back at once; it goes on counting as up. */
-void client_cycle(struct load *load, struct client *client);
+void link_close(struct load *load, struct link *link, bool orderly);
+/* Closes between two requests and comes back at once; who is up goes on counting as up. */
+void link_cycle(struct load *load, struct link *link);
 /* Waits for bytes, unless it does already or is stalled. */
-void client_watch(struct load *load, struct client *client);
+void link_watch(struct load *load, struct link *link);
+/* A watch of a closing link has fired. */
+void link_closing(struct load *load, struct link *link);
+
+/* subscriber.c */
+/* It asks for its channel. */
+void subscriber_ask(struct load *load, struct subscriber *subscriber);
+/* That is answered and, where there is one, the position known. */
+void subscriber_is_up(struct load *load, struct subscriber *subscriber);
+/* What it hears is of no use any longer. That ends its link; but on one of streams which is up, its
+ * own stream alone. Safe while its bytes are being parsed. */
+void subscriber_fail(struct load *load, struct subscriber *subscriber, enum load_failure failure);
+/* Its link ends, or its stream: gives back what it holds. */
+void subscriber_hang_up(struct load *load, struct subscriber *subscriber);
+/* It counted as up and does so no longer. One that cannot say where it was starts anew. */
+void subscriber_leave(struct load *load, struct subscriber *subscriber);
 /* The server said when to come back: retry: of a stream; and Retry-After, or retry_ms in a body of
  * which at least the start came with the head. */
-void client_hint(struct client *client, uint32_t wait_ms);
-void client_hint_answer(struct client *client, const struct http_response *response,
-                        struct span body);
-/* A watch of a closing client has fired. */
-void client_closing(struct load *load, struct client *client);
+void subscriber_hint(struct subscriber *subscriber, uint32_t wait_ms);
+void subscriber_hint_answer(struct subscriber *subscriber, struct span retry_after,
+                            struct span body);
 /* One message has been received whole. */
-void client_deliver(struct load *load, struct client *client, const struct payload *payload);
+void subscriber_deliver(struct load *load, struct subscriber *subscriber,
+                        const struct payload *payload);
+/* The target of a subscription: its channel is the last in `path`; with &since= where it has a
+ * position. */
+struct span subscriber_target(const struct load *load, const struct subscriber *subscriber,
+                              const char *path, char buf[LOAD_TARGET_MAX]);
+/* Why one that did not get what it asked for has failed. */
+enum load_failure status_failure(struct load *load, struct subscriber *subscriber, int status);
 
 /* The state to parse a read with, and its end: what is half done goes to a stash. */
-struct half *half_begin(struct load *load, const struct client *client, char **ret_bytes);
-void half_end(struct load *load, struct client *client, bool idle);
+struct half *half_begin(struct load *load, const struct subscriber *subscriber, char **ret_bytes);
+void half_end(struct load *load, struct subscriber *subscriber, bool idle);
 /* Takes a response head from the front of `input`. Returns 1 with the head, 0 when more is needed
  * (it is then held), or negative when it is not HTTP. */
 int half_response(struct load *load, struct half *half, char *bytes, struct span *input,
                   struct http_response *ret);
 /* Takes one piece of a JSON text of the server: messages, a position, whether all was recovered;
  * and forgets it, when it has come whole. */
-void half_json(struct load *load, struct client *client, struct half *half, struct span piece);
+void half_json(struct load *load, struct subscriber *subscriber, struct half *half,
+               struct span piece);
 void half_json_end(struct half *half);
 
 /* client_ws.c */
-void ws_request(struct load *load, struct client *client);
-void ws_input(struct load *load, struct client *client, char *bytes, size_t len);
-void ws_echo(struct load *load, struct client *client);
-/* Masks with the client's key and queues a whole frame. */
-void ws_send(struct load *load, struct client *client, unsigned opcode, struct span payload);
-/* The masking key of a client: one for the life of a connection. */
-void ws_key(uint32_t index, uint8_t ret_key[4]);
-extern const struct span ws_handshake_key;
+/* Frames of a WebSocket, whatever carries them. */
+void ws_frames(struct load *load, struct subscriber *subscriber, char *bytes, size_t len);
+/* The handshake is answered: says what is to be said first. */
+void ws_opened(struct load *load, struct subscriber *subscriber);
+void ws_echo(struct load *load, struct subscriber *subscriber);
 
 /* client_sse.c */
-void sse_request(struct load *load, struct client *client);
-void sse_input(struct load *load, struct client *client, char *bytes, size_t len);
+enum {
+    SSE_KEPT_CHUNKED = 0x80, /* subscriber.kept: in chunks. The rest is its parser's */
+};
+/* Bytes of an event stream, whatever carries them. */
+void sse_stream(struct load *load, struct subscriber *subscriber, char *bytes, size_t len);
+/* Its request is answered. */
+void sse_opened(struct load *load, struct subscriber *subscriber);
 
 /* client_poll.c */
-void poll_request(struct load *load, struct client *client);
-void poll_input(struct load *load, struct client *client, char *bytes, size_t len);
-/* The target of a subscription: its channel is the last in `path`; with &since= where the client
- * has a position. */
-struct span client_target(const struct load *load, const struct client *client, const char *path,
-                          char buf[LOAD_TARGET_MAX]);
+/* The target of the request that is due. */
+struct span poll_target(struct load *load, struct subscriber *subscriber,
+                        char buf[LOAD_TARGET_MAX]);
+/* A request has left. */
+void poll_asked(struct load *load, struct subscriber *subscriber);
+/* An answer is whole; `answer` is what it said. The next request is due. */
+void poll_answered(struct load *load, struct subscriber *subscriber, const struct half *answer);
 
 /* opener.c */
 void opener_start(struct load *load, uint32_t in_flight_max, double rate_per_s,
                   unsigned attempts_max);
-void opener_queue(struct load *load, struct client *client);
+void opener_queue(struct load *load, struct link *link);
 /* Connects what may be. Returns nanoseconds until it may go on, or INT64_MAX. */
 int64_t opener_step(struct load *load);
 /* Opens it as soon as it is down: at once if it is, else when its watches have fired. */
-void opener_again(struct load *load, struct client *client);
+void opener_again(struct load *load, struct link *link);
 /* It is down and wants to come back: now, or when its back-off says. */
-void opener_return(struct load *load, struct client *client);
+void opener_return(struct load *load, struct link *link);
 /* Those that are not being opened yet stay down, but for long polls between two requests. */
 void opener_abandon(struct load *load);
-/* A client that was being opened is up, has failed, or is closed by ourselves. */
-void opener_done(struct load *load, struct client *client);
-void opener_failed(struct load *load, struct client *client, enum load_failure failure);
-void opener_forget(struct load *load, struct client *client);
+/* A link that was being opened is up, has failed, or is closed by ourselves. */
+void opener_done(struct load *load, struct link *link);
+void opener_failed(struct load *load, struct link *link, enum load_failure failure);
+void opener_forget(struct load *load, struct link *link);
+/* Before the first link is opened. */
+void opener_init(struct load *load);
 
 /* publisher.c */
 int publisher_init(struct group *group);
@@ -383,9 +497,7 @@ void publisher_start(struct load *load, struct group *group, const struct load_m
 void publisher_stop(struct group *group);
 /* Publishes what is due, in one send. Returns nanoseconds until the next, or INT64_MAX. */
 int64_t publisher_step(struct load *load, struct group *group);
-void publisher_writable(struct load *load, struct client *client);
-void publisher_input(struct load *load, struct client *client, char *bytes, size_t len);
-void publisher_lost(struct load *load, struct client *client);
+void publisher_lost(struct load *load, struct link *link);
 /* Connects the group's publisher if it is not. Returns 0, -ENOTCONN or -EINTR. */
 int publisher_ready(struct load *load, struct group *group);
 

@@ -1,45 +1,47 @@
 /* half: parsing a read with or without a stash. */
 #include "load/engine.h"
 
-struct half *half_begin(struct load *load, const struct client *client, char **ret_bytes)
+struct half *half_begin(struct load *load, const struct subscriber *subscriber, char **ret_bytes)
 {
-    if (client->stash == STASH_NONE) {
+    if (subscriber->stash == 0) {
         *ret_bytes = load->scratch;
         return &load->half;
     }
-    struct stash *stash = stash_at(&load->stashes, client->stash);
+    struct stash *stash = stash_at(&load->stashes, subscriber->stash - 1U);
     *ret_bytes = stash->bytes;
     return &stash->half;
 }
 
-static void stash_fill(struct load *load, struct client *client)
+/* Returns whether there was one. */
+static bool stash_fill(struct load *load, struct subscriber *subscriber)
 {
-    client->stash = stash_take(&load->stashes);
-    if (client->stash == STASH_NONE)
-        return;
-    struct stash *stash = stash_at(&load->stashes, client->stash);
+    uint32_t index = stash_take(&load->stashes);
+    if (index == STASH_NONE)
+        return false;
+    assert(index < UINT16_MAX);
+    subscriber->stash = (uint16_t)(index + 1);
+    struct stash *stash = stash_at(&load->stashes, index);
     size_t held = load->half.held > load->half.sse.held ? load->half.held : load->half.sse.held;
     stash->half = load->half;
     memcpy(stash->bytes, load->scratch, held);
+    return true;
 }
 
-void half_end(struct load *load, struct client *client, bool idle)
+void half_end(struct load *load, struct subscriber *subscriber, bool idle)
 {
-    if (client->stash != STASH_NONE) {
+    if (subscriber->stash) {
         if (idle)
-            stash_give(&load->stashes, client->stash);
+            stash_give(&load->stashes, subscriber->stash - 1U);
         if (idle)
-            client->stash = STASH_NONE;
+            subscriber->stash = 0;
         return;
     }
     if (idle)
         return;
-    bool open = client_open(client);
-    if (open)
-        stash_fill(load, client);
+    bool kept = !subscriber_open(subscriber) || stash_fill(load, subscriber);
     load->half = (struct half){0};
-    if (open && client->stash == STASH_NONE)
-        client_fail(load, client, LOAD_FAIL_STASH);
+    if (!kept)
+        subscriber_fail(load, subscriber, LOAD_FAIL_STASH);
 }
 
 /* Adds the input to the held start of a head. Returns how much of it the head took, 0 when it is
@@ -73,14 +75,15 @@ int half_response(struct load *load, struct half *half, char *bytes, struct span
     return taken > 0 ? 1 : taken;
 }
 
-void half_json(struct load *load, struct client *client, struct half *half, struct span piece)
+void half_json(struct load *load, struct subscriber *subscriber, struct half *half,
+               struct span piece)
 {
     enum json_found found;
     while ((found = json_scan_next(&half->scan, &piece)) != JSON_NOTHING) {
         struct span held = {half->scan.held, half->scan.held_len};
         if (found == JSON_DATA) {
             half->messages++;
-            client_deliver(load, client, &half->scan.data);
+            subscriber_deliver(load, subscriber, &half->scan.data);
         } else if (found == JSON_POSITION) {
             if (position_parse(&half->position, 1, held) != 1)
                 half->position = (struct position){0};

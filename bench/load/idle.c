@@ -4,7 +4,7 @@
 int load_idle(struct load *load, int64_t duration_ns, uint32_t polling)
 {
     struct group *polls = NULL;
-    if (polling != LOAD_ALL && load->groups[polling].config.transport == LOAD_POLL)
+    if (polling != LOAD_ALL && group_is(&load->groups[polling], PROTOCOL_BY_CLOCK))
         polls = &load->groups[polling];
     load->now_ns = engine_clock_ns();
     int64_t until_ns = load->now_ns + duration_ns;

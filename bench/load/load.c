@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #include "load/engine.h"
+#include "load/pages.h"
 
 enum {
     HANDSHAKE_TIMEOUT_MS = 10000,
@@ -30,7 +30,7 @@ static const char *const failure_names[LOAD_FAIL_COUNT] = {
     [LOAD_FAIL_JSON] = "json",
     [LOAD_FAIL_EVENT_LONG] = "event_long",
     [LOAD_FAIL_STASH] = "no_stash",
-    [LOAD_FAIL_SEND] = "send_blocked",
+    [LOAD_FAIL_BACKLOG] = "send_backlog",
     [LOAD_FAIL_CLOSE_FRAME] = "close_frame",
     [LOAD_FAIL_END] = "end",
     [LOAD_FAIL_RESET] = "reset",
@@ -78,7 +78,7 @@ static bool mix_possible(const struct load_group_config *config)
             return false;
         parts += kind->parts;
     }
-    bool posts = config->publish == LOAD_PUBLISH_POST || config->publish == LOAD_PUBLISH_NONE;
+    bool posts = !config->publish || config->publish->is & PROTOCOL_ANSWERS;
     return parts <= LOAD_CYCLE_MAX &&
            (config->channels == 0 ||
             (posts && !config->protocol && config->channels <= LOAD_CHANNELS_MAX &&
@@ -88,9 +88,15 @@ static bool mix_possible(const struct load_group_config *config)
 static int group_check(const struct load_group_config *config, unsigned group, char *why,
                        size_t why_size)
 {
-    bool publishes = config->publish != LOAD_PUBLISH_NONE || config->transport == LOAD_ECHO;
+    bool echoes = config->transport->is & PROTOCOL_ECHOES;
+    bool publishes = config->publish || echoes;
     if (config->clients == 0)
         return refuse(why, why_size, group, "no clients");
+    if (config->streams > LOAD_STREAMS_MAX ||
+        (config->streams > 1 && !(config->transport->is & PROTOCOL_STREAMS)))
+        return refuse(why, why_size, group, "more streams on a connection than it has");
+    if (config->publish && !config->publish->publish)
+        return refuse(why, why_size, group, "nothing is published by that protocol");
     if (!config->channel || strlen(config->channel) > LOAD_NAME_MAX)
         return refuse(why, why_size, group, "the channel's name is missing or too long");
     if (publishes && config->payload_bytes < PAYLOAD_HEAD_SIZE)
@@ -101,35 +107,17 @@ static int group_check(const struct load_group_config *config, unsigned group, c
         return refuse(why, why_size, group,
                       "channels need a POST to publish and at least a client each; kinds, 34 "
                       "bytes to payload_bytes and at most 64 parts in all");
-    if (config->transport == LOAD_ECHO && config->payload_bytes > LOAD_ECHO_BYTES_MAX)
+    if (echoes && config->payload_bytes > LOAD_ECHO_BYTES_MAX)
         return refuse(why, why_size, group, "echoed messages are at most 65536 bytes");
     return config->protocol ? protocol_check(config->protocol, group, why, why_size) : 0;
 }
 
 /* ---- groups ---- */
 
-static const char *path_format(enum load_transport transport)
+static uint32_t links_of(const struct load_group_config *config)
 {
-    switch (transport) {
-    case LOAD_WEBSOCKET:
-    case LOAD_BARE:
-    case LOAD_CONNECT:
-    case LOAD_HALF_REQUEST:
-        return "/ws?channel=%s";
-    case LOAD_WEBSOCKET_ENVELOPE:
-        return "/ws?envelope=1&channel=%s";
-    case LOAD_SSE:
-        return "/sse?channel=%s";
-    case LOAD_LONGPOLL:
-        return "/longpoll?channel=%s";
-    case LOAD_POLL:
-        return "/poll?channel=%s";
-    case LOAD_ECHO:
-        return "/echo";
-    case LOAD_GET:
-        return "/healthz";
-    }
-    return NULL;
+    uint32_t streams = config->streams ? config->streams : 1;
+    return (config->clients + streams - 1) / streams;
 }
 
 static void path_write(char path[LOAD_TARGET_MAX], const char *given, const char *format,
@@ -151,9 +139,29 @@ static void host_write(char host[LOAD_HOST_MAX], const struct sockaddr_in *targe
     snprintf(host, LOAD_HOST_MAX, "%s:%u", address, ntohs(target->sin_port));
 }
 
-static int group_init(struct group *group, const struct load_group_config *config, uint32_t first)
+/* What each request of the group says. */
+static void texts_write(struct group *group)
 {
-    bool post = config->publish == LOAD_PUBLISH_POST;
+    const struct load_group_config *config = &group->config;
+    const struct protocol *transport = config->transport;
+    const struct load_protocol *other = &group->protocol;
+    path_write(group->path, other->path, transport->path, config->channel);
+    path_write(group->join_path, other->path,
+               transport->join_path ? transport->join_path : transport->path, config->channel);
+    path_write(group->publish_path, other->publish_path,
+               config->publish ? config->publish->path : "", config->channel);
+    snprintf(group->fields, sizeof group->fields, "%s%s",
+             transport->fields ? transport->fields : "",
+             other->fields    ? other->fields
+             : config->fields ? config->fields
+                              : "");
+    host_write(group->host, &config->target);
+    host_write(group->publish_host, &group->publish_target);
+}
+
+static int group_init(struct group *group, const struct load_group_config *config, uint32_t first,
+                      uint32_t first_link)
+{
     group->config = *config;
     if (config->protocol)
         group->protocol = *config->protocol;
@@ -162,25 +170,18 @@ static int group_init(struct group *group, const struct load_group_config *confi
                             : config->publish_target.sin_family ? config->publish_target
                                                                 : config->target;
     group->first = first;
+    group->first_link = first_link;
+    group->streams = config->streams ? config->streams : 1;
+    group->links = links_of(config);
     if (group->config.poll_interval_ms == 0)
         group->config.poll_interval_ms = POLL_INTERVAL_MS;
     snprintf(group->channel, sizeof group->channel, "%s", config->channel);
-    path_write(group->path, group->protocol.path, path_format(config->transport), config->channel);
-    path_write(group->join_path, group->protocol.path, path_format(LOAD_POLL), config->channel);
-    path_write(group->publish_path, group->protocol.publish_path,
-               post ? "/publish?channel=%s" : "/ws?channel=%s", config->channel);
-    snprintf(group->fields, sizeof group->fields, "%s%s",
-             config->transport == LOAD_SSE ? "Accept: " SSE_CONTENT_TYPE "\r\n" : "",
-             group->protocol.fields ? group->protocol.fields
-             : config->fields       ? config->fields
-                                    : "");
-    host_write(group->host, &config->target);
-    host_write(group->publish_host, &group->publish_target);
+    texts_write(group);
     group->corrected = histogram_create();
     group->uncorrected = histogram_create();
     if (!group->corrected || !group->uncorrected || channels_init(group) < 0)
         return -ENOMEM;
-    return config->publish == LOAD_PUBLISH_NONE ? 0 : publisher_init(group);
+    return config->publish ? publisher_init(group) : 0;
 }
 
 static int groups_init(struct load *load, const struct load_config *config)
@@ -189,34 +190,44 @@ static int groups_init(struct load *load, const struct load_config *config)
     if (!load->groups)
         return -ENOMEM;
     load->group_count = config->group_count;
-    uint32_t first = 0;
+    uint32_t first = 0, first_link = 0;
     for (unsigned i = 0; i < config->group_count; i++) {
-        int err = group_init(&load->groups[i], &config->groups[i], first);
+        int err = group_init(&load->groups[i], &config->groups[i], first, first_link);
         if (err < 0)
             return err;
         first += config->groups[i].clients;
+        first_link += load->groups[i].links;
     }
     return 0;
 }
 
-/* ---- clients ---- */
+/* ---- links and subscribers ---- */
+
+static void group_number_set(struct load *load, unsigned number)
+{
+    const struct group *group = &load->groups[number];
+    for (uint32_t i = 0; i < group->config.clients; i++)
+        load->subscribers[group->first + i].group = (uint8_t)number;
+    for (uint32_t i = 0; i < group->links; i++)
+        load->links[group->first_link + i].group = (uint8_t)number;
+    load->subscribers[load->publishers_first + number].group = (uint8_t)number;
+    group_publisher(load, group)->group = (uint8_t)number;
+}
 
 static int clients_init(struct load *load)
 {
-    size_t size = load->client_count * sizeof *load->clients;
-    void *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (area == MAP_FAILED)
+    bool states = false;
+    load->links = pages_map(load->link_count * sizeof *load->links);
+    load->subscribers = pages_map(load->subscriber_count * sizeof *load->subscribers);
+    if (!load->links || !load->subscribers)
         return -ENOMEM;
-    load->clients = area;
-    for (uint32_t i = 0; i < load->client_count; i++)
-        load->clients[i].stash = STASH_NONE;
     for (unsigned g = 0; g < load->group_count; g++) {
-        const struct group *group = &load->groups[g];
-        for (uint32_t i = 0; i < group->config.clients; i++)
-            load->clients[group->first + i].group = (uint16_t)g;
-        load->clients[load->publishers_first + g].group = (uint16_t)g;
+        group_number_set(load, g);
+        states |= load->groups[g].config.transport->closed != NULL;
     }
-    return 0;
+    if (states)
+        load->states = pages_map(load->link_count * sizeof *load->states);
+    return states && !load->states ? -ENOMEM : 0;
 }
 
 static int buffers_init(struct load *load, const struct load_config *config)
@@ -224,16 +235,15 @@ static int buffers_init(struct load *load, const struct load_config *config)
     size_t bytes = STASH_BYTES_MIN;
     for (unsigned i = 0; i < load->group_count; i++) {
         const struct load_group_config *group = &load->groups[i].config;
-        size_t event = group->payload_bytes + (size_t)STASH_EVENT_EXTRA;
-        if (group->transport == LOAD_SSE && event > bytes)
-            bytes = event;
+        size_t held = group->transport->held_bytes;
+        if (held > 0 && held + group->payload_bytes > bytes)
+            bytes = held + group->payload_bytes;
     }
     uint64_t count = config->stashes ? config->stashes : LOAD_STASHES;
     uint64_t count_max = STASH_AREA_MAX / (sizeof(struct stash) + bytes);
     load->scratch = malloc(bytes);
     load->receive_area = malloc((size_t)RECEIVE_BATCH * RECEIVE_STRIDE);
-    load->outbox.bytes = malloc(OUTBOX_BYTES);
-    if (!load->scratch || !load->receive_area || !load->outbox.bytes)
+    if (!load->scratch || !load->receive_area || outbox_init(&load->outbox, load->link_count) < 0)
         return -ENOMEM;
     return stashes_init(&load->stashes, (uint32_t)(count < count_max ? count : count_max), bytes);
 }
@@ -241,7 +251,7 @@ static int buffers_init(struct load *load, const struct load_config *config)
 static int tls_init(struct load *load)
 {
     struct secure_config config = {
-        .clients = load->client_count,
+        .links = load->link_count,
         .groups = load->group_count,
         .stashes = load->stashes.count,
     };
@@ -263,7 +273,7 @@ static int sources_begin(struct load *load, const struct load_config *config)
     if (getrandom(&start, sizeof start, 0) != sizeof start)
         return -EIO;
     int err = sources_init(&load->sources, config, start);
-    return err == 0 && sources_count(&load->sources) < load->client_count ? -EADDRNOTAVAIL : err;
+    return err == 0 && sources_count(&load->sources) < load->link_count ? -EADDRNOTAVAIL : err;
 }
 
 static int parts_init(struct load *load, const struct load_config *config, char *why,
@@ -277,16 +287,18 @@ static int parts_init(struct load *load, const struct load_config *config, char 
     if (err == 0)
         err = tls_init(load);
     if (err < 0) {
-        snprintf(why, why_size, "no memory for %u clients", load->client_count);
+        snprintf(why, why_size, "no memory for %u clients", load->link_count);
         return err;
     }
     err = sources_begin(load, config);
     if (err < 0) {
         snprintf(why, why_size, "%u clients need more source addresses and ports than were given",
-                 load->client_count);
+                 load->link_count);
         return err;
     }
-    const struct ring_config ring = {.capacity = load->client_count, .client = true};
+    opener_init(load);
+    opener_start(load, 0, 0, 0);
+    const struct ring_config ring = {.capacity = load->link_count, .client = true};
     return ring_uring_create(&load->ring, &ring, why, why_size);
 }
 
@@ -300,12 +312,11 @@ static void timing_init(struct load *load, const struct load_config *config)
     load->progress_ns =
         (config->progress_ms ? config->progress_ms : PROGRESS_MS) * INT64_C(1000000);
     load->progress_due_ns = load->now_ns + load->progress_ns;
-    opener_start(load, 0, 0, 0);
 }
 
 int load_create(struct load **ret, const struct load_config *config, char *why, size_t why_size)
 {
-    uint64_t clients = 0;
+    uint64_t clients = 0, links = 0;
     if (config->group_count == 0 || config->group_count > LOAD_GROUPS_MAX)
         return refuse(why, why_size, 0, "there must be 1 to 64 groups");
     for (unsigned i = 0; i < config->group_count; i++) {
@@ -313,14 +324,17 @@ int load_create(struct load **ret, const struct load_config *config, char *why, 
         if (err < 0)
             return err;
         clients += config->groups[i].clients;
+        links += links_of(&config->groups[i]);
     }
     if (clients > UINT32_MAX / 2)
         return refuse(why, why_size, 0, "too many clients");
     struct load *load = calloc(1, sizeof *load);
     if (!load)
         return -ENOMEM;
-    load->subscriber_count = load->publishers_first = (uint32_t)clients;
-    load->client_count = (uint32_t)clients + config->group_count;
+    load->publishers_first = (uint32_t)clients;
+    load->publisher_links_first = (uint32_t)links;
+    load->subscriber_count = (uint32_t)clients + config->group_count;
+    load->link_count = (uint32_t)links + config->group_count;
     timing_init(load, config);
     int err = parts_init(load, config, why, why_size);
     if (err < 0) {
@@ -343,11 +357,14 @@ static void drop_events(struct load *load)
 static void abort_all(struct load *load)
 {
     unsigned queued = 0;
-    for (uint32_t i = 0; i < load->client_count; i++) {
-        if (!client_open(&load->clients[i]))
+    for (uint32_t i = 0; i < load->link_count; i++) {
+        struct link *link = &load->links[i];
+        if (!link_open(link))
             continue;
-        if (client_secure(load, &load->clients[i]))
-            secure_end(load, &load->clients[i]);
+        if (link_secure(load, link))
+            secure_end(load, link);
+        if (link_protocol(load, link)->closed)
+            link_protocol(load, link)->closed(load, link);
         ring_abort(load->ring, i);
         if (++queued % ABORTS_AT_ONCE == 0)
             drop_events(load);
@@ -363,8 +380,9 @@ void load_free(struct load *load)
         abort_all(load);
     ring_free(load->ring);
     secure_free(load->secure);
-    if (load->clients)
-        munmap(load->clients, load->client_count * sizeof *load->clients);
+    pages_unmap(load->links, load->link_count * sizeof *load->links);
+    pages_unmap(load->subscribers, load->subscriber_count * sizeof *load->subscribers);
+    pages_unmap(load->states, load->link_count * sizeof *load->states);
     for (unsigned i = 0; i < load->group_count; i++) {
         histogram_free(load->groups[i].corrected);
         histogram_free(load->groups[i].uncorrected);
@@ -375,6 +393,6 @@ void load_free(struct load *load)
     stashes_done(&load->stashes);
     free(load->scratch);
     free(load->receive_area);
-    free(load->outbox.bytes);
+    outbox_done(&load->outbox);
     free(load);
 }

@@ -9,9 +9,10 @@
  * Nothing is read, and no ping answered, but inside these functions: who has other things to do
  * for long calls load_idle.
  *
- * Idea     A client is 48 bytes in one array; its index is its slot in the ring. Bytes are read
- *          into a shared area and parsed there. What a read leaves half done (half a frame, half
- *          a head) is kept in a stash from a bounded pool until the next read.
+ * Idea     A client is a subscriber of 32 bytes on a connection of 16, in two arrays; with one on
+ *          each connection both have the same index. What it speaks is a row of load/protocol.h.
+ *          Bytes are read into a shared area and parsed there. What a read leaves half done (half
+ *          a frame, half a head) is kept in a stash from a bounded pool until the next read.
  * Counting A delivery is one message that one subscriber has received whole, found by parsing
  *          frames. Every payload begins with its number and its intended time, and each further
  *          byte follows from them (load/payload.h): all are compared. Each client has a ledger of
@@ -20,9 +21,10 @@
  *          others stay connected: pings are answered, long polls stay held, what they receive is
  *          counted.
  * Threads  One: the one that called load_create. The caller pins it.
- * Memory   All made in load_create: 48 bytes per client, LOAD_STASHES half reads, two histograms
- *          per group. The texts of the configuration are copied, except those of a
- *          load_protocol.
+ * Memory   All made in load_create: 48 bytes per client (16 of them per connection),
+ *          LOAD_STASHES half reads, two histograms per group; what a protocol keeps for the life
+ *          of a connection comes with it. The texts of the configuration are copied, except those
+ *          of a load_protocol.
  * Bounds   LOAD_GROUPS_MAX groups, LOAD_FLIGHTS messages on their way per group,
  *          LOAD_ATTEMPTS_MAX connects per client in one ramp. A client that cannot have a stash
  *          is closed by name.
@@ -38,6 +40,7 @@
 #include "tls/error.h"
 
 struct load;
+struct protocol;
 struct tls_client;
 
 enum {
@@ -48,30 +51,12 @@ enum {
     LOAD_KINDS_MAX = 8,    /* kinds of messages of a group */
     LOAD_CYCLE_MAX = 64,   /* messages after which the kinds begin anew: the sum of their parts */
     LOAD_CHANNELS_MAX = 1 << 20,
-    LOAD_FLIGHTS = 16384,  /* messages on their way per group; a power of two */
-    LOAD_ATTEMPTS_MAX = 4, /* connects per client in one ramp */
-    LOAD_STASHES = 65536,  /* half reads at one time, over all groups */
-    LOAD_ERRNO_MAX = 134,  /* the kernel's last errno is EHWPOISON, 133 */
-    LOAD_EXAMPLES_MAX = 8, /* of broken order, kept for the report */
-};
-
-enum load_transport {
-    LOAD_WEBSOCKET,          /* GET /ws?channel=C: each frame is a payload                       */
-    LOAD_WEBSOCKET_ENVELOPE, /* &envelope=1: each frame is JSON with "data" and "position"       */
-    LOAD_SSE,                /* GET /sse                                                         */
-    LOAD_LONGPOLL,           /* GET /longpoll, asked again after each answer                     */
-    LOAD_POLL,               /* GET /poll every poll_interval_ms, clients spread over it         */
-    LOAD_BARE,               /* as LOAD_WEBSOCKET, against the loops of `ceiling`                */
-    LOAD_ECHO,               /* GET /echo: each client sends, waits for it to come back, repeats */
-    LOAD_CONNECT,            /* TCP, and TLS where asked for, and nothing else                   */
-    LOAD_GET,                /* GET /healthz once, and up when it is answered                    */
-    LOAD_HALF_REQUEST,       /* half a request head and no more: a client that never asks        */
-};
-
-enum load_publish {
-    LOAD_PUBLISH_NONE,
-    LOAD_PUBLISH_WEBSOCKET, /* masked frames on a WebSocket of its own, which so subscribes too */
-    LOAD_PUBLISH_POST,      /* POST /publish on one kept-alive connection, pipelined          */
+    LOAD_FLIGHTS = 16384,    /* messages on their way per group; a power of two */
+    LOAD_ATTEMPTS_MAX = 4,   /* connects per client in one ramp */
+    LOAD_STASHES = 65535,    /* half reads at one time, over all groups: at most so many */
+    LOAD_STREAMS_MAX = 1024, /* subscribers on one connection */
+    LOAD_ERRNO_MAX = 134,    /* the kernel's last errno is EHWPOISON, 133 */
+    LOAD_EXAMPLES_MAX = 8,   /* of broken order, kept for the report */
 };
 
 /* Which TLS session a client offers to resume. */
@@ -95,7 +80,7 @@ enum load_failure {
     LOAD_FAIL_JSON,        /* an answer without a position                          */
     LOAD_FAIL_EVENT_LONG,  /* an SSE event that no stash can hold                   */
     LOAD_FAIL_STASH,       /* all stashes taken                                     */
-    LOAD_FAIL_SEND,        /* the socket took less than a whole request             */
+    LOAD_FAIL_BACKLOG,     /* the socket takes nothing, and too much waits for it   */
     LOAD_FAIL_CLOSE_FRAME, /* the server closed a WebSocket by a close frame        */
     LOAD_FAIL_END,         /* the server closed the connection                      */
     LOAD_FAIL_RESET,       /* the server or the kernel reset it                     */
@@ -124,7 +109,7 @@ struct load_protocol {
 
     struct sockaddr_in publish_target; /* family 0: that of the group                           */
     const char *publish_path;          /* target of the publisher's WebSocket or POST            */
-    const char *publish_fields;        /* with LOAD_PUBLISH_POST in place of a Content-Type      */
+    const char *publish_fields;        /* of protocol_post, in place of a Content-Type            */
     const struct load_message *greeting; /* what a publishing WebSocket sends first               */
     unsigned greeting_count;
     struct load_message before, after; /* before.binary holds for the whole                       */
@@ -137,16 +122,17 @@ struct load_kind {
 };
 
 struct load_group_config {
-    enum load_transport transport;
+    const struct protocol *transport; /* load/protocol.h */
     struct sockaddr_in target;
     /* Its own for each group that publishes: numbers of messages are per channel. A group that does
      * not may hear another's. */
     const char *channel;
-    uint32_t clients;
+    uint32_t clients; /* subscribers */
+    uint32_t streams; /* of them on each connection, with PROTOCOL_STREAMS; 0: one */
 
     /* Clients and messages are spread over so many channels: client i is on CHANNEL-(i mod n), and
-     * message after message goes to the next. 0: all on CHANNEL. With channels, LOAD_PUBLISH_POST
-     * is the only way to publish, and there is no protocol. */
+     * message after message goes to the next. 0: all on CHANNEL. With channels, protocol_post is
+     * the only way to publish, and there is no `protocol`. */
     uint32_t channels;
     /* Read by load_create; payload_bytes is the largest. None: all are of payload_bytes. */
     const struct load_kind *kinds;
@@ -154,12 +140,12 @@ struct load_group_config {
     const char *fields; /* of each request head of the clients, each ended by CRLF; or NULL */
     bool since_start;   /* joins with since=start: what the history holds comes first */
 
-    enum load_publish publish;
+    const struct protocol *publish;    /* on a connection of its own; NULL: nothing is published */
     struct sockaddr_in publish_target; /* family 0: target */
     uint32_t payload_bytes;            /* at least PAYLOAD_HEAD_SIZE (34) */
 
-    uint32_t poll_interval_ms; /* LOAD_POLL; 0: 1000 */
-    bool longpoll_reconnect;   /* LOAD_LONGPOLL: a new connection for every request */
+    uint32_t poll_interval_ms; /* PROTOCOL_BY_CLOCK; 0: 1000 */
+    bool longpoll_reconnect;   /* protocol_longpoll: a new connection for every request */
 
     const struct load_protocol *protocol; /* NULL: our own */
 
@@ -262,7 +248,9 @@ void load_ledger_read(const struct load *load, unsigned group, struct load_ledge
 /* Clients that are connected and subscribed; of one group, or of all for LOAD_ALL. */
 #define LOAD_ALL UINT32_MAX
 uint32_t load_up(const struct load *load, uint32_t group);
-/* Of those, who has received something. */
+/* How many connections are, with all of their subscribers. */
+uint32_t load_links_up(const struct load *load, unsigned group);
+/* Of the subscribers, who has received something. */
 uint32_t load_informed(const struct load *load, unsigned group);
 uint32_t load_clients(const struct load *load, uint32_t group);
 

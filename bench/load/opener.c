@@ -1,4 +1,4 @@
-/* opener: connects what is queued, with a bounded number under way at one time. */
+/* opener: connects the links that are queued, with a bounded number under way at one time. */
 #include "load/engine.h"
 
 enum {
@@ -8,116 +8,128 @@ enum {
     STEP_CONNECTS = 32,
     DOUBLINGS_MAX = 16, /* of a back-off: a minute from a millisecond */
 };
-static_assert((WAIT_BUCKETS & (WAIT_BUCKETS - 1)) == 0, "times find their bucket by a mask");
+/* The wheel's ticks are 100 ms of the time that it is told: it is told the load's time as if that
+ * ran faster. */
+#define WHEEL_SPEED (TIMERS_TICK_NS / (WAIT_TICK_MS * INT64_C(1000000)))
+static_assert(TIMERS_TICK_NS % (WAIT_TICK_MS * 1000000) == 0, "ticks are whole");
 
-/* ---- lists through the clients ---- */
+/* ---- the queue, through the links ---- */
 
-static void list_push(struct load *load, struct client_list *list, struct client *client)
+static void queue_push(struct load *load, struct link *link)
 {
-    uint32_t index = client_index(load, client);
-    client->next = CLIENT_NONE;
-    client->previous = list->last;
+    struct link_list *list = &load->opener.queued;
+    uint32_t index = link_index(load, link);
+    link->timer = (struct timer_link){LINK_NONE, list->last, TIMERS_NONE};
     if (list->count++ == 0)
         list->first = index;
     else
-        load->clients[list->last].next = index;
+        load->links[list->last].timer.next = index;
     list->last = index;
 }
 
-static void list_remove(struct load *load, struct client_list *list, struct client *client)
+static void queue_remove(struct load *load, struct link *link)
 {
+    struct link_list *list = &load->opener.queued;
     assert(list->count > 0);
-    bool first = list->first == client_index(load, client);
-    bool last = list->last == client_index(load, client);
+    bool first = list->first == link_index(load, link);
+    bool last = list->last == link_index(load, link);
     if (first)
-        list->first = client->next;
+        list->first = link->timer.next;
     else
-        load->clients[client->previous].next = client->next;
+        load->links[link->timer.previous].timer.next = link->timer.next;
     if (last)
-        list->last = client->previous;
+        list->last = link->timer.previous;
     else
-        load->clients[client->next].previous = client->previous;
+        load->links[link->timer.next].timer.previous = link->timer.previous;
     list->count--;
+    timer_link_init(&link->timer);
 }
 
-/* ---- waiting ---- */
+/* ---- by the wheel: time-outs, and those that wait ---- */
 
-static struct client_list *bucket_of(struct load *load, uint32_t time_ms)
+void opener_init(struct load *load)
 {
-    return &load->opener.waiting.buckets[time_ms / WAIT_TICK_MS & (WAIT_BUCKETS - 1)];
+    timers_init(&load->opener.timers, load->links, sizeof *load->links,
+                offsetof(struct link, timer), load->now_ns * WHEEL_SPEED);
+    for (uint32_t i = 0; i < load->link_count; i++)
+        timer_link_init(&load->links[i].timer);
 }
 
-static uint32_t now_ms(const struct load *load)
+static void fire_in(struct load *load, struct link *link, uint32_t wait_ms)
 {
-    return (uint32_t)(load->now_ns / 1000000);
+    int64_t due_ns = load->now_ns + wait_ms * INT64_C(1000000);
+    timers_arm(&load->opener.timers, link_index(load, link), due_ns * WHEEL_SPEED);
 }
 
-static void wait_for(struct load *load, struct client *client, uint32_t wait_ms)
+static void wait_for(struct load *load, struct link *link, uint32_t wait_ms)
 {
-    struct waiting *waiting = &load->opener.waiting;
-    if (waiting->count++ == 0)
-        waiting->tick = now_ms(load) / WAIT_TICK_MS;
-    client->phase = CLIENT_WAITING;
-    client->since_ms = now_ms(load) + wait_ms;
-    client->flags |= CLIENT_LISTED;
-    list_push(load, bucket_of(load, client->since_ms), client);
+    load->opener.waiting++;
+    link->phase = LINK_WAITING;
+    link->flags |= LINK_LISTED;
+    fire_in(load, link, wait_ms);
 }
 
-static void wait_no_more(struct load *load, struct client *client)
+static void wait_no_more(struct load *load, struct link *link)
 {
-    list_remove(load, bucket_of(load, client->since_ms), client);
-    load->opener.waiting.count--;
-    client->phase = CLIENT_DOWN;
-    client->flags &= (uint8_t)~CLIENT_LISTED;
+    timers_cancel(&load->opener.timers, link_index(load, link));
+    load->opener.waiting--;
+    link->phase = LINK_DOWN;
+    link->flags &= (uint8_t)~LINK_LISTED;
 }
 
-/* Queues those of one bucket whose time has come; the others came a lap too early. */
-static void wake(struct load *load, const struct client_list *bucket, bool all)
+/* Its time has come to connect again, or to have been up long since. */
+static void fired(void *context, uint32_t index)
 {
-    uint32_t index = bucket->count > 0 ? bucket->first : CLIENT_NONE;
-    while (index != CLIENT_NONE) {
-        struct client *client = &load->clients[index];
-        index = client->next;
-        if (!all && (int32_t)(now_ms(load) - client->since_ms) < 0)
-            continue;
-        wait_no_more(load, client);
-        if (!all)
-            opener_queue(load, client);
+    struct load *load = context;
+    struct link *link = &load->links[index];
+    if (link->phase != LINK_WAITING) {
+        link_fail(load, link, LOAD_FAIL_TIMEOUT);
+        return;
     }
+    wait_no_more(load, link);
+    opener_queue(load, link);
 }
 
-/* Returns nanoseconds until it wants to look again, or INT64_MAX. */
-static int64_t waiting_step(struct load *load)
+/* Returns nanoseconds until it wants to look again for those that wait, or INT64_MAX. */
+static int64_t wheel_step(struct load *load)
 {
-    struct waiting *waiting = &load->opener.waiting;
-    while (waiting->count > 0 && waiting->tick != now_ms(load) / WAIT_TICK_MS) {
-        wake(load, &waiting->buckets[waiting->tick & (WAIT_BUCKETS - 1)], false);
-        waiting->tick++;
-    }
-    return waiting->count > 0 ? WAIT_TICK_MS * INT64_C(1000000) : INT64_MAX;
+    struct opener *opener = &load->opener;
+    timers_advance(&opener->timers, load->now_ns * WHEEL_SPEED, UINT32_MAX, fired, load);
+    return opener->waiting > 0 ? WAIT_TICK_MS * INT64_C(1000000) : INT64_MAX;
 }
 
 /* splitmix64 */
-static uint32_t random_upto(struct waiting *waiting, uint32_t most)
+static uint32_t random_upto(struct opener *opener, uint32_t most)
 {
-    uint64_t z = (waiting->random += UINT64_C(0x9e3779b97f4a7c15));
+    uint64_t z = (opener->random += UINT64_C(0x9e3779b97f4a7c15));
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return (uint32_t)((z ^ (z >> 31)) % ((uint64_t)most + 1));
 }
 
-/* A hint is good for one wait: who was told nothing since then backs off by itself. */
-static uint32_t wait_ms_of(struct opener *opener, struct client *client)
+/* The longest that one of its subscribers was told. A hint is good for one wait: who was told
+ * nothing since then backs off by itself. */
+static uint32_t hint_ms_of(const struct load *load, const struct link *link)
 {
+    struct subscriber *first = link_first(load, link);
+    uint32_t count = link_streams(load, link), most = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        most = first[i].hint > most ? first[i].hint : most;
+        first[i].hint = 0;
+    }
+    return most * WAIT_TICK_MS;
+}
+
+static uint32_t wait_ms_of(struct load *load, const struct link *link)
+{
+    struct opener *opener = &load->opener;
     const struct load_backoff *backoff = &opener->backoff;
-    uint32_t hint_ms = client->hint * (uint32_t)WAIT_TICK_MS;
-    client->hint = 0;
+    uint32_t hint_ms = hint_ms_of(load, link);
     if (backoff->hints && hint_ms > 0)
         return hint_ms;
-    unsigned doublings = client->attempts < DOUBLINGS_MAX ? client->attempts : DOUBLINGS_MAX;
+    unsigned doublings = link->attempts < DOUBLINGS_MAX ? link->attempts : DOUBLINGS_MAX;
     uint64_t most_ms = (uint64_t)backoff->first_ms << doublings;
-    return random_upto(&opener->waiting,
-                       (uint32_t)(most_ms < backoff->most_ms ? most_ms : backoff->most_ms));
+    return random_upto(opener, (uint32_t)(most_ms < backoff->most_ms ? most_ms : backoff->most_ms));
 }
 
 /* ---- what happens to a client ---- */
@@ -140,115 +152,109 @@ void opener_start(struct load *load, uint32_t in_flight_max, double rate_per_s,
     memset(opener->errors, 0, sizeof opener->errors);
 }
 
-void opener_queue(struct load *load, struct client *client)
+void opener_queue(struct load *load, struct link *link)
 {
-    assert(client->phase == CLIENT_DOWN);
-    if (client->flags & CLIENT_LISTED)
+    assert(link->phase == LINK_DOWN);
+    if (link->flags & LINK_LISTED)
         return;
-    client->flags |= CLIENT_LISTED;
-    list_push(load, &load->opener.queued, client);
+    link->flags |= LINK_LISTED;
+    queue_push(load, link);
 }
 
-void opener_again(struct load *load, struct client *client)
+void opener_again(struct load *load, struct link *link)
 {
-    if (client->phase == CLIENT_DOWN)
-        opener_queue(load, client);
+    if (link->phase == LINK_DOWN)
+        opener_queue(load, link);
     else
-        client->flags |= CLIENT_AGAIN;
+        link->flags |= LINK_AGAIN;
 }
 
-void opener_return(struct load *load, struct client *client)
+void opener_return(struct load *load, struct link *link)
 {
-    uint32_t wait_ms = client->flags & CLIENT_CYCLING ? 0 : wait_ms_of(&load->opener, client);
+    uint32_t wait_ms = link->flags & LINK_CYCLING ? 0 : wait_ms_of(load, link);
     if (wait_ms == 0)
-        opener_queue(load, client);
+        opener_queue(load, link);
     else
-        wait_for(load, client, wait_ms);
+        wait_for(load, link, wait_ms);
 }
 
 void opener_abandon(struct load *load)
 {
-    uint32_t index = load->opener.queued.count > 0 ? load->opener.queued.first : CLIENT_NONE;
-    while (index != CLIENT_NONE) {
-        struct client *client = &load->clients[index];
-        index = client->next;
-        if (!(client->flags & CLIENT_CYCLING))
-            opener_forget(load, client);
+    struct opener *opener = &load->opener;
+    uint32_t index = opener->queued.count > 0 ? opener->queued.first : LINK_NONE;
+    while (index != LINK_NONE) {
+        struct link *link = &load->links[index];
+        index = link->timer.next;
+        if (!(link->flags & LINK_CYCLING))
+            opener_forget(load, link);
     }
-    for (unsigned i = 0; i < WAIT_BUCKETS && load->opener.waiting.count > 0; i++)
-        wake(load, &load->opener.waiting.buckets[i], true);
+    for (uint32_t i = 0; i < load->link_count && opener->waiting > 0; i++)
+        if (load->links[i].phase == LINK_WAITING)
+            wait_no_more(load, &load->links[i]);
 }
 
-void opener_forget(struct load *load, struct client *client)
+void opener_forget(struct load *load, struct link *link)
 {
-    if (!(client->flags & CLIENT_LISTED))
+    if (!(link->flags & LINK_LISTED))
         return;
-    if (client->phase == CLIENT_WAITING) {
-        wait_no_more(load, client);
+    if (link->phase == LINK_WAITING) {
+        wait_no_more(load, link);
         return;
     }
-    client->flags &= (uint8_t)~CLIENT_LISTED;
-    bool queued = client->phase == CLIENT_DOWN;
-    list_remove(load, queued ? &load->opener.queued : &load->opener.opening, client);
+    link->flags &= (uint8_t)~LINK_LISTED;
+    if (link->phase == LINK_DOWN) {
+        queue_remove(load, link);
+        return;
+    }
+    timers_cancel(&load->opener.timers, link_index(load, link));
+    load->opener.opening--;
 }
 
-void opener_done(struct load *load, struct client *client)
+void opener_done(struct load *load, struct link *link)
 {
     struct opener *opener = &load->opener;
-    opener_forget(load, client);
-    if (client_publishes(load, client) || client->flags & CLIENT_CYCLING)
+    opener_forget(load, link);
+    if (link_publishes(load, link) || link->flags & LINK_CYCLING)
         return;
     opener->opened++;
     opener->last_ns = load->now_ns;
 }
 
-void opener_failed(struct load *load, struct client *client, enum load_failure failure)
+void opener_failed(struct load *load, struct link *link, enum load_failure failure)
 {
     struct opener *opener = &load->opener;
-    opener_forget(load, client);
+    opener_forget(load, link);
     opener->failures[failure]++;
-    if (client->attempts < opener->attempts_max) {
+    if (link->attempts < opener->attempts_max) {
         opener->retries++;
-        client->flags |= CLIENT_AGAIN;
-    } else if (!client_publishes(load, client)) {
+        link->flags |= LINK_AGAIN;
+    } else if (!link_publishes(load, link)) {
         opener->failed++;
     }
 }
 
 /* ---- by the clock ---- */
 
-static void time_out(struct load *load)
-{
-    struct client_list *opening = &load->opener.opening;
-    uint32_t now_ms = (uint32_t)(load->now_ns / 1000000);
-    while (opening->count > 0) {
-        struct client *client = &load->clients[opening->first];
-        if (now_ms - client->since_ms < load->handshake_timeout_ms)
-            return;
-        client_fail(load, client, LOAD_FAIL_TIMEOUT);
-    }
-}
-
 static bool may_open(const struct load *load)
 {
     const struct opener *opener = &load->opener;
-    return opener->queued.count > 0 && opener->opening.count < opener->in_flight_max &&
+    return opener->queued.count > 0 && opener->opening < opener->in_flight_max &&
            (opener->interval_ns == 0 || opener->due_ns <= (double)load->now_ns);
 }
 
 int64_t opener_step(struct load *load)
 {
     struct opener *opener = &load->opener;
-    time_out(load);
-    int64_t waiting_ns = waiting_step(load);
+    int64_t waiting_ns = wheel_step(load);
     for (int i = 0; i < STEP_CONNECTS && may_open(load); i++) {
-        struct client *client = &load->clients[opener->queued.first];
-        list_remove(load, &opener->queued, client);
-        list_push(load, &opener->opening, client);
+        struct link *link = &load->links[opener->queued.first];
+        queue_remove(load, link);
+        opener->opening++;
+        fire_in(load, link, load->handshake_timeout_ms);
         opener->due_ns += opener->interval_ns;
-        client_connect(load, client);
+        link_connect(load, link);
     }
-    if (opener->queued.count == 0 || opener->opening.count >= opener->in_flight_max)
+    if (opener->queued.count == 0 || opener->opening >= opener->in_flight_max)
         return waiting_ns;
     int64_t wait_ns = (int64_t)opener->due_ns - load->now_ns;
     if (opener->interval_ns == 0 || wait_ns <= 0)

@@ -17,15 +17,15 @@ int64_t poller_step(struct load *load, struct group *group)
     if (poller->due_ns < now_ns - interval_ns)
         poller->due_ns = now_ns - interval_ns;
     while (poller->due_ns <= now_ns) {
-        struct client *client = &load->clients[group->first + poller->cursor];
+        struct subscriber *subscriber = &load->subscribers[group->first + poller->cursor];
         poller->cursor = (poller->cursor + 1) % group->config.clients;
         poller->due_ns += interval_ns / group->config.clients;
-        if (client->phase != CLIENT_UP || client->flags & CLIENT_STALLED)
+        if (!subscriber_connected(load, subscriber) || subscriber->flags & SUBSCRIBER_STALLED)
             continue;
-        if (client->flags & CLIENT_ASKED)
+        if (subscriber->flags & SUBSCRIBER_ASKED)
             group->counters.polls_late++;
         else
-            poll_request(load, client);
+            group->config.transport->ask(load, subscriber);
     }
     return (int64_t)(poller->due_ns - now_ns);
 }

@@ -10,7 +10,7 @@ static int publishers_up(struct load *load, uint32_t only)
 {
     for (uint32_t i = 0; i < load->group_count; i++) {
         struct group *group = &load->groups[i];
-        if ((only != LOAD_ALL && only != i) || group->config.publish == LOAD_PUBLISH_NONE)
+        if ((only != LOAD_ALL && only != i) || !group->config.publish)
             continue;
         int err = publisher_ready(load, group);
         if (err < 0)
@@ -23,12 +23,12 @@ static int publishers_up(struct load *load, uint32_t only)
 static uint32_t queue_down(struct load *load, uint32_t only, uint32_t count_max)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < load->subscriber_count && count < count_max; i++) {
-        struct client *client = &load->clients[i];
-        if ((only != LOAD_ALL && only != client->group) || client->phase != CLIENT_DOWN)
+    for (uint32_t i = 0; i < load->publisher_links_first && count < count_max; i++) {
+        struct link *link = &load->links[i];
+        if ((only != LOAD_ALL && only != link->group) || link->phase != LINK_DOWN)
             continue;
-        client->attempts = 0;
-        opener_queue(load, client);
+        link->attempts = 0;
+        opener_queue(load, link);
         count++;
     }
     return count;
@@ -98,11 +98,11 @@ int load_settle(struct load *load, unsigned group_index, int64_t timeout_ns)
 {
     assert(group_index < load->group_count);
     struct group *group = &load->groups[group_index];
-    if (group->config.publish == LOAD_PUBLISH_NONE)
+    if (!group->config.publish)
         return -ENOTCONN;
     int err = publisher_ready(load, group);
     int64_t deadline_ns = load->now_ns + timeout_ns;
-    if (group->config.transport == LOAD_POLL)
+    if (group_is(group, PROTOCOL_BY_CLOCK))
         poller_start(load, group);
     while (err == 0 && group->ready < group->up - group->stalled) {
         err = settle_once(load, group);

@@ -2,42 +2,28 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #include "load/engine.h"
+#include "load/pages.h"
 
 enum {
     OUTPUT_MAX = 4096, /* taken from a handshake at one time */
 };
 
-/* Zeros that cost memory where they are touched. */
-static void *pages_map(size_t size)
-{
-    void *area = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return area == MAP_FAILED ? NULL : area;
-}
-
-static void pages_unmap(void *area, size_t size)
-{
-    if (area)
-        munmap(area, size);
-}
-
 int secure_create(struct secure **ret, const struct secure_config *config)
 {
-    const uint32_t clients = config->clients;
+    const uint32_t links = config->links;
     struct secure *secure = calloc(1, sizeof *secure);
     if (!secure)
         return -ENOMEM;
-    secure->count = clients;
-    secure->handshakes_max = clients < SECURE_HANDSHAKES ? clients : SECURE_HANDSHAKES;
+    secure->count = links;
+    secure->handshakes_max = links < SECURE_HANDSHAKES ? links : SECURE_HANDSHAKES;
     secure->handshakes = tls_handshakes_create(secure->handshakes_max);
-    secure->slots = pages_map(clients * sizeof *secure->slots);
-    secure->held = pages_map(clients * sizeof *secure->held);
+    secure->slots = pages_map(links * sizeof *secure->slots);
+    secure->held = pages_map(links * sizeof *secure->held);
     if (config->own)
-        secure->sessions = pages_map(clients * sizeof *secure->sessions);
+        secure->sessions = pages_map(links * sizeof *secure->sessions);
     if (config->shared)
         secure->shared = calloc(config->groups, sizeof *secure->shared);
     int err = stashes_init(&secure->records, config->stashes, TLS_RECORD_MAX);
@@ -46,7 +32,7 @@ int secure_create(struct secure **ret, const struct secure_config *config)
         secure_free(secure);
         return -ENOMEM;
     }
-    for (uint32_t i = 0; i < clients; i++)
+    for (uint32_t i = 0; i < links; i++)
         secure->held[i] = STASH_NONE;
     *ret = secure;
     return 0;
@@ -65,30 +51,30 @@ void secure_free(struct secure *secure)
     free(secure);
 }
 
-static union secure_slot *slot_of(const struct load *load, const struct client *client)
+static union secure_slot *slot_of(const struct load *load, const struct link *link)
 {
-    return &load->secure->slots[client_index(load, client)];
+    return &load->secure->slots[link_index(load, link)];
 }
 
-static void fail(struct load *load, struct client *client, enum tls_error error)
+static void fail(struct load *load, struct link *link, enum tls_error error)
 {
-    group_of(load, client)->counters.tls_error = error;
-    client_fail(load, client, LOAD_FAIL_TLS);
+    link_group(load, link)->counters.tls_error = error;
+    link_fail(load, link, LOAD_FAIL_TLS);
 }
 
 /* ---- sessions ---- */
 
 /* The one to resume; NULL: none. */
-static const struct tls_session *session_to_resume(struct load *load, const struct client *client)
+static const struct tls_session *session_to_resume(struct load *load, const struct link *link)
 {
     const struct tls_session *own;
     struct secure_shared *shared;
-    switch (group_of(load, client)->config.tls_resume) {
+    switch (link_group(load, link)->config.tls_resume) {
     case LOAD_RESUME_OWN:
-        own = &load->secure->sessions[client_index(load, client)];
+        own = &load->secure->sessions[link_index(load, link)];
         return own->suite != 0 ? own : NULL;
     case LOAD_RESUME_SHARED:
-        shared = &load->secure->shared[client->group];
+        shared = &load->secure->shared[link->group];
         return shared->count > 0 ? &shared->sessions[shared->out++ % shared->count] : NULL;
     case LOAD_RESUME_NONE:
         break;
@@ -107,18 +93,18 @@ static void share(struct secure_shared *shared, const struct tls_handshake *hand
         shared->count++;
 }
 
-static void session_keep(struct load *load, const struct client *client,
+static void session_keep(struct load *load, const struct link *link,
                          const struct tls_handshake *handshake)
 {
     struct tls_session *own;
-    switch (group_of(load, client)->config.tls_resume) {
+    switch (link_group(load, link)->config.tls_resume) {
     case LOAD_RESUME_OWN:
-        own = &load->secure->sessions[client_index(load, client)];
+        own = &load->secure->sessions[link_index(load, link)];
         if (!tls_handshake_session(handshake, own))
             own->suite = 0;
         break;
     case LOAD_RESUME_SHARED:
-        share(&load->secure->shared[client->group], handshake);
+        share(&load->secure->shared[link->group], handshake);
         break;
     case LOAD_RESUME_NONE:
         break;
@@ -127,72 +113,74 @@ static void session_keep(struct load *load, const struct client *client,
 
 /* ---- the handshake ---- */
 
-static void handshake_output(struct load *load, const struct client *client,
-                             struct tls_handshake *handshake)
+static void handshake_output(struct load *load, struct link *link, struct tls_handshake *handshake)
 {
-    char *area = outbox_reserve(load, client, OUTPUT_MAX);
+    char *area = outbox_reserve(load, link, OUTPUT_MAX);
     size_t len = tls_handshake_output(handshake, (unsigned char *)area, OUTPUT_MAX);
-    outbox_commit(load, client, len);
+    outbox_commit(load, link, len);
 }
 
-static void handshake_done(struct load *load, struct client *client,
-                           struct tls_handshake *handshake)
+static void handshake_done(struct load *load, struct link *link, struct tls_handshake *handshake)
 {
-    struct load_counters *counters = &group_of(load, client)->counters;
-    if (client_publishes(load, client))
+    struct load_counters *counters = &link_group(load, link)->counters;
+    bool agreed = !link_protocol(load, link)->alpn || tls_handshake_protocol(handshake) == 0;
+    if (link_publishes(load, link))
         ; /* its handshake is not one of the group's */
     else if (tls_handshake_resumed(handshake))
         counters->tls_resumed++;
     else
         counters->tls_full++;
-    session_keep(load, client, handshake);
-    tls_handshake_keys(handshake, &slot_of(load, client)->keys);
+    session_keep(load, link, handshake);
+    tls_handshake_keys(handshake, &slot_of(load, link)->keys);
     tls_handshake_give(load->secure->handshakes, handshake);
-    client->phase = CLIENT_HANDSHAKE;
-    client_ask(load, client);
+    link->phase = LINK_OPENING;
+    if (agreed)
+        link_opened(load, link);
+    else
+        fail(load, link, TLS_ERROR_NO_PROTOCOL);
 }
 
 /* Takes the handshake as far as the bytes go. Returns how many of them were its own: none that
  * follow it. */
-static size_t handshake_run(struct load *load, struct client *client, const unsigned char *bytes,
+static size_t handshake_run(struct load *load, struct link *link, const unsigned char *bytes,
                             size_t len)
 {
-    struct tls_handshake *handshake = slot_of(load, client)->handshake;
+    struct tls_handshake *handshake = slot_of(load, link)->handshake;
     enum tls_progress progress;
     size_t at = 0;
     while ((progress = tls_handshake_advance(handshake, bytes, len, &at)) == TLS_HAS_OUTPUT)
-        handshake_output(load, client, handshake);
+        handshake_output(load, link, handshake);
     if (progress == TLS_DONE) {
-        handshake_done(load, client, handshake);
+        handshake_done(load, link, handshake);
     } else if (progress == TLS_FAILED) {
-        fail(load, client, tls_handshake_error(handshake));
+        fail(load, link, tls_handshake_error(handshake));
         return len;
     }
     return at;
 }
 
-void secure_begin(struct load *load, struct client *client)
+void secure_begin(struct load *load, struct link *link)
 {
-    const struct load_group_config *config = &group_of(load, client)->config;
+    const struct load_group_config *config = &link_group(load, link)->config;
     struct tls_handshake *handshake = tls_handshake_take(load->secure->handshakes);
     assert(handshake); /* the opener has no more under way */
     uint8_t seed[TLS_SEED_SIZE];
     ssize_t got = getrandom(seed, sizeof seed, 0);
     assert(got == sizeof seed);
-    tls_handshake_client(handshake, config->tls, config->tls_name, session_to_resume(load, client),
+    tls_handshake_client(handshake, config->tls, config->tls_name, session_to_resume(load, link),
                          seed);
     explicit_bzero(seed, sizeof seed);
-    slot_of(load, client)->handshake = handshake;
-    client->phase = CLIENT_TLS;
-    handshake_run(load, client, NULL, 0);
+    slot_of(load, link)->handshake = handshake;
+    link->phase = LINK_TLS;
+    handshake_run(load, link, NULL, 0);
 }
 
-void secure_end(struct load *load, struct client *client)
+void secure_end(struct load *load, struct link *link)
 {
     struct secure *secure = load->secure;
-    union secure_slot *slot = slot_of(load, client);
-    uint32_t *held = &secure->held[client_index(load, client)];
-    if (client->phase == CLIENT_TLS)
+    union secure_slot *slot = slot_of(load, link);
+    uint32_t *held = &secure->held[link_index(load, link)];
+    if (link->phase == LINK_TLS)
         tls_handshake_give(secure->handshakes, slot->handshake);
     if (*held != STASH_NONE)
         stash_give(&secure->records, *held);
@@ -203,56 +191,55 @@ void secure_end(struct load *load, struct client *client)
 /* ---- records ---- */
 
 /* Opens those records of a run that are all there. Returns how many bytes they had. */
-static size_t records_open(struct load *load, struct client *client, unsigned char *run, size_t len)
+static size_t records_open(struct load *load, struct link *link, unsigned char *run, size_t len)
 {
-    struct tls_direction *in = &slot_of(load, client)->keys.in;
+    struct tls_direction *in = &slot_of(load, link)->keys.in;
     size_t at = 0;
-    while (at < len && client_open(client)) {
+    while (at < len && link_open(link)) {
         struct tls_record record;
         int size = tls_record_open(in, run + at, len - at, &record);
         if (size == 0)
             break;
         if (size < 0) {
-            fail(load, client, (enum tls_error) - size);
+            fail(load, link, (enum tls_error) - size);
             break;
         }
         at += (size_t)size;
         if (record.kind == TLS_RECORD_CLOSE)
-            client_ended(load, client);
+            link_ended(load, link);
         else if (record.len > 0)
-            client_plain(load, client, (char *)record.bytes, record.len);
+            link_plain(load, link, (char *)record.bytes, record.len);
     }
     return at;
 }
 
-static void hold(struct load *load, struct client *client, const unsigned char *bytes, size_t len)
+static void hold(struct load *load, struct link *link, const unsigned char *bytes, size_t len)
 {
     struct stashes *records = &load->secure->records;
     uint32_t index = stash_take(records);
     if (index == STASH_NONE) {
-        client_fail(load, client, LOAD_FAIL_STASH);
+        link_fail(load, link, LOAD_FAIL_STASH);
         return;
     }
     struct stash *stash = stash_at(records, index);
     assert(len <= records->bytes_size);
     memcpy(stash->bytes, bytes, len);
     stash->half.held = (uint32_t)len;
-    load->secure->held[client_index(load, client)] = index;
+    load->secure->held[link_index(load, link)] = index;
 }
 
 /* Goes on with a record that was begun: puts the bytes behind what is held, and opens what is then
  * whole. Returns how many of the bytes are done with. */
-static size_t held_run(struct load *load, struct client *client, const unsigned char *bytes,
-                       size_t len)
+static size_t held_run(struct load *load, struct link *link, const unsigned char *bytes, size_t len)
 {
     struct secure *secure = load->secure;
-    uint32_t *held = &secure->held[client_index(load, client)];
+    uint32_t *held = &secure->held[link_index(load, link)];
     struct stash *stash = stash_at(&secure->records, *held);
     size_t before = stash->half.held, room = secure->records.bytes_size - before;
     size_t count = len < room ? len : room;
     memcpy(stash->bytes + before, bytes, count);
-    size_t opened = records_open(load, client, (unsigned char *)stash->bytes, before + count);
-    if (!client_open(client))
+    size_t opened = records_open(load, link, (unsigned char *)stash->bytes, before + count);
+    if (!link_open(link))
         return len;
     if (opened == 0) { /* and so all of them fitted: no record is larger than a stash */
         stash->half.held = (uint32_t)(before + count);
@@ -263,48 +250,48 @@ static size_t held_run(struct load *load, struct client *client, const unsigned 
     return opened - before;
 }
 
-void secure_input(struct load *load, struct client *client, char *input, size_t len)
+void secure_input(struct load *load, struct link *link, char *input, size_t len)
 {
     unsigned char *bytes = (unsigned char *)input;
     size_t at = 0;
-    if (client->phase == CLIENT_TLS)
-        at = handshake_run(load, client, bytes, len);
-    if (client->phase == CLIENT_TLS || !client_open(client))
+    if (link->phase == LINK_TLS)
+        at = handshake_run(load, link, bytes, len);
+    if (link->phase == LINK_TLS || !link_open(link))
         return;
-    uint32_t index = client_index(load, client);
+    uint32_t index = link_index(load, link);
     if (at < len && load->secure->held[index] != STASH_NONE)
-        at += held_run(load, client, bytes + at, len - at);
-    if (at < len && client_open(client))
-        at += records_open(load, client, bytes + at, len - at);
-    if (at < len && client_open(client))
-        hold(load, client, bytes + at, len - at);
+        at += held_run(load, link, bytes + at, len - at);
+    if (at < len && link_open(link))
+        at += records_open(load, link, bytes + at, len - at);
+    if (at < len && link_open(link))
+        hold(load, link, bytes + at, len - at);
 }
 
 /* ---- sealing ---- */
 
-static const struct tls_direction *out_of(const struct load *load, const struct client *client)
+static const struct tls_direction *out_of(const struct load *load, const struct link *link)
 {
-    return &slot_of(load, client)->keys.out;
+    return &slot_of(load, link)->keys.out;
 }
 
-size_t secure_head(const struct load *load, const struct client *client)
+size_t secure_head(const struct load *load, const struct link *link)
 {
-    return client->phase == CLIENT_TLS ? 0 : tls_record_head(out_of(load, client));
+    return link->phase == LINK_TLS ? 0 : tls_record_head(out_of(load, link));
 }
 
-size_t secure_overhead(const struct load *load, const struct client *client, size_t len)
+size_t secure_overhead(const struct load *load, const struct link *link, size_t len)
 {
-    if (client->phase == CLIENT_TLS)
+    if (link->phase == LINK_TLS)
         return 0;
-    const struct tls_direction *out = out_of(load, client);
+    const struct tls_direction *out = out_of(load, link);
     return (len / tls_record_plain_max(out) + 1) * tls_record_overhead(out);
 }
 
-size_t secure_seal(struct load *load, const struct client *client, char *area, size_t len)
+size_t secure_seal(struct load *load, const struct link *link, char *area, size_t len)
 {
-    if (client->phase == CLIENT_TLS)
+    if (link->phase == LINK_TLS)
         return len;
-    struct tls_direction *out = &slot_of(load, client)->keys.out;
+    struct tls_direction *out = &slot_of(load, link)->keys.out;
     size_t most = tls_record_plain_max(out), head = tls_record_head(out);
     size_t stride = most + tls_record_overhead(out);
     size_t last = len > 0 ? (len - 1) / most : 0;

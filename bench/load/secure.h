@@ -1,13 +1,13 @@
-/* secure: TLS under a client: a handshake while it lasts, then its record keys and nothing else.
+/* secure: TLS under a link: a handshake while it lasts, then its record keys and nothing else.
  *
- *   CONNECTING ─► CLIENT_TLS ─────────► HANDSHAKE ─► … ─► closed
+ *   CONNECTING ─► LINK_TLS ───────────► OPENING ─► … ─► closed
  *                 a handshake, lent     struct tls_keys   wiped
  *
  * Idea     Everything above sees plaintext. Records are opened where they were received, one after
  *          the other; only the beginning of a record that is not all there yet is kept, until the
  *          next read. What is sent is sealed in the outbox, or in the publisher's buffer.
  * Threads  the owner's.
- * Memory   Only where a group asks for TLS: 132 bytes per client of the load, 82 more where clients
+ * Memory   Only where a group asks for TLS: 132 bytes per link of the load, 82 more where clients
  *          keep sessions of their own (LOAD_RESUME_OWN). The rest is lent: a handshake of 24 KiB
  *          while it lasts, a stash while a record is half there.
  * Bounds   SECURE_HANDSHAKES under way, which the opener keeps to; SECURE_SHARED sessions of a
@@ -22,7 +22,7 @@
 #include "tls/handshake.h"
 
 struct load;
-struct client;
+struct link;
 
 enum {
     SECURE_HANDSHAKES = 16384,
@@ -30,7 +30,7 @@ enum {
 };
 
 union secure_slot {
-    struct tls_handshake *handshake; /* CLIENT_TLS */
+    struct tls_handshake *handshake; /* LINK_TLS */
     struct tls_keys keys;            /* afterwards */
 };
 
@@ -42,7 +42,7 @@ struct secure_shared {
 };
 
 struct secure_config {
-    uint32_t clients;
+    uint32_t links;
     uint32_t groups;
     uint32_t stashes;
     bool own, shared; /* some group's clients resume so */
@@ -51,9 +51,9 @@ struct secure_config {
 struct secure {
     struct tls_handshakes *handshakes;
     uint32_t handshakes_max;
-    union secure_slot *slots;     /* by client */
-    uint32_t *held;               /* by client: the stash with the beginning of a record */
-    struct tls_session *sessions; /* by client; suite 0: none. NULL: nobody has one of its own */
+    union secure_slot *slots;     /* by link */
+    uint32_t *held;               /* by link: the stash with the beginning of a record */
+    struct tls_session *sessions; /* by link; suite 0: none. NULL: nobody has one of its own */
     struct secure_shared *shared; /* by group; NULL: nobody shares */
     struct stashes records;
     uint32_t count;
@@ -65,22 +65,22 @@ int secure_create(struct secure **ret, const struct secure_config *config);
 /* No handshake may be under way. Accepts NULL. */
 void secure_free(struct secure *secure);
 
-/* The TCP connection is there: begins the handshake. When it is done the client asks for what it
- * wants (client_ask). */
-void secure_begin(struct load *load, struct client *client);
+/* The TCP connection is there: begins the handshake. When it is done, and the protocol agreed
+ * on, its subscribers ask for what they want (link_opened). */
+void secure_begin(struct load *load, struct link *link);
 
-/* Bytes from the server; what they hold goes to client_plain. */
-void secure_input(struct load *load, struct client *client, char *input, size_t len);
+/* Bytes from the server; what they hold goes to link_plain. */
+void secure_input(struct load *load, struct link *link, char *input, size_t len);
 
 /* The connection ends: gives back what it was lent, and wipes its keys. */
-void secure_end(struct load *load, struct client *client);
+void secure_end(struct load *load, struct link *link);
 
 /* ---- sealing ---- */
 
 /* Bytes that go before the plaintext, and all that is needed besides it. 0 during a handshake,
  * whose bytes are records already. */
-size_t secure_head(const struct load *load, const struct client *client);
-size_t secure_overhead(const struct load *load, const struct client *client, size_t len);
+size_t secure_head(const struct load *load, const struct link *link);
+size_t secure_overhead(const struct load *load, const struct link *link, size_t len);
 
 /* Makes records of the plaintext at area + secure_head. Returns their size. */
-size_t secure_seal(struct load *load, const struct client *client, char *area, size_t len);
+size_t secure_seal(struct load *load, const struct link *link, char *area, size_t len);

@@ -1,4 +1,4 @@
-/* trickler: reads for the stalled clients of a group, a little at a time, each ten times a second,
+/* trickler: reads for the stalled links of a group, a little at a time, each ten times a second,
  * spread over it: as an app behind a bad network reads. */
 #include "load/engine.h"
 
@@ -10,7 +10,7 @@ void load_trickle(struct load *load, unsigned group_index, uint32_t bytes_per_s)
 {
     assert(group_index < load->group_count);
     struct group *group = &load->groups[group_index];
-    assert(group->config.publish == LOAD_PUBLISH_NONE);
+    assert(!group->config.publish);
     uint32_t bytes = bytes_per_s / READS_PER_S;
     if (bytes_per_s > 0 && bytes == 0)
         bytes = 1;
@@ -29,11 +29,11 @@ int64_t trickler_step(struct load *load, struct group *group)
     if (trickler->due_ns < now_ns - interval_ns)
         trickler->due_ns = now_ns - interval_ns;
     while (trickler->due_ns <= now_ns) {
-        struct client *client = &load->clients[group->first + trickler->cursor];
-        trickler->cursor = (trickler->cursor + 1) % group->config.clients;
-        trickler->due_ns += interval_ns / group->config.clients;
-        if (client->phase == CLIENT_UP && client->flags & CLIENT_STALLED)
-            engine_receive(load, client, trickler->bytes);
+        const struct link *link = &load->links[group->first_link + trickler->cursor];
+        trickler->cursor = (trickler->cursor + 1) % group->links;
+        trickler->due_ns += interval_ns / group->links;
+        if (link->phase == LINK_UP && link->flags & LINK_STALLED)
+            engine_receive(load, link, trickler->bytes);
     }
     return (int64_t)(trickler->due_ns - now_ns);
 }

@@ -51,8 +51,7 @@ void turn_end(struct load *load, const struct group *group, const struct turn_ma
 
 static bool under_way(struct load *load, struct group *group)
 {
-    const struct publisher *publisher = &group->publisher;
-    if (group_publisher(load, group)->phase == CLIENT_UP && publisher->len > 0)
+    if (group_publisher(load, group)->flags & LINK_BACKLOG)
         return true;
     return group->flights.open > 0 || group->echoes > 0;
 }
@@ -60,8 +59,8 @@ static bool under_way(struct load *load, struct group *group)
 /* Everybody has gone past what is under way: it would come out of order, if it came. */
 static bool passed(struct load *load, struct group *group)
 {
-    return group->flights.open > 0 && group->echoes == 0 && group->publisher.len == 0 &&
-           !group_behind(load, group);
+    return group->flights.open > 0 && group->echoes == 0 &&
+           !(group_publisher(load, group)->flags & LINK_BACKLOG) && !group_behind(load, group);
 }
 
 int turn_drain(struct load *load, struct group *group, int64_t deadline_ns)
@@ -89,9 +88,10 @@ static void echo_start(struct load *load, struct group *group)
 {
     group->echoing = true;
     for (uint32_t i = 0; i < group->config.clients; i++) {
-        struct client *client = &load->clients[group->first + i];
-        if (client->phase == CLIENT_UP && !(client->flags & (CLIENT_ASKED | CLIENT_STALLED)))
-            ws_echo(load, client);
+        struct subscriber *subscriber = &load->subscribers[group->first + i];
+        if (subscriber_connected(load, subscriber) &&
+            !(subscriber->flags & (SUBSCRIBER_ASKED | SUBSCRIBER_STALLED)))
+            ws_echo(load, subscriber);
     }
 }
 
@@ -110,7 +110,7 @@ static int publish_until(struct load *load, struct group *group, int64_t until_n
     while (err == 0 && (load->now_ns < until_ns || (until_ns == 0 && publisher->active))) {
         if (publisher->active && (publisher->left == 0 || hopeless(load, group)))
             return 0;
-        if (publisher->active && group_publisher(load, group)->phase != CLIENT_UP)
+        if (publisher->active && group_publisher(load, group)->phase != LINK_UP)
             return -ENOTCONN;
         if (until_ns == 0 && group->up == group->stalled)
             return -ENOTCONN;
@@ -124,10 +124,10 @@ int load_run_turn(struct load *load, unsigned group_index, int64_t duration_ns, 
 {
     assert(group_index < load->group_count);
     struct group *group = &load->groups[group_index];
-    bool echoes = group->config.transport == LOAD_ECHO;
+    bool echoes = group_is(group, PROTOCOL_ECHOES);
     *ret = (struct load_turn){0};
     bool publishes = !echoes && mode && (mode->depth > 0 || mode->rate_per_s > 0);
-    if (publishes && group->config.publish == LOAD_PUBLISH_NONE)
+    if (publishes && !group->config.publish)
         return -ENOTCONN;
     int err = publishes ? publisher_ready(load, group) : 0;
     if (err < 0)
@@ -135,7 +135,7 @@ int load_run_turn(struct load *load, unsigned group_index, int64_t duration_ns, 
 
     struct turn_mark mark;
     turn_begin(load, group, &mark);
-    if (group->config.transport == LOAD_POLL)
+    if (group_is(group, PROTOCOL_BY_CLOCK))
         poller_start(load, group);
     if (publishes)
         publisher_start(load, group, mode);

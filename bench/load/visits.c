@@ -9,11 +9,11 @@
 
 static void queue_all(struct load *load, const struct group *group)
 {
-    for (uint32_t i = 0; i < group->config.clients; i++) {
-        struct client *client = &load->clients[group->first + i];
-        assert(client->phase == CLIENT_DOWN);
-        client->attempts = 0;
-        opener_queue(load, client);
+    for (uint32_t i = 0; i < group->links; i++) {
+        struct link *link = &load->links[group->first_link + i];
+        assert(link->phase == LINK_DOWN);
+        link->attempts = 0;
+        opener_queue(load, link);
     }
 }
 
@@ -21,13 +21,13 @@ static void queue_all(struct load *load, const struct group *group)
 static uint32_t leave_all(struct load *load, const struct group *group, bool again)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; group->up > 0 && i < group->config.clients; i++) {
-        struct client *client = &load->clients[group->first + i];
-        if (client->phase != CLIENT_UP)
+    for (uint32_t i = 0; group->links_up > 0 && i < group->links; i++) {
+        struct link *link = &load->links[group->first_link + i];
+        if (link->phase != LINK_UP)
             continue;
         if (again)
-            opener_again(load, client);
-        client_close(load, client, false);
+            opener_again(load, link);
+        link_close(load, link, false);
         count++;
     }
     return count;
@@ -35,8 +35,8 @@ static uint32_t leave_all(struct load *load, const struct group *group, bool aga
 
 static bool all_down(const struct load *load, const struct group *group)
 {
-    for (uint32_t i = 0; i < group->config.clients; i++)
-        if (load->clients[group->first + i].phase != CLIENT_DOWN)
+    for (uint32_t i = 0; i < group->links; i++)
+        if (load->links[group->first_link + i].phase != LINK_DOWN)
             return false;
     return true;
 }
@@ -64,7 +64,7 @@ int load_visits(struct load *load, unsigned group_index, int64_t duration_ns, st
     uint64_t visits = 0;
     int err = 0;
     turn_begin(load, group, &mark);
-    opener_start(load, group->config.clients, 0, 0);
+    opener_start(load, group->links, 0, 0);
     queue_all(load, group);
     while (err == 0 && load->now_ns - mark.now_ns < duration_ns) {
         err = engine_step(load);

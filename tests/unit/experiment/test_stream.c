@@ -10,7 +10,7 @@ static void test_a_whole_stream(void **state)
     (void)state;
     char why[512];
     struct stream stream;
-    struct load_group_config group = {.publish = LOAD_PUBLISH_WEBSOCKET, .poll_interval_ms = 500};
+    struct load_group_config group = {.publish = &protocol_websocket, .poll_interval_ms = 500};
     assert_int_equal(
         stream_parse(&stream,
                      "name=chat  transport=poll subscribers=30 channels=3 "
@@ -18,7 +18,7 @@ static void test_a_whole_stream(void **state)
                      why, sizeof why),
         0);
     assert_string_equal(stream.name, "chat");
-    assert_int_equal(stream.transport, LOAD_POLL);
+    assert_int_equal(stream.transport, &protocol_poll);
     assert_int_equal(stream.subscribers, 30);
     assert_true(stream.rate_per_s == 4.5);
     stream_apply(&stream, &group);
@@ -27,7 +27,7 @@ static void test_a_whole_stream(void **state)
     assert_int_equal(group.kind_count, 2);
     assert_int_equal(group.kinds[0].bytes, 48);
     assert_int_equal(group.kinds[0].parts, 5);
-    assert_int_equal(group.publish, LOAD_PUBLISH_POST);
+    assert_int_equal(group.publish, &protocol_post);
     assert_int_equal(group.poll_interval_ms, 2000);
     assert_true(group.since_start);
     assert_non_null(strstr(group.fields, "Cookie: "));
@@ -38,13 +38,13 @@ static void test_what_is_left_out(void **state)
     (void)state;
     char why[512];
     struct stream stream;
-    struct load_group_config group = {.publish = LOAD_PUBLISH_WEBSOCKET, .poll_interval_ms = 500};
+    struct load_group_config group = {.publish = &protocol_websocket, .poll_interval_ms = 500};
     assert_int_equal(stream_parse(&stream, "name=a", why, sizeof why), 0);
     stream_apply(&stream, &group);
-    assert_int_equal(stream.transport, LOAD_WEBSOCKET);
+    assert_int_equal(stream.transport, &protocol_websocket);
     assert_int_equal(group.channels, 0);
     assert_int_equal(group.payload_bytes, 128);
-    assert_int_equal(group.publish, LOAD_PUBLISH_WEBSOCKET);
+    assert_int_equal(group.publish, &protocol_websocket);
     assert_int_equal(group.poll_interval_ms, 500);
     assert_null(group.fields);
 }
@@ -64,7 +64,7 @@ static void test_what_is_wrong_is_said(void **state)
         {"name=a subscribers=many", "subscribers=many: needs a whole number"},
         {"name=a subscribers=5 channels=6", "a: 6 channels need at least as many subscribers"},
         {"name=a rate=0", "rate=0: needs a rate above 0"},
-        {"name=a transport=pigeon", "transport=pigeon: there are websocket"},
+        {"name=a transport=pigeon", "transport=pigeon: there are poll, longpoll, sse"},
         {"name=a kinds=48", "kinds=48: needs up to 8 of BYTESxPARTS"},
         {"name=a kinds=48x5,20x1", "kinds=48x5,20x1: needs up to 8"},
         {"name=a kinds=48x60,50x60", "at most 64 parts together"},

@@ -86,19 +86,19 @@ static void test_who_leaves_is_missed_in_its_channel_alone(void **state)
 {
     (void)state;
     static struct group group;
-    static struct client clients[4]; /* of channels 0 1 0 1 */
-    struct load load = {.groups = &group, .group_count = 1, .clients = clients};
+    static struct subscriber subscribers[4]; /* of channels 0 1 0 1 */
+    struct load load = {.groups = &group, .group_count = 1, .subscribers = subscribers};
     make(&group, 2, NULL, 0);
     group.config.clients = 4;
     for (int i = 0; i < 4; i++) {
-        clients[i].place.expected = 1;
-        ready_enter(&load, &clients[i]);
+        subscribers[i].place.expected = 1;
+        ready_enter(&load, &subscribers[i]);
     }
     for (uint32_t number = 1; number <= 4; number++)
         flights_launch(&group.flights, number, expected_of_number(&group, number), 0, 0);
     assert_int_equal(expected_of_number(&group, 1), 2);
-    clients[2].place.expected = 2; /* has the first of its channel */
-    ready_leave(&load, &clients[2]);
+    subscribers[2].place.expected = 2; /* has the first of its channel */
+    ready_leave(&load, &subscribers[2]);
     assert_int_equal(group.ready, 3);
     assert_int_equal(expected_of_number(&group, 5), 1);
     assert_int_equal(expected_of_number(&group, 6), 2);
@@ -107,8 +107,8 @@ static void test_who_leaves_is_missed_in_its_channel_alone(void **state)
     assert_int_equal(group.flights.slots[2].expected, 2);
     assert_int_equal(group.flights.slots[4].expected, 2);
     group.publisher.number = 5;
-    assert_int_equal(channel_last(&load, &clients[0]), 3);
-    assert_int_equal(channel_last(&load, &clients[1]), 2);
+    assert_int_equal(channel_last(&load, &subscribers[0]), 3);
+    assert_int_equal(channel_last(&load, &subscribers[1]), 2);
     free(group.channel_ready);
 }
 

@@ -13,46 +13,46 @@ enum {
 
 /* A load of one group, and what the opener had it do. */
 static struct load world;
-static struct client clients[CLIENTS + 1];
+static struct link links[CLIENTS + 1];
+static struct subscriber subscribers[CLIENTS + 1];
 static struct group group;
 static uint32_t connected[4 * CLIENTS];
 static unsigned connect_count;
 static uint32_t timed_out[CLIENTS];
 static unsigned timeout_count;
 
-/* ---- in the place of client.c ---- */
+/* ---- in the place of link.c ---- */
 
-void client_connect(struct load *load, struct client *client)
+void link_connect(struct load *load, struct link *link)
 {
-    assert_int_equal(client->phase, CLIENT_DOWN);
-    client->phase = CLIENT_CONNECTING;
-    client->attempts++;
-    client->since_ms = (uint32_t)(load->now_ns / MS);
-    connected[connect_count++] = client_index(load, client);
+    assert_int_equal(link->phase, LINK_DOWN);
+    link->phase = LINK_CONNECTING;
+    link->attempts++;
+    connected[connect_count++] = link_index(load, link);
 }
 
-static void fail_one(struct client *client, enum load_failure failure)
+static void fail_one(struct link *link, enum load_failure failure)
 {
-    opener_failed(&world, client, failure);
-    client->phase = CLIENT_DOWN;
-    if (client->flags & CLIENT_AGAIN) {
-        client->flags &= (uint8_t)~CLIENT_AGAIN;
-        opener_return(&world, client);
+    opener_failed(&world, link, failure);
+    link->phase = LINK_DOWN;
+    if (link->flags & LINK_AGAIN) {
+        link->flags &= (uint8_t)~LINK_AGAIN;
+        opener_return(&world, link);
     }
 }
 
-void client_fail(struct load *load, struct client *client, enum load_failure failure)
+void link_fail(struct load *load, struct link *link, enum load_failure failure)
 {
     assert_int_equal(failure, LOAD_FAIL_TIMEOUT);
-    timed_out[timeout_count++] = client_index(load, client);
-    fail_one(client, failure);
+    timed_out[timeout_count++] = link_index(load, link);
+    fail_one(link, failure);
 }
 
-static void come_up(struct client *client)
+static void come_up(struct link *link)
 {
-    opener_done(&world, client);
-    client->phase = CLIENT_UP;
-    client->attempts = 0;
+    opener_done(&world, link);
+    link->phase = LINK_UP;
+    link->attempts = 0;
 }
 
 static int fresh(void **state)
@@ -60,14 +60,19 @@ static int fresh(void **state)
     (void)state;
     static struct load empty;
     world = empty;
-    memset(clients, 0, sizeof clients);
-    world.clients = clients;
-    world.subscriber_count = world.publishers_first = CLIENTS;
-    world.client_count = CLIENTS + 1;
+    memset(links, 0, sizeof links);
+    memset(subscribers, 0, sizeof subscribers);
+    world.links = links;
+    world.subscribers = subscribers;
+    world.publishers_first = world.publisher_links_first = CLIENTS;
+    world.subscriber_count = world.link_count = CLIENTS + 1;
+    group.links = group.config.clients = CLIENTS;
+    group.streams = 1;
     world.groups = &group;
     world.group_count = 1;
     world.handshake_timeout_ms = 1000;
     world.now_ns = INT64_C(5000) * MS;
+    opener_init(&world);
     connect_count = timeout_count = 0;
     return 0;
 }
@@ -75,7 +80,7 @@ static int fresh(void **state)
 static void queue(uint32_t first, uint32_t count)
 {
     for (uint32_t i = first; i < first + count; i++)
-        opener_queue(&world, &clients[i]);
+        opener_queue(&world, &links[i]);
 }
 
 /* ---- how many at one time ---- */
@@ -89,8 +94,8 @@ static void test_in_order_and_no_more_than_allowed(void **state)
     assert_int_equal(connect_count, 5);
     assert_int_equal(opener_step(&world), INT64_MAX);
     assert_int_equal(connect_count, 5);
-    come_up(&clients[3]);
-    come_up(&clients[0]);
+    come_up(&links[3]);
+    come_up(&links[0]);
     opener_step(&world);
     assert_int_equal(connect_count, 7);
     for (uint32_t i = 0; i < 7; i++)
@@ -148,12 +153,12 @@ static void test_publishers_are_not_counted(void **state)
     opener_start(&world, 0, 0, 1);
     queue(PUBLISHER, 1);
     opener_step(&world);
-    come_up(&clients[PUBLISHER]);
+    come_up(&links[PUBLISHER]);
     assert_int_equal(world.opener.opened, 0);
-    clients[PUBLISHER].phase = CLIENT_DOWN;
+    links[PUBLISHER].phase = LINK_DOWN;
     queue(PUBLISHER, 1);
     opener_step(&world);
-    fail_one(&clients[PUBLISHER], LOAD_FAIL_REFUSED);
+    fail_one(&links[PUBLISHER], LOAD_FAIL_REFUSED);
     assert_int_equal(world.opener.failed, 0);
     assert_int_equal(world.opener.failures[LOAD_FAIL_REFUSED], 1);
 }
@@ -168,13 +173,13 @@ static void test_tries_again_so_often(void **state)
     for (unsigned attempt = 1; attempt <= 5; attempt++) {
         opener_step(&world);
         assert_int_equal(connect_count, attempt < 3 ? attempt : 3);
-        if (clients[7].phase == CLIENT_CONNECTING)
-            fail_one(&clients[7], LOAD_FAIL_RESET);
+        if (links[7].phase == LINK_CONNECTING)
+            fail_one(&links[7], LOAD_FAIL_RESET);
     }
     assert_int_equal(world.opener.failed, 1);
     assert_int_equal(world.opener.retries, 2);
     assert_int_equal(world.opener.failures[LOAD_FAIL_RESET], 3);
-    assert_int_equal(world.opener.queued.count + world.opener.opening.count, 0);
+    assert_int_equal(world.opener.queued.count + world.opener.opening, 0);
 }
 
 static void test_those_without_an_answer_time_out(void **state)
@@ -189,7 +194,7 @@ static void test_those_without_an_answer_time_out(void **state)
     world.now_ns += 599 * MS;
     opener_step(&world);
     assert_int_equal(timeout_count, 0);
-    world.now_ns += 1 * MS;
+    world.now_ns += (1 + WAIT_TICK_MS) * MS;
     opener_step(&world);
     assert_int_equal(timeout_count, 2);
     world.now_ns += 400 * MS;
@@ -202,11 +207,11 @@ static void test_those_without_an_answer_time_out(void **state)
 /* ---- back-off ---- */
 
 /* Fails the client and gives the milliseconds until it connects again. */
-static uint32_t wait_after_failure(struct client *client)
+static uint32_t wait_after_failure(struct link *link)
 {
     unsigned before = connect_count;
     int64_t failed_ns = world.now_ns;
-    fail_one(client, LOAD_FAIL_SHED);
+    fail_one(link, LOAD_FAIL_SHED);
     for (opener_step(&world); connect_count == before; opener_step(&world))
         world.now_ns += MS;
     return (uint32_t)((world.now_ns - failed_ns) / MS);
@@ -219,11 +224,11 @@ static void test_as_long_as_the_server_said(void **state)
     world.opener.backoff = (struct load_backoff){100000, 100000, true};
     queue(0, 1);
     opener_step(&world);
-    clients[0].hint = 250 / WAIT_TICK_MS;
-    uint32_t wait_ms = wait_after_failure(&clients[0]);
+    subscribers[0].hint = 250 / WAIT_TICK_MS;
+    uint32_t wait_ms = wait_after_failure(&links[0]);
     assert_in_range(wait_ms, 248, 248 + WAIT_TICK_MS);
-    assert_int_equal(clients[0].hint, 0); /* good for one wait */
-    assert_int_equal(world.opener.waiting.count, 0);
+    assert_int_equal(subscribers[0].hint, 0); /* good for one wait */
+    assert_int_equal(world.opener.waiting, 0);
 }
 
 static void test_hints_that_nobody_wants(void **state)
@@ -232,8 +237,8 @@ static void test_hints_that_nobody_wants(void **state)
     opener_start(&world, 0, 0, LOAD_ATTEMPTS_ANY);
     queue(0, 1);
     opener_step(&world);
-    clients[0].hint = 1000;
-    assert_int_equal(wait_after_failure(&clients[0]), 0);
+    subscribers[0].hint = 1000;
+    assert_int_equal(wait_after_failure(&links[0]), 0);
 }
 
 /* A publisher that is told to come later does. */
@@ -244,8 +249,8 @@ static void test_publishers_wait_too(void **state)
     world.opener.backoff.hints = true;
     queue(PUBLISHER, 1);
     opener_step(&world);
-    clients[PUBLISHER].hint = 100 / WAIT_TICK_MS;
-    assert_in_range(wait_after_failure(&clients[PUBLISHER]), 100, 100 + WAIT_TICK_MS);
+    subscribers[PUBLISHER].hint = 100 / WAIT_TICK_MS;
+    assert_in_range(wait_after_failure(&links[PUBLISHER]), 100, 100 + WAIT_TICK_MS);
 }
 
 /* Full jitter: anywhere up to first × 2^failures, and never more than the most. */
@@ -258,8 +263,8 @@ static void test_jitter_doubles_up_to_a_bound(void **state)
         uint32_t bound = (50U << failures) < 400 ? 50U << failures : 400, most = 0;
         uint64_t sum = 0;
         for (uint32_t i = 0; i < 4 * CLIENTS; i++) {
-            clients[0].attempts = (uint8_t)failures;
-            uint32_t wait_ms = wait_ms_of(&world.opener, &clients[0]);
+            links[0].attempts = (uint8_t)failures;
+            uint32_t wait_ms = wait_ms_of(&world, &links[0]);
             assert_true(wait_ms <= bound);
             most = wait_ms > most ? wait_ms : most;
             sum += wait_ms;
@@ -269,7 +274,7 @@ static void test_jitter_doubles_up_to_a_bound(void **state)
     }
 }
 
-/* The wheel has a lap of 65 s: who waits for longer stays for another one. */
+/* The wheel has a lap of two seconds: who waits for longer stays for others. */
 static void test_longer_than_a_lap(void **state)
 {
     (void)state;
@@ -277,8 +282,8 @@ static void test_longer_than_a_lap(void **state)
     world.opener.backoff.hints = true;
     queue(0, 1);
     opener_step(&world);
-    clients[0].hint = 70000 / WAIT_TICK_MS;
-    assert_in_range(wait_after_failure(&clients[0]), 70000, 70000 + WAIT_TICK_MS);
+    subscribers[0].hint = 70000 / WAIT_TICK_MS;
+    assert_in_range(wait_after_failure(&links[0]), 70000, 70000 + WAIT_TICK_MS);
 }
 
 static void test_many_come_back_at_their_times(void **state)
@@ -291,14 +296,14 @@ static void test_many_come_back_at_their_times(void **state)
         opener_step(&world);
     connect_count = 0;
     for (uint32_t i = 0; i < CLIENTS; i++) {
-        clients[i].hint = (uint16_t)(1 + i * 37 % CLIENTS);
-        fail_one(&clients[i], LOAD_FAIL_SHED);
+        subscribers[i].hint = (uint16_t)(1 + i * 37 % CLIENTS);
+        fail_one(&links[i], LOAD_FAIL_SHED);
     }
-    assert_int_equal(world.opener.waiting.count, CLIENTS);
+    assert_int_equal(world.opener.waiting, CLIENTS);
     int64_t began_ns = world.now_ns;
     unsigned seen = 0;
     while (seen < CLIENTS) {
-        assert_true(opener_step(&world) <= WAIT_TICK_MS * MS || world.opener.waiting.count == 0);
+        assert_true(opener_step(&world) <= WAIT_TICK_MS * MS || world.opener.waiting == 0);
         for (; seen < connect_count; seen++) {
             int64_t due_ms = (1 + connected[seen] * 37 % CLIENTS) * WAIT_TICK_MS;
             int64_t late_ms = (world.now_ns - began_ns) / MS - due_ms;
@@ -317,15 +322,15 @@ static void test_abandoned(void **state)
     world.opener.backoff.hints = true;
     queue(0, 4);
     opener_step(&world);
-    clients[0].hint = 10;
-    fail_one(&clients[0], LOAD_FAIL_SHED);
-    clients[3].flags |= CLIENT_CYCLING; /* a long poll between two requests: it counts as up */
+    subscribers[0].hint = 10;
+    fail_one(&links[0], LOAD_FAIL_SHED);
+    links[3].flags |= LINK_CYCLING; /* a long poll between two requests: it counts as up */
     opener_abandon(&world);
-    assert_int_equal(world.opener.waiting.count, 0);
-    assert_int_equal(clients[0].phase, CLIENT_DOWN);
+    assert_int_equal(world.opener.waiting, 0);
+    assert_int_equal(links[0].phase, LINK_DOWN);
     assert_int_equal(world.opener.queued.count, 1);
     assert_int_equal(world.opener.queued.first, 3);
-    assert_int_equal(world.opener.opening.count, 1); /* it is on its way already */
+    assert_int_equal(world.opener.opening, 1); /* it is on its way already */
     world.now_ns += 100 * MS;
     opener_step(&world);
     assert_int_equal(connect_count, 3);
@@ -339,17 +344,17 @@ static void test_forgotten_wherever_they_are(void **state)
     world.opener.backoff.hints = true;
     queue(0, 3);
     opener_step(&world);
-    clients[0].hint = 10;
-    fail_one(&clients[0], LOAD_FAIL_SHED);
+    subscribers[0].hint = 10;
+    fail_one(&links[0], LOAD_FAIL_SHED);
     opener_step(&world);
-    assert_int_equal(clients[1].phase, CLIENT_CONNECTING);
+    assert_int_equal(links[1].phase, LINK_CONNECTING);
     for (uint32_t i = 0; i < 4; i++)
-        opener_forget(&world, &clients[i]); /* waits, connects, is queued, is nowhere */
-    assert_int_equal(world.opener.waiting.count, 0);
-    assert_int_equal(world.opener.opening.count, 0);
+        opener_forget(&world, &links[i]); /* waits, connects, is queued, is nowhere */
+    assert_int_equal(world.opener.waiting, 0);
+    assert_int_equal(world.opener.opening, 0);
     assert_int_equal(world.opener.queued.count, 0);
     for (uint32_t i = 0; i < 4; i++)
-        assert_false(clients[i].flags & CLIENT_LISTED);
+        assert_false(links[i].flags & LINK_LISTED);
     assert_int_equal(opener_step(&world), INT64_MAX);
 }
 

@@ -14,7 +14,8 @@ enum {
 
 /* A load of one group, and a socket that takes as much as it is told to. */
 static struct load world;
-static struct client clients[2];
+static struct link links[2];
+static struct subscriber subscribers[2];
 static struct group group;
 static char sent[SENT_MAX];
 static size_t sent_len;
@@ -50,13 +51,13 @@ static struct ring ring = {.engine = &engine};
 
 /* ---- in the place of the others ---- */
 
-void client_fail(struct load *load, struct client *client, enum load_failure failure)
+void link_fail(struct load *load, struct link *link, enum load_failure failure)
 {
-    assert_true(client == &clients[PUBLISHER]);
+    assert_true(link == &links[PUBLISHER]);
     failed_for = failure;
     failures++;
-    client->phase = CLIENT_DOWN;
-    publisher_lost(load, client);
+    link->phase = LINK_DOWN;
+    publisher_lost(load, link);
 }
 
 int64_t engine_clock_ns(void)
@@ -70,47 +71,37 @@ int engine_step(struct load *load)
     return 0;
 }
 
-void opener_queue(struct load *load, struct client *client)
+void opener_queue(struct load *load, struct link *link)
 {
     (void)load;
-    client->flags |= CLIENT_LISTED;
+    link->flags |= LINK_LISTED;
 }
 
-void ws_key(uint32_t index, uint8_t ret_key[4])
-{
-    const uint8_t key[4] = {1, 2, 3, (uint8_t)(4 + index)};
-    memcpy(ret_key, key, sizeof key);
-}
-
-void poll_input(struct load *load, struct client *client, char *bytes, size_t len)
+size_t secure_head(const struct load *load, const struct link *link)
 {
     (void)load;
-    (void)client;
-    (void)bytes;
-    (void)len;
-}
-
-void ws_input(struct load *load, struct client *client, char *bytes, size_t len)
-{
-    poll_input(load, client, bytes, len);
-}
-
-size_t secure_head(const struct load *load, const struct client *client)
-{
-    (void)load;
-    (void)client;
+    (void)link;
     return 0;
 }
 
-size_t secure_seal(struct load *load, const struct client *client, char *area, size_t len)
+size_t secure_overhead(const struct load *load, const struct link *link, size_t len)
+{
+    (void)len;
+    return secure_head(load, link);
+}
+
+size_t secure_seal(struct load *load, const struct link *link, char *area, size_t len)
 {
     (void)load;
-    (void)client;
+    (void)link;
     (void)area;
     return len;
 }
 
-static void make(enum load_publish publish, uint32_t bytes)
+static const struct protocol protocol_frames = {.publish = publish_frame};
+static const struct protocol protocol_posts = {.is = PROTOCOL_ANSWERS, .publish = publish_post};
+
+static void make(const struct protocol *publish, uint32_t bytes)
 {
     group = (struct group){
         .config = {.publish = publish, .payload_bytes = bytes},
@@ -125,12 +116,15 @@ static void make(enum load_publish publish, uint32_t bytes)
     group.channel_ready = &group.ready;
     static struct load empty;
     world = empty;
-    memset(clients, 0, sizeof clients);
-    clients[PUBLISHER].phase = CLIENT_UP;
+    memset(links, 0, sizeof links);
+    memset(subscribers, 0, sizeof subscribers);
+    links[PUBLISHER].phase = LINK_UP;
     world.ring = &ring;
-    world.clients = clients;
-    world.subscriber_count = world.publishers_first = PUBLISHER;
-    world.client_count = 2;
+    world.links = links;
+    world.subscribers = subscribers;
+    world.publishers_first = world.publisher_links_first = PUBLISHER;
+    world.subscriber_count = world.link_count = 2;
+    assert_int_equal(outbox_init(&world.outbox, 2), 0);
     world.groups = &group;
     world.group_count = 1;
     world.now_ns = INT64_C(1000) * MS;
@@ -146,6 +140,7 @@ static int end(void **state)
     (void)state;
     free(group.publisher.buffer);
     group.publisher.buffer = NULL;
+    outbox_done(&world.outbox);
     return 0;
 }
 
@@ -173,7 +168,8 @@ static struct message message_of(const char *bytes, size_t len)
 /* Takes the masked frames that were sent apart, as RFC 6455 writes them. Returns their count. */
 static unsigned frames_read(struct message *ret, unsigned max)
 {
-    static const uint8_t key[4] = {1, 2, 3, 4 + PUBLISHER};
+    uint8_t key[4];
+    publish_key(PUBLISHER, key);
     size_t at = 0;
     unsigned count = 0;
     while (at < sent_len) {
@@ -212,7 +208,7 @@ static void test_as_many_under_way_as_the_depth_says(void **state)
 {
     (void)state;
     struct message got[16];
-    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    make(&protocol_frames, 128);
     start((struct load_mode){.depth = 3});
     assert_int_equal(publisher_step(&world, &group), INT64_MAX);
     assert_int_equal(frames_read(got, 16), 3);
@@ -237,7 +233,7 @@ static void test_so_many_and_no_more(void **state)
 {
     (void)state;
     struct message got[16];
-    make(LOAD_PUBLISH_WEBSOCKET, 34);
+    make(&protocol_frames, 34);
     start((struct load_mode){.depth = UINT32_MAX, .messages = 5});
     publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 16), 5);
@@ -258,7 +254,7 @@ static void test_on_a_schedule(void **state)
     (void)state;
     struct message got[16];
     const int64_t began_ns = INT64_C(1000) * MS;
-    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    make(&protocol_frames, 128);
     start((struct load_mode){.rate_per_s = 100});
     assert_int_equal(publisher_step(&world, &group), 10 * MS);
     assert_int_equal(frames_read(got, 16), 1);
@@ -278,25 +274,25 @@ static void test_a_full_socket(void **state)
 {
     (void)state;
     struct message got[16];
-    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    make(&protocol_frames, 128);
     start((struct load_mode){.rate_per_s = 100});
     room = 50;
     publisher_step(&world, &group);
     assert_int_equal(sent_len, 50);
     assert_int_equal(watches, 1);
-    assert_true(clients[PUBLISHER].flags & CLIENT_WRITE_WATCHED);
+    assert_true(links[PUBLISHER].flags & LINK_WRITE_WATCHED);
     world.now_ns += 30 * MS;
     assert_int_equal(publisher_step(&world, &group), INT64_MAX);
     assert_int_equal(sends, 1);
     assert_int_equal(group.counters.published, 1);
 
-    clients[PUBLISHER].flags &= (uint8_t)~CLIENT_WRITE_WATCHED;
+    links[PUBLISHER].flags &= (uint8_t)~LINK_WRITE_WATCHED;
     room = 0;
-    publisher_writable(&world, &clients[PUBLISHER]); /* nothing after all: it is watched again */
+    outbox_writable(&world, &links[PUBLISHER]); /* nothing after all: it is watched again */
     assert_int_equal(watches, 2);
-    clients[PUBLISHER].flags &= (uint8_t)~CLIENT_WRITE_WATCHED;
+    links[PUBLISHER].flags &= (uint8_t)~LINK_WRITE_WATCHED;
     room = SIZE_MAX;
-    publisher_writable(&world, &clients[PUBLISHER]);
+    outbox_writable(&world, &links[PUBLISHER]);
     assert_int_equal(frames_read(got, 16), 1); /* whole, in two pieces */
     publisher_step(&world, &group);
     assert_int_equal(frames_read(got, 16), 3);
@@ -308,7 +304,7 @@ static void test_a_full_socket(void **state)
 static void test_a_lost_connection(void **state)
 {
     (void)state;
-    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    make(&protocol_frames, 128);
     start((struct load_mode){.rate_per_s = 100});
     room = 0;
     refusal = -EPIPE;
@@ -325,7 +321,7 @@ static void test_nobody_there(void **state)
 {
     (void)state;
     struct message got[4];
-    make(LOAD_PUBLISH_WEBSOCKET, 128);
+    make(&protocol_frames, 128);
     group.up = 2;
     group.stalled = 2;
     start((struct load_mode){.rate_per_s = 100});
@@ -342,7 +338,7 @@ static void test_post(void **state)
 {
     (void)state;
     static const char head[] = "POST /publish?channel=c HTTP/1.1\r\n";
-    make(LOAD_PUBLISH_POST, 40);
+    make(&protocol_posts, 40);
     start((struct load_mode){.depth = 1});
     publisher_step(&world, &group);
     sent[sent_len] = '\0';
@@ -360,7 +356,7 @@ static void test_post(void **state)
 static void test_posts_are_pipelined_up_to_a_bound(void **state)
 {
     (void)state;
-    make(LOAD_PUBLISH_POST, 40);
+    make(&protocol_posts, 40);
     start((struct load_mode){.rate_per_s = 1e6});
     world.now_ns += 10 * MS;
     for (unsigned i = 0; i < 20; i++)
@@ -375,7 +371,7 @@ static void test_posts_are_pipelined_up_to_a_bound(void **state)
 static void test_channels(void **state)
 {
     (void)state;
-    make(LOAD_PUBLISH_POST, 40);
+    make(&protocol_posts, 40);
     group.config.channels = group.channels = 2;
     uint32_t ready[2] = {1, 1};
     group.channel_ready = ready;
@@ -391,8 +387,9 @@ static void test_channels(void **state)
 static void test_around_the_payload(void **state)
 {
     (void)state;
-    static const uint8_t key[4] = {1, 2, 3, 4 + PUBLISHER};
-    make(LOAD_PUBLISH_WEBSOCKET, 40);
+    uint8_t key[4];
+    publish_key(PUBLISHER, key);
+    make(&protocol_frames, 40);
     free(group.publisher.buffer);
     group.protocol.before = (struct load_message){"\x30\x31", 2, true};
     group.protocol.after = (struct load_message){"}", 1, true};
@@ -413,7 +410,7 @@ static void test_kinds_of_sizes(void **state)
 {
     (void)state;
     struct message got[8];
-    make(LOAD_PUBLISH_WEBSOCKET, 300);
+    make(&protocol_frames, 300);
     group.cycle[0] = 50;
     group.cycle[1] = 300;
     group.cycle_count = 2;
@@ -428,7 +425,7 @@ static void test_kinds_of_sizes(void **state)
 static void test_as_much_as_there_is_room_for(void **state)
 {
     (void)state;
-    make(LOAD_PUBLISH_WEBSOCKET, 100000);
+    make(&protocol_frames, 100000);
     start((struct load_mode){.depth = UINT32_MAX, .messages = 10});
     unsigned steps = 0;
     while (group.publisher.left > 0) {
@@ -446,14 +443,14 @@ static void test_as_much_as_there_is_room_for(void **state)
 static void test_ready(void **state)
 {
     (void)state;
-    make(LOAD_PUBLISH_WEBSOCKET, 40);
+    make(&protocol_frames, 40);
     assert_int_equal(publisher_ready(&world, &group), 0);
-    clients[PUBLISHER].phase = CLIENT_DOWN;
+    links[PUBLISHER].phase = LINK_DOWN;
     int64_t began_ns = world.now_ns;
     assert_int_equal(publisher_ready(&world, &group), -ENOTCONN); /* nobody ever connects it */
     assert_true(world.now_ns - began_ns >= READY_TIMEOUT_S * INT64_C(1000000000));
     const struct load_mode mode = {.rate_per_s = 1};
-    group.config.publish = LOAD_PUBLISH_NONE;
+    group.config.publish = NULL;
     assert_int_equal(load_publish(&world, 0, &mode), -ENOTCONN);
 }
 
