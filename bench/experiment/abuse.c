@@ -104,7 +104,7 @@ static int start_ours(struct trial *trial, uint32_t connections)
     trial->target.visit = "/healthz";
     trial->target.subscribe = "/ws?channel=bench-others";
     if (err == 0 && trial->attack->tls)
-        trial->target.client = bench_tls_client(bench, TLS_AES_128_GCM);
+        trial->target.client = bench_tls_client(bench, TLS_AES_128_GCM, &protocol_websocket);
     return err == 0 && trial->attack->tls && !trial->target.client ? -EINVAL : err;
 }
 

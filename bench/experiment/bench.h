@@ -108,6 +108,7 @@ struct bench {
     struct certificate certificate; /* with --tls */
     struct tls_trust *trust;
     struct tls_client *tls_clients[TLS_CIPHER_COUNT];
+    struct tls_client *tls_clients_alpn[TLS_CIPHER_COUNT]; /* that say what they speak */
     struct tls_client *tls_clients_p256[TLS_CIPHER_COUNT]; /* that exchange keys by P-256 alone */
     char folder[BENCH_PATH_MAX];                           /* of this program */
 };

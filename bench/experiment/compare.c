@@ -22,6 +22,7 @@ static const enum option_id compare_options[] = {
     OPTION_RATE,
     OPTION_DEPTH,
     OPTION_TRANSPORT,
+    OPTION_STREAMS_EACH,
     OPTION_POLL_INTERVAL,
     OPTION_AGAINST,
     OPTION_TURNS,

@@ -58,7 +58,7 @@ int field_add_way(struct field *field, const struct way *way, struct server *ser
         field_add(field, way_name(way), KIND_TRANSPORT, way->transport, server, clients);
     if (!way->tls)
         return 0;
-    entrant->tls = bench_tls_client(field->bench, way->cipher);
+    entrant->tls = bench_tls_client(field->bench, way->cipher, way->transport);
     entrant->cipher = way->cipher;
     entrant->reach = server->tls_reach;
     entrant->publish_at = server->tls_address;
@@ -100,6 +100,7 @@ static int create_load(struct field *field)
             .publish_target = entrant->publish_at,
             .channel = entrant->channel,
             .clients = entrant->clients,
+            .streams = entrant->transport->is & PROTOCOL_STREAMS ? options->streams_each : 1,
             .publish = entrant->publish,
             .payload_bytes = options->message_bytes,
             .poll_interval_ms = options->poll_interval_ms,
@@ -297,7 +298,8 @@ struct contestant *field_contestant(struct field *field, unsigned index, const c
         result_add(&field->bench->result, entrant->name, workload, entrant->kind);
     if (entrant->version)
         snprintf(contestant->version, sizeof contestant->version, "%s", entrant->version);
-    contestant->connections = field->load ? load_up(field->load, index) : 0;
+    contestant->connections = field->load ? load_links_up(field->load, index) : 0;
+    contestant->subscribers = field->load ? load_up(field->load, index) : 0;
     contestant->payload_bytes = field->bench->options->message_bytes;
     contestant->server_cpus = entrant->server->cpus;
     contestant->corrected = histogram_create();

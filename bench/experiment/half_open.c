@@ -236,7 +236,8 @@ static int vanish(struct trial *trial)
         return err;
     const bool tls = trial->way->tls;
     err = vanish_open(&trial->vanish, tls ? &trial->server->tls_address : &trial->server->address,
-                      tls ? bench_tls_client(trial->bench, trial->way->cipher) : NULL,
+                      tls ? bench_tls_client(trial->bench, trial->way->cipher, &protocol_websocket)
+                          : NULL,
                       trial->bench->options->vanished);
     if (err < 0)
         bench_fail(err, "the peers that are to vanish cannot be made: %s", strerror(-err));

@@ -68,7 +68,7 @@ static int add(struct race *race, struct server *server, enum handshake kind,
     if (kind == HANDSHAKE_PLAIN)
         return 0;
     entrant->tls = kind == HANDSHAKE_P256 ? bench_tls_client_p256(bench, cipher)
-                                          : bench_tls_client(bench, cipher);
+                                          : bench_tls_client(bench, cipher, &protocol_get);
     entrant->cipher = cipher;
     entrant->reach = server->tls_reach;
     entrant->resume = kind == HANDSHAKE_RESUMED ? LOAD_RESUME_OWN : LOAD_RESUME_NONE;

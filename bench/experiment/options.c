@@ -69,6 +69,7 @@ void options_default(struct options *options)
     *options = (struct options){
         .message_bytes = 128,
         .turn_ms = 1000,
+        .streams_each = 1,
         .warmup_turns = 1,
         .poll_interval_ms = 500,
         .tls_ciphers = {TLS_AES_128_GCM, TLS_CHACHA20_POLY1305},
@@ -279,6 +280,7 @@ static const struct number_row {
     {OPTION_POLL_INTERVAL, offsetof(struct options, poll_interval_ms), 10, HOUR_MS, NULL},
     {OPTION_CONNECTIONS, offsetof(struct options, connections), 1, OPTIONS_CLIENTS_MAX, NULL},
     {OPTION_UNDER_WAY, offsetof(struct options, connections), 1, 1000, NULL},
+    {OPTION_STREAMS_EACH, offsetof(struct options, streams_each), 1, LOAD_STREAMS_MAX, NULL},
     {OPTION_SECONDS, offsetof(struct options, seconds), 1, 7 * DAY_S, NULL},
     {OPTION_HEARTBEAT, offsetof(struct options, heartbeat_ms), 100, HOUR_MS, "the server's"},
     {OPTION_CHURN, offsetof(struct options, churn_per_s), 1, 1000000, NULL},
@@ -462,6 +464,7 @@ static void set_listed(json_t *settings, const struct options *options, enum opt
         [OPTION_POLL_INTERVAL] = "poll_interval_s",
         [OPTION_CONNECTIONS] = "connections",
         [OPTION_UNDER_WAY] = "under_way",
+        [OPTION_STREAMS_EACH] = "streams_per_connection",
         [OPTION_SECONDS] = "hold_s",
         [OPTION_HEARTBEAT] = "heartbeat_ms",
         [OPTION_CHURN] = "churn_per_s",

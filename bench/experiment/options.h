@@ -66,6 +66,7 @@ struct options {
     bool against[BARE_LOOP_COUNT];
     uint32_t poll_interval_ms;
     uint32_t connections;
+    uint32_t streams_each; /* subscribers on a connection, of transports that have streams */
     uint32_t seconds;
     uint32_t heartbeat_ms; /* 0: the server's default */
     uint32_t churn_per_s;
@@ -121,6 +122,7 @@ struct options {
       "three; "                                                                                    \
       "none")                                                                                      \
     X(POLL_INTERVAL, 1003, "poll-interval-ms", "MS", "How often a short-polling client asks")      \
+    X(STREAMS_EACH, 1090, "streams", "N", "Subscribers on each connection of HTTP/2")              \
     X(CONNECTIONS, 'n', "connections", "N", "Connections to open and hold")                        \
     X(UNDER_WAY, 'n', "under-way", "N", "Connections under way at one time")                       \
     X(SECONDS, 's', "seconds", "S", "How long")                                                    \

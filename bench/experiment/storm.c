@@ -225,7 +225,8 @@ static int open_witness(struct storm *storm)
     const struct way *way = storm->way;
     const struct witness_config config = {
         .target = way->tls ? storm->server->tls_address : storm->server->address,
-        .tls = way->tls ? bench_tls_client(storm->bench, way->cipher) : NULL,
+        .tls = way->tls ? bench_tls_client(storm->bench, way->cipher, &protocol_websocket_envelope)
+                        : NULL,
         .transport = &protocol_websocket_envelope,
         .channel = "bench-connected",
         .clients = live_of(options),

@@ -92,17 +92,20 @@ static int trust_read(struct bench *bench)
 static bool any_made(const struct bench *bench)
 {
     for (int i = 0; i < TLS_CIPHER_COUNT; i++)
-        if (bench->tls_clients[i] || bench->tls_clients_p256[i])
+        if (bench->tls_clients[i] || bench->tls_clients_alpn[i] || bench->tls_clients_p256[i])
             return true;
     return false;
 }
 
-static struct tls_client *client_make(struct bench *bench, enum tls_cipher cipher, bool p256_only)
+static struct tls_client *client_make(struct bench *bench, enum tls_cipher cipher, bool p256_only,
+                                      const char *const *alpn)
 {
     char why[BENCH_WHY_MAX];
     bool own = bench->certificate.made;
     struct tls_client_config config = {
         .trust_anybody = !own, .signature_unchecked = true, .p256_only = p256_only};
+    config.protocols = alpn;
+    config.protocol_count = *alpn != NULL;
     if (own && !bench->trust && trust_read(bench) < 0)
         return NULL;
     config.trust = bench->trust;
@@ -116,19 +119,22 @@ static struct tls_client *client_make(struct bench *bench, enum tls_cipher ciphe
     return client;
 }
 
-const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher)
+const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher,
+                                          const struct protocol *protocol)
 {
-    struct tls_client **client = &bench->tls_clients[cipher];
+    struct tls_client **client =
+        &(protocol->alpn ? bench->tls_clients_alpn : bench->tls_clients)[cipher];
     if (!*client)
-        *client = client_make(bench, cipher, false);
+        *client = client_make(bench, cipher, false, &protocol->alpn);
     return *client;
 }
 
 const struct tls_client *bench_tls_client_p256(struct bench *bench, enum tls_cipher cipher)
 {
+    static const char *const none;
     struct tls_client **client = &bench->tls_clients_p256[cipher];
     if (!*client)
-        *client = client_make(bench, cipher, true);
+        *client = client_make(bench, cipher, true, &none);
     return *client;
 }
 
@@ -136,8 +142,9 @@ void bench_tls_done(struct bench *bench)
 {
     for (int i = 0; i < TLS_CIPHER_COUNT; i++) {
         tls_client_free(bench->tls_clients[i]);
+        tls_client_free(bench->tls_clients_alpn[i]);
         tls_client_free(bench->tls_clients_p256[i]);
-        bench->tls_clients[i] = bench->tls_clients_p256[i] = NULL;
+        bench->tls_clients[i] = bench->tls_clients_alpn[i] = bench->tls_clients_p256[i] = NULL;
     }
     tls_trust_free(bench->trust);
     bench->trust = NULL;

@@ -73,6 +73,7 @@ void certificate_remove(struct certificate *certificate);
 
 /* The client that offers one cipher, and for the key exchange X25519 and P-256, or P-256 alone;
  * made at the first call and freed with the bench's others. Returns NULL after a sentence. */
-const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher);
+const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher,
+                                          const struct protocol *protocol);
 const struct tls_client *bench_tls_client_p256(struct bench *bench, enum tls_cipher cipher);
 void bench_tls_done(struct bench *bench);

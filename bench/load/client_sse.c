@@ -114,9 +114,9 @@ static bool between_chunks(const struct http_body *body, const struct http_body 
     return body->state == fresh->state && body->digits == 0 && body->overhead == 0;
 }
 
-void sse_stream(struct load *load, struct subscriber *subscriber, char *input_bytes, size_t len)
+void sse_stream(struct load *load, struct subscriber *subscriber, char *input, size_t len)
 {
-    struct span input = {input_bytes, len};
+    struct span rest = {input, len};
     const bool chunked = subscriber->kept & SSE_KEPT_CHUNKED;
     char *bytes;
     struct half *half = half_begin(load, subscriber, &bytes);
@@ -127,9 +127,9 @@ void sse_stream(struct load *load, struct subscriber *subscriber, char *input_by
         half->sse.flags = subscriber->kept & (uint8_t)~SSE_KEPT_CHUNKED;
     }
     if (chunked)
-        chunks(load, subscriber, half, bytes, input);
+        chunks(load, subscriber, half, bytes, rest);
     else
-        events(load, subscriber, half, bytes, input);
+        events(load, subscriber, half, bytes, rest);
     bool idle = sse_parser_idle(&half->sse) && between_chunks(&half->body, &fresh);
     assert(!(half->sse.flags & SSE_KEPT_CHUNKED));
     subscriber->kept = (uint8_t)(half->sse.flags | (chunked ? SSE_KEPT_CHUNKED : 0));

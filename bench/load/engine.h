@@ -449,7 +449,7 @@ void half_json_end(struct half *half);
 
 /* client_ws.c */
 /* Frames of a WebSocket, whatever carries them. */
-void ws_frames(struct load *load, struct subscriber *subscriber, char *bytes, size_t len);
+void ws_frames(struct load *load, struct subscriber *subscriber, char *input, size_t len);
 /* The handshake is answered: says what is to be said first. */
 void ws_opened(struct load *load, struct subscriber *subscriber);
 void ws_echo(struct load *load, struct subscriber *subscriber);
@@ -459,7 +459,7 @@ enum {
     SSE_KEPT_CHUNKED = 0x80, /* subscriber.kept: in chunks. The rest is its parser's */
 };
 /* Bytes of an event stream, whatever carries them. */
-void sse_stream(struct load *load, struct subscriber *subscriber, char *bytes, size_t len);
+void sse_stream(struct load *load, struct subscriber *subscriber, char *input, size_t len);
 /* Its request is answered. */
 void sse_opened(struct load *load, struct subscriber *subscriber);
 

@@ -29,6 +29,10 @@ struct subscriber;
     X(sse)                                                                                         \
     X(websocket)                                                                                   \
     X(websocket_envelope)                                                                          \
+    X(h2_poll)                                                                                     \
+    X(h2_longpoll)                                                                                 \
+    X(h2_sse)                                                                                      \
+    X(h2_websocket)                                                                                \
     X(echo)                                                                                        \
     X(post)                                                                                        \
     X(connect)                                                                                     \

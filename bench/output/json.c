@@ -241,6 +241,8 @@ static json_t *of_contestant(const struct contestant *contestant)
     json_t *object =
         json_pack("{s:s, s:s, s:i}", "name", contestant->name, "kind", kind_name(contestant->kind),
                   "connections", (int)contestant->connections);
+    if (contestant->subscribers > 0 && contestant->subscribers != contestant->connections)
+        json_object_set_new(object, "subscribers", figure_count(contestant->subscribers));
     if (contestant->version[0])
         json_object_set_new(object, "version", json_string(contestant->version));
     if (contestant->workload[0])

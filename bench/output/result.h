@@ -73,6 +73,7 @@ struct contestant {
     enum contestant_kind kind;
     char version[RESULT_VERSION_MAX]; /* of a peer; empty: not known */
     uint32_t connections;
+    uint32_t subscribers; /* on them; 0: one on each */
     uint32_t payload_bytes;
     unsigned server_cpus; /* that it was given; 0: unknown, then shares are unknown */
 

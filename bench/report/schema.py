@@ -230,6 +230,7 @@ HANDSHAKES = Object(
 CONTESTANT = Object(
     {"name": TEXT, "kind": Text(choices=KINDS), "connections": COUNT, "turns": List(TURN)},
     {"workload": TEXT, "version": TEXT, "scenario": TEXT, "quoted_latency_ns": COUNT,
+     "subscribers": COUNT,
      "informed": COUNT,
      "deliveries_per_s": SPREAD,
      "server_cpu_ns_per_delivery": SPREAD,
