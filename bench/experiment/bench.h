@@ -107,10 +107,10 @@ struct bench {
     unsigned group_count;
     struct certificate certificate; /* with --tls */
     struct tls_trust *trust;
-    struct tls_client *tls_clients[TLS_CIPHER_COUNT];
-    struct tls_client *tls_clients_alpn[TLS_CIPHER_COUNT]; /* that say what they speak */
-    struct tls_client *tls_clients_p256[TLS_CIPHER_COUNT]; /* that exchange keys by P-256 alone */
-    char folder[BENCH_PATH_MAX];                           /* of this program */
+    /* Of those that offer any curve, and P-256 alone; that say nothing by ALPN, and what they
+     * speak. */
+    struct tls_client *tls_clients[2][2][TLS_CIPHER_COUNT];
+    char folder[BENCH_PATH_MAX]; /* of this program */
 };
 
 struct experiment {

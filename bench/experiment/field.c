@@ -59,6 +59,7 @@ int field_add_way(struct field *field, const struct way *way, struct server *ser
     if (!way->tls)
         return 0;
     entrant->tls = bench_tls_client(field->bench, way->cipher, way->transport);
+    entrant->publish_tls = bench_tls_client(field->bench, way->cipher, entrant->publish);
     entrant->cipher = way->cipher;
     entrant->reach = server->tls_reach;
     entrant->publish_at = server->tls_address;
@@ -66,7 +67,7 @@ int field_add_way(struct field *field, const struct way *way, struct server *ser
         if (!field->entrants[i].tls && field->entrants[i].kind == KIND_TRANSPORT &&
             field->entrants[i].transport == way->transport)
             entrant->plain = &field->entrants[i];
-    return entrant->tls ? 0 : -EINVAL;
+    return entrant->tls && entrant->publish_tls ? 0 : -EINVAL;
 }
 
 int field_serve_ways(struct field *field, uint32_t clients)
@@ -106,6 +107,7 @@ static int create_load(struct field *field)
             .poll_interval_ms = options->poll_interval_ms,
             .protocol = entrant->protocol,
             .tls = entrant->tls,
+            .publish_tls = entrant->publish_tls,
             .tls_name = entrant->tls ? BENCH_TLS_NAME : NULL,
             .tls_resume = entrant->resume,
         };

@@ -34,7 +34,8 @@ struct entrant {
     struct sockaddr_in reach; /* where its subscribers connect: the server, or a relay before it */
     struct sockaddr_in
         publish_at; /* where its publisher does: beside the server, if not said else */
-    const struct tls_client *tls; /* NULL: plain. The publisher has TLS as its subscribers do */
+    const struct tls_client *tls;         /* NULL: plain */
+    const struct tls_client *publish_tls; /* the publisher has TLS where its subscribers do */
     enum tls_cipher cipher;
     enum load_resume resume;
     struct entrant *plain; /* the same without TLS, to compare with; NULL: there is none */

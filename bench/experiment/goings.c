@@ -65,7 +65,7 @@ int goings_leave(struct field *field, unsigned index, struct contestant *into)
                         "how long the server takes to forget its connections is unknown: "
                         "/metrics gave %ld instead of their number",
                         (long)left);
-    uint32_t count = load_up(field->load, index);
+    uint32_t count = load_links_up(field->load, index);
     load_drop(field->load, index, count, false);
     while (err == 0 && left > STRANGERS && clock_now_ns() - start_ns < LEAVE_TIMEOUT_NS) {
         err = load_idle(field->load, LEAVE_LOOK_NS, LOAD_ALL);

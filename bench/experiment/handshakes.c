@@ -31,8 +31,8 @@ static const double RESUMED_MIN = 0.98;
 static const char DEFAULT_PEER[] = "nginx-tls";
 
 static const enum option_id handshakes_options[] = {
-    OPTION_UNDER_WAY, OPTION_PEER,       OPTION_TURNS, OPTION_TURN_MS,
-    OPTION_WARMUP,    OPTION_TLS_CIPHER, OPTION_COUNT,
+    OPTION_UNDER_WAY, OPTION_PEER,   OPTION_TRANSPORT,  OPTION_STREAMS_EACH, OPTION_TURNS,
+    OPTION_TURN_MS,   OPTION_WARMUP, OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -58,17 +58,22 @@ static int add(struct race *race, struct server *server, enum handshake kind,
 {
     struct bench *bench = race->field.bench;
     race->kinds[race->field.count] = kind;
-    struct entrant *entrant = field_add(&race->field, peer ? peer->name : HANDSHAKES_OURS,
-                                        peer ? KIND_PEER : KIND_TRANSPORT, &protocol_get, server,
-                                        bench->options->connections);
+    const struct options *options = bench->options;
+    const struct protocol *protocol =
+        peer || options->transport_count == 0 ? &protocol_get : options->transports[0];
+    uint32_t each = protocol->is & PROTOCOL_STREAMS ? options->streams_each : 1;
+    struct entrant *entrant =
+        field_add(&race->field, peer ? peer->name : HANDSHAKES_OURS,
+                  peer ? KIND_PEER : KIND_TRANSPORT, protocol, server, options->connections * each);
+    entrant->publish = NULL;
     if (peer) {
         entrant->protocol = &peer->protocol;
         entrant->version = peer->version;
     }
     if (kind == HANDSHAKE_PLAIN)
         return 0;
-    entrant->tls = kind == HANDSHAKE_P256 ? bench_tls_client_p256(bench, cipher)
-                                          : bench_tls_client(bench, cipher, &protocol_get);
+    entrant->tls = kind == HANDSHAKE_P256 ? bench_tls_client_p256(bench, cipher, protocol)
+                                          : bench_tls_client(bench, cipher, protocol);
     entrant->cipher = cipher;
     entrant->reach = server->tls_reach;
     entrant->resume = kind == HANDSHAKE_RESUMED ? LOAD_RESUME_OWN : LOAD_RESUME_NONE;
@@ -107,7 +112,7 @@ static void add_contestants(struct race *race)
             unsigned i = s * race->workloads + w;
             name_workload(race, i, name);
             struct contestant *contestant = field_contestant(&race->field, i, name);
-            contestant->connections = race->field.entrants[i].clients;
+            contestant->connections = race->field.bench->options->connections;
             race->visited[w * race->servers + s] = (struct visited){
                 .kind = race->kinds[i],
                 .contestant = contestant,

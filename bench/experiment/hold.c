@@ -170,13 +170,14 @@ static void judge(struct bench *bench, const struct contestant *contestant)
     if (idle_s > 0) {
         double share = contestant_figure_of(contestant, "idle", "server_cpu_s") / idle_s;
         snprintf(claim, sizeof claim, "An idle server with %u %s subscribers does not spin",
-                 contestant->connections, contestant->name);
+                 contestant->subscribers, contestant->name);
         result_verdict(&bench->result, claim, share <= IDLE_SHARE_MAX ? "holds" : "depends",
                        "%.3f %% of one CPU%s", 100 * share,
                        bench->options->heartbeat_ms ? "" : ", heartbeats included");
     }
     tls_judge_memory(&bench->result, contestant);
-    if (bare && bare->connect.rate_per_s > 0 && contestant->tls.cipher[0] == '\0') {
+    if (bare && bare->connect.rate_per_s > 0 && contestant->tls.cipher[0] == '\0' &&
+        contestant->subscribers == contestant->connections) {
         double ratio = contestant->connect.rate_per_s / bare->connect.rate_per_s;
         snprintf(claim, sizeof claim,
                  "A ramp with %s handshakes reaches 0.7 of the bare connect rate",

@@ -34,7 +34,7 @@ static const int64_t CATCH_UP_NS = (int64_t)120 * NS_PER_S;
 static const int64_t SAMPLE_NS = (int64_t)250 * NS_PER_MS;
 
 enum {
-    ENTRANTS = 2,
+    ENTRANTS_MAX = 2,
     LIVE_SHARE = 10,
     LIVE_MAX = 2000,
     /* The back-off that docs/PROTOCOL.md asks of clients. */
@@ -69,30 +69,26 @@ struct storm {
     struct http_get get;
     struct capacity_counters before;
     struct contestant *quiet, *connected;
-    struct contestant *dropped[ENTRANTS];
+    struct contestant *dropped[ENTRANTS_MAX];
     struct load_storm_result result;
     int64_t server_cpu_ns;
     struct usage server_usage, client_usage; /* during the storm */
 };
 
 static const enum option_id storm_options[] = {
-    OPTION_SUBSCRIBERS,
-    OPTION_LIVE,
-    OPTION_SIZE,
-    OPTION_RATE,
-    OPTION_ADMIT,
-    OPTION_DROP,
-    OPTION_TURN_MS,
-    OPTION_GIVE_UP,
-    OPTION_TLS,
-    OPTION_TLS_CIPHER,
-    OPTION_TLS_RESUME_RAMP,
-    OPTION_COUNT,
+    OPTION_SUBSCRIBERS,     OPTION_LIVE,  OPTION_TRANSPORT,
+    OPTION_STREAMS_EACH,    OPTION_SIZE,  OPTION_RATE,
+    OPTION_ADMIT,           OPTION_DROP,  OPTION_TURN_MS,
+    OPTION_GIVE_UP,         OPTION_TLS,   OPTION_TLS_CIPHER,
+    OPTION_TLS_RESUME_RAMP, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
 {
     options->subscribers = 100000;
+    options->transports[0] = &protocol_sse;
+    options->transports[1] = &protocol_websocket;
+    options->transport_count = ENTRANTS_MAX;
     options->admits_per_s = 5000;
     options->turn_ms = 5000;
     options->give_up_s = 120;
@@ -122,7 +118,7 @@ static unsigned settings_write(const struct storm *storm, char texts[SETTINGS_MA
     unsigned n = 0;
     snprintf(texts[n++], SETTING_MAX, "history_messages_max=%.0f", messages);
     snprintf(texts[n++], SETTING_MAX, "history_bytes_max=%.0f", bytes);
-    snprintf(texts[n++], SETTING_MAX, "history_total_bytes_max=%.0f", bytes * (ENTRANTS + 2));
+    snprintf(texts[n++], SETTING_MAX, "history_total_bytes_max=%.0f", bytes * (ENTRANTS_MAX + 2));
     snprintf(texts[n++], SETTING_MAX, "history_age_ms=%.0f", away_s * 1e3);
     if (storm->variant->admission) {
         snprintf(texts[n++], SETTING_MAX, "admits_per_s=%u", options->admits_per_s);
@@ -184,26 +180,27 @@ static int ramp(struct storm *storm, unsigned index)
 
 static int open_dropped(struct storm *storm)
 {
-    static const struct protocol *const transports[ENTRANTS] = {&protocol_sse,
-                                                                &protocol_websocket_envelope};
-    static const char *const names[ENTRANTS] = {"sse", "websocket"};
-    uint32_t subscribers = storm->bench->options->subscribers;
+    const struct options *options = storm->bench->options;
+    const unsigned count = options->transport_count;
     int err = 0;
     field_init(&storm->field, storm->bench);
-    for (unsigned i = 0; err == 0 && i < ENTRANTS; i++) {
-        const struct way way = {transports[i], storm->way->tls, storm->way->cipher};
-        err = field_add_way(&storm->field, &way, storm->server, (subscribers + 1 - i) / ENTRANTS);
-        storm->field.entrants[i].name = names[i];
+    for (unsigned i = 0; err == 0 && i < count; i++) {
+        const struct protocol *transport = options->transports[i];
+        const struct way way = {transport->resumes_as ? transport->resumes_as : transport,
+                                storm->way->tls, storm->way->cipher};
+        err = field_add_way(&storm->field, &way, storm->server,
+                            (options->subscribers + count - 1 - i) / count);
+        storm->field.entrants[i].name = transport->name;
         if (storm->field.entrants[i].resume == LOAD_RESUME_NONE)
             storm->field.entrants[i].resume = LOAD_RESUME_OWN;
     }
     if (err == 0)
         err = field_create(&storm->field);
-    for (unsigned i = 0; err == 0 && i < ENTRANTS; i++)
+    for (unsigned i = 0; err == 0 && i < storm->field.count; i++)
         err = ramp(storm, i);
-    for (unsigned i = 0; err == 0 && i < ENTRANTS; i++)
+    for (unsigned i = 0; err == 0 && i < storm->field.count; i++)
         err = field_settle(&storm->field, i);
-    for (unsigned i = 0; err == 0 && i < ENTRANTS; i++)
+    for (unsigned i = 0; err == 0 && i < storm->field.count; i++)
         storm->dropped[i] = field_contestant(&storm->field, i, storm->name);
     return err;
 }
@@ -249,7 +246,7 @@ static int publish(struct storm *storm, double rate_per_s)
 {
     const struct load_mode mode = {.rate_per_s = rate_per_s};
     int err = 0;
-    for (unsigned i = 0; err == 0 && i < ENTRANTS; i++)
+    for (unsigned i = 0; err == 0 && i < storm->field.count; i++)
         err = load_publish(storm->field.load, i, &mode);
     return err;
 }
@@ -291,7 +288,7 @@ static int rage(struct storm *storm)
         .backoff = storm->variant->backoff,
         .timeout_ns = (int64_t)options->give_up_s * NS_PER_S,
     };
-    const uint64_t groups = (UINT64_C(1) << ENTRANTS) - 1;
+    const uint64_t groups = (UINT64_C(1) << storm->field.count) - 1;
     struct strain_mark mark;
     struct strain strain;
     watch_phase(storm->bench, "storm", storm->name, NULL);
@@ -318,7 +315,7 @@ static int calm(struct storm *storm)
 {
     watch_phase(storm->bench, "after", storm->name, NULL);
     int err = publish(storm, 0);
-    for (unsigned i = 0; err == 0 && i < ENTRANTS; i++)
+    for (unsigned i = 0; err == 0 && i < storm->field.count; i++)
         err = load_catch_up(storm->field.load, i, CATCH_UP_NS);
     return err;
 }
@@ -377,7 +374,7 @@ static void take_witness(struct storm *storm)
 
 static int play(struct storm *storm)
 {
-    struct load_counters before[ENTRANTS];
+    struct load_counters before[ENTRANTS_MAX];
     int err = open_dropped(storm);
     if (err == 0)
         err = open_witness(storm);
@@ -385,7 +382,7 @@ static int play(struct storm *storm)
         err = quiet(storm);
     if (err < 0)
         return err;
-    for (unsigned i = 0; i < ENTRANTS; i++) {
+    for (unsigned i = 0; i < storm->field.count; i++) {
         before[i] = *load_counters(storm->field.load, i);
         field_handshakes(&storm->field, i, NULL); /* those of the ramp are not the storm's */
     }
@@ -394,7 +391,7 @@ static int play(struct storm *storm)
     err = rage(storm);
     if (err == 0)
         err = calm(storm);
-    for (unsigned i = 0; err == 0 && i < ENTRANTS; i++)
+    for (unsigned i = 0; err == 0 && i < storm->field.count; i++)
         take_dropped(storm, i, &before[i]);
     take_counters(storm);
     http_get_done(&storm->get);
@@ -425,6 +422,16 @@ static int run_variant(struct bench *bench, enum storm_variant variant, const st
     return err;
 }
 
+static int check_transports(const struct options *options)
+{
+    bool asked = false; /* by the clock, which nobody has in a storm */
+    for (unsigned i = 0; i < options->transport_count; i++)
+        asked |= options->transports[i]->is & PROTOCOL_BY_CLOCK;
+    return options->transport_count > ENTRANTS_MAX || asked
+               ? bench_fail(-EINVAL, "storm takes one --transport or two, and no short polls")
+               : 0;
+}
+
 static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
@@ -432,6 +439,8 @@ static int run(struct bench *bench)
     int err = bench_memory_check(options->subscribers + live_of(options));
     if (err == 0 && options->address)
         err = bench_fail(-EINVAL, "storm starts its own servers, with settings of their own");
+    if (err == 0)
+        err = check_transports(options);
     bench->watch.sample_every_ns = SAMPLE_NS;
     struct way ways[WAYS_ANY_MAX];
     const unsigned way_count = ways_of_any(options, ways);
@@ -441,9 +450,9 @@ static int run(struct bench *bench)
     if (err < 0)
         return err;
     result_note(result,
-                "%u clients, half SSE and half WebSocket with envelopes, %g messages/s on each of "
-                "their two channels; %u others stayed connected, with %g messages/s. A raw "
-                "WebSocket has no position to resume from and is not part of it.",
+                "%u clients, evenly of each transport, %g messages/s on each of their channels; %u "
+                "others stayed connected, with %g messages/s. A raw WebSocket has no position to "
+                "resume from: WebSockets have envelopes here.",
                 options->subscribers, rate_of(options), live_of(options),
                 WITNESS_DELIVERIES_PER_S / live_of(options));
     storm_judge(bench);
@@ -459,11 +468,12 @@ const struct experiment experiment_storm = {
          "given a history that reaches as far back as --give-up; --rate is by default what makes "
          "10,000 deliveries a second. With --tls the same once more, publishers and witnesses too; "
          "who comes back resumes its TLS session, and the verdicts say how many did. The "
-         "first time it is a handshake in full, at a thousand a second, but for --tls-resume-ramp."
-         "\n\n"
+         "first time it is a handshake in full, at a thousand a second, but for --tls-resume-ramp. "
+         "WebSockets have envelopes here, over HTTP/2 too.\n\n"
          "  ringside-bench storm\n"
          "  ringside-bench storm --tls --subscribers 20000\n"
-         "  ringside-bench storm --subscribers 5000 --admit 1000 --drop fin"},
+         "  ringside-bench storm --subscribers 5000 --admit 1000 --drop fin\n"
+         "  ringside-bench storm --transport h2-sse --streams 10"},
     .defaults = defaults,
     .run = run,
 };

@@ -10,6 +10,7 @@
 
 enum {
     PEM_MAX = 64 * 1024,
+    CLIENTS = 2 * 2 * TLS_CIPHER_COUNT,
 };
 
 unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX])
@@ -89,10 +90,15 @@ static int trust_read(struct bench *bench)
                    : 0;
 }
 
-static bool any_made(const struct bench *bench)
+static struct tls_client **client_at(struct bench *bench, unsigned i)
 {
-    for (int i = 0; i < TLS_CIPHER_COUNT; i++)
-        if (bench->tls_clients[i] || bench->tls_clients_alpn[i] || bench->tls_clients_p256[i])
+    return &(&bench->tls_clients[0][0][0])[i];
+}
+
+static bool any_made(struct bench *bench)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (*client_at(bench, i))
             return true;
     return false;
 }
@@ -119,32 +125,32 @@ static struct tls_client *client_make(struct bench *bench, enum tls_cipher ciphe
     return client;
 }
 
-const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher,
-                                          const struct protocol *protocol)
+static const struct tls_client *client_of(struct bench *bench, enum tls_cipher cipher,
+                                          bool p256_only, const struct protocol *protocol)
 {
-    struct tls_client **client =
-        &(protocol->alpn ? bench->tls_clients_alpn : bench->tls_clients)[cipher];
+    struct tls_client **client = &bench->tls_clients[p256_only][protocol->alpn != NULL][cipher];
     if (!*client)
-        *client = client_make(bench, cipher, false, &protocol->alpn);
+        *client = client_make(bench, cipher, p256_only, &protocol->alpn);
     return *client;
 }
 
-const struct tls_client *bench_tls_client_p256(struct bench *bench, enum tls_cipher cipher)
+const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher,
+                                          const struct protocol *protocol)
 {
-    static const char *const none;
-    struct tls_client **client = &bench->tls_clients_p256[cipher];
-    if (!*client)
-        *client = client_make(bench, cipher, true, &none);
-    return *client;
+    return client_of(bench, cipher, false, protocol);
+}
+
+const struct tls_client *bench_tls_client_p256(struct bench *bench, enum tls_cipher cipher,
+                                               const struct protocol *protocol)
+{
+    return client_of(bench, cipher, true, protocol);
 }
 
 void bench_tls_done(struct bench *bench)
 {
-    for (int i = 0; i < TLS_CIPHER_COUNT; i++) {
-        tls_client_free(bench->tls_clients[i]);
-        tls_client_free(bench->tls_clients_alpn[i]);
-        tls_client_free(bench->tls_clients_p256[i]);
-        bench->tls_clients[i] = bench->tls_clients_alpn[i] = bench->tls_clients_p256[i] = NULL;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        tls_client_free(*client_at(bench, i));
+        *client_at(bench, i) = NULL;
     }
     tls_trust_free(bench->trust);
     bench->trust = NULL;

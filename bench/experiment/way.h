@@ -71,9 +71,11 @@ void certificate_remove(struct certificate *certificate);
 /* Whom the certificate is for, and clients ask for. */
 #define BENCH_TLS_NAME "localhost"
 
-/* The client that offers one cipher, and for the key exchange X25519 and P-256, or P-256 alone;
+/* The client that offers one cipher, and for the key exchange X25519 and P-256, or P-256 alone, and
+ * by ALPN what the protocol is called;
  * made at the first call and freed with the bench's others. Returns NULL after a sentence. */
 const struct tls_client *bench_tls_client(struct bench *bench, enum tls_cipher cipher,
                                           const struct protocol *protocol);
-const struct tls_client *bench_tls_client_p256(struct bench *bench, enum tls_cipher cipher);
+const struct tls_client *bench_tls_client_p256(struct bench *bench, enum tls_cipher cipher,
+                                               const struct protocol *protocol);
 void bench_tls_done(struct bench *bench);

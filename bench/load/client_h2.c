@@ -44,6 +44,7 @@ struct session {
     int status;     /* of the head that is being read; no other comes in between */
     uint8_t retry_len;
     char retry_after[RETRY_AFTER_MAX];
+    bool goodbye; /* the server says that it will hear no more */
     bool reading; /* nghttp2 is, and sends when it has */
     bool asked;   /* its subscribers have */
     bool over;    /* its link has ended while nghttp2 was reading */
@@ -297,6 +298,8 @@ static int on_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *
     (void)nghttp2;
     if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
         settled(session, &session->load->links[session->link]);
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        session->goodbye = frame->goaway.error_code == NGHTTP2_NO_ERROR;
     if (frame->hd.type != NGHTTP2_HEADERS)
         return go_on(session);
     session->stream = frame->hd.stream_id;
@@ -407,6 +410,16 @@ static void opened(struct load *load, struct link *link)
         flush(load, link, session);
 }
 
+/* Says what there is to say. When nghttp2 wants to hear nothing more, either the server has said
+ * goodbye, or what it said is not HTTP/2. */
+static void go_on_link(struct load *load, struct link *link, struct session *session)
+{
+    bool goodbye = session->goodbye;
+    flush(load, link, session);
+    if (link_open(link) && !nghttp2_session_want_read(session->nghttp2))
+        link_fail(load, link, goodbye ? LOAD_FAIL_END : LOAD_FAIL_HTTP);
+}
+
 static void input(struct load *load, struct link *link, char *bytes, size_t len)
 {
     struct session *session = session_of(load, link);
@@ -418,7 +431,7 @@ static void input(struct load *load, struct link *link, char *bytes, size_t len)
     else if (taken < 0)
         link_fail(load, link, LOAD_FAIL_HTTP);
     else
-        flush(load, link, session);
+        go_on_link(load, link, session);
 }
 
 static void closed(struct load *load, struct link *link)
@@ -459,11 +472,25 @@ const struct protocol protocol_h2_sse = {
     .left = left,
 };
 
+const struct protocol protocol_h2_websocket_envelope = {
+    .name = "h2-websocket-envelope",
+    .path = "/ws?envelope=1&channel=%s",
+    .alpn = "h2",
+    .is = PROTOCOL_STREAMS | PROTOCOL_JSON,
+    .opened = opened,
+    .ask = ask,
+    .input = input,
+    .closed = closed,
+    .left = left,
+    .send = send_pong,
+};
+
 const struct protocol protocol_h2_websocket = {
     .name = "h2-websocket",
     .path = "/ws?channel=%s",
     .alpn = "h2",
     .is = PROTOCOL_STREAMS,
+    .resumes_as = &protocol_h2_websocket_envelope,
     .opened = opened,
     .ask = ask,
     .input = input,
@@ -527,6 +554,7 @@ const struct protocol protocol_h2_longpoll = {
 static const struct speech speeches[] = {
     {&protocol_h2_sse, false, sse_opened, sse_stream, end},
     {&protocol_h2_websocket, true, ws_opened, ws_frames, end},
+    {&protocol_h2_websocket_envelope, true, ws_opened, ws_frames, end},
     {&protocol_h2_poll, false, nothing, poll_body, poll_end},
     {&protocol_h2_longpoll, false, nothing, poll_body, poll_end},
 };

@@ -149,9 +149,9 @@ struct load_group_config {
 
     const struct load_protocol *protocol; /* NULL: our own */
 
-    /* TLS for all connections of the group, its publisher's too; NULL: plain. Both stay the
-     * caller's. */
-    const struct tls_client *tls;
+    /* TLS for all connections of the group, its publisher's too; NULL: plain. It stays the
+     * caller's. The publisher's offers what it speaks by ALPN, as the others do; NULL: the same. */
+    const struct tls_client *tls, *publish_tls;
     const char *tls_name; /* server name to ask for; NULL: none */
     enum load_resume tls_resume;
 };

@@ -33,6 +33,7 @@ struct subscriber;
     X(h2_longpoll)                                                                                 \
     X(h2_sse)                                                                                      \
     X(h2_websocket)                                                                                \
+    X(h2_websocket_envelope)                                                                       \
     X(echo)                                                                                        \
     X(post)                                                                                        \
     X(connect)                                                                                     \

@@ -167,8 +167,9 @@ void secure_begin(struct load *load, struct link *link)
     uint8_t seed[TLS_SEED_SIZE];
     ssize_t got = getrandom(seed, sizeof seed, 0);
     assert(got == sizeof seed);
-    tls_handshake_client(handshake, config->tls, config->tls_name, session_to_resume(load, link),
-                         seed);
+    bool apart = link_publishes(load, link) && config->publish_tls;
+    tls_handshake_client(handshake, apart ? config->publish_tls : config->tls, config->tls_name,
+                         session_to_resume(load, link), seed);
     explicit_bzero(seed, sizeof seed);
     slot_of(load, link)->handshake = handshake;
     link->phase = LINK_TLS;
