@@ -9,15 +9,15 @@
 
 #include "api/api.h"
 #include "core/message.h"
+#include "http/body.h"
 #include "http/limited.h"
 #include "hub/hub.h"
 #include "wire/out.h"
 #include "wire/utf8.h"
 
-/* A body that is still coming, and the channel, which the answer names; in conn_extra. */
+/* What the answer needs; in conn_extra. */
 struct publishing {
-    struct http_body body;
-    bool published; /* waits for the hub */
+    bool published; /* the body is whole: waits for the hub */
     uint8_t name_len;
     char name[CHANNEL_NAME_MAX];
 };
@@ -52,43 +52,24 @@ static void publish_now(struct shard *shard, struct conn *conn, struct publishin
     }
 }
 
-/* Takes what belongs to the body. Returns how much of the input is used up. */
-static size_t body_take(struct shard *shard, struct conn *conn, struct publishing *publishing,
-                        struct span input)
+static void publish_body(struct shard *shard, struct conn *conn, struct span piece, bool last)
 {
-    size_t before = input.len;
-    for (;;) {
-        struct span piece;
-        int result = http_body_next(&publishing->body, &input, &piece);
-        if (result < 0) {
-            http_refuse(shard, conn, refusal_http(result));
-            return before;
-        }
-        if (result == HTTP_BODY_MORE)
-            return before;
-        if (result == HTTP_BODY_END) {
-            struct stash whole = conn->extra->message;
-            conn->extra->message = (struct stash){0};
-            publish_now(shard, conn, publishing, span_of(whole.bytes, whole.len));
-            stash_free(&whole);
-            return before - input.len;
-        }
-        if (stash_append(&conn->extra->message, piece.ptr, piece.len,
-                         (size_t)shard->settings->message_bytes_max) < 0) {
-            http_refuse(shard, conn, REFUSAL_OVERLOADED);
-            return before;
-        }
+    struct stash *message = &conn->extra->message;
+    if (last && message->len == 0) {
+        publish_now(shard, conn, publishing_of(conn), piece);
+        return;
     }
-}
-
-static void publish_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
-{
-    struct publishing *publishing = publishing_of(conn);
-    size_t used = 0;
-    if (!publishing->published)
-        used = body_take(shard, conn, publishing, span_of(bytes, len));
-    if (conn->state == CONN_OPEN && used < len)
-        http_stash(shard, conn, bytes + used, len - used);
+    if (stash_append(message, piece.ptr, piece.len, (size_t)shard->settings->message_bytes_max) <
+        0) {
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
+        return;
+    }
+    if (!last)
+        return;
+    struct stash whole = *message;
+    *message = (struct stash){0};
+    publish_now(shard, conn, publishing_of(conn), span_of(whole.bytes, whole.len));
+    stash_free(&whole);
 }
 
 /* Whole, it is answered; half, it never will be. */
@@ -152,18 +133,11 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
 {
     if (shard->clients && http_limited_publish(shard, conn))
         return;
-    const struct http_request *request = exchange->request;
     struct params params = {0};
-    struct http_body body;
-    int err = params_read(&params, shard->settings, request->query, shard->scratch,
+    int err = params_read(&params, shard->settings, exchange->request->query, shard->scratch,
                           (size_t)shard->settings->head_bytes_max);
     if (err < 0 || params.channel_count != 1) {
         http_refuse(shard, conn, err < 0 ? params.refusal : REFUSAL_ONE_CHANNEL);
-        return;
-    }
-    err = http_request_body_init(&body, request, (uint64_t)shard->settings->message_bytes_max);
-    if (err < 0) {
-        http_refuse(shard, conn, refusal_http(err));
         return;
     }
     struct conn_extra *extra = conn_extra(conn);
@@ -172,32 +146,19 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }
-    publishing->body = body;
     publishing->name_len = (uint8_t)params.channels[0].len;
     memcpy(publishing->name, params.channels[0].ptr, params.channels[0].len);
     extra->transport_state = publishing;
     extra->state_bytes = sizeof *publishing;
     conn_hand_over(conn, TRANSPORT_PUBLISH);
-    if (request->expect_continue && exchange->rest_len == 0)
-        conn_send_bytes(shard, conn, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
-    if (conn->state != CONN_OPEN)
-        return;
-
-    struct span rest = {exchange->rest, exchange->rest_len};
-    if (!request->fields.chunked && request->fields.content_length <= rest.len) {
-        size_t len = (size_t)request->fields.content_length;
-        publish_now(shard, conn, publishing, span_of(rest.ptr, len));
-        rest = span_skip(rest, len);
-    }
-    exchange->rest = (char *)rest.ptr;
-    exchange->rest_len = rest.len;
-    if (conn->state == CONN_OPEN)
+    if (http_body_begin(shard, conn, exchange, (uint64_t)shard->settings->message_bytes_max))
         conn_timer(shard, conn, shard->settings->body_timeout_ms);
 }
 
 const struct transport publish_transport = {
     .name = "publish",
-    .input = publish_input,
+    .input = http_body_input,
+    .body = publish_body,
     .input_ended = publish_input_ended,
     .give_up = publish_give_up,
     .timer = publish_timer,

@@ -25,6 +25,7 @@
 #include "core/block.h"
 #include "core/budget.h"
 #include "core/timers.h"
+#include "wire/http.h"
 #include "wire/span.h"
 
 /* The life of a connection. conn_end moves it on, from any state, and nothing else does:
@@ -153,9 +154,11 @@ struct conn_extra {
     struct stash input;          /* bytes not yet understood */
     struct stash message;        /* of a body or a message whose end has not come */
     struct stash record;         /* TLS: the beginning of a record that is not all there */
-    uint32_t scanned;            /* of them, how many were searched for the end of a head */
+    uint32_t scanned;            /* of `input`, how many were searched for the end of a head */
     void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
     uint32_t state_bytes;        /* of it */
+    struct http_body body;       /* of the request, as far as it has come */
+    bool has_body;               /* there is more of it to come */
     struct gathering *gathering; /* replies for several channels, until all are there */
     struct catch_up *catch_up;   /* of a stream that is not live yet in all of its channels */
     bool stalled;                /* open, the socket is full, and the timer is the stall's */

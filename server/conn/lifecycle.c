@@ -202,6 +202,7 @@ static void extra_clear(struct conn *conn)
     stash_free(&conn->extra->record);
     stash_free(&conn->extra->message);
     conn->extra->stalled = false;
+    conn->extra->has_body = false;
     conn_extra_trim(conn);
     assert(!conn->extra);
 }

@@ -35,6 +35,9 @@ struct transport {
     const char *name;
     /* Bytes came. They may be changed in place, and are gone when this returns. */
     void (*input)(struct shard *shard, struct conn *conn, char *bytes, size_t len);
+    /* A piece of the request's body came: see http/body.h. `last`: none follows; it may be empty.
+     */
+    void (*body)(struct shard *shard, struct conn *conn, struct span piece, bool last);
     /* The peer has sent its last byte. Returns true when it is still owed something, after which
      * the connection is to end; NULL or false closes at once. */
     bool (*input_ended)(struct shard *shard, struct conn *conn);

@@ -13,9 +13,8 @@ enum {
     RETRY_AFTER_MAX = 32,
 };
 
-size_t http_answer_head(const struct shard *shard, const struct conn *conn, char *buf, size_t size,
-                        int status, enum http_framing framing, uint64_t content_length,
-                        struct span content_type, struct span extra)
+size_t http_head_begin(struct shard *shard, struct conn *conn, char *buf, size_t size,
+                       const struct http_head *head)
 {
     struct span cors = origins_fields(http_origins(shard, conn), conn->origin);
     struct span date = span_of(shard->date, shard->date_len);
@@ -23,20 +22,27 @@ size_t http_answer_head(const struct shard *shard, const struct conn *conn, char
     struct out out = out_begin(fields, sizeof fields);
     out_span(&out, date);
     out_span(&out, cors);
-    out_span(&out, extra);
+    out_span(&out, head->extra);
     assert(!out.overflow);
-    const struct http_response_head head = {
-        .status = status,
+    const struct http_response_head full = {
+        .status = head->status,
         .minor_version = conn->asked & ASKED_HTTP_10 ? 0 : 1,
         .keep_alive = conn->asked & ASKED_KEEP_ALIVE,
-        .framing = framing,
-        .content_length = content_length,
-        .content_type = content_type,
+        .framing = head->framing,
+        .content_length = head->length,
+        .content_type = head->type,
         .extra = {fields, (size_t)(out.at - out.start)},
     };
-    int len = http_response_head_write(buf, size, &head);
+    int len = http_response_head_write(buf, size, &full);
     assert(len > 0);
     return (size_t)len;
+}
+
+void http_head_send(struct shard *shard, struct conn *conn, const struct http_head *head)
+{
+    char bytes[HTTP_ANSWER_HEAD_MAX];
+    size_t len = http_head_begin(shard, conn, bytes, sizeof bytes, head);
+    conn_send_bytes(shard, conn, span_of(bytes, len));
 }
 
 void http_answer(struct shard *shard, struct conn *conn, int status, struct span content_type,
@@ -50,8 +56,12 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
     }
     /* RFC 9110 section 8.6: a 204 has no Content-Length. */
     enum http_framing framing = status == 204 ? HTTP_FRAMING_NONE : HTTP_FRAMING_LENGTH;
-    size_t len =
-        http_answer_head(shard, conn, out, room, status, framing, body.len, content_type, extra);
+    size_t len = http_head_begin(shard, conn, out, room,
+                                 &(struct http_head){.status = status,
+                                                     .framing = framing,
+                                                     .length = body.len,
+                                                     .type = content_type,
+                                                     .extra = extra});
     if (body.len > 0 && !(conn->asked & ASKED_HEAD_ONLY)) {
         memcpy(out + len, body.ptr, body.len);
         len += body.len;
@@ -59,25 +69,21 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
     conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_ANSWER, 0);
 }
 
-static bool in_chunks(const struct conn *conn)
-{
-    return !(conn->asked & ASKED_HTTP_10);
-}
-
-size_t http_pieces_head(const struct shard *shard, struct conn *conn, char *buf, size_t size,
+size_t http_pieces_head(struct shard *shard, struct conn *conn, char *buf, size_t size,
                         struct span content_type, struct span extra)
 {
-    enum http_framing framing = in_chunks(conn) ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
-    if (!in_chunks(conn))
+    const struct http_head head = {
+        .status = 200, .framing = http_stream_framing(conn), .type = content_type, .extra = extra};
+    if (!http_is_chunked(conn))
         conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
-    return http_answer_head(shard, conn, buf, size, 200, framing, 0, content_type, extra);
+    return http_head_begin(shard, conn, buf, size, &head);
 }
 
 size_t http_piece_frame(const struct conn *conn, char *area, size_t body, bool last)
 {
     char head[HTTP_CHUNK_HEAD_MAX];
     assert(body > 0 && body <= HTTP_PIECE_MAX);
-    size_t gap = in_chunks(conn) ? http_chunk_head_write(head, body) : 0;
+    size_t gap = http_is_chunked(conn) ? http_chunk_head_write(head, body) : 0;
     assert(gap <= HTTP_PIECE_GAP);
     if (gap < HTTP_PIECE_GAP)
         memmove(area + gap, area + HTTP_PIECE_GAP, body);
@@ -98,10 +104,10 @@ void http_answer_no_body(struct shard *shard, struct conn *conn, struct span con
                          struct span extra)
 {
     assert(conn->asked & ASKED_HEAD_ONLY);
-    char head[HTTP_ANSWER_HEAD_MAX];
-    size_t len = http_answer_head(shard, conn, head, sizeof head, 200, HTTP_FRAMING_NONE, 0,
-                                  content_type, extra);
-    conn_send_bytes(shard, conn, span_of(head, len));
+    http_head_send(
+        shard, conn,
+        &(struct http_head){
+            .status = 200, .framing = HTTP_FRAMING_NONE, .type = content_type, .extra = extra});
 }
 
 void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refusal,

@@ -92,14 +92,40 @@ void http_refuse_fields(struct shard *shard, struct conn *conn, enum refusal ref
  * retry_ms in the body. */
 void http_shed(struct shard *shard, struct conn *conn, enum refusal refusal, uint32_t retry_ms);
 
-/* Writes the head of an answer with this connection's version, keep-alive and CORS fields into
- * `buf`. Returns its length; `size` of HTTP_ANSWER_HEAD_MAX always suffices without `extra`. */
+/* An answer is a head and a body. What carries the connection decides how the head travels: in
+ * front of the body, as HTTP/1.1 has it, or by itself. */
+struct http_head {
+    int status;
+    enum http_framing framing;
+    uint64_t length; /* HTTP_FRAMING_LENGTH only */
+    struct span type;
+    struct span extra; /* further fields, each ended by CRLF */
+};
+
 enum {
     HTTP_ANSWER_HEAD_MAX = 1536,
 };
-size_t http_answer_head(const struct shard *shard, const struct conn *conn, char *buf, size_t size,
-                        int status, enum http_framing framing, uint64_t content_length,
-                        struct span content_type, struct span extra);
+
+/* Begins an answer: adds this connection's Date and CORS fields to the head, and writes it to
+ * `buf`, where the body is to follow. Returns how many bytes it has there; `size` of
+ * HTTP_ANSWER_HEAD_MAX always suffices without `extra`. */
+size_t http_head_begin(struct shard *shard, struct conn *conn, char *buf, size_t size,
+                       const struct http_head *head);
+
+/* Sends a head whose body comes later, piece by piece. */
+void http_head_send(struct shard *shard, struct conn *conn, const struct http_head *head);
+
+/* Whether a body of unknown length is sent to this connection in chunks; else it lasts as long as
+ * its connection does. */
+static inline bool http_is_chunked(const struct conn *conn)
+{
+    return !(conn->asked & ASKED_HTTP_10);
+}
+
+static inline enum http_framing http_stream_framing(const struct conn *conn)
+{
+    return http_is_chunked(conn) ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
+}
 
 /* ---- an answer in pieces, whose length is not known when it begins ----
  *
@@ -114,7 +140,7 @@ enum {
 };
 
 /* Writes the head of one with status 200, likewise. */
-size_t http_pieces_head(const struct shard *shard, struct conn *conn, char *buf, size_t size,
+size_t http_pieces_head(struct shard *shard, struct conn *conn, char *buf, size_t size,
                         struct span content_type, struct span extra);
 
 /* A piece of a body, 1 to HTTP_PIECE_MAX bytes, stands at area + HTTP_PIECE_GAP: frames it for this

@@ -89,7 +89,7 @@ static void make_whole(struct shard *shard, struct conn *conn, const struct json
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
 
-static size_t head_write(const struct shard *shard, struct conn *conn, char *area)
+static size_t head_write(struct shard *shard, struct conn *conn, char *area)
 {
     return http_pieces_head(shard, conn, area, HTTP_ANSWER_HEAD_MAX, CONTENT_TYPE, FIELDS);
 }

@@ -11,11 +11,16 @@
 #include "wire/sse.h"
 #include "wire/ws.h"
 
+enum {
+    ENCODINGS = FORMAT_COUNT * FRAMING_COUNT,
+};
+
 struct encoder {
     uint64_t answer_weight; /* of the batch, as an answer; 0: not looked at yet */
-    struct frame frames[ENCODING_COUNT];
-    bool tried[ENCODING_COUNT]; /* and when there is no frame then, it was too much for memory */
+    struct frame frames[ENCODINGS];
+    uint32_t tried; /* bits; and when there is no frame then, it was too much for memory */
 };
+_Static_assert(ENCODINGS <= 32, "a bit for each");
 
 void encoder_begin(struct shard *shard, const struct hub_batch *batch)
 {
@@ -26,11 +31,11 @@ void encoder_begin(struct shard *shard, const struct hub_batch *batch)
     if (!encoder)
         return; /* there are no frames then: those who were to get them are closed */
     encoder->answer_weight = 0;
-    for (int i = 0; i < ENCODING_COUNT; i++) {
-        if (encoder->frames[i].block)
-            block_unref(&shard->blocks, encoder->frames[i].block);
-        encoder->frames[i] = (struct frame){0};
-        encoder->tried[i] = false;
+    for (; encoder->tried != 0; encoder->tried &= encoder->tried - 1) {
+        struct frame *frame = &encoder->frames[__builtin_ctz(encoder->tried)];
+        if (frame->block)
+            block_unref(&shard->blocks, frame->block);
+        *frame = (struct frame){0};
     }
 }
 
@@ -133,8 +138,9 @@ static bool event_init(struct message_event *ret, const struct message *message,
 }
 
 struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
-                        const struct standing *standing, bool chunked)
+                        const struct standing *standing, enum framing framing)
 {
+    bool chunked = framing == FRAMING_CHUNK;
     struct message_event event;
     size_t size = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -161,15 +167,23 @@ struct frame encode_sse(struct shard *shard, struct message *const *messages, un
 
 /* ---- answers ---- */
 
-struct frame encode_answer(struct shard *shard, const struct conn *conn,
-                           const struct json_answer *answer)
+static struct http_head answer_head(uint64_t length)
+{
+    return (struct http_head){.status = 200,
+                              .framing = HTTP_FRAMING_LENGTH,
+                              .length = length,
+                              .type = SPAN("application/json"),
+                              .extra = SPAN("Cache-Control: no-store\r\n")};
+}
+
+struct frame encode_answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
 {
     size_t body = json_answer_size(answer);
     struct out out;
     if (!frame_begin(shard, HTTP_ANSWER_HEAD_MAX + body, &out))
         return (struct frame){0};
-    out.at += http_answer_head(shard, conn, out.at, HTTP_ANSWER_HEAD_MAX, 200, HTTP_FRAMING_LENGTH,
-                               body, SPAN("application/json"), SPAN("Cache-Control: no-store\r\n"));
+    const struct http_head head = answer_head(body);
+    out.at += http_head_begin(shard, conn, out.at, HTTP_ANSWER_HEAD_MAX, &head);
     if (!(conn->asked & ASKED_HEAD_ONLY))
         out.at += json_answer_next(answer, &(struct json_cursor){0}, out.at, body);
     return frame_end(shard, &out);
@@ -177,43 +191,42 @@ struct frame encode_answer(struct shard *shard, const struct conn *conn,
 
 /* ---- the frames of a batch ---- */
 
-static struct frame encode_batch(struct shard *shard, const struct conn *conn,
-                                 const struct hub_batch *batch, enum encoding encoding)
+static struct frame encode_batch(struct shard *shard, struct conn *conn,
+                                 const struct hub_batch *batch, struct encoding encoding)
 {
     const struct message *last = batch->messages[batch->count - 1];
     struct position position = {last->epoch, last->offset};
     const struct standing alone = {&position, 1, 0};
-    switch (encoding) {
-    case ENCODING_WS_RAW:
+    switch (encoding.format) {
+    case FORMAT_WS_RAW:
         return encode_ws_raw(shard, batch->messages, batch->count);
-    case ENCODING_WS_ENVELOPE:
+    case FORMAT_WS_ENVELOPE:
         return encode_ws_envelopes(shard, batch->messages, batch->count, &alone);
-    case ENCODING_SSE_CHUNKED:
-    case ENCODING_SSE_PLAIN:
-        return encode_sse(shard, batch->messages, batch->count, &alone,
-                          encoding == ENCODING_SSE_CHUNKED);
-    case ENCODING_ANSWER:
-    case ENCODING_ANSWER_RECOVERED:
+    case FORMAT_SSE:
+        return encode_sse(shard, batch->messages, batch->count, &alone, encoding.framing);
+    case FORMAT_ANSWER:
+    case FORMAT_ANSWER_RECOVERED:
         break;
-    case ENCODING_COUNT:
-        assert(!"not an encoding");
+    case FORMAT_COUNT:
+        assert(!"not a format");
     }
     unsigned fit = json_fit(batch->messages, batch->count, answer_weight_max(shard));
     position.offset = batch->messages[fit - 1]->offset;
     return encode_answer(shard, conn,
                          &(struct json_answer){&position, 1, batch->messages, fit,
-                                               encoding == ENCODING_ANSWER_RECOVERED});
+                                               encoding.format == FORMAT_ANSWER_RECOVERED});
 }
 
-struct frame encoder_frame(struct shard *shard, const struct conn *conn,
-                           const struct hub_batch *batch, enum encoding encoding)
+struct frame encoder_frame(struct shard *shard, struct conn *conn, const struct hub_batch *batch,
+                           struct encoding encoding)
 {
     struct encoder *encoder = shard->encoder;
     if (!encoder)
         return (struct frame){0};
-    struct frame *kept = &encoder->frames[encoding];
-    if (!encoder->tried[encoding]) {
-        encoder->tried[encoding] = true;
+    unsigned at = encoding.format * FRAMING_COUNT + encoding.framing;
+    struct frame *kept = &encoder->frames[at];
+    if (!(encoder->tried & UINT32_C(1) << at)) {
+        encoder->tried |= UINT32_C(1) << at;
         *kept = encode_batch(shard, conn, batch, encoding);
         if (kept->block)
             block_ref(kept->block);

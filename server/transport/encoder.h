@@ -19,15 +19,28 @@ static inline uint64_t answer_weight_max(const struct shard *shard)
     return (uint64_t)shard->settings->queue_bytes_max;
 }
 
-enum encoding {
-    ENCODING_WS_RAW, /* each payload a frame: text where it is UTF-8, else binary                 */
-    ENCODING_WS_ENVELOPE, /* each message a text frame of JSON, for subscribers of this channel
-                             alone  */
-    ENCODING_SSE_CHUNKED, /* events, in one chunk */
-    ENCODING_SSE_PLAIN,   /* events as they are, for HTTP/1.0   */
-    ENCODING_ANSWER, /* a whole HTTP answer to a long poll, recovered: false                      */
-    ENCODING_ANSWER_RECOVERED,
-    ENCODING_COUNT,
+/* What the messages of a batch become. Envelopes and events are those of subscribers of this
+ * channel alone. */
+enum format {
+    FORMAT_WS_RAW,      /* each payload a frame: text where it is UTF-8, else binary */
+    FORMAT_WS_ENVELOPE, /* each message a text frame of JSON                         */
+    FORMAT_SSE,         /* events                                                    */
+    FORMAT_ANSWER,      /* JSON, the answer to a long poll; recovered: false         */
+    FORMAT_ANSWER_RECOVERED,
+    FORMAT_COUNT,
+};
+
+/* What HTTP puts around it. */
+enum framing {
+    FRAMING_NONE,
+    FRAMING_CHUNK,  /* one chunk */
+    FRAMING_HTTP_1, /* the head of a whole answer in front */
+    FRAMING_COUNT,
+};
+
+struct encoding {
+    enum format format;
+    enum framing framing;
 };
 
 /* Forgets the frames of the batch before. */
@@ -38,8 +51,8 @@ void encoder_done(struct shard *shard);
 
 /* The batch's frame in this encoding. `conn` is one of its subscribers: an answer needs its flags.
  */
-struct frame encoder_frame(struct shard *shard, const struct conn *conn,
-                           const struct hub_batch *batch, enum encoding encoding);
+struct frame encoder_frame(struct shard *shard, struct conn *conn, const struct hub_batch *batch,
+                           struct encoding encoding);
 
 enum {
     ANSWER_SHARED_WEIGHT = 256 * 1024, /* of a batch: its answer is one frame for all up to here */
@@ -63,10 +76,10 @@ struct standing {
 struct frame encode_ws_envelopes(struct shard *shard, struct message *const *messages,
                                  unsigned count, const struct standing *standing);
 struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
-                        const struct standing *standing, bool chunked);
+                        const struct standing *standing, enum framing framing);
 
 /* A complete HTTP answer for this connection: of what is small, or shared. Else see
  * transport/answering.h. */
 struct json_answer;
-struct frame encode_answer(struct shard *shard, const struct conn *conn,
+struct frame encode_answer(struct shard *shard, struct conn *conn,
                            const struct json_answer *answer);

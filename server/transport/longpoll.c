@@ -111,7 +111,8 @@ static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t su
 {
     bool recovered = conn->asked & ASKED_RECOVERED;
     if (shareable(shard, conn, batch)) {
-        enum encoding encoding = recovered ? ENCODING_ANSWER_RECOVERED : ENCODING_ANSWER;
+        const struct encoding encoding = {recovered ? FORMAT_ANSWER_RECOVERED : FORMAT_ANSWER,
+                                          FRAMING_HTTP_1};
         answer_frame(shard, conn, encoder_frame(shard, conn, batch, encoding));
         return;
     }

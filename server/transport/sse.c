@@ -21,14 +21,14 @@
  * them would give them to others. */
 #define SSE_FIELDS "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"
 
+static enum framing framing_of(const struct conn *conn)
+{
+    return http_is_chunked(conn) ? FRAMING_CHUNK : FRAMING_NONE;
+}
+
 enum {
     SSE_SHED_MAX = 32, /* "retry: 4294967295" and two line ends */
 };
-
-static bool chunked(const struct conn *conn)
-{
-    return !(conn->asked & ASKED_HTTP_10);
-}
 
 static void send_event(struct shard *shard, struct conn *conn, const struct sse_event *event)
 {
@@ -40,10 +40,10 @@ static void send_event(struct shard *shard, struct conn *conn, const struct sse_
         return;
     }
     struct out out = out_begin(area, room);
-    if (chunked(conn))
+    if (http_is_chunked(conn))
         out.at += http_chunk_head_write(out.at, size);
     out.at += sse_event_write(out.at, event);
-    if (chunked(conn))
+    if (http_is_chunked(conn))
         out_text(&out, HTTP_CHUNK_TAIL);
     conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)),
               SEND_CONTROL, 0);
@@ -68,7 +68,7 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
 static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,
                            unsigned count, const struct standing *standing, enum send_kind kind)
 {
-    conn_send(shard, conn, encode_sse(shard, messages, count, standing, chunked(conn)), kind,
+    conn_send(shard, conn, encode_sse(shard, messages, count, standing, framing_of(conn)), kind,
               count);
 }
 
@@ -76,7 +76,7 @@ static const struct stream_writer writer = {write_standing, write_messages};
 
 static void send_end(struct shard *shard, struct conn *conn)
 {
-    if (chunked(conn))
+    if (http_is_chunked(conn))
         conn_send_bytes(shard, conn, SPAN(HTTP_CHUNK_LAST));
 }
 
@@ -99,7 +99,7 @@ static void sse_subscribed(struct shard *shard, struct conn *conn, const struct 
 static void sse_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                         const struct hub_batch *batch)
 {
-    enum encoding encoding = chunked(conn) ? ENCODING_SSE_CHUNKED : ENCODING_SSE_PLAIN;
+    const struct encoding encoding = {FORMAT_SSE, framing_of(conn)};
     if (!(conn->asked & ASKED_SEVERAL))
         conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
                   batch->count);
@@ -111,7 +111,8 @@ static void sse_timer(struct shard *shard, struct conn *conn)
 {
     counter_add(&shard->counters.pings, 1);
     conn_send_bytes(shard, conn,
-                    chunked(conn) ? SPAN("3\r\n" SSE_KEEP_ALIVE "\r\n") : SPAN(SSE_KEEP_ALIVE));
+                    http_is_chunked(conn) ? SPAN("3\r\n" SSE_KEEP_ALIVE "\r\n")
+                                          : SPAN(SSE_KEEP_ALIVE));
     conn_heartbeat(shard, conn);
 }
 
@@ -135,11 +136,11 @@ static void sse_input(struct shard *shard, struct conn *conn, char *bytes, size_
 
 static void send_head(struct shard *shard, struct conn *conn)
 {
-    char head[HTTP_ANSWER_HEAD_MAX];
-    enum http_framing framing = chunked(conn) ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
-    size_t len = http_answer_head(shard, conn, head, sizeof head, 200, framing, 0,
-                                  SPAN(SSE_CONTENT_TYPE), SPAN(SSE_FIELDS));
-    conn_send_bytes(shard, conn, span_of(head, len));
+    http_head_send(shard, conn,
+                   &(struct http_head){.status = 200,
+                                       .framing = http_stream_framing(conn),
+                                       .type = SPAN(SSE_CONTENT_TYPE),
+                                       .extra = SPAN(SSE_FIELDS)});
     send_event(
         shard, conn,
         &(struct sse_event){.has_retry = true, .retry_ms = admission_retry_ms(&shard->admission)});
@@ -176,7 +177,7 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }
-    if (!chunked(conn))
+    if (!http_is_chunked(conn))
         conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     /* First of all: to send may be its end, and then there is something to give back. */
     conn_hand_over(conn, TRANSPORT_SSE);

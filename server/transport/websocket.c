@@ -307,7 +307,8 @@ static void websocket_subscribed(struct shard *shard, struct conn *conn,
 static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                               const struct hub_batch *batch)
 {
-    enum encoding encoding = conn->asked & ASKED_ENVELOPE ? ENCODING_WS_ENVELOPE : ENCODING_WS_RAW;
+    const struct encoding encoding = {
+        conn->asked & ASKED_ENVELOPE ? FORMAT_WS_ENVELOPE : FORMAT_WS_RAW, FRAMING_NONE};
     if (conn->asked & ASKED_SEVERAL)
         fail_if(shard, conn, stream_deliver_several(shard, conn, subscription, batch, &writer));
     else

@@ -1,0 +1,32 @@
+/* body: the body of a request, decoded as HTTP/1.1 frames it and given piece by piece to the
+ * transport that asked for it (transport.body).
+ *
+ *   bytes behind the head ─► http_body_begin ─┐
+ *   bytes that come later ─► http_body_input ─┴► transport.body(piece, last) … ─► next request
+ *
+ * Threads  The shard's.
+ * Memory   24 bytes in conn_extra while the body lasts. Pieces lie where they were received; a body
+ *          that came whole is one piece.
+ * Bounds   The `max` of http_body_begin. How long a body may take is its transport's affair. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "http/exchange.h"
+
+/* Takes the body of this request, of at most `max` bytes, and tells a client that waits for it to
+ * go on. The connection is in its transport's hands already, whose `input` is http_body_input.
+ * Returns false when the request was refused instead, or the connection ended. */
+bool http_body_begin(struct shard *shard, struct conn *conn, struct exchange *exchange,
+                     uint64_t max);
+
+/* Bytes of the body, and of requests behind it: those wait in the stash. */
+void http_body_input(struct shard *shard, struct conn *conn, char *bytes, size_t len);
+
+/* Whether the last piece has been given. */
+static inline bool http_body_ended(const struct conn *conn)
+{
+    return !conn->extra || !conn->extra->has_body;
+}
