@@ -4,21 +4,22 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conn/secure.h"
 #include "tls/suite.h"
 
 enum {
     RELOAD_WHY_MAX = 512,
 };
 
-/* h2 will be the second: nobody may be told that it is spoken. */
-static const char *const protocols[] = {"http/1.1"};
+static const char *const protocols[] = {[SECURE_HTTP2] = "h2", "http/1.1"};
 
 int certificates_init(struct certificates *ret, const struct settings *settings, char *why,
                       size_t why_size)
 {
+    unsigned first = settings->http2 ? 0 : 1;
     struct tls_server_config config = {
-        .protocols = protocols,
-        .protocol_count = sizeof protocols / sizeof protocols[0],
+        .protocols = protocols + first,
+        .protocol_count = sizeof protocols / sizeof protocols[0] - first,
     };
     *ret = (struct certificates){0};
     if (settings->tls_listen[0] == '\0')

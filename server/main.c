@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "api/api.h"
+#include "carrier/http2.h"
 #include "certificates.h"
 #include "conf/cpus.h"
 #include "conf/settings.h"
@@ -280,11 +281,13 @@ static uint64_t seed_draw(void)
 
 static struct hub_config hub_config(const struct settings *settings, unsigned shards)
 {
+    uint32_t lines = shard_connections((uint64_t)settings->max_connections, shards);
+    if (settings->http2)
+        lines += streams_of_shard(settings, shards);
     struct hub_config config = {
         .shards = shards,
         .channels_max = (uint32_t)settings->channels_max,
-        .subscriptions_max = (uint32_t)settings->subscriptions_per_connection *
-                             shard_connections((uint64_t)settings->max_connections, shards),
+        .subscriptions_max = (uint32_t)settings->subscriptions_per_connection * lines,
         .history_messages_max = (uint32_t)settings->history_messages_max,
         .history_bytes_max = (uint64_t)settings->history_bytes_max,
         .history_age_ns = settings->history_age_ms * 1000000,
@@ -500,6 +503,7 @@ int main(int argc, char **argv)
         .routes = server_routes,
         .tls = launch.certificates.server,
         .identities = launch.certificates.identities,
+        .http2 = settings.http2 ? http2_library_create() : NULL,
         .origins = origins,
         .addresses = addresses,
         .trusted = &trusted,
@@ -508,8 +512,9 @@ int main(int argc, char **argv)
         .shard_count = (unsigned)settings.shards,
         .seed = seed_draw(),
     };
-    assert(launch.server.hubs && launch.server.shards);
+    assert(launch.server.hubs && launch.server.shards && (launch.server.http2 || !settings.http2));
     int code = serve(&launch, cpus, cpu_count);
+    http2_library_free((struct http2_library *)(uintptr_t)launch.server.http2);
     hub_set_free(launch.server.hubs);
     free(launch.server.shards);
     origins_free(origins);

@@ -106,6 +106,44 @@ static void write_tls_errors(struct text *text, const struct server *server)
     }
 }
 
+/* A family of `count` counters, of which the first is at `at`. */
+static void write_family(struct text *text, const struct server *server, const char *family,
+                         const char *label, const char *help, size_t at, unsigned count,
+                         const char *(*name_of)(unsigned))
+{
+    heading(text, family, "_total", "counter", help);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t sum = 0;
+        for (unsigned shard = 0; shard < server->shard_count; shard++) {
+            const char *counters = (const char *)&server->shards[shard]->counters;
+            sum += counter_read((const _Atomic uint64_t *)(const void *)(counters + at) + i);
+        }
+        text_add(text, "ringside_%s_total{%s=\"%s\"} %" PRIu64 "\n", family, label, name_of(i),
+                 sum);
+    }
+}
+
+static const char *reason_name(unsigned reason)
+{
+    return close_reason_name((enum close_reason)reason);
+}
+
+static const char *flood_name(unsigned flood)
+{
+    return http2_flood_name((enum http2_flood)flood);
+}
+
+static void write_streams(struct text *text, const struct server *server)
+{
+    write_family(text, server, "streams_closed", "reason",
+                 "Streams of connections ended, by reason",
+                 offsetof(struct counters, streams_closed), CLOSE_REASON_COUNT, reason_name);
+    write_family(text, server, "http2_errors", "code", "Errors of RFC 9113 that clients were told",
+                 offsetof(struct counters, http2_errors), HTTP2_CODES, http2_code_name);
+    write_family(text, server, "http2_floods", "kind", "HTTP/2 connections ended at a bound",
+                 offsetof(struct counters, http2_floods), HTTP2_FLOOD_COUNT, flood_name);
+}
+
 #define HUB_ROWS(X)                                                                                \
     X(published, "counter", "Messages numbered")                                                   \
     X(delivered, "counter", "Messages given to subscribers")                                       \
@@ -144,6 +182,7 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
     write_closed(&text, shard->server);
     write_refused(&text, shard->server);
     write_tls_errors(&text, shard->server);
+    write_streams(&text, shard->server);
     write_hub(&text, shard->server);
     heading(&text, "build_info", "", "gauge", "1 for the source that was built");
     text_add(&text, "ringside_build_info{version=\"%s\",commit=\"%s\"} 1\n", build_version,

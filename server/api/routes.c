@@ -1,5 +1,6 @@
 /* routes: every path of the server, and every transport. */
 #include "api/api.h"
+#include "carrier/http2.h"
 #include "transport/transports.h"
 
 #define GET  (1U << HTTP_GET)
@@ -7,15 +8,15 @@
 #define POST (1U << HTTP_POST)
 
 const struct route server_routes[] = {
-    {"/publish", FOR_PUBLISHERS, POST, "POST, OPTIONS", publish_open, NULL},
-    {"/poll", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", poll_open, http_shed},
-    {"/longpoll", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", longpoll_open, http_shed},
-    {"/sse", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", sse_open, sse_shed},
-    {"/ws", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", websocket_open, http_shed},
-    {"/echo", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", echo_open, http_shed},
-    {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL},
-    {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL},
-    {"/", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL},
+    {"/publish", FOR_PUBLISHERS, POST, "POST, OPTIONS", publish_open, NULL, false},
+    {"/poll", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", poll_open, http_shed, false},
+    {"/longpoll", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", longpoll_open, http_shed, false},
+    {"/sse", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", sse_open, sse_shed, false},
+    {"/ws", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", websocket_open, http_shed, true},
+    {"/echo", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", echo_open, http_shed, true},
+    {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL, false},
+    {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL, false},
+    {"/", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
     {0},
 };
 
@@ -24,4 +25,5 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_POLL] = &poll_transport,           [TRANSPORT_LONGPOLL] = &longpoll_transport,
     [TRANSPORT_ANSWER] = &answer_transport,       [TRANSPORT_SSE] = &sse_transport,
     [TRANSPORT_WEBSOCKET] = &websocket_transport, [TRANSPORT_ECHO] = &echo_transport,
+    [TRANSPORT_HTTP2] = &http2_transport,
 };

@@ -141,6 +141,20 @@ enum proxy_header {
       "A request head must be complete this long after its first byte: 408.")                      \
     X(NUMBER, body_timeout_ms, 60000, 100, 3600000, "ms",                                          \
       "A request body must be complete after this: 408.")                                          \
+    X(SWITCH, http2, true, 0, 1, "on/off",                                                         \
+      "HTTP/2, for clients that ask for it: by ALPN at tls_listen, by its preface at listen.")     \
+    X(NUMBER, http2_streams_max, 100, 1, 65535, "count",                                           \
+      "Streams that one connection may have open; more are refused. RFC 9113 section 6.5.2 "       \
+      "advises no fewer than 100.")                                                                \
+    X(NUMBER, streams_max, 0, 0, 64000000, "count",                                                \
+      "Open streams over all shards; more are refused. 0: as many as max_connections.")            \
+    X(NUMBER, http2_resets_per_s, 100, 0, 1000000, "count",                                        \
+      "Streams of one connection that may be reset each second, and ten times as many in a rush: " \
+      "more than that end the connection. 0: any number.")                                         \
+    X(NUMBER, http2_total_bytes_max, 4294967296, 1048576, 1099511627776, "bytes",                  \
+      "What the HTTP/2 library holds in one shard. Beyond it, the connections that have held "     \
+      "most "                                                                                      \
+      "for longest are closed.")                                                                   \
     X(NUMBER, idle_timeout_ms, 75000, 100, 86400000, "ms",                                         \
       "A kept-alive connection without a request is closed.")                                      \
     X(LIST, allowed_origins, "*", 0, 0, "list",                                                    \

@@ -27,7 +27,10 @@ struct shard;
       "what the connection that has held most for longest holds is given up: 503, 1013, an alert") \
     X(OUTPUT, queue_total_bytes_max, queue_bytes, QUEUE_TOTAL,                                     \
       "made, and not taken by a socket yet: answers, replays, messages, control frames",           \
-      "of those whose socket is full, the one that has kept most waiting for longest is closed")
+      "of those whose socket is full, the one that has kept most waiting for longest is closed")   \
+    X(HTTP2, http2_total_bytes_max, http2_bytes, HTTP2_TOTAL,                                      \
+      "taken by the HTTP/2 library: sessions, streams, tables of fields, frames to send",          \
+      "the connection that has held most for longest is closed")
 
 #define BUDGET_ENUM(NAME, ...) BUDGET_##NAME,
 enum budget_kind {

@@ -42,6 +42,8 @@ static const char *open_check(const struct shard *shard, const struct conn *conn
         {!stalled || conn->out_block, "is stalled, and has nothing to send"},
         {!stalled || !has(conn, LINK_HANDSHAKE), "is stalled in its handshake"},
         {!has(conn, LINK_WATCH_WRITE) || conn->out_block, "waits for room for nothing"},
+        {!has(conn, LINK_STREAM) || !has(conn, LINK_WATCH_WRITE) || has(conn, LINK_OFFERED),
+         "waits for a window, and its carrier does not know"},
         {!has(conn, LINK_NOTIFIED), "is open, and has said goodbye"},
         {!has(conn, LINK_CATCHES_UP) || conn->out_block, "waits for nothing to leave"},
         {conn->transport != TRANSPORT_ANSWER || shard->answers || conn->out_block,
@@ -53,13 +55,14 @@ static const char *open_check(const struct shard *shard, const struct conn *conn
 static const char *ending_check(const struct shard *shard, const struct conn *conn)
 {
     bool finishing = conn->state == CONN_FINISHING;
+    bool ends = has(conn, LINK_STREAM) && !has(conn, LINK_END_SENT);
     const struct rule rules[] = {
         {conn->subscriptions == HUB_NONE, "is ending, and subscribed"},
         {is_timed(shard, conn), "is ending, and has no deadline"},
         {!conn->extra || !conn->extra->stalled, "is ending, and has the deadline of a stall"},
         {!has(conn, LINK_PAUSED), "is ending, and paused"},
         {conn->end_reason < CLOSE_REASON_COUNT, "ends for no reason"},
-        {!finishing || conn->out_block, "is finishing, and all has left"},
+        {!finishing || ends || conn->out_block, "is finishing, and all has left"},
         {finishing || !conn->out_block, "lingers, and has something to send"},
         {finishing || !has(conn, LINK_INPUT_ENDED), "lingers for a peer that sends nothing"},
     };
@@ -191,14 +194,14 @@ static const char *extra_check(const struct conn *conn)
 
 /* What the connections together say of the shard's lists and counts. */
 struct tally {
-    uint32_t live, dirty, timed, counted;
+    uint32_t live, streams, carried, dirty, timed, counted;
     uint64_t places_bytes;
 };
 
 static const char *heard_check(const struct conn *conn)
 {
     const uint32_t hears = LINK_WATCH_READ | LINK_PAUSED | LINK_INPUT_ENDED | LINK_WAITS;
-    if (!conn_alive(conn))
+    if (!conn_alive(conn) || has(conn, LINK_STREAM))
         return NULL;
     const struct rule rules[] = {
         {has(conn, hears), "is not listened to"},
@@ -211,8 +214,11 @@ static const char *heard_check(const struct conn *conn)
 
 static void tally_add(struct tally *tally, const struct shard *shard, const struct conn *conn)
 {
-    tally->live += conn_alive(conn);
-    tally->dirty += has(conn, LINK_DIRTY);
+    bool is_stream = has(conn, LINK_STREAM);
+    tally->live += !is_stream && conn_alive(conn);
+    tally->streams += is_stream && conn_alive(conn);
+    tally->carried += conn->extra && conn->extra->carrier ? conn->extra->carrier->count : 0;
+    tally->dirty += !is_stream && has(conn, LINK_DIRTY);
     tally->counted += has(conn, LINK_COUNTED);
     tally->timed += conn->generation > 0 && is_timed(shard, conn);
     if (conn->extra)
@@ -227,6 +233,8 @@ static const char *tally_check(const struct tally *tally, const struct shard *sh
         dirty++;
     const struct rule rules[] = {
         {tally->live == shard->live, "other connections are open than are counted"},
+        {tally->streams == shard->streams.open, "other streams are open than are counted"},
+        {tally->carried == tally->streams, "a stream has no carrier"},
         {tally->timed == shard->timers.armed, "other deadlines are set than are counted"},
         {tally->counted == counter_read(&shard->counters.addresses_counted),
          "others are counted on their addresses than are"},
@@ -238,10 +246,17 @@ static const char *tally_check(const struct tally *tally, const struct shard *sh
     return BROKEN(rules);
 }
 
+/* Slots of the ring that were ever used, and then those of streams. */
+static uint32_t next_slot(const struct shard *shard, uint32_t slot)
+{
+    return slot == shard->slots_high && slot < shard->streams.first ? shard->streams.first : slot;
+}
+
 const char *shard_check(const struct shard *shard, uint32_t *ret_slot)
 {
     struct tally tally = {0};
-    for (uint32_t slot = 0; slot < shard->slots_high; slot++) {
+    uint32_t end = shard->streams.first + shard->streams.high;
+    for (uint32_t slot = next_slot(shard, 0); slot < end; slot = next_slot(shard, slot + 1)) {
         const struct conn *conn = &shard->slab[slot];
         const char *broken = conn_check(shard, conn);
         *ret_slot = slot;

@@ -31,6 +31,8 @@
       "out for its messages")                                                                      \
     X(INPUT_TOTAL, input_total, 1013,                                                              \
       "input_total_bytes_max reached, and this client had left most unfinished for longest")       \
+    X(HTTP2_TOTAL, http2_total, 0,                                                                 \
+      "http2_total_bytes_max reached, and this connection had held most for longest")              \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached, or memory was out")           \
     X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \
@@ -43,6 +45,12 @@
       "its address asked more than address_requests_per_s: answered 429")                          \
     X(ADDRESS_PUBLISHES, address_publishes, 1013,                                                  \
       "its address published more than address_publishes_per_s: answered 429")                     \
+    X(CARRIER, carrier, 0, "of a stream: its connection ended, and says why")                      \
+    X(HTTP2_ERROR, http2_error, 0,                                                                 \
+      "a connection error of RFC 9113: ringside_http2_errors_total says which")                    \
+    X(HTTP2_FLOOD, http2_flood, 0,                                                                 \
+      "a bound on what a client may make us do for nothing: ringside_http2_floods_total says "     \
+      "which")                                                                                     \
     X(PROXY, proxy, 0, "no PROXY header, where one is expected, or not in time")                   \
     X(TLS, tls, 0, "TLS failed: ringside_tls_errors_total says of what")                           \
     X(TLS_TIMEOUT, tls_timeout, 0, "no complete TLS handshake in tls_handshake_timeout_ms")        \

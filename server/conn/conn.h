@@ -5,9 +5,10 @@
  *               │ frames to send · subscriptions · timer links   │    a queue of frames, a
  *               └────────────────────────────────────────────────┘    transport's own state
  *
- * Idea     The ring's slot number is the index into the slab. What leaves a connection in one turn
- *          is a single run of a block in almost every case and sits in the line; a second run, or
- *          what a full socket left over, goes to the queue in conn_extra.
+ * Idea     The ring's slot number is the index into the slab; above those are streams, which a
+ *          socket carries (conn/carrier.h), and are connections in all that follows. What leaves a
+ *          connection in one turn is a single run of a block in almost every case and sits in the
+ *          line; a second run, or what a full socket left over, goes to the queue in conn_extra.
  * Threads  The shard's.
  * Memory   The slab is reserved once, and its pages are touched as slots come into use. conn_extra
  *          is on the heap, attached on demand and given back when it is empty.
@@ -69,7 +70,8 @@ enum conn_how {
 /* Of the socket. The first ones refer to the slot, and it is not free before they are gone. */
 enum conn_link {
     LINK_WATCH_READ = 1 << 0,  /* a read watch is out                               */
-    LINK_WATCH_WRITE = 1 << 1, /* a write watch is out: the socket is full, or FIN on its way */
+    LINK_WATCH_WRITE = 1 << 1, /* a write watch is out: the socket is full, or FIN on its way; of a
+                                  stream: its window is closed, or its carrier's socket full */
     LINK_DIRTY = 1 << 2,       /* in the list of connections with something to send */
     LINK_RECEIVING = 1 << 3,   /* in the list of connections to receive from        */
     LINK_WAITS = 1 << 4,       /* in a list of handshakes that wait for their turn  */
@@ -90,6 +92,10 @@ enum conn_link {
     LINK_PROXY = 1 << 12,   /* its PROXY header is not complete             */
     LINK_COUNTED = 1 << 13, /* is one of its address's connections          */
     LINK_TRUSTED = 1 << 14, /* a trusted proxy's: its requests are others'  */
+
+    LINK_STREAM = 1 << 15,   /* no socket but a stream: conn/carrier.h       */
+    LINK_OFFERED = 1 << 16,  /* its protocol knows that it has something to send */
+    LINK_END_SENT = 1 << 17, /* nothing follows what its protocol has of it  */
 };
 
 /* Of the request being answered. The next one begins with none of them. */
@@ -112,6 +118,7 @@ enum conn_role {
     ROLE_UNWANTED = 1 << 4,   /* came to a full table, or to a server that drains */
 };
 
+struct carrier;
 struct conn_extra;
 struct gathering;
 struct catch_up;
@@ -155,6 +162,8 @@ struct conn_extra {
     struct stash message;        /* of a body or a message whose end has not come */
     struct stash record;         /* TLS: the beginning of a record that is not all there */
     uint32_t scanned;            /* of `input`, how many were searched for the end of a head */
+    struct carrier *carrier;     /* of a connection that carries streams */
+    uint32_t unread;             /* of a paused stream: bytes taken, and its window not told */
     void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
     uint32_t state_bytes;        /* of it */
     struct http_body body;       /* of the request, as far as it has come */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "conn/close_reason.h"
+#include "conn/http2_floods.h"
 #include "conn/refusal.h"
 #include "tls/error.h"
 
@@ -22,6 +23,10 @@
     X(addresses_counted, gauge, "Open connections that are counted on their address")              \
     X(addresses_untracked, counter,                                                                \
       "Connections, requests and publishes not limited by address, for want of room to count")     \
+    X(streams_opened, counter, "Streams opened on connections that carry them")                    \
+    X(streams, gauge, "Open streams of connections that carry them")                               \
+    X(http2_connections, gauge, "Open connections with HTTP/2")                                    \
+    X(http2_bytes, gauge, "Bytes that the HTTP/2 library holds for connections")                   \
     X(requests, counter, "HTTP requests with a complete head")                                     \
     X(responses_empty, counter, "Poll answers without a message")                                  \
     X(errors_4xx, counter, "Answers with a 4xx status")                                            \
@@ -54,6 +59,9 @@
 struct counters {
     COUNTERS(COUNTER_FIELD)
     _Atomic uint64_t closed[CLOSE_REASON_COUNT];
+    _Atomic uint64_t streams_closed[CLOSE_REASON_COUNT];
+    _Atomic uint64_t http2_errors[HTTP2_CODES];
+    _Atomic uint64_t http2_floods[HTTP2_FLOOD_COUNT];
     _Atomic uint64_t refused[REFUSAL_COUNT];
     _Atomic uint64_t tls_errors[TLS_ERROR_COUNT];
 };

@@ -1,6 +1,7 @@
 /* lifecycle: how a connection begins, is timed, and ends. */
 #include <assert.h>
 
+#include "conn/carrier.h"
 #include "conn/check.h"
 #include "conn/client.h"
 #include "conn/proxied.h"
@@ -151,6 +152,10 @@ void conn_watch_read(struct shard *shard, struct conn *conn)
 {
     const uint32_t held =
         LINK_WATCH_READ | LINK_PAUSED | LINK_RECEIVING | LINK_INPUT_ENDED | LINK_WAITS;
+    if (conn->link & LINK_STREAM) {
+        stream_read_on(shard, conn);
+        return;
+    }
     if (!conn_alive(conn) || conn->link & held)
         return;
     conn->link |= LINK_WATCH_READ;
@@ -181,7 +186,10 @@ void conn_release(struct shard *shard, struct conn *conn)
     if (conn->state != CONN_CLOSING || conn->link & LINK_BUSY)
         return;
     conn->state = CONN_FREE;
-    ring_close(shard->ring, conn_slot(shard, conn));
+    if (conn->link & LINK_STREAM)
+        stream_free(shard, conn);
+    else
+        ring_close(shard->ring, conn_slot(shard, conn));
 }
 
 /* The peer takes nothing, and what the kernel still has for it would stay there until that gives up
@@ -214,10 +222,30 @@ static enum close_reason first_reason(const struct conn *conn, enum close_reason
     return conn->state == CONN_OPEN || lost ? reason : (enum close_reason)conn->end_reason;
 }
 
+static void socket_closed(struct shard *shard, const struct conn *conn, enum close_reason reason)
+{
+    uint32_t slot = conn_slot(shard, conn);
+    if (conn->link & LINK_WATCH_READ)
+        ring_unwatch(shard->ring, slot, RING_READ);
+    if (conn->link & LINK_WATCH_WRITE)
+        ring_unwatch(shard->ring, slot, RING_WRITE);
+    if (is_reset(reason))
+        ring_abort(shard->ring, slot);
+    shard->live--;
+    counter_set(&shard->counters.connections, shard->live);
+}
+
+static void count_end(struct shard *shard, const struct conn *conn, enum close_reason reason)
+{
+    bool is_stream = conn->link & LINK_STREAM;
+    counter_add(
+        is_stream ? &shard->counters.streams_closed[reason] : &shard->counters.closed[reason], 1);
+}
+
 static void close_now(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
     uint32_t slot = conn_slot(shard, conn);
-    counter_add(&shard->counters.closed[first_reason(conn, reason)], 1);
+    count_end(shard, conn, first_reason(conn, reason));
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
     if (conn_transport(shard, conn)->closed)
         conn_transport(shard, conn)->closed(shard, conn);
@@ -229,19 +257,19 @@ static void close_now(struct shard *shard, struct conn *conn, enum close_reason 
     if (conn->link & LINK_COUNTED)
         client_closed(shard, conn);
     extra_clear(conn);
-    if (conn->link & LINK_WATCH_READ)
-        ring_unwatch(shard->ring, slot, RING_READ);
-    if (conn->link & LINK_WATCH_WRITE)
-        ring_unwatch(shard->ring, slot, RING_WRITE);
-    if (is_reset(reason))
-        ring_abort(shard->ring, slot);
-    shard->live--;
-    counter_set(&shard->counters.connections, shard->live);
+    if (conn->link & LINK_STREAM)
+        stream_closed(shard, conn, reason);
+    else
+        socket_closed(shard, conn, reason);
     conn_release(shard, conn);
 }
 
 void conn_sent_all(struct shard *shard, struct conn *conn)
 {
+    if (conn->link & LINK_STREAM) {
+        stream_sent_all(shard, conn);
+        return;
+    }
     if (conn->link & LINK_KEYED && secure_goodbye(shard, conn))
         return;
     if (conn->link & LINK_INPUT_ENDED) {
@@ -259,10 +287,15 @@ static void finish(struct shard *shard, struct conn *conn, enum conn_how how,
                    enum close_reason reason)
 {
     int64_t wait_ms = LINGER_MS + (int64_t)(conn_queued(conn) / LINGER_BYTES_PER_MS);
+    bool is_stream = conn->link & LINK_STREAM; /* says by itself that its input has ended */
+    if (is_stream)                             /* which shares its road with the others */
+        wait_ms *= stream_carrier(shard, conn)->count;
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
+    if (conn->extra && conn->extra->carrier)
+        carrier_end_streams(shard, conn->extra->carrier);
     conn->state = CONN_FINISHING;
     conn->end_reason = reason;
-    if (how == END_SENT || !conn->out_block)
+    if (!is_stream && (how == END_SENT || !conn->out_block))
         conn->link |= LINK_INPUT_ENDED;
     if (conn->extra)
         conn->extra->stalled = false;

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "conn/carrier.h"
 #include "conn/check.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
@@ -52,6 +53,10 @@ void conn_mark_dirty(struct shard *shard, struct conn *conn)
 {
     if (conn->link & (LINK_DIRTY | LINK_WATCH_WRITE))
         return;
+    if (conn->link & LINK_STREAM) {
+        stream_ready(shard, conn);
+        return;
+    }
     uint32_t slot = conn_slot(shard, conn);
     conn->link |= LINK_DIRTY;
     conn->next_dirty = TIMERS_NONE;
@@ -373,8 +378,7 @@ static void go_on(struct shard *shard, struct conn *conn)
         conn_resume(shard, conn);
 }
 
-/* Everything has left. */
-static void drained(struct shard *shard, struct conn *conn)
+void conn_drained(struct shard *shard, struct conn *conn)
 {
     if (conn->extra && conn->extra->stalled) {
         timers_arm(&shard->timers, conn_slot(shard, conn), conn->extra->deadline_ns);
@@ -385,6 +389,8 @@ static void drained(struct shard *shard, struct conn *conn)
         budget_clear(&conn->extra->kept);
     }
     conn_extra_trim(conn);
+    if (conn->extra && conn->extra->carrier && conn->extra->carrier->holds_back)
+        carrier_due(shard, conn->extra->carrier);
     if (conn->state == CONN_FINISHING)
         conn_sent_all(shard, conn);
     else if (conn->link & (LINK_PAUSED | LINK_CATCHES_UP))
@@ -410,7 +416,7 @@ static int stall(struct shard *shard, struct conn *conn, bool moved)
 }
 
 /* A handshake has its time, however slowly its bytes are taken, and so has the end. */
-static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
+void conn_wait_for_room(struct shard *shard, struct conn *conn, bool moved)
 {
     counter_add(&shard->counters.sends_short, 1);
     bool timed = conn->link & LINK_HANDSHAKE || conn->state == CONN_FINISHING;
@@ -419,7 +425,8 @@ static void wait_for_room(struct shard *shard, struct conn *conn, bool moved)
         return;
     }
     conn->link |= LINK_WATCH_WRITE;
-    ring_watch(shard->ring, conn_slot(shard, conn), RING_WRITE);
+    if (!(conn->link & LINK_STREAM))
+        ring_watch(shard->ring, conn_slot(shard, conn), RING_WRITE);
 }
 
 static void batch_run(struct shard *shard, struct send_batch *batch)
@@ -440,11 +447,11 @@ static void batch_run(struct shard *shard, struct send_batch *batch)
         if (res < 0 && res != -EAGAIN) {
             conn_end(shard, conn, END_CLOSE, close_reason_of_error(res));
         } else if (!conn->out_block) {
-            drained(shard, conn);
+            conn_drained(shard, conn);
         } else if (res >= 0 && (size_t)res == batch->io[i].iov.iov_len) {
             conn_mark_dirty(shard, conn);
         } else {
-            wait_for_room(shard, conn, res > 0);
+            conn_wait_for_room(shard, conn, res > 0);
         }
         conn_assert(shard, conn);
     }
@@ -491,18 +498,23 @@ void shard_flush_batch(struct shard *shard)
 bool shard_flush(struct shard *shard)
 {
     struct send_batch *batch = shard->batch;
-    uint32_t last = shard->dirty_tail;
-    bool all = shard->dirty_head == TIMERS_NONE;
+    uint32_t carriers = shard->streams.due_count, last = shard->dirty_tail;
+    bool all = false;
     size_t bytes = 0;
     for (unsigned done = 0; done < FLUSH_MAX && bytes < FLUSH_BYTES_MAX && !all;) {
-        all = collect(shard, batch, last);
+        uint32_t turned = carriers > 0 ? carriers_turn(shard, carriers) : 0;
+        carriers -= turned;
+        if (turned > 0)
+            last = shard->dirty_tail;
+        all = shard->dirty_head == TIMERS_NONE || collect(shard, batch, last);
+        all &= carriers == 0 || !shard->streams.due;
         done += batch->count;
         bytes += batch->bytes;
         batch_run(shard, batch);
     }
     blocks_keep_end(&shard->blocks);
     budgets_show(shard);
-    return shard->dirty_head != TIMERS_NONE;
+    return shard->dirty_head != TIMERS_NONE || shard->streams.due;
 }
 
 void shard_writable(struct shard *shard, uint32_t slot)

@@ -94,6 +94,8 @@ static void handshake_done(struct shard *shard, struct conn *conn, struct tls_ha
     counter_add(tls_handshake_resumed(handshake) ? &shard->counters.tls_handshakes_resumed
                                                  : &shard->counters.tls_handshakes_full,
                 1);
+    if (shard->server->http2 && tls_handshake_protocol(handshake) == SECURE_HTTP2)
+        conn_hand_over(conn, TRANSPORT_HTTP2);
     tls_handshake_keys(handshake, &keys);
     handshake_end(shard, conn);
     line_of(shard, conn)->keys = keys;

@@ -42,6 +42,7 @@ struct server;
 struct shard;
 
 enum {
+    SECURE_HTTP2 = 0, /* of the protocols offered by ALPN, where there is HTTP/2 */
     SECURE_AREA = 256 * 1024,
     /* Three records, the rest of an earlier one, and an alert. */
     SECURE_SEND_MAX = 4 * TLS_RECORD_MAX + TLS_ALERT_MAX,

@@ -146,7 +146,8 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
     shard->ring = ring;
     shard->index = index;
     shard->now_ns = shard->heard_ns = now_ns;
-    shard->slab_slots = ring->capacity;
+    uint32_t streams = server->http2 ? streams_of_shard(server->settings, server->shard_count) : 0;
+    shard->slab_slots = ring->capacity + streams;
     shard->live_max =
         shard_connections((uint64_t)server->settings->max_connections, server->shard_count);
     shard->dirty_head = TIMERS_NONE;
@@ -156,10 +157,12 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
     shard->proxied = (unsigned)server->settings->proxy_protocol << LISTENER_PLAIN |
                      (unsigned)server->settings->tls_proxy_protocol << LISTENER_TLS;
     int err = memory_init(shard);
+    if (err == 0)
+        err = streams_init(shard, ring->capacity, streams);
     if (err == 0 && server->addresses)
         err = clients_init(shard);
     if (err == 0 && server->tls)
-        err = secure_create(&shard->secure, server, shard->slab_slots, now_ns);
+        err = secure_create(&shard->secure, server, ring->capacity, now_ns);
     if (err == 0) {
         timers_init(&shard->timers, shard->slab, sizeof *shard->slab, offsetof(struct conn, timer),
                     now_ns);
@@ -203,7 +206,7 @@ void shard_free(struct shard *shard)
 {
     if (!shard)
         return;
-    for (uint32_t slot = 0; shard->hub && shard->live > 0 && slot < shard->slab_slots; slot++)
+    for (uint32_t slot = 0; shard->hub && shard->live > 0 && slot < shard->slots_high; slot++)
         conn_end(shard, &shard->slab[slot], END_CLOSE, CLOSE_GOING_AWAY);
     if (shard->server->batch_end)
         shard->server->batch_end(shard);
@@ -221,6 +224,7 @@ void shard_free(struct shard *shard)
     free(shard->batch);
     free(shard->scratch);
     free(shard->receive_area);
+    streams_done(shard);
     if (shard->slab)
         munmap(shard->slab, (size_t)shard->slab_slots * sizeof *shard->slab);
     free(shard);

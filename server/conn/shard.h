@@ -20,6 +20,7 @@
 #include "conf/settings.h"
 #include "conn/admission.h"
 #include "conn/budgets.h"
+#include "conn/carrier.h"
 #include "conn/conn.h"
 #include "conn/counters.h"
 #include "core/block.h"
@@ -28,6 +29,7 @@
 
 struct addresses;
 struct answering;
+struct http2_library;
 struct hub;
 struct hub_set;
 struct origins;
@@ -76,6 +78,7 @@ struct server {
     const struct route *routes;        /* ended by one without a path */
     const struct tls_server *tls;      /* NULL: no TLS */
     struct tls_identities *identities; /* what a shard begins with; a reload publishes others */
+    const struct http2_library *http2; /* NULL: no HTTP/2, and so no streams */
     const struct origins *origins;
     struct addresses *addresses;   /* NULL: nothing is limited by address */
     const struct trusted *trusted; /* NULL: no proxy is */
@@ -115,10 +118,10 @@ struct shard {
     uint8_t date_len; /* 0: there is no wall clock (a simulation) */
     char date[48];    /* "Date: …" CRLF */
     struct conn *slab;
-    uint32_t slab_slots;
+    uint32_t slab_slots; /* of the ring, and then those of streams */
     uint32_t live;
     uint32_t live_max;
-    uint32_t slots_high; /* slots below this have been used */
+    uint32_t slots_high; /* of the ring's, those below this have been used */
     struct trickle trickle;
     int listen_fds[RING_LISTENERS_MAX]; /* by enum listener; -1: none, or no longer */
     int64_t listen_again_ns; /* 0: listening, or not at all; else when to try after a shortage */
@@ -127,6 +130,7 @@ struct shard {
     unsigned proxied;      /* bits 1 << enum listener: those that expect the PROXY protocol */
     uint64_t *clients;     /* by slot: the key of the address that a connection is limited by, or 0;
                               NULL: nothing is */
+    struct streams streams;
     struct timers timers;
     struct blocks blocks;
     struct budget budgets[BUDGET_COUNT];
@@ -208,6 +212,10 @@ void conn_consume(struct shard *shard, struct conn *conn, uint32_t bytes);
 void conn_release(struct shard *shard, struct conn *conn);
 /* Of a finishing connection all has left. */
 void conn_sent_all(struct shard *shard, struct conn *conn);
+/* Everything has left. */
+void conn_drained(struct shard *shard, struct conn *conn);
+/* The socket has not taken everything; `moved`: but something. May close the connection. */
+void conn_wait_for_room(struct shard *shard, struct conn *conn, bool moved);
 void conn_timer_fired(void *context, uint32_t slot);
 void conn_queue_clear(struct shard *shard, struct conn *conn);
 

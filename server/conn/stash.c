@@ -54,7 +54,8 @@ void conn_extra_trim(struct conn *conn)
     struct conn_extra *extra = conn->extra;
     if (!extra || extra->queue.count > 0 || extra->input.len > 0 || extra->record.len > 0 ||
         extra->message.len > 0 || extra->transport_state || extra->gathering || extra->catch_up ||
-        extra->stalled || extra->has_body || extra->owed.budget || extra->kept.budget)
+        extra->carrier || extra->stalled || extra->has_body || extra->owed.budget ||
+        extra->kept.budget)
         return;
     free(extra->queue.frames);
     budget_clear(&extra->held);

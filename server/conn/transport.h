@@ -28,6 +28,7 @@ enum transport_id {
     TRANSPORT_SSE,
     TRANSPORT_WEBSOCKET,
     TRANSPORT_ECHO,
+    TRANSPORT_HTTP2, /* carries streams */
     TRANSPORT_COUNT,
 };
 

@@ -33,6 +33,10 @@ size_t http_head_begin(struct shard *shard, struct conn *conn, char *buf, size_t
         .content_type = head->type,
         .extra = {fields, (size_t)(out.at - out.start)},
     };
+    if (conn->link & LINK_STREAM) {
+        stream_head(shard, conn, &full);
+        return 0;
+    }
     int len = http_response_head_write(buf, size, &full);
     assert(len > 0);
     return (size_t)len;
@@ -42,7 +46,16 @@ void http_head_send(struct shard *shard, struct conn *conn, const struct http_he
 {
     char bytes[HTTP_ANSWER_HEAD_MAX];
     size_t len = http_head_begin(shard, conn, bytes, sizeof bytes, head);
-    conn_send_bytes(shard, conn, span_of(bytes, len));
+    if (len > 0)
+        conn_send_bytes(shard, conn, span_of(bytes, len));
+}
+
+void http_continue(struct shard *shard, struct conn *conn)
+{
+    if (conn->link & LINK_STREAM)
+        stream_head(shard, conn, &(struct http_response_head){.status = 100});
+    else
+        conn_send_bytes(shard, conn, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
 void http_answer(struct shard *shard, struct conn *conn, int status, struct span content_type,
@@ -66,7 +79,7 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
         memcpy(out + len, body.ptr, body.len);
         len += body.len;
     }
-    conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_ANSWER, 0);
+    http_send(shard, conn, blocks_commit(&shard->blocks, len));
 }
 
 size_t http_pieces_head(struct shard *shard, struct conn *conn, char *buf, size_t size,

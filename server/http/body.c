@@ -36,6 +36,21 @@ void http_body_input(struct shard *shard, struct conn *conn, char *bytes, size_t
         http_stash(shard, conn, bytes + used, len - used);
 }
 
+void http_body_end(struct shard *shard, struct conn *stream)
+{
+    stream->extra->has_body = false;
+    conn_transport(shard, stream)->body(shard, stream, (struct span){0}, true);
+}
+
+/* A stream has no chunks: what has no length ends with it. */
+static int body_init(struct http_body *ret, const struct conn *conn,
+                     const struct http_request *request, uint64_t max)
+{
+    if (conn->link & LINK_STREAM && request->fields.chunked)
+        return http_body_init(ret, HTTP_FRAMING_CLOSE, 0, max);
+    return http_request_body_init(ret, request, max);
+}
+
 bool http_body_begin(struct shard *shard, struct conn *conn, struct exchange *exchange,
                      uint64_t max)
 {
@@ -44,14 +59,14 @@ bool http_body_begin(struct shard *shard, struct conn *conn, struct exchange *ex
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return false;
     }
-    int err = http_request_body_init(&extra->body, exchange->request, max);
+    int err = body_init(&extra->body, conn, exchange->request, max);
     if (err < 0) {
         http_refuse(shard, conn, refusal_http(err));
         return false;
     }
     extra->has_body = true;
     if (exchange->request->expect_continue && exchange->rest_len == 0)
-        conn_send_bytes(shard, conn, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+        http_continue(shard, conn);
     if (conn->state != CONN_OPEN)
         return false;
     size_t used = take(shard, conn, span_of(exchange->rest, exchange->rest_len));

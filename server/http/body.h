@@ -1,5 +1,5 @@
 /* body: the body of a request, decoded as HTTP/1.1 frames it and given piece by piece to the
- * transport that asked for it (transport.body).
+ * transport that asked for it (transport.body). A stream frames its body itself.
  *
  *   bytes behind the head ─► http_body_begin ─┐
  *   bytes that come later ─► http_body_input ─┴► transport.body(piece, last) … ─► next request
@@ -24,6 +24,9 @@ bool http_body_begin(struct shard *shard, struct conn *conn, struct exchange *ex
 
 /* Bytes of the body, and of requests behind it: those wait in the stash. */
 void http_body_input(struct shard *shard, struct conn *conn, char *bytes, size_t len);
+
+/* A stream has ended, and with it a body whose length nothing else has said. */
+void http_body_end(struct shard *shard, struct conn *stream);
 
 /* Whether the last piece has been given. */
 static inline bool http_body_ended(const struct conn *conn)

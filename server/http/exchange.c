@@ -91,11 +91,12 @@ static enum conn_how farewell(bool more_to_read)
 static bool admitted(struct shard *shard, struct conn *conn, const struct route *route,
                      bool more_to_read)
 {
-    if (!route->shed || conn->role & ROLE_ADMITTED || conn->asked & ASKED_HEAD_ONLY)
+    struct conn *socket = conn_socket(shard, conn);
+    if (!route->shed || socket->role & ROLE_ADMITTED || conn->asked & ASKED_HEAD_ONLY)
         return true;
     uint32_t retry_ms = admission_ask(&shard->admission, shard->now_ns);
     if (retry_ms == 0) {
-        conn->role |= ROLE_ADMITTED;
+        socket->role |= ROLE_ADMITTED;
         counter_add(&shard->counters.admitted, 1);
         return true;
     }
@@ -130,7 +131,7 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
     bool has_body = request->fields.chunked || request->fields.content_length > 0;
     bool more_to_read = has_body || exchange->rest_len > 0;
 
-    if (conn->role & ROLE_UNWANTED)
+    if (conn_socket(shard, conn)->role & ROLE_UNWANTED)
         turn_away(shard, conn, more_to_read);
     else if (request->method != HTTP_POST && has_body)
         http_refuse(shard, conn, REFUSAL_BODY_UNEXPECTED);
@@ -142,6 +143,8 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         http_error(shard, conn, REFUSAL_NOT_FOUND);
     else if (refused)
         http_refuse(shard, conn, REFUSAL_ORIGIN_REFUSED);
+    else if (request->protocol.len > 0 && !route->upgrades)
+        http_refuse(shard, conn, REFUSAL_METHOD_UNKNOWN);
     else if (request->method == HTTP_OPTIONS)
         answer_preflight(shard, conn, route);
     else if (request->method == HTTP_METHOD_OTHER)
@@ -187,7 +190,7 @@ static void give_up(struct shard *shard, struct conn *conn)
     answer_none(shard, conn, REFUSAL_OVERLOADED);
 }
 
-static void refuse_head(struct shard *shard, struct conn *conn, enum refusal refusal)
+void http_refuse_head(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
     forget_request(conn);
     http_refuse(shard, conn, refusal);
@@ -201,6 +204,15 @@ static bool between_requests(const struct conn *conn)
 static bool has_stash(const struct conn *conn)
 {
     return conn->extra && conn->extra->input.len > 0;
+}
+
+/* The client speaks HTTP/2, and knows that we do (RFC 9113 section 3.3): what it has sent looks
+ * like a request of a version that we do not have. */
+static bool is_http2(const struct shard *shard, const struct conn *conn, struct span bytes)
+{
+    struct span preface = SPAN("PRI * HTTP/2.0\r\n\r\n");
+    return shard->server->http2 && conn->asked == 0 && bytes.len >= preface.len &&
+           span_equal(span_of(bytes.ptr, preface.len), preface);
 }
 
 /* After an answer that was complete at once; `more` has come behind its request. A client that
@@ -239,8 +251,13 @@ static size_t take_requests(struct shard *shard, struct conn *conn, char *bytes,
         scanned = 0;
         if (head == 0)
             break;
+        if (head == HTTP_ERROR_VERSION_MAJOR &&
+            is_http2(shard, conn, span_of(bytes + used, len - used))) {
+            conn_hand_over(conn, TRANSPORT_HTTP2);
+            break;
+        }
         if (head < 0) {
-            refuse_head(shard, conn, refusal_http(head));
+            http_refuse_head(shard, conn, refusal_http(head));
             return len;
         }
         struct exchange exchange = {&request, bytes + used + head, len - used - (size_t)head};
@@ -251,11 +268,18 @@ static size_t take_requests(struct shard *shard, struct conn *conn, char *bytes,
     return used;
 }
 
+void http_serve(struct shard *shard, struct conn *stream, const struct http_request *request)
+{
+    struct exchange exchange = {request, NULL, 0};
+    dispatch(shard, stream, &exchange);
+    answered(shard, stream, false);
+}
+
 /* For what has come and cannot be kept. Behind a request there is no place for a second answer. */
 static void out_of_memory(struct shard *shard, struct conn *conn)
 {
     if (between_requests(conn))
-        refuse_head(shard, conn, REFUSAL_OVERLOADED);
+        http_refuse_head(shard, conn, REFUSAL_OVERLOADED);
     else
         conn_end(shard, conn, END_CLOSE, CLOSE_OVERLOADED);
 }
@@ -394,7 +418,7 @@ static void http_timer(struct shard *shard, struct conn *conn)
     if (conn->role & ROLE_UNWANTED)
         turn_away(shard, conn, true);
     else if (half)
-        refuse_head(shard, conn, REFUSAL_HEAD_TIMEOUT);
+        http_refuse_head(shard, conn, REFUSAL_HEAD_TIMEOUT);
     else if (first)
         conn_end(shard, conn, END_CLOSE, CLOSE_HEAD_TIMEOUT);
     else
@@ -405,7 +429,7 @@ static void http_timer(struct shard *shard, struct conn *conn)
 static void http_drain_idle(struct shard *shard, struct conn *conn)
 {
     if (has_stash(conn))
-        refuse_head(shard, conn, REFUSAL_DRAINING);
+        http_refuse_head(shard, conn, REFUSAL_DRAINING);
     else
         conn_end(shard, conn, END_LINGER, CLOSE_GOING_AWAY);
 }

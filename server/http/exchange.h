@@ -42,6 +42,7 @@ struct route {
     /* Of paths that make a connection a subscriber: answers one that is not let in. NULL for all
      * others, which need no admission. */
     void (*shed)(struct shard *shard, struct conn *conn, enum refusal refusal, uint32_t retry_ms);
+    bool upgrades; /* to a WebSocket */
 };
 
 extern const struct transport http_transport;
@@ -52,6 +53,12 @@ static inline const struct origins *http_origins(const struct shard *shard, cons
 {
     return conn->listener == LISTENER_ADMIN ? NULL : shard->server->origins;
 }
+
+/* Serves a request that its stream has to itself. */
+void http_serve(struct shard *shard, struct conn *stream, const struct http_request *request);
+
+/* Refuses what is no request that could be read, and ends the connection. */
+void http_refuse_head(struct shard *shard, struct conn *conn, enum refusal refusal);
 
 /* Ends a request whose answer is queued: keeps the connection for the next, which may already be
  * there, or finishes it. */
@@ -112,6 +119,16 @@ enum {
 size_t http_head_begin(struct shard *shard, struct conn *conn, char *buf, size_t size,
                        const struct http_head *head);
 
+/* Sends an answer, whose head http_head_begin has begun. */
+static inline void http_send(struct shard *shard, struct conn *conn, struct frame frame)
+{
+    if (frame.len > 0)
+        conn_send(shard, conn, frame, SEND_ANSWER, 0);
+}
+
+/* Tells a client to go on with its body. */
+void http_continue(struct shard *shard, struct conn *conn);
+
 /* Sends a head whose body comes later, piece by piece. */
 void http_head_send(struct shard *shard, struct conn *conn, const struct http_head *head);
 
@@ -119,7 +136,7 @@ void http_head_send(struct shard *shard, struct conn *conn, const struct http_he
  * its connection does. */
 static inline bool http_is_chunked(const struct conn *conn)
 {
-    return !(conn->asked & ASKED_HTTP_10);
+    return !(conn->asked & ASKED_HTTP_10) && !(conn->link & LINK_STREAM);
 }
 
 static inline enum http_framing http_stream_framing(const struct conn *conn)

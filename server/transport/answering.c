@@ -84,7 +84,7 @@ static void make_whole(struct shard *shard, struct conn *conn, const struct json
     struct frame frame = encode_answer(shard, conn, answer);
     shard->answered_bytes += frame.len;
     if (frame.block)
-        conn_send(shard, conn, frame, SEND_ANSWER, 0);
+        http_send(shard, conn, frame);
     else
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
@@ -113,7 +113,7 @@ static bool make_piece(struct shard *shard, struct conn *conn, struct answering 
     }
     answering->begun = true;
     shard->answered_bytes += frame.len;
-    conn_send(shard, conn, frame, SEND_ANSWER, 0);
+    http_send(shard, conn, frame);
     return last;
 }
 

@@ -189,6 +189,16 @@ struct frame encode_answer(struct shard *shard, struct conn *conn, const struct 
     return frame_end(shard, &out);
 }
 
+static struct frame encode_json(struct shard *shard, const struct json_answer *answer)
+{
+    struct out out;
+    size_t body = json_answer_size(answer);
+    if (!frame_begin(shard, body, &out))
+        return (struct frame){0};
+    out.at += json_answer_next(answer, &(struct json_cursor){0}, out.at, body);
+    return frame_end(shard, &out);
+}
+
 /* ---- the frames of a batch ---- */
 
 static struct frame encode_batch(struct shard *shard, struct conn *conn,
@@ -212,9 +222,10 @@ static struct frame encode_batch(struct shard *shard, struct conn *conn,
     }
     unsigned fit = json_fit(batch->messages, batch->count, answer_weight_max(shard));
     position.offset = batch->messages[fit - 1]->offset;
-    return encode_answer(shard, conn,
-                         &(struct json_answer){&position, 1, batch->messages, fit,
-                                               encoding.format == FORMAT_ANSWER_RECOVERED});
+    const struct json_answer answer = {&position, 1, batch->messages, fit,
+                                       encoding.format == FORMAT_ANSWER_RECOVERED};
+    return encoding.framing == FRAMING_HTTP_1 ? encode_answer(shard, conn, &answer)
+                                              : encode_json(shard, &answer);
 }
 
 struct frame encoder_frame(struct shard *shard, struct conn *conn, const struct hub_batch *batch,
@@ -241,4 +252,18 @@ bool encoder_shares_answer(const struct shard *shard, const struct hub_batch *ba
         for (unsigned i = 0; i < batch->count; i++)
             encoder->answer_weight += json_weight(batch->messages[i]);
     return !encoder || encoder->answer_weight <= ANSWER_SHARED_WEIGHT;
+}
+
+struct frame encoder_answer(struct shard *shard, struct conn *conn, const struct hub_batch *batch,
+                            bool recovered)
+{
+    bool is_stream = conn->link & LINK_STREAM;
+    const struct encoding encoding = {recovered ? FORMAT_ANSWER_RECOVERED : FORMAT_ANSWER,
+                                      is_stream ? FRAMING_NONE : FRAMING_HTTP_1};
+    struct frame frame = encoder_frame(shard, conn, batch, encoding);
+    if (is_stream && frame.block) {
+        const struct http_head head = answer_head(frame.len);
+        http_head_begin(shard, conn, NULL, 0, &head);
+    }
+    return frame;
 }

@@ -54,6 +54,10 @@ void encoder_done(struct shard *shard);
 struct frame encoder_frame(struct shard *shard, struct conn *conn, const struct hub_batch *batch,
                            struct encoding encoding);
 
+/* The same for an answer to a long poll, whose head is in front or on its way. */
+struct frame encoder_answer(struct shard *shard, struct conn *conn, const struct hub_batch *batch,
+                            bool recovered);
+
 enum {
     ANSWER_SHARED_WEIGHT = 256 * 1024, /* of a batch: its answer is one frame for all up to here */
 };

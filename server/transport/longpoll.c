@@ -39,7 +39,7 @@ static void answer_frame(struct shard *shard, struct conn *conn, struct frame fr
         fail(shard, conn);
         return;
     }
-    conn_send(shard, conn, frame, SEND_ANSWER, 0);
+    http_send(shard, conn, frame);
     if (conn->state != CONN_OPEN)
         return;
     hold_end(shard, conn);
@@ -100,6 +100,9 @@ static void longpoll_subscribed(struct shard *shard, struct conn *conn,
 static bool shareable(const struct shard *shard, const struct conn *conn,
                       const struct hub_batch *batch)
 {
+    if (conn->link & LINK_STREAM)
+        return !(conn->asked & (ASKED_HEAD_ONLY | ASKED_SEVERAL)) &&
+               encoder_shares_answer(shard, batch);
     uint32_t asked =
         conn->asked & (ASKED_HTTP_10 | ASKED_KEEP_ALIVE | ASKED_HEAD_ONLY | ASKED_SEVERAL);
     return asked == ASKED_KEEP_ALIVE && origins_any(shard->server->origins) &&
@@ -111,9 +114,7 @@ static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t su
 {
     bool recovered = conn->asked & ASKED_RECOVERED;
     if (shareable(shard, conn, batch)) {
-        const struct encoding encoding = {recovered ? FORMAT_ANSWER_RECOVERED : FORMAT_ANSWER,
-                                          FRAMING_HTTP_1};
-        answer_frame(shard, conn, encoder_frame(shard, conn, batch, encoding));
+        answer_frame(shard, conn, encoder_answer(shard, conn, batch, recovered));
         return;
     }
     struct position positions[SETTINGS_CHANNELS_MAX];

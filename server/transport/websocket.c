@@ -331,16 +331,26 @@ static bool handshake_check(struct shard *shard, struct conn *conn,
     return false;
 }
 
+static void send_answer(struct shard *shard, struct conn *conn, struct span key)
+{
+    char answer[512];
+    if (conn->link & LINK_STREAM) {
+        http_head_send(shard, conn,
+                       &(struct http_head){.status = 200, .framing = HTTP_FRAMING_CLOSE});
+        return;
+    }
+    int len = ws_handshake_answer_write(answer, sizeof answer, key, (struct span){0});
+    assert(len > 0);
+    conn_send_bytes(shard, conn, span_of(answer, (size_t)len));
+}
+
 static void handshake_answer(struct shard *shard, struct conn *conn, struct span key,
                              enum transport_id transport)
 {
-    char answer[512];
-    int len = ws_handshake_answer_write(answer, sizeof answer, key, (struct span){0});
-    assert(len > 0);
     /* First of all: to send may be its end, and then there is something to give back. */
     conn_hand_over(conn, transport);
     counter_add(&shard->counters.streams_websocket, 1);
-    conn_send_bytes(shard, conn, span_of(answer, (size_t)len));
+    send_answer(shard, conn, key);
     if (conn->state == CONN_OPEN)
         conn_heartbeat(shard, conn);
 }

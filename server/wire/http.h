@@ -104,10 +104,11 @@ struct http_request {
     enum http_method method;
     bool expect_continue; /* the client waits for `100 Continue` */
     struct span method_name;
-    struct span target; /* as it stands in the request line */
-    struct span path;   /* "/..." without the query; "*" for OPTIONS *; empty for CONNECT */
-    struct span query;  /* without the '?'; empty when there is none */
-    struct span host;   /* from an absolute target, else from Host; empty: none (1.0 only) */
+    struct span target;   /* as it stands in the request line */
+    struct span path;     /* "/..." without the query; "*" for OPTIONS *; empty for CONNECT */
+    struct span query;    /* without the '?'; empty when there is none */
+    struct span protocol; /* of an extended CONNECT (RFC 8441); empty: it is none */
+    struct span host;     /* from an absolute target, else from Host; empty: none (1.0 only) */
     struct http_fields fields;
 };
 
@@ -128,6 +129,13 @@ size_t http_head_end(const char *buf, size_t len, size_t scanned);
  * `scanned` as for http_head_end. `head_max` is at most INT_MAX. */
 int http_request_parse(struct http_request *ret, const char *buf, size_t len, size_t scanned,
                        size_t head_max);
+
+/* Makes a request of what HTTP/2 and HTTP/3 send as fields (RFC 9113 section 8.3.1), with
+ * `ret->fields.list` and `count` filled in already. An extended CONNECT is a GET with a protocol.
+ * Names are in lower case, and names and values have no characters that they may not have. Returns
+ * 0 or an enum http_error. */
+int http_request_make(struct http_request *ret, struct span method, struct span path,
+                      struct span authority, struct span protocol);
 
 /* The same for a response head; 1xx responses are responses of their own. */
 int http_response_parse(struct http_response *ret, const char *buf, size_t len, size_t scanned,

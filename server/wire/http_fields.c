@@ -224,6 +224,22 @@ int http_fields_parse(struct http_fields *fields, struct span head)
     return 0;
 }
 
+int http_fields_read(struct http_fields *fields)
+{
+    struct connection connection = {0};
+    struct codings codings = {0};
+    fields->content_length = 0;
+    fields->has_content_length = fields->chunked = false;
+    fields->connection_upgrade = fields->keep_alive = false;
+    fields->minor_version = 1;
+    for (size_t i = 0; i < fields->count; i++) {
+        int error = field_read(fields, &fields->list[i], &connection, &codings);
+        if (error != 0)
+            return error;
+    }
+    return codings.count > 0 ? HTTP_ERROR_FRAMING : 0;
+}
+
 const struct http_field *http_field_find(const struct http_fields *fields, struct span name)
 {
     for (size_t i = 0; i < fields->count; i++)

@@ -21,4 +21,8 @@ int http_version_parse(struct span text, uint8_t *ret_minor);
  * framing and persistence. minor_version must be set. Returns 0 or an enum http_error. */
 int http_fields_parse(struct http_fields *fields, struct span head);
 
+/* Reads what fields that were received one by one say of the body; returns 0 or an enum http_error.
+ */
+int http_fields_read(struct http_fields *fields);
+
 #endif

@@ -74,7 +74,7 @@ static int absolute_form_parse(struct http_request *request, struct span target)
 static int target_parse(struct http_request *request, struct span target)
 {
     request->target = target;
-    request->path = request->query = request->host = SPAN("");
+    request->path = request->query = request->host = request->protocol = SPAN("");
     if (!chars_all(target, CHAR_TARGET))
         return HTTP_ERROR_TARGET;
     if (request->method == HTTP_CONNECT) {
@@ -134,6 +134,36 @@ static int expect_check(struct http_request *request)
         return 0;
     request->expect_continue = span_equal_nocase(expect->value, SPAN("100-continue"));
     return request->expect_continue ? 0 : HTTP_ERROR_EXPECTATION;
+}
+
+/* RFC 9113 section 8.3.1: a Host that names another than :authority is malformed. */
+static int authority_check(struct http_request *request, struct span authority)
+{
+    const struct http_field *host = http_field_find(&request->fields, SPAN("host"));
+    if (host && !http_field_single(&request->fields, SPAN("host")))
+        return HTTP_ERROR_HOST;
+    if (host && authority.len > 0 && !span_equal_nocase(host->value, authority))
+        return HTTP_ERROR_HOST;
+    request->host = authority.len > 0 || !host ? authority : host->value;
+    return chars_all(request->host, CHAR_HOST) ? 0 : HTTP_ERROR_HOST;
+}
+
+int http_request_make(struct http_request *ret, struct span method, struct span path,
+                      struct span authority, struct span protocol)
+{
+    bool is_connect = span_equal(method, SPAN("CONNECT"));
+    bool is_tunnel = is_connect && protocol.len == 0;
+    ret->method_name = method;
+    ret->method = is_connect && !is_tunnel ? HTTP_GET : method_find(method);
+    if (!chars_all(method, CHAR_TOKEN))
+        return HTTP_ERROR_METHOD;
+    int error = target_parse(ret, is_tunnel ? authority : path);
+    ret->protocol = protocol;
+    if (error == 0)
+        error = http_fields_read(&ret->fields);
+    if (error == 0)
+        error = authority_check(ret, authority);
+    return error ? error : expect_check(ret);
 }
 
 int http_request_parse(struct http_request *ret, const char *buf, size_t len, size_t scanned,

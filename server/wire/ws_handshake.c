@@ -44,9 +44,22 @@ bool ws_handshake_wanted(const struct http_request *request)
     return fields_list_has(&request->fields, SPAN("upgrade"), SPAN("websocket"));
 }
 
+/* RFC 8441 section 5: there is no key, since nothing but HTTP/2 could have been meant. */
+static int extended_check(const struct http_request *request)
+{
+    const struct http_field *version =
+        http_field_find(&request->fields, SPAN("sec-websocket-version"));
+    if (!span_equal_nocase(request->protocol, SPAN("websocket")))
+        return WS_HANDSHAKE_UPGRADE;
+    return !version || span_equal(version->value, SPAN("13")) ? 0 : WS_HANDSHAKE_VERSION;
+}
+
 int ws_handshake_check(const struct http_request *request, struct span *ret_key)
 {
     const struct http_fields *fields = &request->fields;
+    *ret_key = (struct span){0};
+    if (request->protocol.len > 0)
+        return extended_check(request);
     if (request->method != HTTP_GET)
         return WS_HANDSHAKE_METHOD;
     if (!fields->connection_upgrade || !ws_handshake_wanted(request))
