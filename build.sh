@@ -41,6 +41,9 @@ test   | curl                | foreign client: polling, long polling, SSE
 test   | python3-pytest      | integration tests
 test   | python3-pytest-xdist | several of them at once
 test   | python3-websockets  | foreign client: WebSocket
+test   | python3-h2          | foreign client: HTTP/2, and what it must not do
+test   | python3-httpx       | foreign client: HTTP/2
+test   | nghttp2-client      | foreign clients: nghttp, h2load
 test   | python3-prometheus-client | foreign reader: OpenMetrics
 test   | nodejs              | foreign client: runs the two below
 test   | node-ws             | foreign client: WebSocket

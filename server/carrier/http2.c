@@ -238,16 +238,22 @@ static void end_fatal(struct http2 *http2, ssize_t err)
         end_in_error(http2, NGHTTP2_INTERNAL_ERROR, CLOSE_OVERLOADED);
 }
 
-/* Sends GOAWAY; the connection ends when its streams have. */
+/* The connection takes no further streams, and ends when those that it has are over. */
 static void go_away(struct http2 *http2, enum close_reason reason)
 {
     if (http2->drains)
         return;
     http2->drains = true;
     http2->end_reason = (uint8_t)reason;
-    nghttp2_submit_goaway(http2->session, NGHTTP2_FLAG_NONE,
-                          nghttp2_session_get_last_proc_stream_id(http2->session), NGHTTP2_NO_ERROR,
-                          NULL, 0);
+    carrier_due(http2->shard, &http2->carrier);
+}
+
+/* GOAWAY comes behind the last answer: Python's h2, for one, reads nothing behind it. */
+static void say_goodbye(struct http2 *http2)
+{
+    int32_t last = nghttp2_session_get_last_proc_stream_id(http2->session);
+    http2->says_goodbye = true;
+    nghttp2_submit_goaway(http2->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
     carrier_due(http2->shard, &http2->carrier);
 }
 
@@ -297,6 +303,8 @@ static void http2_turn(struct shard *shard, struct carrier *carrier)
         return;
     if (!nghttp2_session_want_read(http2->session) && !nghttp2_session_want_write(http2->session))
         end(http2, (enum close_reason)http2->end_reason);
+    else if (http2->drains && carrier->count == 0 && !http2->says_goodbye)
+        say_goodbye(http2);
     else if (carrier->count == 0 && !http2->idles) {
         http2->idles = true;
         conn_timer(shard, socket, shard->settings->idle_timeout_ms);

@@ -45,12 +45,13 @@ struct http2 {
     struct charge charge;
     struct http2_heads heads;
     struct http2_bucket resets, idle_frames;
-    bool begins;  /* the session is being made */
-    bool is_busy; /* the library is on the stack: the session may not be freed */
-    bool is_dead; /* the connection is closed: free it when that is over */
-    bool drains;  /* GOAWAY has been submitted: it ends for `end_reason` when its streams have */
-    bool idles;   /* it has no stream, and has the deadline for that */
-    bool is_late; /* it has not taken its GOAWAY yet */
+    bool begins;       /* the session is being made */
+    bool is_busy;      /* the library is on the stack: the session may not be freed */
+    bool is_dead;      /* the connection is closed: free it when that is over */
+    bool drains;       /* takes no streams, and ends for `end_reason` when those that it has do */
+    bool says_goodbye; /* GOAWAY has been submitted */
+    bool idles;        /* it has no stream, and has the deadline for that */
+    bool is_late;      /* it has not taken its GOAWAY yet */
     bool has_served;
     bool has_failed;    /* what it sends after its error is ignored */
     bool flooded;       /* a bound is reached: the connection is to end */

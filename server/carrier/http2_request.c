@@ -111,14 +111,15 @@ static int request_make(struct http2_head *head, bool ended)
 static void refused(struct http2 *http2, int32_t id)
 {
     struct shard *shard = http2->shard;
-    counter_add(&shard->counters.refused[REFUSAL_TABLE_FULL], 1);
+    enum refusal refusal = http2->drains ? REFUSAL_DRAINING : REFUSAL_TABLE_FULL;
+    counter_add(&shard->counters.refused[refusal], 1);
     nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 }
 
 static void serve(struct http2 *http2, struct http2_head *head, bool ended)
 {
     struct shard *shard = http2->shard;
-    struct conn *stream = stream_open(shard, &http2->carrier, head->stream);
+    struct conn *stream = http2->drains ? NULL : stream_open(shard, &http2->carrier, head->stream);
     if (!stream) {
         refused(http2, head->stream);
         return;
