@@ -121,7 +121,10 @@ def test_protocols(server):
     context = client_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     with connect(server, context) as connection:
-        assert connection.selected_alpn_protocol() == "http/1.1"
+        assert connection.selected_alpn_protocol() == "h2"
+    context.set_alpn_protocols(["http/1.1", "h2"])
+    with connect(server, context) as connection:
+        assert connection.selected_alpn_protocol() == "h2"
     with connect(server, client_context()) as connection:
         assert connection.selected_alpn_protocol() == "http/1.1"
     plain = ssl.create_default_context(cafile=TRUSTED)
@@ -216,7 +219,7 @@ def test_nothing_in_common(server):
 def test_no_protocol_that_is_spoken(server):
     context = anybody()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(["h3"])
     assert_refused(server, context, "no_protocol")
 
 
