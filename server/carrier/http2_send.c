@@ -75,6 +75,10 @@ static void send_copied(struct http2 *http2, struct conn *stream, const uint8_t 
 {
     struct shard *shard = http2->shard;
     char *at = blocks_reserve(&shard->blocks, FRAME_HEAD + length);
+    if (!at) {
+        conn_send(shard, http2_socket(http2), (struct frame){0}, SEND_ANSWER, 0);
+        return;
+    }
     memcpy(at, head, FRAME_HEAD);
     size_t done = 0;
     while (done < length) {

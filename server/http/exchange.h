@@ -122,7 +122,7 @@ size_t http_head_begin(struct shard *shard, struct conn *conn, char *buf, size_t
 /* Sends an answer, whose head http_head_begin has begun. */
 static inline void http_send(struct shard *shard, struct conn *conn, struct frame frame)
 {
-    if (frame.len > 0)
+    if (frame.len > 0 || !frame.block)
         conn_send(shard, conn, frame, SEND_ANSWER, 0);
 }
 
