@@ -13,7 +13,7 @@
 enum {
     /* What is taken from streams ahead of the socket. There no policy reaches it any more. */
     AHEAD_MAX = 128 * 1024,
-    /* Longer runs are not copied: two entries of a gathered send cost less than that. */
+    /* A longer run that fills its frame is not copied: two entries of a gathered send cost less. */
     COPY_MAX = 1024,
     FRAME_HEAD = 9,
 };
@@ -91,21 +91,18 @@ static void send_copied(struct http2 *http2, struct conn *stream, const uint8_t 
               SEND_ANSWER, 0);
 }
 
+/* The bytes are taken off first: what makes room for them may close the stream. */
 static void send_by_reference(struct http2 *http2, struct conn *stream, const uint8_t *head,
                               size_t length)
 {
     struct shard *shard = http2->shard;
     struct conn *socket = http2_socket(http2);
+    const struct frame run = {stream->out_block, stream->out_at, (uint32_t)length};
+    block_ref(run.block);
+    conn_consume(shard, stream, run.len);
     conn_send(shard, socket, blocks_copy(&shard->blocks, head, FRAME_HEAD), SEND_ANSWER, 0);
-    while (length > 0) {
-        size_t part = stream->out_len < length ? stream->out_len : length;
-        const struct frame run = {stream->out_block, stream->out_at, (uint32_t)part};
-        conn_send(shard, socket, run, SEND_ANSWER, 0);
-        if (http2->is_dead)
-            return;
-        conn_consume(shard, stream, (uint32_t)part);
-        length -= part;
-    }
+    conn_send(shard, socket, run, SEND_ANSWER, 0);
+    block_unref(&shard->blocks, run.block);
 }
 
 int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
@@ -119,10 +116,10 @@ int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
         stream->extra->moved = true;
     if (!(stream->link & LINK_DIRTY))
         stream_ready(http2->shard, stream);
-    if (length <= COPY_MAX)
-        send_copied(http2, stream, head, length);
-    else
+    if (length > COPY_MAX && stream->out_len >= length)
         send_by_reference(http2, stream, head, length);
+    else
+        send_copied(http2, stream, head, length);
     return http2->is_dead ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
