@@ -55,6 +55,13 @@ struct carrier *stream_carrier(const struct shard *shard, const struct conn *str
 
 /* ---- a carrier ---- */
 
+static void no_longer_due(struct shard *shard, struct carrier *carrier)
+{
+    DL_DELETE(shard->streams.due, carrier);
+    shard->streams.due_count--;
+    carrier->is_due = false;
+}
+
 void carrier_init(struct carrier *carrier, const struct carrier_ops *ops, uint32_t slot)
 {
     *carrier = (struct carrier){
@@ -84,11 +91,8 @@ void carrier_done(struct shard *shard, struct carrier *carrier)
         conn_release(shard, stream);
     }
     carrier->ready_head = TIMERS_NONE;
-    if (!carrier->is_due)
-        return;
-    DL_DELETE(shard->streams.due, carrier);
-    shard->streams.due_count--;
-    carrier->is_due = false;
+    if (carrier->is_due)
+        no_longer_due(shard, carrier);
 }
 
 void carrier_due(struct shard *shard, struct carrier *carrier)
@@ -106,9 +110,7 @@ uint32_t carriers_turn(struct shard *shard, uint32_t most)
     uint32_t turned = 0;
     while (turned < most && streams->due && shard->dirty_count < SEND_BATCH) {
         struct carrier *carrier = streams->due;
-        DL_DELETE(streams->due, carrier);
-        streams->due_count--;
-        carrier->is_due = false;
+        no_longer_due(shard, carrier);
         turned++;
         carrier->ops->turn(shard, carrier);
     }

@@ -129,6 +129,7 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         return;
 
     bool has_body = request->fields.chunked || request->fields.content_length > 0;
+    bool is_tunnel = request->protocol.len > 0;
     bool more_to_read = has_body || exchange->rest_len > 0;
 
     if (conn_socket(shard, conn)->role & ROLE_UNWANTED)
@@ -143,11 +144,9 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         http_error(shard, conn, REFUSAL_NOT_FOUND);
     else if (refused)
         http_refuse(shard, conn, REFUSAL_ORIGIN_REFUSED);
-    else if (request->protocol.len > 0 && !route->upgrades)
-        http_refuse(shard, conn, REFUSAL_METHOD_UNKNOWN);
     else if (request->method == HTTP_OPTIONS)
         answer_preflight(shard, conn, route);
-    else if (request->method == HTTP_METHOD_OTHER)
+    else if (request->method == HTTP_METHOD_OTHER || (is_tunnel && !route->upgrades))
         http_refuse(shard, conn, REFUSAL_METHOD_UNKNOWN);
     else if (!(route->methods & 1U << request->method)) {
         if (request->method == HTTP_POST)
