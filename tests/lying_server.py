@@ -4,9 +4,10 @@
     lying_server.py --drop 3 [--from N] [--reopened] [--tally FILE] -- ringside-server ARGUMENTS…
 
 It takes the arguments of the server behind it, so that the bench can start it in the place of one:
-it listens where the other was told to, on the TLS port too, and forwards. Requests go through as
-they are; in what comes back it finds the messages of each transport by reading RFC 6455, RFC 9112
-and docs/PROTOCOL.md in its own way: it shares no code with the server or the bench.
+it listens where the other was told to, on the TLS port too, and forwards: what comes by HTTP/2
+(lying_h2.py) by HTTP/1.1, all else as it is. In what comes back it finds the messages of each
+transport by reading RFC 6455, RFC 9112 and docs/PROTOCOL.md in its own way: it shares no code with
+the server or the bench.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from collections import deque
 from urllib.parse import parse_qs, urlsplit
 
 import lies
+import lying_h2
 
 ENDED = (ConnectionError, asyncio.IncompleteReadError)
 LIMIT = 4 << 20  # of a head, an event
@@ -212,6 +214,7 @@ class Front:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(*self.certificate)
+        context.set_alpn_protocols(["h2", "http/1.1"])
         return context
 
 
@@ -224,10 +227,18 @@ async def main(liar, command):
     port = int(LISTENS.search(said)[1])
     faults = []
 
+    async def relate(reader, writer):
+        server = await asyncio.open_connection("127.0.0.1", port, limit=LIMIT)
+        await Relation(liar, (reader, writer), server).run()
+
     async def meet(reader, writer):
         try:
-            server = await asyncio.open_connection("127.0.0.1", port, limit=LIMIT)
-            await Relation(liar, (reader, writer), server).run()
+            first = await reader.readexactly(len(lying_h2.PREFACE))
+            peeked = lying_h2.Peeked(first, reader)
+            if first == lying_h2.PREFACE:
+                await lying_h2.Connection(peeked, writer, relate).run()
+            else:
+                await relate(peeked, writer)
         except ENDED:
             writer.close()
         except Exception as fault:

@@ -152,10 +152,12 @@ static void take_transport(struct argp_state *state, const char *part, size_t le
 {
     struct options *options = state->input;
     const struct protocol *transport = protocol_find(part, len);
-    if (transport && options->transport_count < OPTIONS_LIST_MAX)
-        options->transports[options->transport_count++] = transport;
-    else
+    if (!transport)
         argp_error(state, "%.*s: there are %s", (int)len, part, options_transports());
+    else if (options->transport_count == OPTIONS_LIST_MAX)
+        argp_error(state, "at most %d transports", OPTIONS_LIST_MAX);
+    else
+        options->transports[options->transport_count++] = transport;
 }
 
 static void take_against(struct argp_state *state, const char *part, size_t len)

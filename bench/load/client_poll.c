@@ -2,7 +2,7 @@
  *
  *   GET /poll ─► position ─► up ─┬─ long: GET /longpoll?since=P ─► answer ─► again, at once
  *                                └─ short: GET /poll?since=P ─► answer ─► when the poller says so
- *   GET /healthz ─► answer ─► up: LOAD_GET
+ *   GET /healthz ─► answer ─► up: `get`
  *
  * The position is taken over when an answer is whole, so that one that is cut off is asked for
  * again. */

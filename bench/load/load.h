@@ -351,7 +351,7 @@ struct load_churn_result {
     int64_t elapsed_ns; /* from the first that was closed until the last was back */
 };
 
-/* Closes and opens clients while publishing goes on; those of LOAD_LONGPOLL that are between two
+/* Closes and opens clients while publishing goes on; those of a long poll that are between two
  * connections anyway are passed over. SSE, envelopes and polling resume by position
  * and keep their ledger; a raw WebSocket joins anew. `turn` counts as load_run_turn does. */
 int load_churn(struct load *load, unsigned group, const struct load_churn *churn,

@@ -19,6 +19,11 @@ def title(run):
     return run.get("title") or TITLES.get(run["experiment"], run["experiment"].capitalize())
 
 
+def _connections(c):
+    on_them = f" of {units.count(c['subscribers'])} subscribers" if c.get("subscribers") else ""
+    return f"{units.count(c['connections'])} {label(c['name'])} connections{on_them}"
+
+
 def headline(run):
     """One line for the index: the writer's own, or the first of these that the run can carry."""
     if run.get("headline"):
@@ -32,7 +37,7 @@ def headline(run):
                    key=lambda c: (c["kind"] != "ceiling", c["connections"]))
         if held:
             each = get(held, "memory", "user_bytes_per_connection")
-            return (f"{units.count(held['connections'])} {label(held['name'])} connections"
+            return (_connections(held)
                     + (f", {units.size_bytes(each)} each" if each is not None else ""))
     rates = [c for c in run["contestants"] if c.get("deliveries_per_s")]
     if rates:
@@ -75,7 +80,7 @@ def _headline(run):
 def _held(run):
     if run["experiment"] != "hold":
         return None
-    parts = [f"{units.count(c['connections'])} {label(c['name'])} connections were held"
+    parts = [f"{_connections(c)} were held"
              + (f", opened at {units.rate(series.connects_per_s(c))}"
                 if series.connects_per_s(c) else "") for c in run["contestants"]]
     return "; ".join(parts) + "." if parts else None

@@ -30,6 +30,7 @@ _SPREADS = (
 )
 _VALUES = (
     ("connections", ("connections",)),
+    ("subscribers", ("subscribers",)),
     ("wire_down_bytes_per_delivery", ("wire", "down_bytes_per_delivery")),
     ("wire_up_bytes_per_delivery", ("wire", "up_bytes_per_delivery")),
     ("user_bytes_per_connection", ("memory", "user_bytes_per_connection")),

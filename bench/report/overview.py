@@ -159,6 +159,7 @@ def _reopened_per_s(c):
 COLUMNS = (
     Column("Step", _step, on_page=False),
     Column("Connections", lambda run, c: units.count(c["connections"]), on_page=False),
+    Column("Subscribers", _number(units.count, "subscribers"), on_page=False),
     Column("Knee", lambda run, c: series.knee_value(c)),
     Column("Deliveries", _rate("deliveries_per_s")),
     Column("Handshakes", _rate("handshakes", "per_s")),

@@ -5,15 +5,17 @@ import math
 LABELS = {
     "websocket": "WebSocket", "websocket both ways": "WebSocket, both ways",
     "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
-    "http2": "HTTP/2", "webtransport": "WebTransport", "webrtc": "WebRTC", "webhook": "Webhook",
+    "webtransport": "WebTransport", "webrtc": "WebRTC", "webhook": "Webhook",
     "connected": "Stayed connected",
     "ringside": "Ringside", "nginx-tls": "nginx with OpenSSL",
     "bare-send": "Bare send()", "bare-uring": "Bare io_uring", "bare-coalesce": "Bare coalescing",
 }
 
+HTTP2 = "h2-"
+
 # A transport keeps its colour from report to report. The names are CSS variables of style.css.
 _TRANSPORT_COLOURS = {
-    "websocket": "c1", "sse": "c2", "longpoll": "c3", "poll": "c4", "http2": "c5",
+    "websocket": "c1", "sse": "c2", "longpoll": "c3", "poll": "c4", "h2-sse": "c5",
     "webtransport": "c6", "webrtc": "c7", "webhook": "c8",
 }
 _CEILING_COLOURS = ("g1", "g2", "g3")
@@ -24,6 +26,8 @@ _DASHES = {"transport": "-", "ceiling": ":", "peer": (0, (5, 2))}
 
 
 def label(name):
+    if name.startswith(HTTP2):
+        return f"{label(name.removeprefix(HTTP2))} over HTTP/2"
     return LABELS.get(name, name)
 
 

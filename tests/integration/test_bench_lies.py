@@ -6,6 +6,7 @@ The servers are lying_server.py before ours and peer_server.py; lies.py says whe
 import json
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,24 +19,26 @@ from test_bench_peer import manifest
 LIAR = ROOT / "tests" / "lying_server.py"
 NAMED = {"drop": "lost", "double": "duplicate", "swap": "out_of_order", "corrupt": "corrupt"}
 LEDGER = 2  # the status
+HTTP2 = ("h2-poll", "h2-longpoll", "h2-sse", "h2-websocket", "h2-websocket-envelope")
 TRANSPORTS = ("poll", "longpoll", "sse", "websocket", "websocket-envelope")
 # What is published first begins the ledgers; no lie is told of it.
 SMALL = ("--turns", "1", "--warmup", "0", "--turn-ms", "300", "--rate", "60")
 FEW = ("--subscribers", "6", *SMALL)
 
 
+def front(folder, *lies):
+    """The options that make the bench start a server that tells these lies."""
+    command = (sys.executable, LIAR, "--tally", folder / "tally", *lies, "--",
+               Path(server_binary()).resolve())
+    path = folder / "liar"
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
+    path.chmod(0o755)
+    return "--server", path, "--set", "drain_ms=50"
+
+
 @pytest.fixture
 def lying(tmp_path):
-    """lying(*lies) -> the options that make the bench start a server that tells them."""
-    def write(*lies):
-        command = (sys.executable, LIAR, "--tally", tmp_path / "tally", *lies, "--",
-                   Path(server_binary()).resolve())
-        path = tmp_path / "liar"
-        path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
-        path.chmod(0o755)
-        return "--server", path, "--set", "drain_ms=50"
-
-    return write
+    return partial(front, tmp_path)
 
 
 def told(tmp_path):
@@ -63,10 +66,11 @@ def check_all(found, expected):
 
 # ---- every transport ----
 
-def test_whoever_passes_on_the_truth_is_believed(tmp_path, lying):
-    found = bench(tmp_path, "fanout", *FEW, "--transport", ",".join(TRANSPORTS), "--against",
-                  "none", "--poll-interval-ms", "20", *lying())
-    assert [faults(c["ledger"]) for c in found.run["contestants"]] == [{}] * len(TRANSPORTS)
+@pytest.mark.parametrize("names", [TRANSPORTS, HTTP2], ids=["HTTP/1.1", "HTTP/2"])
+def test_whoever_passes_on_the_truth_is_believed(tmp_path, lying, names):
+    found = bench(tmp_path, "fanout", *FEW, "--transport", ",".join(names), "--streams", "6",
+                  "--against", "none", "--poll-interval-ms", "20", *lying())
+    assert [faults(c["ledger"]) for c in found.run["contestants"]] == [{}] * len(names)
     assert "the ledger is not clean" not in found.complaints
 
 
@@ -81,6 +85,25 @@ def test_every_transport(tmp_path, lying, lie):
             or f"ledger {told_so}." in found.output)  # all have it in common
     # A message that is lost is not waited for until the patience of a turn, 20 s, is over.
     assert all(turn["elapsed_s"] < 15 for c in found.run["contestants"] for turn in c["turns"])
+
+
+@pytest.mark.parametrize("lie", NAMED)
+def test_every_transport_over_http2(tmp_path, lying, lie):
+    """Of six subscribers four share a connection, and two the next. Each poll is a stream of its
+    own, with nobody to send a message behind the next."""
+    names = [name for name in HTTP2 if lie != "swap" or "poll" not in name]
+    found = bench(tmp_path, "fanout", *FEW, "--transport", ",".join(names), "--streams", "4",
+                  "--against", "none", "--poll-interval-ms", "20", *lying(f"--{lie}", "3"),
+                  expect=LEDGER)
+    assert told(tmp_path) == [{f"bench-{name}": 3 for name in names}]
+    assert len(check_all(found, {NAMED[lie]: 3})) == len(names)
+    assert {(c["connections"], c["subscribers"]) for c in contestants(found).values()} == {(2, 6)}
+
+
+def test_http2_under_tls(tmp_path, lying):
+    found = bench(tmp_path, "fanout", *FEW, "--tls", "--transport", "h2-sse,h2-websocket",
+                  "--streams", "3", "--against", "none", *lying("--swap", "2"), expect=LEDGER)
+    assert len(check_all(found, {"out_of_order": 2})) == 4
 
 
 def test_under_tls(tmp_path, lying):
