@@ -375,11 +375,15 @@ run_tests() {
 }
 
 cmd_test() {
-    local strict=()
-    if [[ "${1:-}" == --strict ]]; then
-        strict=(--strict)
-        shift
-    fi
+    local strict=() others=() argument
+    for argument in "$@"; do
+        if [[ "$argument" == --strict ]]; then
+            strict=(--strict)
+        else
+            others+=("$argument")
+        fi
+    done
+    set -- "${others[@]}"
     case "${1:-}" in
     "") deps build report test kernel lint fuzz ;;
     --quick) deps build test ;;

@@ -9,6 +9,7 @@ every step is a session of its own, and all of its processes are told.
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -20,6 +21,9 @@ import count
 
 GRACE_S = 10  # from SIGTERM to SIGKILL
 SHOWN_LINES = 400  # of the output of a step that failed; the whole is in its file
+# Runs a command, and leaves in the file $0 what its processes took of the CPU.
+TIMED = '"$@"; status=$?; times >"$0"; exit $status'
+TIME = re.compile(r"(\d+)m([\d.]+)s")
 
 
 @dataclass
@@ -43,6 +47,7 @@ class Outcome:
     cases: count.Cases
     seconds: float
     log: Path | None = None
+    cpu_s: float = 0
     note: str = ""
     incomplete: bool = False  # it failed, and none of its cases says so
 
@@ -132,13 +137,16 @@ class Pipeline:
         cases, incomplete = cases_of(step, status)
         if self.ended_by:
             cases, note = count.Cases(), "ended"
-        outcome = Outcome(step, cases, time.monotonic() - began, log, note, incomplete)
+        outcome = Outcome(step, cases, time.monotonic() - began, log, cpu_seconds(log), note,
+                          incomplete)
         tell(outcome)
         return outcome
 
     async def run_command(self, step, command, log):
         """The exit status, and a note when the step did not end by itself."""
-        command = [*(["nice", "-n", str(step.nice)] if step.nice else []), *map(str, command)]
+        command = [*(["nice", "-n", str(step.nice)] if step.nice else []),
+                   "bash", "-c", TIMED, times_of(log), *map(str, command)]
+        times_of(log).unlink(missing_ok=True)
         with open(log, "wb") as file:
             output = None if self.shown else file
             process = await asyncio.create_subprocess_exec(
@@ -189,6 +197,9 @@ class Pipeline:
                 "a bug, to be mended this week:")
         for name in total.unstable:
             say(f"    unstable: {name}")
+        used_s = sum(outcome.cpu_s for outcome in self.outcomes)
+        had_s = seconds * len(os.sched_getaffinity(0))
+        say(f"  CPU: {used_s:.0f} s, of {had_s:.0f} s that there were")
         if self.ended_by:
             say(f"  ended by {signal.Signals(self.ended_by).name}")
         not_run = sum(1 for outcome in self.outcomes if outcome.note and not outcome.cases.failed)
@@ -211,6 +222,19 @@ def cases_of(step, status):
     return cases, incomplete
 
 
+def times_of(log):
+    return log.with_suffix(".times")
+
+
+def cpu_seconds(log):
+    """Of a step that has ended by itself: of all its processes but the shell, whose line is the
+    first."""
+    if not times_of(log).exists():
+        return 0
+    lines = times_of(log).read_text(encoding="utf-8").splitlines()
+    return sum(60 * int(minutes) + float(rest) for minutes, rest in TIME.findall(lines[-1]))
+
+
 def kill_session(pid, number):
     """A step is the leader of its session and of a process group; both have its number."""
     try:
@@ -222,7 +246,7 @@ def kill_session(pid, number):
 def row(outcome):
     cases = outcome.cases
     text = f"{outcome.step.name:<32} {cases.passed:6d} passed {cases.failed:4d} failed"
-    text += f" {cases.skipped:4d} skipped {outcome.seconds:6.0f} s"
+    text += f" {cases.skipped:4d} skipped {outcome.seconds:6.0f} s {outcome.cpu_s:6.0f} s CPU"
     return f"{text}  {outcome.note}" if outcome.note else text
 
 

@@ -205,3 +205,14 @@ def test_the_last_lanes_wait_for_all_others(tmp_path, capfd):
     last = [[Step(f"find {path.name}", ["test", "-e", path])] for path in made]
     assert Pipeline(tmp_path / "logs").run(lanes, last) == 0
     assert capfd.readouterr().out.endswith("4 passed, 0 failed\n")
+
+
+def test_the_cpu_of_a_step_and_of_its_children_is_told(tmp_path, capfd):
+    burn = "import time\nwhile time.process_time() < 0.6: pass"
+    steps = [Step("burn", ["sh", "-c", '"$@" & "$@"; wait', "sh", sys.executable, "-c", burn]),
+             Step("sleep", ["sleep", "0.7"]), Step("fail", ["sh", "-c", "exit 3"])]
+    pipeline = Pipeline(tmp_path / "logs")
+    assert pipeline.run([steps]) == FAILED
+    burnt, slept, failed = (outcome.cpu_s for outcome in pipeline.outcomes)
+    assert 1.1 < burnt and slept < 0.5 and failed < 0.5
+    assert capfd.readouterr().out.endswith("2 passed, 1 failed\n")
