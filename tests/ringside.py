@@ -143,12 +143,14 @@ class Server:
         self.command += ["--config", str(path)]
         self.before = before
         self.process = None
+        self.is_told_to_end = False
 
     # ---- life ----
 
     def start(self):
         env = dict(os.environ)
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+        self.is_told_to_end = False
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -171,6 +173,7 @@ class Server:
             return False
 
     def signal(self, number=signal.SIGTERM):
+        self.is_told_to_end |= number in (signal.SIGTERM, signal.SIGINT)
         self.process.send_signal(number)
 
     def wait(self):
@@ -183,7 +186,8 @@ class Server:
             raise ServerFault(f"still running {PATIENCE_S} s after the signal") from None
 
     def stop(self):
-        if self.process.poll() is None:
+        # One that is still saying goodbye would end at once if it were told twice.
+        if self.process.poll() is None and not self.is_told_to_end:
             self.signal()
         code = self.wait()
         output = self.output()

@@ -58,7 +58,8 @@ def contestants(found, kind="transport"):
 def check_all(found, expected):
     """All contestants that a server of ours stands behind have those faults, and no others."""
     seen = {who: faults(c["ledger"]) for who, c in contestants(found).items()}
-    assert seen and seen == dict.fromkeys(seen, expected)
+    assert seen and seen == dict.fromkeys(seen, expected), (
+        seen, told(found.folder), [c["turns"] for c in contestants(found).values()])
     total = sum(expected.values()) * len(seen)
     assert f"the ledger is not clean: {total} messages were lost" in found.complaints
     return seen
