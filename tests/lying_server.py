@@ -27,6 +27,7 @@ import lying_h2
 ENDED = (ConnectionError, asyncio.IncompleteReadError)
 LIMIT = 4 << 20  # of a head, an event
 TEXT = 0x81
+LENGTH = re.compile(rb"Content-Length: \d+|Transfer-Encoding: chunked")  # of a body
 LISTENS = re.compile(rb"listens on http://127\.0\.0\.1:(\d+)/")
 
 
@@ -101,18 +102,30 @@ class Relation:
                 self.client_out.write(whole)
                 stream = self.stream(query.get("channel", ["echo"])[0])
                 return await self.frames(stream, "envelope" in query)
-            if fields.get("transfer-encoding") == "chunked":
+            chunked = fields.get("transfer-encoding") == "chunked"
+            polled = target.path in ("/poll", "/longpoll") and status == 200
+            if chunked and not polled:
                 self.client_out.write(whole)
                 return await self.events(self.stream(query["channel"][0]))
-            if "content-length" not in fields:
+            if not chunked and "content-length" not in fields:
                 self.client_out.write(whole)
                 return await self.rest()
-            body = await self.server_in.readexactly(int(fields["content-length"]))
-            if target.path in ("/poll", "/longpoll") and status == 200:
+            body = (b"".join([chunk async for chunk in self.chunks()]) if chunked else
+                    await self.server_in.readexactly(int(fields["content-length"])))
+            if polled:
                 body = self.answer(body)
-                whole = re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % len(body), whole)
+                whole = LENGTH.sub(b"Content-Length: %d" % len(body), whole)
             self.client_out.write(whole + body)
             await self.client_out.drain()
+
+    async def chunks(self):
+        """Those of a body, up to its end."""
+        while line := await self.server_in.readuntil(b"\r\n"):
+            chunk = await self.server_in.readexactly(int(line, 16))
+            await self.server_in.readexactly(2)
+            if not chunk:
+                return
+            yield chunk
 
     async def rest(self):
         while piece := await self.server_in.read(LIMIT):
@@ -143,18 +156,13 @@ class Relation:
 
     async def events(self, stream):
         """Chunk after chunk, each as long as what it holds has become."""
-        while True:
-            line = await self.server_in.readuntil(b"\r\n")
-            chunk = await self.server_in.readexactly(int(line, 16))
-            await self.server_in.readexactly(2)
-            if not chunk:
-                self.client_out.write(b"0\r\n\r\n")
-                return
+        async for chunk in self.chunks():
             *whole, self.bytes = (self.bytes + chunk).split(b"\n\n")
             out = b"".join(part for event in whole for part in self.event(stream, event))
             if out:
                 self.client_out.write(b"%x\r\n%s\r\n" % (len(out), out))
             await self.client_out.drain()
+        self.client_out.write(b"0\r\n\r\n")
 
     def event(self, stream, event):
         text = event.decode()
