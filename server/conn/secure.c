@@ -180,7 +180,7 @@ static void hello_input(struct shard *shard, struct conn *conn, const unsigned c
         secure_wait(shard, conn);
 }
 
-void secure_begin(struct shard *shard, struct conn *conn)
+bool secure_begin(struct shard *shard, struct conn *conn)
 {
     struct secure *secure = shard->secure;
     struct tls_handshake *handshake = tls_handshake_take(secure->handshakes);
@@ -200,10 +200,13 @@ void secure_begin(struct shard *shard, struct conn *conn)
     tls_hello_name((const unsigned char *)hello.bytes, hello.len, name);
     tls_handshake_named(handshake, name);
     handshake_run(shard, conn, (const unsigned char *)hello.bytes, hello.len);
+    handshake = conn->state == CONN_OPEN ? line_of(shard, conn)->early.handshake : NULL;
+    bool signed_for = handshake && !tls_handshake_resumed(handshake);
     stash_free(&hello);
     conn_extra_trim(conn);
     budgets_charge_input(shard, conn);
     conn_watch_read(shard, conn);
+    return signed_for;
 }
 
 void secure_give_up(struct shard *shard, struct conn *conn)

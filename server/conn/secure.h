@@ -46,6 +46,9 @@ enum {
     SECURE_AREA = 256 * 1024,
     /* Three records, the rest of an earlier one, and an alert. */
     SECURE_SEND_MAX = 4 * TLS_RECORD_MAX + TLS_ALERT_MAX,
+    /* What steps count in tls_handshakes_per_turn; all others count one. */
+    SECURE_SIGNATURE_STEPS = 16,
+    SECURE_EXCHANGE_STEPS = 8,
 };
 
 #define SECURE_PATIENCE_NS INT64_C(1000000000)
@@ -83,6 +86,8 @@ struct secure {
     uint32_t slots;
     struct secure_list begun;  /* something has come for their handshake */
     struct secure_list hellos; /* theirs is whole, and no handshake lent yet */
+    bool hellos_first;         /* those come first in the next turn */
+    bool behind;               /* the last turn has left some who could go on */
     uint32_t oldest, newest;   /* of those that hold a handshake */
     int64_t interval_ns;       /* between two handshakes of a steady stream; 0: no bound */
     int64_t next_ns;           /* when the next may begin */
@@ -113,8 +118,9 @@ void secure_timer(struct shard *shard, struct conn *conn);
 void secure_give_up(struct shard *shard, struct conn *conn);
 /* Gives back the handshake, or wipes the keys. */
 void secure_closed(struct shard *shard, struct conn *conn);
-/* There is a place: its handshake begins with the hello that was kept. */
-void secure_begin(struct shard *shard, struct conn *conn);
+/* There is a place: its handshake begins with the hello that was kept. Returns whether that took a
+ * signature. */
+bool secure_begin(struct shard *shard, struct conn *conn);
 /* Others wait: it gives up its handshake, which has stood still. */
 void secure_evict(struct shard *shard, struct conn *conn);
 

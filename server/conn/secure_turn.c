@@ -216,21 +216,27 @@ static int64_t begin_wait_ns(const struct secure *secure, int64_t now_ns)
     return rate_ns > place_ns ? rate_ns : place_ns;
 }
 
-/* Returns whether it is one whose handshake goes on. */
-static bool take_up(struct shard *shard, uint32_t slot)
+/* What the next step of a handshake that has begun may cost: with a key exchange the most. */
+static int64_t step_cost(const struct secure_early *early)
+{
+    return early->exchanged || tls_handshake_resumed(early->handshake) ? 1 : SECURE_EXCHANGE_STEPS;
+}
+
+/* Returns what it costs: 0, unless it is one whose handshake goes on. */
+static int64_t take_up(struct shard *shard, uint32_t slot)
 {
     struct conn *conn = conn_at(shard, slot);
     conn->link &= ~(uint32_t)LINK_WAITS;
     if (conn->state == CONN_CLOSING) {
         conn_release(shard, conn);
-        return false;
+        return 0;
     }
     conn_receive_soon(shard, conn);
-    return conn->state == CONN_OPEN;
+    return conn->state == CONN_OPEN ? step_cost(&secure_line(shard->secure, slot)->early) : 0;
 }
 
-/* Returns whether its handshake has begun. */
-static bool begin(struct shard *shard, uint32_t slot)
+/* Returns what it has cost; 0, unless its handshake has begun. */
+static int64_t begin(struct shard *shard, uint32_t slot)
 {
     struct conn *conn = conn_at(shard, slot);
     conn->link &= ~(uint32_t)LINK_WAITS;
@@ -239,26 +245,48 @@ static bool begin(struct shard *shard, uint32_t slot)
     else if (conn->state != CONN_OPEN)
         conn_watch_read(shard, conn);
     else
-        secure_begin(shard, conn);
-    return conn->state == CONN_OPEN;
+        return secure_begin(shard, conn) ? SECURE_SIGNATURE_STEPS : 1;
+    return 0;
 }
 
+/* Both return what is left of the turn's steps. */
+static int64_t take_up_begun(struct shard *shard, int64_t left)
+{
+    struct secure *secure = shard->secure;
+    while (left > 0 && secure->begun.head != TIMERS_NONE)
+        left -= take_up(shard, list_pop(secure, &secure->begun));
+    return left;
+}
+
+static int64_t begin_others(struct shard *shard, int64_t left, bool *ret_place)
+{
+    struct secure *secure = shard->secure;
+    while (left > 0 && secure->hellos.head != TIMERS_NONE &&
+           rate_wait_ns(secure, shard->now_ns) == 0 && (*ret_place = make_place(shard))) {
+        int64_t cost = begin(shard, list_pop(secure, &secure->hellos));
+        if (cost > 0)
+            rate_count(secure, shard->now_ns);
+        left -= cost;
+    }
+    return left;
+}
+
+/* Those who have begun go first, but for every other turn in which that has left nothing for those
+ * whose hello waits: bytes that trickle are steps, too. */
 bool secure_turn(struct shard *shard)
 {
     struct secure *secure = shard->secure;
     int64_t left = shard->settings->tls_handshakes_per_turn;
-    bool place = true;
-    while (left > 0 && secure->begun.head != TIMERS_NONE)
-        left -= take_up(shard, list_pop(secure, &secure->begun));
-    while (left > 0 && secure->hellos.head != TIMERS_NONE &&
-           rate_wait_ns(secure, shard->now_ns) == 0 && (place = make_place(shard))) {
-        if (!begin(shard, list_pop(secure, &secure->hellos)))
-            continue;
-        rate_count(secure, shard->now_ns);
-        left--;
-    }
+    bool place = true, turned = secure->hellos_first;
+    if (turned)
+        left = begin_others(shard, left, &place);
+    left = take_up_begun(shard, left);
+    secure->hellos_first = !turned && left <= 0;
+    if (!turned)
+        begin_others(shard, left, &place);
     gauge(shard);
-    return secure->begun.head != TIMERS_NONE || (place && secure_wait_ns(shard) == 0);
+    secure->behind = secure->begun.head != TIMERS_NONE || (place && secure_wait_ns(shard) == 0);
+    return secure->behind;
 }
 
 int64_t secure_wait_ns(const struct shard *shard)

@@ -321,11 +321,7 @@ static bool take_events(struct shard *shard)
     watch_trickle(shard, n, event.slot);
     bool more = n == EVENTS_PER_TURN_MAX;
     shard_receive(shard);
-    if (shard->secure) {
-        more |= secure_turn(shard);
-        shard_receive(shard);
-    }
-    return more;
+    return more || (shard->secure && shard->secure->behind);
 }
 
 /* The time that deadlines are held against: until when everybody has been heard. A server that is
@@ -355,6 +351,15 @@ static void tell_date(struct shard *shard)
     shard->date_len = (uint8_t)out_end(&out);
 }
 
+/* Behind all that live connections were owed: a step may take a millisecond, and then they are
+ * looked at again. Returns whether there is more to do at once. */
+static bool shake_hands(struct shard *shard)
+{
+    bool more = secure_turn(shard);
+    shard_receive(shard);
+    return more || shard->dirty_head != TIMERS_NONE;
+}
+
 int64_t shard_turn(struct shard *shard, int64_t now_ns)
 {
     shard->now_ns = now_ns;
@@ -371,6 +376,8 @@ int64_t shard_turn(struct shard *shard, int64_t now_ns)
     if (shard->answers || shard->answered_bytes > 0)
         shard->server->answers_turn(shard);
     more |= shard_flush(shard);
+    if (shard->secure)
+        more |= shake_hands(shard);
     if (more || shard->answers)
         return 0;
     return wait_ns(shard);
