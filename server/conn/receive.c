@@ -90,6 +90,7 @@ static void received(struct shard *shard, struct conn *conn, struct ring_io *io)
         conn_release(shard, conn);
     } else if (io->res > 0) {
         counter_add(&shard->counters.bytes_received, (uint64_t)io->res);
+        shard->received_bytes += (size_t)io->res;
         understand(shard, conn, io->iov.iov_base, (size_t)io->res);
     } else if (io->res == -EAGAIN) {
         conn_watch_read(shard, conn);

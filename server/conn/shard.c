@@ -294,12 +294,19 @@ static void watch_trickle(struct shard *shard, unsigned events, uint32_t slot)
     trickle->slot = slot;
 }
 
+/* So many have been taken in this turn. */
+static bool may_take_events(const struct shard *shard, unsigned count)
+{
+    return count < EVENTS_PER_TURN_MAX && shard->received_bytes < RECEIVE_TURN_BYTES;
+}
+
 /* Returns whether there may be more of them. */
 static bool take_events(struct shard *shard)
 {
     struct ring_event event = {.slot = 0};
     unsigned n = 0;
-    for (; n < EVENTS_PER_TURN_MAX && ring_next(shard->ring, &event); n++) {
+    shard->received_bytes = 0;
+    for (; may_take_events(shard, n) && ring_next(shard->ring, &event); n++) {
         switch (event.kind) {
         case RING_ACCEPTED:
             shard_accepted(shard, event.slot, (enum listener)event.res);
@@ -319,7 +326,7 @@ static bool take_events(struct shard *shard)
         }
     }
     watch_trickle(shard, n, event.slot);
-    bool more = n == EVENTS_PER_TURN_MAX;
+    bool more = !may_take_events(shard, n);
     shard_receive(shard);
     return more || (shard->secure && shard->secure->behind);
 }

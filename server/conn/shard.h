@@ -6,9 +6,9 @@
  *
  * Threads  shard_create to shard_free on one thread; shard_stop and reading `counters` on any.
  * Memory   Everything a shard touches is its own, except the lanes between hubs.
- * Bounds   RECEIVE_BATCH sockets a receive batch, SEND_BATCH a send batch, FLUSH_MAX sends and
- *          about FLUSH_BYTES_MAX bytes a turn besides what the hub's visits send: one broadcast
- *          cannot keep the loop from listening. */
+ * Bounds   RECEIVE_BATCH sockets a receive batch, RECEIVE_TURN_BYTES and a batch a turn; SEND_BATCH
+ *          a send batch, FLUSH_MAX sends and about FLUSH_BYTES_MAX bytes a turn besides what the
+ *          hub's visits send: one broadcast cannot keep the loop from listening. */
 #pragma once
 
 #include <netinet/in.h>
@@ -42,6 +42,7 @@ struct trusted;
 enum {
     RECEIVE_BATCH = 64,
     RECEIVE_BYTES = 16 * 1024,
+    RECEIVE_TURN_BYTES = 1 << 20, /* received when a turn takes no further events */
     SEND_BATCH = 512,
     SEND_VECTORS = 32,  /* frames of one socket in one send */
     SEND_GATHERED = 64, /* sockets in a batch that send more than one run */
@@ -141,7 +142,8 @@ struct shard {
     uint32_t dirty_count;
     uint32_t readable[RECEIVE_BATCH]; /* slots to receive from, in this batch */
     unsigned readable_count;
-    char *receive_area; /* RECEIVE_BATCH buffers of RECEIVE_BYTES */
+    size_t received_bytes; /* in this turn */
+    char *receive_area;    /* RECEIVE_BATCH buffers of RECEIVE_BYTES */
     struct send_batch *batch;
     char *scratch;             /* head_bytes_max bytes for decoding queries */
     void *encoder;             /* transport/: frames of the batch being delivered */

@@ -1,10 +1,44 @@
-/* stash: input that cannot be understood before more of it has come, and bodies in pieces. */
+/* stash: input that cannot be understood before more of it has come, and bodies in pieces.
+ *
+ * It grows by doubling. A large one is a mapping of its own, whose pages are moved and not copied:
+ * a crowd whose bodies grow side by side all double in the same turn. */
 #include "conn/conn.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum {
+    STASH_HEAP_MAX = 64 * 1024, /* larger ones are mapped */
+};
+
+static char *map(const struct stash *stash, size_t size)
+{
+    if (stash->size > STASH_HEAP_MAX) {
+        char *moved = mremap(stash->bytes, stash->size, size, MREMAP_MAYMOVE);
+        return moved == MAP_FAILED ? NULL : moved;
+    }
+    char *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (bytes == MAP_FAILED)
+        return NULL;
+    if (stash->len > 0)
+        memcpy(bytes, stash->bytes, stash->len);
+    free(stash->bytes);
+    return bytes;
+}
+
+/* Returns 0 or -ENOMEM. */
+static int grow(struct stash *stash, size_t size)
+{
+    char *bigger = size > STASH_HEAP_MAX ? map(stash, size) : realloc(stash->bytes, size);
+    if (!bigger)
+        return -ENOMEM;
+    stash->bytes = bigger;
+    stash->size = (uint32_t)size;
+    return 0;
+}
 
 int stash_append(struct stash *stash, const char *bytes, size_t len, size_t max)
 {
@@ -14,11 +48,8 @@ int stash_append(struct stash *stash, const char *bytes, size_t len, size_t max)
         size_t needed = stash->len + len, doubled = 2 * (size_t)stash->size;
         size_t size = doubled > needed ? doubled : needed;
         size = size > max ? max : size;
-        char *bigger = realloc(stash->bytes, size);
-        if (!bigger)
+        if (grow(stash, size) < 0)
             return -ENOMEM;
-        stash->bytes = bigger;
-        stash->size = (uint32_t)size;
     }
     if (len > 0)
         memcpy(stash->bytes + stash->len, bytes, len);
@@ -36,9 +67,17 @@ void stash_consume(struct stash *stash, size_t len)
         memmove(stash->bytes, stash->bytes + len, stash->len);
 }
 
+static void release(const struct stash *stash)
+{
+    if (stash->size <= STASH_HEAP_MAX)
+        free(stash->bytes);
+    else
+        munmap(stash->bytes, stash->size);
+}
+
 void stash_free(struct stash *stash)
 {
-    free(stash->bytes);
+    release(stash);
     *stash = (struct stash){0};
 }
 
@@ -59,9 +98,9 @@ void conn_extra_trim(struct conn *conn)
         return;
     free(extra->queue.frames);
     budget_clear(&extra->held);
-    free(extra->input.bytes);
-    free(extra->message.bytes);
-    free(extra->record.bytes);
+    release(&extra->input);
+    release(&extra->message);
+    release(&extra->record);
     free(extra);
     conn->extra = NULL;
 }

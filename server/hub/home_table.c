@@ -102,6 +102,7 @@ static struct channel_home *channel_create(struct hub *hub, const char *name, si
         return NULL;
     }
     home->count++;
+    hub->created++;
     home_settle(hub, channel);
     return channel;
 }
@@ -212,6 +213,7 @@ bool home_sweep(struct hub *hub)
 
 void home_done(struct hub *hub)
 {
-    while (hub->home.table.nodes)
-        channel_free(hub, (void *)hub->home.table.nodes);
+    unsigned part = 0;
+    for (void *channel; (channel = table_any(&hub->home.table, &part));)
+        channel_free(hub, channel);
 }

@@ -61,8 +61,8 @@ void hub_handle(struct hub *hub, unsigned from, const struct item *item)
 /* What was taken so far is enough for this turn, or what came now would wait. */
 static bool enough(const struct hub *hub)
 {
-    return hub->replayed >= TURN_REPLAYED || hub->replayed_bytes >= TURN_REPLAYED_BYTES ||
-           local_waits(hub);
+    return hub->created >= TURN_CREATED || hub->replayed >= TURN_REPLAYED ||
+           hub->replayed_bytes >= TURN_REPLAYED_BYTES || local_waits(hub);
 }
 
 /* Returns true when there is more. What is taken must be answered: without a place for the answers
@@ -120,6 +120,7 @@ bool hub_turn(struct hub *hub, int64_t now_ns)
     hub->in_turn = true;
     hub->now_ns = now_ns;
     hub->visits = 0;
+    hub->created = 0;
     hub->replayed = 0;
     hub->replayed_bytes = 0;
 

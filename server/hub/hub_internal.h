@@ -25,12 +25,13 @@
 
 #include <stdatomic.h>
 
-/* What a turn does at most. The items that were taken when TURN_REPLAYED is reached are finished;
- * the walk over a channel's subscribers that reaches TURN_VISITS goes on in the next turn, before
- * anything else. */
+/* What a turn does at most. The items that were taken when TURN_CREATED or TURN_REPLAYED is reached
+ * are finished; the walk over a channel's subscribers that reaches TURN_VISITS goes on in the next
+ * turn, before anything else. */
 enum {
     TURN_ITEMS_PER_LANE = 1024, /* items of one lane, or its slots if they are fewer */
     TURN_ITEMS_OWN = 4096,      /* own requests */
+    TURN_CREATED = 512,         /* channels that come to be here */
     TURN_SWEEP = 256,           /* channels and old messages forgotten, of each kind */
     TURN_VISITS = 2048,         /* subscribers visited; one counts for more with large messages */
     VISIT_BYTES = 4096,         /* for so many of a batch it counts once more */
@@ -282,6 +283,7 @@ struct hub {
     bool in_turn;
     int64_t now_ns;    /* of the turn, or of the last one */
     uint64_t visits;   /* of this turn; see TURN_VISITS */
+    uint32_t created;  /* channels, of this turn; see TURN_CREATED */
     uint32_t replayed; /* of this turn; see TURN_REPLAYED */
     uint64_t replayed_bytes;
 

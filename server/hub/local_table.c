@@ -44,8 +44,9 @@ void local_done(struct hub *hub)
     for (unsigned i = 0; i < local->walk_batch.count; i++)
         message_unref(local->walk_batch.messages[i]);
     item_queue_done(&local->deferred);
-    while (local->table.nodes)
-        channel_free(hub, (void *)local->table.nodes);
+    unsigned part = 0;
+    for (void *channel; (channel = table_any(&local->table, &part));)
+        channel_free(hub, channel);
     pages_unmap(local->nodes, local->nodes_max * sizeof *local->nodes);
     pages_unmap(local->scratch, local->nodes_max * sizeof(struct message *));
     pages_unmap(local->channels, hub->config->channels_max * sizeof(struct channel_local *));

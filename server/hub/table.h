@@ -2,7 +2,9 @@
  * error, not the end of the process.
  *
  * The low half of a name's hash chooses the bucket, the high half the home shard: were it the same
- * half, all channels of one home would share a fraction of the buckets.
+ * half, all channels of one home would share a fraction of the buckets. The topmost bits of the low
+ * half choose the part: a hash of uthash doubles its buckets in one go, which for a million names
+ * would be a tenth of a second; each of the parts does so for itself.
  *
  * Threads  The hub's.
  * Memory   The node is the first member of what is found; node and name belong to the caller, and
@@ -21,8 +23,13 @@ struct table_node {
     UT_hash_handle hh;
 };
 
+enum {
+    TABLE_PART_BITS = 7,
+    TABLE_PARTS = 1 << TABLE_PART_BITS,
+};
+
 struct table {
-    struct table_node *nodes; /* any of them, or NULL */
+    struct table_node *parts[TABLE_PARTS]; /* any node of the part, or NULL */
 };
 
 static inline unsigned home_of(uint64_t hash, unsigned shards)
@@ -37,3 +44,6 @@ struct table_node *table_find(const struct table *table, const char *name, size_
 int table_insert(struct table *table, struct table_node *node, const char *name, size_t len,
                  uint64_t hash);
 void table_remove(struct table *table, struct table_node *node);
+
+/* Any node, or NULL when there is none. `*part` is where to look first; begin with 0. */
+struct table_node *table_any(const struct table *table, unsigned *part);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <cmocka.h>
+#include <stdio.h>
 
 /* Reads and returns the answer. */
 static const struct event *ask(struct world *world, const char *name, struct hub_since since)
@@ -181,14 +182,14 @@ static void test_linger(void **state)
 
     hub_unsubscribe_all(world->hubs[0], &chain);
     world_pass(world, 99);
-    assert_non_null(world->hubs[0]->local.table.nodes);
+    assert_non_null(table_any(&world->hubs[0]->local.table, &(unsigned){0}));
     /* Who is back in time finds the same numbering, and time starts anew. */
     world_subscribe(world, 0, &chain, 1, name, since_position(epoch, 0));
     world_settle(world);
     assert_true(world_next(world, EVENT_SUBSCRIBED)->recovered);
     hub_unsubscribe_all(world->hubs[0], &chain);
     world_pass(world, 100);
-    assert_null(world->hubs[0]->local.table.nodes);
+    assert_null(table_any(&world->hubs[0]->local.table, &(unsigned){0}));
     assert_int_equal(world_stats(world, 1).channels, 1);
     world_pass(world, 100);
     assert_int_equal(world_stats(world, 1).channels, 0);
@@ -436,6 +437,24 @@ static void test_a_turn_replays_so_much(void **state)
     world_close(world);
 }
 
+static void test_a_turn_makes_so_many_channels(void **state)
+{
+    (void)state;
+    struct hub_config config = world_config();
+    config.channels_max = 4 * TURN_CREATED;
+    struct world *world = world_open(&config);
+    for (unsigned i = 0; i < TURN_CREATED + 10; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "new%u", i);
+        assert_int_equal(world_read(world, 0, i, name, since_start()), 0);
+    }
+    assert_true(hub_turn(world->hubs[0], 0));
+    assert_int_equal(world_stats(world, 0).channels, TURN_CREATED);
+    assert_false(hub_turn(world->hubs[0], 0));
+    assert_int_equal(world_stats(world, 0).channels, TURN_CREATED + 10);
+    world_close(world);
+}
+
 static void test_a_turn_replays_so_much_to_others(void **state)
 {
     (void)state;
@@ -475,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_a_turn_delivers_so_much),
         cmocka_unit_test(test_a_turn_replays_so_much),
         cmocka_unit_test(test_a_turn_replays_so_much_to_others),
+        cmocka_unit_test(test_a_turn_makes_so_many_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
