@@ -6,7 +6,7 @@
  * Memory   text points into argv. */
 #pragma once
 
-#include <argp.h>
+#include <assert.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,7 +43,9 @@ struct options {
     const char *results;
     const char *json;
     enum options_show show;
+    bool plain, quiet;
     bool brief; /* nothing is printed of the result */
+    bool list;  /* of attacks, and nothing is run */
     char server_cpus[CPUS_TEXT_MAX];
     char client_cpus[CPUS_TEXT_MAX];
     uint32_t shards; /* 0: one per CPU of the server */
@@ -106,78 +108,141 @@ struct options {
     uint32_t attackers;  /* at most so many connections of one attack */
 };
 
-/* X(NAME, key, long name, argument, help): the options that an experiment may list. */
+/* X(ID, key, long name, argument, name in the settings of a run, what it is, help): an option is
+ * one row. What it is: NUMBER(field, least, most), and so on, as options.c defines them. A key of 0
+ * is none: there is only the long name. */
 #define OPTIONS_TABLE(X)                                                                           \
-    X(SUBSCRIBERS, 'n', "subscribers", "N", "Subscribers of each contestant")                      \
-    X(COUNTS, 'n', "subscribers", "N[,N...]", "Counts of subscribers, one after the other")        \
-    X(SIZE, 'b', "size", "BYTES", "Payload of a message, at least 34")                             \
-    X(TURNS, 't', "turns", "N", "Turns of the clock for each contestant and workload")             \
-    X(TURN_MS, 1001, "turn-ms", "MS", "How long a turn is")                                        \
-    X(WARMUP, 1002, "warmup", "N", "Rounds that are run first and not counted")                    \
-    X(DEPTH, 'd', "depth", "D[,D...]", "Closed loop: messages under way at one time")              \
-    X(RATE, 'r', "rate", "R[,R...]", "Open loop: messages per second")                             \
-    X(TRANSPORT, 'T', "transport", "LIST", "Names with commas, as options_transports() has them")  \
-    X(AGAINST, 'a', "against", "LIST",                                                             \
+    X(SUBSCRIBERS, 'n', "subscribers", "N", "subscribers",                                         \
+      NUMBER(subscribers, 1, OPTIONS_CLIENTS_MAX), "Subscribers of each contestant")               \
+    X(COUNTS, 'n', "subscribers", "N[,N...]", "subscribers",                                       \
+      NUMBERS(counts, count_count, 1, OPTIONS_CLIENTS_MAX),                                        \
+      "Counts of subscribers, one after the other")                                                \
+    X(SIZE, 'b', "size", "BYTES", "message_bytes",                                                 \
+      NUMBER(message_bytes, PAYLOAD_HEAD_SIZE, MESSAGE_MAX), "Payload of a message, at least 34")  \
+    X(TURNS, 't', "turns", "N", "turns", NUMBER(turns, 1, 10000),                                  \
+      "Turns of the clock for each contestant and workload")                                       \
+    X(TURN_MS, 0, "turn-ms", "MS", "turn_s", MILLISECONDS(turn_ms, 10, HOUR_MS),                   \
+      "How long a turn is")                                                                        \
+    X(WARMUP, 0, "warmup", "N", "warmup_rounds", NUMBER(warmup_turns, 0, 1000),                    \
+      "Rounds that are run first and not counted")                                                 \
+    X(DEPTH, 'd', "depth", "D[,D...]", "depth", NUMBERS(depths, depth_count, 1, LOAD_FLIGHTS / 2), \
+      "Closed loop: messages under way at one time")                                               \
+    X(RATE, 'r', "rate", "R[,R...]", "rate_per_s", RATES(rates, rate_count),                       \
+      "Open loop: messages per second")                                                            \
+    X(TRANSPORT, 'T', "transport", "LIST", "transports", OF_KIND(transports),                      \
+      "Names with commas, as options_transports() has them")                                       \
+    X(AGAINST, 'a', "against", "LIST", "against", OF_KIND(against),                                \
       "Bare loops to measure beside it: bare-send, bare-uring, bare-coalesce; ceiling: all "       \
-      "three; "                                                                                    \
-      "none")                                                                                      \
-    X(POLL_INTERVAL, 1003, "poll-interval-ms", "MS", "How often a short-polling client asks")      \
-    X(STREAMS_EACH, 1090, "streams", "N", "Subscribers on each connection of HTTP/2")              \
-    X(CONNECTIONS, 'n', "connections", "N", "Connections to open and hold")                        \
-    X(UNDER_WAY, 'n', "under-way", "N", "Connections under way at one time")                       \
-    X(SECONDS, 's', "seconds", "S", "How long")                                                    \
-    X(HEARTBEAT, 1004, "heartbeat-ms", "MS",                                                       \
+      "three; none")                                                                               \
+    X(POLL_INTERVAL, 0, "poll-interval-ms", "MS", "poll_interval_s",                               \
+      MILLISECONDS(poll_interval_ms, 10, HOUR_MS), "How often a short-polling client asks")        \
+    X(STREAMS_EACH, 0, "streams", "N", "streams_per_connection",                                   \
+      NUMBER(streams_each, 1, LOAD_STREAMS_MAX), "Subscribers on each connection of HTTP/2")       \
+    X(CONNECTIONS, 'n', "connections", "N", "connections",                                         \
+      NUMBER(connections, 1, OPTIONS_CLIENTS_MAX), "Connections to open and hold")                 \
+    X(UNDER_WAY, 'n', "under-way", "N", "under_way", NUMBER(connections, 1, 1000),                 \
+      "Connections under way at one time")                                                         \
+    X(SECONDS, 's', "seconds", "S", "hold_s", NUMBER(seconds, 1, 7 * DAY_S), "How long")           \
+    X(HEARTBEAT, 0, "heartbeat-ms", "MS", "heartbeat_ms",                                          \
+      NUMBER_OR(heartbeat_ms, 100, HOUR_MS, "the server's"),                                       \
       "The server's ping interval; 3600000 shows what it does when there is nothing to do")        \
-    X(CHURN, 'c', "churn", "N", "Subscribers that leave and come back each second")                \
-    X(FROM, 'f', "from", "N", "Connections of the first step")                                     \
-    X(TO, 'm', "to", "N", "Connections of the last step, if the machine holds so many")            \
-    X(STEP, 'p', "step", "FACTOR|+N",                                                              \
+    X(CHURN, 'c', "churn", "N", "churn_per_s", NUMBER(churn_per_s, 1, 1000000),                    \
+      "Subscribers that leave and come back each second")                                          \
+    X(FROM, 'f', "from", "N", "from", NUMBER(from, 1, OPTIONS_CLIENTS_MAX),                        \
+      "Connections of the first step")                                                             \
+    X(TO, 'm', "to", "N", "to", NUMBER_OR(to, 1, OPTIONS_CLIENTS_MAX, "what this machine holds"),  \
+      "Connections of the last step, if the machine holds so many")                                \
+    X(STEP, 'p', "step", "FACTOR|+N", "step", OF_KIND(step),                                       \
       "Each step is so many times the last one, or so many more: 2, 1.5, +50000")                  \
-    X(HOLD, 's', "hold-seconds", "S", "How long each step is held before its broadcast")           \
-    X(BROADCAST, 1005, "broadcast-seconds", "S",                                                   \
+    X(HOLD, 's', "hold-seconds", "S", "hold_s", NUMBER(seconds, 1, DAY_S),                         \
+      "How long each step is held before its broadcast")                                           \
+    X(BROADCAST, 0, "broadcast-seconds", "S", "broadcast_s", NUMBER(broadcast_s, 1, 3600),         \
       "A broadcast that has not reached everybody by then has failed")                             \
-    X(ADMIT, 1040, "admit", "N", "Subscribers that the server lets in each second (admits_per_s)") \
-    X(STALLED, 1060, "stalled", "PERCENT", "How many of the subscribers stop reading")             \
-    X(VANISHED, 1062, "vanished", "N", "Peers that connect and fall silent, of three kinds")       \
-    X(QUEUE, 1061, "queue", "BYTES", "What may wait for one reader (queue_bytes_max)")             \
-    X(LIVE, 1041, "live", "N", "Clients that stay connected meanwhile, to tell what they notice")  \
-    X(DROP, 1042, "drop", "rst|fin", "How the connections end: reset, or in order")                \
-    X(GIVE_UP, 1043, "give-up", "S", "Who is not back after so many seconds stays away")           \
-    X(RTT, 1030, "rtt-ms", "MS",                                                                   \
+    X(ADMIT, 0, "admit", "N", "admits_per_s", NUMBER(admits_per_s, 1, 10000000),                   \
+      "Subscribers that the server lets in each second (admits_per_s)")                            \
+    X(STALLED, 0, "stalled", "PERCENT", "stalled_percent", NUMBER(stalled_percent, 1, 90),         \
+      "How many of the subscribers stop reading")                                                  \
+    X(VANISHED, 0, "vanished", "N", "vanished", NUMBER(vanished, 1, 15000),                        \
+      "Peers that connect and fall silent, of three kinds")                                        \
+    X(QUEUE, 0, "queue", "BYTES", "queue_bytes_max", NUMBER(queue_bytes, 1024, 1u << 30),          \
+      "What may wait for one reader (queue_bytes_max)")                                            \
+    X(LIVE, 0, "live", "N", "live",                                                                \
+      NUMBER_OR(live, 1, OPTIONS_CLIENTS_MAX, "a tenth, at most 2000"),                            \
+      "Clients that stay connected meanwhile, to tell what they notice")                           \
+    X(DROP, 0, "drop", "rst|fin", "drop", OF_KIND(drop),                                           \
+      "How the connections end: reset, or in order")                                               \
+    X(GIVE_UP, 0, "give-up", "S", "give_up_s", NUMBER(give_up_s, 1, 3600),                         \
+      "Who is not back after so many seconds stays away")                                          \
+    X(RTT, 0, "rtt-ms", "MS", "rtt_ms", NUMBER(rtt_ms, 0, RELAY_MS_MAX),                           \
       "Put a relay between subscribers and server, with this round-trip time")                     \
-    X(RTTS, 1031, "rtt-ms", "MS[,MS...]",                                                          \
+    X(RTTS, 0, "rtt-ms", "MS[,MS...]", "rtt_ms", NUMBERS(rtts, rtt_count, 0, RELAY_MS_MAX),        \
       "Round-trip times, each by a relay of its own; 0: straight over loopback")                   \
-    X(JITTER, 1032, "jitter-ms", "MS", "Each read waits up to so much longer in a relay")          \
-    X(SEARCH, 1007, "search-seconds", "S",                                                         \
+    X(JITTER, 0, "jitter-ms", "MS", "jitter_ms", NUMBER(jitter_ms, 0, RELAY_MS_MAX),               \
+      "Each read waits up to so much longer in a relay")                                           \
+    X(SEARCH, 0, "search-seconds", "S", "search_s", NUMBER(seconds, 1, DAY_S),                     \
       "How long the search may take, without what confirms it")                                    \
-    X(BOUND, 1006, "bound-ms", "MS", "99 % of the deliveries must arrive within this time")        \
-    X(PEER, 'P', "peer", "NAME|FILE",                                                              \
-      "Another server to measure beside it, of bench/peers/ or of a manifest; may be repeated")    \
-    X(PEER_URL, 1040, "peer-url", "URL",                                                           \
+    X(BOUND, 0, "bound-ms", "MS", "bound_ms", NUMBER(bound_ms, 1, HOUR_MS),                        \
+      "99 % of the deliveries must arrive within this time")                                       \
+    X(PEER, 'P', "peer", "NAME|FILE", "peers", TEXTS(peers, peer_count, OPTIONS_PEERS_MAX, ", "),  \
+      "Another server to measure beside it, of bench/peers/ or of a manifest; may be "             \
+      "repeated")                                                                                  \
+    X(PEER_URL, 0, "peer-url", "URL", "peer_url", TEXT(peer_url),                                  \
       "Likewise one that runs already: ws://HOST:PORT/PATH to subscribe")                          \
-    X(PEER_SUBSCRIBE, 1041, "peer-subscribe", "TEXT",                                              \
+    X(PEER_SUBSCRIBE, 0, "peer-subscribe", "TEXT", "peer_subscribe",                               \
+      TEXTS(peer_subscribe, peer_subscribe_count, OPTIONS_LIST_MAX, ", "),                         \
       "What its subscribers send first; may be repeated")                                          \
-    X(PEER_PUBLISH_URL, 1042, "peer-publish-url", "URL",                                           \
-      "Where to publish to it, by ws:// or by POST to http:// (default: the URL to subscribe)")    \
-    X(PEER_PUBLISH, 1043, "peer-publish", "TEXT", "What is sent to publish @payload@")             \
-    X(STREAM, 1070, "stream", "TEXT",                                                              \
+    X(PEER_PUBLISH_URL, 0, "peer-publish-url", "URL", "peer_publish_url", TEXT(peer_publish_url),  \
+      "Where to publish to it, by ws:// or by POST to http:// (default: the URL to "               \
+      "subscribe)")                                                                                \
+    X(PEER_PUBLISH, 0, "peer-publish", "TEXT", "peer_publish", TEXT(peer_publish),                 \
+      "What is sent to publish @payload@")                                                         \
+    X(STREAM, 0, "stream", "TEXT", "streams",                                                      \
+      TEXTS(streams, stream_count, OPTIONS_STREAMS_MAX, ", "),                                     \
       "\"name=N part=value ...\": subscribers and what is published to them; may be repeated")     \
-    X(ATTACK, 1080, "attack", "NAME[,NAME...]", "Only these attacks")                              \
-    X(LIST, 1081, "list", NULL, "Say which attacks there are, and end")                            \
-    X(ATTACKERS, 1082, "attackers", "N", "At most so many connections of an attacker")             \
-    X(TLS, 1050, "tls", NULL, "Each transport over TLS 1.2 too, beside the plain one")             \
-    X(TLS_CIPHER, 1051, "tls-cipher", "LIST", "Over TLS with gcm, gcm256, chacha20")               \
-    X(TLS_RESUME, 1052, "tls-resume", NULL, "Who connects again resumes its TLS session")          \
-    X(TLS_RESUME_RAMP, 1053, "tls-resume-ramp", NULL,                                              \
+    X(ATTACK, 0, "attack", "NAME[,NAME...]", "attacks", TEXT(attacks), "Only these attacks")       \
+    X(LIST, 0, "list", NULL, NULL, FLAG(list), "Say which attacks there are, and end")             \
+    X(ATTACKERS, 0, "attackers", "N", "attackers_max", NUMBER(attackers, 1, 20000),                \
+      "At most so many connections of an attacker")                                                \
+    X(TLS, 0, "tls", NULL, "tls", FLAG(tls),                                                       \
+      "Each transport over TLS 1.2 too, beside the plain one")                                     \
+    X(TLS_CIPHER, 0, "tls-cipher", "LIST", "tls_cipher", OF_KIND(ciphers),                         \
+      "Over TLS with gcm, gcm256, chacha20")                                                       \
+    X(TLS_RESUME, 0, "tls-resume", NULL, "tls_resume", FLAG(tls_resume),                           \
+      "Who connects again resumes its TLS session")                                                \
+    X(TLS_RESUME_RAMP, 0, "tls-resume-ramp", NULL, "tls_resume_ramp", FLAG(tls_resume_ramp),       \
       "All but the first connections resume a TLS session of those: a ramp of a million "          \
-      "takes minutes")
+      "takes minutes")                                                                             \
+    /* from here on of every experiment */                                                         \
+    X(SERVER, 0, "server", "PATH", NULL, TEXT(server),                                             \
+      "ringside-server to start (default: of this build)")                                         \
+    X(ADDRESS, 0, "address", "HOST:PORT", "address", AT_KIND(address, address),                    \
+      "Measure a server that runs already. It must allow publishing on a WebSocket")               \
+    X(TLS_ADDRESS, 0, "tls-address", "HOST:PORT", NULL, AT_KIND(tls_address, tls_address),         \
+      "Where the server at --address has TLS, for --tls")                                          \
+    X(SERVER_CPUS, 0, "server-cpus", "LIST", "server_cpus", CPUS(server_cpus),                     \
+      "CPUs of the server")                                                                        \
+    X(CLIENT_CPUS, 0, "client-cpus", "LIST", "client_cpus", CPUS(client_cpus),                     \
+      "CPUs of the clients")                                                                       \
+    X(SHARDS, 0, "shards", "N", "shards", NUMBER_OR(shards, 1, 256, "one per CPU it has"),         \
+      "Shards of the server")                                                                      \
+    X(SET, 0, "set", "NAME=VALUE", "server_settings",                                              \
+      TEXTS(sets, set_count, OPTIONS_SETS_MAX, "; "), "A setting of the server; may be repeated")  \
+    X(RESULTS, 0, "results", "DIR", NULL, TEXT(results),                                           \
+      "Where the folder of this run goes (default: runs/ of the repository); none: nowhere")       \
+    X(JSON, 0, "json", "FILE", NULL, TEXT(json), "Write run.json here as well")                    \
+    X(PLAIN, 0, "plain", NULL, NULL, FLAG(plain),                                                  \
+      "While it runs: lines of text, on a terminal too")                                           \
+    X(QUIET, 0, "quiet", NULL, NULL, FLAG(quiet), "While it runs: nothing")                        \
+    X(BRIEF, 0, "brief", NULL, NULL, FLAG(brief), "No tables when it is over")
 
 enum option_id {
 #define OPTIONS_ID(name, ...) OPTION_##name,
     OPTIONS_TABLE(OPTIONS_ID)
 #undef OPTIONS_ID
     OPTION_COUNT,
+    OPTION_COMMON = OPTION_SERVER,
 };
+static_assert(OPTION_COUNT <= 64, "each has a bit of options.given");
 
 struct options_use {
     const enum option_id *ids; /* ended by OPTION_COUNT */
@@ -206,13 +271,6 @@ json_t *options_json(const struct options *options, const struct options_use *us
 
 /* "poll, longpoll, sse …": the transports there are. The text is constant. */
 const char *options_transports(void);
-
-/* The options of peers, and streams. Returns whether it is one. */
-bool options_peer_parse(struct options *options, enum option_id id, const char *text,
-                        struct argp_state *state);
-
-/* Likewise: what was given for it, one after the other. */
-bool options_peer_value(const struct options *options, enum option_id id, char *text, size_t size);
 
 /* As --tls-cipher takes it: "gcm", "gcm256", "chacha20". */
 const char *options_cipher_name(enum tls_cipher cipher);
