@@ -36,9 +36,11 @@ build  | uthash-dev          | hash tables and lists
 build  | openssl             | makes the certificates of run --tls and bench --tls
 build  | ccache              | what was compiled once is not compiled again
 report | python3-matplotlib  | draws the plots of a report as SVG
+report | python3-jsonschema  | checks a run.json against its schema
 test   | libcmocka-dev       | unit tests
 test   | curl                | foreign client: polling, long polling, SSE
 test   | python3-pytest      | integration tests
+test   | python3-jsonschema  | runs of the bench against their schema
 test   | python3-pytest-xdist | several of them at once
 test   | python3-websockets  | foreign client: WebSocket
 test   | python3-h2          | foreign client: HTTP/2, and what it must not do

@@ -27,7 +27,7 @@ def main():
     parser.add_argument("-o", "--output", help="default: report.html beside run.json")
     options = parser.parse_args()
 
-    run = load.load(options.run)
+    run = load.load(options.run, trusted=options.run == "-")
     if options.text:
         import text
         width = options.width or shutil.get_terminal_size((TEXT_WIDTH, 0)).columns
