@@ -38,6 +38,8 @@
     X(messages_received, counter, "Messages published by clients of this shard")                   \
     X(messages_dropped, counter,                                                                   \
       "Live messages dropped for slow readers (slow_reader=drop_oldest or keep_latest)")           \
+    X(gatherings_cut, counter,                                                                     \
+      "Streams ended because a channel did not answer while the others brought too much")          \
     X(pings, counter, "Heartbeats sent")                                                           \
     X(input_bytes, gauge, "Bytes of input that is no whole request or message yet")                \
     X(queue_bytes, gauge, "Bytes of frames held for readers that are behind")                      \

@@ -8,11 +8,16 @@
 #include "core/message.h"
 #include "transport/json.h"
 
+enum {
+    PLACE_BYTES = sizeof(struct message *) + 1,
+};
+
 struct gathering {
     unsigned channels;
     uint64_t weight_left; /* that may be added; 0: no more messages */
     unsigned answered;
-    uint64_t more; /* a bit for each channel that has more to give */
+    uint64_t more;       /* a bit for each channel that has more to give */
+    uint64_t live_bytes; /* of live messages, with their places */
     bool recovered;
     unsigned count;
     unsigned size;
@@ -122,7 +127,14 @@ int gathering_live(struct gathering *gathering, unsigned tag, const struct hub_b
     unsigned fit = take_room(gathering, batch->messages, batch->count);
     if (fit > 0)
         reached->offset = batch->messages[fit - 1]->offset;
+    for (unsigned i = 0; i < fit; i++)
+        gathering->live_bytes += batch->messages[i]->payload_len + PLACE_BYTES;
     return add(gathering, tag, batch->messages, fit);
+}
+
+uint64_t gathering_live_bytes(const struct gathering *gathering)
+{
+    return gathering->live_bytes;
 }
 
 bool gathering_recovered(const struct gathering *gathering)

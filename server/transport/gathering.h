@@ -6,7 +6,7 @@
  * Threads  The shard's.
  * Memory   On the heap, in conn_extra; holds references on the messages.
  * Bounds   For an answer, weight over all channels. For a stream, what the hub gives in answer to
- *          one request per channel, and live messages for as long as that takes. */
+ *          one request per channel, and of live messages queue_bytes_max: stream.c. */
 #pragma once
 
 #include <stdbool.h>
@@ -35,6 +35,10 @@ bool gathering_more(const struct gathering *gathering, unsigned tag, struct posi
 
 /* Takes live messages of the channel with this tag. Returns 0 or -ENOMEM, likewise. */
 int gathering_live(struct gathering *gathering, unsigned tag, const struct hub_batch *batch);
+
+/* What those have together, with their places: a stream that waits too long for its last channel is
+ * the caller's to end. */
+uint64_t gathering_live_bytes(const struct gathering *gathering);
 
 /* True when every channel that was asked for a position could honour it. */
 bool gathering_recovered(const struct gathering *gathering);

@@ -1,6 +1,7 @@
 #include "transport/stream.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "core/message.h"
@@ -101,6 +102,18 @@ int stream_subscribed(struct shard *shard, struct conn *conn, const struct hub_r
     return subscribed_one(shard, conn, reply, writer);
 }
 
+/* The last channel's home may be slow, and the others not: what comes meanwhile is for one stream
+ * alone, and it is cheaper for its client to come back. */
+static int gather_live(struct shard *shard, struct gathering *gathering, unsigned place,
+                       const struct hub_batch *batch)
+{
+    int err = gathering_live(gathering, place, batch);
+    if (err < 0 || gathering_live_bytes(gathering) <= (uint64_t)shard->settings->queue_bytes_max)
+        return err;
+    counter_add(&shard->counters.gatherings_cut, 1);
+    return -ENOBUFS;
+}
+
 int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,
                            const struct hub_batch *batch, const struct stream_writer *writer)
 {
@@ -110,7 +123,7 @@ int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subs
     struct gathering *gathering = gathering_of(conn);
     assert(live || gathering);
     if (gathering)
-        return gathering_live(gathering, standing.at, batch);
+        return gather_live(shard, gathering, standing.at, batch);
     writer->messages(shard, conn, batch->messages, batch->count, &standing, SEND_LIVE);
     return 0;
 }

@@ -34,6 +34,7 @@ bool stream_outrun(struct shard *shard, struct conn *conn, const struct hub_repl
  * likewise. */
 int stream_replayed(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
 
-/* Takes a batch for a connection with several channels. Returns likewise. */
+/* Takes a batch for a connection with several channels. Returns likewise, or -ENOBUFS: while its
+ * last channel has not answered, the others have brought more than queue_bytes_max. */
 int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,
                            const struct hub_batch *batch, const struct stream_writer *writer);

@@ -19,6 +19,7 @@ enum {
     PIPE_BYTES = 64 * 1024,
     LATE_TICKS = 50, /* that the other shard does nothing */
     NAMES = 64,
+    PAYLOAD = 1000,
 };
 
 struct world {
@@ -155,9 +156,80 @@ static void a_hold_waits_for_the_answer_of_its_home(void **state)
     world_end(&world);
 }
 
+/* A channel whose home is the shard that stands still, or one that is at home here. */
+static void find(struct world *world, bool late, char name[16])
+{
+    bool is_late = !late;
+    for (unsigned i = 0; i < NAMES && is_late != late; i++) {
+        snprintf(name, 16, "c%u", i);
+        ask(world, name, &is_late);
+    }
+    assert_int_equal(is_late, late);
+}
+
+static void publish(struct world *world, const char *name)
+{
+    char request[256], body[PAYLOAD + 1];
+    struct fake_client *client = come(world);
+    snprintf(request, sizeof request,
+             "POST /publish?channel=%s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", name,
+             PAYLOAD);
+    memset(body, 'x', PAYLOAD);
+    body[PAYLOAD] = '\0';
+    say(client, request);
+    say(client, body);
+    turn(world, 0);
+    fake_client_close(client);
+    turn(world, 0);
+}
+
+/* What a stream of two channels gets, one of which is late, when the other has so many messages
+ * meanwhile; and then the late one answers. */
+static size_t stream_meanwhile(struct world *world, unsigned messages, char *got, size_t size)
+{
+    char here[16], late[16], request[256];
+    find(world, false, here);
+    find(world, true, late);
+    struct fake_client *client = come(world);
+    snprintf(request, sizeof request, "GET /sse?channel=%s&channel=%s HTTP/1.1\r\nHost: h\r\n\r\n",
+             here, late);
+    say(client, request);
+    turn(world, 0);
+    for (unsigned i = 0; i < messages; i++)
+        publish(world, here);
+    for (unsigned i = 0; i < 2 * SHARDS; i++)
+        turn(world, (i + 1) % SHARDS);
+    ssize_t n = fake_client_read(client, got, size - 1);
+    assert_true(n > 0);
+    got[n] = '\0';
+    fake_client_close(client);
+    turn(world, 0);
+    return (size_t)n;
+}
+
+static void what_is_gathered_meanwhile_is_bounded(void **state)
+{
+    static struct world world;
+    static char got[PIPE_BYTES];
+    (void)state;
+    world_begin(&world);
+    world.settings.queue_bytes_max = 10 * PAYLOAD;
+    const struct counters *counters = &world.shards[0]->counters;
+    size_t len = stream_meanwhile(&world, 9, got, sizeof got);
+    assert_true(len > 9 * PAYLOAD);
+    assert_int_equal(counter_read(&counters->gatherings_cut), 0);
+    len = stream_meanwhile(&world, 10, got, sizeof got);
+    assert_true(len < PAYLOAD);
+    assert_string_equal(got + len - 5, "0\r\n\r\n");
+    assert_int_equal(counter_read(&counters->gatherings_cut), 1);
+    assert_int_equal(counter_read(&counters->closed[CLOSE_OVERLOADED]), 1);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_gathered_meanwhile_is_bounded),
         cmocka_unit_test(a_hold_waits_for_the_answer_of_its_home),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
