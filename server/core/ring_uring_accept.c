@@ -65,16 +65,26 @@ static uint32_t headroom(const struct ring_uring *ring)
     return sum;
 }
 
+/* What a table should have free, or else another one is looked for. One that is smaller than the
+ * backlogs never has room for them: it takes one by one, as many as are armed at once, and is
+ * filled before there is need of another. */
+static uint32_t room_wanted(const struct ring_uring *ring)
+{
+    uint32_t backlogs = headroom(ring);
+    return backlogs <= ring->table_mask ? backlogs : RING_ACCEPTS_MAX;
+}
+
 /* Keeps to the present table while it has room: sockets opened together then share a ring. */
 static uint32_t table_with_room(struct ring_uring *ring)
 {
-    if (table_free(ring, ring->accept_table) > headroom(ring))
+    uint32_t wanted = room_wanted(ring);
+    if (table_free(ring, ring->accept_table) > wanted)
         return ring->accept_table;
     uint32_t best = 0;
     for (uint32_t i = 1; i < ring->table_count; i++)
         if (table_free(ring, i) > table_free(ring, best))
             best = i;
-    if (table_free(ring, best) <= headroom(ring) && table_added(ring))
+    if (table_free(ring, best) <= wanted && table_added(ring))
         best = ring->table_count - 1;
     return best;
 }

@@ -269,6 +269,22 @@ static void nobody_is_lost_in_churn(void **state)
     assert_int_equal(joined.client->stats.slots_used, joined.open);
 }
 
+/* The backlog is larger than a table, so no table has room for all of it. */
+static void who_comes_and_goes_needs_no_further_table(void **state)
+{
+    (void)state;
+    loopback_listen(joined.server);
+    for (int round = 0; round < 20; round++) {
+        peers_open(0, DESCRIPTORS / 2);
+        accept_until(DESCRIPTORS / 2);
+        for (uint32_t slot = 0; slot < SLOTS; slot++)
+            if (joined.peer_of[slot] != NOBODY)
+                part(slot);
+        assert_int_equal(joined.server->stats.tables, 1);
+    }
+    no_more_is_accepted();
+}
+
 /* ---- events on tables that nobody waits on ---- */
 
 static void fill_ring(void)
@@ -448,6 +464,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_ring_leaves_the_backlog_waiting, setup, teardown),
         cmocka_unit_test_setup_teardown(listening_stops_on_a_full_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_is_lost_in_churn, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_comes_and_goes_needs_no_further_table, setup, teardown),
         cmocka_unit_test_setup_teardown(an_event_before_the_wait_ends_it, setup, teardown),
         cmocka_unit_test_setup_teardown(an_event_within_the_wait_ends_it, setup, teardown),
         cmocka_unit_test_setup_teardown(idle_tables_cost_no_system_call, setup, teardown),
