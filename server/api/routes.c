@@ -21,9 +21,9 @@ const struct route server_routes[] = {
 };
 
 const struct transport *const server_transports[TRANSPORT_COUNT] = {
-    [TRANSPORT_HTTP] = &http_transport,           [TRANSPORT_PUBLISH] = &publish_transport,
-    [TRANSPORT_POLL] = &poll_transport,           [TRANSPORT_LONGPOLL] = &longpoll_transport,
-    [TRANSPORT_ANSWER] = &answer_transport,       [TRANSPORT_SSE] = &sse_transport,
-    [TRANSPORT_WEBSOCKET] = &websocket_transport, [TRANSPORT_ECHO] = &echo_transport,
-    [TRANSPORT_HTTP2] = &http2_transport,
+    [TRANSPORT_HTTP] = &http_transport,       [TRANSPORT_PUBLISH] = &publish_transport,
+    [TRANSPORT_POLL] = &poll_transport,       [TRANSPORT_LONGPOLL] = &longpoll_transport,
+    [TRANSPORT_OPENING] = &opening_transport, [TRANSPORT_ANSWER] = &answer_transport,
+    [TRANSPORT_SSE] = &sse_transport,         [TRANSPORT_WEBSOCKET] = &websocket_transport,
+    [TRANSPORT_ECHO] = &echo_transport,       [TRANSPORT_HTTP2] = &http2_transport,
 };

@@ -26,6 +26,7 @@ enum transport_id {
     TRANSPORT_LONGPOLL,
     TRANSPORT_ANSWER, /* a poll's or long poll's answer, given in pieces */
     TRANSPORT_SSE,
+    TRANSPORT_OPENING, /* a WebSocket that is not subscribed yet, and so not answered */
     TRANSPORT_WEBSOCKET,
     TRANSPORT_ECHO,
     TRANSPORT_HTTP2, /* carries streams */

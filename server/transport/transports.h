@@ -14,6 +14,7 @@ extern const struct transport poll_transport;
 extern const struct transport longpoll_transport;
 extern const struct transport answer_transport;
 extern const struct transport sse_transport;
+extern const struct transport opening_transport; /* a WebSocket before its handshake is answered */
 extern const struct transport websocket_transport;
 extern const struct transport echo_transport;
 

@@ -6,6 +6,7 @@
  * Between messages a connection keeps nothing but its line: the parser's state is attached while a
  * message is half received. */
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -316,7 +317,7 @@ static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t s
                   batch->count);
 }
 
-/* ---- opening ---- */
+/* ---- the handshake ---- */
 
 /* Checks the handshake, or refuses it and returns false. */
 static bool handshake_check(struct shard *shard, struct conn *conn,
@@ -344,16 +345,89 @@ static void send_answer(struct shard *shard, struct conn *conn, struct span key)
     conn_send_bytes(shard, conn, span_of(answer, (size_t)len));
 }
 
-static void handshake_answer(struct shard *shard, struct conn *conn, struct span key,
-                             enum transport_id transport)
+/* To send may be its end: then it has been a WebSocket, and gives back what that has. */
+static void begin(struct shard *shard, struct conn *conn, struct span key,
+                  enum transport_id transport)
 {
-    /* First of all: to send may be its end, and then there is something to give back. */
     conn_hand_over(conn, transport);
     counter_add(&shard->counters.streams_websocket, 1);
     send_answer(shard, conn, key);
     if (conn->state == CONN_OPEN)
         conn_heartbeat(shard, conn);
 }
+
+/* ---- between the request and its answer ----
+ *
+ * Whoever has seen the handshake answered hears what is published from then on: so the answer waits
+ * for the subscription, and leaves in one send with what that brings. Frames that come before wait
+ * in the stash. */
+
+struct opening {
+    size_t key_len;
+    char key[]; /* of the handshake; a stream has none */
+};
+
+static int opening_begin(struct conn *conn, struct span key)
+{
+    struct conn_extra *extra = conn_extra(conn);
+    struct opening *opening = extra ? malloc(sizeof *opening + key.len) : NULL;
+    if (!opening)
+        return -ENOMEM;
+    opening->key_len = key.len;
+    if (key.len > 0)
+        memcpy(opening->key, key.ptr, key.len);
+    extra->transport_state = opening;
+    extra->state_bytes = (uint32_t)(sizeof *opening + key.len);
+    conn_hand_over(conn, TRANSPORT_OPENING);
+    return 0;
+}
+
+static void opening_closed(struct shard *shard, struct conn *conn)
+{
+    (void)shard;
+    free(conn->extra->transport_state);
+    conn->extra->transport_state = NULL;
+    gathering_end(conn);
+}
+
+static void opening_drain(struct shard *shard, struct conn *conn)
+{
+    http_refuse(shard, conn, REFUSAL_DRAINING);
+}
+
+/* What came before the answer. */
+static void take_early(struct shard *shard, struct conn *conn)
+{
+    if (conn->state != CONN_OPEN || !conn->extra)
+        return;
+    struct stash early = conn->extra->input;
+    conn->extra->input = (struct stash){0};
+    if (early.len > 0)
+        websocket_input(shard, conn, early.bytes, early.len);
+    stash_free(&early);
+    conn_extra_trim(conn);
+    if (conn->state == CONN_OPEN && conn->link & LINK_PAUSED)
+        conn_resume(shard, conn);
+    budgets_charge_input(shard, conn);
+}
+
+static void opening_subscribed(struct shard *shard, struct conn *conn,
+                               const struct hub_reply *reply)
+{
+    struct opening *opening = conn->extra->transport_state;
+    if (reply->err < 0) {
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
+        return;
+    }
+    conn->extra->transport_state = NULL;
+    begin(shard, conn, span_of(opening->key, opening->key_len), TRANSPORT_WEBSOCKET);
+    free(opening);
+    if (conn->state == CONN_OPEN)
+        websocket_subscribed(shard, conn, reply);
+    take_early(shard, conn);
+}
+
+/* ---- opening ---- */
 
 void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
@@ -373,7 +447,10 @@ void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exc
     }
     if (params->envelope)
         conn->asked |= ASKED_ENVELOPE;
-    handshake_answer(shard, conn, key, TRANSPORT_WEBSOCKET);
+    if (opening_begin(conn, key) == 0)
+        return;
+    gathering_end(conn);
+    http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
 
 void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
@@ -382,8 +459,17 @@ void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange
     if (!shard->settings->echo)
         http_error(shard, conn, REFUSAL_ECHO_OFF);
     else if (handshake_check(shard, conn, exchange->request, &key))
-        handshake_answer(shard, conn, key, TRANSPORT_ECHO);
+        begin(shard, conn, key, TRANSPORT_ECHO);
 }
+
+const struct transport opening_transport = {
+    .name = "opening",
+    .input = http_stash,
+    .give_up = http_give_up,
+    .drain = opening_drain,
+    .closed = opening_closed,
+    .subscribed = opening_subscribed,
+};
 
 const struct transport websocket_transport = {
     .name = "websocket",

@@ -9,7 +9,7 @@ import pytest
 
 from foreign import asynchronous, connect, publish, receive
 from ringside import data_of, target
-from wire import EventStream
+from wire import TEXT, EventStream, RawWebSocket
 
 SUBSCRIBERS = 60
 
@@ -206,3 +206,13 @@ def test_polls_from_anywhere_agree(start_server, seed):
         for message in server.poll(names)["messages"]:
             by_channel[message["channel"]].append(message["data"])
         assert by_channel == published
+
+
+def test_what_is_published_behind_the_handshake_is_heard(server):
+    """Whichever shards the channel, the subscriber and the publisher are on."""
+    for n in range(40):
+        channel = f"new-{n}"
+        socket = RawWebSocket(server, f"/ws?channel={channel}")
+        server.publish(channel, "first")
+        assert socket.read() == (TEXT, b"first")
+        socket.close()

@@ -226,9 +226,45 @@ static void what_is_gathered_meanwhile_is_bounded(void **state)
     world_end(&world);
 }
 
+/* Its handshake is answered when it is subscribed, and then what it has said meanwhile. */
+static void a_websocket_is_open_when_it_is_subscribed(void **state)
+{
+    static struct world world;
+    char late[16], request[512], got[1024];
+    (void)state;
+    world_begin(&world);
+    find(&world, true, late);
+    struct fake_client *client = come(&world);
+    snprintf(request, sizeof request,
+             "GET /ws?channel=%s HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
+             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x89\x82mask",
+             late);
+    say(client, request);
+    turn(&world, 0);
+    assert_false(fake_client_readable(client));
+    assert_true(world.shards[0]->budgets[BUDGET_INPUT].bytes > 0);
+    say(client, "\x05\x08"); /* "hi" */
+    turn(&world, 0);
+    turn(&world, 1);
+    assert_false(fake_client_readable(client));
+    uint64_t sends = counter_read(&world.shards[0]->counters.sends);
+    turn(&world, 0);
+    assert_int_equal(counter_read(&world.shards[0]->counters.sends), sends + 1);
+    ssize_t n = fake_client_read(client, got, sizeof got);
+    assert_true(n > 20);
+    assert_memory_equal(got, "HTTP/1.1 101 ", 13);
+    assert_memory_equal(got + n - 4, "\x8a\x02hi", 4);
+    assert_int_equal(world.shards[0]->budgets[BUDGET_INPUT].bytes, 0);
+    fake_client_close(client);
+    turn(&world, 0);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_websocket_is_open_when_it_is_subscribed),
         cmocka_unit_test(what_is_gathered_meanwhile_is_bounded),
         cmocka_unit_test(a_hold_waits_for_the_answer_of_its_home),
     };
