@@ -154,7 +154,8 @@ void http2_request(struct http2 *http2, const nghttp2_frame *frame)
 
 static bool is_tunnel(const struct conn *stream)
 {
-    return stream->transport == TRANSPORT_WEBSOCKET || stream->transport == TRANSPORT_ECHO;
+    return stream->transport == TRANSPORT_WEBSOCKET || stream->transport == TRANSPORT_ECHO ||
+           stream->transport == TRANSPORT_OPENING;
 }
 
 /* A stream whose answers do not leave is not read from: its window stays closed. */

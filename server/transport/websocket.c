@@ -382,6 +382,19 @@ static int opening_begin(struct conn *conn, struct span key)
     return 0;
 }
 
+/* What a client sends ahead of the answer, at most a message. A socket is not read from beyond a
+ * head's length of it; a stream has its window. */
+static void opening_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+{
+    const struct settings *settings = shard->settings;
+    struct stash *early = &conn->extra->input;
+    size_t max = (size_t)settings->message_bytes_max + 2 * RECEIVE_BYTES;
+    if (stash_append(early, bytes, len, max) < 0)
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
+    else if (early->len > (size_t)settings->head_bytes_max)
+        conn_pause(conn);
+}
+
 static void opening_closed(struct shard *shard, struct conn *conn)
 {
     (void)shard;
@@ -464,7 +477,7 @@ void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange
 
 const struct transport opening_transport = {
     .name = "opening",
-    .input = http_stash,
+    .input = opening_input,
     .give_up = http_give_up,
     .drain = opening_drain,
     .closed = opening_closed,
