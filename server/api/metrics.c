@@ -144,6 +144,26 @@ static void write_streams(struct text *text, const struct server *server)
                  offsetof(struct counters, http2_floods), HTTP2_FLOOD_COUNT, flood_name);
 }
 
+/* A histogram as Prometheus has them: each line counts what is not longer. */
+static void write_turns(struct text *text, const struct server *server)
+{
+    uint64_t count = 0, sum_ns = 0;
+    heading(text, "turn_seconds", "", "histogram", "How long the turns of the loops took");
+    for (unsigned length = 0; length < TURN_LENGTHS; length++) {
+        for (unsigned i = 0; i < server->shard_count; i++)
+            count += counter_read(&server->shards[i]->counters.turn_lengths[length]);
+        if (length < TURN_LENGTHS - 1)
+            text_add(text, "ringside_turn_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
+                     (double)TURN_LENGTH_NS(length) / 1e9, count);
+    }
+    for (unsigned i = 0; i < server->shard_count; i++)
+        sum_ns += counter_read(&server->shards[i]->counters.turns_ns);
+    text_add(text,
+             "ringside_turn_seconds_bucket{le=\"+Inf\"} %" PRIu64
+             "\nringside_turn_seconds_sum %.6f\nringside_turn_seconds_count %" PRIu64 "\n",
+             count, (double)sum_ns / 1e9, count);
+}
+
 #define HUB_ROWS(X)                                                                                \
     X(published, "counter", "Messages numbered")                                                   \
     X(delivered, "counter", "Messages given to subscribers")                                       \
@@ -183,6 +203,7 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
     write_refused(&text, shard->server);
     write_tls_errors(&text, shard->server);
     write_streams(&text, shard->server);
+    write_turns(&text, shard->server);
     write_hub(&text, shard->server);
     heading(&text, "build_info", "", "gauge", "1 for the source that was built");
     text_add(&text, "ringside_build_info{version=\"%s\",commit=\"%s\"} 1\n", build_version,

@@ -57,9 +57,17 @@
     X(tls_records_received, counter, "TLS records opened")                                         \
     X(tls_records_sent, counter, "TLS records sealed")
 
+/* Turns by how long they took: up to 1 ms, up to 2 ms, up to 4 ms … and longer. */
+enum {
+    TURN_LENGTHS = 10,
+};
+#define TURN_LENGTH_NS(i) (INT64_C(1000000) << (i)) /* not of the last */
+
 #define COUNTER_FIELD(name, kind, help) _Atomic uint64_t name;
 struct counters {
     COUNTERS(COUNTER_FIELD)
+    _Atomic uint64_t turn_lengths[TURN_LENGTHS];
+    _Atomic uint64_t turns_ns; /* all of them together */
     _Atomic uint64_t closed[CLOSE_REASON_COUNT];
     _Atomic uint64_t streams_closed[CLOSE_REASON_COUNT];
     _Atomic uint64_t http2_errors[HTTP2_CODES];

@@ -407,6 +407,15 @@ static void let_events_gather(const struct shard *shard, int64_t wait_ns)
     nanosleep(&rest, NULL);
 }
 
+static void count_turn(struct shard *shard, int64_t took_ns)
+{
+    unsigned length = 0;
+    while (length < TURN_LENGTHS - 1 && took_ns > TURN_LENGTH_NS(length))
+        length++;
+    counter_add(&shard->counters.turn_lengths[length], 1);
+    counter_add(&shard->counters.turns_ns, (uint64_t)took_ns);
+}
+
 void shard_run(struct shard *shard)
 {
     int64_t wait_ns = 0;
@@ -418,7 +427,9 @@ void shard_run(struct shard *shard)
         int err = ring_wait(shard->ring, wait_ns);
         assert(err == 0);
         hub_awake(shard->hub);
-        wait_ns = shard_turn(shard, clock_ns());
+        int64_t began_ns = clock_ns();
+        wait_ns = shard_turn(shard, began_ns);
+        count_turn(shard, clock_ns() - began_ns);
     }
 }
 

@@ -103,6 +103,8 @@ static bool make_piece(struct shard *shard, struct conn *conn, struct answering 
     bool last = conn->asked & ASKED_HEAD_ONLY;
     if (area) {
         size_t len = answering->begun ? 0 : head_write(shard, conn, area);
+        if (conn->state != CONN_OPEN)
+            return true; /* no memory for the head of a stream */
         if (!last) {
             size_t body = json_answer_next(&answering->answer, &answering->cursor,
                                            area + len + HTTP_PIECE_GAP, ANSWER_PIECE_BYTES);

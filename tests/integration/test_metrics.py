@@ -30,7 +30,11 @@ def test_every_metric_is_declared(server):
     text = text_of(server)
     helps, types = declared(text, "HELP"), declared(text, "TYPE")
     assert helps.keys() == types.keys()
-    for name, _labels, _number in parse_metrics(text):
+    for name, labels, _number in parse_metrics(text):
+        histogram = re.sub(r"_(bucket|sum|count)$", "", name)
+        if types.get(histogram) == "histogram":
+            assert helps[histogram].strip() and ("le" in labels) == name.endswith("_bucket")
+            continue
         assert name in types, name
         assert NAME.match(name), name
         assert helps[name].strip(), name
@@ -52,6 +56,18 @@ def test_counters_only_grow(server):
     for sample, before in first.items():
         if sample[0].endswith("_total"):
             assert second[sample] >= before, sample
+
+
+def test_turns_are_counted_by_their_length(server, eventually):
+    def counts():
+        return [number for name, labels, number in server.samples()
+                if name == "ringside_turn_seconds_bucket"]
+    first = counts()
+    assert len(first) == 10 and first == sorted(first)
+    assert first[-1] <= server.metric("ringside_turn_seconds_count")
+    server.publish("c", "x")
+    eventually(lambda: counts()[-1] > first[-1], "further turns")
+    assert server.metric("ringside_turn_seconds_sum") > 0
 
 
 def test_publishing_and_delivering_count(server, eventually):
