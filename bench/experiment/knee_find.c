@@ -108,7 +108,9 @@ static void judge(const struct field *field, unsigned index, const struct knee_a
     step->missing = load->missing;
     step->server_share = server.used;
     step->client_share = client.used;
-    step->client_bound = server.used >= 0 && saturated_by(&server, &client) == SATURATED_CLIENT;
+    step->client_bound =
+        server.used >= 0 &&
+        turn_saturated(turn, field->entrants[index].server->cpus) == SATURATED_CLIENT;
     step->held = load->deliveries > 0 && load->missing == 0 && !load->hopeless &&
                  step->p99_ns <= (uint64_t)aim->bound_ns &&
                  load_up(field->load, index) >= subscribers_at(aim, step->value);

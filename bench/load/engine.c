@@ -49,6 +49,8 @@ static void settle(struct load *load)
     for (uint64_t left = load->touched_groups; left != 0; left &= left - 1) {
         struct group *group = &load->groups[__builtin_ctzll(left)];
         flights_settle(&group->flights, load->now_ns, group->corrected, group->uncorrected);
+        if (group->flights.open == 0)
+            burst_end(load, group);
     }
     load->touched_groups = 0;
 }

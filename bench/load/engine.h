@@ -144,6 +144,15 @@ struct trickler {
     double due_ns;
 };
 
+/* When messages of a rate are under way: from a publish to its last delivery, and what this thread
+ * has used of its CPU in that time. At a low rate both sides idle in between, and a turn as a whole
+ * cannot tell which was the limit. */
+struct burst {
+    bool begun;
+    int64_t since_ns, since_cpu_ns; /* of one that goes on */
+    int64_t ns, cpu_ns;             /* of those that are over */
+};
+
 struct group {
     struct load_group_config config;
     char path[LOAD_TARGET_MAX];      /* of the subscription */
@@ -177,6 +186,7 @@ struct group {
     struct histogram *corrected;
     struct histogram *uncorrected;
     struct flights flights;
+    struct burst burst;
 };
 
 /* Opens links with a bounded number under way; opener.c. */
@@ -518,7 +528,11 @@ struct turn_mark {
     struct load_counters counters;
     uint64_t incomplete, missing;
     int64_t now_ns, cpu_ns;
+    int64_t burst_ns, burst_cpu_ns;
 };
+/* The first message of a burst is about to be published; nothing is under way any longer. */
+void burst_begin(struct load *load, struct group *group);
+void burst_end(struct load *load, struct group *group);
 void turn_begin(struct load *load, const struct group *group, struct turn_mark *ret);
 void turn_end(struct load *load, const struct group *group, const struct turn_mark *mark,
               struct load_turn *ret);

@@ -322,6 +322,8 @@ struct load_turn {
     uint64_t requests, empty_answers;
     uint64_t visits;       /* of load_visits, which has no deliveries */
     int64_t client_cpu_ns; /* of this thread */
+    int64_t burst_ns;      /* of a rate: messages were under way; 0: not told */
+    int64_t burst_cpu_ns;  /* of client_cpu_ns, in that time */
 };
 
 /* Lets one group publish for about duration_ns, then waits until the last message has reached

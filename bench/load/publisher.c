@@ -99,6 +99,8 @@ static void publish(struct load *load, struct group *group, int64_t intended_ns)
     char *out = publisher->buffer + publisher->head + publisher->len;
     uint32_t number = ++publisher->number;
     assert(number < UINT32_MAX);
+    if (publisher->mode.rate_per_s > 0)
+        burst_begin(load, group);
     publisher->len += group->config.publish->publish(load, group, out, number, intended_ns);
     publisher->unanswered += (group->config.publish->is & PROTOCOL_ANSWERS) != 0;
     publisher->left--;

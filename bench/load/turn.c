@@ -16,6 +16,26 @@ int64_t turn_cpu_ns(void)
     return s * 1000000000 + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * INT64_C(1000);
 }
 
+void burst_begin(struct load *load, struct group *group)
+{
+    struct burst *burst = &group->burst;
+    if (burst->begun)
+        return;
+    burst->begun = true;
+    burst->since_ns = load->now_ns;
+    burst->since_cpu_ns = turn_cpu_ns();
+}
+
+void burst_end(struct load *load, struct group *group)
+{
+    struct burst *burst = &group->burst;
+    if (!burst->begun)
+        return;
+    burst->begun = false;
+    burst->ns += load->now_ns - burst->since_ns;
+    burst->cpu_ns += turn_cpu_ns() - burst->since_cpu_ns;
+}
+
 void turn_begin(struct load *load, const struct group *group, struct turn_mark *ret)
 {
     load->now_ns = engine_clock_ns();
@@ -25,6 +45,8 @@ void turn_begin(struct load *load, const struct group *group, struct turn_mark *
         .missing = group->flights.missing,
         .now_ns = load->now_ns,
         .cpu_ns = turn_cpu_ns(),
+        .burst_ns = group->burst.ns,
+        .burst_cpu_ns = group->burst.cpu_ns,
     };
 }
 
@@ -46,6 +68,8 @@ void turn_end(struct load *load, const struct group *group, const struct turn_ma
         .requests = to->requests - from->requests,
         .empty_answers = to->empty_answers - from->empty_answers,
         .client_cpu_ns = turn_cpu_ns() - mark->cpu_ns,
+        .burst_ns = group->burst.ns - mark->burst_ns,
+        .burst_cpu_ns = group->burst.cpu_ns - mark->burst_cpu_ns,
     };
 }
 
@@ -80,6 +104,7 @@ int turn_drain(struct load *load, struct group *group, int64_t deadline_ns)
             break;
     }
     flights_give_up(&group->flights);
+    burst_end(load, group);
     return err;
 }
 

@@ -28,6 +28,10 @@ static json_t *of_turn(const struct contestant *contestant, const struct turn *t
         "down_bytes", figure_count(load->bytes_in), "up_bytes", figure_count(load->bytes_out),
         "server_cpu_s", figure_seconds(turn->server_cpu_ns), "client_cpu_s",
         figure_seconds(load->client_cpu_ns));
+    if (load->burst_ns > 0) {
+        json_object_set_new(object, "burst_s", figure_seconds(load->burst_ns));
+        json_object_set_new(object, "burst_client_cpu_s", figure_seconds(load->burst_cpu_ns));
+    }
     if (turn->p50_ns > 0) {
         json_object_set_new(object, "p50_ns", figure_count(turn->p50_ns));
         json_object_set_new(object, "p99_ns", figure_count(turn->p99_ns));

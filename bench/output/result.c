@@ -307,6 +307,8 @@ struct load_turn contestant_totals(const struct contestant *contestant)
         sum.empty_answers += turn->empty_answers;
         sum.visits += turn->visits;
         sum.client_cpu_ns += turn->client_cpu_ns;
+        sum.burst_ns += turn->burst_ns;
+        sum.burst_cpu_ns += turn->burst_cpu_ns;
     }
     return sum;
 }
@@ -436,11 +438,30 @@ const char *saturated_name(enum saturated side)
     return names[side];
 }
 
+/* The same turn as if it were its bursts alone. What the server did in them is not known, but at
+ * most all that it did. */
+static struct turn burst_of(const struct turn *turn, unsigned cpus)
+{
+    struct turn burst = *turn;
+    const int64_t given_ns = turn->load.burst_ns * cpus;
+    burst.load.elapsed_ns = turn->load.burst_ns;
+    burst.load.client_cpu_ns = turn->load.burst_cpu_ns;
+    burst.server_cpu_ns = turn->server_cpu_ns < given_ns ? turn->server_cpu_ns : given_ns;
+    return burst;
+}
+
+enum saturated turn_saturated(const struct turn *turn, unsigned cpus)
+{
+    const bool paced = turn->load.burst_ns > 0 && turn->load.burst_ns < turn->load.elapsed_ns;
+    const struct turn judged = paced ? burst_of(turn, cpus) : *turn;
+    struct usage server = turn_server_usage(&judged, cpus), client = turn_client_usage(&judged);
+    return saturated_by(&server, &client);
+}
+
 enum saturated contestant_saturated(const struct contestant *contestant)
 {
-    struct usage server = contestant_server_usage(contestant);
-    struct usage client = contestant_client_usage(contestant);
-    return saturated_by(&server, &client);
+    struct turn all = turns_together(contestant);
+    return turn_saturated(&all, contestant->server_cpus);
 }
 
 bool contestant_client_bound(const struct contestant *contestant)

@@ -210,6 +210,8 @@ double usage_taken(const struct usage *usage);
 /* Which side set the limit: the one that asked for all of its CPUs. */
 enum saturated saturated_by(const struct usage *server, const struct usage *client);
 const char *saturated_name(enum saturated side);
+/* At a rate it is judged over the bursts of messages, in between which both sides idle. */
+enum saturated turn_saturated(const struct turn *turn, unsigned cpus);
 enum saturated contestant_saturated(const struct contestant *contestant);
 
 /* The client set the limit: a rate is a lower bound for the server, and not its figure. */

@@ -26,6 +26,26 @@ static void test_saturated_by_what_was_asked_for(void **state)
     assert_int_equal(judged(usage(0.40, 0.30, 0.28), usage(0.60, 0, 0)), SATURATED_SERVER);
 }
 
+/* Four messages a second to so many that the clients need all of their CPU for 75 ms each: in the
+ * turn as a whole nobody is at a limit. */
+static void test_a_rate_is_judged_over_its_bursts(void **state)
+{
+    (void)state;
+    struct turn paced = {.server_cpu_ns = 100000000,
+                         .load = {.elapsed_ns = 1000000000,
+                                  .client_cpu_ns = 310000000,
+                                  .burst_ns = 300000000,
+                                  .burst_cpu_ns = 295000000}};
+    assert_int_equal(turn_saturated(&paced, 1), SATURATED_CLIENT);
+    paced.server_cpu_ns = 320000000; /* more than fits into them: it also did other things */
+    assert_int_equal(turn_saturated(&paced, 1), SATURATED_BOTH);
+    paced.load.burst_cpu_ns = 100000000;
+    assert_int_equal(turn_saturated(&paced, 1), SATURATED_SERVER);
+    assert_int_equal(turn_saturated(&paced, 4), SATURATED_NEITHER);
+    paced.load.burst_ns = paced.load.burst_cpu_ns = 0; /* a closed loop */
+    assert_int_equal(turn_saturated(&paced, 1), SATURATED_NEITHER);
+}
+
 static void test_unknown_is_not_asked_for(void **state)
 {
     (void)state;
@@ -143,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_saturated_by_what_was_asked_for),
+        cmocka_unit_test(test_a_rate_is_judged_over_its_bursts),
         cmocka_unit_test(test_unknown_is_not_asked_for),
         cmocka_unit_test(test_shares_over_all_turns),
         cmocka_unit_test(test_a_server_is_charged_with_its_core),
