@@ -132,13 +132,14 @@ def test_an_interruption_leaves_a_table(tmp_path):
     assert len(list(Path(tmp_path / "out").glob("*/run.json"))) == 1
 
 
-def two_on_a_terminal(folder, *options):
-    return Terminal("claims", str(write(folder, "one", SMALL)),
-                    str(write(folder, "two", SMALL)), *options, columns=100, NO_COLOR="1")
+def two_on_a_terminal(folder, text, *options):
+    return Terminal("claims", str(write(folder, "one", text)),
+                    str(write(folder, "two", text)), *options, columns=100, NO_COLOR="1")
 
 
 def test_on_a_terminal_the_run_is_seen_as_it_goes_on(tmp_path):
-    terminal = two_on_a_terminal(tmp_path)
+    # Long enough to be drawn, which is nobody's hurry on a busy machine.
+    terminal = two_on_a_terminal(tmp_path, SMALL.replace("seconds = 1\nag", "seconds = 3\nag"))
     terminal.read_until(b"[ 1/2] one")
     terminal.read_until(b"at most 60 s")
     terminal.read_until(b"idle")  # what only the run itself can know
@@ -155,11 +156,11 @@ def test_on_a_terminal_the_run_is_seen_as_it_goes_on(tmp_path):
 
 
 def test_on_a_terminal_too_plain_is_a_line_for_each(tmp_path):
-    terminal = two_on_a_terminal(tmp_path, "--plain")
+    terminal = two_on_a_terminal(tmp_path, SMALL, "--plain")
     assert terminal.end() == 0
     assert b"\x1b" not in terminal.written
-    assert re.match(rb"\[ 1/2\] one +\d s  holds, fails, not measured\r\n"
-                    rb"\[ 2/2\] two +\d s  holds, fails, not measured\r\n\r\n", terminal.written)
+    assert re.match(rb"\[ 1/2\] one +\d+ s  holds, fails, not measured\r\n"
+                    rb"\[ 2/2\] two +\d+ s  holds, fails, not measured\r\n\r\n", terminal.written)
 
 
 def test_the_scenarios_fit_into_a_quarter_of_an_hour():
