@@ -1,19 +1,18 @@
 #include "transport/ws_publish.h"
 
 #include <assert.h>
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "conn/client.h"
 #include "core/message.h"
 #include "transport/standing.h"
 #include "wire/base64.h"
+#include "wire/json_scan.h"
 #include "wire/out.h"
 #include "wire/utf8.h"
 
 enum {
     ANSWER_MAX = CHANNEL_NAME_MAX + 128,
-    VALUES_MAX = 32, /* in an envelope */
 };
 
 static void publish(struct shard *shard, struct conn *conn, struct span name, struct span payload,
@@ -28,8 +27,8 @@ static void publish(struct shard *shard, struct conn *conn, struct span name, st
     }
 }
 
-/* The connection's subscription to a channel, and its place in the order of the request; or
- * HUB_NONE. */
+/* The connection's subscription to a channel, whose name is a string of JSON, and its place in the
+ * order of the request; or HUB_NONE. */
 static uint32_t subscription_to(const struct shard *shard, const struct conn *conn,
                                 struct span name, uint32_t *place)
 {
@@ -37,60 +36,88 @@ static uint32_t subscription_to(const struct shard *shard, const struct conn *co
     for (uint32_t sub = conn->subscriptions; sub != HUB_NONE; sub = hub_next_of(shard->hub, sub)) {
         struct span own;
         own.ptr = hub_name_of(shard->hub, sub, &own.len);
-        if (span_equal(own, name))
+        if (json_string_is(name, own))
             return sub;
         ++*place;
     }
     return HUB_NONE;
 }
 
-/* Whether it has no more values than an envelope may have. Jansson makes a node of each, and a
- * megabyte of zeros in a list is half a million of them. */
-static bool has_few_values(struct span json)
+/* What an envelope asks for: {"channel":"C","data":"text"}, perhaps with "base64":true. */
+struct envelope {
+    struct json_member channel, data, base64; /* without a name: not there */
+};
+
+/* Keeps one that is asked for. Returns false when it has come before. */
+static bool keep(struct json_member *place, const struct json_member *member)
 {
-    bool inside = false; /* a string */
-    unsigned values = 0;
-    for (size_t i = 0; i < json.len && values <= VALUES_MAX; i++) {
-        char c = json.ptr[i];
-        if (inside && c == '\\')
-            i++;
-        else if (c == '"')
-            inside = !inside;
-        else if (!inside)
-            values += c == ',' || c == '[' || c == '{';
+    bool first = !place->name.ptr;
+    *place = *member;
+    return first;
+}
+
+static bool is_bool(const struct json_member *member)
+{
+    return member->kind == JSON_IS_TRUE || member->kind == JSON_IS_FALSE;
+}
+
+/* Returns false when it is no envelope. Other members are passed over. */
+static bool envelope_read(struct envelope *ret, struct span text)
+{
+    struct json_members members = json_members_begin(text);
+    struct json_member member;
+    int found;
+    *ret = (struct envelope){.base64.kind = JSON_IS_FALSE};
+    while ((found = json_members_next(&members, &member)) > 0) {
+        bool first = true;
+        if (json_string_is(member.name, SPAN("channel")))
+            first = keep(&ret->channel, &member);
+        else if (json_string_is(member.name, SPAN("data")))
+            first = keep(&ret->data, &member);
+        else if (json_string_is(member.name, SPAN("base64")))
+            first = keep(&ret->base64, &member);
+        if (!first)
+            return false;
     }
-    return values <= VALUES_MAX;
+    return found == 0 && ret->channel.name.ptr && ret->channel.kind == JSON_IS_STRING &&
+           ret->data.name.ptr && ret->data.kind == JSON_IS_STRING && is_bool(&ret->base64);
+}
+
+/* Decodes what an envelope carries into `area`, which is as large as that is in JSON. Returns false
+ * when it is no base64 and says so. */
+static bool data_decode(const struct envelope *envelope, char *area, struct span *ret)
+{
+    *ret = span_of(area, json_string_decode(area, envelope->data.value));
+    if (envelope->base64.kind == JSON_IS_FALSE)
+        return true;
+    int len = base64_decode(area, ret->len, *ret);
+    ret->len = len > 0 ? (size_t)len : 0;
+    return len >= 0;
 }
 
 /* Publishes what an envelope asks for. Returns false when it is not one. */
-static bool publish_envelope(struct shard *shard, struct conn *conn, json_t *envelope)
+static bool publish_envelope(struct shard *shard, struct conn *conn, struct span text)
 {
-    const char *name, *data;
-    size_t name_len, data_len;
-    int base64 = 0;
-    uint32_t place;
-    if (json_unpack(envelope, "{s:s%, s:s%, s?b}", "channel", &name, &name_len, "data", &data,
-                    &data_len, "base64", &base64) != 0)
+    struct envelope envelope;
+    struct span channel, payload;
+    uint32_t place, sub = HUB_NONE;
+    if (envelope_read(&envelope, text))
+        sub = subscription_to(shard, conn, envelope.channel.value, &place);
+    if (sub == HUB_NONE)
         return false;
-    struct span channel = {name, name_len}, payload = {data, data_len};
-    if (subscription_to(shard, conn, channel, &place) == HUB_NONE)
-        return false;
-    struct hub_asker asker = standing_asker(shard, conn, place);
-    if (!base64) {
-        publish(shard, conn, channel, payload, true, &asker);
-        return true;
-    }
-    char *bytes = malloc(data_len + 1);
-    if (!bytes) {
+    char *area = malloc(envelope.data.value.len + 1);
+    if (!area) {
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
         return true;
     }
-    int len = base64_decode(bytes, data_len, payload);
-    if (len >= 0)
-        publish(shard, conn, channel, span_of(bytes, (size_t)len),
-                utf8_valid(span_of(bytes, (size_t)len)), &asker);
-    free(bytes);
-    return len >= 0;
+    channel.ptr = hub_name_of(shard->hub, sub, &channel.len);
+    struct hub_asker asker = standing_asker(shard, conn, place);
+    bool right = data_decode(&envelope, area, &payload);
+    bool utf8 = envelope.base64.kind == JSON_IS_FALSE || utf8_valid(payload);
+    if (right)
+        publish(shard, conn, channel, payload, utf8, &asker);
+    free(area);
+    return right;
 }
 
 void ws_publish(struct shard *shard, struct conn *conn, struct span payload, bool text)
@@ -110,13 +137,8 @@ void ws_publish(struct shard *shard, struct conn *conn, struct span payload, boo
         publish(shard, conn, name, payload, text || utf8_valid(payload), &asker);
         return;
     }
-    json_t *envelope =
-        text && has_few_values(payload)
-            ? json_loadb(payload.ptr, payload.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL)
-            : NULL;
-    if (!envelope || !publish_envelope(shard, conn, envelope))
+    if (!text || !publish_envelope(shard, conn, payload))
         websocket_fail(shard, conn, CLOSE_WS_BAD_MESSAGE);
-    json_decref(envelope);
 }
 
 void ws_published(struct shard *shard, struct conn *conn, const struct hub_asker *asker, int err,

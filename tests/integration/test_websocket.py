@@ -193,18 +193,29 @@ async def test_publish_where_the_config_allows_it(start_server):
 
 @asynchronous
 async def test_envelopes_of_clients(start_server):
-    """As many values as one may have, in any order and depth; more are refused unread."""
+    """Other members are passed over, however many; what is wrong anywhere is refused."""
     server = start_server(config={"websocket_publish": "true"})
-    some = {"more": [0] * 26, "data": 'a,[{"\\', "channel": "c"}
+    some = {"more": [0] * 300_000, "data": 'a,[{"\\ \u00e9\U0001f600\0', "channel": "c"}
+    text = json.dumps(some)
+    bad = [
+        text[:-1], text + "}", text[:-1] + ', "data": "b"}', "[" + text + "]", "{}",
+        text[:-1] + ', "x": [01]}', text[:-1] + ', "x": ' + "[" * 40 + "]" * 40 + "}",
+        json.dumps({**some, "base64": True}), json.dumps({**some, "base64": 1}),
+        json.dumps({**some, "data": 1}), json.dumps({**some, "channel": "d"}),
+    ]
     async with connect(server, channel="c", envelope=1) as socket:
         await receive(socket)
-        await socket.send(json.dumps(some))
-        while "data" not in (message := json.loads(await receive(socket))):
-            pass
-        assert message["data"] == some["data"]
-        await socket.send(json.dumps({**some, "more": [0] * 300_000}))
-        assert await close_code(socket) == 1003
-    assert len(server.poll("c")["messages"]) == 1
+        for sent in [text, text.replace('"channel"', '"\\u0063hannel"')]:
+            await socket.send(sent)
+            while "data" not in (message := json.loads(await receive(socket))):
+                pass
+            assert message["data"] == some["data"]
+    for sent in bad:
+        async with connect(server, channel="c", envelope=1) as socket:
+            await receive(socket)
+            await socket.send(sent)
+            assert await close_code(socket) == 1003
+    assert len(server.poll("c")["messages"]) == 2
 
 
 @asynchronous
