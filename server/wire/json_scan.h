@@ -60,8 +60,7 @@ bool json_string_is(struct span string, struct span bytes);
 /* Whether it has escapes. One that has none stands for itself. */
 bool json_string_escaped(struct span string);
 
-/* Writes what a string of a member stands for, never more than string.len bytes. Returns how many.
- */
+/* Writes what a string of a member stands for, at most string.len bytes. Returns how many. */
 size_t json_string_decode(char *area, struct span string);
 
 /* A value of JSON_IS_NUMBER as a whole number. Returns false for all others: with a sign, a fraction
