@@ -15,8 +15,8 @@
 size_t base64_encode(char *buf, struct span bytes);
 
 /* Returns the number of bytes, -ENOBUFS when they would not fit `size` bytes, or -EINVAL when the
- * text is not what base64_encode would have written; what is in buf is then undefined. It may be where
- * `text` is: nothing is written before what it stands for has been read. */
+ * text is not what base64_encode would have written; what is in buf is then undefined. It may be
+ * where `text` is: nothing is written before what it stands for has been read. */
 int base64_decode(char *buf, size_t size, struct span text);
 
 #endif

@@ -63,8 +63,8 @@ bool json_string_escaped(struct span string);
 /* Writes what a string of a member stands for, at most string.len bytes. Returns how many. */
 size_t json_string_decode(char *area, struct span string);
 
-/* A value of JSON_IS_NUMBER as a whole number. Returns false for all others: with a sign, a fraction
- * or an exponent, or above UINT64_MAX. */
+/* A value of JSON_IS_NUMBER as a whole number. Returns false for all others: with a sign, a
+ * fraction or an exponent, or above UINT64_MAX. */
 bool json_number_read(struct span number, uint64_t *ret);
 
 #endif
