@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int end = scan(text, NULL, false, &count);
     if (text.len > 0 && memchr(text.ptr, '\0', text.len))
         assert(end < 0);
-    else if (tree && json_is_object(tree)) {
+    else if (json_is_object(tree)) {
         assert(end == 0 || end == JSON_TOO_DEEP);
         assert(end < 0 || (scan(text, tree, json_object_size(tree) == count, &of_tree) == 0 &&
                            of_tree == count));
