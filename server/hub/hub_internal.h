@@ -36,9 +36,9 @@ enum {
     TURN_VISITS = 2048,         /* subscribers visited; one counts for more with large messages */
     VISIT_BYTES = 4096,         /* for so many of a batch it counts once more */
     TURN_REPLAYED = 65536,      /* messages given in answers */
-    TURN_REPLAYED_BYTES = 4 << 20, /* and their payloads */
-    PART_BYTES = 256 << 10,        /* of a part of a replay, and no more than of a reply */
-    TAKE_ITEMS = 32,               /* copied out of a lane at a time */
+    TURN_REPLAYED_BYTES = 512 << 10, /* and their payloads */
+    PART_BYTES = 256 << 10,          /* of a part of a replay, and no more than of a reply */
+    TAKE_ITEMS = 32,                 /* copied out of a lane at a time */
 };
 
 enum {

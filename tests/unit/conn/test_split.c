@@ -12,9 +12,14 @@ enum {
     STEP = 997, /* of a long input that comes in small pieces */
 };
 
-#define PUBLISH_A   "POST /publish?channel=a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
-#define BEFORE      PUBLISH_A "first"
-#define AFTER       PUBLISH_A "later"
+#define PUBLISH_A "POST /publish?channel=a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
+#define BEFORE    PUBLISH_A "first"
+#define AFTER     PUBLISH_A "later"
+#define TEN(text) text text text text text text text text text text
+/* Six times as long in JSON: an answer in pieces. */
+#define PUBLISH_LARGE                                                                              \
+    "POST /publish?channel=a HTTP/1.1\r\nHost: h\r\nContent-Length: 20000\r\n\r\n" TEN(            \
+        TEN(TEN("\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1")))
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
 #define UPGRADE                                                                                    \
     " HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"                        \
@@ -85,6 +90,8 @@ static const struct request requests[] = {
     {GET("/poll?channel=a") GET("/healthz"), "\"status\""},
     {GET("/poll?channel=a&since=start") "\r\n" GET("/poll?channel=b"), "\"data\":\"first\""},
     {BEFORE GET("/poll?channel=a&since=start"), "\"offset\":2"},
+    {PUBLISH_LARGE GET("/poll?channel=a&since=start") GET("/healthz"), "\"status\""},
+    {PUBLISH_LARGE "GET /longpoll?channel=a&since=start HTTP/1.0\r\n\r\n", "\\u0001\"}"},
     {GET("/") GET("/nowhere") GET("/poll") GET("/healthz"), "\"status\""},
     {"PUT /poll HTTP/1.1\r\nHost: h\r\n\r\n" GET("/healthz"), "\"status\""},
     {GET("/poll?channel=a") "GET /ws?channel=a" UPGRADE "\r\n", "later"},

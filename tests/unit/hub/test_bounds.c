@@ -455,6 +455,26 @@ static void test_a_turn_makes_so_many_channels(void **state)
     world_close(world);
 }
 
+static void test_a_turn_replays_so_many_bytes(void **state)
+{
+    (void)state;
+    struct hub_config config = world_config();
+    config.history_messages_max = TURN_REPLAYED_BYTES / 8 / 4096;
+    config.history_bytes_max = config.history_total_bytes_max = config.reply_bytes_max =
+        TURN_REPLAYED_BYTES;
+    struct world *world = world_open(&config);
+    publish(world, "c", config.history_messages_max, 4096);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(world_read(world, 0, i, "c", since_start()), 0);
+    world->seen = world->count;
+    assert_true(hub_turn(world->hubs[0], 0));
+    assert_int_equal(world->count - world->seen, 8);
+    assert_true(hub_turn(world->hubs[0], 0));
+    assert_false(hub_turn(world->hubs[0], 0));
+    assert_int_equal(world->count - world->seen, 20);
+    world_close(world);
+}
+
 static void test_a_turn_replays_so_much_to_others(void **state)
 {
     (void)state;
@@ -495,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_a_turn_replays_so_much),
         cmocka_unit_test(test_a_turn_replays_so_much_to_others),
         cmocka_unit_test(test_a_turn_makes_so_many_channels),
+        cmocka_unit_test(test_a_turn_replays_so_many_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
