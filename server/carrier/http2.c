@@ -305,7 +305,7 @@ static void http2_turn(struct shard *shard, struct carrier *carrier)
         end(http2, (enum close_reason)http2->end_reason);
     else if (http2->drains && carrier->count == 0 && !http2->says_goodbye)
         say_goodbye(http2);
-    else if (carrier->count == 0 && !http2->idles) {
+    else if (carrier->count == 0 && http2->has_served && !http2->idles) {
         http2->idles = true;
         conn_timer(shard, socket, shard->settings->idle_timeout_ms);
     }
