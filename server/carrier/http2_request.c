@@ -1,5 +1,4 @@
 /* http2_request: fields become a request, and DATA its body or the bytes of a WebSocket. */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +20,8 @@ int http2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
     struct http2 *http2 = user_data;
     if (!is_request(frame))
         return 0;
-    assert(!http2->head);
+    free(http2->head); /* of one with an error, whose rest was not told */
+    http2->head = NULL;
     struct http2_head *head = malloc(sizeof *head + (size_t)http2->shard->settings->head_bytes_max);
     if (!head)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;

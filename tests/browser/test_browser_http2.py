@@ -1,5 +1,5 @@
-"""What HTTP/1.1 does not let a page do: seven EventSources and three WebSockets to one server, on one
-connection of a real browser."""
+"""What HTTP/1.1 does not let a page do: seven EventSources and three WebSockets to one server, on
+one connection of a real browser."""
 
 import pytest
 

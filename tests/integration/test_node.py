@@ -144,3 +144,15 @@ def test_eventsource_comes_back_to_a_new_life(start_server, node):
     client.next_of("unrecoverable")
     server.publish("c", "after")
     assert client.next_of("message")[1] == "after"
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_http2_of_node_itself(start_server, node, secure):
+    server = start_server(secure=secure)
+    client = node("http2", server.url("/sse", channel="c", since="start"))
+    assert client.next() == ["open", 200]
+    server.publish("c", "to node")
+    assert client.next_of("message") == ["message", "to node"]
+    server.signal()
+    assert client.next_of("end") == ["end"]
+    assert server.wait() == 0

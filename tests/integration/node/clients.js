@@ -2,6 +2,7 @@
 //
 //   node clients.js ws <url>        opens, then sends each line of standard input as a message
 //   node clients.js sse <url>       EventSource, which reconnects by itself
+//   node clients.js http2 <url>     an event stream by Node's own HTTP/2
 "use strict";
 
 const readline = require("readline");
@@ -44,5 +45,24 @@ function eventSource(url) {
     source.onerror = (event) => say("error", event.status || 0);
 }
 
+function http2(url) {
+    const { origin, pathname, search } = new URL(url);
+    const session = require("http2").connect(origin, { rejectUnauthorized: false });
+    session.on("error", (error) => say("error", error.message));
+    session.on("goaway", (code) => say("goaway", code));
+    const stream = session.request({ ":path": pathname + search });
+    let text = "";
+    stream.setEncoding("utf8");
+    stream.on("response", (headers) => say("open", headers[":status"]));
+    stream.on("data", (chunk) => {
+        const lines = (text + chunk).split("\n");
+        text = lines.pop();
+        for (const line of lines.filter((line) => line.startsWith("data: "))) {
+            say("message", line.slice(6));
+        }
+    });
+    stream.on("end", () => say("end"));
+}
+
 const [kind, url] = process.argv.slice(2);
-({ ws: webSocket, sse: eventSource })[kind](url);
+({ ws: webSocket, sse: eventSource, http2 })[kind](url);
