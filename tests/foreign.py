@@ -31,12 +31,6 @@ def connect(server, path="/ws", headers=None, **query):
     )
 
 
-def hear(server, channel="c", **more):
-    """connect() to a raw stream that hears what is published from now on, though it is open before
-    its subscription is live: nothing is on the channel yet."""
-    return connect(server, channel=channel, since="start", **more)
-
-
 async def receive(socket):
     return await asyncio.wait_for(socket.recv(), PATIENCE_S)
 

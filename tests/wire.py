@@ -98,10 +98,10 @@ def upgrade(path="/ws?channel=c", **fields):
 
 
 class RawWebSocket:
-    """A WebSocket whose frames are written and read by hand. It is open before its subscription is
-    live; with the position `start` it hears what is published in between."""
+    """A WebSocket whose frames are written and read by hand. When it is made its subscription
+    stands."""
 
-    def __init__(self, server, path="/ws?channel=c&since=start"):
+    def __init__(self, server, path="/ws?channel=c"):
         self.connection = dial(server)
         self.open(path)
 
@@ -155,7 +155,7 @@ class RawWebSocket:
         self.connection.close()
 
 
-def slow_reader(server, path="/ws?channel=c&since=start"):
+def slow_reader(server, path="/ws?channel=c"):
     """A RawWebSocket whose socket holds little."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -12,7 +12,7 @@ EVENT_SOURCE = """
     source.onopen = () => seen.push(["open"]);
 """
 
-# A stream is open before its subscription is live: from a position on it hears all the same.
+# An event stream is open before its subscription stands: from a position on it hears all the same.
 LIVE = "/sse?channel=c&since=start"
 
 WEB_SOCKET = """
@@ -127,7 +127,7 @@ def test_event_source_that_is_refused_stays_closed(page, eventually):
 
 
 def test_web_socket(server, page, seen):
-    page.execute_script(WEB_SOCKET, server.ws_url(channel="c", since="start"))
+    page.execute_script(WEB_SOCKET, server.ws_url(channel="c"))
     seen(1)
     server.publish("c", "三")
     server.publish("c", b"\xff\x00\xfe")
@@ -199,7 +199,7 @@ def test_page_hears_every_transport(server, chromium, eventually):
     said = []
 
     def heard_by_all():
-        """The page does not say when its subscriptions are live, so it is told again."""
+        """The page does not say when all its subscriptions stand, so it is told again."""
         said.append(f"message {len(said)} to everyone")
         server.publish("browser-test", said[-1])
         text = chromium.execute_script("return document.body.innerText")

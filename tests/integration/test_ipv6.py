@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from foreign import asynchronous, hear, publish, receive
+from foreign import asynchronous, connect, publish, receive
 from ringside import HOST, PATIENCE_S, target
 from secure import pair
 from test_trouble import assert_refused_in_one_line, run_server
@@ -55,7 +55,7 @@ def test_a_stream_and_its_end(server):
 
 @asynchronous
 async def test_a_websocket_of_python(server):
-    async with hear(server) as client:
+    async with connect(server, channel="c") as client:
         await publish(server, "c", "hello")
         assert await receive(client) == "hello"
 

@@ -68,7 +68,7 @@ def node():
 
 
 def test_ws_subscribes(server, node):
-    client = node("ws", server.ws_url(channel="c", since="start"))
+    client = node("ws", server.ws_url(channel="c"))
     assert client.next() == ["open"]
     server.publish("c", "Grüße")
     server.publish("c", b"\xff\x00\xfe")

@@ -7,9 +7,7 @@ import time
 import pytest
 import websockets
 
-from foreign import (
-    asynchronous, close_code, connect, hear, publish, receive, receive_json,
-)
+from foreign import asynchronous, close_code, connect, publish, receive, receive_json
 from ringside import target
 from wire import (
     BINARY,
@@ -27,14 +25,14 @@ from wire import (
 
 @asynchronous
 async def test_raw_frame_is_the_payload(server):
-    async with hear(server) as socket:
+    async with connect(server, channel="c") as socket:
         await publish(server, "c", '{"anything": 1}')
         assert await receive(socket) == '{"anything": 1}'
 
 
 @asynchronous
 async def test_text_where_it_is_utf8_else_binary(server):
-    async with hear(server) as socket:
+    async with connect(server, channel="c") as socket:
         for payload in (b"text", "世界".encode(), b"\xff\xfe", b"\xc0\x80", b"\xed\xa0\x80", b""):
             await publish(server, "c", payload)
         got = [await receive(socket) for _ in range(6)]
@@ -43,7 +41,7 @@ async def test_text_where_it_is_utf8_else_binary(server):
 
 @asynchronous
 async def test_messages_come_in_order(server):
-    async with hear(server) as socket:
+    async with connect(server, channel="c") as socket:
         for n in range(100):
             await publish(server, "c", f"{n}")
         assert [await receive(socket) for _ in range(100)] == [f"{n}" for n in range(100)]
@@ -51,7 +49,7 @@ async def test_messages_come_in_order(server):
 
 @asynchronous
 async def test_only_the_channel_asked_for(server):
-    async with hear(server, "mine") as socket:
+    async with connect(server, channel="mine") as socket:
         await publish(server, "other", "no")
         await publish(server, "mine", "yes")
         assert await receive(socket) == "yes"
@@ -182,7 +180,7 @@ async def test_long_replay_is_given_whole(start_server):
 @asynchronous
 async def test_publish_where_the_config_allows_it(start_server):
     server = start_server(config={"websocket_publish": "true"})
-    async with hear(server) as one, hear(server) as two:
+    async with connect(server, channel="c") as one, connect(server, channel="c") as two:
         await one.send("from a socket")
         assert await receive(one) == "from a socket"
         assert await receive(two) == "from a socket"
@@ -235,7 +233,7 @@ async def test_ping_is_answered(server):
 @asynchronous
 async def test_message_of_a_mebibyte(server):
     payload = "0123456789abcdef" * 65536
-    async with hear(server) as socket:
+    async with connect(server, channel="c") as socket:
         await publish(server, "c", payload)
         assert await receive(socket) == payload
 
@@ -317,7 +315,7 @@ async def test_close_is_answered_with_its_code(server, code):
 @asynchronous
 async def test_origin_is_checked(start_server):
     server = start_server(config={"allowed_origins": "https://app.example"})
-    async with hear(server, headers={"Origin": "https://app.example"}) as socket:
+    async with connect(server, channel="c", headers={"Origin": "https://app.example"}) as socket:
         await publish(server, "c", "x")
         assert await receive(socket) == "x"
     with pytest.raises(websockets.InvalidStatusCode) as refused:
