@@ -35,7 +35,7 @@ def lines(run, width):
 
 def _settings(run, width):
     told = ", ".join(f"{units.setting_name(k)} {units.setting(k, v)}".replace("\u00a0", " ")
-                     for k, v in run["settings"].items())
+                     for k, v in run["settings"].items() if v != "")
     return textwrap.wrap(told, width - len(GAP), initial_indent=GAP, subsequent_indent=GAP)
 
 
