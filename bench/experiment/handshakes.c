@@ -106,6 +106,7 @@ static void name_workload(const struct race *race, unsigned index, char ret[RESU
 /* Workload by workload, so that the table reads across the servers. */
 static void add_contestants(struct race *race)
 {
+    const bool compared = race->field.bench->options->transport_count == 0;
     for (unsigned w = 0; w < race->workloads; w++)
         for (unsigned s = 0; s < race->servers; s++) {
             char name[RESULT_NAME_MAX];
@@ -117,7 +118,7 @@ static void add_contestants(struct race *race)
                 .kind = race->kinds[i],
                 .contestant = contestant,
                 .plain = w > 0 ? race->contestants[s * race->workloads] : NULL,
-                .ours = s > 0 ? race->contestants[w] : NULL,
+                .ours = compared && s > 0 ? race->contestants[w] : NULL,
             };
             race->contestants[i] = contestant;
         }
@@ -236,7 +237,7 @@ static int run_field(struct bench *bench, struct peer *const peers[], unsigned c
         check_resumed(&race);
     }
     field_close(&race.field);
-    if (err == 0)
+    if (err == 0 && options->transport_count == 0)
         handshakes_judge(&bench->result, race.visited, race.workloads * race.servers);
     return err;
 }
@@ -256,9 +257,16 @@ static int run(struct bench *bench)
     struct peer *peers[PEERS_MAX] = {0};
     unsigned count = 0;
     int err = 0;
+    if (options->transport_count > 1)
+        return bench_fail(-EINVAL, "handshakes takes one --transport at most");
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
         err = read_peer(bench, options->peers[i], &peers[count++]);
-    if (options->peer_count == 0 && peer_installed(bench, DEFAULT_PEER))
+    if (options->transport_count > 0)
+        result_note(&bench->result,
+                    "Ringside's clients subscribe, %s, where those of peers ask for a page: they "
+                    "are not compared.",
+                    options->transports[0]->name);
+    else if (options->peer_count == 0 && peer_installed(bench, DEFAULT_PEER))
         err = read_peer(bench, DEFAULT_PEER, &peers[count++]);
     else if (options->peer_count == 0)
         result_note(&bench->result,
@@ -278,10 +286,12 @@ const struct experiment experiment_handshakes = {
         {handshakes_options, "TLS handshakes per second and core, full and resumed, beside nginx.",
          "Each connection is a TCP connect, the handshake, a small GET and its answer, and a "
          "reset. Where the clients are the bottleneck, which with OpenSSL on the other side they "
-         "are, the server's CPU per handshake is the figure to look at.\n\n"
+         "are, the server's CPU per handshake is the figure to look at. With --transport a "
+         "connection subscribes instead, and is compared with none.\n\n"
          "  ./build.sh peers nginx-tls\n"
          "  ringside-bench handshakes\n"
-         "  ringside-bench handshakes --tls-cipher gcm --turns 15"},
+         "  ringside-bench handshakes --tls-cipher gcm --turns 15\n"
+         "  ringside-bench handshakes --transport h2-sse --streams 10"},
     .defaults = defaults,
     .run = run,
 };

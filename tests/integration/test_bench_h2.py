@@ -65,3 +65,17 @@ def test_whoever_was_cut_off_comes_back_with_a_position(tmp_path, server):
             assert (back["dropped"], back["recovered"], back["unrecovered"]) == (20, 20, 0)
         if ledger:
             assert {ledger[k] for k in ("lost", "duplicate", "out_of_order", "corrupt")} == {0}
+
+
+def test_handshakes_of_connections_with_streams(tmp_path):
+    found = bench(tmp_path, "handshakes", "--under-way", "2", "--streams", "3", *SMALL,
+                  "--tls-cipher", "gcm", "--transport", "h2-websocket")
+    seen = taking_part(found.run)
+    assert len(seen) == 4  # plain, two key exchanges, resumed
+    for (_, workload), contestant in seen.items():
+        assert contestant["connections"] == 2
+        handshakes = contestant["tls"] if workload != "plain" else None
+        visits = sum(turn["handshakes"] for turn in contestant["turns"])
+        assert visits > 0 and (handshakes is None
+                               or handshakes["full"] + handshakes["resumed"] >= visits)
+    assert found.run["verdicts"] == []
