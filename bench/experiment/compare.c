@@ -160,8 +160,9 @@ static void judge_polling(struct bench *bench)
     const struct contestant *poll = result_find(&bench->result, "poll", workload);
     if (quiet && quiet->requests_answered > 0)
         result_verdict(&bench->result, "98 % of short polls bring nothing",
-                       share_empty(quiet) > 0.97 ? "holds" : "depends",
-                       "%.1f %% of %s answers were empty, with news once in %d polls",
+                       share_empty(quiet) > 0.97 ? "derived" : "depends",
+                       "%.1f %% of %s answers were empty; news once in %d polls is what the run "
+                       "publishes",
                        100 * share_empty(quiet), number_grouped(text, quiet->requests_answered),
                        QUIET_POLLS_PER_MESSAGE);
     if (poll && histogram_count(poll->corrected) > 0) {
