@@ -47,15 +47,22 @@ static void give_up_input(struct shard *shard, struct conn *conn)
     budget_clear(&extra->held);
     if (conn->link & LINK_HANDSHAKE)
         secure_give_up(shard, conn);
-    else if (conn_transport(shard, conn)->give_up)
+    else
         conn_transport(shard, conn)->give_up(shard, conn);
     conn_end(shard, conn, END_LINGER, CLOSE_INPUT_TOTAL);
 }
 
-/* One that has not said whose it is, or is ending, is told nothing. */
+/* One that has not said whose it is, or is ending, is told nothing, nor one whose transport has no
+ * words for it. */
+static bool is_told(const struct shard *shard, const struct conn *conn)
+{
+    return conn->state == CONN_OPEN && !(conn->link & LINK_PROXY) &&
+           (conn->link & LINK_HANDSHAKE || conn_transport(shard, conn)->give_up);
+}
+
 static void relieve_of(struct shard *shard, struct conn *conn, enum budget_kind kind)
 {
-    if (kind == BUDGET_INPUT && conn->state == CONN_OPEN && !(conn->link & LINK_PROXY))
+    if (kind == BUDGET_INPUT && is_told(shard, conn))
         give_up_input(shard, conn);
     else
         conn_end(shard, conn, END_CLOSE, reason_of(kind));

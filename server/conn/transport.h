@@ -46,7 +46,7 @@ struct transport {
     /* Answers what is no request that the transport could read. */
     void (*refuse)(struct shard *shard, struct conn *conn, enum refusal refusal);
     /* What it has of its input, and cannot go on without, is given up for want of room: says so.
-     * The caller ends the connection. NULL: there are no words for it. */
+     * The caller ends the connection. NULL: there are no words for it, and it is closed. */
     void (*give_up)(struct shard *shard, struct conn *conn);
     /* All has left that was queued for a connection that is paused or catches up. NULL: it is read
      * from again. */
