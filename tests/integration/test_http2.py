@@ -173,6 +173,18 @@ def test_a_websocket_is_a_stream(client):
     assert client.whole(socket).ended
 
 
+def test_what_is_said_ahead_of_the_answer_is_heard(client):
+    """At once behind CONNECT, and more than a socket would be read for; on whichever shard."""
+    client.websocket("/echo")
+    said = b"early" * 20_000
+    for n in range(8):
+        socket = client.open(f"/ws?channel=new-{n}", method="CONNECT", end=False,
+                             fields=[("sec-websocket-version", "13")], protocol="websocket")
+        client.say(socket, TEXT, said)
+        assert client.hear(socket) == (TEXT, said)
+        assert socket.status == 200
+
+
 def test_envelopes_and_an_end_without_a_close_frame(client, eventually):
     socket = client.websocket("/ws?channel=a&channel=b&envelope=1")
     assert client.hear(socket)[0] == TEXT
