@@ -41,7 +41,6 @@ struct http2 {
     nghttp2_session *session;
     struct http2_head *head; /* NULL: none is being received */
     uint64_t bytes;          /* what the library holds */
-    uint64_t bytes_shown;    /* of them, in the budget and the gauge */
     struct charge charge;
     struct http2_heads heads;
     struct http2_bucket resets, idle_frames;
