@@ -498,6 +498,7 @@ int main(int argc, char **argv)
         .transports = server_transports,
         .unix_s = unix_s,
         .batch_begin = encoder_begin,
+        .batch_done = encoder_release,
         .batch_end = encoder_done,
         .answers_turn = answering_turn,
         .routes = server_routes,

@@ -73,6 +73,13 @@ static void on_batch(void *context, const struct hub_batch *batch)
     shard->server->batch_begin(shard, batch);
 }
 
+static void on_batch_done(void *context)
+{
+    struct shard *shard = context;
+    if (shard->server->batch_done)
+        shard->server->batch_done(shard);
+}
+
 static void on_deliver(void *context, uint32_t slot, uint32_t subscription,
                        const struct hub_batch *batch)
 {
@@ -95,6 +102,7 @@ static const struct hub_ops hub_ops = {
     .read = on_read,
     .published = on_published,
     .batch = on_batch,
+    .batch_done = on_batch_done,
     .deliver = on_deliver,
     .wake = on_wake,
 };

@@ -69,8 +69,10 @@ enum listener {
 struct server {
     const struct settings *settings;
     const struct transport *const *transports; /* TRANSPORT_COUNT of them */
-    /* Called once before the deliveries of a batch, and once before the shard goes. */
+    /* Called once before the deliveries of a batch, once behind them, and once before the shard
+     * goes. */
     void (*batch_begin)(struct shard *shard, const struct hub_batch *batch);
+    void (*batch_done)(struct shard *shard);
     void (*batch_end)(struct shard *shard);
     /* Once in a turn, before what is queued is sent: a turn's share of the answers that are given
      * in pieces. What has left by the end of it has its next piece in the next one. */

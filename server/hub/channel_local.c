@@ -86,6 +86,7 @@ static void walk_end(struct hub *hub)
         message_unref(local->walk_batch.messages[i]);
     local->walking = NULL;
     local->walk_batch.count = 0;
+    hub->ops.batch_done(hub->shard);
     subscription_compact(hub, channel);
 }
 

@@ -128,6 +128,8 @@ struct hub_ops {
     /* Once before the deliveries of a batch. They may take several turns, in which nothing else is
      * delivered. */
     void (*batch)(void *shard, const struct hub_batch *batch);
+    /* Once behind them: nobody is given this batch any more. */
+    void (*batch_done)(void *shard);
     /* May unsubscribe this or any other subscription, and may call any request. */
     void (*deliver)(void *shard, uint32_t conn, uint32_t subscription,
                     const struct hub_batch *batch);

@@ -27,9 +27,15 @@ void encoder_begin(struct shard *shard, const struct hub_batch *batch)
     (void)batch;
     if (!shard->encoder)
         shard->encoder = calloc(1, sizeof(struct encoder));
+    /* Without one there are no frames: the connections that were to get them are closed. */
+    encoder_release(shard);
+}
+
+void encoder_release(struct shard *shard)
+{
     struct encoder *encoder = shard->encoder;
     if (!encoder)
-        return; /* there are no frames then: those who were to get them are closed */
+        return;
     encoder->answer_weight = 0;
     for (; encoder->tried != 0; encoder->tried &= encoder->tried - 1) {
         struct frame *frame = &encoder->frames[__builtin_ctz(encoder->tried)];
@@ -41,8 +47,7 @@ void encoder_begin(struct shard *shard, const struct hub_batch *batch)
 
 void encoder_done(struct shard *shard)
 {
-    if (shard->encoder)
-        encoder_begin(shard, NULL);
+    encoder_release(shard);
     free(shard->encoder);
     shard->encoder = NULL;
 }

@@ -43,8 +43,12 @@ struct encoding {
     enum framing framing;
 };
 
-/* Forgets the frames of the batch before. */
+/* A batch begins, without a frame. */
 void encoder_begin(struct shard *shard, const struct hub_batch *batch);
+
+/* Forgets the batch's frames: what waits for a slow reader is held by its queue alone, and what
+ * nobody waits for is free now, not when the next message comes. */
+void encoder_release(struct shard *shard);
 
 /* Frees what the encoder keeps. */
 void encoder_done(struct shard *shard);

@@ -138,7 +138,7 @@ def make_initrd(folder, listed):
 def lines_of(command):
     """What a command prints, line by line as it comes, until it ends or PATIENCE_S are over."""
     deadline = time.monotonic() + PATIENCE_S
-    bounded = ["timeout", "--kill-after=5", str(PATIENCE_S), *map(str, command)]
+    bounded = ["timeout", "--foreground", "--kill-after=5", str(PATIENCE_S), *map(str, command)]
     with subprocess.Popen(
         bounded, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as child:

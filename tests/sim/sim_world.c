@@ -183,6 +183,7 @@ static void server_make(struct sim *sim)
         .settings = &sim->settings,
         .transports = server_transports,
         .batch_begin = witness,
+        .batch_done = encoder_release,
         .batch_end = encoder_done,
         .answers_turn = answering_turn,
         .routes = server_routes,

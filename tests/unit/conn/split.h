@@ -54,6 +54,7 @@ static inline void split_begin(struct split *split)
     fake->server.transports = server_transports;
     fake->server.routes = server_routes;
     fake->server.batch_begin = encoder_begin;
+    fake->server.batch_done = encoder_release;
     fake->server.batch_end = encoder_done;
     fake->server.answers_turn = answering_turn;
     fake_shard_start(fake, SPLIT_SLOTS, SPLIT_PIPE_BYTES);

@@ -142,6 +142,7 @@ static int setup(void **state)
     fake->server.transports = server_transports;
     fake->server.routes = server_routes;
     fake->server.batch_begin = encoder_begin;
+    fake->server.batch_done = encoder_release;
     fake->server.batch_end = encoder_done;
     fake->server.answers_turn = answering_turn;
     fake_shard_start(fake, CROWD + 1, PIPE_BYTES);

@@ -59,6 +59,7 @@ static void world_begin(struct world *world)
         .transports = server_transports,
         .routes = server_routes,
         .batch_begin = encoder_begin,
+        .batch_done = encoder_release,
         .batch_end = encoder_done,
         .answers_turn = answering_turn,
         .hubs = hub_set_create(&hub),

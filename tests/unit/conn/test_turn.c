@@ -41,6 +41,7 @@ static void world_begin(struct world *world)
     fake->server.transports = server_transports;
     fake->server.routes = server_routes;
     fake->server.batch_begin = encoder_begin;
+    fake->server.batch_done = encoder_release;
     fake->server.batch_end = encoder_done;
     fake->server.answers_turn = answering_turn;
     fake_shard_start(fake, SLOTS, PIPE_BYTES);

@@ -214,6 +214,11 @@ static void on_batch(void *arg, const struct hub_batch *batch)
         assert_int_equal(batch->messages[i]->offset, batch->messages[0]->offset + i);
 }
 
+static void on_batch_done(void *arg)
+{
+    (void)arg;
+}
+
 static void on_deliver(void *arg, uint32_t conn, uint32_t subscription,
                        const struct hub_batch *batch)
 {
@@ -245,6 +250,7 @@ const struct hub_ops sim_ops = {
     .read = on_read,
     .published = on_published,
     .batch = on_batch,
+    .batch_done = on_batch_done,
     .deliver = on_deliver,
     .wake = on_wake,
 };

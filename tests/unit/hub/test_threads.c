@@ -168,6 +168,11 @@ static void on_batch(void *arg, const struct hub_batch *batch)
     expect(arg, batch->count > 0);
 }
 
+static void on_batch_done(void *arg)
+{
+    (void)arg;
+}
+
 static void on_deliver(void *arg, uint32_t conn, uint32_t subscription,
                        const struct hub_batch *batch)
 {
@@ -192,6 +197,7 @@ static const struct hub_ops ops = {
     .read = on_read,
     .published = on_published,
     .batch = on_batch,
+    .batch_done = on_batch_done,
     .deliver = on_deliver,
     .wake = on_wake,
 };

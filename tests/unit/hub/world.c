@@ -84,6 +84,11 @@ static void on_batch(void *shard, const struct hub_batch *batch)
     record(((struct place *)shard)->world, &event);
 }
 
+static void on_batch_done(void *shard)
+{
+    (void)shard;
+}
+
 static void on_deliver(void *shard, uint32_t conn, uint32_t subscription,
                        const struct hub_batch *batch)
 {
@@ -124,6 +129,7 @@ struct world *world_open(const struct hub_config *config)
         .read = on_read,
         .published = on_published,
         .batch = on_batch,
+        .batch_done = on_batch_done,
         .deliver = on_deliver,
         .wake = on_wake,
     };
