@@ -374,7 +374,7 @@ static void take_witness(struct storm *storm)
 
 static int play(struct storm *storm)
 {
-    struct load_counters before[ENTRANTS_MAX];
+    struct load_counters before[ENTRANTS_MAX] = {0};
     int err = open_dropped(storm);
     if (err == 0)
         err = open_witness(storm);

@@ -85,6 +85,30 @@ static void an_accepted_socket_is_registered_once(void **state)
     assert_int_equal(ring->stats.enters - enters, 4 + CONTRACT_QUIET_TURNS);
 }
 
+/* Whether the watch for a full socket fires. A kernel that is slow may still move bytes to the
+ * other end when nothing more was taken, and there is room again. */
+static bool has_room_again(struct ring *ring, uint32_t slot)
+{
+    struct ring_event event;
+    for (int turn = 0; turn < CONTRACT_QUIET_TURNS; turn++) {
+        contract_kernel.turn(ring);
+        if (!ring_next(ring, &event))
+            continue;
+        assert_int_equal(event.kind, RING_WRITABLE);
+        assert_int_equal(event.slot, slot);
+        return true;
+    }
+    return false;
+}
+
+static uint64_t watch_room(struct ring *ring, uint32_t slot, uint64_t *sent)
+{
+    contract_fill_socket(ring, slot, sent);
+    uint64_t enters = ring->stats.enters;
+    ring_watch(ring, slot, RING_WRITE);
+    return ring->stats.enters - enters;
+}
+
 static void only_the_first_stall_registers_for_writing(void **state)
 {
     struct ring *ring = *state;
@@ -92,11 +116,11 @@ static void only_the_first_stall_registers_for_writing(void **state)
     int peer;
     uint32_t slot = contract_accept(ring, &peer);
     for (int round = 0; round < 4; round++) {
-        contract_fill_socket(ring, slot, &sent);
-        uint64_t enters = ring->stats.enters;
-        ring_watch(ring, slot, RING_WRITE);
-        assert_int_equal(ring->stats.enters - enters, round == 0 ? 1 : 0);
-        contract_quiet(ring);
+        assert_int_equal(watch_room(ring, slot, &sent), round == 0 ? 1 : 0);
+        for (int again = 0; has_room_again(ring, slot); again++) {
+            assert_true(again < CONTRACT_PATIENCE);
+            assert_int_equal(watch_room(ring, slot, &sent), 0);
+        }
         contract_peer_takes(ring, peer, &taken, sent - taken);
         assert_true(contract_expect(ring, RING_WRITABLE, slot) & POLLOUT);
     }

@@ -16,7 +16,7 @@ enum {
 static struct load world;
 static struct link links[2];
 static struct subscriber subscribers[2];
-static struct group group;
+static struct group crowd;
 static char sent[SENT_MAX];
 static size_t sent_len;
 static size_t room; /* bytes that the socket still takes */
@@ -51,9 +51,9 @@ static struct ring ring = {.engine = &engine};
 
 /* ---- in the place of the others ---- */
 
-void burst_begin(struct load *load, struct group *of)
+void burst_begin(struct load *load, struct group *group)
 {
-    assert_true(load == &world && of == &group);
+    assert_true(load == &world && group == &crowd);
 }
 
 void link_fail(struct load *load, struct link *link, enum load_failure failure)
@@ -108,7 +108,7 @@ static const struct protocol protocol_posts = {.is = PROTOCOL_ANSWERS, .publish 
 
 static void make(const struct protocol *publish, uint32_t bytes)
 {
-    group = (struct group){
+    crowd = (struct group){
         .config = {.publish = publish, .payload_bytes = bytes},
         .publish_path = "/publish?channel=c",
         .publish_host = "127.0.0.1:1",
@@ -118,7 +118,7 @@ static void make(const struct protocol *publish, uint32_t bytes)
         .up = 1,
         .ready = 1,
     };
-    group.channel_ready = &group.ready;
+    crowd.channel_ready = &crowd.ready;
     static struct load empty;
     world = empty;
     memset(links, 0, sizeof links);
@@ -130,28 +130,28 @@ static void make(const struct protocol *publish, uint32_t bytes)
     world.publishers_first = world.publisher_links_first = PUBLISHER;
     world.subscriber_count = world.link_count = 2;
     assert_int_equal(outbox_init(&world.outbox, 2), 0);
-    world.groups = &group;
+    world.groups = &crowd;
     world.group_count = 1;
     world.now_ns = INT64_C(1000) * MS;
     sent_len = 0;
     room = SIZE_MAX;
     refusal = -EAGAIN;
     sends = watches = failures = 0;
-    assert_int_equal(publisher_init(&group), 0);
+    assert_int_equal(publisher_init(&crowd), 0);
 }
 
 static int end(void **state)
 {
     (void)state;
-    free(group.publisher.buffer);
-    group.publisher.buffer = NULL;
+    free(crowd.publisher.buffer);
+    crowd.publisher.buffer = NULL;
     outbox_done(&world.outbox);
     return 0;
 }
 
 static void start(struct load_mode mode)
 {
-    publisher_start(&world, &group, &mode);
+    publisher_start(&world, &crowd, &mode);
 }
 
 /* ---- reading what was sent ---- */
@@ -203,8 +203,8 @@ static void arrive(uint32_t number)
 {
     static struct histogram *histogram;
     histogram = histogram ? histogram : histogram_create();
-    assert_true(flights_note(&group.flights, number));
-    flights_settle(&group.flights, world.now_ns, histogram, histogram);
+    assert_true(flights_note(&crowd.flights, number));
+    flights_settle(&crowd.flights, world.now_ns, histogram, histogram);
 }
 
 /* ---- closed loop ---- */
@@ -215,7 +215,7 @@ static void test_as_many_under_way_as_the_depth_says(void **state)
     struct message got[16];
     make(&protocol_frames, 128);
     start((struct load_mode){.depth = 3});
-    assert_int_equal(publisher_step(&world, &group), INT64_MAX);
+    assert_int_equal(publisher_step(&world, &crowd), INT64_MAX);
     assert_int_equal(frames_read(got, 16), 3);
     assert_int_equal(sends, 1); /* what is due in one step leaves in one send */
     for (unsigned i = 0; i < 3; i++) {
@@ -223,15 +223,15 @@ static void test_as_many_under_way_as_the_depth_says(void **state)
         assert_int_equal(got[i].intended_ns, world.now_ns);
         assert_int_equal(got[i].length, 128);
     }
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(frames_read(got, 16), 0);
     arrive(2);
     world.now_ns += MS;
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(frames_read(got, 16), 1);
     assert_int_equal(got[0].number, 4);
     assert_int_equal(got[0].intended_ns, world.now_ns);
-    assert_int_equal(group.counters.published, 4);
+    assert_int_equal(crowd.counters.published, 4);
 }
 
 static void test_so_many_and_no_more(void **state)
@@ -240,15 +240,15 @@ static void test_so_many_and_no_more(void **state)
     struct message got[16];
     make(&protocol_frames, 34);
     start((struct load_mode){.depth = UINT32_MAX, .messages = 5});
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(frames_read(got, 16), 5);
-    assert_int_equal(publisher_step(&world, &group), INT64_MAX);
+    assert_int_equal(publisher_step(&world, &crowd), INT64_MAX);
     assert_int_equal(frames_read(got, 16), 0);
     start((struct load_mode){.depth = 1, .messages = 5}); /* those under way count */
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(frames_read(got, 16), 0);
-    publisher_stop(&group);
-    assert_int_equal(publisher_step(&world, &group), INT64_MAX);
+    publisher_stop(&crowd);
+    assert_int_equal(publisher_step(&world, &crowd), INT64_MAX);
 }
 
 /* ---- open loop ---- */
@@ -261,14 +261,14 @@ static void test_on_a_schedule(void **state)
     const int64_t began_ns = INT64_C(1000) * MS;
     make(&protocol_frames, 128);
     start((struct load_mode){.rate_per_s = 100});
-    assert_int_equal(publisher_step(&world, &group), 10 * MS);
+    assert_int_equal(publisher_step(&world, &crowd), 10 * MS);
     assert_int_equal(frames_read(got, 16), 1);
     assert_int_equal(got[0].intended_ns, began_ns);
     world.now_ns += 9 * MS;
-    assert_int_equal(publisher_step(&world, &group), 1 * MS);
+    assert_int_equal(publisher_step(&world, &crowd), 1 * MS);
     assert_int_equal(frames_read(got, 16), 0);
     world.now_ns += 26 * MS; /* 35: those of 10, 20 and 30 are due, and say so */
-    assert_int_equal(publisher_step(&world, &group), 5 * MS);
+    assert_int_equal(publisher_step(&world, &crowd), 5 * MS);
     assert_int_equal(frames_read(got, 16), 3);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(got[i].intended_ns, began_ns + (int64_t)(i + 1) * 10 * MS);
@@ -282,14 +282,14 @@ static void test_a_full_socket(void **state)
     make(&protocol_frames, 128);
     start((struct load_mode){.rate_per_s = 100});
     room = 50;
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(sent_len, 50);
     assert_int_equal(watches, 1);
     assert_true(links[PUBLISHER].flags & LINK_WRITE_WATCHED);
     world.now_ns += 30 * MS;
-    assert_int_equal(publisher_step(&world, &group), INT64_MAX);
+    assert_int_equal(publisher_step(&world, &crowd), INT64_MAX);
     assert_int_equal(sends, 1);
-    assert_int_equal(group.counters.published, 1);
+    assert_int_equal(crowd.counters.published, 1);
 
     links[PUBLISHER].flags &= (uint8_t)~LINK_WRITE_WATCHED;
     room = 0;
@@ -299,7 +299,7 @@ static void test_a_full_socket(void **state)
     room = SIZE_MAX;
     outbox_writable(&world, &links[PUBLISHER]);
     assert_int_equal(frames_read(got, 16), 1); /* whole, in two pieces */
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(frames_read(got, 16), 3);
     assert_int_equal(got[0].intended_ns, INT64_C(1010) * MS);
     assert_int_equal(got[2].intended_ns, INT64_C(1030) * MS);
@@ -313,13 +313,13 @@ static void test_a_lost_connection(void **state)
     start((struct load_mode){.rate_per_s = 100});
     room = 0;
     refusal = -EPIPE;
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(failures, 1);
     assert_int_equal(failed_for, LOAD_FAIL_RESET);
-    assert_int_equal(group.publisher.len, 0);
+    assert_int_equal(crowd.publisher.len, 0);
     world.now_ns += 50 * MS;
-    assert_int_equal(publisher_step(&world, &group), INT64_MAX); /* not while it is down */
-    assert_int_equal(group.counters.published, 1);
+    assert_int_equal(publisher_step(&world, &crowd), INT64_MAX); /* not while it is down */
+    assert_int_equal(crowd.counters.published, 1);
 }
 
 static void test_nobody_there(void **state)
@@ -327,13 +327,13 @@ static void test_nobody_there(void **state)
     (void)state;
     struct message got[4];
     make(&protocol_frames, 128);
-    group.up = 2;
-    group.stalled = 2;
+    crowd.up = 2;
+    crowd.stalled = 2;
     start((struct load_mode){.rate_per_s = 100});
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(frames_read(got, 4), 0);
-    group.publisher.alone = true;
-    publisher_step(&world, &group);
+    crowd.publisher.alone = true;
+    publisher_step(&world, &crowd);
     assert_int_equal(frames_read(got, 4), 1);
 }
 
@@ -345,7 +345,7 @@ static void test_post(void **state)
     static const char head[] = "POST /publish?channel=c HTTP/1.1\r\n";
     make(&protocol_posts, 40);
     start((struct load_mode){.depth = 1});
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     sent[sent_len] = '\0';
     assert_int_equal(strncmp(sent, head, sizeof head - 1), 0);
     assert_non_null(strstr(sent, "\r\nHost: 127.0.0.1:1\r\n"));
@@ -354,7 +354,7 @@ static void test_post(void **state)
     const char *body = strstr(sent, "\r\n\r\n") + 4;
     assert_int_equal(sent + sent_len - body, 40);
     assert_int_equal(message_of(body, 40).number, 1);
-    assert_int_equal(group.publisher.unanswered, 1);
+    assert_int_equal(crowd.publisher.unanswered, 1);
 }
 
 /* No more than 256 requests wait for their answers. */
@@ -365,11 +365,11 @@ static void test_posts_are_pipelined_up_to_a_bound(void **state)
     start((struct load_mode){.rate_per_s = 1e6});
     world.now_ns += 10 * MS;
     for (unsigned i = 0; i < 20; i++)
-        publisher_step(&world, &group);
-    assert_int_equal(group.counters.published, PIPELINE_MAX);
-    group.publisher.unanswered -= 7;
-    publisher_step(&world, &group);
-    assert_int_equal(group.counters.published, PIPELINE_MAX + 7);
+        publisher_step(&world, &crowd);
+    assert_int_equal(crowd.counters.published, PIPELINE_MAX);
+    crowd.publisher.unanswered -= 7;
+    publisher_step(&world, &crowd);
+    assert_int_equal(crowd.counters.published, PIPELINE_MAX + 7);
 }
 
 /* Numbers go round the channels, each to its own address. */
@@ -377,11 +377,11 @@ static void test_channels(void **state)
 {
     (void)state;
     make(&protocol_posts, 40);
-    group.config.channels = group.channels = 2;
+    crowd.config.channels = crowd.channels = 2;
     uint32_t ready[2] = {1, 1};
-    group.channel_ready = ready;
+    crowd.channel_ready = ready;
     start((struct load_mode){.depth = 3});
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     sent[sent_len] = '\0';
     const char *first = strstr(sent, "channel=c-0 "), *second = strstr(sent, "channel=c-1 ");
     assert_true(first && second && first < second);
@@ -395,12 +395,12 @@ static void test_around_the_payload(void **state)
     uint8_t key[4];
     publish_key(PUBLISHER, key);
     make(&protocol_frames, 40);
-    free(group.publisher.buffer);
-    group.protocol.before = (struct load_message){"\x30\x31", 2, true};
-    group.protocol.after = (struct load_message){"}", 1, true};
-    assert_int_equal(publisher_init(&group), 0);
+    free(crowd.publisher.buffer);
+    crowd.protocol.before = (struct load_message){"\x30\x31", 2, true};
+    crowd.protocol.after = (struct load_message){"}", 1, true};
+    assert_int_equal(publisher_init(&crowd), 0);
     start((struct load_mode){.depth = 1});
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(sent_len, 2 + 4 + 43);
     assert_int_equal((unsigned char)sent[0], 0x82);
     assert_int_equal((unsigned char)sent[1], 0x80 | 43);
@@ -416,11 +416,11 @@ static void test_kinds_of_sizes(void **state)
     (void)state;
     struct message got[8];
     make(&protocol_frames, 300);
-    group.cycle[0] = 50;
-    group.cycle[1] = 300;
-    group.cycle_count = 2;
+    crowd.cycle[0] = 50;
+    crowd.cycle[1] = 300;
+    crowd.cycle_count = 2;
     start((struct load_mode){.depth = 4});
-    publisher_step(&world, &group);
+    publisher_step(&world, &crowd);
     assert_int_equal(frames_read(got, 8), 4);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(got[i].length, i % 2 ? 300 : 50);
@@ -433,13 +433,13 @@ static void test_as_much_as_there_is_room_for(void **state)
     make(&protocol_frames, 100000);
     start((struct load_mode){.depth = UINT32_MAX, .messages = 10});
     unsigned steps = 0;
-    while (group.publisher.left > 0) {
+    while (crowd.publisher.left > 0) {
         sent_len = 0;
-        publisher_step(&world, &group);
-        assert_true(sent_len <= group.publisher.size);
+        publisher_step(&world, &crowd);
+        assert_true(sent_len <= crowd.publisher.size);
         assert_true(++steps <= 10);
     }
-    assert_int_equal(group.counters.published, 10);
+    assert_int_equal(crowd.counters.published, 10);
     assert_true(steps > 1);
 }
 
@@ -449,13 +449,13 @@ static void test_ready(void **state)
 {
     (void)state;
     make(&protocol_frames, 40);
-    assert_int_equal(publisher_ready(&world, &group), 0);
+    assert_int_equal(publisher_ready(&world, &crowd), 0);
     links[PUBLISHER].phase = LINK_DOWN;
     int64_t began_ns = world.now_ns;
-    assert_int_equal(publisher_ready(&world, &group), -ENOTCONN); /* nobody ever connects it */
+    assert_int_equal(publisher_ready(&world, &crowd), -ENOTCONN); /* nobody ever connects it */
     assert_true(world.now_ns - began_ns >= READY_TIMEOUT_S * INT64_C(1000000000));
     const struct load_mode mode = {.rate_per_s = 1};
-    group.config.publish = NULL;
+    crowd.config.publish = NULL;
     assert_int_equal(load_publish(&world, 0, &mode), -ENOTCONN);
 }
 
