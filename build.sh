@@ -351,7 +351,10 @@ cmd_bench() {
     build_flavour release server/ringside-server bench/ringside-bench >&2
     stamp="$(mktemp)"
     "$BUILD_ROOT/release/bench/ringside-bench" "$@" || status=$?
-    report="$(find runs -name report.html -newer "$stamp" 2>/dev/null | sort | tail -n 1)"
+    report=""
+    if [[ -d runs ]]; then # a run that goes elsewhere makes none
+        report="$(find runs -name report.html -newer "$stamp" | sort | tail -n 1)"
+    fi
     rm -f "$stamp"
     if [[ -n "$report" ]]; then
         say "Report, for a browser: file://$PWD/$report"
