@@ -167,6 +167,7 @@ struct port {
 
 struct launch {
     struct server server;
+    atomic_uint serving;
     struct engine engine;
     struct certificates certificates;
     struct port ports[RING_LISTENERS_MAX]; /* by enum listener */
@@ -243,6 +244,8 @@ static void *run_shard(void *context)
 static int launch_shards(struct launch *launch, const int *cpus, int cpu_count)
 {
     unsigned count = launch->server.shard_count;
+    atomic_init(&launch->serving, count);
+    launch->server.serving = &launch->serving;
     pthread_barrier_init(&launch->step, NULL, count + 1);
     for (unsigned i = 0; i < count; i++) {
         struct runner *runner = &launch->runners[i];

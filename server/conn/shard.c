@@ -428,7 +428,7 @@ void shard_run(struct shard *shard)
 {
     int64_t wait_ns = 0;
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS); /* the kernel's own would add half of gather_us */
-    while (!shard_done(shard)) {
+    while (!shard_may_leave(shard)) {
         if (wait_ns > 0 && !hub_sleep(shard->hub))
             wait_ns = 0;
         let_events_gather(shard, wait_ns);
@@ -452,6 +452,18 @@ void shard_stop(struct shard *shard)
 bool shard_done(const struct shard *shard)
 {
     return shard->draining && (shard->live == 0 || shard->now_ns >= shard->drain_end_ns);
+}
+
+bool shard_may_leave(struct shard *shard)
+{
+    atomic_uint *serving = shard->server->serving;
+    if (!shard_done(shard))
+        return false;
+    if (!shard->has_drained)
+        atomic_fetch_sub_explicit(serving, 1, memory_order_relaxed);
+    shard->has_drained = true;
+    return atomic_load_explicit(serving, memory_order_relaxed) == 0 ||
+           shard->now_ns >= shard->drain_end_ns;
 }
 
 /* Sends away as many connections as the time passed since the drain began asks for: of those that

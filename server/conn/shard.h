@@ -88,6 +88,8 @@ struct server {
     struct hub_set *hubs;
     struct shard **shards; /* for /metrics and for waking */
     unsigned shard_count;
+    atomic_uint
+        *serving;  /* how many shards still have connections; the one thing that is written */
     uint64_t seed; /* of what is told to clients at random */
 };
 
@@ -154,6 +156,7 @@ struct shard {
 
     atomic_bool stopping;
     bool draining;
+    bool has_drained;     /* it counts as serving no more */
     uint32_t drain_conns; /* there were when the drain began */
     uint32_t drain_gone;  /* of them, how many were sent away */
     uint32_t drain_next;  /* the slot to look at */
@@ -186,6 +189,10 @@ void shard_stop(struct shard *shard);
 
 /* True when it has drained: no connection is left, or the drain is over. */
 bool shard_done(const struct shard *shard);
+
+/* Whether its thread may end: when no shard has connections any more, as it is the home of channels
+ * that those of others may still ask for; or when its time is up. */
+bool shard_may_leave(struct shard *shard);
 
 void shard_free(struct shard *shard);
 

@@ -199,6 +199,43 @@ static void a_long_answer_has_the_time_that_it_needs(void **state)
     assert_int_equal(closed(end, CLOSE_DONE), 1);
 }
 
+/* ---- the end of a shard ---- */
+
+static void leave(struct end *end, atomic_uint *serving)
+{
+    end->fake.server.serving = serving;
+    shard_stop(end->fake.shard);
+    ask(end, "C");
+    fake_shard_turn(&end->fake);
+    assert_true(shard_done(end->fake.shard));
+}
+
+static void a_shard_without_connections_stays_for_the_others(void **state)
+{
+    struct end *end = *state;
+    atomic_uint serving = 2;
+    leave(end, &serving);
+    for (int turn = 0; turn < 3; turn++) {
+        assert_false(shard_may_leave(end->fake.shard));
+        assert_int_equal(serving, 1);
+    }
+    atomic_store(&serving, 0);
+    assert_true(shard_may_leave(end->fake.shard));
+}
+
+static void it_does_not_wait_for_them_for_ever(void **state)
+{
+    struct end *end = *state;
+    atomic_uint serving = 2;
+    leave(end, &serving);
+    int64_t most_ns = end->fake.settings.drain_ms * 1000000 + LINGER_MS * INT64_C(1000000);
+    for (int64_t ns = 0; ns < most_ns; ns += TIMERS_TICK_NS) {
+        assert_false(shard_may_leave(end->fake.shard));
+        fake_shard_tick(&end->fake);
+    }
+    assert_true(shard_may_leave(end->fake.shard));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +247,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_trickle_does_not_buy_time, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stall_before_does_not_either, setup, teardown),
         cmocka_unit_test_setup_teardown(a_long_answer_has_the_time_that_it_needs, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_shard_without_connections_stays_for_the_others, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(it_does_not_wait_for_them_for_ever, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
