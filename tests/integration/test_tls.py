@@ -254,9 +254,12 @@ def test_plain_http_is_told_so(server, asked):
 
 def send_in_pieces(connection, sent, size):
     """Each piece in a segment of its own, taken by the peer's kernel before the next one leaves.
-    Ends early when the peer has answered."""
+    Ends early when the peer has answered, or reset the connection."""
     for at in range(0, len(sent), size):
-        connection.sendall(sent[at:at + size])
+        try:
+            connection.sendall(sent[at:at + size])
+        except ConnectionError:
+            return
         while unsent(connection):
             if select.select([connection], [], [], 0.001)[0]:
                 return
