@@ -1,7 +1,7 @@
 /* abuse: what one client, or a crowd of them, can do to a server and to everybody else on it.
  *
  *   for each server, and each attack on it, with a server of its own:
- *     others connect ─► fill channels ─► calm turn ─► attack, and a turn beside it, newcomers too
+ *     others connect ─► fill channels ─► calm turns ─► attack, and a turn beside it, newcomers too
  *                  ─► attack ends ─► until memory and p99 are back ─► calm turn
  *
  * The others are well-behaved subscribers with a publisher: the load. The attacker has a thread and
@@ -32,7 +32,7 @@ static const int64_t RECOVERY_MOST_NS = (int64_t)8 * NS_PER_S;
 static const int64_t SAMPLE_NS = (int64_t)250 * NS_PER_MS;
 
 enum {
-    TURNS = 3, /* before, during, after */
+    TURNS = 4, /* to be warm, before, during, after */
     METRICS_MAX = 64 * 1024,
     FILL_BYTE = 1,
     STATUS_OK = 200,
@@ -220,7 +220,7 @@ static int turn(struct trial *trial, const char *phase, int64_t duration_ns, str
 static int calm_turn(struct trial *trial, const char *phase, uint64_t *ret_p50_ns,
                      uint64_t *ret_p99_ns)
 {
-    struct turn turn_of;
+    struct turn turn_of = {0};
     int err = turn(trial, phase, (int64_t)trial->bench->options->turn_ms * NS_PER_MS, &turn_of);
     *ret_p50_ns = turn_of.p50_ns;
     *ret_p99_ns = turn_of.p99_ns;
@@ -387,6 +387,8 @@ static int play(struct trial *trial)
     int err = open_others(trial);
     if (err == 0)
         err = fill(trial);
+    if (err == 0) /* what a cold server does is overwritten by the next turn */
+        err = calm_turn(trial, "warm-up", &harm->p50_before_ns, &harm->p99_before_ns);
     if (err == 0)
         err = calm_turn(trial, "before", &harm->p50_before_ns, &harm->p99_before_ns);
     if (err < 0)
@@ -554,7 +556,7 @@ const struct experiment experiment_abuse = {
     .name = "abuse",
     .use = {abuse_options, "Attacks beside well-behaved subscribers: what they cost, and whom.",
             "Each attack has a server of its own. The subscribers' p99 beside it is compared with "
-            "that of calm turns before and after; memory with what the attacker has sent. Then "
+            "that of the calmer turn before or after; memory with what the attacker has sent. Then "
             "the attack ends, and the time is taken until all is as before. A server that dies is "
             "a finding, and the run goes on. --list says which attacks there are. Nothing but "
             "loopback, or a network namespace without a gateway, is attacked.\n\n"

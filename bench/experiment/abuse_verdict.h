@@ -1,7 +1,7 @@
 /* abuse_verdict: the bounds that a server must keep under an attack, and what is said of it.
  *
  *   memory     at most 4 bytes for each byte that the attacker sent, and the row's bound
- *   p99        of the others at most 1.5 times that of the calm turns beside it, or 5 ms
+ *   p99        of the others at most 1.5 times that of the calmer turn before or after it, or 5 ms
  *   closed     none of the others was, and none lost a message
  *   newcomers  half of them or more, or all but one, were served, unless the attack takes the
  *              table that they need

@@ -40,7 +40,10 @@ bool harm_any(const struct harm *harm)
 
 uint64_t harm_calm_p99_ns(const struct harm *harm)
 {
-    return harm->p99_before_ns > harm->p99_after_ns ? harm->p99_before_ns : harm->p99_after_ns;
+    const uint64_t before_ns = harm->p99_before_ns, after_ns = harm->p99_after_ns;
+    if (before_ns == 0 || after_ns == 0)
+        return before_ns + after_ns;
+    return before_ns < after_ns ? before_ns : after_ns;
 }
 
 uint64_t harm_growth_bytes(const struct harm *harm)

@@ -52,7 +52,8 @@ void harm_free(struct harm *harm);
 const char *harm_bound_name(enum harm_bound bound);
 bool harm_any(const struct harm *harm);
 
-/* What it is measured by: the others' p99 before or after, whichever is more. */
+/* What it is measured by: the others' p99 after it, when the server is warm; or that before, where
+ * that was the calmer one: a server that an attack has left slow is not measured by that. */
 uint64_t harm_calm_p99_ns(const struct harm *harm);
 /* How much memory grew at most. */
 uint64_t harm_growth_bytes(const struct harm *harm);

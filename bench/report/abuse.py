@@ -21,8 +21,9 @@ def grown(abuse):
 
 
 def calm_p99(abuse):
+    """Of the turn after, or of the one before where that was calmer."""
     known = [abuse[k] for k in ("p99_before_ns", "p99_after_ns") if abuse.get(k)]
-    return max(known, default=None)
+    return min(known, default=None)
 
 
 def _memory(c):
@@ -40,7 +41,7 @@ def panels(run):
     colours, made = series.colours(run), []
     for title, figure, reference, text in (
             ("Memory, of what is allowed", _memory, 1, "the bound = 1"),
-            ("The others' p99, of that of calm turns", _latency, P99_BOUND, "the bound = 1.5")):
+            ("The others' p99, of the calmer turn's", _latency, P99_BOUND, "the bound = 1.5")):
         rows = {}
         for c in found(run):
             value = figure(c)
