@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONS = ["--quiet", "--warnings-as-errors=*", "--extra-arg=-Wno-unknown-warning-option"]
+OPTIONS = ["--quiet", "--warnings-as-errors=*"]
 NODES = 50000
 SHALLOW = [f"--extra-arg={word}"
            for word in ("-Xclang", "-analyzer-config", "-Xclang", f"max-nodes={NODES}")]
