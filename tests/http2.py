@@ -100,15 +100,16 @@ class Http2:
             + payload
         )
 
-    def open(self, path, method="GET", end=True, fields=(), **pseudo):
-        """Sends a request, whole unless `end` is false."""
+    def open(self, path, method="GET", end=True, fields=(), flush=True, **pseudo):
+        """Sends a request, whole unless `end` is false; without `flush` with what is sent next."""
         number = self.h2.get_next_available_stream_id()
         heads = [(":method", method), (":scheme", "http")]
         heads += [(":authority", self.server.address), (":path", path)]
         heads += [(":" + name, value) for name, value in pseudo.items()]
         self.h2.send_headers(number, heads + list(fields), end_stream=end)
         self.streams[number] = Stream(number)
-        self.flush()
+        if flush:
+            self.flush()
         return self.streams[number]
 
     def send(self, stream, data, end=False):
@@ -202,12 +203,12 @@ class Http2:
 
     # ---- WebSockets (RFC 8441) ----
 
-    def websocket(self, path, fields=(("sec-websocket-version", "13"),)):
+    def websocket(self, path, fields=(("sec-websocket-version", "13"),), end=False):
         self.until(
             lambda: self.settings.get(SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1,
             "SETTINGS_ENABLE_CONNECT_PROTOCOL",
         )
-        stream = self.open(path, method="CONNECT", end=False, fields=fields, protocol="websocket")
+        stream = self.open(path, method="CONNECT", end=end, fields=fields, protocol="websocket")
         self.until(lambda: stream.status or stream.over, "the answer to CONNECT")
         return stream
 

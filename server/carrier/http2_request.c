@@ -116,6 +116,21 @@ static void refused(struct http2 *http2, int32_t id)
     nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 }
 
+static bool is_tunnel(const struct conn *stream)
+{
+    return stream->transport == TRANSPORT_WEBSOCKET || stream->transport == TRANSPORT_ECHO ||
+           stream->transport == TRANSPORT_OPENING;
+}
+
+/* The client says no more in a tunnel, which is over then: nobody answers a close frame or a ping.
+ * One that is not answered yet is a request like any other, and is answered first: see
+ * opening_subscribed. */
+static void tunnel_ended(struct shard *shard, struct conn *stream)
+{
+    if (stream->state == CONN_OPEN && stream->transport != TRANSPORT_OPENING)
+        conn_end(shard, stream, END_SENT, CLOSE_DONE);
+}
+
 static void serve(struct http2 *http2, struct http2_head *head, bool ended)
 {
     struct shard *shard = http2->shard;
@@ -138,6 +153,8 @@ static void serve(struct http2 *http2, struct http2_head *head, bool ended)
         http_refuse_head(shard, stream, refusal_http(err));
     else
         http_serve(shard, stream, &head->request);
+    if (ended && is_tunnel(stream))
+        tunnel_ended(shard, stream);
 }
 
 void http2_request(struct http2 *http2, const nghttp2_frame *frame)
@@ -151,12 +168,6 @@ void http2_request(struct http2 *http2, const nghttp2_frame *frame)
 }
 
 /* ---- what follows a head ---- */
-
-static bool is_tunnel(const struct conn *stream)
-{
-    return stream->transport == TRANSPORT_WEBSOCKET || stream->transport == TRANSPORT_ECHO ||
-           stream->transport == TRANSPORT_OPENING;
-}
 
 /* A stream whose answers do not leave is not read from: its window stays closed. */
 static void tell_window(struct http2 *http2, struct conn *stream, int32_t id, size_t len)
@@ -206,7 +217,7 @@ void http2_body_ended(struct http2 *http2, int32_t id)
     if (stream->state != CONN_OPEN)
         return;
     if (is_tunnel(stream))
-        conn_end(shard, stream, END_SENT, CLOSE_DONE);
+        tunnel_ended(shard, stream);
     else if (!http_body_ended(stream))
         http_body_end(shard, stream);
 }

@@ -438,6 +438,8 @@ static void opening_subscribed(struct shard *shard, struct conn *conn,
     if (conn->state == CONN_OPEN)
         websocket_subscribed(shard, conn, reply);
     take_early(shard, conn);
+    if (conn->link & LINK_INPUT_ENDED)
+        conn_end(shard, conn, END_SENT, CLOSE_DONE);
 }
 
 /* ---- opening ---- */

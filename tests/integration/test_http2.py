@@ -9,7 +9,7 @@ import pytest
 
 from http2 import Http2
 from ringside import PATIENCE_S
-from wire import CLOSE, PING, PONG, TEXT
+from wire import CLOSE, PING, PONG, TEXT, frame
 
 CANCEL = 8
 
@@ -193,6 +193,28 @@ def test_envelopes_and_an_end_without_a_close_frame(client, eventually):
     client.send(socket, b"", end=True)
     assert client.whole(socket).ended
     eventually(lambda: client.server.metric("ringside_streams_websocket") == 0, "none open")
+
+
+@pytest.mark.parametrize("path", ["/ws?channel=c", "/ws?channel=a&channel=b&envelope=1", "/echo"])
+def test_a_connect_that_ends_its_stream(client, eventually, path):
+    """A request like any other: it is answered, and over with that."""
+    socket = client.websocket(path, end=True)
+    assert client.whole(socket).ended and socket.status == 200 and socket.reset is None
+    eventually(lambda: client.server.metric("ringside_streams_websocket") == 0, "none open")
+
+
+def test_an_end_between_connect_and_its_answer(client, eventually):
+    """In one piece with CONNECT, so ahead of what the hub says; on whichever shard."""
+    client.websocket("/echo")
+    for n in range(8):
+        said = b"last words %d" % n
+        socket = client.open(f"/ws?channel=new-{n}", method="CONNECT", end=False, flush=False,
+                             fields=[("sec-websocket-version", "13")], protocol="websocket")
+        client.send(socket, frame(TEXT, said), end=True)
+        assert client.whole(socket).ended and socket.status == 200 and socket.reset is None
+        heard = client.get(f"/longpoll?channel=new-{n}&since=start")
+        assert json.loads(heard.data)["messages"][0]["data"] == said.decode()
+    eventually(lambda: client.server.metric("ringside_streams_websocket") == 1, "the echo is left")
 
 
 def test_echo_of_what_is_larger_than_a_window(client):
