@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "core/pages.h"
 #include "load/engine.h"
-#include "load/pages.h"
 
 enum {
     HANDSHAKE_TIMEOUT_MS = 10000,

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/pages.h"
 #include "load/engine.h"
-#include "load/pages.h"
 
 struct backlog {
     size_t sent, len, size;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "core/pages.h"
 #include "load/engine.h"
-#include "load/pages.h"
 
 enum {
     OUTPUT_MAX = 4096, /* taken from a handshake at one time */

@@ -3,16 +3,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdalign.h>
-#include <sys/mman.h>
+
+#include "core/pages.h"
 
 int stashes_init(struct stashes *stashes, uint32_t count, size_t bytes_size)
 {
     *stashes = (struct stashes){0};
     size_t stride = sizeof(struct stash) + bytes_size;
     stride = (stride + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
-    void *area = mmap(NULL, stride * count, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (area == MAP_FAILED)
+    void *area = pages_map(stride * count);
+    if (!area)
         return -ENOMEM;
     *stashes = (struct stashes){
         .area = area,
@@ -26,8 +26,7 @@ int stashes_init(struct stashes *stashes, uint32_t count, size_t bytes_size)
 
 void stashes_done(struct stashes *stashes)
 {
-    if (stashes->area)
-        munmap(stashes->area, stashes->stride * stashes->count);
+    pages_unmap(stashes->area, stashes->stride * stashes->count);
     *stashes = (struct stashes){0};
 }
 

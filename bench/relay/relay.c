@@ -6,10 +6,10 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/pages.h"
 #include "measure/clock.h"
 #include "relay/agenda.h"
 #include "relay/delay.h"
@@ -417,9 +417,8 @@ static int links_init(struct relay *relay)
     size_t each = config->window_bytes + RELAY_MARKS * sizeof(struct delay_mark);
     relay->area_size = (size_t)config->connections * 2 * each;
     relay->links = calloc(config->connections, sizeof *relay->links);
-    relay->area = mmap(NULL, relay->area_size, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (!relay->links || relay->area == MAP_FAILED)
+    relay->area = pages_map(relay->area_size);
+    if (!relay->links || !relay->area)
         return -ENOMEM;
     relay->first_free = NO_LINK;
     for (uint32_t i = config->connections; i-- > 0;) {
@@ -487,8 +486,7 @@ void relay_free(struct relay *relay)
     agenda_done(&relay->agenda);
     histogram_free(relay->late);
     free(relay->links);
-    if (relay->area && relay->area != MAP_FAILED)
-        munmap(relay->area, relay->area_size);
+    pages_unmap(relay->area, relay->area_size);
     free(relay);
 }
 

@@ -2,10 +2,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sys/mman.h>
 #include <utlist.h>
 
 #include "conn/shard.h"
+#include "core/pages.h"
 #include "hub/hub.h"
 
 #define STREAM_LINGER_NS INT64_C(100000000)
@@ -22,18 +22,13 @@ int streams_init(struct shard *shard, uint32_t first, uint32_t count)
     *streams = (struct streams){.first = first, .count = count, .free = TIMERS_NONE};
     if (count == 0)
         return 0;
-    void *links = mmap(NULL, count * sizeof *streams->links, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (links == MAP_FAILED)
-        return -ENOMEM;
-    streams->links = links;
-    return 0;
+    streams->links = pages_map(count * sizeof *streams->links);
+    return streams->links ? 0 : -ENOMEM;
 }
 
 void streams_done(struct shard *shard)
 {
-    if (shard->streams.links)
-        munmap(shard->streams.links, shard->streams.count * sizeof *shard->streams.links);
+    pages_unmap(shard->streams.links, shard->streams.count * sizeof *shard->streams.links);
 }
 
 struct stream_link *stream_link(const struct shard *shard, const struct conn *stream)

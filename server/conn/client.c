@@ -1,10 +1,10 @@
 #include "conn/client.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "conn/shard.h"
 #include "conn/trusted.h"
+#include "core/pages.h"
 #include "wire/address.h"
 
 int clients_table(struct addresses **ret, const struct settings *settings, const uint64_t seed[2])
@@ -26,18 +26,13 @@ int clients_table(struct addresses **ret, const struct settings *settings, const
 
 int clients_init(struct shard *shard)
 {
-    void *clients = mmap(NULL, shard->slab_slots * sizeof *shard->clients, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (clients == MAP_FAILED)
-        return -ENOMEM;
-    shard->clients = clients;
-    return 0;
+    shard->clients = pages_map(shard->slab_slots * sizeof *shard->clients);
+    return shard->clients ? 0 : -ENOMEM;
 }
 
 void clients_done(struct shard *shard)
 {
-    if (shard->clients)
-        munmap(shard->clients, shard->slab_slots * sizeof *shard->clients);
+    pages_unmap(shard->clients, shard->slab_slots * sizeof *shard->clients);
 }
 
 bool client_named(struct shard *shard, struct conn *conn, const struct in6_addr *address)

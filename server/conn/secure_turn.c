@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "conn/secure.h"
 #include "conn/shard.h"
+#include "core/pages.h"
 
 #define NS_PER_S INT64_C(1000000000)
 /* How far a rush may be ahead of tls_handshakes_per_s. */
@@ -36,9 +36,7 @@ int secure_create(struct secure **ret, const struct server *server, uint32_t slo
     secure->handshakes_max = ((uint32_t)settings->tls_handshakes_max + shards - 1) / shards;
     secure->handshakes = tls_handshakes_create(secure->handshakes_max);
     secure->area = calloc(1, SECURE_AREA);
-    void *lines = mmap(NULL, lines_size(secure), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    secure->lines = lines == MAP_FAILED ? NULL : lines;
+    secure->lines = pages_map(lines_size(secure));
     if (!secure->handshakes || !secure->area || !secure->lines) {
         secure_free(secure);
         return -ENOMEM;
@@ -56,8 +54,7 @@ void secure_free(struct secure *secure)
     tls_handshakes_free(secure->handshakes);
     tls_identities_unref(secure->identities);
     tls_identities_unref(atomic_load(&secure->fresh));
-    if (secure->lines)
-        munmap(secure->lines, lines_size(secure));
+    pages_unmap(secure->lines, lines_size(secure));
     free(secure->area);
     free(secure);
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -13,6 +12,7 @@
 
 #include "conn/client.h"
 #include "conn/secure.h"
+#include "core/pages.h"
 #include "hub/hub.h"
 #include "wire/http.h"
 #include "wire/out.h"
@@ -120,13 +120,9 @@ uint32_t shard_connections(uint64_t total, unsigned shards)
 
 static int memory_init(struct shard *shard)
 {
-    size_t slab_bytes = (size_t)shard->slab_slots * sizeof *shard->slab;
-    shard->slab = mmap(NULL, slab_bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (shard->slab == MAP_FAILED) {
-        shard->slab = NULL;
+    shard->slab = pages_map((size_t)shard->slab_slots * sizeof *shard->slab);
+    if (!shard->slab)
         return -ENOMEM;
-    }
     shard->receive_area = malloc((size_t)RECEIVE_BATCH * RECEIVE_BYTES);
     shard->scratch = malloc((size_t)shard->settings->head_bytes_max);
     shard->batch = malloc(sizeof *shard->batch);
@@ -233,8 +229,7 @@ void shard_free(struct shard *shard)
     free(shard->scratch);
     free(shard->receive_area);
     streams_done(shard);
-    if (shard->slab)
-        munmap(shard->slab, (size_t)shard->slab_slots * sizeof *shard->slab);
+    pages_unmap(shard->slab, (size_t)shard->slab_slots * sizeof *shard->slab);
     free(shard);
 }
 

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "core/pages.h"
 
 enum {
     CACHE_LINE = 64
@@ -68,9 +69,8 @@ struct lane_set *lane_set_create(unsigned shards, unsigned slots)
     size_t lanes_bytes = count * sizeof(struct lane);
     size_t bytes = inboxes_bytes + lanes_bytes + count * slots * sizeof(struct slot);
     /* Zeros are the start state of every index and flag. */
-    char *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (map == MAP_FAILED) {
+    char *map = pages_map(bytes);
+    if (!map) {
         free(set);
         return NULL;
     }
@@ -89,7 +89,7 @@ void lane_set_free(struct lane_set *set)
 {
     if (!set)
         return;
-    munmap(set->inboxes, set->bytes);
+    pages_unmap(set->inboxes, set->bytes);
     free(set);
 }
 

@@ -2,22 +2,18 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "core/pages.h"
 
 int ring_peers_init(struct ring *ring)
 {
-    void *peers = mmap(NULL, ring->capacity * sizeof *ring->peers, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (peers == MAP_FAILED)
-        return -ENOMEM;
-    ring->peers = peers;
-    return 0;
+    ring->peers = pages_map(ring->capacity * sizeof *ring->peers);
+    return ring->peers ? 0 : -ENOMEM;
 }
 
 void ring_peers_done(struct ring *ring)
 {
-    if (ring->peers)
-        munmap(ring->peers, ring->capacity * sizeof *ring->peers);
+    pages_unmap(ring->peers, ring->capacity * sizeof *ring->peers);
 }
 
 void ring_peers_set(struct ring *ring, uint32_t slot, const struct sockaddr_in6 *address)

@@ -1,11 +1,12 @@
 /* local_table: the channels that have subscribers on this shard: found, made, forgotten. */
 #include "hub/hub_internal.h"
-#include "hub/pages.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
+
+#include "core/pages.h"
 
 static_assert(offsetof(struct channel_local, node) == 0, "what table_find gives is the channel");
 

@@ -1,7 +1,8 @@
 #include "hub/hub_internal.h"
-#include "hub/pages.h"
 
 #include <errno.h>
+
+#include "core/pages.h"
 
 int subscription_pool_init(struct subscription_pool *pool, uint32_t subscriptions_max)
 {

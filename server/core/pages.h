@@ -18,6 +18,7 @@ static inline void *pages_map(size_t bytes)
     return map == MAP_FAILED ? NULL : map;
 }
 
+/* Accepts NULL. */
 static inline void pages_unmap(void *map, size_t bytes)
 {
     if (map)
