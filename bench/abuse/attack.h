@@ -1,6 +1,6 @@
 /* attack: what one client, or a crowd of them, does to a server, as one row of a table.
  *
- *     attacks_http, attacks_websocket, attacks_tcp, attacks_tls      a file for each family
+ *     attacks_http, _http2, _websocket, _tcp, _tls      a file for each family
  *
  *     connect ─► `opening`, answered ─► `text` and `bulk` bytes, `times` over ─► stay, or go
  *        ▲                                in pieces of `piece`, `gap_ms` apart     and come again
@@ -61,10 +61,12 @@ struct attack {
     uint64_t bytes;       /* at most, of all connections together; 0: as `times` says */
     uint32_t holds;       /* bytes that a server may hold for one of the connections, besides */
     uint32_t keeps;       /* and in tables that have a bound of their own: these may stay */
+    const char *ends_by;  /* the counter of harm.reasons that says so; NULL: no bound is met */
 };
 
 /* Each ends with a row without a name. */
-extern const struct attack attacks_http[], attacks_websocket[], attacks_tcp[], attacks_tls[];
+extern const struct attack attacks_http[], attacks_http2[], attacks_websocket[], attacks_tcp[],
+    attacks_tls[];
 
 /* All, one after the other: NULL from the count on. */
 const struct attack *attack_at(unsigned index);

@@ -54,6 +54,7 @@ struct link {
     size_t at;      /* bytes of the text under way, or of the opening */
     char *own;      /* that text, where it is not everybody's; NULL: it is */
     size_t own_len;
+    uint32_t streams; /* that it has used, of HTTP/2 */
 };
 
 struct attacker {
@@ -234,7 +235,7 @@ static void said(struct attacker *attacker, struct link *link, size_t sent)
     link->times += (uint32_t)((link->at + sent) / len);
     link->at = (link->at + sent) % len;
     if (link->at == 0 && link->own && !sealed)
-        script_number(&attacker->script, link->own, ++attacker->number);
+        script_number(&attacker->script, link->own, ++attacker->number, &link->streams);
 }
 
 static bool everything_said(const struct attacker *attacker, const struct link *link)
@@ -257,7 +258,7 @@ static void say(struct attacker *attacker, struct link *link)
     unsigned count;
     if (attacker->script.numbered && !link->own) {
         link->own = script_copy(&attacker->script, &link->own_len);
-        script_number(&attacker->script, link->own, ++attacker->number);
+        script_number(&attacker->script, link->own, ++attacker->number, &link->streams);
     }
     if (gather(attacker, link, vectors, &count) == 0) {
         settle(attacker, link);

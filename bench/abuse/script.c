@@ -1,5 +1,6 @@
 #include "abuse/script.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -12,9 +13,13 @@
 
 enum {
     NAMES = 32, /* in one request: the server's default for channels_per_connection_max */
-    PLACES_MAX = 7,
+    PLACES_MAX = 9,
+    STREAM_BYTES = 4,
     SAID_AT_ONCE = 8192,
 };
+
+/* What stands for a stream in a text. */
+static const char NEW_STREAM[] = "\x7fNEW", SAME_STREAM[] = "\x7fOLD";
 
 /* "channel=abuse-0&channel=abuse-1…" */
 static void list(char *text, size_t size, const char *prefix)
@@ -56,6 +61,7 @@ int script_init(struct script *script, const struct attack *attack,
     const struct peer_value rows[PLACES_MAX] = {
         {"get", target->get},   {"post", target->post}, {"subscribe", target->subscribe},
         {"channels", channels}, {"names", names},       {"upgrade", upgrade},
+        {"stream", NEW_STREAM}, {"same", SAME_STREAM},
     };
     *script = (struct script){0};
     list(channels, sizeof channels, "abuse-");
@@ -70,8 +76,9 @@ int script_init(struct script *script, const struct attack *attack,
         len = fill(attack, attack->text, rows, text);
     if (len < 0 || !attack->text)
         return len < 0 ? len : 0;
-    script->numbered = strstr(text, ATTACK_NUMBER) != NULL;
-    const bool alone = script->numbered || attack->times > 0;
+    const bool counted = memmem(text, (size_t)len, ATTACK_NUMBER, ATTACK_NUMBER_DIGITS);
+    const bool alone = counted || attack->times > 0;
+    script->numbered = counted || memmem(text, (size_t)len, NEW_STREAM, STREAM_BYTES);
     write_text(script, text, (size_t)len, attack->bulk, alone);
     return 0;
 }
@@ -91,8 +98,22 @@ char *script_copy(const struct script *script, size_t *ret_len)
     return copy;
 }
 
-void script_number(const struct script *script, char *copy, uint64_t number)
+static void write_streams(const struct script *script, char *copy, uint32_t *streams)
 {
+    const char *end = script->text + script->len - STREAM_BYTES, *at = script->text;
+    for (; at <= end && (at = memchr(at, NEW_STREAM[0], (size_t)(end - at) + 1)); at++) {
+        if (memcmp(at, NEW_STREAM, STREAM_BYTES) == 0)
+            (*streams)++;
+        else if (memcmp(at, SAME_STREAM, STREAM_BYTES) != 0)
+            continue;
+        const uint32_t wire = htonl(2 * *streams + 1);
+        memcpy(copy + (at - script->text), &wire, STREAM_BYTES);
+    }
+}
+
+void script_number(const struct script *script, char *copy, uint64_t number, uint32_t *streams)
+{
+    write_streams(script, copy, streams);
     char digits[ATTACK_NUMBER_DIGITS + 1];
     snprintf(digits, sizeof digits, "%07u", (unsigned)(number % 10000000));
     for (const char *at = script->text; (at = strstr(at, ATTACK_NUMBER));

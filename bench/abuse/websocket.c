@@ -7,6 +7,7 @@ enum {
     MIB = 1024 * KIB,
     HOLDS_SOCKET = 16 * KIB, /* what an open WebSocket that says much may hold at any time */
     HOLDS_PONG = 64 * KIB,   /* a block of frames, of which one pong is owed */
+    HOLDS_REPLAY = 8 * MIB,  /* a message of 1 MiB as JSON has it at worst, and its block */
 };
 
 /* A binary message begins with a fragment of nothing, right behind the handshake. */
@@ -59,6 +60,16 @@ const struct attack attacks_websocket[] = {
      .bulk = 125,
      .bytes = 128 * MIB,
      .holds = HOLDS_PONG},
+    {.name = "envelopes-unread",
+     .about = "WebSockets whose replay is one message of 1 MiB in an envelope, and is not read",
+     .ours = true,
+     .connections = 16,
+     .fill = 1,
+     .reads = ATTACK_READS_NOTHING,
+     .opening = "GET /ws?envelope=1&channel=abuse-0&since=start HTTP/1.1\\r\\nHost: bench\\r\\n"
+                "Upgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Version: 13\\r\\n"
+                "Sec-WebSocket-Key: cmluZ3NpZGUgbG9hZCBrZQ==\\r\\n\\r\\n",
+     .holds = HOLDS_REPLAY},
     {.name = "subscribe-churn",
      .about = "Subscribers that leave as soon as they are in, and come again",
      .connections = 20,

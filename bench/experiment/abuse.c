@@ -22,8 +22,8 @@
 #include "experiment/caller.h"
 #include "experiment/field.h"
 #include "experiment/peer.h"
+#include "experiment/reasons.h"
 #include "measure/clock.h"
-#include "measure/fields.h"
 #include "measure/http_get.h"
 
 static const int64_t DRAIN_NS = (int64_t)5 * NS_PER_S;
@@ -33,7 +33,6 @@ static const int64_t SAMPLE_NS = (int64_t)250 * NS_PER_MS;
 
 enum {
     TURNS = 4, /* to be warm, before, during, after */
-    METRICS_MAX = 64 * 1024,
     FILL_BYTE = 1,
     STATUS_OK = 200,
     TAIL_MAX = 256,
@@ -298,46 +297,6 @@ static int recover(struct trial *trial)
 
 /* ---- what is counted meanwhile ---- */
 
-/* "closed_head_timeout" and so on, as the server counts them; those of a server that does not are
- * none. */
-static json_t *read_reasons(struct trial *trial)
-{
-    json_t *object = json_object();
-    char *text = malloc(METRICS_MAX), name[64], of[16], *state;
-    assert(text);
-    int status = http_get(&trial->get, "/metrics", text, METRICS_MAX);
-    char *line = status == STATUS_OK ? strtok_r(text, "\n", &state) : NULL;
-    for (; line; line = strtok_r(NULL, "\n", &state)) {
-        const char *value = strrchr(line, ' ');
-        uint64_t count;
-        if (sscanf(line, "ringside_connections_%15[a-z]_total{reason=\"%40[a-z_0-9]", of, name) !=
-                2 &&
-            sscanf(line, "ringside_requests_%15[a-z]_total{reason=\"%40[a-z_0-9]", of, name) != 2)
-            continue;
-        if (!value || !field_number(value + 1, 10, &count))
-            continue;
-        char key[sizeof of + sizeof name];
-        snprintf(key, sizeof key, "%s_%s", of, name);
-        json_object_set_new(object, key, json_integer((json_int_t)count));
-    }
-    free(text);
-    return object;
-}
-
-static void take_reasons(struct trial *trial, json_t *before)
-{
-    json_t *after = read_reasons(trial), *count;
-    const char *name;
-    json_object_foreach(after, name, count)
-    {
-        json_int_t grew =
-            json_integer_value(count) - json_integer_value(json_object_get(before, name));
-        if (grew > 0)
-            json_object_set_new(trial->harm->reasons, name, json_integer(grew));
-    }
-    json_decref(after);
-}
-
 /* Of the others. */
 struct others_mark {
     struct load_ledger ledger;
@@ -395,13 +354,14 @@ static int play(struct trial *trial)
         return err;
     harm->cpu_calm = trial->cpus;
     mark_others(trial, &mark);
-    json_t *reasons = read_reasons(trial);
+    json_t *reasons = reasons_read(&trial->get);
     err = turn_attacked(trial);
     if (err == 0 && !has_died(trial))
         err = recover(trial);
     if (err == 0 && !has_died(trial))
         err = calm_turn(trial, "after", &harm->p50_after_ns, &harm->p99_after_ns);
-    take_reasons(trial, reasons);
+    json_decref(harm->reasons);
+    harm->reasons = reasons_since(&trial->get, reasons);
     take_others(trial, &mark);
     take_last_words(trial);
     json_decref(reasons);
@@ -455,6 +415,7 @@ static int run_attack(struct bench *bench, const char *server, const struct atta
     trial->harm = harm_create();
     trial->harm->about = attack->about;
     trial->harm->connections = trial->connections;
+    trial->harm->ends_by = attack->ends_by;
     field_init(&trial->field, bench);
     watch_phase(bench, "start", server, attack->name);
     int err = start_server(trial);

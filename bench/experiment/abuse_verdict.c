@@ -41,6 +41,8 @@ void abuse_judge(const struct attack *attack, struct harm *harm, bool died)
     harm->broken[HARM_NEWCOMERS] =
         !attack->shuts && unserved >= UNSERVED_FROM && unserved > harm->newcomers_served;
     harm->broken[HARM_RECOVERY] = harm->recovered_ns < 0 || harm->recovered_ns > RECOVERED_NS;
+    harm->broken[HARM_UNNAMED] =
+        harm->ends_by && !died && !json_object_get(harm->reasons, harm->ends_by);
 }
 
 /* ---- in words ---- */

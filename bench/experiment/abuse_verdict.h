@@ -6,6 +6,7 @@
  *   newcomers  half of them or more, or all but one, were served, unless the attack takes the
  *              table that they need
  *   recovery   memory and p99 are back 5 s after its end
+ *   unnamed    where the row says which bound of the server ends it, that one has counted it
  *
  * Threads  one. */
 #pragma once

@@ -24,8 +24,9 @@ void harm_free(struct harm *harm)
 const char *harm_bound_name(enum harm_bound bound)
 {
     static const char *const names[HARM_BOUNDS] = {
-        [HARM_ALIVE] = "alive",   [HARM_MEMORY] = "memory",       [HARM_LATENCY] = "p99",
-        [HARM_CLOSED] = "closed", [HARM_NEWCOMERS] = "newcomers", [HARM_RECOVERY] = "recovery",
+        [HARM_ALIVE] = "alive",     [HARM_MEMORY] = "memory",       [HARM_LATENCY] = "p99",
+        [HARM_CLOSED] = "closed",   [HARM_NEWCOMERS] = "newcomers", [HARM_RECOVERY] = "recovery",
+        [HARM_UNNAMED] = "unnamed",
     };
     return names[bound];
 }
@@ -82,6 +83,8 @@ static void set_server(json_t *object, const struct harm *harm)
     json_object_set_new(object, "cpu_calm", json_real(harm->cpu_calm));
     json_object_set_new(object, "cpu_during", json_real(harm->cpu_during));
     json_object_set(object, "reasons", harm->reasons);
+    if (harm->ends_by)
+        json_object_set_new(object, "ends_by", json_string(harm->ends_by));
     if (harm->said)
         json_object_set_new(object, "said", json_string(harm->said));
 }

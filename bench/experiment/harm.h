@@ -16,6 +16,7 @@ enum harm_bound {
     HARM_CLOSED,    /* some of the others were closed, or lost messages */
     HARM_NEWCOMERS, /* too few were served */
     HARM_RECOVERY,  /* memory or p99 were not back in time */
+    HARM_UNNAMED,   /* the server has not ended it by the name that the row has */
     HARM_BOUNDS,
 };
 
@@ -39,6 +40,7 @@ struct harm {
 
     int64_t recovered_ns; /* from the end of the attack; -1: not in the time that it was given */
     json_t *reasons;      /* "closed_head_timeout": how often, by the server's own counters */
+    const char *ends_by;  /* which of these has to be among them; NULL: none has */
     char *said;           /* the last words of a server that has ended; NULL: it has not */
     bool broken[HARM_BOUNDS];
 };
@@ -48,7 +50,8 @@ struct harm *harm_create(void);
 /* Accepts NULL. */
 void harm_free(struct harm *harm);
 
-/* "alive", "memory", "p99", "closed", "newcomers", "recovery". */
+/* "alive", "memory", "p99", "closed", "newcomers", "recovery",
+ * "unnamed". */
 const char *harm_bound_name(enum harm_bound bound);
 bool harm_any(const struct harm *harm);
 
