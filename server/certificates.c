@@ -52,12 +52,6 @@ void certificates_reload(const struct server *server)
 {
     struct tls_identities *identities;
     char why[RELOAD_WHY_MAX];
-    if (!server->tls) {
-        printf("SIGHUP: there is nothing to read again: no tls_listen, so no certificates; other "
-               "settings are read at the start\n");
-        fflush(stdout);
-        return;
-    }
     if (tls_identities_read(&identities, server->settings->tls_certificates, why, sizeof why) < 0) {
         fprintf(stderr, "ringside-server: SIGHUP: the certificates stay as they were: %s\n", why);
         return;

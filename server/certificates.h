@@ -23,5 +23,5 @@ int certificates_init(struct certificates *ret, const struct settings *settings,
                       size_t why_size);
 void certificates_done(struct certificates *certificates);
 
-/* Reads the files again, and says what came of it. */
+/* Reads the files again, and says what came of it. There is a TLS port. */
 void certificates_reload(const struct server *server);

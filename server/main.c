@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "api/api.h"
+#include "auth/auth.h"
 #include "carrier/http2.h"
 #include "certificates.h"
 #include "conf/cpus.h"
@@ -27,6 +28,7 @@
 #include "http/origins.h"
 #include "hub/hub.h"
 #include "listener.h"
+#include "reload.h"
 #include "transport/answering.h"
 #include "transport/encoder.h"
 
@@ -413,7 +415,7 @@ static void wait_for_signal(sigset_t *signals, const struct server *server)
 {
     int signal = SIGHUP;
     while (sigwait(signals, &signal) == 0 && signal == SIGHUP)
-        certificates_reload(server);
+        reload(server);
     sigdelset(signals, SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
@@ -457,6 +459,18 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
     return err == 0 ? 0 : 1;
 }
 
+static void size_shards(struct settings *settings, int cpu_count)
+{
+    if (settings->shards == 0)
+        settings->shards = cpu_count > HUB_SHARDS_MAX ? HUB_SHARDS_MAX : cpu_count;
+}
+
+/* Fewer threads than cores are not nailed to the first ones unasked: somebody else may be there. */
+static int cpus_to_pin(const struct settings *settings, int cpu_count)
+{
+    return settings->cpus[0] == '\0' && settings->shards < cpu_count ? 0 : cpu_count;
+}
+
 int main(int argc, char **argv)
 {
     static struct settings settings;
@@ -475,13 +489,9 @@ int main(int argc, char **argv)
     int cpu_count = cpus_read(cpus, settings.cpus, why, sizeof why);
     if (cpu_count < 0)
         return fail(why);
-    if (settings.shards == 0)
-        settings.shards = cpu_count > HUB_SHARDS_MAX ? HUB_SHARDS_MAX : cpu_count;
+    size_shards(&settings, cpu_count);
     size_connections(&settings, &launch.engine);
-    /* Fewer threads than cores are not nailed to the first ones unasked: somebody else may be
-     * there. */
-    if (settings.cpus[0] == '\0' && settings.shards < cpu_count)
-        cpu_count = 0;
+    cpu_count = cpus_to_pin(&settings, cpu_count);
     struct origins *origins;
     if (settings_check(&settings, why, sizeof why) < 0 ||
         certificates_init(&launch.certificates, &settings, why, sizeof why) < 0 ||
@@ -492,6 +502,9 @@ int main(int argc, char **argv)
     const uint64_t seed[] = {seed_draw(), seed_draw()};
     static struct trusted trusted;
     if (trusted_read(&trusted, settings.trusted_proxies, why, sizeof why) < 0)
+        return fail(why);
+    struct auth *auth;
+    if (auth_create(&auth, &settings, (unsigned)settings.shards, why, sizeof why) < 0)
         return fail(why);
     if (clients_table(&addresses, &settings, seed) < 0)
         return fail("addresses_max: memory is out; lower it");
@@ -511,6 +524,7 @@ int main(int argc, char **argv)
         .origins = origins,
         .addresses = addresses,
         .trusted = &trusted,
+        .auth = auth,
         .hubs = hub_set_create(&config),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
         .shard_count = (unsigned)settings.shards,
@@ -523,6 +537,7 @@ int main(int argc, char **argv)
     free(launch.server.shards);
     origins_free(origins);
     addresses_free(addresses);
+    auth_free(auth);
     certificates_done(&launch.certificates);
     return code;
 }

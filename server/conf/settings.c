@@ -7,39 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/rows.h"
 #include "wire/span.h"
 
-enum setting_type {
-    SETTING_NUMBER,
-    SETTING_SWITCH,
-    SETTING_TEXT,
-    SETTING_LIST,
-    SETTING_CHOICE,
-    SETTING_POLICY = SETTING_CHOICE,
-    SETTING_PUBLISH_ON = SETTING_CHOICE,
-    SETTING_PROXY_HEADER = SETTING_CHOICE,
-};
-
-struct setting {
-    const char
-        *section; /* set on the first of a section's rows, which stands for its heading only */
-    const char *name;
-    enum setting_type type;
-    size_t at;
-    int64_t minimum;
-    int64_t maximum;
-    const char *unit;
-    const char *reason;
-};
-
-#define ROW(row_type, row_name, fallback, low, high, row_unit, row_reason)                         \
-    {.name = #row_name,                                                                            \
-     .type = SETTING_##row_type,                                                                   \
-     .at = offsetof(struct settings, row_name),                                                    \
-     .minimum = (low),                                                                             \
-     .maximum = (high),                                                                            \
-     .unit = (row_unit),                                                                           \
-     .reason = (row_reason)},
+#define ROW(type, name, fallback, low, high, unit, reason)                                         \
+    ROW_OF(struct settings, type, name, low, high, unit, reason),
 #define HEADING(name) {.section = (name)},
 
 static const struct setting table[] = {SETTINGS_TABLE(ROW, HEADING)};
@@ -47,97 +19,11 @@ enum {
     TABLE_ROWS = sizeof table / sizeof table[0],
 };
 
-/* The name of one of a choice's values: the unit lists them, as "a, b or c". */
-static struct span choice_name(const struct setting *row, unsigned value)
-{
-    const char *at = row->unit;
-    for (;; value--) {
-        size_t len = strcspn(at, ", ");
-        if (value == 0)
-            return (struct span){at, len};
-        at += len;
-        at += strncmp(at, ", ", 2) == 0 ? 2 : strlen(" or ");
-    }
-}
-
 void settings_default(struct settings *settings)
 {
 #define FALLBACK(type, name, fallback, ...) .name = fallback,
     *settings = (struct settings){SETTINGS_TABLE(FALLBACK, SETTINGS_NO_SECTION)};
-}
-
-static int number_set(const struct setting *row, int64_t *ret, const char *value, char *why,
-                      size_t why_size)
-{
-    char *end;
-    errno = 0;
-    long long number = strtoll(value, &end, 10);
-    if (errno != 0 || end == value || *end != '\0' || number < row->minimum ||
-        number > row->maximum) {
-        snprintf(why, why_size,
-                 "%s = %s: needs a whole number from %" PRId64 " to %" PRId64 " (%s)", row->name,
-                 value, row->minimum, row->maximum, row->unit);
-        return -EINVAL;
-    }
-    *ret = number;
-    return 0;
-}
-
-static int switch_set(const struct setting *row, bool *ret, const char *value, char *why,
-                      size_t why_size)
-{
-    bool on = strcmp(value, "on") == 0 || strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
-    bool off = strcmp(value, "off") == 0 || strcmp(value, "false") == 0 || strcmp(value, "0") == 0;
-    if (!on && !off) {
-        snprintf(why, why_size, "%s = %s: needs on or off", row->name, value);
-        return -EINVAL;
-    }
-    *ret = on;
-    return 0;
-}
-
-/* Every enum of the table is an unsigned. */
-static int choice_set(const struct setting *row, unsigned *ret, const char *value, char *why,
-                      size_t why_size)
-{
-    for (unsigned i = 0; i <= row->maximum; i++) {
-        if (span_equal(choice_name(row, i), span_from(value))) {
-            *ret = i;
-            return 0;
-        }
-    }
-    snprintf(why, why_size, "%s = %s: needs %s", row->name, value, row->unit);
-    return -EINVAL;
-}
-
-static int text_set(const struct setting *row, char *ret, size_t size, const char *value, char *why,
-                    size_t why_size)
-{
-    if (strlen(value) >= size) {
-        snprintf(why, why_size, "%s: longer than %zu bytes", row->name, size - 1);
-        return -EINVAL;
-    }
-    memmove(ret, value, strlen(value) + 1);
-    return 0;
-}
-
-static int row_set(struct settings *settings, const struct setting *row, const char *value,
-                   char *why, size_t why_size)
-{
-    void *field = (char *)settings + row->at;
-    switch (row->type) {
-    case SETTING_NUMBER:
-        return number_set(row, field, value, why, why_size);
-    case SETTING_SWITCH:
-        return switch_set(row, field, value, why, why_size);
-    case SETTING_CHOICE:
-        return choice_set(row, field, value, why, why_size);
-    case SETTING_TEXT:
-        return text_set(row, field, SETTINGS_TEXT_MAX, value, why, why_size);
-    case SETTING_LIST:
-        return text_set(row, field, SETTINGS_LIST_MAX, value, why, why_size);
-    }
-    return -EINVAL;
+    namespaces_default(&settings->namespaces);
 }
 
 static const struct setting *row_named(const char *name, char *why, size_t why_size)
@@ -152,18 +38,22 @@ static const struct setting *row_named(const char *name, char *why, size_t why_s
 int settings_set(struct settings *settings, const char *name, const char *value, char *why,
                  size_t why_size)
 {
+    const char *colon = strrchr(name, ':');
+    if (colon)
+        return namespaces_set(&settings->namespaces, span_of(name, (size_t)(colon - name)),
+                              colon + 1, value, why, why_size);
     const struct setting *row = row_named(name, why, why_size);
     return row ? row_set(settings, row, value, why, why_size) : -EINVAL;
 }
 
 /* inih takes lines of no more than 200 bytes, so a list has several. */
-static int list_add(struct settings *settings, const struct setting *row, const char *value,
-                    char *why, size_t why_size)
+static int list_add(void *values, const struct setting *row, const char *value, char *why,
+                    size_t why_size)
 {
-    const char *so_far = (const char *)settings + row->at;
+    const char *so_far = (const char *)values + row->at;
     char longer[2 * SETTINGS_LIST_MAX];
     snprintf(longer, sizeof longer, "%s %s", so_far, value);
-    return row_set(settings, row, longer, why, why_size);
+    return row_set(values, row, longer, why, why_size);
 }
 
 struct reading {
@@ -175,10 +65,13 @@ struct reading {
 
 static int take_line(void *user, const char *section, const char *name, const char *value)
 {
-    (void)section;
     struct reading *reading = user;
+    struct span prefix;
     if (reading->why[0] != '\0')
         return 0;
+    if (namespaces_section(section, &prefix))
+        return namespaces_set(&reading->settings->namespaces, prefix, name, value, reading->why,
+                              reading->why_size) == 0;
     const struct setting *row = row_named(name, reading->why, reading->why_size);
     if (!row)
         return 0;
@@ -244,41 +137,6 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
     return 0;
 }
 
-/* A line for each item. */
-static void print_list(const char *name, const char *at)
-{
-    do {
-        int len = (int)strcspn(at, " ");
-        printf("%s = %.*s\n", name, len, at);
-        at += len + strspn(at + len, " ");
-    } while (*at != '\0');
-    putchar('\n');
-}
-
-static void print_value(const struct settings *settings, const struct setting *row)
-{
-    const void *field = (const char *)settings + row->at;
-    switch (row->type) {
-    case SETTING_NUMBER:
-        printf("%s = %" PRId64 "\n\n", row->name, *(const int64_t *)field);
-        break;
-    case SETTING_SWITCH:
-        printf("%s = %s\n\n", row->name, *(const bool *)field ? "on" : "off");
-        break;
-    case SETTING_CHOICE: {
-        struct span choice = choice_name(row, *(const unsigned *)field);
-        printf("%s = %.*s\n\n", row->name, (int)choice.len, choice.ptr);
-        break;
-    }
-    case SETTING_TEXT:
-        printf("%s = %s\n\n", row->name, (const char *)field);
-        break;
-    case SETTING_LIST:
-        print_list(row->name, field);
-        break;
-    }
-}
-
 void settings_print(const struct settings *settings)
 {
     for (int i = 0; i < TABLE_ROWS; i++) {
@@ -287,10 +145,7 @@ void settings_print(const struct settings *settings)
             printf("[%s]\n\n", row->section);
             continue;
         }
-        printf("; %s\n; Unit: %s", row->reason, row->unit);
-        if (row->type == SETTING_NUMBER)
-            printf("; from %" PRId64 " to %" PRId64, row->minimum, row->maximum);
-        putchar('\n');
-        print_value(settings, row);
+        row_print(settings, row);
     }
+    namespaces_print(&settings->namespaces);
 }

@@ -12,10 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/namespaces.h"
+#include "conf/rows.h"
+
 enum {
     SETTINGS_ORIGINS_MAX = 32,
-    SETTINGS_TEXT_MAX = 1024,
-    SETTINGS_LIST_MAX = 16384,
     SETTINGS_CHANNELS_MAX = 64, /* upper bound of channels_per_connection_max */
 };
 
@@ -43,7 +44,8 @@ enum proxy_header {
  * Types: NUMBER (int64_t), SWITCH (on/off), TEXT (char[SETTINGS_TEXT_MAX]), LIST (the same with
  * room for more, and further lines of a file add to it); and the enums, whose values have in their
  * order the names that the unit lists: POLICY (slow_reader_policy), PUBLISH_ON, PROXY_HEADER.
- * Sections are comments in the file that --help-config prints; names are unique without them. */
+ * Sections are comments in the file that --help-config prints; names are unique without them. Only
+ * those that begin with `namespace` count: conf/namespaces.h. */
 #define SETTINGS_TABLE(X, SECTION)                                                                 \
     SECTION("server")                                                                              \
     X(TEXT, listen, "127.0.0.1:8080", 0, 0, "address:port",                                        \
@@ -136,6 +138,20 @@ enum proxy_header {
     X(NUMBER, addresses_max, 65536, 8, 8388608, "count",                                           \
       "Addresses remembered, over all shards, at 32 bytes each, when one of these limits is set. " \
       "Rounded up to a power of two. Some are not limited when more than half are in use.")        \
+    SECTION("tokens")                                                                              \
+    X(LIST, token_keys, "", 0, 0, "list of ALGORITHM:file:PATH",                                   \
+      "Keys that tokens of clients (JWT) are signed with: HS256, RS256 or ES256, perhaps with "    \
+      "@KID "                                                                                      \
+      "behind it, and where the secret or the public key (PEM) is: file:PATH or env:NAME. Read "   \
+      "again at SIGHUP. Empty: there are no tokens.")                                              \
+    X(TEXT, token_audience, "", 0, 0, "text",                                                      \
+      "What aud of a token must have. Empty: it must have no aud.")                                \
+    X(TEXT, token_issuer, "", 0, 0, "text", "What iss of a token must be. Empty: anything.")       \
+    X(NUMBER, token_leeway_s, 5, 0, 3600, "s",                                                     \
+      "Clocks may differ by so much when exp and nbf are looked at.")                              \
+    X(LIST, api_keys, "", 0, 0, "list of file:PATH",                                               \
+      "Keys of servers, 16 bytes or longer: who brings one may do everything that a namespace "    \
+      "allows servers. file:PATH or env:NAME; read again at SIGHUP.")                              \
     SECTION("http")                                                                                \
     X(NUMBER, head_bytes_max, 8192, 1024, 65536, "bytes", "Request head. Larger gets 431 or 414.") \
     X(NUMBER, head_timeout_ms, 10000, 100, 3600000, "ms",                                          \
@@ -239,6 +255,7 @@ enum proxy_header {
 
 struct settings {
     SETTINGS_TABLE(SETTINGS_FIELD, SETTINGS_NO_SECTION)
+    struct namespaces namespaces;
 };
 
 void settings_default(struct settings *settings);
@@ -246,7 +263,7 @@ void settings_default(struct settings *settings);
 /* Reads an INI file over what is set so far. Unknown names are errors. */
 int settings_read(struct settings *settings, const char *path, char *why, size_t why_size);
 
-/* Sets one by name. */
+/* Sets one by name; that of a namespace is PREFIX:NAME, and :NAME of the channels without one. */
 int settings_set(struct settings *settings, const char *name, const char *value, char *why,
                  size_t why_size);
 

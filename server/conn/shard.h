@@ -29,6 +29,7 @@
 
 struct addresses;
 struct answering;
+struct auth;
 struct http2_library;
 struct hub;
 struct hub_set;
@@ -85,6 +86,7 @@ struct server {
     const struct origins *origins;
     struct addresses *addresses;   /* NULL: nothing is limited by address */
     const struct trusted *trusted; /* NULL: no proxy is */
+    struct auth *auth;             /* NULL: everybody is anonymous */
     struct hub_set *hubs;
     struct shard **shards; /* for /metrics and for waking */
     unsigned shard_count;

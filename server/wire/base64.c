@@ -73,3 +73,57 @@ int base64_decode(char *buf, size_t size, struct span text)
     }
     return (int)count;
 }
+
+static const char url_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+size_t base64url_encode(char *buf, struct span bytes)
+{
+    char *out = buf;
+    for (size_t at = 0; at < bytes.len; at += 3) {
+        size_t left = bytes.len - at < 3 ? bytes.len - at : 3;
+        uint32_t group = 0;
+        for (size_t k = 0; k < 3; k++)
+            group = group << 8 | (k < left ? (uint8_t)bytes.ptr[at + k] : 0U);
+        for (size_t k = 0; k <= left; k++)
+            *out++ = url_alphabet[group >> (18 - 6 * k) & 63];
+    }
+    return (size_t)(out - buf);
+}
+
+static int url_sextet(char c)
+{
+    return c == '-' ? 62 : c == '_' ? 63 : c == '+' || c == '/' ? -1 : sextet(c);
+}
+
+/* Reads up to four characters; the bits behind the last whole byte are 0. */
+static int url_group_decode(const char *in, size_t count)
+{
+    int group = 0;
+    for (size_t i = 0; i < 4; i++) {
+        int value = i < count ? url_sextet(in[i]) : 0;
+        if (value < 0)
+            return -EINVAL;
+        group = group << 6 | value;
+    }
+    return group & ((1 << 8 * (4 - count)) - 1) ? -EINVAL : group;
+}
+
+int base64url_decode(char *buf, size_t size, struct span text)
+{
+    if (text.len % 4 == 1)
+        return -EINVAL;
+    size_t count = text.len / 4 * 3 + (text.len % 4 > 0 ? text.len % 4 - 1 : 0);
+    if (count > size || count > INT_MAX)
+        return -ENOBUFS;
+    char *out = buf;
+    for (size_t i = 0; i < text.len; i += 4) {
+        size_t characters = text.len - i < 4 ? text.len - i : 4;
+        int group = url_group_decode(text.ptr + i, characters);
+        if (group < 0)
+            return group;
+        for (size_t k = 0; k + 1 < characters; k++)
+            *out++ = (char)(group >> 8 * (2 - k));
+    }
+    return (int)count;
+}

@@ -317,11 +317,24 @@ struct json_members json_members_begin(struct span text)
 }
 
 /* Returns 0 when nothing follows, or JSON_INVALID. */
-static int end(struct json_members *members)
+static int end(struct span *rest, bool *ended)
 {
-    skip_space(&members->rest);
-    members->ended = true;
-    return members->rest.len == 0 ? 0 : JSON_INVALID;
+    skip_space(rest);
+    *ended = true;
+    return rest->len == 0 ? 0 : JSON_INVALID;
+}
+
+/* Takes a value as it is handed out: a string without its quotes. Returns 0 or an error. */
+static int value_read(struct span *rest, struct span *ret, enum json_kind *ret_kind)
+{
+    struct span from = *rest;
+    int err = value_take(rest, ret_kind);
+    if (err < 0)
+        return err;
+    *ret = span_of(from.ptr, from.len - rest->len);
+    if (*ret_kind == JSON_IS_STRING)
+        *ret = span_of(from.ptr + 1, ret->len - 2);
+    return 0;
 }
 
 int json_members_next(struct json_members *members, struct json_member *ret)
@@ -331,21 +344,39 @@ int json_members_next(struct json_members *members, struct json_member *ret)
         return 0;
     skip_space(rest);
     if (members->begun ? take(rest, '}') : !take(rest, '{'))
-        return members->begun ? end(members) : JSON_INVALID;
+        return members->begun ? end(rest, &members->ended) : JSON_INVALID;
     skip_space(rest);
     if (!members->begun && take(rest, '}'))
-        return end(members);
+        return end(rest, &members->ended);
     if (members->begun && !take(rest, ','))
         return JSON_INVALID;
     members->begun = true;
     if (!name_take(rest, &ret->name))
         return JSON_INVALID;
-    struct span from = *rest;
-    int err = value_take(rest, &ret->kind);
-    if (err < 0)
-        return err;
-    ret->value = span_of(from.ptr, from.len - rest->len);
-    if (ret->kind == JSON_IS_STRING)
-        ret->value = span_of(from.ptr + 1, ret->value.len - 2);
-    return 1;
+    int err = value_read(rest, &ret->value, &ret->kind);
+    return err < 0 ? err : 1;
+}
+
+struct json_items json_items_begin(struct span text)
+{
+    return (struct json_items){.rest = text};
+}
+
+int json_items_next(struct json_items *items, struct span *ret, enum json_kind *ret_kind)
+{
+    struct span *rest = &items->rest;
+    if (items->ended)
+        return 0;
+    skip_space(rest);
+    if (items->begun ? take(rest, ']') : !take(rest, '['))
+        return items->begun ? end(rest, &items->ended) : JSON_INVALID;
+    skip_space(rest);
+    if (!items->begun && take(rest, ']'))
+        return end(rest, &items->ended);
+    if (items->begun && !take(rest, ','))
+        return JSON_INVALID;
+    items->begun = true;
+    skip_space(rest);
+    int err = value_read(rest, ret, ret_kind);
+    return err < 0 ? err : 1;
 }

@@ -1,4 +1,5 @@
-/* json_scan: the members of a JSON object (RFC 8259), one after the other, without a tree.
+/* json_scan: the members of a JSON object (RFC 8259), and the values of a list, one after the
+ * other, without a tree.
  *
  *   {"channel":"a","data":"x\u0021","more":{"n":[1,2]}}
  *    ─┬─────── ─┬─  ─┬──── ─┬─────── ─┬──── ─┬────────
@@ -53,6 +54,15 @@ struct json_members json_members_begin(struct span text);
 /* Reads the next member, whole. Returns 1, or 0 when the object, and the text, has ended; or an
  * error. To go into a value that is an object, begin with it. */
 int json_members_next(struct json_members *members, struct json_member *ret);
+
+/* The values of a list, one after the other. Returns likewise; the text begins with the list. */
+struct json_items {
+    struct span rest;
+    bool begun, ended;
+};
+
+struct json_items json_items_begin(struct span text);
+int json_items_next(struct json_items *items, struct span *ret, enum json_kind *ret_kind);
 
 /* Whether a string of a member stands for these bytes. */
 bool json_string_is(struct span string, struct span bytes);

@@ -1,0 +1,48 @@
+/* auth: who asks, and what they may: tokens and API keys, held against the configuration.
+ *
+ *   main ── auth_create ─► struct auth ── SIGHUP: auth_reload ─► a counted set of keys a shard
+ *                             │                                        │ one atomic exchange
+ *   request ── auth_token ────┴────────────────────────────────────────┴─► claims, or an error
+ *
+ * Threads  auth_create, auth_reload and auth_free on the thread of main; auth_counts on any; all
+ *          else on the shard's.
+ * Memory   One struct for the process, and a set of keys. Claims are in the caller's area.
+ * Bounds   Those of auth/jwt.h and auth/keys.h.
+ * Errors   Those of jwt_verify. Without token keys every token is refused. `server->auth` may be
+ *          NULL (a simulation): then everybody is anonymous, and no token may be asked about. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "auth/jwt.h"
+#include "conf/settings.h"
+#include "wire/http.h"
+
+struct auth;
+struct shard;
+
+/* Reads the keys. Returns 0, or negative errno and a sentence. */
+int auth_create(struct auth **ret, const struct settings *settings, unsigned shards, char *why,
+                size_t why_size);
+void auth_free(struct auth *auth);
+
+/* Reads the keys again: what is verified from now on is held against these. Connections stay as
+ * they are. On an error the old keys stay. */
+int auth_reload(struct auth *auth, char *why, size_t why_size);
+
+/* How many keys of each kind there are; what was read last. */
+unsigned auth_token_keys(const struct auth *auth);
+unsigned auth_api_keys(const struct auth *auth);
+
+/* Verifies a client's token. Returns 0 and its claims, which point into the area, or an enum
+ * jwt_error; and counts it. */
+int auth_token(struct shard *shard, struct span token, struct jwt_claims *ret,
+               char area[JWT_AREA_BYTES]);
+
+/* Whether a request brings an API key: `Authorization: apikey KEY`, or `X-API-Key: KEY`. */
+bool auth_is_server(struct shard *shard, const struct http_request *request);
+
+/* Tokens of a shard that were verified (0), or refused by -enum jwt_error. */
+uint64_t auth_counts(const struct auth *auth, unsigned shard, unsigned error);
