@@ -44,9 +44,9 @@ static void publish_now(struct shard *shard, struct conn *conn, struct publishin
     uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
     struct message *message =
         message_create(name.ptr, name.len, hash, payload.ptr, payload.len, utf8_valid(payload));
-    struct hub_asker asker = {conn_slot(shard, conn), conn->generation, 0};
+    const struct ticket ticket = conn_ticket(shard, conn, 0);
     publishing->published = true;
-    if (!message || hub_publish(shard->hub, &asker, message) < 0) {
+    if (!message || hub_publish(shard->hub, &ticket, message) < 0) {
         message_unref(message);
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
     }
@@ -105,10 +105,10 @@ static void publish_timer(struct shard *shard, struct conn *conn)
     http_refuse(shard, conn, REFUSAL_BODY_TIMEOUT);
 }
 
-static void publish_published(struct shard *shard, struct conn *conn, const struct hub_asker *asker,
+static void publish_published(struct shard *shard, struct conn *conn, const struct ticket *ticket,
                               int err, uint64_t epoch, uint64_t offset)
 {
-    (void)asker;
+    (void)ticket;
     struct publishing *publishing = publishing_of(conn);
     if (err < 0) {
         http_refuse(shard, conn, REFUSAL_OVERLOADED);

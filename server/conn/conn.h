@@ -25,6 +25,7 @@
 #include "conn/send_queue.h"
 #include "core/block.h"
 #include "core/budget.h"
+#include "core/ticket.h"
 #include "core/timers.h"
 #include "wire/http.h"
 #include "wire/span.h"
@@ -182,6 +183,12 @@ void conn_extra_trim(struct conn *conn);
 
 struct conn *conn_at(struct shard *shard, uint32_t slot);
 uint32_t conn_slot(const struct shard *shard, const struct conn *conn);
+
+/* For a question whose answer comes later; `tag` says which of its questions it is. */
+struct ticket conn_ticket(const struct shard *shard, const struct conn *conn, uint32_t tag);
+
+/* Who waits for an answer that has come, or NULL: it has ended, or is ending. */
+struct conn *conn_of_ticket(struct shard *shard, const struct ticket *ticket);
 
 /* True until it is closed: it may be ending. */
 static inline bool conn_alive(const struct conn *conn)

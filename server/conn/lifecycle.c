@@ -22,6 +22,17 @@ uint32_t conn_slot(const struct shard *shard, const struct conn *conn)
     return (uint32_t)(conn - shard->slab);
 }
 
+struct ticket conn_ticket(const struct shard *shard, const struct conn *conn, uint32_t tag)
+{
+    return (struct ticket){conn_slot(shard, conn), conn->generation, tag};
+}
+
+struct conn *conn_of_ticket(struct shard *shard, const struct ticket *ticket)
+{
+    struct conn *conn = conn_at(shard, ticket->conn);
+    return conn->state == CONN_OPEN && conn->generation == ticket->generation ? conn : NULL;
+}
+
 /* ---- begin ---- */
 
 /* Not wanted: the first request is refused, or on the TLS port the handshake. */

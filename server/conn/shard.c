@@ -33,17 +33,10 @@ enum {
 
 /* ---- the hub's answers, to whom they are for ---- */
 
-/* The asker, unless its connection has ended or is ending. */
-static struct conn *asker_conn(struct shard *shard, const struct hub_asker *asker)
-{
-    struct conn *conn = conn_at(shard, asker->conn);
-    return conn->state == CONN_OPEN && conn->generation == asker->generation ? conn : NULL;
-}
-
 static void on_subscribed(void *context, const struct hub_reply *reply)
 {
     struct shard *shard = context;
-    struct conn *conn = asker_conn(shard, &reply->asker);
+    struct conn *conn = conn_of_ticket(shard, &reply->ticket);
     if (conn && conn_transport(shard, conn)->subscribed)
         conn_transport(shard, conn)->subscribed(shard, conn, reply);
 }
@@ -51,20 +44,20 @@ static void on_subscribed(void *context, const struct hub_reply *reply)
 static void on_read(void *context, const struct hub_reply *reply)
 {
     struct shard *shard = context;
-    struct conn *conn = asker_conn(shard, &reply->asker);
+    struct conn *conn = conn_of_ticket(shard, &reply->ticket);
     if (conn && conn_transport(shard, conn)->read)
         conn_transport(shard, conn)->read(shard, conn, reply);
 }
 
-static void on_published(void *context, const struct hub_asker *asker, int err, uint64_t epoch,
+static void on_published(void *context, const struct ticket *ticket, int err, uint64_t epoch,
                          uint64_t offset)
 {
     struct shard *shard = context;
-    struct conn *conn = asker_conn(shard, asker);
+    struct conn *conn = conn_of_ticket(shard, ticket);
     if (err == 0)
         counter_add(&shard->counters.messages_received, 1);
     if (conn && conn_transport(shard, conn)->published)
-        conn_transport(shard, conn)->published(shard, conn, asker, err, epoch, offset);
+        conn_transport(shard, conn)->published(shard, conn, ticket, err, epoch, offset);
 }
 
 static void on_batch(void *context, const struct hub_batch *batch)

@@ -12,12 +12,12 @@
 #include <stdint.h>
 
 #include "conn/refusal.h"
+#include "core/ticket.h"
 
 struct conn;
 struct shard;
 struct hub_reply;
 struct hub_batch;
-struct hub_asker;
 
 enum transport_id {
     TRANSPORT_HTTP, /* between requests: collects a head, then hands over */
@@ -60,8 +60,8 @@ struct transport {
     /* Replies and messages of the hub, for requests that this connection made. */
     void (*subscribed)(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
     void (*read)(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
-    void (*published)(struct shard *shard, struct conn *conn, const struct hub_asker *asker,
-                      int err, uint64_t epoch, uint64_t offset);
+    void (*published)(struct shard *shard, struct conn *conn, const struct ticket *ticket, int err,
+                      uint64_t epoch, uint64_t offset);
     void (*deliver)(struct shard *shard, struct conn *conn, uint32_t subscription,
                     const struct hub_batch *batch);
 };

@@ -54,7 +54,7 @@ static void publish(struct hub *hub, unsigned from, const struct item *item)
     if (channel)
         home_settle(hub, channel);
     if (item->ask) {
-        struct item answer = {.kind = ITEM_PUBLISHED, .err = (int16_t)err, .asker = item->asker};
+        struct item answer = {.kind = ITEM_PUBLISHED, .err = (int16_t)err, .ticket = item->ticket};
         answer.position.epoch = message->epoch;
         answer.position.offset = message->offset;
         exchange_send(hub, from, &answer);

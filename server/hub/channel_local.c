@@ -200,7 +200,7 @@ static void give(struct hub *hub, const struct request *request)
         channel->offset = request->offset;
     }
     const struct hub_reply reply = {
-        .asker = request->asker,
+        .ticket = request->ticket,
         .subscription = request->subscription,
         .err = request->err,
         .epoch = request->epoch,
@@ -260,7 +260,7 @@ static void subscribed(struct hub *hub, struct request *request)
 static void read_done(struct hub *hub, struct request *request)
 {
     struct hub_reply reply = {
-        .asker = request->asker,
+        .ticket = request->ticket,
         .subscription = HUB_NONE,
         .err = request->err,
         .epoch = request->epoch,
@@ -298,7 +298,7 @@ static void local_now(struct hub *hub, const struct item *item)
         read_done(hub, item->request);
         break;
     case ITEM_PUBLISHED:
-        hub->ops.published(hub->shard, &item->asker, item->err, item->position.epoch,
+        hub->ops.published(hub->shard, &item->ticket, item->err, item->position.epoch,
                            item->position.offset);
         break;
     case ITEM_PUBLISH:

@@ -32,6 +32,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/ticket.h"
+
 struct hub;
 struct hub_set;
 struct message;
@@ -82,17 +84,9 @@ struct hub_since {
     bool hold; /* hub_subscribe: say where it begins; what there is to give comes by hub_resume */
 };
 
-/* Whom a reply is for. The hub carries it and does not look inside, but for the `conn` of a
- * subscription: the caller checks that it is still current. */
-struct hub_asker {
-    uint32_t conn; /* of a subscription: below HUB_CONNS_MAX */
-    uint32_t generation;
-    uint32_t tag;
-};
-
 /* The answer to hub_subscribe and hub_read. */
 struct hub_reply {
-    struct hub_asker asker;
+    struct ticket ticket;
     uint32_t subscription; /* HUB_NONE for hub_read */
     int err;               /* 0, or -ENOSPC or -ENOMEM of the home shard: then the rest is empty,
                               and a subscription brings nothing: unsubscribe it */
@@ -123,7 +117,7 @@ struct hub_ops {
     void (*subscribed)(void *shard, const struct hub_reply *reply);
     void (*read)(void *shard, const struct hub_reply *reply);
     /* err: 0, or -ENOBUFS, -ENOSPC or -ENOMEM when the home shard could not take it. */
-    void (*published)(void *shard, const struct hub_asker *asker, int err, uint64_t epoch,
+    void (*published)(void *shard, const struct ticket *ticket, int err, uint64_t epoch,
                       uint64_t offset);
     /* Once before the deliveries of a batch. They may take several turns, in which nothing else is
      * delivered. */
@@ -173,13 +167,13 @@ uint64_t hub_hash(const struct hub_set *set, const char *name, size_t len);
  * when empty) and is updated. Returns 0 and the subscription's number in `*ret`; ops->subscribed
  * follows, unless it is taken back before. Each call makes a subscription of its own, also to a
  * channel that the connection has already. The name is valid (hub_name_valid). */
-int hub_subscribe(struct hub *hub, uint32_t *chain, const struct hub_asker *asker, const char *name,
+int hub_subscribe(struct hub *hub, uint32_t *chain, const struct ticket *ticket, const char *name,
                   size_t len, const struct hub_since *since, uint32_t *ret);
 
 /* Asks for what follows the position that the last reply told; it had `more`. ops->subscribed
  * follows. Not from inside that call for the same subscription. Returns likewise. */
-int hub_resume(struct hub *hub, uint32_t subscription, const struct hub_asker *asker,
-               uint64_t epoch, uint64_t offset);
+int hub_resume(struct hub *hub, uint32_t subscription, const struct ticket *ticket, uint64_t epoch,
+               uint64_t offset);
 
 /* Takes one subscription off the connection's list, which is walked to find it. */
 void hub_unsubscribe(struct hub *hub, uint32_t *chain, uint32_t subscription);
@@ -202,12 +196,12 @@ const char *hub_name_of(const struct hub *hub, uint32_t subscription, size_t *re
 
 /* Asks for the messages since a position, without subscribing. ops->read follows. A channel that
  * does not exist comes to be, so that the position in the answer holds while it lingers. */
-int hub_read(struct hub *hub, const struct hub_asker *asker, const char *name, size_t len,
+int hub_read(struct hub *hub, const struct ticket *ticket, const char *name, size_t len,
              const struct hub_since *since);
 
-/* Publishes, taking over the caller's reference on success. With an asker, ops->published follows.
+/* Publishes, taking over the caller's reference on success. With a ticket, ops->published follows.
  * The message is fresh from message_create, with hub_hash of its name. */
-int hub_publish(struct hub *hub, const struct hub_asker *asker_or_null, struct message *message);
+int hub_publish(struct hub *hub, const struct ticket *ticket_or_null, struct message *message);
 
 /* One turn: takes what the lanes brought, answers, delivers, forgets what is too old (a slice each
  * time), and hands over what others are to get. Bounded; returns true when there is more to do at

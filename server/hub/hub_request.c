@@ -18,7 +18,7 @@ static int request_send(struct hub *hub, enum item_kind kind, struct request *re
 
 /* The order of the checks leaves nothing to undo but the request: a channel without subscribers
  * goes by itself. */
-int hub_subscribe(struct hub *hub, uint32_t *chain, const struct hub_asker *asker, const char *name,
+int hub_subscribe(struct hub *hub, uint32_t *chain, const struct ticket *ticket, const char *name,
                   size_t len, const struct hub_since *since, uint32_t *ret)
 {
     assert(len > 0 && len <= CHANNEL_NAME_MAX);
@@ -30,10 +30,10 @@ int hub_subscribe(struct hub *hub, uint32_t *chain, const struct hub_asker *aske
     if (err)
         return refuse(hub, err);
 
-    struct request *request = request_create(asker, name, len, hash, since);
+    struct request *request = request_create(ticket, name, len, hash, since);
     if (!request)
         return -ENOMEM;
-    err = subscription_add(hub, channel, asker->conn, chain, &request->subscription);
+    err = subscription_add(hub, channel, ticket->conn, chain, &request->subscription);
     if (err) {
         request_free(request);
         return refuse(hub, err);
@@ -50,15 +50,16 @@ int hub_subscribe(struct hub *hub, uint32_t *chain, const struct hub_asker *aske
     return 0;
 }
 
-int hub_resume(struct hub *hub, uint32_t subscription, const struct hub_asker *asker,
-               uint64_t epoch, uint64_t offset)
+int hub_resume(struct hub *hub, uint32_t subscription, const struct ticket *ticket, uint64_t epoch,
+               uint64_t offset)
 {
     struct subscription *at = &hub->subscriptions.at[subscription];
     const struct channel_local *channel = hub->local.channels[at->channel];
     const struct hub_since since = {.from = HUB_FROM_POSITION, .epoch = epoch, .offset = offset};
     assert(!subscription_dead(at) && at->answered && !at->live);
     uint64_t hash = hub_hash(hub->set, channel->name, channel->name_len);
-    struct request *request = request_create(asker, channel->name, channel->name_len, hash, &since);
+    struct request *request =
+        request_create(ticket, channel->name, channel->name_len, hash, &since);
     if (!request)
         return -ENOMEM;
     request->subscription = subscription;
@@ -72,7 +73,7 @@ int hub_resume(struct hub *hub, uint32_t subscription, const struct hub_asker *a
     return 0;
 }
 
-int hub_read(struct hub *hub, const struct hub_asker *asker, const char *name, size_t len,
+int hub_read(struct hub *hub, const struct ticket *ticket, const char *name, size_t len,
              const struct hub_since *since)
 {
     assert(len > 0 && len <= CHANNEL_NAME_MAX);
@@ -80,7 +81,7 @@ int hub_read(struct hub *hub, const struct hub_asker *asker, const char *name, s
     int err = exchange_room(hub, home_of(hash, hub->config->shards));
     if (err)
         return refuse(hub, err);
-    struct request *request = request_create(asker, name, len, hash, since);
+    struct request *request = request_create(ticket, name, len, hash, since);
     if (!request)
         return -ENOMEM;
     err = request_send(hub, ITEM_READ, request);
@@ -89,13 +90,13 @@ int hub_read(struct hub *hub, const struct hub_asker *asker, const char *name, s
     return err ? refuse(hub, err) : 0;
 }
 
-int hub_publish(struct hub *hub, const struct hub_asker *asker_or_null, struct message *message)
+int hub_publish(struct hub *hub, const struct ticket *ticket_or_null, struct message *message)
 {
     assert(message->epoch == 0 && message->offset == 0);
     struct item item = {.kind = ITEM_PUBLISH, .message = message};
-    if (asker_or_null) {
+    if (ticket_or_null) {
         item.ask = true;
-        item.asker = *asker_or_null;
+        item.ticket = *ticket_or_null;
     }
     int err = exchange_request(hub, home_of(message->hash, hub->config->shards), &item);
     return err ? refuse(hub, err) : 0;

@@ -79,14 +79,14 @@ void item_release(const struct item *item)
     }
 }
 
-struct request *request_create(const struct hub_asker *asker, const char *name, size_t len,
+struct request *request_create(const struct ticket *ticket, const char *name, size_t len,
                                uint64_t hash, const struct hub_since *since)
 {
     struct request *request = malloc(sizeof *request + len);
     if (!request)
         return NULL;
     *request = (struct request){
-        .asker = *asker,
+        .ticket = *ticket,
         .subscription = HUB_NONE,
         .hash = hash,
         .since = *since,

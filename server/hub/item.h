@@ -34,7 +34,7 @@ enum item_kind {
 
 /* hub_subscribe or hub_read on its way to the home shard, and back as the answer. */
 struct request {
-    struct hub_asker asker;
+    struct ticket ticket;
     uint32_t subscription; /* HUB_NONE for a read */
     uint64_t hash;
     struct hub_since since;
@@ -57,7 +57,7 @@ struct item {
     uint8_t kind; /* enum item_kind */
     bool ask;     /* PUBLISH: PUBLISHED is wanted */
     int16_t err;  /* PUBLISHED */
-    struct hub_asker asker;
+    struct ticket ticket;
     union {
         struct message *message;
         struct request *request;
@@ -91,7 +91,7 @@ void item_queue_done(struct item_queue *queue);
 void item_release(const struct item *item);
 
 /* Returns NULL when memory is out. */
-struct request *request_create(const struct hub_asker *asker, const char *name, size_t len,
+struct request *request_create(const struct ticket *ticket, const char *name, size_t len,
                                uint64_t hash, const struct hub_since *since);
 /* Gives back the messages too. */
 void request_free(struct request *request);

@@ -59,9 +59,9 @@ static void ask(struct shard *shard, struct conn *conn, const struct catch_up *c
     uint32_t subscription = conn->subscriptions;
     for (unsigned i = 0; i < place; i++)
         subscription = hub_next_of(shard->hub, subscription);
-    struct hub_asker asker = standing_asker(shard, conn, place);
+    struct ticket ticket = conn_ticket(shard, conn, place);
     const struct position *reached = &catch_up->reached[place];
-    if (hub_resume(shard->hub, subscription, &asker, reached->epoch, reached->offset) < 0)
+    if (hub_resume(shard->hub, subscription, &ticket, reached->epoch, reached->offset) < 0)
         conn_end(shard, conn, END_CLOSE, CLOSE_OVERLOADED);
 }
 

@@ -98,7 +98,7 @@ static unsigned take_room(struct gathering *gathering, struct message *const *me
 
 int gathering_reply(struct gathering *gathering, const struct hub_reply *reply)
 {
-    unsigned tag = reply->asker.tag;
+    unsigned tag = reply->ticket.tag;
     unsigned fit = take_room(gathering, reply->messages, reply->count);
     if (add(gathering, tag, reply->messages, fit) < 0)
         return -ENOMEM;

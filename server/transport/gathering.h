@@ -26,7 +26,7 @@ int gathering_begin(struct conn *conn, unsigned channels, uint64_t weight_max);
 /* The present one, or NULL. */
 struct gathering *gathering_of(const struct conn *conn);
 
-/* Takes the reply to the request with tag reply->asker.tag. Returns 1 when all channels have
+/* Takes the reply to the request with tag reply->ticket.tag. Returns 1 when all channels have
  * answered, 0 when not, or -ENOMEM: then the request cannot be answered any more. */
 int gathering_reply(struct gathering *gathering, const struct hub_reply *reply);
 

@@ -65,12 +65,12 @@ void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange
         return;
     }
     for (unsigned i = 0; i < params->channel_count; i++) {
-        struct hub_asker asker = standing_asker(shard, conn, i);
+        struct ticket ticket = conn_ticket(shard, conn, i);
         struct hub_since since = params->since[i];
         if (since.from == HUB_FROM_NOW)
             since.from = HUB_FROM_START;
-        if (hub_read(shard->hub, &asker, params->channels[i].ptr, params->channels[i].len, &since) <
-            0) {
+        if (hub_read(shard->hub, &ticket, params->channels[i].ptr, params->channels[i].len,
+                     &since) < 0) {
             poll_fail(shard, conn);
             return;
         }

@@ -5,23 +5,18 @@
 #include "transport/catch_up.h"
 #include "transport/gathering.h"
 
-struct hub_asker standing_asker(const struct shard *shard, const struct conn *conn, uint32_t tag)
-{
-    return (struct hub_asker){conn_slot(shard, conn), conn->generation, tag};
-}
-
 /* The hub puts a new subscription at the front of the chain: backwards gives the order of the
  * request. */
 int standing_subscribe(struct shard *shard, struct conn *conn, const struct params *params,
                        uint64_t answer_weight_max)
 {
     for (unsigned i = params->channel_count; i-- > 0;) {
-        struct hub_asker asker = standing_asker(shard, conn, i);
+        struct ticket ticket = conn_ticket(shard, conn, i);
         struct hub_since since = params->since[i];
         uint32_t subscription;
         /* A stream is told where it stands in all of them before it is given the first message. */
         since.hold = params->channel_count > 1 && answer_weight_max == GATHERING_UNBOUNDED;
-        int err = hub_subscribe(shard->hub, &conn->subscriptions, &asker, params->channels[i].ptr,
+        int err = hub_subscribe(shard->hub, &conn->subscriptions, &ticket, params->channels[i].ptr,
                                 params->channels[i].len, &since, &subscription);
         if (err < 0) {
             hub_unsubscribe_all(shard->hub, &conn->subscriptions);

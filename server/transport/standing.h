@@ -24,5 +24,3 @@ int standing_subscribe(struct shard *shard, struct conn *conn, const struct para
  * such are not set. */
 bool standing_read(struct shard *shard, const struct conn *conn, uint32_t subscription,
                    struct position *positions, struct standing *ret);
-
-struct hub_asker standing_asker(const struct shard *shard, const struct conn *conn, uint32_t tag);

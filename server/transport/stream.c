@@ -83,8 +83,8 @@ int stream_replayed(struct shard *shard, struct conn *conn, const struct hub_rep
     if (conn->state != CONN_OPEN)
         return 0;
     if (!reply->more)
-        catch_up_done(conn, reply->asker.tag);
-    else if (catch_up_note(conn, reply->asker.tag, reply->epoch, reply->offset) < 0)
+        catch_up_done(conn, reply->ticket.tag);
+    else if (catch_up_note(conn, reply->ticket.tag, reply->epoch, reply->offset) < 0)
         return -ENOMEM;
     catch_up_go_on(shard, conn);
     return 0;

@@ -16,12 +16,12 @@ enum {
 };
 
 static void publish(struct shard *shard, struct conn *conn, struct span name, struct span payload,
-                    bool utf8, const struct hub_asker *asker)
+                    bool utf8, const struct ticket *ticket)
 {
     uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
     struct message *message =
         message_create(name.ptr, name.len, hash, payload.ptr, payload.len, utf8);
-    if (!message || hub_publish(shard->hub, asker, message) < 0) {
+    if (!message || hub_publish(shard->hub, ticket, message) < 0) {
         message_unref(message);
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
     }
@@ -111,11 +111,11 @@ static bool publish_envelope(struct shard *shard, struct conn *conn, struct span
         return true;
     }
     channel.ptr = hub_name_of(shard->hub, sub, &channel.len);
-    struct hub_asker asker = standing_asker(shard, conn, place);
+    struct ticket ticket = conn_ticket(shard, conn, place);
     bool right = data_decode(&envelope, area, &payload);
     bool utf8 = envelope.base64.kind == JSON_IS_FALSE || utf8_valid(payload);
     if (right)
-        publish(shard, conn, channel, payload, utf8, &asker);
+        publish(shard, conn, channel, payload, utf8, &ticket);
     free(area);
     return right;
 }
@@ -133,15 +133,15 @@ void ws_publish(struct shard *shard, struct conn *conn, struct span payload, boo
     if (!(conn->asked & ASKED_ENVELOPE)) {
         struct span name;
         name.ptr = hub_name_of(shard->hub, conn->subscriptions, &name.len);
-        struct hub_asker asker = standing_asker(shard, conn, 0);
-        publish(shard, conn, name, payload, text || utf8_valid(payload), &asker);
+        struct ticket ticket = conn_ticket(shard, conn, 0);
+        publish(shard, conn, name, payload, text || utf8_valid(payload), &ticket);
         return;
     }
     if (!text || !publish_envelope(shard, conn, payload))
         websocket_fail(shard, conn, CLOSE_WS_BAD_MESSAGE);
 }
 
-void ws_published(struct shard *shard, struct conn *conn, const struct hub_asker *asker, int err,
+void ws_published(struct shard *shard, struct conn *conn, const struct ticket *ticket, int err,
                   uint64_t epoch, uint64_t offset)
 {
     if (err < 0) {
@@ -151,7 +151,7 @@ void ws_published(struct shard *shard, struct conn *conn, const struct hub_asker
     if (!(conn->asked & ASKED_ENVELOPE))
         return;
     uint32_t sub = conn->subscriptions;
-    for (uint32_t place = asker->tag; place > 0 && sub != HUB_NONE; place--)
+    for (uint32_t place = ticket->tag; place > 0 && sub != HUB_NONE; place--)
         sub = hub_next_of(shard->hub, sub);
     if (sub == HUB_NONE || conn->role & ROLE_CLOSE_SENT)
         return;

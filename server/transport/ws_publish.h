@@ -13,7 +13,7 @@
 
 void ws_publish(struct shard *shard, struct conn *conn, struct span payload, bool text);
 
-void ws_published(struct shard *shard, struct conn *conn, const struct hub_asker *asker, int err,
+void ws_published(struct shard *shard, struct conn *conn, const struct ticket *ticket, int err,
                   uint64_t epoch, uint64_t offset);
 
 /* websocket.c: sends the close frame that belongs to the reason, and finishes. */

@@ -149,8 +149,8 @@ static void on_subscribed(void *arg, const struct hub_reply *reply)
     struct sim_shard *shard = arg;
     struct reader *reader = &shard->readers[reply->subscription];
     assert_int_equal(reader->state, READER_PENDING);
-    assert_int_equal(reader->tag, reply->asker.tag);
-    assert_int_equal(reader->conn, reply->asker.conn);
+    assert_int_equal(reader->tag, reply->ticket.tag);
+    assert_int_equal(reader->conn, reply->ticket.conn);
     if (reply->err) {
         assert_int_equal(reply->err, -ENOSPC);
         reader->state = READER_REFUSED;
@@ -175,7 +175,7 @@ static void on_subscribed(void *arg, const struct hub_reply *reply)
 static void on_read(void *arg, const struct hub_reply *reply)
 {
     struct sim_shard *shard = arg;
-    struct reader *reader = &shard->sim->reads[reply->asker.tag];
+    struct reader *reader = &shard->sim->reads[reply->ticket.tag];
     assert_int_equal(reply->subscription, HUB_NONE);
     assert_int_equal(reader->state, READER_PENDING);
     reader->state = READER_NONE;
@@ -190,11 +190,11 @@ static void on_read(void *arg, const struct hub_reply *reply)
     meddle(shard);
 }
 
-static void on_published(void *arg, const struct hub_asker *asker, int err, uint64_t epoch,
+static void on_published(void *arg, const struct ticket *ticket, int err, uint64_t epoch,
                          uint64_t offset)
 {
     struct sim_shard *shard = arg;
-    struct publication *publication = &shard->sim->publications[asker->tag];
+    struct publication *publication = &shard->sim->publications[ticket->tag];
     assert_false(publication->answered);
     publication->answered = true;
     assert_true(publication->message->epoch == epoch && publication->message->offset == offset);

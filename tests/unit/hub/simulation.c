@@ -97,10 +97,10 @@ static void publish(struct sim *sim, struct sim_shard *shard)
     struct message *message = message_create(name, len, hub_hash(sim->set, name, len), payload,
                                              sim_random(sim, sizeof payload), false);
     assert_non_null(message);
-    struct hub_asker asker = {.conn = 0, .tag = tag};
+    struct ticket ticket = {.conn = 0, .tag = tag};
     bool ask = sim_random(sim, 4) > 0;
     /* Known before the call returns, because nothing may happen within it. */
-    int err = hub_publish(shard->hub, ask ? &asker : NULL, message_ref(message));
+    int err = hub_publish(shard->hub, ask ? &ticket : NULL, message_ref(message));
     if (err) {
         assert_int_equal(err, -ENOBUFS);
         message_unref(message);
@@ -135,11 +135,11 @@ static void subscribe(struct sim *sim, struct sim_shard *shard)
     unsigned channel = sim_random(sim, SIM_CHANNELS);
     size_t len = sim_name(channel, name);
     struct hub_since since = since_random(sim, channel);
-    struct hub_asker asker = {.conn = sim_random(sim, SIM_CONNS), .tag = sim->tags++};
-    uint32_t *chain = &shard->chains[asker.conn];
+    struct ticket ticket = {.conn = sim_random(sim, SIM_CONNS), .tag = sim->tags++};
+    uint32_t *chain = &shard->chains[ticket.conn];
     uint32_t before = *chain;
     uint32_t subscription;
-    int err = hub_subscribe(shard->hub, chain, &asker, name, len, &since, &subscription);
+    int err = hub_subscribe(shard->hub, chain, &ticket, name, len, &since, &subscription);
     if (err) {
         assert_true(err == -ENOBUFS || err == -ENOSPC);
         assert_int_equal(*chain, before);
@@ -150,8 +150,8 @@ static void subscribe(struct sim *sim, struct sim_shard *shard)
     assert_int_equal(shard->readers[subscription].state, READER_NONE);
     shard->readers[subscription] = (struct reader){
         .state = READER_PENDING,
-        .conn = asker.conn,
-        .tag = asker.tag,
+        .conn = ticket.conn,
+        .tag = ticket.tag,
         .channel = channel,
         .since = since,
     };
@@ -185,9 +185,9 @@ static void read(struct sim *sim, struct sim_shard *shard)
     unsigned channel = sim_random(sim, SIM_CHANNELS);
     size_t len = sim_name(channel, name);
     assert_true(sim->reads_count < SIM_READS);
-    struct hub_asker asker = {.tag = sim->reads_count};
+    struct ticket ticket = {.tag = sim->reads_count};
     struct hub_since since = since_random(sim, channel);
-    int err = hub_read(shard->hub, &asker, name, len, &since);
+    int err = hub_read(shard->hub, &ticket, name, len, &since);
     if (err) {
         assert_int_equal(err, -ENOBUFS);
         return;
@@ -217,8 +217,8 @@ void sim_resume(struct sim_shard *shard)
         struct reader *reader = &shard->readers[i];
         if (reader->state != READER_PARTED)
             continue;
-        const struct hub_asker asker = {.conn = reader->conn, .tag = reader->tag};
-        int err = hub_resume(shard->hub, i, &asker, reader->epoch, reader->cursor);
+        const struct ticket ticket = {.conn = reader->conn, .tag = reader->tag};
+        int err = hub_resume(shard->hub, i, &ticket, reader->epoch, reader->cursor);
         assert_true(err == 0 || err == -ENOBUFS);
         if (err == 0)
             reader->state = READER_PENDING;

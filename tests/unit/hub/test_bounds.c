@@ -213,9 +213,9 @@ static void test_subscriptions_max(void **state)
     world_subscribe(world, 0, &chain, 1, "c", since_now());
     uint32_t before = chain;
     uint32_t subscription = 7;
-    struct hub_asker asker = {0};
+    struct ticket ticket = {0};
     struct hub_since since = since_now();
-    assert_int_equal(hub_subscribe(world->hubs[0], &chain, &asker, "d", 1, &since, &subscription),
+    assert_int_equal(hub_subscribe(world->hubs[0], &chain, &ticket, "d", 1, &since, &subscription),
                      -ENOSPC);
     assert_int_equal(chain, before);
     assert_int_equal(subscription, 7);
@@ -239,9 +239,9 @@ static void test_channels_max(void **state)
     world_subscribe(world, 0, &other, 2, "b", since_now());
     world_settle(world);
     uint32_t subscription;
-    struct hub_asker asker = {.conn = 3};
+    struct ticket ticket = {.conn = 3};
     struct hub_since since = since_now();
-    assert_int_equal(hub_subscribe(world->hubs[0], &chain, &asker, "c", 1, &since, &subscription),
+    assert_int_equal(hub_subscribe(world->hubs[0], &chain, &ticket, "c", 1, &since, &subscription),
                      -ENOSPC);
     assert_int_equal(world_publish(world, 0, 4, "c", 1), 0);
     assert_int_equal(world_read(world, 0, 5, "c", since_now()), 0);
@@ -308,10 +308,10 @@ static void test_requests_to_one_behind(void **state)
     assert_int_equal(world_read(world, 0, 0, name, since_now()), -ENOBUFS);
     uint32_t chain = HUB_NONE;
     uint32_t subscription;
-    struct hub_asker asker = {0};
+    struct ticket ticket = {0};
     struct hub_since since = since_now();
     assert_int_equal(
-        hub_subscribe(world->hubs[0], &chain, &asker, name, strlen(name), &since, &subscription),
+        hub_subscribe(world->hubs[0], &chain, &ticket, name, strlen(name), &since, &subscription),
         -ENOBUFS);
     assert_int_equal(chain, HUB_NONE);
 

@@ -43,9 +43,9 @@ static void test_done_releases(void **state)
 {
     (void)state;
     struct message *message = message_create("c", 1, 0, "x", 1, true);
-    struct hub_asker asker = {.conn = 1};
+    struct ticket ticket = {.conn = 1};
     struct hub_since since = {.from = HUB_FROM_NOW};
-    struct request *request = request_create(&asker, "c", 1, 0, &since);
+    struct request *request = request_create(&ticket, "c", 1, 0, &since);
     request->messages = malloc(sizeof(struct message *));
     request->messages[0] = message_ref(message);
     request->count = 1;

@@ -89,14 +89,14 @@ static bool staying(const struct shard *shard, const struct reader *reader)
 static void subscribe(struct shard *shard, struct reader *reader)
 {
     char name[2] = {'c', (char)('0' + reader->channel)};
-    struct hub_asker asker = {.conn = (uint32_t)(reader - shard->readers)};
+    struct ticket ticket = {.conn = (uint32_t)(reader - shard->readers)};
     struct hub_since since = {.from = HUB_FROM_START};
     reader->back = reader->epoch != 0;
     if (reader->back)
         since = (struct hub_since){
             .from = HUB_FROM_POSITION, .epoch = reader->epoch, .offset = reader->cursor};
     reader->seen = 0;
-    int err = hub_subscribe(shard->hub, &reader->chain, &asker, name, sizeof name, &since,
+    int err = hub_subscribe(shard->hub, &reader->chain, &ticket, name, sizeof name, &since,
                             &reader->subscription);
     expect(shard, err == 0 || err == -ENOBUFS);
 }
@@ -116,7 +116,7 @@ static void see(struct shard *shard, struct reader *reader, struct message *cons
 static void on_subscribed(void *arg, const struct hub_reply *reply)
 {
     struct shard *shard = arg;
-    struct reader *reader = &shard->readers[reply->asker.conn];
+    struct reader *reader = &shard->readers[reply->ticket.conn];
     expect(shard, reply->err == 0 && reply->subscription == reader->subscription);
     expect(shard, reply->recovered == (reader->back || reply->resumed));
     reader->epoch = reply->epoch;
@@ -132,8 +132,8 @@ static void resume_all(struct shard *shard)
 {
     for (unsigned i = 0; i < sizeof shard->readers / sizeof shard->readers[0]; i++) {
         struct reader *reader = &shard->readers[i];
-        const struct hub_asker asker = {.conn = i};
-        if (reader->parted && hub_resume(shard->hub, reader->subscription, &asker, reader->epoch,
+        const struct ticket ticket = {.conn = i};
+        if (reader->parted && hub_resume(shard->hub, reader->subscription, &ticket, reader->epoch,
                                          reader->cursor) == 0)
             reader->parted = false;
     }
@@ -153,14 +153,14 @@ static void on_read(void *arg, const struct hub_reply *reply)
 }
 
 /* Refused by a home that is full: the message is made anew. */
-static void on_published(void *arg, const struct hub_asker *asker, int err, uint64_t epoch,
+static void on_published(void *arg, const struct ticket *ticket, int err, uint64_t epoch,
                          uint64_t offset)
 {
     struct shard *shard = arg;
     expect(shard, err == 0 ? epoch != 0 && offset != 0 : err == -ENOBUFS);
     shard->under_way--;
     if (err)
-        shard->to_publish[asker->tag]++;
+        shard->to_publish[ticket->tag]++;
 }
 
 static void on_batch(void *arg, const struct hub_batch *batch)
@@ -205,11 +205,11 @@ static const struct hub_ops ops = {
 static bool publish_one(struct shard *shard, unsigned channel)
 {
     char name[2] = {'c', (char)('0' + channel)};
-    struct hub_asker asker = {.tag = channel};
+    struct ticket ticket = {.tag = channel};
     struct message *message = message_create(
         name, sizeof name, hub_hash(shard->stress->set, name, sizeof name), &name[1], 1, true);
     assert(message);
-    int err = hub_publish(shard->hub, &asker, message);
+    int err = hub_publish(shard->hub, &ticket, message);
     if (err) {
         expect(shard, err == -ENOBUFS);
         message_unref(message);

@@ -37,7 +37,7 @@ static void record_messages(struct event *event, struct message *const *messages
 static void record_reply(void *shard, enum event_kind kind, const struct hub_reply *reply)
 {
     struct event event = event_of(shard, kind);
-    event.conn = reply->asker.conn;
+    event.conn = reply->ticket.conn;
     event.subscription = reply->subscription;
     event.err = reply->err;
     event.epoch = reply->epoch;
@@ -58,11 +58,11 @@ static void on_read(void *shard, const struct hub_reply *reply)
     record_reply(shard, EVENT_READ, reply);
 }
 
-static void on_published(void *shard, const struct hub_asker *asker, int err, uint64_t epoch,
+static void on_published(void *shard, const struct ticket *ticket, int err, uint64_t epoch,
                          uint64_t offset)
 {
     struct event event = event_of(shard, EVENT_PUBLISHED);
-    event.conn = asker->conn;
+    event.conn = ticket->conn;
     event.err = err;
     event.epoch = epoch;
     event.offset = offset;
@@ -165,10 +165,10 @@ static bool resume(struct world *world)
         if (event->kind != EVENT_SUBSCRIBED || !event->more)
             continue;
         struct hub *hub = world->hubs[event->shard];
-        struct hub_asker asker = {.conn = event->conn};
+        struct ticket ticket = {.conn = event->conn};
         if (subscription_dead(&hub->subscriptions.at[event->subscription]))
             continue;
-        assert_int_equal(hub_resume(hub, event->subscription, &asker, event->epoch, event->offset),
+        assert_int_equal(hub_resume(hub, event->subscription, &ticket, event->epoch, event->offset),
                          0);
         some = true;
     }
@@ -201,19 +201,19 @@ void world_pass(struct world *world, int64_t delay_ns)
 uint32_t world_subscribe(struct world *world, unsigned shard, uint32_t *chain, uint32_t conn,
                          const char *name, struct hub_since since)
 {
-    struct hub_asker asker = {.conn = conn};
+    struct ticket ticket = {.conn = conn};
     uint32_t subscription = HUB_NONE;
-    assert_int_equal(
-        hub_subscribe(world->hubs[shard], chain, &asker, name, strlen(name), &since, &subscription),
-        0);
+    assert_int_equal(hub_subscribe(world->hubs[shard], chain, &ticket, name, strlen(name), &since,
+                                   &subscription),
+                     0);
     return subscription;
 }
 
 int world_read(struct world *world, unsigned shard, uint32_t conn, const char *name,
                struct hub_since since)
 {
-    struct hub_asker asker = {.conn = conn};
-    return hub_read(world->hubs[shard], &asker, name, strlen(name), &since);
+    struct ticket ticket = {.conn = conn};
+    return hub_read(world->hubs[shard], &ticket, name, strlen(name), &since);
 }
 
 int world_publish(struct world *world, unsigned shard, uint32_t conn, const char *name,
@@ -221,11 +221,11 @@ int world_publish(struct world *world, unsigned shard, uint32_t conn, const char
 {
     static const char payload[4096];
     assert_in_range(bytes, 0, sizeof payload);
-    struct hub_asker asker = {.conn = conn};
+    struct ticket ticket = {.conn = conn};
     struct message *message = message_create(
         name, strlen(name), hub_hash(world->set, name, strlen(name)), payload, bytes, true);
     assert_non_null(message);
-    int err = hub_publish(world->hubs[shard], &asker, message);
+    int err = hub_publish(world->hubs[shard], &ticket, message);
     if (err)
         message_unref(message);
     return err;

@@ -26,7 +26,7 @@ struct event {
     enum event_kind kind;
     unsigned shard;
     unsigned target;       /* of a wake */
-    uint32_t conn;         /* of the asker, or delivered to */
+    uint32_t conn;         /* of the ticket, or delivered to */
     uint32_t subscription; /* subscribed, deliver */
     int err;
     uint64_t epoch, offset; /* of the reply, or of the last message */
