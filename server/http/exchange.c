@@ -214,6 +214,44 @@ static bool is_http2(const struct shard *shard, const struct conn *conn, struct 
            span_equal(span_of(bytes.ptr, preface.len), preface);
 }
 
+static bool names_http(struct span line)
+{
+    const struct span name = SPAN("HTTP/");
+    for (; line.len >= name.len; line = span_skip(line, 1))
+        if (span_equal_nocase(span_of(line.ptr, name.len), name))
+            return true;
+    return false;
+}
+
+/* The first line of a connection to a port that speaks two versions of HTTP names neither. No
+ * client of HTTP/1 sends such a line, and so none would understand a status line: to a client of
+ * HTTP/2 with a broken preface it looks like a frame of four megabytes. RFC 9113 section 3.4 has
+ * the connection end, without a GOAWAY as the peer does not speak HTTP/2. */
+static bool is_no_http(const struct shard *shard, const struct conn *conn, struct span bytes)
+{
+    struct span head = bytes.ptr[0] == '\r' ? span_skip(bytes, 2) : bytes; /* an empty line */
+    const char *end = memchr(head.ptr, '\r', head.len);
+    assert(end && "a head that is whole has lines");
+    return shard->server->http2 && conn->asked == 0 &&
+           !names_http(span_of(head.ptr, (size_t)(end - head.ptr)));
+}
+
+/* Takes what is no request of HTTP/1, and returns how much of it is used up. */
+static size_t take_other(struct shard *shard, struct conn *conn, struct span bytes, int error)
+{
+    if (error == HTTP_ERROR_VERSION_MAJOR && is_http2(shard, conn, bytes)) {
+        conn_hand_over(conn, TRANSPORT_HTTP2);
+        return 0;
+    }
+    if (error == HTTP_ERROR_VERSION && is_no_http(shard, conn, bytes)) {
+        counter_add(&shard->counters.refused[refusal_http(error)], 1);
+        conn_end(shard, conn, END_CLOSE, CLOSE_BAD_REQUEST);
+    } else {
+        http_refuse_head(shard, conn, refusal_http(error));
+    }
+    return bytes.len;
+}
+
 /* After an answer that was complete at once; `more` has come behind its request. A client that
  * asked for the end sends nothing after that request (RFC 9112 section 9.6), which was read
  * whole. */
@@ -250,15 +288,8 @@ static size_t take_requests(struct shard *shard, struct conn *conn, char *bytes,
         scanned = 0;
         if (head == 0)
             break;
-        if (head == HTTP_ERROR_VERSION_MAJOR &&
-            is_http2(shard, conn, span_of(bytes + used, len - used))) {
-            conn_hand_over(conn, TRANSPORT_HTTP2);
-            break;
-        }
-        if (head < 0) {
-            http_refuse_head(shard, conn, refusal_http(head));
-            return len;
-        }
+        if (head < 0)
+            return used + take_other(shard, conn, span_of(bytes + used, len - used), head);
         struct exchange exchange = {&request, bytes + used + head, len - used - (size_t)head};
         dispatch(shard, conn, &exchange);
         used = len - exchange.rest_len;

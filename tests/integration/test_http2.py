@@ -9,7 +9,7 @@ import pytest
 
 from http2 import Http2
 from ringside import PATIENCE_S
-from wire import CLOSE, PING, PONG, TEXT, frame
+from wire import CLOSE, PING, PONG, TEXT, exchange, frame
 
 CANCEL = 8
 
@@ -261,6 +261,25 @@ def test_http_1_goes_on_where_http2_is_off(start_server):
     done = run("curl", "-s", "--http2-prior-knowledge", server.url("/healthz"))
     assert done.returncode != 0
     assert server.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n"])
+def test_a_first_line_of_no_http_is_not_answered(server, before):
+    """RFC 9113 section 3.4, as h2spec asks: what would understand an answer sends no such line."""
+    assert exchange(server, before + b"INVALID CONNECTION PREFACE\r\n\r\n") == b""
+    server.until_closed("bad_request")
+    assert server.refused("version") == 1
+
+
+def test_a_first_line_that_names_http_is_answered(server):
+    for line in (b"GET  / HTTP/1.1", b"\r\nGET / http/1.1", b"GET / HTTP/1.1 "):
+        assert exchange(server, line + b"\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 400 "), line
+
+
+def test_http_1_alone_answers_any_line(start_server):
+    server = start_server(config={"http2": "off"})
+    said = exchange(server, b"INVALID CONNECTION PREFACE\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 400 ")
 
 
 # ---- other clients ----
