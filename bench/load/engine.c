@@ -50,7 +50,7 @@ static void settle(struct load *load)
         struct group *group = &load->groups[__builtin_ctzll(left)];
         flights_settle(&group->flights, load->now_ns, group->corrected, group->uncorrected);
         if (group->flights.open == 0)
-            burst_end(load, group);
+            burst_end(group);
     }
     load->touched_groups = 0;
 }

@@ -531,8 +531,8 @@ struct turn_mark {
     int64_t burst_ns, burst_cpu_ns;
 };
 /* The first message of a burst is about to be published; nothing is under way any longer. */
-void burst_begin(struct load *load, struct group *group);
-void burst_end(struct load *load, struct group *group);
+void burst_begin(struct group *group);
+void burst_end(struct group *group);
 void turn_begin(struct load *load, const struct group *group, struct turn_mark *ret);
 void turn_end(struct load *load, const struct group *group, const struct turn_mark *mark,
               struct load_turn *ret);

@@ -100,7 +100,7 @@ static void publish(struct load *load, struct group *group, int64_t intended_ns)
     uint32_t number = ++publisher->number;
     assert(number < UINT32_MAX);
     if (publisher->mode.rate_per_s > 0)
-        burst_begin(load, group);
+        burst_begin(group);
     publisher->len += group->config.publish->publish(load, group, out, number, intended_ns);
     publisher->unanswered += (group->config.publish->is & PROTOCOL_ANSWERS) != 0;
     publisher->left--;

@@ -8,6 +8,8 @@
 #define LOOK_NS  INT64_C(100000000) /* between two walks through the group */
 #define LATE_NS  INT64_C(500000000) /* for what comes behind a later message */
 
+/* Where CPU and time are read together, the clock comes first at the beginning and last at the end:
+ * a thread that loses its CPU in between has had less than the time, never more. */
 int64_t turn_cpu_ns(void)
 {
     struct rusage usage;
@@ -16,24 +18,24 @@ int64_t turn_cpu_ns(void)
     return s * 1000000000 + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * INT64_C(1000);
 }
 
-void burst_begin(struct load *load, struct group *group)
+void burst_begin(struct group *group)
 {
     struct burst *burst = &group->burst;
     if (burst->begun)
         return;
     burst->begun = true;
-    burst->since_ns = load->now_ns;
+    burst->since_ns = engine_clock_ns();
     burst->since_cpu_ns = turn_cpu_ns();
 }
 
-void burst_end(struct load *load, struct group *group)
+void burst_end(struct group *group)
 {
     struct burst *burst = &group->burst;
     if (!burst->begun)
         return;
     burst->begun = false;
-    burst->ns += load->now_ns - burst->since_ns;
     burst->cpu_ns += turn_cpu_ns() - burst->since_cpu_ns;
+    burst->ns += engine_clock_ns() - burst->since_ns;
 }
 
 void turn_begin(struct load *load, const struct group *group, struct turn_mark *ret)
@@ -54,6 +56,8 @@ void turn_end(struct load *load, const struct group *group, const struct turn_ma
               struct load_turn *ret)
 {
     const struct load_counters *from = &mark->counters, *to = &group->counters;
+    const int64_t cpu_ns = turn_cpu_ns() - mark->cpu_ns;
+    load->now_ns = engine_clock_ns();
     *ret = (struct load_turn){
         .started_ns = mark->now_ns,
         .elapsed_ns = load->now_ns - mark->now_ns,
@@ -67,7 +71,7 @@ void turn_end(struct load *load, const struct group *group, const struct turn_ma
         .framed_bytes = to->framed_bytes - from->framed_bytes,
         .requests = to->requests - from->requests,
         .empty_answers = to->empty_answers - from->empty_answers,
-        .client_cpu_ns = turn_cpu_ns() - mark->cpu_ns,
+        .client_cpu_ns = cpu_ns,
         .burst_ns = group->burst.ns - mark->burst_ns,
         .burst_cpu_ns = group->burst.cpu_ns - mark->burst_cpu_ns,
     };
@@ -104,7 +108,7 @@ int turn_drain(struct load *load, struct group *group, int64_t deadline_ns)
             break;
     }
     flights_give_up(&group->flights);
-    burst_end(load, group);
+    burst_end(group);
     return err;
 }
 

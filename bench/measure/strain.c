@@ -121,6 +121,7 @@ void strain_begin(struct strain_mark *mark, const struct process *server, const 
 {
     *mark = (struct strain_mark){
         .server = server, .server_list = server_cpus, .client_list = client_cpus};
+    mark->began_ns = clock_now_ns();
     read_cpus(mark, &mark->server_cpus, &mark->client_cpus);
     mark->now_ns = clock_now_ns();
     mark->softirqd_ns = softirqd_ns(server_cpus);
@@ -189,4 +190,5 @@ void strain_end(const struct strain_mark *mark, struct strain *ret)
     ret->server =
         side(mark->server_wait_ns, process_wait_ns(mark->server), &mark->server_cpus, &server);
     ret->client = side(mark->client_wait_ns, process_thread_wait_ns(), &mark->client_cpus, &client);
+    ret->elapsed_ns = clock_now_ns() - mark->began_ns;
 }

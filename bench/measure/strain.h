@@ -30,6 +30,7 @@ struct strain_cpus {
 struct strain_mark {
     const struct process *server;
     const char *server_list, *client_list; /* as in taskset */
+    int64_t began_ns;                      /* before anything was read */
     int64_t now_ns;
     int64_t server_cpu_ns, softirqd_ns;
     int64_t server_wait_ns, client_wait_ns;
@@ -50,7 +51,8 @@ struct strain_cost {
 };
 
 struct strain {
-    bool known; /* strain_end has filled it in */
+    bool known;         /* strain_end has filled it in */
+    int64_t elapsed_ns; /* all that is told was within it, so no CPU had more */
     struct strain_cost cost;
     struct strain_side server, client;
 };

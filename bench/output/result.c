@@ -334,10 +334,10 @@ static struct usage usage_of(int64_t cpu_ns, bool known, const struct strain_sid
 
 struct usage turn_server_usage(const struct turn *turn, unsigned cpus)
 {
-    double given_ns = (double)turn->load.elapsed_ns * cpus;
-    struct usage usage =
-        usage_of(turn->server_cpu_ns, turn->strain.known, &turn->strain.server, given_ns);
-    int64_t others_ns = turn->strain.known ? strain_others_ns(&turn->strain.cost) : -1;
+    const bool known = turn->strain.known;
+    double given_ns = (double)(known ? turn->strain.elapsed_ns : turn->load.elapsed_ns) * cpus;
+    struct usage usage = usage_of(turn->server_cpu_ns, known, &turn->strain.server, given_ns);
+    int64_t others_ns = known ? strain_others_ns(&turn->strain.cost) : -1;
     if (given_ns > 0 && others_ns >= 0)
         usage.others = (double)others_ns / given_ns;
     return usage;
@@ -377,6 +377,7 @@ static struct turn turns_together(const struct contestant *contestant)
         double weight = (double)turn->load.elapsed_ns / (double)sum.load.elapsed_ns;
         sum.server_cpu_ns += turn->server_cpu_ns;
         sum.strain.known &= turn->strain.known;
+        sum.strain.elapsed_ns += turn->strain.elapsed_ns;
         add_cost(&sum.strain.cost, &turn->strain.cost);
         add_strain(&sum.strain.server, &turn->strain.server, weight);
         add_strain(&sum.strain.client, &turn->strain.client, weight);
@@ -444,7 +445,7 @@ static struct turn burst_of(const struct turn *turn, unsigned cpus)
 {
     struct turn burst = *turn;
     const int64_t given_ns = turn->load.burst_ns * cpus;
-    burst.load.elapsed_ns = turn->load.burst_ns;
+    burst.load.elapsed_ns = burst.strain.elapsed_ns = turn->load.burst_ns;
     burst.load.client_cpu_ns = turn->load.burst_cpu_ns;
     burst.server_cpu_ns = turn->server_cpu_ns < given_ns ? turn->server_cpu_ns : given_ns;
     return burst;

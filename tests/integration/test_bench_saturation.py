@@ -19,9 +19,8 @@ def test_saturation(tmp_path):
     assert "warm-up rounds 1," in found.output
     for c in found.run["contestants"]:
         for side in ("server", "client"):
-            # CPU and time are read one after the other: on a busy machine a short turn has more of
-            # the one. What is wrong by a unit, or counts another core, has more than this.
-            assert 0 <= c[f"{side}_cpu_share"] < 2
+            # What a side had of its CPU is read within the time that it is divided by.
+            assert 0 <= c[f"{side}_cpu_share"] <= 1.01
             assert all(turn[f"{side}_waited_s"] >= 0 for turn in c["turns"])
         assert (c["saturated"] in ("client", "both")) == (asked(c, "client") >= 0.95)
         assert c["client_bound"] == (c["saturated"] == "client")

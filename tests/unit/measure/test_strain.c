@@ -91,6 +91,7 @@ static struct strain second_of(const struct process *server, const char *server_
     below_put("/proc/stat", stat_after);
     strain_end(&mark, &strain);
     assert_true(strain.known);
+    assert_int_equal(strain.elapsed_ns, 1000000000);
     return strain;
 }
 

@@ -63,7 +63,10 @@ static struct turn turn(double server_share, double client_share)
         .load = {.elapsed_ns = NS_PER_S,
                  .deliveries = 100,
                  .client_cpu_ns = (int64_t)(client_share * NS_PER_S)},
-        .strain = {.known = true, .server = {.waited_ns = 0}, .client = {.waited_ns = 0}},
+        .strain = {.known = true,
+                   .elapsed_ns = NS_PER_S,
+                   .server = {.waited_ns = 0},
+                   .client = {.waited_ns = 0}},
     };
 }
 
