@@ -249,7 +249,7 @@ def test_drain(served):
 
 
 def test_an_idle_connection_ends_with_goaway(start_server):
-    server = start_server(config={"idle_timeout_ms": 300})
+    server = start_server(config={"idle_timeout_ms": 1500})
     with Http2(server) as client:
         assert client.get("/healthz").status == 200
         assert client.until_closed() == 0
@@ -291,8 +291,13 @@ def test_curl(served):
     assert done.stdout == b'{"status":"ok"}\n2', done.stderr
     done = run("curl", "-sS", *options, "-d", "by curl", served.url("/publish", channel="c"))
     assert json.loads(done.stdout)["channel"] == "c"
-    done = run("curl", "-sSN", *options, "-m", "1", served.url("/sse", channel="c", since="start"))
-    assert b"data: by curl\n\n" in done.stdout
+    events = subprocess.Popen(["curl", "-sSN", *options, "-m", str(PATIENCE_S),
+                               served.url("/sse", channel="c", since="start")],
+                              stdout=subprocess.PIPE)
+    assert b"data: by curl\n" in iter(events.stdout.readline, b"")
+    assert events.stdout.readline() == b"\n"
+    events.kill()
+    events.communicate()
 
 
 def test_nghttp(served):
@@ -311,7 +316,8 @@ def test_h2load(served):
 def test_httpx(served):
     import httpx
     secure = served.url("/").startswith("https")
-    with httpx.Client(http1=False, http2=True, verify=served.context if secure else True) as web:
+    with httpx.Client(http1=False, http2=True, verify=served.context if secure else True,
+                      timeout=PATIENCE_S) as web:
         answer = web.post(served.url("/publish", channel="c"), content=b"by httpx")
         assert answer.http_version == "HTTP/2" and answer.json()["channel"] == "c"
         polled = web.get(served.url("/poll", channel="c")).json()

@@ -197,7 +197,7 @@ def test_a_closed_window_is_a_slow_reader(start_server, policy):
 
 
 def test_a_window_that_stays_closed_is_a_stalled_reader(start_server):
-    server = start_server(config={"stall_timeout_ms": 300})
+    server = start_server(config={"stall_timeout_ms": 1500})
     with Http2(server, window=0) as client:
         stream = client.open("/sse?channel=c")
         assert client.whole(stream).reset == CANCEL
@@ -241,7 +241,7 @@ def test_a_connection_that_asks_for_nothing(start_server):
 
 
 def test_a_peer_that_answers_no_ping(start_server):
-    server = start_server(config={"heartbeat_ms": 500})
+    server = start_server(config={"heartbeat_ms": 1000})
     client = Http2(server)
     stream = client.open("/sse?channel=c")
     client.until(lambda: stream.data, "its beginning")
@@ -256,7 +256,7 @@ def test_a_peer_that_answers_no_ping(start_server):
 
 
 def test_a_body_that_stops(start_server):
-    server = start_server(config={"body_timeout_ms": 300})
+    server = start_server(config={"body_timeout_ms": 1500})
     with Http2(server) as client:
         stream = client.open("/publish?channel=c", method="POST", end=False)
         client.send(stream, b"half")

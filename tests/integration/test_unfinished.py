@@ -131,7 +131,7 @@ def test_half_a_head_is_charged_with_what_is_kept_of_it(server, eventually):
 def test_half_a_message_has_its_time(start_server, eventually):
     """However many pings are answered meanwhile."""
     server = start_server(
-        config={"websocket_publish": "on", "body_timeout_ms": 2000, "heartbeat_ms": 600}
+        config={"websocket_publish": "on", "body_timeout_ms": 3500, "heartbeat_ms": 1000}
     )
     socket = RawWebSocket(server)
     socket.send(frame(TEXT, b"half", fin=False))
@@ -148,7 +148,7 @@ def test_half_a_message_has_its_time(start_server, eventually):
 
 def test_messages_in_many_fragments_have_time_for_each(start_server, eventually):
     server = start_server(
-        config={"websocket_publish": "on", "body_timeout_ms": 1500, "heartbeat_ms": 600}
+        config={"websocket_publish": "on", "body_timeout_ms": 3500, "heartbeat_ms": 1000}
     )
     socket = RawWebSocket(server)
     for i in range(5):

@@ -382,19 +382,19 @@ def test_server_pings(start_server):
 def test_heartbeats_on_their_way_into_phase_leave_time_for_an_answer(start_server):
     """None comes before half of the interval is over, whichever phase the slot has."""
     begun = time.monotonic()
-    server = start_server(shards=1, config={"heartbeat_ms": 600})
+    server = start_server(shards=1, config={"heartbeat_ms": 1500})
     sockets = [RawWebSocket(server) for _ in range(130)]  # three phases
     for beat in range(1, 5):
         for socket in (sockets[0], sockets[64], sockets[129]):
             assert socket.read()[0] == PING
-            assert time.monotonic() - begun >= beat * 0.3
+            assert time.monotonic() - begun >= beat * 0.75
             socket.send(frame(PONG, b""))
     for socket in sockets:
         socket.connection.close()
 
 
 def test_heartbeats_between_pings_ask_for_no_answer(start_server):
-    server = start_server(config={"heartbeat_ms": 600, "heartbeats_per_ping": 3})
+    server = start_server(config={"heartbeat_ms": 1000, "heartbeats_per_ping": 3})
     socket = RawWebSocket(server)
     assert socket.read()[0] == PING
     socket.send(frame(PONG, b""))
