@@ -29,6 +29,7 @@
 #include "hub/hub.h"
 #include "listener.h"
 #include "reload.h"
+#include "session/session.h"
 #include "transport/answering.h"
 #include "transport/encoder.h"
 
@@ -497,7 +498,6 @@ int main(int argc, char **argv)
         certificates_init(&launch.certificates, &settings, why, sizeof why) < 0 ||
         origins_create(&origins, settings.allowed_origins, why, sizeof why) < 0)
         return fail(why);
-
     struct addresses *addresses;
     const uint64_t seed[] = {seed_draw(), seed_draw()};
     static struct trusted trusted;
@@ -516,6 +516,7 @@ int main(int argc, char **argv)
         .batch_begin = encoder_begin,
         .batch_done = encoder_release,
         .batch_end = encoder_done,
+        .sessions_end = sessions_end,
         .answers_turn = answering_turn,
         .routes = server_routes,
         .tls = launch.certificates.server,

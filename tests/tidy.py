@@ -56,7 +56,7 @@ LEFT_OVER = re.compile(r"\b(TO" + "DO|FIX" + "ME|XX" + "X|HA" + r"CK)\b")
 # wire/ and tls/ include nothing but themselves. Files in server/ itself include anything.
 PATH_ORDER = [
     "core", "wire", "conf", "hub", "tls", "conn", "http", "carrier", "auth",
-    "transport", "api", "broker",
+    "transport", "session", "api", "broker",
 ]
 STANDS_ALONE = {"core", "wire", "tls"}
 SHARED_WITH_BENCH = {"core", "wire", "tls"}

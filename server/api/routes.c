@@ -1,6 +1,7 @@
 /* routes: every path of the server, and every transport. */
 #include "api/api.h"
 #include "carrier/http2.h"
+#include "session/session.h"
 #include "transport/transports.h"
 
 #define GET  (1U << HTTP_GET)
@@ -14,6 +15,8 @@ const struct route server_routes[] = {
     {"/sse", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", sse_open, sse_shed, false},
     {"/ws", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", websocket_open, http_shed, true},
     {"/echo", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", echo_open, http_shed, true},
+    {"/connection/websocket", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", session_open,
+     http_shed, true},
     {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL, false},
     {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL, false},
     {"/", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
@@ -26,4 +29,5 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_OPENING] = &opening_transport, [TRANSPORT_ANSWER] = &answer_transport,
     [TRANSPORT_SSE] = &sse_transport,         [TRANSPORT_WEBSOCKET] = &websocket_transport,
     [TRANSPORT_ECHO] = &echo_transport,       [TRANSPORT_HTTP2] = &http2_transport,
+    [TRANSPORT_SESSION] = &session_transport,
 };

@@ -240,6 +240,9 @@ enum proxy_header {
       "The longest that somebody who was not let in is told to wait.")                             \
     SECTION("websocket")                                                                           \
     X(SWITCH, websocket_publish, false, 0, 1, "on/off", "Clients may publish on their WebSocket.") \
+    X(NUMBER, session_channels_max, 128, 1, 4096, "count",                                         \
+      "Channels that a client of the Centrifuge protocol may be subscribed to at a time; more "    \
+      "get error 106.")                                                                            \
     X(SWITCH, echo, false, 0, 1, "on/off",                                                         \
       "GET /echo: a WebSocket that returns what it gets, for measurements.")
 

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "wire/span.h"
+
 /* X(NAME, name, websocket close code or 0 for none, meaning) */
 #define CLOSE_REASONS(X)                                                                           \
     X(DONE, done, 1000, "the exchange was over: the peer closed, or asked for no keep-alive")      \
@@ -35,6 +37,11 @@
       "http2_total_bytes_max reached, and this connection had held most for longest")              \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached, or memory was out")           \
+    X(SESSION_BAD_REQUEST, session_bad_request, 3501,                                              \
+      "a session's client sent what is no command, or a command out of place")                     \
+    X(SESSION_STALE, session_stale, 3502, "a session without a connect in head_timeout_ms")        \
+    X(SESSION_NO_PONG, session_no_pong, 3012, "a session's client did not answer a ping")          \
+    X(SESSION_PROTOCOL, session_protocol, 3506, "a session's client speaks no JSON")               \
     X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \
     X(LINGER, linger, 0, "the last answer could not leave in time")                                \
     X(ADDRESS_CONNECTIONS, address_connections, 0,                                                 \
@@ -70,6 +77,10 @@ static inline enum close_reason close_reason_of_error(int err)
 {
     return err == -ETIMEDOUT ? CLOSE_STALLED : CLOSE_PEER_RESET;
 }
+
+/* What a client of the Centrifuge protocol is told instead: its code, 3000 to 3499 for those who
+ * are to come back, 3500 to 3999 for those who are not; or 0, when it is the WebSocket's. */
+unsigned close_reason_disconnect(enum close_reason reason, struct span *ret_words);
 
 /* The code of the close frame that announces it, or 0 when a WebSocket is closed without one. */
 uint16_t close_reason_code(enum close_reason reason);

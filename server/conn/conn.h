@@ -117,6 +117,7 @@ enum conn_role {
     ROLE_PING_SENT = 1 << 2,  /* WebSocket: nothing heard since the last ping     */
     ROLE_CLOSE_SENT = 1 << 3, /* WebSocket: our close frame is out                */
     ROLE_UNWANTED = 1 << 4,   /* came to a full table, or to a server that drains */
+    ROLE_SESSION = 1 << 5,    /* has a session, which has its subscriptions       */
 };
 
 struct carrier;
@@ -139,7 +140,7 @@ struct conn {
     uint32_t out_at;
     uint32_t out_len;
     uint32_t next_dirty;
-    uint32_t subscriptions; /* head of the hub's chain */
+    uint32_t subscriptions; /* head of the hub's chain; with ROLE_SESSION its session's number */
     struct timer_link timer;
     uint8_t heartbeats; /* WebSocket: since the last ping */
     uint8_t listener;   /* enum listener: where it came in */

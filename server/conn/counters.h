@@ -48,6 +48,10 @@
     X(system_calls, counter, "System calls made for sockets")                                      \
     X(streams_sse, gauge, "Open SSE streams")                                                      \
     X(streams_websocket, gauge, "Open WebSockets")                                                 \
+    X(sessions, gauge, "Open connections with the Centrifuge protocol")                            \
+    X(commands, counter, "Commands of the Centrifuge protocol")                                    \
+    X(commands_bad, counter, "Commands that were none, and ended their connection")                \
+    X(commands_refused, counter, "Commands answered by an error")                                  \
     X(longpolls_held, gauge, "Long polls being held")                                              \
     X(tls_handshakes_full, counter, "TLS handshakes completed with a signature")                   \
     X(tls_handshakes_resumed, counter, "TLS handshakes completed by resuming a session")           \

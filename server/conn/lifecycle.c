@@ -253,11 +253,20 @@ static void count_end(struct shard *shard, const struct conn *conn, enum close_r
         is_stream ? &shard->counters.streams_closed[reason] : &shard->counters.closed[reason], 1);
 }
 
+static void leave(struct shard *shard, struct conn *conn)
+{
+    if (conn_transport(shard, conn)->leave)
+        conn_transport(shard, conn)->leave(shard, conn);
+    else
+        hub_unsubscribe_all(shard->hub, &conn->subscriptions);
+    assert(conn->subscriptions == HUB_NONE);
+}
+
 static void close_now(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
     uint32_t slot = conn_slot(shard, conn);
     count_end(shard, conn, first_reason(conn, reason));
-    hub_unsubscribe_all(shard->hub, &conn->subscriptions);
+    leave(shard, conn);
     if (conn_transport(shard, conn)->closed)
         conn_transport(shard, conn)->closed(shard, conn);
     conn->state = CONN_CLOSING;
@@ -301,7 +310,7 @@ static void finish(struct shard *shard, struct conn *conn, enum conn_how how,
     bool is_stream = conn->link & LINK_STREAM; /* says by itself that its input has ended */
     if (is_stream)                             /* which shares its road with the others */
         wait_ms *= stream_carrier(shard, conn)->count;
-    hub_unsubscribe_all(shard->hub, &conn->subscriptions);
+    leave(shard, conn);
     if (conn->extra && conn->extra->carrier)
         carrier_end_streams(shard, conn->extra->carrier);
     conn->state = CONN_FINISHING;

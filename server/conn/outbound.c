@@ -156,7 +156,9 @@ static bool make_room(struct shard *shard, struct conn *conn, struct frame frame
     uint64_t wanted = behind_bytes(conn) + queue_cost(frame.len);
     uint64_t over = wanted > max ? wanted - max : 0;
     unsigned dropped = 0;
-    switch (shard->settings->slow_reader) {
+    /* A client with a session believes in its position, and is not told of messages dropped. */
+    bool believes = conn->role & ROLE_SESSION;
+    switch (believes ? SLOW_READER_DISCONNECT : shard->settings->slow_reader) {
     case SLOW_READER_DISCONNECT:
         if (over > 0)
             conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);

@@ -207,6 +207,8 @@ void shard_free(struct shard *shard)
         conn_end(shard, &shard->slab[slot], END_CLOSE, CLOSE_GOING_AWAY);
     if (shard->server->batch_end)
         shard->server->batch_end(shard);
+    if (shard->server->sessions_end)
+        shard->server->sessions_end(shard);
     secure_free(shard->secure);
     clients_done(shard);
     hub_free(shard->hub);

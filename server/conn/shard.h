@@ -36,6 +36,7 @@ struct hub_set;
 struct origins;
 struct route;
 struct secure;
+struct session_pool;
 struct tls_identities;
 struct tls_server;
 struct trusted;
@@ -75,6 +76,7 @@ struct server {
     void (*batch_begin)(struct shard *shard, const struct hub_batch *batch);
     void (*batch_done)(struct shard *shard);
     void (*batch_end)(struct shard *shard);
+    void (*sessions_end)(struct shard *shard); /* likewise; NULL: there are none */
     /* Once in a turn, before what is queued is sent: a turn's share of the answers that are given
      * in pieces. What has left by the end of it has its next piece in the next one. */
     void (*answers_turn)(struct shard *shard);
@@ -151,10 +153,11 @@ struct shard {
     size_t received_bytes; /* in this turn */
     char *receive_area;    /* RECEIVE_BATCH buffers of RECEIVE_BYTES */
     struct send_batch *batch;
-    char *scratch;             /* head_bytes_max bytes for decoding queries */
-    void *encoder;             /* transport/: frames of the batch being delivered */
-    struct answering *answers; /* transport/: those whose next piece waits for its turn */
-    size_t answered_bytes;     /* transport/: of answers made in this turn */
+    char *scratch;                 /* head_bytes_max bytes for decoding queries */
+    void *encoder;                 /* transport/: frames of the batch being delivered */
+    struct session_pool *sessions; /* session/; NULL: nobody has one */
+    struct answering *answers;     /* transport/: those whose next piece waits for its turn */
+    size_t answered_bytes;         /* transport/: of answers made in this turn */
 
     atomic_bool stopping;
     bool draining;

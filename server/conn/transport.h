@@ -29,7 +29,8 @@ enum transport_id {
     TRANSPORT_OPENING, /* a WebSocket that is not subscribed yet, and so not answered */
     TRANSPORT_WEBSOCKET,
     TRANSPORT_ECHO,
-    TRANSPORT_HTTP2, /* carries streams */
+    TRANSPORT_HTTP2,   /* carries streams */
+    TRANSPORT_SESSION, /* a WebSocket with a session: the Centrifuge protocol */
     TRANSPORT_COUNT,
 };
 
@@ -37,6 +38,8 @@ struct transport {
     const char *name;
     /* Bytes came. They may be changed in place, and are gone when this returns. */
     void (*input)(struct shard *shard, struct conn *conn, char *bytes, size_t len);
+    /* A whole message came on a WebSocket; likewise. */
+    void (*message)(struct shard *shard, struct conn *conn, struct span payload, bool text);
     /* A piece of the request's body came: see http/body.h. `last`: none follows; it may be empty.
      */
     void (*body)(struct shard *shard, struct conn *conn, struct span piece, bool last);
@@ -55,6 +58,8 @@ struct transport {
     void (*timer)(struct shard *shard, struct conn *conn);
     /* The server is going away: say so and end. */
     void (*drain)(struct shard *shard, struct conn *conn);
+    /* It ends, and hears no more: take its subscriptions back. NULL: they are the line's chain. */
+    void (*leave)(struct shard *shard, struct conn *conn);
     /* The connection is closing: give back what the transport attached, and its gauge. */
     void (*closed)(struct shard *shard, struct conn *conn);
     /* Replies and messages of the hub, for requests that this connection made. */

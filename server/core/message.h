@@ -29,7 +29,9 @@ struct message {
     int64_t kept_until_ns; /* home shard only: when the history lets go of it */
     bool utf8;             /* the payload is valid UTF-8 */
     uint8_t name_len;
-    char bytes[]; /* name, then payload */
+    _Atomic uint8_t form; /* 0: not looked at; else 1 + what a reader has found it to be, and any
+                             other would find as well */
+    char bytes[];         /* name, then payload */
 };
 
 /* Returns a message with one reference that holds copies of both, or NULL when memory is out.

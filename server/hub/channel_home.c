@@ -73,6 +73,8 @@ static uint32_t wanted(struct hub *hub, const struct channel_home *channel, stru
         return kept;
     case HUB_FROM_POSITION:
         break;
+    case HUB_FROM_PAGE:
+        assert(!"a page is no replay");
     }
     uint64_t missed =
         channel->offset - request->since.offset; /* huge where the position is ahead of us */
@@ -96,6 +98,60 @@ static unsigned reply_fit(struct message *const *messages, unsigned count, uint6
             break;
     }
     return fit;
+}
+
+/* What of the history a page is: `count` messages from `first` on. */
+struct page {
+    uint32_t first, count;
+};
+
+static struct page page_of(const struct channel_home *channel, const struct hub_since *since)
+{
+    uint32_t kept = channel->history.count;
+    uint64_t gone = channel->offset - kept; /* the offset before the oldest */
+    struct page page = {0, kept};
+    if (since->bounded && !since->reverse) {
+        uint64_t behind = since->offset > gone ? since->offset - gone : 0;
+        page.first = behind < kept ? (uint32_t)behind : kept;
+        page.count = kept - page.first;
+    } else if (since->bounded) {
+        uint64_t before = since->offset > gone + 1 ? since->offset - gone - 1 : 0;
+        page.count = before < kept ? (uint32_t)before : kept;
+    }
+    uint32_t most = since->limit < (uint32_t)HUB_REPLY_MESSAGES_MAX
+                        ? since->limit
+                        : (uint32_t)HUB_REPLY_MESSAGES_MAX;
+    if (page.count > most) {
+        page.first += since->reverse ? page.count - most : 0;
+        page.count = most;
+    }
+    return page;
+}
+
+/* Fills in a page. Returns 0 or -ENOMEM. */
+static int page_fill(struct hub *hub, struct channel_home *channel, struct request *request)
+{
+    home_expire(hub, channel);
+    const struct hub_since *since = &request->since;
+    const struct page page = page_of(channel, since);
+    request->epoch = channel->epoch;
+    request->offset = channel->offset;
+    request->recovered = !since->bounded || since->epoch == 0 || since->epoch == channel->epoch;
+    if (!request->recovered || page.count == 0)
+        return 0;
+    struct message **messages = malloc(page.count * sizeof(struct message *));
+    if (!messages)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < page.count; i++) {
+        uint32_t at = since->reverse ? page.count - 1 - i : i;
+        messages[i] = history_at(&channel->history, page.first + at);
+    }
+    request->messages = messages;
+    request->count = reply_fit(messages, page.count, hub->config->reply_bytes_max);
+    for (uint32_t i = 0; i < request->count; i++)
+        message_ref(messages[i]);
+    hub->replayed += request->count;
+    return 0;
 }
 
 /* Fills in the answer, with as many bytes of payload as it may have. */
@@ -136,8 +192,10 @@ static void answer(struct hub *hub, unsigned from, struct request *request, bool
     int err = home_open(hub, request->name, request->name_len, request->hash, &channel);
     if (!err) {
         uint64_t most = hub->config->reply_bytes_max;
-        err = answer_fill(hub, channel, request,
-                          subscribe && most > PART_BYTES ? (uint64_t)PART_BYTES : most);
+        if (subscribe && most > PART_BYTES)
+            most = PART_BYTES;
+        err = request->since.from == HUB_FROM_PAGE ? page_fill(hub, channel, request)
+                                                   : answer_fill(hub, channel, request, most);
         if (!err && subscribe && !request->more) {
             lane_bits_add(&channel->shards, from);
             request->home = channel;

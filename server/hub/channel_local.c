@@ -206,6 +206,7 @@ static void give(struct hub *hub, const struct request *request)
         .epoch = request->epoch,
         .offset = request->offset,
         .recovered = request->recovered,
+        .was_recovering = request->since.from == HUB_FROM_POSITION,
         .more = request->more,
         .resumed = request->resumed,
         .messages = request->messages,

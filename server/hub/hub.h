@@ -75,6 +75,7 @@ enum hub_from {
     HUB_FROM_NOW,      /* only what comes from here on */
     HUB_FROM_START,    /* everything that the history still holds */
     HUB_FROM_POSITION, /* after `offset` of `epoch` */
+    HUB_FROM_PAGE,     /* hub_read: a page of what is kept, see `limit` */
 };
 
 struct hub_since {
@@ -82,6 +83,12 @@ struct hub_since {
     uint64_t epoch;
     uint64_t offset;
     bool hold; /* hub_subscribe: say where it begins; what there is to give comes by hub_resume */
+    /* Of a page: at most `limit` messages, the oldest first, or in reverse the newest. Bounded:
+     * only those behind `offset`, in reverse those before it; what of them is gone is passed over.
+     * An epoch of 0 stands for any. The reply's offset is that of the newest message there is. */
+    bool reverse;
+    bool bounded;
+    uint32_t limit;
 };
 
 /* The answer to hub_subscribe and hub_read. */
@@ -91,12 +98,13 @@ struct hub_reply {
     int err;               /* 0, or -ENOSPC or -ENOMEM of the home shard: then the rest is empty,
                               and a subscription brings nothing: unsubscribe it */
     uint64_t epoch;
-    uint64_t offset; /* position behind the messages given */
-    bool recovered;  /* a position was asked for, and everything after it is given, now or
-                        (with `more`) with what follows */
-    bool more;       /* a bound of the reply was reached. hub_read: ask again with the new
+    uint64_t offset;     /* position behind the messages given */
+    bool recovered;      /* a position was asked for, and everything after it is given, now or
+                        (with `more`) with what follows; of a page: its epoch is this one */
+    bool was_recovering; /* a position was asked for */
+    bool more;           /* a bound of the reply was reached. hub_read: ask again with the new
                         position; hub_subscribe: nothing comes live yet, ask on with hub_resume */
-    bool resumed;    /* the answer to hub_resume. If it is not recovered the history has gone on
+    bool resumed;        /* the answer to hub_resume. If it is not recovered the history has gone on
                         faster than it was asked for */
     struct message *const *messages; /* in order of offset */
     unsigned count;

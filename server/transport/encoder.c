@@ -7,6 +7,7 @@
 #include "core/message.h"
 #include "http/exchange.h"
 #include "transport/json.h"
+#include "transport/publication.h"
 #include "wire/base64.h"
 #include "wire/sse.h"
 #include "wire/ws.h"
@@ -87,6 +88,28 @@ struct frame encode_ws_raw(struct shard *shard, struct message *const *messages,
     for (unsigned i = 0; i < count; i++) {
         ws_head_write(&out, messages[i]->utf8 ? WS_TEXT : WS_BINARY, messages[i]->payload_len);
         out_span(&out, span_of(message_payload(messages[i]), messages[i]->payload_len));
+    }
+    return frame_end(shard, &out);
+}
+
+struct frame encode_ws_pushes(struct shard *shard, struct message *const *messages, unsigned count)
+{
+    size_t size = count - 1; /* line feeds */
+    for (unsigned i = 0; i < count; i++) {
+        const struct centrifuge_publication publication = publication_of(messages[i]);
+        size += centrifuge_push_size(span_of(message_name(messages[i]), messages[i]->name_len),
+                                     &publication);
+    }
+    struct out out;
+    if (!frame_begin(shard, WS_FRAME_HEAD_MAX + size, &out))
+        return (struct frame){0};
+    ws_head_write(&out, WS_TEXT, size);
+    for (unsigned i = 0; i < count; i++) {
+        const struct centrifuge_publication publication = publication_of(messages[i]);
+        if (i > 0)
+            out_text(&out, "\n");
+        centrifuge_push_write(&out, span_of(message_name(messages[i]), messages[i]->name_len),
+                              &publication);
     }
     return frame_end(shard, &out);
 }
@@ -217,6 +240,8 @@ static struct frame encode_batch(struct shard *shard, struct conn *conn,
         return encode_ws_raw(shard, batch->messages, batch->count);
     case FORMAT_WS_ENVELOPE:
         return encode_ws_envelopes(shard, batch->messages, batch->count, &alone);
+    case FORMAT_WS_PUSH:
+        return encode_ws_pushes(shard, batch->messages, batch->count);
     case FORMAT_SSE:
         return encode_sse(shard, batch->messages, batch->count, &alone, encoding.framing);
     case FORMAT_ANSWER:

@@ -24,6 +24,7 @@ static inline uint64_t answer_weight_max(const struct shard *shard)
 enum format {
     FORMAT_WS_RAW,      /* each payload a frame: text where it is UTF-8, else binary */
     FORMAT_WS_ENVELOPE, /* each message a text frame of JSON                         */
+    FORMAT_WS_PUSH,     /* pushes of the Centrifuge protocol, a line each, in one text frame */
     FORMAT_SSE,         /* events                                                    */
     FORMAT_ANSWER,      /* JSON, the answer to a long poll; recovered: false         */
     FORMAT_ANSWER_RECOVERED,
@@ -72,6 +73,7 @@ bool encoder_shares_answer(const struct shard *shard, const struct hub_batch *ba
 /* Encodings of any messages, not kept: for replays, and for subscribers of several channels. */
 struct position;
 struct frame encode_ws_raw(struct shard *shard, struct message *const *messages, unsigned count);
+struct frame encode_ws_pushes(struct shard *shard, struct message *const *messages, unsigned count);
 
 /* Where a subscriber stands in all its channels, while it is given messages of one of them:
  * `positions[at]` follows the message that is being written. No place at all (count 0): the

@@ -16,9 +16,10 @@
 #include "transport/standing.h"
 #include "transport/stream.h"
 #include "transport/transports.h"
-#include "wire/out.h"
+#include "transport/websocket.h"
 #include "transport/ws_partial.h"
 #include "transport/ws_publish.h"
+#include "wire/out.h"
 #include "wire/ws.h"
 
 enum {
@@ -44,8 +45,8 @@ static void send_close(struct shard *shard, struct conn *conn, unsigned code, st
     conn->role |= ROLE_CLOSE_SENT;
 }
 
-static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode opcode,
-                         struct span payload, enum send_kind kind)
+void websocket_send(struct shard *shard, struct conn *conn, enum ws_opcode opcode,
+                    struct span payload, enum send_kind kind)
 {
     size_t room = WS_FRAME_HEAD_MAX + payload.len;
     char *area = blocks_reserve(&shard->blocks, room);
@@ -66,6 +67,12 @@ static void send_message(struct shard *shard, struct conn *conn, enum ws_opcode 
 static void say_why(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
     char text[WS_REASON_MAX];
+    struct span words;
+    unsigned code = close_reason_disconnect(reason, &words);
+    if (conn->role & ROLE_SESSION && code != 0) {
+        send_close(shard, conn, code, words);
+        return;
+    }
     bool comes_back = reason == CLOSE_GOING_AWAY || reason == CLOSE_OVERLOADED ||
                       reason == CLOSE_INPUT_TOTAL || reason == CLOSE_ADDRESS_PUBLISHES;
     int len = comes_back ? snprintf(text, sizeof text, "%s retry_ms=%u", close_reason_name(reason),
@@ -83,15 +90,20 @@ void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason re
 
 void websocket_send_text(struct shard *shard, struct conn *conn, struct span text)
 {
-    send_message(shard, conn, WS_TEXT, text, SEND_ANSWER);
+    websocket_send(shard, conn, WS_TEXT, text, SEND_ANSWER);
 }
 
-/* Says goodbye and waits a moment for the answer; subscriptions end at once. */
-static void websocket_drain(struct shard *shard, struct conn *conn)
+void websocket_say_goodbye(struct shard *shard, struct conn *conn)
 {
     say_why(shard, conn, CLOSE_GOING_AWAY);
-    hub_unsubscribe_all(shard->hub, &conn->subscriptions);
     conn_timer(shard, conn, CLOSE_WAIT_MS);
+}
+
+/* Subscriptions end at once. */
+static void websocket_drain(struct shard *shard, struct conn *conn)
+{
+    websocket_say_goodbye(shard, conn);
+    hub_unsubscribe_all(shard->hub, &conn->subscriptions);
 }
 
 /* ---- what clients send ---- */
@@ -118,10 +130,12 @@ static enum close_reason reason_of(enum ws_error error)
 static void message_complete(struct shard *shard, struct conn *conn, struct span payload,
                              enum ws_opcode opcode)
 {
-    if (conn->transport == TRANSPORT_WEBSOCKET)
-        ws_publish(shard, conn, payload, opcode == WS_TEXT);
-    else
-        send_message(shard, conn, opcode, payload, SEND_ANSWER);
+    conn_transport(shard, conn)->message(shard, conn, payload, opcode == WS_TEXT);
+}
+
+static void echo_message(struct shard *shard, struct conn *conn, struct span payload, bool text)
+{
+    websocket_send(shard, conn, text ? WS_TEXT : WS_BINARY, payload, SEND_ANSWER);
 }
 
 static void fragment_keep(struct shard *shard, struct conn *conn, struct span payload,
@@ -185,7 +199,7 @@ static void handle_event(struct shard *shard, struct conn *conn, const struct ws
     }
 }
 
-static void websocket_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
+void websocket_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 {
     const struct ws_rules rules = {
         .role = WS_SERVER,
@@ -209,7 +223,7 @@ static void websocket_input(struct shard *shard, struct conn *conn, char *bytes,
 /* ---- heartbeat ---- */
 
 /* Looked at with each heartbeat: pongs keep a connection, and not half a message. */
-static bool message_is_late(const struct shard *shard, const struct conn *conn)
+bool websocket_is_late(const struct shard *shard, const struct conn *conn)
 {
     const struct ws_partial *partial = conn->extra ? conn->extra->transport_state : NULL;
     int64_t most_ns = shard->settings->body_timeout_ms * 1000000;
@@ -222,7 +236,7 @@ static void websocket_timer(struct shard *shard, struct conn *conn)
         conn_end(shard, conn, END_CLOSE, CLOSE_GOING_AWAY);
     } else if (conn->role & ROLE_PING_SENT) {
         conn_end(shard, conn, END_CLOSE, CLOSE_HEARTBEAT);
-    } else if (message_is_late(shard, conn)) {
+    } else if (websocket_is_late(shard, conn)) {
         websocket_fail(shard, conn, CLOSE_WS_TIMEOUT);
     } else {
         counter_add(&shard->counters.pings, 1);
@@ -235,13 +249,13 @@ static void websocket_timer(struct shard *shard, struct conn *conn)
     }
 }
 
-static void websocket_give_up(struct shard *shard, struct conn *conn)
+void websocket_give_up(struct shard *shard, struct conn *conn)
 {
     ws_partial_discard(conn);
     say_why(shard, conn, CLOSE_INPUT_TOTAL);
 }
 
-static void websocket_closed(struct shard *shard, struct conn *conn)
+void websocket_closed(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.streams_websocket, 1);
     ws_partial_discard(conn);
@@ -261,7 +275,7 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
     out_text(&out, "\",\"recovered\":");
     out_span(&out, conn->asked & ASKED_RECOVERED ? SPAN("true") : SPAN("false"));
     out_text(&out, "}");
-    send_message(shard, conn, WS_TEXT, span_of(text, (size_t)(out.at - out.start)), SEND_CONTROL);
+    websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)(out.at - out.start)), SEND_CONTROL);
 }
 
 static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,
@@ -319,9 +333,8 @@ static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t s
 
 /* ---- the handshake ---- */
 
-/* Checks the handshake, or refuses it and returns false. */
-static bool handshake_check(struct shard *shard, struct conn *conn,
-                            const struct http_request *request, struct span *key)
+bool websocket_handshake(struct shard *shard, struct conn *conn, const struct http_request *request,
+                         struct span *key)
 {
     int err = ws_handshake_check(request, key);
     if (err == 0)
@@ -346,8 +359,8 @@ static void send_answer(struct shard *shard, struct conn *conn, struct span key)
 }
 
 /* To send may be its end: then it has been a WebSocket, and gives back what that has. */
-static void begin(struct shard *shard, struct conn *conn, struct span key,
-                  enum transport_id transport)
+void websocket_begin(struct shard *shard, struct conn *conn, struct span key,
+                     enum transport_id transport)
 {
     conn_hand_over(conn, transport);
     counter_add(&shard->counters.streams_websocket, 1);
@@ -433,7 +446,7 @@ static void opening_subscribed(struct shard *shard, struct conn *conn,
         return;
     }
     conn->extra->transport_state = NULL;
-    begin(shard, conn, span_of(opening->key, opening->key_len), TRANSPORT_WEBSOCKET);
+    websocket_begin(shard, conn, span_of(opening->key, opening->key_len), TRANSPORT_WEBSOCKET);
     free(opening);
     if (conn->state == CONN_OPEN)
         websocket_subscribed(shard, conn, reply);
@@ -447,7 +460,7 @@ static void opening_subscribed(struct shard *shard, struct conn *conn,
 void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     struct span key;
-    if (!handshake_check(shard, conn, exchange->request, &key))
+    if (!websocket_handshake(shard, conn, exchange->request, &key))
         return;
     struct params *params = http_params(shard, conn, exchange);
     if (!params)
@@ -473,8 +486,8 @@ void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange
     struct span key;
     if (!shard->settings->echo)
         http_error(shard, conn, REFUSAL_ECHO_OFF);
-    else if (handshake_check(shard, conn, exchange->request, &key))
-        begin(shard, conn, key, TRANSPORT_ECHO);
+    else if (websocket_handshake(shard, conn, exchange->request, &key))
+        websocket_begin(shard, conn, key, TRANSPORT_ECHO);
 }
 
 const struct transport opening_transport = {
@@ -489,6 +502,7 @@ const struct transport opening_transport = {
 const struct transport websocket_transport = {
     .name = "websocket",
     .input = websocket_input,
+    .message = ws_publish,
     .give_up = websocket_give_up,
     .drained = catch_up_drained,
     .timer = websocket_timer,
@@ -502,6 +516,7 @@ const struct transport websocket_transport = {
 const struct transport echo_transport = {
     .name = "echo",
     .input = websocket_input,
+    .message = echo_message,
     .give_up = websocket_give_up,
     .drained = catch_up_drained,
     .timer = websocket_timer,

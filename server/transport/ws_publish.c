@@ -6,6 +6,7 @@
 #include "conn/client.h"
 #include "core/message.h"
 #include "transport/standing.h"
+#include "transport/websocket.h"
 #include "wire/base64.h"
 #include "wire/json_scan.h"
 #include "wire/out.h"

@@ -15,7 +15,3 @@ void ws_publish(struct shard *shard, struct conn *conn, struct span payload, boo
 
 void ws_published(struct shard *shard, struct conn *conn, const struct ticket *ticket, int err,
                   uint64_t epoch, uint64_t offset);
-
-/* websocket.c: sends the close frame that belongs to the reason, and finishes. */
-void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason reason);
-void websocket_send_text(struct shard *shard, struct conn *conn, struct span text);

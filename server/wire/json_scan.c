@@ -309,6 +309,16 @@ static int value_take(struct span *text, enum json_kind *ret)
     return 0;
 }
 
+bool json_valid(struct span text)
+{
+    enum json_kind kind;
+    skip_space(&text);
+    if (value_take(&text, &kind) < 0)
+        return false;
+    skip_space(&text);
+    return text.len == 0;
+}
+
 /* ---- members ---- */
 
 struct json_members json_members_begin(struct span text)

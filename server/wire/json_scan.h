@@ -64,6 +64,9 @@ struct json_items {
 struct json_items json_items_begin(struct span text);
 int json_items_next(struct json_items *items, struct span *ret, enum json_kind *ret_kind);
 
+/* Whether the text is one value of any kind, with nothing but space around it. */
+bool json_valid(struct span text);
+
 /* Whether a string of a member stands for these bytes. */
 bool json_string_is(struct span string, struct span bytes);
 

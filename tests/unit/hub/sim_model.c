@@ -131,6 +131,8 @@ static void check_truth(struct sim *sim, const struct reader *reader, const stru
                             kept(sim, reader->channel, reply->epoch, reply->offset));
         }
         break;
+    case HUB_FROM_PAGE:
+        fail_msg("no reader asks for pages");
     }
 }
 

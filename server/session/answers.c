@@ -1,0 +1,186 @@
+/* answers: what a client with a session is told and given. */
+#include "session/session_internal.h"
+
+#include <assert.h>
+
+#include "transport/encoder.h"
+#include "transport/publication.h"
+#include "transport/websocket.h"
+#include "wire/ws.h"
+
+enum {
+    RESULT_MAX = 256, /* of a result, without its publications */
+};
+
+void session_reply_empty(struct shard *shard, struct conn *conn, uint32_t id,
+                         enum centrifuge_method method)
+{
+    char text[CENTRIFUGE_REPLY_MAX];
+    struct out out = out_begin(text, sizeof text);
+    centrifuge_reply_empty(&out, id, method);
+    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+}
+
+void session_reply_error(struct shard *shard, struct conn *conn, uint32_t id,
+                         enum centrifuge_error error)
+{
+    char text[CENTRIFUGE_REPLY_MAX];
+    struct out out = out_begin(text, sizeof text);
+    counter_add(&shard->counters.commands_refused, 1);
+    centrifuge_reply_error(&out, id, error);
+    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+}
+
+/* ---- results with publications ---- */
+
+static size_t list_size(struct message *const *messages, unsigned count)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct centrifuge_publication publication = publication_of(messages[i]);
+        size += centrifuge_publication_size(&publication) + 1;
+    }
+    return size;
+}
+
+static void list_write(struct out *out, struct message *const *messages, unsigned count)
+{
+    out_text(out, "\"publications\":[");
+    for (unsigned i = 0; i < count; i++) {
+        const struct centrifuge_publication publication = publication_of(messages[i]);
+        if (i > 0)
+            out_text(out, ",");
+        centrifuge_publication_write(out, &publication);
+    }
+    out_text(out, "]");
+}
+
+static void position_write_to(struct out *out, const struct hub_reply *reply)
+{
+    char hex[DIGITS_HEX_MAX];
+    out_text(out, ",\"epoch\":\"");
+    out_span(out, span_of(hex, digits_hex_write(hex, reply->epoch)));
+    out_text(out, "\"");
+    if (reply->offset > 0) {
+        out_text(out, ",\"offset\":");
+        out_decimal(out, reply->offset);
+    }
+}
+
+static void subscribe_result(struct out *out, const struct hub_reply *reply)
+{
+    out_text(out, "{\"recoverable\":true,\"positioned\":true");
+    position_write_to(out, reply);
+    if (reply->recovered)
+        out_text(out, ",\"recovered\":true");
+    if (reply->was_recovering)
+        out_text(out, ",\"was_recovering\":true");
+    if (reply->count > 0) {
+        out_text(out, ",");
+        list_write(out, reply->messages, reply->count);
+    }
+    out_text(out, "}}");
+}
+
+static void history_result(struct out *out, const struct hub_reply *reply)
+{
+    out_text(out, "{");
+    list_write(out, reply->messages, reply->count);
+    position_write_to(out, reply);
+    out_text(out, "}}");
+}
+
+/* A reply whose result is the hub's. */
+static void reply_with(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
+                       enum centrifuge_method method,
+                       void (*result)(struct out *out, const struct hub_reply *reply),
+                       enum send_kind kind)
+{
+    size_t room = WS_FRAME_HEAD_MAX + RESULT_MAX + list_size(reply->messages, reply->count);
+    char *area = blocks_reserve(&shard->blocks, room);
+    if (!area) {
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        return;
+    }
+    /* The head's length is that of the text, which is known behind it. */
+    struct out out = out_begin(area + WS_FRAME_HEAD_MAX, room - WS_FRAME_HEAD_MAX);
+    centrifuge_reply_begin(&out, reply->ticket.tag, method);
+    result(&out, reply);
+    assert(!out.overflow);
+    size_t text = (size_t)(out.at - out.start);
+    const struct ws_frame_head head = {.length = text, .opcode = WS_TEXT, .fin = true};
+    char bytes[WS_FRAME_HEAD_MAX];
+    size_t head_len = ws_frame_head_write(bytes, &head);
+    memcpy(area, bytes, head_len);
+    memmove(area + head_len, out.start, text);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, head_len + text), kind, reply->count);
+}
+
+/* ---- what the hub has for it ---- */
+
+/* A further part is publications, as they would have come live. */
+static void resumed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    if (!reply->recovered)
+        conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);
+    else if (reply->count > 0)
+        conn_send(shard, conn, encode_ws_pushes(shard, reply->messages, reply->count), SEND_REPLAY,
+                  reply->count);
+}
+
+static void subscribe_failed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    session_unsubscribe(shard, session_of(shard, conn), reply->subscription);
+    session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_INTERNAL);
+}
+
+void session_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    if (reply->err < 0 && reply->resumed) {
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        return;
+    }
+    if (reply->err < 0) {
+        subscribe_failed(shard, conn, reply);
+        return;
+    }
+    if (reply->resumed)
+        resumed(shard, conn, reply);
+    else
+        reply_with(shard, conn, reply, CENTRIFUGE_SUBSCRIBE, subscribe_result, SEND_REPLAY);
+    if (conn->state != CONN_OPEN)
+        return;
+    if (reply->more &&
+        replay_note(session_of(shard, conn), reply->subscription, reply->epoch, reply->offset) < 0)
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+    replay_go_on(shard, conn);
+}
+
+void session_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    if (reply->err < 0)
+        session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_INTERNAL);
+    else if (!reply->recovered)
+        session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_UNRECOVERABLE);
+    else
+        reply_with(shard, conn, reply, CENTRIFUGE_HISTORY, history_result, SEND_ANSWER);
+}
+
+void session_published(struct shard *shard, struct conn *conn, const struct ticket *ticket, int err,
+                       uint64_t epoch, uint64_t offset)
+{
+    (void)epoch;
+    (void)offset;
+    if (err < 0)
+        session_reply_error(shard, conn, ticket->tag, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+    else
+        session_reply_empty(shard, conn, ticket->tag, CENTRIFUGE_PUBLISH);
+}
+
+void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
+                     const struct hub_batch *batch)
+{
+    (void)subscription;
+    const struct encoding encoding = {FORMAT_WS_PUSH, FRAMING_NONE};
+    conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE, batch->count);
+}

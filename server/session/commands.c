@@ -1,0 +1,243 @@
+/* commands: what a client with a session asks for. */
+#include "session/session_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/build_info.h"
+#include "core/message.h"
+#include "conn/client.h"
+#include "transport/websocket.h"
+#include "wire/json_out.h"
+#include "wire/json_scan.h"
+
+enum {
+    CONNECT_REPLY_MAX = 320,
+};
+
+/* A name as the hub has it. */
+struct channel_name {
+    struct span span;
+    char area[CHANNEL_NAME_MAX * JSON_ESCAPE_MAX];
+};
+
+/* Reads it from a command's string. Returns false when it is no channel's. */
+static bool name_read(struct channel_name *ret, struct span string)
+{
+    if (string.len > sizeof ret->area)
+        return false;
+    ret->span = span_of(ret->area, json_string_decode(ret->area, string));
+    return hub_name_valid(ret->span.ptr, ret->span.len);
+}
+
+static uint32_t subscription_to(const struct shard *shard, const struct session *session,
+                                struct span name)
+{
+    uint32_t at = session->channels;
+    for (; at != HUB_NONE; at = hub_next_of(shard->hub, at)) {
+        struct span own;
+        own.ptr = hub_name_of(shard->hub, at, &own.len);
+        if (span_equal(own, name))
+            break;
+    }
+    return at;
+}
+
+/* 0: none was given. What is none of ours becomes one that is gone: there are 2^64, by chance. */
+static uint64_t epoch_read(struct span text)
+{
+    uint64_t epoch = 0;
+    if (text.len > DIGITS_HEX_MAX)
+        return UINT64_MAX;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
+        if (!digit && !letter)
+            return UINT64_MAX;
+        epoch = epoch << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
+    }
+    return epoch;
+}
+
+static enum centrifuge_error error_of(int err)
+{
+    return err == -ENOBUFS ? CENTRIFUGE_ERROR_TOO_MANY_REQUESTS : CENTRIFUGE_ERROR_INTERNAL;
+}
+
+/* ---- connect ---- */
+
+static void sign_on(struct shard *shard, struct conn *conn,
+                    const struct centrifuge_command *command)
+{
+    struct session *session = session_of(shard, conn);
+    char text[CONNECT_REPLY_MAX], id[SESSION_ID_LEN];
+    struct out out = out_begin(text, sizeof text);
+    session->state = SESSION_CONNECTED;
+    session_id_write(shard, conn, id);
+    centrifuge_reply_begin(&out, command->id, CENTRIFUGE_CONNECT);
+    out_text(&out, "{\"client\":\"");
+    out_span(&out, span_of(id, sizeof id));
+    out_text(&out, "\",\"version\":\"Ringside ");
+    out_span(&out, span_from(build_version));
+    out_text(&out, "\",\"ping\":");
+    out_decimal(&out, ((uint64_t)shard->settings->heartbeat_ms + 999) / 1000);
+    out_text(&out, ",\"pong\":true}}");
+    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+    if (conn->state == CONN_OPEN)
+        conn_heartbeat(shard, conn);
+}
+
+/* ---- subscriptions ---- */
+
+static void subscribe(struct shard *shard, struct conn *conn,
+                      const struct centrifuge_command *command, struct span name)
+{
+    struct session *session = session_of(shard, conn);
+    struct hub_since since = {.from = HUB_FROM_NOW};
+    struct ticket ticket = conn_ticket(shard, conn, command->id);
+    uint32_t subscription;
+    if (subscription_to(shard, session, name) != HUB_NONE) {
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_ALREADY_SUBSCRIBED);
+        return;
+    }
+    if (session->channel_count >= shard->settings->session_channels_max) {
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_LIMIT_EXCEEDED);
+        return;
+    }
+    if (command->recover) {
+        since = (struct hub_since){.from = HUB_FROM_POSITION,
+                                   .epoch = epoch_read(command->epoch),
+                                   .offset = command->offset};
+    }
+    int err = hub_subscribe(shard->hub, &session->channels, &ticket, name.ptr, name.len, &since,
+                            &subscription);
+    if (err < 0)
+        session_reply_error(shard, conn, command->id, error_of(err));
+    else
+        session->channel_count++;
+}
+
+void session_unsubscribe(struct shard *shard, struct session *session, uint32_t subscription)
+{
+    replay_forget(session, subscription);
+    hub_unsubscribe(shard->hub, &session->channels, subscription);
+    session->channel_count--;
+}
+
+static void unsubscribe(struct shard *shard, struct conn *conn,
+                        const struct centrifuge_command *command, struct span name)
+{
+    struct session *session = session_of(shard, conn);
+    uint32_t subscription = subscription_to(shard, session, name);
+    if (subscription != HUB_NONE)
+        session_unsubscribe(shard, session, subscription);
+    session_reply_empty(shard, conn, command->id, CENTRIFUGE_UNSUBSCRIBE);
+    replay_go_on(shard, conn);
+}
+
+/* ---- publish ---- */
+
+static void publish(struct shard *shard, struct conn *conn,
+                    const struct centrifuge_command *command, struct span name)
+{
+    struct ticket ticket = conn_ticket(shard, conn, command->id);
+    uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
+    if (!shard->settings->websocket_publish) {
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
+        return;
+    }
+    if (command->data.len == 0) {
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_BAD_REQUEST);
+        return;
+    }
+    if (shard->clients && client_take(shard, conn, ADDRESS_PUBLISHES) > 0) {
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+        return;
+    }
+    struct message *message =
+        message_create(name.ptr, name.len, hash, command->data.ptr, command->data.len, true);
+    int err = message ? hub_publish(shard->hub, &ticket, message) : -ENOMEM;
+    if (err < 0) {
+        message_unref(message);
+        session_reply_error(shard, conn, command->id, error_of(err));
+    }
+}
+
+/* ---- history ---- */
+
+static void history(struct shard *shard, struct conn *conn,
+                    const struct centrifuge_command *command, struct span name)
+{
+    struct ticket ticket = conn_ticket(shard, conn, command->id);
+    struct hub_since since = {
+        .from = HUB_FROM_PAGE, .limit = command->limit, .reverse = command->reverse};
+    if (command->since) {
+        since.epoch = epoch_read(command->epoch);
+        since.offset = command->offset;
+        since.bounded = true;
+    }
+    int err = hub_read(shard->hub, &ticket, name.ptr, name.len, &since);
+    if (err < 0)
+        session_reply_error(shard, conn, command->id, error_of(err));
+}
+
+/* ---- all of them ---- */
+
+typedef void (*channel_command)(struct shard *shard, struct conn *conn,
+                                const struct centrifuge_command *command, struct span name);
+
+static void of_channel(struct shard *shard, struct conn *conn,
+                       const struct centrifuge_command *command, channel_command act)
+{
+    struct channel_name name;
+    if (name_read(&name, command->channel))
+        act(shard, conn, command, name.span);
+    else
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_BAD_REQUEST);
+}
+
+static void act(struct shard *shard, struct conn *conn, const struct centrifuge_command *command)
+{
+    switch (command->method) {
+    case CENTRIFUGE_CONNECT:
+        websocket_fail(shard, conn, CLOSE_SESSION_BAD_REQUEST);
+        break;
+    case CENTRIFUGE_SUBSCRIBE:
+        of_channel(shard, conn, command, subscribe);
+        break;
+    case CENTRIFUGE_UNSUBSCRIBE:
+        of_channel(shard, conn, command, unsubscribe);
+        break;
+    case CENTRIFUGE_PUBLISH:
+        of_channel(shard, conn, command, publish);
+        break;
+    case CENTRIFUGE_HISTORY:
+        of_channel(shard, conn, command, history);
+        break;
+    case CENTRIFUGE_PING:
+        session_reply_empty(shard, conn, command->id, CENTRIFUGE_PING);
+        break;
+    case CENTRIFUGE_PRESENCE:
+    case CENTRIFUGE_PRESENCE_STATS:
+    case CENTRIFUGE_RPC:
+    case CENTRIFUGE_REFRESH:
+    case CENTRIFUGE_SUB_REFRESH:
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_NOT_AVAILABLE);
+        break;
+    case CENTRIFUGE_SEND: /* nobody here hears it */
+    case CENTRIFUGE_PONG:
+        break;
+    }
+}
+
+void session_command(struct shard *shard, struct conn *conn,
+                     const struct centrifuge_command *command)
+{
+    bool is_new = session_of(shard, conn)->state == SESSION_NEW;
+    if (!is_new)
+        act(shard, conn, command);
+    else if (command->method == CENTRIFUGE_CONNECT)
+        sign_on(shard, conn, command);
+    else
+        websocket_fail(shard, conn, CLOSE_SESSION_BAD_REQUEST);
+}

@@ -1,0 +1,122 @@
+#include "session/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/pages.h"
+#include "wire/out.h"
+
+struct session_pool {
+    struct session *at;
+    uint32_t capacity;
+    uint32_t unused; /* from here on never used */
+    uint32_t free;   /* those given back */
+    uint64_t random;
+};
+
+/* splitmix64 */
+static uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static struct session_pool *pool_of(struct shard *shard)
+{
+    if (shard->sessions)
+        return shard->sessions;
+    struct session_pool *pool = malloc(sizeof *pool);
+    if (!pool)
+        return NULL;
+    *pool = (struct session_pool){
+        .at = pages_map((size_t)shard->slab_slots * sizeof *pool->at),
+        .capacity = shard->slab_slots,
+        .free = HUB_NONE,
+        .random = shard->server->seed ^ ((uint64_t)shard->index << 48),
+    };
+    if (!pool->at) {
+        free(pool);
+        return NULL;
+    }
+    shard->sessions = pool;
+    return pool;
+}
+
+void sessions_end(struct shard *shard)
+{
+    struct session_pool *pool = shard->sessions;
+    if (!pool)
+        return;
+    pages_unmap(pool->at, (size_t)pool->capacity * sizeof *pool->at);
+    free(pool);
+    shard->sessions = NULL;
+}
+
+/* There are as many as lines of the slab. */
+static uint32_t pool_take(struct session_pool *pool)
+{
+    uint32_t index = pool->free;
+    if (index == HUB_NONE) {
+        assert(pool->unused < pool->capacity);
+        return pool->unused++;
+    }
+    pool->free = pool->at[index].channels;
+    return index;
+}
+
+int session_begin(struct shard *shard, struct conn *conn)
+{
+    struct session_pool *pool = pool_of(shard);
+    if (!pool)
+        return -ENOMEM;
+    assert(conn->subscriptions == HUB_NONE && !(conn->role & ROLE_SESSION));
+    uint32_t index = pool_take(pool);
+    pool->at[index] = (struct session){
+        .secret = random_next(&pool->random), .channels = HUB_NONE, .state = SESSION_NEW};
+    conn->subscriptions = index;
+    conn->role |= ROLE_SESSION;
+    counter_add(&shard->counters.sessions, 1);
+    return 0;
+}
+
+struct session *session_of(const struct shard *shard, const struct conn *conn)
+{
+    assert(conn->role & ROLE_SESSION && conn->subscriptions < shard->sessions->unused);
+    return &shard->sessions->at[conn->subscriptions];
+}
+
+void session_end(struct shard *shard, struct conn *conn)
+{
+    if (!(conn->role & ROLE_SESSION))
+        return;
+    struct session_pool *pool = shard->sessions;
+    struct session *session = session_of(shard, conn);
+    hub_unsubscribe_all(shard->hub, &session->channels);
+    free(session->gaps);
+    *session = (struct session){.channels = pool->free};
+    pool->free = conn->subscriptions;
+    conn->subscriptions = HUB_NONE;
+    conn->role &= ~(uint32_t)ROLE_SESSION;
+    conn->link &= ~(uint32_t)LINK_CATCHES_UP;
+    counter_sub(&shard->counters.sessions, 1);
+}
+
+static void digits_write(char *at, unsigned count, uint64_t value)
+{
+    for (unsigned i = count; i-- > 0; value >>= 4)
+        at[i] = "0123456789abcdef"[value & 15];
+}
+
+void session_id_write(const struct shard *shard, const struct conn *conn, char ret[SESSION_ID_LEN])
+{
+    uint64_t secret = session_of(shard, conn)->secret;
+    digits_write(ret, 8, conn_slot(shard, conn));
+    digits_write(ret + 9, 4, shard->index);
+    digits_write(ret + 14, 4, conn->generation);
+    digits_write(ret + 19, 4, secret >> 48);
+    digits_write(ret + 24, 12, secret);
+    ret[8] = ret[13] = ret[18] = ret[23] = '-';
+}

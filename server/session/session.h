@@ -1,0 +1,65 @@
+/* session: a client of the Centrifuge protocol: who it is, and what it is subscribed to.
+ *
+ *   line of the slab (ROLE_SESSION) ── subscriptions: the session's number ─► session, 64 bytes
+ *                                                                              │ channels
+ *                                                           hub's subscription ◄┘ ─► …, any order
+ *
+ *   commands.c   what a client asks             answers.c   what it is told, and given
+ *   replay.c     what it missed, part by part   centrifuge.c   the protocol over a WebSocket
+ *
+ * Idea     docs/decisions/sessions.md. A session begins with its connection, NEW until its client
+ *          has sent a connect command, and is gone when the connection begins to end.
+ * Threads  The shard's.
+ * Memory   A pool of the shard, reserved at the first session and touched page by page; it never
+ *          moves. What of a replay is still to be asked for is on the heap meanwhile.
+ * Bounds   session_channels_max channels, SESSION_COMMANDS_MAX commands in a message of at most
+ *          message_bytes_max, head_timeout_ms for the connect command. */
+#pragma once
+
+#include "conn/shard.h"
+#include "http/exchange.h"
+#include "hub/hub.h"
+
+enum {
+    SESSION_COMMANDS_MAX = 1024, /* in one message */
+    SESSION_ID_LEN = 36,         /* characters of a client's id */
+};
+
+enum session_state {
+    SESSION_FREE,
+    SESSION_NEW,
+    SESSION_CONNECTED,
+};
+
+/* A channel that has more to give behind a position. */
+struct session_gap {
+    uint32_t subscription;
+    uint64_t epoch, offset;
+};
+
+struct session {
+    uint64_t secret;   /* the part of its id that nobody can guess */
+    uint32_t channels; /* head of the hub's chain; of a free one, the next */
+    uint16_t channel_count;
+    uint8_t state;            /* enum session_state */
+    struct session_gap *gaps; /* whose replay goes on when all has left; NULL: none */
+    uint16_t gap_count, gap_size;
+};
+_Static_assert(sizeof(struct session) <= 64, "a cache line");
+
+extern const struct transport session_transport;
+
+/* GET /connection/websocket. */
+void session_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+
+/* Gives the connection a session. Returns 0 or -ENOMEM. */
+int session_begin(struct shard *shard, struct conn *conn);
+/* Takes it back, with all subscriptions. */
+void session_end(struct shard *shard, struct conn *conn);
+struct session *session_of(const struct shard *shard, const struct conn *conn);
+
+/* Writes the client's id: its address, as 8-4-4-4-12 hex digits. */
+void session_id_write(const struct shard *shard, const struct conn *conn, char ret[SESSION_ID_LEN]);
+
+/* Frees the pool. */
+void sessions_end(struct shard *shard);

@@ -1,0 +1,13 @@
+#include "transport/publication.h"
+
+struct centrifuge_publication publication_of(struct message *message)
+{
+    struct span payload = {message_payload(message), message->payload_len};
+    unsigned form = atomic_load_explicit(&message->form, memory_order_relaxed);
+    if (form == 0) {
+        form = 1 + (unsigned)(message->utf8 ? centrifuge_form_of(payload) : CENTRIFUGE_BYTES);
+        atomic_store_explicit(&message->form, (uint8_t)form, memory_order_relaxed);
+    }
+    return (struct centrifuge_publication){
+        .data = payload, .form = (enum centrifuge_form)(form - 1), .offset = message->offset};
+}

@@ -1,0 +1,136 @@
+/* centrifuge: the JSON form of the Centrifuge client protocol: commands in, replies and pushes out.
+ *
+ *   in    {"id":2,"subscribe":{"channel":"news","recover":true,"epoch":"5f3a","offset":17}} LF …
+ *   out   {"id":2,"subscribe":{…}} LF {"push":{"channel":"news","pub":{"data":…,"offset":18}}} LF …
+ *
+ * Several commands may stand in one frame, each on a line. They are scanned without a tree: a
+ * command is what its members point at. An empty one, {}, is the answer to a ping, which is an
+ * empty reply.
+ *
+ * Threads  any.
+ * Memory   the caller's; spans point into the text.
+ * Bounds   JSON_DEPTH_MAX, CENTRIFUGE_ID_MAX; of a frame and its commands the caller's.
+ * Errors   CENTRIFUGE_BAD: not a command, by its form. The connection cannot go on.
+ * Source   github.com/centrifugal/protocol, definitions/client.proto */
+#ifndef RINGSIDE_WIRE_CENTRIFUGE_H
+#define RINGSIDE_WIRE_CENTRIFUGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/out.h"
+#include "wire/span.h"
+
+enum {
+    CENTRIFUGE_BAD = -1,
+};
+#define CENTRIFUGE_ID_MAX UINT32_MAX
+
+/* X(NAME, member) */
+#define CENTRIFUGE_METHODS(X)                                                                      \
+    X(CONNECT, connect)                                                                            \
+    X(SUBSCRIBE, subscribe)                                                                        \
+    X(UNSUBSCRIBE, unsubscribe)                                                                    \
+    X(PUBLISH, publish)                                                                            \
+    X(PRESENCE, presence)                                                                          \
+    X(PRESENCE_STATS, presence_stats)                                                              \
+    X(HISTORY, history)                                                                            \
+    X(PING, ping)                                                                                  \
+    X(SEND, send)                                                                                  \
+    X(RPC, rpc)                                                                                    \
+    X(REFRESH, refresh)                                                                            \
+    X(SUB_REFRESH, sub_refresh)
+
+#define CENTRIFUGE_METHOD_ENUM(NAME, member) CENTRIFUGE_##NAME,
+enum centrifuge_method {
+    CENTRIFUGE_METHODS(CENTRIFUGE_METHOD_ENUM) CENTRIFUGE_PONG,
+};
+
+/* What a command says. Members that it has not are empty, zero and false; those of other methods
+ * than its own may be there, and mean nothing. */
+struct centrifuge_command {
+    uint32_t id; /* 0: wants no reply */
+    enum centrifuge_method method;
+    struct span channel, token, epoch; /* strings, with their escapes */
+    struct span data;                  /* any JSON, as it lies there */
+    uint64_t offset;
+    uint32_t limit; /* of a history; UINT32_MAX: none */
+    bool recover, positioned, recoverable, join_leave, reverse;
+    bool since; /* of a history: epoch and offset were given */
+};
+
+/* Takes the next command's line off `rest`. Returns false when there is none; empty lines are
+ * passed over. */
+bool centrifuge_line_next(struct span *rest, struct span *ret_line);
+
+/* Reads one command. Returns 0 or CENTRIFUGE_BAD. */
+int centrifuge_command_read(struct centrifuge_command *ret, struct span line);
+
+/* ---- errors: {"id":1,"error":{"code":103,"message":"permission denied"}} ---- */
+
+/* X(NAME, code, temporary, message) */
+#define CENTRIFUGE_ERRORS(X)                                                                       \
+    X(INTERNAL, 100, true, "internal server error")                                                \
+    X(UNAUTHORIZED, 101, false, "unauthorized")                                                    \
+    X(UNKNOWN_CHANNEL, 102, false, "unknown channel")                                              \
+    X(PERMISSION_DENIED, 103, false, "permission denied")                                          \
+    X(METHOD_NOT_FOUND, 104, false, "method not found")                                            \
+    X(ALREADY_SUBSCRIBED, 105, false, "already subscribed")                                        \
+    X(LIMIT_EXCEEDED, 106, false, "limit exceeded")                                                \
+    X(BAD_REQUEST, 107, false, "bad request")                                                      \
+    X(NOT_AVAILABLE, 108, false, "not available")                                                  \
+    X(TOKEN_EXPIRED, 109, false, "token expired")                                                  \
+    X(EXPIRED, 110, false, "expired")                                                              \
+    X(TOO_MANY_REQUESTS, 111, true, "too many requests")                                           \
+    X(UNRECOVERABLE, 112, false, "unrecoverable position")
+
+#define CENTRIFUGE_ERROR_ENUM(NAME, code, temporary, message) CENTRIFUGE_ERROR_##NAME,
+enum centrifuge_error {
+    CENTRIFUGE_ERRORS(CENTRIFUGE_ERROR_ENUM) CENTRIFUGE_ERROR_COUNT,
+};
+
+enum {
+    CENTRIFUGE_REPLY_MAX = 160, /* of one that is an error, or says nothing */
+};
+
+unsigned centrifuge_error_code(enum centrifuge_error error);
+const char *centrifuge_error_message(enum centrifuge_error error);
+
+/* {"code":…,"message":…}, as replies and the answers of the server API have it. */
+void centrifuge_error_write(struct out *out, enum centrifuge_error error);
+/* A whole reply with it. */
+void centrifuge_reply_error(struct out *out, uint32_t id, enum centrifuge_error error);
+
+/* A reply up to its result, {"id":7,"history":, which is to follow with a } behind. */
+void centrifuge_reply_begin(struct out *out, uint32_t id, enum centrifuge_method method);
+/* One without anything to say: {"id":7,"unsubscribe":{}}. */
+void centrifuge_reply_empty(struct out *out, uint32_t id, enum centrifuge_method method);
+
+/* ---- publications: {"data":…,"offset":18} ---- */
+
+enum centrifuge_form {
+    CENTRIFUGE_JSON,  /* embedded; line feeds, which are blanks there, become spaces */
+    CENTRIFUGE_TEXT,  /* UTF-8 that is no JSON: a string */
+    CENTRIFUGE_BYTES, /* {"base64":"…"} */
+};
+
+struct centrifuge_publication {
+    struct span data;
+    enum centrifuge_form form;
+    uint64_t offset; /* 0: it has none */
+};
+
+/* What bytes are to a client of this protocol. */
+enum centrifuge_form centrifuge_form_of(struct span data);
+
+size_t centrifuge_publication_size(const struct centrifuge_publication *publication);
+void centrifuge_publication_write(struct out *out,
+                                  const struct centrifuge_publication *publication);
+
+/* A whole push with it, without the line feed. `channel` needs no escapes. */
+size_t centrifuge_push_size(struct span channel, const struct centrifuge_publication *publication);
+void centrifuge_push_write(struct out *out, struct span channel,
+                           const struct centrifuge_publication *publication);
+
+#endif

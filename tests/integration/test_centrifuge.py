@@ -1,0 +1,231 @@
+"""The Centrifuge protocol by hand: what is no command, bounds, and what the SDKs never do."""
+
+import json
+
+import pytest
+
+from foreign import asynchronous, close_code, connect, publish, receive, receive_json
+from wire import TEXT, RawWebSocket, frame
+
+PATH = "/connection/websocket"
+CONNECT = '{"id":1,"connect":{}}'
+
+
+async def send(socket, *commands):
+    """Sends commands in one message, a line each."""
+    await socket.send("\n".join(c if isinstance(c, str) else json.dumps(c) for c in commands))
+
+
+class Session:
+    """Opens a session and signs on."""
+
+    def __init__(self, server):
+        self.connection = connect(server, PATH)
+
+    async def __aenter__(self):
+        socket = await self.connection.__aenter__()
+        await socket.send(CONNECT)
+        reply = await receive_json(socket)
+        assert reply["id"] == 1 and reply["connect"]["pong"] is True
+        return socket
+
+    async def __aexit__(self, *error):
+        return await self.connection.__aexit__(*error)
+
+
+async def ask(socket, **command):
+    await send(socket, {"id": 7, **command})
+    reply = await receive_json(socket)
+    assert reply["id"] == 7
+    return reply
+
+
+@asynchronous
+async def test_connect_says_who_and_how_often(server):
+    ids = set()
+    for _ in range(3):
+        async with connect(server, PATH) as socket:
+            await socket.send(CONNECT)
+            result = (await receive_json(socket))["connect"]
+            assert result["ping"] == 25
+            assert [len(part) for part in result["client"].split("-")] == [8, 4, 4, 4, 12]
+            ids.add(result["client"])
+    assert len(ids) == 3
+
+
+@asynchronous
+async def test_several_commands_in_a_message(server):
+    async with connect(server, PATH) as socket:
+        names = [f"c{n}" for n in range(20)]
+        subscribes = [{"id": 2 + n, "subscribe": {"channel": c}} for n, c in enumerate(names)]
+        await send(socket, CONNECT, *subscribes, "", {"id": 99, "ping": {}}, {})
+        replies = [await receive_json(socket) for _ in range(22)]
+        assert sorted(reply["id"] for reply in replies) == [1, *range(2, 22), 99]
+        assert all("error" not in reply for reply in replies)
+        await publish(server, "c7", "7")
+        push = await receive_json(socket)
+        assert push == {"push": {"channel": "c7", "pub": {"data": 7, "offset": 1}}}
+
+
+BAD = [
+    "no JSON",
+    "[]",
+    '"text"',
+    '{"id":2}',
+    '{"id":2,"unknown":{}}',
+    '{"subscribe":{"channel":"c"}}',
+    '{"id":-2,"subscribe":{"channel":"c"}}',
+    '{"id":4294967296,"ping":{}}',
+    '{"id":2,"subscribe":{"channel":7}}',
+    '{"id":2,"subscribe":{"channel":"c","offset":-1}}',
+    '{"id":2,"subscribe":{},"ping":{}}',
+    '{"id":2,"history":{"since":{"since":{}}}}',
+    '{"id":2,"connect":{}}',
+    '{"id":2,"publish":{"channel":"c","data":' + "[" * 40 + "]" * 40 + "}}",
+]
+
+
+@pytest.mark.parametrize("command", BAD)
+@asynchronous
+async def test_what_is_no_command_ends_it(server, command):
+    async with Session(server) as socket:
+        await socket.send(command)
+        assert await close_code(socket) == 3501
+    server.until_closed("session_bad_request")
+
+
+@asynchronous
+async def test_the_first_command_is_connect(server):
+    async with connect(server, PATH) as socket:
+        await send(socket, {"id": 1, "subscribe": {"channel": "c"}})
+        assert await close_code(socket) == 3501
+
+
+@asynchronous
+async def test_who_does_not_connect_is_stale(start_server):
+    server = start_server(config={"head_timeout_ms": 300})
+    async with connect(server, PATH) as socket:
+        assert await close_code(socket) == 3502
+    server.until_closed("session_stale")
+
+
+@asynchronous
+async def test_who_does_not_answer_a_ping_is_told(start_server):
+    server = start_server(config={"heartbeat_ms": 300})
+    async with Session(server) as socket:
+        assert await receive(socket) == "{}"
+        assert await close_code(socket) == 3012
+    server.until_closed("session_no_pong")
+
+
+@asynchronous
+async def test_bytes_are_another_protocol(server):
+    async with connect(server, PATH) as socket:
+        await socket.send(CONNECT.encode())
+        assert await close_code(socket) == 3506
+
+
+@asynchronous
+async def test_more_commands_than_a_message_may_have(server):
+    async with connect(server, PATH) as socket:
+        await send(socket, CONNECT, *['{"id":2,"ping":{}}'] * 1023)
+        for _ in range(1024):
+            await receive(socket)
+        await send(socket, *['{"id":2,"ping":{}}'] * 1025)
+        assert await close_code(socket) == 3501
+
+
+REFUSED = [
+    ({"subscribe": {"channel": ""}}, 107),
+    ({"subscribe": {"channel": "a b"}}, 107),
+    ({"subscribe": {"channel": "c" * 129}}, 107),
+    ({"subscribe": {}}, 107),
+    ({"publish": {"channel": "c"}}, 103),
+    ({"rpc": {"method": "m"}}, 108),
+    ({"refresh": {"token": "t"}}, 108),
+    ({"sub_refresh": {"channel": "c", "token": "t"}}, 108),
+    ({"history": {"channel": "c", "since": {"epoch": "5f3a", "offset": 1}}}, 112),
+]
+
+
+@pytest.mark.parametrize("command, code", REFUSED)
+@asynchronous
+async def test_what_is_refused_has_its_code(server, command, code):
+    async with Session(server) as socket:
+        assert (await ask(socket, **command))["error"]["code"] == code
+        assert (await ask(socket, ping={})) == {"id": 7, "ping": {}}
+    assert server.metric("ringside_commands_refused_total") == 1
+
+
+@asynchronous
+async def test_a_channel_is_subscribed_to_once(server):
+    async with Session(server) as socket:
+        assert "subscribe" in await ask(socket, subscribe={"channel": "c"})
+        assert (await ask(socket, subscribe={"channel": "\u0063"}))["error"]["code"] == 105
+        assert "unsubscribe" in await ask(socket, unsubscribe={"channel": "c"})
+        assert "unsubscribe" in await ask(socket, unsubscribe={"channel": "c"})
+        assert "subscribe" in await ask(socket, subscribe={"channel": "c"})
+
+
+@asynchronous
+async def test_no_more_channels_than_a_session_may_have(start_server):
+    server = start_server(config={"session_channels_max": 3})
+    async with Session(server) as socket:
+        for channel in "abc":
+            assert "subscribe" in await ask(socket, subscribe={"channel": channel})
+        assert (await ask(socket, subscribe={"channel": "d"}))["error"]["code"] == 106
+        await ask(socket, unsubscribe={"channel": "b"})
+        assert "subscribe" in await ask(socket, subscribe={"channel": "d"})
+
+
+@asynchronous
+async def test_the_longest_name_with_escapes(server):
+    escaped = "\\u0063" * 128
+    async with Session(server) as socket:
+        await socket.send('{"id":7,"subscribe":{"channel":"' + escaped + '"}}')
+        assert "subscribe" in await receive_json(socket)
+        await publish(server, "c" * 128, "1")
+        assert (await receive_json(socket))["push"]["channel"] == "c" * 128
+
+
+@asynchronous
+async def test_positions(server):
+    async with Session(server) as socket:
+        result = (await ask(socket, subscribe={"channel": "c"}))["subscribe"]
+        assert "offset" not in result and "was_recovering" not in result
+        epoch = result["epoch"]
+        await publish(server, "c", "1")
+        assert (await receive_json(socket))["push"]["pub"] == {"data": 1, "offset": 1}
+        await ask(socket, unsubscribe={"channel": "c"})
+        await publish(server, "c", "2")
+        since = {"channel": "c", "recover": True, "offset": 1}
+        result = (await ask(socket, subscribe={**since, "epoch": epoch}))["subscribe"]
+        assert result["recovered"] and result["was_recovering"] and result["offset"] == 2
+        assert result["publications"] == [{"data": 2, "offset": 2}]
+        await ask(socket, unsubscribe={"channel": "c"})
+        for lost in ({"epoch": "5f3a"}, {"epoch": epoch, "offset": 9}, {"epoch": ""}):
+            result = (await ask(socket, subscribe={**since, **lost}))["subscribe"]
+            assert result["was_recovering"] and "recovered" not in result
+            assert result["offset"] == 2 and "publications" not in result
+            await ask(socket, unsubscribe={"channel": "c"})
+
+
+def test_a_slow_reader_is_closed_whatever_the_policy(start_server):
+    server = start_server(config={"queue_bytes_max": 65536, "slow_reader": "drop_oldest"})
+    socket = RawWebSocket(server, PATH)
+    socket.send(frame(TEXT, CONNECT.encode() + b'\n{"id":2,"subscribe":{"channel":"c"}}'))
+    assert [json.loads(socket.read()[1])["id"] for _ in range(2)] == [1, 2]
+    for _ in range(100):
+        server.publish("c", b'"' + b"x" * 500_000 + b'"')
+        if server.closed("slow_reader"):
+            break
+    server.until_closed("slow_reader")
+    assert server.metric("ringside_messages_dropped_total") == 0
+    socket.connection.close()
+
+
+@asynchronous
+async def test_it_counts_its_sessions(server):
+    async with Session(server), Session(server):
+        assert server.metric("ringside_sessions") == 2
+    assert server.metric("ringside_commands_total") == 2

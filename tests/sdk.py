@@ -1,0 +1,53 @@
+"""Official SDKs that Debian does not have: installed from their registry when a test asks for one.
+
+They lie below `build/sdk/`, and stay there. Without a registry the tests that need one are skipped,
+and say so."""
+
+import contextlib
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "build" / "sdk"
+INSTALL_S = 180
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Tests of several flavours run side by side, and want the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def install(folder, command):
+    """Runs what installs into `folder`, or skips the test."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"no SDK: {error}")
+    if done.returncode != 0:
+        pytest.skip(f"no SDK: {' '.join(command)}: {done.stderr.strip()[-300:]}")
+
+
+def npm(package, version):
+    """The node_modules with a package of npm in exactly this version."""
+    folder = FOLDER / "npm"
+    manifest = folder / "node_modules" / package / "package.json"
+    command = ["npm", "install", "--prefix", ".", "--no-audit", "--no-fund", "--ignore-scripts"]
+    with alone(folder):
+        if not manifest.is_file() or f'"version": "{version}"' not in manifest.read_text():
+            install(folder, [*command, f"{package}@{version}"])
+    return folder / "node_modules"
+
+
+def node_environment():
+    """Debian's packages are outside the path of a node that came from elsewhere."""
+    return {**os.environ, "NODE_PATH": "/usr/share/nodejs:/usr/lib/nodejs"}
