@@ -22,6 +22,10 @@ enum {
     CONTRACT_QUIET_TURNS = 8, /* turns in which an event that must not come would have come */
 };
 
+/* A wait that must be cut short: longer than a machine stands still, so a test that takes this long
+ * has failed. */
+#define CONTRACT_LONG_NS INT64_C(60000000000)
+
 /* A peer is the other end of a connection: small integers, chosen by the kernel of the test.
  * Reads and writes never block: a count, 0 at the end of the stream, or negative errno. */
 struct contract_kernel {
