@@ -7,18 +7,25 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from ringside import Server, wait_until  # noqa: E402  (needs the line above)
+from ringside import Server, sanitizer, wait_until  # noqa: E402  (needs the line above)
 from secure import SecureServer  # noqa: E402
 
 
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "alone: needs the machine for itself, as it holds something against a clock")
+    config.addinivalue_line(
+        "markers", "not_in(*sanitizers, why): what a sanitizer does there is something else")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Whole runs of the bench take longest, so their files come first. The order within each stays,
     since its tests share what they have run."""
+    left_out = [item for item in items for marker in item.iter_markers("not_in")
+                if sanitizer() in marker.args]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: not item.path.name.startswith("test_bench"))
 
 

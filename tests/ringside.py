@@ -5,6 +5,7 @@ leave with exit code 0 and nothing from a sanitizer on its output. Ports are the
 that any number of tests run side by side.
 """
 
+import functools
 import http.client
 import json
 import os
@@ -43,6 +44,14 @@ def server_binary():
     found = shutil.which(path)
     assert found, f"no server at {path}: ./build.sh build, or set RINGSIDE_SERVER"
     return found
+
+
+@functools.cache
+def sanitizer():
+    """That of the programs under test: "asan", "tsan" or None."""
+    with open(server_binary(), "rb") as file:
+        program = file.read()
+    return next((name for name in ("asan", "tsan") if f"__{name}_init".encode() in program), None)
 
 
 def hold_port(host=HOST):

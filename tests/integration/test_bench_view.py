@@ -108,7 +108,7 @@ def test_the_cursor_comes_back_when_killed_twice():
     assert terminal.cursor_is_shown()
 
 
-@pytest.mark.skipif("asan" in str(bench_binary()), reason="the sanitizer has handlers of its own")
+@pytest.mark.not_in("asan", why="the sanitizer has handlers of its own")
 @pytest.mark.parametrize("number", (signal.SIGABRT, signal.SIGQUIT, signal.SIGSEGV))
 def test_the_cursor_comes_back_when_it_crashes(number):
     terminal = Terminal(*ENDLESS)
