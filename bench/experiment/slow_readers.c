@@ -25,6 +25,7 @@
 
 static const int64_t RAMP_TIMEOUT_NS = (int64_t)60 * NS_PER_S;
 static const int64_t RESUME_NS = (int64_t)60 * NS_PER_S;
+static const int64_t HOPELESS_NS = (int64_t)30 * NS_PER_S;
 static const int64_t LEAVE_NS = (int64_t)300 * NS_PER_MS;
 static const int64_t SAMPLE_NS = (int64_t)250 * NS_PER_MS;
 
@@ -195,6 +196,21 @@ static int open_others(struct trial *trial)
 
 /* ---- turns ---- */
 
+/* So many messages as the rate makes of a turn, however long it takes. The others never have more
+ * under way than half of their queues: what they lose, then, the server has lost for them, not a
+ * machine on which they stood still. */
+static void set_mode(struct trial *trial)
+{
+    const struct options *options = trial->bench->options;
+    const uint32_t fit = options->queue_bytes / options->message_bytes / 2;
+    trial->mode = (struct load_mode){
+        .rate_per_s = options->rates[0],
+        .under_way = fit > 0 ? fit : 1,
+        .messages = (uint32_t)ceil(options->rates[0] * options->turn_ms / 1e3),
+        .hopeless_ns = HOPELESS_NS,
+    };
+}
+
 static int turn(struct trial *trial, unsigned round, struct contestant *into, double *ret_p99_ns)
 {
     const int64_t duration_ns = (int64_t)trial->bench->options->turn_ms * NS_PER_MS;
@@ -205,7 +221,8 @@ static int turn(struct trial *trial, unsigned round, struct contestant *into, do
                 : into == trial->with ? "with"
                                       : "without",
                 trial->name, detail);
-    int err = field_turn(&trial->field, OTHERS, &trial->mode, duration_ns, round, into);
+    watch_lasts(trial->bench, duration_ns);
+    int err = field_turn(&trial->field, OTHERS, &trial->mode, 0, round, into);
     *ret_p99_ns = (double)histogram_percentile(load_latency(trial->field.load, OTHERS), 99);
     return err;
 }
@@ -418,7 +435,7 @@ static int run_policy(struct bench *bench, const char *policy, const struct way 
     trial->stall = stall;
     trial->way = way;
     way_workload(trial->name, way, policy);
-    trial->mode.rate_per_s = bench->options->rates[0];
+    set_mode(trial);
     int err = start_server(trial);
     if (err == 0) {
         err = play(trial);

@@ -305,6 +305,7 @@ int load_settle(struct load *load, unsigned group, int64_t timeout_ns);
 struct load_mode {
     uint32_t depth; /* closed loop: messages under way; the next when one has reached everybody */
     double rate_per_s;   /* open loop, when depth is 0: on a schedule, whatever comes back */
+    uint32_t under_way;  /* open loop: what is due waits while so many are, late; 0: never */
     uint32_t messages;   /* ends the turn after so many; 0: by time alone */
     int64_t hopeless_ns; /* ends it when a message has been on its way for so long; 0: never */
 };

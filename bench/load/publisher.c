@@ -109,6 +109,14 @@ static void publish(struct load *load, struct group *group, int64_t intended_ns)
                    load->now_ns);
 }
 
+/* As many are under way as may be. */
+static bool is_full(const struct group *group)
+{
+    const struct load_mode *mode = &group->publisher.mode;
+    const uint32_t most = mode->depth > 0 ? mode->depth : mode->under_way;
+    return most > 0 && group->flights.open >= most;
+}
+
 static bool may_publish(const struct load *load, const struct group *group)
 {
     const struct publisher *publisher = &group->publisher;
@@ -116,11 +124,9 @@ static bool may_publish(const struct load *load, const struct group *group)
     if (publisher->left == 0 || nobody ||
         publisher->size - publisher->len < REQUEST_HEAD_MAX + message_size_most(group))
         return false;
-    if (publisher->unanswered >= PIPELINE_MAX)
+    if (publisher->unanswered >= PIPELINE_MAX || is_full(group))
         return false;
-    if (publisher->mode.depth > 0)
-        return group->flights.open < publisher->mode.depth;
-    return publisher->due_ns <= (double)load->now_ns;
+    return publisher->mode.depth > 0 || publisher->due_ns <= (double)load->now_ns;
 }
 
 /* ---- sending ---- */
@@ -154,7 +160,7 @@ int64_t publisher_step(struct load *load, struct group *group)
     if (secure && publisher->len > 0)
         publisher->len = secure_seal(load, link, publisher->buffer, publisher->len);
     flush(load, link, publisher);
-    if (publisher->mode.depth > 0 || publisher->left == 0)
+    if (publisher->mode.depth > 0 || publisher->left == 0 || is_full(group))
         return INT64_MAX;
     int64_t wait_ns = (int64_t)publisher->due_ns - load->now_ns;
     return wait_ns > 0 ? wait_ns : 0;

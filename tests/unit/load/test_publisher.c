@@ -253,6 +253,31 @@ static void test_so_many_and_no_more(void **state)
 
 /* ---- open loop ---- */
 
+/* What is due waits until somebody has heard, and is as late as that makes it. */
+static void test_a_rate_that_waits_for_those_under_way(void **state)
+{
+    (void)state;
+    struct message got[16];
+    make(&protocol_frames, 64);
+    const int64_t began_ns = world.now_ns;
+    start((struct load_mode){.rate_per_s = 100, .under_way = 2});
+    world.now_ns += 35 * MS;
+    assert_int_equal(publisher_step(&world, &crowd), INT64_MAX);
+    assert_int_equal(frames_read(got, 16), 2);
+    arrive(1);
+    world.now_ns += MS;
+    assert_int_equal(publisher_step(&world, &crowd), INT64_MAX);
+    assert_int_equal(frames_read(got, 16), 1);
+    assert_int_equal(got[0].number, 3);
+    assert_int_equal(got[0].intended_ns, began_ns + 20 * MS);
+    arrive(2);
+    arrive(3);
+    publisher_step(&world, &crowd);
+    assert_int_equal(frames_read(got, 16), 1);
+    arrive(4);
+    assert_int_equal(publisher_step(&world, &crowd), 4 * MS); /* none is under way, and none due */
+}
+
 /* 100 a second. The schedule does not wait for anybody. */
 static void test_on_a_schedule(void **state)
 {
@@ -465,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_as_many_under_way_as_the_depth_says),
+        TEST(test_a_rate_that_waits_for_those_under_way),
         TEST(test_so_many_and_no_more),
         TEST(test_on_a_schedule),
         TEST(test_a_full_socket),
