@@ -56,6 +56,7 @@ test   | nginx-light         | foreign proxy: X-Forwarded-For
 test   | chromium            | browser tests
 test   | chromium-driver     | steers the browser
 test   | python3-selenium    | speaks to chromium-driver
+browser | chromium           | bench page, and the claims about browsers
 kernel | qemu-system-x86     | emulates the machine on which another kernel runs
 kernel | busybox-static      | what that machine starts
 kernel | cpio                | packs its initrd
@@ -102,7 +103,7 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
 
 Work on it
   deps [group ...]             install the Debian packages that are missing, and say why each is
-                               needed; groups: build report test kernel cover lint fuzz
+                               needed; groups: build report test browser kernel cover lint fuzz
                                (default: build report)
   build [flavour]              release (default), debug, asan (with UBSan), tsan or coverage, into
                                build/
@@ -349,6 +350,9 @@ cmd_bench() {
     local stamp status=0 report
     # Standard output is the bench's own: `bench export RUN --csv` may go into a file.
     deps build report >&2
+    if [[ "${1:-}" == page ]]; then
+        deps browser >&2
+    fi
     build_flavour release server/ringside-server bench/ringside-bench >&2
     stamp="$(mktemp)"
     "$BUILD_ROOT/release/bench/ringside-bench" "$@" || status=$?

@@ -11,7 +11,7 @@ TITLES = {
     "slow-readers": "Slow readers", "half-open": "Half-open peers",
     "engines": "io_uring and epoll", "capacity": "How many connections",
     "connect": "Letting subscribers in",
-    "handshakes": "TLS handshakes", "abuse": "Attacks",
+    "handshakes": "TLS handshakes", "abuse": "Attacks", "page": "A page of a browser",
 }
 
 

@@ -160,6 +160,8 @@ COLUMNS = (
     Column("Step", _step, on_page=False),
     Column("Connections", lambda run, c: units.count(c["connections"]), on_page=False),
     Column("Subscribers", _number(units.count, "subscribers"), on_page=False),
+    Column("Streams asked for", _number(units.count, "page", "asked")),
+    Column("Open", _number(units.count, "page", "open")),
     Column("Knee", lambda run, c: series.knee_value(c)),
     Column("Deliveries", _rate("deliveries_per_s")),
     Column("Handshakes", _rate("handshakes", "per_s")),
