@@ -24,6 +24,10 @@ static const int64_t CATCH_UP_NS = (int64_t)20 * NS_PER_S;
 enum {
     WITNESS_ADDRESSES = 50 * 65536 - 1, /* up to 127.249.255.255 */
     WHY_MAX = 256,
+    /* A quarter of what a server keeps for a reader by default: a witness that gets no CPU for some
+     * seconds is told late, and not ended for it. */
+    UNDER_WAY_BYTES = 256 * 1024,
+    FRAME_BYTES = 64, /* what a message weighs besides its payload, at most */
 };
 
 struct witness {
@@ -76,7 +80,11 @@ static int open_all(struct witness *witness, struct load *load)
         .timeout_ns = OPEN_TIMEOUT_NS,
         .backoff = {.first_ms = 100, .most_ms = 1000, .hints = true},
     };
-    const struct load_mode mode = {.rate_per_s = witness->config.rate_per_s};
+    const uint32_t under_way = UNDER_WAY_BYTES / (witness->config.message_bytes + FRAME_BYTES);
+    const struct load_mode mode = {
+        .rate_per_s = witness->config.rate_per_s,
+        .under_way = under_way > 0 ? under_way : 1,
+    };
     struct load_ramp_result ramp;
     int err = load_ramp(load, 0, &config, &ramp);
     if (err == 0 && ramp.failed > 0)
