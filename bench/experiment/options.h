@@ -223,7 +223,7 @@ struct options {
       "CPUs of the server")                                                                        \
     X(CLIENT_CPUS, 0, "client-cpus", "LIST", "client_cpus", CPUS(client_cpus),                     \
       "CPUs of the clients")                                                                       \
-    X(SHARDS, 0, "shards", "N", "shards", NUMBER_OR(shards, 1, 256, "one per CPU it has"),         \
+    X(SHARDS, 0, "shards", "N", "shards", NUMBER_OR(shards, 1, 248, "one per CPU it has"),         \
       "Shards of the server")                                                                      \
     X(SET, 0, "set", "NAME=VALUE", "server_settings",                                              \
       TEXTS(sets, set_count, OPTIONS_SETS_MAX, "; "), "A setting of the server; may be repeated")  \

@@ -51,7 +51,7 @@ enum proxy_header {
     X(TEXT, listen, "127.0.0.1:8080", 0, 0, "address:port",                                        \
       "Where clients connect: an IPv4 address, or an IPv6 one in brackets, as [::1]:8080. [::] "   \
       "is all addresses of both. Empty: nowhere but at tls_listen.")                               \
-    X(NUMBER, shards, 0, 0, 256, "count",                                                          \
+    X(NUMBER, shards, 0, 0, 248, "count",                                                          \
       "Threads with their own ring, connections and channels. 0: one per core.")                   \
     X(TEXT, cpus, "", 0, 0, "list",                                                                \
       "Cores to pin the shards to, as 0,2-5. Empty: each to a core when there is one for each.")   \

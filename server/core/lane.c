@@ -31,9 +31,9 @@ struct slot {
     unsigned char bytes[LANE_SLOT_BYTES];
 };
 
-/* One per shard; all others write it, at most once per flush. */
+/* One per participant; all others write it, at most once per flush. */
 struct inbox {
-    alignas(CACHE_LINE) _Atomic uint64_t ready[LANE_SHARDS_MAX / 64];
+    alignas(CACHE_LINE) _Atomic uint64_t ready[LANE_PARTICIPANTS_MAX / 64];
     atomic_bool asleep;
 };
 
@@ -42,30 +42,30 @@ struct lane_set {
     struct lane *lanes;
     struct slot *slots;
     size_t bytes;
-    unsigned shards;
+    unsigned participants;
     unsigned slots_each;
 };
 
-unsigned lane_slots(unsigned shards)
+unsigned lane_slots(unsigned participants)
 {
-    assert(shards > 0 && shards <= LANE_SHARDS_MAX);
-    unsigned share = LANE_SLOTS_TOTAL / (shards * shards);
+    assert(participants > 0 && participants <= LANE_PARTICIPANTS_MAX);
+    unsigned share = LANE_SLOTS_TOTAL / (participants * participants);
     unsigned slots = LANE_SLOTS_MAX;
     while (slots > share && slots > LANE_SLOTS_MIN)
         slots /= 2;
     return slots;
 }
 
-struct lane_set *lane_set_create(unsigned shards, unsigned slots)
+struct lane_set *lane_set_create(unsigned participants, unsigned slots)
 {
-    assert(shards > 0 && shards <= LANE_SHARDS_MAX);
+    assert(participants > 0 && participants <= LANE_PARTICIPANTS_MAX);
     assert(slots > 0 && (slots & (slots - 1)) == 0);
     struct lane_set *set = malloc(sizeof *set);
     if (!set)
         return NULL;
 
-    size_t count = (size_t)shards * shards;
-    size_t inboxes_bytes = shards * sizeof(struct inbox);
+    size_t count = (size_t)participants * participants;
+    size_t inboxes_bytes = participants * sizeof(struct inbox);
     size_t lanes_bytes = count * sizeof(struct lane);
     size_t bytes = inboxes_bytes + lanes_bytes + count * slots * sizeof(struct slot);
     /* Zeros are the start state of every index and flag. */
@@ -79,7 +79,7 @@ struct lane_set *lane_set_create(unsigned shards, unsigned slots)
         .lanes = (void *)(map + inboxes_bytes),
         .slots = (void *)(map + inboxes_bytes + lanes_bytes),
         .bytes = bytes,
-        .shards = shards,
+        .participants = participants,
         .slots_each = slots,
     };
     return set;
@@ -95,8 +95,8 @@ void lane_set_free(struct lane_set *set)
 
 static size_t lane_index(const struct lane_set *set, unsigned source, unsigned target)
 {
-    assert(source < set->shards && target < set->shards);
-    return (size_t)target * set->shards + source;
+    assert(source < set->participants && target < set->participants);
+    return (size_t)target * set->participants + source;
 }
 
 static struct slot *slot_at(struct lane_set *set, size_t lane, unsigned index)
@@ -153,7 +153,7 @@ bool lane_flush(struct lane_set *set, unsigned source, unsigned target)
 void lane_ready(struct lane_set *set, unsigned target, struct lane_bits *ready)
 {
     struct inbox *inbox = &set->inboxes[target];
-    for (unsigned i = 0; i < LANE_SHARDS_MAX / 64; i++) {
+    for (unsigned i = 0; i < LANE_PARTICIPANTS_MAX / 64; i++) {
         if (atomic_load_explicit(&inbox->ready[i], memory_order_relaxed))
             ready->words[i] |= atomic_exchange(&inbox->ready[i], 0);
     }
@@ -195,7 +195,7 @@ bool lane_sleep(struct lane_set *set, unsigned target)
 {
     struct inbox *inbox = &set->inboxes[target];
     atomic_store(&inbox->asleep, true);
-    for (unsigned i = 0; i < LANE_SHARDS_MAX / 64; i++) {
+    for (unsigned i = 0; i < LANE_PARTICIPANTS_MAX / 64; i++) {
         if (atomic_load(&inbox->ready[i])) {
             atomic_store(&inbox->asleep, false);
             return false;

@@ -1,6 +1,7 @@
-/* lane: one-way queues between shards, and the doorbell that ends a shard's wait.
+/* lane: one-way queues between participants, and the doorbell that ends the wait of one. Shards are
+ * participants, and so are threads that serve them.
  *
- *   shard 0                                            shard 1
+ *   participant 0                                      participant 1
  *   lane_push ─► slots, lane_flush ─┬─► write index ──────────────────────────► lane_pop
  *                                   └─► the source's bit in the target's inbox ─► lane_ready
  *
@@ -11,18 +12,19 @@
  *   read by     │ target        │ source only   │ source        │ target only   │
  *               └───────────────┴───────────────┴───────────────┴───────────────┘
  *
- * Idea     A lane set has a lane for every ordered pair of shards. Each index is on a cache line
- *          that one side writes; each side keeps what it last saw of the other's index on a line of
- *          its own, so a push or a pop touches a shared line only when what it saw is used up. An
- *          inbox has a bit per source: a target looks at the lanes that have something, not at all.
+ * Idea     A lane set has a lane for every ordered pair of participants. Each index is on a cache
+ *          line that one side writes; each side keeps what it last saw of the other's index on a
+ *          line of its own, so a push or a pop touches a shared line only when what it saw is used
+ *          up. An inbox has a bit per source: a target looks at the lanes that have something, not
+ *          at all.
  * Threads  lane_push, lane_flush and lane_starve on the source's thread; lane_pop, lane_ready,
- *          lane_sleep and lane_awake on the target's. A shard has one thread.
+ *          lane_sleep and lane_awake on the target's. A participant is one thread.
  * Memory   One mapping, made at start; a page takes memory when it is first used. Nothing here
  *          allocates afterwards. Slots are copied in and out: what they point to belongs to whoever
  *          holds the slot.
- * Bounds   lane_slots(): LANE_SLOTS_TOTAL shared out among the shards² lanes, rounded down to a
+ * Bounds   lane_slots(): LANE_SLOTS_TOTAL shared out among the lanes, rounded down to a
  *          power of two, never fewer than LANE_SLOTS_MIN or more than LANE_SLOTS_MAX. So:
- *              shards         2     16     53    106    128    256
+ *              participants   2     16     53    106    128    256
  *              slots each  4096   4096    256     64     64     64
  *              MiB in all   0.5     32     22     22     32    128
  *          A full lane is back-pressure, not a failure. */
@@ -32,25 +34,25 @@
 #include <stdint.h>
 
 enum {
-    LANE_SHARDS_MAX = 256,
+    LANE_PARTICIPANTS_MAX = 256,
     LANE_SLOT_BYTES = 32,
     LANE_SLOTS_MIN = 64,
     LANE_SLOTS_MAX = 4096,
     LANE_SLOTS_TOTAL = 1 << 20,
 };
 
-/* A set of shards. */
+/* A set of participants. */
 struct lane_bits {
-    uint64_t words[LANE_SHARDS_MAX / 64];
+    uint64_t words[LANE_PARTICIPANTS_MAX / 64];
 };
 
 struct lane_set;
 
-/* Slots of a lane in a set of that many shards. */
-unsigned lane_slots(unsigned shards);
+/* Slots of a lane in a set with that many participants. */
+unsigned lane_slots(unsigned participants);
 
 /* `slots` is a power of two. Returns NULL when memory is out. */
-struct lane_set *lane_set_create(unsigned shards, unsigned slots);
+struct lane_set *lane_set_create(unsigned participants, unsigned slots);
 /* What is still in the slots is the caller's to pop before. */
 void lane_set_free(struct lane_set *set);
 
@@ -78,43 +80,43 @@ unsigned lane_pop(struct lane_set *set, unsigned source, unsigned target, void *
  * ring when it has popped. Returns true when there is room already: do not sleep. */
 bool lane_starve(struct lane_set *set, unsigned source, unsigned target);
 
-/* Announces that the shard is about to wait. Returns false when something has arrived: do not wait.
- */
+/* Announces that the target is about to wait. Returns false when something has arrived: do not
+ * wait. */
 bool lane_sleep(struct lane_set *set, unsigned target);
 void lane_awake(struct lane_set *set, unsigned target);
 
-static inline void lane_bits_add(struct lane_bits *bits, unsigned shard)
+static inline void lane_bits_add(struct lane_bits *bits, unsigned one)
 {
-    bits->words[shard / 64] |= UINT64_C(1) << (shard % 64);
+    bits->words[one / 64] |= UINT64_C(1) << (one % 64);
 }
 
-static inline void lane_bits_remove(struct lane_bits *bits, unsigned shard)
+static inline void lane_bits_remove(struct lane_bits *bits, unsigned one)
 {
-    bits->words[shard / 64] &= ~(UINT64_C(1) << (shard % 64));
+    bits->words[one / 64] &= ~(UINT64_C(1) << (one % 64));
 }
 
-static inline bool lane_bits_has(const struct lane_bits *bits, unsigned shard)
+static inline bool lane_bits_has(const struct lane_bits *bits, unsigned one)
 {
-    return bits->words[shard / 64] >> (shard % 64) & 1;
+    return bits->words[one / 64] >> (one % 64) & 1;
 }
 
 static inline bool lane_bits_any(const struct lane_bits *bits)
 {
     uint64_t any = 0;
-    for (unsigned i = 0; i < LANE_SHARDS_MAX / 64; i++)
+    for (unsigned i = 0; i < LANE_PARTICIPANTS_MAX / 64; i++)
         any |= bits->words[i];
     return any != 0;
 }
 
-/* The first member at or after `shard`, or LANE_SHARDS_MAX. With shard + 1 it goes to the next one;
- * the set may change meanwhile. */
-static inline unsigned lane_bits_next(const struct lane_bits *bits, unsigned shard)
+/* The first member at or after `from`, or LANE_PARTICIPANTS_MAX. From one behind a member it goes
+ * on to the next; the set may change meanwhile. */
+static inline unsigned lane_bits_next(const struct lane_bits *bits, unsigned from)
 {
-    while (shard < LANE_SHARDS_MAX) {
-        uint64_t rest = bits->words[shard / 64] >> (shard % 64);
+    while (from < LANE_PARTICIPANTS_MAX) {
+        uint64_t rest = bits->words[from / 64] >> (from % 64);
         if (rest)
-            return shard + (unsigned)__builtin_ctzll(rest);
-        shard = (shard / 64 + 1) * 64;
+            return from + (unsigned)__builtin_ctzll(rest);
+        from = (from / 64 + 1) * 64;
     }
-    return LANE_SHARDS_MAX;
+    return LANE_PARTICIPANTS_MAX;
 }

@@ -14,8 +14,8 @@
 static int room_for_all(struct hub *hub, const struct channel_home *channel)
 {
     int err = 0;
-    for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_SHARDS_MAX && !err;
-         shard = lane_bits_next(&channel->shards, shard + 1))
+    for (unsigned shard = lane_bits_next(&channel->shards, 0);
+         shard < LANE_PARTICIPANTS_MAX && !err; shard = lane_bits_next(&channel->shards, shard + 1))
         err = exchange_live_room(hub, shard);
     return err;
 }
@@ -42,7 +42,7 @@ static void publish(struct hub *hub, unsigned from, const struct item *item)
         message->epoch = channel->epoch;
         message->offset = ++channel->offset;
         home_keep(hub, channel, message);
-        for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_SHARDS_MAX;
+        for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_PARTICIPANTS_MAX;
              shard = lane_bits_next(&channel->shards, shard + 1)) {
             struct item live = {.kind = ITEM_LIVE, .message = message_ref(message)};
             exchange_send(hub, shard, &live);
@@ -229,6 +229,8 @@ void home_handle(struct hub *hub, unsigned from, const struct item *item)
     case ITEM_SUBSCRIBED:
     case ITEM_READ_DONE:
     case ITEM_PUBLISHED:
-        assert(!"an answer went to a home shard");
+    case ITEM_CALL:
+    case ITEM_CALLED:
+        assert(!"an answer or a call went to a home shard");
     }
 }

@@ -306,6 +306,8 @@ static void local_now(struct hub *hub, const struct item *item)
     case ITEM_SUBSCRIBE:
     case ITEM_READ:
     case ITEM_UNSUBSCRIBE:
-        assert(!"a request went to a subscriber's shard");
+    case ITEM_CALL:
+    case ITEM_CALLED:
+        assert(!"a request or a call went to a subscriber's shard");
     }
 }

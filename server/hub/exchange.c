@@ -5,14 +5,16 @@
 
 int exchange_init(struct hub *hub)
 {
-    hub->exchange.overflow = calloc(hub->config->shards, sizeof *hub->exchange.overflow);
-    return hub->exchange.overflow ? 0 : -ENOMEM;
+    hub->exchange.overflow = calloc(hub_participants(hub->config), sizeof *hub->exchange.overflow);
+    return hub->exchange.overflow ? calls_init(&hub->exchange.calls, hub->set, hub->index)
+                                  : -ENOMEM;
 }
 
 void exchange_done(struct hub *hub)
 {
+    calls_done(&hub->exchange.calls);
     item_queue_done(&hub->exchange.own);
-    for (unsigned i = 0; hub->exchange.overflow && i < hub->config->shards; i++)
+    for (unsigned i = 0; hub->exchange.overflow && i < hub_participants(hub->config); i++)
         item_queue_done(&hub->exchange.overflow[i].items);
     free(hub->exchange.overflow);
 }
@@ -62,6 +64,9 @@ static void overflow_count(struct overflow *overflow, const struct item *item, i
     case ITEM_READ_DONE:
     case ITEM_PUBLISHED:
         break;
+    case ITEM_CALL:
+    case ITEM_CALLED:
+        assert(!"calls wait in lists of their own");
     }
 }
 
@@ -119,28 +124,37 @@ static void overflow_drain(struct hub *hub, unsigned target)
 
 void exchange_retry(struct hub *hub)
 {
-    for (unsigned target = lane_bits_next(&hub->exchange.overflowed, 0); target < LANE_SHARDS_MAX;
+    calls_send(&hub->exchange.calls, &hub->exchange.unflushed);
+    for (unsigned target = lane_bits_next(&hub->exchange.overflowed, 0);
+         target < LANE_PARTICIPANTS_MAX;
          target = lane_bits_next(&hub->exchange.overflowed, target + 1)) {
         overflow_drain(hub, target);
     }
 }
 
+static void wake(struct hub *hub, unsigned target)
+{
+    if (!hub_set_ring(hub->set, target))
+        hub->ops.wake(hub->shard, target);
+}
+
 void exchange_flush(struct hub *hub)
 {
     struct exchange *exchange = &hub->exchange;
-    for (unsigned target = lane_bits_next(&exchange->unflushed, 0); target < LANE_SHARDS_MAX;
+    calls_send(&exchange->calls, &exchange->unflushed);
+    for (unsigned target = lane_bits_next(&exchange->unflushed, 0); target < LANE_PARTICIPANTS_MAX;
          target = lane_bits_next(&exchange->unflushed, target + 1)) {
         lane_bits_remove(&exchange->unflushed, target);
         if (lane_flush(hub->set->lanes, hub->index, target))
-            hub->ops.wake(hub->shard, target);
+            wake(hub, target);
     }
 }
 
 unsigned exchange_take(struct hub *hub, unsigned source, struct item *items, unsigned max)
 {
-    bool wake;
-    unsigned count = lane_pop(hub->set->lanes, source, hub->index, items, max, &wake);
-    if (wake)
-        hub->ops.wake(hub->shard, source);
+    bool starved;
+    unsigned count = lane_pop(hub->set->lanes, source, hub->index, items, max, &starved);
+    if (starved)
+        wake(hub, source);
     return count;
 }

@@ -55,6 +55,10 @@ void hub_handle(struct hub *hub, unsigned from, const struct item *item)
     case ITEM_PUBLISHED:
         local_handle(hub, item);
         break;
+    case ITEM_CALL:
+    case ITEM_CALLED:
+        calls_take(&hub->exchange.calls, from, item->call, hub->shard);
+        break;
     }
 }
 
@@ -88,7 +92,7 @@ static bool take_lane(struct hub *hub, unsigned source)
 static void take_lanes(struct hub *hub)
 {
     lane_ready(hub->set->lanes, hub->index, &hub->exchange.ready);
-    for (unsigned source = lane_bits_next(&hub->exchange.ready, 0); source < LANE_SHARDS_MAX;
+    for (unsigned source = lane_bits_next(&hub->exchange.ready, 0); source < LANE_PARTICIPANTS_MAX;
          source = lane_bits_next(&hub->exchange.ready, source + 1)) {
         if (local_waits(hub))
             break;
@@ -111,7 +115,7 @@ static void take_own(struct hub *hub)
 static bool busy(const struct hub *hub)
 {
     return hub->exchange.own.count > 0 || hub->local.dirty_first || local_waits(hub) ||
-           lane_bits_any(&hub->exchange.ready);
+           lane_bits_any(&hub->exchange.ready) || calls_has_own(&hub->exchange.calls);
 }
 
 bool hub_turn(struct hub *hub, int64_t now_ns)
@@ -127,6 +131,7 @@ bool hub_turn(struct hub *hub, int64_t now_ns)
     exchange_retry(hub);
     if (local_deliver(hub)) {
         take_own(hub);
+        calls_take_own(&hub->exchange.calls, hub->shard);
         take_lanes(hub);
         /* The other shards start on theirs while this one delivers. */
         exchange_flush(hub);
@@ -145,12 +150,12 @@ bool hub_sleep(struct hub *hub)
     struct exchange *exchange = &hub->exchange;
     if (busy(hub) || lane_bits_any(&exchange->unflushed))
         return false;
-    for (unsigned target = lane_bits_next(&exchange->overflowed, 0); target < LANE_SHARDS_MAX;
+    for (unsigned target = lane_bits_next(&exchange->overflowed, 0); target < LANE_PARTICIPANTS_MAX;
          target = lane_bits_next(&exchange->overflowed, target + 1)) {
         if (lane_starve(hub->set->lanes, hub->index, target))
             return false;
     }
-    return lane_sleep(hub->set->lanes, hub->index);
+    return !calls_starve(&exchange->calls) && lane_sleep(hub->set->lanes, hub->index);
 }
 
 void hub_awake(struct hub *hub)

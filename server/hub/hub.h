@@ -33,13 +33,15 @@
 #include <stdint.h>
 
 #include "core/ticket.h"
+#include "hub/call.h"
 
 struct hub;
 struct hub_set;
 struct message;
 
 enum {
-    HUB_SHARDS_MAX = 256,
+    HUB_SHARDS_MAX = 248,
+    HUB_HELPERS_MAX = 8,
     HUB_REPLY_MESSAGES_MAX = 1024, /* messages in one reply */
 };
 
@@ -50,6 +52,7 @@ enum {
 
 struct hub_config {
     unsigned shards;
+    unsigned helpers;                 /* participants behind the shards: hub/helper.h */
     uint64_t seed;                    /* of epochs and hashes; random in production */
     uint32_t channels_max;            /* per shard, at home and by subscription each */
     uint32_t subscriptions_max;       /* per shard */
@@ -62,10 +65,11 @@ struct hub_config {
     uint64_t reply_bytes_max;         /* payloads in one reply; one is given however large */
     int64_t linger_ns;                /* a channel without subscribers or history is kept this
                                          long, unless channels_max is reached */
-    uint32_t overflow_max;            /* requests, and messages, that wait for one shard */
+    uint32_t overflow_max;            /* requests, and messages, that wait for one shard; and calls
+                                         that one participant waits for from another */
     unsigned turn_visits;             /* subscribers that a turn visits; 0: TURN_VISITS */
     unsigned lane_slots;              /* of each lane, a power of two; 0 derives it from the number
-                                         of shards: see core/lane.h */
+                                         of participants: see core/lane.h */
 };
 
 /* Where a reader wants to start. A position can be honoured when the history still holds all that
@@ -153,8 +157,8 @@ struct hub_stats {
     uint64_t refused;       /* requests refused with -ENOBUFS or -ENOSPC, here or for others */
 };
 
-/* What the hubs share: the lanes and who is asleep. Made before and freed after all of them.
- * Returns NULL when memory is out. */
+/* What hubs and helpers share: the lanes, who is asleep, the helpers' bells. Made before and freed
+ * after all of them. Returns NULL when memory or descriptors are out. */
 struct hub_set *hub_set_create(const struct hub_config *config);
 void hub_set_free(struct hub_set *set);
 

@@ -10,14 +10,19 @@
  *   table.c          channels by name
  *   subscription.c   the subscriptions, and the two lists that each is on
  *   exchange.c       items over lanes, and what waits where a lane is full
+ *   calls.c          calls over lanes, likewise
+ *   helper.c         a participant that is no shard
  *
  * Threads  The hub's.
  * Memory   See each struct.
  * Bounds   The constants of a turn are here; the rest is in hub_config. */
 #pragma once
 
+#include "core/bell.h"
 #include "core/lane.h"
 #include "core/message.h"
+#include "hub/calls.h"
+#include "hub/helper.h"
 #include "hub/history.h"
 #include "hub/hub.h"
 #include "hub/item.h"
@@ -221,10 +226,11 @@ struct overflow {
 
 struct exchange {
     struct item_queue own;       /* requests to this very shard */
-    struct overflow *overflow;   /* per shard */
+    struct overflow *overflow;   /* per participant; a helper gets calls only */
     struct lane_bits overflowed; /* shards with something in overflow */
-    struct lane_bits unflushed;  /* shards with something pushed */
-    struct lane_bits ready;      /* shards with something to take */
+    struct lane_bits unflushed;  /* participants with something pushed */
+    struct lane_bits ready;      /* participants with something to take */
+    struct calls calls;
 };
 
 int exchange_init(struct hub *hub);
@@ -252,11 +258,27 @@ unsigned exchange_take(struct hub *hub, unsigned source, struct item *items, uns
 
 /* ---- hub.c ---- */
 
+/* Where a helper is called, whether it is there or not. */
+struct helper_door {
+    struct bell bell;
+    atomic_bool stopping;
+};
+
 struct hub_set {
     struct hub_config config;
     struct lane_set *lanes;
     unsigned slots; /* of a lane */
+    struct helper_door doors[HUB_HELPERS_MAX];
 };
+
+/* Shards first, helpers behind them. */
+static inline unsigned hub_participants(const struct hub_config *config)
+{
+    return config->shards + config->helpers;
+}
+
+/* Rings for a helper. Returns false for a shard, which has no bell here. */
+bool hub_set_ring(struct hub_set *set, unsigned participant);
 
 /* hub_stats, written by one thread and read by any. */
 struct hub_counters {

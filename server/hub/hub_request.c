@@ -90,6 +90,17 @@ int hub_read(struct hub *hub, const struct ticket *ticket, const char *name, siz
     return err ? refuse(hub, err) : 0;
 }
 
+int hub_call(struct hub *hub, unsigned target, struct call *call)
+{
+    int err = calls_ask(&hub->exchange.calls, target, call);
+    return err ? refuse(hub, err) : 0;
+}
+
+void hub_answer(struct hub *hub, struct call *call)
+{
+    calls_answer(&hub->exchange.calls, call);
+}
+
 int hub_publish(struct hub *hub, const struct ticket *ticket_or_null, struct message *message)
 {
     assert(message->epoch == 0 && message->offset == 0);

@@ -4,28 +4,54 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-static_assert(HUB_SHARDS_MAX == (int)LANE_SHARDS_MAX, "a lane for every pair of shards");
+static_assert((int)HUB_SHARDS_MAX + HUB_HELPERS_MAX == LANE_PARTICIPANTS_MAX,
+              "a lane for every pair");
+
+/* Returns 0 or what one failed of; then none is left. */
+static int doors_open(struct hub_set *set)
+{
+    int err = 0;
+    for (unsigned i = 0; i < HUB_HELPERS_MAX; i++)
+        set->doors[i].bell.fd = -1;
+    for (unsigned i = 0; i < set->config.helpers && err == 0; i++)
+        err = bell_init(&set->doors[i].bell);
+    return err;
+}
+
+static void doors_close(struct hub_set *set)
+{
+    for (unsigned i = 0; i < HUB_HELPERS_MAX; i++)
+        bell_done(&set->doors[i].bell);
+}
 
 struct hub_set *hub_set_create(const struct hub_config *config)
 {
     assert(config->shards > 0 && config->shards <= HUB_SHARDS_MAX);
+    assert(config->helpers <= HUB_HELPERS_MAX);
     struct hub_set *set = malloc(sizeof *set);
     if (!set)
         return NULL;
-    unsigned slots = config->lane_slots ? config->lane_slots : lane_slots(config->shards);
-    *set = (struct hub_set){
-        .config = *config,
-        .lanes = lane_set_create(config->shards, slots),
-        .slots = slots,
-    };
-    if (!set->lanes) {
-        free(set);
-        return NULL;
-    }
-    return set;
+    unsigned participants = hub_participants(config);
+    unsigned slots = config->lane_slots ? config->lane_slots : lane_slots(participants);
+    *set = (struct hub_set){.config = *config, .slots = slots};
+    int err = doors_open(set);
+    set->lanes = err == 0 ? lane_set_create(participants, slots) : NULL;
+    if (set->lanes)
+        return set;
+    doors_close(set);
+    free(set);
+    return NULL;
 }
 
-/* What a hub had sent and nobody took any more. */
+bool hub_set_ring(struct hub_set *set, unsigned participant)
+{
+    if (participant < set->config.shards)
+        return false;
+    bell_ring(&set->doors[participant - set->config.shards].bell);
+    return true;
+}
+
+/* What was sent and nobody took any more. */
 static void lane_empty(struct hub_set *set, unsigned source, unsigned target)
 {
     struct item item;
@@ -39,11 +65,13 @@ void hub_set_free(struct hub_set *set)
 {
     if (!set)
         return;
-    for (unsigned source = 0; source < set->config.shards; source++) {
-        for (unsigned target = 0; target < set->config.shards; target++)
+    unsigned participants = hub_participants(&set->config);
+    for (unsigned source = 0; source < participants; source++) {
+        for (unsigned target = 0; target < participants; target++)
             lane_empty(set, source, target);
     }
     lane_set_free(set->lanes);
+    doors_close(set);
     free(set);
 }
 

@@ -73,6 +73,10 @@ void item_release(const struct item *item)
     case ITEM_READ_DONE:
         request_free(item->request);
         break;
+    case ITEM_CALL:
+    case ITEM_CALLED:
+        item->call->ops->drop(item->call);
+        break;
     case ITEM_UNSUBSCRIBE:
     case ITEM_PUBLISHED:
         break;

@@ -6,11 +6,13 @@
  *   from the home shard   LIVE                   message
  *                         SUBSCRIBED, READ_DONE  the same request, filled in
  *                         PUBLISHED              position
+ *   to a participant      CALL                   call
+ *   from it               CALLED                 the same
  *
  * Threads  An item belongs to the hub that holds it; a lane hands it over.
- * Memory   The message is a reference, the request is owned: both move with the item. The channel
- *          of UNSUBSCRIBE is a handle that only its home shard may look into; it lives until its
- *          home shard has taken the item.
+ * Memory   The message is a reference, request and call are owned: all move with the item. The
+ *          channel of UNSUBSCRIBE is a handle that only its home shard may look into; it lives
+ *          until its home shard has taken the item.
  * Bounds   A queue grows by doubling and gives its memory back when it has been emptied. */
 #pragma once
 
@@ -30,6 +32,8 @@ enum item_kind {
     ITEM_SUBSCRIBED,
     ITEM_READ_DONE,
     ITEM_PUBLISHED,
+    ITEM_CALL,
+    ITEM_CALLED,
 };
 
 /* hub_subscribe or hub_read on its way to the home shard, and back as the answer. */
@@ -62,6 +66,7 @@ struct item {
         struct message *message;
         struct request *request;
         struct channel_home *home;
+        struct call *call;
         struct {
             uint64_t epoch;
             uint64_t offset;

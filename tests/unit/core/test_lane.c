@@ -49,7 +49,7 @@ static void test_slots(void **state)
     } known[] = {{1, 4096}, {2, 4096}, {16, 4096}, {53, 256}, {106, 64}, {128, 64}, {256, 64}};
     for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++)
         assert_int_equal(lane_slots(known[i].shards), known[i].slots);
-    for (unsigned shards = 1; shards <= LANE_SHARDS_MAX; shards++) {
+    for (unsigned shards = 1; shards <= LANE_PARTICIPANTS_MAX; shards++) {
         unsigned slots = lane_slots(shards);
         assert_true((slots & (slots - 1)) == 0);
         assert_in_range(slots, LANE_SLOTS_MIN, LANE_SLOTS_MAX);
@@ -106,9 +106,9 @@ static void test_unseen_before_flush(void **state)
 static void test_lanes_apart(void **state)
 {
     (void)state;
-    struct lane_set *set = lane_set_create(LANE_SHARDS_MAX, TINY_SLOTS);
+    struct lane_set *set = lane_set_create(LANE_PARTICIPANTS_MAX, TINY_SLOTS);
     const unsigned target = 200;
-    for (unsigned source = 0; source < LANE_SHARDS_MAX; source++) {
+    for (unsigned source = 0; source < LANE_PARTICIPANTS_MAX; source++) {
         push(set, source, target, 1000 + source);
         push(set, target, source, 2000 + source);
         lane_flush(set, source, target);
@@ -118,14 +118,14 @@ static void test_lanes_apart(void **state)
     struct lane_bits ready = {0};
     unsigned seen = 0;
     lane_ready(set, target, &ready);
-    for (unsigned source = lane_bits_next(&ready, 0); source < LANE_SHARDS_MAX;
+    for (unsigned source = lane_bits_next(&ready, 0); source < LANE_PARTICIPANTS_MAX;
          source = lane_bits_next(&ready, source + 1)) {
         assert_int_equal(source, seen++);
         pop(set, source, target, 1000 + source);
         if (source != target)
             pop(set, target, source, 2000 + source);
     }
-    assert_int_equal(seen, LANE_SHARDS_MAX);
+    assert_int_equal(seen, LANE_PARTICIPANTS_MAX);
     lane_set_free(set);
 }
 
@@ -134,7 +134,7 @@ static void test_bits(void **state)
     (void)state;
     struct lane_bits bits = {0};
     assert_false(lane_bits_any(&bits));
-    assert_int_equal(lane_bits_next(&bits, 0), LANE_SHARDS_MAX);
+    assert_int_equal(lane_bits_next(&bits, 0), LANE_PARTICIPANTS_MAX);
     lane_bits_add(&bits, 63);
     lane_bits_add(&bits, 64);
     lane_bits_add(&bits, 255);
@@ -143,7 +143,7 @@ static void test_bits(void **state)
     assert_int_equal(lane_bits_next(&bits, 65), 255);
     lane_bits_remove(&bits, 255);
     assert_false(lane_bits_has(&bits, 255));
-    assert_int_equal(lane_bits_next(&bits, 65), LANE_SHARDS_MAX);
+    assert_int_equal(lane_bits_next(&bits, 65), LANE_PARTICIPANTS_MAX);
 }
 
 static void test_bell_rings_once(void **state)

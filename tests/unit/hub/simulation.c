@@ -23,6 +23,7 @@ static void configure(struct sim *sim)
     sim->exact = sim_random(sim, 2) == 0;
     sim->config = (struct hub_config){
         .shards = 1 + sim_random(sim, SIM_SHARDS),
+        .helpers = sim_random(sim, SIM_HELPERS + 1),
         .seed = sim->random,
         .channels_max = sim_random(sim, 2) ? SIM_CHANNELS : 2,
         .subscriptions_max = SIM_SUBSCRIPTIONS,
@@ -55,6 +56,7 @@ struct sim *sim_open(uint64_t seed, struct coverage *coverage)
         shard->hub = hub_create(sim->set, i, &sim_ops, shard);
         assert_non_null(shard->hub);
     }
+    sim_open_helpers(sim);
     return sim;
 }
 
@@ -75,9 +77,11 @@ static void cover(struct sim *sim)
 void sim_close(struct sim *sim)
 {
     cover(sim);
+    sim_close_helpers(sim);
     for (unsigned i = 0; i < sim->config.shards; i++)
         hub_free(sim->shards[i].hub);
     hub_set_free(sim->set);
+    assert_int_equal(sim->calls_open, 0);
     for (uint32_t i = 0; i < sim->publications_count; i++) {
         assert_int_equal(sim->publications[i].message->refs, 1);
         message_unref(sim->publications[i].message);
@@ -199,7 +203,9 @@ static void read(struct sim *sim, struct sim_shard *shard)
 void sim_request(struct sim *sim, struct sim_shard *shard)
 {
     uint32_t draw = sim_random(sim, 100);
-    if (draw < 45)
+    if (draw < 8)
+        sim_ask(sim, shard->index);
+    else if (draw < 47)
         publish(sim, shard);
     else if (draw < 70)
         subscribe(sim, shard);
@@ -234,11 +240,17 @@ static void sleep_if_idle(struct sim *sim, struct sim_shard *shard)
 
 void sim_step(struct sim *sim)
 {
+    if (sim->config.helpers > 0 && sim_random(sim, 6) == 0) {
+        sim_step_helper(sim);
+        return;
+    }
     struct sim_shard *shard = &sim->shards[sim_random(sim, sim->config.shards)];
     uint32_t draw = sim_random(sim, 100);
     if (draw < 45) {
         if (!shard->asleep)
             sim_resume(shard);
+        if (!shard->asleep && draw % 3 == 0)
+            sim_answer_kept(sim, shard->index);
         if (!shard->asleep && !hub_turn(shard->hub, sim->now_ns) && draw % 2)
             sleep_if_idle(sim, shard);
         return;
@@ -301,7 +313,7 @@ static bool at_rest(const struct sim *sim)
     for (unsigned i = 0; i < sim->config.shards; i++)
         if (has_parted(&sim->shards[i]))
             return false;
-    return all_asleep(sim);
+    return all_asleep(sim) && sim_helpers_rest(sim);
 }
 
 void sim_rest(struct sim *sim)
@@ -309,16 +321,19 @@ void sim_rest(struct sim *sim)
     for (unsigned round = 0; round < SIM_ROUNDS && !at_rest(sim); round++) {
         for (unsigned i = 0; i < sim->config.shards; i++) {
             struct sim_shard *shard = &sim->shards[i];
-            if (has_parted(shard)) {
+            if (has_parted(shard) || sim->parties[i].kept_count > 0) {
                 hub_awake(shard->hub);
                 shard->asleep = false;
                 sim_resume(shard);
+                sim_answer_kept(sim, i);
             }
             if (!shard->asleep && !hub_turn(shard->hub, sim->now_ns))
                 sleep_if_idle(sim, shard);
         }
+        sim_rest_helpers(sim);
     }
-    assert_true(all_asleep(sim));
+    assert_true(at_rest(sim));
+    assert_int_equal(sim->calls_open, 0);
     for (uint32_t i = 0; i < sim->publications_count; i++)
         assert_true(sim->publications[i].answered);
     for (uint32_t i = 0; i < sim->reads_count; i++)

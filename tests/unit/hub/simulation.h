@@ -9,11 +9,15 @@
 #pragma once
 
 #include "core/message.h"
+#include "hub/helper.h"
 #include "hub/hub.h"
 #include "hub/hub_internal.h"
 
 enum {
     SIM_SHARDS = 4,
+    SIM_HELPERS = 2,
+    SIM_PARTIES = SIM_SHARDS + SIM_HELPERS,
+    SIM_KEPT = 8,  /* calls that a participant answers later */
     SIM_CONNS = 6, /* per shard */
     SIM_CHANNELS = 8,
     SIM_SUBSCRIPTIONS = 24, /* per shard */
@@ -58,6 +62,8 @@ struct coverage {
     uint64_t wakes;
     uint64_t starved; /* slept with something waiting for room */
     uint64_t kept_starts;
+    uint64_t called, calls_refused, dropped;
+    uint64_t rung; /* for helpers */
 };
 
 struct sim;
@@ -71,10 +77,23 @@ struct sim_shard {
     struct reader readers[2 * SIM_SUBSCRIPTIONS]; /* by subscription */
 };
 
+/* What a participant has of calls. */
+struct sim_party {
+    struct sim *sim;
+    struct helper *helper; /* NULL: a shard */
+    bool asleep;           /* a helper */
+    struct call *kept[SIM_KEPT];
+    unsigned kept_count;
+    unsigned asked[SIM_PARTIES], heard[SIM_PARTIES]; /* the number of the last one to, and from */
+    unsigned answers[SIM_PARTIES], answered[SIM_PARTIES];
+};
+
 struct sim {
     struct hub_config config;
     struct hub_set *set;
     struct sim_shard shards[SIM_SHARDS];
+    struct sim_party parties[SIM_PARTIES]; /* shards first */
+    uint64_t calls_open;
     struct coverage *coverage;
     uint64_t random;
     int64_t now_ns;
@@ -105,5 +124,17 @@ void sim_request(struct sim *sim, struct sim_shard *shard);
 /* Asks for the next parts of what that shard's readers are replayed. */
 void sim_resume(struct sim_shard *shard);
 void sim_check_position(const struct sim_shard *shard, uint32_t subscription);
+/* ---- sim_calls.c ---- */
+
+void sim_open_helpers(struct sim *sim);
+void sim_close_helpers(struct sim *sim);
+/* A random call of that participant. */
+void sim_ask(struct sim *sim, unsigned participant);
+void sim_answer_kept(struct sim *sim, unsigned participant);
+void sim_step_helper(struct sim *sim);
+/* A round towards rest, and whether it is reached, for helpers and what anybody keeps. */
+void sim_rest_helpers(struct sim *sim);
+bool sim_helpers_rest(const struct sim *sim);
+
 extern const struct hub_ops sim_ops;
 size_t sim_name(unsigned channel, char name[4]);

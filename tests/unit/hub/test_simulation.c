@@ -1,7 +1,7 @@
 /* Every live subscriber gets every message of its channel exactly once, in order, from the position
- * that its answer names; `recovered` is the truth; nothing is left behind: under any schedule,
- * at every bound, whatever the callbacks do. A failure names its seed: run with it to see it again.
- */
+ * that its answer names; `recovered` is the truth; every call is answered, or given back when
+ * nobody is left to hear it; nothing is left behind: under any schedule, at every bound, whatever
+ * the callbacks do. A failure names its seed: run with it to see it again. */
 #include "simulation.h"
 
 #include <inttypes.h>
@@ -69,6 +69,10 @@ static void test_all_seeds(void **state)
     assert_true(seen.wakes > 0);
     assert_true(seen.starved > 0);
     assert_true(seen.kept_starts > 0);
+    assert_true(seen.called > 0);
+    assert_true(seen.calls_refused > 0);
+    assert_true(seen.dropped > 0);
+    assert_true(seen.rung > 0);
 }
 
 int main(int argc, char **argv)
