@@ -180,6 +180,7 @@ static void http2_free(struct http2 *http2)
 {
     nghttp2_session_del(http2->session);
     free(http2->head);
+    http2_push_drop(http2);
     free(http2);
 }
 
@@ -294,6 +295,7 @@ static void http2_turn(struct shard *shard, struct carrier *carrier)
     }
     http2->is_busy = true;
     http2_settle(http2);
+    http2_push_go_on(http2);
     http2->is_busy = false;
     if (http2->is_dead) {
         http2_free(http2);

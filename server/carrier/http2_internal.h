@@ -4,6 +4,7 @@
  *   http2_send.c      what streams have queued becomes frames
  *   http2_request.c   fields become a request, DATA its body
  *   http2_answer.c    an answer's head becomes fields
+ *   http2_push.c      a resource that nobody has asked for
  *   http2_memory.c    what the library takes
  *   http2_heads.c     what frames go by
  *
@@ -43,6 +44,8 @@ struct http2 {
     uint64_t bytes;          /* what the library holds */
     struct charge charge;
     struct http2_heads heads;
+    struct http2_promise *promise; /* of a push, that has not left yet; or NULL */
+    int32_t pushed;                /* the newest pushed stream; 0: none was */
     struct http2_bucket resets, idle_frames;
     bool begins;       /* the session is being made */
     bool is_busy;      /* the library is on the stack: the session may not be freed */
@@ -100,6 +103,18 @@ void http2_request(struct http2 *http2, const nghttp2_frame *frame);
 /* The client has ended a stream. */
 void http2_body_ended(struct http2 *http2, int32_t id);
 void http2_read_on(struct shard *shard, struct conn *stream);
+
+/* A line for a stream whose request is whole. Returns NULL, with the stream refused, where there is
+ * no place or the connection is drained. */
+struct conn *http2_open(struct http2 *http2, int32_t id);
+
+/* ---- http2_push.c ---- */
+
+/* Promises http2_push to a client that asks for `/` and takes pushes. */
+void http2_push(struct http2 *http2, int32_t parent, const struct http_request *request);
+/* Serves a promise that has left, and forgets one that never will. */
+void http2_push_go_on(struct http2 *http2);
+void http2_push_drop(struct http2 *http2);
 
 /* ---- http2_answer.c ---- */
 

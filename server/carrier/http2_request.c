@@ -131,28 +131,39 @@ static void tunnel_ended(struct shard *shard, struct conn *stream)
         conn_end(shard, stream, END_SENT, CLOSE_DONE);
 }
 
-static void serve(struct http2 *http2, struct http2_head *head, bool ended)
+struct conn *http2_open(struct http2 *http2, int32_t id)
 {
     struct shard *shard = http2->shard;
-    struct conn *stream = http2->drains ? NULL : stream_open(shard, &http2->carrier, head->stream);
+    struct conn *stream = http2->drains ? NULL : stream_open(shard, &http2->carrier, id);
     if (!stream) {
-        refused(http2, head->stream);
-        return;
+        refused(http2, id);
+        return NULL;
     }
     uintptr_t mark = conn_slot(shard, stream);
-    nghttp2_session_set_stream_user_data(http2->session, head->stream, (void *)(mark + 1));
+    nghttp2_session_set_stream_user_data(http2->session, id, (void *)(mark + 1));
     http2->has_served = true;
     if (http2->carrier.count == 1) {
         http2->idles = false;
         conn_heartbeat(shard, http2_socket(http2));
     }
+    return stream;
+}
+
+static void serve(struct http2 *http2, struct http2_head *head, bool ended)
+{
+    struct shard *shard = http2->shard;
+    struct conn *stream = http2_open(http2, head->stream);
+    if (!stream)
+        return;
     if (ended)
         stream->link |= LINK_INPUT_ENDED;
     int err = request_make(head, ended);
     if (err < 0)
         http_refuse_head(shard, stream, refusal_http(err));
-    else
+    else {
+        http2_push(http2, head->stream, &head->request);
         http_serve(shard, stream, &head->request);
+    }
     if (ended && is_tunnel(stream))
         tunnel_ended(shard, stream);
 }

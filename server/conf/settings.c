@@ -109,6 +109,11 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
         snprintf(why, why_size, "listen and tls_listen are both empty: nobody could connect");
         return -EINVAL;
     }
+    if (settings->http2_push[0] != '\0' && settings->http2_push[0] != '/') {
+        snprintf(why, why_size, "http2_push = %s: a path of this server is wanted, as %s",
+                 settings->http2_push, "/poll?channel=news");
+        return -EINVAL;
+    }
     if (settings->publish_on == PUBLISH_ON_ADMIN && settings->admin_listen[0] == '\0') {
         snprintf(why, why_size,
                  "publish_on = admin needs admin_listen, as 127.0.0.1:9090; none takes no messages "

@@ -172,6 +172,10 @@ enum proxy_header {
       "What the HTTP/2 library holds in one shard. Beyond it, the connections that have held "     \
       "most "                                                                                      \
       "for longest are closed.")                                                                   \
+    X(TEXT, http2_push, "", 0, 0, "path",                                                          \
+      "What is pushed by PUSH_PROMISE to a client that asks for / on HTTP/2 and takes pushes, as " \
+      "/poll?channel=news. Browsers take none any more: it is here to be measured. Empty: "        \
+      "nothing.")                                                                                  \
     X(NUMBER, idle_timeout_ms, 75000, 100, 86400000, "ms",                                         \
       "A kept-alive connection without a request is closed.")                                      \
     X(LIST, allowed_origins, "*", 0, 0, "list",                                                    \

@@ -26,6 +26,9 @@
     X(streams_opened, counter, "Streams opened on connections that carry them")                    \
     X(streams, gauge, "Open streams of connections that carry them")                               \
     X(http2_connections, gauge, "Open connections with HTTP/2")                                    \
+    X(http2_pushes, counter, "Resources pushed: http2_push")                                       \
+    X(http2_pushes_unwanted, counter,                                                              \
+      "Not pushed, as the client's SETTINGS say that it takes none")                               \
     X(http2_bytes, gauge, "Bytes that the HTTP/2 library holds for connections")                   \
     X(requests, counter, "HTTP requests with a complete head")                                     \
     X(responses_empty, counter, "Poll answers without a message")                                  \

@@ -92,6 +92,7 @@ def test_nobody_may_publish(start_server, config):
 
 def test_settings_that_contradict_each_other(start_server):
     assert "publish_on = admin needs admin_listen" in start_failure("publish_on=admin")
+    assert "http2_push = news: a path of this server" in start_failure("http2_push=news")
     for where in ("admin", "none"):
         said = start_failure(
             "admin_listen=127.0.0.1:0", f"publish_on={where}", "websocket_publish=on"
