@@ -186,38 +186,6 @@ static int stop_servers(struct bench *bench)
     return err;
 }
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    return json_string_value(json_object_get(object, name));
-}
-
-static void say_verdicts(const struct result *result)
-{
-    size_t i;
-    json_t *verdict;
-    json_array_foreach(result->verdicts, i, verdict)
-    {
-        const char *source = text_of(verdict, "source");
-        printf("  %-8s %s%s%s%s: %s\n", text_of(verdict, "verdict"), text_of(verdict, "claim"),
-               source ? " (" : "", source ? source : "", source ? ")" : "",
-               text_of(verdict, "measured"));
-    }
-    json_t *note;
-    json_array_foreach(result->notes, i, note) printf("  note: %s\n", json_string_value(note));
-}
-
-static void say_result(const struct bench *bench)
-{
-    printf("\n");
-    if (!files_print(&bench->files))
-        puts("  The tables need Python 3; run.json has all figures.");
-    printf("\n");
-    say_verdicts(&bench->result);
-    if (bench->files.folder[0])
-        printf("\n  %s/%s\n", bench->files.folder,
-               bench->files.report ? "report.html" : "run.json");
-}
-
 static int status_of(const struct bench *bench, int err)
 {
     uint64_t faults = result_ledger_faults(&bench->result);
@@ -262,12 +230,9 @@ static int run_experiment(struct bench *bench, const struct experiment *experime
     bench->result.settings = options_json(options, &experiment->use);
     int written = files_init(&bench->files, experiment->name, options->results);
     if (written == 0)
-        written = files_write(&bench->files, &bench->result, options->json);
+        written = files_write(&bench->files, &bench->result, options->json, !options->brief);
     if (written < 0)
         return STATUS_FAILED;
-    if (!options->brief)
-        say_result(bench);
-    files_done(&bench->files);
     return status_of(bench, err);
 }
 

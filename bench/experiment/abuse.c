@@ -398,9 +398,7 @@ static void stop(struct trial *trial)
     peer_free(trial->peer);
 }
 
-/* Leaves what came of it in `ret`; NULL: nothing. */
-static int run_attack(struct bench *bench, const char *server, const struct attack *attack,
-                      struct harm **ret)
+static int run_attack(struct bench *bench, const char *server, const struct attack *attack)
 {
     const struct options *options = bench->options;
     struct trial *trial = calloc(1, sizeof *trial);
@@ -425,9 +423,7 @@ static int run_attack(struct bench *bench, const char *server, const struct atta
     stop(trial);
     if (contestant)
         contestant_figure(contestant, "abuse", harm_json(trial->harm));
-    else
-        harm_free(trial->harm);
-    *ret = contestant ? trial->harm : NULL;
+    harm_free(trial->harm);
     free(trial);
     return err;
 }
@@ -465,13 +461,13 @@ static void note_left_out(struct bench *bench)
             count);
 }
 
-static int run_server(struct bench *bench, const char *server, struct harm **harms)
+static int run_server(struct bench *bench, const char *server)
 {
     const struct attack *attack;
     int err = 0;
     for (unsigned i = 0; err == 0 && (attack = attack_at(i)); i++)
         if (is_due(bench->options, server, attack))
-            err = run_attack(bench, server, attack, &harms[bench->result.contestant_count]);
+            err = run_attack(bench, server, attack);
     return err;
 }
 
@@ -492,24 +488,18 @@ static int check(const struct options *options)
 
 static int run(struct bench *bench)
 {
-    static struct harm *harms[RESULT_CONTESTANTS_MAX]; /* of each contestant */
     const struct options *options = bench->options;
     int err = check(options);
     if (err < 0)
         return err;
-    bench->result.title = strdup("Attacks on a server, and what everybody else notices");
     bench->watch.sample_every_ns = SAMPLE_NS;
     watch_turns(bench, TURNS * count_due(options, OURS));
     for (unsigned i = 0; i < options->peer_count; i++)
         watch_turns(bench, TURNS * count_due(options, options->peers[i]));
     note_left_out(bench);
-    err = run_server(bench, OURS, harms);
+    err = run_server(bench, OURS);
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
-        err = run_server(bench, options->peers[i], harms);
-    if (err == 0 || err == -EINTR)
-        abuse_conclude(bench, harms);
-    for (unsigned i = 0; i < bench->result.contestant_count; i++)
-        harm_free(harms[i]);
+        err = run_server(bench, options->peers[i]);
     return err;
 }
 

@@ -23,8 +23,5 @@ bool abuse_is_calm(const struct attack *attack, const struct harm *harm, uint64_
 /* Says which bounds were broken. */
 void abuse_judge(const struct attack *attack, struct harm *harm, bool died);
 
-/* Headline and verdicts, one for each server; `harms` are those of the contestants. */
-void abuse_conclude(struct bench *bench, struct harm *const harms[]);
-
 /* All attacks, each with its sentence. */
 void abuse_list(FILE *file);

@@ -90,127 +90,13 @@ static uint32_t top_of(const struct options *options, const struct capacity_plan
     return (uint32_t)least;
 }
 
-/* ---- after ---- */
-
-/* The present value of a setting that is a sysctl. */
-static void say_setting(char *text, size_t size, const char *setting)
-{
-    char path[256] = "/proc/sys/", value[128] = "";
-    size_t prefix = strlen(path);
-    snprintf(path + prefix, sizeof path - prefix, "%s", setting);
-    for (char *at = path + prefix; *at; at++)
-        if (*at == '.')
-            *at = '/';
-    FILE *file = strncmp(setting, "net.", 4) == 0 || strncmp(setting, "fs.", 3) == 0
-                     ? fopen(path, "re")
-                     : NULL;
-    if (file && fgets(value, sizeof value, file))
-        value[strcspn(value, "\n")] = '\0';
-    if (file)
-        fclose(file);
-    for (char *at = value; *at; at++)
-        if (*at == '\t')
-            *at = ' ';
-    snprintf(text, size, value[0] ? " (%s %s)" : " (%s)", setting, value);
-}
-
-static void say_held(char text[VERDICT_TEXT_MAX], const char *transport, uint32_t held)
-{
-    char number[NUMBER_TEXT_MAX];
-    if (held > 0)
-        snprintf(text, VERDICT_TEXT_MAX, "%s %s connections hold", number_grouped(number, held),
-                 transport);
-    else
-        snprintf(text, VERDICT_TEXT_MAX, "Not even the first step held with %s", transport);
-}
-
-static void set_headline(struct bench *bench, const char *held, const char *cause)
-{
-    char text[VERDICT_TEXT_MAX];
-    if (bench->result.headline)
-        return; /* the first transport's */
-    snprintf(text, sizeof text, "%.200s; then: %.200s", held, cause);
-    bench->result.headline = strdup(text);
-}
-
-/* What was seen beside it may be the cause of the cause. */
-static void note_others(struct bench *bench, const struct capacity_evidence *evidence,
-                        const struct capacity_cause *cause)
-{
-    while ((cause = capacity_cause_next(evidence, cause)))
-        result_note(&bench->result, "Seen as well: %s%s%s.", cause->says,
-                    cause->setting ? ": " : "", cause->setting ? cause->setting : "");
-}
-
-static void judge_broken(struct bench *bench, const struct capacity_evidence *evidence,
-                         struct contestant *contestant, uint32_t held)
-{
-    char claim[128], hold[VERDICT_TEXT_MAX], what[VERDICT_TEXT_MAX], seen[VERDICT_TEXT_MAX];
-    char setting[256] = "", remedy[512], number[NUMBER_TEXT_MAX];
-    const struct capacity_cause *cause = capacity_cause_of(evidence);
-    say_held(hold, evidence->transport, held);
-    capacity_say_what(what, evidence);
-    capacity_say_evidence(seen, evidence);
-    if (cause->setting)
-        say_setting(setting, sizeof setting, cause->setting);
-    capacity_fill(remedy, sizeof remedy, cause->remedy, evidence->wanted);
-    snprintf(claim, sizeof claim, "%s %s connections hold here",
-             number_grouped(number, evidence->wanted), evidence->transport);
-    result_verdict(&bench->result, claim, "fails", "%s. %s: %s%s. %s Evidence: %s.", hold, what,
-                   cause->says, setting, remedy, seen);
-    contestant_note(contestant, "%s: %s.", what, cause->says);
-    set_headline(bench, hold, cause->says);
-    note_others(bench, evidence, cause);
-}
-
-/* A step may hold and still have been slowed by a setting: said once, where it begins. */
-static void note_slowed(struct bench *bench, const struct capacity_evidence *evidence,
-                        const struct capacity_cause **said)
-{
-    char setting[256], remedy[512], seen[VERDICT_TEXT_MAX], number[NUMBER_TEXT_MAX];
-    const struct capacity_cause *cause = capacity_cause_slowed(evidence, NULL);
-    if (!cause || cause == *said)
-        return;
-    *said = cause;
-    say_setting(setting, sizeof setting, cause->setting);
-    capacity_fill(remedy, sizeof remedy, cause->remedy, evidence->wanted);
-    capacity_say_evidence(seen, evidence);
-    result_note(&bench->result, "%s held, but slowed: %s%s. %s Evidence: %s.",
-                number_grouped(number, evidence->wanted), cause->says, setting, remedy, seen);
-}
-
-static void judge_whole(struct bench *bench, const struct capacity_plan *plan,
-                        const char *transport, uint32_t held)
-{
-    char claim[128], hold[VERDICT_TEXT_MAX], remedy[512], number[NUMBER_TEXT_MAX];
-    const struct capacity_bound *least = &plan->bounds[plan->least];
-    bool asked = bench->options->to > 0 && held == bench->options->to;
-    say_held(hold, transport, held);
-    capacity_fill(remedy, sizeof remedy, least->remedy, 2 * (uint64_t)held);
-    snprintf(claim, sizeof claim, "%s %s connections hold here", number_grouped(number, held),
-             transport);
-    if (asked)
-        result_verdict(&bench->result, claim, "holds",
-                       "Nothing broke, and that is where --to ends. The next bound is %s: %s "
-                       "connections (%s).",
-                       least->name, number_grouped(number, least->connections), least->why);
-    else
-        result_verdict(&bench->result, claim, "holds",
-                       "Nothing broke. They reached the bound that was computed before: %s "
-                       "(%s). %s",
-                       least->name, least->why, remedy);
-    set_headline(bench, hold, asked ? "the end that was asked for" : least->name);
-}
-
 /* ---- the climb ---- */
 
-static void say_step(struct bench *bench, const struct capacity_evidence *evidence)
+static void say_step(const struct contestant *contestant, const struct capacity_evidence *evidence)
 {
     char number[NUMBER_TEXT_MAX], time[NUMBER_TEXT_MAX];
-    const struct contestant *contestant =
-        bench->result.contestants[bench->result.contestant_count - 1];
     screen_clear();
-    printf("%s %s: ", number_grouped(number, evidence->wanted), evidence->transport);
+    printf("%s %s: ", number_grouped(number, evidence->wanted), contestant->name);
     if (evidence->stage == STAGE_WHOLE)
         printf("hold; a broadcast reached all in %s\n",
                number_time(time, (double)contestant->turns[0].load.elapsed_ns));
@@ -219,27 +105,26 @@ static void say_step(struct bench *bench, const struct capacity_evidence *eviden
     fflush(stdout);
 }
 
-static int climb_all(struct bench *bench, const struct capacity_plan *plan, struct climb *climb,
-                     const uint32_t *steps, unsigned count)
+/* What the machine can hold, for the step that reaches it without breaking. */
+static json_t *of_bound(const struct capacity_bound *bound)
 {
-    uint32_t held = 0;
-    const struct capacity_cause *slowed = NULL;
-    const char *transport = climb->field.entrants[0].name;
-    for (unsigned i = 0; i < count; i++) {
-        struct capacity_evidence evidence;
-        int err = climb_step(climb, steps[i], &evidence);
-        if (err < 0)
-            return err;
-        say_step(bench, &evidence);
-        if (evidence.stage != STAGE_WHOLE) {
-            judge_broken(bench, &evidence, climb->contestant, held);
-            return 0;
-        }
-        note_slowed(bench, &evidence, &slowed);
-        held = steps[i];
+    return json_pack("{s:s, s:I, s:s, s:s}", "name", bound->name, "connections",
+                     (json_int_t)bound->connections, "why", bound->why, "remedy", bound->remedy);
+}
+
+static int climb_all(const struct capacity_plan *plan, struct climb *climb, const uint32_t *steps,
+                     unsigned count)
+{
+    struct capacity_evidence evidence = {.stage = STAGE_WHOLE};
+    int err = 0;
+    for (unsigned i = 0; err == 0 && evidence.stage == STAGE_WHOLE && i < count; i++) {
+        err = climb_step(climb, steps[i], &evidence);
+        if (err == 0)
+            say_step(climb->contestant, &evidence);
     }
-    judge_whole(bench, plan, transport, held);
-    return 0;
+    if (err == 0)
+        contestant_figure(climb->contestant, "bound", of_bound(&plan->bounds[plan->least]));
+    return err;
 }
 
 static int run(struct bench *bench)
@@ -268,7 +153,7 @@ static int run(struct bench *bench)
         struct climb climb;
         err = climb_begin(&climb, bench, &ways[i], top);
         if (err == 0)
-            err = climb_all(bench, &plan, &climb, steps, count);
+            err = climb_all(&plan, &climb, steps, count);
         climb_end(&climb);
         bench->watch.memory_low = false;
     }

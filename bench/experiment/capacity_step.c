@@ -85,7 +85,6 @@ static int ramp(struct climb *climb, struct capacity_evidence *evidence)
     stage_end(climb, evidence, &mark);
     contestant->has_connect = true;
     contestant->connections = evidence->up;
-    memcpy(evidence->errors, contestant->connect.errors, sizeof evidence->errors);
     return err;
 }
 
@@ -142,7 +141,6 @@ static int broadcast(struct climb *climb, struct capacity_evidence *evidence)
     stage_end(climb, evidence, &mark);
     if (contestant->turn_count > 0)
         evidence->missing = contestant->turns[contestant->turn_count - 1].load.missing;
-    evidence->ledger_faults = load_ledger_faults(&contestant->ledger);
     return err;
 }
 
@@ -155,7 +153,8 @@ static int stages(struct climb *climb, struct capacity_evidence *evidence)
     if (broke(climb, evidence, err))
         return err;
     err = broadcast(climb, evidence);
-    if (!broke(climb, evidence, err) && evidence->missing == 0 && evidence->ledger_faults == 0)
+    if (!broke(climb, evidence, err) && evidence->missing == 0 &&
+        load_ledger_faults(&climb->contestant->ledger) == 0)
         evidence->stage = STAGE_WHOLE;
     return err;
 }
@@ -166,44 +165,66 @@ static int stages(struct climb *climb, struct capacity_evidence *evidence)
 static void take_failures(struct climb *climb, struct capacity_evidence *evidence)
 {
     field_failures(&climb->field, 0, climb->contestant);
-    memcpy(evidence->failures, climb->contestant->errors, sizeof evidence->failures);
-    evidence->closes = climb->contestant->closes;
-    if (evidence->closes > 0 && evidence->stage == STAGE_WHOLE)
+    if (climb->contestant->closes > 0 && evidence->stage == STAGE_WHOLE)
         evidence->stage = STAGE_BROADCAST;
 }
 
-static void take_errors(struct contestant *contestant, const struct capacity_evidence *evidence)
+static void take_counters(struct climb *climb, const struct capacity_counters *before)
 {
-    contestant->counters = counters_json(&evidence->growth);
+    struct capacity_counters after, growth;
+    struct contestant *contestant = climb->contestant;
+    counters_read(&after, &climb->metrics);
+    counters_growth(&growth, before, &after);
+    contestant->counters = counters_json(&growth);
+    /* That TCP held at one time, sampled each second. */
     json_object_set_new(contestant->counters, "sockstat:tcp_mem_most",
-                        json_integer((json_int_t)evidence->tcp_pages_most));
+                        json_integer((json_int_t)climb->bench->watch.tcp_pages_most));
     for (int i = 0; i < LOAD_ERRNO_MAX; i++) {
         char name[COUNTER_NAME_MAX];
-        if (evidence->errors[i] == 0)
+        const char *errno_name = strerrorname_np(i);
+        if (contestant->connect.errors[i] == 0)
             continue;
-        snprintf(name, sizeof name, "connect:%s", verdict_errno_name(i));
-        json_object_set_new(contestant->counters, name, json_integer(evidence->errors[i]));
+        snprintf(name, sizeof name, "connect:%s", errno_name ? errno_name : "an unknown errno");
+        json_object_set_new(contestant->counters, name,
+                            json_integer(contestant->connect.errors[i]));
     }
+}
+
+static json_t *of_evidence(const struct capacity_evidence *evidence,
+                           const struct contestant *contestant)
+{
+    static const char *const stages[] = {"whole", "ramp", "hold", "broadcast"};
+    json_t *object = json_pack(
+        "{s:s, s:i, s:i, s:f, s:f, s:b, s:I, s:b, s:b, s:b, s:o, s:o, s:o, s:o}", "stage",
+        stages[evidence->stage], "wanted", (int)evidence->wanted, "up", (int)evidence->up,
+        "elapsed_s", evidence->elapsed_s, "allowed_s", evidence->allowed_s, "stalled",
+        evidence->stalled, "missing", (json_int_t)evidence->missing, "server_ended",
+        evidence->server_ended, "publisher_down", evidence->publisher_down, "memory_low",
+        evidence->memory_low, "memory_available_bytes", figure_count(memory_available_bytes()),
+        "closes", figure_count(contestant->closes), "faults",
+        figure_count(load_ledger_faults(&contestant->ledger)), "client_cpu_share",
+        figure_number(evidence->client_share, 1e-4));
+    if (evidence->server_share >= 0)
+        json_object_set_new(object, "server_cpu_share",
+                            figure_number(evidence->server_share, 1e-4));
+    return object;
 }
 
 int climb_step(struct climb *climb, uint32_t connections, struct capacity_evidence *ret)
 {
-    struct capacity_counters before, after;
+    struct capacity_counters before;
     char workload[RESULT_NAME_MAX];
     *ret = (struct capacity_evidence){
         .wanted = connections,
-        .transport = climb->field.entrants[0].name,
+        .server_share = -1,
     };
     snprintf(workload, sizeof workload, "%u connections", connections);
     climb->contestant = field_contestant(&climb->field, 0, workload);
     climb->bench->watch.tcp_pages_most = memory_tcp_pages();
     counters_read(&before, &climb->metrics);
     int err = stages(climb, ret);
-    counters_read(&after, &climb->metrics);
-    counters_growth(&ret->growth, &before, &after);
-    ret->tcp_pages_most = climb->bench->watch.tcp_pages_most;
+    take_counters(climb, &before);
     ret->memory_low = climb->bench->watch.memory_low;
-    ret->memory_available = memory_available_bytes();
     ret->server_ended = climb->server->process.pid > 0 && !process_alive(&climb->server->process);
     ret->publisher_down = err == -ENOTCONN;
     struct memory_growth *memory = climb->contestant->memory;
@@ -211,7 +232,7 @@ int climb_step(struct climb *climb, uint32_t connections, struct capacity_eviden
     if (memory && climb->rss_before > 0 && peak > climb->rss_before)
         memory->peak_bytes = (int64_t)(peak - climb->rss_before);
     take_failures(climb, ret);
-    take_errors(climb->contestant, ret);
+    contestant_figure(climb->contestant, "evidence", of_evidence(ret, climb->contestant));
     return err == -EINTR && !ret->memory_low ? err : 0;
 }
 

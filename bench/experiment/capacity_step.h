@@ -10,10 +10,33 @@
 #pragma once
 
 #include "experiment/bench.h"
-#include "experiment/capacity_verdict.h"
+#include "experiment/capacity_counters.h"
 #include "experiment/field.h"
 #include "measure/http_get.h"
 #include "measure/slab.h"
+
+/* Where in a step it broke. */
+enum capacity_stage {
+    STAGE_WHOLE, /* it did not */
+    STAGE_RAMP,
+    STAGE_HOLD,
+    STAGE_BROADCAST,
+};
+
+/* What one step has shown beside counters and errors; bench/report/causes.py says what broke. */
+struct capacity_evidence {
+    enum capacity_stage stage;
+    uint32_t wanted, up; /* connections */
+    double elapsed_s;    /* of the stage where it broke */
+    double allowed_s;    /* the bound on the time of that stage */
+    bool stalled;        /* the first message to all did not reach all in time */
+    uint64_t missing;    /* deliveries of the broadcast that did not come */
+    bool server_ended;
+    bool publisher_down; /* it could not connect, or lost its connection */
+    bool memory_low;     /* the reserve was touched */
+    double server_share; /* of its CPUs, in that stage; negative: unknown */
+    double client_share;
+};
 
 struct climb {
     struct bench *bench;
@@ -29,8 +52,8 @@ struct climb {
  * negative errno, after a sentence. climb_end is due in either case. */
 int climb_begin(struct climb *climb, struct bench *bench, const struct way *way, uint32_t top);
 
-/* Climbs to `connections` and adds the contestant of this step. `ret->stage` is where it broke.
- * Returns 0, also when it broke, or -EINTR when somebody interrupted the run. */
+/* Climbs to `connections` and adds the contestant of this step, with its evidence. `ret->stage` is
+ * where it broke. Returns 0, also when it broke, or -EINTR when somebody interrupted the run. */
 int climb_step(struct climb *climb, uint32_t connections, struct capacity_evidence *ret);
 
 /* Resets all connections and ends the server. */

@@ -7,7 +7,7 @@
 #include "experiment/bench.h"
 #include "experiment/field.h"
 #include "measure/clock.h"
-#include "output/number.h"
+#include "output/figure.h"
 
 static const enum option_id churn_options[] = {
     OPTION_SUBSCRIBERS, OPTION_SIZE,  OPTION_TRANSPORT,  OPTION_CHURN,      OPTION_DROP,
@@ -29,23 +29,23 @@ static void defaults(struct options *options)
     options->transport_count = 2;
 }
 
-/* Sums over the turns. */
-static void take_churn(struct contestant *into, const struct load_churn_result *result)
+/* Adds a turn to the sums. */
+static void take_churn(struct contestant *into, const struct load_churn_result *result,
+                       struct load_churn_result *sum)
 {
-    static const char name[] = "reconnect";
-    const double elapsed_s = contestant_figure_of(into, name, "elapsed_s");
-    contestant_figure(
-        into, name,
-        json_pack(
-            "{s:I, s:I, s:I, s:f}", "dropped",
-            (json_int_t)(contestant_figure_of(into, name, "dropped") + result->closed), "recovered",
-            (json_int_t)(contestant_figure_of(into, name, "recovered") + result->reopened),
-            "retries", (json_int_t)(contestant_figure_of(into, name, "retries") + result->retries),
-            "elapsed_s", elapsed_s + (double)result->elapsed_ns / NS_PER_S));
+    sum->closed += result->closed;
+    sum->reopened += result->reopened;
+    sum->retries += result->retries;
+    sum->elapsed_ns += result->elapsed_ns;
+    contestant_figure(into, "reconnect",
+                      json_pack("{s:I, s:I, s:I, s:o}", "dropped", (json_int_t)sum->closed,
+                                "recovered", (json_int_t)sum->reopened, "retries",
+                                (json_int_t)sum->retries, "elapsed_s",
+                                figure_seconds(sum->elapsed_ns)));
 }
 
 static int churn_turn(struct field *field, unsigned index, const struct workload *workload,
-                      unsigned round, struct contestant *into)
+                      unsigned round, struct contestant *into, struct load_churn_result *sum)
 {
     const struct options *options = field->bench->options;
     const struct load_churn churn = {
@@ -72,7 +72,7 @@ static int churn_turn(struct field *field, unsigned index, const struct workload
     contestant_turn(into, &turn);
     contestant_ledger(into, &before, &after);
     watch_turn(field->bench, into->name, &turn, into);
-    take_churn(into, &result);
+    take_churn(into, &result, sum);
     if (workload->mode.depth == 0)
         histogram_merge(into->corrected, load_latency(field->load, index));
     return 0;
@@ -83,6 +83,7 @@ static int churn_all(struct field *field)
     const struct options *options = field->bench->options;
     struct workload workloads[FIELD_WORKLOADS_MAX];
     struct contestant *contestants[FIELD_ENTRANTS_MAX];
+    struct load_churn_result sums[FIELD_ENTRANTS_MAX] = {0};
     int err = 0;
     if (field_workloads(options, workloads) != 1)
         return bench_fail(-EINVAL, "churn takes one --rate or one --depth");
@@ -94,41 +95,10 @@ static int churn_all(struct field *field)
             char detail[RESULT_NAME_MAX];
             snprintf(detail, sizeof detail, "round %u", round + 1);
             watch_phase(field->bench, "churn", field->entrants[i].name, detail);
-            err = churn_turn(field, i, &workloads[0], round, contestants[i]);
+            err = churn_turn(field, i, &workloads[0], round, contestants[i], &sums[i]);
         }
     }
     return err;
-}
-
-static double per_second(const struct contestant *contestant)
-{
-    double elapsed_s = contestant_figure_of(contestant, "reconnect", "elapsed_s");
-    return elapsed_s > 0 ? contestant_figure_of(contestant, "reconnect", "recovered") / elapsed_s
-                         : 0;
-}
-
-static void judge(struct bench *bench)
-{
-    char text[512] = "", rate[NUMBER_TEXT_MAX], headline[128];
-    size_t len = 0;
-    double least = 0;
-    const struct result *result = &bench->result;
-    uint64_t faults = result_ledger_faults(result);
-    for (unsigned i = 0; i < result->contestant_count && len < sizeof text; i++) {
-        const struct contestant *contestant = result->contestants[i];
-        double come = per_second(contestant);
-        least = i == 0 || come < least ? come : least;
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s %s/s (limit: %s)",
-                                i ? ", " : "", contestant->name, number_short(rate, come),
-                                saturated_name(contestant_saturated(contestant)));
-    }
-    result_verdict(&bench->result, "Subscribers that come and go cost nobody a message",
-                   faults == 0 ? "holds" : "fails",
-                   "connects, and as many disconnects: %s; %lu faults in the ledger", text,
-                   (unsigned long)faults);
-    snprintf(headline, sizeof headline, "%s/s come and as many go, %lu faults in the ledger",
-             number_short(rate, least), (unsigned long)faults);
-    bench->result.headline = strdup(headline);
 }
 
 static int run(struct bench *bench)
@@ -141,8 +111,6 @@ static int run(struct bench *bench)
     if (err == 0)
         err = churn_all(&field);
     field_close(&field);
-    if (err == 0)
-        judge(bench);
     return err;
 }
 

@@ -5,10 +5,8 @@
 
 #include "experiment/bench.h"
 #include "experiment/field.h"
-#include "experiment/tls_verdict.h"
 #include "experiment/versus.h"
 #include "measure/clock.h"
-#include "output/number.h"
 
 /* The classic workload of short polling: news is rare, and all ask again and again. */
 enum {
@@ -137,90 +135,6 @@ static int race(struct field *field, const char *ceiling)
     return err;
 }
 
-/* ---- what it says of the claims ---- */
-
-static void rate_workload(const struct options *options, char name[RESULT_NAME_MAX])
-{
-    snprintf(name, RESULT_NAME_MAX, "rate %g/s", options->rates[0]);
-}
-
-static double share_empty(const struct contestant *contestant)
-{
-    return contestant->requests_answered > 0
-               ? (double)contestant->requests_empty / (double)contestant->requests_answered
-               : 0;
-}
-
-static void judge_polling(struct bench *bench)
-{
-    char workload[RESULT_NAME_MAX], text[NUMBER_TEXT_MAX];
-    const struct options *options = bench->options;
-    const struct contestant *quiet = result_find(&bench->result, "poll", QUIET);
-    rate_workload(options, workload);
-    const struct contestant *poll = result_find(&bench->result, "poll", workload);
-    if (quiet && quiet->requests_answered > 0)
-        result_verdict(&bench->result, "98 % of short polls bring nothing",
-                       share_empty(quiet) > 0.97 ? "derived" : "depends",
-                       "%.1f %% of %s answers were empty; news once in %d polls is what the run "
-                       "publishes",
-                       100 * share_empty(quiet), number_grouped(text, quiet->requests_answered),
-                       QUIET_POLLS_PER_MESSAGE);
-    if (poll && histogram_count(poll->corrected) > 0) {
-        double p50_ms = (double)histogram_percentile(poll->corrected, 50) / NS_PER_MS;
-        double half_ms = options->poll_interval_ms / 2.0;
-        result_verdict(&bench->result, "Polling is late by half the interval",
-                       p50_ms > 0.8 * half_ms && p50_ms < 1.2 * half_ms ? "holds" : "depends",
-                       "median %.0f ms at an interval of %u ms", p50_ms, options->poll_interval_ms);
-    }
-}
-
-static void judge_bytes(struct bench *bench)
-{
-    char workload[RESULT_NAME_MAX];
-    rate_workload(bench->options, workload);
-    const struct contestant *longpoll = result_find(&bench->result, "longpoll", workload);
-    const struct contestant *websocket = result_find(&bench->result, "websocket", workload);
-    if (longpoll && longpoll->turn_count > 0) {
-        struct load_turn sum = contestant_totals(longpoll);
-        double down = (double)sum.bytes_in / (double)(sum.deliveries ? sum.deliveries : 1);
-        double up = (double)sum.bytes_out / (double)(sum.deliveries ? sum.deliveries : 1);
-        double extra = down - longpoll->payload_bytes;
-        result_verdict(
-            &bench->result, "An HTTP answer costs about 800 bytes around the payload",
-            extra > 600 && extra < 1000 ? "holds" : "depends",
-            "%.0f bytes around the payload of a long poll's answer, and %.0f of request; "
-            "browsers and proxies add theirs",
-            extra, up);
-    }
-    if (websocket && websocket->turn_count > 0) {
-        struct load_turn sum = contestant_totals(websocket);
-        double extra = (double)sum.bytes_in / (double)(sum.deliveries ? sum.deliveries : 1) -
-                       websocket->payload_bytes;
-        result_verdict(&bench->result, "A WebSocket frame costs 2 to 14 bytes",
-                       extra >= 1.99 && extra <= 14 ? "holds" : "fails",
-                       "%.1f bytes around a payload of %u", extra, websocket->payload_bytes);
-    }
-}
-
-/* One figure for each transport, for the index of runs. */
-static void make_headline(struct bench *bench)
-{
-    char text[256] = "Server CPU per delivery:", workload[RESULT_NAME_MAX];
-    char time[NUMBER_TEXT_MAX];
-    size_t len = strlen(text);
-    rate_workload(bench->options, workload);
-    for (unsigned i = 0; i < bench->options->transport_count && len < sizeof text; i++) {
-        const char *name = bench->options->transports[i]->name;
-        const struct contestant *quiet = result_find(&bench->result, name, QUIET);
-        const struct contestant *contestant =
-            quiet ? quiet : result_find(&bench->result, name, workload);
-        if (contestant && contestant->server_cpus > 0)
-            len += (size_t)snprintf(text + len, sizeof text - len, "%s %s %s", i ? "," : "", name,
-                                    number_time(time, contestant_server_cpu_ns(contestant).median));
-    }
-    bench->result.headline = strdup(text);
-}
-
 static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
@@ -235,11 +149,6 @@ static int run(struct bench *bench)
     err = add_ceiling(&field, bench, &ceiling);
     if (err == 0)
         err = race(&field, ceiling);
-    if (err == 0) {
-        make_headline(bench);
-        judge_polling(bench);
-        judge_bytes(bench);
-    }
     return err;
 }
 

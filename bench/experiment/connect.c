@@ -9,8 +9,8 @@
 #include "experiment/bench.h"
 #include "experiment/field.h"
 #include "measure/clock.h"
+#include "output/figure.h"
 
-static const double RAMP_RATIO_MIN = 0.7;
 static const int64_t CALM_NS = (int64_t)100 * NS_PER_MS; /* the other side finishes its part */
 static const int64_t TURN_TIMEOUT_NS = (int64_t)120 * NS_PER_S;
 
@@ -29,9 +29,9 @@ static void defaults(struct options *options)
     options->transport_count = 3;
 }
 
-/* One turn for one entrant. Returns 0 and its rate in connections per second, or negative errno. */
+/* One turn for one entrant; its rate in connections per second goes to `rates` if it counts. */
 static int turn(struct field *field, unsigned index, uint32_t count, struct contestant *into,
-                double *ret_rate)
+                json_t *rates)
 {
     const struct load_ramp_config config = {.count = count, .timeout_ns = TURN_TIMEOUT_NS};
     struct load_ramp_result ramp;
@@ -44,66 +44,32 @@ static int turn(struct field *field, unsigned index, uint32_t count, struct cont
     into->connections += ramp.opened;
     into->connect.opened += ramp.opened;
     into->connect.elapsed_ns += ramp.elapsed_ns;
-    into->connect.rate_per_s =
-        (double)into->connect.opened * NS_PER_S / (double)into->connect.elapsed_ns;
-    *ret_rate = ramp.rate_per_s;
+    if (rates)
+        json_array_append_new(rates, figure_number(ramp.rate_per_s, 0.1));
     return load_idle(field->load, CALM_NS, LOAD_ALL);
-}
-
-/* The rates of one round, by entrant; the first is the bare one. */
-struct round {
-    double rates[FIELD_ENTRANTS_MAX];
-};
-
-static int one_round(struct field *field, unsigned number, struct contestant **contestants,
-                     struct round *ret)
-{
-    uint32_t share = field->bench->options->connections / (field->bench->options->turns + 1);
-    int err = 0;
-    for (unsigned i = 0; err == 0 && i < field->count; i++) {
-        char detail[RESULT_NAME_MAX];
-        snprintf(detail, sizeof detail, "round %u", number);
-        watch_phase(field->bench, "ramp", field->entrants[i].name, detail);
-        err = turn(field, i, share, contestants[i], &ret->rates[i]);
-    }
-    return err;
-}
-
-static void judge(struct bench *bench, const struct contestant *contestant, unsigned index,
-                  const struct round *rounds, unsigned count)
-{
-    assert(count > 0);
-    double *quotients = calloc(count, sizeof *quotients);
-    char claim[128];
-    assert(quotients);
-    for (unsigned i = 0; i < count; i++)
-        quotients[i] = rounds[i].rates[0] > 0 ? rounds[i].rates[index] / rounds[i].rates[0] : 0;
-    struct spread ratio = spread_of(quotients, count);
-    free(quotients);
-    snprintf(claim, sizeof claim, "%s subscribers are let in at 0.7 of the bare connect rate",
-             contestant->name);
-    result_verdict(&bench->result, claim, ratio.median >= RAMP_RATIO_MIN ? "holds" : "fails",
-                   "%.2f (%.2f to %.2f), median and middle half of %u rounds", ratio.median,
-                   ratio.p25, ratio.p75, count);
 }
 
 /* One round more than are counted: the first is for warming up. */
 static int race(struct field *field)
 {
-    unsigned turns = field->bench->options->turns;
+    const struct options *options = field->bench->options;
     struct contestant *contestants[FIELD_ENTRANTS_MAX];
-    struct round *rounds = calloc(turns + 1, sizeof *rounds);
-    int err = rounds ? 0 : -ENOMEM;
+    json_t *rates[FIELD_ENTRANTS_MAX];
+    int err = 0;
     for (unsigned i = 0; i < field->count; i++) {
         contestants[i] = field_contestant(field, i, "");
         contestants[i]->has_connect = true;
+        rates[i] = json_array();
+        contestant_figure(contestants[i], "connects_per_s", rates[i]);
     }
-    for (unsigned i = 0; err == 0 && i <= turns; i++)
-        err = one_round(field, i, contestants, &rounds[i]);
-    for (unsigned i = 1; err == 0 && i < field->count; i++)
-        if (!field->entrants[i].tls) /* whose handshake is another experiment's matter */
-            judge(field->bench, contestants[i], i, rounds + 1, turns);
-    free(rounds);
+    for (unsigned round = 0; err == 0 && round <= options->turns; round++)
+        for (unsigned i = 0; err == 0 && i < field->count; i++) {
+            char detail[RESULT_NAME_MAX];
+            snprintf(detail, sizeof detail, "round %u", round);
+            watch_phase(field->bench, "ramp", field->entrants[i].name, detail);
+            err = turn(field, i, options->connections / (options->turns + 1), contestants[i],
+                       round > 0 ? rates[i] : NULL);
+        }
     return err;
 }
 

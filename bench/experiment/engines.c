@@ -26,7 +26,6 @@ enum {
 };
 
 /* A difference that an operator would notice. */
-static const double MATTERS = 1.05;
 
 static const char CALLS[] = "server:system_calls";
 static const char *const names[OURS] = {"io_uring", "epoll"};
@@ -252,70 +251,7 @@ static int run_count(struct engines *engines, uint32_t subscribers)
     return err;
 }
 
-/* ---- what it says ---- */
-
-static double calls_each(const struct contestant *contestant)
-{
-    const json_t *calls = json_object_get(contestant->counters, CALLS);
-    uint64_t deliveries = contestant_totals(contestant).deliveries;
-    return deliveries > 0 ? (double)json_integer_value(calls) / (double)deliveries : 0;
-}
-
-static bool is_uring(const struct contestant *contestant)
-{
-    return strncmp(contestant->name, names[URING], strlen(names[URING])) == 0;
-}
-
-/* The same on epoll, in the same way; NULL: there is none. */
-static const struct contestant *on_epoll(const struct result *result,
-                                         const struct contestant *uring)
-{
-    char name[RESULT_NAME_MAX];
-    snprintf(name, sizeof name, "%s%.40s", names[EPOLL], uring->name + strlen(names[URING]));
-    return result_find(result, name, uring->workload);
-}
-
-/* By the rate, where the servers set it; else by the CPU that a delivery costs. */
-static void judge(struct bench *bench, const struct contestant *uring)
-{
-    const struct contestant *epoll = on_epoll(&bench->result, uring);
-    char claim[3 * RESULT_NAME_MAX];
-    if (!epoll || uring->turn_count == 0 || epoll->turn_count == 0)
-        return;
-    struct spread rate = contestant_ratio_to(uring, epoll);
-    struct spread cpu = contestant_cpu_ratio_to(uring, epoll);
-    bool by_cpu = contestant_saturated(uring) == SATURATED_CLIENT ||
-                  contestant_saturated(epoll) == SATURATED_CLIENT || !uring->ceiling;
-    bool better = by_cpu ? cpu.p75 * MATTERS < 1 : rate.p25 > MATTERS;
-    bool same = by_cpu ? cpu.p25 * MATTERS > 1 : rate.p75 < MATTERS;
-    snprintf(claim, sizeof claim, "io_uring matters at %s%s%s", uring->workload,
-             uring->tls.cipher[0] ? " over TLS, " : "", uring->tls.cipher);
-    result_verdict(&bench->result, claim,
-                   better ? "holds"
-                   : same ? "fails"
-                          : "depends",
-                   "%.2fx the deliveries of epoll (%.2f to %.2f), %.2fx the CPU of each "
-                   "(%.2f to %.2f), %.3f system calls each against %.3f%s",
-                   rate.median, rate.p25, rate.p75, cpu.median, cpu.p25, cpu.p75, calls_each(uring),
-                   calls_each(epoll), by_cpu ? "; judged by CPU" : "");
-}
-
-static void judge_all(struct bench *bench)
-{
-    char text[512] = "io_uring against epoll, deliveries per second:";
-    size_t len = strlen(text);
-    for (unsigned i = 0; i < bench->result.contestant_count; i++) {
-        const struct contestant *uring = bench->result.contestants[i];
-        if (!is_uring(uring))
-            continue;
-        judge(bench, uring);
-        const struct contestant *epoll = on_epoll(&bench->result, uring);
-        if (epoll && uring->ceiling && !uring->tls.cipher[0] && len < sizeof text)
-            len += (size_t)snprintf(text + len, sizeof text - len, "%s %.2fx at %s", i ? ";" : "",
-                                    contestant_ratio_to(uring, epoll).median, uring->workload);
-    }
-    bench->result.headline = strdup(text);
-}
+/* ---- the run ---- */
 
 static int run(struct bench *bench)
 {
@@ -333,8 +269,6 @@ static int run(struct bench *bench)
         err = run_count(&engines, options->counts[i]);
     for (unsigned i = 0; i < engines.count && i < OURS; i++)
         http_get_done(&engines.metrics[i]);
-    if (err == 0)
-        judge_all(bench);
     return err;
 }
 

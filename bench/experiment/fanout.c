@@ -5,7 +5,6 @@
 
 #include "experiment/bench.h"
 #include "experiment/field.h"
-#include "experiment/tls_verdict.h"
 
 static const enum option_id fanout_options[] = {
     OPTION_SUBSCRIBERS, OPTION_SIZE,         OPTION_DEPTH,         OPTION_RATE,
@@ -32,8 +31,6 @@ static int run_fanout(struct bench *bench)
         err = field_add_loops(&field);
     if (err == 0)
         err = field_race(&field);
-    if (err == 0)
-        tls_judge_fanout(&bench->result);
     return err;
 }
 

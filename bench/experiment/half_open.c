@@ -11,7 +11,6 @@
  * once more for each cipher, with a server of its own, and everybody over TLS. */
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,13 +24,8 @@
 #include "measure/clock.h"
 #include "measure/memory.h"
 #include "output/figure.h"
-#include "output/number.h"
 
 static const char VANISHED[] = "vanished"; /* what the workload of those who do begins with */
-static const double NOTICED = 1.2;
-/* Of the kernel's memory for both ends, and a filter on one. The rest is slack: closed sockets are
- * given back late, in whole slabs. */
-static const double LEFT_WITH_ONE_END = 0.8, LEFT_WITH_NONE = 0.25;
 /* What the wheel's ticks, the kernel's timers and the looks at /metrics may add to a time. */
 static const int64_t SLACK_MS = 1500;
 
@@ -40,11 +34,9 @@ enum {
     STALL_TIMEOUT_MS = 30000,
     HEAD_TIMEOUT_MS = 10000,
     LINGER_MS = 2000, /* for the 408 that nobody takes */
-    MEMORY_OF = 300,  /* fewer peers are lost in what other programs do */
     CALM_STEP_MS = 150,
     CALM_MS = 5000,
     SETTING_MAX = 64,
-    PERCENT = 100, /* other programs have such sockets too: one in a hundred is not ours to judge */
 };
 
 /* What becomes of a kind. */
@@ -79,14 +71,6 @@ struct times {
     uint32_t heartbeat_ms, stall_ms, head_ms;
 };
 
-/* Peers of one kind, found by the server. */
-struct reaped {
-    uint32_t of;
-    uint64_t closed;
-    int64_t first_ns, last_ns; /* since they fell silent */
-    int64_t bound_ns;          /* by when they should have been */
-};
-
 struct trial {
     struct bench *bench;
     const struct way *way;
@@ -96,9 +80,7 @@ struct trial {
     struct vanish *vanish;
     struct contestant *before, *during;
     struct course *course;
-    struct reaped reaped[VANISH_COUNT];
     struct load_mode mode;
-    double before_ns, during_ns; /* p99 */
     struct gauges_seen seen;
     uint64_t orphans; /* that the kernel still has of them */
 };
@@ -170,12 +152,10 @@ static int start_server(struct trial *trial)
                               &trial->server);
 }
 
-static int turn(struct trial *trial, struct contestant *into, int64_t duration_ms, double *p99_ns)
+static int turn(struct trial *trial, struct contestant *into, int64_t duration_ms)
 {
     watch_phase(trial->bench, into->workload, NULL, NULL);
-    int err = field_turn(&trial->field, 0, &trial->mode, duration_ms * NS_PER_MS, 0, into);
-    *p99_ns = (double)histogram_percentile(load_latency(trial->field.load, 0), 99);
-    return err;
+    return field_turn(&trial->field, 0, &trial->mode, duration_ms * NS_PER_MS, 0, into);
 }
 
 /* Closed sockets are given back late, and other programs have some too: waits until the caches are
@@ -222,7 +202,7 @@ static int wait_until_found(struct trial *trial)
     if (err == 0)
         err = read_memory(trial, WITH_THEM);
     if (err == 0)
-        err = turn(trial, trial->during, longest_ms(&trial->times), &trial->during_ns);
+        err = turn(trial, trial->during, longest_ms(&trial->times));
     gauges_stop(gauges, &trial->seen);
     uint64_t left = memory_tcp_orphans();
     trial->orphans = left > orphans ? left - orphans : 0;
@@ -270,7 +250,7 @@ static int play(struct trial *trial)
     trial->during = field_contestant(&trial->field, 0, workload);
     trial->course = course_create(options->vanished);
     watch_rest(trial->bench, (options->turn_ms + longest_ms(&trial->times)) * NS_PER_MS);
-    err = turn(trial, trial->before, options->turn_ms, &trial->before_ns);
+    err = turn(trial, trial->before, options->turn_ms);
     return err == 0 ? vanish(trial) : err;
 }
 
@@ -285,111 +265,23 @@ static void take(struct trial *trial, enum vanish_kind kind)
     struct contestant *into =
         result_add(&trial->bench->result, fate->name, workload, KIND_TRANSPORT);
     into->connections = vanish_of(trial->vanish, kind);
-    struct reaped *reaped = &trial->reaped[kind];
-    *reaped = (struct reaped){
-        .of = into->connections,
-        .closed = growth->count,
-        .first_ns = growth->first_ns,
-        .last_ns = growth->last_ns,
-        .bound_ns = bound_ms(&trial->times, kind) * NS_PER_MS,
-    };
     json_t *figure =
-        json_pack("{s:s, s:o, s:o}", "reason", fate->reason, "closed", figure_count(reaped->closed),
-                  "bound_s", figure_seconds(reaped->bound_ns));
-    if (reaped->closed > 0) {
-        json_object_set_new(figure, "first_s", figure_seconds(reaped->first_ns));
-        json_object_set_new(figure, "last_s", figure_seconds(reaped->last_ns));
+        json_pack("{s:s, s:o, s:o}", "reason", fate->reason, "closed", figure_count(growth->count),
+                  "bound_s", figure_seconds(bound_ms(&trial->times, kind) * NS_PER_MS));
+    if (growth->count > 0) {
+        json_object_set_new(figure, "first_s", figure_seconds(growth->first_ns));
+        json_object_set_new(figure, "last_s", figure_seconds(growth->last_ns));
     }
     contestant_figure(into, "reaped", figure);
 }
 
-static void judge_found(const struct trial *trial)
-{
-    struct result *result = &trial->bench->result;
-    char text[512] = "", claim[WAY_CLAIM_MAX];
-    size_t len = 0;
-    bool holds = true;
-    for (int kind = 0; kind < VANISH_COUNT; kind++) {
-        const struct reaped *reaped = &trial->reaped[kind];
-        len += (size_t)snprintf(
-            text + len, sizeof text - len, "%s%s: %lu of %u by %s, in %.1f to %.1f s of %.1f",
-            len ? "; " : "", fates[kind].name, (unsigned long)reaped->closed, reaped->of,
-            fates[kind].reason, (double)reaped->first_ns / NS_PER_S,
-            (double)reaped->last_ns / NS_PER_S, (double)reaped->bound_ns / NS_PER_S);
-        holds &= reaped->closed == reaped->of &&
-                 reaped->last_ns <= reaped->bound_ns + SLACK_MS * NS_PER_MS;
-    }
-    result_verdict(
-        result,
-        way_claim(claim, trial->way, "Peers that vanish are found in the documented time, by name"),
-        holds ? "holds" : "fails", "%s", text);
-}
-
-static void judge_rest(const struct trial *trial)
-{
-    struct result *result = &trial->bench->result;
-    char before[NUMBER_TEXT_MAX], during[NUMBER_TEXT_MAX], claim[WAY_CLAIM_MAX];
-    uint64_t faults =
-        load_ledger_faults(&trial->before->ledger) + load_ledger_faults(&trial->during->ledger);
-    uint64_t closes = trial->before->closes + trial->during->closes;
-    double ratio = trial->before_ns > 0 ? trial->during_ns / trial->before_ns : 0;
-    result_verdict(result, way_claim(claim, trial->way, "Nobody else notices peers that vanish"),
-                   faults + closes == 0 && ratio < NOTICED ? "holds" : "fails",
-                   "p99 %s before and %s during, %.2fx; %lu faults in the ledger",
-                   number_time(before, trial->before_ns), number_time(during, trial->during_ns),
-                   ratio, (unsigned long)faults);
-    result_verdict(result, way_claim(claim, trial->way, "Nothing is left of peers that vanished"),
-                   trial->orphans * PERCENT <= trial->bench->options->vanished ? "holds" : "fails",
-                   "%lu sockets more on the machine that the kernel still tries to end",
-                   (unsigned long)trial->orphans);
-}
-
-/* The server's lines stay, for the next who come. What the kernel had for them has to come back:
- * the server's ends when they are found, their own when these are closed. */
-static void judge_memory(const struct trial *trial)
-{
-    const struct moment *moments = trial->course->moments;
-    const uint32_t vanished = trial->bench->options->vanished;
-    char texts[READINGS][NUMBER_TEXT_MAX], claim[WAY_CLAIM_MAX];
-    bool known = vanished >= MEMORY_OF;
-    double kernel[READINGS];
-    for (int i = 0; i < READINGS; i++) {
-        known &= moments[i].kernel_bytes >= 0;
-        kernel[i] = fmax((double)moments[i].kernel_bytes, 0);
-        number_bytes(texts[i], kernel[i]);
-    }
-    bool back = kernel[FOUND] < LEFT_WITH_ONE_END * kernel[WITH_THEM] &&
-                kernel[GONE] < LEFT_WITH_NONE * kernel[WITH_THEM];
-    double kept = (double)moments[FOUND].rss_bytes - (double)moments[BEFORE].rss_bytes;
-    result_verdict(&trial->bench->result,
-                   way_claim(claim, trial->way, "The memory of peers that vanished comes back"),
-                   !known || kernel[WITH_THEM] <= 0 ? "not measured"
-                   : back                           ? "holds"
-                                                    : "fails",
-                   "kernel: +%s with them, +%s when all were found, +%s when their own ends were "
-                   "closed; the server keeps %.0f B each, for those who come next",
-                   texts[WITH_THEM], texts[FOUND], texts[GONE], fmax(kept, 0) / vanished);
-}
-
 static void finish(struct trial *trial)
 {
-    char headline[128];
-    double last = 0;
-    for (int kind = 0; kind < VANISH_COUNT; kind++) {
+    for (int kind = 0; kind < VANISH_COUNT; kind++)
         take(trial, (enum vanish_kind)kind);
-        double at = (double)trial->seen.growth[fates[kind].counter].last_ns / NS_PER_S;
-        last = at > last ? at : last;
-    }
     field_failures(&trial->field, 0, trial->during);
     contestant_figure(trial->during, "course", course_json(trial->course));
-    judge_found(trial);
-    judge_rest(trial);
-    judge_memory(trial);
-    if (trial->way->tls)
-        return; /* the headline is that of those without */
-    snprintf(headline, sizeof headline, "%u peers that vanished: the last was found after %.1f s",
-             trial->bench->options->vanished, last);
-    trial->bench->result.headline = strdup(headline);
+    contestant_figure(trial->during, "orphans", figure_count(trial->orphans));
 }
 
 static int run_way(struct bench *bench, const struct way *way)
@@ -422,7 +314,6 @@ static int run(struct bench *bench)
     if (options->rate_count != 1 || options->vanished < VANISH_COUNT)
         return bench_fail(-EINVAL, "half-open takes one --rate, and %d vanishing peers or more",
                           VANISH_COUNT);
-    bench->result.title = strdup("Peers that vanish without a word");
     int err = 0;
     for (unsigned w = 0; err == 0 && w < way_count; w++)
         err = run_way(bench, &ways[w]);

@@ -7,8 +7,6 @@
  * last word is the client's, and a client that left upon it could leave before it is read. What
  * TCP, the request and its answer cost by themselves is a contestant of its own, and can be
  * subtracted. */
-#include "experiment/handshakes_verdict.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +27,18 @@ enum {
 /* Of its handshakes; fewer are a workload that is not what its name says. */
 static const double RESUMED_MIN = 0.98;
 static const char DEFAULT_PEER[] = "nginx-tls";
+static const char OURS[] = "ringside"; /* our own server among the contestants */
+
+/* What a visit has; all have TCP, a request and its answer. */
+enum handshake {
+    HANDSHAKE_PLAIN, /* no TLS */
+    HANDSHAKE_P256,  /* in full, with this key exchange */
+    HANDSHAKE_X25519,
+    HANDSHAKE_RESUMED,
+    HANDSHAKE_COUNT,
+};
+static const char *const kind_names[HANDSHAKE_COUNT] = {"plain", "full P-256", "full X25519",
+                                                        "resumed"};
 
 static const enum option_id handshakes_options[] = {
     OPTION_UNDER_WAY, OPTION_PEER,   OPTION_TRANSPORT,  OPTION_STREAMS_EACH, OPTION_TURNS,
@@ -50,7 +60,6 @@ struct race {
     unsigned servers;                         /* ours, then the peers */
     enum handshake kinds[FIELD_ENTRANTS_MAX]; /* by entrant: server after server */
     struct contestant *contestants[FIELD_ENTRANTS_MAX];
-    struct visited visited[FIELD_ENTRANTS_MAX]; /* the same, as the table reads */
 };
 
 static int add(struct race *race, struct server *server, enum handshake kind,
@@ -63,8 +72,8 @@ static int add(struct race *race, struct server *server, enum handshake kind,
         peer || options->transport_count == 0 ? &protocol_get : options->transports[0];
     uint32_t each = protocol->is & PROTOCOL_STREAMS ? options->streams_each : 1;
     struct entrant *entrant =
-        field_add(&race->field, peer ? peer->name : HANDSHAKES_OURS,
-                  peer ? KIND_PEER : KIND_TRANSPORT, protocol, server, options->connections * each);
+        field_add(&race->field, peer ? peer->name : OURS, peer ? KIND_PEER : KIND_TRANSPORT,
+                  protocol, server, options->connections * each);
     entrant->publish = NULL;
     if (peer) {
         entrant->protocol = &peer->protocol;
@@ -95,7 +104,7 @@ static int add_server(struct race *race, struct server *server, const struct pee
 
 static void name_workload(const struct race *race, unsigned index, char ret[RESULT_NAME_MAX])
 {
-    const char *kind = handshake_name(race->kinds[index]);
+    const char *kind = kind_names[race->kinds[index]];
     if (race->kinds[index] == HANDSHAKE_PLAIN)
         snprintf(ret, RESULT_NAME_MAX, "%s", kind);
     else
@@ -114,12 +123,9 @@ static void add_contestants(struct race *race)
             name_workload(race, i, name);
             struct contestant *contestant = field_contestant(&race->field, i, name);
             contestant->connections = race->field.bench->options->connections;
-            race->visited[w * race->servers + s] = (struct visited){
-                .kind = race->kinds[i],
-                .contestant = contestant,
-                .plain = w > 0 ? race->contestants[s * race->workloads] : NULL,
-                .ours = compared && s > 0 ? race->contestants[w] : NULL,
-            };
+            if (compared)
+                contestant_figure(contestant, "handshakes",
+                                  json_pack("{s:s}", "kind", kind_names[race->kinds[i]]));
             race->contestants[i] = contestant;
         }
 }
@@ -237,8 +243,6 @@ static int run_field(struct bench *bench, struct peer *const peers[], unsigned c
         check_resumed(&race);
     }
     field_close(&race.field);
-    if (err == 0 && options->transport_count == 0)
-        handshakes_judge(&bench->result, race.visited, race.workloads * race.servers);
     return err;
 }
 

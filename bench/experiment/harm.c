@@ -21,7 +21,7 @@ void harm_free(struct harm *harm)
     free(harm);
 }
 
-const char *harm_bound_name(enum harm_bound bound)
+static const char *bound_name(enum harm_bound bound)
 {
     static const char *const names[HARM_BOUNDS] = {
         [HARM_ALIVE] = "alive",     [HARM_MEMORY] = "memory",       [HARM_LATENCY] = "p99",
@@ -29,14 +29,6 @@ const char *harm_bound_name(enum harm_bound bound)
         [HARM_UNNAMED] = "unnamed",
     };
     return names[bound];
-}
-
-bool harm_any(const struct harm *harm)
-{
-    for (int i = 0; i < HARM_BOUNDS; i++)
-        if (harm->broken[i])
-            return true;
-    return false;
 }
 
 uint64_t harm_calm_p99_ns(const struct harm *harm)
@@ -69,7 +61,7 @@ static json_t *broken_json(const struct harm *harm)
     json_t *list = json_array();
     for (int i = 0; i < HARM_BOUNDS; i++)
         if (harm->broken[i])
-            json_array_append_new(list, json_string(harm_bound_name((enum harm_bound)i)));
+            json_array_append_new(list, json_string(bound_name((enum harm_bound)i)));
     return list;
 }
 

@@ -50,11 +50,6 @@ struct harm *harm_create(void);
 /* Accepts NULL. */
 void harm_free(struct harm *harm);
 
-/* "alive", "memory", "p99", "closed", "newcomers", "recovery",
- * "unnamed". */
-const char *harm_bound_name(enum harm_bound bound);
-bool harm_any(const struct harm *harm);
-
 /* What it is measured by: the others' p99 after it, when the server is warm; or that before, where
  * that was the calmer one: a server that an attack has left slow is not measured by that. */
 uint64_t harm_calm_p99_ns(const struct harm *harm);

@@ -11,13 +11,10 @@
 #include "experiment/bench.h"
 #include "experiment/field.h"
 #include "experiment/goings.h"
-#include "experiment/tls_verdict.h"
 #include "measure/clock.h"
 #include "output/figure.h"
 
 static const int64_t BROADCAST_NS = (int64_t)60 * NS_PER_S; /* ends when everybody has it */
-static const double IDLE_SHARE_MAX = 0.001; /* of one CPU: below what the clock can tell apart */
-static const double RAMP_RATIO_MIN = 0.7;
 
 enum {
     SAMPLES_MAX = 600, /* in the timeline, however long the run is */
@@ -160,33 +157,7 @@ static int hold_way(struct bench *bench, const struct way *way)
     return err ? err : stopped;
 }
 
-/* ---- what it says of the goals ---- */
-
-static void judge(struct bench *bench, const struct contestant *contestant)
-{
-    const struct contestant *bare = result_find(&bench->result, "bare-connect", "");
-    char claim[128];
-    const double idle_s = contestant_figure_of(contestant, "idle", "elapsed_s");
-    if (idle_s > 0) {
-        double share = contestant_figure_of(contestant, "idle", "server_cpu_s") / idle_s;
-        snprintf(claim, sizeof claim, "An idle server with %u %s subscribers does not spin",
-                 contestant->subscribers, contestant->name);
-        result_verdict(&bench->result, claim, share <= IDLE_SHARE_MAX ? "holds" : "depends",
-                       "%.3f %% of one CPU%s", 100 * share,
-                       bench->options->heartbeat_ms ? "" : ", heartbeats included");
-    }
-    tls_judge_memory(&bench->result, contestant);
-    if (bare && bare->connect.rate_per_s > 0 && contestant->tls.cipher[0] == '\0' &&
-        contestant->subscribers == contestant->connections) {
-        double ratio = contestant->connect.rate_per_s / bare->connect.rate_per_s;
-        snprintf(claim, sizeof claim,
-                 "A ramp with %s handshakes reaches 0.7 of the bare connect rate",
-                 contestant->name);
-        result_verdict(&bench->result, claim, ratio >= RAMP_RATIO_MIN ? "holds" : "fails",
-                       "%.2f: %.0f/s against %.0f/s", ratio, contestant->connect.rate_per_s,
-                       bare->connect.rate_per_s);
-    }
-}
+/* ---- the run ---- */
 
 static int run(struct bench *bench)
 {
@@ -199,11 +170,8 @@ static int run(struct bench *bench)
         err = hold_bare(bench);
     struct way ways[WAYS_MAX];
     unsigned count = ways_of(bench->options, ways);
-    for (unsigned i = 0; err == 0 && i < count; i++) {
+    for (unsigned i = 0; err == 0 && i < count; i++)
         err = hold_way(bench, &ways[i]);
-        if (err == 0)
-            judge(bench, bench->result.contestants[bench->result.contestant_count - 1]);
-    }
     return err;
 }
 

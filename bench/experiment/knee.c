@@ -9,15 +9,12 @@
 #include "experiment/field.h"
 #include "experiment/knee_find.h"
 #include "measure/clock.h"
-#include "output/number.h"
 
 enum {
     TURNS = 3,
     BOUND_MS = 500,
     SEARCH_S = 60, /* for all searches together; what confirms comes on top */
     SUBSCRIBERS = 1000,
-    LINE_MAX_BYTES = 256,
-    HEADLINE_MAX = 2 * LINE_MAX_BYTES,
 };
 
 static const enum option_id knee_options[] = {
@@ -39,32 +36,8 @@ static void defaults(struct options *options)
 
 /* ---- the run ---- */
 
-/* "860 messages/s to 1,000 subscribers", with the sign of a lower bound where it is one. */
-static void say_knee(const struct bench *bench, const struct knee *knee, char line[LINE_MAX_BYTES])
-{
-    char count[NUMBER_TEXT_MAX];
-    bool at_least = knee->client_limited || knee->failed == 0;
-    if (knee->value <= 0)
-        snprintf(line, LINE_MAX_BYTES, "nothing that was tried held");
-    else if (knee->of_subscribers)
-        snprintf(line, LINE_MAX_BYTES, "%s%s subscribers at %g messages/s", at_least ? ">= " : "",
-                 number_grouped(count, (uint64_t)knee->value), knee->rate_per_s);
-    else
-        snprintf(line, LINE_MAX_BYTES, "%s%g messages/s to %s subscribers", at_least ? ">= " : "",
-                 knee->value, number_grouped(count, bench->options->subscribers));
-}
-
-static void say_headline(const struct bench *bench, const struct contestant *first,
-                         const struct knee *knee, char headline[HEADLINE_MAX])
-{
-    char line[LINE_MAX_BYTES];
-    say_knee(bench, knee, line);
-    snprintf(headline, HEADLINE_MAX, "%s: %s, p99 under %u ms", first->name, line,
-             bench->options->bound_ms);
-}
-
 /* Whatever came of it, the steps that were tried are kept. */
-static int search_all(struct field *field, const struct knee_aim *aim, char headline[HEADLINE_MAX])
+static int search_all(struct field *field, const struct knee_aim *aim)
 {
     struct contestant *contestants[FIELD_ENTRANTS_MAX] = {NULL};
     struct knee *knees[FIELD_ENTRANTS_MAX] = {NULL};
@@ -79,7 +52,6 @@ static int search_all(struct field *field, const struct knee_aim *aim, char head
         err = knee_find(field, i, aim, contestants[i], knees[i]);
     if (err == 0)
         err = knee_confirm(field, aim, contestants, knees);
-    say_headline(field->bench, contestants[0], knees[0], headline);
     for (unsigned i = 0; i < count; i++) {
         if (knees[i]->step_count > 0)
             contestant_figure(contestants[i], "knee", knee_json(knees[i]));
@@ -92,7 +64,6 @@ static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
     struct field field;
-    char headline[HEADLINE_MAX] = "";
     if (options->rate_count > 1)
         return bench_fail(-EINVAL, "knee takes one --rate");
     const struct knee_aim aim = {
@@ -104,15 +75,12 @@ static int run(struct bench *bench)
         .patience_ns = (int64_t)options->seconds * NS_PER_S / ways_count(options),
         .repeats = options->turns,
     };
-    bench->result.title = strdup("The knee: how far until latency leaves its bound");
     field_init(&field, bench);
     int err = field_serve_ways(&field, options->subscribers);
     if (err == 0)
         err = field_open(&field);
     if (err == 0)
-        err = search_all(&field, &aim, headline);
-    if (headline[0])
-        bench->result.headline = strdup(headline);
+        err = search_all(&field, &aim);
     field_close(&field);
     return err;
 }

@@ -194,10 +194,13 @@ static void finish(struct mix *mix)
         struct contestant *contestant = mix->contestants[i];
         if (!contestant)
             continue;
-        struct load_turn sum = contestant_totals(contestant);
-        if (sum.deliveries > 0)
-            contestant->payload_bytes =
-                (uint32_t)lround((double)sum.payload_bytes / (double)sum.deliveries);
+        uint64_t bytes = 0, deliveries = 0;
+        for (unsigned t = 0; t < contestant->turn_count; t++) {
+            bytes += contestant->turns[t].load.payload_bytes;
+            deliveries += contestant->turns[t].load.deliveries;
+        }
+        if (deliveries > 0)
+            contestant->payload_bytes = (uint32_t)lround((double)bytes / (double)deliveries);
     }
 }
 

@@ -20,7 +20,7 @@
 #include "experiment/capacity_counters.h"
 #include "experiment/field.h"
 #include "experiment/gauges.h"
-#include "experiment/slow_verdict.h"
+#include "experiment/stall.h"
 #include "measure/clock.h"
 
 static const int64_t RAMP_TIMEOUT_NS = (int64_t)60 * NS_PER_S;
@@ -29,7 +29,12 @@ static const int64_t HOPELESS_NS = (int64_t)30 * NS_PER_S;
 static const int64_t LEAVE_NS = (int64_t)300 * NS_PER_MS;
 static const int64_t SAMPLE_NS = (int64_t)250 * NS_PER_MS;
 
+/* Of slow_reader. Each is, in each way (way_workload), the workload of a contestant "others" with a
+ * stall, and of one more "…, without". */
+static const char *const slow_policies[] = {"disconnect", "drop_oldest", "keep_latest"};
+
 enum {
+    SLOW_POLICIES = sizeof slow_policies / sizeof slow_policies[0],
     OTHERS = 0, /* groups of the load */
     STALLED = 1,
     TRICKLING = 2,
@@ -470,14 +475,11 @@ static int run(struct bench *bench)
         return bench_fail(-EINVAL, "slow-readers takes one --rate, and two subscribers or more");
     if (options->transport_count != 1 || !(options->transports[0]->is & PROTOCOL_STALLS))
         return bench_fail(-EINVAL, "slow-readers takes one --transport, websocket or sse");
-    bench->result.title = strdup("Readers that stop reading, or read too slowly");
     bench->watch.sample_every_ns = SAMPLE_NS;
     watch_turns(bench, way_count * SLOW_POLICIES * (options->warmup_turns + 2 * options->turns));
     for (unsigned w = 0; err == 0 && w < way_count; w++)
         for (unsigned i = 0; err == 0 && i < SLOW_POLICIES; i++)
             err = run_policy(bench, slow_policies[i], &ways[w], &stalls[w][i]);
-    if (err == 0)
-        slow_judge(bench, stalls);
     for (unsigned w = 0; w < way_count; w++)
         for (unsigned i = 0; i < SLOW_POLICIES; i++)
             stall_done(&stalls[w][i]);

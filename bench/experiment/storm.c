@@ -22,7 +22,6 @@
 #include "experiment/bench.h"
 #include "experiment/capacity_counters.h"
 #include "experiment/field.h"
-#include "experiment/storm_verdict.h"
 #include "experiment/witness.h"
 #include "measure/clock.h"
 #include "output/figure.h"
@@ -48,13 +47,21 @@ enum {
     SETTINGS_MAX = 8,
 };
 
+enum storm_variant {
+    STORM_ADMISSION,
+    STORM_JITTER,
+    STORM_AT_ONCE,
+    STORM_VARIANTS,
+};
+
 static const struct variant {
+    const char *name;
     bool admission;
     struct load_backoff backoff;
 } variants[STORM_VARIANTS] = {
-    [STORM_ADMISSION] = {true, {BACKOFF_FIRST_MS, BACKOFF_MOST_MS, true}},
-    [STORM_JITTER] = {false, {BACKOFF_FIRST_MS, BACKOFF_MOST_MS, false}},
-    [STORM_AT_ONCE] = {false, {0}},
+    [STORM_ADMISSION] = {"admission", true, {BACKOFF_FIRST_MS, BACKOFF_MOST_MS, true}},
+    [STORM_JITTER] = {"jitter", false, {BACKOFF_FIRST_MS, BACKOFF_MOST_MS, false}},
+    [STORM_AT_ONCE] = {"at once", false, {0}},
 };
 
 /* One variant while it runs, and what is said of it afterwards. */
@@ -406,7 +413,7 @@ static int run_variant(struct bench *bench, enum storm_variant variant, const st
     storm->bench = bench;
     storm->variant = &variants[variant];
     storm->way = way;
-    storm_name(storm->name, variant, way);
+    way_workload(storm->name, way, variants[variant].name);
     int err = start_server(storm);
     if (err == 0)
         err = play(storm);
@@ -455,7 +462,6 @@ static int run(struct bench *bench)
                 "resume from: WebSockets have envelopes here.",
                 options->subscribers, rate_of(options), live_of(options),
                 WITNESS_DELIVERIES_PER_S / live_of(options));
-    storm_judge(bench);
     return 0;
 }
 

@@ -18,8 +18,6 @@ static_assert(PEERS_MAX + OPTIONS_LIST_MAX + BARE_LOOP_COUNT <= FIELD_ENTRANTS_M
               "there is room for all that a command line can ask for");
 static_assert(PEERS_MAX + 1 + BARE_LOOP_COUNT <= BENCH_SERVERS_MAX, "a server for each");
 
-static const char OURS[] = "websocket";
-
 bool versus_wanted(const struct options *options)
 {
     return options->peer_count > 0 || options->peer_url;
@@ -77,27 +75,6 @@ static int add_peer(struct field *field, struct bench *bench, struct peer *peer)
     return 0;
 }
 
-/* ---- the headline ---- */
-
-static void make_headline(struct bench *bench)
-{
-    char text[256] = "Deliveries per second, Ringside to", workload[RESULT_NAME_MAX];
-    size_t len = strlen(text);
-    snprintf(workload, sizeof workload, "depth %u", bench->options->depths[0]);
-    const struct contestant *ours = result_find(&bench->result, OURS, workload);
-    unsigned named = 0;
-    for (unsigned i = 0; ours && i < bench->result.contestant_count && len < sizeof text; i++) {
-        const struct contestant *theirs = bench->result.contestants[i];
-        struct spread ratio = contestant_ratio_to(ours, theirs);
-        if (theirs->kind != KIND_PEER || strcmp(theirs->workload, workload) != 0 || ratio.n == 0)
-            continue;
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s %s %.2f", named++ ? "," : "",
-                                theirs->name, ratio.median);
-    }
-    if (named > 0)
-        bench->result.headline = strdup(text);
-}
-
 /* ---- running ---- */
 
 /* All are read before the first is started, so that what is wrong is said at once. */
@@ -131,10 +108,7 @@ static int run(struct bench *bench, struct peer *const peers[], unsigned count)
         err = field_add_loops(&field);
     if (err == 0)
         err = field_race(&field);
-    if (err < 0)
-        return err;
-    make_headline(bench);
-    return 0;
+    return err;
 }
 
 int versus_run(struct bench *bench)

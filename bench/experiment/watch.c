@@ -213,6 +213,18 @@ static struct view_row *row_of(struct view_state *view, const char *name, const 
     return row;
 }
 
+/* To the ceiling's last turn; 0: it has had none. */
+static double ratio_to_ceiling(const struct contestant *contestant, double deliveries_per_s)
+{
+    const struct contestant *ceiling = contestant->ceiling;
+    if (!ceiling || ceiling->turn_count == 0)
+        return 0;
+    const struct load_turn *last = &ceiling->turns[ceiling->turn_count - 1].load;
+    return last->deliveries > 0
+               ? deliveries_per_s * (double)last->elapsed_ns / NS_PER_S / (double)last->deliveries
+               : 0;
+}
+
 static void list_turn(struct view_state *view, const char *name, const struct turn *turn,
                       const struct contestant *contestant)
 {
@@ -222,8 +234,9 @@ static void list_turn(struct view_state *view, const char *name, const struct tu
     row->server_cpu = (double)turn->server_cpu_ns / NS_PER_S / elapsed_s;
     row->p50_ns = turn->p50_ns;
     row->p99_ns = turn->p99_ns;
-    row->ratio = contestant ? contestant_ratio(contestant).median : 0;
-    row->client_bound = contestant && contestant_client_bound(contestant);
+    row->ratio = contestant ? ratio_to_ceiling(contestant, row->deliveries_per_s) : 0;
+    row->client_bound = contestant && contestant->server_cpus > 0 &&
+                        turn_saturated(turn, contestant->server_cpus) == SATURATED_CLIENT;
 }
 
 void watch_turn(struct bench *bench, const char *name, const struct turn *turn,

@@ -1,7 +1,6 @@
 #include "output/files.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,19 +18,16 @@ enum {
     COMMIT_SHORT = 7,
 };
 
-/* Runs a program; it reads from `input`, or what the bench reads (-1), and prints to `output`, or
- * where the bench prints (-1). Returns its exit status, or negative errno. */
-static int run_program(const char *const argv[], int input, int output)
+/* Runs a program that reads from `input` and prints where the bench does. Returns its exit status,
+ * or negative errno. */
+static int run_program(const char *const argv[], int input)
 {
     posix_spawn_file_actions_t actions;
     int status;
     pid_t pid;
     fflush(stdout);
     posix_spawn_file_actions_init(&actions);
-    if (input >= 0)
-        posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-    if (output >= 0)
-        posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
     int err = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     if (err != 0)
@@ -92,59 +88,47 @@ static int write_json(const json_t *run, const char *path)
     return -EIO;
 }
 
-static const char report_program[] = BENCH_REPORTS "/report.py";
+static const char finish_program[] = BENCH_REPORTS "/finish.py";
 
-/* Likewise report.py; what does not work is said. */
-static bool run_report(const char *const argv[], int input, int output)
+/* Python makes run.json of what was measured, the page, and what is printed. */
+static int run_finish(const struct files *files, int measured, const char *copy, bool text)
 {
-    int status = access(report_program, R_OK) == 0 ? run_program(argv, input, output) : -ENOENT;
-    if (status < 0)
-        fprintf(stderr, "ringside-bench: no report: %s %s: %s\n", BENCH_PYTHON, report_program,
-                strerror(-status));
-    else if (status > 0)
-        fprintf(stderr,
-                "ringside-bench: no report: %s ended with status %d; "
-                "`./build.sh deps report` installs what it needs\n",
-                report_program, status);
-    return status == 0;
+    const char *argv[10] = {BENCH_PYTHON, "-B", finish_program};
+    unsigned n = 3;
+    if (text)
+        argv[n++] = "--text";
+    if (files->folder[0]) {
+        argv[n++] = "-o";
+        argv[n++] = files->folder;
+    }
+    if (copy) {
+        argv[n++] = "--json";
+        argv[n++] = copy;
+    }
+    return access(finish_program, R_OK) == 0 ? run_program(argv, measured) : -ENOENT;
 }
 
-static void write_report(struct files *files)
-{
-    const char *const argv[] = {BENCH_PYTHON, "-B", report_program, files->folder, NULL};
-    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); /* it prints where it wrote */
-    files->report = run_report(argv, -1, nowhere);
-    if (nowhere >= 0)
-        close(nowhere);
-}
-
-int files_write(struct files *files, const struct result *result, const char *copy)
+int files_write(const struct files *files, const struct result *result, const char *copy, bool text)
 {
     char path[FILES_PATH_MAX + 32];
-    files->run = json_of_result(result, files->commit, files->dirty);
-    bool folder = files->folder[0] != '\0';
-    snprintf(path, sizeof path, "%s/run.json", files->folder);
-    int err = folder ? write_json(files->run, path) : 0;
-    if (err == 0 && copy)
-        err = write_json(files->run, copy);
-    if (err == 0 && folder)
-        write_report(files);
+    json_t *run = json_of_result(result, files->commit, files->dirty);
+    int measured = memfd_create("measured.json", MFD_CLOEXEC);
+    int err = measured < 0 || json_dumpfd(run, measured, JSON_REAL_PRECISION(12)) < 0 ? -EIO : 0;
+    if (err == 0)
+        lseek(measured, 0, SEEK_SET);
+    int status = err == 0 ? run_finish(files, measured, copy, text) : err;
+    if (measured >= 0)
+        close(measured);
+    if (status != 0) {
+        snprintf(path, sizeof path, "%s/measured.json", files->folder);
+        err = files->folder[0] ? write_json(run, path) : copy ? write_json(run, copy) : -EIO;
+        fprintf(stderr,
+                "ringside-bench: no run.json: %s %s: %s; `./build.sh deps report` installs what it "
+                "needs%s\n",
+                BENCH_PYTHON, finish_program, status < 0 ? strerror(-status) : "failed",
+                err == 0 ? ", and it makes one of what was measured, which is kept" : "");
+        err = -EIO;
+    }
+    json_decref(run);
     return err;
-}
-
-bool files_print(const struct files *files)
-{
-    static const char *const argv[] = {BENCH_PYTHON, "-B", report_program, "--text", "-", NULL};
-    int run = memfd_create("run.json", MFD_CLOEXEC);
-    bool known = run >= 0 && json_dumpfd(files->run, run, 0) == 0 && lseek(run, 0, SEEK_SET) == 0 &&
-                 run_report(argv, run, -1);
-    if (run >= 0)
-        close(run);
-    return known;
-}
-
-void files_done(struct files *files)
-{
-    json_decref(files->run);
-    files->run = NULL;
 }

@@ -5,7 +5,6 @@
 #include "config.h"
 #include "core/build_info.h"
 #include "output/figure.h"
-#include "output/hdr.h"
 
 static const double percents[] = {0,     10,    20,    30,    40,    50,     60,     70,
                                   75,    80,    85,    90,    92,    94,     95,     96,
@@ -16,6 +15,21 @@ static void set_cost(json_t *object, const char *name, int64_t ns)
 {
     if (ns >= 0)
         json_object_set_new(object, name, figure_seconds(ns));
+}
+
+static void set_share(json_t *object, const char *side, const char *what, double share)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s_%s_share", side, what);
+    if (share >= 0)
+        json_object_set_new(object, name, figure_number(share, 1e-4));
+}
+
+static void set_side(json_t *object, const char *name, const struct strain_side *side)
+{
+    set_cost(object, name[0] == 's' ? "server_waited_s" : "client_waited_s", side->waited_ns);
+    set_share(object, name, "steal", side->steal);
+    set_share(object, name, "softirq", side->softirq);
 }
 
 static json_t *of_turn(const struct contestant *contestant, const struct turn *turn)
@@ -36,18 +50,15 @@ static json_t *of_turn(const struct contestant *contestant, const struct turn *t
         json_object_set_new(object, "p50_ns", figure_count(turn->p50_ns));
         json_object_set_new(object, "p99_ns", figure_count(turn->p99_ns));
     }
-    if (turn->strain.known && turn->strain.server.waited_ns >= 0)
-        json_object_set_new(object, "server_waited_s",
-                            figure_seconds(turn->strain.server.waited_ns));
     if (turn->strain.known) {
+        json_object_set_new(object, "server_elapsed_s", figure_seconds(turn->strain.elapsed_ns));
+        set_side(object, "server", &turn->strain.server);
+        set_side(object, "client", &turn->strain.client);
         json_object_set_new(object, "server_process_cpu_s",
                             figure_seconds(turn->strain.cost.process_ns));
         set_cost(object, "server_softirqd_s", turn->strain.cost.softirqd_ns);
         set_cost(object, "server_others_s", strain_others_ns(&turn->strain.cost));
     }
-    if (turn->strain.known && turn->strain.client.waited_ns >= 0)
-        json_object_set_new(object, "client_waited_s",
-                            figure_seconds(turn->strain.client.waited_ns));
     if (load->visits > 0)
         json_object_set_new(object, "handshakes", figure_count(load->visits));
     if (contestant->has_requests) {
@@ -55,6 +66,18 @@ static json_t *of_turn(const struct contestant *contestant, const struct turn *t
         json_object_set_new(object, "empty_answers", figure_count(load->empty_answers));
     }
     return object;
+}
+
+/* [low_ns, count] of those that are not empty. */
+static json_t *of_buckets(const struct histogram *histogram)
+{
+    json_t *list = json_array();
+    struct histogram_bucket bucket;
+    size_t cursor = 0;
+    while (histogram_next(histogram, &cursor, &bucket))
+        json_array_append_new(
+            list, json_pack("[o, o]", figure_count(bucket.low_ns), figure_count(bucket.count)));
+    return list;
 }
 
 static json_t *of_histogram(const struct histogram *histogram)
@@ -68,10 +91,7 @@ static json_t *of_histogram(const struct histogram *histogram)
         "{s:o, s:o, s:o, s:o, s:o}", "count", figure_count(histogram_count(histogram)), "min_ns",
         figure_count(histogram_min(histogram)), "max_ns", figure_count(histogram_max(histogram)),
         "mean_ns", figure_number(histogram_mean(histogram), 0.1), "percentiles", pairs);
-    char *counts = hdr_encode(histogram);
-    if (counts)
-        json_object_set_new(out, "hdr", json_string(counts));
-    free(counts);
+    json_object_set_new(out, "buckets", of_buckets(histogram));
     return out;
 }
 
@@ -119,20 +139,6 @@ static void set_memory(json_t *object, const struct contestant *contestant)
     json_object_set_new(object, "memory", out);
 }
 
-static void set_wire(json_t *object, const struct contestant *contestant)
-{
-    struct load_turn sum = contestant_totals(contestant);
-    if (sum.deliveries == 0)
-        return;
-    double deliveries = (double)sum.deliveries;
-    json_object_set_new(object, "wire",
-                        json_pack("{s:o, s:o, s:i}", "down_bytes_per_delivery",
-                                  figure_number((double)sum.bytes_in / deliveries, 0.01),
-                                  "up_bytes_per_delivery",
-                                  figure_number((double)sum.bytes_out / deliveries, 0.01),
-                                  "payload_bytes", (int)contestant->payload_bytes));
-}
-
 static void set_counts(json_t *object, const struct contestant *contestant)
 {
     const struct load_ledger *ledger = &contestant->ledger;
@@ -168,6 +174,8 @@ static void set_errors(json_t *object, const struct contestant *contestant)
     if (json_object_size(errors) > 0)
         json_object_set(object, "errors", errors);
     json_decref(errors);
+    if (contestant->closes > 0)
+        json_object_set_new(object, "closes", figure_count(contestant->closes));
     if (contestant->counters)
         json_object_set(object, "counters", contestant->counters);
     if (contestant->notes)
@@ -180,32 +188,11 @@ static const char *kind_name(enum contestant_kind kind)
     return names[kind];
 }
 
-static void set_ratio(json_t *object, const struct contestant *contestant)
+/* Of another contestant in the same workload: its figures are set beside that one's. */
+static void set_name(json_t *object, const char *name, const struct contestant *other)
 {
-    struct spread ratio = contestant_ratio(contestant);
-    if (ratio.n == 0)
-        return;
-    json_t *out = json_pack("{s:s}", "ceiling", contestant->ceiling->name);
-    figure_set_spread(out, "deliveries_per_s", ratio, 1e-4);
-    figure_set_spread(out, "server_cpu_per_delivery", contestant_cpu_ratio(contestant), 1e-4);
-    json_object_set_new(object, "ratio", out);
-}
-
-static void set_share(json_t *object, const char *side, const char *what, double share)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%s_%s_share", side, what);
-    if (share >= 0)
-        json_object_set_new(object, name, figure_number(share, 1e-4));
-}
-
-static void set_usage(json_t *object, const char *side, struct usage usage)
-{
-    set_share(object, side, "cpu", usage.used);
-    set_share(object, side, "waited", usage.waited);
-    set_share(object, side, "steal", usage.steal);
-    set_share(object, side, "softirq", usage.softirq);
-    set_share(object, side, "others", usage.others);
+    if (other)
+        json_object_set_new(object, name, json_string(other->name));
 }
 
 static void set_tls(json_t *object, const struct contestant *contestant)
@@ -215,26 +202,8 @@ static void set_tls(json_t *object, const struct contestant *contestant)
         return;
     json_t *out = json_pack("{s:s, s:o, s:o}", "cipher", tls->cipher, "full",
                             figure_count(tls->full), "resumed", figure_count(tls->resumed));
-    struct spread ratio = contestant_ratio_to(contestant, contestant->tls.plain);
-    if (tls->plain && ratio.n > 0) {
-        json_object_set_new(out, "plain", json_string(tls->plain->name));
-        figure_set_spread(out, "deliveries_per_s", ratio, 1e-4);
-        figure_set_spread(out, "server_cpu_per_delivery",
-                          contestant_cpu_ratio_to(contestant, contestant->tls.plain), 1e-4);
-    }
+    set_name(out, "plain", tls->plain);
     json_object_set_new(object, "tls", out);
-}
-
-static void set_rates(json_t *object, const struct contestant *contestant)
-{
-    if (contestant_totals(contestant).visits > 0)
-        return; /* what a visit is, its experiment knows */
-    figure_set_spread(object, "deliveries_per_s", contestant_deliveries_per_s(contestant), 0.1);
-    if (contestant->server_cpus > 0)
-        figure_set_spread(object, "server_cpu_ns_per_delivery",
-                          contestant_server_cpu_ns(contestant), 0.1);
-    figure_set_spread(object, "client_cpu_ns_per_delivery", contestant_client_cpu_ns(contestant),
-                      0.1);
 }
 
 static json_t *of_contestant(const struct contestant *contestant)
@@ -251,22 +220,15 @@ static json_t *of_contestant(const struct contestant *contestant)
         json_object_set_new(object, "version", json_string(contestant->version));
     if (contestant->workload[0])
         json_object_set_new(object, "workload", json_string(contestant->workload));
-    set_rates(object, contestant);
-    set_ratio(object, contestant);
+    if (contestant->server_cpus > 0)
+        json_object_set_new(object, "server_cpus", figure_count(contestant->server_cpus));
+    json_object_set_new(object, "payload_bytes", figure_count(contestant->payload_bytes));
+    set_name(object, "ceiling", contestant->ceiling);
     set_tls(object, contestant);
-    set_wire(object, contestant);
     set_counts(object, contestant);
     set_memory(object, contestant);
     set_latency(object, contestant);
     json_object_update(object, contestant->figures);
-    if (contestant->turn_count > 0 && contestant->server_cpus > 0) {
-        json_object_set_new(object, "saturated",
-                            json_string(saturated_name(contestant_saturated(contestant))));
-        json_object_set_new(object, "client_bound",
-                            json_boolean(contestant_client_bound(contestant)));
-        set_usage(object, "server", contestant_server_usage(contestant));
-        set_usage(object, "client", contestant_client_usage(contestant));
-    }
     set_errors(object, contestant);
     json_object_set_new(object, "turns", turns);
     return object;
@@ -325,10 +287,6 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
 
     json_t *run =
         json_pack("{s:s, s:s}", "schema", "ringside-run/2", "experiment", result->experiment);
-    if (result->title)
-        json_object_set_new(run, "title", json_string(result->title));
-    if (result->headline)
-        json_object_set_new(run, "headline", json_string(result->headline));
     json_object_set_new(run, "command", json_string(result->command));
     json_object_set_new(run, "started_at", of_time(result->started_at));
     json_object_set_new(run, "duration_s", figure_number(result->duration_s, 1e-3));
@@ -338,7 +296,6 @@ json_t *json_of_result(const struct result *result, const char *commit, bool dir
     json_object_set(run, "settings", result->settings);
     json_object_set_new(run, "contestants", contestants);
     json_object_set_new(run, "timeline", timeline);
-    json_object_set(run, "verdicts", result->verdicts);
     json_object_set(run, "notes", result->notes);
     return run;
 }

@@ -25,7 +25,6 @@ void result_init(struct result *result, const char *experiment)
         .started_ns = clock_now_ns(),
         .settings = json_object(),
         .notes = json_array(),
-        .verdicts = json_array(),
     };
 }
 
@@ -47,12 +46,9 @@ void result_done(struct result *result)
         contestant_free(result->contestants[i]);
     free(result->samples);
     free(result->command);
-    free(result->title);
-    free(result->headline);
     json_decref(result->settings);
     json_decref(result->machine);
     json_decref(result->notes);
-    json_decref(result->verdicts);
 }
 
 struct contestant *result_add(struct result *result, const char *name, const char *workload,
@@ -113,18 +109,6 @@ void result_note(struct result *result, const char *format, ...)
     json_array_append_new(result->notes, json_string(text));
 }
 
-void result_verdict(struct result *result, const char *claim, const char *verdict,
-                    const char *format, ...)
-{
-    char text[TEXT_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    json_array_append_new(result->verdicts, json_pack("{s:s, s:s, s:s}", "claim", claim, "measured",
-                                                      text, "verdict", verdict));
-}
-
 void contestant_note(struct contestant *contestant, const char *format, ...)
 {
     char text[TEXT_MAX];
@@ -142,12 +126,6 @@ void contestant_figure(struct contestant *contestant, const char *name, json_t *
     if (!contestant->figures)
         contestant->figures = json_object();
     json_object_set_new(contestant->figures, name, figure);
-}
-
-double contestant_figure_of(const struct contestant *contestant, const char *name,
-                            const char *member)
-{
-    return json_number_value(json_object_get(json_object_get(contestant->figures, name), member));
 }
 
 /* A message that was counted as lost may still come: then the count of the lost goes back. */
@@ -168,149 +146,6 @@ void contestant_ledger(struct contestant *contestant, const struct load_ledger *
     sum->out_of_order = moved(sum->out_of_order, before->out_of_order, after->out_of_order);
     sum->corrupt = moved(sum->corrupt, before->corrupt, after->corrupt);
     sum->expected = sum->delivered + sum->lost;
-}
-
-/* ---- derived figures ---- */
-
-typedef double (*turn_figure)(const struct turn *turn);
-
-/* What a turn was for: deliveries, or visits. */
-static double turn_work(const struct turn *turn)
-{
-    return (double)(turn->load.visits > 0 ? turn->load.visits : turn->load.deliveries);
-}
-
-static double turn_rate(const struct turn *turn)
-{
-    return turn->load.elapsed_ns > 0 ? turn_work(turn) * NS_PER_S / (double)turn->load.elapsed_ns
-                                     : 0;
-}
-
-static double turn_server_cpu(const struct turn *turn)
-{
-    return (double)turn->server_cpu_ns / turn_work(turn);
-}
-
-static double turn_client_cpu(const struct turn *turn)
-{
-    return (double)turn->load.client_cpu_ns / turn_work(turn);
-}
-
-/* Turns that brought nothing say nothing about each. */
-static struct spread spread_of_turns(const struct contestant *contestant, turn_figure figure)
-{
-    double *values = calloc(contestant->turn_count + 1, sizeof *values);
-    unsigned count = 0;
-    assert(values);
-    for (unsigned i = 0; i < contestant->turn_count; i++)
-        if (turn_work(&contestant->turns[i]) > 0)
-            values[count++] = figure(&contestant->turns[i]);
-    struct spread spread = spread_of(values, count);
-    free(values);
-    return spread;
-}
-
-struct spread contestant_deliveries_per_s(const struct contestant *contestant)
-{
-    return spread_of_turns(contestant, turn_rate);
-}
-
-struct spread contestant_server_cpu_ns(const struct contestant *contestant)
-{
-    return spread_of_turns(contestant, turn_server_cpu);
-}
-
-struct spread contestant_client_cpu_ns(const struct contestant *contestant)
-{
-    return spread_of_turns(contestant, turn_client_cpu);
-}
-
-static const struct turn *turn_of_round(const struct contestant *contestant, unsigned round)
-{
-    for (unsigned i = 0; i < contestant->turn_count; i++)
-        if (contestant->turns[i].round == round)
-            return &contestant->turns[i];
-    return NULL;
-}
-
-static struct spread spread_of_quotients(const struct contestant *contestant,
-                                         const struct contestant *other, turn_figure figure)
-{
-    if (!other)
-        return (struct spread){0};
-    double *values = calloc(contestant->turn_count + 1, sizeof *values);
-    unsigned count = 0;
-    assert(values);
-    for (unsigned i = 0; i < contestant->turn_count; i++) {
-        const struct turn *ours = &contestant->turns[i];
-        const struct turn *theirs = turn_of_round(other, ours->round);
-        if (theirs && turn_work(ours) > 0 && turn_work(theirs) > 0 && figure(theirs) > 0)
-            values[count++] = figure(ours) / figure(theirs);
-    }
-    struct spread spread = spread_of(values, count);
-    free(values);
-    return spread;
-}
-
-struct spread contestant_ratio(const struct contestant *contestant)
-{
-    return spread_of_quotients(contestant, contestant->ceiling, turn_rate);
-}
-
-struct spread contestant_cpu_ratio(const struct contestant *contestant)
-{
-    return spread_of_quotients(contestant, contestant->ceiling, turn_server_cpu);
-}
-
-struct spread contestant_ratio_to(const struct contestant *contestant,
-                                  const struct contestant *other)
-{
-    return spread_of_quotients(contestant, other, turn_rate);
-}
-
-struct spread contestant_cpu_ratio_to(const struct contestant *contestant,
-                                      const struct contestant *other)
-{
-    return spread_of_quotients(contestant, other, turn_server_cpu);
-}
-
-double contestant_cpu_more_ns(const struct contestant *contestant, const struct contestant *other)
-{
-    double *values = calloc(contestant->turn_count + 1, sizeof *values);
-    unsigned count = 0;
-    assert(values);
-    for (unsigned i = 0; other && i < contestant->turn_count; i++) {
-        const struct turn *ours = &contestant->turns[i];
-        const struct turn *theirs = turn_of_round(other, ours->round);
-        if (theirs && turn_work(ours) > 0 && turn_work(theirs) > 0)
-            values[count++] = turn_server_cpu(ours) - turn_server_cpu(theirs);
-    }
-    double median = spread_of(values, count).median;
-    free(values);
-    return median > 0 ? median : 0;
-}
-
-struct load_turn contestant_totals(const struct contestant *contestant)
-{
-    struct load_turn sum = {0};
-    for (unsigned i = 0; i < contestant->turn_count; i++) {
-        const struct load_turn *turn = &contestant->turns[i].load;
-        sum.elapsed_ns += turn->elapsed_ns;
-        sum.publishes += turn->publishes;
-        sum.deliveries += turn->deliveries;
-        sum.incomplete += turn->incomplete;
-        sum.missing += turn->missing;
-        sum.bytes_in += turn->bytes_in;
-        sum.bytes_out += turn->bytes_out;
-        sum.payload_bytes += turn->payload_bytes;
-        sum.requests += turn->requests;
-        sum.empty_answers += turn->empty_answers;
-        sum.visits += turn->visits;
-        sum.client_cpu_ns += turn->client_cpu_ns;
-        sum.burst_ns += turn->burst_ns;
-        sum.burst_cpu_ns += turn->burst_cpu_ns;
-    }
-    return sum;
 }
 
 /* ---- which side was the limit ---- */
@@ -349,72 +184,9 @@ struct usage turn_client_usage(const struct turn *turn)
                     (double)turn->load.elapsed_ns);
 }
 
-static void add_known(int64_t *sum, int64_t ns)
-{
-    *sum = ns < 0 || *sum < 0 ? -1 : *sum + ns;
-}
-
-static void add_strain(struct strain_side *sum, const struct strain_side *side, double weight)
-{
-    add_known(&sum->waited_ns, side->waited_ns);
-    sum->steal = side->steal < 0 ? -1 : sum->steal + side->steal * weight;
-    sum->softirq = side->softirq < 0 ? -1 : sum->softirq + side->softirq * weight;
-}
-
-static void add_cost(struct strain_cost *sum, const struct strain_cost *cost)
-{
-    sum->process_ns += cost->process_ns;
-    add_known(&sum->softirqd_ns, cost->softirqd_ns);
-    add_known(&sum->core_ns, cost->core_ns);
-}
-
-/* All turns as if they were one. */
-static struct turn turns_together(const struct contestant *contestant)
-{
-    struct turn sum = {.load = contestant_totals(contestant), .strain.known = true};
-    for (unsigned i = 0; i < contestant->turn_count; i++) {
-        const struct turn *turn = &contestant->turns[i];
-        double weight = (double)turn->load.elapsed_ns / (double)sum.load.elapsed_ns;
-        sum.server_cpu_ns += turn->server_cpu_ns;
-        sum.strain.known &= turn->strain.known;
-        sum.strain.elapsed_ns += turn->strain.elapsed_ns;
-        add_cost(&sum.strain.cost, &turn->strain.cost);
-        add_strain(&sum.strain.server, &turn->strain.server, weight);
-        add_strain(&sum.strain.client, &turn->strain.client, weight);
-    }
-    return sum;
-}
-
-struct usage contestant_server_usage(const struct contestant *contestant)
-{
-    struct turn all = turns_together(contestant);
-    return turn_server_usage(&all, contestant->server_cpus);
-}
-
-struct usage contestant_client_usage(const struct contestant *contestant)
-{
-    struct turn all = turns_together(contestant);
-    return turn_client_usage(&all);
-}
-
 static double known(double share)
 {
     return share > 0 ? share : 0;
-}
-
-double contestant_server_share(const struct contestant *contestant)
-{
-    return known(contestant_server_usage(contestant).used);
-}
-
-double contestant_client_share(const struct contestant *contestant)
-{
-    return known(contestant_client_usage(contestant).used);
-}
-
-double usage_taken(const struct usage *usage)
-{
-    return known(usage->others >= 0 ? usage->others : usage->waited);
 }
 
 double usage_asked(const struct usage *usage)
@@ -457,18 +229,6 @@ enum saturated turn_saturated(const struct turn *turn, unsigned cpus)
     const struct turn judged = paced ? burst_of(turn, cpus) : *turn;
     struct usage server = turn_server_usage(&judged, cpus), client = turn_client_usage(&judged);
     return saturated_by(&server, &client);
-}
-
-enum saturated contestant_saturated(const struct contestant *contestant)
-{
-    struct turn all = turns_together(contestant);
-    return turn_saturated(&all, contestant->server_cpus);
-}
-
-bool contestant_client_bound(const struct contestant *contestant)
-{
-    return contestant->server_cpus > 0 && contestant->turn_count > 0 &&
-           contestant_saturated(contestant) == SATURATED_CLIENT;
 }
 
 /* Those who read too slowly may lose what the policy says, and those beside an attack are judged by

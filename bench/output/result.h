@@ -3,8 +3,8 @@
  *   struct result ── contestants ── turns          raw figures, one per turn of the clock
  *                 └─ timeline ── samples
  *
- * Idea     An experiment fills this in; the files of output/ read it. The figures that are derived
- *          (rates, ratios, shares) are made here, once, so that table and report cannot differ.
+ * Idea     An experiment fills this in; the files of output/ read it. It is what was
+ *          counted and read; rates, ratios and verdicts are made of it by bench/report.
  * Threads  one.
  * Memory   result_init to result_done; contestants stay where they are once added.
  * Bounds   RESULT_CONTESTANTS_MAX; turns and samples grow. */
@@ -19,7 +19,6 @@
 #include "load/load.h"
 #include "measure/slab.h"
 #include "measure/strain.h"
-#include "output/spread.h"
 
 enum {
     RESULT_SOURCE_MAX = 64,
@@ -119,13 +118,10 @@ struct result {
     int64_t started_ns;
     double duration_s;
     bool interrupted;
-    char *title;                           /* NULL: the report makes one up */
-    char *headline;                        /* likewise */
     char server_source[RESULT_SOURCE_MAX]; /* what ringside-server was built from; empty: unknown */
     json_t *settings;
     json_t *machine;
     json_t *notes;
-    json_t *verdicts;
     struct contestant *contestants[RESULT_CONTESTANTS_MAX];
     unsigned contestant_count;
     struct sample *samples;
@@ -141,20 +137,12 @@ void result_sample(struct result *result, const struct sample *sample);
 /* A note that is there already is not said twice. */
 __attribute__((format(printf, 2, 3))) void result_note(struct result *result, const char *format,
                                                        ...);
-__attribute__((format(printf, 4, 5))) void result_verdict(struct result *result, const char *claim,
-                                                          const char *verdict, const char *format,
-                                                          ...);
-
 void contestant_turn(struct contestant *contestant, const struct turn *turn);
 __attribute__((format(printf, 2, 3))) void contestant_note(struct contestant *contestant,
                                                            const char *format, ...);
 
 /* Gives it a figure of its experiment's own; takes the reference. */
 void contestant_figure(struct contestant *contestant, const char *name, json_t *figure);
-/* A number in it; 0: there is none. */
-double contestant_figure_of(const struct contestant *contestant, const char *name,
-                            const char *member);
-
 /* Forgets the turns with their latency and ledger: they were a try that did not count. */
 void contestant_forget_turns(struct contestant *contestant);
 
@@ -162,26 +150,7 @@ void contestant_forget_turns(struct contestant *contestant);
 void contestant_ledger(struct contestant *contestant, const struct load_ledger *before,
                        const struct load_ledger *after);
 
-/* ---- derived figures ---- */
-
-/* Where the turns are of visits: per visit, where it says per delivery. */
-struct spread contestant_deliveries_per_s(const struct contestant *contestant);
-struct spread contestant_server_cpu_ns(const struct contestant *contestant); /* per delivery */
-struct spread contestant_client_cpu_ns(const struct contestant *contestant);
-
-/* One quotient per round in which both had a turn. */
-struct spread contestant_ratio(const struct contestant *contestant);
-struct spread contestant_cpu_ratio(const struct contestant *contestant);
-
-/* Likewise, to any other contestant; nothing to NULL. */
-struct spread contestant_ratio_to(const struct contestant *contestant,
-                                  const struct contestant *other);
-struct spread contestant_cpu_ratio_to(const struct contestant *contestant,
-                                      const struct contestant *other);
-
-/* Server CPU of a delivery or visit less that of the other's: the median over the rounds, 0 at
- * least. */
-double contestant_cpu_more_ns(const struct contestant *contestant, const struct contestant *other);
+/* ---- which side was the limit, of a turn ---- */
 
 /* What a side did with the CPUs that it was given, as shares of their time. */
 struct usage {
@@ -192,11 +161,6 @@ struct usage {
     double others;  /* of what a server used: not its threads, nor ksoftirqd; negative: unknown */
 };
 
-/* Over all turns. The server's is unknown, all negative, where its CPUs are not known. */
-struct usage contestant_server_usage(const struct contestant *contestant);
-struct usage contestant_client_usage(const struct contestant *contestant);
-double contestant_server_share(const struct contestant *contestant); /* used; 0: unknown */
-double contestant_client_share(const struct contestant *contestant);
 struct usage turn_server_usage(const struct turn *turn, unsigned cpus);
 struct usage turn_client_usage(const struct turn *turn);
 
@@ -204,22 +168,11 @@ struct usage turn_client_usage(const struct turn *turn);
  * not in the time that was used. */
 double usage_asked(const struct usage *usage);
 
-/* The share of the CPUs that another program had while the side wanted them; 0: none or unknown. */
-double usage_taken(const struct usage *usage);
-
 /* Which side set the limit: the one that asked for all of its CPUs. */
 enum saturated saturated_by(const struct usage *server, const struct usage *client);
 const char *saturated_name(enum saturated side);
 /* At a rate it is judged over the bursts of messages, in between which both sides idle. */
 enum saturated turn_saturated(const struct turn *turn, unsigned cpus);
-enum saturated contestant_saturated(const struct contestant *contestant);
-
-/* The client set the limit: a rate is a lower bound for the server, and not its figure. */
-bool contestant_client_bound(const struct contestant *contestant);
-
-/* Sums over the turns. */
-struct load_turn contestant_totals(const struct contestant *contestant);
-
 /* Lost, duplicate, out of order and corrupt, over all contestants; connections ended unasked. */
 uint64_t result_ledger_faults(const struct result *result);
 uint64_t result_closes(const struct result *result);

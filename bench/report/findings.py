@@ -7,11 +7,14 @@ from series import get, label
 TITLES = {
     "compare": "Transports compared", "fanout": "Fan-out", "hold": "Connections held",
     "ceiling": "The machine's ceiling", "claims": "Claims, tested", "churn": "Connection churn",
-    "latency": "Latency", "knee": "The knee", "storm": "Reconnect storms",
-    "slow-readers": "Slow readers", "half-open": "Half-open peers",
+    "latency": "Latency", "knee": "The knee: how far until latency leaves its bound",
+    "storm": "Reconnect storms",
+    "slow-readers": "Readers that stop reading, or read too slowly",
+    "half-open": "Peers that vanish without a word",
     "engines": "io_uring and epoll", "capacity": "How many connections",
     "connect": "Letting subscribers in",
-    "handshakes": "TLS handshakes", "abuse": "Attacks", "page": "A page of a browser",
+    "handshakes": "TLS handshakes", "page": "A page of a browser",
+    "abuse": "Attacks on a server, and what everybody else notices",
 }
 
 

@@ -1,4 +1,10 @@
-"""Reads the histograms of run.json: the compressed encoding (V2) of HdrHistogram, in base64."""
+"""The histograms of run.json: the compressed encoding (V2) of HdrHistogram, in base64.
+
+    base64( cookie | length | zlib( header | counts ) )      numbers big-endian
+    counts: zigzag LEB128; a negative one is so many empty buckets
+
+The bench's histograms have the buckets of HdrHistogram with three digits, so every count is kept in
+some kilobytes, and other programs read it."""
 
 import base64
 import binascii
@@ -8,6 +14,33 @@ import zlib
 HALF = 1024  # buckets of an octave: three digits
 COOKIE, COOKIE_COMPRESSED = 0x1c849303, 0x1c849304
 HEADER = struct.Struct(">iiiiqqd")
+HIGHEST = 2 ** 40 - 1  # HISTOGRAM_VALUE_LIMIT of core/histogram.h, less one
+BEST_COMPRESSION = 9
+
+
+def text_of(pairs):
+    """Of [(low_ns, count)] of the buckets that are not empty, rising."""
+    counts, after = bytearray(), 0
+    for low, count in pairs:
+        octave = max(low.bit_length() - HALF.bit_length(), 0)
+        index = octave * HALF + (low >> octave)
+        if index > after:
+            counts += _leb128(after - index)
+        counts += _leb128(count)
+        after = index + 1
+    plain = HEADER.pack(COOKIE | 0x10, len(counts), 0, 3, 1, HIGHEST, 1.0) + counts
+    packed = zlib.compress(plain, BEST_COMPRESSION)
+    return base64.b64encode(struct.pack(">ii", COOKIE_COMPRESSED | 0x10, len(packed)) + packed
+                            ).decode("ascii")
+
+
+def _leb128(count):
+    """Zigzag, seven bits a byte, the low ones first; the ninth byte has eight."""
+    left, out = (count << 1) ^ (count >> 63), bytearray()
+    while len(out) < 8 and left > 0x7f:
+        out.append(left & 0x7f | 0x80)
+        left >>= 7
+    return out + bytes([left])
 
 
 def buckets(text):

@@ -37,15 +37,14 @@ def read(path):
 faults = schema.faults
 
 
-def load(path, strict=False, trusted=False):
-    """The run as a dict; BadRun names the first fault and how many more there are. What was written
-    just now is trusted to be a run."""
+def load(path, strict=False):
+    """The run as a dict; BadRun names the first fault and how many more there are."""
     run = read(path)
     version = run.get("schema") if isinstance(run, dict) else None
     if version not in schema.SCHEMAS:
         raise BadRun(f"{path}: schema is {version!r}, this program reads "
                      f"{' and '.join(map(repr, schema.SCHEMAS))}")
-    found = [] if trusted else faults(run, strict)
+    found = faults(run, strict)
     if found:
         more = f" (and {len(found) - 1} more, see load.py --strict)" if len(found) > 1 else ""
         raise BadRun(f"{path}: {found[0]}{more}")

@@ -2,20 +2,10 @@
 """Writes the report of a run: one HTML file with nothing outside it; or its tables as text."""
 
 import argparse
-import os
 import pathlib
-import shutil
 import sys
 
 import load
-
-TEXT_WIDTH = 160  # where there is no terminal
-
-
-def speaks_utf8():
-    """Of the terminal; Python itself would write UTF-8 there in any case."""
-    named = [os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG")]
-    return "utf" in next(filter(None, named), "").lower()
 
 
 def main():
@@ -27,13 +17,11 @@ def main():
     parser.add_argument("-o", "--output", help="default: report.html beside run.json")
     options = parser.parse_args()
 
-    run = load.load(options.run, trusted=options.run == "-")
+    run = load.load(options.run)
     if options.text:
         import text
-        width = options.width or shutil.get_terminal_size((TEXT_WIDTH, 0)).columns
         written = text.claims if run.get("scenarios") else text.lines
-        lines = "\n".join(written(run, width))
-        print(lines if not sys.stdout.isatty() or speaks_utf8() else text.ascii_of(lines))
+        text.show(written(run, options.width or text.window()))
         return 0
     # After the check: a bad run is rejected without waiting for matplotlib.
     import claims

@@ -221,10 +221,7 @@ class Session:
             self._report(folder)
         if self.options.json:
             _dump(run, self.options.json)
-        print("\n" + "\n".join(text.claims(run, 120)) + "\n")
-        for v in run["verdicts"]:
-            source = f" ({v['source']})" if v.get("source") else ""
-            print(f"  {v['verdict']:12} {v['claim']}{source}: {v['measured']}")
+        text.show(["", *text.claims(run, 120), "", *text.verdicts(run | {"notes": []})])
         if self.options.results != "none":
             print(f"\n  {folder}/report.html")
 

@@ -1,5 +1,8 @@
 """A run as tables of text: what the terminal shows when it is over. Needs no matplotlib."""
 
+import os
+import shutil
+import sys
 import textwrap
 
 import claims as scenarios
@@ -12,6 +15,7 @@ from series import label
 
 GAP = "  "
 HEAD_WIDTH = 10
+WINDOW = 160  # where there is no terminal
 # Figures whose rows are not those of the overview.
 SHOWN = ("budget", "knee", "storm", "stall", "abuse", "course", "slab")
 
@@ -21,6 +25,29 @@ _PLAIN = str.maketrans({"×": "x", "≥": ">=", "–": "-", "µ": "u", "÷": "/"
 
 def ascii_of(text):
     return text.translate(_PLAIN).encode("ascii", "replace").decode("ascii")
+
+
+def speaks_utf8():
+    """Of the terminal; Python itself would write UTF-8 there in any case."""
+    named = [os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG")]
+    return "utf" in next(filter(None, named), "").lower()
+
+
+def show(told):
+    text = "\n".join(told)
+    print(text if not sys.stdout.isatty() or speaks_utf8() else ascii_of(text))
+
+
+def window():
+    return shutil.get_terminal_size((WINDOW, 0)).columns
+
+
+def verdicts(run):
+    """And notes."""
+    for v in run["verdicts"]:
+        source = f" ({v['source']})" if v.get("source") else ""
+        yield f"  {v['verdict']:12} {v['claim']}{source}: {v['measured']}"
+    yield from (f"  note: {note}" for note in run["notes"])
 
 
 def lines(run, width):

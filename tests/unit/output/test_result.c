@@ -70,40 +70,10 @@ static struct turn turn(double server_share, double client_share)
     };
 }
 
-static void test_shares_over_all_turns(void **state)
-{
-    (void)state;
-    struct result result;
-    result_init(&result, "test");
-    struct contestant *contestant = result_add(&result, "one", "", KIND_TRANSPORT);
-    assert_false(contestant_client_bound(contestant));
-    contestant->server_cpus = 1;
-    struct turn first = turn(0.2, 1.0), second = turn(0.4, 0.9);
-    second.strain.client = (struct strain_side){.waited_ns = NS_PER_S / 10, .steal = 0.2};
-    contestant_turn(contestant, &first);
-    contestant_turn(contestant, &second);
-    struct usage server = contestant_server_usage(contestant);
-    struct usage client = contestant_client_usage(contestant);
-    assert_true(server.used > 0.299 && server.used < 0.301);
-    assert_true(client.used > 0.949 && client.used < 0.951);
-    assert_true(client.waited > 0.049 && client.waited < 0.051);
-    assert_true(client.steal > 0.099 && client.steal < 0.101);
-    assert_true(contestant_client_bound(contestant));
-
-    contestant->server_cpus = 0; /* a server elsewhere: nobody knows what it did */
-    assert_true(contestant_server_usage(contestant).used < 0);
-    assert_false(contestant_client_bound(contestant));
-    result_done(&result);
-}
-
 /* What the kernel's thread did is the server's; what is left of its core was somebody else's. */
 static void test_a_server_is_charged_with_its_core(void **state)
 {
     (void)state;
-    struct result result;
-    result_init(&result, "test");
-    struct contestant *contestant = result_add(&result, "one", "", KIND_TRANSPORT);
-    contestant->server_cpus = 1;
     struct turn one = turn(0, 0.5);
     one.strain.server.waited_ns = NS_PER_S / 4;
     one.strain.cost = (struct strain_cost){
@@ -111,36 +81,15 @@ static void test_a_server_is_charged_with_its_core(void **state)
     one.server_cpu_ns = strain_charged_ns(&one.strain.cost);
     assert_int_equal(one.server_cpu_ns, 900000000);
     assert_int_equal(strain_own_ns(&one.strain.cost), 800000000);
-    contestant_turn(contestant, &one);
-    contestant_turn(contestant, &one);
-    struct usage server = contestant_server_usage(contestant);
+    struct usage server = turn_server_usage(&one, 1);
     assert_true(server.used > 0.899 && server.used < 0.901);
     assert_true(server.others > 0.099 && server.others < 0.101);
-    assert_true(usage_taken(&server) == server.others);
     assert_true(usage_asked(&server) == server.used); /* who it waited for is in it */
 
     struct strain_cost shared = {.process_ns = 600000000, .softirqd_ns = -1, .core_ns = -1};
     assert_int_equal(strain_charged_ns(&shared), 600000000);
     assert_int_equal(strain_own_ns(&shared), 600000000);
     assert_int_equal(strain_others_ns(&shared), -1);
-    result_done(&result);
-}
-
-static void test_what_one_turn_did_not_see_is_unknown(void **state)
-{
-    (void)state;
-    struct result result;
-    result_init(&result, "test");
-    struct contestant *contestant = result_add(&result, "one", "", KIND_TRANSPORT);
-    contestant->server_cpus = 2;
-    struct turn seen = turn(1, 0.5), unseen = turn(1, 0.5);
-    unseen.strain = (struct strain){0};
-    contestant_turn(contestant, &seen);
-    contestant_turn(contestant, &unseen);
-    struct usage server = contestant_server_usage(contestant);
-    assert_true(server.used == 0.5);
-    assert_true(server.waited < 0 && server.steal < 0 && server.softirq < 0);
-    result_done(&result);
 }
 
 static void test_a_try_can_be_forgotten(void **state)
@@ -168,9 +117,7 @@ int main(void)
         cmocka_unit_test(test_saturated_by_what_was_asked_for),
         cmocka_unit_test(test_a_rate_is_judged_over_its_bursts),
         cmocka_unit_test(test_unknown_is_not_asked_for),
-        cmocka_unit_test(test_shares_over_all_turns),
         cmocka_unit_test(test_a_server_is_charged_with_its_core),
-        cmocka_unit_test(test_what_one_turn_did_not_see_is_unknown),
         cmocka_unit_test(test_a_try_can_be_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
