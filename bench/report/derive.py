@@ -136,7 +136,8 @@ def _usage(c):
     elapsed_s, server_s, client_s, burst_s, burst_client_s = (
         sum(turn.get(name, 0) for turn in turns)
         for name in ("elapsed_s", "server_cpu_s", "client_cpu_s", "burst_s", "burst_client_cpu_s"))
-    server = _shares(turns, "server", cpus, _known(turns, "server_elapsed_s") or elapsed_s, server_s)
+    seen_s = _known(turns, "server_elapsed_s") or elapsed_s
+    server = _shares(turns, "server", cpus, seen_s, server_s)
     client = _shares(turns, "client", 1, elapsed_s, client_s)
     judged = server, client
     if 0 < burst_s < elapsed_s:

@@ -3,9 +3,11 @@
 
 One commit, one machine: it refuses a tree with changes, and a run whose bench or server was built
 from something else. What could not be made is named at the end, with the reason; the others are
-kept."""
+kept. A run whose peers are not installed is not tried."""
 
 import argparse
+import importlib.machinery
+import importlib.util
 import pathlib
 import shlex
 import shutil
@@ -21,6 +23,7 @@ import units
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TABLE = ROOT / "bench" / "recorded.txt"
+INSTALLER = ROOT / "bench" / "peers" / "install"
 SLACK = 3  # a run may take so many times the minutes of its row
 
 
@@ -35,6 +38,10 @@ class Row:
         wrapped = [] if self.lab == "-" else ["tuning/tune", "lab", "--for", *self.lab.split(),
                                               "--"]
         return [*wrapped, "./build.sh", "bench", *shlex.split(self.command), "--results", results]
+
+    def peers(self):
+        words = shlex.split(self.command)
+        return [after for word, after in zip(words, words[1:]) if word == "--peer"]
 
     def written(self):
         return shlex.join(self.words("DIR")[:-2])
@@ -61,6 +68,17 @@ def chosen(all_, names):
         if name not in known:
             raise load.BadRun(f"there is no run '{name}': {', '.join(known)}")
     return [known[name] for name in names] or all_
+
+
+def not_installed(all_):
+    """Of the peers of these rows."""
+    loader = importlib.machinery.SourceFileLoader("peers_install", str(INSTALLER))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    installer = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True
+    loader.exec_module(installer)
+    names = dict.fromkeys(name for row in all_ for name in row.peers())
+    return [name for name in names if installer.Peer(name).missing()]
 
 
 def keep(folder, target):
@@ -110,6 +128,11 @@ def main():
     for row in due:
         print(f"{row.minutes:4g} min  {row.name:18} {row.written()}")
     print(f"{len(due)} runs, about {total} in all", flush=True)
+    missing = not_installed(due)
+    for name in missing:
+        print(f"warning: {name} is not installed, so there will be no "
+              f"{', '.join(row.name for row in due if name in row.peers())}: `./build.sh peers "
+              f"{name}`", file=sys.stderr)
     if options.list:
         return 0
     if changes():
@@ -118,7 +141,9 @@ def main():
     failed = {}
     for i, row in enumerate(due, 1):
         print(f"\n[{i}/{len(due)}] {row.name}: about {row.minutes:g} min", flush=True)
-        why = make(row, pathlib.Path(options.results))
+        gone = [name for name in row.peers() if name in missing]
+        why = (f"{gone[0]} is not installed: `./build.sh peers {gone[0]}`" if gone else
+               make(row, pathlib.Path(options.results)))
         if why:
             failed[row.name] = why
     index.write(pathlib.Path(options.results))
