@@ -84,7 +84,8 @@ static int ramp(struct climb *climb, struct capacity_evidence *evidence)
         err = load_ramp(load, 0, &config, &contestant->connect);
     stage_end(climb, evidence, &mark);
     contestant->has_connect = true;
-    contestant->connections = evidence->up;
+    contestant->connections = load_links_up(load, 0);
+    contestant->subscribers = evidence->up;
     return err;
 }
 

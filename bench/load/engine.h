@@ -187,6 +187,7 @@ struct group {
     struct histogram *uncorrected;
     struct flights flights;
     struct burst burst;
+    uint32_t turn_after; /* number of the last message before the turn that goes on */
 };
 
 /* Opens links with a bounded number under way; opener.c. */
@@ -533,7 +534,7 @@ struct turn_mark {
 /* The first message of a burst is about to be published; nothing is under way any longer. */
 void burst_begin(struct group *group);
 void burst_end(struct group *group);
-void turn_begin(struct load *load, const struct group *group, struct turn_mark *ret);
+void turn_begin(struct load *load, struct group *group, struct turn_mark *ret);
 void turn_end(struct load *load, const struct group *group, const struct turn_mark *mark,
               struct load_turn *ret);
 /* Steps until nothing is under way that may still come, at most until the deadline. */

@@ -214,7 +214,8 @@ static inline uint64_t load_ledger_faults(const struct load_ledger *ledger)
 /* Running totals of a group since load_create. */
 struct load_counters {
     uint64_t deliveries;         /* duplicates too */
-    uint64_t payload_bytes;      /* of deliveries: deliveries × payload_bytes when all is well */
+    uint64_t late;               /* of them: of messages from before the turn that goes on */
+    uint64_t payload_bytes;      /* of the others: × payload_bytes when all is well */
     uint64_t framed_bytes;       /* WebSocket: bytes that whole parsed frames had on the wire */
     uint64_t bytes_in;           /* as read from the sockets of subscribers */
     uint64_t bytes_out;          /* as written to them */
@@ -314,7 +315,7 @@ struct load_turn {
     int64_t started_ns; /* CLOCK_MONOTONIC */
     int64_t elapsed_ns; /* until the last message was complete, or given up */
     uint64_t publishes;
-    uint64_t deliveries;
+    uint64_t deliveries; /* of messages that were published in it */
     uint64_t incomplete; /* messages that did not reach everybody in time */
     uint64_t missing;    /* deliveries that they lack */
     bool hopeless;       /* ended early, by mode->hopeless_ns */

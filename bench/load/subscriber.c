@@ -150,12 +150,16 @@ void subscriber_deliver(struct load *load, struct subscriber *subscriber,
     if (payload->changed || payload->length != bytes_of_number(group, number))
         group->ledger.corrupt++;
     group->counters.deliveries++;
-    group->counters.payload_bytes += payload->length;
     bool ready = subscriber_ready(subscriber);
     ledger_note(&group->ledger, &subscriber->place, sequence_of_number(group, number),
                 subscriber_index(load, subscriber) - group->first);
     if (!ready && subscriber_ready(subscriber))
         ready_enter(load, subscriber);
+    if (number <= group->turn_after) { /* whatever it waited for was not this turn's */
+        group->counters.late++;
+        return;
+    }
+    group->counters.payload_bytes += payload->length;
     if (flights_note(&group->flights, number)) {
         load->touched_groups |= UINT64_C(1) << subscriber->group;
         return;

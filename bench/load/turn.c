@@ -38,8 +38,10 @@ void burst_end(struct group *group)
     burst->ns += engine_clock_ns() - burst->since_ns;
 }
 
-void turn_begin(struct load *load, const struct group *group, struct turn_mark *ret)
+void turn_begin(struct load *load, struct group *group, struct turn_mark *ret)
 {
+    flights_give_up(&group->flights); /* of before; who has it yet to come is not this turn's */
+    group->turn_after = group->publisher.number;
     load->now_ns = engine_clock_ns();
     *ret = (struct turn_mark){
         .counters = group->counters,
@@ -62,7 +64,7 @@ void turn_end(struct load *load, const struct group *group, const struct turn_ma
         .started_ns = mark->now_ns,
         .elapsed_ns = load->now_ns - mark->now_ns,
         .publishes = to->published - from->published,
-        .deliveries = to->deliveries - from->deliveries,
+        .deliveries = to->deliveries - from->deliveries - (to->late - from->late),
         .incomplete = group->flights.incomplete - mark->incomplete,
         .missing = group->flights.missing - mark->missing,
         .bytes_in = to->bytes_in - from->bytes_in,

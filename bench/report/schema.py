@@ -95,6 +95,26 @@ def _sums(value, part, place):
             yield from _sums(item, part["items"], f"{place}[{i}]")
 
 
+# Subscribers come and go, or hear parts.
+NOT_TO_ALL = ("churn", "mix", "knee", "claims", "scenario")
+
+
+def _deliveries(run):
+    """Each message of a turn reaches each subscriber once, or it is in the ledger or the errors."""
+    if run["experiment"] in NOT_TO_ALL:
+        return
+    for i, c in enumerate(run["contestants"]):
+        ledger, subscribers = c.get("ledger"), c.get("subscribers") or c["connections"]
+        faults = ledger and ledger["lost"] + ledger["duplicate"]
+        if not ledger or faults or c.get("errors") or c.get("closes"):
+            continue
+        for n, turn in enumerate(c["turns"]):
+            wanted = turn.get("publishes", 0) * subscribers
+            if turn["deliveries"] != wanted:
+                yield (f"contestants[{i}].turns[{n}]: {turn['deliveries']} deliveries, and "
+                       f"{turn.get('publishes', 0)} publishes to {subscribers} are {wanted}")
+
+
 # ---- the check ------------------------------------------------------------------------------
 
 def _known(value):
@@ -159,7 +179,7 @@ def _unknown(value, part, place):
 
 
 def faults(run, strict=False):
-    """Each with its place; `strict`: unknown fields too."""
+    """Each with its place; `strict`: unknown fields too, and deliveries that do not add up."""
     try:
         import jsonschema
     except ModuleNotFoundError:
@@ -171,7 +191,7 @@ def faults(run, strict=False):
         for e in jsonschema.Draft202012Validator(whole()).iter_errors(known)]
     if not found:
         found = [*_sums(known, whole(), ""), *_contestants(known)]
-    return found + (list(_unknown(known, whole(), "")) if strict else [])
+    return found + ([*_unknown(known, whole(), ""), *_deliveries(known)] if strict else [])
 
 
 # ---- docs/RESULTS.md ------------------------------------------------------------------------

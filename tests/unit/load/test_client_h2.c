@@ -295,6 +295,25 @@ static void test_streams_of_one_connection(void **state)
     }
 }
 
+/* Messages that a turn finds under way are in the ledger, and not among its deliveries. */
+static void test_a_turn_has_its_own_messages(void **state)
+{
+    (void)state;
+    struct turn_mark mark;
+    struct load_turn turn;
+    make(&protocol_h2_sse, "/sse?channel=c", false);
+    come_up(WIRE_MAX);
+    group.publisher.number = 2;
+    turn_begin(&world, &group, &mark);
+    for (uint32_t number = 1; number <= 4; number++)
+        server_says(streams[0], event_of(number), false, WIRE_MAX);
+    turn_end(&world, &group, &mark, &turn);
+    assert_int_equal(turn.deliveries, 2);
+    assert_int_equal(group.counters.late, 2);
+    assert_int_equal(group.ledger.delivered, 4);
+    assert_int_equal(histogram_count(group.uncorrected), 2);
+}
+
 /* Who has a position asks for what it missed. */
 static void test_resumes(void **state)
 {
@@ -465,6 +484,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_streams_of_one_connection),
+        TEST(test_a_turn_has_its_own_messages),
         TEST(test_resumes),
         TEST(test_one_that_is_reset_leaves_the_others),
         TEST(test_one_that_is_given_up_is_reset),
