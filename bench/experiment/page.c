@@ -25,7 +25,6 @@ enum {
     PAGE_MAX = 512,
     STATUS_OK = 200,
     CONNECTIONS = 1000,
-    OF_HTTP_1 = 6, /* connections to an origin; what browsers have agreed on */
 };
 
 static const struct protocol_of_page {
@@ -148,40 +147,18 @@ static int visit(struct bench *bench, const struct protocol_of_page *protocol, c
     return err;
 }
 
-static void conclude(struct bench *bench, const struct page_seen seen[PROTOCOLS_OF_PAGE])
-{
-    const struct page_seen *old = &seen[0], *new = &seen[1];
-    const uint32_t asked = bench->options->subscribers;
-    char headline[160];
-    result_verdict(&bench->result, "On HTTP/1.1 a page has six event streams, and no more",
-                   asked <= OF_HTTP_1       ? "not measured"
-                   : old->open == OF_HTTP_1 ? "holds"
-                                            : "fails",
-                   "%lu of %u", (unsigned long)old->open, asked);
-    result_verdict(&bench->result, "On HTTP/2 it has them all, on one connection",
-                   new->open == asked &&new->connections == 1 ? "holds" : "fails",
-                   "%lu of %u, on %lu", (unsigned long)new->open, asked,
-                   (unsigned long)new->connections);
-    snprintf(headline, sizeof headline,
-             "Event streams of a page, %u asked for: %lu on HTTP/1.1, %lu on HTTP/2", asked,
-             (unsigned long)old->open, (unsigned long)new->open);
-    bench->result.headline = strdup(headline);
-}
-
 static int run(struct bench *bench)
 {
     char path[BROWSER_PATH_MAX], version[BROWSER_VERSION_MAX];
-    struct page_seen seen[PROTOCOLS_OF_PAGE] = {0};
+    struct page_seen seen = {0};
     if (bench->options->address)
         return bench_fail(-EINVAL, "page starts its own servers: --address is of no use");
     int err = browser_find(path, version);
     for (unsigned i = 0; err == 0 && i < PROTOCOLS_OF_PAGE; i++) {
-        err = visit(bench, &protocols[i], path, &seen[i]);
+        err = visit(bench, &protocols[i], path, &seen);
         if (err == 0)
-            take(bench, &protocols[i], version, &seen[i]);
+            take(bench, &protocols[i], version, &seen);
     }
-    if (err == 0)
-        conclude(bench, seen);
     return err;
 }
 

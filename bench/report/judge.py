@@ -24,6 +24,7 @@ REAP_SLACK_S = 1.5
 LEFT_WITH_ONE_END, LEFT_WITH_NONE = 0.8, 0.25
 MEMORY_OF = 300  # fewer peers are lost in what other programs do
 ORPHANS_OF = 100  # other programs have such sockets too: one in a hundred is not ours to judge
+STREAMS_OF_PAGE = 6  # over HTTP/1.1
 WEAK_FROM = 0.25  # of the time without a CPU that it wanted
 BOUND, BOUND_ALL = "; the client was the bottleneck", "; the clients were the bottleneck"
 
@@ -515,6 +516,19 @@ def _abuse(run):
     return f"Attacks: {', '.join(told)}" if told else None
 
 
+def _page(run):
+    """Six connections to an origin are what browsers have agreed on."""
+    old, new = (series.find(run, "chromium", name)["page"] for name in ("HTTP/1.1", "HTTP/2"))
+    say(run, "On HTTP/1.1 a page has six event streams, and no more",
+        holds(old["open"] == STREAMS_OF_PAGE) if old["asked"] > STREAMS_OF_PAGE else "not measured",
+        f"{old['open']} of {old['asked']}")
+    say(run, "On HTTP/2 it has them all, on one connection",
+        holds(new["open"] == new["asked"] and new["connections"] == 1),
+        f"{new['open']} of {new['asked']}, on {new['connections']}")
+    return (f"Event streams of a page, {new['asked']} asked for: {old['open']} on HTTP/1.1, "
+            f"{new['open']} on HTTP/2")
+
+
 def _broken_bounds(abuse):
     """Of a server that has died, only that."""
     return "died" if not abuse["alive"] else ", ".join(abuse["broken"])
@@ -523,6 +537,6 @@ def _broken_bounds(abuse):
 JUDGES = {
     "abuse": _abuse, "capacity": _capacity, "churn": _churn, "compare": _compare,
     "connect": _connect, "engines": _engines, "fanout": _fanout, "half-open": _half_open,
-    "handshakes": _handshakes, "hold": _hold, "knee": _knee, "slow-readers": _slow_readers,
-    "storm": _storm,
+    "handshakes": _handshakes, "hold": _hold, "knee": _knee, "page": _page,
+    "slow-readers": _slow_readers,     "storm": _storm,
 }
