@@ -17,6 +17,7 @@
 #include "auth/auth.h"
 #include "carrier/http2.h"
 #include "certificates.h"
+#include "commands.h"
 #include "conf/cpus.h"
 #include "conf/settings.h"
 #include "conn/client.h"
@@ -89,6 +90,8 @@ static const char documentation[] =
     "  curl -N 'http://127.0.0.1:8080/sse?channel=demo' &\n"
     "  curl -d hello 'http://127.0.0.1:8080/publish?channel=demo'\n"
     "or open http://127.0.0.1:8080/ in a browser.\n\n"
+    "Instead of serving: gen-config prints the settings as a file, check-config says whether it "
+    "would start with them (both take the same options), gen-token --help.\n\n"
     "SIGTERM and SIGINT send the clients away over drain_ms, then it exits. docs/PROTOCOL.md says "
     "what clients can ask, "
     "docs/OPERATING.md what the settings do.";
@@ -398,6 +401,10 @@ static void announce(const struct launch *launch)
         printf("nothing is limited by address: where strangers connect, set "
                "address_connections_max, address_connects_per_s, address_requests_per_s and "
                "address_publishes_per_s\n");
+    const struct auth *auth = launch->server.auth;
+    if (auth_token_keys(auth) + auth_api_keys(auth) == 0 && is_open_to_others(launch))
+        printf("nobody is asked for a name: where strangers connect, set token_keys and api_keys, "
+               "and what each namespace allows; docs/TOKENS.md says how\n");
     fflush(stdout);
 }
 
@@ -472,18 +479,33 @@ static int cpus_to_pin(const struct settings *settings, int cpu_count)
     return settings->cpus[0] == '\0' && settings->shards < cpu_count ? 0 : cpu_count;
 }
 
+static void read_options(int argc, char **argv, struct settings *settings)
+{
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse_option,
+        .args_doc = "\ngen-config\ncheck-config\ngen-token --key KEY",
+        .doc = documentation,
+    };
+    settings_default(settings);
+    argp_err_exit_status = 1;
+    argp_program_version_hook = print_version;
+    argp_parse(&argp, argc, argv, 0, NULL, settings);
+}
+
 int main(int argc, char **argv)
 {
     static struct settings settings;
     static struct launch launch;
-    const struct argp argp = {options, parse_option, NULL, documentation, NULL, NULL, NULL};
     char why[WHY_MAX];
     int cpus[CPUS_MAX];
 
-    settings_default(&settings);
-    argp_err_exit_status = 1;
-    argp_program_version_hook = print_version;
-    argp_parse(&argp, argc, argv, 0, NULL, &settings);
+    enum command command = command_take(&argc, argv);
+    if (command == COMMAND_GEN_TOKEN)
+        return command_gen_token(argc, argv);
+    read_options(argc, argv, &settings);
+    if (command != COMMAND_SERVE)
+        return command_run(command, &settings);
     if (engine_choose(&launch.engine, settings.engine, why, sizeof why) < 0 ||
         ports_read(launch.ports, &settings, why, sizeof why) < 0)
         return fail(why);
@@ -501,10 +523,9 @@ int main(int argc, char **argv)
     struct addresses *addresses;
     const uint64_t seed[] = {seed_draw(), seed_draw()};
     static struct trusted trusted;
-    if (trusted_read(&trusted, settings.trusted_proxies, why, sizeof why) < 0)
-        return fail(why);
     struct auth *auth;
-    if (auth_create(&auth, &settings, (unsigned)settings.shards, why, sizeof why) < 0)
+    if (trusted_read(&trusted, settings.trusted_proxies, why, sizeof why) < 0 ||
+        auth_create(&auth, &settings, why, sizeof why) < 0)
         return fail(why);
     if (clients_table(&addresses, &settings, seed) < 0)
         return fail("addresses_max: memory is out; lower it");

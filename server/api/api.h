@@ -1,5 +1,5 @@
-/* api: what is not a transport: publishing, metrics, liveness, the page, and the table of all
- * paths.
+/* api: what is not a transport: publishing, tickets and revocations, metrics, liveness, the page,
+ * and the table of all paths.
  *
  * Threads  The shard's. */
 #pragma once
@@ -10,6 +10,8 @@ extern const struct route server_routes[];
 extern const struct transport publish_transport;
 
 void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void ticket_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void metrics_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void health_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void page_open(struct shard *shard, struct conn *conn, struct exchange *exchange);

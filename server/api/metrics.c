@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "auth/auth.h"
 #include "core/build_info.h"
 #include "hub/hub.h"
 
@@ -91,6 +92,18 @@ static void write_refused(struct text *text, const struct server *server)
         if (name)
             text_add(text, "ringside_requests_refused_total{reason=\"%s\"} %" PRIu64 "\n", name,
                      sum);
+    }
+}
+
+static void write_tokens(struct text *text, const struct server *server)
+{
+    heading(text, "tokens", "_total", "counter", "Tokens and tickets that were looked at");
+    for (unsigned error = 0; server->auth && error < JWT_ERROR_COUNT; error++) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < server->shard_count; i++)
+            sum += auth_counts(server->auth, i, error);
+        text_add(text, "ringside_tokens_total{result=\"%s\"} %" PRIu64 "\n",
+                 error == 0 ? "good" : jwt_error_name(-(int)error), sum);
     }
 }
 
@@ -201,6 +214,7 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
     write_counters(&text, shard->server);
     write_closed(&text, shard->server);
     write_refused(&text, shard->server);
+    write_tokens(&text, shard->server);
     write_tls_errors(&text, shard->server);
     write_streams(&text, shard->server);
     write_turns(&text, shard->server);

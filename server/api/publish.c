@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "auth/permit.h"
 #include "core/message.h"
 #include "http/body.h"
 #include "http/limited.h"
@@ -140,6 +141,8 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
         http_refuse(shard, conn, err < 0 ? params.refusal : REFUSAL_ONE_CHANNEL);
         return;
     }
+    if (!permit_request(shard, conn, exchange->request, &params, PERMIT_PUBLISH))
+        return;
     struct conn_extra *extra = conn_extra(conn);
     struct publishing *publishing = extra ? calloc(1, sizeof *publishing) : NULL;
     if (!publishing) {

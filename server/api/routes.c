@@ -10,6 +10,8 @@
 
 const struct route server_routes[] = {
     {"/publish", FOR_PUBLISHERS, POST, "POST, OPTIONS", publish_open, NULL, false},
+    {"/ticket", FOR_TOKENS, POST, "POST, OPTIONS", ticket_open, NULL, false},
+    {"/revoke", FOR_TOKENS, POST, "POST, OPTIONS", revoke_open, NULL, false},
     {"/poll", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", poll_open, http_shed, false},
     {"/longpoll", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", longpoll_open, http_shed, false},
     {"/sse", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", sse_open, sse_shed, false},

@@ -1,12 +1,22 @@
 #include "auth/auth.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "auth/keys.h"
+#include "auth/tickets.h"
 #include "conn/shard.h"
+#include "hub/hub.h"
+#include "wire/json_out.h"
+#include "wire/out.h"
+
+enum {
+    TICKET_KEY_BYTES = 32,
+};
 
 /* A shard's share: nobody else writes it, but for what is published. */
 struct auth_shard {
@@ -19,6 +29,8 @@ struct auth {
     const struct settings *settings;
     unsigned shard_count;
     unsigned token_keys, api_keys;
+    struct jwt_keys tickets_key; /* of this process alone */
+    struct tickets *tickets;     /* those that were taken; NULL: there are none */
     struct auth_shard shards[];
 };
 
@@ -31,22 +43,40 @@ static void publish(struct auth *auth, struct auth_keys *keys)
     auth_keys_unref(keys);
 }
 
-int auth_create(struct auth **ret, const struct settings *settings, unsigned shards, char *why,
-                size_t why_size)
+/* Tickets of one process are no tokens of another, nor of the same one later. */
+static int tickets_begin(struct auth *auth)
 {
+    char secret[TICKET_KEY_BYTES];
+    if (auth->settings->ticket_ttl_ms == 0)
+        return 0;
+    auth->tickets = tickets_create((uint64_t)auth->settings->tickets_max);
+    if (!auth->tickets || getrandom(secret, sizeof secret, 0) != sizeof secret)
+        return -ENOMEM;
+    auth->tickets_key.count = 1;
+    int err = jwt_key_hs256(auth->tickets_key.list, SPAN("ticket"), span_of(secret, sizeof secret));
+    explicit_bzero(secret, sizeof secret);
+    return err;
+}
+
+int auth_create(struct auth **ret, const struct settings *settings, char *why, size_t why_size)
+{
+    unsigned shards = (unsigned)settings->shards;
     struct auth_keys *keys;
     int err = auth_keys_read(&keys, settings, why, why_size);
     if (err < 0)
         return err;
     size_t size = sizeof(struct auth) + shards * sizeof(struct auth_shard);
     struct auth *auth = aligned_alloc(64, (size + 63) / 64 * 64);
-    if (!auth) {
-        snprintf(why, why_size, "tokens: memory is out");
+    if (auth)
+        memset(auth, 0, size);
+    if (auth)
+        auth->settings = settings;
+    if (!auth || tickets_begin(auth) < 0) {
+        snprintf(why, why_size, "tokens: memory is out; tickets_max takes 8 bytes each");
+        auth_free(auth);
         auth_keys_unref(keys);
         return -ENOMEM;
     }
-    memset(auth, 0, size);
-    auth->settings = settings;
     auth->shard_count = shards;
     publish(auth, keys);
     *ret = auth;
@@ -58,6 +88,10 @@ void auth_free(struct auth *auth)
     for (unsigned i = 0; auth && i < auth->shard_count; i++) {
         auth_keys_unref(auth->shards[i].keys);
         auth_keys_unref(atomic_load(&auth->shards[i].published));
+    }
+    if (auth) {
+        tickets_free(auth->tickets);
+        explicit_bzero(&auth->tickets_key, sizeof auth->tickets_key);
     }
     free(auth);
 }
@@ -96,9 +130,22 @@ static const struct auth_keys *keys_of(struct auth_shard *share)
     return share->keys;
 }
 
-static int64_t unix_s(const struct shard *shard)
+struct signing auth_signing(const struct shard *shard, const struct jwt_claims *claims)
 {
-    return shard->server->unix_s ? shard->server->unix_s() : shard->now_ns / 1000000000;
+    const struct hub_set *hubs = shard->server->hubs;
+    struct span token = claims->of.len > 0 ? claims->of : claims->jti;
+    return (struct signing){
+        .user = claims->sub.len > 0 ? sign_on_key(hubs, REVOKE_USER, claims->sub) : 0,
+        .token = token.len > 0 ? sign_on_key(hubs, REVOKE_TOKEN, token) : 0,
+        .issued_s = claims->iat_s,
+        .ends_s = claims->ends_s,
+    };
+}
+
+static int revoked_check(const struct shard *shard, const struct jwt_claims *claims, int64_t now_s)
+{
+    const struct signing signing = auth_signing(shard, claims);
+    return sign_on_revoked(shard, &signing, now_s) ? JWT_ERROR_REVOKED : 0;
 }
 
 int auth_token(struct shard *shard, struct span token, struct jwt_claims *ret,
@@ -108,15 +155,123 @@ int auth_token(struct shard *shard, struct span token, struct jwt_claims *ret,
     struct auth_shard *share = share_of(shard);
     const struct jwt_rules rules = {
         .keys = auth_keys_tokens(keys_of(share)),
-        .now_s = unix_s(shard),
+        .now_s = shard_unix_s(shard),
         .leeway_s = settings->token_leeway_s,
         .audience = span_from(settings->token_audience),
         .issuer = span_from(settings->token_issuer),
     };
     int err = jwt_verify(ret, token, &rules, area);
+    if (err == 0)
+        err = revoked_check(shard, ret, rules.now_s);
     counter_add(&share->counts[-err], 1);
     return err;
 }
+
+/* ---- tickets ---- */
+
+static int ticket_take(struct shard *shard, const struct jwt_claims *claims, int64_t now_s)
+{
+    uint64_t nonce = hub_hash(shard->server->hubs, claims->jti.ptr, claims->jti.len);
+    switch (tickets_take(shard->server->auth->tickets, nonce, now_s, claims->exp_s)) {
+    case 0:
+        return 0;
+    case -ENOSPC:
+        return JWT_ERROR_CROWDED;
+    default:
+        return JWT_ERROR_TAKEN;
+    }
+}
+
+int auth_ticket(struct shard *shard, struct span ticket, struct jwt_claims *ret,
+                char area[JWT_AREA_BYTES])
+{
+    const struct auth *auth = shard->server->auth;
+    const struct jwt_rules rules = {.keys = &auth->tickets_key, .now_s = shard_unix_s(shard)};
+    int err = jwt_verify(ret, ticket, &rules, area);
+    if (err == 0)
+        err = revoked_check(shard, ret, rules.now_s);
+    if (err == 0)
+        err = ticket_take(shard, ret, rules.now_s);
+    counter_add(&share_of(shard)->counts[-err], 1);
+    return err;
+}
+
+static void claim_name(struct out *out, struct span name)
+{
+    out_text(out, ",\"");
+    out_span(out, name);
+    out_text(out, "\":");
+}
+
+static void text_claim(struct out *out, struct span name, struct span text)
+{
+    if (text.len == 0)
+        return;
+    claim_name(out, name);
+    if (json_string_size(text) > (size_t)(out->end - out->at))
+        out->overflow = true;
+    else
+        out->at += json_string_write(out->at, text);
+}
+
+static void json_claim(struct out *out, struct span name, struct span json)
+{
+    if (json.len == 0)
+        return;
+    claim_name(out, name);
+    out_span(out, json);
+}
+
+static void time_claim(struct out *out, struct span name, int64_t time_s)
+{
+    claim_name(out, name);
+    out_decimal(out, (uint64_t)time_s);
+}
+
+/* The nonce is the ticket's jti; that of the token goes on as `of`, so that it can be revoked. */
+static void ticket_claims(struct out *out, const struct jwt_claims *claims, uint64_t nonce[2],
+                          int64_t exp_s)
+{
+    char hex[DIGITS_HEX_MAX];
+    out_text(out, "{\"jti\":\"");
+    out_span(out, span_of(hex, digits_hex_write(hex, nonce[0])));
+    out_text(out, ".");
+    out_span(out, span_of(hex, digits_hex_write(hex, nonce[1])));
+    out_text(out, "\"");
+    time_claim(out, SPAN("exp"), exp_s);
+    time_claim(out, SPAN("expire_at"), claims->ends_s);
+    if (claims->iat_s > 0)
+        time_claim(out, SPAN("iat"), claims->iat_s);
+    text_claim(out, SPAN("of"), claims->jti);
+    text_claim(out, SPAN("sub"), claims->sub);
+    text_claim(out, SPAN("channel"), claims->channel);
+    text_claim(out, SPAN("client"), claims->client);
+    text_claim(out, SPAN("b64info"), claims->b64info);
+    json_claim(out, SPAN("info"), claims->info);
+    json_claim(out, SPAN("meta"), claims->meta);
+    json_claim(out, SPAN("channels"), claims->channels);
+    json_claim(out, SPAN("subs"), claims->subs);
+    json_claim(out, SPAN("override"), claims->override);
+    out_text(out, "}");
+}
+
+int auth_ticket_make(struct shard *shard, const struct jwt_claims *claims, char buf[JWT_BYTES_MAX])
+{
+    const struct auth *auth = shard->server->auth;
+    char text[JWT_BYTES_MAX];
+    uint64_t nonce[2];
+    struct out out = out_begin(text, sizeof text);
+    int64_t ttl_s = (shard->settings->ticket_ttl_ms + 999) / 1000;
+    ssize_t drawn = getrandom(nonce, sizeof nonce, 0);
+    assert(auth->tickets && drawn == sizeof nonce);
+    ticket_claims(&out, claims, nonce, shard_unix_s(shard) + ttl_s);
+    if (out.overflow)
+        return -ENOBUFS;
+    return jwt_sign_hs256(buf, JWT_BYTES_MAX, auth->tickets_key.list,
+                          span_of(text, (size_t)out_end(&out)));
+}
+
+/* ---- servers ---- */
 
 bool auth_is_server(struct shard *shard, const struct http_request *request)
 {

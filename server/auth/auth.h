@@ -8,8 +8,9 @@
  *          else on the shard's.
  * Memory   One struct for the process, and a set of keys. Claims are in the caller's area.
  * Bounds   Those of auth/jwt.h and auth/keys.h.
- * Errors   Those of jwt_verify. Without token keys every token is refused. `server->auth` may be
- *          NULL (a simulation): then everybody is anonymous, and no token may be asked about. */
+ * Errors   Those of jwt_verify, and JWT_ERROR_REVOKED. Without token keys every token is refused.
+ *          `server->auth` may be NULL (a simulation): then everybody is anonymous, and no token may
+ *          be asked about. */
 #pragma once
 
 #include <stdatomic.h>
@@ -18,14 +19,13 @@
 
 #include "auth/jwt.h"
 #include "conf/settings.h"
+#include "conn/sign_on.h"
 #include "wire/http.h"
 
 struct auth;
-struct shard;
 
-/* Reads the keys. Returns 0, or negative errno and a sentence. */
-int auth_create(struct auth **ret, const struct settings *settings, unsigned shards, char *why,
-                size_t why_size);
+/* Reads the keys; `settings->shards` is settled. Returns 0, or negative errno and a sentence. */
+int auth_create(struct auth **ret, const struct settings *settings, char *why, size_t why_size);
 void auth_free(struct auth *auth);
 
 /* Reads the keys again: what is verified from now on is held against these. Connections stay as
@@ -40,6 +40,17 @@ unsigned auth_api_keys(const struct auth *auth);
  * jwt_error; and counts it. */
 int auth_token(struct shard *shard, struct span token, struct jwt_claims *ret,
                char area[JWT_AREA_BYTES]);
+
+/* The same for a ticket, which it takes: also JWT_ERROR_TAKEN and JWT_ERROR_CROWDED. */
+int auth_ticket(struct shard *shard, struct span ticket, struct jwt_claims *ret,
+                char area[JWT_AREA_BYTES]);
+
+/* Makes a ticket of what a token allows, in `buf`. Returns its length, or -ENOBUFS: the claims are
+ * too long for another token. */
+int auth_ticket_make(struct shard *shard, const struct jwt_claims *claims, char buf[JWT_BYTES_MAX]);
+
+/* How a connection signs on with these claims: conn/sign_on.h. */
+struct signing auth_signing(const struct shard *shard, const struct jwt_claims *claims);
 
 /* Whether a request brings an API key: `Authorization: apikey KEY`, or `X-API-Key: KEY`. */
 bool auth_is_server(struct shard *shard, const struct http_request *request);

@@ -13,7 +13,7 @@
  *          allocated.
  * Bounds   JWT_BYTES_MAX a token, JWT_KEYS_MAX keys, of which those without a `kid` are tried one
  *          after the other.
- * Errors   enum jwt_error, negative.
+ * Errors   enum jwt_error, negative; of these REVOKED and those of tickets are auth/auth.h's.
  * Cost     The signature: see `bench tokens`. The claims are read once. */
 #pragma once
 
@@ -45,7 +45,10 @@ enum {
     X(EXPIRED, expired, "has expired")                                                             \
     X(NOT_YET, not_yet, "is not valid yet")                                                        \
     X(AUDIENCE, audience, "is for another audience")                                               \
-    X(ISSUER, issuer, "is from another issuer")
+    X(ISSUER, issuer, "is from another issuer")                                                    \
+    X(REVOKED, revoked, "was revoked, or its user")                                                \
+    X(TAKEN, taken, "is a ticket, and was taken before")                                           \
+    X(CROWDED, crowded, "is a ticket, and there are too many of them: tickets_max")
 
 #define JWT_ERROR_ENUM(NAME, name, sentence) JWT_NO_##NAME,
 enum jwt_number {
@@ -104,6 +107,7 @@ struct jwt_claims {
     struct span sub;      /* the user; empty: anonymous, though signed */
     struct span jti;      /* the token's own name */
     struct span channel;  /* the one that a subscription token is for */
+    struct span of;       /* of a ticket: the jti of the token that it was made from */
     struct span client;   /* the client that it is for */
     struct span b64info;  /* as info, in base64 */
     struct span info;     /* JSON: what others learn of it */

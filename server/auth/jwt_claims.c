@@ -41,6 +41,7 @@ static const struct claim {
     CLAIM("sub", CLAIM_TEXT, claims.sub),
     CLAIM("jti", CLAIM_TEXT, claims.jti),
     CLAIM("channel", CLAIM_TEXT, claims.channel),
+    CLAIM("of", CLAIM_TEXT, claims.of),
     CLAIM("client", CLAIM_TEXT, claims.client),
     CLAIM("b64info", CLAIM_TEXT, claims.b64info),
     CLAIM("iss", CLAIM_TEXT, iss),

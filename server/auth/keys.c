@@ -146,8 +146,8 @@ static int key_make(struct jwt_key *ret, enum jwt_algorithm algorithm, struct sp
     return bytes.len < SECRET_BYTES_MIN ? -EINVAL : jwt_key_hs256(ret, kid, bytes);
 }
 
-static int token_key_add(struct auth_keys *keys, const char *text, struct secret *secret, char *why,
-                         size_t why_size)
+static int token_key_read(struct jwt_key *ret, const char *text, struct secret *secret, char *why,
+                          size_t why_size)
 {
     enum jwt_algorithm algorithm;
     struct span kid;
@@ -160,18 +160,32 @@ static int token_key_add(struct auth_keys *keys, const char *text, struct secret
             text);
         return -EINVAL;
     }
+    int err = source_read(secret, source, why, why_size);
+    if (err < 0)
+        return err;
+    err = key_make(ret, algorithm, kid, secret);
+    if (err < 0)
+        snprintf(why, why_size, "%s: is not %s", source, shape_of(algorithm));
+    return err;
+}
+
+int auth_key_read(struct jwt_key *ret, const char *text, char *why, size_t why_size)
+{
+    struct secret secret;
+    int err = token_key_read(ret, text, &secret, why, why_size);
+    explicit_bzero(&secret, sizeof secret);
+    return err;
+}
+
+static int token_key_add(struct auth_keys *keys, const char *text, struct secret *secret, char *why,
+                         size_t why_size)
+{
     if (keys->tokens.count == JWT_KEYS_MAX) {
         snprintf(why, why_size, "token_keys: more than %d", JWT_KEYS_MAX);
         return -E2BIG;
     }
-    int err = source_read(secret, source, why, why_size);
-    if (err < 0)
-        return err;
-    err = key_make(&keys->tokens.list[keys->tokens.count], algorithm, kid, secret);
-    if (err < 0)
-        snprintf(why, why_size, "%s: is not %s", source, shape_of(algorithm));
-    else
-        keys->tokens.count++;
+    int err = token_key_read(&keys->tokens.list[keys->tokens.count], text, secret, why, why_size);
+    keys->tokens.count += err == 0;
     return err;
 }
 

@@ -31,6 +31,9 @@ struct auth_keys;
 /* Reads what token_keys and api_keys name. Both may be empty: then the set is. */
 int auth_keys_read(struct auth_keys **ret, const struct settings *settings, char *why,
                    size_t why_size);
+/* Reads one key of tokens, written as in token_keys. */
+int auth_key_read(struct jwt_key *ret, const char *text, char *why, size_t why_size);
+
 struct auth_keys *auth_keys_ref(struct auth_keys *keys);
 void auth_keys_unref(struct auth_keys *keys); /* NULL is allowed */
 

@@ -136,6 +136,27 @@ bool namespace_lets_user(const struct namespace *namespace, struct span channel,
     return false;
 }
 
+static bool wants_token(enum who who)
+{
+    return who == WHO_SIGNED_ON || who == WHO_SUBSCRIBER;
+}
+
+int namespaces_check(const struct namespaces *namespaces, bool tokens, char *why, size_t why_size)
+{
+    for (unsigned i = 0; i < namespaces->count && !tokens; i++) {
+        const struct namespace *one = &namespaces->list[i];
+        if (!one->user_limited && !wants_token(one->allow_subscribe) &&
+            one->allow_publish != WHO_SIGNED_ON)
+            continue;
+        snprintf(why, why_size,
+                 "[" SECTION "%s%.*s] lets in who has a token, and without token_keys nobody has; "
+                 "token_keys = HS256:file:/etc/ringside/hmac.key is one",
+                 i > 0 ? " " : "", one->name_len, one->name);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 /* All of the one without a name; of the others what they set themselves. */
 void namespaces_print(const struct namespaces *namespaces)
 {

@@ -116,4 +116,8 @@ bool namespace_lets_user(const struct namespace *namespace, struct span channel,
 /* Whether the channel's name says whom it is for. */
 bool namespace_is_limited(const struct namespace *namespace, struct span channel);
 
+/* Checks what nobody could ever do: without keys of tokens nobody signs on. 0, or -EINVAL with a
+ * line in `why`. */
+int namespaces_check(const struct namespaces *namespaces, bool tokens, char *why, size_t why_size);
+
 void namespaces_print(const struct namespaces *namespaces);

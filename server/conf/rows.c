@@ -9,6 +9,10 @@
 
 #include "wire/span.h"
 
+enum {
+    COMMENT_MAX = 96,
+};
+
 /* The name of one of a choice's values: the unit lists them, as "a, b or c". */
 static struct span choice_name(const struct setting *row, unsigned value)
 {
@@ -140,9 +144,23 @@ static void print_value(const void *values, const struct setting *row)
     }
 }
 
+/* Lines that inih takes whole: of one that is longer it would read the rest as a line. */
+static void print_reason(const char *reason)
+{
+    while (*reason != '\0') {
+        size_t len = strlen(reason), fits = len < COMMENT_MAX ? len : COMMENT_MAX;
+        while (fits < len && reason[fits] != ' ')
+            fits--;
+        printf("; %.*s\n", (int)fits, reason);
+        reason += fits;
+        reason += strspn(reason, " ");
+    }
+}
+
 void row_print(const void *values, const struct setting *row)
 {
-    printf("; %s\n; Unit: %s", row->reason, row->unit);
+    print_reason(row->reason);
+    printf("; Unit: %s", row->unit);
     if (row->type == SETTING_NUMBER)
         printf("; from %" PRId64 " to %" PRId64, row->minimum, row->maximum);
     putchar('\n');

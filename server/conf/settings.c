@@ -132,6 +132,14 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
                  settings->message_bytes_max, settings->input_total_bytes_max);
         return -EINVAL;
     }
+    if (!settings->anonymous && settings->token_keys[0] == '\0') {
+        snprintf(why, why_size,
+                 "anonymous = off needs token_keys, as HS256:file:/etc/ringside/hmac.key: else "
+                 "nobody could have a token");
+        return -EINVAL;
+    }
+    if (namespaces_check(&settings->namespaces, settings->token_keys[0] != '\0', why, why_size) < 0)
+        return -EINVAL;
     if (settings->tls_listen[0] != '\0' && settings->tls_certificates[0] == '\0') {
         snprintf(why, why_size,
                  "tls_listen = %s needs tls_certificates = chain.pem:key.pem; `./build.sh run "

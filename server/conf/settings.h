@@ -149,6 +149,26 @@ enum proxy_header {
     X(TEXT, token_issuer, "", 0, 0, "text", "What iss of a token must be. Empty: anything.")       \
     X(NUMBER, token_leeway_s, 5, 0, 3600, "s",                                                     \
       "Clocks may differ by so much when exp and nbf are looked at.")                              \
+    X(SWITCH, anonymous, true, 0, 1, "on/off",                                                     \
+      "Clients need no token where a namespace asks for none. off: each one needs one.")           \
+    X(SWITCH, url_tokens, true, 0, 1, "on/off",                                                    \
+      "A token may stand in the URL, as token=. Proxies write URLs down: off where clients that "  \
+      "cannot set a header have tickets.")                                                         \
+    X(TEXT, token_cookie, "ringside_token", 0, 0, "name",                                          \
+      "The cookie that may carry a token. Only where allowed_origins lists the pages that may "    \
+      "use it is it one that other pages cannot make use of. Empty: none.")                        \
+    X(SWITCH, token_ends_connection, true, 0, 1, "on/off",                                         \
+      "A connection ends when its token does (expire_at, or exp). off: a token is looked at when " \
+      "the connection begins, and never again.")                                                   \
+    X(NUMBER, ticket_ttl_ms, 30000, 0, 3600000, "ms",                                              \
+      "How long a ticket of POST /ticket is good, once. 0: there are none.")                       \
+    X(NUMBER, tickets_max, 1048576, 64, 1073741824, "count",                                       \
+      "Tickets that may be used in that time, at 8 bytes each, over all shards; more are refused " \
+      "for a while. Rounded up to a power of two.")                                                \
+    X(NUMBER, revoked_max, 65536, 1, 16777216, "count",                                            \
+      "Users and tokens that a shard remembers as revoked, at 48 to 96 bytes each.")               \
+    X(NUMBER, revoked_ttl_s, 86400, 1, 315360000, "s",                                             \
+      "How long a revocation counts, unless ttl= says so: as long as the longest token.")          \
     X(LIST, api_keys, "", 0, 0, "list of file:PATH",                                               \
       "Keys of servers, 16 bytes or longer: who brings one may do everything that a namespace "    \
       "allows servers. file:PATH or env:NAME; read again at SIGHUP.")                              \

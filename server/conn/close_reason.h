@@ -42,6 +42,8 @@
     X(SESSION_STALE, session_stale, 3502, "a session without a connect in head_timeout_ms")        \
     X(SESSION_NO_PONG, session_no_pong, 3012, "a session's client did not answer a ping")          \
     X(SESSION_PROTOCOL, session_protocol, 3506, "a session's client speaks no JSON")               \
+    X(TOKEN_EXPIRED, token_expired, 3005, "the token that it lived on has ended")                  \
+    X(REVOKED, revoked, 3503, "its user, or the token that it lived on, was revoked")              \
     X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \
     X(LINGER, linger, 0, "the last answer could not leave in time")                                \
     X(ADDRESS_CONNECTIONS, address_connections, 0,                                                 \

@@ -118,6 +118,7 @@ enum conn_role {
     ROLE_CLOSE_SENT = 1 << 3, /* WebSocket: our close frame is out                */
     ROLE_UNWANTED = 1 << 4,   /* came to a full table, or to a server that drains */
     ROLE_SESSION = 1 << 5,    /* has a session, which has its subscriptions       */
+    ROLE_SIGNED_ON = 1 << 6,  /* lives on a token: conn/sign_on.h                 */
 };
 
 struct carrier;

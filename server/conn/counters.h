@@ -56,6 +56,9 @@
     X(commands_bad, counter, "Commands that were none, and ended their connection")                \
     X(commands_refused, counter, "Commands answered by an error")                                  \
     X(longpolls_held, gauge, "Long polls being held")                                              \
+    X(signed_on, gauge, "Open connections that live on a token")                                   \
+    X(revocations, gauge, "Users and tokens that are remembered as revoked, by each shard")        \
+    X(revocations_lost, counter, "Revocations that a shard had no room for: revoked_max")          \
     X(tls_handshakes_full, counter, "TLS handshakes completed with a signature")                   \
     X(tls_handshakes_resumed, counter, "TLS handshakes completed by resuming a session")           \
     X(tls_handshakes, gauge, "TLS handshakes under way")                                           \

@@ -7,6 +7,7 @@
 #include "conn/proxied.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
+#include "conn/sign_on.h"
 #include "hub/hub.h"
 
 #define NS_PER_MS INT64_C(1000000)
@@ -267,6 +268,7 @@ static void close_now(struct shard *shard, struct conn *conn, enum close_reason 
     uint32_t slot = conn_slot(shard, conn);
     count_end(shard, conn, first_reason(conn, reason));
     leave(shard, conn);
+    conn_sign_off(shard, conn);
     if (conn_transport(shard, conn)->closed)
         conn_transport(shard, conn)->closed(shard, conn);
     conn->state = CONN_CLOSING;

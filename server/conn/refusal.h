@@ -21,7 +21,7 @@
     X(HEAD_TIMEOUT, head_timeout, 408, "the request was not complete in time")                     \
     X(BODY_TIMEOUT, body_timeout, 408, "the body stopped coming")                                  \
     X(NO_CHANNEL, no_channel, 400, "channel= is missing")                                          \
-    X(BAD_CHANNEL, bad_channel, 400, "a channel is 1 to 128 of A-Z a-z 0-9 - _ . : / @")           \
+    X(BAD_CHANNEL, bad_channel, 400, "a channel is 1 to 128 of A-Z a-z 0-9 - _ . : / @ # ,")       \
     X(ONE_CHANNEL, one_channel, 400, "a message goes to one channel")                              \
     X(TOO_MANY_CHANNELS, too_many_channels, 400, "more than channels_per_connection_max")          \
     X(DUPLICATE_CHANNEL, duplicate_channel, 400, "the same channel is asked for twice")            \
@@ -38,6 +38,15 @@
     X(ADDRESS_PUBLISHES, address_publishes, 429,                                                   \
       "your address publishes too much; come back after retry_ms")                                 \
     X(DRAINING, draining, 503, "the server is going away")                                         \
+    X(TOKEN_REQUIRED, token_required, 401, "who asks must say who that is: send a token")          \
+    X(TOKEN_INVALID, token_invalid, 401, "the token does not count here")                          \
+    X(TOKEN_EXPIRED, token_expired, 401, "the token has ended: get another one")                   \
+    X(TOKEN_REVOKED, token_revoked, 401, "the token, or its user, was revoked")                    \
+    X(TICKET_INVALID, ticket_invalid, 401, "a ticket is good once, and for ticket_ttl_ms")         \
+    X(FORBIDDEN, forbidden, 403, "the namespace of the channel does not allow this to you")        \
+    X(API_KEY_REQUIRED, api_key_required, 401, "only servers may do this: send an API key")        \
+    X(BAD_REVOCATION, bad_revocation, 400, "user= or token= says of whom, and ttl= how long")      \
+    X(TICKETS_OFF, tickets_off, 404, "ticket_ttl_ms is 0")                                         \
     X(TLS_REQUIRED, tls_required, 400, "this port speaks TLS: use https:// or wss://")
 
 #define REFUSAL_ENUM(NAME, name, status, sentence) REFUSAL_##NAME,

@@ -12,6 +12,7 @@
 
 #include "conn/client.h"
 #include "conn/secure.h"
+#include "conn/sign_on.h"
 #include "core/pages.h"
 #include "hub/hub.h"
 #include "wire/http.h"
@@ -158,6 +159,8 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
         err = streams_init(shard, ring->capacity, streams);
     if (err == 0 && server->addresses)
         err = clients_init(shard);
+    if (err == 0 && server->auth)
+        err = sign_ons_init(shard);
     if (err == 0 && server->tls)
         err = secure_create(&shard->secure, server, ring->capacity, now_ns);
     if (err == 0) {
@@ -211,6 +214,7 @@ void shard_free(struct shard *shard)
         shard->server->sessions_end(shard);
     secure_free(shard->secure);
     clients_done(shard);
+    sign_ons_done(shard);
     hub_free(shard->hub);
     blocks_done(&shard->blocks);
     if (shard->ring)
@@ -269,6 +273,8 @@ static int64_t wait_ns(const struct shard *shard)
 {
     int64_t most_ns = shard->draining ? DRAIN_STEP_NS : WAIT_MAX_NS;
     int64_t wait = timers_wait_ns(&shard->timers, shard->now_ns, most_ns);
+    if (shard->signs)
+        wait = timers_wait_ns(&shard->signs->timers, shard->now_ns, wait);
     int64_t handshake = shard->secure ? secure_wait_ns(shard) : INT64_MAX;
     if (handshake < wait)
         wait = handshake;
@@ -341,6 +347,11 @@ static int64_t heard_until(struct shard *shard, int64_t now_ns, bool more_events
     return shard->heard_ns;
 }
 
+int64_t shard_unix_s(const struct shard *shard)
+{
+    return shard->server->unix_s ? shard->server->unix_s() : shard->now_ns / 1000000000;
+}
+
 /* RFC 9110 section 6.6.1: a server with a clock says when it answered. Once a second will do. */
 static void tell_date(struct shard *shard)
 {
@@ -378,6 +389,8 @@ int64_t shard_turn(struct shard *shard, int64_t now_ns)
         more |= shard_drain_turn(shard);
     more |= timers_advance(&shard->timers, heard_ns, TIMERS_PER_TURN, conn_timer_fired, shard);
     more |= hub_turn(shard->hub, now_ns);
+    if (shard->signs)
+        more |= sign_ons_turn(shard, heard_ns);
     if (shard->answers || shard->answered_bytes > 0)
         shard->server->answers_turn(shard);
     more |= shard_flush(shard);

@@ -37,6 +37,7 @@ struct origins;
 struct route;
 struct secure;
 struct session_pool;
+struct sign_ons;
 struct tls_identities;
 struct tls_server;
 struct trusted;
@@ -139,6 +140,7 @@ struct shard {
     unsigned proxied;      /* bits 1 << enum listener: those that expect the PROXY protocol */
     uint64_t *clients;     /* by slot: the key of the address that a connection is limited by, or 0;
                               NULL: nothing is */
+    struct sign_ons *signs; /* NULL: nobody has a token */
     struct streams streams;
     struct timers timers;
     struct blocks blocks;
@@ -204,6 +206,9 @@ void shard_free(struct shard *shard);
 /* How many connections one shard takes when the server takes `total`, with slack for an uneven
  * spread. */
 uint32_t shard_connections(uint64_t total, unsigned shards);
+
+/* Seconds since 1970 by the wall clock; of a simulation's own clock where there is none. */
+int64_t shard_unix_s(const struct shard *shard);
 
 /* ---- between the files of conn/ ---- */
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conn/close_reason.h"
 #include "conn/refusal.h"
 #include "core/ticket.h"
 
@@ -54,6 +55,8 @@ struct transport {
     /* All has left that was queued for a connection that is paused or catches up. NULL: it is read
      * from again. */
     void (*drained)(struct shard *shard, struct conn *conn);
+    /* Its token has ended, or was revoked: says so and ends. NULL: it is closed. */
+    void (*signed_off)(struct shard *shard, struct conn *conn, enum close_reason reason);
     /* The deadline set with conn_timer has passed. */
     void (*timer)(struct shard *shard, struct conn *conn);
     /* The server is going away: say so and end. */

@@ -181,6 +181,10 @@ static enum close_reason reason_of(enum refusal refusal)
         return CLOSE_HEAD_TIMEOUT;
     if (refusal == REFUSAL_OVERLOADED)
         return CLOSE_OVERLOADED;
+    if (refusal == REFUSAL_TOKEN_EXPIRED)
+        return CLOSE_TOKEN_EXPIRED;
+    if (refusal == REFUSAL_TOKEN_REVOKED)
+        return CLOSE_REVOKED;
     return refusal == REFUSAL_DRAINING ? CLOSE_GOING_AWAY : CLOSE_BAD_REQUEST;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conn/sign_on.h"
 #include "http/limited.h"
 #include "http/origins.h"
 
@@ -22,6 +23,8 @@ static bool route_served(const struct settings *settings, enum audience audience
     case FOR_PUBLISHERS:
         return settings->publish_on == PUBLISH_ON_ALL ||
                (admin && settings->publish_on == PUBLISH_ON_ADMIN);
+    case FOR_TOKENS:
+        return true;
     case FOR_METRICS:
         return admin || settings->metrics_public;
     case FOR_HEALTH:
@@ -414,6 +417,7 @@ void http_next(struct shard *shard, struct conn *conn)
 {
     if (conn->state != CONN_OPEN)
         return;
+    conn_sign_off(shard, conn);
     conn_hand_over(conn, TRANSPORT_HTTP);
     answered(shard, conn, has_stash(conn));
     if (conn->state != CONN_OPEN)

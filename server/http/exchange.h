@@ -29,6 +29,7 @@ struct exchange {
 enum audience {
     FOR_CLIENTS,
     FOR_PUBLISHERS,
+    FOR_TOKENS,
     FOR_METRICS,
     FOR_HEALTH,
 };

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 
+#include "wire/json_scan.h"
 #include "wire/position.h"
 
 enum {
     TIMEOUT_S_MAX = 3600,
+    TTL_S_MAX = 315360000,
 };
 
 static int refuse(struct params *params, enum refusal refusal)
@@ -66,36 +68,69 @@ static int timeout_read(struct params *params, struct span value)
     return 0;
 }
 
-int params_read(struct params *ret, const struct settings *settings, struct span query,
-                char *scratch, size_t scratch_size)
+static int ttl_read(struct params *params, struct span value)
 {
+    uint64_t seconds;
+    if (!json_number_read(value, &seconds) || seconds == 0 || seconds > TTL_S_MAX)
+        return refuse(params, REFUSAL_BAD_REVOCATION);
+    params->ttl_s = (int64_t)seconds;
+    return 0;
+}
+
+/* What says who asks, and of whom. */
+static int name_read(struct params *params, struct span name, struct span value)
+{
+    if (span_equal(name, SPAN("token")))
+        params->token = value;
+    else if (span_equal(name, SPAN("ticket")))
+        params->ticket = value;
+    else if (span_equal(name, SPAN("user")))
+        params->user = value;
+    else if (span_equal(name, SPAN("ttl")))
+        return ttl_read(params, value);
+    return 0;
+}
+
+static int param_read(struct params *params, const struct settings *settings, struct span name,
+                      struct span value, struct span *since)
+{
+    if (span_equal(name, SPAN("channel")))
+        return channel_add(params, settings, value);
+    if (span_equal(name, SPAN("timeout")))
+        return timeout_read(params, value);
+    if (span_equal(name, SPAN("since")))
+        *since = value;
+    else if (span_equal(name, SPAN("envelope")))
+        params->envelope = span_equal(value, SPAN("1"));
+    return name_read(params, name, value);
+}
+
+int params_read_any(struct params *ret, const struct settings *settings, struct span query,
+                    char *scratch, size_t scratch_size)
+{
+    struct http_query walk;
+    struct span name, value, since = {0};
+    int err;
     ret->channel_count = 0;
     ret->since_given = false;
     ret->timeout_ms = -1;
     ret->envelope = false;
-
-    struct http_query walk;
-    struct span name, value, since = {0};
+    ret->token = ret->ticket = ret->user = (struct span){0};
+    ret->ttl_s = -1;
     http_query_init(&walk, query, scratch, scratch_size);
-    int err;
-    while ((err = http_query_next(&walk, &name, &value)) == 1) {
-        err = 0;
-        if (span_equal(name, SPAN("channel")))
-            err = channel_add(ret, settings, value);
-        else if (span_equal(name, SPAN("since")))
-            since = value;
-        else if (span_equal(name, SPAN("timeout")))
-            err = timeout_read(ret, value);
-        else if (span_equal(name, SPAN("envelope")))
-            ret->envelope = span_equal(value, SPAN("1"));
-        if (err < 0)
-            return err;
-    }
+    while ((err = http_query_next(&walk, &name, &value)) == 1)
+        if (param_read(ret, settings, name, value, &since) < 0)
+            return -EINVAL;
     if (err < 0)
         return refuse(ret, REFUSAL_BAD_QUERY);
-    if (ret->channel_count == 0)
-        return refuse(ret, REFUSAL_NO_CHANNEL);
     for (unsigned i = 0; i < ret->channel_count; i++)
         ret->since[i] = (struct hub_since){.from = HUB_FROM_NOW};
-    return since.ptr ? params_since(ret, since) : 0;
+    return since.ptr && ret->channel_count > 0 ? params_since(ret, since) : 0;
+}
+
+int params_read(struct params *ret, const struct settings *settings, struct span query,
+                char *scratch, size_t scratch_size)
+{
+    int err = params_read_any(ret, settings, query, scratch, scratch_size);
+    return err == 0 && ret->channel_count == 0 ? refuse(ret, REFUSAL_NO_CHANNEL) : err;
 }

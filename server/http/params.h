@@ -26,13 +26,20 @@ struct params {
     bool since_given;
     int64_t timeout_ms; /* -1: not given */
     bool envelope;
-    enum refusal refusal; /* when reading failed */
+    struct span token, ticket; /* who asks; empty: not given */
+    struct span user;          /* of whom something is asked */
+    int64_t ttl_s;             /* -1: not given */
+    enum refusal refusal;      /* when reading failed */
 };
 
 /* Reads the query. Returns 0, or -EINVAL with `refusal` set. At least one channel is
  * required. `scratch` holds decoded text and must be as long as the query. */
 int params_read(struct params *ret, const struct settings *settings, struct span query,
                 char *scratch, size_t scratch_size);
+
+/* The same where no channel is needed. */
+int params_read_any(struct params *ret, const struct settings *settings, struct span query,
+                    char *scratch, size_t scratch_size);
 
 /* Reads a position for the channels asked for; also for Last-Event-ID. */
 int params_since(struct params *params, struct span token);

@@ -92,6 +92,8 @@ static bool name_byte_valid(unsigned char byte)
     case ':':
     case '/':
     case '@':
+    case '#':
+    case ',':
         return true;
     default:
         return false;

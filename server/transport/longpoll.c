@@ -3,6 +3,8 @@
  * A held request is a subscription and a deadline: nothing on the heap. All who wait for the same
  * channel get the same bytes, encoded once. What a turn brings on a second channel is fetched by
  * the client's next request. */
+#include "auth/permit.h"
+#include "conn/sign_on.h"
 #include "http/origins.h"
 #include "transport/answering.h"
 #include "transport/gathering.h"
@@ -19,6 +21,7 @@ static void hold_end(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.longpolls_held, 1);
     gathering_end(conn);
+    conn_sign_off(shard, conn);
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
 }
 
@@ -163,7 +166,7 @@ static void longpoll_input(struct shard *shard, struct conn *conn, char *bytes, 
 void longpoll_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     struct params *params = http_params(shard, conn, exchange);
-    if (!params)
+    if (!params || !permit_stream(shard, conn, exchange->request, params))
         return;
     if (conn->asked & ASKED_HEAD_ONLY) {
         http_answer_no_body(shard, conn, SPAN("application/json"),
@@ -186,6 +189,7 @@ const struct transport longpoll_transport = {
     .name = "longpoll",
     .input = longpoll_input,
     .give_up = http_give_up,
+    .signed_off = permit_end,
     .timer = answer_empty,
     .drain = longpoll_drain,
     .closed = longpoll_closed,

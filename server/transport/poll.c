@@ -1,4 +1,5 @@
 /* poll: GET /poll answers at once with what there is since a position, or with everything kept. */
+#include "auth/permit.h"
 #include "transport/answering.h"
 #include "transport/gathering.h"
 #include "transport/json.h"
@@ -56,7 +57,7 @@ static void poll_read(struct shard *shard, struct conn *conn, const struct hub_r
 void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     struct params *params = http_params(shard, conn, exchange);
-    if (!params)
+    if (!params || !permit_request(shard, conn, exchange->request, params, PERMIT_SUBSCRIBE))
         return;
     conn_hand_over(conn, TRANSPORT_POLL);
     if (params->channel_count > 1 &&

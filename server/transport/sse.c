@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/permit.h"
 #include "transport/catch_up.h"
 #include "transport/gathering.h"
 #include "transport/standing.h"
@@ -163,7 +164,7 @@ void sse_shed(struct shard *shard, struct conn *conn, enum refusal refusal, uint
 void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     struct params *params = http_params(shard, conn, exchange);
-    if (!params)
+    if (!params || !permit_stream(shard, conn, exchange->request, params))
         return;
     const struct http_field *last =
         http_field_find(&exchange->request->fields, SPAN("Last-Event-ID"));
@@ -192,6 +193,7 @@ const struct transport sse_transport = {
     .input = sse_input,
     .give_up = send_end,
     .drained = catch_up_drained,
+    .signed_off = sse_end,
     .timer = sse_timer,
     .drain = sse_drain,
     .closed = sse_closed,

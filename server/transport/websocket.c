@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/permit.h"
 #include "transport/catch_up.h"
 #include "transport/gathering.h"
 #include "transport/standing.h"
@@ -469,6 +470,8 @@ void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exc
         http_error(shard, conn, REFUSAL_ENVELOPE_REQUIRED);
         return;
     }
+    if (!permit_stream(shard, conn, exchange->request, params))
+        return;
     if (standing_subscribe(shard, conn, params, GATHERING_UNBOUNDED) < 0) {
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
@@ -494,6 +497,7 @@ const struct transport opening_transport = {
     .name = "opening",
     .input = opening_input,
     .give_up = http_give_up,
+    .signed_off = permit_end,
     .drain = opening_drain,
     .closed = opening_closed,
     .subscribed = opening_subscribed,
@@ -505,6 +509,7 @@ const struct transport websocket_transport = {
     .message = ws_publish,
     .give_up = websocket_give_up,
     .drained = catch_up_drained,
+    .signed_off = websocket_fail,
     .timer = websocket_timer,
     .drain = websocket_drain,
     .closed = websocket_closed,

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "auth/permit.h"
 #include "conn/client.h"
 #include "core/message.h"
 #include "transport/standing.h"
@@ -42,6 +43,13 @@ static uint32_t subscription_to(const struct shard *shard, const struct conn *co
         ++*place;
     }
     return HUB_NONE;
+}
+
+static bool may_publish(const struct shard *shard, const struct conn *conn, uint32_t subscription)
+{
+    struct span name;
+    name.ptr = hub_name_of(shard->hub, subscription, &name.len);
+    return permit_subscriber_publishes(shard, conn, name);
 }
 
 /* What an envelope asks for: {"channel":"C","data":"text"}, perhaps with "base64":true. */
@@ -106,6 +114,10 @@ static bool publish_envelope(struct shard *shard, struct conn *conn, struct span
         sub = subscription_to(shard, conn, envelope.channel.value, &place);
     if (sub == HUB_NONE)
         return false;
+    if (!may_publish(shard, conn, sub)) {
+        websocket_fail(shard, conn, CLOSE_WS_POLICY);
+        return true;
+    }
     char *area = malloc(envelope.data.value.len + 1);
     if (!area) {
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
@@ -124,6 +136,10 @@ static bool publish_envelope(struct shard *shard, struct conn *conn, struct span
 void ws_publish(struct shard *shard, struct conn *conn, struct span payload, bool text)
 {
     if (!shard->settings->websocket_publish) {
+        websocket_fail(shard, conn, CLOSE_WS_POLICY);
+        return;
+    }
+    if (!(conn->asked & ASKED_ENVELOPE) && !may_publish(shard, conn, conn->subscriptions)) {
         websocket_fail(shard, conn, CLOSE_WS_POLICY);
         return;
     }

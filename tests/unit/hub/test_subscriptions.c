@@ -13,11 +13,11 @@ static void test_names(void **state)
     (void)state;
     char longest[CHANNEL_NAME_MAX + 1];
     memset(longest, 'x', sizeof longest);
-    assert_true(hub_name_valid("AZaz09-_.:/@", 12));
+    assert_true(hub_name_valid("AZaz09-_.:/@#,", 14));
     assert_true(hub_name_valid(longest, CHANNEL_NAME_MAX));
     assert_false(hub_name_valid(longest, CHANNEL_NAME_MAX + 1));
     assert_false(hub_name_valid("", 0));
-    static const char wrong[] = " \t\r\n\"'\\%?&#=+,;<>{}[]|^~`!$()*\x7f\x80\xff";
+    static const char wrong[] = " \t\r\n\"'\\%?&=+;<>{}[]|^~`!$()*\x7f\x80\xff";
     for (size_t i = 0; i < sizeof wrong; i++) /* with its NUL */
         assert_false(hub_name_valid(&wrong[i], 1));
 }
