@@ -1,13 +1,14 @@
 """A WebSocket server that is not ours, for the tests of `compare --peer`: it speaks the protocol
 that its second argument names, and takes nothing else.
 
-    peer_server.py PORT raw|json|mqtt [POST_PORT] [--drop N, --double N … as in lies.py]
+    peer_server.py PORT raw|json|mqtt|sse [POST_PORT] [--drop N, --double N … as in lies.py]
 
 raw   what comes in on /pub goes to everybody on /sub
 json  subscribers ask with {"join": CHANNEL} and a field `X-Key: open`; what is POSTed to
       http://HOST:POST_PORT/pub as {"text": TEXT} reaches them as {"push": {"text": TEXT}}
 mqtt  subprotocol "mqtt", CONNECT, SUBSCRIBE and PUBLISH as MQTT 3.1.1 writes them, QoS 0, for
       bodies of 128 to 16,383 bytes
+sse   as json, on the event stream of GET /events, to all who ask with a field `X-Key: open`
 """
 
 import argparse
@@ -31,9 +32,12 @@ class Server:
 
     def __init__(self, liar):
         self.liar = liar
-        self.subscribers = {}
+        self.subscribers, self.streams = {}, {}
 
     def publish(self, text, form=str):
+        for writer, stream in self.streams.items():
+            for message in self.liar.pass_on(stream, text, form):
+                writer.write(f"id: 1\ndata: {message}\n\n".encode())
         for socket, stream in self.subscribers.items():
             for message in self.liar.pass_on(stream, text, form):
                 websockets.broadcast([socket], message)
@@ -64,6 +68,21 @@ class Server:
             self.publish(body["text"], lambda text: json.dumps({"push": {"text": text}}))
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         writer.close()
+
+    async def events(self, reader, writer):
+        head = await head_of(reader)
+        if head is None or head.get("x-key") != "open":
+            writer.close()
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n")
+        self.streams[writer] = self.liar.stream("bench")
+        try:
+            await reader.read()  # until it leaves
+        except ConnectionError:
+            pass
+        finally:
+            del self.streams[writer]
+            writer.close()
 
     async def mqtt(self, socket):
         if socket.subprotocol != "mqtt" or await socket.recv() != CONNECT:
@@ -99,8 +118,12 @@ async def main(liar, port, protocol, post_port):
     server = Server(liar)
     stop = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set_result, None)
-    if protocol == "json":
+    if protocol in ("json", "sse"):
         await asyncio.start_server(server.json_post, "127.0.0.1", post_port)
+    if protocol == "sse":
+        await asyncio.start_server(server.events, "127.0.0.1", port)
+        await stop
+        return
     subprotocols = ["mqtt"] if protocol == "mqtt" else None
     async with websockets.serve(getattr(server, protocol), "127.0.0.1", port, compression=None,
                                 subprotocols=subprotocols):
@@ -110,7 +133,7 @@ async def main(liar, port, protocol, post_port):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
-    parser.add_argument("protocol", choices=("raw", "json", "mqtt"))
+    parser.add_argument("protocol", choices=("raw", "json", "mqtt", "sse"))
     parser.add_argument("post_port", type=int, nargs="?")
     lies.add_options(parser)
     asked = parser.parse_args()

@@ -298,6 +298,8 @@ struct contestant *field_contestant(struct field *field, unsigned index, const c
     struct entrant *entrant = &field->entrants[index];
     struct contestant *contestant =
         result_add(&field->bench->result, entrant->name, workload, entrant->kind);
+    if (entrant->kind == KIND_PEER && entrant->transport == &protocol_sse)
+        contestant_figure(contestant, "transport", json_string(entrant->transport->name));
     if (entrant->version)
         snprintf(contestant->version, sizeof contestant->version, "%s", entrant->version);
     contestant->connections = field->load ? load_links_up(field->load, index) : 0;

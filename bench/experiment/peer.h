@@ -55,6 +55,7 @@ struct peer {
     struct peer_side subscribe, publish;
     struct peer_message send; /* with @payload@ */
     const struct protocol *publish_by;
+    const struct protocol *transport; /* of its subscribers; NULL: WebSocket */
 
     /* filled in */
     struct load_message subscribe_messages[PEER_MESSAGES_MAX], greeting[PEER_MESSAGES_MAX];

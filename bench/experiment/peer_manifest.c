@@ -16,6 +16,7 @@ enum key_kind {
     KEY_SEND,     /* text with @payload@ */
     KEY_SEND_BINARY,
     KEY_PUBLISH_BY,
+    KEY_TRANSPORT,
     KEY_INSTALLER, /* for bench/peers/install alone */
 };
 
@@ -36,12 +37,14 @@ static const struct key keys[] = {
     {"install", "link", KEY_INSTALLER, 0, 0},
     {"install", "pip", KEY_INSTALLER, 0, 0},
     {"install", "go", KEY_INSTALLER, 0, 0},
+    {"install", "cargo", KEY_INSTALLER, 0, 0},
     {"install", "by_hand", KEY_INSTALLER, 0, 0},
     {"server", "config", KEY_TEXT, AT(config)},
     {"server", "command", KEY_WORDS, AT(command)},
     {"server", "ready", KEY_TEXT, AT(ready)},
     {"server", "address", KEY_TEXT, AT(address)},
     {"handshake", "path", KEY_TEXT, AT(visit)},
+    {"subscribe", "transport", KEY_TRANSPORT, 0, 0},
     {"subscribe", "path", KEY_TEXT, AT(subscribe.path)},
     {"subscribe", "protocol", KEY_PROTOCOL, AT(subscribe)},
     {"subscribe", "field", KEY_FIELD, AT(subscribe)},
@@ -118,6 +121,17 @@ static int set_publish_by(struct peer *peer, const char *value, char *why, size_
     return -EINVAL;
 }
 
+static int set_transport(struct peer *peer, const char *value, char *why, size_t why_size)
+{
+    peer->transport = strcmp(value, "websocket") == 0 ? &protocol_websocket
+                      : strcmp(value, "sse") == 0     ? &protocol_sse
+                                                      : NULL;
+    if (peer->transport)
+        return 0;
+    snprintf(why, why_size, "there are websocket and sse");
+    return -EINVAL;
+}
+
 static int set_key(struct peer *peer, const struct key *key, const char *value, char *why,
                    size_t why_size)
 {
@@ -141,6 +155,8 @@ static int set_key(struct peer *peer, const struct key *key, const char *value, 
         return set_send(peer, value, true, why, why_size);
     case KEY_PUBLISH_BY:
         return set_publish_by(peer, value, why, why_size);
+    case KEY_TRANSPORT:
+        return set_transport(peer, value, why, why_size);
     case KEY_INSTALLER:
         return 0;
     }
@@ -186,6 +202,8 @@ int peer_check(const struct peer *peer, char *why, size_t why_size)
         missing = "no by in [publish]: websocket or post";
     else if (!peer->publish.path[0])
         missing = "no path in [publish]";
+    else if (peer->transport == &protocol_sse && peer->subscribe.count > 0)
+        missing = "messages in [subscribe], which only a WebSocket can send";
     else if (peer->publish_by == &protocol_post && peer->publish.count > 0)
         missing = "messages in [publish], which only a WebSocket can send";
     if (!missing)

@@ -210,7 +210,9 @@ static int make_config(struct places *places, const struct peer *peer)
     if (!peer->config[0])
         return 0;
     snprintf(path, sizeof path, "%.700s/%.300s", peer->folder, peer->config);
-    snprintf(places->config, sizeof places->config, "%.700s/%.300s", places->run, peer->config);
+    const char *slash = strrchr(peer->config, '/'); /* another peer's */
+    snprintf(places->config, sizeof places->config, "%.700s/%.300s", places->run,
+             slash ? slash + 1 : peer->config);
     int err = read_file(path, text, sizeof text);
     if (err < 0)
         return bench_fail(err, "cannot read %s: %s", path, strerror(-err));

@@ -67,8 +67,9 @@ static int add_peer(struct field *field, struct bench *bench, struct peer *peer)
     int err = peer_start(bench, peer, bench->options->subscribers, &server);
     if (err < 0)
         return err;
-    struct entrant *entrant = field_add(field, peer->name, KIND_PEER, &protocol_websocket, server,
-                                        bench->options->subscribers);
+    const struct protocol *transport = peer->transport ? peer->transport : &protocol_websocket;
+    struct entrant *entrant =
+        field_add(field, peer->name, KIND_PEER, transport, server, bench->options->subscribers);
     entrant->publish = peer->publish_by;
     entrant->protocol = &peer->protocol;
     entrant->version = peer->version;

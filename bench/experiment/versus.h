@@ -1,7 +1,7 @@
 /* versus: what `compare` does when it is given peers: Ringside, other servers and a bare loop, each
  * with its subscribers connected at once and the clock in turns.
  *
- * Idea     A peer is one more contestant of the field, on WebSocket, which all servers speak. The
+ * Idea     A peer is one more contestant of the field, on WebSocket or on an event stream. The
  *          ratio to Ringside is taken within each round, as that to the bare loop is.
  * Threads  one.
  * Memory   peers stay until the load is gone.

@@ -55,6 +55,21 @@ static bool handshake(struct load *load, struct subscriber *subscriber, struct s
 
 /* ---- events ---- */
 
+/* Somebody else's event may hold several payloads, or none. */
+static void message_in(struct load *load, struct subscriber *subscriber, struct span data)
+{
+    const struct group *group = group_of(load, subscriber);
+    struct payload_search search = {0};
+    struct payload payload = {0};
+    while (group->protocol.embedded &&
+           payload_search_next(&search, &data, group->config.payload_bytes))
+        subscriber_deliver(load, subscriber, &search.payload);
+    if (group->protocol.embedded)
+        return;
+    payload_take(&payload, data);
+    subscriber_deliver(load, subscriber, &payload);
+}
+
 /* A message is an event without a name; the others are about the position. */
 static void handle_event(struct load *load, struct subscriber *subscriber,
                          const struct sse_event *event)
@@ -64,11 +79,8 @@ static void handle_event(struct load *load, struct subscriber *subscriber,
     struct position position;
     if (event->has_retry)
         subscriber_hint(subscriber, event->retry_ms);
-    if (message) {
-        struct payload payload = {0};
-        payload_take(&payload, event->data);
-        subscriber_deliver(load, subscriber, &payload);
-    }
+    if (message)
+        message_in(load, subscriber, event->data);
     if (event->event.ptr && span_equal(event->event, SPAN("unrecoverable")))
         group_of(load, subscriber)->counters.unrecovered++;
     if (!event->id.ptr || position_parse(&position, 1, event->id) != 1)

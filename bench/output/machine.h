@@ -1,4 +1,5 @@
-/* machine: the box that a run was measured on, as docs/RESULTS.md wants it.
+/* machine: of the box that a run is measured on, what only the bench knows, or what has to be read
+ * before the run; the rest is read after it, by bench/report/machine.py.
  *
  * Threads  one.
  * Memory   the caller owns the object. */

@@ -10,6 +10,7 @@ import sys
 
 import derive
 import judge
+import machine
 import text
 
 
@@ -33,6 +34,7 @@ def main():
     options = parser.parse_args()
 
     run = json.load(sys.stdin)
+    run["machine"] = machine.complete(run["machine"])
     derive.of_run(run)
     judge.of_run(run)
     folder = options.output and pathlib.Path(options.output)

@@ -129,9 +129,11 @@ def _bytes(run, name, wire):
 
 def _versus(run):
     first = run["contestants"][0].get("workload")
-    ours = series.find(run, "websocket", first)
-    told = [f"{c['name']} {ratio(ours, c)['median']:.2f}" for c in run["contestants"]
-            if c["kind"] == "peer" and c.get("workload") == first and ratio(ours, c)]
+    told = []
+    for c in run["contestants"]:
+        ours = series.find(run, c.get("transport", "websocket"), first)
+        if c["kind"] == "peer" and c.get("workload") == first and ratio(ours, c):
+            told.append(f"{c['name']} {ratio(ours, c)['median']:.2f}")
     return f"Deliveries per second, Ringside to {', '.join(told)}" if told else None
 
 

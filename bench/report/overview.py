@@ -81,10 +81,11 @@ def _to(other_of, figure):
 
 
 def _ours(run, c):
-    """Beside peers: our raw WebSocket under the same workload."""
+    """Beside peers: ours of the same transport under the same workload."""
     if not c.get("deliveries_per_s") or all(x["kind"] != "peer" for x in run["contestants"]):
         return None
-    return series.find(run, "websocket", c.get("workload")) if c["name"] != "websocket" else None
+    ours = series.find(run, c.get("transport", "websocket"), c.get("workload"))
+    return ours if ours is not c else None
 
 
 def _epoll(run, c):

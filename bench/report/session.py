@@ -22,6 +22,7 @@ from collections import Counter
 from contextlib import suppress
 
 import findings
+import machine
 import scenario
 import schema
 import text
@@ -63,6 +64,7 @@ class Session:
     def read(self):
         asked = subprocess.run([self.bench, "--about"], stdout=subprocess.PIPE, check=True)
         self.about = json.loads(asked.stdout)
+        self.machine = machine.complete(self.about["machine"])
         paths = self.options.files or sorted(FOLDER.glob("*.ini"))
         if self.aloud and not self.options.files:
             raise Failed("which scenario? `bench scenario FILE`; `ls bench/scenarios` shows those "
@@ -183,7 +185,7 @@ class Session:
             "started_at": datetime.datetime.fromtimestamp(
                 self.started, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "duration_s": round(time.time() - self.started, 3), "interrupted": self.interrupted,
-            "build": self.about["build"], "machine": self.about["machine"], "settings": {},
+            "build": self.about["build"], "machine": self.machine, "settings": {},
             "contestants": self.contestants, "timeline": [], "scenarios": self.scenarios,
             "verdicts": self.verdicts, "notes": notes}
 

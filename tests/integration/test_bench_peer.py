@@ -155,7 +155,31 @@ send = {{"text": "@payload@"}}
     check(bench(tmp_path, "compare", "--peer", path, *SMALL), "other")
 
 
+def test_event_streams_of_another_server(tmp_path, running):
+    """Beside ours on the same transport, and named so."""
+    port, post_port = running("sse")
+    path = manifest(tmp_path, f"""
+[server]
+address = {HOST}:{port}
+[subscribe]
+transport = sse
+path = /events
+field = X-Key: open
+[publish]
+by = post
+address = {HOST}:{post_port}
+path = /pub
+field = Content-Type: application/json
+send = {{"text": "@payload@"}}
+""")
+    found = bench(tmp_path, "compare", "--peer", path, "-T", "sse", *SMALL)
+    for entry in check(found, "other"):
+        assert entry["transport"] == "sse"
+    assert found.run["headline"].startswith("Deliveries per second, Ringside to other ")
+
+
 @pytest.mark.parametrize("text,why", [
+    ("[subscribe]\ntransport = poll\n", "transport of [subscribe]: there are websocket and sse"),
     ("[server]\nport = 1\n", "there is no port in [server] of a manifest"),
     ("[server]\ncommand = true\n[subscribe]\npath = /\n", "there is no by in [publish]"),
     ("[publish]\nsend = x\n", "it needs a place for @payload@"),
