@@ -3,10 +3,15 @@
 They lie below `build/sdk/`, and stay there. Without a registry the tests that need one are skipped,
 and say so."""
 
+import base64
 import contextlib
 import fcntl
+import hashlib
+import hmac
+import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -51,3 +56,27 @@ def npm(package, version):
 def node_environment():
     """Debian's packages are outside the path of a node that came from elsewhere."""
     return {**os.environ, "NODE_PATH": "/usr/share/nodejs:/usr/lib/nodejs"}
+
+
+# ---- tokens, as an application's backend makes them ----
+
+SECRET = "a secret of thirty-two characters"
+
+
+def part(value):
+    return base64.urlsafe_b64encode(value).rstrip(b"=")
+
+
+def token(secret=SECRET, in_s=3600, **claims):
+    """A token (RFC 7519) that ends in so many seconds, or never (None)."""
+    if in_s is not None:
+        claims["exp"] = int(time.time()) + in_s
+    signed = part(b'{"alg":"HS256"}') + b"." + part(json.dumps(claims).encode())
+    signature = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+    return (signed + b"." + part(signature)).decode()
+
+
+def with_keys(folder, **config):
+    """The settings of a server that knows SECRET."""
+    (folder / "hmac.key").write_text(SECRET + "\n")
+    return {"token_keys": f"HS256:file:{folder}/hmac.key", **config}

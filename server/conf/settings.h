@@ -264,6 +264,10 @@ enum proxy_header {
       "The longest that somebody who was not let in is told to wait.")                             \
     SECTION("websocket")                                                                           \
     X(SWITCH, websocket_publish, false, 0, 1, "on/off", "Clients may publish on their WebSocket.") \
+    X(NUMBER, token_grace_ms, 25000, 0, 3600000, "ms",                                             \
+      "What a token of a client with the Centrifuge protocol allows goes on for so long after "    \
+      "its "                                                                                       \
+      "end: the client asks for another one then.")                                                \
     X(NUMBER, session_channels_max, 128, 1, 4096, "count",                                         \
       "Channels that a client of the Centrifuge protocol may be subscribed to at a time; more "    \
       "get error 106.")                                                                            \

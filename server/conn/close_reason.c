@@ -35,6 +35,7 @@ static const struct disconnect disconnects[] = {
     {CLOSE_OVERLOADED, 3004, SPAN_INIT("internal server error")},
     {CLOSE_INPUT_TOTAL, 3004, SPAN_INIT("internal server error")},
     {CLOSE_SESSION_NO_PONG, 3012, SPAN_INIT("no pong")},
+    {CLOSE_SESSION_TOKEN, 3500, SPAN_INIT("invalid token")},
     {CLOSE_SESSION_BAD_REQUEST, 3501, SPAN_INIT("bad request")},
     {CLOSE_SESSION_STALE, 3502, SPAN_INIT("stale")},
     {CLOSE_SESSION_PROTOCOL, 3506, SPAN_INIT("inappropriate protocol")},

@@ -41,6 +41,8 @@
       "a session's client sent what is no command, or a command out of place")                     \
     X(SESSION_STALE, session_stale, 3502, "a session without a connect in head_timeout_ms")        \
     X(SESSION_NO_PONG, session_no_pong, 3012, "a session's client did not answer a ping")          \
+    X(SESSION_TOKEN, session_token, 3500,                                                          \
+      "a session's client brought a token that does not count")                                    \
     X(SESSION_PROTOCOL, session_protocol, 3506, "a session's client speaks no JSON")               \
     X(TOKEN_EXPIRED, token_expired, 3005, "the token that it lived on has ended")                  \
     X(REVOKED, revoked, 3503, "its user, or the token that it lived on, was revoked")              \

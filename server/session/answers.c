@@ -67,7 +67,8 @@ static void position_write_to(struct out *out, const struct hub_reply *reply)
     }
 }
 
-static void subscribe_result(struct out *out, const struct hub_reply *reply)
+static void subscribe_result(const struct shard *shard, const struct conn *conn, struct out *out,
+                             const struct hub_reply *reply)
 {
     out_text(out, "{\"recoverable\":true,\"positioned\":true");
     position_write_to(out, reply);
@@ -79,11 +80,16 @@ static void subscribe_result(struct out *out, const struct hub_reply *reply)
         out_text(out, ",");
         list_write(out, reply->messages, reply->count);
     }
+    ttl_write(shard, out, SPAN(","),
+              subscription_end_of(session_of(shard, conn), reply->subscription));
     out_text(out, "}}");
 }
 
-static void history_result(struct out *out, const struct hub_reply *reply)
+static void history_result(const struct shard *shard, const struct conn *conn, struct out *out,
+                           const struct hub_reply *reply)
 {
+    (void)shard;
+    (void)conn;
     out_text(out, "{");
     list_write(out, reply->messages, reply->count);
     position_write_to(out, reply);
@@ -93,7 +99,8 @@ static void history_result(struct out *out, const struct hub_reply *reply)
 /* A reply whose result is the hub's. */
 static void reply_with(struct shard *shard, struct conn *conn, const struct hub_reply *reply,
                        enum centrifuge_method method,
-                       void (*result)(struct out *out, const struct hub_reply *reply),
+                       void (*result)(const struct shard *shard, const struct conn *conn,
+                                      struct out *out, const struct hub_reply *reply),
                        enum send_kind kind)
 {
     size_t room = WS_FRAME_HEAD_MAX + RESULT_MAX + list_size(reply->messages, reply->count);
@@ -105,7 +112,7 @@ static void reply_with(struct shard *shard, struct conn *conn, const struct hub_
     /* The head's length is that of the text, which is known behind it. */
     struct out out = out_begin(area + WS_FRAME_HEAD_MAX, room - WS_FRAME_HEAD_MAX);
     centrifuge_reply_begin(&out, reply->ticket.tag, method);
-    result(&out, reply);
+    result(shard, conn, &out, reply);
     assert(!out.overflow);
     size_t text = (size_t)(out.at - out.start);
     const struct ws_frame_head head = {.length = text, .opcode = WS_TEXT, .fin = true};

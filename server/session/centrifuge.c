@@ -42,6 +42,8 @@ static void session_timer(struct shard *shard, struct conn *conn)
         conn->role |= ROLE_PING_SENT;
         websocket_send(shard, conn, WS_TEXT, SPAN("{}"), SEND_CONTROL);
         conn_heartbeat(shard, conn);
+        if (conn->state == CONN_OPEN)
+            subscriptions_expire(shard, conn);
     }
 }
 

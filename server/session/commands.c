@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "auth/auth.h"
 #include "core/build_info.h"
 #include "core/message.h"
 #include "conn/client.h"
@@ -64,27 +65,77 @@ static enum centrifuge_error error_of(int err)
     return err == -ENOBUFS ? CENTRIFUGE_ERROR_TOO_MANY_REQUESTS : CENTRIFUGE_ERROR_INTERNAL;
 }
 
-/* ---- connect ---- */
+/* ---- connect and refresh ---- */
+
+/* Who it is from now on, by a token. Returns 0, and until when, or ends the connection, or says
+ * that the token has expired. */
+static int token_take(struct shard *shard, struct conn *conn,
+                      const struct centrifuge_command *command, int64_t *ret_ends_s)
+{
+    struct session *session = session_of(shard, conn);
+    struct jwt_claims claims;
+    char area[JWT_AREA_BYTES];
+    int err =
+        shard->server->auth ? auth_token(shard, command->token, &claims, area) : JWT_ERROR_KEY;
+    bool other = err == 0 && session->person && !span_equal(claims.sub, person_user(session));
+    if (err == JWT_ERROR_EXPIRED)
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOKEN_EXPIRED);
+    else if (err < 0 || other)
+        websocket_fail(shard, conn, CLOSE_SESSION_TOKEN);
+    else if ((err = person_take(session, &claims)) < 0)
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+    if (err < 0 || other)
+        return -EACCES;
+    *ret_ends_s = claims.ends_s;
+    return 0;
+}
+
+/* What connect and refresh answer alike. */
+static void client_write(const struct shard *shard, const struct conn *conn, struct out *out,
+                         int64_t ends_s)
+{
+    char id[SESSION_ID_LEN];
+    session_id_write(shard, conn, id);
+    out_text(out, "{\"client\":\"");
+    out_span(out, span_of(id, sizeof id));
+    out_text(out, "\",\"version\":\"Ringside ");
+    out_span(out, span_from(build_version));
+    out_text(out, "\"");
+    ttl_write(shard, out, SPAN(","), ends_s);
+}
 
 static void sign_on(struct shard *shard, struct conn *conn,
                     const struct centrifuge_command *command)
 {
-    struct session *session = session_of(shard, conn);
-    char text[CONNECT_REPLY_MAX], id[SESSION_ID_LEN];
+    int64_t ends_s = 0;
+    if (command->token.len > 0 && token_take(shard, conn, command, &ends_s) < 0)
+        return;
+    char text[CONNECT_REPLY_MAX];
     struct out out = out_begin(text, sizeof text);
-    session->state = SESSION_CONNECTED;
-    session_id_write(shard, conn, id);
+    session_of(shard, conn)->state = SESSION_CONNECTED;
     centrifuge_reply_begin(&out, command->id, CENTRIFUGE_CONNECT);
-    out_text(&out, "{\"client\":\"");
-    out_span(&out, span_of(id, sizeof id));
-    out_text(&out, "\",\"version\":\"Ringside ");
-    out_span(&out, span_from(build_version));
-    out_text(&out, "\",\"ping\":");
+    client_write(shard, conn, &out, ends_s);
+    out_text(&out, ",\"ping\":");
     out_decimal(&out, ((uint64_t)shard->settings->heartbeat_ms + 999) / 1000);
     out_text(&out, ",\"pong\":true}}");
     websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
     if (conn->state == CONN_OPEN)
         conn_heartbeat(shard, conn);
+}
+
+static void refresh(struct shard *shard, struct conn *conn,
+                    const struct centrifuge_command *command)
+{
+    int64_t ends_s;
+    if (token_take(shard, conn, command, &ends_s) < 0)
+        return;
+    counter_add(&shard->counters.tokens_refreshed, 1);
+    char text[CONNECT_REPLY_MAX];
+    struct out out = out_begin(text, sizeof text);
+    centrifuge_reply_begin(&out, command->id, CENTRIFUGE_REFRESH);
+    client_write(shard, conn, &out, ends_s);
+    out_text(&out, "}}");
+    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
 }
 
 /* ---- subscriptions ---- */
@@ -109,19 +160,56 @@ static void subscribe(struct shard *shard, struct conn *conn,
                                    .epoch = epoch_read(command->epoch),
                                    .offset = command->offset};
     }
+    int64_t ends_s;
+    int refused = session_may_subscribe(shard, conn, name, command->token, &ends_s);
+    if (refused < 0) {
+        session_reply_error(shard, conn, command->id, (enum centrifuge_error)(-1 - refused));
+        return;
+    }
     int err = hub_subscribe(shard->hub, &session->channels, &ticket, name.ptr, name.len, &since,
                             &subscription);
-    if (err < 0)
+    if (err < 0) {
         session_reply_error(shard, conn, command->id, error_of(err));
-    else
-        session->channel_count++;
+        return;
+    }
+    session->channel_count++;
+    if (subscription_ends(session, subscription, ends_s) < 0)
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
 }
 
 void session_unsubscribe(struct shard *shard, struct session *session, uint32_t subscription)
 {
     replay_forget(session, subscription);
+    (void)subscription_ends(session, subscription, 0);
     hub_unsubscribe(shard->hub, &session->channels, subscription);
     session->channel_count--;
+}
+
+static void sub_refresh(struct shard *shard, struct conn *conn,
+                        const struct centrifuge_command *command, struct span name)
+{
+    struct session *session = session_of(shard, conn);
+    uint32_t subscription = subscription_to(shard, session, name);
+    int64_t ends_s;
+    int refused = session_token_for(shard, conn, name, command->token, &ends_s);
+    if (subscription == HUB_NONE)
+        refused = -1 - (int)CENTRIFUGE_ERROR_PERMISSION_DENIED;
+    if (refused < 0) {
+        session_reply_error(shard, conn, command->id, (enum centrifuge_error)(-1 - refused));
+        return;
+    }
+    if (subscription_ends(session, subscription, ends_s) < 0) {
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        return;
+    }
+    counter_add(&shard->counters.tokens_refreshed, 1);
+    char text[CENTRIFUGE_REPLY_MAX];
+    struct out out = out_begin(text, sizeof text);
+    centrifuge_reply_begin(&out, command->id, CENTRIFUGE_SUB_REFRESH);
+    out_text(&out, "{");
+    ttl_write(shard, &out, (struct span){0}, ends_s);
+    out_text(&out, "}}");
+    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
 }
 
 static void unsubscribe(struct shard *shard, struct conn *conn,
@@ -142,7 +230,11 @@ static void publish(struct shard *shard, struct conn *conn,
 {
     struct ticket ticket = conn_ticket(shard, conn, command->id);
     uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
-    if (!shard->settings->websocket_publish) {
+    const struct session *session = session_of(shard, conn);
+    const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
+    bool subscribed = subscription_to(shard, session, name) != HUB_NONE;
+    if (!shard->settings->websocket_publish ||
+        !session_is(session, namespace->allow_publish, subscribed)) {
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
         return;
     }
@@ -171,6 +263,13 @@ static void history(struct shard *shard, struct conn *conn,
     struct ticket ticket = conn_ticket(shard, conn, command->id);
     struct hub_since since = {
         .from = HUB_FROM_PAGE, .limit = command->limit, .reverse = command->reverse};
+    const struct session *session = session_of(shard, conn);
+    const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
+    bool subscribed = subscription_to(shard, session, name) != HUB_NONE;
+    if (!session_is(session, namespace->allow_history, subscribed)) {
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
+        return;
+    }
     if (command->since) {
         since.epoch = epoch_read(command->epoch);
         since.offset = command->offset;
@@ -217,11 +316,15 @@ static void act(struct shard *shard, struct conn *conn, const struct centrifuge_
     case CENTRIFUGE_PING:
         session_reply_empty(shard, conn, command->id, CENTRIFUGE_PING);
         break;
+    case CENTRIFUGE_REFRESH:
+        refresh(shard, conn, command);
+        break;
+    case CENTRIFUGE_SUB_REFRESH:
+        of_channel(shard, conn, command, sub_refresh);
+        break;
     case CENTRIFUGE_PRESENCE:
     case CENTRIFUGE_PRESENCE_STATS:
     case CENTRIFUGE_RPC:
-    case CENTRIFUGE_REFRESH:
-    case CENTRIFUGE_SUB_REFRESH:
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_NOT_AVAILABLE);
         break;
     case CENTRIFUGE_SEND: /* nobody here hears it */

@@ -96,6 +96,8 @@ void session_end(struct shard *shard, struct conn *conn)
     struct session *session = session_of(shard, conn);
     hub_unsubscribe_all(shard->hub, &session->channels);
     free(session->gaps);
+    free(session->ends);
+    free(session->person);
     *session = (struct session){.channels = pool->free};
     pool->free = conn->subscriptions;
     conn->subscriptions = HUB_NONE;

@@ -4,8 +4,9 @@
  *                                                                              │ channels
  *                                                           hub's subscription ◄┘ ─► …, any order
  *
- *   commands.c   what a client asks             answers.c   what it is told, and given
+ *   commands.c   what a client asks             answers.c      what it is told, and given
  *   replay.c     what it missed, part by part   centrifuge.c   the protocol over a WebSocket
+ *   person.c     who it is, by its token        permits.c      and so what it may
  *
  * Idea     docs/decisions/sessions.md. A session begins with its connection, NEW until its client
  *          has sent a connect command, and is gone when the connection begins to end.
@@ -37,6 +38,14 @@ struct session_gap {
     uint64_t epoch, offset;
 };
 
+/* A subscription by a token that ends. */
+struct session_end {
+    uint32_t subscription;
+    int64_t ends_s;
+};
+
+struct person;
+
 struct session {
     uint64_t secret;   /* the part of its id that nobody can guess */
     uint32_t channels; /* head of the hub's chain; of a free one, the next */
@@ -44,6 +53,9 @@ struct session {
     uint8_t state;            /* enum session_state */
     struct session_gap *gaps; /* whose replay goes on when all has left; NULL: none */
     uint16_t gap_count, gap_size;
+    uint16_t end_count, end_size;
+    struct session_end *ends; /* NULL: no subscription ends by itself */
+    struct person *person;    /* NULL: nobody in particular */
 };
 _Static_assert(sizeof(struct session) <= 64, "a cache line");
 

@@ -3,6 +3,8 @@
  * Threads  The shard's. */
 #pragma once
 
+#include "auth/jwt.h"
+#include "conf/namespaces.h"
 #include "session/session.h"
 #include "wire/centrifuge.h"
 
@@ -41,3 +43,41 @@ void replay_forget(struct session *session, uint32_t subscription);
 void replay_go_on(struct shard *shard, struct conn *conn);
 /* As struct transport has it. */
 void replay_drained(struct shard *shard, struct conn *conn);
+
+/* ---- person.c ---- */
+
+/* user and info, as its token has them. */
+struct person {
+    uint16_t user_len;
+    uint16_t info_len; /* JSON; 0: none */
+    char text[];
+};
+
+/* Makes the session that of the token's user. Returns 0 or -ENOMEM; then it is as before. */
+int person_take(struct session *session, const struct jwt_claims *claims);
+struct span person_user(const struct session *session);
+struct span person_info(const struct session *session);
+
+/* "expires":true,"ttl":N of what ends then, with `before` in front; nothing when it does not. */
+void ttl_write(const struct shard *shard, struct out *out, struct span before, int64_t ends_s);
+
+/* The subscription ends then, 0: never. Returns 0 or -ENOMEM. */
+int subscription_ends(struct session *session, uint32_t subscription, int64_t ends_s);
+/* When it does; 0: never. */
+int64_t subscription_end_of(const struct session *session, uint32_t subscription);
+/* Takes back the subscriptions that have ended, and says so. */
+void subscriptions_expire(struct shard *shard, struct conn *conn);
+
+/* ---- permits.c: what a client may do in a channel ---- */
+
+/* Whether it is among those, `subscribed` or not. */
+bool session_is(const struct session *session, enum who who, bool subscribed);
+
+/* Whether it may subscribe. Returns 0, and when that ends (0: never), or an enum centrifuge_error,
+ * negative and less one. */
+int session_may_subscribe(struct shard *shard, struct conn *conn, struct span channel,
+                          struct span token, int64_t *ret_ends_s);
+
+/* Verifies a token of a subscription. Returns likewise. */
+int session_token_for(struct shard *shard, struct conn *conn, struct span channel,
+                      struct span token, int64_t *ret_ends_s);

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import sdk
 from foreign import asynchronous, close_code, connect, publish, receive, receive_json
 from wire import TEXT, RawWebSocket, frame
 
@@ -142,9 +143,9 @@ REFUSED = [
     ({"subscribe": {}}, 107),
     ({"publish": {"channel": "c"}}, 103),
     ({"rpc": {"method": "m"}}, 108),
-    ({"refresh": {"token": "t"}}, 108),
-    ({"sub_refresh": {"channel": "c", "token": "t"}}, 108),
-    ({"history": {"channel": "c", "since": {"epoch": "5f3a", "offset": 1}}}, 112),
+    ({"sub_refresh": {"channel": "c", "token": "t"}}, 103),
+    ({"history": {"channel": "c"}}, 103),
+    ({"subscribe": {"channel": "c", "token": "t"}}, 103),
 ]
 
 
@@ -155,6 +156,48 @@ async def test_what_is_refused_has_its_code(server, command, code):
         assert (await ask(socket, **command))["error"]["code"] == code
         assert (await ask(socket, ping={})) == {"id": 7, "ping": {}}
     assert server.metric("ringside_commands_refused_total") == 1
+
+
+@asynchronous
+async def test_an_epoch_that_is_gone(server):
+    async with Session(server) as socket:
+        await ask(socket, subscribe={"channel": "c"})
+        since = {"epoch": "5f3a", "offset": 1}
+        reply = await ask(socket, history={"channel": "c", "limit": 1, "since": since})
+        assert reply["error"]["code"] == 112
+
+
+@asynchronous
+async def test_a_token_where_there_are_no_keys(server):
+    async with connect(server, PATH) as socket:
+        await send(socket, {"id": 1, "connect": {"token": "a.b.c"}})
+        assert await close_code(socket) == 3500
+    server.until_closed("session_token")
+    async with Session(server) as socket:
+        await send(socket, {"id": 2, "refresh": {"token": "t"}})
+        assert await close_code(socket) == 3500
+
+
+@asynchronous
+async def test_a_subscription_ends_with_its_token(start_server, tmp_path):
+    config = sdk.with_keys(tmp_path, heartbeat_ms=300, token_grace_ms=0)
+    server = start_server(config=config)
+    async with connect(server, PATH) as socket:
+        await send(socket, {"id": 1, "connect": {"token": sdk.token(sub="alice", in_s=None)}})
+        assert "expires" not in (await receive_json(socket))["connect"]
+        channel_token = sdk.token(sub="alice", channel="c", in_s=1)
+        reply = await ask(socket, subscribe={"channel": "c", "token": channel_token})
+        result = reply["subscribe"]
+        assert result["expires"] and result["ttl"] <= 1
+        while (message := await receive_json(socket)) == {}:
+            await socket.send("{}")
+        push = {"channel": "c", "unsubscribe": {"code": 2501, "reason": "subscription expired"}}
+        assert message == {"push": push}
+        await publish(server, "c", "1")
+        await send(socket, {"id": 7, "ping": {}})
+        while (message := await receive_json(socket)) == {}:
+            await socket.send("{}")
+        assert message == {"id": 7, "ping": {}}
 
 
 @asynchronous

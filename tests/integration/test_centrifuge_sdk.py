@@ -108,7 +108,6 @@ def test_channels_come_and_go(server, start_sdk):
         subscribed(client, channel)
     client.act("unsubscribe", "b")
     client.next_of("unsubscribed")
-    assert client.ask("history", "b", {"limit": 0})["publications"] == []
     for channel in ("a", "b", "c"):
         server.publish(channel, f'"to {channel}"')
     assert [client.next_of("publication")["data"] for _ in range(2)] == ["to a", "to c"]
@@ -131,6 +130,8 @@ def test_history_by_pages(server, start_sdk):
         server.publish("c", f"{n}")
     client = start_sdk(server)
     connected(client)
+    assert client.ask("history", "c", {"limit": 4})["code"] == 103
+    subscribed(client, "c")
     first = client.ask("history", "c", {"limit": 4})
     assert [p["data"] for p in first["publications"]] == [0, 1, 2, 3]
     assert first["offset"] == 10
@@ -178,13 +179,12 @@ def test_is_told_that_it_did_not_recover(start_server, start_sdk):
 
 def test_a_long_replay_comes_whole_and_in_order(start_server, start_sdk):
     server = start_server(config={"history_messages_max": 4000, "history_bytes_max": 1 << 26})
-    server.publish("c", "0")
+    first = server.publish("c", "0")
     client = start_sdk(server)
     connected(client)
-    position = client.ask("history", "c", {"limit": 0})
     for n in range(1, 40):
         server.publish("c", json.dumps({"n": n, "fill": "x" * 40_000}))
-    since = {"offset": 1, "epoch": position["epoch"]}
+    since = {"offset": 1, "epoch": first["epoch"]}
     assert subscribed(client, "c", since=since)["recovered"]
     assert [client.next_of("publication")["data"]["n"] for _ in range(1, 40)] == list(range(1, 40))
     server.publish("c", '"live"')
@@ -215,3 +215,81 @@ def test_comes_back_when_the_server_goes(server, start_sdk):
     while (context := client.next_of("connecting"))["code"] != 3001:
         pass
     assert context["reason"] == "shutdown"
+
+
+NAMESPACES = ["members:allow_subscribe=signed_on", "given:allow_subscribe=subscriber"]
+
+
+@pytest.fixture
+def guarded(start_server, tmp_path):
+    """A server with a key for tokens, and namespaces that ask for them."""
+
+    def start(**config):
+        args = [word for setting in NAMESPACES for word in ("--set", setting)]
+        return start_server(config=sdk.with_keys(tmp_path, **config), args=args)
+
+    return start
+
+
+def test_signs_on_with_a_token(guarded, start_sdk):
+    server = guarded()
+    client = start_sdk(server, token=sdk.token(sub="alice"))
+    connected(client)
+    subscribed(client, "members:a")
+    stranger = start_sdk(server)
+    connected(stranger)
+    stranger.act("subscribe", "members:a")
+    assert stranger.next_of("error", "unsubscribed")["code"] == 103
+
+
+def test_a_wrong_token_ends_it_for_good(guarded, start_sdk):
+    server = guarded()
+    client = start_sdk(server, token=sdk.token(secret="x" * 32, sub="alice"))
+    client.act("connect")
+    assert client.next_of("disconnected")["code"] == 3500
+
+
+def test_an_expired_token_is_exchanged(guarded, start_sdk):
+    server = guarded()
+    old, new = sdk.token(sub="alice", in_s=-60), sdk.token(sub="alice")
+    client = start_sdk(server, token=old, tokens=[new])
+    connected(client)
+    subscribed(client, "members:a")
+
+
+def test_a_subscription_has_a_token_of_its_own(guarded, start_sdk):
+    server = guarded()
+    client = start_sdk(server, token=sdk.token(sub="alice"))
+    connected(client)
+    wrong = [sdk.token(sub="alice", channel="given:b"), sdk.token(sub="bob", channel="given:a")]
+    for channel_token in wrong:
+        client.act("subscribe", "given:a", {"token": channel_token})
+        assert client.next_of("unsubscribed")["code"] == 103
+        client.ask("forget", "given:a")
+    subscribed(client, "given:a", token=sdk.token(sub="alice", channel="given:a"))
+    server.publish("given:a", "1")
+    assert client.next_of("publication")["data"] == 1
+
+
+def test_tokens_are_refreshed_inside_the_connection(guarded, start_sdk):
+    server = guarded(heartbeat_ms=1000, token_grace_ms=10000)
+    short, long = sdk.token(sub="alice", in_s=2), sdk.token(sub="alice")
+    client = start_sdk(server, token=short, tokens=[long])
+    connected(client)
+    of_channel = {"sub": "alice", "channel": "given:a"}
+    subscribed(client, "given:a", token=sdk.token(**of_channel, in_s=2),
+               tokens=[sdk.token(**of_channel)])
+    # connect, subscribe; refresh, sub_refresh; and pongs
+    wait_until(lambda: server.metric("ringside_tokens_refreshed_total") == 2, "both refreshed")
+    server.publish("given:a", "1")
+    assert client.next_of("publication")["data"] == 1
+
+
+def test_a_subscription_that_is_not_refreshed_is_taken_back(guarded, start_sdk):
+    server = guarded(heartbeat_ms=500, token_grace_ms=0)
+    client = start_sdk(server, token=sdk.token(sub="alice"))
+    connected(client)
+    of_channel = {"sub": "alice", "channel": "given:a"}
+    wrong = sdk.token(sub="alice", channel="given:b")
+    subscribed(client, "given:a", token=sdk.token(**of_channel, in_s=1), tokens=[wrong])
+    assert client.next_of("unsubscribed")["code"] == 103

@@ -23,11 +23,16 @@ function say(...event) {
     process.stdout.write(JSON.stringify(event) + "\n");
 }
 
+// What an application's backend would give: one token after the other.
+function tokens({ tokens: list, ...settings }) {
+    return list ? { ...settings, getToken: async () => list.shift() } : settings;
+}
+
 const client = new Centrifuge(url, {
     websocket: Recorded,
     minReconnectDelay: 20,
     maxReconnectDelay: 200,
-    ...JSON.parse(options || "{}"),
+    ...tokens(JSON.parse(options || "{}")),
 });
 for (const name of ["connecting", "connected", "disconnected", "error", "message"])
     client.on(name, (context) => say(name, context));
@@ -38,7 +43,7 @@ function subscribe(channel, settings) {
     const subscription = client.newSubscription(channel, {
         minResubscribeDelay: 20,
         maxResubscribeDelay: 200,
-        ...settings,
+        ...tokens(settings || {}),
     });
     for (const name of ["subscribed", "unsubscribed", "publication", "join", "leave", "error"])
         subscription.on(name, (context) => say(name, context));
@@ -49,6 +54,7 @@ const actions = {
     connect: () => client.connect(),
     disconnect: () => client.disconnect(),
     subscribe,
+    forget: (channel) => client.removeSubscription(client.getSubscription(channel)),
     unsubscribe: (channel) => client.getSubscription(channel).unsubscribe(),
     publish: (channel, data) => client.publish(channel, data),
     history: (channel, settings) => client.history(channel, settings),

@@ -1,0 +1,149 @@
+/* person: who a client is, and until when its subscriptions last. */
+#include "session/session_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/message.h"
+#include "transport/websocket.h"
+#include "wire/base64.h"
+#include "wire/json_scan.h"
+
+enum {
+    ENDS_MIN = 4,
+    PUSH_MAX = CHANNEL_NAME_MAX + 96,
+};
+
+/* `b64info` is the same in base64. What is no JSON is left out. */
+static size_t info_copy(char *area, const struct jwt_claims *claims)
+{
+    size_t len = claims->info.len;
+    if (len > 0)
+        memcpy(area, claims->info.ptr, len);
+    if (len == 0 && claims->b64info.len > 0) {
+        int decoded = base64_decode(area, claims->b64info.len, claims->b64info);
+        len = decoded > 0 ? (size_t)decoded : 0;
+    }
+    return len > 0 && json_valid(span_of(area, len)) ? len : 0;
+}
+
+int person_take(struct session *session, const struct jwt_claims *claims)
+{
+    size_t most = claims->sub.len + claims->info.len + claims->b64info.len;
+    struct person *person = malloc(sizeof *person + most);
+    if (!person)
+        return -ENOMEM;
+    if (claims->sub.len > 0)
+        memcpy(person->text, claims->sub.ptr, claims->sub.len);
+    person->user_len = (uint16_t)claims->sub.len;
+    person->info_len = (uint16_t)info_copy(person->text + claims->sub.len, claims);
+    free(session->person);
+    session->person = person;
+    return 0;
+}
+
+struct span person_user(const struct session *session)
+{
+    const struct person *person = session->person;
+    return person ? span_of(person->text, person->user_len) : (struct span){0};
+}
+
+struct span person_info(const struct session *session)
+{
+    const struct person *person = session->person;
+    return person ? span_of(person->text + person->user_len, person->info_len) : (struct span){0};
+}
+
+/* ---- what ends ---- */
+
+static int64_t unix_s(const struct shard *shard)
+{
+    return shard->server->unix_s ? shard->server->unix_s() : shard->now_ns / 1000000000;
+}
+
+void ttl_write(const struct shard *shard, struct out *out, struct span before, int64_t ends_s)
+{
+    if (ends_s == 0)
+        return;
+    int64_t ttl_s = ends_s - unix_s(shard);
+    out_span(out, before);
+    out_text(out, "\"expires\":true,\"ttl\":");
+    out_decimal(out, ttl_s > 0 ? (uint64_t)ttl_s : 0);
+}
+
+static struct session_end *end_of(const struct session *session, uint32_t subscription)
+{
+    for (unsigned i = 0; i < session->end_count; i++)
+        if (session->ends[i].subscription == subscription)
+            return &session->ends[i];
+    return NULL;
+}
+
+int64_t subscription_end_of(const struct session *session, uint32_t subscription)
+{
+    const struct session_end *end = end_of(session, subscription);
+    return end ? end->ends_s : 0;
+}
+
+static void forget(struct session *session, struct session_end *end)
+{
+    *end = session->ends[--session->end_count];
+    if (session->end_count > 0)
+        return;
+    free(session->ends);
+    session->ends = NULL;
+    session->end_size = 0;
+}
+
+static int grow(struct session *session)
+{
+    unsigned size = session->end_size > 0 ? 2U * session->end_size : ENDS_MIN;
+    struct session_end *ends = realloc(session->ends, size * sizeof *ends);
+    if (!ends)
+        return -ENOMEM;
+    session->ends = ends;
+    session->end_size = (uint16_t)size;
+    return 0;
+}
+
+int subscription_ends(struct session *session, uint32_t subscription, int64_t ends_s)
+{
+    struct session_end *end = end_of(session, subscription);
+    if (ends_s == 0 && end)
+        forget(session, end);
+    if (ends_s == 0)
+        return 0;
+    if (!end && session->end_count == session->end_size && grow(session) < 0)
+        return -ENOMEM;
+    if (!end)
+        end = &session->ends[session->end_count++];
+    *end = (struct session_end){subscription, ends_s};
+    return 0;
+}
+
+/* Who is told that its subscription has expired asks for another token and subscribes again. */
+static void say_expired(struct shard *shard, struct conn *conn, struct span channel)
+{
+    char text[PUSH_MAX];
+    struct out out = out_begin(text, sizeof text);
+    out_text(&out, "{\"push\":{\"channel\":\"");
+    out_span(&out, channel);
+    out_text(&out, "\",\"unsubscribe\":{\"code\":2501,\"reason\":\"subscription expired\"}}}");
+    websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)out_end(&out)), SEND_CONTROL);
+}
+
+void subscriptions_expire(struct shard *shard, struct conn *conn)
+{
+    struct session *session = session_of(shard, conn);
+    int64_t late_s = unix_s(shard) - shard->settings->token_grace_ms / 1000;
+    for (unsigned i = session->end_count; i-- > 0 && conn->state == CONN_OPEN;) {
+        uint32_t subscription = session->ends[i].subscription;
+        if (session->ends[i].ends_s > late_s)
+            continue;
+        struct span name;
+        name.ptr = hub_name_of(shard->hub, subscription, &name.len);
+        say_expired(shard, conn, name);
+        if (conn->state == CONN_OPEN)
+            session_unsubscribe(shard, session, subscription);
+    }
+}
