@@ -10,6 +10,7 @@
 #include "core/build_info.h"
 #include "experiment/bench.h"
 #include "experiment/capacity_plan.h"
+#include "experiment/socketless.h"
 #include "measure/clock.h"
 #include "output/json.h"
 #include "output/machine.h"
@@ -213,10 +214,13 @@ static int run_experiment(struct bench *bench, const struct experiment *experime
     int err = pin(options->client_cpus);
     if (err < 0)
         return STATUS_FAILED;
-    err = experiment->run(bench);
+    err = socketless_begin(bench);
+    if (err == 0)
+        err = experiment->run(bench);
     screen_end();
     int stopped = stop_servers(bench);
     bench_tls_done(bench);
+    socketless_end(bench);
     err = err ? err : stopped;
     bench->result.interrupted = bench_interrupted();
     bench->result.duration_s = (double)(clock_now_ns() - bench->result.started_ns) / NS_PER_S;

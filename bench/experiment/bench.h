@@ -35,6 +35,9 @@ enum {
     BENCH_CONNECTIONS_SLACK = 1024,
     /* Both ends of a connection: two sockets of 3.7 KB with a poll each, and slack. */
     BENCH_BYTES_PER_CONNECTION = 10 * 1024,
+    /* The server's end alone: 4,175 bytes of the kernel's, 88 of the server's, and 76 of a client's
+     * that has no socket. */
+    BENCH_BYTES_SOCKETLESS = 4400,
 };
 
 struct server {
@@ -103,7 +106,8 @@ struct bench {
     unsigned server_count;
     struct path paths[BENCH_PATHS_MAX];
     unsigned path_count;
-    struct load *load; /* while there is one */
+    struct phantom *phantom; /* of clients without sockets; NULL: they have some */
+    struct load *load;       /* while there is one */
     unsigned group_count;
     struct certificate certificate; /* with --tls */
     struct tls_trust *trust;
@@ -175,8 +179,9 @@ bool bench_bare_fits(enum bare_loop loop, uint32_t connections);
 int bench_server_stop(struct server *server);
 
 /* Refuses, with a sentence, what the memory of this machine cannot hold: both ends of all
- * connections. Waits for memory that is coming back. Returns 0 or -ENOMEM. */
-int bench_memory_check(uint64_t connections);
+ * connections, or the server's alone. Waits for memory that is coming back. Returns 0 or
+ * -ENOMEM. */
+int bench_memory_check(const struct bench *bench, uint64_t connections);
 
 /* ---- watch ---- */
 

@@ -35,6 +35,7 @@ static const enum option_id compare_options[] = {
     OPTION_PEER_SUBSCRIBE,
     OPTION_PEER_PUBLISH_URL,
     OPTION_PEER_PUBLISH,
+    OPTIONS_OF_CLIENTS,
     OPTION_COUNT,
 };
 

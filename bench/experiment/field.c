@@ -117,6 +117,7 @@ static int create_load(struct field *field)
     const struct load_config config = {
         .groups = groups,
         .group_count = field->count,
+        .phantom = field->bench->phantom,
         .progress = watch_progress,
         .context = field->bench,
         .progress_ms = watch_period_ms(field->bench),
@@ -189,7 +190,7 @@ int field_create(struct field *field)
     uint64_t clients = 0;
     for (unsigned i = 0; i < field->count; i++)
         clients += field->entrants[i].clients;
-    int err = bench_memory_check(clients);
+    int err = bench_memory_check(field->bench, clients);
     return err < 0 ? err : create_load(field);
 }
 

@@ -32,6 +32,9 @@ static const enum option_id hold_options[] = {
     OPTION_TLS_CIPHER,
     OPTION_TLS_RESUME,
     OPTION_TLS_RESUME_RAMP,
+    OPTION_RTT,
+    OPTION_JITTER,
+    OPTIONS_OF_CLIENTS,
     OPTION_COUNT,
 };
 
@@ -165,7 +168,7 @@ static int run(struct bench *bench)
     int64_t sample_ns = (int64_t)bench->options->seconds * NS_PER_S / SAMPLES_MAX;
     if (sample_ns > bench->watch.sample_every_ns)
         bench->watch.sample_every_ns = sample_ns;
-    int err = bench_memory_check(bench->options->connections);
+    int err = bench_memory_check(bench, bench->options->connections);
     if (err == 0 && bare)
         err = hold_bare(bench);
     struct way ways[WAYS_MAX];

@@ -36,8 +36,9 @@ static_assert(OPTIONS_STREAMS_MAX * WAYS_ANY_MAX <= FIELD_ENTRANTS_MAX,
               "each stream is an entrant in each way");
 
 static const enum option_id mix_options[] = {
-    OPTION_STREAM, OPTION_TURNS,  OPTION_TURN_MS, OPTION_WARMUP,     OPTION_POLL_INTERVAL,
-    OPTION_RTT,    OPTION_JITTER, OPTION_TLS,     OPTION_TLS_CIPHER, OPTION_COUNT,
+    OPTION_STREAM,        OPTION_TURNS,       OPTION_TURN_MS, OPTION_WARMUP,
+    OPTION_POLL_INTERVAL, OPTION_RTT,         OPTION_JITTER,  OPTION_TLS,
+    OPTION_TLS_CIPHER,    OPTIONS_OF_CLIENTS, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)

@@ -51,6 +51,10 @@ enum {
     {                                                                                              \
         &kind_texts, AT(field), AT(count), 0, most, between                                        \
     }
+#define PERCENT(field)                                                                             \
+    {                                                                                              \
+        &kind_percent, AT(field), 0, 0, 0, NULL                                                    \
+    }
 #define FLAG(field)                                                                                \
     {                                                                                              \
         &kind_flag, AT(field), 0, 0, 0, NULL                                                       \
@@ -87,6 +91,7 @@ void options_default(struct options *options)
         .streams_each = 1,
         .warmup_turns = 1,
         .poll_interval_ms = 500,
+        .seed = 1,
         .tls_ciphers = {TLS_AES_128_GCM, TLS_CHACHA20_POLY1305},
         .tls_cipher_count = 2,
     };
@@ -122,7 +127,7 @@ static void take(struct options *options, enum option_id id, char *text, struct 
     value->kind->take(state, options, value, text);
     options->depths_given |= id == OPTION_DEPTH;
     options->tls |= is_tls(id);
-    options->given |= UINT64_C(1) << id;
+    options->given[id / 64] |= UINT64_C(1) << id % 64;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)

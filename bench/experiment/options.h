@@ -23,7 +23,7 @@ enum {
     OPTIONS_LIST_MAX = 8,
     OPTIONS_PEERS_MAX = 8,
     OPTIONS_STREAMS_MAX = 8,
-    OPTIONS_CLIENTS_MAX = 4 * 1024 * 1024, /* of one load */
+    OPTIONS_CLIENTS_MAX = 8 * 1024 * 1024, /* of one load */
 };
 
 /* What is seen of a run while it goes on. */
@@ -96,14 +96,19 @@ struct options {
     const char *peer_subscribe[OPTIONS_LIST_MAX];
     unsigned peer_subscribe_count;
     const char *peer_publish_url, *peer_publish; /* NULL: as the subscription; the payload alone */
-    uint64_t given; /* bit i: the option with that id stands on the command line */
-    bool tls;       /* each transport over TLS too */
+    uint64_t given[2]; /* bit i: the option with that id stands on the command line */
+    bool tls;          /* each transport over TLS too */
     bool tls_resume;
     bool tls_resume_ramp;
     enum tls_cipher tls_ciphers[TLS_CIPHER_COUNT];
     unsigned tls_cipher_count;
     const char *streams[OPTIONS_STREAMS_MAX]; /* as experiment/stream.h reads them */
     unsigned stream_count;
+    bool socketless; /* clients: phantom/phantom.h */
+    double loss_percent, loss_burst;
+    double reorder_percent;
+    uint32_t line_rate;  /* bytes a second of each client, each way; 0: any */
+    uint32_t seed;       /* of the network between */
     const char *attacks; /* names with commas; NULL: all */
     uint32_t attackers;  /* at most so many connections of one attack */
 };
@@ -212,6 +217,18 @@ struct options {
     X(TLS_RESUME_RAMP, 0, "tls-resume-ramp", NULL, "tls_resume_ramp", FLAG(tls_resume_ramp),       \
       "All but the first connections resume a TLS session of those: a ramp of a million "          \
       "takes minutes")                                                                             \
+    X(CLIENTS, 0, "clients", "kernel|socketless", "clients", OF_KIND(clients),                     \
+      "Whose TCP the clients have: the kernel's, or none: their ends are in this process, on a "   \
+      "device that needs CAP_NET_ADMIN (docs/METHOD.md says when to use which)")                   \
+    X(LOSS, 0, "loss", "PERCENT[,BURST]", "loss", OF_KIND(loss),                                   \
+      "Without sockets: the network loses so many packets, BURST in a row on average")             \
+    X(REORDER, 0, "reorder", "PERCENT", "reorder_percent", PERCENT(reorder_percent),               \
+      "Without sockets: so many packets overtake those before them")                               \
+    X(LINE_RATE, 0, "line-rate", "BYTES", "line_rate",                                             \
+      NUMBER_OR(line_rate, 1000, 1u << 30, "any"),                                                 \
+      "Without sockets: each client's line carries so much a second, each way")                    \
+    X(SEED, 0, "seed", "N", "seed", NUMBER(seed, 1, UINT32_MAX),                                   \
+      "Of the network between: the same seed, the same losses")                                    \
     /* from here on of every experiment */                                                         \
     X(SERVER, 0, "server", "PATH", NULL, TEXT(server),                                             \
       "ringside-server to start (default: of this build)")                                         \
@@ -242,7 +259,11 @@ enum option_id {
     OPTION_COUNT,
     OPTION_COMMON = OPTION_SERVER,
 };
-static_assert(OPTION_COUNT <= 64, "each has a bit of options.given");
+static_assert(OPTION_COUNT <= 128, "each has a bit of options.given");
+
+/* Of experiments whose clients need no sockets. */
+#define OPTIONS_OF_CLIENTS                                                                         \
+    OPTION_CLIENTS, OPTION_LOSS, OPTION_REORDER, OPTION_LINE_RATE, OPTION_SEED
 
 struct options_use {
     const enum option_id *ids; /* ended by OPTION_COUNT */
@@ -263,7 +284,7 @@ int options_address(const char *text, struct sockaddr_in *ret);
 
 static inline bool options_given(const struct options *options, enum option_id id)
 {
-    return options->given >> id & 1;
+    return options->given[id / 64] >> id % 64 & 1;
 }
 
 /* Every setting, under the names that the report knows. */

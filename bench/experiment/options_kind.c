@@ -9,6 +9,7 @@
 enum {
     SAID_MAX = 1024,
     PART_MAX = 64,
+    LOSS_BURST_MAX = 1000,
 };
 
 static const double STEP_FACTOR_MIN = 1.05, STEP_FACTOR_MAX = 100, RATE_MAX = 1e6;
@@ -220,7 +221,74 @@ static json_t *say_cpus(const struct options *options, const struct option_value
 
 const struct option_kind kind_cpus = {take_cpus, say_cpus};
 
+static double percent_of(struct argp_state *state, const char *text, char **ret_end)
+{
+    double value = strtod(text, ret_end);
+    if (*ret_end == text || !(value >= 0 && value <= 100))
+        argp_error(state, "%s: needs a share from 0 to 100, as 1 or 0.5", text);
+    return value;
+}
+
+static void take_percent(struct argp_state *state, struct options *options,
+                         const struct option_value *value, char *text)
+{
+    char *end;
+    double percent = percent_of(state, text, &end);
+    if (*end != '\0')
+        argp_error(state, "%s: needs a share from 0 to 100, as 1 or 0.5", text);
+    *(double *)place(options, value->at) = percent;
+}
+
+static json_t *say_percent(const struct options *options, const struct option_value *value)
+{
+    return json_real(*(const double *)seen(options, value->at));
+}
+
+const struct option_kind kind_percent = {take_percent, say_percent};
+
 /* ---- of one option each ---- */
+
+static void take_clients(struct argp_state *state, struct options *options,
+                         const struct option_value *value, char *text)
+{
+    (void)value;
+    if (strcmp(text, "kernel") != 0 && strcmp(text, "socketless") != 0)
+        argp_error(state, "%s: there are kernel and socketless", text);
+    options->socketless = *text == 's';
+}
+
+static json_t *say_clients(const struct options *options, const struct option_value *value)
+{
+    (void)value;
+    return json_string(options->socketless ? "socketless" : "kernel");
+}
+
+const struct option_kind kind_clients = {take_clients, say_clients};
+
+static void take_loss(struct argp_state *state, struct options *options,
+                      const struct option_value *value, char *text)
+{
+    (void)value;
+    char *end;
+    options->loss_percent = percent_of(state, text, &end);
+    options->loss_burst = 1;
+    if (*end == ',')
+        options->loss_burst = strtod(end + 1, &end);
+    if (*end != '\0' || !(options->loss_burst >= 1 && options->loss_burst <= LOSS_BURST_MAX))
+        argp_error(state, "%s: needs a share, and how many are lost in a row, as 1 or 1,5", text);
+}
+
+static json_t *say_loss(const struct options *options, const struct option_value *value)
+{
+    (void)value;
+    struct said said = {0};
+    add(&said, "", "%g%%", options->loss_percent);
+    if (options->loss_burst > 1)
+        add(&said, "", ", %g in a row", options->loss_burst);
+    return json_string(said.text);
+}
+
+const struct option_kind kind_loss = {take_loss, say_loss};
 
 static void take_transport(struct argp_state *state, struct options *options,
                            const struct option_value *value, const char *part)

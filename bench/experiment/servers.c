@@ -13,6 +13,7 @@
 #include "core/build_info.h"
 #include "core/ring.h"
 #include "experiment/bench.h"
+#include "experiment/socketless.h"
 #include "measure/http_get.h"
 #include "measure/memory.h"
 #include "measure/ports.h"
@@ -74,7 +75,7 @@ static int reach(struct bench *bench, struct server *server, uint32_t connection
     const uint32_t rtt_ms = bench->options->rtt_ms;
     server->reach = server->address;
     server->tls_reach = server->tls_address;
-    if (rtt_ms == 0)
+    if (rtt_ms == 0 || bench->phantom) /* which has the round trip in its own network */
         return 0;
     int err = bench_path_start(bench, server, false, rtt_ms, connections, &server->reach);
     if (err < 0 || server->tls_address.sin_family == 0)
@@ -112,13 +113,16 @@ int bench_server_launch(struct bench *bench, struct server *server, const char *
     return err < 0 ? err : reach(bench, server, connections);
 }
 
-static int choose_address(struct sockaddr_in *address, int *held_fd, char *text, size_t size)
+static int choose_address(const struct bench *bench, struct sockaddr_in *address, int *held_fd,
+                          char *text, size_t size)
 {
-    int fd = ports_hold(address);
+    char host[INET_ADDRSTRLEN];
+    int fd = ports_hold(socketless_host(bench), address);
     if (fd < 0)
         return bench_fail(fd, "no port is to be had: %s", strerror(-fd));
     *held_fd = fd;
-    snprintf(text, size, "127.0.0.1:%u", ntohs(address->sin_port));
+    inet_ntop(AF_INET, &address->sin_addr, host, sizeof host);
+    snprintf(text, size, "%s:%u", host, ntohs(address->sin_port));
     return 0;
 }
 
@@ -134,7 +138,8 @@ struct server *bench_server_place(struct bench *bench, char *address, size_t siz
     struct server *server = server_add(bench);
     if (!server)
         bench_fail(-ENOSPC, "too many servers in one run");
-    return server && choose_address(&server->address, &server->held_fds[0], address, size) == 0
+    return server &&
+                   choose_address(bench, &server->address, &server->held_fds[0], address, size) == 0
                ? server
                : NULL;
 }
@@ -165,7 +170,8 @@ int bench_server_tls_place(struct bench *bench, struct server *server)
 {
     char text[32];
     int err = certificate_make(&bench->certificate);
-    return err == 0 ? choose_address(&server->tls_address, &server->held_fds[1], text, sizeof text)
+    return err == 0 ? choose_address(bench, &server->tls_address, &server->held_fds[1], text,
+                                     sizeof text)
                     : err;
 }
 
@@ -181,7 +187,9 @@ static int tls_settings(struct bench *bench, struct server *server, struct tls_s
     int err = bench_server_tls_place(bench, server);
     if (err < 0)
         return err;
-    snprintf(ret->listen, sizeof ret->listen, "tls_listen=127.0.0.1:%u",
+    char host[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &server->tls_address.sin_addr, host, sizeof host);
+    snprintf(ret->listen, sizeof ret->listen, "tls_listen=%s:%u", host,
              ntohs(server->tls_address.sin_port));
     snprintf(ret->certificates, sizeof ret->certificates, "tls_certificates=%s:%s",
              certificate->chain, certificate->key);
@@ -235,7 +243,7 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
     if (!argv[count++])
         return bench_fail(-ENOENT, "there is no ringside-server beside this program; "
                                    "`./build.sh build` makes one, --server names another");
-    int err = choose_address(&server->address, &server->held_fds[0], listen, sizeof listen);
+    int err = choose_address(bench, &server->address, &server->held_fds[0], listen, sizeof listen);
     if (err < 0)
         return err;
     snprintf(shards, sizeof shards, "%u", options->shards);
@@ -288,7 +296,7 @@ int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connecti
     if (!program)
         return bench_fail(-ENOENT, "there is no ringside-ceiling beside this program; "
                                    "`./build.sh build` makes one");
-    int err = choose_address(&server->address, &server->held_fds[0], listen, sizeof listen);
+    int err = choose_address(bench, &server->address, &server->held_fds[0], listen, sizeof listen);
     if (err < 0)
         return err;
     snprintf(most, sizeof most, "%u", connections + 4);
@@ -351,7 +359,7 @@ int bench_path_start(struct bench *bench, const struct server *server, bool tls,
     if (!program_path(bench, "relay/ringside-relay", "ringside-relay", program))
         return bench_fail(-ENOENT, "there is no ringside-relay beside this program; "
                                    "`./build.sh build` makes one");
-    int err = choose_address(&path->address, &path->held_fd, listen, sizeof listen);
+    int err = choose_address(bench, &path->address, &path->held_fd, listen, sizeof listen);
     if (err < 0)
         return err;
     char host[INET_ADDRSTRLEN];
@@ -410,16 +418,19 @@ static uint64_t memory_there(uint64_t needed)
     return there;
 }
 
-int bench_memory_check(uint64_t connections)
+int bench_memory_check(const struct bench *bench, uint64_t connections)
 {
-    uint64_t needed = connections * BENCH_BYTES_PER_CONNECTION + BYTES_SPARE;
+    const bool socketless = bench->phantom != NULL;
+    const uint64_t each = socketless ? BENCH_BYTES_SOCKETLESS : BENCH_BYTES_PER_CONNECTION;
+    uint64_t needed = connections * each + BYTES_SPARE;
     uint64_t there = memory_there(needed);
     if (there == 0 || needed <= there)
         return 0;
-    uint64_t fit = there > BYTES_SPARE ? (there - BYTES_SPARE) / BENCH_BYTES_PER_CONNECTION : 0;
+    uint64_t fit = there > BYTES_SPARE ? (there - BYTES_SPARE) / each : 0;
     return bench_fail(-ENOMEM,
-                      "both ends of %lu connections need about %lu MiB, and %lu MiB are free: "
+                      "%s of %lu connections need about %lu MiB, and %lu MiB are free: "
                       "about %lu connections fit. Ask for fewer, or stop other programs",
-                      (unsigned long)connections, (unsigned long)(needed >> 20),
-                      (unsigned long)(there >> 20), (unsigned long)fit);
+                      socketless ? "the server's ends" : "both ends", (unsigned long)connections,
+                      (unsigned long)(needed >> 20), (unsigned long)(there >> 20),
+                      (unsigned long)fit);
 }

@@ -7,6 +7,7 @@
 
 #include "core/pages.h"
 #include "load/engine.h"
+#include "phantom/phantom.h"
 
 enum {
     HANDSHAKE_TIMEOUT_MS = 10000,
@@ -267,13 +268,46 @@ static int tls_init(struct load *load)
 
 /* ---- the whole ---- */
 
-static int sources_begin(struct load *load, const struct load_config *config)
+/* Without sockets nothing of a run before is left at an address, and all addresses have memory of
+ * their own: twice as many as connections, so that one that comes back is not the one that left. */
+static void sources_of_phantom(struct load_config *config, uint32_t links)
+{
+    const uint32_t ports = 50000;
+    uint32_t addresses = (uint32_t)((uint64_t)links * 2 / ports) + 2;
+    if (!config->phantom || config->address_count != 0)
+        return;
+    config->first_address.s_addr = htonl(PHANTOM_CLIENTS);
+    config->address_count = addresses < PHANTOM_ADDRESSES_MAX ? addresses : PHANTOM_ADDRESSES_MAX;
+}
+
+static int sources_begin(struct load *load, const struct load_config *given)
 {
     uint32_t start;
+    struct load_config config = *given;
     if (getrandom(&start, sizeof start, 0) != sizeof start)
         return -EIO;
-    int err = sources_init(&load->sources, config, start);
+    sources_of_phantom(&config, load->link_count);
+    int err = sources_init(&load->sources, &config, start);
     return err == 0 && sources_count(&load->sources) < load->link_count ? -EADDRNOTAVAIL : err;
+}
+
+/* A ring whose sockets are the kernel's, or lines of a phantom. */
+static int ring_begin(struct load *load, const struct load_config *config, char *why,
+                      size_t why_size)
+{
+    const struct sources *sources = &load->sources;
+    const struct ring_config ring = {.capacity = load->link_count, .client = true};
+    const struct phantom_ring_config phantom = {
+        .slots = load->link_count,
+        .near = load->publisher_links_first,
+        .first_address = sources->first_address,
+        .address_count = sources->address_count,
+        .port_first = sources->port_first,
+        .port_count = sources->port_count,
+    };
+    return config->phantom
+               ? phantom_ring_create(&load->ring, config->phantom, &phantom, why, why_size)
+               : ring_uring_create(&load->ring, &ring, why, why_size);
 }
 
 static int parts_init(struct load *load, const struct load_config *config, char *why,
@@ -298,8 +332,7 @@ static int parts_init(struct load *load, const struct load_config *config, char 
     }
     opener_init(load);
     opener_start(load, 0, 0, 0);
-    const struct ring_config ring = {.capacity = load->link_count, .client = true};
-    return ring_uring_create(&load->ring, &ring, why, why_size);
+    return ring_begin(load, config, why, why_size);
 }
 
 static void timing_init(struct load *load, const struct load_config *config)

@@ -40,6 +40,7 @@
 #include "tls/error.h"
 
 struct load;
+struct phantom;
 struct protocol;
 struct tls_client;
 
@@ -159,6 +160,10 @@ struct load_group_config {
 struct load_config {
     const struct load_group_config *groups;
     unsigned group_count;
+
+    /* Clients without sockets (phantom/phantom.h), which come from its addresses. It stays the
+     * caller's, and has one load at a time. NULL: sockets. */
+    struct phantom *phantom;
 
     /* Source addresses: first_address, first_address + 1, …, each with all ports of the range. */
     struct in_addr first_address; /* 0: 127.1.0.1 */

@@ -4,10 +4,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int ports_hold(struct sockaddr_in *ret)
+int ports_hold(uint32_t host, struct sockaddr_in *ret)
 {
     const int on = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
     socklen_t size = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)

@@ -8,7 +8,8 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdint.h>
 
-/* Takes a port of 127.0.0.1 into `ret`. Returns the descriptor that holds it, to be closed when the
- * server has ended, or negative errno. */
-int ports_hold(struct sockaddr_in *ret);
+/* Takes a port of an address of this machine (host order) into `ret`. Returns the descriptor that
+ * holds it, to be closed when the server has ended, or negative errno. */
+int ports_hold(uint32_t host, struct sockaddr_in *ret);

@@ -1,0 +1,20 @@
+/* socketless: the phantom of a run whose clients have no sockets (--clients socketless).
+ *
+ * Threads  the bench's.
+ * Memory   bench->phantom, from before the experiment until after it. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+struct bench;
+
+/* Refuses options that do not fit the clients, and makes the device where it is wanted. Returns 0,
+ * or negative errno after a sentence. */
+int socketless_begin(struct bench *bench);
+
+/* Says in the result what the device and the network did, and ends the device. */
+void socketless_end(struct bench *bench);
+
+/* The address that servers listen on; host order. */
+uint32_t socketless_host(const struct bench *bench);

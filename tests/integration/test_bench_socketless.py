@@ -1,0 +1,169 @@
+"""Clients without sockets: a device in a network namespace, and the same server behind it."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench import bench
+
+ALONE = ["unshare", "-n", "--", "sh", "-ec", 'ip link set lo up; exec "$@"', "sh"]
+CLIENTS = ["--clients", "socketless"]
+SMALL = ["-s", 1, "--against", "none"]
+
+
+def missing():
+    if os.geteuid() != 0:
+        return "needs root, to make a device"
+    if not Path("/dev/net/tun").exists():
+        return "needs /dev/net/tun"
+    tried = subprocess.run(["unshare", "-n", "ip", "tuntap", "add", "try0", "mode", "tun"],
+                           capture_output=True, check=False)
+    return None if tried.returncode == 0 else "no device can be made in a namespace here"
+
+
+REASON = missing()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+
+def alone(*before):
+    """A namespace of its own, in which these commands have run first."""
+    script = " ".join(["ip link set lo up;", *(f"{line};" for line in before), 'exec "$@"'])
+    return ["unshare", "-n", "-m", "--", "sh", "-ec", script, "sh"]
+
+
+def ledgers_clean(run):
+    for contestant in run["contestants"]:
+        ledger = contestant["ledger"]
+        assert ledger["delivered"] == ledger["expected"] > 0, contestant["name"]
+        assert ledger["lost"] + ledger["duplicate"] + ledger["out_of_order"] == 0
+
+
+def note(run, pattern):
+    """The numbers of the note that says so."""
+    for text in run["notes"]:
+        found = re.search(pattern, text)
+        if found:
+            return [int(number) for number in found.groups()]
+    raise AssertionError(f"no note says {pattern}: {run['notes']}")
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse", "longpoll"])
+def test_the_same_as_kernel_clients(tmp_path, transport):
+    """The same workload, and what both kinds of clients have counted."""
+    def counted(*more):
+        run = bench(tmp_path, "hold", "-T", transport, "-n", 300, *SMALL, *more,
+                    within=ALONE).run
+        ledgers_clean(run)
+        (contestant,) = run["contestants"]
+        said = ("publishes", "deliveries", "down_bytes")  # a Host says another address
+        return (contestant["connections"], contestant["ledger"],
+                [{name: turn[name] for name in said} for turn in contestant["turns"]])
+
+    assert counted(*CLIENTS) == counted()
+
+
+def test_every_transport(tmp_path):
+    transports = "poll,longpoll,sse,websocket,websocket-envelope,h2-sse,h2-websocket,h2-poll"
+    run = bench(tmp_path, "hold", "-T", transports, "-n", 60, *SMALL, *CLIENTS,
+                within=ALONE).run
+    assert len(run["contestants"]) == transports.count(",") + 1
+    ledgers_clean(run)
+    assert run["settings"]["clients"] == "socketless"
+
+
+def test_tls(tmp_path):
+    run = bench(tmp_path, "hold", "-T", "websocket,h2-sse", "--tls", "--tls-cipher", "chacha20",
+                "-n", 40, *SMALL, *CLIENTS, within=ALONE).run
+    assert len(run["contestants"]) == 4
+    ledgers_clean(run)
+
+
+def test_large_messages_and_a_bare_loop(tmp_path):
+    """More than a window: segments come as one packet, and are acknowledged in time."""
+    run = bench(tmp_path, "fanout", "-T", "websocket", "-n", 20, "-b", 300000, "-t", 2, "--warmup",
+                0, "--turn-ms", 300, "-d", 2, "-a", "bare-send", *CLIENTS, within=ALONE).run
+    ledgers_clean(run)
+
+
+def test_churn(tmp_path):
+    """Who comes back does so from another port, and resumes."""
+    run = bench(tmp_path, "churn", "-T", "sse", "-n", 100, "-c", 50, "-t", 2, *CLIENTS,
+                within=ALONE).run
+    for contestant in run["contestants"]:
+        assert contestant["ledger"]["lost"] == 0
+
+
+NETWORK = ["--rtt-ms", 20, "--jitter-ms", 5, "--loss", "3,2", "--reorder", 1]
+
+
+def test_a_network_that_loses(tmp_path):
+    """Packets are lost, messages are not."""
+    run = bench(tmp_path, "fanout", "-T", "websocket,sse", "-n", 50, "-r", 20, "-t", 2, "--warmup",
+                0, *NETWORK, "--seed", 7, *CLIENTS, within=ALONE).run
+    ledgers_clean(run)
+    carried, lost, overtook = note(
+        run, r"seed 7 carried (\d+) packets, lost (\d+), and let (\d+) overtake")
+    assert 0.01 * carried < lost < 0.06 * carried
+    assert 0 < overtook < 0.03 * carried
+    for contestant in run["contestants"]:
+        assert min(turn["p50_ns"] for turn in contestant["turns"]) >= 10e6  # half a round trip
+
+
+def test_a_narrow_line(tmp_path):
+    run = bench(tmp_path, "fanout", "-T", "websocket", "-n", 10, "-r", 5, "-t", 1, "--warmup", 0,
+                "--line-rate", 20000, *CLIENTS, within=ALONE).run
+    ledgers_clean(run)
+
+
+# ---- refusals: one line each, with what to do ----
+
+def refusal(tmp_path, within, *arguments):
+    result = bench(tmp_path, "hold", "-n", 10, *SMALL, *arguments, expect=1, within=within)
+    (line,) = [line for line in result.complaints.splitlines() if line.startswith("ringside-bench")]
+    return line
+
+
+def test_without_the_capability(tmp_path):
+    within = [*ALONE, "setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
+    assert "CAP_NET_ADMIN is missing: run it as root" in refusal(tmp_path, within, *CLIENTS)
+
+
+def test_without_the_device(tmp_path):
+    within = alone("mount -t tmpfs none /dev/net")
+    assert "/dev/net/tun is missing: modprobe tun" in refusal(tmp_path, within, *CLIENTS)
+
+
+def test_a_device_of_that_name(tmp_path):
+    within = alone("ip tuntap add ringside0 mode tun")
+    assert "there is a device ringside0 already" in refusal(tmp_path, within, *CLIENTS)
+
+
+@pytest.mark.parametrize("taken", [
+    ["ip addr add 198.18.5.1/24 dev lo"],
+    ["ip tuntap add up0 mode tun", "ip link set up0 up", "ip route add 198.19.0.0/16 dev up0"],
+])
+def test_addresses_in_use(tmp_path, taken):
+    within = alone(*taken)
+    assert "addresses near 198.18.0.1 are in use here" in refusal(tmp_path, within, *CLIENTS)
+
+
+@pytest.mark.parametrize("option", [["--loss", "1"], ["--reorder", "1"], ["--line-rate", "5000"]])
+def test_a_network_needs_clients_without_sockets(tmp_path, option):
+    assert f"{option[0]} needs --clients socketless" in refusal(tmp_path, ALONE, *option)
+
+
+def test_a_server_that_runs_already(tmp_path):
+    line = refusal(tmp_path, ALONE, *CLIENTS, "--address", "127.0.0.1:8080")
+    assert "--clients socketless starts its own server" in line
+
+
+def test_nothing_is_left(tmp_path):
+    """The device, its addresses and its routes end with the run."""
+    script = ('ip link set lo up; "$@"; ip -brief link; ip route; '
+              'test "$(ls /sys/class/net | grep -c ringside)" = 0')
+    run = bench(tmp_path, "hold", "-T", "websocket", "-n", 50, *SMALL, *CLIENTS, "--quiet",
+                within=["unshare", "-n", "--", "sh", "-ec", script, "sh"])
+    assert "ringside0" not in run.output and "198.18" not in run.output
