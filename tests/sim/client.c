@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "h2_link.h"
 #include "secure_link.h"
 
 enum {
@@ -36,7 +37,17 @@ void client_init(struct client *client, struct sim *sim, unsigned index)
 
 bool client_streams(const struct client *client)
 {
-    return client->link && client->state != CLIENT_HTTP;
+    return client_is_here(client) && client->state != CLIENT_HTTP;
+}
+
+bool client_is_here(const struct client *client)
+{
+    return client->link || client->carried;
+}
+
+struct fake_client *client_end(const struct client *client)
+{
+    return client->carried ? h2_link_end(client->carried) : client->link;
 }
 
 void client_gone(struct client *client)
@@ -48,6 +59,7 @@ void client_gone(struct client *client)
     secure_link_free(client->secure);
     client->secure = NULL;
     client->link = NULL;
+    client->carried = NULL;
 }
 
 /* Half of those with TLS say so. */
@@ -57,7 +69,10 @@ void client_leave(struct client *client)
         secure_link_goodbye(client->secure);
         secure_link_push(client->secure);
     }
-    fake_client_close(client->link);
+    if (client->carried)
+        h2_link_close(client->carried);
+    else
+        fake_client_close(client->link);
     client_gone(client);
 }
 
@@ -69,7 +84,10 @@ static bool trouble(struct client *client)
     struct sim *sim = client->sim;
     if (sim_chance(sim, sim->trouble)) {
         sim->stats.resets++;
-        fake_client_reset(client->link);
+        if (client->carried)
+            h2_link_reset(client->carried);
+        else
+            fake_client_reset(client->link);
         client_gone(client);
         return false;
     }
@@ -80,7 +98,7 @@ static bool trouble(struct client *client)
     if (sim_chance(sim, 2 * sim->trouble)) {
         sim->stats.stalls++;
         client->stalled_until_ns = sim_now(sim) + (int64_t)sim_below(sim, 6 * SIM_S);
-        client->vanished = client->role != ROLE_SSE && sim_chance(sim, 400);
+        client->vanished = !client->carried && client->role != ROLE_SSE && sim_chance(sim, 400);
     }
     return true;
 }
@@ -96,6 +114,8 @@ static size_t piece(struct sim *sim, size_t len)
 
 static ssize_t link_write(struct client *client, const char *bytes, size_t size)
 {
+    if (client->carried)
+        return h2_link_write(client->carried, bytes, size);
     return client->secure ? secure_link_write(client->secure, bytes, size)
                           : fake_client_write(client->link, bytes, size);
 }
@@ -108,7 +128,8 @@ static ssize_t link_read(struct client *client, char *bytes, size_t size)
         client->bytes_read += client->secure->received - before;
         return n;
     }
-    ssize_t n = fake_client_read(client->link, bytes, size);
+    ssize_t n = client->carried ? h2_link_read(client->carried, bytes, size)
+                                : fake_client_read(client->link, bytes, size);
     client->bytes_read += n > 0 ? (uint64_t)n : 0;
     return n;
 }
@@ -182,7 +203,7 @@ static void shut_now_and_then(struct client *client)
             secure_link_goodbye(client->secure);
             secure_link_push(client->secure);
         }
-        if (all_sent(client))
+        if (all_sent(client) && !client->carried)
             fake_client_shutdown(client->link);
     }
 }
@@ -197,6 +218,8 @@ static void act_connected(struct client *client)
     }
     if (client->vanished || stalled)
         return;
+    if (client->carried)
+        h2_link_go(client->carried);
     if (!sim->calm && !trouble(client))
         return;
     if (client->vanished || !write_some(client) || (!client->deaf && !read_some(client)))
@@ -227,7 +250,7 @@ static int64_t think(struct sim *sim)
 void client_act(struct client *client)
 {
     struct sim *sim = client->sim;
-    if (client->link)
+    if (client_is_here(client))
         act_connected(client);
     else if (!sim->calm && !sim->draining)
         client_open(client);

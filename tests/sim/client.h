@@ -41,14 +41,16 @@ struct bytes {
     size_t size;
 };
 
+struct h2_link;
 struct secure_link;
 
 struct client {
     struct sim *sim;
     unsigned index;
     int64_t act_at_ns;
-    struct fake_client *link;   /* NULL: away */
+    struct fake_client *link;   /* NULL: away, or carried */
     struct secure_link *secure; /* around it; NULL: without TLS */
+    struct h2_link *carried;    /* a stream of a connection that others share, instead of it */
     bool stray;                 /* speaks without TLS at the port of TLS */
     int64_t arrived_ns;
     int64_t stalled_until_ns;
@@ -105,6 +107,9 @@ void client_leave(struct client *client);
 /* The connection is over for whatever reason. */
 void client_gone(struct client *client);
 bool client_streams(const struct client *client);
+bool client_is_here(const struct client *client);
+/* The connection below, whoever shares it; NULL when that is over. */
+struct fake_client *client_end(const struct client *client);
 
 /* ---- client_ask.c ---- */
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "h2_link.h"
 #include "secure_link.h"
 #include "wire/base64.h"
 #include "wire/json_out.h"
@@ -319,12 +320,16 @@ void client_open_as(struct client *client, enum client_role role)
     struct sim *sim = client->sim;
     uint64_t shard = sim_below(sim, sim->server.shard_count);
     bool secure = sim->secure && sim_chance(sim, 500);
-    client->link =
-        fake_client_open(sim->net, secure ? sim->secure_listeners[shard] : sim->listeners[shard]);
+    bool carried = sim->server.http2 && !secure && role != ROLE_NUISANCE && sim_chance(sim, 600);
+    if (carried)
+        client->carried = h2_link_open(client, (unsigned)shard);
+    else
+        client->link = fake_client_open(sim->net, secure ? sim->secure_listeners[shard]
+                                                         : sim->listeners[shard]);
     client->stray = secure && role == ROLE_NUISANCE && sim_chance(sim, 300);
     if (secure && !client->stray)
         client->secure = secure_link_open(sim, client->link, role == ROLE_NUISANCE);
-    if (!secure && sim->settings.proxy_protocol)
+    if (!secure && !carried && sim->settings.proxy_protocol)
         introduce(client);
     client->arrived_ns = sim_now(sim);
     client->stalled_until_ns = 0;

@@ -6,6 +6,8 @@
  *   sim_clock.c     the scheduler: whose turn it is, and how time passes
  *   client.c        a client's connection: comes, writes, reads, stalls, breaks off
  *   secure_link.c   TLS around that connection, in one of four seeds
+ *   h2_link.c       HTTP/2 below several of them, in two of five seeds
+ *   h2_road.c       the connection that they share
  *   client_ask.c    what clients ask for: requests, frames, nonsense
  *   client_read.c   what they are told: from bytes to answers, events and frames
  *   client_told.c   what those say, held against the ledger
@@ -39,6 +41,7 @@ enum {
 #define SIM_START_NS (1000 * SIM_S)
 
 struct client;
+struct h2_road;
 struct secure_world;
 
 struct sim {
@@ -57,6 +60,7 @@ struct sim {
     int64_t busy_until_ns[SIM_SHARDS_MAX]; /* its last turn takes until then */
     uint64_t turns;
 
+    struct h2_road *roads;  /* connections of HTTP/2 that clients share */
     struct client *clients; /* client_count of them */
     unsigned client_count;
     unsigned channel_count;
@@ -73,6 +77,7 @@ struct sim {
     struct sim_stats {
         uint64_t connections, published, delivered, recovered, lost, refused, resets, stalls;
         uint64_t unheralded;
+        uint64_t roads, streams, carried; /* of HTTP/2; and messages that came by it */
     } stats;
 };
 

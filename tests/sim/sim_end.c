@@ -3,6 +3,7 @@
 
 #include "client.h"
 #include "conn/secure.h"
+#include "h2_link.h"
 
 enum {
     HERALD_MESSAGES = 3, /* on each channel */
@@ -21,7 +22,8 @@ static void calm_down(struct sim *sim)
     sim->calm = true;
     sim->calm_ns = sim_now(sim);
     for (unsigned i = 0; i < sim->client_count; i++)
-        if (sim->clients[i].link && (i % 4 == 0 || sim->clients[i].role == ROLE_NUISANCE))
+        if (client_is_here(&sim->clients[i]) &&
+            (i % 4 == 0 || sim->clients[i].role == ROLE_NUISANCE))
             client_leave(&sim->clients[i]);
 }
 
@@ -33,13 +35,13 @@ static void herald(struct sim *sim, unsigned channel)
     uint64_t before = sim->ledger.count;
     for (unsigned tries = 0; tries < HERALD_TRIES && sim->ledger.newest[channel] < before;
          tries++) {
-        if (!client->link) {
+        if (!client_is_here(client)) {
             client_open_as(client, ROLE_PUBLISH);
             client_ask_publish(client, channel);
         }
         sim_play(sim, UINT64_MAX, sim_now(sim) + 50 * SIM_MS);
     }
-    if (client->link)
+    if (client_is_here(client))
         client_leave(client);
     sim->stats.unheralded += sim->ledger.newest[channel] < before;
 }
@@ -48,6 +50,8 @@ static bool nothing_waits_for(const struct sim *sim, const struct client *client
 {
     const struct ring *ring;
     uint32_t slot;
+    if (client->carried)
+        return h2_link_queued(client->carried) == 0;
     if (!fake_client_slot(client->link, &ring, &slot))
         return true;
     for (unsigned i = 0; i < sim->server.shard_count; i++)
@@ -87,10 +91,17 @@ static bool stream_has_everything(const struct sim *sim, const struct client *cl
     return true;
 }
 
+/* Nobody has accepted it. */
+static bool is_waiting(const struct client *client)
+{
+    const struct fake_client *end = client_end(client);
+    return end && fake_client_waits(end);
+}
+
 static bool owed_nothing(const struct client *client)
 {
-    return !client->link || client->role == ROLE_NUISANCE || client->vanished ||
-           fake_client_waits(client->link);
+    return !client_is_here(client) || client->role == ROLE_NUISANCE || client->vanished ||
+           is_waiting(client);
 }
 
 /* Whether a client has all that it must get; if not, what it lacks. */
@@ -137,8 +148,8 @@ static void the_vanished_are_missed(struct sim *sim)
         const struct ring *ring;
         uint32_t slot;
         sim_check(sim,
-                  !client->link || !client->vanished ||
-                      !fake_client_slot(client->link, &ring, &slot),
+                  !client->vanished || !client_end(client) ||
+                      !fake_client_slot(client_end(client), &ring, &slot),
                   "client %u, role %d, has vanished, and still has a slot", i, (int)client->role);
     }
 }
@@ -214,7 +225,7 @@ void sim_end_visits(struct sim *sim)
     sim->calm = true;
     sim->calm_ns = sim_now(sim);
     for (unsigned i = 0; i < sim->client_count; i++)
-        if (sim->clients[i].link)
+        if (client_is_here(&sim->clients[i]))
             client_leave(&sim->clients[i]);
     admission_was_kept(sim);
     sim_play(sim, UINT64_MAX, sim_now(sim) + 60 * SIM_S);
@@ -255,10 +266,10 @@ void sim_end_server(struct sim *sim)
     }
     for (unsigned i = 0; i < sim->client_count; i++) {
         struct client *client = &sim->clients[i];
-        sim_check(
-            sim, !client->link || !sim->calm || client->vanished || fake_client_waits(client->link),
-            "client %u, role %d: the server went away without a word", i, (int)client->role);
-        if (client->link)
+        sim_check(sim,
+                  !client_is_here(client) || !sim->calm || client->vanished || is_waiting(client),
+                  "client %u, role %d: the server went away without a word", i, (int)client->role);
+        if (client_is_here(client))
             client_leave(client);
     }
 }

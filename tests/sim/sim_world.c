@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "carrier/http2.h"
 #include "conn/client.h"
 #include "core/message.h"
 #include "http/origins.h"
@@ -116,6 +117,13 @@ static void settings_draw(struct sim *sim)
     if (sim->seed % 5 == 2)
         settings->address_connections_max = SIM_CLIENTS_MAX * 1000;
     settings->proxy_protocol = sim->seed % 7 == 4;
+    settings->http2 = sim->seed % 5 >= 3;
+    if (settings->http2) {
+        settings->http2_streams_max = between_wide(sim, 2, 100);
+        settings->streams_max = sim_chance(sim, 300) ? between(sim, 8, 60) : 1000;
+        settings->http2_resets_per_s = sim_chance(sim, 300) ? between(sim, 1, 20) : 100;
+        settings->http2_total_bytes_max = between_wide(sim, 1 << 20, 40000000);
+    }
     if (sim->seed % 4 == 3) {
         sim->secure = secure_world_create();
         settings->tls_handshakes_max = between_wide(sim, 1, 200);
@@ -189,6 +197,7 @@ static void server_make(struct sim *sim)
         .routes = server_routes,
         .tls = sim->secure ? sim->secure->server : NULL,
         .identities = sim->secure ? sim->secure->identities : NULL,
+        .http2 = sim->settings.http2 ? http2_library_create() : NULL,
         .origins = origins,
         .hubs = hub_set_create(&config),
         .shards = sim->shards,
@@ -221,6 +230,7 @@ static void server_free(struct sim *sim)
     for (unsigned i = 0; i < sim->server.shard_count; i++)
         shard_free(sim->shards[i]);
     hub_set_free(sim->server.hubs);
+    http2_library_free((struct http2_library *)(uintptr_t)sim->server.http2);
     addresses_free(sim->server.addresses);
     origins_free((struct origins *)(uintptr_t)sim->server.origins);
 }
@@ -236,6 +246,10 @@ static void report(const struct sim *sim)
            (double)sim_now(sim) / 1e9, stats->connections, stats->published, stats->delivered,
            stats->recovered, stats->lost, stats->refused, stats->resets, stats->stalls,
            stats->unheralded, sim->turns);
+    if (sim->server.http2)
+        printf("  HTTP/2: %" PRIu64 " streams on %" PRIu64 " connections, %" PRIu64
+               " messages by them\n",
+               stats->streams, stats->roads, stats->carried);
     if (sim->secure)
         printf("  TLS: %" PRIu64 " handshakes in full, %" PRIu64 " resumed\n", sim->secure->full,
                sim->secure->resumed);
@@ -276,7 +290,7 @@ uint64_t sim_run(uint64_t seed, bool verbose)
 
     uint64_t trace = fake_net_trace(sim.net) ^ sim.stats.delivered << 40 ^ sim.random;
     for (unsigned i = 0; i < sim.client_count; i++)
-        if (sim.clients[i].link)
+        if (client_is_here(&sim.clients[i]))
             client_leave(&sim.clients[i]);
     server_free(&sim);
     fake_net_free(sim.net);

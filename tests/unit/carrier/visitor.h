@@ -27,7 +27,7 @@ static int visitor_header(nghttp2_session *session, const nghttp2_frame *frame, 
     (void)session, (void)frame, (void)flags, (void)value_len;
     struct visitor *visitor = user;
     if (name_len == strlen(":status") && memcmp(name, ":status", name_len) == 0)
-        visitor->status = atoi((const char *)value);
+        visitor->status = (int)strtol((const char *)value, NULL, 10);
     return 0;
 }
 
