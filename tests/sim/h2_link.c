@@ -262,9 +262,11 @@ void h2_link_ask(struct h2_link *link)
         return;
     int head = http_request_parse(&request, left.ptr, left.len, 0, HEAD_MAX);
     assert(head >= 0 && "a client of the simulation asks for nonsense over HTTP/2");
+    if (head == 0)
+        return; /* it has not come whole */
     struct span rest = span_skip(left, (size_t)head);
     bool has_body = request.fields.chunked || request.fields.content_length > 0;
-    if (head == 0 || !take_body(link, &request, &rest) || !take_key(link, &request))
+    if (!take_body(link, &request, &rest) || !take_key(link, &request))
         return;
     submit(link, &request, has_body);
     link->out.at = link->out.len - rest.len;
