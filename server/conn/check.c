@@ -3,20 +3,11 @@
 #include "hub/hub.h"
 
 /* One rule a line: a sentence for when it is broken. */
-struct rule {
-    bool holds;
-    const char *broken;
-};
-
-static const char *first_broken(const struct rule *rules, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!rules[i].holds)
-            return rules[i].broken;
-    return NULL;
-}
-
-#define BROKEN(rules) first_broken(rules, sizeof(rules) / sizeof(rules)[0])
+#define MUST(holds, broken)                                                                        \
+    do {                                                                                           \
+        if (!(holds))                                                                              \
+            return broken;                                                                         \
+    } while (0)
 
 static bool has(const struct conn *conn, uint32_t link)
 {
@@ -37,51 +28,45 @@ static const char *open_check(const struct shard *shard, const struct conn *conn
     bool awaits_us = conn->transport == TRANSPORT_POLL || conn->transport == TRANSPORT_PUBLISH ||
                      conn->transport == TRANSPORT_ANSWER || conn->transport == TRANSPORT_OPENING;
     bool stalled = conn->extra && conn->extra->stalled;
-    const struct rule rules[] = {
-        {awaits_us || is_timed(shard, conn), "is open, and has no deadline"},
-        {!stalled || conn->out_block, "is stalled, and has nothing to send"},
-        {!stalled || !has(conn, LINK_HANDSHAKE), "is stalled in its handshake"},
-        {!has(conn, LINK_WATCH_WRITE) || conn->out_block, "waits for room for nothing"},
-        {!has(conn, LINK_STREAM) || !has(conn, LINK_WATCH_WRITE) || has(conn, LINK_OFFERED),
-         "waits for a window, and its carrier does not know"},
-        {!has(conn, LINK_NOTIFIED), "is open, and has said goodbye"},
-        {!has(conn, LINK_CATCHES_UP) || conn->out_block, "waits for nothing to leave"},
-        {conn->transport != TRANSPORT_ANSWER || shard->answers || conn->out_block,
-         "is owed an answer, and nobody gives it"},
-    };
-    return BROKEN(rules);
+    MUST(awaits_us || is_timed(shard, conn), "is open, and has no deadline");
+    MUST(!stalled || conn->out_block, "is stalled, and has nothing to send");
+    MUST(!stalled || !has(conn, LINK_HANDSHAKE), "is stalled in its handshake");
+    MUST(!has(conn, LINK_WATCH_WRITE) || conn->out_block, "waits for room for nothing");
+    MUST(!has(conn, LINK_STREAM) || !has(conn, LINK_WATCH_WRITE) || has(conn, LINK_OFFERED),
+         "waits for a window, and its carrier does not know");
+    MUST(!has(conn, LINK_NOTIFIED), "is open, and has said goodbye");
+    MUST(!has(conn, LINK_CATCHES_UP) || conn->out_block, "waits for nothing to leave");
+    MUST(conn->transport != TRANSPORT_ANSWER || shard->answers || conn->out_block,
+         "is owed an answer, and nobody gives it");
+    return NULL;
 }
 
 static const char *ending_check(const struct shard *shard, const struct conn *conn)
 {
     bool finishing = conn->state == CONN_FINISHING;
     bool ends = has(conn, LINK_STREAM) && !has(conn, LINK_END_SENT);
-    const struct rule rules[] = {
-        {conn->subscriptions == HUB_NONE, "is ending, and subscribed"},
-        {is_timed(shard, conn), "is ending, and has no deadline"},
-        {!conn->extra || !conn->extra->stalled, "is ending, and has the deadline of a stall"},
-        {!has(conn, LINK_PAUSED), "is ending, and paused"},
-        {conn->end_reason < CLOSE_REASON_COUNT, "ends for no reason"},
-        {!finishing || ends || conn->out_block, "is finishing, and all has left"},
-        {finishing || !conn->out_block, "lingers, and has something to send"},
-        {finishing || !has(conn, LINK_INPUT_ENDED), "lingers for a peer that sends nothing"},
-    };
-    return BROKEN(rules);
+    MUST(conn->subscriptions == HUB_NONE, "is ending, and subscribed");
+    MUST(is_timed(shard, conn), "is ending, and has no deadline");
+    MUST(!conn->extra || !conn->extra->stalled, "is ending, and has the deadline of a stall");
+    MUST(!has(conn, LINK_PAUSED), "is ending, and paused");
+    MUST(conn->end_reason < CLOSE_REASON_COUNT, "ends for no reason");
+    MUST(!finishing || ends || conn->out_block, "is finishing, and all has left");
+    MUST(finishing || !conn->out_block, "lingers, and has something to send");
+    MUST(finishing || !has(conn, LINK_INPUT_ENDED), "lingers for a peer that sends nothing");
+    return NULL;
 }
 
 static const char *gone_check(const struct shard *shard, const struct conn *conn)
 {
     bool closing = conn->state == CONN_CLOSING;
-    const struct rule rules[] = {
-        {!conn->out_block && conn->out_len == 0, "is closed, and holds a frame"},
-        {!conn->extra, "is closed, and holds memory"},
-        {conn->subscriptions == HUB_NONE || conn->generation == 0, "is closed, and subscribed"},
-        {conn->generation == 0 || !is_timed(shard, conn), "is closed, and has a deadline"},
-        {!closing || has(conn, LINK_BUSY), "is held for nothing"},
-        {closing || !has(conn, LINK_BUSY), "is free, and something refers to it"},
-        {!has(conn, LINK_COUNTED), "is closed, and counted on its address"},
-    };
-    return BROKEN(rules);
+    MUST(!conn->out_block && conn->out_len == 0, "is closed, and holds a frame");
+    MUST(!conn->extra, "is closed, and holds memory");
+    MUST(conn->subscriptions == HUB_NONE || conn->generation == 0, "is closed, and subscribed");
+    MUST(conn->generation == 0 || !is_timed(shard, conn), "is closed, and has a deadline");
+    MUST(!closing || has(conn, LINK_BUSY), "is held for nothing");
+    MUST(closing || !has(conn, LINK_BUSY), "is free, and something refers to it");
+    MUST(!has(conn, LINK_COUNTED), "is closed, and counted on its address");
+    return NULL;
 }
 
 /* ---- what is queued ---- */
@@ -121,38 +106,34 @@ static uint64_t input_held(const struct conn_extra *extra)
 static const char *output_check(const struct conn *conn)
 {
     bool queued = conn->extra && conn->extra->queue.count > 0;
-    const struct rule rules[] = {
-        {!conn->out_block || run_is_inside(conn->out_block, conn->out_at, conn->out_len),
-         "sends what is outside of its block"},
-        {!conn->out_block || has(conn, LINK_DIRTY | LINK_WATCH_WRITE),
-         "has something to send, and nobody will"},
-        {!queued || conn->out_block, "has a queue behind nothing"},
-        {!has(conn, LINK_WATCH_WRITE) || !conn->out_block ||
+    MUST(!conn->out_block || run_is_inside(conn->out_block, conn->out_at, conn->out_len),
+         "sends what is outside of its block");
+    MUST(!conn->out_block || has(conn, LINK_DIRTY | LINK_WATCH_WRITE),
+         "has something to send, and nobody will");
+    MUST(!queued || conn->out_block, "has a queue behind nothing");
+    MUST(!has(conn, LINK_WATCH_WRITE) || !conn->out_block ||
              (conn->extra && conn->extra->owed.budget),
-         "has a full socket, and is not charged for what waits"},
-        {!conn->extra || conn->extra->held.bytes >= input_held(conn->extra),
-         "is charged less than it holds"},
-        {!conn->extra || conn->extra->owed.bytes == 0 ||
+         "has a full socket, and is not charged for what waits");
+    MUST(!conn->extra || conn->extra->held.bytes >= input_held(conn->extra),
+         "is charged less than it holds");
+    MUST(!conn->extra || conn->extra->owed.bytes == 0 ||
              conn->extra->owed.bytes >= conn_waiting(conn),
-         "is charged less than waits for it"},
-        {!has(conn, LINK_SEALED) || (has(conn, LINK_KEYED) && conn->out_block),
-         "has sealed nothing"},
-        {!has(conn, LINK_DIRTY) || !has(conn, LINK_WATCH_WRITE),
-         "is to be flushed into a full socket"},
-    };
-    return BROKEN(rules);
+         "is charged less than waits for it");
+    MUST(!has(conn, LINK_SEALED) || (has(conn, LINK_KEYED) && conn->out_block),
+         "has sealed nothing");
+    MUST(!has(conn, LINK_DIRTY) || !has(conn, LINK_WATCH_WRITE),
+         "is to be flushed into a full socket");
+    return NULL;
 }
 
 static const char *secure_check(const struct conn *conn)
 {
     const uint32_t stages = conn->link & (LINK_HANDSHAKE | LINK_KEYED);
-    const struct rule rules[] = {
-        {stages == 0 || has(conn, LINK_TLS), "has keys, and no TLS"},
-        {stages != (LINK_HANDSHAKE | LINK_KEYED), "has keys before its handshake is over"},
-        {!has(conn, LINK_WAITS) || has(conn, LINK_HANDSHAKE) || conn->state != CONN_OPEN,
-         "waits for a handshake that is over"},
-    };
-    return BROKEN(rules);
+    MUST(stages == 0 || has(conn, LINK_TLS), "has keys, and no TLS");
+    MUST(stages != (LINK_HANDSHAKE | LINK_KEYED), "has keys before its handshake is over");
+    MUST(!has(conn, LINK_WAITS) || has(conn, LINK_HANDSHAKE) || conn->state != CONN_OPEN,
+         "waits for a handshake that is over");
+    return NULL;
 }
 
 const char *conn_check(const struct shard *shard, const struct conn *conn)
@@ -203,13 +184,11 @@ static const char *heard_check(const struct conn *conn)
     const uint32_t hears = LINK_WATCH_READ | LINK_PAUSED | LINK_INPUT_ENDED | LINK_WAITS;
     if (!conn_alive(conn) || has(conn, LINK_STREAM))
         return NULL;
-    const struct rule rules[] = {
-        {has(conn, hears), "is not listened to"},
-        {!has(conn, LINK_RECEIVING), "is to be received from in no batch"},
-        {!has(conn, LINK_PAUSED) || conn_queued(conn) > 0 || conn->transport != TRANSPORT_HTTP,
-         "is paused for nothing"},
-    };
-    return BROKEN(rules);
+    MUST(has(conn, hears), "is not listened to");
+    MUST(!has(conn, LINK_RECEIVING), "is to be received from in no batch");
+    MUST(!has(conn, LINK_PAUSED) || conn_queued(conn) > 0 || conn->transport != TRANSPORT_HTTP,
+         "is paused for nothing");
+    return NULL;
 }
 
 static void tally_add(struct tally *tally, const struct shard *shard, const struct conn *conn)
@@ -231,19 +210,17 @@ static const char *tally_check(const struct tally *tally, const struct shard *sh
     for (uint32_t slot = shard->dirty_head; slot != TIMERS_NONE && dirty <= tally->dirty;
          slot = shard->slab[slot].next_dirty)
         dirty++;
-    const struct rule rules[] = {
-        {tally->live == shard->live, "other connections are open than are counted"},
-        {tally->streams == shard->streams.open, "other streams are open than are counted"},
-        {tally->carried == tally->streams, "a stream has no carrier"},
-        {tally->timed == shard->timers.armed, "other deadlines are set than are counted"},
-        {tally->counted == counter_read(&shard->counters.addresses_counted),
-         "others are counted on their addresses than are"},
-        {tally->dirty == shard->dirty_count, "others have something to send than are counted"},
-        {tally->dirty == dirty, "the list of those with something to send lacks some"},
-        {tally->places_bytes == shard->places_bytes, "places are not counted"},
-        {shard->readable_count == 0, "somebody is to be received from"},
-    };
-    return BROKEN(rules);
+    MUST(tally->live == shard->live, "other connections are open than are counted");
+    MUST(tally->streams == shard->streams.open, "other streams are open than are counted");
+    MUST(tally->carried == tally->streams, "a stream has no carrier");
+    MUST(tally->timed == shard->timers.armed, "other deadlines are set than are counted");
+    MUST(tally->counted == counter_read(&shard->counters.addresses_counted),
+         "others are counted on their addresses than are");
+    MUST(tally->dirty == shard->dirty_count, "others have something to send than are counted");
+    MUST(tally->dirty == dirty, "the list of those with something to send lacks some");
+    MUST(tally->places_bytes == shard->places_bytes, "places are not counted");
+    MUST(shard->readable_count == 0, "somebody is to be received from");
+    return NULL;
 }
 
 /* Slots of the ring that were ever used, and then those of streams. */
