@@ -29,6 +29,8 @@
 static const int64_t DRAIN_NS = (int64_t)5 * NS_PER_S;
 static const int64_t RECOVERY_LOOK_NS = (int64_t)250 * NS_PER_MS;
 static const int64_t RECOVERY_MOST_NS = (int64_t)8 * NS_PER_S;
+static const int64_t UNNAMED_LOOK_NS = (int64_t)250 * NS_PER_MS;
+static const int64_t UNNAMED_MOST_NS = (int64_t)20 * NS_PER_S;
 static const int64_t SAMPLE_NS = (int64_t)250 * NS_PER_MS;
 
 enum {
@@ -248,7 +250,30 @@ static void take_attacker(struct trial *trial, const struct attacker_seen *seen)
     harm->bound_bytes = attack_bound_bytes(trial->attack, trial->connections, seen->sent);
 }
 
-static int turn_attacked(struct trial *trial)
+static bool is_named(struct trial *trial, const json_t *before)
+{
+    const char *ends_by = trial->attack->ends_by;
+    json_t *grown = ends_by ? reasons_since(&trial->get, before) : NULL;
+    const bool named = !ends_by || json_object_get(grown, ends_by);
+    json_decref(grown);
+    return named;
+}
+
+/* An attacker that had no CPU has not come to the bound that ends it: it goes on until then, or it
+ * is in vain. */
+static int attack_on(struct trial *trial, const json_t *before)
+{
+    const int64_t start_ns = clock_now_ns();
+    struct turn turn_of;
+    int err = 0;
+    while (err == 0 && !has_died(trial) && !is_named(trial, before) &&
+           clock_now_ns() - start_ns < UNNAMED_MOST_NS)
+        err = turn(trial, "attack", UNNAMED_LOOK_NS, &turn_of);
+    return err;
+}
+
+/* `before`: what the server had counted by name. */
+static int turn_attacked(struct trial *trial, const json_t *before)
 {
     struct turn turn_of = {0};
     struct attacker_seen attacker_seen;
@@ -262,6 +287,9 @@ static int turn_attacked(struct trial *trial)
         return err;
     struct newcomer *newcomer = newcomer_start(&trial->target, trial->attack->tls);
     err = turn(trial, "attack", duration_ns, &turn_of);
+    harm->cpu_during = trial->cpus;
+    if (err == 0)
+        err = attack_on(trial, before);
     attacker_stop(attacker, &attacker_seen);
     newcomer_stop(newcomer, &newcomer_seen);
     take_attacker(trial, &attacker_seen);
@@ -270,7 +298,6 @@ static int turn_attacked(struct trial *trial)
     harm->newcomer_slowest_ns = newcomer_seen.slowest_ns;
     harm->p50_ns = turn_of.p50_ns;
     harm->p99_ns = turn_of.p99_ns;
-    harm->cpu_during = trial->cpus;
     watch_turn(trial->bench, trial->attack->name, &turn_of, NULL);
     return err;
 }
@@ -355,7 +382,7 @@ static int play(struct trial *trial)
     harm->cpu_calm = trial->cpus;
     mark_others(trial, &mark);
     json_t *reasons = reasons_read(&trial->get);
-    err = turn_attacked(trial);
+    err = turn_attacked(trial, reasons);
     if (err == 0 && !has_died(trial))
         err = recover(trial);
     if (err == 0 && !has_died(trial))
