@@ -4,6 +4,7 @@
  *   body in pieces ─► collected on the heap, for at most body_timeout_ms ─► the same
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,7 +113,7 @@ static void publish_published(struct shard *shard, struct conn *conn, const stru
     (void)ticket;
     struct publishing *publishing = publishing_of(conn);
     if (err < 0) {
-        http_refuse(shard, conn, REFUSAL_OVERLOADED);
+        http_refuse(shard, conn, err == -EBUSY ? REFUSAL_CHANNEL_PUBLISHES : REFUSAL_OVERLOADED);
         return;
     }
     char body[CHANNEL_NAME_MAX + 128], hex[DIGITS_HEX_MAX];

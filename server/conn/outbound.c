@@ -158,7 +158,7 @@ static bool make_room(struct shard *shard, struct conn *conn, struct frame frame
     unsigned dropped = 0;
     /* A client with a session believes in its position, and is not told of messages dropped. */
     bool believes = conn->role & ROLE_SESSION;
-    switch (believes ? SLOW_READER_DISCONNECT : shard->settings->slow_reader) {
+    switch (believes ? SLOW_READER_DISCONNECT : shard->slow_reader) {
     case SLOW_READER_DISCONNECT:
         if (over > 0)
             conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);

@@ -37,6 +37,8 @@
       "your address asks too much; come back after retry_ms")                                      \
     X(ADDRESS_PUBLISHES, address_publishes, 429,                                                   \
       "your address publishes too much; come back after retry_ms")                                 \
+    X(CHANNEL_PUBLISHES, channel_publishes, 429,                                                   \
+      "more is published to this channel than publishes_per_s of its namespace")                   \
     X(DRAINING, draining, 503, "the server is going away")                                         \
     X(TOKEN_REQUIRED, token_required, 401, "who asks must say who that is: send a token")          \
     X(TOKEN_INVALID, token_invalid, 401, "the token does not count here")                          \

@@ -61,9 +61,26 @@ static void on_published(void *context, const struct ticket *ticket, int err, ui
         conn_transport(shard, conn)->published(shard, conn, ticket, err, epoch, offset);
 }
 
+/* Live messages are queued during their batch alone, and all of them are of its channel. */
+static enum slow_reader_policy slow_reader_of(const struct settings *settings, struct span channel)
+{
+    switch (namespace_of(&settings->namespaces, channel)->slow_reader) {
+    case OWN_POLICY_DISCONNECT:
+        return SLOW_READER_DISCONNECT;
+    case OWN_POLICY_DROP_OLDEST:
+        return SLOW_READER_DROP_OLDEST;
+    case OWN_POLICY_KEEP_LATEST:
+        return SLOW_READER_KEEP_LATEST;
+    case OWN_POLICY_COMMON:
+        break;
+    }
+    return settings->slow_reader;
+}
+
 static void on_batch(void *context, const struct hub_batch *batch)
 {
     struct shard *shard = context;
+    shard->slow_reader = slow_reader_of(shard->settings, span_of(batch->name, batch->name_len));
     shard->server->batch_begin(shard, batch);
 }
 

@@ -155,11 +155,12 @@ struct shard {
     size_t received_bytes; /* in this turn */
     char *receive_area;    /* RECEIVE_BATCH buffers of RECEIVE_BYTES */
     struct send_batch *batch;
-    char *scratch;                 /* head_bytes_max bytes for decoding queries */
-    void *encoder;                 /* transport/: frames of the batch being delivered */
-    struct session_pool *sessions; /* session/; NULL: nobody has one */
-    struct answering *answers;     /* transport/: those whose next piece waits for its turn */
-    size_t answered_bytes;         /* transport/: of answers made in this turn */
+    enum slow_reader_policy slow_reader; /* of the batch being delivered */
+    char *scratch;                       /* head_bytes_max bytes for decoding queries */
+    void *encoder;                       /* transport/: frames of the batch being delivered */
+    struct session_pool *sessions;       /* session/; NULL: nobody has one */
+    struct answering *answers;           /* transport/: those whose next piece waits for its turn */
+    size_t answered_bytes;               /* transport/: of answers made in this turn */
 
     atomic_bool stopping;
     bool draining;

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define NS_PER_S INT64_C(1000000000)
+
 /* A publish adds one item to the lane of each shard that wants it. One that does not keep up must
  * not make the others' memory grow: nothing is numbered that could not be handed over within the
  * bound, and within the memory there is. Returns 0, -ENOBUFS or -ENOMEM. */
@@ -20,15 +22,31 @@ static int room_for_all(struct hub *hub, const struct channel_home *channel)
     return err;
 }
 
+/* At once, a second's worth. Returns 0 or -EBUSY. */
+static int rate_take(struct hub *hub, struct channel_home *channel)
+{
+    uint32_t per_s = home_rules(hub, channel)->publishes_per_s;
+    int64_t used_ns = channel->publishes_ns > hub->now_ns ? channel->publishes_ns : hub->now_ns;
+    if (per_s == 0)
+        return 0;
+    used_ns += NS_PER_S / per_s;
+    if (used_ns - hub->now_ns > NS_PER_S)
+        return -EBUSY;
+    channel->publishes_ns = used_ns;
+    return 0;
+}
+
 static int publish_check(struct hub *hub, const struct message *message, struct channel_home **ret)
 {
     int err = home_open(hub, message_name(message), message->name_len, message->hash, ret);
     if (!err)
         err = room_for_all(hub, *ret);
+    if (!err)
+        err = rate_take(hub, *ret);
     if (err)
         return err;
     home_expire(hub, *ret);
-    return (*ret)->history.count < hub->config->history_messages_max
+    return (*ret)->history.count < home_rules(hub, *ret)->messages_max
                ? history_reserve(&(*ret)->history)
                : 0;
 }
@@ -78,8 +96,14 @@ static uint32_t wanted(struct hub *hub, const struct channel_home *channel, stru
     }
     uint64_t missed =
         channel->offset - request->since.offset; /* huge where the position is ahead of us */
-    request->recovered = request->since.epoch == channel->epoch &&
-                         request->since.offset <= channel->offset && missed <= kept;
+    bool ours = request->since.epoch == channel->epoch && request->since.offset <= channel->offset;
+    const struct hub_rules *rules = home_rules(hub, channel);
+    /* The newest message is all that there is to have, whatever came before it. */
+    if (rules->latest_state && kept > 0 && (!ours || missed > 0)) {
+        ours = true;
+        missed = 1;
+    }
+    request->recovered = ours && (rules->recovery ? missed <= kept : missed == 0);
     if (!request->recovered)
         counter_add(&hub->counters.unrecoverable, 1);
     else if (!request->resumed)

@@ -1,8 +1,9 @@
 /* home_table: the channels that are numbered here: found, made, forgotten; and the bounds of their
  * histories.
  *
- * A channel with history is on `kept`, moved to the end by each publish. A message lives equally
- * long everywhere, so the channel at the front is the first whose newest message is too old: no
+ * A channel with history is on `kept` of its rules, moved to the end by each publish. With the same
+ * rules a message lives equally long, so the channel at the front is the first whose newest message
+ * is too old: no
  * clock per channel, no scan. What is too old in a channel that is still published to goes with its
  * next publish or read. */
 #include "hub/hub_internal.h"
@@ -50,11 +51,12 @@ static void list_remove(struct channel_home **list, struct channel_home *channel
 }
 
 /* The list of a place, NULL for HOME_NOWHERE. */
-static struct channel_home **list_of(struct home_table *home, enum home_place place)
+static struct channel_home **list_of(struct home_table *home, const struct channel_home *channel,
+                                     enum home_place place)
 {
     switch (place) {
     case HOME_KEPT:
-        return &home->kept;
+        return &home->kept[channel->rules];
     case HOME_IDLE:
         return &home->idle;
     case HOME_NOWHERE:
@@ -66,8 +68,8 @@ static struct channel_home **list_of(struct home_table *home, enum home_place pl
 /* Puts the channel at the end of the list of that place. */
 static void move_to(struct home_table *home, struct channel_home *channel, enum home_place place)
 {
-    struct channel_home **from = list_of(home, (enum home_place)channel->place);
-    struct channel_home **to = list_of(home, place);
+    struct channel_home **from = list_of(home, channel, (enum home_place)channel->place);
+    struct channel_home **to = list_of(home, channel, place);
     if (from)
         list_remove(from, channel);
     if (to)
@@ -88,6 +90,12 @@ static void channel_free(struct hub *hub, struct channel_home *channel)
     counters_set(hub);
 }
 
+static uint8_t rules_of(const struct hub *hub, const char *name, size_t len)
+{
+    const struct namespaces *namespaces = hub->config->namespaces;
+    return namespaces ? namespace_of(namespaces, span_of(name, len))->index : 0;
+}
+
 static struct channel_home *channel_create(struct hub *hub, const char *name, size_t len,
                                            uint64_t hash)
 {
@@ -95,7 +103,8 @@ static struct channel_home *channel_create(struct hub *hub, const char *name, si
     struct channel_home *channel = malloc(sizeof *channel + len);
     if (!channel)
         return NULL;
-    *channel = (struct channel_home){.epoch = epoch_new(home), .name_len = (uint8_t)len};
+    *channel = (struct channel_home){
+        .epoch = epoch_new(home), .rules = rules_of(hub, name, len), .name_len = (uint8_t)len};
     memcpy(channel->name, name, len);
     if (table_insert(&home->table, &channel->node, channel->name, len, hash) != 0) {
         free(channel);
@@ -154,26 +163,49 @@ static void drop_oldest(struct hub *hub, struct channel_home *channel)
     hub->home.history_messages--;
 }
 
+static const struct message *newest(const struct channel_home *channel)
+{
+    return history_at(&channel->history, channel->history.count - 1);
+}
+
+/* When it was last published to. */
+static int64_t published_ns(const struct hub *hub, const struct channel_home *channel)
+{
+    return newest(channel)->kept_until_ns - home_rules(hub, channel)->age_ns;
+}
+
+/* The channel with history that was longest not published to. */
+static struct channel_home *longest_kept(const struct hub *hub)
+{
+    struct channel_home *oldest = NULL;
+    for (unsigned i = 0; i < hub->set->rules_count; i++) {
+        struct channel_home *channel = hub->home.kept[i];
+        if (channel && (!oldest || published_ns(hub, channel) < published_ns(hub, oldest)))
+            oldest = channel;
+    }
+    return oldest;
+}
+
 void home_keep(struct hub *hub, struct channel_home *channel, struct message *message)
 {
-    const struct hub_config *config = hub->config;
+    const struct hub_rules *rules = home_rules(hub, channel);
     struct home_table *home = &hub->home;
     struct history *history = &channel->history;
-    if (config->history_messages_max == 0)
+    if (rules->messages_max == 0)
         return;
 
-    while (history->count >= config->history_messages_max)
+    while (history->count >= rules->messages_max)
         drop_oldest(hub, channel);
-    message->kept_until_ns = time_after(hub->now_ns, config->history_age_ns);
+    message->kept_until_ns = time_after(hub->now_ns, rules->age_ns);
     history_append(history, message);
     home->history_bytes += history_cost(message);
     home->history_messages++;
-    while (history->bytes > config->history_bytes_max && history->count > 1)
+    while (history->bytes > rules->bytes_max && history->count > 1)
         drop_oldest(hub, channel);
 
     move_to(home, channel, HOME_KEPT);
-    while (home->history_bytes > config->history_total_bytes_max) {
-        struct channel_home *oldest = home->kept;
+    while (home->history_bytes > hub->config->history_total_bytes_max) {
+        struct channel_home *oldest = longest_kept(hub);
         drop_oldest(hub, oldest);
         if (oldest->history.count == 0)
             home_settle(hub, oldest);
@@ -188,21 +220,24 @@ void home_expire(struct hub *hub, struct channel_home *channel)
         drop_oldest(hub, channel);
 }
 
-static bool newest_is_old(const struct hub *hub, const struct channel_home *channel)
+/* Of one list. Returns how many are left of those that may be forgotten in this turn. */
+static unsigned sweep_kept(struct hub *hub, struct channel_home **list, unsigned left)
 {
-    return history_at(&channel->history, channel->history.count - 1)->kept_until_ns <= hub->now_ns;
+    for (struct channel_home *channel;
+         left > 0 && (channel = *list) && newest(channel)->kept_until_ns <= hub->now_ns; left--) {
+        drop_oldest(hub, channel);
+        if (channel->history.count == 0)
+            home_settle(hub, channel);
+    }
+    return left;
 }
 
 bool home_sweep(struct hub *hub)
 {
     struct home_table *home = &hub->home;
     unsigned left = TURN_SWEEP;
-    for (struct channel_home *channel;
-         left > 0 && (channel = home->kept) && newest_is_old(hub, channel); left--) {
-        drop_oldest(hub, channel);
-        if (channel->history.count == 0)
-            home_settle(hub, channel);
-    }
+    for (unsigned i = 0; i < hub->set->rules_count; i++)
+        left = sweep_kept(hub, &home->kept[i], left);
     bool more = left == 0;
     left = TURN_SWEEP;
     for (; left > 0 && home->idle && home->idle->idle_until_ns <= hub->now_ns; left--)

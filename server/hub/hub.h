@@ -22,6 +22,7 @@
  *                      messages wait there for a shard that has subscribers: try again later
  *            -ENOSPC   channels_max or subscriptions_max is reached
  *            -ENOMEM   memory is out
+ *            -EBUSY    publishes_per_s of the channel's namespace is reached
  *          Answers and live messages are never dropped: where a lane is full they wait in order in
  *          an overflow list. It is bounded, since what would make it longer is refused, and answers
  *          are no more than the requests. Their places there are reserved before they are owed:
@@ -38,6 +39,7 @@
 struct hub;
 struct hub_set;
 struct message;
+struct namespaces;
 
 enum {
     HUB_SHARDS_MAX = 248,
@@ -52,23 +54,24 @@ enum {
 
 struct hub_config {
     unsigned shards;
-    unsigned helpers;                 /* participants behind the shards: hub/helper.h */
-    uint64_t seed;                    /* of epochs and hashes; random in production */
-    uint32_t channels_max;            /* per shard, at home and by subscription each */
-    uint32_t subscriptions_max;       /* per shard */
-    uint32_t history_messages_max;    /* per channel; 0 keeps none */
-    uint64_t history_bytes_max;       /* per channel, with heads and names; one message is kept
+    unsigned helpers;                    /* participants behind the shards: hub/helper.h */
+    uint64_t seed;                       /* of epochs and hashes; random in production */
+    uint32_t channels_max;               /* per shard, at home and by subscription each */
+    uint32_t subscriptions_max;          /* per shard */
+    uint32_t history_messages_max;       /* per channel; 0 keeps none */
+    uint64_t history_bytes_max;          /* per channel, with heads and names; one message is kept
                                          however large */
-    int64_t history_age_ns;           /* a message is forgotten after this */
-    uint64_t history_total_bytes_max; /* per shard, over all its channels: those that were not
+    int64_t history_age_ns;              /* a message is forgotten after this */
+    uint64_t history_total_bytes_max;    /* per shard, over all its channels: those that were not
                                          published to for longest give way */
-    uint64_t reply_bytes_max;         /* payloads in one reply; one is given however large */
-    int64_t linger_ns;                /* a channel without subscribers or history is kept this
+    uint64_t reply_bytes_max;            /* payloads in one reply; one is given however large */
+    int64_t linger_ns;                   /* a channel without subscribers or history is kept this
                                          long, unless channels_max is reached */
-    uint32_t overflow_max;            /* requests, and messages, that wait for one shard; and calls
+    const struct namespaces *namespaces; /* what differs from this by namespace; NULL: nothing */
+    uint32_t overflow_max; /* requests, and messages, that wait for one shard; and calls
                                          that one participant waits for from another */
-    unsigned turn_visits;             /* subscribers that a turn visits; 0: TURN_VISITS */
-    unsigned lane_slots;              /* of each lane, a power of two; 0 derives it from the number
+    unsigned turn_visits;  /* subscribers that a turn visits; 0: TURN_VISITS */
+    unsigned lane_slots;   /* of each lane, a power of two; 0 derives it from the number
                                          of participants: see core/lane.h */
 };
 
@@ -128,7 +131,7 @@ struct hub_ops {
      * its reader takes it: each with hub_resume, until there is no more. */
     void (*subscribed)(void *shard, const struct hub_reply *reply);
     void (*read)(void *shard, const struct hub_reply *reply);
-    /* err: 0, or -ENOBUFS, -ENOSPC or -ENOMEM when the home shard could not take it. */
+    /* err: 0, or -ENOBUFS, -ENOSPC, -ENOMEM or -EBUSY when the home shard could not take it. */
     void (*published)(void *shard, const struct ticket *ticket, int err, uint64_t epoch,
                       uint64_t offset);
     /* Once before the deliveries of a batch. They may take several turns, in which nothing else is

@@ -26,6 +26,7 @@
 #include "hub/history.h"
 #include "hub/hub.h"
 #include "hub/item.h"
+#include "hub/rules.h"
 #include "hub/table.h"
 
 #include <stdatomic.h>
@@ -112,16 +113,19 @@ struct channel_home {
     struct lane_bits shards; /* that subscribed */
     struct channel_home *prev, *next;
     int64_t idle_until_ns;
-    uint8_t place; /* enum home_place: which list prev and next are of */
+    int64_t publishes_ns; /* with publishes_per_s: until when its share is used up */
+    uint8_t rules;        /* index of its namespace's */
+    uint8_t place;        /* enum home_place: which list prev and next are of */
     uint8_t name_len;
     char name[];
 };
 
 struct home_table {
     struct table table;
-    struct channel_home *kept; /* the one that was longest not published to first: the order in
-                                  which their newest messages get too old, too */
-    struct channel_home *idle; /* idle for longest first */
+    struct channel_home *kept[HUB_RULES_MAX]; /* by rules: the one that was longest not published
+                                  to first: the order in which their newest messages get too
+                                  old, too */
+    struct channel_home *idle;                /* idle for longest first */
     uint32_t count;
     uint64_t history_bytes;
     uint64_t history_messages;
@@ -268,6 +272,8 @@ struct hub_set {
     struct hub_config config;
     struct lane_set *lanes;
     unsigned slots; /* of a lane */
+    struct hub_rules rules[HUB_RULES_MAX];
+    unsigned rules_count;
     struct helper_door doors[HUB_HELPERS_MAX];
 };
 
@@ -315,6 +321,12 @@ struct hub {
     struct home_table home;
     struct hub_counters counters;
 };
+
+static inline const struct hub_rules *home_rules(const struct hub *hub,
+                                                 const struct channel_home *channel)
+{
+    return &hub->set->rules[channel->rules];
+}
 
 void hub_handle(struct hub *hub, unsigned from, const struct item *item);
 

@@ -34,6 +34,7 @@ struct hub_set *hub_set_create(const struct hub_config *config)
     unsigned participants = hub_participants(config);
     unsigned slots = config->lane_slots ? config->lane_slots : lane_slots(participants);
     *set = (struct hub_set){.config = *config, .slots = slots};
+    set->rules_count = hub_rules_make(set->rules, config);
     int err = doors_open(set);
     set->lanes = err == 0 ? lane_set_create(participants, slots) : NULL;
     if (set->lanes)

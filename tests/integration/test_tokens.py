@@ -205,12 +205,12 @@ async def test_a_websocket_needs_a_token_before_it_is_one(guarded):
 @asynchronous
 async def test_the_end_of_a_token_ends_what_lives_on_it(guarded):
     server = guarded(token_leeway_s=0)
-    short = bearer(token(in_s=2))
+    short = bearer(token(in_s=4))
     async with connect(server, channel="open", headers=short) as socket:
         assert await close_code(socket) == 3005
     server.until_closed("token_expired")
     # It says when the connection ends, apart from when it may begin.
-    long = bearer(token(in_s=1, expire_at=0))
+    long = bearer(token(in_s=4, expire_at=0))
     async with connect(server, channel="open", headers=long) as socket:
         wait_until(lambda: answer_of(ask(server, "open", long)) == EXPIRED, "its end")
         await socket.ping()
@@ -220,7 +220,7 @@ async def test_the_end_of_a_token_ends_what_lives_on_it(guarded):
 @asynchronous
 async def test_a_token_may_count_at_the_beginning_alone(guarded):
     server = guarded(token_leeway_s=0, token_ends_connection="off")
-    short = bearer(token(in_s=1))
+    short = bearer(token(in_s=4))
     async with connect(server, channel="open", headers=short) as socket:
         wait_until(lambda: answer_of(ask(server, "open", short)) == EXPIRED, "its end")
         server.publish("open", "still there")
@@ -230,8 +230,8 @@ async def test_a_token_may_count_at_the_beginning_alone(guarded):
 def test_streams_and_long_polls_are_told_of_the_end_as_well(guarded):
     server = guarded(token_leeway_s=0)
     stream = EventStream(server.url("/sse", channel="open"),
-                         f"Authorization: Bearer {token(in_s=2)}")
-    answer = ask(server, "open", bearer(token(in_s=2)), "/longpoll")
+                         f"Authorization: Bearer {token(in_s=4)}")
+    answer = ask(server, "open", bearer(token(in_s=4)), "/longpoll")
     assert answer_of(answer) == EXPIRED
     assert "invalid_token" in answer.headers["WWW-Authenticate"]
     server.until_closed("token_expired", 2)
@@ -473,3 +473,22 @@ def test_check_config_says_whether_it_would_start(tmp_path):
         path.write_text(text)
         code, out, err = run("check-config", "--config", path)
         assert code == 1 and said in err, (text, out, err)
+
+
+def test_a_namespace_says_what_is_kept(start_server):
+    settings = ["last:latest_state=on", "few:history_messages=2", "off:recovery=off",
+                "slow:publishes_per_s=1"]
+    server = start_server(args=[word for setting in settings for word in ("--set", setting)])
+    begin = {}
+    for channel in ("last:a", "few:a", "off:a", "a"):
+        begin[channel] = server.poll(channel)["position"]
+        for i in range(5):
+            server.publish(channel, str(i))
+    assert server.poll("last:a", begin["last:a"])["recovered"]
+    assert [m["data"] for m in server.poll("last:a", begin["last:a"])["messages"]] == ["4"]
+    assert [m["data"] for m in server.poll("few:a")["messages"]] == ["3", "4"]
+    assert not server.poll("off:a", begin["off:a"])["recovered"]
+    assert len(server.poll("a", begin["a"])["messages"]) == 5
+    assert ask(server, "slow:a", path="/publish", method="POST").status == 200
+    assert answer_of(ask(server, "slow:a", path="/publish", method="POST")) == \
+        (429, "channel_publishes")
