@@ -43,7 +43,7 @@ enum {
     TCP_SERVERS_MAX = 255,
     TCP_PAYLOADS_MAX = 40, /* pieces of a segment's payload */
     TCP_DELAY_MS = 40,     /* of an acknowledgement */
-    TCP_QUICK = 16,        /* segments that are acknowledged one by one, as Linux begins */
+    TCP_QUICK = 16,        /* segments acknowledged one by one, until the client answers one */
 };
 
 enum tcp_event {

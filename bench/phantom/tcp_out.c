@@ -179,6 +179,8 @@ static uint32_t piece(struct tcp *tcp, struct tcp_line *line, uint32_t offset, u
     if (offset + len == flow->out.bytes)
         segment.flags |= SEGMENT_PSH;
     line->flags &= (uint8_t)~LINE_ACK_OWED;
+    if (line->quick < TCP_QUICK) /* it has heard something, and answers */
+        line->quick = 0;
     tcp->counters.retransmitted += segment_before(segment.seq, flow->high);
     leave(tcp, line_index(tcp, line), &segment, payload, count, mss);
     return len;

@@ -171,6 +171,30 @@ static void test_late_acknowledgements(void **state)
     end(&talk);
 }
 
+/* Who answers acknowledges with the next answer. */
+static void test_an_answer_ends_haste(void **state)
+{
+    (void)state;
+    struct talk talk;
+    char byte;
+    begin(&talk, false);
+    assert_int_equal(tcp_write(talk.wire.tcp, 0, "q", 1), 1); /* nothing was heard before */
+    expect(&talk, SEGMENT_ACK | SEGMENT_PSH);
+    talk.client++;
+    for (int i = 0; i < 2; i++) {
+        say(&talk, SEGMENT_ACK | SEGMENT_PSH, "p", 1);
+        talk.server++;
+        assert_int_equal(tcp_read(talk.wire.tcp, 0, &byte, 1), 1);
+        if (i == 0)
+            assert_int_equal(expect(&talk, SEGMENT_ACK)->ack, talk.server);
+        assert_null(wire_heard(&talk.wire));
+        assert_int_equal(tcp_write(talk.wire.tcp, 0, "a", 1), 1);
+        assert_int_equal(expect(&talk, SEGMENT_ACK | SEGMENT_PSH)->ack, talk.server);
+        talk.client++;
+    }
+    end(&talk);
+}
+
 static void test_in_order_and_again(void **state)
 {
     (void)state;
@@ -420,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_nobody_answers),
         cmocka_unit_test(test_late_acknowledgements),
+        cmocka_unit_test(test_an_answer_ends_haste),
         cmocka_unit_test(test_in_order_and_again),
         cmocka_unit_test(test_out_of_order),
         cmocka_unit_test(test_sent_again),
