@@ -80,6 +80,8 @@ void fake_net_free(struct fake_net *net)
         fake_end_close(net->ends);
     for (unsigned port = 0; port < net->port_count; port++)
         free(net->ports[port].arrivals);
+    for (unsigned i = 0; i < net->spare_count; i++)
+        free(net->spares[i].bytes);
     free(net);
 }
 
@@ -120,6 +122,28 @@ uint32_t fake_net_open(const struct fake_net *net)
 
 /* ---- ends ---- */
 
+static void pipe_init(struct fake_net *net, struct fake_pipe *pipe, uint32_t size)
+{
+    pipe->size = size;
+    for (unsigned i = 0; i < net->spare_count; i++) {
+        if (net->spares[i].size != size)
+            continue;
+        pipe->bytes = net->spares[i].bytes;
+        net->spares[i] = net->spares[--net->spare_count];
+        return;
+    }
+    pipe->bytes = malloc(size);
+    assert(pipe->bytes);
+}
+
+static void pipe_done(struct fake_net *net, struct fake_pipe *pipe)
+{
+    if (net->spare_count < FAKE_SPARES)
+        net->spares[net->spare_count++] = *pipe;
+    else
+        free(pipe->bytes);
+}
+
 static struct fake_end *end_new(struct fake_net *net)
 {
     struct fake_end *end = calloc(1, sizeof(struct fake_client));
@@ -129,9 +153,7 @@ static struct fake_end *end_new(struct fake_net *net)
     uint32_t extra = (uint32_t)fake_below(net, (uint64_t)spread + 1);
     extra >>= spread ? fake_below(net, 12) : 0;
     end->net = net;
-    end->in.size = net->config.pipe_bytes_min + extra;
-    end->in.bytes = malloc(end->in.size);
-    assert(end->in.bytes);
+    pipe_init(net, &end->in, net->config.pipe_bytes_min + extra);
     end->next = net->ends;
     if (net->ends)
         net->ends->previous = end;
@@ -209,7 +231,7 @@ void fake_end_close(struct fake_end *end)
         end->previous->next = end->next;
     else
         end->net->ends = end->next;
-    free(end->in.bytes);
+    pipe_done(end->net, &end->in);
     free(end);
 }
 
@@ -220,17 +242,26 @@ static int error_take(struct fake_end *end)
     return err;
 }
 
+/* Of so many from there, those before the end of the memory; the others are at its beginning. */
+static uint32_t before_wrap(const struct fake_pipe *pipe, uint32_t at, uint32_t size)
+{
+    return size < pipe->size - at ? size : pipe->size - at;
+}
+
 static void pipe_put(struct fake_pipe *pipe, const uint8_t *data, uint32_t size)
 {
-    for (uint32_t i = 0; i < size; i++)
-        pipe->bytes[(pipe->head + pipe->count + i) % pipe->size] = data[i];
+    const uint32_t at = (pipe->head + pipe->count) % pipe->size;
+    const uint32_t first = before_wrap(pipe, at, size);
+    memcpy(pipe->bytes + at, data, first);
+    memcpy(pipe->bytes, data + first, size - first);
     pipe->count += size;
 }
 
 static void pipe_take(struct fake_pipe *pipe, uint8_t *data, uint32_t size)
 {
-    for (uint32_t i = 0; i < size; i++)
-        data[i] = pipe->bytes[(pipe->head + i) % pipe->size];
+    const uint32_t first = before_wrap(pipe, pipe->head, size);
+    memcpy(data, pipe->bytes + pipe->head, first);
+    memcpy(data + first, pipe->bytes, size - first);
     pipe->head = (pipe->head + size) % pipe->size;
     pipe->count -= size;
 }

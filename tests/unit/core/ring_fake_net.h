@@ -53,6 +53,10 @@ struct fake_port {
     uint32_t size;
 };
 
+enum {
+    FAKE_SPARES = 4,
+};
+
 struct fake_net {
     struct fake_config config;
     uint64_t random;
@@ -63,6 +67,9 @@ struct fake_net {
     struct fake_end *ends;
     struct fake_port ports[FAKE_PORTS];
     unsigned port_count;
+    /* Of connections that are over, for the next: large ones are dear to make. */
+    struct fake_pipe spares[FAKE_SPARES];
+    unsigned spare_count;
 };
 
 bool fake_chance(struct fake_net *net, unsigned permille);
