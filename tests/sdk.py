@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import hmac
 import json
+import math
 import os
 import subprocess
 import time
@@ -68,9 +69,9 @@ def part(value):
 
 
 def token(secret=SECRET, in_s=3600, **claims):
-    """A token (RFC 7519) that ends in so many seconds, or never (None)."""
+    """A token (RFC 7519) that ends in so many seconds, or up to one later; or never (None)."""
     if in_s is not None:
-        claims["exp"] = int(time.time()) + in_s
+        claims["exp"] = math.ceil(time.time()) + in_s
     signed = part(b'{"alg":"HS256"}') + b"." + part(json.dumps(claims).encode())
     signature = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
     return (signed + b"." + part(signature)).decode()

@@ -273,11 +273,11 @@ def test_a_subscription_has_a_token_of_its_own(guarded, start_sdk):
 
 def test_tokens_are_refreshed_inside_the_connection(guarded, start_sdk):
     server = guarded(heartbeat_ms=1000, token_grace_ms=10000)
-    short, long = sdk.token(sub="alice", in_s=2), sdk.token(sub="alice")
+    short, long = sdk.token(sub="alice", in_s=4), sdk.token(sub="alice")
     client = start_sdk(server, token=short, tokens=[long])
     connected(client)
     of_channel = {"sub": "alice", "channel": "given:a"}
-    subscribed(client, "given:a", token=sdk.token(**of_channel, in_s=2),
+    subscribed(client, "given:a", token=sdk.token(**of_channel, in_s=4),
                tokens=[sdk.token(**of_channel)])
     # connect, subscribe; refresh, sub_refresh; and pongs
     wait_until(lambda: server.metric("ringside_tokens_refreshed_total") == 2, "both refreshed")
@@ -286,10 +286,10 @@ def test_tokens_are_refreshed_inside_the_connection(guarded, start_sdk):
 
 
 def test_a_subscription_that_is_not_refreshed_is_taken_back(guarded, start_sdk):
-    server = guarded(heartbeat_ms=500, token_grace_ms=0)
+    server = guarded(heartbeat_ms=1500, token_grace_ms=0)
     client = start_sdk(server, token=sdk.token(sub="alice"))
     connected(client)
     of_channel = {"sub": "alice", "channel": "given:a"}
     wrong = sdk.token(sub="alice", channel="given:b")
-    subscribed(client, "given:a", token=sdk.token(**of_channel, in_s=1), tokens=[wrong])
+    subscribed(client, "given:a", token=sdk.token(**of_channel, in_s=2), tokens=[wrong])
     assert client.next_of("unsubscribed")["code"] == 103

@@ -2,6 +2,7 @@
 the tokens, curl, http.client and websockets bring them."""
 
 import json
+import math
 import os
 import subprocess
 import time
@@ -25,9 +26,9 @@ NAMESPACES = [
 
 
 def token(secret=SECRET, headers=None, **claims):
-    """A token of PyJWT; `in_s` is when it ends."""
-    now = int(time.time())
-    payload = {"sub": "alice", "exp": now + claims.pop("in_s", 3600), **claims}
+    """A token of PyJWT; `in_s` is when it ends, or up to a second later: ends are whole."""
+    ends = math.ceil(time.time()) + claims.pop("in_s", 3600)
+    payload = {"sub": "alice", "exp": ends, **claims}
     return jwt.encode({name: value for name, value in payload.items() if value is not None},
                       secret, "HS256", headers=headers)
 
