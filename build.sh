@@ -426,7 +426,7 @@ cmd_format() {
 
 cmd_clean() {
     local flavour
-    for flavour in release debug asan tsan coverage fuzz tidy logs; do
+    for flavour in release debug asan tsan coverage fuzz tidy logs pycache; do
         rm -rf "${BUILD_ROOT:?}/$flavour"
     done
 }

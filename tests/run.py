@@ -60,7 +60,8 @@ NOT_IN_TSAN = {
 
 ENVIRONMENT = {
     "CI": "true",  # warnings are errors
-    "PYTHONDONTWRITEBYTECODE": "1",
+    # Compiled once, not by each process anew: pytest rewrites every file that it collects.
+    "PYTHONPYCACHEPREFIX": str(BUILD / "pycache"),
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "TSAN_OPTIONS": "second_deadlock_stack=1",
