@@ -7,7 +7,7 @@
  *        └─────────────── again_ms later, where the server has ended it ──────────────┘
  *
  * Idea     A row is data. One engine (attacker.h) plays them all, so a new attack needs no code.
- *          Texts are written as the manifests of peers write theirs (peer_text.h: escapes,
+ *          Texts are written as the manifests of peers write theirs (abuse/text.h: escapes,
  *          @places@), so a row without `ours` is played against every server: its places are
  *          filled in with that server's paths.
  * Threads  constant.

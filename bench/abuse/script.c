@@ -9,7 +9,7 @@
 
 #include "abuse/attacker.h"
 #include "experiment/bench.h"
-#include "experiment/peer_text.h"
+#include "abuse/text.h"
 
 enum {
     NAMES = 32, /* in one request: the server's default for channels_per_connection_max */
@@ -29,13 +29,11 @@ static void list(char *text, size_t size, const char *prefix)
         len += (size_t)snprintf(text + len, size - len, "%schannel=%s%d", i ? "&" : "", prefix, i);
 }
 
-static int fill(const struct attack *attack, const char *text, const struct peer_value *rows,
+static int fill(const struct attack *attack, const char *text, const struct text_value *rows,
                 char *buf)
 {
     char why[BENCH_WHY_MAX];
-    const struct peer_values values = {.rows = rows};
-    int len = peer_text_fill(span_from(text), &values, PEER_ESCAPED, buf, ATTACK_TEXT_MAX, NULL,
-                             why, sizeof why);
+    int len = text_fill(span_from(text), rows, buf, ATTACK_TEXT_MAX, why, sizeof why);
     return len < 0 ? bench_fail(len, "the attack %s: %s", attack->name, why) : len;
 }
 
@@ -58,7 +56,7 @@ int script_init(struct script *script, const struct attack *attack,
                 const struct attack_target *target)
 {
     char channels[1024], names[1024], upgrade[2048], text[ATTACK_TEXT_MAX];
-    const struct peer_value rows[PLACES_MAX] = {
+    const struct text_value rows[PLACES_MAX] = {
         {"get", target->get},   {"post", target->post}, {"subscribe", target->subscribe},
         {"channels", channels}, {"names", names},       {"upgrade", upgrade},
         {"stream", NEW_STREAM}, {"same", SAME_STREAM},

@@ -118,7 +118,7 @@ static int start_peer(struct trial *trial, uint32_t connections)
         return err;
     const struct peer *peer = trial->peer;
     trial->name = peer->name;
-    trial->target.get = peer->ready[0] ? peer->ready : "/";
+    trial->target.get = peer->ready ? peer->ready : "/";
     trial->target.post = trial->target.visit = trial->target.get;
     trial->target.subscribe = peer->protocol.path;
     trial->target.fields = peer->protocol.fields;

@@ -249,7 +249,7 @@ static int run_field(struct bench *bench, struct peer *const peers[], unsigned c
 static int read_peer(struct bench *bench, const char *name, struct peer **ret)
 {
     int err = peer_read(bench, name, ret);
-    return err == 0 && !(*ret)->visit[0]
+    return err == 0 && !(*ret)->visit
                ? bench_fail(-EINVAL, "%s has no [handshake] in its manifest: it is for `compare`",
                             name)
                : err;

@@ -1,202 +1,242 @@
-/* peer: where one comes from: a manifest, or URLs; and whether it is installed. */
 #include "experiment/peer.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <ini.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "config.h"
-#include "experiment/peer_start.h"
 
-static const char PAYLOAD_ALONE[] = "@payload@";
+static const char program[] = BENCH_SOURCE_ROOT "/bench/peers/peer.py";
+
+/* ---- the program that reads manifests ---- */
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text && text[0] ? text : NULL;
+}
+
+/* Runs it with its question as an argument. NULL: it did not work. */
+static json_t *run_program(const char *question)
+{
+    int ends[2];
+    json_t *told = NULL;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return NULL;
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        execl(BENCH_PYTHON, BENCH_PYTHON, "-B", program, question, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+    if (pid > 0) {
+        told = json_loadfd(ends[0], 0, NULL);
+        waitpid(pid, NULL, 0);
+    }
+    close(ends[0]);
+    return told;
+}
+
+static int ask(struct peer *peer)
+{
+    char *question = json_dumps(peer->asked, 0);
+    json_decref(peer->told);
+    peer->told = question ? run_program(question) : NULL;
+    free(question);
+    const char *error = text_of(peer->told, "error");
+    if (error)
+        return bench_fail(-EINVAL, "%s", error);
+    return peer->told ? 0
+                      : bench_fail(-EIO, "peers are read by a program that does not run: %s %s",
+                                   BENCH_PYTHON, program);
+}
+
+/* ---- reading ---- */
 
 void peer_free(struct peer *peer)
 {
+    if (!peer)
+        return;
+    json_decref(peer->asked);
+    json_decref(peer->told);
     free(peer);
 }
 
-/* What may be left out of a manifest. */
-static int complete(struct peer *peer, const char *where)
+/* Takes the reference to what is asked. */
+static int read_asked(struct bench *bench, json_t *asked, struct peer **ret)
 {
-    char why[BENCH_WHY_MAX];
-    if (!peer->publish.path[0])
-        snprintf(peer->publish.path, sizeof peer->publish.path, "%s", peer->subscribe.path);
-    if (!peer->send.bytes[0])
-        snprintf(peer->send.bytes, sizeof peer->send.bytes, "%s", PAYLOAD_ALONE);
-    if (!peer->title[0])
-        snprintf(peer->title, sizeof peer->title, "%s", peer->name);
-    int err = peer_check(peer, why, sizeof why);
-    return err < 0 ? bench_fail(err, "%s: %s", where, why) : 0;
-}
-
-/* ---- a manifest ---- */
-
-/* bench/peers/NAME, or the folder of the file that was named; and the name of the contestant, which
- * is that of the folder. */
-static int find(struct peer *peer, const char *name, char path[PEER_TEXT_MAX])
-{
-    const char *slash = strrchr(name, '/');
-    int len =
-        slash ? snprintf(peer->folder, PEER_TEXT_MAX, "%.*s", (int)(slash - name), name)
-              : snprintf(peer->folder, PEER_TEXT_MAX, "%s/bench/peers/%s", BENCH_SOURCE_ROOT, name);
-    int path_len = slash ? snprintf(path, PEER_TEXT_MAX, "%s", name)
-                         : snprintf(path, PEER_TEXT_MAX, "%.1000s/peer.ini", peer->folder);
-    if (len >= PEER_TEXT_MAX || path_len >= PEER_TEXT_MAX)
-        return bench_fail(-ENAMETOOLONG, "%s: too long for a path", name);
-    const char *last = strrchr(peer->folder, '/');
-    snprintf(peer->name, sizeof peer->name, "%.40s", last ? last + 1 : peer->folder);
-    if (access(path, R_OK) == 0)
-        return 0;
-    return slash ? bench_fail(-ENOENT, "cannot read %s: %s", path, strerror(errno))
-                 : bench_fail(-ENOENT,
-                              "there is no peer '%s' in bench/peers/; `ls bench/peers` "
-                              "lists them, and a path names a manifest elsewhere",
-                              name);
-}
-
-struct reading {
-    struct peer *peer;
-    char why[BENCH_WHY_MAX];
-};
-
-static int take_line(void *user, const char *section, const char *name, const char *value)
-{
-    struct reading *reading = user;
-    return reading->why[0] == '\0' &&
-           peer_set(reading->peer, section, name, value, reading->why, sizeof reading->why) == 0;
-}
-
-static int read_manifest(struct peer *peer, const char *path)
-{
-    struct reading reading = {.peer = peer};
-    int line = ini_parse(path, take_line, &reading);
-    if (line < 0)
-        return bench_fail(-EIO, "cannot read %s: %s", path, strerror(errno));
-    if (line > 0)
-        return bench_fail(-EINVAL, "%s:%d: %s", path, line,
-                          reading.why[0] ? reading.why
-                                         : "not a line of the form name = value, of at most 199 "
-                                           "characters");
-    return complete(peer, path);
-}
-
-/* A file, or a command. */
-static bool is_there(const char *products, const char *need)
-{
-    char path[PEER_TEXT_MAX];
-    return strchr(need, '/') ? access(need, F_OK) == 0
-                             : peer_find_command(products, need, path) == 0;
-}
-
-/* The first thing that it needs and that is not there, in `needs`; empty: all is there. Returns 0
- * or negative errno. */
-static int find_missing(const struct bench *bench, const struct peer *peer,
-                        char needs[PEER_TEXT_MAX], const char **ret)
-{
-    char products[PEER_TEXT_MAX], *rest = needs;
-    int err = peer_fill_place(bench, peer, "@products@", products);
-    if (err == 0)
-        err = peer_fill_place(bench, peer, peer->needs, needs);
-    *ret = "";
-    for (char *need; err == 0 && !**ret && (need = strsep(&rest, " "));)
-        if (*need && !is_there(products, need))
-            *ret = need;
-    return err;
-}
-
-static int check_installed(const struct bench *bench, const struct peer *peer)
-{
-    char needs[PEER_TEXT_MAX];
-    const char *need;
-    int err = find_missing(bench, peer, needs, &need);
-    return *need ? bench_fail(-ENOENT,
-                              "the peer %s is not installed: there is no %s. To install it: "
-                              "bench/peers/install %s",
-                              peer->name, need, peer->name)
-                 : err;
-}
-
-bool peer_installed(struct bench *bench, const char *name)
-{
-    char path[PEER_TEXT_MAX], needs[PEER_TEXT_MAX];
-    const char *need;
-    struct peer *peer = calloc(1, sizeof *peer);
-    bool installed = peer && find(peer, name, path) == 0 && read_manifest(peer, path) == 0 &&
-                     find_missing(bench, peer, needs, &need) == 0 && !*need;
-    peer_free(peer);
-    return installed;
+    char root[BENCH_PATH_MAX];
+    struct peer *peer = *ret = calloc(1, sizeof *peer);
+    if (!peer) {
+        json_decref(asked);
+        return -ENOMEM;
+    }
+    snprintf(root, sizeof root, "%.900s/../../peers", bench->folder);
+    json_object_set_new(asked, "root", json_string(root));
+    peer->asked = asked;
+    int err = ask(peer);
+    if (err < 0)
+        return err;
+    const char *transport = text_of(peer->told, "transport");
+    const char *by = text_of(peer->told, "publish_by");
+    snprintf(peer->name, sizeof peer->name, "%s", text_of(peer->told, "name"));
+    peer->visit = text_of(peer->told, "visit");
+    peer->transport = protocol_find(transport, strlen(transport));
+    peer->publish_by = strcmp(by, "post") == 0 ? &protocol_post : &protocol_websocket;
+    return 0;
 }
 
 int peer_read(struct bench *bench, const char *name, struct peer **ret)
 {
-    char path[PEER_TEXT_MAX];
-    struct peer *peer = *ret = calloc(1, sizeof *peer);
-    if (!peer)
-        return -ENOMEM;
-    int err = find(peer, name, path);
-    if (err == 0)
-        err = read_manifest(peer, path);
-    return err == 0 ? check_installed(bench, peer) : err;
+    int err = read_asked(bench, json_pack("{s:s}", "name", name), ret);
+    const char *missing = err == 0 ? text_of((*ret)->told, "missing") : NULL;
+    return missing ? bench_fail(-ENOENT,
+                                "the peer %s is not installed: there is no %s. To install it: "
+                                "bench/peers/install %s",
+                                (*ret)->name, missing, (*ret)->name)
+                   : err;
 }
 
-/* ---- URLs ---- */
-
-/* "ws://HOST:PORT/PATH" */
-static int take_url(const char *url, const char *scheme, char *address, size_t address_size,
-                    char *path, size_t path_size)
+bool peer_installed(struct bench *bench, const char *name)
 {
-    size_t scheme_len = strlen(scheme);
-    if (strncmp(url, scheme, scheme_len) != 0)
-        return -EINVAL;
-    const char *host = url + scheme_len;
-    size_t len = strcspn(host, "/");
-    if (len == 0 || len >= address_size || strlen(host + len) >= path_size)
-        return -EINVAL;
-    snprintf(address, address_size, "%.*s", (int)len, host);
-    snprintf(path, path_size, "%s", host[len] ? host + len : "/");
-    return 0;
+    struct peer *peer;
+    bool installed = read_asked(bench, json_pack("{s:s}", "name", name), &peer) == 0 &&
+                     !text_of(peer->told, "missing");
+    peer_free(peer);
+    return installed;
 }
 
-static int take_publish_url(struct peer *peer, const char *url)
+int peer_of_urls(struct bench *bench, struct peer **ret)
 {
-    char *address = peer->publish_address, *path = peer->publish.path;
-    const size_t address_size = sizeof peer->publish_address, size = sizeof peer->publish.path;
-    peer->publish_by = &protocol_websocket;
-    if (take_url(url, "ws://", address, address_size, path, size) == 0)
+    const struct options *options = bench->options;
+    json_t *texts = json_array();
+    for (unsigned i = 0; i < options->peer_subscribe_count; i++)
+        json_array_append_new(texts, json_string(options->peer_subscribe[i]));
+    return read_asked(bench,
+                      json_pack("{s:s, s:s*, s:s*, s:o}", "url", options->peer_url, "publish_url",
+                                options->peer_publish_url, "publish", options->peer_publish,
+                                "subscribe", texts),
+                      ret);
+}
+
+/* ---- what was filled in ---- */
+
+static unsigned digit(char c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static struct load_message message_of(struct peer *peer, const json_t *told)
+{
+    const char *hex = json_string_value(json_object_get(told, "hex"));
+    char *bytes = peer->bytes + peer->byte_count;
+    size_t len = 0;
+    for (; hex && hex[0] && hex[1] && peer->byte_count < PEER_BYTES_MAX; hex += 2) {
+        bytes[len++] = (char)(digit(hex[0]) << 4 | digit(hex[1]));
+        peer->byte_count++;
+    }
+    return (struct load_message){bytes, len, json_is_true(json_object_get(told, "binary"))};
+}
+
+static unsigned messages_of(struct peer *peer, const json_t *side,
+                            struct load_message ret[PEER_MESSAGES_MAX])
+{
+    const json_t *list = json_object_get(side, "messages");
+    unsigned count = 0;
+    for (; count < json_array_size(list) && count < PEER_MESSAGES_MAX; count++)
+        ret[count] = message_of(peer, json_array_get(list, count));
+    return count;
+}
+
+static int take_protocol(struct peer *peer)
+{
+    const json_t *subscribe = json_object_get(peer->told, "subscribe");
+    const json_t *publish = json_object_get(peer->told, "publish");
+    const char *address = text_of(peer->told, "publish_address");
+    peer->byte_count = 0;
+    peer->protocol = (struct load_protocol){
+        .path = peer->visit ? peer->visit : text_of(subscribe, "path"),
+        .fields = text_of(subscribe, "fields"),
+        .subscribe = peer->subscribe_messages,
+        .subscribe_count = messages_of(peer, subscribe, peer->subscribe_messages),
+        .embedded = !peer->visit,
+        .publish_path = text_of(publish, "path"),
+        .publish_fields = text_of(publish, "fields"),
+        .greeting = peer->greeting,
+        .greeting_count = messages_of(peer, publish, peer->greeting),
+        .before = message_of(peer, json_object_get(peer->told, "before")),
+        .after = message_of(peer, json_object_get(peer->told, "after")),
+    };
+    if (!address || options_address(address, &peer->protocol.publish_target) == 0)
         return 0;
-    peer->publish_by = &protocol_post;
-    if (take_url(url, "http://", address, address_size, path, size) == 0)
-        return 0;
-    return bench_fail(-EINVAL, "%s: needs ws://HOST:PORT/PATH or http://HOST:PORT/PATH", url);
+    return bench_fail(-EINVAL, "%s: %s: needs an IPv4 address and a port", peer->name, address);
 }
 
-static int take_texts(struct peer *peer, const struct options *options)
+/* ---- start ---- */
+
+static json_t *places_of(const struct bench *bench, const struct server *server,
+                         uint32_t connections)
 {
-    char why[BENCH_WHY_MAX] = "";
-    int err = 0;
-    for (unsigned i = 0; err == 0 && i < options->peer_subscribe_count; i++)
-        err = peer_set(peer, "subscribe", "message", options->peer_subscribe[i], why, sizeof why);
-    if (err == 0 && options->peer_publish)
-        err = peer_set(peer, "publish", "send", options->peer_publish, why, sizeof why);
-    return err < 0 ? bench_fail(err, "%s", why) : 0;
+    char host[INET_ADDRSTRLEN], address[64], tls_address[64];
+    cpu_set_t cpus;
+    int port = ntohs(server->address.sin_port);
+    int count = cpus_parse(&cpus, bench->options->server_cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    inet_ntop(AF_INET, &server->address.sin_addr, host, sizeof host);
+    snprintf(address, sizeof address, "%s:%d", host, port);
+    json_t *places =
+        json_pack("{s:s, s:s, s:i, s:i, s:i, s:i}", "address", address, "host", host, "port", port,
+                  "connections", (int)(connections + BENCH_CONNECTIONS_SLACK), "cpus", count,
+                  "payload_bytes", (int)bench->options->message_bytes);
+    if (server->tls_address.sin_port == 0)
+        return places;
+    snprintf(tls_address, sizeof tls_address, "%s:%u", host, ntohs(server->tls_address.sin_port));
+    json_object_set_new(places, "tls_address", json_string(tls_address));
+    json_object_set_new(places, "chain", json_string(bench->certificate.chain));
+    json_object_set_new(places, "key", json_string(bench->certificate.key));
+    return places;
 }
 
-int peer_of_urls(const struct options *options, struct peer **ret)
+static int launch(struct bench *bench, struct peer *peer, struct server *server,
+                  uint32_t connections)
 {
-    struct peer *peer = *ret = calloc(1, sizeof *peer);
-    if (!peer)
-        return -ENOMEM;
-    int err = take_url(options->peer_url, "ws://", peer->address, sizeof peer->address,
-                       peer->subscribe.path, sizeof peer->subscribe.path);
+    const json_t *words = json_object_get(peer->told, "argv");
+    char *argv[PEER_WORDS_MAX] = {NULL};
+    for (size_t i = 0; i < json_array_size(words) && i < PEER_WORDS_MAX - 1; i++)
+        argv[i] = (char *)json_string_value(json_array_get(words, i));
+    snprintf(peer->version, sizeof peer->version, "%s", text_of(peer->told, "version"));
+    return bench_server_launch(bench, server, peer->name, argv, connections);
+}
+
+int peer_start(struct bench *bench, struct peer *peer, uint32_t connections, struct server **ret)
+{
+    char address[32];
+    const char *running = text_of(peer->told, "address");
+    struct server *server = *ret = bench_server_place(bench, address, sizeof address);
+    if (!server)
+        return -ENOSPC;
+    if (running && options_address(running, &server->address) < 0)
+        return bench_fail(-EINVAL, "%s: needs an IPv4 address and a port, as 127.0.0.1:8080",
+                          running);
+    const bool runs = running != NULL;
+    int err = peer->visit ? bench_server_tls_place(bench, server) : 0;
+    if (err == 0) {
+        json_object_set_new(peer->asked, "places", places_of(bench, server, connections));
+        err = ask(peer);
+    }
     if (err < 0)
-        return bench_fail(err, "%s: needs ws://HOST:PORT/PATH", options->peer_url);
-    snprintf(peer->name, sizeof peer->name, "%.40s", peer->address);
-    err = take_publish_url(peer, options->peer_publish_url ? options->peer_publish_url
-                                                           : options->peer_url);
-    if (err == 0)
-        err = take_texts(peer, options);
-    return err == 0 ? complete(peer, options->peer_url) : err;
+        return err;
+    server->peer = true;
+    peer->ready = server->ready = text_of(peer->told, "ready");
+    peer->visit = text_of(peer->told, "visit");
+    err = take_protocol(peer);
+    if (err < 0)
+        return err;
+    return runs ? bench_server_adopt(bench, server, peer->name, connections)
+                : launch(bench, peer, server, connections);
 }

@@ -67,9 +67,8 @@ static int add_peer(struct field *field, struct bench *bench, struct peer *peer)
     int err = peer_start(bench, peer, bench->options->subscribers, &server);
     if (err < 0)
         return err;
-    const struct protocol *transport = peer->transport ? peer->transport : &protocol_websocket;
-    struct entrant *entrant =
-        field_add(field, peer->name, KIND_PEER, transport, server, bench->options->subscribers);
+    struct entrant *entrant = field_add(field, peer->name, KIND_PEER, peer->transport, server,
+                                        bench->options->subscribers);
     entrant->publish = peer->publish_by;
     entrant->protocol = &peer->protocol;
     entrant->version = peer->version;
@@ -86,11 +85,11 @@ static int read_peers(struct bench *bench, struct peer *peers[PEERS_MAX], unsign
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
         err = peer_read(bench, options->peers[i], &peers[(*ret_count)++]);
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
-        if (peers[i]->visit[0])
+        if (peers[i]->visit)
             err = bench_fail(-EINVAL, "%s has no subscribers: it is for `bench handshakes`",
                              peers[i]->name);
     if (err == 0 && options->peer_url)
-        err = peer_of_urls(options, &peers[(*ret_count)++]);
+        err = peer_of_urls(bench, &peers[(*ret_count)++]);
     for (unsigned i = 0; err == 0 && i < *ret_count; i++)
         for (unsigned j = 0; err == 0 && j < i; j++)
             if (strcmp(peers[i]->name, peers[j]->name) == 0)

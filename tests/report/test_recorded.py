@@ -39,8 +39,9 @@ def test_peers_that_are_missing_are_named_with_what_installs_them(tmp_path):
         [sys.executable, str(ROOT / "bench/report/recorded.py"), "--list", "compare", "peers-bun"],
         text=True, capture_output=True, check=True,
         env=os.environ | {"RINGSIDE_BUILD": str(tmp_path), "PATH": "/usr/bin:/bin"})
-    assert told.stderr == ("warning: bun is not installed, so there will be no peers-bun: "
-                           "`./build.sh peers bun`\n")
+    assert told.stderr == "".join(
+        f"warning: {name} is not installed, so there will be no peers-bun: `./build.sh peers "
+        f"{name}`\n" for name in ("bun", "tungstenite"))
 
 
 @pytest.mark.parametrize("text, complaint", [

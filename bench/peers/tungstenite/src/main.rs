@@ -7,11 +7,13 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{accept_hdr_async, WebSocketStream};
+use tokio_tungstenite::{accept_hdr_async_with_config, WebSocketStream};
 
 const VERSION: &str = "tokio-tungstenite 0.27.0, tokio 1.47.1"; // as Cargo.toml has them
 const BACKLOG: u32 = 4096;
+const READ_BUFFER: usize = 4096; // of each connection; 128 KiB by default
 const QUEUE: usize = 1024; // messages; who is further behind is cut off
 
 #[tokio::main(flavor = "current_thread")]
@@ -46,7 +48,9 @@ async fn serve(stream: TcpStream, sender: Sender<Message>) {
         publishes = request.uri().path() == "/pub";
         Ok(response)
     };
-    let Ok(mut socket) = accept_hdr_async(stream, answer).await else { return };
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+    let accepted = accept_hdr_async_with_config(stream, answer, Some(config)).await;
+    let Ok(mut socket) = accepted else { return };
     if !publishes {
         subscribe(socket, receiver).await;
         return;

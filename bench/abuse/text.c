@@ -1,11 +1,9 @@
-#include "experiment/peer_text.h"
+#include "abuse/text.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static const char VARINT[] = "varint+";
 
 struct out {
     char *buf;
@@ -54,22 +52,10 @@ static size_t escape(struct out *out, struct span rest)
 
 /* ---- places ---- */
 
-static void put_varint(struct out *out, uint64_t value)
-{
-    for (; value > 127; value >>= 7)
-        put_byte(out, (unsigned)(value & 127) | 128);
-    put_byte(out, (unsigned)value);
-}
-
 /* Returns whether there is such a place. */
-static bool place(struct out *out, struct span name, const struct peer_values *values)
+static bool place(struct out *out, struct span name, const struct text_value *values)
 {
-    const size_t varint_len = sizeof VARINT - 1;
-    if (name.len > varint_len && memcmp(name.ptr, VARINT, varint_len) == 0) {
-        put_varint(out, values->payload_bytes + strtoul(name.ptr + varint_len, NULL, 10));
-        return true;
-    }
-    for (const struct peer_value *row = values->rows; row->name; row++) {
+    for (const struct text_value *row = values; row->name; row++) {
         if (!span_equal(name, span_from(row->name)))
             continue;
         put(out, span_from(row->value));
@@ -82,25 +68,21 @@ static bool place(struct out *out, struct span name, const struct peer_values *v
 static struct span place_name(struct span rest)
 {
     size_t len = 1;
-    while (len < rest.len && len <= PEER_NAME_MAX &&
-           (isalnum((unsigned char)rest.ptr[len]) || strchr("_+", rest.ptr[len])))
+    while (len < rest.len && len <= TEXT_NAME_MAX &&
+           (isalnum((unsigned char)rest.ptr[len]) || strchr("_", rest.ptr[len])))
         len++;
     return len > 1 && len < rest.len && rest.ptr[len] == '@' ? span_of(rest.ptr + 1, len - 1)
                                                              : (struct span){0};
 }
 
 /* Fills in what stands at the front of `rest`. Returns how many bytes of it, or -EINVAL. */
-static int fill_place(struct out *out, struct span rest, const struct peer_values *values,
-                      size_t *ret_payload, char *why, size_t why_size)
+static int fill_place(struct out *out, struct span rest, const struct text_value *values, char *why,
+                      size_t why_size)
 {
     struct span name = place_name(rest);
     if (rest.len > 1 && rest.ptr[1] == '@') {
         put_byte(out, '@');
         return 2;
-    }
-    if (ret_payload && *ret_payload == SIZE_MAX && span_equal(name, SPAN("payload"))) {
-        *ret_payload = out->len;
-        return (int)name.len + 2;
     }
     if (name.len > 0 && place(out, name, values))
         return (int)name.len + 2;
@@ -109,19 +91,17 @@ static int fill_place(struct out *out, struct span rest, const struct peer_value
     return -EINVAL;
 }
 
-int peer_text_fill(struct span text, const struct peer_values *values, enum peer_escapes escapes,
-                   char *buf, size_t size, size_t *ret_payload, char *why, size_t why_size)
+int text_fill(struct span text, const struct text_value *values, char *buf, size_t size, char *why,
+              size_t why_size)
 {
     struct out out = {.buf = buf, .size = size};
-    if (ret_payload)
-        *ret_payload = SIZE_MAX;
     while (text.len > 0 && !out.full) {
         int taken = 1;
         if (*text.ptr == '@') {
-            taken = fill_place(&out, text, values, ret_payload, why, why_size);
+            taken = fill_place(&out, text, values, why, why_size);
             if (taken < 0)
                 return taken;
-        } else if (*text.ptr == '\\' && escapes == PEER_ESCAPED) {
+        } else if (*text.ptr == '\\') {
             taken = 1 + (int)escape(&out, span_skip(text, 1));
             if (taken == 1) {
                 snprintf(why, why_size, "there are the escapes \\\\ \\n \\r \\t and \\xNN");
