@@ -85,7 +85,7 @@ static void make_whole(struct shard *shard, struct conn *conn, const struct json
     shard->answered_bytes += frame.len;
     if (frame.block)
         http_send(shard, conn, frame);
-    else
+    else if (conn->state == CONN_OPEN)
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
 

@@ -212,6 +212,8 @@ struct frame encode_answer(struct shard *shard, struct conn *conn, const struct 
         return (struct frame){0};
     const struct http_head head = answer_head(body);
     out.at += http_head_begin(shard, conn, out.at, HTTP_ANSWER_HEAD_MAX, &head);
+    if (conn->state != CONN_OPEN)
+        return (struct frame){0}; /* no memory for a stream's head: the messages went with it */
     if (!(conn->asked & ASKED_HEAD_ONLY))
         out.at += json_answer_next(answer, &(struct json_cursor){0}, out.at, body);
     return frame_end(shard, &out);

@@ -67,8 +67,9 @@ struct sim {
     unsigned messages_max;
     unsigned trouble; /* how often a client breaks off, and half as often as it stalls: of 1000 */
 
-    bool narrow; /* some connections hold few bytes, and so are slow */
-    bool calm;   /* no more trouble: clients behave, the kernel has no faults */
+    bool starved; /* the server finds no memory now and then */
+    bool narrow;  /* some connections hold few bytes, and so are slow */
+    bool calm;    /* no more trouble: clients behave, the kernel has no faults */
     int64_t calm_ns;
     bool draining; /* the server goes away */
 
@@ -77,6 +78,7 @@ struct sim {
     struct sim_stats {
         uint64_t connections, published, delivered, recovered, lost, refused, resets, stalls;
         uint64_t unheralded;
+        uint64_t failed;                  /* allocations */
         uint64_t roads, streams, carried; /* of HTTP/2; and messages that came by it */
     } stats;
 };
@@ -111,6 +113,10 @@ void sim_end_visits(struct sim *sim);
 void sim_end_server(struct sim *sim);
 
 /* ---- sim_clock.c ---- */
+
+/* Where the simulation keeps something for itself inside a shard's turn: it always finds memory. */
+void sim_keep(struct sim *sim, void (*keep)(struct sim *sim, const struct hub_batch *batch),
+              const struct hub_batch *batch);
 
 /* Runs until `acts` acts of clients have been done, or the time is over. */
 void sim_play(struct sim *sim, uint64_t acts, int64_t until_ns);
