@@ -96,6 +96,16 @@ def test_churn(tmp_path):
         assert contestant["ledger"]["lost"] == 0
 
 
+def test_storm(tmp_path):
+    """All come back at once, from other ports, while a witness has sockets."""
+    run = bench(tmp_path, "storm", "--subscribers", 60, "--live", 10, "--rate", 4, *CLIENTS,
+                within=ALONE).run
+    storms = [contestant for contestant in run["contestants"] if "ledger" in contestant]
+    assert storms
+    for contestant in storms:
+        assert contestant["ledger"]["lost"] == 0, contestant["name"]
+
+
 NETWORK = ["--rtt-ms", 20, "--jitter-ms", 5, "--loss", "3,2", "--reorder", 1]
 
 
