@@ -9,6 +9,9 @@
 extern const struct route server_routes[];
 extern const struct transport publish_transport;
 
+extern const struct transport server_api_transport;
+
+void server_api_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void ticket_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchange);

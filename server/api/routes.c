@@ -1,5 +1,6 @@
 /* routes: every path of the server, and every transport. */
 #include "api/api.h"
+#include "api/server_api.h"
 #include "carrier/http2.h"
 #include "session/session.h"
 #include "transport/transports.h"
@@ -7,6 +8,10 @@
 #define GET  (1U << HTTP_GET)
 #define HEAD (1U << HTTP_HEAD)
 #define POST (1U << HTTP_POST)
+
+/* POST /api/METHOD */
+#define API_ROUTE(METHOD, name)                                                                    \
+    {"/api/" #name, FOR_PUBLISHERS, POST, "POST, OPTIONS", server_api_open, NULL, false},
 
 const struct route server_routes[] = {
     {"/publish", FOR_PUBLISHERS, POST, "POST, OPTIONS", publish_open, NULL, false},
@@ -22,14 +27,20 @@ const struct route server_routes[] = {
     {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL, false},
     {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL, false},
     {"/", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
-    {0},
+    API_METHODS(API_ROUTE){0},
 };
 
 const struct transport *const server_transports[TRANSPORT_COUNT] = {
-    [TRANSPORT_HTTP] = &http_transport,       [TRANSPORT_PUBLISH] = &publish_transport,
-    [TRANSPORT_POLL] = &poll_transport,       [TRANSPORT_LONGPOLL] = &longpoll_transport,
-    [TRANSPORT_OPENING] = &opening_transport, [TRANSPORT_ANSWER] = &answer_transport,
-    [TRANSPORT_SSE] = &sse_transport,         [TRANSPORT_WEBSOCKET] = &websocket_transport,
-    [TRANSPORT_ECHO] = &echo_transport,       [TRANSPORT_HTTP2] = &http2_transport,
+    [TRANSPORT_HTTP] = &http_transport,
+    [TRANSPORT_PUBLISH] = &publish_transport,
+    [TRANSPORT_POLL] = &poll_transport,
+    [TRANSPORT_LONGPOLL] = &longpoll_transport,
+    [TRANSPORT_OPENING] = &opening_transport,
+    [TRANSPORT_ANSWER] = &answer_transport,
+    [TRANSPORT_SSE] = &sse_transport,
+    [TRANSPORT_WEBSOCKET] = &websocket_transport,
+    [TRANSPORT_ECHO] = &echo_transport,
+    [TRANSPORT_HTTP2] = &http2_transport,
+    [TRANSPORT_SERVER_API] = &server_api_transport,
     [TRANSPORT_SESSION] = &session_transport,
 };

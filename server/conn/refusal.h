@@ -30,6 +30,7 @@
     X(BAD_QUERY, bad_query, 400, "the query has a broken percent escape")                          \
     X(ENVELOPE_REQUIRED, envelope_required, 400, "several channels need envelope=1")               \
     X(ECHO_OFF, echo_off, 404, "start with --echo to have this")                                   \
+    X(API_KEY_REQUIRED, api_key_required, 401, "only servers may do this: send an API key")        \
     X(OVERLOADED, overloaded, 503, "a bound of the hub is reached; try again")                     \
     X(TABLE_FULL, table_full, 503, "max_connections is reached; try again")                        \
     X(ADMISSION, admission, 503, "more come than admits_per_s lets in; come back after retry_ms")  \

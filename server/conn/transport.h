@@ -31,6 +31,7 @@ enum transport_id {
     TRANSPORT_WEBSOCKET,
     TRANSPORT_ECHO,
     TRANSPORT_HTTP2,   /* carries streams */
+    TRANSPORT_SERVER_API,
     TRANSPORT_SESSION, /* a WebSocket with a session: the Centrifuge protocol */
     TRANSPORT_COUNT,
 };

@@ -3,8 +3,8 @@
 
 #include <assert.h>
 
+#include "session/results.h"
 #include "transport/encoder.h"
-#include "transport/publication.h"
 #include "transport/websocket.h"
 #include "wire/ws.h"
 
@@ -33,52 +33,18 @@ void session_reply_error(struct shard *shard, struct conn *conn, uint32_t id,
 
 /* ---- results with publications ---- */
 
-static size_t list_size(struct message *const *messages, unsigned count)
-{
-    size_t size = 0;
-    for (unsigned i = 0; i < count; i++) {
-        const struct centrifuge_publication publication = publication_of(messages[i]);
-        size += centrifuge_publication_size(&publication) + 1;
-    }
-    return size;
-}
-
-static void list_write(struct out *out, struct message *const *messages, unsigned count)
-{
-    out_text(out, "\"publications\":[");
-    for (unsigned i = 0; i < count; i++) {
-        const struct centrifuge_publication publication = publication_of(messages[i]);
-        if (i > 0)
-            out_text(out, ",");
-        centrifuge_publication_write(out, &publication);
-    }
-    out_text(out, "]");
-}
-
-static void position_write_to(struct out *out, const struct hub_reply *reply)
-{
-    char hex[DIGITS_HEX_MAX];
-    out_text(out, ",\"epoch\":\"");
-    out_span(out, span_of(hex, digits_hex_write(hex, reply->epoch)));
-    out_text(out, "\"");
-    if (reply->offset > 0) {
-        out_text(out, ",\"offset\":");
-        out_decimal(out, reply->offset);
-    }
-}
-
 static void subscribe_result(const struct shard *shard, const struct conn *conn, struct out *out,
                              const struct hub_reply *reply)
 {
     out_text(out, "{\"recoverable\":true,\"positioned\":true");
-    position_write_to(out, reply);
+    position_members_write(out, reply);
     if (reply->recovered)
         out_text(out, ",\"recovered\":true");
     if (reply->was_recovering)
         out_text(out, ",\"was_recovering\":true");
     if (reply->count > 0) {
         out_text(out, ",");
-        list_write(out, reply->messages, reply->count);
+        publications_write(out, reply);
     }
     ttl_write(shard, out, SPAN(","),
               subscription_end_of(session_of(shard, conn), reply->subscription));
@@ -90,10 +56,8 @@ static void history_result(const struct shard *shard, const struct conn *conn, s
 {
     (void)shard;
     (void)conn;
-    out_text(out, "{");
-    list_write(out, reply->messages, reply->count);
-    position_write_to(out, reply);
-    out_text(out, "}}");
+    history_result_write(out, reply);
+    out_text(out, "}");
 }
 
 /* A reply whose result is the hub's. */
@@ -103,7 +67,7 @@ static void reply_with(struct shard *shard, struct conn *conn, const struct hub_
                                       struct out *out, const struct hub_reply *reply),
                        enum send_kind kind)
 {
-    size_t room = WS_FRAME_HEAD_MAX + RESULT_MAX + list_size(reply->messages, reply->count);
+    size_t room = WS_FRAME_HEAD_MAX + RESULT_MAX + publications_room(reply);
     char *area = blocks_reserve(&shard->blocks, room);
     if (!area) {
         websocket_fail(shard, conn, CLOSE_OVERLOADED);

@@ -8,28 +8,13 @@
 #include "core/build_info.h"
 #include "core/message.h"
 #include "conn/client.h"
+#include "session/channel_name.h"
+#include "session/results.h"
 #include "transport/websocket.h"
-#include "wire/json_out.h"
-#include "wire/json_scan.h"
 
 enum {
     CONNECT_REPLY_MAX = 320,
 };
-
-/* A name as the hub has it. */
-struct channel_name {
-    struct span span;
-    char area[CHANNEL_NAME_MAX * JSON_ESCAPE_MAX];
-};
-
-/* Reads it from a command's string. Returns false when it is no channel's. */
-static bool name_read(struct channel_name *ret, struct span string)
-{
-    if (string.len > sizeof ret->area)
-        return false;
-    ret->span = span_of(ret->area, json_string_decode(ret->area, string));
-    return hub_name_valid(ret->span.ptr, ret->span.len);
-}
 
 static uint32_t subscription_to(const struct shard *shard, const struct session *session,
                                 struct span name)
@@ -42,22 +27,6 @@ static uint32_t subscription_to(const struct shard *shard, const struct session 
             break;
     }
     return at;
-}
-
-/* 0: none was given. What is none of ours becomes one that is gone: there are 2^64, by chance. */
-static uint64_t epoch_read(struct span text)
-{
-    uint64_t epoch = 0;
-    if (text.len > DIGITS_HEX_MAX)
-        return UINT64_MAX;
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
-        if (!digit && !letter)
-            return UINT64_MAX;
-        epoch = epoch << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
-    }
-    return epoch;
 }
 
 static enum centrifuge_error error_of(int err)
@@ -261,19 +230,13 @@ static void history(struct shard *shard, struct conn *conn,
                     const struct centrifuge_command *command, struct span name)
 {
     struct ticket ticket = conn_ticket(shard, conn, command->id);
-    struct hub_since since = {
-        .from = HUB_FROM_PAGE, .limit = command->limit, .reverse = command->reverse};
+    const struct hub_since since = history_since(command);
     const struct session *session = session_of(shard, conn);
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
     bool subscribed = subscription_to(shard, session, name) != HUB_NONE;
     if (!session_is(session, namespace->allow_history, subscribed)) {
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
         return;
-    }
-    if (command->since) {
-        since.epoch = epoch_read(command->epoch);
-        since.offset = command->offset;
-        since.bounded = true;
     }
     int err = hub_read(shard->hub, &ticket, name.ptr, name.len, &since);
     if (err < 0)
@@ -289,7 +252,7 @@ static void of_channel(struct shard *shard, struct conn *conn,
                        const struct centrifuge_command *command, channel_command act)
 {
     struct channel_name name;
-    if (name_read(&name, command->channel))
+    if (channel_name_read(&name, command->channel))
         act(shard, conn, command, name.span);
     else
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_BAD_REQUEST);

@@ -50,10 +50,12 @@ struct field {
         SPAN_INIT(#name), type, offsetof(struct centrifuge_command, name)                          \
     }
 static const struct field fields[] = {
-    FIELD(channel, FIELD_STRING),   FIELD(token, FIELD_STRING),    FIELD(epoch, FIELD_STRING),
-    FIELD(data, FIELD_ANY),         FIELD(offset, FIELD_OFFSET),   FIELD(limit, FIELD_LIMIT),
-    FIELD(recover, FIELD_BOOL),     FIELD(positioned, FIELD_BOOL), FIELD(reverse, FIELD_BOOL),
-    FIELD(recoverable, FIELD_BOOL), FIELD(join_leave, FIELD_BOOL), FIELD(since, FIELD_SINCE),
+    FIELD(channels, FIELD_ANY),    FIELD(commands, FIELD_ANY),  FIELD(b64data, FIELD_STRING),
+    FIELD(user, FIELD_STRING),     FIELD(client, FIELD_STRING), FIELD(channel, FIELD_STRING),
+    FIELD(token, FIELD_STRING),    FIELD(epoch, FIELD_STRING),  FIELD(data, FIELD_ANY),
+    FIELD(offset, FIELD_OFFSET),   FIELD(limit, FIELD_LIMIT),   FIELD(recover, FIELD_BOOL),
+    FIELD(positioned, FIELD_BOOL), FIELD(reverse, FIELD_BOOL),  FIELD(recoverable, FIELD_BOOL),
+    FIELD(join_leave, FIELD_BOOL), FIELD(since, FIELD_SINCE),
 };
 
 static int request_read(struct centrifuge_command *ret, struct span object);
@@ -130,6 +132,12 @@ static int request_read(struct centrifuge_command *ret, struct span object)
             return CENTRIFUGE_BAD;
     }
     return found == 0 ? 0 : CENTRIFUGE_BAD;
+}
+
+int centrifuge_request_read(struct centrifuge_command *ret, struct span object)
+{
+    *ret = (struct centrifuge_command){0};
+    return request_read(ret, object);
 }
 
 static int method_of(struct span name)

@@ -54,6 +54,8 @@ struct centrifuge_command {
     enum centrifuge_method method;
     struct span channel, token, epoch; /* strings, with their escapes */
     struct span data;                  /* any JSON, as it lies there */
+    struct span channels, commands;    /* likewise, of the server API: lists */
+    struct span b64data, user, client; /* of the server API: strings */
     uint64_t offset;
     uint32_t limit; /* of a history; UINT32_MAX: none */
     bool recover, positioned, recoverable, join_leave, reverse;
@@ -66,6 +68,9 @@ bool centrifuge_line_next(struct span *rest, struct span *ret_line);
 
 /* Reads one command. Returns 0 or CENTRIFUGE_BAD. */
 int centrifuge_command_read(struct centrifuge_command *ret, struct span line);
+
+/* Reads a request alone: that of a command, or of the server API. Returns likewise. */
+int centrifuge_request_read(struct centrifuge_command *ret, struct span object);
 
 /* ---- errors: {"id":1,"error":{"code":103,"message":"permission denied"}} ---- */
 

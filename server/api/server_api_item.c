@@ -1,0 +1,181 @@
+/* server_api_item: what one item of a request asks for, and its answer. */
+#include "api/server_api.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/build_info.h"
+#include "core/message.h"
+#include "hub/hub.h"
+#include "session/channel_name.h"
+#include "session/results.h"
+#include "wire/base64.h"
+#include "wire/json_scan.h"
+#include "wire/utf8.h"
+
+enum {
+    RESULT_MAX = 512,
+};
+
+/* ---- answers ---- */
+
+static void answer_set(struct api_call *call, unsigned at, char *text, size_t len, bool failed)
+{
+    struct api_answer *answer = &call->answers[at];
+    assert(!answer->text && call->left > 0);
+    answer->text = text;
+    answer->len = (uint32_t)len;
+    answer->failed = failed;
+    call->bytes += len;
+    call->left--;
+}
+
+/* Where memory is out for an error's text there is nothing to say it with. */
+void api_error(struct api_call *call, unsigned at, enum centrifuge_error error)
+{
+    char text[CENTRIFUGE_REPLY_MAX];
+    struct out out = out_begin(text, sizeof text);
+    centrifuge_error_write(&out, error);
+    size_t len = (size_t)out_end(&out);
+    char *copy = malloc(len);
+    if (copy)
+        memcpy(copy, text, len);
+    answer_set(call, at, copy, copy ? len : 0, true);
+}
+
+void api_result(struct api_call *call, unsigned at, struct span text)
+{
+    bool fits = call->bytes + text.len <= API_ANSWER_MAX;
+    char *copy = fits ? malloc(text.len) : NULL;
+    if (!copy) {
+        api_error(call, at, fits ? CENTRIFUGE_ERROR_INTERNAL : CENTRIFUGE_ERROR_LIMIT_EXCEEDED);
+        return;
+    }
+    memcpy(copy, text.ptr, text.len);
+    answer_set(call, at, copy, text.len, false);
+}
+
+void api_item_published(struct api_call *call, unsigned at, int err, uint64_t epoch,
+                        uint64_t offset)
+{
+    if (err < 0) {
+        api_error(call, at, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+        return;
+    }
+    char text[RESULT_MAX], hex[DIGITS_HEX_MAX];
+    struct out out = out_begin(text, sizeof text);
+    out_text(&out, "{\"offset\":");
+    out_decimal(&out, offset);
+    out_text(&out, ",\"epoch\":\"");
+    out_span(&out, span_of(hex, digits_hex_write(hex, epoch)));
+    out_text(&out, "\"}");
+    api_result(call, at, span_of(text, (size_t)out_end(&out)));
+}
+
+void api_item_read(struct api_call *call, unsigned at, const struct hub_reply *reply)
+{
+    if (reply->err < 0 || !reply->recovered) {
+        api_error(call, at,
+                  reply->err < 0 ? CENTRIFUGE_ERROR_INTERNAL : CENTRIFUGE_ERROR_UNRECOVERABLE);
+        return;
+    }
+    size_t room = history_result_room(reply);
+    char *area = malloc(room);
+    if (!area) {
+        api_error(call, at, CENTRIFUGE_ERROR_INTERNAL);
+        return;
+    }
+    struct out out = out_begin(area, room);
+    history_result_write(&out, reply);
+    api_result(call, at, span_of(area, (size_t)out_end(&out)));
+    free(area);
+}
+
+/* ---- what is asked for ---- */
+
+/* The payload: any JSON as it stands, or bytes in base64. Returns NULL when there is none, or
+ * memory is out for it. */
+static struct message *message_of(const struct shard *shard,
+                                  const struct centrifuge_command *request, struct span name)
+{
+    uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
+    if (request->data.len > 0)
+        return message_create(name.ptr, name.len, hash, request->data.ptr, request->data.len, true);
+    if (request->b64data.len == 0)
+        return NULL;
+    char *area = malloc(request->b64data.len);
+    int len = area ? base64_decode(area, request->b64data.len, request->b64data) : -ENOMEM;
+    struct message *message = NULL;
+    if (len >= 0)
+        message = message_create(name.ptr, name.len, hash, area, (size_t)len,
+                                 utf8_valid(span_of(area, (size_t)len)));
+    free(area);
+    return message;
+}
+
+static void publish(struct shard *shard, const struct conn *conn, struct api_call *call,
+                    unsigned at, const struct centrifuge_command *request, struct span name)
+{
+    const struct ticket ticket = conn_ticket(shard, conn, at);
+    struct message *message = message_of(shard, request, name);
+    if (!message) {
+        api_error(call, at, CENTRIFUGE_ERROR_BAD_REQUEST);
+        return;
+    }
+    if (hub_publish(shard->hub, &ticket, message) == 0)
+        return;
+    message_unref(message);
+    api_error(call, at, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+}
+
+static void history(struct shard *shard, const struct conn *conn, struct api_call *call,
+                    unsigned at, const struct centrifuge_command *request, struct span name)
+{
+    const struct ticket ticket = conn_ticket(shard, conn, at);
+    const struct hub_since since = history_since(request);
+    if (hub_read(shard->hub, &ticket, name.ptr, name.len, &since) < 0)
+        api_error(call, at, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+}
+
+static void info(struct shard *shard, struct api_call *call, unsigned at)
+{
+    char text[RESULT_MAX];
+    struct out out = out_begin(text, sizeof text);
+    uint64_t clients = 0, channels = 0, subscriptions = 0;
+    struct hub_stats stats;
+    for (unsigned i = 0; i < shard->server->shard_count; i++) {
+        clients += counter_read(&shard->server->shards[i]->counters.sessions);
+        hub_stats_read(shard->server->shards[i]->hub, &stats);
+        channels += stats.channels;
+        subscriptions += stats.subscriptions;
+    }
+    out_text(&out, "{\"nodes\":[{\"uid\":\"ringside\",\"name\":\"ringside\",\"version\":\"");
+    out_span(&out, span_from(build_version));
+    out_text(&out, "\",\"num_clients\":");
+    out_decimal(&out, clients);
+    out_text(&out, ",\"num_channels\":");
+    out_decimal(&out, channels);
+    out_text(&out, ",\"num_subs\":");
+    out_decimal(&out, subscriptions);
+    out_text(&out, "}]}");
+    api_result(call, at, span_of(text, (size_t)out_end(&out)));
+}
+
+void api_item(struct shard *shard, struct conn *conn, struct api_call *call, unsigned at,
+              enum api_method method, const struct centrifuge_command *request)
+{
+    struct channel_name name;
+    call->answers[at].method = (uint8_t)method;
+    if (method == API_INFO)
+        info(shard, call, at);
+    else if (method != API_PUBLISH && method != API_HISTORY)
+        api_error(call, at, CENTRIFUGE_ERROR_NOT_AVAILABLE);
+    else if (!channel_name_read(&name, request->channel))
+        api_error(call, at, CENTRIFUGE_ERROR_BAD_REQUEST);
+    else if (method == API_PUBLISH)
+        publish(shard, conn, call, at, request, name.span);
+    else
+        history(shard, conn, call, at, request, name.span);
+}
