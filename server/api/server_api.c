@@ -91,7 +91,7 @@ static void respond(struct shard *shard, struct conn *conn, const struct api_cal
     http_next(shard, conn);
 }
 
-static void respond_if_all(struct shard *shard, struct conn *conn)
+void api_respond_if_all(struct shard *shard, struct conn *conn)
 {
     const struct api_call *call = call_of(conn);
     if (call->left == 0)
@@ -201,7 +201,7 @@ static void run(struct shard *shard, struct conn *conn, struct span body)
         batch(shard, conn, call, request.commands);
     else
         api_item(shard, conn, call, 0, (enum api_method)call->method, &request);
-    respond_if_all(shard, conn);
+    api_respond_if_all(shard, conn);
 }
 
 /* ---- the request ---- */
@@ -230,13 +230,13 @@ static void api_published(struct shard *shard, struct conn *conn, const struct t
                           int err, uint64_t epoch, uint64_t offset)
 {
     api_item_published(call_of(conn), ticket->tag, err, epoch, offset);
-    respond_if_all(shard, conn);
+    api_respond_if_all(shard, conn);
 }
 
 static void api_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
     api_item_read(call_of(conn), reply->ticket.tag, reply);
-    respond_if_all(shard, conn);
+    api_respond_if_all(shard, conn);
 }
 
 static bool api_input_ended(struct shard *shard, struct conn *conn)

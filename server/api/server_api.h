@@ -2,7 +2,7 @@
  *
  *   body ─► items ─► hub, each with a ticket of its place ─► answers ─► all there: one JSON
  *
- *   publish, history, info        one item
+ *   publish, history, presence …  one item
  *   broadcast                     one for each channel: a publish
  *   batch                         one for each command
  *
@@ -62,7 +62,7 @@ struct api_call {
 };
 
 /* Begins an item: what it asks for has its answer by and by. */
-void api_item(struct shard *shard, struct conn *conn, struct api_call *call, unsigned at,
+void api_item(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
               enum api_method method, const struct centrifuge_command *request);
 
 /* Gives an item its answer, which is copied; or an error in its place. */
@@ -73,3 +73,6 @@ void api_error(struct api_call *call, unsigned at, enum centrifuge_error error);
 void api_item_published(struct api_call *call, unsigned at, int err, uint64_t epoch,
                         uint64_t offset);
 void api_item_read(struct api_call *call, unsigned at, const struct hub_reply *reply);
+
+/* Answers the request when all its items have been. */
+void api_respond_if_all(struct shard *shard, struct conn *conn);

@@ -9,7 +9,9 @@
 #include "core/build_info.h"
 #include "core/message.h"
 #include "hub/hub.h"
+#include "conf/namespaces.h"
 #include "session/channel_name.h"
+#include "session/presence.h"
 #include "session/results.h"
 #include "wire/base64.h"
 #include "wire/json_scan.h"
@@ -139,6 +141,35 @@ static void history(struct shard *shard, const struct conn *conn, struct api_cal
         api_error(call, at, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
 }
 
+static void presence_told(struct shard *shard, struct conn *conn, const struct ticket *ticket,
+                          const struct presence_answer *answer)
+{
+    struct api_call *call = conn->extra->transport_state;
+    size_t room = presence_result_room(answer);
+    char *area = answer->err == 0 ? malloc(room) : NULL;
+    if (area) {
+        struct out out = out_begin(area, room);
+        presence_result_write(&out, answer);
+        api_result(call, ticket->tag, span_of(area, (size_t)out_end(&out)));
+        free(area);
+    } else {
+        api_error(call, ticket->tag,
+                  answer->err == -E2BIG ? CENTRIFUGE_ERROR_LIMIT_EXCEEDED
+                                        : CENTRIFUGE_ERROR_INTERNAL);
+    }
+    api_respond_if_all(shard, conn);
+}
+
+static void presence(struct shard *shard, const struct conn *conn, struct api_call *call,
+                     unsigned at, bool stats, struct span name)
+{
+    const struct ticket ticket = conn_ticket(shard, conn, at);
+    if (!namespace_of(&shard->settings->namespaces, name)->presence)
+        api_error(call, at, CENTRIFUGE_ERROR_NOT_AVAILABLE);
+    else if (presence_ask(shard, &ticket, name, stats, presence_told) < 0)
+        api_error(call, at, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+}
+
 static void info(struct shard *shard, struct api_call *call, unsigned at)
 {
     char text[RESULT_MAX];
@@ -163,19 +194,45 @@ static void info(struct shard *shard, struct api_call *call, unsigned at)
     api_result(call, at, span_of(text, (size_t)out_end(&out)));
 }
 
-void api_item(struct shard *shard, struct conn *conn, struct api_call *call, unsigned at,
-              enum api_method method, const struct centrifuge_command *request)
+static void of_channel(struct shard *shard, const struct conn *conn, struct api_call *call,
+                       unsigned at, const struct centrifuge_command *request)
 {
     struct channel_name name;
-    call->answers[at].method = (uint8_t)method;
-    if (method == API_INFO)
-        info(shard, call, at);
-    else if (method != API_PUBLISH && method != API_HISTORY)
-        api_error(call, at, CENTRIFUGE_ERROR_NOT_AVAILABLE);
-    else if (!channel_name_read(&name, request->channel))
+    unsigned method = call->answers[at].method;
+    if (!channel_name_read(&name, request->channel))
         api_error(call, at, CENTRIFUGE_ERROR_BAD_REQUEST);
     else if (method == API_PUBLISH)
         publish(shard, conn, call, at, request, name.span);
-    else
+    else if (method == API_HISTORY)
         history(shard, conn, call, at, request, name.span);
+    else
+        presence(shard, conn, call, at, method == API_PRESENCE_STATS, name.span);
+}
+
+void api_item(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
+              enum api_method method, const struct centrifuge_command *request)
+{
+    call->answers[at].method = (uint8_t)method;
+    switch (method) {
+    case API_PUBLISH:
+    case API_HISTORY:
+    case API_PRESENCE:
+    case API_PRESENCE_STATS:
+        of_channel(shard, conn, call, at, request);
+        break;
+    case API_INFO:
+        info(shard, call, at);
+        break;
+    case API_BROADCAST:
+    case API_BATCH:
+    case API_SUBSCRIBE:
+    case API_UNSUBSCRIBE:
+    case API_DISCONNECT:
+    case API_REFRESH:
+    case API_HISTORY_REMOVE:
+    case API_CHANNELS:
+    case API_RPC:
+    case API_METHOD_COUNT:
+        api_error(call, at, CENTRIFUGE_ERROR_NOT_AVAILABLE);
+    }
 }

@@ -54,6 +54,7 @@
     X(sessions, gauge, "Open connections with the Centrifuge protocol")                            \
     X(commands, counter, "Commands of the Centrifuge protocol")                                    \
     X(commands_bad, counter, "Commands that were none, and ended their connection")                \
+    X(presence_lost, counter, "Clients that came or went, of whom presence was not told")          \
     X(tokens_refreshed, counter, "Tokens exchanged inside a connection")                           \
     X(commands_refused, counter, "Commands answered by an error")                                  \
     X(longpolls_held, gauge, "Long polls being held")                                              \

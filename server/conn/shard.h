@@ -34,6 +34,7 @@ struct http2_library;
 struct hub;
 struct hub_set;
 struct origins;
+struct presence_home;
 struct route;
 struct secure;
 struct session_pool;
@@ -158,6 +159,7 @@ struct shard {
     enum slow_reader_policy slow_reader; /* of the batch being delivered */
     char *scratch;                       /* head_bytes_max bytes for decoding queries */
     void *encoder;                       /* transport/: frames of the batch being delivered */
+    struct presence_home *presence;      /* session/; NULL: nobody is present */
     struct session_pool *sessions;       /* session/; NULL: nobody has one */
     struct answering *answers;           /* transport/: those whose next piece waits for its turn */
     size_t answered_bytes;               /* transport/: of answers made in this turn */

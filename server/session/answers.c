@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "session/presence.h"
 #include "session/results.h"
 #include "transport/encoder.h"
 #include "transport/websocket.h"
@@ -101,8 +102,16 @@ static void resumed(struct shard *shard, struct conn *conn, const struct hub_rep
 
 static void subscribe_failed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
-    session_unsubscribe(shard, session_of(shard, conn), reply->subscription);
+    session_unsubscribe(shard, conn, reply->subscription);
     session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_INTERNAL);
+}
+
+/* It is live. */
+static void came(struct shard *shard, const struct conn *conn, uint32_t subscription)
+{
+    struct span name;
+    name.ptr = hub_name_of(shard->hub, subscription, &name.len);
+    presence_join(shard, conn, name);
 }
 
 void session_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
@@ -121,6 +130,8 @@ void session_subscribed(struct shard *shard, struct conn *conn, const struct hub
         reply_with(shard, conn, reply, CENTRIFUGE_SUBSCRIBE, subscribe_result, SEND_REPLAY);
     if (conn->state != CONN_OPEN)
         return;
+    if (!reply->more)
+        came(shard, conn, reply->subscription);
     if (reply->more &&
         replay_note(session_of(shard, conn), reply->subscription, reply->epoch, reply->offset) < 0)
         websocket_fail(shard, conn, CLOSE_OVERLOADED);

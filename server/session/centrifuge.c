@@ -2,6 +2,7 @@
  *
  * Text messages, of one command or several, a line each. The first command is connect; from then on
  * the server sends a ping, {}, with each heartbeat, and the client answers it with the same. */
+#include "session/presence.h"
 #include "session/session_internal.h"
 #include "transport/websocket.h"
 
@@ -44,6 +45,8 @@ static void session_timer(struct shard *shard, struct conn *conn)
         conn_heartbeat(shard, conn);
         if (conn->state == CONN_OPEN)
             subscriptions_expire(shard, conn);
+        if (conn->state == CONN_OPEN)
+            presence_refresh(shard, conn);
     }
 }
 

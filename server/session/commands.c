@@ -9,6 +9,7 @@
 #include "core/message.h"
 #include "conn/client.h"
 #include "session/channel_name.h"
+#include "session/presence.h"
 #include "session/results.h"
 #include "transport/websocket.h"
 
@@ -146,8 +147,12 @@ static void subscribe(struct shard *shard, struct conn *conn,
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
 }
 
-void session_unsubscribe(struct shard *shard, struct session *session, uint32_t subscription)
+void session_unsubscribe(struct shard *shard, struct conn *conn, uint32_t subscription)
 {
+    struct session *session = session_of(shard, conn);
+    struct span name;
+    name.ptr = hub_name_of(shard->hub, subscription, &name.len);
+    presence_leave(shard, conn, name);
     replay_forget(session, subscription);
     (void)subscription_ends(session, subscription, 0);
     hub_unsubscribe(shard->hub, &session->channels, subscription);
@@ -187,7 +192,7 @@ static void unsubscribe(struct shard *shard, struct conn *conn,
     struct session *session = session_of(shard, conn);
     uint32_t subscription = subscription_to(shard, session, name);
     if (subscription != HUB_NONE)
-        session_unsubscribe(shard, session, subscription);
+        session_unsubscribe(shard, conn, subscription);
     session_reply_empty(shard, conn, command->id, CENTRIFUGE_UNSUBSCRIBE);
     replay_go_on(shard, conn);
 }
@@ -243,6 +248,44 @@ static void history(struct shard *shard, struct conn *conn,
         session_reply_error(shard, conn, command->id, error_of(err));
 }
 
+/* ---- presence ---- */
+
+static void presence_told(struct shard *shard, struct conn *conn, const struct ticket *ticket,
+                          const struct presence_answer *answer)
+{
+    size_t room = CENTRIFUGE_REPLY_MAX + presence_result_room(answer);
+    char *area = answer->err == 0 ? malloc(room) : NULL;
+    if (!area) {
+        session_reply_error(shard, conn, ticket->tag,
+                            answer->err == -E2BIG ? CENTRIFUGE_ERROR_LIMIT_EXCEEDED
+                                                  : CENTRIFUGE_ERROR_INTERNAL);
+        return;
+    }
+    struct out out = out_begin(area, room);
+    centrifuge_reply_begin(&out, ticket->tag,
+                           answer->stats ? CENTRIFUGE_PRESENCE_STATS : CENTRIFUGE_PRESENCE);
+    presence_result_write(&out, answer);
+    out_text(&out, "}");
+    websocket_send_text(shard, conn, span_of(area, (size_t)out_end(&out)));
+    free(area);
+}
+
+static void presence(struct shard *shard, struct conn *conn,
+                     const struct centrifuge_command *command, struct span name)
+{
+    struct ticket ticket = conn_ticket(shard, conn, command->id);
+    const struct session *session = session_of(shard, conn);
+    const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
+    bool subscribed = subscription_to(shard, session, name) != HUB_NONE;
+    bool stats = command->method == CENTRIFUGE_PRESENCE_STATS;
+    if (!namespace->presence)
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_NOT_AVAILABLE);
+    else if (!session_is(session, namespace->allow_presence, subscribed))
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
+    else if (presence_ask(shard, &ticket, name, stats, presence_told) < 0)
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+}
+
 /* ---- all of them ---- */
 
 typedef void (*channel_command)(struct shard *shard, struct conn *conn,
@@ -287,6 +330,8 @@ static void act(struct shard *shard, struct conn *conn, const struct centrifuge_
         break;
     case CENTRIFUGE_PRESENCE:
     case CENTRIFUGE_PRESENCE_STATS:
+        of_channel(shard, conn, command, presence);
+        break;
     case CENTRIFUGE_RPC:
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_NOT_AVAILABLE);
         break;

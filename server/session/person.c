@@ -144,6 +144,6 @@ void subscriptions_expire(struct shard *shard, struct conn *conn)
         name.ptr = hub_name_of(shard->hub, subscription, &name.len);
         say_expired(shard, conn, name);
         if (conn->state == CONN_OPEN)
-            session_unsubscribe(shard, session, subscription);
+            session_unsubscribe(shard, conn, subscription);
     }
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/pages.h"
+#include "session/presence.h"
 #include "wire/out.h"
 
 struct session_pool {
@@ -48,6 +49,7 @@ static struct session_pool *pool_of(struct shard *shard)
 void sessions_end(struct shard *shard)
 {
     struct session_pool *pool = shard->sessions;
+    presence_end(shard);
     if (!pool)
         return;
     pages_unmap(pool->at, (size_t)pool->capacity * sizeof *pool->at);
@@ -94,6 +96,7 @@ void session_end(struct shard *shard, struct conn *conn)
         return;
     struct session_pool *pool = shard->sessions;
     struct session *session = session_of(shard, conn);
+    presence_leave_all(shard, conn);
     hub_unsubscribe_all(shard->hub, &session->channels);
     free(session->gaps);
     free(session->ends);

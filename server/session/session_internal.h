@@ -30,7 +30,7 @@ void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscripti
                      const struct hub_batch *batch);
 
 /* Takes a subscription back. */
-void session_unsubscribe(struct shard *shard, struct session *session, uint32_t subscription);
+void session_unsubscribe(struct shard *shard, struct conn *conn, uint32_t subscription);
 
 /* ---- replay.c: a replay that is longer than a part ----
  *

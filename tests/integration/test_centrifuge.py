@@ -143,6 +143,8 @@ REFUSED = [
     ({"subscribe": {}}, 107),
     ({"publish": {"channel": "c"}}, 103),
     ({"rpc": {"method": "m"}}, 108),
+    ({"presence": {"channel": "c"}}, 108),
+    ({"presence_stats": {"channel": "c"}}, 108),
     ({"sub_refresh": {"channel": "c", "token": "t"}}, 103),
     ({"history": {"channel": "c"}}, 103),
     ({"subscribe": {"channel": "c", "token": "t"}}, 103),

@@ -2,6 +2,7 @@
 
 import json
 import queue
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -217,7 +218,8 @@ def test_comes_back_when_the_server_goes(server, start_sdk):
     assert context["reason"] == "shutdown"
 
 
-NAMESPACES = ["members:allow_subscribe=signed_on", "given:allow_subscribe=subscriber"]
+NAMESPACES = ["members:allow_subscribe=signed_on", "given:allow_subscribe=subscriber",
+              "room:presence=on"]
 
 
 @pytest.fixture
@@ -293,3 +295,44 @@ def test_a_subscription_that_is_not_refreshed_is_taken_back(guarded, start_sdk):
     wrong = sdk.token(sub="alice", channel="given:b")
     subscribed(client, "given:a", token=sdk.token(**of_channel, in_s=2), tokens=[wrong])
     assert client.next_of("unsubscribed")["code"] == 103
+
+
+def present(client, channel):
+    """The users of those who are there, and how many clients and users there are."""
+    clients = client.ask("presence", channel)["clients"]
+    stats = client.ask("presenceStats", channel)
+    assert all(name == one["client"] for name, one in clients.items())
+    users = sorted(one["user"] for one in clients.values())
+    return users, stats["numClients"], stats["numUsers"]
+
+
+def test_presence(guarded, start_sdk):
+    server = guarded(shards=3)
+    clients = {}
+    for name, user in (("a", "alice"), ("b", "bob"), ("second", "alice")):
+        info = {"name": user.upper()}
+        clients[name] = start_sdk(server, token=sdk.token(sub=user, info=info))
+        connected(clients[name])
+        subscribed(clients[name], "room:1")
+    one = clients["a"]
+    wait_until(lambda: present(one, "room:1") == (["alice", "alice", "bob"], 3, 2), "all there")
+    infos = [c["connInfo"] for c in one.ask("presence", "room:1")["clients"].values()]
+    assert sorted(info["name"] for info in infos) == ["ALICE", "ALICE", "BOB"]
+    clients["b"].act("unsubscribe", "room:1")
+    wait_until(lambda: present(one, "room:1") == (["alice", "alice"], 2, 1), "one unsubscribed")
+    clients["second"].close()
+    wait_until(lambda: present(one, "room:1") == (["alice"], 1, 1), "another one closed")
+    assert clients["b"].ask("presence", "room:1")["code"] == 103
+    assert one.ask("presence", "other")["code"] == 108
+
+
+def test_who_dies_silently_is_not_present_any_more(guarded, start_sdk):
+    server = guarded(heartbeat_ms=1000)
+    witness, dead = (start_sdk(server, token=sdk.token(sub=user)) for user in ("w", "d"))
+    for client in (witness, dead):
+        connected(client)
+        subscribed(client, "room:1")
+    wait_until(lambda: present(witness, "room:1") == (["d", "w"], 2, 2), "both there")
+    dead.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: present(witness, "room:1") == (["w"], 1, 1), "one decayed")
+    dead.process.send_signal(signal.SIGCONT)

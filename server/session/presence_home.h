@@ -1,0 +1,38 @@
+/* presence_home: the members of channels that are numbered in this shard.
+ *
+ *   channels by name ─► channel ─► members by client, the one heard of longest ago first
+ *                              └─► users by name, and how many clients each has
+ *
+ * Threads  The shard's.
+ * Memory   On the heap; a channel goes with its last member.
+ * Bounds   As many as are subscribed; PRESENCE_SWEEP looked at for each that comes. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "session/session.h"
+#include "wire/out.h"
+
+struct presence_home;
+
+struct presence_member {
+    struct span client, user, info; /* info: JSON, or empty */
+    int64_t until_ns;
+};
+
+/* Returns 0 or -ENOMEM. `*home` comes to be with the first. */
+int presence_home_add(struct presence_home **home, struct span channel,
+                      const struct presence_member *member, int64_t now_ns);
+void presence_home_remove(struct presence_home *home, struct span channel, struct span client);
+
+/* Counts those who are there. */
+void presence_home_count(struct presence_home *home, struct span channel, int64_t now_ns,
+                         unsigned *ret_clients, unsigned *ret_users);
+/* Writes those who are there, as far as there is room. */
+void presence_home_write(struct presence_home *home, struct span channel, int64_t now_ns,
+                         struct out *out);
+/* How much room that takes, at most. */
+size_t presence_home_room(const struct presence_home *home, struct span channel);
+
+void presence_home_free(struct presence_home *home);
