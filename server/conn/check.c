@@ -26,8 +26,7 @@ static bool is_timed(const struct shard *shard, const struct conn *conn)
 static const char *open_check(const struct shard *shard, const struct conn *conn)
 {
     bool awaits_us = conn->transport == TRANSPORT_POLL || conn->transport == TRANSPORT_PUBLISH ||
-                     conn->transport == TRANSPORT_ANSWER ||
-                     conn->transport == TRANSPORT_OPENING ||
+                     conn->transport == TRANSPORT_ANSWER || conn->transport == TRANSPORT_OPENING ||
                      conn->transport == TRANSPORT_SERVER_API;
     bool stalled = conn->extra && conn->extra->stalled;
     MUST(awaits_us || is_timed(shard, conn), "is open, and has no deadline");

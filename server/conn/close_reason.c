@@ -34,6 +34,8 @@ static const struct disconnect disconnects[] = {
     {CLOSE_GOING_AWAY, 3001, SPAN_INIT("shutdown")},
     {CLOSE_OVERLOADED, 3004, SPAN_INIT("internal server error")},
     {CLOSE_INPUT_TOTAL, 3004, SPAN_INIT("internal server error")},
+    {CLOSE_TOKEN_EXPIRED, 3005, SPAN_INIT("connection expired")},
+    {CLOSE_REVOKED, 3503, SPAN_INIT("force disconnect")},
     {CLOSE_SESSION_NO_PONG, 3012, SPAN_INIT("no pong")},
     {CLOSE_SESSION_TOKEN, 3500, SPAN_INIT("invalid token")},
     {CLOSE_SESSION_BAD_REQUEST, 3501, SPAN_INIT("bad request")},

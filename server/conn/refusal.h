@@ -47,7 +47,6 @@
     X(TOKEN_REVOKED, token_revoked, 401, "the token, or its user, was revoked")                    \
     X(TICKET_INVALID, ticket_invalid, 401, "a ticket is good once, and for ticket_ttl_ms")         \
     X(FORBIDDEN, forbidden, 403, "the namespace of the channel does not allow this to you")        \
-    X(API_KEY_REQUIRED, api_key_required, 401, "only servers may do this: send an API key")        \
     X(BAD_REVOCATION, bad_revocation, 400, "user= or token= says of whom, and ttl= how long")      \
     X(TICKETS_OFF, tickets_off, 404, "ticket_ttl_ms is 0")                                         \
     X(TLS_REQUIRED, tls_required, 400, "this port speaks TLS: use https:// or wss://")

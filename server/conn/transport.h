@@ -30,7 +30,7 @@ enum transport_id {
     TRANSPORT_OPENING, /* a WebSocket that is not subscribed yet, and so not answered */
     TRANSPORT_WEBSOCKET,
     TRANSPORT_ECHO,
-    TRANSPORT_HTTP2,   /* carries streams */
+    TRANSPORT_HTTP2, /* carries streams */
     TRANSPORT_SERVER_API,
     TRANSPORT_SESSION, /* a WebSocket with a session: the Centrifuge protocol */
     TRANSPORT_COUNT,

@@ -77,6 +77,7 @@ const struct transport session_transport = {
     .give_up = websocket_give_up,
     .drained = replay_drained,
     .timer = session_timer,
+    .signed_off = websocket_fail,
     .drain = session_drain,
     .leave = session_end,
     .closed = websocket_closed,

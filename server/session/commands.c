@@ -8,6 +8,7 @@
 #include "core/build_info.h"
 #include "core/message.h"
 #include "conn/client.h"
+#include "conn/sign_on.h"
 #include "session/channel_name.h"
 #include "session/presence.h"
 #include "session/results.h"
@@ -37,6 +38,15 @@ static enum centrifuge_error error_of(int err)
 
 /* ---- connect and refresh ---- */
 
+/* It lives on this token, and for a while longer: its client asks for another one at its end. */
+static void live_on(struct shard *shard, struct conn *conn, const struct jwt_claims *claims)
+{
+    struct signing signing = auth_signing(shard, claims);
+    if (signing.ends_s > 0)
+        signing.ends_s += shard->settings->token_grace_ms / 1000;
+    conn_sign_on(shard, conn, &signing, shard_unix_s(shard));
+}
+
 /* Who it is from now on, by a token. Returns 0, and until when, or ends the connection, or says
  * that the token has expired. */
 static int token_take(struct shard *shard, struct conn *conn,
@@ -56,6 +66,7 @@ static int token_take(struct shard *shard, struct conn *conn,
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
     if (err < 0 || other)
         return -EACCES;
+    live_on(shard, conn, &claims);
     *ret_ends_s = claims.ends_s;
     return 0;
 }
@@ -78,6 +89,10 @@ static void sign_on(struct shard *shard, struct conn *conn,
                     const struct centrifuge_command *command)
 {
     int64_t ends_s = 0;
+    if (command->token.len == 0 && !shard->settings->anonymous) {
+        websocket_fail(shard, conn, CLOSE_SESSION_TOKEN);
+        return;
+    }
     if (command->token.len > 0 && token_take(shard, conn, command, &ends_s) < 0)
         return;
     char text[CONNECT_REPLY_MAX];

@@ -56,16 +56,11 @@ struct span person_info(const struct session *session)
 
 /* ---- what ends ---- */
 
-static int64_t unix_s(const struct shard *shard)
-{
-    return shard->server->unix_s ? shard->server->unix_s() : shard->now_ns / 1000000000;
-}
-
 void ttl_write(const struct shard *shard, struct out *out, struct span before, int64_t ends_s)
 {
     if (ends_s == 0)
         return;
-    int64_t ttl_s = ends_s - unix_s(shard);
+    int64_t ttl_s = ends_s - shard_unix_s(shard);
     out_span(out, before);
     out_text(out, "\"expires\":true,\"ttl\":");
     out_decimal(out, ttl_s > 0 ? (uint64_t)ttl_s : 0);
@@ -135,7 +130,7 @@ static void say_expired(struct shard *shard, struct conn *conn, struct span chan
 void subscriptions_expire(struct shard *shard, struct conn *conn)
 {
     struct session *session = session_of(shard, conn);
-    int64_t late_s = unix_s(shard) - shard->settings->token_grace_ms / 1000;
+    int64_t late_s = shard_unix_s(shard) - shard->settings->token_grace_ms / 1000;
     for (unsigned i = session->end_count; i-- > 0 && conn->state == CONN_OPEN;) {
         uint32_t subscription = session->ends[i].subscription;
         if (session->ends[i].ends_s > late_s)

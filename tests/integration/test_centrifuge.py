@@ -181,6 +181,48 @@ async def test_a_token_where_there_are_no_keys(server):
 
 
 @asynchronous
+async def test_a_connection_ends_with_its_token(start_server, tmp_path):
+    server = start_server(config=sdk.with_keys(tmp_path, token_grace_ms=0))
+    async with connect(server, PATH) as socket:
+        await send(socket, {"id": 1, "connect": {"token": sdk.token(sub="alice", in_s=1)}})
+        assert (await receive_json(socket))["connect"]["expires"]
+        assert await close_code(socket) == 3005
+    server.until_closed("token_expired")
+
+
+@asynchronous
+async def test_a_refresh_is_of_the_same_user(start_server, tmp_path):
+    server = start_server(config=sdk.with_keys(tmp_path))
+    async with connect(server, PATH) as socket:
+        await send(socket, {"id": 1, "connect": {"token": sdk.token(sub="alice")}})
+        await receive_json(socket)
+        assert (await ask(socket, refresh={"token": sdk.token(sub="alice")}))["refresh"]["ttl"]
+        await send(socket, {"id": 7, "refresh": {"token": sdk.token(sub="bob")}})
+        assert await close_code(socket) == 3500
+
+
+@asynchronous
+async def test_a_revoked_user_is_closed(start_server, tmp_path):
+    (tmp_path / "api.key").write_text("a key of a server, long enough")
+    config = sdk.with_keys(tmp_path, api_keys=f"file:{tmp_path}/api.key")
+    server = start_server(config=config)
+    async with connect(server, PATH) as socket:
+        await send(socket, {"id": 1, "connect": {"token": sdk.token(sub="alice")}})
+        await receive_json(socket)
+        headers = {"X-API-Key": "a key of a server, long enough"}
+        assert server.request("POST", "/revoke?user=alice", headers=headers).status == 200
+        assert await close_code(socket) == 3503
+
+
+@asynchronous
+async def test_who_is_nobody_is_let_in_or_not(start_server, tmp_path):
+    server = start_server(config=sdk.with_keys(tmp_path, anonymous="off"))
+    async with connect(server, PATH) as socket:
+        await socket.send(CONNECT)
+        assert await close_code(socket) == 3500
+
+
+@asynchronous
 async def test_a_subscription_ends_with_its_token(start_server, tmp_path):
     config = sdk.with_keys(tmp_path, heartbeat_ms=1000, token_grace_ms=0)
     server = start_server(config=config)
