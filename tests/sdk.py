@@ -12,6 +12,7 @@ import json
 import math
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def npm(package, version):
         if not manifest.is_file() or f'"version": "{version}"' not in manifest.read_text():
             install(folder, [*command, f"{package}@{version}"])
     return folder / "node_modules"
+
+
+def pip(package, version):
+    """A folder for PYTHONPATH with a package of PyPI, in exactly this version."""
+    folder = FOLDER / "pip"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", "."]
+    with alone(folder):
+        if not list(folder.glob(f"*-{version}.dist-info")):
+            install(folder, [*command, f"{package}=={version}"])
+    return folder
 
 
 def node_environment():

@@ -1,9 +1,11 @@
-"""The official JavaScript SDK of Centrifugo, unmodified, under Node."""
+"""The official SDKs of Centrifugo, unmodified: JavaScript under Node, and Python."""
 
 import json
+import os
 import queue
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -336,3 +338,30 @@ def test_who_dies_silently_is_not_present_any_more(guarded, start_sdk):
     dead.process.send_signal(signal.SIGSTOP)
     wait_until(lambda: present(witness, "room:1") == (["w"], 1, 1), "one decayed")
     dead.process.send_signal(signal.SIGCONT)
+
+
+PYTHON_SCRIPT = Path(__file__).parent / "python_centrifuge.py"
+PYTHON_VERSION = "0.7.0"
+
+
+def test_the_python_sdk(guarded):
+    folder = sdk.pip("centrifuge-python", PYTHON_VERSION)
+    server = guarded(websocket_publish="on")
+    done = subprocess.run(
+        [sys.executable, str(PYTHON_SCRIPT), server.ws_url("/connection/websocket"),
+         server.url("/publish", channel="room:1"), sdk.token(sub="alice")],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True, text=True, timeout=4 * PATIENCE_S, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    client, http = {"by": "the client"}, {"by": "http"}
+    assert json.loads(done.stdout) == [
+        ["subscribed", False, False],
+        ["publication", client],
+        ["publication", http],
+        ["history", [client, http], 2],
+        ["presence", ["alice"]],
+        ["presence_stats", 1, 1],
+        ["subscribed", True, True],
+        ["publication", {"by": "http", "while": "away"}],
+    ]
