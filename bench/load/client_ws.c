@@ -13,7 +13,7 @@ static const struct protocol *spoken(const struct load *load, const struct subsc
     return link_protocol(load, link_of(load, subscriber));
 }
 
-static void request(struct load *load, struct subscriber *subscriber)
+void ws_request(struct load *load, struct subscriber *subscriber)
 {
     struct group *group = group_of(load, subscriber);
     struct link *link = link_of(load, subscriber);
@@ -46,8 +46,7 @@ static size_t frame_write(char *frame, uint32_t index, unsigned opcode, struct s
     return len + payload.len;
 }
 
-static void ws_send(struct load *load, struct subscriber *subscriber, unsigned opcode,
-                    struct span payload)
+void ws_send(struct load *load, struct subscriber *subscriber, unsigned opcode, struct span payload)
 {
     struct link *link = link_of(load, subscriber);
     const struct protocol *protocol = link_protocol(load, link);
@@ -92,7 +91,10 @@ void ws_opened(struct load *load, struct subscriber *subscriber)
     const struct group *group = group_of(load, subscriber);
     introduce(load, subscriber);
     subscriber->flags |= SUBSCRIBER_ANSWERED;
-    if (!(spoken(load, subscriber)->is & PROTOCOL_JSON) || group->protocol.path)
+    unsigned is = spoken(load, subscriber)->is;
+    if (is & PROTOCOL_PUSHES)
+        centrifuge_greet(load, subscriber);
+    else if (!(is & PROTOCOL_JSON) || group->protocol.path)
         subscriber_is_up(load, subscriber);
 }
 
@@ -169,7 +171,10 @@ static void data_event(struct load *load, struct subscriber *subscriber, struct 
     bool publishes = subscriber_publishes(load, subscriber);
     const struct protocol *protocol = spoken(load, subscriber);
     bool envelope = protocol->is & PROTOCOL_JSON;
-    bool embedded = group->protocol.embedded && !publishes;
+    bool pushes = protocol->is & PROTOCOL_PUSHES;
+    bool embedded = (group->protocol.embedded || pushes) && !publishes;
+    if (pushes)
+        centrifuge_piece(half, piece);
     half->message_bytes += piece.len;
     if (envelope)
         half_json(load, subscriber, half, piece);
@@ -184,6 +189,8 @@ static void data_event(struct load *load, struct subscriber *subscriber, struct 
             ws_frame_head_size(half->message_bytes) + half->message_bytes;
     if (envelope)
         envelope_end(load, subscriber, half);
+    else if (pushes)
+        centrifuge_end(load, subscriber, half);
     else if (!embedded)
         subscriber_deliver(load, subscriber, &half->payload);
     half->message_bytes = 0;
@@ -236,7 +243,7 @@ void ws_frames(struct load *load, struct subscriber *subscriber, char *input, si
     half_end(load, subscriber, subscriber_open(subscriber) && ws_inbound_idle(&half->inbound));
 }
 
-static void ws_input(struct load *load, struct link *link, char *bytes, size_t len)
+void ws_input(struct load *load, struct link *link, char *bytes, size_t len)
 {
     struct subscriber *subscriber = link_first(load, link);
     struct span input = {bytes, len};
@@ -253,7 +260,7 @@ const struct protocol protocol_websocket = {
     .path = "/ws?channel=%s",
     .is = PROTOCOL_SENDS | PROTOCOL_STALLS,
     .resumes_as = &protocol_websocket_envelope,
-    .ask = request,
+    .ask = ws_request,
     .input = ws_input,
     .publish = publish_frame,
 };
@@ -262,13 +269,13 @@ const struct protocol protocol_websocket_envelope = {
     .name = "websocket-envelope",
     .path = "/ws?envelope=1&channel=%s",
     .is = PROTOCOL_JSON | PROTOCOL_SENDS,
-    .ask = request,
+    .ask = ws_request,
     .input = ws_input,
 };
 
 const struct protocol protocol_echo = {
     .path = "/echo",
     .is = PROTOCOL_ECHOES | PROTOCOL_SENDS,
-    .ask = request,
+    .ask = ws_request,
     .input = ws_input,
 };

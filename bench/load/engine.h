@@ -464,6 +464,18 @@ void ws_frames(struct load *load, struct subscriber *subscriber, char *input, si
 /* The handshake is answered: says what is to be said first. */
 void ws_opened(struct load *load, struct subscriber *subscriber);
 void ws_echo(struct load *load, struct subscriber *subscriber);
+/* For protocols in WebSocket messages: the handshake, a frame, what the server has sent. */
+void ws_request(struct load *load, struct subscriber *subscriber);
+void ws_send(struct load *load, struct subscriber *subscriber, unsigned opcode,
+             struct span payload);
+void ws_input(struct load *load, struct link *link, char *bytes, size_t len);
+
+/* client_centrifuge.c */
+/* The handshake is answered: signs on and subscribes, in one message. */
+void centrifuge_greet(struct load *load, struct subscriber *subscriber);
+/* The next piece of a message; and its end, which may have been a reply or a ping. */
+void centrifuge_piece(struct half *half, struct span piece);
+void centrifuge_end(struct load *load, struct subscriber *subscriber, const struct half *half);
 
 /* client_sse.c */
 enum {

@@ -29,6 +29,7 @@ struct subscriber;
     X(sse)                                                                                         \
     X(websocket)                                                                                   \
     X(websocket_envelope)                                                                          \
+    X(centrifuge)                                                                                  \
     X(h2_poll)                                                                                     \
     X(h2_longpoll)                                                                                 \
     X(h2_sse)                                                                                      \
@@ -50,6 +51,7 @@ enum protocol_is {
     PROTOCOL_SENDS = 64,    /* a client can send on what it listens on: it need not ask       */
     PROTOCOL_STALLS = 128,  /* a subscriber that does not read can be told from one that does */
     PROTOCOL_STREAMS = 256, /* a link has several subscribers, where that is asked for        */
+    PROTOCOL_PUSHES = 512,  /* the Centrifuge protocol's, with the payload inside             */
 };
 
 struct protocol {

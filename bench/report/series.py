@@ -4,6 +4,7 @@ import math
 
 LABELS = {
     "websocket": "WebSocket", "websocket both ways": "WebSocket, both ways",
+    "centrifuge": "Centrifuge protocol",
     "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
     "webtransport": "WebTransport", "webrtc": "WebRTC", "webhook": "Webhook",
     "connected": "Stayed connected",
@@ -17,6 +18,7 @@ HTTP2 = "h2-"
 _TRANSPORT_COLOURS = {
     "websocket": "c1", "sse": "c2", "longpoll": "c3", "poll": "c4", "h2-sse": "c5",
     "webtransport": "c6", "webrtc": "c7", "webhook": "c8",
+    "centrifuge": "c8",
 }
 _CEILING_COLOURS = ("g1", "g2", "g3")
 _SPARE_COLOURS = ("c7", "c8", "c5", "c6", "c3", "c4", "c2", "c1")

@@ -184,3 +184,11 @@ def test_a_farewell_in_order_is_no_loss(given_up):
         contestant = seen[name, "at once"]
         assert contestant["reconnect"]["dropped"] == contestant["reconnect"]["recovered"] == 20
         assert contestant["ledger"]["lost"] == 0
+
+
+def test_the_centrifuge_protocol(tmp_path):
+    found = bench(tmp_path, "fanout", "--transport", "centrifuge", "--against", "none",
+                  "--subscribers", "10", "--depth", "1,4", *SMALL)
+    for contestant in taking_part(found.run).values():
+        check_clean(contestant, 10)
+        assert contestant["wire"]["down_bytes_per_delivery"] > 128 + len('{"push":{"channel":')
