@@ -138,8 +138,17 @@ void session_subscribed(struct shard *shard, struct conn *conn, const struct hub
     replay_go_on(shard, conn);
 }
 
+bool session_owes_much(const struct shard *shard, const struct conn *conn)
+{
+    return conn_queued(conn) > (uint64_t)shard->settings->queue_bytes_max;
+}
+
 void session_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
+    if (session_owes_much(shard, conn)) {
+        session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+        return;
+    }
     if (reply->err < 0)
         session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_INTERNAL);
     else if (!reply->recovered)

@@ -143,7 +143,8 @@ static void subscribe(struct shard *shard, struct conn *conn,
     if (command->recover) {
         since = (struct hub_since){.from = HUB_FROM_POSITION,
                                    .epoch = epoch_read(command->epoch),
-                                   .offset = command->offset};
+                                   .offset = command->offset,
+                                   .hold = session->channel_count >= SESSION_PARTS_MAX};
     }
     int64_t ends_s;
     int refused = session_may_subscribe(shard, conn, name, command->token, &ends_s);
@@ -268,6 +269,10 @@ static void history(struct shard *shard, struct conn *conn,
 static void presence_told(struct shard *shard, struct conn *conn, const struct ticket *ticket,
                           const struct presence_answer *answer)
 {
+    if (session_owes_much(shard, conn)) {
+        session_reply_error(shard, conn, ticket->tag, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+        return;
+    }
     size_t room = CENTRIFUGE_REPLY_MAX + presence_result_room(answer);
     char *area = answer->err == 0 ? malloc(room) : NULL;
     if (!area) {

@@ -14,7 +14,8 @@
  * Memory   A pool of the shard, reserved at the first session and touched page by page; it never
  *          moves. What of a replay is still to be asked for is on the heap meanwhile.
  * Bounds   session_channels_max channels, SESSION_COMMANDS_MAX commands in a message of at most
- *          message_bytes_max, head_timeout_ms for the connect command. */
+ *          message_bytes_max, head_timeout_ms for the connect command; SESSION_PARTS_MAX parts of
+ *          replays at once; history and presence no more while queue_bytes_max waits. */
 #pragma once
 
 #include "conn/shard.h"
@@ -23,6 +24,8 @@
 
 enum {
     SESSION_COMMANDS_MAX = 1024, /* in one message */
+    SESSION_PARTS_MAX = 8,       /* channels that begin with a part of their replay; the others
+                                    wait with theirs until all has left */
     SESSION_ID_LEN = 36,         /* characters of a client's id */
 };
 

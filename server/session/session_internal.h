@@ -21,6 +21,9 @@ void session_reply_empty(struct shard *shard, struct conn *conn, uint32_t id,
 void session_reply_error(struct shard *shard, struct conn *conn, uint32_t id,
                          enum centrifuge_error error);
 
+/* So many answers wait for it that it is given no more large ones. */
+bool session_owes_much(const struct shard *shard, const struct conn *conn);
+
 /* As struct transport has them. */
 void session_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
 void session_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply);

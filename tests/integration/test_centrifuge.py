@@ -170,6 +170,50 @@ async def test_an_epoch_that_is_gone(server):
 
 
 @asynchronous
+async def test_what_it_may_be_owed_is_bounded(start_server):
+    server = start_server(config={"queue_bytes_max": 65536})
+    for _ in range(3):
+        await publish(server, "c", b'"' + b"x" * 20_000 + b'"')
+    async with Session(server) as socket:
+        await ask(socket, subscribe={"channel": "c"})
+        history = {"channel": "c", "limit": -1}
+        await send(socket, *[{"id": n, "history": history} for n in range(1, 101)])
+        replies = [await receive_json(socket) for _ in range(100)]
+        refused = [reply for reply in replies if "error" in reply]
+        assert 0 < len(refused) < 100
+        assert {reply["error"]["code"] for reply in refused} == {111}
+        assert "ping" in await ask(socket, ping={})
+
+
+@asynchronous
+async def test_many_channels_recover(server):
+    names = [f"c{n}" for n in range(30)]
+    epochs = [(await publish(server, name, "1"))["epoch"] for name in names]
+    for name in names:
+        for n in (2, 3):
+            await publish(server, name, f"{n}")
+    async with Session(server) as socket:
+        await send(socket, *[
+            {"id": 2 + n, "subscribe": {"channel": c, "recover": True, "epoch": e, "offset": 1}}
+            for n, (c, e) in enumerate(zip(names, epochs))])
+        got, results = {name: [] for name in names}, 0
+        while results < 30 or any(len(missed) < 2 for missed in got.values()):
+            for message in map(json.loads, (await receive(socket)).split("\n")):
+                if "id" in message:
+                    result = message["subscribe"]
+                    assert result["recovered"] and result["was_recovering"]
+                    found = result.get("publications", [])
+                    got[names[message["id"] - 2]] += [p["data"] for p in found]
+                    assert result["offset"] == 1 + len(found)
+                    results += 1
+                else:
+                    got[message["push"]["channel"]].append(message["push"]["pub"]["data"])
+        assert all(missed == [2, 3] for missed in got.values())
+        await publish(server, "c29", "4")
+        assert (await receive_json(socket))["push"]["pub"] == {"data": 4, "offset": 4}
+
+
+@asynchronous
 async def test_a_token_where_there_are_no_keys(server):
     async with connect(server, PATH) as socket:
         await send(socket, {"id": 1, "connect": {"token": "a.b.c"}})
