@@ -300,7 +300,9 @@ struct contestant *field_contestant(struct field *field, unsigned index, const c
     struct contestant *contestant =
         result_add(&field->bench->result, entrant->name, workload, entrant->kind);
     if (entrant->kind == KIND_PEER && entrant->transport == &protocol_sse)
-        contestant_figure(contestant, "transport", json_string(entrant->transport->name));
+        contestant_figure(contestant, "transport", json_string("sse"));
+    if (entrant->kind == KIND_PEER && entrant->transport == &protocol_longpoll_since)
+        contestant_figure(contestant, "transport", json_string("longpoll"));
     if (entrant->version)
         snprintf(contestant->version, sizeof contestant->version, "%s", entrant->version);
     contestant->connections = field->load ? load_links_up(field->load, index) : 0;

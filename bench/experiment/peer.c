@@ -87,7 +87,9 @@ static int read_asked(struct bench *bench, json_t *asked, struct peer **ret)
     const char *by = text_of(peer->told, "publish_by");
     snprintf(peer->name, sizeof peer->name, "%s", text_of(peer->told, "name"));
     peer->visit = text_of(peer->told, "visit");
-    peer->transport = protocol_find(transport, strlen(transport));
+    peer->transport = strcmp(transport, "longpoll") == 0
+                          ? &protocol_longpoll_since
+                          : protocol_find(transport, strlen(transport));
     peer->publish_by = strcmp(by, "post") == 0 ? &protocol_post : &protocol_websocket;
     return 0;
 }

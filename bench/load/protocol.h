@@ -36,6 +36,7 @@ struct subscriber;
     X(h2_websocket)                                                                                \
     X(h2_websocket_envelope)                                                                       \
     X(echo)                                                                                        \
+    X(longpoll_since)                                                                              \
     X(post)                                                                                        \
     X(connect)                                                                                     \
     X(get)                                                                                         \

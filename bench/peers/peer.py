@@ -34,7 +34,7 @@ KEYS = {
     **{(side, key): kind for side in ("subscribe", "publish") for key, kind in (
         ("path", ONCE), ("protocol", MANY), ("field", MANY), ("message", MANY), ("binary", MANY))},
 }
-ONE_OF = {("subscribe", "transport"): ("websocket", "sse"),
+ONE_OF = {("subscribe", "transport"): ("websocket", "sse", "longpoll"),
           ("publish", "by"): ("websocket", "post")}
 LETTERS = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
 PLACE = re.compile(r"@(@|[A-Za-z0-9_+]+@)?")
@@ -76,7 +76,8 @@ def take(found, section, name, value):
     if kind == ONCE and known:
         why = "it is given twice"
     elif value not in ONE_OF.get((section, name), (value,)):
-        why = f"there are {' and '.join(ONE_OF[section, name])}"
+        *others, last = ONE_OF[section, name]
+        why = f"there are {', '.join(others)} and {last}"
     elif name.startswith("send") and "@payload@" not in value:
         why = "it needs a place for @payload@"
     elif len(value) > TEXT_MAX:
@@ -115,7 +116,8 @@ class Peer:
             return "no path in [subscribe]"
         if not by:
             return "no by in [publish]: websocket or post"
-        if self.get("subscribe", "transport") == "sse" and self.said("subscribe"):
+        transport = self.get("subscribe", "transport", "websocket")
+        if transport != "websocket" and self.said("subscribe"):
             return "messages in [subscribe], which only a WebSocket can send"
         if by == "post" and self.said("publish"):
             return "messages in [publish], which only a WebSocket can send"

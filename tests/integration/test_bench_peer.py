@@ -179,7 +179,8 @@ send = {{"text": "@payload@"}}
 
 
 @pytest.mark.parametrize("text,why", [
-    ("[subscribe]\ntransport = poll\n", "transport of [subscribe]: there are websocket and sse"),
+    ("[subscribe]\ntransport = poll\n",
+     "transport of [subscribe]: there are websocket, sse and longpoll"),
     ("[server]\nport = 1\n", "there is no port in [server] of a manifest"),
     ("[server]\ncommand = true\n[subscribe]\npath = /\n", "there is no by in [publish]"),
     ("[publish]\nsend = x\n", "it needs a place for @payload@"),

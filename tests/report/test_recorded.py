@@ -29,8 +29,11 @@ def test_the_table_has_a_command_and_its_minutes_in_each_row():
 
 
 def test_all_of_them_take_an_hour_and_a_quarter_at_most():
+    """But for those of clients without sockets: five million take as long again."""
     rows = recorded.rows(recorded.TABLE.read_text(encoding="utf-8"))
-    assert sum(row.minutes for row in rows) <= 75
+    socketless = [row for row in rows if "--clients socketless" in row.command]
+    assert sum(row.minutes for row in rows if row not in socketless) <= 75
+    assert sum(row.minutes for row in socketless) <= 60
 
 
 def test_peers_that_are_missing_are_named_with_what_installs_them(tmp_path):
