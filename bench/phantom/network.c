@@ -15,8 +15,6 @@ enum draw {
     DRAW_BURST,
     DRAW_JITTER,
     DRAW_REORDER,
-    DRAW_VANISH,
-    DRAW_VANISH_AT,
 };
 
 struct packet {
@@ -44,8 +42,7 @@ static_assert(sizeof(struct line_state) == 28, "network.h says so");
 struct network {
     struct network_config config;
     struct line_state *lines;
-    uint32_t *silent_ms; /* by line, from the start on; 0: never. NULL: nobody vanishes */
-    int64_t *last_ns;    /* by line and way: the arrival of the last; NULL: without jitter */
+    int64_t *last_ns; /* by line and way: the arrival of the last; NULL: without jitter */
     uint32_t line_count;
     struct packet *packets;
     uint32_t fresh, free;
@@ -60,7 +57,7 @@ struct network {
 bool network_wanted(const struct network_config *config)
 {
     return config->rtt_us > 0 || config->jitter_us > 0 || config->loss > 0 || config->reorder > 0 ||
-           config->rate_bytes > 0 || config->vanish > 0;
+           config->rate_bytes > 0;
 }
 
 int network_create(struct network **ret, const struct network_config *config, uint32_t lines)
@@ -74,12 +71,9 @@ int network_create(struct network **ret, const struct network_config *config, ui
     network->lines = pages_map(lines * sizeof *network->lines);
     network->packets = pages_map(NETWORK_PACKETS * sizeof *network->packets);
     network->heap = pages_map(NETWORK_PACKETS * sizeof *network->heap);
-    if (config->vanish > 0)
-        network->silent_ms = pages_map(lines * sizeof *network->silent_ms);
     if (config->jitter_us > 0)
         network->last_ns = pages_map(2 * (size_t)lines * sizeof *network->last_ns);
     if (!network->lines || !network->packets || !network->heap ||
-        (config->vanish > 0 && !network->silent_ms) ||
         (config->jitter_us > 0 && !network->last_ns)) {
         network_free(network);
         return -ENOMEM;
@@ -95,7 +89,6 @@ void network_free(struct network *network)
     pages_unmap(network->lines, network->line_count * sizeof *network->lines);
     pages_unmap(network->packets, NETWORK_PACKETS * sizeof *network->packets);
     pages_unmap(network->heap, NETWORK_PACKETS * sizeof *network->heap);
-    pages_unmap(network->silent_ms, network->line_count * sizeof *network->silent_ms);
     pages_unmap(network->last_ns, 2 * (size_t)network->line_count * sizeof *network->last_ns);
     free(network);
 }
@@ -131,7 +124,6 @@ static uint32_t ms_since(const struct network *network, int64_t now_ns)
 
 void network_begin(struct network *network, uint32_t index, int64_t now_ns)
 {
-    const struct network_config *config = &network->config;
     struct line_state *line = &network->lines[index];
     assert(index < network->line_count);
     if (network->start_ns == 0)
@@ -143,11 +135,6 @@ void network_begin(struct network *network, uint32_t index, int64_t now_ns)
     };
     if (network->last_ns)
         network->last_ns[2 * (size_t)index] = network->last_ns[2 * (size_t)index + 1] = 0;
-    if (!network->silent_ms)
-        return;
-    bool picked = drawn(network, line, NETWORK_TO_SERVER, DRAW_VANISH) < config->vanish;
-    double at = drawn(network, line, NETWORK_TO_SERVER, DRAW_VANISH_AT) * config->vanish_ms;
-    network->silent_ms[index] = picked ? ms_since(network, now_ns) + (uint32_t)at + 1 : 0;
 }
 
 void network_move(struct network *network, uint32_t from, uint32_t to)
@@ -156,8 +143,6 @@ void network_move(struct network *network, uint32_t from, uint32_t to)
     uint32_t begun = network->lines[from].begun;
     network->lines[to] = network->lines[from];
     network->lines[from] = (struct line_state){.begun = begun};
-    if (network->silent_ms)
-        network->silent_ms[to] = network->silent_ms[from];
     for (size_t i = 0; network->last_ns && i < 2; i++)
         network->last_ns[2 * (size_t)to + i] = network->last_ns[2 * (size_t)from + i];
 }
@@ -261,12 +246,6 @@ static int64_t delay_ns(struct network *network, uint32_t index, enum network_wa
     return wait_ns;
 }
 
-static bool is_silent(struct network *network, uint32_t index, int64_t now_ns)
-{
-    return network->silent_ms && network->silent_ms[index] != 0 &&
-           ms_since(network, now_ns) >= network->silent_ms[index];
-}
-
 bool network_pass(struct network *network, uint32_t index, enum network_way way, const char *head,
                   size_t head_len, const char *payload, size_t payload_len, int64_t now_ns)
 {
@@ -276,10 +255,6 @@ bool network_pass(struct network *network, uint32_t index, enum network_way way,
     if (line->key == 0)
         return true;
     line->ways[way].count++;
-    if (is_silent(network, index, now_ns)) {
-        counters->silenced++;
-        return false;
-    }
     if (is_lost(network, line, way)) {
         counters->lost++;
         return false;

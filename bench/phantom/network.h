@@ -11,11 +11,9 @@
  *          `loss_burst` packets on average and loses all of them.
  * Disorder A packet that is picked goes without its delay, and so before those in front of it;
  *          jitter alone changes no order.
- * Silence  A connection that is picked is heard no more, in either direction, from a moment of its
- *          own on: no FIN, no RST, no acknowledgement.
  * Threads  the owner's.
- * Memory   28 bytes for each connection; packets that are under way lie in one mapping, touched as
- *          far as it was ever needed.
+ * Memory   28 bytes for each connection, 44 with jitter; packets that are under way lie in one
+ *          mapping, touched as far as it was ever needed.
  * Bounds   NETWORK_PACKETS on their way. What is beyond is lost, and counted apart. */
 #pragma once
 
@@ -43,12 +41,10 @@ struct network_config {
     double loss_burst;  /* lost in a row, on average; up to 1: independent */
     double reorder;     /* share of the packets */
     double rate_bytes;  /* a second, of each connection each way; 0: any */
-    double vanish;      /* share of the connections */
-    uint32_t vanish_ms; /* they fall silent within so long from their first packet */
 };
 
 struct network_counters {
-    uint64_t passed, lost, reordered, silenced;
+    uint64_t passed, lost, reordered;
     uint64_t overflowed; /* lost for want of room in here: the run is not what was asked for */
     uint32_t packets_most;
 };

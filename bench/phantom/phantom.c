@@ -100,7 +100,6 @@ static void add_network(struct network_counters *to, const struct network_counte
     to->passed += from->passed;
     to->lost += from->lost;
     to->reordered += from->reordered;
-    to->silenced += from->silenced;
     to->overflowed += from->overflowed;
     to->packets_most =
         from->packets_most > to->packets_most ? from->packets_most : to->packets_most;
