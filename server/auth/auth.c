@@ -28,16 +28,17 @@ struct auth_shard {
 struct auth {
     const struct settings *settings;
     unsigned shard_count;
-    unsigned token_keys, api_keys;
-    struct jwt_keys tickets_key; /* of this process alone */
-    struct tickets *tickets;     /* those that were taken; NULL: there are none */
+    _Atomic unsigned token_keys, api_keys; /* of the keys that were published last */
+    struct jwt_keys tickets_key;           /* of this process alone */
+    struct tickets *tickets;               /* those that were taken; NULL: there are none */
     struct auth_shard shards[];
 };
 
 static void publish(struct auth *auth, struct auth_keys *keys)
 {
-    auth->token_keys = auth_keys_tokens(keys)->count;
-    auth->api_keys = (unsigned)auth_keys_api_count(keys);
+    atomic_store_explicit(&auth->token_keys, auth_keys_tokens(keys)->count, memory_order_relaxed);
+    atomic_store_explicit(&auth->api_keys, (unsigned)auth_keys_api_count(keys),
+                          memory_order_relaxed);
     for (unsigned i = 0; i < auth->shard_count; i++)
         auth_keys_unref(atomic_exchange(&auth->shards[i].published, auth_keys_ref(keys)));
     auth_keys_unref(keys);
@@ -107,12 +108,12 @@ int auth_reload(struct auth *auth, char *why, size_t why_size)
 
 unsigned auth_token_keys(const struct auth *auth)
 {
-    return auth->token_keys;
+    return atomic_load_explicit(&auth->token_keys, memory_order_relaxed);
 }
 
 unsigned auth_api_keys(const struct auth *auth)
 {
-    return auth->api_keys;
+    return atomic_load_explicit(&auth->api_keys, memory_order_relaxed);
 }
 
 static struct auth_shard *share_of(struct shard *shard)
