@@ -30,6 +30,7 @@ build  | libjemalloc-dev     | the heap, and its statistics
 build  | libjansson-dev      | JSON on the control plane
 build  | libinih-dev         | the config file
 build  | libnghttp2-dev      | HTTP/2
+build  | zlib1g-dev          | permessage-deflate
 build  | libxxhash-dev       | hashes of channel names
 build  | uthash-dev          | hash tables and lists
 build  | openssl             | makes the certificates of run --tls and bench --tls

@@ -143,7 +143,7 @@ static void reply_control(struct bare_reply *reply, const struct ws_event *event
 static void take_frames(struct bare *bare, uint32_t index, char *bytes, size_t len,
                         struct bare_reply *reply)
 {
-    static const struct ws_rules rules = {WS_SERVER, BARE_MESSAGE_MAX};
+    static const struct ws_rules rules = {.role = WS_SERVER, .message_bytes_max = BARE_MESSAGE_MAX};
     struct bare_peer *peer = &bare->peers[index];
     struct ws_inbound fresh = {0};
     struct ws_inbound *inbound = peer->session ? &peer->session->inbound : &fresh;

@@ -114,7 +114,7 @@ bool ws_close_code_valid(unsigned code);
 
 /* Why the inbound bytes were refused; `-error` is an index below WS_ERROR_COUNT. */
 enum ws_error {
-    WS_ERROR_RESERVED_BITS = -1,
+    WS_ERROR_RESERVED_BITS = -1,    /* one that no extension has given a meaning here */
     WS_ERROR_OPCODE = -2,           /* reserved opcode */
     WS_ERROR_MASK = -3,             /* missing from a client, present from a server */
     WS_ERROR_LENGTH = -4,           /* not the shortest encoding, or over 63 bits */
@@ -145,12 +145,14 @@ struct ws_frame_head {
     uint8_t opcode; /* enum ws_opcode */
     bool fin;
     bool masked;
+    bool deflated; /* RSV1: the message that begins here is (RFC 7692 section 6) */
 };
 
-/* Parses the head at the start of `buf`, received in `role`. Returns its length, 0 when more bytes
- * are needed, or an enum ws_error as soon as one is certain. Judges the frame alone, not the
- * sequence. */
-int ws_frame_head_parse(struct ws_frame_head *ret, const char *buf, size_t len, enum ws_role role);
+/* Parses the head at the start of `buf`, received in `role`, where permessage-deflate is agreed on
+ * or not. Returns its length, 0 when more bytes are needed, or an enum ws_error as soon as one is
+ * certain. Judges the frame alone, not the sequence. */
+int ws_frame_head_parse(struct ws_frame_head *ret, const char *buf, size_t len, enum ws_role role,
+                        bool deflate);
 
 /* Writes a head in the shortest encoding; returns its length. */
 size_t ws_frame_head_write(char buf[WS_FRAME_HEAD_MAX], const struct ws_frame_head *head);
@@ -169,7 +171,8 @@ size_t ws_close_write(char buf[WS_CONTROL_FRAME_MAX], unsigned code, struct span
 
 struct ws_rules {
     enum ws_role role;
-    uint64_t message_bytes_max;
+    bool deflate;               /* permessage-deflate is agreed upon */
+    uint64_t message_bytes_max; /* also of one that is deflated, as it comes */
 };
 
 /* What is half received. All zero is the state between two messages. */
@@ -205,6 +208,7 @@ struct ws_event {
     enum ws_opcode opcode; /* DATA: WS_TEXT or WS_BINARY, on every piece */
     bool first;            /* DATA: the message begins here */
     bool last;             /* DATA: the message ends here; its text is complete UTF-8 */
+    bool deflated;         /* DATA: the payload is, on every piece; and what it becomes unchecked */
     uint16_t close_code;
     enum ws_error error;
     char *payload; /* unmasked, inside the input; of a control frame perhaps in ws_inbound */

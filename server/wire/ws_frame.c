@@ -6,6 +6,7 @@
 
 enum {
     FIN = 0x80,
+    DEFLATED = 0x40, /* RSV1 */
     RESERVED = 0x70,
     OPCODE = 0x0F,
     MASKED = 0x80,
@@ -19,10 +20,12 @@ static bool is_control(unsigned opcode)
     return (opcode & 0x8) != 0;
 }
 
-static int first_byte_check(uint8_t byte)
+/* RSV1 belongs to the first frame of a message (RFC 7692 section 6). */
+static int first_byte_check(uint8_t byte, bool deflate)
 {
     unsigned opcode = byte & OPCODE;
-    if (byte & RESERVED)
+    bool may_deflate = deflate && (opcode == WS_TEXT || opcode == WS_BINARY);
+    if (byte & RESERVED & ~(may_deflate ? DEFLATED : 0))
         return WS_ERROR_RESERVED_BITS;
     if ((opcode > WS_BINARY && opcode < WS_CLOSE) || opcode > WS_PONG)
         return WS_ERROR_OPCODE;
@@ -48,10 +51,11 @@ static uint64_t big_endian(const uint8_t *bytes, size_t count)
     return value;
 }
 
-int ws_frame_head_parse(struct ws_frame_head *ret, const char *buf, size_t len, enum ws_role role)
+int ws_frame_head_parse(struct ws_frame_head *ret, const char *buf, size_t len, enum ws_role role,
+                        bool deflate)
 {
     const uint8_t *bytes = (const uint8_t *)buf;
-    int error = len >= 1 ? first_byte_check(bytes[0]) : 0;
+    int error = len >= 1 ? first_byte_check(bytes[0], deflate) : 0;
     if (error == 0 && len >= 2)
         error = second_byte_check(bytes[0] & OPCODE, bytes[1], role);
     if (error || len < 2)
@@ -67,6 +71,7 @@ int ws_frame_head_parse(struct ws_frame_head *ret, const char *buf, size_t len, 
         return WS_ERROR_LENGTH;
 
     ret->fin = (bytes[0] & FIN) != 0;
+    ret->deflated = (bytes[0] & DEFLATED) != 0;
     ret->opcode = bytes[0] & OPCODE;
     ret->masked = role == WS_SERVER;
     size_t size = 2 + extended + (ret->masked ? sizeof ret->key : 0);
@@ -84,11 +89,13 @@ size_t ws_frame_head_size(uint64_t payload_length)
 
 size_t ws_frame_head_write(char buf[WS_FRAME_HEAD_MAX], const struct ws_frame_head *head)
 {
-    assert(first_byte_check(head->opcode | (head->fin ? FIN : 0)) == 0);
+    uint8_t first =
+        (uint8_t)(head->opcode | (head->fin ? FIN : 0) | (head->deflated ? DEFLATED : 0));
+    assert(first_byte_check(first, true) == 0);
     assert(head->length <= INT64_MAX);
     uint8_t *bytes = (uint8_t *)buf;
     size_t size = ws_frame_head_size(head->length);
-    bytes[0] = (uint8_t)(head->opcode | (head->fin ? FIN : 0));
+    bytes[0] = first;
     bytes[1] = (uint8_t)(size == 2 ? head->length : size == 4 ? LENGTH_16 : LENGTH_64);
     for (size_t i = 2; i < size; i++)
         bytes[i] = (uint8_t)(head->length >> 8 * (size - 1 - i));

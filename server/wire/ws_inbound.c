@@ -15,6 +15,7 @@ enum {
     LAST_FRAME = 2, /* the data frame under way has FIN */
     UNTOLD = 4,     /* no piece of the message has been handed out yet */
     FAILED = 8,     /* `opcode` holds minus the error */
+    DEFLATED = 16,  /* the message under way is */
 };
 
 bool ws_inbound_idle(const struct ws_inbound *in)
@@ -31,13 +32,13 @@ static void fail(struct ws_inbound *in, int error, struct ws_event *ret)
 }
 
 /* Takes a frame head off the input; one in several pieces is put together in `held`. */
-static int head_take(struct ws_inbound *in, enum ws_role role, struct ws_input *input,
+static int head_take(struct ws_inbound *in, const struct ws_rules *rules, struct ws_input *input,
                      struct ws_frame_head *ret)
 {
     int size = 0;
     if (in->held_count == 0) {
         size_t available = (size_t)(input->end - input->at);
-        size = ws_frame_head_parse(ret, input->at, available, role);
+        size = ws_frame_head_parse(ret, input->at, available, rules->role, rules->deflate);
         if (size > 0)
             input->at += size;
         if (size != 0)
@@ -46,7 +47,8 @@ static int head_take(struct ws_inbound *in, enum ws_role role, struct ws_input *
     while (size == 0 && input->at < input->end) {
         assert(in->held_count < WS_FRAME_HEAD_MAX);
         in->held[in->held_count++] = (uint8_t)*input->at++;
-        size = ws_frame_head_parse(ret, (const char *)in->held, in->held_count, role);
+        size = ws_frame_head_parse(ret, (const char *)in->held, in->held_count, rules->role,
+                                   rules->deflate);
     }
     if (size > 0)
         in->held_count = 0;
@@ -65,7 +67,7 @@ static int data_frame_begin(struct ws_inbound *in, const struct ws_rules *rules,
     in->message_bytes += head->length;
     if (head->opcode != WS_CONTINUATION) {
         in->message_opcode = head->opcode;
-        in->flags |= UNTOLD;
+        in->flags |= head->deflated ? UNTOLD | DEFLATED : UNTOLD;
     }
     if (head->fin)
         in->flags |= LAST_FRAME;
@@ -116,7 +118,7 @@ static void data_take(struct ws_inbound *in, const struct ws_rules *rules, struc
     char *payload = input->at;
     size_t len = payload_take(in, rules->role, input);
     bool last = in->left == 0 && (in->flags & LAST_FRAME);
-    if (in->message_opcode == WS_TEXT &&
+    if (in->message_opcode == WS_TEXT && !(in->flags & DEFLATED) &&
         (!utf8_feed(&in->utf8, payload, len) || (last && !utf8_complete(&in->utf8)))) {
         fail(in, WS_ERROR_UTF8, ret);
         return;
@@ -129,6 +131,7 @@ static void data_take(struct ws_inbound *in, const struct ws_rules *rules, struc
                              .opcode = (enum ws_opcode)in->message_opcode,
                              .first = (in->flags & UNTOLD) != 0,
                              .last = last,
+                             .deflated = (in->flags & DEFLATED) != 0,
                              .payload = payload,
                              .payload_len = len};
     in->flags &= (uint8_t)~UNTOLD;
@@ -195,7 +198,7 @@ void ws_inbound_next(struct ws_inbound *in, const struct ws_rules *rules, struct
     do {
         if (!(in->flags & IN_FRAME)) {
             struct ws_frame_head head = {0};
-            int size = head_take(in, rules->role, input, &head);
+            int size = head_take(in, rules, input, &head);
             int error = size > 0 ? frame_begin(in, rules, &head) : size;
             if (error)
                 fail(in, error, ret);

@@ -3,11 +3,11 @@
 
 /* Masks what a client might have sent, so that its frames need not guess their keys: the payload of
  * each whole frame is XORed once, and the parser XORs it back. */
-static void mask_frames(char *frames, size_t len)
+static void mask_frames(char *frames, size_t len, bool deflate)
 {
     struct ws_frame_head head;
     for (size_t at = 0; at < len;) {
-        int size = ws_frame_head_parse(&head, frames + at, len - at, WS_SERVER);
+        int size = ws_frame_head_parse(&head, frames + at, len - at, WS_SERVER, deflate);
         if (size <= 0)
             return;
         at += (size_t)size;
@@ -16,18 +16,22 @@ static void mask_frames(char *frames, size_t len)
     }
 }
 
-/* The first byte chooses the role, the second the longest message allowed, in units of 16 bytes. */
+/* The first byte chooses the role and whether messages may be deflated, the second the longest
+ * message allowed, in units of 16 bytes. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span input = fuzz_input(data, size);
-    enum ws_role role = fuzz_choice(&input) % 2 ? WS_CLIENT : WS_SERVER;
-    struct ws_rules rules = {.role = role, .message_bytes_max = (uint64_t)fuzz_choice(&input) * 16};
+    uint8_t choice = fuzz_choice(&input);
+    enum ws_role role = choice % 2 ? WS_CLIENT : WS_SERVER;
+    bool deflate = choice & 2;
+    struct ws_rules rules = {
+        .role = role, .deflate = deflate, .message_bytes_max = (uint64_t)fuzz_choice(&input) * 16};
     char *frames = malloc(input.len > 0 ? input.len : 1);
     assert(frames);
     if (input.len > 0)
         memcpy(frames, input.ptr, input.len);
     if (role == WS_SERVER)
-        mask_frames(frames, input.len);
+        mask_frames(frames, input.len, deflate);
     input.ptr = frames;
 
     struct transcript whole = {0};

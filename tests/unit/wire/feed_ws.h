@@ -1,7 +1,8 @@
 /* feed_ws: WebSocket frames, fed in pieces. See feed.h.
  *
- * The transcript of a message is t(...) or b(...), however many frames and pieces it came in; of
- * control frames ping(...), pong(...), close1000(...); of an error its name and the end.
+ * The transcript of a message is t(...) or b(...), of one that is deflated zt(...) or zb(...),
+ * however many frames and pieces it came in; of control frames ping(...), pong(...) and
+ * close1000(...); of an error its name and the end.
  *
  * Threads  one.
  * Memory   the caller frees the transcript. */
@@ -26,6 +27,7 @@ static inline void feed_ws_data(struct feed_ws *feed, const struct ws_event *eve
     transcript_add(&feed->message, span_of(event->payload, event->payload_len));
     if (!event->last)
         return;
+    transcript_add(ret, event->deflated ? SPAN("z") : SPAN(""));
     transcript_add(ret, event->opcode == WS_TEXT ? SPAN("t(") : SPAN("b("));
     transcript_add(ret, transcript_span(&feed->message));
     transcript_add(ret, SPAN(") "));

@@ -25,7 +25,7 @@ static void test_heads_round_trip(void **state)
             assert_int_equal(size, table[i].size + (masked ? 4 : 0));
             assert_int_equal(ws_frame_head_size(table[i].length), table[i].size);
             enum ws_role role = masked ? WS_SERVER : WS_CLIENT;
-            assert_int_equal(ws_frame_head_parse(&parsed, buf, size, role), size);
+            assert_int_equal(ws_frame_head_parse(&parsed, buf, size, role, false), size);
             assert_int_equal(parsed.length, head.length);
             assert_int_equal(parsed.opcode, head.opcode);
             assert_int_equal(parsed.fin, head.fin);
@@ -33,9 +33,9 @@ static void test_heads_round_trip(void **state)
             if (masked)
                 assert_memory_equal(parsed.key, head.key, 4);
             for (size_t len = 0; len < size; len++)
-                assert_int_equal(ws_frame_head_parse(&parsed, buf, len, role), 0);
+                assert_int_equal(ws_frame_head_parse(&parsed, buf, len, role, false), 0);
             enum ws_role other = masked ? WS_CLIENT : WS_SERVER;
-            assert_int_equal(ws_frame_head_parse(&parsed, buf, size, other), WS_ERROR_MASK);
+            assert_int_equal(ws_frame_head_parse(&parsed, buf, size, other, false), WS_ERROR_MASK);
         }
     }
 }
@@ -44,21 +44,25 @@ static void test_heads_round_trip(void **state)
 static void test_every_first_byte(void **state)
 {
     (void)state;
-    for (unsigned byte = 0; byte < 256; byte++) {
+    for (unsigned i = 0; i < 512; i++) {
         struct ws_frame_head head;
+        unsigned byte = i & 255, opcode = byte & 15;
+        bool deflate = i >= 256;
+        bool may = deflate && (opcode == 1 || opcode == 2); /* RSV1, RFC 7692 section 6 */
         char buf[2] = {(char)byte, 0};
-        unsigned opcode = byte & 15;
         bool control = opcode >= 8;
         int expected = 2;
-        if (byte & 0x70)
+        if (byte & (may ? 0x30 : 0x70))
             expected = WS_ERROR_RESERVED_BITS;
         else if ((opcode > 2 && opcode < 8) || opcode > 10)
             expected = WS_ERROR_OPCODE;
         else if (control && !(byte & 0x80))
             expected = WS_ERROR_CONTROL_FRAGMENT;
-        assert_int_equal(ws_frame_head_parse(&head, buf, 2, WS_CLIENT), expected);
+        assert_int_equal(ws_frame_head_parse(&head, buf, 2, WS_CLIENT, deflate), expected);
+        if (expected > 0)
+            assert_int_equal(head.deflated, (byte & 0x40) != 0);
         /* One byte is enough to refuse. */
-        assert_int_equal(ws_frame_head_parse(&head, buf, 1, WS_CLIENT),
+        assert_int_equal(ws_frame_head_parse(&head, buf, 1, WS_CLIENT, deflate),
                          expected < 0 ? expected : 0);
     }
 }
@@ -87,7 +91,7 @@ static void test_lengths_refused(void **state)
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         struct ws_frame_head head;
         struct span bytes = table[i].bytes;
-        assert_int_equal(ws_frame_head_parse(&head, bytes.ptr, bytes.len, WS_CLIENT),
+        assert_int_equal(ws_frame_head_parse(&head, bytes.ptr, bytes.len, WS_CLIENT, false),
                          table[i].result);
     }
 }

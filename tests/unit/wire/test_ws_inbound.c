@@ -13,7 +13,7 @@ static void mask_frames(struct span frames, struct transcript *ret)
     while (frames.len > 0) {
         struct ws_frame_head head;
         char buf[WS_FRAME_HEAD_MAX];
-        int size = ws_frame_head_parse(&head, frames.ptr, frames.len, WS_CLIENT);
+        int size = ws_frame_head_parse(&head, frames.ptr, frames.len, WS_CLIENT, true);
         if (size <= 0) {
             /* A broken head: it is not read beyond the second byte, which gets its mask bit. */
             size_t at = ret->len;
@@ -37,12 +37,12 @@ static void mask_frames(struct span frames, struct transcript *ret)
 }
 
 /* Feeds frames in both roles, whole and cut at every byte, and byte by byte. */
-static void expect_max(struct span frames, const char *expected, uint64_t message_max)
+static void expect_rules(struct span frames, const char *expected, struct ws_rules rules)
 {
     struct transcript masked = {0};
     mask_frames(frames, &masked);
     for (int role = WS_SERVER; role <= WS_CLIENT; role++) {
-        struct ws_rules rules = {.role = (enum ws_role)role, .message_bytes_max = message_max};
+        rules.role = (enum ws_role)role;
         struct span input = role == WS_SERVER ? transcript_span(&masked) : frames;
         for (size_t cut = 0; cut <= input.len; cut++) {
             struct transcript said = {0};
@@ -52,6 +52,17 @@ static void expect_max(struct span frames, const char *expected, uint64_t messag
         }
     }
     transcript_free(&masked);
+}
+
+static void expect_max(struct span frames, const char *expected, uint64_t message_max)
+{
+    expect_rules(frames, expected, (struct ws_rules){.message_bytes_max = message_max});
+}
+
+static void expect_deflate(struct span frames, const char *expected)
+{
+    expect_rules(frames, expected,
+                 (struct ws_rules){.deflate = true, .message_bytes_max = MESSAGE_MAX});
 }
 
 static void expect(struct span frames, const char *expected)
@@ -264,6 +275,34 @@ static void test_close_codes(void **state)
     }
 }
 
+/* RFC 7692 section 6: RSV1 is on the first frame of a message, and on no other. What is deflated is
+ * no UTF-8 yet. */
+static void test_deflated(void **state)
+{
+    (void)state;
+    expect_deflate(SPAN("\xc1\x02\xff\xfe"), "zt(\xff\xfe) .");
+    expect_deflate(SPAN("\xc2\x02\xff\xfe\x81\x01"
+                        "a"),
+                   "zb(\xff\xfe) t(a) .");
+    expect_deflate(SPAN("\x41\x01\xff\x89\x01p\x00\x01\xfe\x80\x01\xfd"),
+                   "ping(p) zt(\xff\xfe\xfd) .");
+    expect_deflate(SPAN("\x81\x01\xff"), "utf8.");
+    expect_deflate(SPAN("\x41\x01"
+                        "a\xc0\x01"
+                        "b"),
+                   "reserved_bits.");
+    expect_deflate(SPAN("\x01\x01"
+                        "a\xc0\x01"
+                        "b"),
+                   "reserved_bits.");
+    expect_deflate(SPAN("\xc9\x00"), "reserved_bits.");
+    expect_deflate(SPAN("\xc8\x00"), "reserved_bits.");
+    expect_deflate(SPAN("\xa1\x00"), "reserved_bits.");
+    expect_deflate(SPAN("\x91\x00"), "reserved_bits.");
+    expect_deflate(SPAN("\xe1\x00"), "reserved_bits.");
+    expect(SPAN("\xc1\x00"), "reserved_bits.");
+}
+
 /* 9.x, and the bound */
 static void test_too_big(void **state)
 {
@@ -403,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_close),
         cmocka_unit_test(test_close_codes),
+        cmocka_unit_test(test_deflated),
         cmocka_unit_test(test_too_big),
         cmocka_unit_test(test_mask_is_required_or_forbidden),
         cmocka_unit_test(test_whole_frames_leave_no_state),

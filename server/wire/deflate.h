@@ -1,0 +1,46 @@
+/* deflate: messages as raw DEFLATE, each by itself, and back (RFC 1951; RFC 7692 section 7.2).
+ *
+ *   payload ──► blocks, the last of them stored and empty: 00 00 ff ff, which is cut off
+ *   what comes, and 00 00 ff ff behind it ──► payload
+ *
+ * Threads  one for each deflater and inflater.
+ * Memory   A deflater is 1 << (window_bits + 3) bytes and some, an inflater 7 KiB, and 32 KiB from
+ *          its first message on. Between two messages nothing is remembered.
+ * Bounds   Of what a message becomes: the caller's, in both directions.
+ * Source   zlib. */
+#ifndef RINGSIDE_WIRE_DEFLATE_H
+#define RINGSIDE_WIRE_DEFLATE_H
+
+#include <stddef.h>
+
+#include "wire/span.h"
+
+enum {
+    DEFLATE_WINDOW_BITS_MIN = 9, /* zlib has no window of 256 bytes */
+    DEFLATE_WINDOW_BITS_MAX = 15,
+    DEFLATE_TAIL = 4,            /* the bytes that are cut off */
+    DEFLATE_ROOM = DEFLATE_TAIL, /* beyond the payload, for deflater_message */
+};
+
+struct deflater;
+struct inflater;
+
+/* level: 1, fast, to 9, small. NULL when memory is out. */
+struct deflater *deflater_create(int level, int window_bits);
+void deflater_free(struct deflater *deflater);
+
+/* Deflates a message into `area`, which has payload.len + DEFLATE_ROOM bytes and does not overlap
+ * it. Returns the length, less than the payload's; 0 when it would be no less. */
+size_t deflater_message(struct deflater *deflater, char *area, struct span payload);
+
+/* NULL when memory is out. */
+struct inflater *inflater_create(void);
+void inflater_free(struct inflater *inflater);
+
+/* Inflates a message into memory that becomes the caller's (free). Returns 0, -EPROTO: it is no
+ * DEFLATE, or not to its end; -EFBIG: it would be more than `max` bytes, and no more than that and
+ * one were made; -ENOMEM. */
+int inflater_message(struct inflater *inflater, struct span message, size_t max, char **ret,
+                     size_t *ret_len);
+
+#endif
