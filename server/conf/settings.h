@@ -262,6 +262,17 @@ enum proxy_header {
       "A rush may be ahead of admits_per_s by as many as that lets in in this time.")              \
     X(NUMBER, admit_wait_ms_max, 60000, 1000, 3600000, "ms",                                       \
       "The longest that somebody who was not let in is told to wait.")                             \
+    SECTION("compression")                                                                         \
+    X(SWITCH, websocket_deflate, false, 0, 1, "on/off",                                            \
+      "permessage-deflate without context takeover, for WebSockets that offer it. Its length "     \
+      "tells something of a message, also over TLS: leave it off where a message has a secret "    \
+      "beside what others may choose.")                                                            \
+    X(NUMBER, compress_bytes_min, 128, 1, 1073741824, "bytes",                                     \
+      "What is shorter is sent as it is.")                                                         \
+    X(NUMBER, compress_level, 6, 1, 9, "level", "1: the least work, 9: the fewest bytes.")         \
+    X(NUMBER, deflate_window_bits, 12, 9, 15, "bits",                                              \
+      "Messages on WebSockets are deflated with a window of two to the power of this. A client "   \
+      "that wants less is sent them uncompressed.")                                                \
     SECTION("websocket")                                                                           \
     X(SWITCH, websocket_publish, false, 0, 1, "on/off", "Clients may publish on their WebSocket.") \
     X(NUMBER, token_grace_ms, 25000, 0, 3600000, "ms",                                             \

@@ -43,6 +43,12 @@
       "Live messages dropped for slow readers (slow_reader=drop_oldest or keep_latest)")           \
     X(gatherings_cut, counter,                                                                     \
       "Streams ended because a channel did not answer while the others brought too much")          \
+    X(deflate_accepted, counter, "WebSockets opened with permessage-deflate")                      \
+    X(deflate_declined, counter, "Handshakes with no offer of it that the server can go by")       \
+    X(deflates, counter, "Messages deflated, each once for all who share its frame")               \
+    X(deflate_bytes_plain, counter, "Bytes of them before")                                        \
+    X(deflate_bytes, counter, "Bytes of them behind it")                                           \
+    X(inflates, counter, "Messages of clients inflated")                                           \
     X(pings, counter, "Heartbeats sent")                                                           \
     X(input_bytes, gauge, "Bytes of input that is no whole request or message yet")                \
     X(queue_bytes, gauge, "Bytes of frames held for readers that are behind")                      \

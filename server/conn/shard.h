@@ -30,6 +30,7 @@
 struct addresses;
 struct answering;
 struct auth;
+struct compression;
 struct http2_library;
 struct hub;
 struct hub_set;
@@ -153,13 +154,14 @@ struct shard {
     uint32_t dirty_count;
     uint32_t readable[RECEIVE_BATCH]; /* slots to receive from, in this batch */
     unsigned readable_count;
-    size_t received_bytes; /* in this turn */
+    size_t received_bytes; /* in this turn, inflated ones too */
     char *receive_area;    /* RECEIVE_BATCH buffers of RECEIVE_BYTES */
     struct send_batch *batch;
     enum slow_reader_policy slow_reader; /* of the batch being delivered */
     char *scratch;                       /* head_bytes_max bytes for decoding queries */
     void *encoder;                       /* transport/: frames of the batch being delivered */
     struct presence_home *presence;      /* session/; NULL: nobody is present */
+    struct compression *compression;     /* transport/: NULL until something is (in|de)flated */
     struct session_pool *sessions;       /* session/; NULL: nobody has one */
     struct answering *answers;           /* transport/: those whose next piece waits for its turn */
     size_t answered_bytes;               /* transport/: of answers made in this turn */

@@ -22,11 +22,13 @@ static inline uint64_t answer_weight_max(const struct shard *shard)
 /* What the messages of a batch become. Envelopes and events are those of subscribers of this
  * channel alone. */
 enum format {
-    FORMAT_WS_RAW,      /* each payload a frame: text where it is UTF-8, else binary */
-    FORMAT_WS_ENVELOPE, /* each message a text frame of JSON                         */
-    FORMAT_WS_PUSH,     /* pushes of the Centrifuge protocol, a line each, in one text frame */
-    FORMAT_SSE,         /* events                                                    */
-    FORMAT_ANSWER,      /* JSON, the answer to a long poll; recovered: false         */
+    FORMAT_WS_RAW,               /* each payload a frame: text where it is UTF-8, else binary */
+    FORMAT_WS_ENVELOPE,          /* each message a text frame of JSON                         */
+    FORMAT_WS_RAW_DEFLATED,      /* the same, deflated where that makes them smaller */
+    FORMAT_WS_ENVELOPE_DEFLATED, /* likewise */
+    FORMAT_WS_PUSH, /* pushes of the Centrifuge protocol, a line each, in one text frame */
+    FORMAT_SSE,     /* events                                                    */
+    FORMAT_ANSWER,  /* JSON, the answer to a long poll; recovered: false         */
     FORMAT_ANSWER_RECOVERED,
     FORMAT_COUNT,
 };

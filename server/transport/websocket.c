@@ -13,6 +13,7 @@
 
 #include "auth/permit.h"
 #include "transport/catch_up.h"
+#include "transport/compression.h"
 #include "transport/gathering.h"
 #include "transport/standing.h"
 #include "transport/stream.h"
@@ -128,15 +129,58 @@ static enum close_reason reason_of(enum ws_error error)
     return code == WS_CLOSE_INVALID_DATA ? CLOSE_WS_UTF8 : CLOSE_WS_PROTOCOL;
 }
 
-static void message_complete(struct shard *shard, struct conn *conn, struct span payload,
-                             enum ws_opcode opcode)
+static void message_take(struct shard *shard, struct conn *conn, struct span payload,
+                         enum ws_opcode opcode)
 {
     conn_transport(shard, conn)->message(shard, conn, payload, opcode == WS_TEXT);
 }
 
+static enum close_reason reason_not_inflated(int err)
+{
+    return err == -EFBIG ? CLOSE_WS_TOO_BIG : err == -ENOMEM ? CLOSE_OVERLOADED : CLOSE_WS_INFLATE;
+}
+
+/* What becomes of a text is looked at here, where all of it is there. */
+static void message_inflate(struct shard *shard, struct conn *conn, struct span message,
+                            enum ws_opcode opcode)
+{
+    char *bytes;
+    size_t len;
+    int err = compression_inflate(shard, message, &bytes, &len);
+    if (err < 0) {
+        websocket_fail(shard, conn, reason_not_inflated(err));
+        return;
+    }
+    if (opcode == WS_TEXT && !utf8_valid(span_of(bytes, len)))
+        websocket_fail(shard, conn, CLOSE_WS_UTF8);
+    else
+        message_take(shard, conn, span_of(bytes, len), opcode);
+    free(bytes);
+}
+
 static void echo_message(struct shard *shard, struct conn *conn, struct span payload, bool text)
 {
-    websocket_send(shard, conn, text ? WS_TEXT : WS_BINARY, payload, SEND_ANSWER);
+    enum ws_opcode opcode = text ? WS_TEXT : WS_BINARY;
+    if (!(conn->role & ROLE_DEFLATE)) {
+        websocket_send(shard, conn, opcode, payload, SEND_ANSWER);
+        return;
+    }
+    char *area = blocks_reserve(&shard->blocks, compression_ws_room(payload.len));
+    if (!area) {
+        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        return;
+    }
+    size_t len = compression_ws_frame(shard, area, opcode, payload);
+    conn_send(shard, conn, blocks_commit(&shard->blocks, len), SEND_ANSWER, 0);
+}
+
+static void message_complete(struct shard *shard, struct conn *conn, struct span payload,
+                             const struct ws_event *event)
+{
+    if (event->deflated)
+        message_inflate(shard, conn, payload, event->opcode);
+    else
+        message_take(shard, conn, payload, event->opcode);
 }
 
 static void fragment_keep(struct shard *shard, struct conn *conn, struct span payload,
@@ -152,7 +196,7 @@ static void fragment_keep(struct shard *shard, struct conn *conn, struct span pa
         return;
     struct stash whole = extra->message;
     extra->message = (struct stash){0};
-    message_complete(shard, conn, span_of(whole.bytes, whole.len), event->opcode);
+    message_complete(shard, conn, span_of(whole.bytes, whole.len), event);
     stash_free(&whole);
 }
 
@@ -168,7 +212,7 @@ static void handle_data(struct shard *shard, struct conn *conn, const struct ws_
     if (conn->transport == TRANSPORT_WEBSOCKET && !shard->settings->websocket_publish)
         websocket_fail(shard, conn, CLOSE_WS_POLICY);
     else if (event->first && event->last)
-        message_complete(shard, conn, payload, event->opcode);
+        message_complete(shard, conn, payload, event);
     else
         fragment_keep(shard, conn, payload, event);
 }
@@ -204,6 +248,7 @@ void websocket_input(struct shard *shard, struct conn *conn, char *bytes, size_t
 {
     const struct ws_rules rules = {
         .role = WS_SERVER,
+        .deflate = conn->role & ROLE_DEFLATE,
         .message_bytes_max = (uint64_t)shard->settings->message_bytes_max,
     };
     struct ws_partial partial;
@@ -320,11 +365,17 @@ static void websocket_subscribed(struct shard *shard, struct conn *conn,
         subscribed_raw(shard, conn, reply);
 }
 
+static enum format format_of(const struct conn *conn)
+{
+    if (conn->role & ROLE_DEFLATE)
+        return conn->asked & ASKED_ENVELOPE ? FORMAT_WS_ENVELOPE_DEFLATED : FORMAT_WS_RAW_DEFLATED;
+    return conn->asked & ASKED_ENVELOPE ? FORMAT_WS_ENVELOPE : FORMAT_WS_RAW;
+}
+
 static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                               const struct hub_batch *batch)
 {
-    const struct encoding encoding = {
-        conn->asked & ASKED_ENVELOPE ? FORMAT_WS_ENVELOPE : FORMAT_WS_RAW, FRAMING_NONE};
+    const struct encoding encoding = {format_of(conn), FRAMING_NONE};
     if (conn->asked & ASKED_SEVERAL)
         fail_if(shard, conn, stream_deliver_several(shard, conn, subscription, batch, &writer));
     else
@@ -339,6 +390,8 @@ bool websocket_handshake(struct shard *shard, struct conn *conn, const struct ht
 {
     int err = ws_handshake_check(request, key);
     if (err == 0)
+        err = compression_agree(shard, conn, request);
+    if (err == 0)
         return true;
     enum refusal refusal = refusal_handshake(err);
     http_refuse_fields(shard, conn, refusal,
@@ -348,13 +401,15 @@ bool websocket_handshake(struct shard *shard, struct conn *conn, const struct ht
 
 static void send_answer(struct shard *shard, struct conn *conn, struct span key)
 {
-    char answer[512];
+    char answer[512], field[WS_DEFLATE_FIELD_MAX];
+    struct span extra = span_of(field, compression_field(shard, conn, field));
     if (conn->link & LINK_STREAM) {
-        http_head_send(shard, conn,
-                       &(struct http_head){.status = 200, .framing = HTTP_FRAMING_CLOSE});
+        http_head_send(
+            shard, conn,
+            &(struct http_head){.status = 200, .framing = HTTP_FRAMING_CLOSE, .extra = extra});
         return;
     }
-    int len = ws_handshake_answer_write(answer, sizeof answer, key, (struct span){0});
+    int len = ws_handshake_answer_write(answer, sizeof answer, key, extra);
     assert(len > 0);
     conn_send_bytes(shard, conn, span_of(answer, (size_t)len));
 }
@@ -365,6 +420,8 @@ void websocket_begin(struct shard *shard, struct conn *conn, struct span key,
 {
     conn_hand_over(conn, transport);
     counter_add(&shard->counters.streams_websocket, 1);
+    if (conn->role & ROLE_DEFLATE)
+        counter_add(&shard->counters.deflate_accepted, 1);
     send_answer(shard, conn, key);
     if (conn->state == CONN_OPEN)
         conn_heartbeat(shard, conn);

@@ -151,6 +151,25 @@ def test_web_socket_publishes_and_is_closed_with_1001(start_server, chromium, ev
     assert eventually(lambda: noted(4), "the close")[3] == ["close", 1001, True]
 
 
+def test_web_socket_inflates(start_server, chromium, eventually):
+    server = start_server(config={"websocket_deflate": "on", "websocket_publish": "on"})
+    chromium.get(server.url("/healthz"))
+    chromium.execute_script(WEB_SOCKET, server.ws_url(channel="c"))
+    heard = lambda count: eventually(
+        lambda: len(chromium.execute_script("return window.seen")) >= count
+        and chromium.execute_script("return window.seen"), f"{count} events in the page")
+    heard(1)
+    assert chromium.execute_script("return socket.extensions").startswith("permessage-deflate")
+    long = "世界 " * 500
+    server.publish("c", long)
+    server.publish("c", b"\xff" * 1000)
+    assert heard(3)[1:] == [["text", long], ["binary", [255] * 1000]]
+    chromium.execute_script("socket.send(arguments[0])", long)
+    assert heard(4)[3] == ["text", long]
+    assert server.metric("ringside_inflates_total") == 1
+    chromium.get("about:blank")
+
+
 def test_web_socket_closes_with_a_reason(server, page, seen):
     page.execute_script(WEB_SOCKET, server.ws_url(channel="c"))
     seen(1)

@@ -95,6 +95,19 @@ def test_ws_echo(start_server, node):
         assert client.next() == ["message", "e" * size, False]
 
 
+def test_ws_inflates_and_deflates(start_server, node):
+    server = start_server(config={"websocket_deflate": "on", "websocket_publish": "on"})
+    client = node("ws", server.ws_url(channel="c"))
+    assert client.next() == ["open"]
+    long = "Grüße " * 500
+    server.publish("c", long)
+    assert client.next() == ["message", long, False]
+    client.send(long)
+    assert client.next() == ["message", long, False]
+    assert server.metric("ringside_deflate_accepted_total") == 1
+    assert server.metric("ringside_inflates_total") == 1
+
+
 def test_ws_hears_the_heartbeat(start_server, node):
     server = start_server(config={"heartbeat_ms": 1000})
     client = node("ws", server.ws_url(channel="c"))
