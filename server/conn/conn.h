@@ -109,6 +109,8 @@ enum conn_asked {
     ASKED_RECOVERED = 1 << 5, /* a position was given, and is honoured so far   */
     ASKED_SEVERAL = 1 << 6,   /* several channels                               */
     ASKED_ENVELOPE = 1 << 7,  /* WebSocket: messages in JSON                    */
+    ASKED_TAGGED = 1 << 8,    /* poll: the answer has a tag                     */
+    ASKED_CACHEABLE = 1 << 9, /* poll: and shared caches may keep it            */
 };
 
 /* Of the role that the connection has taken on, for the rest of its life. */

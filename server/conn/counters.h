@@ -32,6 +32,7 @@
     X(http2_bytes, gauge, "Bytes that the HTTP/2 library holds for connections")                   \
     X(requests, counter, "HTTP requests with a complete head")                                     \
     X(responses_empty, counter, "Poll answers without a message")                                  \
+    X(responses_unchanged, counter, "Polls answered 304: the client has the answer")               \
     X(errors_4xx, counter, "Answers with a 4xx status")                                            \
     X(errors_5xx, counter, "Answers with a 5xx status")                                            \
     X(bytes_received, counter, "Bytes received")                                                   \

@@ -67,8 +67,10 @@ void http_answer(struct shard *shard, struct conn *conn, int status, struct span
         conn_send(shard, conn, (struct frame){0}, SEND_ANSWER, 0);
         return;
     }
-    /* RFC 9110 section 8.6: a 204 has no Content-Length. */
-    enum http_framing framing = status == 204 ? HTTP_FRAMING_NONE : HTTP_FRAMING_LENGTH;
+    /* RFC 9110 section 8.6: a 204 has no Content-Length; that of a 304 is the length of another
+     * answer. */
+    enum http_framing framing =
+        status == 204 || status == 304 ? HTTP_FRAMING_NONE : HTTP_FRAMING_LENGTH;
     size_t len = http_head_begin(shard, conn, out, room,
                                  &(struct http_head){.status = status,
                                                      .framing = framing,

@@ -6,11 +6,11 @@
 #include <utlist.h>
 
 #include "core/message.h"
+#include "transport/cacheable.h"
 #include "transport/encoder.h"
 #include "transport/transports.h"
 
 #define CONTENT_TYPE SPAN("application/json")
-#define FIELDS       SPAN("Cache-Control: no-store\r\n")
 
 struct answering {
     struct answering *prev, *next; /* in the shard's list; prev NULL: does not wait */
@@ -89,9 +89,13 @@ static void make_whole(struct shard *shard, struct conn *conn, const struct json
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
 
-static size_t head_write(struct shard *shard, struct conn *conn, char *area)
+static size_t head_write(struct shard *shard, struct conn *conn, const struct json_answer *answer,
+                         char *area)
 {
-    return http_pieces_head(shard, conn, area, HTTP_ANSWER_HEAD_MAX, CONTENT_TYPE, FIELDS);
+    char fields[CACHEABLE_FIELDS_MAX];
+    size_t len = cacheable_fields(shard, conn, answer, fields);
+    return http_pieces_head(shard, conn, area, HTTP_ANSWER_HEAD_MAX, CONTENT_TYPE,
+                            span_of(fields, len));
 }
 
 /* Returns whether it is the last. */
@@ -102,7 +106,7 @@ static bool make_piece(struct shard *shard, struct conn *conn, struct answering 
     struct frame frame = {0};
     bool last = conn->asked & ASKED_HEAD_ONLY;
     if (area) {
-        size_t len = answering->begun ? 0 : head_write(shard, conn, area);
+        size_t len = answering->begun ? 0 : head_write(shard, conn, &answering->answer, area);
         if (conn->state != CONN_OPEN)
             return true; /* no memory for the head of a stream */
         if (!last) {

@@ -6,6 +6,7 @@
 
 #include "core/message.h"
 #include "http/exchange.h"
+#include "transport/cacheable.h"
 #include "transport/compression.h"
 #include "transport/json.h"
 #include "transport/publication.h"
@@ -255,13 +256,13 @@ struct frame encode_sse(struct shard *shard, struct message *const *messages, un
 
 /* ---- answers ---- */
 
-static struct http_head answer_head(uint64_t length)
+static struct http_head answer_head(uint64_t length, struct span fields)
 {
     return (struct http_head){.status = 200,
                               .framing = HTTP_FRAMING_LENGTH,
                               .length = length,
                               .type = SPAN("application/json"),
-                              .extra = SPAN("Cache-Control: no-store\r\n")};
+                              .extra = fields};
 }
 
 struct frame encode_answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
@@ -270,7 +271,9 @@ struct frame encode_answer(struct shard *shard, struct conn *conn, const struct 
     struct out out;
     if (!frame_begin(shard, HTTP_ANSWER_HEAD_MAX + body, &out))
         return (struct frame){0};
-    const struct http_head head = answer_head(body);
+    char fields[CACHEABLE_FIELDS_MAX];
+    size_t fields_len = cacheable_fields(shard, conn, answer, fields);
+    const struct http_head head = answer_head(body, span_of(fields, fields_len));
     out.at += http_head_begin(shard, conn, out.at, HTTP_ANSWER_HEAD_MAX, &head);
     if (conn->state != CONN_OPEN)
         return (struct frame){0}; /* no memory for a stream's head: the messages went with it */
@@ -358,7 +361,7 @@ struct frame encoder_answer(struct shard *shard, struct conn *conn, const struct
                                       is_stream ? FRAMING_NONE : FRAMING_HTTP_1};
     struct frame frame = encoder_frame(shard, conn, batch, encoding);
     if (is_stream && frame.block) {
-        const struct http_head head = answer_head(frame.len);
+        const struct http_head head = answer_head(frame.len, SPAN(CACHEABLE_NOT));
         http_head_begin(shard, conn, NULL, 0, &head);
     }
     return frame;

@@ -1,6 +1,7 @@
 /* poll: GET /poll answers at once with what there is since a position, or with everything kept. */
 #include "auth/permit.h"
 #include "transport/answering.h"
+#include "transport/cacheable.h"
 #include "transport/gathering.h"
 #include "transport/json.h"
 #include "transport/standing.h"
@@ -11,6 +12,7 @@ static void poll_closed(struct shard *shard, struct conn *conn)
 {
     (void)shard;
     gathering_end(conn);
+    cacheable_end(conn);
 }
 
 static bool poll_input_ended(struct shard *shard, struct conn *conn)
@@ -26,6 +28,24 @@ static void poll_fail(struct shard *shard, struct conn *conn)
     http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
 
+/* Returns true: all of it is queued. */
+static bool answer_unchanged(struct shard *shard, struct conn *conn,
+                             const struct json_answer *answer)
+{
+    char fields[CACHEABLE_FIELDS_MAX];
+    size_t len = cacheable_fields(shard, conn, answer, fields);
+    counter_add(&shard->counters.responses_unchanged, 1);
+    http_answer(shard, conn, 304, (struct span){0}, (struct span){0}, span_of(fields, len));
+    return true;
+}
+
+/* Returns whether all of the answer is queued. */
+static bool answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
+{
+    return cacheable_unchanged(conn, answer) ? answer_unchanged(shard, conn, answer)
+                                             : answering_begin(shard, conn, answer);
+}
+
 static void poll_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
     struct gathering *gathering = gathering_of(conn);
@@ -37,17 +57,16 @@ static void poll_read(struct shard *shard, struct conn *conn, const struct hub_r
     if (!gathering) {
         unsigned fit = json_fit(reply->messages, reply->count, answer_weight_max(shard));
         const struct position position = {reply->epoch, reply->offset - (reply->count - fit)};
-        given = answering_begin(
-            shard, conn,
-            &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered});
+        given = answer(shard, conn,
+                       &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered});
     } else {
         int all = gathering_reply(gathering, reply);
         if (all < 0)
             poll_fail(shard, conn);
         if (all <= 0)
             return;
-        const struct json_answer answer = gathering_answer(gathering);
-        given = answering_begin(shard, conn, &answer);
+        const struct json_answer all_of_them = gathering_answer(gathering);
+        given = answer(shard, conn, &all_of_them);
         gathering_end(conn);
     }
     if (given)
@@ -60,8 +79,9 @@ void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange
     if (!params || !permit_request(shard, conn, exchange->request, params, PERMIT_SUBSCRIBE))
         return;
     conn_hand_over(conn, TRANSPORT_POLL);
-    if (params->channel_count > 1 &&
-        gathering_begin(conn, params->channel_count, answer_weight_max(shard)) < 0) {
+    if (cacheable_begin(shard, conn, exchange->request) < 0 ||
+        (params->channel_count > 1 &&
+         gathering_begin(conn, params->channel_count, answer_weight_max(shard)) < 0)) {
         poll_fail(shard, conn);
         return;
     }
