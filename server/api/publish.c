@@ -20,8 +20,11 @@
 /* What the answer needs; in conn_extra. */
 struct publishing {
     bool published; /* the body is whole: waits for the hub */
+    bool end;       /* it is the last of its channel */
     uint8_t name_len;
+    uint8_t event_len;
     char name[CHANNEL_NAME_MAX];
+    char event[EVENT_TYPE_MAX];
 };
 
 static struct publishing *publishing_of(struct conn *conn)
@@ -45,9 +48,12 @@ static void publish_now(struct shard *shard, struct conn *conn, struct publishin
     struct span name = {publishing->name, publishing->name_len};
     uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
     struct message *message =
-        message_create(name.ptr, name.len, hash, payload.ptr, payload.len, utf8_valid(payload));
+        message_create_typed(name.ptr, name.len, hash, publishing->event, publishing->event_len,
+                             payload.ptr, payload.len, utf8_valid(payload));
     const struct ticket ticket = conn_ticket(shard, conn, 0);
     publishing->published = true;
+    if (message)
+        message->last = publishing->end;
     if (!message || hub_publish(shard->hub, &ticket, message) < 0) {
         message_unref(message);
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
@@ -112,6 +118,12 @@ static void publish_published(struct shard *shard, struct conn *conn, const stru
 {
     (void)ticket;
     struct publishing *publishing = publishing_of(conn);
+    if (err == -EPIPE) {
+        publish_closed(shard, conn);
+        http_error(shard, conn, REFUSAL_ENDED);
+        http_next(shard, conn);
+        return;
+    }
     if (err < 0) {
         http_refuse(shard, conn, err == -EBUSY ? REFUSAL_CHANNEL_PUBLISHES : REFUSAL_OVERLOADED);
         return;
@@ -131,6 +143,19 @@ static void publish_published(struct shard *shard, struct conn *conn, const stru
     http_next(shard, conn);
 }
 
+/* A page could not tell those of the server, and of its own EventSource, from a publisher's. */
+static bool event_is_good(struct span event)
+{
+    static const struct span taken[] = {
+        SPAN_INIT("recovered"), SPAN_INIT("unrecoverable"), SPAN_INIT("binary"),
+        SPAN_INIT("end"),       SPAN_INIT("open"),          SPAN_INIT("error"),
+    };
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (span_equal(event, taken[i]))
+            return false;
+    return event.len <= EVENT_TYPE_MAX && hub_name_valid(event.ptr, event.len);
+}
+
 void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     if (shard->clients && http_limited_publish(shard, conn))
@@ -140,6 +165,10 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
                           (size_t)shard->settings->head_bytes_max);
     if (err < 0 || params.channel_count != 1) {
         http_refuse(shard, conn, err < 0 ? params.refusal : REFUSAL_ONE_CHANNEL);
+        return;
+    }
+    if (params.event.ptr && !event_is_good(params.event)) {
+        http_refuse(shard, conn, REFUSAL_BAD_EVENT);
         return;
     }
     if (!permit_request(shard, conn, exchange->request, &params, PERMIT_PUBLISH))
@@ -152,6 +181,10 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
     }
     publishing->name_len = (uint8_t)params.channels[0].len;
     memcpy(publishing->name, params.channels[0].ptr, params.channels[0].len);
+    publishing->end = params.end;
+    publishing->event_len = (uint8_t)params.event.len;
+    if (params.event.len > 0)
+        memcpy(publishing->event, params.event.ptr, params.event.len);
     extra->transport_state = publishing;
     extra->state_bytes = sizeof *publishing;
     conn_hand_over(conn, TRANSPORT_PUBLISH);

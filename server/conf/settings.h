@@ -250,8 +250,8 @@ enum proxy_header {
       "A long poll is answered empty after this, unless timeout= says less.")                      \
     X(NUMBER, poll_s_maxage, 0, 0, 86400, "s",                                                     \
       "Shared caches in front may give an answer to /poll to everybody who asks the same for so "  \
-      "long (Cache-Control: s-maxage); not those to requests with Authorization or Cookie. News "  \
-      "is late by as much. 0: no cache may keep one.")                                             \
+      "long (Cache-Control: s-maxage); not those to requests with Authorization, Cookie or a "     \
+      "token. News is late by as much. 0: no cache may keep one.")                                 \
     SECTION("reconnects")                                                                          \
     X(NUMBER, retry_ms, 2000, 0, 3600000, "ms",                                                    \
       "The least that a client is told to wait before it connects again: retry: of SSE, "          \

@@ -10,6 +10,7 @@
 /* X(NAME, name, websocket close code or 0 for none, meaning) */
 #define CLOSE_REASONS(X)                                                                           \
     X(DONE, done, 1000, "the exchange was over: the peer closed, or asked for no keep-alive")      \
+    X(ENDED, ended, 1000, "the last message of its channel had been given")                        \
     X(PEER_RESET, peer_reset, 0, "the peer reset the connection or vanished with an error")        \
     X(TABLE_FULL, table_full, 0, "max_connections reached: answered 503")                          \
     X(BAD_REQUEST, bad_request, 0,                                                                 \

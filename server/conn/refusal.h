@@ -31,6 +31,9 @@
     X(ENVELOPE_REQUIRED, envelope_required, 400, "several channels need envelope=1")               \
     X(ECHO_OFF, echo_off, 404, "start with --echo to have this")                                   \
     X(API_KEY_REQUIRED, api_key_required, 401, "only servers may do this: send an API key")        \
+    X(BAD_EVENT, bad_event, 400,                                                                   \
+      "an event is 1 to 64 characters of a channel's name, and none of the server's own")          \
+    X(ENDED, ended, 409, "the last message of this channel has been published")                    \
     X(OVERLOADED, overloaded, 503, "a bound of the hub is reached; try again")                     \
     X(TABLE_FULL, table_full, 503, "max_connections is reached; try again")                        \
     X(ADMISSION, admission, 503, "more come than admits_per_s lets in; come back after retry_ms")  \

@@ -7,8 +7,16 @@
 struct message *message_create(const char *name, size_t name_len, uint64_t hash,
                                const void *payload, size_t payload_len, bool utf8)
 {
+    return message_create_typed(name, name_len, hash, NULL, 0, payload, payload_len, utf8);
+}
+
+struct message *message_create_typed(const char *name, size_t name_len, uint64_t hash,
+                                     const char *event, size_t event_len, const void *payload,
+                                     size_t payload_len, bool utf8)
+{
     assert(name_len > 0 && name_len <= CHANNEL_NAME_MAX && payload_len <= UINT32_MAX);
-    struct message *message = malloc(sizeof *message + name_len + payload_len);
+    assert(event_len <= EVENT_TYPE_MAX);
+    struct message *message = malloc(sizeof *message + name_len + event_len + payload_len);
     if (!message)
         return NULL;
     *message = (struct message){
@@ -16,11 +24,14 @@ struct message *message_create(const char *name, size_t name_len, uint64_t hash,
         .hash = hash,
         .utf8 = utf8,
         .name_len = (uint8_t)name_len,
+        .event_len = (uint8_t)event_len,
     };
     atomic_init(&message->refs, 1);
     memcpy(message->bytes, name, name_len);
+    if (event_len > 0)
+        memcpy(message->bytes + name_len, event, event_len);
     if (payload_len > 0)
-        memcpy(message->bytes + name_len, payload, payload_len);
+        memcpy(message->bytes + name_len + event_len, payload, payload_len);
     return message;
 }
 

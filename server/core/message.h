@@ -1,8 +1,8 @@
 /* message: an immutable payload on its way from a publisher to everybody.
  *
- *   ┌──────────────┬──────────────┬──────────────┐
- *   │ head         │ channel name │ payload      │   one allocation
- *   └──────────────┴──────────────┴──────────────┘
+ *   ┌──────────────┬──────────────┬──────────────┬──────────────┐
+ *   │ head         │ channel name │ event type   │ payload      │   one allocation
+ *   └──────────────┴──────────────┴──────────────┴──────────────┘
  *
  * Threads  Made by the publisher's shard; offset and epoch are set by the home shard before anybody
  *          else sees it; from then on it is read-only and shared between shards by counted
@@ -18,6 +18,7 @@
 
 enum {
     CHANNEL_NAME_MAX = 128, /* bytes; any of A-Z a-z 0-9 - _ . : / @ */
+    EVENT_TYPE_MAX = 64,    /* the same characters */
 };
 
 struct message {
@@ -28,16 +29,23 @@ struct message {
     uint64_t hash;         /* of the channel's name */
     int64_t kept_until_ns; /* home shard only: when the history lets go of it */
     bool utf8;             /* the payload is valid UTF-8 */
+    bool last;             /* of its channel: nothing can be published behind it */
     uint8_t name_len;
+    uint8_t event_len;    /* 0: no type */
     _Atomic uint8_t form; /* 0: not looked at; else 1 + what a reader has found it to be, and any
                              other would find as well */
-    char bytes[];         /* name, then payload */
+    char bytes[];         /* name, event type, payload */
 };
 
 /* Returns a message with one reference that holds copies of both, or NULL when memory is out.
  * offset and epoch are 0. */
 struct message *message_create(const char *name, size_t name_len, uint64_t hash,
                                const void *payload, size_t payload_len, bool utf8);
+
+/* The same, with a type that its publisher gave it; `event_len` at most EVENT_TYPE_MAX. */
+struct message *message_create_typed(const char *name, size_t name_len, uint64_t hash,
+                                     const char *event, size_t event_len, const void *payload,
+                                     size_t payload_len, bool utf8);
 
 struct message *message_ref(struct message *message);
 
@@ -49,7 +57,18 @@ static inline const char *message_name(const struct message *message)
     return message->bytes;
 }
 
-static inline const char *message_payload(const struct message *message)
+static inline const char *message_event(const struct message *message)
 {
     return message->bytes + message->name_len;
+}
+
+static inline const char *message_payload(const struct message *message)
+{
+    return message->bytes + message->name_len + message->event_len;
+}
+
+/* What it takes besides its head. */
+static inline size_t message_bytes(const struct message *message)
+{
+    return (size_t)message->name_len + message->event_len + message->payload_len;
 }

@@ -102,6 +102,10 @@ static int param_read(struct params *params, const struct settings *settings, st
         *since = value;
     else if (span_equal(name, SPAN("envelope")))
         params->envelope = span_equal(value, SPAN("1"));
+    else if (span_equal(name, SPAN("end")))
+        params->end = span_equal(value, SPAN("1"));
+    else if (span_equal(name, SPAN("event")))
+        params->event = value;
     return name_read(params, name, value);
 }
 
@@ -117,6 +121,8 @@ int params_read_any(struct params *ret, const struct settings *settings, struct 
     ret->envelope = false;
     ret->token = ret->ticket = ret->user = (struct span){0};
     ret->ttl_s = -1;
+    ret->end = false;
+    ret->event = (struct span){0};
     http_query_init(&walk, query, scratch, scratch_size);
     while ((err = http_query_next(&walk, &name, &value)) == 1)
         if (param_read(ret, settings, name, value, &since) < 0)

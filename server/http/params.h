@@ -26,6 +26,8 @@ struct params {
     bool since_given;
     int64_t timeout_ms; /* -1: not given */
     bool envelope;
+    bool end;                  /* of a publish: nothing comes behind it */
+    struct span event;         /* of a publish: its type, as it was given; without a ptr: none */
     struct span token, ticket; /* who asks; empty: not given */
     struct span user;          /* of whom something is asked */
     int64_t ttl_s;             /* -1: not given */

@@ -39,6 +39,8 @@ static int rate_take(struct hub *hub, struct channel_home *channel)
 static int publish_check(struct hub *hub, const struct message *message, struct channel_home **ret)
 {
     int err = home_open(hub, message_name(message), message->name_len, message->hash, ret);
+    if (!err && (*ret)->ended)
+        return -EPIPE;
     if (!err)
         err = room_for_all(hub, *ret);
     if (!err)
@@ -59,6 +61,7 @@ static void publish(struct hub *hub, unsigned from, const struct item *item)
     if (!err) {
         message->epoch = channel->epoch;
         message->offset = ++channel->offset;
+        channel->ended = message->last;
         home_keep(hub, channel, message);
         for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_PARTICIPANTS_MAX;
              shard = lane_bits_next(&channel->shards, shard + 1)) {
@@ -66,7 +69,7 @@ static void publish(struct hub *hub, unsigned from, const struct item *item)
             exchange_send(hub, shard, &live);
         }
         counter_add(&hub->counters.published, 1);
-    } else if (err != -ENOMEM) {
+    } else if (err != -ENOMEM && err != -EPIPE) {
         counter_add(&hub->counters.refused, 1);
     }
     if (channel)
@@ -224,6 +227,7 @@ static void answer(struct hub *hub, unsigned from, struct request *request, bool
             lane_bits_add(&channel->shards, from);
             request->home = channel;
         }
+        request->ended = channel->ended && !request->more;
         home_settle(hub, channel);
     }
     if (err == -ENOSPC)

@@ -208,6 +208,7 @@ static void give(struct hub *hub, const struct request *request)
         .recovered = request->recovered,
         .was_recovering = request->since.from == HUB_FROM_POSITION,
         .more = request->more,
+        .ended = request->ended,
         .resumed = request->resumed,
         .messages = request->messages,
         .count = request->count,
@@ -268,6 +269,7 @@ static void read_done(struct hub *hub, struct request *request)
         .offset = request->offset,
         .recovered = request->recovered,
         .more = request->more,
+        .ended = request->ended,
         .messages = request->messages,
         .count = request->count,
     };

@@ -11,7 +11,7 @@ enum {
 
 uint64_t history_cost(const struct message *message)
 {
-    return sizeof *message + message->name_len + message->payload_len;
+    return sizeof *message + message_bytes(message);
 }
 
 int history_reserve(struct history *history)

@@ -111,6 +111,7 @@ struct hub_reply {
     bool was_recovering; /* a position was asked for */
     bool more;           /* a bound of the reply was reached. hub_read: ask again with the new
                         position; hub_subscribe: nothing comes live yet, ask on with hub_resume */
+    bool ended;          /* the channel is, and nothing comes behind this reply */
     bool resumed;        /* the answer to hub_resume. If it is not recovered the history has gone on
                         faster than it was asked for */
     struct message *const *messages; /* in order of offset */
@@ -131,7 +132,8 @@ struct hub_ops {
      * its reader takes it: each with hub_resume, until there is no more. */
     void (*subscribed)(void *shard, const struct hub_reply *reply);
     void (*read)(void *shard, const struct hub_reply *reply);
-    /* err: 0, or -ENOBUFS, -ENOSPC, -ENOMEM or -EBUSY when the home shard could not take it. */
+    /* err: 0; -ENOBUFS, -ENOSPC, -ENOMEM or -EBUSY when the home shard could not take it; or
+     * -EPIPE: its channel has ended. */
     void (*published)(void *shard, const struct ticket *ticket, int err, uint64_t epoch,
                       uint64_t offset);
     /* Once before the deliveries of a batch. They may take several turns, in which nothing else is
@@ -215,7 +217,8 @@ int hub_read(struct hub *hub, const struct ticket *ticket, const char *name, siz
              const struct hub_since *since);
 
 /* Publishes, taking over the caller's reference on success. With a ticket, ops->published follows.
- * The message is fresh from message_create, with hub_hash of its name. */
+ * The message is fresh from message_create, with hub_hash of its name. Behind one that is the last
+ * its channel takes no other, until it is forgotten. */
 int hub_publish(struct hub *hub, const struct ticket *ticket_or_null, struct message *message);
 
 /* One turn: takes what the lanes brought, answers, delivers, forgets what is too old (a slice each

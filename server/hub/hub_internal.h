@@ -116,6 +116,7 @@ struct channel_home {
     int64_t publishes_ns; /* with publishes_per_s: until when its share is used up */
     uint8_t rules;        /* index of its namespace's */
     uint8_t place;        /* enum home_place: which list prev and next are of */
+    bool ended;           /* its last message has been numbered */
     uint8_t name_len;
     char name[];
 };

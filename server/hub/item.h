@@ -51,6 +51,7 @@ struct request {
     int err;
     bool recovered;
     bool more;
+    bool ended;
     bool resumed;
 
     uint8_t name_len;

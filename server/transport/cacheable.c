@@ -17,26 +17,28 @@ enum {
 static uint64_t tag_of(const struct json_answer *answer)
 {
     const struct {
-        uint64_t form, messages, recovered;
-    } rest = {FORM, answer->message_count, answer->recovered};
+        uint64_t form, messages, recovered, ended;
+    } rest = {FORM, answer->message_count, answer->recovered, answer->ended};
     uint64_t seed = XXH3_64bits(&rest, sizeof rest);
     return XXH3_64bits_withSeed(answer->positions,
                                 answer->position_count * sizeof *answer->positions, seed);
 }
 
 /* RFC 9111 section 3.5: what somebody was given by credentials is for nobody else. */
-static bool is_personal(const struct http_fields *fields)
+static bool is_personal(const struct http_fields *fields, const struct params *params)
 {
-    return http_field_find(fields, SPAN("authorization")) ||
+    return params->token.len > 0 || params->ticket.len > 0 ||
+           http_field_find(fields, SPAN("authorization")) ||
            http_field_find(fields, SPAN("cookie"));
 }
 
-int cacheable_begin(struct shard *shard, struct conn *conn, const struct http_request *request)
+int cacheable_begin(struct shard *shard, struct conn *conn, const struct http_request *request,
+                    const struct params *params)
 {
     const struct http_fields *fields = &request->fields;
     struct etags etags = {0};
     conn->asked |= ASKED_TAGGED;
-    if (shard->settings->poll_s_maxage > 0 && !is_personal(fields))
+    if (shard->settings->poll_s_maxage > 0 && !is_personal(fields, params))
         conn->asked |= ASKED_CACHEABLE;
     for (size_t i = 0; i < fields->count; i++)
         if (span_equal_nocase(fields->list[i].name, SPAN("if-none-match")))

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "conn/shard.h"
+#include "http/params.h"
 #include "transport/json.h"
 #include "wire/http.h"
 
@@ -21,7 +22,8 @@ enum {
 };
 
 /* Remembers what a request to /poll is satisfied with. Returns 0 or -ENOMEM. */
-int cacheable_begin(struct shard *shard, struct conn *conn, const struct http_request *request);
+int cacheable_begin(struct shard *shard, struct conn *conn, const struct http_request *request,
+                    const struct params *params);
 
 /* Whether the client has this answer already; the memory is given back. */
 bool cacheable_unchanged(struct conn *conn, const struct json_answer *answer);

@@ -198,56 +198,116 @@ static struct frame encode_ws_envelopes_deflated(struct shard *shard,
 
 /* ---- SSE ---- */
 
-/* The event of a message: text as it is, other bytes in base64 under a type of their own. */
+/* The event of a message: text as it is, other bytes in base64 under a type of their own; or an
+ * envelope. */
 struct message_event {
     struct sse_event event;
     char id[POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX)];
-    char *base64; /* or NULL */
+    char *text; /* or NULL */
 };
 
-/* Returns false when memory is out. */
-static bool event_init(struct message_event *ret, const struct message *message,
-                       const struct standing *standing)
+static struct span event_type(const struct message *message)
 {
-    struct span payload = span_of(message_payload(message), message->payload_len);
-    standing->positions[standing->at].offset = message->offset;
-    ret->event = (struct sse_event){.data = payload};
-    if (standing->count > 0)
-        ret->event.id =
-            span_of(ret->id, position_write(ret->id, standing->positions, standing->count));
-    ret->base64 = NULL;
-    if (message->utf8)
-        return true;
-    ret->base64 = malloc(BASE64_SIZE(payload.len) + 1);
-    if (!ret->base64)
+    return message->event_len > 0 ? span_of(message_event(message), message->event_len)
+                                  : (struct span){0};
+}
+
+/* Returns false when memory is out. */
+static bool event_envelope(struct message_event *ret, const struct message *message,
+                           const struct standing *standing)
+{
+    size_t size = json_envelope_size(message, standing->positions, standing->count);
+    ret->text = malloc(size);
+    if (!ret->text)
         return false;
-    ret->event.event = SPAN("binary");
-    ret->event.data = span_of(ret->base64, base64_encode(ret->base64, payload));
+    struct out out = out_begin(ret->text, size);
+    json_envelope_write(&out, message, standing->positions, standing->count);
+    assert(!out.overflow);
+    ret->event.data = span_of(ret->text, size);
     return true;
 }
 
-struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
-                        const struct standing *standing, enum framing framing)
+/* Returns false when memory is out. */
+static bool event_base64(struct message_event *ret, struct span payload)
 {
-    bool chunked = framing == FRAMING_CHUNK;
+    ret->text = malloc(BASE64_SIZE(payload.len) + 1);
+    if (!ret->text)
+        return false;
+    ret->event.event = SPAN("binary");
+    ret->event.data = span_of(ret->text, base64_encode(ret->text, payload));
+    return true;
+}
+
+/* Returns false when memory is out. */
+static bool event_init(struct message_event *ret, const struct message *message,
+                       const struct standing *standing, enum format format)
+{
+    struct span payload = span_of(message_payload(message), message->payload_len);
+    standing->positions[standing->at].offset = message->offset;
+    ret->event = (struct sse_event){.data = payload, .event = event_type(message)};
+    if (standing->count > 0)
+        ret->event.id =
+            span_of(ret->id, position_write(ret->id, standing->positions, standing->count));
+    ret->text = NULL;
+    if (format == FORMAT_SSE_ENVELOPE)
+        return event_envelope(ret, message, standing);
+    return message->utf8 || event_base64(ret, payload);
+}
+
+size_t encoder_end_event(char buf[ENCODER_END_MAX], struct span name)
+{
+    char data[ENCODER_END_MAX];
+    struct out out = out_begin(data, sizeof data);
+    out_text(&out, "{\"channel\":\"");
+    out_span(&out, name);
+    out_text(&out, "\"}");
+    const struct sse_event event = {.event = SPAN("end"),
+                                    .data = span_of(data, (size_t)out_end(&out))};
+    assert(sse_event_size(&event) <= ENCODER_END_MAX);
+    return sse_event_write(buf, &event);
+}
+
+/* Behind the last message of its channel: empty behind all others. */
+static struct span end_of(const struct message *message, char buf[ENCODER_END_MAX])
+{
+    struct span name = span_of(message_name(message), message->name_len);
+    return span_of(buf, message->last ? encoder_end_event(buf, name) : 0);
+}
+
+/* Returns the bytes of all events, or 0 when memory is out. */
+static size_t events_size(struct message *const *messages, unsigned count,
+                          const struct standing *standing, enum format format)
+{
     struct message_event event;
+    char end[ENCODER_END_MAX];
     size_t size = 0;
     for (unsigned i = 0; i < count; i++) {
-        if (!event_init(&event, messages[i], standing))
-            return (struct frame){0};
-        size += sse_event_size(&event.event);
-        free(event.base64);
+        if (!event_init(&event, messages[i], standing, format))
+            return 0;
+        size += sse_event_size(&event.event) + end_of(messages[i], end).len;
+        free(event.text);
     }
+    return size;
+}
+
+struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
+                        const struct standing *standing, struct encoding encoding)
+{
+    bool chunked = encoding.framing == FRAMING_CHUNK;
+    struct message_event event;
+    char end[ENCODER_END_MAX];
+    size_t size = events_size(messages, count, standing, encoding.format);
     struct out out;
-    if (!frame_begin(shard, HTTP_CHUNK_HEAD_MAX + size + sizeof HTTP_CHUNK_TAIL, &out))
+    if (size == 0 || !frame_begin(shard, HTTP_CHUNK_HEAD_MAX + size + sizeof HTTP_CHUNK_TAIL, &out))
         return (struct frame){0};
     if (chunked)
         out.at += http_chunk_head_write(out.at, size);
     for (unsigned i = 0; i < count; i++) {
-        if (!event_init(&event, messages[i], standing))
+        if (!event_init(&event, messages[i], standing, encoding.format))
             return (struct frame){0};
         out.at += sse_event_write(out.at, &event.event);
-        free(event.base64);
+        out_span(&out, end_of(messages[i], end));
+        free(event.text);
     }
     if (chunked)
         out_text(&out, HTTP_CHUNK_TAIL);
@@ -312,7 +372,8 @@ static struct frame encode_batch(struct shard *shard, struct conn *conn,
     case FORMAT_WS_ENVELOPE_DEFLATED:
         return encode_ws_envelopes_deflated(shard, batch->messages, batch->count, &position);
     case FORMAT_SSE:
-        return encode_sse(shard, batch->messages, batch->count, &alone, encoding.framing);
+    case FORMAT_SSE_ENVELOPE:
+        return encode_sse(shard, batch->messages, batch->count, &alone, encoding);
     case FORMAT_ANSWER:
     case FORMAT_ANSWER_RECOVERED:
         break;
@@ -321,8 +382,12 @@ static struct frame encode_batch(struct shard *shard, struct conn *conn,
     }
     unsigned fit = json_fit(batch->messages, batch->count, answer_weight_max(shard));
     position.offset = batch->messages[fit - 1]->offset;
-    const struct json_answer answer = {&position, 1, batch->messages, fit,
-                                       encoding.format == FORMAT_ANSWER_RECOVERED};
+    const struct json_answer answer = {&position,
+                                       1,
+                                       batch->messages,
+                                       fit,
+                                       encoding.format == FORMAT_ANSWER_RECOVERED,
+                                       batch->messages[fit - 1]->last};
     return encoding.framing == FRAMING_HTTP_1 ? encode_answer(shard, conn, &answer)
                                               : encode_json(shard, &answer);
 }

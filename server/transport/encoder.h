@@ -9,7 +9,9 @@
 
 #include "conn/shard.h"
 #include "core/block.h"
+#include "core/message.h"
 #include "hub/hub.h"
+#include "wire/span.h"
 
 struct conn;
 
@@ -26,9 +28,10 @@ enum format {
     FORMAT_WS_ENVELOPE,          /* each message a text frame of JSON                         */
     FORMAT_WS_RAW_DEFLATED,      /* the same, deflated where that makes them smaller */
     FORMAT_WS_ENVELOPE_DEFLATED, /* likewise */
-    FORMAT_WS_PUSH, /* pushes of the Centrifuge protocol, a line each, in one text frame */
-    FORMAT_SSE,     /* events                                                    */
-    FORMAT_ANSWER,  /* JSON, the answer to a long poll; recovered: false         */
+    FORMAT_WS_PUSH,      /* pushes of the Centrifuge protocol, a line each, in one text frame */
+    FORMAT_SSE_ENVELOPE, /* events whose data is that JSON */
+    FORMAT_SSE,          /* events                                                    */
+    FORMAT_ANSWER,       /* JSON, the answer to a long poll; recovered: false         */
     FORMAT_ANSWER_RECOVERED,
     FORMAT_COUNT,
 };
@@ -77,6 +80,13 @@ struct position;
 struct frame encode_ws_raw(struct shard *shard, struct message *const *messages, unsigned count);
 struct frame encode_ws_pushes(struct shard *shard, struct message *const *messages, unsigned count);
 
+enum {
+    ENCODER_END_MAX = CHANNEL_NAME_MAX + 64,
+};
+
+/* The event that says that nothing more comes of a channel; returns its length. */
+size_t encoder_end_event(char buf[ENCODER_END_MAX], struct span name);
+
 /* Where a subscriber stands in all its channels, while it is given messages of one of them:
  * `positions[at]` follows the message that is being written. No place at all (count 0): the
  * position is not known yet, and is left out. */
@@ -87,8 +97,9 @@ struct standing {
 };
 struct frame encode_ws_envelopes(struct shard *shard, struct message *const *messages,
                                  unsigned count, const struct standing *standing);
+/* Events of FORMAT_SSE or FORMAT_SSE_ENVELOPE; behind the last of a channel one that says so. */
 struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
-                        const struct standing *standing, enum framing framing);
+                        const struct standing *standing, struct encoding encoding);
 
 /* A complete HTTP answer for this connection: of what is small, or shared. Else see
  * transport/answering.h. */

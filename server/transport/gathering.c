@@ -144,8 +144,8 @@ bool gathering_recovered(const struct gathering *gathering)
 
 struct json_answer gathering_answer(const struct gathering *gathering)
 {
-    return (struct json_answer){gathering->reached, gathering->channels, gathering->messages,
-                                gathering->count, gathering->recovered};
+    return (struct json_answer){gathering->reached, gathering->channels,  gathering->messages,
+                                gathering->count,   gathering->recovered, false};
 }
 
 const struct position *gathering_start(const struct gathering *gathering, unsigned *ret_count)

@@ -9,17 +9,21 @@
 
 #define CHANNEL   "{\"channel\":\""
 #define OFFSET    "\",\"offset\":"
+#define EVENT     ",\"event\":\""
 #define DATA      ",\"data\":\""
 #define TEXT      "\""
 #define BASE64    "\",\"base64\":true"
+#define END       ",\"end\":true"
 #define POSITION  "\"position\":\""
 #define MESSAGES  "\",\"messages\":["
 #define RECOVERED "],\"recovered\":"
+#define ENDED     ",\"ended\":true"
 
 enum {
     FIXED_SIZE = sizeof CHANNEL - 1 + sizeof OFFSET - 1 + sizeof DATA - 1,
     /* Of what an answer has around the data of its messages, the longest run. */
-    BETWEEN_MAX = POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX) + CHANNEL_NAME_MAX + 128,
+    BETWEEN_MAX =
+        POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX) + CHANNEL_NAME_MAX + EVENT_TYPE_MAX + 160,
 };
 static_assert(JSON_ROOM_MIN >= JSON_ESCAPE_MAX && JSON_ROOM_MIN >= BASE64_SIZE(1), "it goes on");
 
@@ -32,6 +36,8 @@ static struct span payload_of(const struct message *message)
 
 static struct span data_end(const struct message *message)
 {
+    if (message->last)
+        return message->utf8 ? SPAN(TEXT END) : SPAN(BASE64 END);
     return message->utf8 ? SPAN(TEXT) : SPAN(BASE64);
 }
 
@@ -41,6 +47,11 @@ static void head_write(struct out *out, const struct message *message)
     out_span(out, span_of(message_name(message), message->name_len));
     out_text(out, OFFSET);
     out_decimal(out, message->offset);
+    if (message->event_len > 0) {
+        out_text(out, EVENT);
+        out_span(out, span_of(message_event(message), message->event_len));
+        out_text(out, "\"");
+    }
     out_text(out, DATA);
 }
 
@@ -61,6 +72,8 @@ static size_t open_size(const struct message *message)
 {
     size_t size = FIXED_SIZE + message->name_len + digits_decimal_size(message->offset);
     size += data_end(message).len;
+    if (message->event_len > 0)
+        size += sizeof EVENT - 1 + message->event_len + 1;
     if (message->utf8)
         return size + json_string_size(payload_of(message)) - 2;
     return size + BASE64_SIZE((size_t)message->payload_len);
@@ -96,7 +109,7 @@ void json_envelope_write(struct out *out, const struct message *message,
 
 uint64_t json_weight(const struct message *message)
 {
-    return (uint64_t)JSON_MESSAGE_COUNTS + message->name_len + message->payload_len;
+    return JSON_MESSAGE_COUNTS + (uint64_t)message_bytes(message);
 }
 
 unsigned json_fit(struct message *const *messages, unsigned count, uint64_t weight_max)
@@ -116,6 +129,7 @@ size_t json_answer_size(const struct json_answer *answer)
     size_t size = sizeof("{" POSITION MESSAGES RECOVERED "}\n") - 1;
     size += position_size(answer->positions, answer->position_count);
     size += answer->recovered ? 4 : 5;
+    size += answer->ended ? sizeof ENDED - 1 : 0;
     for (unsigned i = 0; i < answer->message_count; i++)
         size += open_size(answer->messages[i]) + 1 + (i > 0);
     return size;
@@ -140,6 +154,8 @@ static void between_write(struct out *out, const struct json_answer *answer, uns
     }
     out_text(out, RECOVERED);
     out_span(out, answer->recovered ? SPAN("true") : SPAN("false"));
+    if (answer->ended)
+        out_text(out, ENDED);
     out_text(out, "}\n");
 }
 

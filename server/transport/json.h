@@ -4,6 +4,9 @@
  *   {"channel":"c","offset":7,"data":"AAE=","base64":true}       one that is not UTF-8
  *   {"position":P,"messages":[…],"recovered":true}               an answer
  *
+ * Before `data` a message may have its publisher's "event", behind it "end":true if it is the last
+ * of its channel. An answer whose channel has nothing more to come has "ended":true.
+ *
  * Threads  any.
  * Memory   the caller's; the sizes are exact. An answer can be written in pieces: json_answer_next.
  */
@@ -41,6 +44,7 @@ struct json_answer {
     struct message *const *messages;
     unsigned message_count;
     bool recovered;
+    bool ended; /* of one channel: nothing comes behind it */
 };
 size_t json_answer_size(const struct json_answer *answer);
 

@@ -91,11 +91,12 @@ static void longpoll_subscribed(struct shard *shard, struct conn *conn,
         fail(shard, conn);
     } else if (conn->asked & ASKED_SEVERAL) {
         subscribed_several(shard, conn, reply);
-    } else if (reply->count > 0 || lost) {
+    } else if (reply->count > 0 || lost || reply->ended) {
         unsigned fit = json_fit(reply->messages, reply->count, answer_weight_max(shard));
         const struct position position = {reply->epoch, reply->offset - (reply->count - fit)};
         answer(shard, conn,
-               &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered});
+               &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered,
+                                     reply->ended && fit == reply->count});
     }
 }
 
@@ -131,7 +132,8 @@ static void longpoll_deliver(struct shard *shard, struct conn *conn, uint32_t su
     unsigned fit = json_fit(batch->messages, batch->count, answer_weight_max(shard));
     positions[standing.at].offset = batch->messages[fit - 1]->offset;
     answer(shard, conn,
-           &(struct json_answer){positions, standing.count, batch->messages, fit, recovered});
+           &(struct json_answer){positions, standing.count, batch->messages, fit, recovered,
+                                 standing.count == 1 && batch->messages[fit - 1]->last});
 }
 
 /* The hold is over, or the server goes away: an empty answer with the position reached. */
@@ -143,7 +145,7 @@ static void answer_empty(struct shard *shard, struct conn *conn)
     if (standing_read(shard, conn, HUB_NONE, positions, &standing))
         answer(shard, conn,
                &(struct json_answer){positions, standing.count, NULL, 0,
-                                     conn->asked & ASKED_RECOVERED});
+                                     conn->asked & ASKED_RECOVERED, false});
     else
         conn_timer(shard, conn, HOLD_AGAIN_MS);
 }

@@ -58,7 +58,8 @@ static void poll_read(struct shard *shard, struct conn *conn, const struct hub_r
         unsigned fit = json_fit(reply->messages, reply->count, answer_weight_max(shard));
         const struct position position = {reply->epoch, reply->offset - (reply->count - fit)};
         given = answer(shard, conn,
-                       &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered});
+                       &(struct json_answer){&position, 1, reply->messages, fit, reply->recovered,
+                                             reply->ended && fit == reply->count});
     } else {
         int all = gathering_reply(gathering, reply);
         if (all < 0)
@@ -79,7 +80,7 @@ void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange
     if (!params || !permit_request(shard, conn, exchange->request, params, PERMIT_SUBSCRIBE))
         return;
     conn_hand_over(conn, TRANSPORT_POLL);
-    if (cacheable_begin(shard, conn, exchange->request) < 0 ||
+    if (cacheable_begin(shard, conn, exchange->request, params) < 0 ||
         (params->channel_count > 1 &&
          gathering_begin(conn, params->channel_count, answer_weight_max(shard)) < 0)) {
         poll_fail(shard, conn);

@@ -22,19 +22,14 @@
  * them would give them to others. */
 #define SSE_FIELDS "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"
 
-static enum framing framing_of(const struct conn *conn)
-{
-    return http_is_chunked(conn) ? FRAMING_CHUNK : FRAMING_NONE;
-}
-
 enum {
     SSE_SHED_MAX = 32, /* "retry: 4294967295" and two line ends */
 };
 
-static void send_event(struct shard *shard, struct conn *conn, const struct sse_event *event)
+/* Events, as they are carried. */
+static void send_text(struct shard *shard, struct conn *conn, struct span events)
 {
-    size_t size = sse_event_size(event);
-    size_t room = HTTP_CHUNK_HEAD_MAX + size + sizeof HTTP_CHUNK_TAIL;
+    size_t room = HTTP_CHUNK_HEAD_MAX + events.len + sizeof HTTP_CHUNK_TAIL;
     char *area = blocks_reserve(&shard->blocks, room);
     if (!area) {
         conn_send(shard, conn, (struct frame){0}, SEND_CONTROL, 0);
@@ -42,12 +37,23 @@ static void send_event(struct shard *shard, struct conn *conn, const struct sse_
     }
     struct out out = out_begin(area, room);
     if (http_is_chunked(conn))
-        out.at += http_chunk_head_write(out.at, size);
-    out.at += sse_event_write(out.at, event);
+        out.at += http_chunk_head_write(out.at, events.len);
+    out_span(&out, events);
     if (http_is_chunked(conn))
         out_text(&out, HTTP_CHUNK_TAIL);
     conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)),
               SEND_CONTROL, 0);
+}
+
+enum {
+    SSE_OWN_MAX = 2 * POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX) + 128,
+};
+
+static void send_event(struct shard *shard, struct conn *conn, const struct sse_event *event)
+{
+    char text[SSE_OWN_MAX];
+    assert(sse_event_size(event) <= sizeof text);
+    send_text(shard, conn, span_of(text, sse_event_write(text, event)));
 }
 
 /* Where the stream begins: an id without an event, or, when a replay was asked for, whether it is
@@ -66,10 +72,16 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
     send_event(shard, conn, &event);
 }
 
+static struct encoding encoding_of(const struct conn *conn)
+{
+    return (struct encoding){conn->asked & ASKED_ENVELOPE ? FORMAT_SSE_ENVELOPE : FORMAT_SSE,
+                             http_is_chunked(conn) ? FRAMING_CHUNK : FRAMING_NONE};
+}
+
 static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,
                            unsigned count, const struct standing *standing, enum send_kind kind)
 {
-    conn_send(shard, conn, encode_sse(shard, messages, count, standing, framing_of(conn)), kind,
+    conn_send(shard, conn, encode_sse(shard, messages, count, standing, encoding_of(conn)), kind,
               count);
 }
 
@@ -87,6 +99,20 @@ static void sse_end(struct shard *shard, struct conn *conn, enum close_reason re
     conn_end(shard, conn, END_LINGER, reason);
 }
 
+/* What the reply has given is all that there will be. Without a message the client has the last
+ * one, or it is forgotten. */
+static void channel_ended(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    if (reply->count == 0) {
+        struct span name;
+        name.ptr = hub_name_of(shard->hub, reply->subscription, &name.len);
+        char text[ENCODER_END_MAX];
+        send_text(shard, conn, span_of(text, encoder_end_event(text, name)));
+    }
+    if (conn->state == CONN_OPEN)
+        sse_end(shard, conn, CLOSE_ENDED);
+}
+
 static void sse_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
     if (reply->err < 0) {
@@ -95,15 +121,23 @@ static void sse_subscribed(struct shard *shard, struct conn *conn, const struct 
     }
     if (stream_subscribed(shard, conn, reply, &writer) < 0)
         sse_end(shard, conn, CLOSE_OVERLOADED);
+    else if (reply->ended && !(conn->asked & ASKED_SEVERAL) && conn->state == CONN_OPEN)
+        channel_ended(shard, conn, reply);
+}
+
+static void deliver_alone(struct shard *shard, struct conn *conn, const struct hub_batch *batch)
+{
+    conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding_of(conn)), SEND_LIVE,
+              batch->count);
+    if (batch->messages[batch->count - 1]->last && conn->state == CONN_OPEN)
+        sse_end(shard, conn, CLOSE_ENDED);
 }
 
 static void sse_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                         const struct hub_batch *batch)
 {
-    const struct encoding encoding = {FORMAT_SSE, framing_of(conn)};
     if (!(conn->asked & ASKED_SEVERAL))
-        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
-                  batch->count);
+        deliver_alone(shard, conn, batch);
     else if (stream_deliver_several(shard, conn, subscription, batch, &writer) < 0)
         sse_end(shard, conn, CLOSE_OVERLOADED);
 }
@@ -178,6 +212,8 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }
+    if (params->envelope)
+        conn->asked |= ASKED_ENVELOPE;
     if (!http_is_chunked(conn))
         conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     /* First of all: to send may be its end, and then there is something to give back. */

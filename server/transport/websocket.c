@@ -363,6 +363,8 @@ static void websocket_subscribed(struct shard *shard, struct conn *conn,
         fail_if(shard, conn, stream_subscribed(shard, conn, reply, &writer));
     else
         subscribed_raw(shard, conn, reply);
+    if (reply->ended && !(conn->asked & ASKED_SEVERAL) && conn->state == CONN_OPEN)
+        websocket_fail(shard, conn, CLOSE_ENDED);
 }
 
 static enum format format_of(const struct conn *conn)
@@ -381,6 +383,9 @@ static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t s
     else
         conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
                   batch->count);
+    bool ends = batch->messages[batch->count - 1]->last && !(conn->asked & ASKED_SEVERAL);
+    if (ends && conn->state == CONN_OPEN)
+        websocket_fail(shard, conn, CLOSE_ENDED);
 }
 
 /* ---- the handshake ---- */

@@ -1,6 +1,7 @@
 #include "transport/ws_publish.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "auth/permit.h"
@@ -162,7 +163,7 @@ void ws_published(struct shard *shard, struct conn *conn, const struct ticket *t
                   uint64_t epoch, uint64_t offset)
 {
     if (err < 0) {
-        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        websocket_fail(shard, conn, err == -EPIPE ? CLOSE_ENDED : CLOSE_OVERLOADED);
         return;
     }
     if (!(conn->asked & ASKED_ENVELOPE))

@@ -20,6 +20,17 @@ static struct message *message_of(const char *name, uint64_t offset, struct span
     return message;
 }
 
+/* The last of its channel, with a type. */
+static struct message *last_of(const char *name, const char *event, struct span payload, bool utf8)
+{
+    struct message *message = message_create_typed(name, strlen(name), 1, event, strlen(event),
+                                                   payload.ptr, payload.len, utf8);
+    assert_non_null(message);
+    message->offset = 7;
+    message->last = true;
+    return message;
+}
+
 /* A text that has every kind of character, one of the bytes that become longest, and bytes that are
  * no text, of all three lengths that base64 tells apart. */
 static unsigned messages_make(struct message **ret)
@@ -34,6 +45,8 @@ static unsigned messages_make(struct message **ret)
     ret[count++] = message_of("x", 10, SPAN("\xff"), false);
     ret[count++] = message_of("x", 11, SPAN("\xff\0"), false);
     ret[count++] = message_of("x", 12, SPAN("\xff\0\x80 and so on"), false);
+    ret[count++] = last_of("y", "price", SPAN("text"), true);
+    ret[count++] = last_of("y", "p", SPAN("\xff"), false);
     return count;
 }
 
@@ -73,7 +86,8 @@ static void test_pieces_are_the_whole(void **state)
     unsigned count = messages_make(messages);
     (void)state;
     for (unsigned given = 0; given <= count; given++) {
-        const struct json_answer answer = {positions, CHANNELS, messages, given, given % 2};
+        const struct json_answer answer = {positions, CHANNELS,  messages,
+                                           given,     given % 2, given % 3 == 0};
         size_t len = whole_write(&answer, whole, sizeof whole);
         for (size_t room = JSON_ROOM_MIN; room <= len; room++) {
             expect_pieces(&answer, span_of(whole, len), room, 0);
@@ -90,8 +104,8 @@ static void test_what_is_written(void **state)
     struct message *messages[] = {message_of("c", 7, SPAN("a\n"), true),
                                   message_of("c", 8, SPAN("\0\1"), false)};
     (void)state;
-    const struct json_answer none = {positions, 1, NULL, 0, false};
-    const struct json_answer both = {positions + 2, 1, messages, 2, true};
+    const struct json_answer none = {positions, 1, NULL, 0, false, false};
+    const struct json_answer both = {positions + 2, 1, messages, 2, true, false};
     size_t len = whole_write(&none, buf, sizeof buf);
     struct span expected = SPAN("{\"position\":\"1.0\",\"messages\":[],\"recovered\":false}\n");
     assert_int_equal(len, expected.len);
