@@ -118,10 +118,10 @@ enum conn_role {
     ROLE_ADMITTED = 1 << 0,   /* a subscriber: further requests need no admission */
     ROLE_PING_SENT = 1 << 2,  /* WebSocket: nothing heard since the last ping     */
     ROLE_CLOSE_SENT = 1 << 3, /* WebSocket: our close frame is out                */
-    ROLE_DEFLATE = 1 << 5,    /* WebSocket: permessage-deflate is agreed upon     */
     ROLE_UNWANTED = 1 << 4,   /* came to a full table, or to a server that drains */
     ROLE_SESSION = 1 << 5,    /* has a session, which has its subscriptions       */
     ROLE_SIGNED_ON = 1 << 6,  /* lives on a token: conn/sign_on.h                 */
+    ROLE_DEFLATE = 1 << 7,    /* WebSocket: permessage-deflate is agreed upon     */
 };
 
 struct carrier;

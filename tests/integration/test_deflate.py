@@ -306,6 +306,21 @@ def test_nothing_is_inflated_where_clients_may_not_publish(start_server):
     assert server.metric("ringside_inflates_total") == 0
 
 
+@asynchronous
+async def test_a_session_is_one_whether_it_is_deflated_or_not(server):
+    """What the server pushes goes as it is; what the client says is inflated."""
+    async with connect(server, "/connection/websocket") as socket:
+        assert socket.extensions
+        await socket.send(json.dumps({"id": 1, "connect": {"name": "x" * 200}}))
+        assert "connect" in await receive_json(socket)
+        await socket.send(json.dumps({"id": 2, "subscribe": {"channel": "c"}}))
+        assert (await receive_json(socket))["id"] == 2
+        await publish(server, "c", LONG)
+        push = await receive_json(socket)
+        assert push["push"]["channel"] == "c"
+    assert server.metric("ringside_inflates_total") >= 1
+
+
 # ---- HTTP/2 (RFC 8441) ----
 
 def test_on_a_stream(server):
