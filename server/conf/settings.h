@@ -271,6 +271,10 @@ enum proxy_header {
       "permessage-deflate without context takeover, for WebSockets that offer it. Its length "     \
       "tells something of a message, also over TLS: leave it off where a message has a secret "    \
       "beside what others may choose.")                                                            \
+    X(SWITCH, poll_gzip, false, 0, 1, "on/off",                                                    \
+      "Answers to /poll as gzip, for clients that take it, up to 16 KiB of messages. Leave it "    \
+      "off "                                                                                       \
+      "for the same reason.")                                                                      \
     X(NUMBER, compress_bytes_min, 128, 1, 1073741824, "bytes",                                     \
       "What is shorter is sent as it is.")                                                         \
     X(NUMBER, compress_level, 6, 1, 9, "level", "1: the least work, 9: the fewest bytes.")         \

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "wire/accept.h"
 #include "wire/etag.h"
 #include "wire/out.h"
 
@@ -40,6 +41,8 @@ int cacheable_begin(struct shard *shard, struct conn *conn, const struct http_re
     conn->asked |= ASKED_TAGGED;
     if (shard->settings->poll_s_maxage > 0 && !is_personal(fields, params))
         conn->asked |= ASKED_CACHEABLE;
+    if (shard->settings->poll_gzip && accept_coding(fields, SPAN("gzip")))
+        conn->asked |= ASKED_GZIP;
     for (size_t i = 0; i < fields->count; i++)
         if (span_equal_nocase(fields->list[i].name, SPAN("if-none-match")))
             etags_add(&etags, fields->list[i].value);
@@ -89,6 +92,8 @@ size_t cacheable_fields(const struct shard *shard, const struct conn *conn,
         out_text(&out, "ETag: ");
         out_span(&out, span_of(tag, sizeof tag));
         out_text(&out, "\r\n");
+        if (shard->settings->poll_gzip)
+            out_text(&out, "Vary: Accept-Encoding\r\n");
     }
     assert(!out.overflow);
     return (size_t)(out.at - out.start);

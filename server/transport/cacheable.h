@@ -18,7 +18,7 @@
 #define CACHEABLE_NOT "Cache-Control: no-store\r\n"
 
 enum {
-    CACHEABLE_FIELDS_MAX = 128,
+    CACHEABLE_FIELDS_MAX = 192,
 };
 
 /* Remembers what a request to /poll is satisfied with. Returns 0 or -ENOMEM. */

@@ -27,15 +27,21 @@ static struct deflater *deflater(struct shard *shard)
     return own ? own->deflater : NULL;
 }
 
+/* `behind`: 0 where it got no smaller. */
+static void count(struct shard *shard, size_t before, size_t behind)
+{
+    counter_add(&shard->counters.deflates, 1);
+    counter_add(&shard->counters.deflate_bytes_plain, before);
+    counter_add(&shard->counters.deflate_bytes, behind > 0 ? behind : before);
+}
+
 /* Deflates where that is worth it; else, or when memory is out, returns 0. */
 static size_t deflate_payload(struct shard *shard, char *area, struct span payload)
 {
     if (payload.len < (size_t)shard->settings->compress_bytes_min || !deflater(shard))
         return 0;
     size_t len = deflater_message(deflater(shard), area, payload);
-    counter_add(&shard->counters.deflates, 1);
-    counter_add(&shard->counters.deflate_bytes_plain, payload.len);
-    counter_add(&shard->counters.deflate_bytes, len > 0 ? len : payload.len);
+    count(shard, payload.len, len);
     return len;
 }
 
@@ -58,6 +64,20 @@ size_t compression_field(const struct shard *shard, const struct conn *conn,
     return conn->role & ROLE_DEFLATE
                ? ws_deflate_field_write(buf, (unsigned)shard->settings->deflate_window_bits)
                : 0;
+}
+
+size_t compression_gzip(struct shard *shard, struct span body, char **ret)
+{
+    if (body.len < (size_t)shard->settings->compress_bytes_min || !deflater(shard))
+        return 0;
+    char *area = malloc(body.len);
+    size_t len = area ? deflater_gzip(deflater(shard), area, body) : 0;
+    count(shard, body.len, len);
+    if (len == 0)
+        free(area);
+    else
+        *ret = area;
+    return len;
 }
 
 /* The payload's length decides that of the head, so it is deflated further back and moved. */

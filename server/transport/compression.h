@@ -30,6 +30,10 @@ static inline size_t compression_ws_room(size_t payload_len)
 size_t compression_ws_frame(struct shard *shard, char *area, enum ws_opcode opcode,
                             struct span payload);
 
+/* An answer's body as gzip, in memory that becomes the caller's. Returns its length; 0 where it is
+ * not worth it, or memory is out. */
+size_t compression_gzip(struct shard *shard, struct span body, char **ret);
+
 /* Inflates a message of a client into memory that becomes the caller's. Returns 0, or as
  * inflater_message. */
 int compression_inflate(struct shard *shard, struct span message, char **ret, size_t *ret_len);

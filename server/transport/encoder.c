@@ -179,6 +179,7 @@ static struct frame encode_ws_envelopes_deflated(struct shard *shard,
     size_t size;
     size_t largest = envelopes_measure(messages, count, position, &size);
     struct out out;
+    assert(largest > 0);
     char *plain = malloc(largest);
     if (!plain || !frame_begin(shard, size, &out)) {
         free(plain);
@@ -325,8 +326,49 @@ static struct http_head answer_head(uint64_t length, struct span fields)
                               .extra = fields};
 }
 
+/* The head, and behind it a body that is there already. */
+static struct frame answer_around(struct shard *shard, struct conn *conn,
+                                  const struct json_answer *answer, struct span body, bool gzip)
+{
+    static const char coding[] = "Content-Encoding: gzip\r\n";
+    char fields[CACHEABLE_FIELDS_MAX + sizeof coding];
+    struct out out;
+    if (!frame_begin(shard, HTTP_ANSWER_HEAD_MAX + body.len, &out))
+        return (struct frame){0};
+    size_t len = cacheable_fields(shard, conn, answer, fields);
+    if (gzip) {
+        memcpy(fields + len, coding, sizeof coding - 1);
+        len += sizeof coding - 1;
+    }
+    const struct http_head head = answer_head(body.len, span_of(fields, len));
+    out.at += http_head_begin(shard, conn, out.at, HTTP_ANSWER_HEAD_MAX, &head);
+    if (!(conn->asked & ASKED_HEAD_ONLY))
+        out_span(&out, body);
+    return frame_end(shard, &out);
+}
+
+/* A body that is compressed has to be there before its head, which says how long it is. */
+static struct frame encode_gzip(struct shard *shard, struct conn *conn,
+                                const struct json_answer *answer)
+{
+    size_t size = json_answer_size(answer);
+    char *plain = malloc(size), *zipped = NULL;
+    if (!plain)
+        return (struct frame){0};
+    struct span body =
+        span_of(plain, json_answer_next(answer, &(struct json_cursor){0}, plain, size));
+    size_t len = compression_gzip(shard, body, &zipped);
+    struct frame frame =
+        answer_around(shard, conn, answer, len > 0 ? span_of(zipped, len) : body, len > 0);
+    free(zipped);
+    free(plain);
+    return frame;
+}
+
 struct frame encode_answer(struct shard *shard, struct conn *conn, const struct json_answer *answer)
 {
+    if (conn->asked & ASKED_GZIP)
+        return encode_gzip(shard, conn, answer);
     size_t body = json_answer_size(answer);
     struct out out;
     if (!frame_begin(shard, HTTP_ANSWER_HEAD_MAX + body, &out))

@@ -48,8 +48,10 @@ void deflater_free(struct deflater *deflater)
     free(deflater);
 }
 
-/* zlib has flushed all when it leaves room: so there is a byte more than what is good enough. */
-size_t deflater_message(struct deflater *deflater, char *area, struct span payload)
+/* Deflates all of the payload. Returns the length, or 0 when there is not room for it and a byte
+ * more: zlib has given out all when it leaves room. */
+static size_t run(struct deflater *deflater, char *area, size_t room, struct span payload,
+                  int flush)
 {
     if (payload.len == 0 || payload.len > INT_MAX)
         return 0;
@@ -59,13 +61,41 @@ size_t deflater_message(struct deflater *deflater, char *area, struct span paylo
     z->next_in = (const Bytef *)payload.ptr;
     z->avail_in = (uInt)payload.len;
     z->next_out = (Bytef *)area;
-    z->avail_out = (uInt)(payload.len + DEFLATE_ROOM);
-    err = deflate(z, Z_SYNC_FLUSH);
-    if (err != Z_OK || z->avail_in > 0 || z->avail_out == 0)
+    z->avail_out = (uInt)room;
+    err = deflate(z, flush);
+    if (err != (flush == Z_FINISH ? Z_STREAM_END : Z_OK) || z->avail_in > 0 || z->avail_out == 0)
         return 0;
-    size_t len = payload.len + DEFLATE_ROOM - z->avail_out;
+    return room - z->avail_out;
+}
+
+size_t deflater_message(struct deflater *deflater, char *area, struct span payload)
+{
+    size_t len = run(deflater, area, payload.len + DEFLATE_ROOM, payload, Z_SYNC_FLUSH);
+    if (len == 0)
+        return 0;
     assert(len > DEFLATE_TAIL && memcmp(area + len - DEFLATE_TAIL, tail, DEFLATE_TAIL) == 0);
     return len - DEFLATE_TAIL;
+}
+
+static void little_endian(char *buf, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        buf[i] = (char)(value >> 8 * i);
+}
+
+size_t deflater_gzip(struct deflater *deflater, char *area, struct span payload)
+{
+    static const char head[] = {0x1f, '\x8b', 8, 0, 0, 0, 0, 0, 0, '\xff'};
+    if (payload.len <= GZIP_ROOM)
+        return 0;
+    size_t len = run(deflater, area + sizeof head, payload.len - GZIP_ROOM, payload, Z_FINISH);
+    if (len == 0)
+        return 0;
+    memcpy(area, head, sizeof head);
+    char *end = area + sizeof head + len;
+    little_endian(end, (uint32_t)crc32(0, (const Bytef *)payload.ptr, (uInt)payload.len));
+    little_endian(end + 4, (uint32_t)payload.len);
+    return len + GZIP_ROOM;
 }
 
 struct inflater *inflater_create(void)

@@ -3,6 +3,8 @@
  *   payload ──► blocks, the last of them stored and empty: 00 00 ff ff, which is cut off
  *   what comes, and 00 00 ff ff behind it ──► payload
  *
+ *   head (10 bytes) │ blocks │ CRC-32, length     an answer as gzip (RFC 1952)
+ *
  * Threads  one for each deflater and inflater.
  * Memory   A deflater is 1 << (window_bits + 3) bytes and some, an inflater 7 KiB, and 32 KiB from
  *          its first message on. Between two messages nothing is remembered.
@@ -22,6 +24,10 @@ enum {
     DEFLATE_ROOM = DEFLATE_TAIL, /* beyond the payload, for deflater_message */
 };
 
+enum {
+    GZIP_ROOM = 10 + 8, /* of a member: its head and its end */
+};
+
 struct deflater;
 struct inflater;
 
@@ -32,6 +38,9 @@ void deflater_free(struct deflater *deflater);
 /* Deflates a message into `area`, which has payload.len + DEFLATE_ROOM bytes and does not overlap
  * it. Returns the length, less than the payload's; 0 when it would be no less. */
 size_t deflater_message(struct deflater *deflater, char *area, struct span payload);
+
+/* The same as one whole member of gzip; `area` has payload.len bytes. */
+size_t deflater_gzip(struct deflater *deflater, char *area, struct span payload);
 
 /* NULL when memory is out. */
 struct inflater *inflater_create(void);
