@@ -137,6 +137,10 @@ void counters_take_metrics(struct capacity_counters *counters, const char *text)
         snprintf(key, sizeof key, "%s%s%s", formats[source], rows[i].name,
                  source == SOURCE_ACCEPTED ? "_total" : "\"}");
         counters->known[i] = metric(text, key, &counters->values[i]);
+        uint64_t streams = 0;
+        snprintf(key, sizeof key, "ringside_streams_closed_total{reason=\"%s\"}", rows[i].name);
+        if (source == SOURCE_CLOSED && metric(text, key, &streams))
+            counters->values[i] += streams;
     }
 }
 

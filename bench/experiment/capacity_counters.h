@@ -19,7 +19,7 @@ enum counter_source {
     SOURCE_NETSTAT,  /* TcpExt of /proc/net/netstat */
     SOURCE_SNMP,     /* Tcp of /proc/net/snmp */
     SOURCE_SOFTNET,  /* second column of /proc/net/softnet_stat, over all CPUs */
-    SOURCE_CLOSED,   /* /metrics: ringside_connections_closed_total, by reason */
+    SOURCE_CLOSED,   /* /metrics: ringside_connections_closed_total, and of streams, by reason */
     SOURCE_REFUSED,  /* /metrics: ringside_requests_refused_total, by reason */
     SOURCE_ACCEPTED, /* /metrics: ringside_NAME_total */
 };

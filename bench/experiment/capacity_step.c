@@ -74,7 +74,7 @@ static int ramp(struct climb *climb, struct capacity_evidence *evidence)
     int64_t allowed_s = RAMP_SPARE_S + more / RAMP_LEAST_PER_S;
     const struct load_ramp_config config = {
         .in_flight = RAMP_IN_FLIGHT,
-        .count = more,
+        .count = field_links(&climb->field, 0, more),
         .timeout_ns = allowed_s * NS_PER_S,
     };
     watch_phase(climb->bench, "ramp", contestant->name, contestant->workload);

@@ -88,6 +88,17 @@ int field_serve_ways(struct field *field, uint32_t clients)
 
 /* ---- opening ---- */
 
+static uint32_t streams_of(const struct field *field, const struct entrant *entrant)
+{
+    return entrant->transport->is & PROTOCOL_STREAMS ? field->bench->options->streams_each : 1;
+}
+
+uint32_t field_links(const struct field *field, unsigned index, uint32_t subscribers)
+{
+    const uint32_t streams = streams_of(field, &field->entrants[index]);
+    return (subscribers + streams - 1) / streams;
+}
+
 static int create_load(struct field *field)
 {
     const struct options *options = field->bench->options;
@@ -101,7 +112,7 @@ static int create_load(struct field *field)
             .publish_target = entrant->publish_at,
             .channel = entrant->channel,
             .clients = entrant->clients,
-            .streams = entrant->transport->is & PROTOCOL_STREAMS ? options->streams_each : 1,
+            .streams = streams_of(field, entrant),
             .publish = entrant->publish,
             .payload_bytes = options->message_bytes,
             .poll_interval_ms = options->poll_interval_ms,

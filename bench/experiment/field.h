@@ -92,6 +92,9 @@ int field_create(struct field *field);
  * sentence. */
 int field_ramp(struct field *field, unsigned index);
 
+/* How many connections so many subscribers of an entrant take. */
+uint32_t field_links(const struct field *field, unsigned index, uint32_t subscribers);
+
 /* field_create, then connects all, one entrant after the other, each with its time and its memory,
  * and settles them. Returns 0 or negative errno, after a sentence. */
 int field_open(struct field *field);

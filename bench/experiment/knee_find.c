@@ -67,15 +67,16 @@ static void take_overloaded(struct field *field, unsigned index, struct knee *kn
 static int connect_so_many(struct field *field, unsigned index, const struct knee_aim *aim,
                            uint32_t wanted)
 {
-    uint32_t up = load_up(field->load, index);
+    const uint32_t up = load_links_up(field->load, index);
+    const uint32_t links = field_links(field, index, wanted);
     int err = 0;
-    if (up == wanted)
+    if (up == links && load_up(field->load, index) >= wanted)
         return 0;
-    if (up > wanted) {
-        load_drop(field->load, index, up - wanted, false);
+    if (up > links) {
+        load_drop(field->load, index, up - links, false);
         err = load_idle(field->load, CLOSE_NS, LOAD_ALL);
     } else {
-        err = open_more(field, index, wanted - up);
+        err = open_more(field, index, links - up);
         if (err == 0)
             err = warm(field, index, aim);
     }
@@ -288,7 +289,8 @@ int knee_confirm(struct field *field, const struct knee_aim *aim, struct contest
             err == 0 ? lower_those_that_failed(field, aim, contestants, knees, held, pending) : 0;
     }
     for (unsigned i = 0; i < field->count; i++) {
-        contestants[i]->connections = load_up(field->load, i);
+        contestants[i]->connections = load_links_up(field->load, i);
+        contestants[i]->subscribers = load_up(field->load, i);
         if (pending[i] && open > 0)
             knees[i]->value = 0; /* what was tried last has not been confirmed */
         find_limit(knees[i]);

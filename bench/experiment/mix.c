@@ -36,9 +36,9 @@ static_assert(OPTIONS_STREAMS_MAX * WAYS_ANY_MAX <= FIELD_ENTRANTS_MAX,
               "each stream is an entrant in each way");
 
 static const enum option_id mix_options[] = {
-    OPTION_STREAM,        OPTION_TURNS,       OPTION_TURN_MS, OPTION_WARMUP,
-    OPTION_POLL_INTERVAL, OPTION_RTT,         OPTION_JITTER,  OPTION_TLS,
-    OPTION_TLS_CIPHER,    OPTIONS_OF_CLIENTS, OPTION_COUNT,
+    OPTION_STREAM, OPTION_STREAMS_EACH,  OPTION_TURNS,       OPTION_TURN_MS,
+    OPTION_WARMUP, OPTION_POLL_INTERVAL, OPTION_RTT,         OPTION_JITTER,
+    OPTION_TLS,    OPTION_TLS_CIPHER,    OPTIONS_OF_CLIENTS, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -241,7 +241,8 @@ const struct experiment experiment_mix = {
     .use =
         {mix_options, "Workloads of your own: channels, sizes, rates and transports, mixed.",
          "A stream is written as part=value, with blanks between: name; transport (websocket); "
-         "subscribers (1000); channels (1), which they and the messages are spread over; size "
+         "subscribers (1000), --streams of them on a connection of HTTP/2; channels (1), which "
+         "they and the messages are spread over; size "
          "(128), or kinds=BYTESxPARTS,... for a mixture; rate (1), of all channels together; "
          "poll-ms; headers=browser, what a browser sends with each request; state=yes, who "
          "connects gets what the history holds first. All streams are connected at once and have "

@@ -474,7 +474,8 @@ static int run(struct bench *bench)
     if (options->rate_count != 1 || options->subscribers < 2)
         return bench_fail(-EINVAL, "slow-readers takes one --rate, and two subscribers or more");
     if (options->transport_count != 1 || !(options->transports[0]->is & PROTOCOL_STALLS))
-        return bench_fail(-EINVAL, "slow-readers takes one --transport, websocket or sse");
+        return bench_fail(-EINVAL, "slow-readers takes one --transport: websocket, sse, "
+                                   "h2-websocket or h2-sse");
     bench->watch.sample_every_ns = SAMPLE_NS;
     watch_turns(bench, way_count * SLOW_POLICIES * (options->warmup_turns + 2 * options->turns));
     for (unsigned w = 0; err == 0 && w < way_count; w++)

@@ -256,6 +256,17 @@ void load_forget(struct load *load, unsigned group_index)
 
 /* ---- not reading ---- */
 
+static void unstall_link(struct load *load, struct link *link)
+{
+    const struct protocol *protocol = link_protocol(load, link);
+    if (!(link->flags & LINK_STALLED))
+        return;
+    link->flags &= (uint8_t)~LINK_STALLED;
+    if (protocol->grant && link->phase == LINK_UP)
+        protocol->grant(load, link, UINT32_MAX);
+    link_watch(load, link);
+}
+
 static void unstall(struct load *load, struct group *group)
 {
     for (uint32_t i = 0; i < group->config.clients; i++) {
@@ -264,11 +275,10 @@ static void unstall(struct load *load, struct group *group)
         if (!(subscriber->flags & SUBSCRIBER_STALLED))
             continue;
         subscriber->flags &= (uint8_t)~SUBSCRIBER_STALLED;
-        link->flags &= (uint8_t)~LINK_STALLED;
         group->stalled--;
         if (subscriber_ready(subscriber))
             ready_enter(load, subscriber);
-        link_watch(load, link);
+        unstall_link(load, link);
     }
 }
 
@@ -285,6 +295,9 @@ static void stall(struct load *load, struct group *group, struct link *link)
         group->stalled++;
     }
     link->flags |= LINK_STALLED;
+    const struct protocol *protocol = link_protocol(load, link);
+    if (protocol->grant)
+        protocol->grant(load, link, 0);
 }
 
 void load_stall(struct load *load, unsigned group_index, uint32_t count)

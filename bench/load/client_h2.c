@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "load/engine.h"
+#include "load/h2_windows.h"
 
 enum {
     STREAM_WINDOW = 1 << 20,
@@ -315,9 +316,10 @@ static int on_data(nghttp2_session *nghttp2, uint8_t flags, int32_t stream, cons
     struct session *session = context;
     struct subscriber *subscriber = subscriber_of(session, stream);
     char *bytes = (char *)(uintptr_t)data; /* they lie in what was read, which is ours */
-    (void)nghttp2;
     (void)flags;
     session->stream = stream;
+    h2_windows_came(nghttp2, stream, len,
+                    !(session->load->links[session->link].flags & LINK_STALLED));
     if (!subscriber)
         return 0;
     if (subscriber->kept & (KEPT_SHED | KEPT_STATUS))
@@ -372,6 +374,7 @@ static nghttp2_session *nghttp2_make(struct session *session)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
     nghttp2_option_set_no_closed_streams(options, 1);
+    h2_windows_options(options);
     err = nghttp2_session_client_new2(&made, callbacks, session, options);
     assert(err == 0);
     nghttp2_option_del(options);
@@ -451,6 +454,18 @@ static void left(struct load *load, struct subscriber *subscriber)
     nghttp2_submit_rst_stream(session->nghttp2, NGHTTP2_FLAG_NONE, session->stream, NGHTTP2_CANCEL);
 }
 
+static void grant(struct load *load, struct link *link, uint32_t bytes)
+{
+    struct session *session = session_of(load, link);
+    if (bytes == 0)
+        h2_windows_shut(session->nghttp2);
+    else if (bytes == UINT32_MAX)
+        h2_windows_open(session->nghttp2, STREAM_WINDOW);
+    else
+        h2_windows_grant(session->nghttp2, bytes);
+    flush(load, link, session);
+}
+
 /* ---- event streams and WebSockets ---- */
 
 static void end(struct load *load, struct subscriber *subscriber)
@@ -463,25 +478,27 @@ const struct protocol protocol_h2_sse = {
     .path = "/sse?channel=%s",
     .fields = "Accept: " SSE_CONTENT_TYPE "\r\n",
     .alpn = "h2",
-    .is = PROTOCOL_STREAMS,
+    .is = PROTOCOL_STREAMS | PROTOCOL_STALLS,
     .held_bytes = STASH_EVENT_EXTRA,
     .opened = opened,
     .ask = ask,
     .input = input,
     .closed = closed,
     .left = left,
+    .grant = grant,
 };
 
 const struct protocol protocol_h2_websocket_envelope = {
     .name = "h2-websocket-envelope",
     .path = "/ws?envelope=1&channel=%s",
     .alpn = "h2",
-    .is = PROTOCOL_STREAMS | PROTOCOL_JSON,
+    .is = PROTOCOL_STREAMS | PROTOCOL_JSON | PROTOCOL_STALLS,
     .opened = opened,
     .ask = ask,
     .input = input,
     .closed = closed,
     .left = left,
+    .grant = grant,
     .send = send_pong,
 };
 
@@ -489,13 +506,14 @@ const struct protocol protocol_h2_websocket = {
     .name = "h2-websocket",
     .path = "/ws?channel=%s",
     .alpn = "h2",
-    .is = PROTOCOL_STREAMS,
+    .is = PROTOCOL_STREAMS | PROTOCOL_STALLS,
     .resumes_as = &protocol_h2_websocket_envelope,
     .opened = opened,
     .ask = ask,
     .input = input,
     .closed = closed,
     .left = left,
+    .grant = grant,
     .send = send_pong,
 };
 

@@ -87,7 +87,7 @@ static void readable(struct load *load, struct link *link)
     link->flags &= (uint8_t)~LINK_WATCHED;
     if (link->phase == LINK_CLOSING)
         link_closing(load, link);
-    else if (!(link->flags & LINK_STALLED))
+    else if (link_reads(load, link))
         engine_receive(load, link, RECEIVE_BYTES);
 }
 

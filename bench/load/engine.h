@@ -424,7 +424,7 @@ void subscriber_ask(struct load *load, struct subscriber *subscriber);
 /* That is answered and, where there is one, the position known. */
 void subscriber_is_up(struct load *load, struct subscriber *subscriber);
 /* What it hears is of no use any longer. That ends its link; but on one of streams which is up, its
- * own stream alone. Safe while its bytes are being parsed. */
+ * own stream alone, and the link with the last of them. Safe while its bytes are being parsed. */
 void subscriber_fail(struct load *load, struct subscriber *subscriber, enum load_failure failure);
 /* Its link ends, or its stream: gives back what it holds. */
 void subscriber_hang_up(struct load *load, struct subscriber *subscriber);
@@ -527,6 +527,12 @@ int publisher_ready(struct load *load, struct group *group);
 /* poller.c */
 void poller_start(struct load *load, struct group *group);
 int64_t poller_step(struct load *load, struct group *group);
+
+/* One that is stalled by its protocol alone has a socket like others. */
+static inline bool link_reads(const struct load *load, const struct link *link)
+{
+    return !(link->flags & LINK_STALLED) || link_protocol(load, link)->grant;
+}
 
 /* trickler.c */
 int64_t trickler_step(struct load *load, struct group *group);

@@ -9,7 +9,7 @@
 
 void link_watch(struct load *load, struct link *link)
 {
-    if (link->flags & (LINK_WATCHED | LINK_STALLED))
+    if (link->flags & LINK_WATCHED || !link_reads(load, link))
         return;
     link->flags |= LINK_WATCHED;
     ring_watch(load->ring, link_index(load, link), RING_READ);

@@ -74,6 +74,9 @@ struct protocol {
      * stream. NULL: there is nothing to do. */
     void (*closed)(struct load *load, struct link *link);
     void (*left)(struct load *load, struct subscriber *subscriber);
+    /* The subscribers of a link that is stalled may be sent so many bytes more: 0 stops them, and
+     * UINT32_MAX lets all come again. NULL: its socket is not read. */
+    void (*grant)(struct load *load, struct link *link, uint32_t bytes);
     /* Why the server has ended the connection. NULL: LOAD_FAIL_END. */
     enum load_failure (*ended)(const struct subscriber *subscriber);
     /* Sends a few bytes on a subscriber's stream. NULL: on its link, as they are. */

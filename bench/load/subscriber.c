@@ -100,6 +100,15 @@ void subscriber_hang_up(struct load *load, struct subscriber *subscriber)
     subscriber->flags &= cycling;
 }
 
+static bool link_has_subscribers(struct load *load, struct link *link)
+{
+    const struct subscriber *first = link_first(load, link);
+    for (uint32_t i = link_streams(load, link); i > 0; i--)
+        if (subscriber_open(&first[i - 1]))
+            return true;
+    return false;
+}
+
 void subscriber_fail(struct load *load, struct subscriber *subscriber, enum load_failure failure)
 {
     struct link *link = link_of(load, subscriber);
@@ -116,6 +125,8 @@ void subscriber_fail(struct load *load, struct subscriber *subscriber, enum load
     }
     subscriber_hang_up(load, subscriber);
     protocol->left(load, subscriber);
+    if (!link_has_subscribers(load, link)) /* it is opened anew, as one of HTTP/1.1 is */
+        link_close(load, link, false);
 }
 
 enum load_failure status_failure(struct load *load, struct subscriber *subscriber, int status)

@@ -20,6 +20,15 @@ void load_trickle(struct load *load, unsigned group_index, uint32_t bytes_per_s)
     };
 }
 
+static void trickle(struct load *load, struct link *link, uint32_t bytes)
+{
+    const struct protocol *protocol = link_protocol(load, link);
+    if (protocol->grant)
+        protocol->grant(load, link, bytes);
+    else
+        engine_receive(load, link, bytes);
+}
+
 int64_t trickler_step(struct load *load, struct group *group)
 {
     struct trickler *trickler = &group->trickler;
@@ -29,11 +38,11 @@ int64_t trickler_step(struct load *load, struct group *group)
     if (trickler->due_ns < now_ns - interval_ns)
         trickler->due_ns = now_ns - interval_ns;
     while (trickler->due_ns <= now_ns) {
-        const struct link *link = &load->links[group->first_link + trickler->cursor];
+        struct link *link = &load->links[group->first_link + trickler->cursor];
         trickler->cursor = (trickler->cursor + 1) % group->links;
         trickler->due_ns += interval_ns / group->links;
         if (link->phase == LINK_UP && link->flags & LINK_STALLED)
-            engine_receive(load, link, trickler->bytes);
+            trickle(load, link, trickler->bytes);
     }
     return (int64_t)(trickler->due_ns - now_ns);
 }

@@ -67,6 +67,46 @@ def test_whoever_was_cut_off_comes_back_with_a_position(tmp_path, server):
             assert {ledger[k] for k in ("lost", "duplicate", "out_of_order", "corrupt")} == {0}
 
 
+def test_connections_come_and_go_with_their_streams(tmp_path, server):
+    found = bench(tmp_path, "churn", "--subscribers", "40", "--streams", "10", "--churn", "20",
+                  "--rate", "10", "--turns", "1", "--turn-ms", "500", "--transport", "h2-sse",
+                  *server)
+    churned = taking_part(found.run)["h2-sse", None]
+    check_shared(churned, 4, 40)
+    assert churned["reconnect"]["dropped"] == churned["reconnect"]["recovered"] > 0
+
+
+def test_latency_of_streams_through_a_relay(tmp_path):
+    found = bench(tmp_path, "latency", "--subscribers", "6", "--streams", "3", "--rtt-ms", "5",
+                  "--rate", "10", "--turns", "1", "--turn-ms", "300", "--transport", "h2-sse")
+    check_shared(taking_part(found.run)["h2-sse", "RTT 5 ms"], 2, 6)
+
+
+def test_a_mixture_of_streams(tmp_path, server):
+    found = bench(tmp_path, "mix", "--streams", "7", "--turns", "1", "--turn-ms", "500",
+                  "--stream", "name=rooms transport=h2-sse subscribers=60 channels=6 rate=30",
+                  "--stream", "name=one transport=websocket subscribers=5 rate=5", *server)
+    seen = {c["name"]: c for c in found.run["contestants"]}
+    assert (seen["rooms"]["connections"], seen["rooms"]["subscribers"]) == (9, 60)
+    assert "subscribers" not in seen["one"]
+    assert all(c["ledger"]["lost"] == 0 < c["ledger"]["delivered"] for c in seen.values())
+
+
+def test_a_climb_counts_subscribers(tmp_path):
+    found = bench(tmp_path, "capacity", "--from", "105", "--to", "205", "--step", "+100",
+                  "--hold-seconds", "1", "--streams", "10", "--transport", "h2-sse")
+    assert [(c["connections"], c["subscribers"]) for c in found.run["contestants"]
+            ] == [(11, 110), (21, 205)]
+
+
+def test_a_knee_of_subscribers_on_shared_connections(tmp_path):
+    found = bench(tmp_path, "knee", "--rate", "10", "--subscribers", "60", "--streams", "10",
+                  "--turns", "1", "--turn-ms", "200", "--bound-ms", "2000", "--search-seconds",
+                  "2", "--transport", "h2-sse")
+    knee = taking_part(found.run)["h2-sse", None]
+    assert knee["knee"]["steps"] and knee["connections"] <= 6
+
+
 def test_handshakes_of_connections_with_streams(tmp_path):
     found = bench(tmp_path, "handshakes", "--under-way", "2", "--streams", "3", *SMALL,
                   "--tls-cipher", "gcm", "--transport", "h2-websocket")
