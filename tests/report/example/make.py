@@ -73,19 +73,25 @@ def run(experiment, seconds, settings, contestants, **also):
         "notes": ["Test data: these figures were invented to exercise the report."], **also}
 
 
+def per_s(turn):
+    return turn["deliveries"] / turn["elapsed_s"]
+
+
 def contestant(dice, name, kind, connections, rate, server_us, client_us, wire, **also):
     """Turns around the given medians. The host's own noise is shared by all turns of a round."""
     turns = []
     paced = also.get("saturated") == "neither"  # by the rate, and not by the machine
     for number in range(ROUNDS):
         noise = 1 if paced else HOST_NOISE[number] * math.exp(dice.gauss(0, 0.02))
-        deliveries = int(rate * noise)
+        publishes = max(1, round(rate * noise / connections))
+        deliveries = publishes * connections
+        elapsed_s = round(deliveries / (rate * noise), 6)
         cpu = math.exp(dice.gauss(0, 0.015)) / HOST_NOISE[number]
-        turn = {"round": number, "elapsed_s": 1.0, "publishes": max(1, deliveries // connections),
+        turn = {"round": number, "elapsed_s": elapsed_s, "publishes": publishes,
                 "deliveries": deliveries, "down_bytes": int(deliveries * wire[0]),
                 "up_bytes": int(deliveries * wire[1]),
-                "server_cpu_s": round(min(1, deliveries * server_us * cpu * 1e-6), 4),
-                "client_cpu_s": round(min(1, deliveries * client_us * cpu * 1e-6), 4)}
+                "server_cpu_s": round(min(elapsed_s, deliveries * server_us * cpu * 1e-6), 4),
+                "client_cpu_s": round(min(elapsed_s, deliveries * client_us * cpu * 1e-6), 4)}
         turns.append(turn)
     expected = sum(t["deliveries"] for t in turns)
 
@@ -94,7 +100,7 @@ def contestant(dice, name, kind, connections, rate, server_us, client_us, wire, 
 
     return {
         "name": name, "kind": kind, "connections": connections,
-        "deliveries_per_s": spread([t["deliveries"] for t in turns], 1),
+        "deliveries_per_s": spread([per_s(t) for t in turns], 1),
         "server_cpu_ns_per_delivery": per_delivery("server_cpu_s"),
         "client_cpu_ns_per_delivery": per_delivery("client_cpu_s"),
         "wire": {"down_bytes_per_delivery": wire[0], "up_bytes_per_delivery": wire[1],
@@ -120,7 +126,7 @@ def add_ratios(contestants, ceiling_name):
                for a, b in pairs]
         c["ratio"] = {
             "ceiling": ceiling_name,
-            "deliveries_per_s": spread([a["deliveries"] / b["deliveries"] for a, b in pairs]),
+            "deliveries_per_s": spread([per_s(a) / per_s(b) for a, b in pairs]),
             "server_cpu_per_delivery": spread(cpu)}
 
 
