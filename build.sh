@@ -56,6 +56,7 @@ test   | nginx-light         | foreign proxy: X-Forwarded-For
 test   | chromium            | browser tests
 test   | chromium-driver     | steers the browser
 test   | python3-selenium    | speaks to chromium-driver
+test   | firefox-esr         | browser tests, by WebDriver BiDi: there is no geckodriver
 browser | chromium           | bench page, and the claims about browsers
 kernel | qemu-system-x86     | emulates the machine on which another kernel runs
 kernel | busybox-static      | what that machine starts

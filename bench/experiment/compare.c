@@ -1,4 +1,5 @@
-/* compare: the four transports of the plain interface on one workload, in one table. */
+/* compare: the four transports of the plain interface, and streams of HTTP/2, on one workload, in
+ * one table. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,8 +9,9 @@
 #include "experiment/versus.h"
 #include "measure/clock.h"
 
-/* The classic workload of short polling: news is rare, and all ask again and again. */
 enum {
+    STREAMS = 10, /* of a connection of HTTP/2: a page that has several */
+    /* The classic workload of short polling: news is rare, and all ask again and again. */
     QUIET_POLLS_PER_MESSAGE = 50,
 };
 static const char QUIET[] = "quiet";
@@ -41,11 +43,13 @@ static const enum option_id compare_options[] = {
 
 static void defaults(struct options *options)
 {
-    static const struct protocol *const all[] = {&protocol_poll, &protocol_longpoll, &protocol_sse,
-                                                 &protocol_websocket};
+    static const struct protocol *const all[] = {&protocol_poll,   &protocol_longpoll,
+                                                 &protocol_sse,    &protocol_websocket,
+                                                 &protocol_h2_sse, &protocol_h2_websocket};
     memcpy(options->transports, all, sizeof all);
     options->transport_count = sizeof all / sizeof all[0];
     options->subscribers = 10000;
+    options->streams_each = STREAMS;
     options->turns = 5;
     options->rates[0] = 2;
     options->rate_count = 1;
@@ -157,7 +161,8 @@ const struct experiment experiment_compare = {
     .name = "compare",
     .use = {compare_options,
             "Short polling, long polling, SSE and WebSocket on one workload, in one table.",
-            "Latency is measured at a modest rate (--rate), deliveries per second in a closed loop "
+            "The last two also over HTTP/2, ten streams on a connection (--streams). Latency is "
+            "measured at a modest rate (--rate), deliveries per second in a closed loop "
             "(--depth), polling waste with one message per 50 polls. With the default of 10,000 "
             "subscribers for each transport it takes about two minutes.\n\n"
             "  ringside-bench compare\n"

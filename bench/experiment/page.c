@@ -4,7 +4,8 @@
  *     browser on a page with --subscribers EventSources ─► the server's gauges, ten times a second
  *                                      ─► nothing has changed for --seconds
  *
- * What counts is what the server sees. */
+ * What counts is what the server sees. The page asks for `/` first, with which the server would
+ * push something. */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -40,7 +41,8 @@ enum {
 
 struct page_seen {
     uint64_t open, connections;
-    int64_t last_ns; /* when the last stream came, from the browser's start */
+    uint64_t unwanted; /* pushes: the browser's SETTINGS took none */
+    int64_t last_ns;   /* when the last stream came, from the browser's start */
 };
 
 static const enum option_id page_options[] = {OPTION_SUBSCRIBERS, OPTION_SECONDS, OPTION_COUNT};
@@ -71,6 +73,7 @@ static bool look(struct http_get *get, char *metrics, struct page_seen *ret)
     if (http_get(get, "/metrics", metrics, HTTP_GET_METRICS_MAX) != STATUS_OK)
         return false;
     ret->open = gauge(metrics, "ringside_streams_sse");
+    ret->unwanted = gauge(metrics, "ringside_http2_pushes_unwanted_total");
     ret->connections = gauge(metrics, "ringside_connections") - 1; /* ours is one of them */
     return true;
 }
@@ -116,15 +119,16 @@ static void take(struct bench *bench, const struct protocol_of_page *protocol, c
     snprintf(contestant->version, sizeof contestant->version, "%s", version);
     contestant_figure(
         contestant, "page",
-        json_pack("{s:o, s:o, s:o, s:o}", "asked", figure_count(bench->options->subscribers),
-                  "open", figure_count(seen->open), "connections", figure_count(seen->connections),
+        json_pack("{s:o, s:o, s:o, s:o, s:o}", "unwanted_pushes", figure_count(seen->unwanted),
+                  "asked", figure_count(bench->options->subscribers), "open",
+                  figure_count(seen->open), "connections", figure_count(seen->connections),
                   "open_s", figure_seconds(seen->last_ns)));
 }
 
 static int visit(struct bench *bench, const struct protocol_of_page *protocol, const char *path,
                  struct page_seen *ret)
 {
-    const char *const settings[] = {protocol->setting, NULL};
+    const char *const settings[] = {protocol->setting, "http2_push=/healthz", NULL};
     char page[PAGE_MAX];
     struct server *server;
     struct browser browser;
@@ -135,9 +139,10 @@ static int visit(struct bench *bench, const struct protocol_of_page *protocol, c
         return err;
     http_get_init(&get, &server->address);
     snprintf(page, sizeof page,
-             "<!doctype html><title>Ringside</title><script>for (let i = 0; i < %u; i++) "
-             "new EventSource('https://127.0.0.1:%u/sse?channel=page')</script>\n",
-             bench->options->subscribers, ntohs(server->tls_address.sin_port));
+             "<!doctype html><title>Ringside</title><script>const at = 'https://127.0.0.1:%u/'; "
+             "fetch(at).finally(() => { for (let i = 0; i < %u; i++) "
+             "new EventSource(at + 'sse?channel=page') })</script>\n",
+             ntohs(server->tls_address.sin_port), bench->options->subscribers);
     err = browser_open(bench, &browser, path, page);
     watch_phase(bench, "page", "chromium", protocol->workload);
     if (err == 0)

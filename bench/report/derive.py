@@ -25,6 +25,8 @@ def of_run(run):
         _ratio(run, c)
         _tls(run, c)
         _handshakes(run, c)
+        if "push" in c:
+            _set(c["push"], "load_s", c["push"]["loads_s"], 6)
 
 
 def work(turn):

@@ -24,6 +24,7 @@ REAP_SLACK_S = 1.5
 LEFT_WITH_ONE_END, LEFT_WITH_NONE = 0.8, 0.25
 MEMORY_OF = 300  # fewer peers are lost in what other programs do
 ORPHANS_OF = 100  # other programs have such sockets too: one in a hundred is not ours to judge
+PUSH_SAVES = 0.8  # of a round trip
 STREAMS_OF_PAGE = 6  # over HTTP/1.1
 WEAK_FROM = 0.25  # of the time without a CPU that it wanted
 BOUND, BOUND_ALL = "; the client was the bottleneck", "; the clients were the bottleneck"
@@ -531,6 +532,17 @@ def _page(run):
             f"{new['open']} on HTTP/2")
 
 
+def _push(run):
+    asked, pushed = (series.find(run, name, "a page and its resource")["push"]["load_s"]["median"]
+                     for name in ("asked for", "pushed"))
+    rtt_ms, saved_ms = run["settings"]["rtt_ms"], (asked - pushed) * 1e3
+    say(run, "Server push saves a round trip",
+        holds(saved_ms >= PUSH_SAVES * rtt_ms) if rtt_ms else "not measured",
+        f"{saved_ms:.1f} ms of a round-trip time of {rtt_ms:g} ms")
+    return (f"A page and its resource at a round trip of {rtt_ms:g} ms: {asked * 1e3:.1f} ms asked "
+            f"for, {pushed * 1e3:.1f} ms pushed")
+
+
 def _broken_bounds(abuse):
     """Of a server that has died, only that."""
     return "died" if not abuse["alive"] else ", ".join(abuse["broken"])
@@ -539,6 +551,6 @@ def _broken_bounds(abuse):
 JUDGES = {
     "abuse": _abuse, "capacity": _capacity, "churn": _churn, "compare": _compare,
     "connect": _connect, "engines": _engines, "fanout": _fanout, "half-open": _half_open,
-    "handshakes": _handshakes, "hold": _hold, "knee": _knee, "page": _page,
+    "handshakes": _handshakes, "hold": _hold, "knee": _knee, "page": _page, "push": _push,
     "slow-readers": _slow_readers,     "storm": _storm,
 }

@@ -161,6 +161,8 @@ COLUMNS = (
     Column("Step", _step, on_page=False),
     Column("Connections", lambda run, c: units.count(c["connections"]), on_page=False),
     Column("Subscribers", _number(units.count, "subscribers"), on_page=False),
+    Column("Page and resource", _number(units.duration, "push", "load_s")),
+    Column("Pushed", _number(units.count, "push", "pushes")),
     Column("Streams asked for", _number(units.count, "page", "asked")),
     Column("Open", _number(units.count, "page", "open")),
     Column("Knee", lambda run, c: series.knee_value(c)),
