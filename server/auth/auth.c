@@ -22,6 +22,8 @@ enum {
 struct auth_shard {
     _Alignas(64) struct auth_keys *keys;
     _Atomic(struct auth_keys *) published; /* by main; NULL: nothing new */
+    int64_t turn_ns;                       /* in which */
+    unsigned signatures;                   /* so many of public keys may still be looked at */
     _Atomic uint64_t counts[JWT_ERROR_COUNT];
 };
 
@@ -154,8 +156,12 @@ int auth_token(struct shard *shard, struct span token, struct jwt_claims *ret,
 {
     const struct settings *settings = shard->settings;
     struct auth_shard *share = share_of(shard);
+    if (share->turn_ns != shard->now_ns)
+        share->signatures = (unsigned)settings->token_signatures_per_turn;
+    share->turn_ns = shard->now_ns;
     const struct jwt_rules rules = {
         .keys = auth_keys_tokens(keys_of(share)),
+        .signatures = &share->signatures,
         .now_s = shard_unix_s(shard),
         .leeway_s = settings->token_leeway_s,
         .audience = span_from(settings->token_audience),

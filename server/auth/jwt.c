@@ -195,19 +195,32 @@ static bool is_named(const struct jwt_key *key, struct span kid)
     return key->kid_len > 0 && json_string_is(kid, span_of(key->kid, key->kid_len));
 }
 
+/* A signature of a public key takes some hundred times as long as one of HMAC. */
+static bool may_look(const struct jwt_rules *rules, const struct jwt_key *key)
+{
+    if (!rules->signatures || key->algorithm == JWT_HS256)
+        return true;
+    if (*rules->signatures == 0)
+        return false;
+    --*rules->signatures;
+    return true;
+}
+
 /* The keys that the header may mean: of its name and of its algorithm, both. */
-static int signature_check(const struct jwt_keys *keys, const struct header *header,
+static int signature_check(const struct jwt_rules *rules, const struct header *header,
                            struct span bytes, struct span signature)
 {
     bool named = false, fits = false;
-    for (unsigned i = 0; i < keys->count; i++) {
-        const struct jwt_key *key = &keys->list[i];
+    for (unsigned i = 0; i < rules->keys->count; i++) {
+        const struct jwt_key *key = &rules->keys->list[i];
         if (!is_named(key, header->kid))
             continue;
         named = true;
         if (key->algorithm != header->algorithm)
             continue;
         fits = true;
+        if (!may_look(rules, key))
+            return JWT_ERROR_CROWDED;
         if (is_signed(key, bytes, signature))
             return 0;
     }
@@ -237,7 +250,7 @@ static int verify(const struct parts *parts, const struct jwt_rules *rules, char
         err = part_decode(&signature_bytes, signature, sizeof signature, parts->signature);
     if (err < 0)
         return err;
-    return signature_check(rules->keys, &header, parts->signed_bytes, signature_bytes);
+    return signature_check(rules, &header, parts->signed_bytes, signature_bytes);
 }
 
 int jwt_verify(struct jwt_claims *ret, struct span token, const struct jwt_rules *rules,

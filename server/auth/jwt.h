@@ -13,8 +13,8 @@
  *          allocated.
  * Bounds   JWT_BYTES_MAX a token, JWT_KEYS_MAX keys, of which those without a `kid` are tried one
  *          after the other.
- * Errors   enum jwt_error, negative; of these REVOKED and those of tickets are auth/auth.h's.
- * Cost     The signature: see `bench tokens`. The claims are read once. */
+ * Errors   enum jwt_error, negative; of these REVOKED and TAKEN are auth/auth.h's.
+ * Cost     The signature, by far: tests/unit/auth/measure_tokens.c. The claims are read once. */
 #pragma once
 
 #include <bearssl.h>
@@ -48,7 +48,7 @@ enum {
     X(ISSUER, issuer, "is from another issuer")                                                    \
     X(REVOKED, revoked, "was revoked, or its user")                                                \
     X(TAKEN, taken, "is a ticket, and was taken before")                                           \
-    X(CROWDED, crowded, "is a ticket, and there are too many of them: tickets_max")
+    X(CROWDED, crowded, "comes with too many others: try again")
 
 #define JWT_ERROR_ENUM(NAME, name, sentence) JWT_NO_##NAME,
 enum jwt_number {
@@ -100,6 +100,8 @@ struct jwt_rules {
     int64_t leeway_s;     /* clocks may differ by so much */
     struct span audience; /* one of the token's must be this; empty: it must have none */
     struct span issuer;   /* likewise, but empty: whatever it is */
+    unsigned *signatures; /* how many signatures of public keys may still be looked at: each is
+                             counted off; NULL: any number */
 };
 
 /* Strings are decoded; what is JSON is as it stands in the token. Empty: not there. */

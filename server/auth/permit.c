@@ -190,9 +190,8 @@ static struct span challenge(char buf[CHALLENGE_MAX], enum refusal refusal)
                        scheme, error ? ", error=\"" : "", error ? error : "",
                        error ? "\", error_description=\"" : "",
                        error ? refusal_sentence(refusal) : "", error ? "\"" : "");
-    bool challenges = refusal_status(refusal) == 401 || refusal_status(refusal) == 403;
     assert(len > 0 && len < CHALLENGE_MAX);
-    return span_of(buf, challenges ? (size_t)len : 0);
+    return span_of(buf, (size_t)len);
 }
 
 void permit_refuse(struct shard *shard, struct conn *conn, const struct http_request *request,
@@ -200,8 +199,11 @@ void permit_refuse(struct shard *shard, struct conn *conn, const struct http_req
 {
     char field[CHALLENGE_MAX];
     bool has_body = request->fields.chunked || request->fields.content_length > 0;
-    (has_body ? http_refuse_fields : http_error_fields)(shard, conn, refusal,
-                                                        challenge(field, refusal));
+    if (refusal == REFUSAL_OVERLOADED)
+        (has_body ? http_refuse : http_error)(shard, conn, refusal);
+    else
+        (has_body ? http_refuse_fields : http_error_fields)(shard, conn, refusal,
+                                                            challenge(field, refusal));
 }
 
 void permit_end(struct shard *shard, struct conn *conn, enum close_reason reason)

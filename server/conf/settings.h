@@ -169,6 +169,10 @@ enum proxy_header {
       "Users and tokens that a shard remembers as revoked, at 48 to 96 bytes each.")               \
     X(NUMBER, revoked_ttl_s, 86400, 1, 315360000, "s",                                             \
       "How long a revocation counts, unless ttl= says so: as long as the longest token.")          \
+    X(NUMBER, token_signatures_per_turn, 16, 1, 100000, "count",                                   \
+      "Tokens of RS256 and ES256 that a shard looks at between two looks at its live "             \
+      "connections; "                                                                              \
+      "one takes up to a millisecond. The others get 503, and come back.")                         \
     X(LIST, api_keys, "", 0, 0, "list of file:PATH",                                               \
       "Keys of servers, 16 bytes or longer: who brings one may do everything that a namespace "    \
       "allows servers. file:PATH or env:NAME; read again at SIGHUP.")                              \

@@ -41,6 +41,8 @@ int session_token_for(struct shard *shard, struct conn *conn, struct span channe
     int err = shard->server->auth ? auth_token(shard, token, &claims, area) : JWT_ERROR_KEY;
     if (err == JWT_ERROR_EXPIRED)
         return refusal(CENTRIFUGE_ERROR_TOKEN_EXPIRED);
+    if (err == JWT_ERROR_CROWDED)
+        return refusal(CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
     if (err < 0 || !is_for(shard, conn, &claims, channel))
         return refusal(CENTRIFUGE_ERROR_PERMISSION_DENIED);
     *ret_ends_s = claims.ends_s;

@@ -179,6 +179,23 @@ static void without_a_key_nothing_is_taken(void **state)
     }
 }
 
+/* Those of public keys are counted off, also wrong ones; those of secrets are not. */
+static void signatures_can_be_bounded(void **state)
+{
+    unsigned left = 2;
+    struct jwt_rules rules = rules_at(VECTORS_NOW_S);
+    char area[JWT_AREA_BYTES];
+    struct jwt_claims claims;
+    (void)state;
+    rules.signatures = &left;
+    assert_int_equal(verify(good[GOOD_es256], &rules, &claims, area), 0);
+    assert_int_equal(verify(good[GOOD_hs256], &rules, &claims, area), 0);
+    assert_int_equal(left, 1);
+    assert_int_equal(verify(good[GOOD_rs256], &rules, &claims, area), 0);
+    assert_int_equal(verify(good[GOOD_rs256], &rules, &claims, area), JWT_ERROR_CROWDED);
+    assert_int_equal(verify(good[GOOD_hs256_kid], &rules, &claims, area), 0);
+}
+
 static void what_is_no_key_is_refused(void **state)
 {
     static const struct span none = {0};
@@ -225,6 +242,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_told),
         cmocka_unit_test(no_part_of_a_token_is_one),
         cmocka_unit_test(without_a_key_nothing_is_taken),
+        cmocka_unit_test(signatures_can_be_bounded),
         cmocka_unit_test(what_is_no_key_is_refused),
         cmocka_unit_test(what_is_signed_here_is_verified),
     };
