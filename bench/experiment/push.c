@@ -124,6 +124,16 @@ static int flush(struct visit *visit)
     return (int)len;
 }
 
+/* A ring of this thread may interrupt any call that waits. */
+static ssize_t hear(int fd, uint8_t *bytes, size_t size)
+{
+    ssize_t got;
+    do
+        got = recv(fd, bytes, size, 0);
+    while (got < 0 && errno == EINTR && !bench_interrupted());
+    return got;
+}
+
 /* Until the resource is there. */
 static int converse(struct visit *visit)
 {
@@ -131,7 +141,7 @@ static int converse(struct visit *visit)
     int err = 0;
     while (err == 0 && !visit->done) {
         err = flush(visit);
-        ssize_t got = err == 0 ? recv(visit->fd, bytes, sizeof bytes, 0) : -1;
+        ssize_t got = err == 0 ? hear(visit->fd, bytes, sizeof bytes) : -1;
         if (err == 0 &&
             (got <= 0 || nghttp2_session_mem_recv(visit->session, bytes, (size_t)got) < 0))
             err = -EIO;
