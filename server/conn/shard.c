@@ -102,6 +102,18 @@ static void on_deliver(void *context, uint32_t slot, uint32_t subscription,
         shard_flush_batch(shard);
 }
 
+static void on_events(void *context, uint32_t slot, uint32_t subscription,
+                      const struct hub_batch *batch)
+{
+    struct shard *shard = context;
+    struct conn *conn = &shard->slab[slot];
+    (void)subscription;
+    if (conn->state == CONN_OPEN && conn_transport(shard, conn)->events)
+        conn_transport(shard, conn)->events(shard, conn, batch);
+    if (shard->dirty_count >= SEND_BATCH)
+        shard_flush_batch(shard);
+}
+
 static void on_wake(void *context, unsigned target)
 {
     struct shard *shard = context;
@@ -115,6 +127,7 @@ static const struct hub_ops hub_ops = {
     .batch = on_batch,
     .batch_done = on_batch_done,
     .deliver = on_deliver,
+    .deliver_events = on_events,
     .wake = on_wake,
 };
 

@@ -21,6 +21,14 @@ enum {
     EVENT_TYPE_MAX = 64,    /* the same characters */
 };
 
+/* What a message is. All but the first have no offset of their own and are in no history: they
+ * carry that of the message before them. */
+enum message_kind {
+    MESSAGE_PUBLICATION,
+    MESSAGE_JOIN,  /* a client came to the channel: the payload is a JSON object that says who */
+    MESSAGE_LEAVE, /* it left */
+};
+
 struct message {
     atomic_uint refs;
     uint32_t payload_len;
@@ -32,6 +40,7 @@ struct message {
     bool last;             /* of its channel: nothing can be published behind it */
     uint8_t name_len;
     uint8_t event_len;    /* 0: no type */
+    uint8_t kind;         /* enum message_kind; set by its maker, before it is published */
     _Atomic uint8_t form; /* 0: not looked at; else 1 + what a reader has found it to be, and any
                              other would find as well */
     char bytes[];         /* name, event type, payload */

@@ -43,14 +43,29 @@ static int publish_check(struct hub *hub, const struct message *message, struct 
         return -EPIPE;
     if (!err)
         err = room_for_all(hub, *ret);
-    if (!err)
+    bool is_event = message->kind != MESSAGE_PUBLICATION;
+    if (!err && !is_event)
         err = rate_take(hub, *ret);
-    if (err)
+    if (err || is_event)
         return err;
     home_expire(hub, *ret);
     return (*ret)->history.count < home_rules(hub, *ret)->messages_max
                ? history_reserve(&(*ret)->history)
                : 0;
+}
+
+/* Gives it its place, and keeps it, if it is to have one. */
+static void number(struct hub *hub, struct channel_home *channel, struct message *message)
+{
+    message->epoch = channel->epoch;
+    if (message->kind == MESSAGE_PUBLICATION) {
+        message->offset = ++channel->offset;
+        channel->ended = message->last;
+        home_keep(hub, channel, message);
+        counter_add(&hub->counters.published, 1);
+    } else {
+        message->offset = channel->offset;
+    }
 }
 
 static void publish(struct hub *hub, unsigned from, const struct item *item)
@@ -59,16 +74,12 @@ static void publish(struct hub *hub, unsigned from, const struct item *item)
     struct channel_home *channel = NULL;
     int err = publish_check(hub, message, &channel);
     if (!err) {
-        message->epoch = channel->epoch;
-        message->offset = ++channel->offset;
-        channel->ended = message->last;
-        home_keep(hub, channel, message);
+        number(hub, channel, message);
         for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_PARTICIPANTS_MAX;
              shard = lane_bits_next(&channel->shards, shard + 1)) {
             struct item live = {.kind = ITEM_LIVE, .message = message_ref(message)};
             exchange_send(hub, shard, &live);
         }
-        counter_add(&hub->counters.published, 1);
     } else if (err != -ENOMEM && err != -EPIPE) {
         counter_add(&hub->counters.refused, 1);
     }

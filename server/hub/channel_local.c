@@ -19,6 +19,7 @@ void local_live(struct hub *hub, struct message *message)
     uint32_t index = local->nodes_count++;
     local->nodes[index] = (struct batch_node){message, HUB_NONE};
     channel->batch_bytes += message->payload_len;
+    channel->batch_events = message->kind != MESSAGE_PUBLICATION;
     if (channel->batch_count++ == 0)
         channel->batch_first = index;
     else
@@ -98,16 +99,19 @@ static bool walk(struct hub *hub)
     struct local_table *local = &hub->local;
     struct subscription *at = hub->subscriptions.at;
     const struct hub_batch *batch = &local->walk_batch;
+    bool events = batch->messages[0]->kind != MESSAGE_PUBLICATION;
+    void (*deliver)(void *, uint32_t, uint32_t, const struct hub_batch *) =
+        events ? hub->ops.deliver_events : hub->ops.deliver;
     uint64_t delivered = 0;
     uint32_t index = local->walk_at;
     for (; index != HUB_NONE && hub->visits < hub->visits_max; index = at[index].next_in_channel) {
         if (at[index].next_in_channel != HUB_NONE)
             __builtin_prefetch(&at[at[index].next_in_channel]);
         hub->visits += local->walk_cost;
-        if (!at[index].live)
+        if (!at[index].live || !deliver)
             continue;
         delivered += batch->count;
-        hub->ops.deliver(hub->shard, at[index].conn, index, batch);
+        deliver(hub->shard, at[index].conn, index, batch);
     }
     local->walk_at = index;
     counter_add(&hub->counters.delivered, delivered);
@@ -141,6 +145,7 @@ static bool deliver_dirty(struct hub *hub)
     if (local->dirty_first)
         return false;
     local->nodes_count = 0;
+    local->events = false;
     return true;
 }
 
@@ -150,10 +155,27 @@ static bool walk_fits(const struct hub *hub, const struct channel_local *channel
     return hub->visits + visit_cost(channel) * (channel->held + channel->dead) < hub->visits_max;
 }
 
-/* An answer ends the batch of its channel. If that takes more than this turn has, the answer waits
- * for the walk, and behind it everything that came later. */
+/* The channel whose batch is of the other kind than this message, which ends it; or NULL. Where
+ * there are no events nobody has to look. */
+static struct channel_local *ended_by(const struct hub *hub, const struct message *message)
+{
+    bool is_event = message->kind != MESSAGE_PUBLICATION;
+    if (!is_event && !hub->local.events)
+        return NULL;
+    struct channel_local *channel =
+        local_find(hub, message_name(message), message->name_len, message->hash);
+    bool ends = channel && channel->batch_count > 0 && channel->batch_events != is_event;
+    return ends ? channel : NULL;
+}
+
+/* An answer ends the batch of its channel, and so does a message of the other kind. If that takes
+ * more than this turn has, it waits for the walk, and behind it everything that came later. */
 static bool must_wait(const struct hub *hub, const struct item *item)
 {
+    if (item->kind == ITEM_LIVE) {
+        const struct channel_local *ended = ended_by(hub, item->message);
+        return ended && !walk_fits(hub, ended);
+    }
     if (item->kind != ITEM_SUBSCRIBED || item->request->more)
         return false;
     const struct subscription *subscription = &hub->subscriptions.at[item->request->subscription];
@@ -259,6 +281,15 @@ static void subscribed(struct hub *hub, struct request *request)
     request_free(request);
 }
 
+static void live(struct hub *hub, struct message *message)
+{
+    struct channel_local *ended = ended_by(hub, message);
+    bool delivered = !ended || deliver_channel(hub, ended);
+    assert(delivered);
+    hub->local.events |= message->kind != MESSAGE_PUBLICATION;
+    local_live(hub, message);
+}
+
 static void read_done(struct hub *hub, struct request *request)
 {
     struct hub_reply reply = {
@@ -292,7 +323,7 @@ static void local_now(struct hub *hub, const struct item *item)
 {
     switch ((enum item_kind)item->kind) {
     case ITEM_LIVE:
-        local_live(hub, item->message);
+        live(hub, item->message);
         break;
     case ITEM_SUBSCRIBED:
         subscribed(hub, item->request);

@@ -118,7 +118,8 @@ struct hub_reply {
     unsigned count;
 };
 
-/* The messages of one channel that one turn brought, in order. */
+/* The messages of one channel that one turn brought, in order: all of them publications, or all of
+ * them events, who joined and left. */
 struct hub_batch {
     const char *name;
     size_t name_len;
@@ -144,6 +145,9 @@ struct hub_ops {
     /* May unsubscribe this or any other subscription, and may call any request. */
     void (*deliver)(void *shard, uint32_t conn, uint32_t subscription,
                     const struct hub_batch *batch);
+    /* The same for a batch of events. NULL: nobody is told. */
+    void (*deliver_events)(void *shard, uint32_t conn, uint32_t subscription,
+                           const struct hub_batch *batch);
     /* The hub of shard `target` sleeps and has something in its lanes: end its wait. */
     void (*wake)(void *shard, unsigned target);
 };

@@ -167,6 +167,7 @@ struct channel_local {
     uint32_t batch_first, batch_last, batch_count; /* messages of this turn */
     uint64_t batch_bytes;                          /* their payloads */
     bool dirty;
+    bool batch_events; /* that is what they are */
     uint8_t home_shard;
     uint8_t name_len;
     char name[];
@@ -191,6 +192,7 @@ struct local_table {
     struct hub_batch walk_batch;   /* what its subscribers are given; in the scratch */
     uint32_t walk_at;              /* who is next */
     uint64_t walk_cost;            /* of a visit */
+    bool events;                   /* are among the messages of this turn */
     struct item_queue deferred;    /* behind an answer that waits for a walk, in order */
     uint32_t standing;             /* being answered for good: stands where its channel does */
     struct batch_node *nodes;      /* as many as a turn takes items, at most */
@@ -204,7 +206,8 @@ void local_done(struct hub *hub);
 /* Finds or makes. Returns 0, -ENOSPC or -ENOMEM. */
 int local_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
                struct channel_local **ret);
-struct channel_local *local_find(struct hub *hub, const char *name, size_t len, uint64_t hash);
+struct channel_local *local_find(const struct hub *hub, const char *name, size_t len,
+                                 uint64_t hash);
 /* The last subscriber went. */
 void local_idle(struct hub *hub, struct channel_local *channel);
 /* The first subscriber came. */

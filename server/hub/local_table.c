@@ -54,7 +54,7 @@ void local_done(struct hub *hub)
     pages_unmap(local->free, hub->config->channels_max * sizeof *local->free);
 }
 
-struct channel_local *local_find(struct hub *hub, const char *name, size_t len, uint64_t hash)
+struct channel_local *local_find(const struct hub *hub, const char *name, size_t len, uint64_t hash)
 {
     return (void *)table_find(&hub->local.table, name, len, hash);
 }

@@ -175,3 +175,9 @@ void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscripti
     const struct encoding encoding = {FORMAT_WS_PUSH, FRAMING_NONE};
     conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE, batch->count);
 }
+
+void session_events(struct shard *shard, struct conn *conn, const struct hub_batch *batch)
+{
+    const struct encoding encoding = {FORMAT_WS_PUSH, FRAMING_NONE};
+    conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE, 0);
+}

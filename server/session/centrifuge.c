@@ -85,4 +85,5 @@ const struct transport session_transport = {
     .read = session_read,
     .published = session_published,
     .deliver = session_deliver,
+    .events = session_events,
 };

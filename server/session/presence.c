@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/message.h"
 #include "hub/hub.h"
 #include "hub/table.h"
 #include "session/presence_home.h"
@@ -25,6 +26,31 @@ static void news_drop(struct call *call)
     free(call);
 }
 
+/* Subscribers are told by a message that has no place of its own. */
+static void told(void *context, struct span channel, bool join, struct span who)
+{
+    struct shard *shard = context;
+    if (!namespace_of(&shard->settings->namespaces, channel)->join_leave)
+        return;
+    uint64_t hash = hub_hash(shard->server->hubs, channel.ptr, channel.len);
+    struct message *message =
+        message_create(channel.ptr, channel.len, hash, who.ptr, who.len, true);
+    if (message)
+        message->kind = join ? MESSAGE_JOIN : MESSAGE_LEAVE;
+    if (message && hub_publish(shard->hub, NULL, message) == 0)
+        return;
+    message_unref(message);
+    counter_add(&shard->counters.presence_lost, 1);
+}
+
+static int add(struct shard *shard, struct span name, const struct presence_member *member)
+{
+    if (!shard->presence)
+        shard->presence = presence_home_create(told, shard);
+    return shard->presence ? presence_home_add(shard->presence, name, member, shard->now_ns)
+                           : -ENOMEM;
+}
+
 static void news_run(void *target, struct call *call)
 {
     struct shard *shard = target;
@@ -39,7 +65,7 @@ static void news_run(void *target, struct call *call)
     struct span name = {news->text, news->name_len};
     if (!news->join)
         presence_home_remove(shard->presence, name, member.client);
-    else if (presence_home_add(&shard->presence, name, &member, shard->now_ns) < 0)
+    else if (add(shard, name, &member) < 0)
         counter_add(&shard->counters.presence_lost, 1);
     free(news);
 }
@@ -63,7 +89,7 @@ static void tell(struct shard *shard, const struct conn *conn, struct span chann
 {
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, channel);
     const struct session *session = session_of(shard, conn);
-    if (!namespace->presence)
+    if (!namespace->presence && !namespace->join_leave)
         return;
     struct span user = person_user(session), info = person_info(session);
     struct news *news = malloc(sizeof *news + channel.len + SESSION_ID_LEN + user.len + info.len);

@@ -6,7 +6,8 @@
  *
  * Idea     A member lasts for presence_age_ms of its namespace, or three heartbeats, from the last
  *          time that it was heard of: one whose leave is lost decays by itself. In channels of
- *          namespaces with `presence`.
+ *          namespaces with `presence` or `join_leave`; with the latter, subscribers are told who
+ *          comes and goes.
  * Threads  The shard's; between shards by calls (hub/call.h).
  * Memory   At home: about 150 bytes a member with what is told of it, 80 a user; freed with the
  *          last of a channel. A call each for what travels.

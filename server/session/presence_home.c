@@ -42,6 +42,8 @@ struct channel {
 
 struct presence_home {
     struct channel *channels; /* the one heard of longest ago first */
+    presence_told *told;
+    void *context;
 };
 
 /* The macros are long, not these functions. NOLINTBEGIN(readability-function-size) */
@@ -63,6 +65,7 @@ static bool channel_insert(struct presence_home *home, struct channel *channel)
 static void channel_remove(struct presence_home *home, struct channel *channel)
 {
     HASH_DEL(home->channels, channel);
+    assert(home->channels != channel);
 }
 
 static struct user *user_find(const struct channel *channel, struct span name)
@@ -81,6 +84,7 @@ static bool user_insert(struct channel *channel, struct user *user)
 static void user_remove(struct channel *channel, struct user *user)
 {
     HASH_DEL(channel->users, user);
+    assert(channel->users != user);
 }
 
 static struct member *member_find(const struct channel *channel, struct span client)
@@ -100,6 +104,7 @@ static bool member_insert(struct channel *channel, struct member *member)
 static void member_remove(struct channel *channel, struct member *member)
 {
     HASH_DEL(channel->members, member);
+    assert(channel->members != member);
 }
 
 /* NOLINTEND(readability-function-size) */
@@ -108,6 +113,38 @@ static size_t room_of(const struct member *member)
 {
     return AROUND_MAX + 2 * (size_t)SESSION_ID_LEN +
            json_string_size(span_of(member->user->name, member->user->len)) + member->info_len;
+}
+
+static void who_write(struct out *out, const struct member *member)
+{
+    struct span user = span_of(member->user->name, member->user->len);
+    out_text(out, "{\"client\":\"");
+    out_span(out, span_of(member->client, SESSION_ID_LEN));
+    out_text(out, "\",\"user\":");
+    if (json_string_size(user) > (size_t)(out->end - out->at))
+        out->overflow = true;
+    if (!out->overflow)
+        out->at += json_string_write(out->at, user);
+    if (member->info_len > 0) {
+        out_text(out, ",\"conn_info\":");
+        out_span(out, span_of(member->info, member->info_len));
+    }
+    out_text(out, "}");
+}
+
+/* Where memory is out for it, nobody is told. */
+static void tell(struct presence_home *home, const struct channel *channel,
+                 const struct member *member, bool join)
+{
+    size_t room = room_of(member);
+    char *area = malloc(room);
+    if (!area)
+        return;
+    struct out out = out_begin(area, room);
+    who_write(&out, member);
+    home->told(home->context, span_of(channel->name, channel->len), join,
+               span_of(area, (size_t)out_end(&out)));
+    free(area);
 }
 
 /* ---- users ---- */
@@ -157,11 +194,18 @@ static void free_if_empty(struct presence_home *home, struct channel *channel)
     free(channel);
 }
 
+static void leave(struct presence_home *home, struct channel *channel, struct member *member)
+{
+    tell(home, channel, member, false);
+    drop(channel, member);
+}
+
 /* Drops who was not heard of; each is heard of as often as any other. */
-static void expire(struct channel *channel, int64_t now_ns, unsigned most)
+static void expire(struct presence_home *home, struct channel *channel, int64_t now_ns,
+                   unsigned most)
 {
     while (most-- > 0 && channel->members && channel->members->until_ns <= now_ns)
-        drop(channel, channel->members);
+        leave(home, channel, channel->members);
 }
 
 /* Channels that nobody asks for, and nobody comes to. */
@@ -170,17 +214,15 @@ static void sweep(struct presence_home *home, int64_t now_ns)
     struct channel *oldest = home->channels;
     if (!oldest)
         return;
-    expire(oldest, now_ns, PRESENCE_SWEEP);
+    expire(home, oldest, now_ns, PRESENCE_SWEEP);
     free_if_empty(home, oldest);
 }
 
-static struct channel *channel_take(struct presence_home **home, struct span name)
+static struct channel *channel_take(struct presence_home *home, struct span name)
 {
-    if (!*home && !(*home = calloc(1, sizeof **home)))
-        return NULL;
-    struct channel *channel = channel_find(*home, name);
+    struct channel *channel = channel_find(home, name);
     if (channel) {
-        channel_remove(*home, channel);
+        channel_remove(home, channel);
     } else {
         channel = calloc(1, sizeof *channel + name.len);
         if (!channel)
@@ -188,7 +230,7 @@ static struct channel *channel_take(struct presence_home **home, struct span nam
         channel->len = (uint8_t)name.len;
         memcpy(channel->name, name.ptr, name.len);
     }
-    if (channel_insert(*home, channel))
+    if (channel_insert(home, channel))
         return channel;
     while (channel->members)
         drop(channel, channel->members);
@@ -217,7 +259,15 @@ static int member_add(struct channel *channel, const struct presence_member *wha
     return -ENOMEM;
 }
 
-int presence_home_add(struct presence_home **home, struct span name,
+struct presence_home *presence_home_create(presence_told *told, void *context)
+{
+    struct presence_home *home = malloc(sizeof *home);
+    if (home)
+        *home = (struct presence_home){.told = told, .context = context};
+    return home;
+}
+
+int presence_home_add(struct presence_home *home, struct span name,
                       const struct presence_member *what, int64_t now_ns)
 {
     struct channel *channel = channel_take(home, name);
@@ -227,9 +277,11 @@ int presence_home_add(struct presence_home **home, struct span name,
     if (before)
         drop(channel, before);
     int err = member_add(channel, what);
-    expire(channel, now_ns, PRESENCE_SWEEP);
-    free_if_empty(*home, channel);
-    sweep(*home, now_ns);
+    if (!err && !before)
+        tell(home, channel, member_find(channel, what->client), true);
+    expire(home, channel, now_ns, PRESENCE_SWEEP);
+    free_if_empty(home, channel);
+    sweep(home, now_ns);
     return err;
 }
 
@@ -239,7 +291,7 @@ void presence_home_remove(struct presence_home *home, struct span name, struct s
     struct member *member = channel ? member_find(channel, client) : NULL;
     if (!member)
         return;
-    drop(channel, member);
+    leave(home, channel, member);
     free_if_empty(home, channel);
 }
 
@@ -251,7 +303,7 @@ static struct channel *channel_now(struct presence_home *home, struct span name,
     struct channel *channel = channel_find(home, name);
     if (!channel)
         return NULL;
-    expire(channel, now_ns, UINT32_MAX);
+    expire(home, channel, now_ns, UINT32_MAX);
     if (channel->members)
         return channel;
     free_if_empty(home, channel);
@@ -274,22 +326,10 @@ size_t presence_home_room(const struct presence_home *home, struct span name)
 
 static void member_write(struct out *out, const struct member *member)
 {
-    struct span user = span_of(member->user->name, member->user->len);
-    struct span client = span_of(member->client, SESSION_ID_LEN);
     out_text(out, "\"");
-    out_span(out, client);
-    out_text(out, "\":{\"client\":\"");
-    out_span(out, client);
-    out_text(out, "\",\"user\":");
-    if (json_string_size(user) > (size_t)(out->end - out->at))
-        out->overflow = true;
-    if (!out->overflow)
-        out->at += json_string_write(out->at, user);
-    if (member->info_len > 0) {
-        out_text(out, ",\"conn_info\":");
-        out_span(out, span_of(member->info, member->info_len));
-    }
-    out_text(out, "}");
+    out_span(out, span_of(member->client, SESSION_ID_LEN));
+    out_text(out, "\":");
+    who_write(out, member);
 }
 
 void presence_home_write(struct presence_home *home, struct span name, int64_t now_ns,

@@ -21,18 +21,24 @@ struct presence_member {
     int64_t until_ns;
 };
 
-/* Returns 0 or -ENOMEM. `*home` comes to be with the first. */
-int presence_home_add(struct presence_home **home, struct span channel,
-                      const struct presence_member *member, int64_t now_ns);
-void presence_home_remove(struct presence_home *home, struct span channel, struct span client);
+/* Told of each that comes, and of each that goes, with who that is: {"client":…,"user":…}. */
+typedef void presence_told(void *context, struct span channel, bool join, struct span who);
+
+/* Returns NULL when memory is out. */
+struct presence_home *presence_home_create(presence_told *told, void *context);
+
+/* Returns 0 or -ENOMEM. */
+int presence_home_add(struct presence_home *home, struct span name,
+                      const struct presence_member *what, int64_t now_ns);
+void presence_home_remove(struct presence_home *home, struct span name, struct span client);
 
 /* Counts those who are there. */
-void presence_home_count(struct presence_home *home, struct span channel, int64_t now_ns,
+void presence_home_count(struct presence_home *home, struct span name, int64_t now_ns,
                          unsigned *ret_clients, unsigned *ret_users);
 /* Writes those who are there, as far as there is room. */
-void presence_home_write(struct presence_home *home, struct span channel, int64_t now_ns,
+void presence_home_write(struct presence_home *home, struct span name, int64_t now_ns,
                          struct out *out);
 /* How much room that takes, at most. */
-size_t presence_home_room(const struct presence_home *home, struct span channel);
+size_t presence_home_room(const struct presence_home *home, struct span name);
 
 void presence_home_free(struct presence_home *home);

@@ -32,6 +32,8 @@ void session_published(struct shard *shard, struct conn *conn, const struct tick
 void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                      const struct hub_batch *batch);
 
+void session_events(struct shard *shard, struct conn *conn, const struct hub_batch *batch);
+
 /* Takes a subscription back. */
 void session_unsubscribe(struct shard *shard, struct conn *conn, uint32_t subscription);
 

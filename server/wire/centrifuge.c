@@ -259,6 +259,8 @@ void centrifuge_reply_empty(struct out *out, uint32_t id, enum centrifuge_method
 #define BASE64_BACK  "\"}"
 #define PUSH         "{\"push\":{\"channel\":\""
 #define PUB          "\",\"pub\":"
+#define EVENT        "\",\""
+#define INFO         "\":{\"info\":"
 #define LENGTH(text) (sizeof(text) - 1)
 
 enum centrifuge_form centrifuge_form_of(struct span data)
@@ -333,7 +335,11 @@ void centrifuge_publication_write(struct out *out, const struct centrifuge_publi
 
 size_t centrifuge_push_size(struct span channel, const struct centrifuge_publication *publication)
 {
-    return LENGTH(PUSH) + channel.len + LENGTH(PUB) + centrifuge_publication_size(publication) + 2;
+    size_t size = LENGTH(PUSH) + channel.len + 2;
+    if (publication->event.len == 0)
+        return size + LENGTH(PUB) + centrifuge_publication_size(publication);
+    return size + LENGTH(EVENT) + publication->event.len + LENGTH(INFO) + data_size(publication) +
+           1;
 }
 
 void centrifuge_push_write(struct out *out, struct span channel,
@@ -341,7 +347,15 @@ void centrifuge_push_write(struct out *out, struct span channel,
 {
     out_text(out, PUSH);
     out_span(out, channel);
-    out_text(out, PUB);
-    centrifuge_publication_write(out, publication);
+    if (publication->event.len == 0) {
+        out_text(out, PUB);
+        centrifuge_publication_write(out, publication);
+    } else {
+        out_text(out, EVENT);
+        out_span(out, publication->event);
+        out_text(out, INFO);
+        data_write(out, publication);
+        out_text(out, "}");
+    }
     out_text(out, "}}");
 }

@@ -123,7 +123,8 @@ enum centrifuge_form {
 struct centrifuge_publication {
     struct span data;
     enum centrifuge_form form;
-    uint64_t offset; /* 0: it has none */
+    uint64_t offset;   /* 0: it has none */
+    struct span event; /* of a push: join or leave, of whom `data` tells; empty: a publication */
 };
 
 /* What bytes are to a client of this protocol. */

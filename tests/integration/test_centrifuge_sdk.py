@@ -13,6 +13,7 @@ import pytest
 
 import sdk
 from ringside import PATIENCE_S, wait_until
+from wire import TEXT, RawWebSocket
 
 SCRIPT = Path(__file__).parent / "node" / "centrifuge.js"
 VERSION = "5.8.0"
@@ -221,7 +222,7 @@ def test_comes_back_when_the_server_goes(server, start_sdk):
 
 
 NAMESPACES = ["members:allow_subscribe=signed_on", "given:allow_subscribe=subscriber",
-              "room:presence=on"]
+              "room:presence=on", "lobby:join_leave=on"]
 
 
 @pytest.fixture
@@ -338,6 +339,39 @@ def test_who_dies_silently_is_not_present_any_more(guarded, start_sdk):
     dead.process.send_signal(signal.SIGSTOP)
     wait_until(lambda: present(witness, "room:1") == (["w"], 1, 1), "one decayed")
     dead.process.send_signal(signal.SIGCONT)
+
+
+def test_join_and_leave(guarded, start_sdk):
+    server = guarded(shards=3)
+    witness, other = (start_sdk(server, token=sdk.token(sub=user)) for user in ("w", "o"))
+    connected(witness)
+    subscribed(witness, "lobby:1")
+    assert witness.next_of("join")["info"]["user"] == "w"
+    connected(other)
+    subscribed(other, "lobby:1")
+    assert witness.next_of("join")["info"]["user"] == "o"
+    server.publish("lobby:1", "1")
+    other.act("unsubscribe", "lobby:1")
+    events = [witness.next_of("publication", "leave") for _ in range(2)]
+    assert [event.get("data", event.get("info", {}).get("user")) for event in events] == [1, "o"]
+    # They have no offset, are in no history, and nobody else hears them.
+    assert server.poll("lobby:1", "start")["messages"][0]["offset"] == 1
+    assert len(server.poll("lobby:1", "start")["messages"]) == 1
+
+
+def test_a_raw_subscriber_hears_no_events(guarded, start_sdk):
+    server = guarded()
+    socket = RawWebSocket(server, "/ws?channel=lobby:1")
+    client = start_sdk(server)
+    connected(client)
+    for n in range(5):
+        client.act("subscribe", "lobby:1") if n == 0 else client.act("resubscribe", "lobby:1")
+        client.next_of("subscribed")
+        client.act("unsubscribe", "lobby:1")
+        client.next_of("unsubscribed")
+        server.publish("lobby:1", f"{n}")
+        assert socket.read() == (TEXT, b"%d" % n)
+    socket.connection.close()
 
 
 PYTHON_SCRIPT = Path(__file__).parent / "python_centrifuge.py"

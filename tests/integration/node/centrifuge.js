@@ -54,6 +54,7 @@ const actions = {
     connect: () => client.connect(),
     disconnect: () => client.disconnect(),
     subscribe,
+    resubscribe: (channel) => client.getSubscription(channel).subscribe(),
     forget: (channel) => client.removeSubscription(client.getSubscription(channel)),
     unsubscribe: (channel) => client.getSubscription(channel).unsubscribe(),
     publish: (channel, data) => client.publish(channel, data),

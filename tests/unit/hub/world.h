@@ -19,6 +19,7 @@ enum event_kind {
     EVENT_PUBLISHED,
     EVENT_BATCH,
     EVENT_DELIVER,
+    EVENT_JOINED, /* somebody, or left: a batch of events */
     EVENT_WAKE,
 };
 

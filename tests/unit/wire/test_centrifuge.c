@@ -172,6 +172,20 @@ static void test_pushes(void **state)
     }
 }
 
+static void test_events(void **state)
+{
+    (void)state;
+    static const char expected[] =
+        "{\"push\":{\"channel\":\"c\",\"join\":{\"info\":{\"client\":\"x\"}}}}";
+    char text[128];
+    const struct centrifuge_publication join = {
+        .data = SPAN("{\"client\":\"x\"}"), .offset = 7, .event = SPAN("join")};
+    struct out out = out_begin(text, sizeof text);
+    centrifuge_push_write(&out, SPAN("c"), &join);
+    assert_span(span_of(text, (size_t)out_end(&out)), span_from(expected));
+    assert_int_equal(centrifuge_push_size(SPAN("c"), &join), strlen(expected));
+}
+
 static void test_without_offset(void **state)
 {
     (void)state;
@@ -186,10 +200,11 @@ static void test_without_offset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_commands),      cmocka_unit_test(test_data),
-        cmocka_unit_test(test_without_reply), cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_lines),         cmocka_unit_test(test_replies),
-        cmocka_unit_test(test_pushes),        cmocka_unit_test(test_without_offset),
+        cmocka_unit_test(test_commands),       cmocka_unit_test(test_data),
+        cmocka_unit_test(test_without_reply),  cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_lines),          cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_pushes),         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_without_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
