@@ -62,6 +62,7 @@ ENVIRONMENT = {
     "CI": "true",  # warnings are errors
     # Compiled once, not by each process anew: pytest rewrites every file that it collects.
     "PYTHONPYCACHEPREFIX": str(BUILD / "pycache"),
+    "PYTHONDONTWRITEBYTECODE": "",  # whoever has set it means the folders of the sources
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "TSAN_OPTIONS": "second_deadlock_stack=1",
