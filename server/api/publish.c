@@ -183,7 +183,7 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
     memcpy(publishing->name, params.channels[0].ptr, params.channels[0].len);
     publishing->end = params.end;
     publishing->event_len = (uint8_t)params.event.len;
-    if (params.event.len > 0)
+    if (params.event.ptr)
         memcpy(publishing->event, params.event.ptr, params.event.len);
     extra->transport_state = publishing;
     extra->state_bytes = sizeof *publishing;

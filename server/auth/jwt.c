@@ -248,7 +248,7 @@ static int verify(const struct parts *parts, const struct jwt_rules *rules, char
         err = header_read(&header, header_text);
     if (err == 0)
         err = part_decode(&signature_bytes, signature, sizeof signature, parts->signature);
-    if (err < 0)
+    if (err != 0)
         return err;
     return signature_check(rules, &header, parts->signed_bytes, signature_bytes);
 }

@@ -22,6 +22,8 @@
     X(WS_PROTOCOL, ws_protocol, 1002, "a frame that breaks RFC 6455")                              \
     X(WS_UTF8, ws_utf8, 1007, "a text message that is not UTF-8")                                  \
     X(WS_INFLATE, ws_inflate, 1007, "a compressed message that is no DEFLATE")                     \
+    X(WS_BOMBS, ws_bombs, 1008,                                                                    \
+      "compressed messages that became more than 32 times what came at once, and one message")     \
     X(WS_POLICY, ws_policy, 1008, "a message from a client that may not publish")                  \
     X(WS_TOO_BIG, ws_too_big, 1009, "a message over message_bytes_max")                            \
     X(WS_TIMEOUT, ws_timeout, 1008, "a message that was not complete in body_timeout_ms")          \

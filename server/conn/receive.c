@@ -27,12 +27,23 @@ void shard_readable(struct shard *shard, uint32_t slot, int32_t res)
         conn_receive_soon(shard, conn);
 }
 
+/* What a batch has received is understood whole: it is short where that may take long. */
+static unsigned receive_batch(const struct shard *shard)
+{
+    return shard->settings->websocket_deflate ? RECEIVE_BATCH_INFLATED : RECEIVE_BATCH;
+}
+
 void conn_receive_soon(struct shard *shard, struct conn *conn)
 {
     conn->link |= LINK_RECEIVING;
     shard->readable[shard->readable_count++] = conn_slot(shard, conn);
-    if (shard->readable_count == RECEIVE_BATCH)
+    if (shard->readable_count == receive_batch(shard))
         shard_receive(shard);
+}
+
+void conn_inflate_room(struct shard *shard, size_t len)
+{
+    shard->inflate_room = (size_t)shard->settings->message_bytes_max + INFLATE_RATIO * len;
 }
 
 void conn_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
@@ -55,6 +66,7 @@ static size_t room(const struct shard *shard, uint32_t slot)
 
 static void understand(struct shard *shard, struct conn *conn, char *bytes, size_t len)
 {
+    conn_inflate_room(shard, len);
     if (is_headed(conn))
         proxied_input(shard, conn, bytes, len);
     else if (conn->link & LINK_TLS)

@@ -48,6 +48,8 @@ enum {
     RECEIVE_BATCH = 64,
     RECEIVE_BYTES = 16 * 1024,
     RECEIVE_TURN_BYTES = 1 << 20, /* received when a turn takes no further events */
+    RECEIVE_BATCH_INFLATED = 4,   /* sockets of a batch, where what comes may be inflated */
+    INFLATE_RATIO = 32,           /* bytes that those of one receive may become, on average */
     SEND_BATCH = 512,
     SEND_VECTORS = 32,  /* frames of one socket in one send */
     SEND_GATHERED = 64, /* sockets in a batch that send more than one run */
@@ -155,6 +157,7 @@ struct shard {
     uint32_t readable[RECEIVE_BATCH]; /* slots to receive from, in this batch */
     unsigned readable_count;
     size_t received_bytes; /* in this turn, inflated ones too */
+    size_t inflate_room;   /* what the bytes of this receive may still become: conn_inflate_room */
     char *receive_area;    /* RECEIVE_BATCH buffers of RECEIVE_BYTES */
     struct send_batch *batch;
     enum slow_reader_policy slow_reader; /* of the batch being delivered */
@@ -232,6 +235,11 @@ void conn_receive_soon(struct shard *shard, struct conn *conn);
 /* Plaintext of the peer, as it was received or out of a record. */
 void conn_input(struct shard *shard, struct conn *conn, char *bytes, size_t len);
 void conn_input_ended(struct shard *shard, struct conn *conn);
+
+/* `len` bytes of a client are about to be understood: they may become one message of
+ * message_bytes_max, and INFLATE_RATIO times themselves. Without it a receive of 16 KiB could be a
+ * thousand messages of a MiB each, in one turn. */
+void conn_inflate_room(struct shard *shard, size_t len);
 void conn_mark_dirty(struct shard *shard, struct conn *conn);
 /* Takes bytes off the front of what is queued. */
 void conn_consume(struct shard *shard, struct conn *conn, uint32_t bytes);

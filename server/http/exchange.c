@@ -375,6 +375,7 @@ static void input_stashed(struct shard *shard, struct conn *conn)
         }
         out_of_memory(shard, conn);
     } else if (conn->state == CONN_OPEN && used < stash.len) {
+        conn_inflate_room(shard, stash.len - used);
         conn_transport(shard, conn)->input(shard, conn, stash.bytes + used, stash.len - used);
     }
     stash_free(&stash);

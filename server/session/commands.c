@@ -60,11 +60,9 @@ static int token_take(struct shard *shard, struct conn *conn,
     bool other = err == 0 && session->person && !span_equal(claims.sub, person_user(session));
     if (err == JWT_ERROR_EXPIRED)
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOKEN_EXPIRED);
-    else if (err == JWT_ERROR_CROWDED)
-        websocket_fail(shard, conn, CLOSE_OVERLOADED);
-    else if (err < 0 || other)
+    else if ((err < 0 && err != JWT_ERROR_CROWDED) || other)
         websocket_fail(shard, conn, CLOSE_SESSION_TOKEN);
-    else if ((err = person_take(session, &claims)) < 0)
+    else if (err < 0 || (err = person_take(session, &claims)) < 0)
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
     if (err < 0 || other)
         return -EACCES;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <xxhash.h>
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
@@ -35,7 +37,8 @@ struct channel {
     UT_hash_handle hh;
     struct member *members; /* the one heard of longest ago first */
     struct user *users;
-    size_t room; /* of what is told of all */
+    size_t room;   /* of what is told of all */
+    uint64_t seed; /* the home's */
     uint8_t len;
     char name[];
 };
@@ -44,7 +47,14 @@ struct presence_home {
     struct channel *channels; /* the one heard of longest ago first */
     presence_told *told;
     void *context;
+    uint64_t seed;
 };
+
+/* Names are the clients' choice: with a hash that they can foresee, they could fill one bucket. */
+static unsigned hash_of(uint64_t seed, const char *name, size_t len)
+{
+    return (unsigned)XXH3_64bits_withSeed(name, len, seed);
+}
 
 /* The macros are long, not these functions. NOLINTBEGIN(readability-function-size) */
 
@@ -52,13 +62,16 @@ static struct channel *channel_find(const struct presence_home *home, struct spa
 {
     struct channel *channel = NULL;
     if (home)
-        HASH_FIND(hh, home->channels, name.ptr, name.len, channel);
+        HASH_FIND_BYHASHVALUE(hh, home->channels, name.ptr, name.len,
+                              hash_of(home->seed, name.ptr, name.len), channel);
     return channel;
 }
 
 static bool channel_insert(struct presence_home *home, struct channel *channel)
 {
-    HASH_ADD_KEYPTR(hh, home->channels, channel->name, channel->len, channel);
+    channel->seed = home->seed;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, home->channels, channel->name, channel->len,
+                                hash_of(home->seed, channel->name, channel->len), channel);
     return channel->hh.tbl;
 }
 
@@ -71,13 +84,15 @@ static void channel_remove(struct presence_home *home, struct channel *channel)
 static struct user *user_find(const struct channel *channel, struct span name)
 {
     struct user *user;
-    HASH_FIND(hh, channel->users, name.ptr, name.len, user);
+    HASH_FIND_BYHASHVALUE(hh, channel->users, name.ptr, name.len,
+                          hash_of(channel->seed, name.ptr, name.len), user);
     return user;
 }
 
 static bool user_insert(struct channel *channel, struct user *user)
 {
-    HASH_ADD_KEYPTR(hh, channel->users, user->name, user->len, user);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, channel->users, user->name, user->len,
+                                hash_of(channel->seed, user->name, user->len), user);
     return user->hh.tbl;
 }
 
@@ -91,13 +106,15 @@ static struct member *member_find(const struct channel *channel, struct span cli
 {
     struct member *member = NULL;
     if (client.len == SESSION_ID_LEN)
-        HASH_FIND(hh, channel->members, client.ptr, SESSION_ID_LEN, member);
+        HASH_FIND_BYHASHVALUE(hh, channel->members, client.ptr, SESSION_ID_LEN,
+                              hash_of(channel->seed, client.ptr, SESSION_ID_LEN), member);
     return member;
 }
 
 static bool member_insert(struct channel *channel, struct member *member)
 {
-    HASH_ADD_KEYPTR(hh, channel->members, member->client, SESSION_ID_LEN, member);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, channel->members, member->client, SESSION_ID_LEN,
+                                hash_of(channel->seed, member->client, SESSION_ID_LEN), member);
     return member->hh.tbl;
 }
 
@@ -262,8 +279,11 @@ static int member_add(struct channel *channel, const struct presence_member *wha
 struct presence_home *presence_home_create(presence_told *told, void *context)
 {
     struct presence_home *home = malloc(sizeof *home);
-    if (home)
-        *home = (struct presence_home){.told = told, .context = context};
+    if (!home)
+        return NULL;
+    *home = (struct presence_home){.told = told, .context = context};
+    if (getrandom(&home->seed, sizeof home->seed, GRND_NONBLOCK) != sizeof home->seed)
+        home->seed = (uintptr_t)home;
     return home;
 }
 

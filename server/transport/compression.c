@@ -106,12 +106,29 @@ int compression_inflate(struct shard *shard, struct span message, char **ret, si
     if (!own || !own->inflater)
         return -ENOMEM;
     counter_add(&shard->counters.inflates, 1);
-    int err = inflater_message(own->inflater, message, (size_t)shard->settings->message_bytes_max,
-                               ret, ret_len);
+    size_t max = (size_t)shard->settings->message_bytes_max;
+    size_t room = shard->inflate_room < max ? shard->inflate_room : max;
+    int err = inflater_message(own->inflater, message, room, ret, ret_len);
+    if (err < 0)
+        return err == -EFBIG && room < max ? -EDQUOT : err;
+    shard->inflate_room -= *ret_len;
     /* As if it had come like that: a turn takes no further events when it has enough to do. */
-    if (err == 0)
-        shard->received_bytes += *ret_len;
-    return err;
+    shard->received_bytes += *ret_len;
+    return 0;
+}
+
+enum close_reason compression_close_reason(int err)
+{
+    switch (err) {
+    case -EFBIG:
+        return CLOSE_WS_TOO_BIG;
+    case -EDQUOT:
+        return CLOSE_WS_BOMBS;
+    case -ENOMEM:
+        return CLOSE_OVERLOADED;
+    default:
+        return CLOSE_WS_INFLATE;
+    }
 }
 
 void compression_done(struct shard *shard)

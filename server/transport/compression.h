@@ -4,7 +4,7 @@
  * Threads  The shard's.
  * Memory   The shard's, until compression_done.
  * Bounds   compress_bytes_min below which nothing is deflated; message_bytes_max of what a message
- *          is inflated to. */
+ *          is inflated to; conn_inflate_room of what all messages of one receive are. */
 #pragma once
 
 #include "conn/shard.h"
@@ -35,7 +35,10 @@ size_t compression_ws_frame(struct shard *shard, char *area, enum ws_opcode opco
 size_t compression_gzip(struct shard *shard, struct span body, char **ret);
 
 /* Inflates a message of a client into memory that becomes the caller's. Returns 0, or as
- * inflater_message. */
+ * inflater_message; -EDQUOT when too much has come of this receive already (conn_inflate_room). */
 int compression_inflate(struct shard *shard, struct span message, char **ret, size_t *ret_len);
+
+/* Why who sent it is closed. */
+enum close_reason compression_close_reason(int err);
 
 void compression_done(struct shard *shard);

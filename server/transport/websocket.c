@@ -135,11 +135,6 @@ static void message_take(struct shard *shard, struct conn *conn, struct span pay
     conn_transport(shard, conn)->message(shard, conn, payload, opcode == WS_TEXT);
 }
 
-static enum close_reason reason_not_inflated(int err)
-{
-    return err == -EFBIG ? CLOSE_WS_TOO_BIG : err == -ENOMEM ? CLOSE_OVERLOADED : CLOSE_WS_INFLATE;
-}
-
 /* What becomes of a text is looked at here, where all of it is there. */
 static void message_inflate(struct shard *shard, struct conn *conn, struct span message,
                             enum ws_opcode opcode)
@@ -148,7 +143,7 @@ static void message_inflate(struct shard *shard, struct conn *conn, struct span 
     size_t len;
     int err = compression_inflate(shard, message, &bytes, &len);
     if (err < 0) {
-        websocket_fail(shard, conn, reason_not_inflated(err));
+        websocket_fail(shard, conn, compression_close_reason(err));
         return;
     }
     if (opcode == WS_TEXT && !utf8_valid(span_of(bytes, len)))

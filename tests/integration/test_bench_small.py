@@ -16,10 +16,10 @@ def taking_part(run):
     return {(c["name"], c.get("workload")): c for c in run["contestants"]}
 
 
-def check_clean(contestant, subscribers):
+def check_clean(contestant, subscribers, streams=1):
     """All that was published reached all of them, once, in order, unchanged."""
     ledger = contestant["ledger"]
-    assert contestant["connections"] == subscribers
+    assert contestant["connections"] == subscribers / streams
     for turn in contestant["turns"]:
         assert turn["deliveries"] == turn["publishes"] * subscribers > 0
     assert ledger["expected"] == ledger["delivered"]
@@ -35,11 +35,11 @@ def test_compare_as_it_comes(tmp_path):
     """Both loops, all transports, the bare loop, and the quiet hour of short polling."""
     found = bench(tmp_path, "compare", "--subscribers", "10", *SMALL, "--poll-interval-ms", "10")
     seen = taking_part(found.run)
-    names = ("poll", "longpoll", "sse", "websocket", "bare-send")
+    names = ("poll", "longpoll", "sse", "websocket", "h2-sse", "h2-websocket", "bare-send")
     assert seen.keys() == {(name, load) for name in names for load in ("rate 2/s", "depth 1")} | {
         ("poll", "quiet")}
-    for contestant in seen.values():
-        check_clean(contestant, 10)
+    for (name, _), contestant in seen.items():
+        check_clean(contestant, 10, streams=10 if name.startswith("h2-") else 1)
     for load in ("rate 2/s", "depth 1"):
         assert seen["websocket", load]["wire"] == seen["bare-send", load]["wire"] == FRAME
     for name in names[:-1]:

@@ -253,6 +253,19 @@ def test_a_bomb_in_fragments(start_server):
     assert socket.read_close() == 1009
 
 
+def test_bombs_by_the_dozen(start_server):
+    """Each may be; all of them at once are more than a turn does for a client."""
+    server = start_server(config={**CONFIG, "message_bytes_max": 100_000})
+    socket = Deflating(server, "/echo")
+    bomb = frame(BINARY, deflated(bytes(100_000)), rsv=RSV1)
+    for _ in range(3):
+        socket.send(bomb)
+        assert socket.read() == (BINARY, bytes(100_000))
+    socket.send(bomb * 12)
+    assert socket.read_close() == 1008
+    server.until_closed("ws_bombs", 1)
+
+
 @pytest.mark.parametrize("payload", [
     b"\x06", b"\x00\x05\x00\xfa\xfe", b"\x00\x09\x00\xf6\xffHello", deflated(b"a" * 99)[:-2],
     b"\x02\x08\x82\x00", bytes.fromhex("f348cdc9c90700"),
