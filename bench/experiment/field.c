@@ -179,6 +179,7 @@ static int ramp_measured(struct field *field, unsigned index)
     entrant->memory = calloc(1, sizeof *entrant->memory);
     assert(before && after && entrant->memory);
     watch_phase(field->bench, "calm", entrant->name, "kernel memory settles");
+    entrant->memory->one_end = field->bench->options->socketless;
     entrant->memory->kernel_known = slab_read_calm(before, SLAB_PATIENCE_MS) == 0;
     uint64_t rss_before = entrant->rss_before = process_rss_bytes(&entrant->server->process);
     int err = ramp(field, index);

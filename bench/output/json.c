@@ -133,7 +133,7 @@ static void set_memory(json_t *object, const struct contestant *contestant)
         json_object_set_new(out, "kernel_bytes_per_connection",
                             figure_number((double)sum / contestant->connections, 0.1));
         json_object_set_new(out, "kernel_bytes", figure_count((uint64_t)sum));
-        json_object_set_new(out, "kernel_ends", json_integer(2));
+        json_object_set_new(out, "kernel_ends", json_integer(memory->one_end ? 1 : 2));
         json_object_set_new(out, "slab", list);
     }
     json_object_set_new(object, "memory", out);

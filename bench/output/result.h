@@ -55,6 +55,7 @@ struct memory_growth {
     int64_t user_bytes;
     int64_t peak_bytes; /* likewise, of the most that it ever had; 0: unknown */
     bool kernel_known;
+    bool one_end;     /* the clients' ends are not the kernel's */
     struct slab slab; /* growth by cache */
 };
 

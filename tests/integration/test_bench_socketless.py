@@ -59,6 +59,8 @@ def test_the_same_as_kernel_clients(tmp_path, transport):
         ledgers_clean(run)
         (contestant,) = run["contestants"]
         turns = contestant["turns"]
+        if "kernel_ends" in contestant["memory"]:
+            assert contestant["memory"]["kernel_ends"] == (1 if more else 2)
         said = (contestant["connections"], contestant["ledger"],
                 [(turn["publishes"], turn["deliveries"]) for turn in turns])
         return said, [turn["down_bytes"] / turn["deliveries"] for turn in turns]
