@@ -24,7 +24,8 @@ sys.path.insert(0, str(ROOT / "bench" / "report"))
 import abuse  # noqa: E402
 import series  # noqa: E402
 
-DOCUMENTS = ("README.md", "docs/CAPACITY.md", "docs/TLS.md", "docs/CLAIMS.md", "docs/METHOD.md")
+DOCUMENTS = ("README.md", "docs/FIGURES.md", "docs/CAPACITY.md", "docs/TLS.md", "docs/CLAIMS.md",
+             "docs/METHOD.md")
 LINK = re.compile(r"\]\((?:\.\./)?results/([\w.-]+)[^)]*\)")
 FROM = re.compile(r"<!-- from:([^>]*)-->")
 OTHER = re.compile(r"<!-- not from the run:([^>]*)-->")
