@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/sysinfo.h>
 #include <time.h>
 
 #include "api/api.h"
@@ -19,6 +18,7 @@
 #include "certificates.h"
 #include "commands.h"
 #include "conf/cpus.h"
+#include "conf/machine.h"
 #include "conf/settings.h"
 #include "conn/client.h"
 #include "conn/shard.h"
@@ -312,12 +312,12 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
 
 static int64_t connections_default(void)
 {
-    struct sysinfo info;
-    if (sysinfo(&info) != 0)
+    uint64_t memory = machine_memory("");
+    if (memory == 0)
         return MAX_CONNECTIONS_DEFAULT;
     /* Half of the memory: the other half is for what is sent, and for everybody else. */
-    int64_t fit = (int64_t)(info.totalram * info.mem_unit / 2 / BYTES_PER_CONNECTION);
-    return fit < MAX_CONNECTIONS_MAX ? fit : MAX_CONNECTIONS_MAX;
+    int64_t fit = (int64_t)(memory / 2 / BYTES_PER_CONNECTION);
+    return fit < 1 ? 1 : fit < MAX_CONNECTIONS_MAX ? fit : MAX_CONNECTIONS_MAX;
 }
 
 /* As many as memory and the engine hold; what was asked for beyond that is said. */
@@ -398,6 +398,7 @@ static void announce(const struct launch *launch)
     printf(" with %u shard%s, for up to %" PRId64 " connections\n", launch->server.shard_count,
            launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
     engine_announce(&launch->engine);
+    machine_announce();
     if (!launch->server.addresses && is_open_to_others(launch))
         printf("nothing is limited by address: where strangers connect, set "
                "address_connections_max, address_connects_per_s, address_requests_per_s and "
@@ -468,10 +469,15 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
     return err == 0 ? 0 : 1;
 }
 
+/* One for each core, or for each that the control group's quota amounts to. */
 static void size_shards(struct settings *settings, int cpu_count)
 {
-    if (settings->shards == 0)
-        settings->shards = cpu_count > HUB_SHARDS_MAX ? HUB_SHARDS_MAX : cpu_count;
+    uint32_t quota = machine_group_cpus("");
+    if (settings->shards != 0)
+        return;
+    settings->shards = cpu_count > HUB_SHARDS_MAX ? HUB_SHARDS_MAX : cpu_count;
+    if (quota < settings->shards)
+        settings->shards = quota;
 }
 
 /* Fewer threads than cores are not nailed to the first ones unasked: somebody else may be there. */
