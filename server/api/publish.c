@@ -42,9 +42,9 @@ static void publish_closed(struct shard *shard, struct conn *conn)
     conn->extra->transport_state = NULL;
 }
 
-static void publish_now(struct shard *shard, struct conn *conn, struct publishing *publishing,
-                        struct span payload)
+static void publish_now(struct shard *shard, struct conn *conn, struct span payload)
 {
+    struct publishing *publishing = publishing_of(conn);
     struct span name = {publishing->name, publishing->name_len};
     uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
     struct message *message =
@@ -62,22 +62,7 @@ static void publish_now(struct shard *shard, struct conn *conn, struct publishin
 
 static void publish_body(struct shard *shard, struct conn *conn, struct span piece, bool last)
 {
-    struct stash *message = &conn->extra->message;
-    if (last && message->len == 0) {
-        publish_now(shard, conn, publishing_of(conn), piece);
-        return;
-    }
-    if (stash_append(message, piece.ptr, piece.len, (size_t)shard->settings->message_bytes_max) <
-        0) {
-        http_refuse(shard, conn, REFUSAL_OVERLOADED);
-        return;
-    }
-    if (!last)
-        return;
-    struct stash whole = *message;
-    *message = (struct stash){0};
-    publish_now(shard, conn, publishing_of(conn), span_of(whole.bytes, whole.len));
-    stash_free(&whole);
+    http_body_collect(shard, conn, piece, last, publish_now);
 }
 
 /* Whole, it is answered; half, it never will be. */

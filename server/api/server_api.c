@@ -208,22 +208,7 @@ static void run(struct shard *shard, struct conn *conn, struct span body)
 
 static void api_body(struct shard *shard, struct conn *conn, struct span piece, bool last)
 {
-    struct stash *message = &conn->extra->message;
-    if (last && message->len == 0) {
-        run(shard, conn, piece);
-        return;
-    }
-    if (stash_append(message, piece.ptr, piece.len, (size_t)shard->settings->message_bytes_max) <
-        0) {
-        http_refuse(shard, conn, REFUSAL_OVERLOADED);
-        return;
-    }
-    if (!last)
-        return;
-    struct stash whole = *message;
-    *message = (struct stash){0};
-    run(shard, conn, span_of(whole.bytes, whole.len));
-    stash_free(&whole);
+    http_body_collect(shard, conn, piece, last, run);
 }
 
 static void api_published(struct shard *shard, struct conn *conn, const struct ticket *ticket,

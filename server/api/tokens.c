@@ -72,7 +72,7 @@ void ticket_open(struct shard *shard, struct conn *conn, struct exchange *exchan
     bool may = ticket_claims(&permit, params);
     if (may && permit.who == WHO_SERVER)
         permit.claims.iat_s = shard_unix_s(shard);
-    int len = may ? auth_ticket_make(shard, &permit.claims, ticket) : 0;
+    int len = may ? auth_login_ticket_make(shard, &permit.claims, ticket) : 0;
     if (len <= 0) {
         permit_refuse(shard, conn, exchange->request,
                       len < 0 ? REFUSAL_TOKEN_INVALID : REFUSAL_TOKEN_REQUIRED);

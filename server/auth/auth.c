@@ -8,7 +8,7 @@
 #include <sys/random.h>
 
 #include "auth/keys.h"
-#include "auth/tickets.h"
+#include "auth/login_tickets.h"
 #include "conn/shard.h"
 #include "hub/hub.h"
 #include "wire/json_out.h"
@@ -32,7 +32,7 @@ struct auth {
     unsigned shard_count;
     _Atomic unsigned token_keys, api_keys; /* of the keys that were published last */
     struct jwt_keys tickets_key;           /* of this process alone */
-    struct tickets *tickets;               /* those that were taken; NULL: there are none */
+    struct login_tickets *tickets;         /* those that were taken; NULL: there are none */
     struct auth_shard shards[];
 };
 
@@ -52,7 +52,7 @@ static int tickets_begin(struct auth *auth)
     char secret[TICKET_KEY_BYTES];
     if (auth->settings->ticket_ttl_ms == 0)
         return 0;
-    auth->tickets = tickets_create((uint64_t)auth->settings->tickets_max);
+    auth->tickets = login_tickets_create((uint64_t)auth->settings->tickets_max);
     if (!auth->tickets || getrandom(secret, sizeof secret, 0) != sizeof secret)
         return -ENOMEM;
     auth->tickets_key.count = 1;
@@ -93,7 +93,7 @@ void auth_free(struct auth *auth)
         auth_keys_unref(atomic_load(&auth->shards[i].published));
     }
     if (auth) {
-        tickets_free(auth->tickets);
+        login_tickets_free(auth->tickets);
         explicit_bzero(&auth->tickets_key, sizeof auth->tickets_key);
     }
     free(auth);
@@ -179,7 +179,7 @@ int auth_token(struct shard *shard, struct span token, struct jwt_claims *ret,
 static int ticket_take(struct shard *shard, const struct jwt_claims *claims, int64_t now_s)
 {
     uint64_t nonce = hub_hash(shard->server->hubs, claims->jti.ptr, claims->jti.len);
-    switch (tickets_take(shard->server->auth->tickets, nonce, now_s, claims->exp_s)) {
+    switch (login_tickets_take(shard->server->auth->tickets, nonce, now_s, claims->exp_s)) {
     case 0:
         return 0;
     case -ENOSPC:
@@ -189,8 +189,8 @@ static int ticket_take(struct shard *shard, const struct jwt_claims *claims, int
     }
 }
 
-int auth_ticket(struct shard *shard, struct span ticket, struct jwt_claims *ret,
-                char area[JWT_AREA_BYTES])
+int auth_login_ticket(struct shard *shard, struct span ticket, struct jwt_claims *ret,
+                      char area[JWT_AREA_BYTES])
 {
     const struct auth *auth = shard->server->auth;
     const struct jwt_rules rules = {.keys = &auth->tickets_key, .now_s = shard_unix_s(shard)};
@@ -262,7 +262,8 @@ static void ticket_claims(struct out *out, const struct jwt_claims *claims, uint
     out_text(out, "}");
 }
 
-int auth_ticket_make(struct shard *shard, const struct jwt_claims *claims, char buf[JWT_BYTES_MAX])
+int auth_login_ticket_make(struct shard *shard, const struct jwt_claims *claims,
+                           char buf[JWT_BYTES_MAX])
 {
     const struct auth *auth = shard->server->auth;
     char text[JWT_BYTES_MAX];

@@ -42,12 +42,13 @@ int auth_token(struct shard *shard, struct span token, struct jwt_claims *ret,
                char area[JWT_AREA_BYTES]);
 
 /* The same for a ticket, which it takes: also JWT_ERROR_TAKEN and JWT_ERROR_CROWDED. */
-int auth_ticket(struct shard *shard, struct span ticket, struct jwt_claims *ret,
-                char area[JWT_AREA_BYTES]);
+int auth_login_ticket(struct shard *shard, struct span ticket, struct jwt_claims *ret,
+                      char area[JWT_AREA_BYTES]);
 
 /* Makes a ticket of what a token allows, in `buf`. Returns its length, or -ENOBUFS: the claims are
  * too long for another token. */
-int auth_ticket_make(struct shard *shard, const struct jwt_claims *claims, char buf[JWT_BYTES_MAX]);
+int auth_login_ticket_make(struct shard *shard, const struct jwt_claims *claims,
+                           char buf[JWT_BYTES_MAX]);
 
 /* How a connection signs on with these claims: conn/sign_on.h. */
 struct signing auth_signing(const struct shard *shard, const struct jwt_claims *claims);

@@ -104,7 +104,7 @@ static bool client_read(struct permit *ret, struct shard *shard, const struct ht
     if (token.len > 0)
         err = auth_token(shard, token, &ret->claims, ret->area);
     else if (params->ticket.len > 0)
-        err = auth_ticket(shard, params->ticket, &ret->claims, ret->area);
+        err = auth_login_ticket(shard, params->ticket, &ret->claims, ret->area);
     else
         return shard->settings->anonymous || refuse(ret, REFUSAL_TOKEN_REQUIRED);
     if (err < 0 && token.len == 0 && err != JWT_ERROR_CROWDED && err != JWT_ERROR_REVOKED)

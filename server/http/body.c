@@ -36,6 +36,26 @@ void http_body_input(struct shard *shard, struct conn *conn, char *bytes, size_t
         http_stash(shard, conn, bytes + used, len - used);
 }
 
+void http_body_collect(struct shard *shard, struct conn *conn, struct span piece, bool last,
+                       http_body_whole *whole)
+{
+    struct stash *stash = &conn->extra->message;
+    if (last && stash->len == 0) {
+        whole(shard, conn, piece);
+        return;
+    }
+    if (stash_append(stash, piece.ptr, piece.len, (size_t)shard->settings->message_bytes_max) < 0) {
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
+        return;
+    }
+    if (!last)
+        return;
+    struct stash body = *stash;
+    *stash = (struct stash){0};
+    whole(shard, conn, span_of(body.bytes, body.len));
+    stash_free(&body);
+}
+
 void http_body_end(struct shard *shard, struct conn *stream)
 {
     stream->extra->has_body = false;

@@ -25,6 +25,13 @@ bool http_body_begin(struct shard *shard, struct conn *conn, struct exchange *ex
 /* Bytes of the body, and of requests behind it: those wait in the stash. */
 void http_body_input(struct shard *shard, struct conn *conn, char *bytes, size_t len);
 
+/* For `body` of a transport that wants it whole: gives it to `whole` when the last piece is there.
+ * Until then it lies in the stash, of message_bytes_max at most; one that came whole is not copied.
+ * Refuses the request when memory is out. */
+typedef void http_body_whole(struct shard *shard, struct conn *conn, struct span body);
+void http_body_collect(struct shard *shard, struct conn *conn, struct span piece, bool last,
+                       http_body_whole *whole);
+
 /* A stream has ended, and with it a body whose length nothing else has said. */
 void http_body_end(struct shard *shard, struct conn *stream);
 

@@ -1,4 +1,4 @@
-#include "auth/tickets.h"
+#include "auth/login_tickets.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -13,14 +13,14 @@ enum {
 };
 #define END_MASK ((UINT64_C(1) << END_BITS) - 1)
 
-struct tickets {
+struct login_tickets {
     _Atomic uint64_t *places;
     uint64_t buckets; /* a power of two */
 };
 
-struct tickets *tickets_create(uint64_t count)
+struct login_tickets *login_tickets_create(uint64_t count)
 {
-    struct tickets *tickets = malloc(sizeof *tickets);
+    struct login_tickets *tickets = malloc(sizeof *tickets);
     if (!tickets)
         return NULL;
     tickets->buckets = 1;
@@ -33,7 +33,7 @@ struct tickets *tickets_create(uint64_t count)
     return NULL;
 }
 
-void tickets_free(struct tickets *tickets)
+void login_tickets_free(struct login_tickets *tickets)
 {
     if (!tickets)
         return;
@@ -57,7 +57,7 @@ static unsigned count(_Atomic uint64_t *bucket, uint64_t ticket)
     return found;
 }
 
-int tickets_take(struct tickets *tickets, uint64_t hash, int64_t now_s, int64_t ends_s)
+int login_tickets_take(struct login_tickets *tickets, uint64_t hash, int64_t now_s, int64_t ends_s)
 {
     _Atomic uint64_t *bucket = &tickets->places[(hash & (tickets->buckets - 1)) * BUCKET];
     uint64_t ticket = (hash & ~END_MASK) | ((uint64_t)ends_s & END_MASK);
