@@ -22,14 +22,14 @@ static void ignore(struct load *load, struct link *link, char *bytes, size_t len
 
 const struct protocol protocol_connect = {
     .path = "/",
-    .is = PROTOCOL_SILENT,
+    .is = PROTOCOL_SILENT | PROTOCOL_BARE,
     .ask = subscriber_is_up,
     .input = ignore,
 };
 
 const struct protocol protocol_half_request = {
     .path = "/",
-    .is = PROTOCOL_SILENT,
+    .is = PROTOCOL_SILENT | PROTOCOL_BARE,
     .ask = half_request,
     .input = ignore,
 };

@@ -207,6 +207,10 @@ struct opener {
     int64_t last_ns; /* when the last one came up */
     uint64_t failures[LOAD_FAIL_COUNT];
     uint32_t errors[LOAD_ERRNO_MAX]; /* of connect and what goes before it */
+    int backlog_fd;                  /* load/backlog.h; negative: the kernel does not tell */
+    const struct sockaddr_in *bare;  /* the server of bare connects; NULL: there were none */
+    uint32_t unaccepted;             /* of them, as far as is known */
+    int64_t look_ns;                 /* when the kernel may be asked again */
 };
 
 struct churner {

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "core/pages.h"
+#include "load/backlog.h"
 #include "load/engine.h"
 #include "phantom/phantom.h"
 
@@ -310,6 +312,31 @@ static int ring_begin(struct load *load, const struct load_config *config, char 
                : ring_uring_create(&load->ring, &ring, why, why_size);
 }
 
+/* Whether bare connects can be bounded by those that nobody has accepted. The kernel's clients do
+ * without; others are too fast for it. */
+static int backlog_begin(struct load *load, const struct load_config *config, char *why,
+                         size_t why_size)
+{
+    int err = 0;
+    for (unsigned i = 0; i < load->group_count; i++) {
+        const struct group *group = &load->groups[i];
+        if (!group_is(group, PROTOCOL_BARE))
+            continue;
+        if (load->opener.backlog_fd < 0)
+            load->opener.backlog_fd = backlog_open();
+        err = load->opener.backlog_fd < 0
+                  ? load->opener.backlog_fd
+                  : backlog_waiting(load->opener.backlog_fd, &group->config.target);
+    }
+    if (err >= 0 || !config->phantom)
+        return 0;
+    snprintf(why, why_size,
+             "this kernel does not say how many connections wait to be accepted (inet_diag), and "
+             "bare connects of clients without sockets would overrun that queue: leave them out "
+             "(--against none), or use --clients kernel");
+    return err;
+}
+
 static int parts_init(struct load *load, const struct load_config *config, char *why,
                       size_t why_size)
 {
@@ -332,7 +359,8 @@ static int parts_init(struct load *load, const struct load_config *config, char 
     }
     opener_init(load);
     opener_start(load, 0, 0, 0);
-    return ring_begin(load, config, why, why_size);
+    err = backlog_begin(load, config, why, why_size);
+    return err < 0 ? err : ring_begin(load, config, why, why_size);
 }
 
 static void timing_init(struct load *load, const struct load_config *config)
@@ -368,6 +396,7 @@ int load_create(struct load **ret, const struct load_config *config, char *why, 
     load->publisher_links_first = (uint32_t)links;
     load->subscriber_count = (uint32_t)clients + config->group_count;
     load->link_count = (uint32_t)links + config->group_count;
+    load->opener.backlog_fd = -1;
     timing_init(load, config);
     int err = parts_init(load, config, why, why_size);
     if (err < 0) {
@@ -427,5 +456,7 @@ void load_free(struct load *load)
     free(load->scratch);
     free(load->receive_area);
     outbox_done(&load->outbox);
+    if (load->opener.backlog_fd >= 0)
+        close(load->opener.backlog_fd);
     free(load);
 }

@@ -1,4 +1,9 @@
-/* opener: connects the links that are queued, with a bounded number under way at one time. */
+/* opener: connects the links that are queued, with a bounded number under way at one time.
+ *
+ * A bare connect is up when TCP is, and nothing is under way any longer; but the server's accept
+ * queue is bounded, and what overruns it comes back after a second. So those that nobody has
+ * accepted yet are bounded too, by what the kernel says of that queue. */
+#include "load/backlog.h"
 #include "load/engine.h"
 
 enum {
@@ -6,8 +11,10 @@ enum {
     /* In one step: what a socket was last seen with should still be in the cache when its request
      * is sent and its answer read. */
     STEP_CONNECTS = 32,
-    DOUBLINGS_MAX = 16, /* of a back-off: a minute from a millisecond */
+    DOUBLINGS_MAX = 16,    /* of a back-off: a minute from a millisecond */
+    UNACCEPTED_MAX = 1024, /* bare connects; an accept queue has room for 4,096 by default */
 };
+#define LOOK_NS INT64_C(1000000) /* between two questions to the kernel */
 /* The wheel's ticks are 100 ms of the time that it is told: it is told the load's time as if that
  * ran faster. */
 #define WHEEL_SPEED (TIMERS_TICK_NS / (WAIT_TICK_MS * INT64_C(1000000)))
@@ -145,7 +152,7 @@ void opener_start(struct load *load, uint32_t in_flight_max, double rate_per_s,
     opener->interval_ns = rate_per_s > 0 ? 1e9 / rate_per_s : 0;
     opener->due_ns = (double)load->now_ns;
     opener->opened = opener->failed = 0;
-    opener->retries = 0;
+    opener->retries = opener->unaccepted = 0;
     opener->last_ns = load->now_ns;
     opener->backoff = (struct load_backoff){0};
     memset(opener->failures, 0, sizeof opener->failures);
@@ -218,6 +225,10 @@ void opener_done(struct load *load, struct link *link)
         return;
     opener->opened++;
     opener->last_ns = load->now_ns;
+    if (opener->backlog_fd >= 0 && group_is(link_group(load, link), PROTOCOL_BARE)) {
+        opener->unaccepted++;
+        opener->bare = &link_group(load, link)->config.target;
+    }
 }
 
 void opener_failed(struct load *load, struct link *link, enum load_failure failure)
@@ -233,12 +244,31 @@ void opener_failed(struct load *load, struct link *link, enum load_failure failu
     }
 }
 
+/* ---- what is not accepted ---- */
+
+/* Asks where there are many, or no more to come: the last was open when it was accepted. A server
+ * that is gone has accepted what it will. */
+static void acceptance_step(struct load *load)
+{
+    struct opener *opener = &load->opener;
+    bool last = opener->queued.count + opener->opening == 0;
+    if (opener->unaccepted == 0 || load->now_ns < opener->look_ns ||
+        (opener->unaccepted < UNACCEPTED_MAX && !last))
+        return;
+    int waiting = backlog_waiting(opener->backlog_fd, opener->bare);
+    opener->unaccepted = waiting > 0 ? (uint32_t)waiting : 0;
+    opener->look_ns = load->now_ns + LOOK_NS;
+    if (last)
+        opener->last_ns = load->now_ns;
+}
+
 /* ---- by the clock ---- */
 
 static bool may_open(const struct load *load)
 {
     const struct opener *opener = &load->opener;
     return opener->queued.count > 0 && opener->opening < opener->in_flight_max &&
+           opener->unaccepted < UNACCEPTED_MAX &&
            (opener->interval_ns == 0 || opener->due_ns <= (double)load->now_ns);
 }
 
@@ -246,6 +276,7 @@ int64_t opener_step(struct load *load)
 {
     struct opener *opener = &load->opener;
     int64_t waiting_ns = wheel_step(load);
+    acceptance_step(load);
     for (int i = 0; i < STEP_CONNECTS && may_open(load); i++) {
         struct link *link = &load->links[opener->queued.first];
         queue_remove(load, link);
@@ -254,7 +285,10 @@ int64_t opener_step(struct load *load)
         opener->due_ns += opener->interval_ns;
         link_connect(load, link);
     }
-    if (opener->queued.count == 0 || opener->opening >= opener->in_flight_max)
+    if (opener->unaccepted > 0 && waiting_ns > LOOK_NS)
+        waiting_ns = LOOK_NS;
+    if (opener->queued.count == 0 || opener->opening >= opener->in_flight_max ||
+        opener->unaccepted >= UNACCEPTED_MAX)
         return waiting_ns;
     int64_t wait_ns = (int64_t)opener->due_ns - load->now_ns;
     if (opener->interval_ns == 0 || wait_ns <= 0)

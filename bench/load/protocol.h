@@ -53,6 +53,7 @@ enum protocol_is {
     PROTOCOL_STALLS = 128,  /* a subscriber that does not read can be told from one that does */
     PROTOCOL_STREAMS = 256, /* a link has several subscribers, where that is asked for        */
     PROTOCOL_PUSHES = 512,  /* the Centrifuge protocol's, with the payload inside             */
+    PROTOCOL_BARE = 1024,   /* is up when TCP is, before a server has accepted it             */
 };
 
 struct protocol {

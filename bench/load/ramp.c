@@ -62,7 +62,7 @@ int load_ramp(struct load *load, uint32_t group, const struct load_ramp_config *
     begin(load, config); /* what publishers took is not the ramp's */
     int64_t started_ns = load->now_ns;
     uint32_t wanted = queue_down(load, group, config->count ? config->count : UINT32_MAX);
-    while (err == 0 && opener->opened + opener->failed < wanted) {
+    while (err == 0 && (opener->opened + opener->failed < wanted || opener->unaccepted > 0)) {
         err = engine_step(load);
         if (err == 0 && config->timeout_ns > 0 && load->now_ns - started_ns > config->timeout_ns)
             err = -ETIMEDOUT;

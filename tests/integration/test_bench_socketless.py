@@ -112,6 +112,17 @@ def test_storm(tmp_path):
         assert contestant["ledger"]["lost"] == 0, contestant["name"]
 
 
+def test_bare_connects_do_not_overrun_the_accept_queue(tmp_path):
+    """A bare connect is over before it is accepted: only the kernel knows how many are not yet."""
+    script = ('ip link set lo up; echo 2048 > /proc/sys/net/core/somaxconn; "$@"; '
+              "grep ^TcpExt: /proc/net/netstat")
+    run = bench(tmp_path, "connect", "-T", "websocket", "-n", 15000, "-t", 1, *CLIENTS, "--quiet",
+                within=["unshare", "-n", "--", "sh", "-ec", script, "sh"])
+    lines = [line.split() for line in run.output.splitlines() if line.startswith("TcpExt:")]
+    assert dict(zip(*lines))["ListenOverflows"] == "0"
+    assert run.run["contestants"][0]["connect"]["opened"] == 15000
+
+
 NETWORK = ["--rtt-ms", 20, "--jitter-ms", 5, "--loss", "3,2", "--reorder", 1]
 
 

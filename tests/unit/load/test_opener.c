@@ -1,5 +1,6 @@
 #include "load/opener.c"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -72,9 +73,23 @@ static int fresh(void **state)
     world.group_count = 1;
     world.handshake_timeout_ms = 1000;
     world.now_ns = INT64_C(5000) * MS;
+    world.opener.backlog_fd = -1;
     opener_init(&world);
     connect_count = timeout_count = 0;
     return 0;
+}
+
+/* ---- in the place of backlog.c ---- */
+
+static int waiting;
+static unsigned looks;
+
+int backlog_waiting(int fd, const struct sockaddr_in *listener)
+{
+    assert_int_equal(fd, 1000);
+    assert_ptr_equal(listener, &group.config.target);
+    looks++;
+    return waiting;
 }
 
 static void queue(uint32_t first, uint32_t count)
@@ -115,6 +130,55 @@ static void test_a_step_has_a_bound_of_its_own(void **state)
     assert_int_equal(connect_count, 2 * STEP_CONNECTS);
     assert_int_equal(opener_step(&world), INT64_MAX);
     assert_int_equal(connect_count, 70);
+}
+
+static void bare(uint32_t unaccepted)
+{
+    static const struct protocol protocol = {.is = PROTOCOL_BARE};
+    group.config.transport = &protocol;
+    world.opener.backlog_fd = 1000;
+    opener_start(&world, 5, 0, 0);
+    world.opener.unaccepted = unaccepted;
+    looks = 0;
+}
+
+static void test_bare_connects_wait_for_the_server(void **state)
+{
+    (void)state;
+    bare(UNACCEPTED_MAX - 1);
+    queue(0, 3);
+    opener_step(&world);
+    assert_int_equal(connect_count, 3); /* before it has too many */
+    come_up(&links[0]);
+    queue(3, 9);
+    waiting = UNACCEPTED_MAX;
+    assert_int_equal(opener_step(&world), LOOK_NS);
+    assert_int_equal(opener_step(&world), LOOK_NS);
+    assert_int_equal(looks, 1); /* not at once again */
+    assert_int_equal(connect_count, 3);
+    world.now_ns += LOOK_NS;
+    waiting = 7;
+    opener_step(&world);
+    assert_int_equal(looks, 2);
+    assert_int_equal(connect_count, 6); /* five at one time, and one is up */
+}
+
+static void test_the_last_bare_connect_is_open_when_it_is_accepted(void **state)
+{
+    (void)state;
+    bare(0);
+    queue(0, 2);
+    opener_step(&world);
+    come_up(&links[0]);
+    come_up(&links[1]);
+    waiting = 1;
+    assert_int_equal(opener_step(&world), LOOK_NS);
+    assert_int_equal(world.opener.unaccepted, 1);
+    world.now_ns += LOOK_NS;
+    waiting = -ENOENT; /* the server has gone: nobody accepts it any longer */
+    assert_int_equal(opener_step(&world), INT64_MAX);
+    assert_int_equal(world.opener.unaccepted, 0);
+    assert_int_equal(world.opener.last_ns, world.now_ns);
 }
 
 static void test_queued_once(void **state)
@@ -365,6 +429,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_in_order_and_no_more_than_allowed),
         TEST(test_a_step_has_a_bound_of_its_own),
+        TEST(test_bare_connects_wait_for_the_server),
+        TEST(test_the_last_bare_connect_is_open_when_it_is_accepted),
         TEST(test_queued_once),
         TEST(test_at_a_rate),
         TEST(test_publishers_are_not_counted),
