@@ -52,6 +52,7 @@ struct fake_client *client_end(const struct client *client)
 
 void client_gone(struct client *client)
 {
+    seat_gone(client);
     bytes_free(&client->out);
     bytes_free(&client->in);
     bytes_free(&client->message);

@@ -5,6 +5,7 @@
  * Memory   What a visit needs is made in it and given back by client_gone. */
 #pragma once
 
+#include "seat.h"
 #include "sim.h"
 #include "wire/http.h"
 #include "wire/position.h"
@@ -24,6 +25,7 @@ enum client_role {
     ROLE_SSE,
     ROLE_WS,
     ROLE_ECHO,
+    ROLE_CENTRIFUGE,
     ROLE_NUISANCE,
 };
 
@@ -90,6 +92,8 @@ struct client {
     bool jumped;   /* got something behind a gap, and must be told so */
     bool close_seen;
     unsigned close_code;
+
+    struct seat seat; /* of ROLE_CENTRIFUGE */
 };
 
 void bytes_add(struct bytes *bytes, const void *data, size_t len);

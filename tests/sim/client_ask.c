@@ -166,12 +166,13 @@ static void ask_get(struct client *client, const char *path)
 
 static void ask_websocket(struct client *client)
 {
-    bool echo = client->role == ROLE_ECHO;
+    bool echo = client->role == ROLE_ECHO, session = client->role == ROLE_CENTRIFUGE;
     char target[TARGET_MAX], token[POSITION_TOKEN_MAX(READING_MAX) + 1], head[2048];
     uint64_t nonce[2] = {sim_random(client->sim), sim_random(client->sim)};
-    client->envelope = !echo && (client->reading_count > 1 || sim_chance(client->sim, 400));
-    if (echo)
-        snprintf(target, sizeof target, "/echo");
+    client->envelope =
+        !echo && !session && (client->reading_count > 1 || sim_chance(client->sim, 400));
+    if (echo || session)
+        snprintf(target, sizeof target, "%s", echo ? "/echo" : "/connection/websocket");
     else
         reader_target(client, "/ws", true, target, token);
     base64_encode(client->key, span_of((const char *)nonce, sizeof nonce));
@@ -298,6 +299,7 @@ void client_ask(struct client *client)
         break;
     case ROLE_WS:
     case ROLE_ECHO:
+    case ROLE_CENTRIFUGE:
         ask_websocket(client);
         break;
     case ROLE_NUISANCE:
@@ -355,6 +357,8 @@ void client_open(struct client *client)
     };
     struct sim *sim = client->sim;
     enum client_role role = roles[sim_below(sim, sizeof roles / sizeof roles[0])];
+    if (sim->sessions && sim_chance(sim, 450))
+        role = ROLE_CENTRIFUGE;
     bool enough = sim->stats.published >= sim->messages_max;
     client_open_as(client, role == ROLE_PUBLISH && enough ? ROLE_POLL : role);
     client->requests_left = (unsigned)sim_below(sim, 8);
@@ -428,14 +432,16 @@ static void chat_publish(struct client *client)
 static void chat_echo(struct client *client)
 {
     static char payload[LEDGER_PAYLOAD_MAX];
-    size_t len = ledger_payload(&client->sim->ledger, client->echoes++, payload);
+    size_t len = ledger_bytes(&client->sim->ledger, client->echoes++, payload);
     client_frame(client, payload[0] == '\xff' ? WS_BINARY : WS_TEXT, span_of(payload, len));
 }
 
 void client_chat(struct client *client)
 {
     struct sim *sim = client->sim;
-    if (sim->calm)
+    if (client->role == ROLE_CENTRIFUGE)
+        seat_chat(client);
+    if (sim->calm || client->role == ROLE_CENTRIFUGE)
         return;
     if (client->role == ROLE_ECHO) {
         if (sim_chance(sim, 100))

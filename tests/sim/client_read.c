@@ -22,6 +22,8 @@ static bool websocket_event(struct client *client, const struct ws_event *event)
         if (event->last) {
             if (client->role == ROLE_WS)
                 told_frame(client, event->opcode == WS_TEXT);
+            else if (client->role == ROLE_CENTRIFUGE)
+                seat_told(client, bytes_left(&client->message));
             else if (client->role == ROLE_ECHO)
                 told_echo(client, event->opcode == WS_TEXT);
             bytes_free(&client->message);
@@ -34,6 +36,8 @@ static bool websocket_event(struct client *client, const struct ws_event *event)
         break;
     case WS_EVENT_CLOSE:
         client->close_code = event->close_code;
+        if (client->role == ROLE_CENTRIFUGE)
+            seat_closed(client, event->close_code);
         if (!client->close_seen)
             client_frame(client, WS_CLOSE, (struct span){0});
         client->close_seen = true;
@@ -128,6 +132,8 @@ static void head_taken(struct client *client)
         }
         client->state = CLIENT_WS;
         client->asked_count = 0;
+        if (client->role == ROLE_CENTRIFUGE)
+            seat_greet(client);
         return;
     }
     int err = http_response_body_init(&client->body, answer, HTTP_GET, UINT64_MAX);

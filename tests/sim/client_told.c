@@ -289,7 +289,7 @@ void told_echo(struct client *client, bool text)
     struct span message = bytes_left(&client->message);
     sim_check(client->sim, client->echoed < client->echoes, "client %u: an echo of nothing",
               client->index);
-    size_t len = ledger_payload(&client->sim->ledger, client->echoed++, expected);
+    size_t len = ledger_bytes(&client->sim->ledger, client->echoed++, expected);
     sim_check(client->sim,
               message.len == len && memcmp(message.ptr, expected, len) == 0 &&
                   text == (expected[0] != '\xff'),

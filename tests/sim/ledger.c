@@ -5,6 +5,11 @@
 #include <string.h>
 
 #include "sim.h"
+#include "wire/json_out.h"
+
+enum {
+    JSON_GROWS = 6, /* a byte in a string becomes as many at most */
+};
 
 void ledger_init(struct ledger *ledger, struct sim *sim)
 {
@@ -28,6 +33,13 @@ uint64_t ledger_new(struct ledger *ledger, unsigned channel)
     }
     ledger->messages[ledger->count] = (struct ledger_message){.channel = channel};
     return ledger->count++;
+}
+
+uint64_t ledger_new_json(struct ledger *ledger, unsigned channel)
+{
+    uint64_t id = ledger_new(ledger, channel);
+    ledger->messages[id].json = true;
+    return id;
 }
 
 /* ---- payloads ---- */
@@ -66,8 +78,21 @@ static size_t length_of(uint64_t *state)
     return 32 + mix(state) % (most - 32);
 }
 
+/* [<id>,"and what the id says"] */
+static size_t json_payload(const struct ledger *ledger, uint64_t id, char *ret)
+{
+    uint64_t state = ledger->sim->seed * UINT64_C(1000003) + id;
+    size_t len = length_of(&state) + 64;
+    static char text[LEDGER_PAYLOAD_MAX / JSON_GROWS];
+    size_t at = (size_t)snprintf(ret, 32, "[%" PRIu64 ",", id);
+    size_t size = fill_text(text, 0, len / JSON_GROWS - 8, &state);
+    at += json_string_write(ret + at, span_of(text, size));
+    ret[at++] = ']';
+    return at;
+}
+
 /* <id>. and then what the id says; one in eight begins with a byte that no UTF-8 has. */
-size_t ledger_payload(const struct ledger *ledger, uint64_t id, char *ret)
+size_t ledger_bytes(const struct ledger *ledger, uint64_t id, char *ret)
 {
     uint64_t state = ledger->sim->seed * UINT64_C(1000003) + id;
     size_t len = length_of(&state);
@@ -83,10 +108,16 @@ size_t ledger_payload(const struct ledger *ledger, uint64_t id, char *ret)
     return len;
 }
 
+size_t ledger_payload(const struct ledger *ledger, uint64_t id, char *ret)
+{
+    return ledger->messages[id].json ? json_payload(ledger, id, ret)
+                                     : ledger_bytes(ledger, id, ret);
+}
+
 uint64_t ledger_id(const struct ledger *ledger, const char *payload, size_t len)
 {
     char digits[24] = "";
-    size_t skip = len > 0 && payload[0] == '\xff';
+    size_t skip = len > 0 && (payload[0] == '\xff' || payload[0] == '[');
     size_t copied = len - skip < sizeof digits - 1 ? len - skip : sizeof digits - 1;
     memcpy(digits, payload + skip, copied);
     uint64_t id = strtoull(digits, NULL, 10);

@@ -26,6 +26,7 @@ enum ledger_fate {
 
 struct ledger_message {
     unsigned channel;
+    bool json;
     enum ledger_fate fate;
     uint64_t epoch;
     uint64_t offset;
@@ -64,9 +65,13 @@ void ledger_done(struct ledger *ledger);
 
 /* A new message's id. */
 uint64_t ledger_new(struct ledger *ledger, unsigned channel);
+/* The same of one whose payload is JSON, in a line. */
+uint64_t ledger_new_json(struct ledger *ledger, unsigned channel);
 
 /* The payload of a message, into LEDGER_PAYLOAD_MAX bytes; returns its length. */
 size_t ledger_payload(const struct ledger *ledger, uint64_t id, char *ret);
+/* The same of any number, which need not be that of a message. */
+size_t ledger_bytes(const struct ledger *ledger, uint64_t id, char *ret);
 
 /* The id that a payload claims to be of. */
 uint64_t ledger_id(const struct ledger *ledger, const char *payload, size_t len);

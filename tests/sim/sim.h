@@ -11,6 +11,7 @@
  *   client_ask.c    what clients ask for: requests, frames, nonsense
  *   client_read.c   what they are told: from bytes to answers, events and frames
  *   client_told.c   what those say, held against the ledger
+ *   seat*.c         clients with sessions, in three of five seeds from 1,000 on: Centrifuge
  *   ledger.c        the truth about messages, and the judge of every reader
  *
  * Idea     One seed decides everything: the settings, the kernel's liberties, who does what when.
@@ -67,9 +68,11 @@ struct sim {
     unsigned messages_max;
     unsigned trouble; /* how often a client breaks off, and half as often as it stalls: of 1000 */
 
-    bool starved; /* the server finds no memory now and then */
-    bool narrow;  /* some connections hold few bytes, and so are slow */
-    bool calm;    /* no more trouble: clients behave, the kernel has no faults */
+    bool sessions; /* many clients speak the Centrifuge protocol */
+    bool crowded;  /* few calls between shards may be under way: presence may be lost */
+    bool starved;  /* the server finds no memory now and then */
+    bool narrow;   /* some connections hold few bytes, and so are slow */
+    bool calm;     /* no more trouble: clients behave, the kernel has no faults */
     int64_t calm_ns;
     bool draining; /* the server goes away */
 
@@ -79,6 +82,7 @@ struct sim {
         uint64_t connections, published, delivered, recovered, lost, refused, resets, stalls;
         uint64_t unheralded;
         uint64_t failed;                  /* allocations */
+        uint64_t by_session;              /* messages that came by it */
         uint64_t roads, streams, carried; /* of HTTP/2; and messages that came by it */
     } stats;
 };

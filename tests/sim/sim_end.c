@@ -66,6 +66,8 @@ static bool stream_has_everything(const struct sim *sim, const struct client *cl
         snprintf(why, 80, "said goodbye, and never got to the end");
         return false;
     }
+    if (client->role == ROLE_CENTRIFUGE)
+        return seat_has_everything(sim, client, why);
     if (client->role == ROLE_ECHO) {
         snprintf(why, 80, "never got its echo %" PRIu64, client->echoed);
         return client->echoed == client->echoes;
@@ -173,6 +175,8 @@ void sim_end_trouble(struct sim *sim)
         herald(sim, n % sim->channel_count);
     wait_for_all(sim, has_everything);
     the_vanished_are_missed(sim);
+    if (sim->sessions)
+        seats_are_present(sim);
     nobody_spins(sim);
 }
 
@@ -246,6 +250,8 @@ void sim_end_visits(struct sim *sim)
                           !shard->slab[slot].out_block,
                       "shard %u: slot %u is not free", i, slot);
     }
+    if (sim->sessions)
+        seats_are_present(sim);
     for (unsigned i = 0; sim->secure && i < sim->server.shard_count; i++)
         secrets_are_gone(sim, sim->shards[i]);
     sim_check(sim, fake_net_open(sim->net) == 0, "%u connections left", fake_net_open(sim->net));

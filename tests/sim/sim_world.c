@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "auth/auth.h"
 #include "carrier/http2.h"
 #include "conn/client.h"
 #include "core/message.h"
 #include "http/origins.h"
+#include "seat.h"
 #include "secure_link.h"
 #include "transport/answering.h"
 #include "transport/encoder.h"
@@ -80,6 +82,22 @@ static int64_t between_wide(struct sim *sim, int64_t low, int64_t high)
 
 /* ---- the server ---- */
 
+static void sessions_draw(struct sim *sim)
+{
+    struct settings *settings = &sim->settings;
+    struct namespace *all = &settings->namespaces.list[0];
+    sim->sessions = sim->seed >= 1000 && sim->seed / 10 % 5 < 3;
+    if (!sim->sessions)
+        return;
+    seat_key_publish();
+    snprintf(settings->token_keys, sizeof settings->token_keys, "HS256:env:RINGSIDE_SIM_KEY");
+    settings->session_channels_max = sim_chance(sim, 300) ? between(sim, 1, 4) : 128;
+    settings->token_grace_ms = between(sim, 0, 20) * 1000;
+    all->presence = sim_chance(sim, 800);
+    all->join_leave = sim_chance(sim, 400);
+    all->presence_age_ms = 1000;
+}
+
 static void settings_draw(struct sim *sim)
 {
     struct settings *settings = &sim->settings;
@@ -125,6 +143,7 @@ static void settings_draw(struct sim *sim)
         settings->http2_total_bytes_max = between_wide(sim, 1 << 20, 40000000);
         sim->starved = sim->seed % 5 == 4;
     }
+    sessions_draw(sim);
     if (sim->seed % 4 == 3) {
         sim->secure = secure_world_create();
         settings->tls_handshakes_max = between_wide(sim, 1, 200);
@@ -135,6 +154,12 @@ static void settings_draw(struct sim *sim)
     char why[256];
     int err = settings_check(settings, why, sizeof why);
     sim_check(sim, err == 0, "settings: %s", why);
+}
+
+static uint32_t overflow_draw(struct sim *sim)
+{
+    sim->crowded = sim_chance(sim, 200);
+    return sim->crowded ? (uint32_t)between(sim, 1, 20) : 65536;
 }
 
 static struct hub_config hub_draw(struct sim *sim)
@@ -152,7 +177,7 @@ static struct hub_config hub_draw(struct sim *sim)
         .reply_bytes_max = (uint64_t)settings->queue_bytes_max,
         .linger_ns = between_wide(sim, 10 * SIM_MS, 30 * SIM_S),
         .turn_visits = sim_chance(sim, 500) ? (unsigned)between(sim, 1, 30) : 0,
-        .overflow_max = sim_chance(sim, 200) ? (uint32_t)between(sim, 1, 20) : 65536,
+        .overflow_max = overflow_draw(sim),
         .lane_slots = 1U << between(sim, 1, 8),
     };
 }
@@ -161,6 +186,8 @@ static struct hub_config hub_draw(struct sim *sim)
 static void note(struct sim *sim, const struct hub_batch *batch)
 {
     (void)sim;
+    if (batch->messages[0]->kind != MESSAGE_PUBLICATION)
+        return;
     for (unsigned i = 0; i < batch->count; i++) {
         const struct message *message = batch->messages[i];
         uint64_t id = ledger_id(&running->ledger, message_payload(message), message->payload_len);
@@ -193,6 +220,9 @@ static void server_make(struct sim *sim)
     struct origins *origins;
     int err = origins_create(&origins, "*", why, sizeof why);
     sim_check(sim, err == 0, "origins: %s", why);
+    struct auth *auth = NULL;
+    err = sim->sessions ? auth_create(&auth, &sim->settings, why, sizeof why) : 0;
+    sim_check(sim, err == 0, "tokens: %s", why);
     const struct hub_config config = hub_draw(sim);
     sim->server = (struct server){
         .settings = &sim->settings,
@@ -206,6 +236,7 @@ static void server_make(struct sim *sim)
         .identities = sim->secure ? sim->secure->identities : NULL,
         .http2 = sim->settings.http2 ? http2_library_create() : NULL,
         .origins = origins,
+        .auth = auth,
         .hubs = hub_set_create(&config),
         .shards = sim->shards,
         .shard_count = (unsigned)sim->settings.shards,
@@ -239,6 +270,7 @@ static void server_free(struct sim *sim)
     hub_set_free(sim->server.hubs);
     http2_library_free((struct http2_library *)(uintptr_t)sim->server.http2);
     addresses_free(sim->server.addresses);
+    auth_free(sim->server.auth);
     origins_free((struct origins *)(uintptr_t)sim->server.origins);
 }
 
@@ -257,6 +289,8 @@ static void report(const struct sim *sim)
         printf("  HTTP/2: %" PRIu64 " streams on %" PRIu64 " connections, %" PRIu64
                " messages by them\n",
                stats->streams, stats->roads, stats->carried);
+    if (sim->sessions)
+        printf("  sessions: %" PRIu64 " messages by them\n", stats->by_session);
     if (sim->starved)
         printf("  %" PRIu64 " allocations found no memory\n", stats->failed);
     if (sim->secure)
