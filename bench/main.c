@@ -15,7 +15,7 @@
 #include "output/json.h"
 #include "output/machine.h"
 #include "output/programs.h"
-#include "output/screen.h"
+#include "output/viewer.h"
 
 enum {
     STATUS_OK,
@@ -48,7 +48,7 @@ static void on_signal(int number)
     (void)number;
     if (++interrupts < 2)
         return;
-    screen_leave();
+    viewer_leave();
     process_kill_all(SIGKILL);
     _exit(STATUS_INTERRUPTED);
 }
@@ -67,7 +67,7 @@ static void handle_signals(void)
 int bench_fail(int err, const char *format, ...)
 {
     va_list arguments;
-    screen_clear();
+    viewer_clear();
     fputs("ringside-bench: ", stderr);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
@@ -217,7 +217,7 @@ static int run_experiment(struct bench *bench, const struct experiment *experime
     err = socketless_begin(bench);
     if (err == 0)
         err = experiment->run(bench);
-    screen_end();
+    viewer_end();
     int stopped = stop_servers(bench);
     bench_tls_done(bench);
     socketless_end(bench);

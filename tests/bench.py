@@ -34,15 +34,17 @@ class Run:
     run: dict = field(default_factory=dict)
 
 
-def bench(folder, *arguments, expect=0, report=False, within=()):
+def bench(folder, *arguments, expect=0, report=False, lines=False, within=()):
     """Runs one experiment; its run.json is checked against the schema, unknown fields too. Without
-    `report` no page is drawn, which takes longer than a small run. `within` is a command that runs
+    `report` no page is drawn, which takes longer than a small run; without `lines` nothing is said
+    of it while it goes on. `within` is a command that runs
     the bench, such as one that makes a namespace."""
     import load  # bench/report
 
     path = Path(folder) / "run.json"
     files = ["--results", str(folder)] if report else ["--results", "none", "--json", str(path)]
-    made = subprocess.run([*within, str(bench_binary()), *map(str, arguments), *files],
+    said = [] if lines else ["--quiet"]
+    made = subprocess.run([*within, str(bench_binary()), *map(str, arguments), *said, *files],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           timeout=PATIENCE_S, env=os.environ, check=False)
     check_output(made.stderr)

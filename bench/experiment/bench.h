@@ -21,14 +21,12 @@
 #include "measure/process.h"
 #include "output/files.h"
 #include "output/result.h"
-#include "output/view.h"
 
 enum {
     BENCH_SERVERS_MAX = 16,
     BENCH_PATHS_MAX = 16,
     BENCH_WHY_MAX = 512,
     BENCH_PATH_MAX = 4096,
-    WATCH_READINGS = 5, /* a second of a view that is drawn four times in it */
     /* What a server is started for beyond its subscribers: one in so many, and so many: publishers,
      * health checks, and what an uneven spread asks for. */
     BENCH_CONNECTIONS_SHARE = 8,
@@ -62,7 +60,7 @@ struct path {
     bool tls;
 };
 
-/* What rates are taken from: the same figures a second apart. */
+/* What rates are taken from. */
 struct watch_reading {
     int64_t now_ns;
     uint64_t deliveries;
@@ -73,19 +71,14 @@ struct watch_reading {
 /* What the terminal and the timeline are told. */
 struct watch {
     enum options_show show;
-    cpu_set_t aside; /* CPUs of whatever measures nothing */
     const char *phase;
-    char contestant[RESULT_NAME_MAX];
-    struct view_state view;                        /* what is to be seen */
-    struct watch_reading readings[WATCH_READINGS]; /* the last ones, round and round */
-    unsigned reading_count;
+    char contestant[RESULT_NAME_MAX], detail[RESULT_NAME_MAX];
     unsigned turns_ahead, turns_done; /* in the whole run; ahead 0: unknown */
     int64_t turns_since_ns;
     int64_t rest_ns; /* how long the run goes on from then; 0: unknown */
     int64_t rest_since_ns;
     int64_t phase_since_ns;
     int64_t phase_ns; /* how long it lasts; 0: unknown */
-    int64_t said_ns;
     int64_t sampled_ns;
     uint64_t deliveries;
     int64_t server_cpu_ns;

@@ -11,7 +11,7 @@
 #include "experiment/capacity_plan.h"
 #include "experiment/capacity_step.h"
 #include "measure/clock.h"
-#include "output/screen.h"
+#include "output/viewer.h"
 #include "output/number.h"
 
 static const enum option_id capacity_options[] = {
@@ -87,7 +87,7 @@ static uint32_t top_of(const struct options *options, const struct capacity_plan
 static void say_step(const struct contestant *contestant, const struct capacity_evidence *evidence)
 {
     char number[NUMBER_TEXT_MAX], time[NUMBER_TEXT_MAX];
-    screen_clear();
+    viewer_clear();
     printf("%s %s: ", number_grouped(number, evidence->wanted), contestant->name);
     if (evidence->stage == STAGE_WHOLE)
         printf("hold; a broadcast reached all in %s\n",

@@ -31,7 +31,7 @@ static json_t *run_program(const char *question)
     pid_t pid = fork();
     if (pid == 0) {
         dup2(ends[1], STDOUT_FILENO);
-        execl(BENCH_PYTHON, BENCH_PYTHON, "-B", program, question, (char *)NULL);
+        execl(BENCH_PYTHON, BENCH_PYTHON, program, question, (char *)NULL);
         _exit(127);
     }
     close(ends[1]);

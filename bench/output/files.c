@@ -93,8 +93,8 @@ static const char finish_program[] = BENCH_REPORTS "/finish.py";
 /* Python makes run.json of what was measured, the page, and what is printed. */
 static int run_finish(const struct files *files, int measured, const char *copy, bool text)
 {
-    const char *argv[10] = {BENCH_PYTHON, "-B", finish_program};
-    unsigned n = 3;
+    const char *argv[10] = {BENCH_PYTHON, finish_program};
+    unsigned n = 2;
     if (text)
         argv[n++] = "--text";
     if (files->folder[0]) {

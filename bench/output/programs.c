@@ -32,8 +32,8 @@ void programs_list(FILE *file)
         fprintf(file, "  %-10s %s\n", programs[i].name, programs[i].summary);
 }
 
-/* The interpreter has options of its own before the script, so its argument list is made anew. The
- * script finds this program in its environment. */
+/* The interpreter comes before the script, so its argument list is made anew. The script finds this
+ * program in its environment. */
 static int become(const char *script, char **arguments)
 {
     char path[PATH_SIZE], self[PATH_SIZE];
@@ -42,15 +42,14 @@ static int become(const char *script, char **arguments)
         count++;
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     self[len > 0 ? len : 0] = '\0';
-    const char **argv = calloc(count + 4, sizeof *argv);
+    const char **argv = calloc(count + 3, sizeof *argv);
     if (!argv)
         return -ENOMEM;
     setenv("RINGSIDE_BENCH", self, 1);
     snprintf(path, sizeof path, "%s/%s.py", BENCH_REPORTS, script);
     argv[0] = BENCH_PYTHON;
-    argv[1] = "-B";
-    argv[2] = path;
-    memcpy(argv + 3, arguments, count * sizeof *argv);
+    argv[1] = path;
+    memcpy(argv + 2, arguments, count * sizeof *argv);
     execv(BENCH_PYTHON, (char *const *)argv);
     int err = -errno;
     fprintf(stderr, "ringside-bench: cannot run %s %s: %s\n", BENCH_PYTHON, path, strerror(-err));

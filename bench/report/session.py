@@ -229,7 +229,7 @@ class Session:
 
     @staticmethod
     def _report(folder):
-        done = subprocess.run([sys.executable, "-B", pathlib.Path(__file__).with_name("report.py"),
+        done = subprocess.run([sys.executable, pathlib.Path(__file__).with_name("report.py"),
                                folder], stdout=subprocess.DEVNULL)
         if done.returncode != 0:
             print("ringside-bench: no report: `./build.sh deps report` installs what it needs",

@@ -184,7 +184,7 @@ def test_plain_and_quiet():
 
 
 def test_lines_where_there_is_no_terminal(tmp_path):
-    found = bench(tmp_path, *SHORT)
+    found = bench(tmp_path, *SHORT, lines=True)
     assert "] ramp, websocket" in found.output
     assert "] turns, websocket, depth 1, round 1 (1 of 3 turns" in found.output
     assert "\x1b" not in found.output
