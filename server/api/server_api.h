@@ -65,6 +65,11 @@ struct api_call {
 void api_item(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
               enum api_method method, const struct centrifuge_command *request);
 
+void api_order(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
+               enum api_method method, const struct centrifuge_command *request);
+void api_channels(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
+                  const struct centrifuge_command *request);
+
 /* Gives an item its answer, which is copied; or an error in its place. */
 void api_result(struct api_call *call, unsigned at, struct span text);
 void api_error(struct api_call *call, unsigned at, enum centrifuge_error error);

@@ -83,6 +83,10 @@ void api_item_read(struct api_call *call, unsigned at, const struct hub_reply *r
                   reply->err < 0 ? CENTRIFUGE_ERROR_INTERNAL : CENTRIFUGE_ERROR_UNRECOVERABLE);
         return;
     }
+    if (call->answers[at].method == API_HISTORY_REMOVE) {
+        api_result(call, at, SPAN("{}"));
+        return;
+    }
     size_t room = history_result_room(reply);
     char *area = malloc(room);
     if (!area) {
@@ -136,7 +140,9 @@ static void history(struct shard *shard, const struct conn *conn, struct api_cal
                     unsigned at, const struct centrifuge_command *request, struct span name)
 {
     const struct ticket ticket = conn_ticket(shard, conn, at);
-    const struct hub_since since = history_since(request);
+    struct hub_since since = history_since(request);
+    if (call->answers[at].method == API_HISTORY_REMOVE)
+        since = (struct hub_since){.from = HUB_FORGET};
     if (hub_read(shard->hub, &ticket, name.ptr, name.len, &since) < 0)
         api_error(call, at, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
 }
@@ -203,7 +209,7 @@ static void of_channel(struct shard *shard, const struct conn *conn, struct api_
         api_error(call, at, CENTRIFUGE_ERROR_BAD_REQUEST);
     else if (method == API_PUBLISH)
         publish(shard, conn, call, at, request, name.span);
-    else if (method == API_HISTORY)
+    else if (method == API_HISTORY || method == API_HISTORY_REMOVE)
         history(shard, conn, call, at, request, name.span);
     else
         presence(shard, conn, call, at, method == API_PRESENCE_STATS, name.span);
@@ -216,6 +222,7 @@ void api_item(struct shard *shard, const struct conn *conn, struct api_call *cal
     switch (method) {
     case API_PUBLISH:
     case API_HISTORY:
+    case API_HISTORY_REMOVE:
     case API_PRESENCE:
     case API_PRESENCE_STATS:
         of_channel(shard, conn, call, at, request);
@@ -223,15 +230,20 @@ void api_item(struct shard *shard, const struct conn *conn, struct api_call *cal
     case API_INFO:
         info(shard, call, at);
         break;
-    case API_BROADCAST:
-    case API_BATCH:
     case API_SUBSCRIBE:
     case API_UNSUBSCRIBE:
     case API_DISCONNECT:
     case API_REFRESH:
-    case API_HISTORY_REMOVE:
+        api_order(shard, conn, call, at, method, request);
+        break;
     case API_CHANNELS:
-    case API_RPC:
+        api_channels(shard, conn, call, at, request);
+        break;
+    case API_RPC: /* there are no methods */
+        api_error(call, at, CENTRIFUGE_ERROR_METHOD_NOT_FOUND);
+        break;
+    case API_BROADCAST:
+    case API_BATCH:
     case API_METHOD_COUNT:
         api_error(call, at, CENTRIFUGE_ERROR_NOT_AVAILABLE);
     }

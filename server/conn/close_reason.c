@@ -35,6 +35,7 @@ static const struct disconnect disconnects[] = {
     {CLOSE_OVERLOADED, 3004, SPAN_INIT("internal server error")},
     {CLOSE_INPUT_TOTAL, 3004, SPAN_INIT("internal server error")},
     {CLOSE_TOKEN_EXPIRED, 3005, SPAN_INIT("connection expired")},
+    {CLOSE_DISCONNECTED, 3503, SPAN_INIT("force disconnect")},
     {CLOSE_REVOKED, 3503, SPAN_INIT("force disconnect")},
     {CLOSE_SESSION_NO_PONG, 3012, SPAN_INIT("no pong")},
     {CLOSE_SESSION_TOKEN, 3500, SPAN_INIT("invalid token")},

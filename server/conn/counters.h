@@ -63,6 +63,7 @@
     X(commands_bad, counter, "Commands that were none, and ended their connection")                \
     X(presence_lost, counter, "Clients that came or went, of whom presence was not told")          \
     X(tokens_refreshed, counter, "Tokens exchanged inside a connection")                           \
+    X(orders, counter, "Sessions that a server had subscribed, unsubscribed, closed or refreshed") \
     X(commands_refused, counter, "Commands answered by an error")                                  \
     X(longpolls_held, gauge, "Long polls being held")                                              \
     X(signed_on, gauge, "Open connections that live on a token")                                   \

@@ -169,6 +169,17 @@ int sign_ons_revoke(struct shard *shard, uint64_t key, int64_t before_s, int64_t
 
 /* ---- connections ---- */
 
+void conn_sign_on_ends(struct shard *shard, struct conn *conn, int64_t ends_s, int64_t unix_s)
+{
+    struct timers *timers = &shard->signs->timers;
+    uint32_t slot = conn_slot(shard, conn);
+    int64_t left_s = ends_s - unix_s;
+    assert(conn->role & ROLE_SIGNED_ON);
+    timers_cancel(timers, slot);
+    if (ends_s > 0 && left_s < TIMED_S_MAX && shard->settings->token_ends_connection)
+        timers_arm(timers, slot, shard->now_ns + (left_s > 0 ? left_s : 0) * NS_PER_S);
+}
+
 void conn_sign_on(struct shard *shard, struct conn *conn, const struct signing *signing,
                   int64_t unix_s)
 {
@@ -183,9 +194,7 @@ void conn_sign_on(struct shard *shard, struct conn *conn, const struct signing *
     if (slot >= signs->high)
         signs->high = slot + 1;
     counter_add(&shard->counters.signed_on, 1);
-    int64_t left_s = signing->ends_s - unix_s;
-    if (signing->ends_s > 0 && left_s < TIMED_S_MAX && shard->settings->token_ends_connection)
-        timers_arm(&signs->timers, slot, shard->now_ns + (left_s > 0 ? left_s : 0) * NS_PER_S);
+    conn_sign_on_ends(shard, conn, signing->ends_s, unix_s);
 }
 
 void conn_sign_off(struct shard *shard, struct conn *conn)

@@ -76,6 +76,8 @@ uint64_t sign_on_key(const struct hub_set *hubs, enum revoke kind, struct span n
 /* From now on, or anew, the connection lives on a token. */
 void conn_sign_on(struct shard *shard, struct conn *conn, const struct signing *signing,
                   int64_t unix_s);
+/* One that does ends then instead, 0: never. */
+void conn_sign_on_ends(struct shard *shard, struct conn *conn, int64_t ends_s, int64_t unix_s);
 /* It does not any more. For any connection. */
 void conn_sign_off(struct shard *shard, struct conn *conn);
 

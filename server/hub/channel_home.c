@@ -106,6 +106,7 @@ static uint32_t wanted(struct hub *hub, const struct channel_home *channel, stru
     case HUB_FROM_POSITION:
         break;
     case HUB_FROM_PAGE:
+    case HUB_FORGET:
         assert(!"a page is no replay");
     }
     uint64_t missed =
@@ -232,8 +233,10 @@ static void answer(struct hub *hub, unsigned from, struct request *request, bool
         uint64_t most = hub->config->reply_bytes_max;
         if (subscribe && most > PART_BYTES)
             most = PART_BYTES;
-        err = request->since.from == HUB_FROM_PAGE ? page_fill(hub, channel, request)
-                                                   : answer_fill(hub, channel, request, most);
+        if (request->since.from == HUB_FORGET)
+            home_forget(hub, channel);
+        bool page = request->since.from == HUB_FROM_PAGE || request->since.from == HUB_FORGET;
+        err = page ? page_fill(hub, channel, request) : answer_fill(hub, channel, request, most);
         if (!err && subscribe && !request->more) {
             lane_bits_add(&channel->shards, from);
             request->home = channel;

@@ -220,6 +220,12 @@ void home_expire(struct hub *hub, struct channel_home *channel)
         drop_oldest(hub, channel);
 }
 
+void home_forget(struct hub *hub, struct channel_home *channel)
+{
+    while (channel->history.count > 0)
+        drop_oldest(hub, channel);
+}
+
 /* Of one list. Returns how many are left of those that may be forgotten in this turn. */
 static unsigned sweep_kept(struct hub *hub, struct channel_home **list, unsigned left)
 {

@@ -83,6 +83,7 @@ enum hub_from {
     HUB_FROM_START,    /* everything that the history still holds */
     HUB_FROM_POSITION, /* after `offset` of `epoch` */
     HUB_FROM_PAGE,     /* hub_read: a page of what is kept, see `limit` */
+    HUB_FORGET,        /* hub_read: nothing, and what is kept is forgotten */
 };
 
 struct hub_since {
@@ -211,6 +212,11 @@ uint32_t hub_next_of(const struct hub *hub, uint32_t subscription);
  * some will have it soon. */
 bool hub_position(const struct hub *hub, uint32_t subscription, uint64_t *ret_epoch,
                   uint64_t *ret_offset);
+
+/* The channels with subscribers here, one after the other: `at` from 0 on. Returns false behind the
+ * last. Places may be empty: without subscribers. */
+bool hub_channel_at(const struct hub *hub, uint32_t at, const char **ret_name, size_t *ret_len,
+                    uint32_t *ret_subscribers);
 
 /* The name of a subscription's channel; valid while it is subscribed. */
 const char *hub_name_of(const struct hub *hub, uint32_t subscription, size_t *ret_len);

@@ -145,6 +145,8 @@ void home_settle(struct hub *hub, struct channel_home *channel);
 void home_keep(struct hub *hub, struct channel_home *channel, struct message *message);
 /* Forgets the messages of the channel that are too old. */
 void home_expire(struct hub *hub, struct channel_home *channel);
+/* Forgets all of the channel's. */
+void home_forget(struct hub *hub, struct channel_home *channel);
 /* A slice of the forgetting. Returns true when there is more to forget. */
 bool home_sweep(struct hub *hub);
 void home_done(struct hub *hub);

@@ -154,3 +154,18 @@ bool local_sweep(struct hub *hub)
     }
     return left == 0;
 }
+
+bool hub_channel_at(const struct hub *hub, uint32_t at, const char **ret_name, size_t *ret_len,
+                    uint32_t *ret_subscribers)
+{
+    const struct local_table *local = &hub->local;
+    if (at >= local->unused)
+        return false;
+    const struct channel_local *channel = local->channels[at];
+    *ret_subscribers = channel ? channel->live : 0;
+    if (channel) {
+        *ret_name = channel->name;
+        *ret_len = channel->name_len;
+    }
+    return true;
+}

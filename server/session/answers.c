@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "core/message.h"
 #include "session/presence.h"
 #include "session/results.h"
 #include "transport/encoder.h"
@@ -11,6 +12,7 @@
 
 enum {
     RESULT_MAX = 256, /* of a result, without its publications */
+    PUSH_MAX = CHANNEL_NAME_MAX + 160,
 };
 
 void session_reply_empty(struct shard *shard, struct conn *conn, uint32_t id,
@@ -30,6 +32,21 @@ void session_reply_error(struct shard *shard, struct conn *conn, uint32_t id,
     counter_add(&shard->counters.commands_refused, 1);
     centrifuge_reply_error(&out, id, error);
     websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+}
+
+void session_push_unsubscribe(struct shard *shard, struct conn *conn, struct span channel,
+                              unsigned code, struct span reason)
+{
+    char text[PUSH_MAX];
+    struct out out = out_begin(text, sizeof text);
+    out_text(&out, "{\"push\":{\"channel\":\"");
+    out_span(&out, channel);
+    out_text(&out, "\",\"unsubscribe\":{\"code\":");
+    out_decimal(&out, code);
+    out_text(&out, ",\"reason\":\"");
+    out_span(&out, reason);
+    out_text(&out, "\"}}}");
+    websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)out_end(&out)), SEND_CONTROL);
 }
 
 /* ---- results with publications ---- */
@@ -100,10 +117,29 @@ static void resumed(struct shard *shard, struct conn *conn, const struct hub_rep
                   reply->count);
 }
 
+/* A server has subscribed it: its client is told where the channel stands, then what it missed. */
+static void pushed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    char text[PUSH_MAX];
+    struct out out = out_begin(text, sizeof text);
+    struct span name;
+    name.ptr = hub_name_of(shard->hub, reply->subscription, &name.len);
+    out_text(&out, "{\"push\":{\"channel\":\"");
+    out_span(&out, name);
+    out_text(&out, "\",\"subscribe\":{\"recoverable\":true,\"positioned\":true");
+    position_members_write(&out, reply);
+    out_text(&out, "}}}");
+    websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)out_end(&out)), SEND_CONTROL);
+    if (reply->count > 0 && conn->state == CONN_OPEN)
+        conn_send(shard, conn, encode_ws_pushes(shard, reply->messages, reply->count), SEND_REPLAY,
+                  reply->count);
+}
+
 static void subscribe_failed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
     session_unsubscribe(shard, conn, reply->subscription);
-    session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_INTERNAL);
+    if (reply->ticket.tag != 0) /* nobody has asked for it, or knows of it */
+        session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_INTERNAL);
 }
 
 /* It is live. */
@@ -126,6 +162,8 @@ void session_subscribed(struct shard *shard, struct conn *conn, const struct hub
     }
     if (reply->resumed)
         resumed(shard, conn, reply);
+    else if (reply->ticket.tag == 0)
+        pushed(shard, conn, reply);
     else
         reply_with(shard, conn, reply, CENTRIFUGE_SUBSCRIBE, subscribe_result, SEND_REPLAY);
     if (conn->state != CONN_OPEN)

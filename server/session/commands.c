@@ -18,19 +18,6 @@ enum {
     CONNECT_REPLY_MAX = 320,
 };
 
-static uint32_t subscription_to(const struct shard *shard, const struct session *session,
-                                struct span name)
-{
-    uint32_t at = session->channels;
-    for (; at != HUB_NONE; at = hub_next_of(shard->hub, at)) {
-        struct span own;
-        own.ptr = hub_name_of(shard->hub, at, &own.len);
-        if (span_equal(own, name))
-            break;
-    }
-    return at;
-}
-
 static enum centrifuge_error error_of(int err)
 {
     return err == -ENOBUFS ? CENTRIFUGE_ERROR_TOO_MANY_REQUESTS : CENTRIFUGE_ERROR_INTERNAL;
@@ -132,7 +119,7 @@ static void subscribe(struct shard *shard, struct conn *conn,
     struct hub_since since = {.from = HUB_FROM_NOW};
     struct ticket ticket = conn_ticket(shard, conn, command->id);
     uint32_t subscription;
-    if (subscription_to(shard, session, name) != HUB_NONE) {
+    if (session_subscription_to(shard, session, name) != HUB_NONE) {
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_ALREADY_SUBSCRIBED);
         return;
     }
@@ -163,6 +150,29 @@ static void subscribe(struct shard *shard, struct conn *conn,
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
 }
 
+int session_subscribe(struct shard *shard, struct conn *conn, struct span name,
+                      const struct hub_since *since, int64_t ends_s)
+{
+    struct session *session = session_of(shard, conn);
+    const struct ticket ticket = conn_ticket(shard, conn, 0);
+    uint32_t subscription;
+    if (session_subscription_to(shard, session, name) != HUB_NONE)
+        return 0;
+    if (session->channel_count >= shard->settings->session_channels_max)
+        return -ENOSPC;
+    struct hub_since from = *since;
+    from.hold = since->from == HUB_FROM_POSITION && session->channel_count >= SESSION_PARTS_MAX;
+    int err = hub_subscribe(shard->hub, &session->channels, &ticket, name.ptr, name.len, &from,
+                            &subscription);
+    if (err < 0)
+        return err;
+    session->channel_count++;
+    err = subscription_ends(session, subscription, ends_s);
+    if (err < 0)
+        session_unsubscribe(shard, conn, subscription);
+    return err;
+}
+
 void session_unsubscribe(struct shard *shard, struct conn *conn, uint32_t subscription)
 {
     struct session *session = session_of(shard, conn);
@@ -179,7 +189,7 @@ static void sub_refresh(struct shard *shard, struct conn *conn,
                         const struct centrifuge_command *command, struct span name)
 {
     struct session *session = session_of(shard, conn);
-    uint32_t subscription = subscription_to(shard, session, name);
+    uint32_t subscription = session_subscription_to(shard, session, name);
     int64_t ends_s;
     int refused = session_token_for(shard, conn, name, command->token, &ends_s);
     if (subscription == HUB_NONE)
@@ -206,7 +216,7 @@ static void unsubscribe(struct shard *shard, struct conn *conn,
                         const struct centrifuge_command *command, struct span name)
 {
     struct session *session = session_of(shard, conn);
-    uint32_t subscription = subscription_to(shard, session, name);
+    uint32_t subscription = session_subscription_to(shard, session, name);
     if (subscription != HUB_NONE)
         session_unsubscribe(shard, conn, subscription);
     session_reply_empty(shard, conn, command->id, CENTRIFUGE_UNSUBSCRIBE);
@@ -222,7 +232,7 @@ static void publish(struct shard *shard, struct conn *conn,
     uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
     const struct session *session = session_of(shard, conn);
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
-    bool subscribed = subscription_to(shard, session, name) != HUB_NONE;
+    bool subscribed = session_subscription_to(shard, session, name) != HUB_NONE;
     if (!shard->settings->websocket_publish ||
         !session_is(session, namespace->allow_publish, subscribed)) {
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
@@ -254,7 +264,7 @@ static void history(struct shard *shard, struct conn *conn,
     const struct hub_since since = history_since(command);
     const struct session *session = session_of(shard, conn);
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
-    bool subscribed = subscription_to(shard, session, name) != HUB_NONE;
+    bool subscribed = session_subscription_to(shard, session, name) != HUB_NONE;
     if (!session_is(session, namespace->allow_history, subscribed)) {
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
         return;
@@ -296,7 +306,7 @@ static void presence(struct shard *shard, struct conn *conn,
     struct ticket ticket = conn_ticket(shard, conn, command->id);
     const struct session *session = session_of(shard, conn);
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
-    bool subscribed = subscription_to(shard, session, name) != HUB_NONE;
+    bool subscribed = session_subscription_to(shard, session, name) != HUB_NONE;
     bool stats = command->method == CENTRIFUGE_PRESENCE_STATS;
     if (!namespace->presence)
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_NOT_AVAILABLE);

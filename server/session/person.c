@@ -4,14 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "core/message.h"
 #include "transport/websocket.h"
 #include "wire/base64.h"
 #include "wire/json_scan.h"
 
 enum {
     ENDS_MIN = 4,
-    PUSH_MAX = CHANNEL_NAME_MAX + 96,
+    EXPIRED_CODE = 2501,
 };
 
 /* `b64info` is the same in base64. What is no JSON is left out. */
@@ -116,17 +115,6 @@ int subscription_ends(struct session *session, uint32_t subscription, int64_t en
     return 0;
 }
 
-/* Who is told that its subscription has expired asks for another token and subscribes again. */
-static void say_expired(struct shard *shard, struct conn *conn, struct span channel)
-{
-    char text[PUSH_MAX];
-    struct out out = out_begin(text, sizeof text);
-    out_text(&out, "{\"push\":{\"channel\":\"");
-    out_span(&out, channel);
-    out_text(&out, "\",\"unsubscribe\":{\"code\":2501,\"reason\":\"subscription expired\"}}}");
-    websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)out_end(&out)), SEND_CONTROL);
-}
-
 void subscriptions_expire(struct shard *shard, struct conn *conn)
 {
     struct session *session = session_of(shard, conn);
@@ -137,7 +125,8 @@ void subscriptions_expire(struct shard *shard, struct conn *conn)
             continue;
         struct span name;
         name.ptr = hub_name_of(shard->hub, subscription, &name.len);
-        say_expired(shard, conn, name);
+        /* Its client asks for another token, and subscribes again. */
+        session_push_unsubscribe(shard, conn, name, EXPIRED_CODE, SPAN("subscription expired"));
         if (conn->state == CONN_OPEN)
             session_unsubscribe(shard, conn, subscription);
     }

@@ -125,3 +125,40 @@ void session_id_write(const struct shard *shard, const struct conn *conn, char r
     digits_write(ret + 24, 12, secret);
     ret[8] = ret[13] = ret[18] = ret[23] = '-';
 }
+
+static bool digits_read(struct span digits, uint64_t *ret)
+{
+    *ret = 0;
+    for (size_t i = 0; i < digits.len; i++) {
+        char c = digits.ptr[i];
+        bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
+        if (!digit && !letter)
+            return false;
+        *ret = *ret << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
+    }
+    return true;
+}
+
+bool session_id_read(struct span id, unsigned *ret_shard, uint32_t *ret_slot)
+{
+    uint64_t slot, shard;
+    if (id.len != SESSION_ID_LEN || !digits_read(span_of(id.ptr, 8), &slot) ||
+        !digits_read(span_of(id.ptr + 9, 4), &shard))
+        return false;
+    *ret_slot = (uint32_t)slot;
+    *ret_shard = (unsigned)shard;
+    return true;
+}
+
+uint32_t session_subscription_to(const struct shard *shard, const struct session *session,
+                                 struct span name)
+{
+    uint32_t at = session->channels;
+    for (; at != HUB_NONE; at = hub_next_of(shard->hub, at)) {
+        struct span own;
+        own.ptr = hub_name_of(shard->hub, at, &own.len);
+        if (span_equal(own, name))
+            break;
+    }
+    return at;
+}

@@ -7,6 +7,7 @@
  *   commands.c   what a client asks             answers.c      what it is told, and given
  *   replay.c     what it missed, part by part   centrifuge.c   the protocol over a WebSocket
  *   person.c     who it is, by its token        permits.c      and so what it may
+ *   orders.c     what a server has done to it
  *
  * Idea     docs/decisions/sessions.md. A session begins with its connection, NEW until its client
  *          has sent a connect command, and is gone when the connection begins to end.
@@ -72,6 +73,13 @@ int session_begin(struct shard *shard, struct conn *conn);
 /* Takes it back, with all subscriptions. */
 void session_end(struct shard *shard, struct conn *conn);
 struct session *session_of(const struct shard *shard, const struct conn *conn);
+
+/* Its subscription to a channel, or HUB_NONE. */
+uint32_t session_subscription_to(const struct shard *shard, const struct session *session,
+                                 struct span name);
+
+/* Which shard and slot an id is of, if it has the form of one. */
+bool session_id_read(struct span id, unsigned *ret_shard, uint32_t *ret_slot);
 
 /* Writes the client's id: its address, as 8-4-4-4-12 hex digits. */
 void session_id_write(const struct shard *shard, const struct conn *conn, char ret[SESSION_ID_LEN]);

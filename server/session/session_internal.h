@@ -14,6 +14,11 @@
 void session_command(struct shard *shard, struct conn *conn,
                      const struct centrifuge_command *command);
 
+/* Subscribes it in its client's stead, who is told by a push; nothing where it is subscribed. Ends
+ * then, 0: never. Returns 0, -ENOSPC, -ENOBUFS or -ENOMEM. */
+int session_subscribe(struct shard *shard, struct conn *conn, struct span name,
+                      const struct hub_since *since, int64_t ends_s);
+
 /* ---- answers.c ---- */
 
 void session_reply_empty(struct shard *shard, struct conn *conn, uint32_t id,
@@ -33,6 +38,10 @@ void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscripti
                      const struct hub_batch *batch);
 
 void session_events(struct shard *shard, struct conn *conn, const struct hub_batch *batch);
+
+/* Tells its client that it is not subscribed any more, with one of the protocol's codes. */
+void session_push_unsubscribe(struct shard *shard, struct conn *conn, struct span channel,
+                              unsigned code, struct span reason);
 
 /* Takes a subscription back. */
 void session_unsubscribe(struct shard *shard, struct conn *conn, uint32_t subscription);

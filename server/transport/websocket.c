@@ -90,6 +90,13 @@ void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason re
     conn_end(shard, conn, END_LINGER, reason);
 }
 
+void websocket_fail_as(struct shard *shard, struct conn *conn, enum close_reason reason,
+                       unsigned code, struct span words)
+{
+    send_close(shard, conn, code, words);
+    conn_end(shard, conn, END_LINGER, reason);
+}
+
 void websocket_send_text(struct shard *shard, struct conn *conn, struct span text)
 {
     websocket_send(shard, conn, WS_TEXT, text, SEND_ANSWER);

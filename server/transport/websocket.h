@@ -25,6 +25,10 @@ void websocket_send_text(struct shard *shard, struct conn *conn, struct span tex
 /* Sends the close frame that belongs to the reason, and finishes. */
 void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason reason);
 
+/* The same with a code and a reason of at most WS_REASON_MAX bytes of somebody else. */
+void websocket_fail_as(struct shard *shard, struct conn *conn, enum close_reason reason,
+                       unsigned code, struct span words);
+
 /* Says that the server goes, and waits a moment for the answer. */
 void websocket_say_goodbye(struct shard *shard, struct conn *conn);
 

@@ -42,23 +42,44 @@ enum field_type {
 struct field {
     struct span name;
     enum field_type type;
+    bool of_server;
     size_t at;
 };
 
-#define FIELD(name, type)                                                                          \
+/* `of_server`: of the server API alone; a client's member of that name is another, and passed over.
+ */
+#define FIELD(name, type, of_server)                                                               \
     {                                                                                              \
-        SPAN_INIT(#name), type, offsetof(struct centrifuge_command, name)                          \
+        SPAN_INIT(#name), type, of_server, offsetof(struct centrifuge_command, name)               \
     }
 static const struct field fields[] = {
-    FIELD(channels, FIELD_ANY),    FIELD(commands, FIELD_ANY),  FIELD(b64data, FIELD_STRING),
-    FIELD(user, FIELD_STRING),     FIELD(client, FIELD_STRING), FIELD(channel, FIELD_STRING),
-    FIELD(token, FIELD_STRING),    FIELD(epoch, FIELD_STRING),  FIELD(data, FIELD_ANY),
-    FIELD(offset, FIELD_OFFSET),   FIELD(limit, FIELD_LIMIT),   FIELD(recover, FIELD_BOOL),
-    FIELD(positioned, FIELD_BOOL), FIELD(reverse, FIELD_BOOL),  FIELD(recoverable, FIELD_BOOL),
-    FIELD(join_leave, FIELD_BOOL), FIELD(since, FIELD_SINCE),
+    FIELD(channel, FIELD_STRING, false),
+    FIELD(data, FIELD_ANY, false),
+    FIELD(token, FIELD_STRING, false),
+    FIELD(epoch, FIELD_STRING, false),
+    FIELD(offset, FIELD_OFFSET, false),
+    FIELD(limit, FIELD_LIMIT, false),
+    FIELD(recover, FIELD_BOOL, false),
+    FIELD(positioned, FIELD_BOOL, false),
+    FIELD(recoverable, FIELD_BOOL, false),
+    FIELD(join_leave, FIELD_BOOL, false),
+    FIELD(reverse, FIELD_BOOL, false),
+    FIELD(since, FIELD_SINCE, false),
+    {SPAN_INIT("recover_since"), FIELD_SINCE, true, 0},
+    FIELD(channels, FIELD_ANY, true),
+    FIELD(commands, FIELD_ANY, true),
+    FIELD(b64data, FIELD_STRING, true),
+    FIELD(user, FIELD_STRING, true),
+    FIELD(client, FIELD_STRING, true),
+    FIELD(session, FIELD_STRING, true),
+    FIELD(pattern, FIELD_STRING, true),
+    FIELD(disconnect, FIELD_ANY, true),
+    FIELD(whitelist, FIELD_ANY, true),
+    FIELD(expire_at, FIELD_OFFSET, true),
+    FIELD(expired, FIELD_BOOL, true),
 };
 
-static int request_read(struct centrifuge_command *ret, struct span object);
+static int request_read(struct centrifuge_command *ret, struct span object, bool of_server);
 
 static int bool_read(bool *ret, const struct json_member *member)
 {
@@ -105,28 +126,28 @@ static int field_read(struct centrifuge_command *command, const struct field *fi
         if (command->since || member->kind != JSON_IS_OBJECT)
             return CENTRIFUGE_BAD;
         command->since = true;
-        return request_read(command, member->value);
+        return request_read(command, member->value, field->of_server);
     }
     return CENTRIFUGE_BAD;
 }
 
-static const struct field *field_of(struct span name)
+static const struct field *field_of(struct span name, bool of_server)
 {
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (json_string_is(name, fields[i].name))
+        if ((of_server || !fields[i].of_server) && json_string_is(name, fields[i].name))
             return &fields[i];
     return NULL;
 }
 
 /* Reads the members of a request. null stands for what is not there; others than those in the table
  * are passed over. */
-static int request_read(struct centrifuge_command *ret, struct span object)
+static int request_read(struct centrifuge_command *ret, struct span object, bool of_server)
 {
     struct json_members members = json_members_begin(object);
     struct json_member member;
     int found;
     while ((found = json_members_next(&members, &member)) > 0) {
-        const struct field *field = field_of(member.name);
+        const struct field *field = field_of(member.name, of_server);
         bool any = field && field->type == FIELD_ANY;
         if (field && (any || member.kind != JSON_IS_NULL) && field_read(ret, field, &member) < 0)
             return CENTRIFUGE_BAD;
@@ -137,7 +158,7 @@ static int request_read(struct centrifuge_command *ret, struct span object)
 int centrifuge_request_read(struct centrifuge_command *ret, struct span object)
 {
     *ret = (struct centrifuge_command){0};
-    return request_read(ret, object);
+    return request_read(ret, object, true);
 }
 
 static int method_of(struct span name)
@@ -169,7 +190,7 @@ static int part_read(struct centrifuge_command *command, const struct json_membe
     if (command->method != CENTRIFUGE_PONG || member->kind != JSON_IS_OBJECT)
         return CENTRIFUGE_BAD;
     command->method = (enum centrifuge_method)method;
-    return request_read(command, member->value);
+    return request_read(command, member->value, false);
 }
 
 int centrifuge_command_read(struct centrifuge_command *ret, struct span line)

@@ -52,14 +52,17 @@ enum centrifuge_method {
 struct centrifuge_command {
     uint32_t id; /* 0: wants no reply */
     enum centrifuge_method method;
-    struct span channel, token, epoch; /* strings, with their escapes */
-    struct span data;                  /* any JSON, as it lies there */
-    struct span channels, commands;    /* likewise, of the server API: lists */
-    struct span b64data, user, client; /* of the server API: strings */
+    struct span channel, token, epoch;                   /* strings, with their escapes */
+    struct span data;                                    /* any JSON, as it lies there */
+    struct span channels, commands;                      /* likewise, of the server API: lists */
+    struct span b64data, user, client, session, pattern; /* of the server API: strings */
+    struct span disconnect, whitelist;                   /* of the server API: an object, a list */
     uint64_t offset;
-    uint32_t limit; /* of a history; UINT32_MAX: none */
+    uint64_t expire_at; /* of the server API: in seconds */
+    uint32_t limit;     /* of a history; UINT32_MAX: none */
     bool recover, positioned, recoverable, join_leave, reverse;
-    bool since; /* of a history: epoch and offset were given */
+    bool since; /* of a history, or to recover_since: epoch and offset were given */
+    bool expired;
 };
 
 /* Takes the next command's line off `rest`. Returns false when there is none; empty lines are

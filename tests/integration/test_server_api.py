@@ -115,10 +115,6 @@ def test_what_is_wrong_has_its_code(api, method, body):
     assert api("info")["result"]
 
 
-def test_what_there_is_not(api):
-    assert api("rpc", {"method": "m"})["error"]["code"] == 108
-
-
 def test_the_largest_answers_are_bounded(api):
     for _ in range(100):
         api("publish", {"channel": "c", "data": "x" * 30_000})

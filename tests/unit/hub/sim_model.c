@@ -132,6 +132,7 @@ static void check_truth(struct sim *sim, const struct reader *reader, const stru
         }
         break;
     case HUB_FROM_PAGE:
+    case HUB_FORGET:
         fail_msg("no reader asks for pages");
     }
 }
