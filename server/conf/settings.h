@@ -81,6 +81,8 @@ enum proxy_header {
     X(SWITCH, metrics_public, true, 0, 1, "on/off",                                                \
       "/metrics also where clients connect. off: there it is not found.")                          \
     X(SWITCH, health_public, true, 0, 1, "on/off", "/healthz likewise.")                           \
+    X(SWITCH, page_public, true, 0, 1, "on/off",                                                   \
+      "/, a page that shows all transports on a channel. off: it is not found.")                   \
     X(PUBLISH_ON, publish_on, PUBLISH_ON_ALL, 0, 2, "all, admin or none",                          \
       "Where messages may be published: wherever clients connect and at admin_listen, at "         \
       "admin_listen alone, or nowhere. Nobody is asked for a name: on a port that strangers "      \

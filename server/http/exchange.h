@@ -28,6 +28,7 @@ struct exchange {
  * there is no such path. */
 enum audience {
     FOR_CLIENTS,
+    FOR_VISITORS, /* of the page that shows the transports */
     FOR_PUBLISHERS,
     FOR_TOKENS,
     FOR_METRICS,

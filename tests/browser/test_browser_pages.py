@@ -1,0 +1,93 @@
+"""The pages that the server has for people, in a real browser."""
+
+import pytest
+
+WIDTHS = {"wide": 1280, "narrow": 360}
+
+
+@pytest.fixture
+def window(chromium):
+    """window(width=, dark=): how wide the page is, and which colours its reader likes."""
+
+    def be(width=1280, dark=False):
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        chromium.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
+        )
+
+    chromium.get_log("browser")  # what earlier tests provoked
+    yield be
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"] == []
+    chromium.get("about:blank")
+
+
+def script(page, text):
+    return page.execute_script("return " + text)
+
+
+def all_open(page):
+    return script(page, "document.querySelectorAll('.card[data-state=open]').length") == 4
+
+
+def press(page, key, code):
+    for kind in ("rawKeyDown", "char", "keyUp"):
+        page.execute_cdp_cmd("Input.dispatchKeyEvent", {
+            "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code,
+            **({"text": "\r"} if kind == "char" and key == "Enter" else {})})
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
+def test_latencies_of_all_transports_are_drawn(server, chromium, window, eventually, width, dark):
+    window(width, dark)
+    chromium.get(server.url("/"))
+    eventually(lambda: all_open(chromium), "four open transports")
+    script(chromium, "document.querySelector('#publish').requestSubmit()")
+    eventually(lambda: script(
+        chromium, "document.querySelectorAll('.card li small').length") == 4, "four latencies")
+    assert script(chromium, "document.querySelectorAll('svg.plot circle').length") == 4
+    # Nothing is wider than the page, and the colours are those that were asked for.
+    assert script(chromium, "document.documentElement.scrollWidth") <= width
+    paper = script(chromium, "getComputedStyle(document.body).backgroundColor")
+    assert (int(paper.split("(")[1].split(",")[0]) < 128) == dark
+
+
+def test_the_keyboard_suffices(server, chromium, window, eventually):
+    window()
+    chromium.get(server.url("/"))
+    eventually(lambda: all_open(chromium), "four open transports")
+    for _ in range(3):
+        press(chromium, "Tab", 9)
+    assert script(chromium, "document.activeElement.textContent") == "Publish"
+    press(chromium, "Enter", 13)
+    eventually(lambda: script(
+        chromium, "document.querySelectorAll('.card li small').length") == 4, "four latencies")
+
+
+def test_the_picker_chooses(server, chromium, window):
+    window()
+    chromium.get(server.url("/"))
+    chosen = lambda: script(chromium, "document.querySelector('tr.chosen th').textContent")
+    pick = lambda name, value: script(
+        chromium, f"document.querySelector('[name={name}][value={value}]').click()")
+    assert chosen() == "▸ SSE"
+    pick("freshness", "seconds")
+    assert chosen() == "▸ short polling"
+    pick("direction", "both")
+    assert chosen() == "▸ WebSocket"
+    pick("durability", "latest")
+    assert "since=start" in script(chromium, "document.querySelector('#advice code').textContent")
+
+
+def test_what_is_published_is_text(server, chromium, window, eventually):
+    window()
+    chromium.get(server.url("/", channel="c"))
+    eventually(lambda: all_open(chromium), "four open transports")
+    server.publish("c", "<img src=x onerror=document.title='markup'>")
+    eventually(lambda: script(
+        chromium, "document.body.innerText.split('<img src=x').length") == 5, "four messages")
+    assert script(chromium, "document.images.length") == 0
