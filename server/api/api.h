@@ -1,4 +1,4 @@
-/* api: what is not a transport: publishing, tickets and revocations, metrics, liveness, the page,
+/* api: what is not a transport: publishing, tickets and revocations, metrics, liveness, pages,
  * and the table of all paths.
  *
  * Threads  The shard's. */
@@ -10,14 +10,19 @@ extern const struct route server_routes[];
 extern const struct transport publish_transport;
 
 extern const struct transport server_api_transport;
+extern const struct transport watch_transport;
 
 void server_api_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void ticket_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void metrics_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void watch_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void health_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void page_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+
+/* The text of /metrics, to be freed; without memory there is none. */
+struct span metrics_make(const struct shard *shard);
 
 /* All transports, by enum transport_id. */
 extern const struct transport *const server_transports[TRANSPORT_COUNT];

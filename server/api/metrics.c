@@ -203,14 +203,11 @@ static void write_hub(struct text *text, const struct server *server)
     HUB_ROWS(WRITE)
 }
 
-void metrics_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+struct span metrics_make(const struct shard *shard)
 {
-    (void)exchange;
     struct text text = {.bytes = malloc(TEXT_MAX), .size = TEXT_MAX};
-    if (!text.bytes) {
-        http_error(shard, conn, REFUSAL_OVERLOADED);
-        return;
-    }
+    if (!text.bytes)
+        return (struct span){0};
     write_counters(&text, shard->server);
     write_closed(&text, shard->server);
     write_refused(&text, shard->server);
@@ -226,9 +223,20 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
     text_add(&text, "ringside_shards %u\n", shard->server->shard_count);
     heading(&text, "engine", "", "gauge", "How the kernel is asked: 1 for the engine that serves");
     text_add(&text, "ringside_engine{name=\"%s\"} 1\n", shard->ring->engine->name);
-    http_answer(shard, conn, 200, SPAN("text/plain; version=0.0.4; charset=utf-8"),
-                span_of(text.bytes, text.len), SPAN("Cache-Control: no-store\r\n"));
-    free(text.bytes);
+    return span_of(text.bytes, text.len);
+}
+
+void metrics_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
+{
+    (void)exchange;
+    struct span text = metrics_make(shard);
+    if (!text.ptr) {
+        http_error(shard, conn, REFUSAL_OVERLOADED);
+        return;
+    }
+    http_answer(shard, conn, 200, SPAN("text/plain; version=0.0.4; charset=utf-8"), text,
+                SPAN("Cache-Control: no-store\r\n"));
+    free((char *)(uintptr_t)text.ptr);
 }
 
 void health_open(struct shard *shard, struct conn *conn, struct exchange *exchange)

@@ -1,4 +1,5 @@
-/* pages: what a browser is shown: GET / has all transports side by side. Their texts are the
+/* pages: what a browser is shown: GET / has all transports side by side, and
+ * GET /admin the server itself. Their texts are the
  * files of pages/, built in.
  *
  * Nothing on them is inline or from elsewhere, and the policy (CSP, level 3) says so: what somebody
@@ -6,6 +7,8 @@
 #include <assert.h>
 
 #include "api/api.h"
+#include "admin_html.h"
+#include "admin_js.h"
 #include "page_css.h"
 #include "page_html.h"
 #include "page_js.h"
@@ -31,7 +34,7 @@ enum {
 
 #define PAGE(path, type, name)                                                                     \
     {                                                                                              \
-        SPAN_INIT(path), SPAN_INIT(type), name, sizeof name, name##_tag                            \
+        SPAN_INIT(path), SPAN_INIT(type), name##_text, sizeof(name##_text), name##_tag             \
     }
 static const struct page {
     struct span path, type;
@@ -39,9 +42,9 @@ static const struct page {
     size_t size;
     uint64_t tag;
 } pages[] = {
-    PAGE("/", HTML, page_html),
-    PAGE("/page.js", SCRIPT, page_js),
-    PAGE("/page.css", STYLE, page_css),
+    PAGE("/", HTML, page_html),          PAGE("/page.js", SCRIPT, page_js),
+    PAGE("/page.css", STYLE, page_css),  PAGE("/admin", HTML, admin_html),
+    PAGE("/admin.js", SCRIPT, admin_js), PAGE("/admin.css", STYLE, page_css),
 };
 
 static const struct page *page_find(struct span path)

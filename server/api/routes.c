@@ -29,6 +29,10 @@ const struct route server_routes[] = {
     {"/", FOR_VISITORS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
     {"/page.js", FOR_VISITORS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
     {"/page.css", FOR_VISITORS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
+    {"/admin", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
+    {"/admin.js", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
+    {"/admin.css", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
+    {"/admin/events", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", watch_open, NULL, false},
     API_METHODS(API_ROUTE){0},
 };
 
@@ -45,4 +49,5 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_HTTP2] = &http2_transport,
     [TRANSPORT_SERVER_API] = &server_api_transport,
     [TRANSPORT_SESSION] = &session_transport,
+    [TRANSPORT_WATCH] = &watch_transport,
 };

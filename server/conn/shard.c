@@ -13,6 +13,7 @@
 #include "conn/client.h"
 #include "conn/secure.h"
 #include "conn/sign_on.h"
+#include "conn/top.h"
 #include "core/pages.h"
 #include "hub/hub.h"
 #include "wire/http.h"
@@ -81,6 +82,8 @@ static void on_batch(void *context, const struct hub_batch *batch)
 {
     struct shard *shard = context;
     shard->slow_reader = slow_reader_of(shard->settings, span_of(batch->name, batch->name_len));
+    if (shard->top)
+        top_note(shard->top, shard->now_ns, batch);
     shard->server->batch_begin(shard, batch);
 }
 
@@ -255,6 +258,7 @@ void shard_free(struct shard *shard)
         free(shard->batch->vectors);
     }
     free(shard->batch);
+    free(shard->top);
     free(shard->scratch);
     free(shard->receive_area);
     streams_done(shard);

@@ -42,6 +42,7 @@ struct session_pool;
 struct sign_ons;
 struct tls_identities;
 struct tls_server;
+struct top;
 struct trusted;
 
 enum {
@@ -166,6 +167,7 @@ struct shard {
     struct presence_home *presence;      /* session/; NULL: nobody is present */
     struct compression *compression;     /* transport/: NULL until something is (in|de)flated */
     struct session_pool *sessions;       /* session/; NULL: nobody has one */
+    struct top *top;                     /* NULL: nobody has looked yet */
     struct answering *answers;           /* transport/: those whose next piece waits for its turn */
     size_t answered_bytes;               /* transport/: of answers made in this turn */
 

@@ -33,6 +33,7 @@ enum transport_id {
     TRANSPORT_HTTP2, /* carries streams */
     TRANSPORT_SERVER_API,
     TRANSPORT_SESSION, /* a WebSocket with a session: the Centrifuge protocol */
+    TRANSPORT_WATCH,   /* the operator's: an event stream about the server */
     TRANSPORT_COUNT,
 };
 

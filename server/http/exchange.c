@@ -22,6 +22,8 @@ static bool route_served(const struct settings *settings, enum audience audience
         return !admin;
     case FOR_VISITORS:
         return !admin && settings->page_public;
+    case FOR_OPERATOR:
+        return admin;
     case FOR_PUBLISHERS:
         return settings->publish_on == PUBLISH_ON_ALL ||
                (admin && settings->publish_on == PUBLISH_ON_ADMIN);

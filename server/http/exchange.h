@@ -29,6 +29,7 @@ struct exchange {
 enum audience {
     FOR_CLIENTS,
     FOR_VISITORS, /* of the page that shows the transports */
+    FOR_OPERATOR,
     FOR_PUBLISHERS,
     FOR_TOKENS,
     FOR_METRICS,

@@ -44,6 +44,7 @@ static struct hub_batch batch_take(struct local_table *local, struct channel_loc
         .name_len = channel->name_len,
         .messages = local->scratch,
         .count = channel->batch_count,
+        .subscribers = channel->live,
     };
     uint32_t node = channel->batch_first;
     for (unsigned i = 0; i < batch.count; i++) {

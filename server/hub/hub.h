@@ -126,6 +126,7 @@ struct hub_batch {
     size_t name_len;
     struct message *const *messages;
     unsigned count;
+    uint32_t subscribers; /* that it is given to, in this shard */
 };
 
 struct hub_ops {

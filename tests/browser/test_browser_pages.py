@@ -91,3 +91,25 @@ def test_what_is_published_is_text(server, chromium, window, eventually):
     eventually(lambda: script(
         chromium, "document.body.innerText.split('<img src=x').length") == 5, "four messages")
     assert script(chromium, "document.images.length") == 0
+
+
+def test_the_operator_sees_the_server_live(start_server, chromium, window, eventually, tmp_path):
+    (tmp_path / "api.key").write_text("0123456789abcdef\n")
+    server = start_server(
+        config={"admin_listen": "127.0.0.1:0", "api_keys": f"file:{tmp_path}/api.key"}
+    )
+    window(360)
+    chromium.get(server.operator().url("/admin"))
+    assert script(chromium, "document.activeElement.name") == "key"
+    for letter in "0123456789abcdef":
+        chromium.execute_cdp_cmd("Input.insertText", {"text": letter})
+    press(chromium, "Enter", 13)
+    body = lambda: script(chromium, "document.body.innerText")
+    eventually(lambda: "live" in body() and "connections" in body(), "the first report")
+    server.get("/nothing-here")
+    eventually(lambda: "not_found" in body(), "what was refused")
+    assert script(chromium, "document.documentElement.scrollWidth") <= 360
+    # The key is this tab's: a reload asks for none.
+    chromium.refresh()
+    eventually(lambda: "not_found" in body(), "a report behind the reload")
+    chromium.get("about:blank")
