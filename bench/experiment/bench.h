@@ -138,6 +138,10 @@ __attribute__((format(printf, 2, 3))) int bench_fail(int err, const char *format
 int bench_server_start(struct bench *bench, uint32_t connections, const char *const *extra,
                        struct server **ret);
 
+/* Ends a server and starts it anew, at the same address, as it was started. Returns 0 or negative
+ * errno, after a sentence. */
+int bench_server_restart(struct bench *bench, struct server *server);
+
 /* Starts one bare loop on the server's CPUs. */
 int bench_bare_start(struct bench *bench, enum bare_loop loop, uint32_t connections,
                      struct server **ret);

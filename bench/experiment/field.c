@@ -115,6 +115,7 @@ static int create_load(struct field *field)
             .streams = streams_of(field, entrant),
             .publish = entrant->publish,
             .payload_bytes = options->message_bytes,
+            .anew = field->anew,
             .poll_interval_ms = options->poll_interval_ms,
             .protocol = entrant->protocol,
             .tls = entrant->tls,
@@ -242,8 +243,10 @@ void field_failures(struct field *field, unsigned index, struct contestant *into
     for (int reason = 0; reason < LOAD_FAIL_COUNT; reason++) {
         uint64_t closes = counters->closes[reason] - entrant->closes_taken[reason];
         uint64_t failures = counters->failures[reason] - entrant->failures_taken[reason];
-        into->errors[reason] += closes + failures;
-        into->closes += closes;
+        if (into) {
+            into->errors[reason] += closes + failures;
+            into->closes += closes;
+        }
         entrant->closes_taken[reason] = counters->closes[reason];
         entrant->failures_taken[reason] = counters->failures[reason];
     }

@@ -63,6 +63,7 @@ struct field {
     struct entrant entrants[FIELD_ENTRANTS_MAX];
     unsigned count;
     struct load *load;
+    bool anew;          /* load_group_config.anew, of all */
     bool memory_unread; /* connects without looking at memory, which takes its time */
     int64_t drain_ns;   /* how long a turn waits for its last message to reach everybody; 0: what so
                          many clients ask for */
@@ -111,7 +112,7 @@ void field_close(struct field *field);
 struct contestant *field_contestant(struct field *field, unsigned index, const char *workload);
 
 /* Gives the contestant what went wrong for the entrant's clients since the last call; field_close
- * does it for the rest. */
+ * does it for the rest. `into` NULL: it was wanted. */
 void field_failures(struct field *field, unsigned index, struct contestant *into);
 
 /* Likewise the TLS handshakes alone; `into` NULL: they are nobody's. */

@@ -72,8 +72,10 @@ struct options {
     uint32_t seconds;
     uint32_t heartbeat_ms; /* 0: the server's default */
     uint32_t churn_per_s;
-    uint32_t from, to;  /* connections of the first and of the last step; to 0: what fits */
-    double step_factor; /* each step so many times the last; 0: step_add more than the last */
+    uint32_t cuts_per_s;
+    uint32_t stops, restarts; /* of the server, in a chaos */
+    uint32_t from, to;        /* connections of the first and of the last step; to 0: what fits */
+    double step_factor;       /* each step so many times the last; 0: step_add more than the last */
     uint32_t step_add;
     uint32_t broadcast_s;
     uint32_t admits_per_s;
@@ -153,6 +155,12 @@ struct options {
       "The server's ping interval; 3600000 shows what it does when there is nothing to do")        \
     X(CHURN, 'c', "churn", "N", "churn_per_s", NUMBER(churn_per_s, 1, 1000000),                    \
       "Subscribers that leave and come back each second")                                          \
+    X(CUTS, 0, "cuts", "N", "cuts_per_s", NUMBER(cuts_per_s, 1, 1000000),                          \
+      "Connections that are cut each second, at random")                                           \
+    X(STOPS, 0, "stops", "N", "stops", NUMBER(stops, 0, 1000),                                     \
+      "How often the server is stopped for a while, and continued")                                \
+    X(RESTARTS, 0, "restarts", "N", "restarts", NUMBER(restarts, 0, 1000),                         \
+      "How often the server is restarted: it forgets all channels")                                \
     X(FROM, 'f', "from", "N", "from", NUMBER(from, 1, OPTIONS_CLIENTS_MAX),                        \
       "Connections of the first step")                                                             \
     X(TO, 'm', "to", "N", "to", NUMBER_OR(to, 1, OPTIONS_CLIENTS_MAX, "what this machine holds"),  \

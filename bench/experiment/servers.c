@@ -23,6 +23,7 @@ enum {
     READY_PATIENCE_MS = 20000,
     STOP_GRACE_MS = 15000,
     ARGUMENTS_MAX = 64,
+    ARGUMENTS_BYTES_MAX = 8192,
     DESCRIPTORS_OWN = 32,
     PATH_CONNECTIONS_SPARE = 16, /* health checks, and what has not closed yet */
     BYTES_SPARE = 256 * 1024 * 1024,
@@ -276,6 +277,42 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
     if (err == 0)
         note_source(bench, server);
     return err;
+}
+
+/* The arguments of a process that runs, as it was given them; in `area`. Returns 0 or -EIO. */
+static int arguments_of(pid_t pid, char area[ARGUMENTS_BYTES_MAX], char *argv[ARGUMENTS_MAX])
+{
+    char path[32];
+    unsigned count = 0;
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    FILE *file = fopen(path, "re");
+    size_t len = file ? fread(area, 1, ARGUMENTS_BYTES_MAX - 1, file) : 0;
+    if (file)
+        fclose(file);
+    area[len] = '\0';
+    for (size_t at = 0; at < len && count < ARGUMENTS_MAX - 1; at += strlen(area + at) + 1)
+        argv[count++] = area + at;
+    argv[count] = NULL;
+    return count > 0 && count < ARGUMENTS_MAX - 1 && len < ARGUMENTS_BYTES_MAX - 1 ? 0 : -EIO;
+}
+
+int bench_server_restart(struct bench *bench, struct server *server)
+{
+    char area[ARGUMENTS_BYTES_MAX], name[PROCESS_NAME_MAX], *argv[ARGUMENTS_MAX];
+    cpu_set_t cpus;
+    struct process *process = &server->process;
+    if (process->pid == 0 || process->foreign || arguments_of(process->pid, area, argv) < 0)
+        return bench_fail(-ESRCH, "the server cannot be restarted: it is not ours");
+    memcpy(name, process->name, sizeof name);
+    int status = process_stop(process, STOP_GRACE_MS);
+    process_done(process);
+    if (status != 0)
+        return bench_fail(-EIO, "%s ended with status %d", name, status);
+    int err = cpus_parse(&cpus, bench->options->server_cpus);
+    if (err == 0)
+        err = process_start(process, name, argv, &cpus);
+    return err < 0 ? bench_fail(err, "cannot start %s: %s", argv[0], strerror(-err))
+                   : wait_until_ready(server);
 }
 
 bool bench_bare_fits(enum bare_loop loop, uint32_t connections)

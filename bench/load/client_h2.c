@@ -47,6 +47,7 @@ struct session {
     char retry_after[RETRY_AFTER_MAX];
     bool goodbye; /* the server says that it will hear no more */
     bool reading; /* nghttp2 is, and sends when it has */
+    bool writing; /* likewise, while it says something */
     bool asked;   /* its subscribers have */
     bool over;    /* its link has ended while nghttp2 was reading */
 };
@@ -68,14 +69,25 @@ static struct session *session_of(struct load *load, const struct link *link)
 
 /* ---- sending ---- */
 
-/* Writes what nghttp2 has to say. While it reads, it may have more to say in the end. */
+static void session_free(struct session *session);
+
+/* Writes what nghttp2 has to say. While it reads, it may have more to say in the end. Saying it may
+ * end streams, which a server that has said goodbye does not take; and so the link. */
 static void flush(struct load *load, struct link *link, struct session *session)
 {
     const uint8_t *bytes;
-    ssize_t len;
     if (session->reading)
         return;
-    while (link_open(link) && (len = nghttp2_session_mem_send(session->nghttp2, &bytes)) != 0) {
+    while (link_open(link)) {
+        session->reading = session->writing = true;
+        ssize_t len = nghttp2_session_mem_send(session->nghttp2, &bytes);
+        session->reading = session->writing = false;
+        if (session->over) {
+            session_free(session);
+            return;
+        }
+        if (len == 0)
+            return;
         if (len < 0) {
             link_fail(load, link, LOAD_FAIL_HTTP);
             return;
@@ -221,10 +233,11 @@ static struct subscriber *subscriber_of(struct session *session, int32_t stream)
     return subscriber && subscriber_open(subscriber) ? subscriber : NULL;
 }
 
-/* What a callback says to nghttp2: to stop, where the link has ended. */
+/* What a callback says to nghttp2: to stop, where the link has ended. While it writes it would lose
+ * a frame by that, and there is nothing that it could do. */
 static int go_on(const struct session *session)
 {
-    return session->over ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    return session->over && !session->writing ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *context)

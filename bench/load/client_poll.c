@@ -67,7 +67,7 @@ void poll_answered(struct load *load, struct subscriber *subscriber, const struc
         return;
     }
     if (answer->lost && subscriber->position.epoch != 0)
-        counters->unrecovered++;
+        subscriber_unrecovered(load, subscriber);
     if (answer->position.epoch == 0) {
         subscriber_fail(load, subscriber, LOAD_FAIL_JSON);
         return;

@@ -82,7 +82,7 @@ static void handle_event(struct load *load, struct subscriber *subscriber,
     if (message)
         message_in(load, subscriber, event->data);
     if (event->event.ptr && span_equal(event->event, SPAN("unrecoverable")))
-        group_of(load, subscriber)->counters.unrecovered++;
+        subscriber_unrecovered(load, subscriber);
     if (!event->id.ptr || position_parse(&position, 1, event->id) != 1)
         return;
     subscriber->position = position;

@@ -19,8 +19,10 @@ void ws_request(struct load *load, struct subscriber *subscriber)
     struct link *link = link_of(load, subscriber);
     bool publishes = subscriber_publishes(load, subscriber);
     char target_buf[LOAD_TARGET_MAX];
-    struct span target = publishes ? span_from(group->publish_path)
-                                   : subscriber_target(load, subscriber, group->path, target_buf);
+    const char *path = publishes ? group->publish_path : group->path;
+    bool plain = publishes || link_protocol(load, link)->is & PROTOCOL_PUSHES;
+    struct span target =
+        plain ? span_from(path) : subscriber_target(load, subscriber, path, target_buf);
     const char *fields = publishes ? group->protocol.publish_fields : group->fields;
     char *request = outbox_reserve(load, link, REQUEST_HEAD_MAX);
     int len = ws_handshake_request_write(
@@ -141,7 +143,7 @@ static void echoed(struct load *load, struct subscriber *subscriber)
 static void envelope_end(struct load *load, struct subscriber *subscriber, struct half *half)
 {
     if (half->lost && subscriber->position.epoch != 0)
-        group_of(load, subscriber)->counters.unrecovered++;
+        subscriber_unrecovered(load, subscriber);
     if (half->position.epoch != 0)
         subscriber->position = half->position;
     bool standing = half->messages == 0;
@@ -159,8 +161,10 @@ static void embedded_piece(struct load *load, struct subscriber *subscriber, str
                            struct span piece)
 {
     uint32_t size = group_of(load, subscriber)->config.payload_bytes;
-    while (payload_search_next(&half->search, &piece, size))
+    while (payload_search_next(&half->search, &piece, size)) {
         subscriber_deliver(load, subscriber, &half->search.payload);
+        subscriber->position.offset += subscriber->position.epoch != 0;
+    }
 }
 
 static void data_event(struct load *load, struct subscriber *subscriber, struct half *half,

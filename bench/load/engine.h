@@ -439,6 +439,8 @@ void subscriber_leave(struct load *load, struct subscriber *subscriber);
 void subscriber_hint(struct subscriber *subscriber, uint32_t wait_ms);
 void subscriber_hint_answer(struct subscriber *subscriber, struct span retry_after,
                             struct span body);
+/* It came back with a position, and is told that not all behind it can be had. */
+void subscriber_unrecovered(struct load *load, struct subscriber *subscriber);
 /* One message has been received whole. */
 void subscriber_deliver(struct load *load, struct subscriber *subscriber,
                         const struct payload *payload);

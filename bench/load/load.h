@@ -140,6 +140,8 @@ struct load_group_config {
     unsigned kind_count;
     const char *fields; /* of each request head of the clients, each ended by CRLF; or NULL */
     bool since_start;   /* joins with since=start: what the history holds comes first */
+    bool anew;          /* who is told that it cannot recover begins a new ledger: what it missed
+                           is in `unrecovered`, and not lost */
 
     const struct protocol *publish;    /* on a connection of its own; NULL: nothing is published */
     struct sockaddr_in publish_target; /* family 0: target */
@@ -402,6 +404,24 @@ struct load_storm_result {
  * back, trying until timeout_ns; who is not back by then stays away. Returns 0 or -EINTR. */
 int load_storm(struct load *load, uint64_t groups, const struct load_storm *storm,
                struct load_storm_result *ret);
+
+struct load_chaos {
+    double cuts_per_s; /* connections of all groups that are cut at random, half by RST; or 0 */
+    int64_t duration_ns;
+    uint64_t *random; /* the state of what chooses them */
+};
+
+struct load_chaos_result {
+    uint64_t cut, retries;
+};
+
+/* Cuts connections, and lets all come back whoever has ended them, while load_publish goes on and
+ * polling groups poll. Returns 0 or -EINTR. */
+int load_chaos(struct load *load, const struct load_chaos *chaos, struct load_chaos_result *ret);
+
+/* No more is published; waits until all are up and have all that they must have, at most
+ * timeout_ns. Returns 0, also when somebody has not, or -EINTR. */
+int load_chaos_end(struct load *load, int64_t timeout_ns);
 
 /* Closes `count` clients of a group for good (until the next ramp). */
 void load_drop(struct load *load, unsigned group, uint32_t count, bool orderly);

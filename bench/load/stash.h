@@ -23,12 +23,17 @@
 
 #define STASH_NONE UINT32_MAX
 
+enum {
+    HALF_REPLY_MAX = 192, /* up to the publications of a reply to subscribe */
+};
+
 /* The state of whichever parsers a transport needs. All zero is the state between two messages. */
 struct half {
     struct ws_inbound inbound;
-    uint64_t message_bytes; /* of the WebSocket message so far */
-    struct payload payload; /* likewise, where the message is one */
-    struct http_body body;  /* in_body: of the answer, or of the event stream */
+    uint64_t message_bytes;     /* of the WebSocket message so far */
+    struct payload payload;     /* likewise, where the message is one */
+    char reply[HALF_REPLY_MAX]; /* of the Centrifuge protocol: how the message begins */
+    struct http_body body;      /* in_body: of the answer, or of the event stream */
     struct sse_parser sse;
     struct json_scan scan;
     struct payload_search search;

@@ -137,6 +137,17 @@ enum load_failure status_failure(struct load *load, struct subscriber *subscribe
 
 /* ---- messages ---- */
 
+void subscriber_unrecovered(struct load *load, struct subscriber *subscriber)
+{
+    struct group *group = group_of(load, subscriber);
+    group->counters.unrecovered++;
+    if (!group->config.anew)
+        return;
+    if (subscriber_ready(subscriber))
+        ready_leave(load, subscriber);
+    subscriber->place = (struct ledger_place){0};
+}
+
 /* Whether it says which message it is, and that it belongs here. */
 static bool known(const struct load *load, const struct subscriber *subscriber,
                   const struct payload *payload)

@@ -8,7 +8,7 @@ TITLES = {
     "compare": "Transports compared", "fanout": "Fan-out", "hold": "Connections held",
     "ceiling": "The machine's ceiling", "claims": "Claims, tested", "churn": "Connection churn",
     "latency": "Latency", "knee": "The knee: how far until latency leaves its bound",
-    "storm": "Reconnect storms",
+    "storm": "Reconnect storms", "chaos": "Connections that end at random",
     "slow-readers": "Readers that stop reading, or read too slowly",
     "half-open": "Peers that vanish without a word",
     "engines": "io_uring and epoll", "capacity": "How many connections",

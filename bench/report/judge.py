@@ -290,6 +290,25 @@ def _storm(run):
             f"{at_once.sum('retries')} attempts failed{BOUND_ALL if at_once.bound else ''}")
 
 
+def _chaos(run):
+    """Each message once and in order, or told that not; and everybody is there in the end."""
+    lost = faults(*run["contestants"])
+    clients = sum(c["chaos"]["clients"] for c in run["contestants"])
+    away = clients - sum(c["chaos"]["up"] for c in run["contestants"])
+    told = sum(c["chaos"]["unrecovered"] for c in run["contestants"])
+    whole = lost == 0 and away == 0
+    got = sum(c["ledger"]["delivered"] for c in run["contestants"])
+    missed = sum(c["chaos"]["missed"] for c in run["contestants"])
+    say(run, "Whatever ends its connection, a client sees every message once and in order, or is "
+        "told that it cannot", holds(whole),
+        f"{clients:,} clients over {len(run['contestants'])} transports, {got:,} messages, "
+        f"{missed:,} of them by replay; told \"not recovered\" {told:,} times; {lost} faults in "
+        f"the ledger, {away} clients away in the end")
+    return (f"{clients:,} clients cut at random: "
+            f"{'every message once and in order' if whole else f'{lost} faults, {away} away'}, "
+            f"{told:,} times told otherwise")
+
+
 class _Storm:
     """One storm: sums over its transports."""
 
@@ -549,7 +568,7 @@ def _broken_bounds(abuse):
 
 
 JUDGES = {
-    "abuse": _abuse, "capacity": _capacity, "churn": _churn, "compare": _compare,
+    "abuse": _abuse, "capacity": _capacity, "chaos": _chaos, "churn": _churn, "compare": _compare,
     "connect": _connect, "engines": _engines, "fanout": _fanout, "half-open": _half_open,
     "handshakes": _handshakes, "hold": _hold, "knee": _knee, "page": _page, "push": _push,
     "slow-readers": _slow_readers,     "storm": _storm,

@@ -150,6 +150,11 @@ def _churned(*path):
     return cell
 
 
+def _chaos(name):
+    """Of clients whose connections end at random."""
+    return lambda c: get(c, "ledger", name) if "chaos" in c else None
+
+
 def _reopened_per_s(c):
     count, elapsed_s = _churned("recovered")(c), _churned("elapsed_s")(c)
     return count / elapsed_s if elapsed_s else None
@@ -188,6 +193,9 @@ COLUMNS = (
     Column("Opened again", _derived(units.count, _churned("recovered")), on_page=False),
     Column("Of each per second", _derived(units.rate, _reopened_per_s), on_page=False),
     Column("Attempts that failed", _derived(units.count, _churned("retries")), on_page=False),
+    Column("Received", _derived(units.count, _chaos("delivered")), on_page=False),
+    Column("Of it by replay", _number(units.count, "chaos", "missed"), on_page=False),
+    Column("Told otherwise", _number(units.count, "chaos", "unrecovered"), on_page=False),
     Column("Bytes on the wire", _derived(units.size_bytes, _wire_total), on_terminal=False),
     Column("p50", _derived(units.time_ns, lambda c: series.latency_ns(c, 50))),
     Column("p99", _derived(units.time_ns, lambda c: series.latency_ns(c, 99))),

@@ -99,7 +99,8 @@ static bool trouble(struct client *client)
     if (sim_chance(sim, 2 * sim->trouble)) {
         sim->stats.stalls++;
         client->stalled_until_ns = sim_now(sim) + (int64_t)sim_below(sim, 6 * SIM_S);
-        client->vanished = !client->carried && client->role != ROLE_SSE && sim_chance(sim, 400);
+        /* It may have vanished already, with the connection that it shares. */
+        client->vanished |= !client->carried && client->role != ROLE_SSE && sim_chance(sim, 400);
     }
     return true;
 }
