@@ -28,12 +28,12 @@ def test_the_table_has_a_command_and_its_minutes_in_each_row():
     assert "tuning/tune lab --for 1M -- ./build.sh bench hold" in told.stdout
 
 
-def test_all_of_them_take_an_hour_and_a_quarter_at_most():
+def test_all_of_them_take_an_hour_and_a_half_at_most():
     """But for those of clients without sockets: five million take as long again."""
     rows = recorded.rows(recorded.TABLE.read_text(encoding="utf-8"))
     socketless = [row for row in rows if "--clients socketless" in row.command]
-    assert sum(row.minutes for row in rows if row not in socketless) <= 75
-    assert sum(row.minutes for row in socketless) <= 60
+    assert sum(row.minutes for row in rows if row not in socketless) <= 90
+    assert sum(row.minutes for row in socketless) <= 70
 
 
 def test_peers_that_are_missing_are_named_with_what_installs_them(tmp_path):
