@@ -9,6 +9,10 @@
 #include "wire/etag.h"
 #include "wire/out.h"
 
+/* Who brings credentials is not given what was kept of somebody without (RFC 9110 section 12.5.5):
+ * the token is looked at, and the answer is no-store. */
+#define CACHEABLE_VARY "Vary: Authorization, Cookie, X-API-Key\r\n"
+
 enum {
     FORM = 1, /* of answers: another one has other tags */
 };
@@ -30,7 +34,7 @@ static bool is_personal(const struct http_fields *fields, const struct params *p
 {
     return params->token.len > 0 || params->ticket.len > 0 ||
            http_field_find(fields, SPAN("authorization")) ||
-           http_field_find(fields, SPAN("cookie"));
+           http_field_find(fields, SPAN("x-api-key")) || http_field_find(fields, SPAN("cookie"));
 }
 
 int cacheable_begin(struct shard *shard, struct conn *conn, const struct http_request *request,
@@ -83,7 +87,7 @@ size_t cacheable_fields(const struct shard *shard, const struct conn *conn,
     if (conn->asked & ASKED_CACHEABLE) {
         out_text(&out, "Cache-Control: public, max-age=0, s-maxage=");
         out_decimal(&out, (uint64_t)shard->settings->poll_s_maxage);
-        out_text(&out, "\r\n");
+        out_text(&out, "\r\n" CACHEABLE_VARY);
     } else {
         out_text(&out, CACHEABLE_NOT);
     }

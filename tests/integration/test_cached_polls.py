@@ -38,7 +38,7 @@ http {{
             proxy_cache polls;
             proxy_cache_lock on;
             proxy_cache_revalidate on;
-            add_header X-Cache $upstream_cache_status;
+            add_header X-Cache $upstream_cache_status always;
         }}
     }}
 }}
@@ -163,6 +163,7 @@ def test_shared_caches_are_told_how_long(start_server):
         assert answer.headers["Cache-Control"] == "public, max-age=0, s-maxage=5"
     for headers in ({"Authorization": "Bearer x"}, {"Cookie": "a=b"}):
         assert poll(server, headers=headers).headers["Cache-Control"] == "no-store"
+        assert poll(server).headers["Vary"] == "Authorization, Cookie, X-API-Key"
     longpoll = server.get(target("/longpoll", channel="c", timeout=0))
     assert longpoll.headers["Cache-Control"] == "no-store" and "ETag" not in longpoll.headers
 
@@ -246,3 +247,38 @@ def test_nginx_keeps_nothing_that_it_may_not(start_server, start_cache):
     port = start_cache(server.port)
     path = target("/poll", channel="c")
     assert {through(port, path)[1] for _ in range(3)} == {"MISS"}
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="no nginx here")
+@pytest.mark.parametrize("field", ["Authorization: Bearer x.y.z", "Cookie: ringside_token=x.y.z"])
+def test_nginx_does_not_give_what_it_kept_to_who_brings_credentials(
+        start_server, start_cache, tmp_path, field):
+    """Not even without proxy_cache_bypass: a wrong token is refused behind the cache as before it,
+    and what the server says to it is not kept for others."""
+    (tmp_path / "token.key").write_text("a secret of thirty-two bytes, or so")
+    server = start_server(config={
+        "poll_s_maxage": 600, "token_keys": f"HS256:file:{tmp_path}/token.key"})
+    port = start_cache(server.port)
+    path = target("/poll", channel="c", since=server.position("c"))
+    assert through(port, path)[:2] == (200, "MISS")
+    assert through(port, path)[:2] == (200, "HIT")
+    for _ in range(2):
+        status, cached, _, body = through(port, path, field)
+        assert (status, cached) == (401, "MISS") and b"token_invalid" in body
+    assert through(port, path)[:2] == (200, "HIT")
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="no nginx here")
+@pytest.mark.parametrize("field", ["Authorization: apikey", "X-API-Key:"])
+def test_nginx_keeps_nothing_that_a_key_let_through(start_server, start_cache, tmp_path, field):
+    (tmp_path / "api.key").write_text("0123456789abcdef\n")
+    server = start_server(config={
+        "poll_s_maxage": 600, "api_keys": f"file:{tmp_path}/api.key"},
+        args=["--set", "secret:allow_subscribe=server"])
+    port = start_cache(server.port)
+    server.request("POST", "/publish?channel=secret:c", b"told to few")
+    path = target("/poll", channel="secret:c")
+    for _ in range(2):
+        status, cached, _, body = through(port, path, f"{field} 0123456789abcdef")
+        assert (status, cached) == (200, "MISS") and b"told to few" in body
+        assert through(port, path)[0] == 401
