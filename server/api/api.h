@@ -11,12 +11,14 @@ extern const struct transport publish_transport;
 
 extern const struct transport server_api_transport;
 extern const struct transport watch_transport;
+extern const struct transport mercure_publish_transport;
 
 void server_api_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void ticket_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void metrics_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void mercure_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void watch_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void health_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void page_open(struct shard *shard, struct conn *conn, struct exchange *exchange);

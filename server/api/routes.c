@@ -3,6 +3,7 @@
 #include "api/server_api.h"
 #include "carrier/http2.h"
 #include "session/session.h"
+#include "transport/mercure.h"
 #include "transport/transports.h"
 
 #define GET  (1U << HTTP_GET)
@@ -24,6 +25,8 @@ const struct route server_routes[] = {
     {"/echo", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", echo_open, http_shed, true},
     {"/connection/websocket", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", session_open,
      http_shed, true},
+    {"/.well-known/mercure", FOR_CLIENTS, GET | HEAD | POST, "GET, HEAD, POST, OPTIONS",
+     mercure_open, sse_shed, false},
     {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL, false},
     {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL, false},
     {"/", FOR_VISITORS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
@@ -50,4 +53,6 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_SERVER_API] = &server_api_transport,
     [TRANSPORT_SESSION] = &session_transport,
     [TRANSPORT_WATCH] = &watch_transport,
+    [TRANSPORT_MERCURE] = &mercure_transport,
+    [TRANSPORT_MERCURE_PUBLISH] = &mercure_publish_transport,
 };

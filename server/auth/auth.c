@@ -259,6 +259,7 @@ static void ticket_claims(struct out *out, const struct jwt_claims *claims, uint
     json_claim(out, SPAN("channels"), claims->channels);
     json_claim(out, SPAN("subs"), claims->subs);
     json_claim(out, SPAN("override"), claims->override);
+    json_claim(out, SPAN("mercure"), claims->mercure);
     out_text(out, "}");
 }
 

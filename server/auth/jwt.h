@@ -117,6 +117,7 @@ struct jwt_claims {
     struct span channels; /* JSON, a list of strings: subscribed to by the server at connect */
     struct span subs;     /* JSON, an object: the same with options for each */
     struct span override; /* JSON, an object: options of the subscription */
+    struct span mercure;  /* JSON, an object: what a Mercure hub may be asked for */
     int64_t exp_s;        /* 0: none; the token is not taken after this */
     int64_t iat_s;        /* 0: none */
     int64_t ends_s;       /* when what it allows ends: `expire_at`, else exp; 0: never */

@@ -50,6 +50,7 @@ static const struct claim {
     CLAIM("channels", CLAIM_LIST, claims.channels),
     CLAIM("subs", CLAIM_OBJECT, claims.subs),
     CLAIM("override", CLAIM_OBJECT, claims.override),
+    CLAIM("mercure", CLAIM_OBJECT, claims.mercure),
     CLAIM("exp", CLAIM_TIME, claims.exp_s),
     CLAIM("iat", CLAIM_TIME, claims.iat_s),
     CLAIM("nbf", CLAIM_TIME, nbf_s),

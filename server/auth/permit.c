@@ -12,7 +12,7 @@ enum {
 
 /* ---- what the request brings ---- */
 
-static struct span bearer(const struct http_request *request)
+struct span permit_bearer(const struct http_request *request)
 {
     static const struct span scheme = SPAN_INIT("bearer ");
     const struct http_field *field = http_field_single(&request->fields, SPAN("Authorization"));
@@ -39,7 +39,7 @@ static bool cookie_take(struct span *rest, struct span *ret_name, struct span *r
     return true;
 }
 
-static struct span cookie(const struct http_request *request, struct span wanted)
+struct span permit_cookie(const struct http_request *request, struct span wanted)
 {
     struct span name, value;
     for (size_t i = 0; i < request->fields.count && wanted.len > 0; i++) {
@@ -57,11 +57,11 @@ static struct span cookie(const struct http_request *request, struct span wanted
 static struct span token_of(const struct settings *settings, const struct http_request *request,
                             const struct params *params)
 {
-    struct span token = bearer(request);
+    struct span token = permit_bearer(request);
     if (token.len == 0 && settings->url_tokens)
         token = params->token;
     if (token.len == 0 && params->ticket.len == 0)
-        token = cookie(request, span_from(settings->token_cookie));
+        token = permit_cookie(request, span_from(settings->token_cookie));
     return token;
 }
 

@@ -30,6 +30,10 @@ struct permit {
     char area[JWT_AREA_BYTES];
 };
 
+/* The token of Authorization: Bearer, or that of a cookie; empty: there is none. */
+struct span permit_bearer(const struct http_request *request);
+struct span permit_cookie(const struct http_request *request, struct span wanted);
+
 /* Finds out who asks. Returns false with `refusal` when that cannot be believed. */
 bool permit_read(struct permit *ret, struct shard *shard, struct conn *conn,
                  const struct http_request *request, const struct params *params);

@@ -287,6 +287,9 @@ enum proxy_header {
     X(NUMBER, deflate_window_bits, 12, 9, 15, "bits",                                              \
       "Messages on WebSockets are deflated with a window of two to the power of this. A client "   \
       "that wants less is sent them uncompressed.")                                                \
+    SECTION("mercure")                                                                             \
+    X(SWITCH, mercure, false, 0, 1, "on/off",                                                      \
+      "The Mercure protocol at /.well-known/mercure; who may is said by token_keys and api_keys.") \
     SECTION("websocket")                                                                           \
     X(SWITCH, websocket_publish, false, 0, 1, "on/off", "Clients may publish on their WebSocket.") \
     X(NUMBER, token_grace_ms, 25000, 0, 3600000, "ms",                                             \

@@ -33,6 +33,9 @@
     X(API_KEY_REQUIRED, api_key_required, 401, "only servers may do this: send an API key")        \
     X(BAD_EVENT, bad_event, 400,                                                                   \
       "an event is 1 to 64 characters of a channel's name, and none of the server's own")          \
+    X(NO_TOPIC, no_topic, 400, "topic= is missing")                                                \
+    X(BAD_TOPIC, bad_topic, 400, "a topic is empty, longer than 512 bytes, or one too many")       \
+    X(BAD_UPDATE, bad_update, 400, "the form is broken, or its data, type, id or retry is")        \
     X(ENDED, ended, 409, "the last message of this channel has been published")                    \
     X(OVERLOADED, overloaded, 503, "a bound of the hub is reached; try again")                     \
     X(TABLE_FULL, table_full, 503, "max_connections is reached; try again")                        \

@@ -34,6 +34,8 @@ enum transport_id {
     TRANSPORT_SERVER_API,
     TRANSPORT_SESSION, /* a WebSocket with a session: the Centrifuge protocol */
     TRANSPORT_WATCH,   /* the operator's: an event stream about the server */
+    TRANSPORT_MERCURE,
+    TRANSPORT_MERCURE_PUBLISH,
     TRANSPORT_COUNT,
 };
 

@@ -132,7 +132,9 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
     bool refused =
         origins_check(http_origins(shard, conn), request, &conn->origin) == ORIGIN_REFUSED;
     const struct route *route = route_find(shard, conn, request->path);
-    if (shard->clients && http_limited_request(shard, conn, route, request))
+    /* What is published is no subscription, whatever else its path is for. */
+    const struct route *shedding = request->method == HTTP_POST ? NULL : route;
+    if (shard->clients && http_limited_request(shard, conn, shedding, request))
         return;
 
     bool has_body = request->fields.chunked || request->fields.content_length > 0;
@@ -161,7 +163,7 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         answer_method(shard, conn, route);
         if (request->method == HTTP_POST)
             conn_end(shard, conn, END_LINGER, CLOSE_BAD_REQUEST);
-    } else if (admitted(shard, conn, route, more_to_read))
+    } else if (!shedding || admitted(shard, conn, route, more_to_read))
         route->open(shard, conn, exchange);
 }
 
