@@ -136,14 +136,15 @@ static void wait_for_all(struct sim *sim,
     }
 }
 
-/* Whoever vanished is found out: by heartbeats, by deadlines. */
+/* Whoever vanished is found out: by heartbeats, by deadlines; and whose leave was lost, by age. */
 static void the_vanished_are_missed(struct sim *sim)
 {
     const struct settings *settings = &sim->settings;
     int64_t longest_ms = settings->head_timeout_ms + settings->body_timeout_ms +
                          settings->idle_timeout_ms + settings->longpoll_hold_ms +
                          settings->stall_timeout_ms * 2 + settings->heartbeat_ms * 3 +
-                         (sim->secure ? settings->tls_handshake_timeout_ms : 0);
+                         (sim->secure ? settings->tls_handshake_timeout_ms : 0) +
+                         (sim->crowded ? settings->namespaces.list[0].presence_age_ms : 0);
     sim_play(sim, UINT64_MAX, sim_now(sim) + (longest_ms + LINGER_MS) * SIM_MS + SIM_S);
     for (unsigned i = 0; i < sim->client_count; i++) {
         const struct client *client = &sim->clients[i];
