@@ -63,6 +63,8 @@ static int check_config(const struct settings *settings)
     printf("the settings are good: %u keys of tokens, %zu of servers, %u namespaces\n",
            auth_keys_tokens(keys)->count, auth_keys_api_count(keys),
            settings->namespaces.count - 1);
+    if (auth_keys_api_count(keys) == 0 && settings->admin_listen[0] == '\0')
+        namespaces_warn(&settings->namespaces);
     auth_keys_unref(keys);
     origins_free(origins);
     certificates_done(&certificates);

@@ -300,6 +300,8 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
         .history_messages_max = (uint32_t)settings->history_messages_max,
         .history_bytes_max = (uint64_t)settings->history_bytes_max,
         .history_age_ns = settings->history_age_ms * 1000000,
+        .repeats_max = (uint32_t)settings->idempotency_keys_max,
+        .repeats_ns = settings->idempotency_ms * 1000000,
         .namespaces = &settings->namespaces,
         .history_total_bytes_max = (uint64_t)settings->history_total_bytes_max,
         .reply_bytes_max = (uint64_t)settings->queue_bytes_max,

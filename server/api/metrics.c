@@ -186,6 +186,9 @@ static void write_turns(struct text *text, const struct server *server)
     X(history_messages, "gauge", "Kept messages")                                                  \
     X(recovered, "counter", "Positions that could be honoured")                                    \
     X(unrecoverable, "counter", "Positions that were gone")                                        \
+    X(repeated, "counter", "Publishes that were done before, by their key")                        \
+    X(outdated, "counter", "Publishes of a version that was not above their channel's")            \
+    X(repeats, "gauge", "Keys of publishes that are remembered")                                   \
     X(lane_full, "counter", "Items that had to wait for room in a lane")                           \
     X(refused, "counter", "Requests refused at a bound of the hub")
 

@@ -65,6 +65,8 @@ struct api_call {
 void api_item(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
               enum api_method method, const struct centrifuge_command *request);
 
+void api_publish(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
+                 const struct centrifuge_command *request, struct span name);
 void api_order(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
                enum api_method method, const struct centrifuge_command *request);
 void api_channels(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,

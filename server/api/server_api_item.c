@@ -7,15 +7,12 @@
 #include <string.h>
 
 #include "core/build_info.h"
-#include "core/message.h"
 #include "hub/hub.h"
 #include "conf/namespaces.h"
 #include "session/channel_name.h"
 #include "session/presence.h"
 #include "session/results.h"
-#include "wire/base64.h"
 #include "wire/json_scan.h"
-#include "wire/utf8.h"
 
 enum {
     RESULT_MAX = 512,
@@ -63,7 +60,7 @@ void api_item_published(struct api_call *call, unsigned at, int err, uint64_t ep
                         uint64_t offset)
 {
     if (err < 0) {
-        api_error(call, at, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+        api_error(call, at, published_error(err));
         return;
     }
     char text[RESULT_MAX], hex[DIGITS_HEX_MAX];
@@ -100,41 +97,6 @@ void api_item_read(struct api_call *call, unsigned at, const struct hub_reply *r
 }
 
 /* ---- what is asked for ---- */
-
-/* The payload: any JSON as it stands, or bytes in base64. Returns NULL when there is none, or
- * memory is out for it. */
-static struct message *message_of(const struct shard *shard,
-                                  const struct centrifuge_command *request, struct span name)
-{
-    uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
-    if (request->data.len > 0)
-        return message_create(name.ptr, name.len, hash, request->data.ptr, request->data.len, true);
-    if (request->b64data.len == 0)
-        return NULL;
-    char *area = malloc(request->b64data.len);
-    int len = area ? base64_decode(area, request->b64data.len, request->b64data) : -ENOMEM;
-    struct message *message = NULL;
-    if (len >= 0)
-        message = message_create(name.ptr, name.len, hash, area, (size_t)len,
-                                 utf8_valid(span_of(area, (size_t)len)));
-    free(area);
-    return message;
-}
-
-static void publish(struct shard *shard, const struct conn *conn, struct api_call *call,
-                    unsigned at, const struct centrifuge_command *request, struct span name)
-{
-    const struct ticket ticket = conn_ticket(shard, conn, at);
-    struct message *message = message_of(shard, request, name);
-    if (!message) {
-        api_error(call, at, CENTRIFUGE_ERROR_BAD_REQUEST);
-        return;
-    }
-    if (hub_publish(shard->hub, &ticket, message) == 0)
-        return;
-    message_unref(message);
-    api_error(call, at, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
-}
 
 static void history(struct shard *shard, const struct conn *conn, struct api_call *call,
                     unsigned at, const struct centrifuge_command *request, struct span name)
@@ -208,7 +170,7 @@ static void of_channel(struct shard *shard, const struct conn *conn, struct api_
     if (!channel_name_read(&name, request->channel))
         api_error(call, at, CENTRIFUGE_ERROR_BAD_REQUEST);
     else if (method == API_PUBLISH)
-        publish(shard, conn, call, at, request, name.span);
+        api_publish(shard, conn, call, at, request, name.span);
     else if (method == API_HISTORY || method == API_HISTORY_REMOVE)
         history(shard, conn, call, at, request, name.span);
     else

@@ -5,6 +5,7 @@
  *   /ticket?user=U         with an API key: for the user, and &channel=C gives that channel
  *   /revoke?user=U&ttl=S   all tokens of a user that were issued until now
  *   /revoke?token=JTI      one
+ *   /revoke?client=ID      none, but the session of that id, which lives once
  */
 #include <assert.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "auth/auth.h"
 #include "auth/permit.h"
 #include "conn/sign_on.h"
+#include "session/orders.h"
 
 enum {
     ANSWER_MAX = JWT_BYTES_MAX + 128,
@@ -95,6 +97,25 @@ static uint64_t revocation_key(const struct shard *shard, const struct params *p
                        of_user ? params->user : params->token);
 }
 
+/* Its shard has been told, and that is what the answer says. */
+static void told(struct shard *shard, struct conn *conn, const struct ticket *ticket, int err)
+{
+    (void)shard;
+    (void)conn;
+    (void)ticket;
+    (void)err;
+}
+
+static void revoke_client(struct shard *shard, struct conn *conn, struct span client)
+{
+    const struct ticket ticket = conn_ticket(shard, conn, 0);
+    const struct order order = {.kind = ORDER_REVOKE, .client = client};
+    if (order_give(shard, &ticket, &order, told) < 0)
+        http_error(shard, conn, REFUSAL_OVERLOADED);
+    else
+        answer(shard, conn, SPAN("{\"revoked\":true}\n"));
+}
+
 void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     struct params *params = params_any(shard, conn, exchange->request);
@@ -104,7 +125,11 @@ void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchan
         permit_refuse(shard, conn, exchange->request, REFUSAL_API_KEY_REQUIRED);
         return;
     }
-    uint64_t key = revocation_key(shard, params);
+    if (params->client.len > 0 && params->user.len == 0 && params->token.len == 0) {
+        revoke_client(shard, conn, params->client);
+        return;
+    }
+    uint64_t key = params->client.len == 0 ? revocation_key(shard, params) : 0;
     if (key == 0) {
         http_error(shard, conn, REFUSAL_BAD_REVOCATION);
         return;

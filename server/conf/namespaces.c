@@ -157,6 +157,31 @@ int namespaces_check(const struct namespaces *namespaces, bool tokens, char *why
     return 0;
 }
 
+unsigned namespaces_warn(const struct namespaces *namespaces)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < namespaces->count; i++) {
+        const struct namespace *one = &namespaces->list[i];
+        const struct {
+            const char *name;
+            enum who who;
+        } permissions[] = {
+            {"allow_subscribe", one->allow_subscribe},
+            {"allow_publish", one->allow_publish},
+        };
+        for (size_t k = 0; k < sizeof permissions / sizeof permissions[0]; k++) {
+            if (permissions[k].who != WHO_SERVER)
+                continue;
+            fprintf(stderr,
+                    "[" SECTION "%s%.*s] %s = server: nobody may, for without api_keys and "
+                    "admin_listen nobody is one; api_keys = file:/etc/ringside/api.key is one\n",
+                    i > 0 ? " " : "", one->name_len, one->name, permissions[k].name);
+            found++;
+        }
+    }
+    return found;
+}
+
 /* All of the one without a name; of the others what they set themselves. */
 void namespaces_print(const struct namespaces *namespaces)
 {

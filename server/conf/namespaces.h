@@ -75,7 +75,8 @@ enum own_policy {
     X(NUMBER, publishes_per_s, 0, 0, 10000000, "count",                                            \
       "Messages published to one channel each second; more are refused. 0: any number.")           \
     X(SWITCH, ephemeral, false, 0, 1, "on/off",                                                    \
-      "Clients may publish messages that no history keeps, as of typing.")
+      "What is published there is for those who are subscribed at the moment, as of typing or "    \
+      "of read receipts: it has no offset, and no history keeps it.")
 
 #define NAMESPACE_FIELD_NUMBER(name)     int64_t name;
 #define NAMESPACE_FIELD_SWITCH(name)     bool name;
@@ -119,5 +120,8 @@ bool namespace_is_limited(const struct namespace *namespace, struct span channel
 /* Checks what nobody could ever do: without keys of tokens nobody signs on. 0, or -EINVAL with a
  * line in `why`. */
 int namespaces_check(const struct namespaces *namespaces, bool tokens, char *why, size_t why_size);
+
+/* Says on stderr what only a server may do, and none could. Returns how many there are. */
+unsigned namespaces_warn(const struct namespaces *namespaces);
 
 void namespaces_print(const struct namespaces *namespaces);

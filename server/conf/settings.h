@@ -223,6 +223,11 @@ enum proxy_header {
     X(NUMBER, history_age_ms, 300000, 1, 86400000, "ms", "A message is forgotten after this.")     \
     X(NUMBER, history_total_bytes_max, 268435456, 1, 1099511627776, "bytes",                       \
       "Bytes of messages kept per shard.")                                                         \
+    X(NUMBER, idempotency_keys_max, 65536, 0, 16777216, "count",                                   \
+      "Keys of publishes by the server API that a shard remembers, at 48 bytes each; the oldest "  \
+      "gives way. 0: publishes with a key are refused.")                                           \
+    X(NUMBER, idempotency_ms, 300000, 1000, 86400000, "ms",                                        \
+      "For so long a publish with the same key is answered as the first was, and not done again.") \
     SECTION("delivery")                                                                            \
     X(NUMBER, unsent_bytes_max, 131072, 0, 1073741824, "bytes",                                    \
       "What the kernel takes for one connection beyond what is on its way (TCP_NOTSENT_LOWAT). "   \

@@ -110,9 +110,8 @@ static void on_events(void *context, uint32_t slot, uint32_t subscription,
 {
     struct shard *shard = context;
     struct conn *conn = &shard->slab[slot];
-    (void)subscription;
     if (conn->state == CONN_OPEN && conn_transport(shard, conn)->events)
-        conn_transport(shard, conn)->events(shard, conn, batch);
+        conn_transport(shard, conn)->events(shard, conn, subscription, batch);
     if (shard->dirty_count >= SEND_BATCH)
         shard_flush_batch(shard);
 }

@@ -76,6 +76,7 @@ struct transport {
                       uint64_t epoch, uint64_t offset);
     void (*deliver)(struct shard *shard, struct conn *conn, uint32_t subscription,
                     const struct hub_batch *batch);
-    /* Who joined and left one of its channels. NULL: nobody is told. */
-    void (*events)(struct shard *shard, struct conn *conn, const struct hub_batch *batch);
+    /* Who joined and left one of its channels, or ephemeral messages. NULL: nobody is told. */
+    void (*events)(struct shard *shard, struct conn *conn, uint32_t subscription,
+                   const struct hub_batch *batch);
 };

@@ -29,7 +29,7 @@ struct params {
     bool end;                  /* of a publish: nothing comes behind it */
     struct span event;         /* of a publish: its type, as it was given; without a ptr: none */
     struct span token, ticket; /* who asks; empty: not given */
-    struct span user;          /* of whom something is asked */
+    struct span user, client;  /* of whom something is asked */
     int64_t ttl_s;             /* -1: not given */
     enum refusal refusal;      /* when reading failed */
 };

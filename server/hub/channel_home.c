@@ -4,6 +4,7 @@
  * lane: whoever gets it has everything up to its offset from the replay, and everything behind it
  * comes live. */
 #include "hub/hub_internal.h"
+#include "hub/terms.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,21 +37,28 @@ static int rate_take(struct hub *hub, struct channel_home *channel)
     return 0;
 }
 
-static int publish_check(struct hub *hub, const struct message *message, struct channel_home **ret)
+/* Nobody can come behind the last one, so it is kept where others are. */
+static void kind_settle(struct hub *hub, const struct channel_home *channel,
+                        struct message *message)
 {
-    int err = home_open(hub, message_name(message), message->name_len, message->hash, ret);
-    if (!err && (*ret)->ended)
+    bool publication = message->kind == MESSAGE_PUBLICATION;
+    if (publication && home_rules(hub, channel)->ephemeral && !message->last)
+        message->kind = MESSAGE_EPHEMERAL;
+}
+
+static int publish_check(struct hub *hub, struct channel_home *channel,
+                         const struct message *message)
+{
+    if (channel->ended)
         return -EPIPE;
-    if (!err)
-        err = room_for_all(hub, *ret);
-    bool is_event = message->kind != MESSAGE_PUBLICATION;
-    if (!err && !is_event)
-        err = rate_take(hub, *ret);
-    if (err || is_event)
+    int err = room_for_all(hub, channel);
+    if (!err && message->kind < MESSAGE_JOIN)
+        err = rate_take(hub, channel);
+    if (err || message->kind != MESSAGE_PUBLICATION)
         return err;
-    home_expire(hub, *ret);
-    return (*ret)->history.count < home_rules(hub, *ret)->messages_max
-               ? history_reserve(&(*ret)->history)
+    home_expire(hub, channel);
+    return channel->history.count < home_rules(hub, channel)->messages_max
+               ? history_reserve(&channel->history)
                : 0;
 }
 
@@ -58,37 +66,58 @@ static int publish_check(struct hub *hub, const struct message *message, struct 
 static void number(struct hub *hub, struct channel_home *channel, struct message *message)
 {
     message->epoch = channel->epoch;
+    channel->ended |= message->last;
+    if (message->kind < MESSAGE_JOIN)
+        counter_add(&hub->counters.published, 1);
     if (message->kind == MESSAGE_PUBLICATION) {
         message->offset = ++channel->offset;
-        channel->ended = message->last;
         home_keep(hub, channel, message);
-        counter_add(&hub->counters.published, 1);
     } else {
         message->offset = channel->offset;
     }
+}
+
+static void send_to_all(struct hub *hub, const struct channel_home *channel,
+                        struct message *message)
+{
+    for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_PARTICIPANTS_MAX;
+         shard = lane_bits_next(&channel->shards, shard + 1)) {
+        struct item live = {.kind = ITEM_LIVE, .message = message_ref(message)};
+        exchange_send(hub, shard, &live);
+    }
+}
+
+/* Where it is published, or was before. Returns 0 or an error. */
+static int place(struct hub *hub, struct channel_home *channel, struct message *message)
+{
+    int known = terms_check(hub, channel, message);
+    if (known != 0)
+        return known < 0 ? known : 0;
+    kind_settle(hub, channel, message);
+    int err = publish_check(hub, channel, message);
+    if (err)
+        return err;
+    number(hub, channel, message);
+    terms_keep(hub, channel, message);
+    send_to_all(hub, channel, message);
+    return 0;
 }
 
 static void publish(struct hub *hub, unsigned from, const struct item *item)
 {
     struct message *message = item->message;
     struct channel_home *channel = NULL;
-    int err = publish_check(hub, message, &channel);
-    if (!err) {
-        number(hub, channel, message);
-        for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_PARTICIPANTS_MAX;
-             shard = lane_bits_next(&channel->shards, shard + 1)) {
-            struct item live = {.kind = ITEM_LIVE, .message = message_ref(message)};
-            exchange_send(hub, shard, &live);
-        }
-    } else if (err != -ENOMEM && err != -EPIPE) {
+    int err = home_open(hub, message_name(message), message->name_len, message->hash, &channel);
+    if (!err)
+        err = place(hub, channel, message);
+    if (err && err != -ENOMEM && err != -EPIPE)
         counter_add(&hub->counters.refused, 1);
-    }
     if (channel)
         home_settle(hub, channel);
     if (item->ask) {
         struct item answer = {.kind = ITEM_PUBLISHED, .err = (int16_t)err, .ticket = item->ticket};
         answer.position.epoch = message->epoch;
-        answer.position.offset = message->offset;
+        answer.position.offset = message->kind == MESSAGE_PUBLICATION ? message->offset : 0;
         exchange_send(hub, from, &answer);
     }
     message_unref(message);

@@ -19,7 +19,7 @@ void local_live(struct hub *hub, struct message *message)
     uint32_t index = local->nodes_count++;
     local->nodes[index] = (struct batch_node){message, HUB_NONE};
     channel->batch_bytes += message->payload_len;
-    channel->batch_events = message->kind != MESSAGE_PUBLICATION;
+    channel->batch_class = (uint8_t)message_class(message);
     if (channel->batch_count++ == 0)
         channel->batch_first = index;
     else
@@ -160,12 +160,12 @@ static bool walk_fits(const struct hub *hub, const struct channel_local *channel
  * there are no events nobody has to look. */
 static struct channel_local *ended_by(const struct hub *hub, const struct message *message)
 {
-    bool is_event = message->kind != MESSAGE_PUBLICATION;
-    if (!is_event && !hub->local.events)
+    if (message->kind == MESSAGE_PUBLICATION && !hub->local.events)
         return NULL;
     struct channel_local *channel =
         local_find(hub, message_name(message), message->name_len, message->hash);
-    bool ends = channel && channel->batch_count > 0 && channel->batch_events != is_event;
+    bool ends =
+        channel && channel->batch_count > 0 && channel->batch_class != message_class(message);
     return ends ? channel : NULL;
 }
 

@@ -38,6 +38,7 @@ static void counters_set(struct hub *hub)
     counter_set(&hub->counters.channels, hub->home.count);
     counter_set(&hub->counters.history_bytes, hub->home.history_bytes);
     counter_set(&hub->counters.history_messages, hub->home.history_messages);
+    counter_set(&hub->counters.repeats, hub->home.repeats.count);
 }
 
 static void list_append(struct channel_home **list, struct channel_home *channel)
@@ -86,6 +87,7 @@ static void channel_free(struct hub *hub, struct channel_home *channel)
     home->history_bytes -= channel->history.bytes;
     home->history_messages -= channel->history.count;
     history_done(&channel->history);
+    free(channel->version);
     free(channel);
     counters_set(hub);
 }
@@ -248,6 +250,7 @@ bool home_sweep(struct hub *hub)
     left = TURN_SWEEP;
     for (; left > 0 && home->idle && home->idle->idle_until_ns <= hub->now_ns; left--)
         channel_free(hub, home->idle);
+    repeats_expire(&home->repeats, hub->now_ns, TURN_SWEEP);
     counters_set(hub);
     return more || left == 0;
 }
@@ -257,4 +260,5 @@ void home_done(struct hub *hub)
     unsigned part = 0;
     for (void *channel; (channel = table_any(&hub->home.table, &part));)
         channel_free(hub, channel);
+    repeats_done(&hub->home.repeats);
 }

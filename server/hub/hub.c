@@ -19,6 +19,7 @@ struct hub *hub_create(struct hub_set *set, unsigned index, const struct hub_ops
             set->slots < TURN_ITEMS_PER_LANE ? set->slots : (unsigned)TURN_ITEMS_PER_LANE,
         .visits_max = set->config.turn_visits ? set->config.turn_visits : (unsigned)TURN_VISITS,
         /* Apart from each other, and the same again for the same seed. */
+        .home.repeats.max = set->config.repeats_max,
         .home.random = set->config.seed ^ ((uint64_t)index << 56),
     };
     if (exchange_init(hub) || local_init(hub) ||
@@ -182,5 +183,8 @@ void hub_stats_read(const struct hub *hub, struct hub_stats *stats)
         .unrecoverable = counter_read(&counters->unrecoverable),
         .lane_full = counter_read(&counters->lane_full),
         .refused = counter_read(&counters->refused),
+        .repeated = counter_read(&counters->repeated),
+        .outdated = counter_read(&counters->outdated),
+        .repeats = counter_read(&counters->repeats),
     };
 }

@@ -67,6 +67,8 @@ struct hub_config {
     uint64_t reply_bytes_max;            /* payloads in one reply; one is given however large */
     int64_t linger_ns;                   /* a channel without subscribers or history is kept this
                                          long, unless channels_max is reached */
+    uint32_t repeats_max;                /* keys of publishes that a shard remembers; 0: none */
+    int64_t repeats_ns;                  /* for so long */
     const struct namespaces *namespaces; /* what differs from this by namespace; NULL: nothing */
     uint32_t overflow_max; /* requests, and messages, that wait for one shard; and calls
                                          that one participant waits for from another */
@@ -119,8 +121,8 @@ struct hub_reply {
     unsigned count;
 };
 
-/* The messages of one channel that one turn brought, in order: all of them publications, or all of
- * them events, who joined and left. */
+/* The messages of one channel that one turn brought, in order: all of them publications, all of
+ * them ephemeral, or all of them events: who joined and left. */
 struct hub_batch {
     const char *name;
     size_t name_len;
@@ -147,7 +149,7 @@ struct hub_ops {
     /* May unsubscribe this or any other subscription, and may call any request. */
     void (*deliver)(void *shard, uint32_t conn, uint32_t subscription,
                     const struct hub_batch *batch);
-    /* The same for a batch of events. NULL: nobody is told. */
+    /* The same for a batch of ephemeral messages, or of events. NULL: nobody is told. */
     void (*deliver_events)(void *shard, uint32_t conn, uint32_t subscription,
                            const struct hub_batch *batch);
     /* The hub of shard `target` sleeps and has something in its lanes: end its wait. */
@@ -166,6 +168,9 @@ struct hub_stats {
     uint64_t unrecoverable; /* positions that were not */
     uint64_t lane_full;     /* pushes that had to go through the overflow list */
     uint64_t refused;       /* requests refused with -ENOBUFS or -ENOSPC, here or for others */
+    uint64_t repeated;      /* publishes whose key had been published with */
+    uint64_t outdated;      /* publishes of a version that was not above the channel's */
+    uint64_t repeats;       /* keys remembered now */
 };
 
 /* What hubs and helpers share: the lanes, who is asleep, the helpers' bells. Made before and freed

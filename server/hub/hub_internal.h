@@ -26,6 +26,7 @@
 #include "hub/history.h"
 #include "hub/hub.h"
 #include "hub/item.h"
+#include "hub/repeats.h"
 #include "hub/rules.h"
 #include "hub/table.h"
 
@@ -105,6 +106,12 @@ enum home_place {
     HOME_IDLE,    /* neither */
 };
 
+/* Of the newest message of a channel that has one. */
+struct channel_version {
+    uint64_t version;
+    uint64_t epoch; /* a hash; 0: none */
+};
+
 struct channel_home {
     struct table_node node;
     uint64_t epoch;
@@ -112,6 +119,7 @@ struct channel_home {
     struct history history;
     struct lane_bits shards; /* that subscribed */
     struct channel_home *prev, *next;
+    struct channel_version *version; /* NULL: none of its messages had one */
     int64_t idle_until_ns;
     int64_t publishes_ns; /* with publishes_per_s: until when its share is used up */
     uint8_t rules;        /* index of its namespace's */
@@ -131,6 +139,7 @@ struct home_table {
     uint64_t history_bytes;
     uint64_t history_messages;
     uint64_t random;
+    struct repeats repeats;
 };
 
 void home_handle(struct hub *hub, unsigned from, const struct item *item);
@@ -169,7 +178,7 @@ struct channel_local {
     uint32_t batch_first, batch_last, batch_count; /* messages of this turn */
     uint64_t batch_bytes;                          /* their payloads */
     bool dirty;
-    bool batch_events; /* that is what they are */
+    uint8_t batch_class; /* what they are: message_class */
     uint8_t home_shard;
     uint8_t name_len;
     char name[];
@@ -304,7 +313,16 @@ struct hub_counters {
     _Atomic uint64_t unrecoverable;
     _Atomic uint64_t lane_full;
     _Atomic uint64_t refused;
+    _Atomic uint64_t repeated;
+    _Atomic uint64_t outdated;
+    _Atomic uint64_t repeats;
 };
+
+/* Messages of one class may be in one batch. */
+static inline unsigned message_class(const struct message *message)
+{
+    return message->kind < MESSAGE_JOIN ? message->kind : MESSAGE_JOIN;
+}
 
 struct hub {
     struct hub_set *set;

@@ -24,6 +24,7 @@ static struct hub_rules of_namespace(const struct hub_config *config,
         rules.age_ns = namespace->history_age_ms * 1000000;
     rules.recovery = namespace->recovery;
     rules.latest_state = namespace->latest_state;
+    rules.ephemeral = namespace->ephemeral;
     rules.publishes_per_s = (uint32_t) namespace->publishes_per_s;
     if (rules.latest_state && rules.messages_max > 1)
         rules.messages_max = 1;

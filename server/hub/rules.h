@@ -24,6 +24,7 @@ struct hub_rules {
     int64_t age_ns;
     bool recovery;
     bool latest_state; /* messages_max is 1 at most */
+    bool ephemeral;    /* no message is kept, or has an offset */
     uint32_t publishes_per_s;
 };
 

@@ -13,6 +13,7 @@
 enum {
     RESULT_MAX = 256, /* of a result, without its publications */
     PUSH_MAX = CHANNEL_NAME_MAX + 160,
+    ENDED_CODE = 2001, /* below 2500, so that clients stay away */
 };
 
 void session_reply_empty(struct shard *shard, struct conn *conn, uint32_t id,
@@ -51,11 +52,24 @@ void session_push_unsubscribe(struct shard *shard, struct conn *conn, struct spa
 
 /* ---- results with publications ---- */
 
+/* Where a subscription begins, and whether it can be begun again from there. */
+static void standing_write(const struct shard *shard, struct out *out,
+                           const struct hub_reply *reply)
+{
+    struct span name;
+    name.ptr = hub_name_of(shard->hub, reply->subscription, &name.len);
+    const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
+    if (namespace->recovery || namespace->latest_state)
+        out_text(out, "\"recoverable\":true,");
+    out_text(out, "\"positioned\":true");
+    position_members_write(out, reply);
+}
+
 static void subscribe_result(const struct shard *shard, const struct conn *conn, struct out *out,
                              const struct hub_reply *reply)
 {
-    out_text(out, "{\"recoverable\":true,\"positioned\":true");
-    position_members_write(out, reply);
+    out_text(out, "{");
+    standing_write(shard, out, reply);
     if (reply->recovered)
         out_text(out, ",\"recovered\":true");
     if (reply->was_recovering)
@@ -126,8 +140,8 @@ static void pushed(struct shard *shard, struct conn *conn, const struct hub_repl
     name.ptr = hub_name_of(shard->hub, reply->subscription, &name.len);
     out_text(&out, "{\"push\":{\"channel\":\"");
     out_span(&out, name);
-    out_text(&out, "\",\"subscribe\":{\"recoverable\":true,\"positioned\":true");
-    position_members_write(&out, reply);
+    out_text(&out, "\",\"subscribe\":{");
+    standing_write(shard, &out, reply);
     out_text(&out, "}}}");
     websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)out_end(&out)), SEND_CONTROL);
     if (reply->count > 0 && conn->state == CONN_OPEN)
@@ -140,6 +154,16 @@ static void subscribe_failed(struct shard *shard, struct conn *conn, const struc
     session_unsubscribe(shard, conn, reply->subscription);
     if (reply->ticket.tag != 0) /* nobody has asked for it, or knows of it */
         session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_INTERNAL);
+}
+
+/* Nothing comes behind what it has been given: it is not subscribed any more, and need not try. */
+static void channel_ended(struct shard *shard, struct conn *conn, uint32_t subscription)
+{
+    struct span name;
+    name.ptr = hub_name_of(shard->hub, subscription, &name.len);
+    session_push_unsubscribe(shard, conn, name, ENDED_CODE, SPAN("channel ended"));
+    if (conn->state == CONN_OPEN)
+        session_unsubscribe(shard, conn, subscription);
 }
 
 /* It is live. */
@@ -168,6 +192,11 @@ void session_subscribed(struct shard *shard, struct conn *conn, const struct hub
         reply_with(shard, conn, reply, CENTRIFUGE_SUBSCRIBE, subscribe_result, SEND_REPLAY);
     if (conn->state != CONN_OPEN)
         return;
+    if (!reply->more && reply->ended) {
+        channel_ended(shard, conn, reply->subscription);
+        replay_go_on(shard, conn);
+        return;
+    }
     if (!reply->more)
         came(shard, conn, reply->subscription);
     if (reply->more &&
@@ -201,7 +230,7 @@ void session_published(struct shard *shard, struct conn *conn, const struct tick
     (void)epoch;
     (void)offset;
     if (err < 0)
-        session_reply_error(shard, conn, ticket->tag, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
+        session_reply_error(shard, conn, ticket->tag, published_error(err));
     else
         session_reply_empty(shard, conn, ticket->tag, CENTRIFUGE_PUBLISH);
 }
@@ -209,13 +238,16 @@ void session_published(struct shard *shard, struct conn *conn, const struct tick
 void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                      const struct hub_batch *batch)
 {
-    (void)subscription;
     const struct encoding encoding = {FORMAT_WS_PUSH, FRAMING_NONE};
     conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE, batch->count);
+    if (batch->messages[batch->count - 1]->last && conn->state == CONN_OPEN)
+        channel_ended(shard, conn, subscription);
 }
 
-void session_events(struct shard *shard, struct conn *conn, const struct hub_batch *batch)
+void session_events(struct shard *shard, struct conn *conn, uint32_t subscription,
+                    const struct hub_batch *batch)
 {
+    (void)subscription;
     const struct encoding encoding = {FORMAT_WS_PUSH, FRAMING_NONE};
     conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE, 0);
 }

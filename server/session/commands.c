@@ -17,6 +17,7 @@
 enum {
     CONNECT_REPLY_MAX = 320,
 };
+#define INFO ",\"info\":"
 
 static enum centrifuge_error error_of(int err)
 {
@@ -34,6 +35,16 @@ static void live_on(struct shard *shard, struct conn *conn, const struct jwt_cla
     conn_sign_on(shard, conn, &signing, shard_unix_s(shard));
 }
 
+/* A token, or what one was changed into: a login ticket is of a key that no other token is of. */
+static int token_read(struct shard *shard, struct span token, struct jwt_claims *ret,
+                      char area[JWT_AREA_BYTES])
+{
+    if (!shard->server->auth)
+        return JWT_ERROR_KEY;
+    int err = auth_token(shard, token, ret, area);
+    return err == JWT_ERROR_KEY ? auth_login_ticket(shard, token, ret, area) : err;
+}
+
 /* Who it is from now on, by a token. Returns 0, and until when, or ends the connection, or says
  * that the token has expired. */
 static int token_take(struct shard *shard, struct conn *conn,
@@ -42,8 +53,7 @@ static int token_take(struct shard *shard, struct conn *conn,
     struct session *session = session_of(shard, conn);
     struct jwt_claims claims;
     char area[JWT_AREA_BYTES];
-    int err =
-        shard->server->auth ? auth_token(shard, command->token, &claims, area) : JWT_ERROR_KEY;
+    int err = token_read(shard, command->token, &claims, area);
     bool other = err == 0 && session->person && !span_equal(claims.sub, person_user(session));
     if (err == JWT_ERROR_EXPIRED)
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOKEN_EXPIRED);
@@ -225,16 +235,46 @@ static void unsubscribe(struct shard *shard, struct conn *conn,
 
 /* ---- publish ---- */
 
+/* A message says whose it is. */
+static struct message *message_by(const struct shard *shard, const struct conn *conn,
+                                  struct span name, struct span data)
+{
+    const struct session *session = session_of(shard, conn);
+    struct span user = person_user(session), info = person_info(session);
+    char id[SESSION_ID_LEN];
+    struct span client = {id, sizeof id};
+    session_id_write(shard, conn, id);
+    size_t room = sizeof INFO + centrifuge_client_room(client, user, info);
+    char *more = malloc(room);
+    if (!more)
+        return NULL;
+    struct out out = out_begin(more, room);
+    out_text(&out, INFO);
+    centrifuge_client_write(&out, client, user, info);
+    const struct message_parts parts = {
+        .name = name.ptr,
+        .name_len = name.len,
+        .hash = hub_hash(shard->server->hubs, name.ptr, name.len),
+        .payload = data.ptr,
+        .payload_len = data.len,
+        .utf8 = true,
+        .more = more,
+        .more_len = (size_t)out_end(&out),
+    };
+    struct message *message = message_create_of(&parts);
+    free(more);
+    return message;
+}
+
 static void publish(struct shard *shard, struct conn *conn,
                     const struct centrifuge_command *command, struct span name)
 {
     struct ticket ticket = conn_ticket(shard, conn, command->id);
-    uint64_t hash = hub_hash(shard->server->hubs, name.ptr, name.len);
     const struct session *session = session_of(shard, conn);
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
     bool subscribed = session_subscription_to(shard, session, name) != HUB_NONE;
     if (!shard->settings->websocket_publish ||
-        !session_is(session, namespace->allow_publish, subscribed)) {
+        !session_is(session, namespace, name, namespace->allow_publish, subscribed)) {
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
         return;
     }
@@ -246,8 +286,7 @@ static void publish(struct shard *shard, struct conn *conn,
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
         return;
     }
-    struct message *message =
-        message_create(name.ptr, name.len, hash, command->data.ptr, command->data.len, true);
+    struct message *message = message_by(shard, conn, name, command->data);
     int err = message ? hub_publish(shard->hub, &ticket, message) : -ENOMEM;
     if (err < 0) {
         message_unref(message);
@@ -265,7 +304,7 @@ static void history(struct shard *shard, struct conn *conn,
     const struct session *session = session_of(shard, conn);
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
     bool subscribed = session_subscription_to(shard, session, name) != HUB_NONE;
-    if (!session_is(session, namespace->allow_history, subscribed)) {
+    if (!session_is(session, namespace, name, namespace->allow_history, subscribed)) {
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
         return;
     }
@@ -310,7 +349,7 @@ static void presence(struct shard *shard, struct conn *conn,
     bool stats = command->method == CENTRIFUGE_PRESENCE_STATS;
     if (!namespace->presence)
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_NOT_AVAILABLE);
-    else if (!session_is(session, namespace->allow_presence, subscribed))
+    else if (!session_is(session, namespace, name, namespace->allow_presence, subscribed))
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
     else if (presence_ask(shard, &ticket, name, stats, presence_told) < 0)
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);

@@ -99,6 +99,9 @@ static int carry_out(struct shard *shard, struct conn *conn, const struct order 
     case ORDER_REFRESH:
         refresh(shard, conn, order);
         break;
+    case ORDER_REVOKE:
+        websocket_fail(shard, conn, CLOSE_REVOKED);
+        break;
     }
     return 0;
 }

@@ -22,6 +22,7 @@ enum order_kind {
     ORDER_UNSUBSCRIBE,
     ORDER_DISCONNECT,
     ORDER_REFRESH,
+    ORDER_REVOKE,
 };
 
 struct order {

@@ -8,8 +8,11 @@ static int refusal(enum centrifuge_error error)
     return -1 - (int)error;
 }
 
-bool session_is(const struct session *session, enum who who, bool subscribed)
+bool session_is(const struct session *session, const struct namespace *namespace,
+                struct span channel, enum who who, bool subscribed)
 {
+    if (!subscribed && !namespace_lets_user(namespace, channel, person_user(session)))
+        return false;
     switch (who) {
     case WHO_ANONYMOUS:
         return true;
@@ -60,7 +63,7 @@ int session_may_subscribe(struct shard *shard, struct conn *conn, struct span ch
     if (token.len > 0)
         return session_token_for(shard, conn, channel, token, ret_ends_s);
     bool limited = namespace_is_limited(namespace, channel) && session->person;
-    return limited || session_is(session, namespace->allow_subscribe, false)
+    return limited || session_is(session, namespace, channel, namespace->allow_subscribe, false)
                ? 0
                : refusal(CENTRIFUGE_ERROR_PERMISSION_DENIED);
 }

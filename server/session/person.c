@@ -13,7 +13,8 @@ enum {
     EXPIRED_CODE = 2501,
 };
 
-/* `b64info` is the same in base64. What is no JSON is left out. */
+/* `b64info` is the same in base64. What is no JSON is left out. A line end in it, which is a blank
+ * there, would end the reply that it is in. */
 static size_t info_copy(char *area, const struct jwt_claims *claims)
 {
     size_t len = claims->info.len;
@@ -23,7 +24,12 @@ static size_t info_copy(char *area, const struct jwt_claims *claims)
         int decoded = base64_decode(area, claims->b64info.len, claims->b64info);
         len = decoded > 0 ? (size_t)decoded : 0;
     }
-    return len > 0 && json_valid(span_of(area, len)) ? len : 0;
+    if (len == 0 || !json_valid(span_of(area, len)))
+        return 0;
+    for (size_t i = 0; i < len; i++)
+        if (area[i] == '\n' || area[i] == '\r')
+            area[i] = ' ';
+    return len;
 }
 
 int person_take(struct session *session, const struct jwt_claims *claims)

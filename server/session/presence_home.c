@@ -10,6 +10,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "wire/centrifuge.h"
 #include "wire/json_out.h"
 
 enum {
@@ -134,19 +135,9 @@ static size_t room_of(const struct member *member)
 
 static void who_write(struct out *out, const struct member *member)
 {
-    struct span user = span_of(member->user->name, member->user->len);
-    out_text(out, "{\"client\":\"");
-    out_span(out, span_of(member->client, SESSION_ID_LEN));
-    out_text(out, "\",\"user\":");
-    if (json_string_size(user) > (size_t)(out->end - out->at))
-        out->overflow = true;
-    if (!out->overflow)
-        out->at += json_string_write(out->at, user);
-    if (member->info_len > 0) {
-        out_text(out, ",\"conn_info\":");
-        out_span(out, span_of(member->info, member->info_len));
-    }
-    out_text(out, "}");
+    centrifuge_client_write(out, span_of(member->client, SESSION_ID_LEN),
+                            span_of(member->user->name, member->user->len),
+                            span_of(member->info, member->info_len));
 }
 
 /* Where memory is out for it, nobody is told. */

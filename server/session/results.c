@@ -1,5 +1,7 @@
 #include "session/results.h"
 
+#include <errno.h>
+
 #include "transport/publication.h"
 
 enum {
@@ -19,6 +21,13 @@ uint64_t epoch_read(struct span text)
         epoch = epoch << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
     }
     return epoch;
+}
+
+enum centrifuge_error published_error(int err)
+{
+    if (err == -EPIPE) /* the channel has ended */
+        return CENTRIFUGE_ERROR_NOT_AVAILABLE;
+    return err == -ENOMEM ? CENTRIFUGE_ERROR_INTERNAL : CENTRIFUGE_ERROR_TOO_MANY_REQUESTS;
 }
 
 struct hub_since history_since(const struct centrifuge_command *request)

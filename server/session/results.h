@@ -6,6 +6,9 @@
 #include "hub/hub.h"
 #include "wire/centrifuge.h"
 
+/* What a publish that failed is answered with. */
+enum centrifuge_error published_error(int err);
+
 /* The page that a request for history asks for. */
 struct hub_since history_since(const struct centrifuge_command *request);
 

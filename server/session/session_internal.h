@@ -37,7 +37,8 @@ void session_published(struct shard *shard, struct conn *conn, const struct tick
 void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                      const struct hub_batch *batch);
 
-void session_events(struct shard *shard, struct conn *conn, const struct hub_batch *batch);
+void session_events(struct shard *shard, struct conn *conn, uint32_t subscription,
+                    const struct hub_batch *batch);
 
 /* Tells its client that it is not subscribed any more, with one of the protocol's codes. */
 void session_push_unsubscribe(struct shard *shard, struct conn *conn, struct span channel,
@@ -84,8 +85,9 @@ void subscriptions_expire(struct shard *shard, struct conn *conn);
 
 /* ---- permits.c: what a client may do in a channel ---- */
 
-/* Whether it is among those, `subscribed` or not. */
-bool session_is(const struct session *session, enum who who, bool subscribed);
+/* Whether it is among those for a channel, `subscribed` or not: whoever is has been let in. */
+bool session_is(const struct session *session, const struct namespace *namespace,
+                struct span channel, enum who who, bool subscribed);
 
 /* Whether it may subscribe. Returns 0, and when that ends (0: never), or an enum centrifuge_error,
  * negative and less one. */

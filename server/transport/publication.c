@@ -8,6 +8,7 @@ static struct span event_of(const struct message *message)
     case MESSAGE_LEAVE:
         return SPAN("leave");
     case MESSAGE_PUBLICATION:
+    case MESSAGE_EPHEMERAL:
         break;
     }
     return (struct span){0};
@@ -21,8 +22,10 @@ struct centrifuge_publication publication_of(struct message *message)
         form = 1 + (unsigned)(message->utf8 ? centrifuge_form_of(payload) : CENTRIFUGE_BYTES);
         atomic_store_explicit(&message->form, (uint8_t)form, memory_order_relaxed);
     }
-    return (struct centrifuge_publication){.data = payload,
-                                           .form = (enum centrifuge_form)(form - 1),
-                                           .offset = message->offset,
-                                           .event = event_of(message)};
+    return (struct centrifuge_publication){
+        .data = payload,
+        .form = (enum centrifuge_form)(form - 1),
+        .offset = message->kind == MESSAGE_PUBLICATION ? message->offset : 0,
+        .more = {message_more(message), message->more_len},
+        .event = event_of(message)};
 }

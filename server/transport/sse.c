@@ -142,6 +142,13 @@ static void sse_deliver(struct shard *shard, struct conn *conn, uint32_t subscri
         sse_end(shard, conn, CLOSE_OVERLOADED);
 }
 
+static void sse_events(struct shard *shard, struct conn *conn, uint32_t subscription,
+                       const struct hub_batch *batch)
+{
+    if (stream_hears(conn, batch))
+        sse_deliver(shard, conn, subscription, batch);
+}
+
 static void sse_timer(struct shard *shard, struct conn *conn)
 {
     counter_add(&shard->counters.pings, 1);
@@ -235,4 +242,5 @@ const struct transport sse_transport = {
     .closed = sse_closed,
     .subscribed = sse_subscribed,
     .deliver = sse_deliver,
+    .events = sse_events,
 };

@@ -127,3 +127,8 @@ int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subs
     writer->messages(shard, conn, batch->messages, batch->count, &standing, SEND_LIVE);
     return 0;
 }
+
+bool stream_hears(const struct conn *conn, const struct hub_batch *batch)
+{
+    return batch->messages[0]->kind == MESSAGE_EPHEMERAL && !gathering_of(conn);
+}

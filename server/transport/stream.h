@@ -36,5 +36,9 @@ int stream_replayed(struct shard *shard, struct conn *conn, const struct hub_rep
 
 /* Takes a batch for a connection with several channels. Returns likewise, or -ENOBUFS: while its
  * last channel has not answered, the others have brought more than queue_bytes_max. */
+/* Whether it hears a batch that is none of publications: ephemeral messages, once it is live in all
+ * of its channels. Who joins and leaves is told to sessions alone. */
+bool stream_hears(const struct conn *conn, const struct hub_batch *batch);
+
 int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subscription,
                            const struct hub_batch *batch, const struct stream_writer *writer);

@@ -97,11 +97,6 @@ void websocket_fail_as(struct shard *shard, struct conn *conn, enum close_reason
     conn_end(shard, conn, END_LINGER, reason);
 }
 
-void websocket_send_text(struct shard *shard, struct conn *conn, struct span text)
-{
-    websocket_send(shard, conn, WS_TEXT, text, SEND_ANSWER);
-}
-
 void websocket_say_goodbye(struct shard *shard, struct conn *conn)
 {
     say_why(shard, conn, CLOSE_GOING_AWAY);
@@ -390,6 +385,13 @@ static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t s
         websocket_fail(shard, conn, CLOSE_ENDED);
 }
 
+static void websocket_events(struct shard *shard, struct conn *conn, uint32_t subscription,
+                             const struct hub_batch *batch)
+{
+    if (stream_hears(conn, batch))
+        websocket_deliver(shard, conn, subscription, batch);
+}
+
 /* ---- the handshake ---- */
 
 bool websocket_handshake(struct shard *shard, struct conn *conn, const struct http_request *request,
@@ -579,6 +581,7 @@ const struct transport websocket_transport = {
     .closed = websocket_closed,
     .subscribed = websocket_subscribed,
     .deliver = websocket_deliver,
+    .events = websocket_events,
     .published = ws_published,
 };
 

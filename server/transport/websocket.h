@@ -20,7 +20,10 @@ void websocket_begin(struct shard *shard, struct conn *conn, struct span key,
 void websocket_send(struct shard *shard, struct conn *conn, enum ws_opcode opcode,
                     struct span payload, enum send_kind kind);
 /* The same, as SEND_ANSWER. */
-void websocket_send_text(struct shard *shard, struct conn *conn, struct span text);
+static inline void websocket_send_text(struct shard *shard, struct conn *conn, struct span text)
+{
+    websocket_send(shard, conn, WS_TEXT, text, SEND_ANSWER);
+}
 
 /* Sends the close frame that belongs to the reason, and finishes. */
 void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason reason);

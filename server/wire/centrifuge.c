@@ -77,6 +77,11 @@ static const struct field fields[] = {
     FIELD(whitelist, FIELD_ANY, true),
     FIELD(expire_at, FIELD_OFFSET, true),
     FIELD(expired, FIELD_BOOL, true),
+    FIELD(tags, FIELD_ANY, true),
+    FIELD(idempotency_key, FIELD_STRING, true),
+    FIELD(version, FIELD_OFFSET, true),
+    FIELD(version_epoch, FIELD_STRING, true),
+    FIELD(skip_history, FIELD_BOOL, true),
 };
 
 static int request_read(struct centrifuge_command *ret, struct span object, bool of_server);
@@ -272,6 +277,34 @@ void centrifuge_reply_empty(struct out *out, uint32_t id, enum centrifuge_method
     out_text(out, "{}}");
 }
 
+/* ---- clients ---- */
+
+#define CLIENT    "{\"client\":\""
+#define USER      "\",\"user\":"
+#define CONN_INFO ",\"conn_info\":"
+
+size_t centrifuge_client_room(struct span client, struct span user, struct span info)
+{
+    return sizeof CLIENT USER CONN_INFO "}" + client.len + json_string_size(user) + info.len;
+}
+
+void centrifuge_client_write(struct out *out, struct span client, struct span user,
+                             struct span info)
+{
+    out_text(out, CLIENT);
+    out_span(out, client);
+    out_text(out, USER);
+    if (json_string_size(user) > (size_t)(out->end - out->at))
+        out->overflow = true;
+    if (!out->overflow)
+        out->at += json_string_write(out->at, user);
+    if (info.len > 0) {
+        out_text(out, CONN_INFO);
+        out_span(out, info);
+    }
+    out_text(out, "}");
+}
+
 /* ---- publications ---- */
 
 #define DATA         "{\"data\":"
@@ -340,7 +373,7 @@ size_t centrifuge_publication_size(const struct centrifuge_publication *publicat
     size_t size = LENGTH(DATA) + data_size(publication) + 1;
     if (publication->offset > 0)
         size += LENGTH(OFFSET) + digits_decimal_size(publication->offset);
-    return size;
+    return size + publication->more.len;
 }
 
 void centrifuge_publication_write(struct out *out, const struct centrifuge_publication *publication)
@@ -351,6 +384,7 @@ void centrifuge_publication_write(struct out *out, const struct centrifuge_publi
         out_text(out, OFFSET);
         out_decimal(out, publication->offset);
     }
+    out_span(out, publication->more);
     out_text(out, "}");
 }
 

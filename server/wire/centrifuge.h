@@ -58,11 +58,12 @@ struct centrifuge_command {
     struct span b64data, user, client, session, pattern; /* of the server API: strings */
     struct span disconnect, whitelist;                   /* of the server API: an object, a list */
     uint64_t offset;
-    uint64_t expire_at; /* of the server API: in seconds */
-    uint32_t limit;     /* of a history; UINT32_MAX: none */
+    struct span tags, idempotency_key, version_epoch; /* of the server API */
+    uint64_t expire_at, version;                      /* likewise; the former in seconds */
+    uint32_t limit;                                   /* of a history; UINT32_MAX: none */
     bool recover, positioned, recoverable, join_leave, reverse;
     bool since; /* of a history, or to recover_since: epoch and offset were given */
-    bool expired;
+    bool expired, skip_history;
 };
 
 /* Takes the next command's line off `rest`. Returns false when there is none; empty lines are
@@ -127,11 +128,17 @@ struct centrifuge_publication {
     struct span data;
     enum centrifuge_form form;
     uint64_t offset;   /* 0: it has none */
+    struct span more;  /* members behind them: ,"tags":{…} */
     struct span event; /* of a push: join or leave, of whom `data` tells; empty: a publication */
 };
 
 /* What bytes are to a client of this protocol. */
 enum centrifuge_form centrifuge_form_of(struct span data);
+
+/* {"client":…,"user":…,"conn_info":…}; `info` is JSON, or empty. */
+size_t centrifuge_client_room(struct span client, struct span user, struct span info);
+void centrifuge_client_write(struct out *out, struct span client, struct span user,
+                             struct span info);
 
 size_t centrifuge_publication_size(const struct centrifuge_publication *publication);
 void centrifuge_publication_write(struct out *out,

@@ -13,14 +13,12 @@ API_KEY = "a key of a server, long enough"
 PATH = "/connection/websocket"
 
 
-class Client(RawWebSocket):
-    """A session, signed on as somebody."""
+class RawClient(RawWebSocket):
+    """A session that has not connected yet."""
 
-    def __init__(self, server, user=None, **claims):
+    def __init__(self, server):
         super().__init__(server, PATH)
         self.messages = []
-        token = {"token": sdk.token(sub=user, **claims)} if user else {}
-        self.id = self.ask("connect", **token)["client"]
 
     def command(self, **command):
         self.send(frame(TEXT, json.dumps(command).encode()))
@@ -49,6 +47,15 @@ class Client(RawWebSocket):
             if opcode == CLOSE:
                 self.connection.close()
                 return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+
+
+class Client(RawClient):
+    """A session, signed on as somebody."""
+
+    def __init__(self, server, user=None, **claims):
+        super().__init__(server)
+        token = {"token": sdk.token(sub=user, **claims)} if user else {}
+        self.id = self.ask("connect", **token)["client"]
 
 
 def nothing_came(client):
@@ -191,6 +198,33 @@ def test_refresh(api):
     client = Client(api.server, "alice")
     assert api("refresh", user="alice", expire_at=1_000_000_000) == {}
     assert client.ended()[0] == 3005
+
+
+def test_a_client_can_be_revoked(api):
+    clients = crowd(api.server, "alice")
+
+    def revoke(**query):
+        path = "/revoke?" + "&".join(f"{name}={value}" for name, value in query.items())
+        return api.server.request("POST", path, headers={"X-API-Key": API_KEY}).status
+
+    assert revoke(client=clients[0].id) == 200
+    assert clients[0].ended() == (3503, "force disconnect")
+    api.server.until_closed("revoked")
+    assert revoke(client="nobody") == revoke(client="f" * 36) == 200
+    assert revoke(client=clients[1].id, user="alice") == 400
+    assert revoke(client="") == 400
+    assert all(nothing_came(client) for client in clients[1:])
+
+
+def test_a_login_ticket_connects_once(api):
+    headers = {"Authorization": "Bearer " + sdk.token(sub="alice")}
+    ticket = api.server.request("POST", "/ticket", headers=headers).json()["ticket"]
+    client, again = RawClient(api.server), RawClient(api.server)
+    assert client.ask("connect", token=ticket)["client"]
+    assert api("subscribe", user="alice", channel="c") == {}
+    assert client.push()["channel"] == "c"
+    again.command(id=7, connect={"token": ticket})
+    assert again.ended() == (3500, "invalid token")
 
 
 def test_channels(api):

@@ -476,6 +476,21 @@ def test_check_config_says_whether_it_would_start(tmp_path):
         assert code == 1 and said in err, (text, out, err)
 
 
+def test_check_config_says_what_nobody_may(tmp_path):
+    path = tmp_path / "ringside.ini"
+    (tmp_path / "api.key").write_text(API_KEY + "\n")
+    text = "[namespace]\nallow_publish = server\n[namespace a]\nallow_subscribe = server\n"
+    path.write_text(text)
+    code, _, err = run("check-config", "--config", path)
+    assert code == 0 and err.count("nobody may") == 3
+    assert "[namespace] allow_publish = server: nobody may" in err
+    assert "[namespace a] allow_subscribe = server: nobody may" in err
+    for line in ("admin_listen = 127.0.0.1:9", f"api_keys = file:{tmp_path}/api.key"):
+        path.write_text(f"{line}\n{text}")
+        code, _, err = run("check-config", "--config", path)
+        assert code == 0 and "nobody may" not in err
+
+
 def test_a_namespace_says_what_is_kept(start_server):
     settings = ["last:latest_state=on", "few:history_messages=2", "off:recovery=off",
                 "slow:publishes_per_s=1"]
