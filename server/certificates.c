@@ -26,6 +26,8 @@ int certificates_init(struct certificates *ret, const struct settings *settings,
         return 0;
     int err = tls_suites_read(&config.suites, settings->tls_ciphers, why, why_size);
     if (err == 0)
+        err = tls_versions_read(&config, settings->tls_versions, why, why_size);
+    if (err == 0)
         err = tls_identities_read(&ret->identities, settings->tls_certificates, why, why_size);
     if (err < 0)
         return err;
@@ -33,6 +35,8 @@ int certificates_init(struct certificates *ret, const struct settings *settings,
         ret->sessions = tls_sessions_create((uint32_t)settings->tls_sessions,
                                             settings->tls_session_lifetime_ms / 1000);
     config.sessions = ret->sessions;
+    config.ticket_lifetime_s =
+        settings->tls_sessions > 0 ? settings->tls_session_lifetime_ms / 1000 : 0;
     ret->server = tls_server_create(&config);
     if (ret->server && (ret->sessions || settings->tls_sessions == 0))
         return 0;

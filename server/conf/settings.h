@@ -94,9 +94,13 @@ enum proxy_header {
       "Certificates with their keys, separated by spaces. The client's server name chooses; who "  \
       "gives none, or an unknown one, gets the first. Read again at SIGHUP.")                      \
     X(TEXT, tls_ciphers, "aes128-gcm chacha20-poly1305 aes256-gcm", 0, 0, "list",                  \
-      "Ciphers, the best first; the server's order counts.")                                       \
+      "Ciphers, the best first; the server's order counts. TLS 1.3 has no aes256-gcm here.")       \
+    X(TEXT, tls_versions, "1.2 1.3", 0, 0, "list",                                                 \
+      "Versions of TLS that are spoken: 1.2, 1.3 or both. The best that a client offers is "       \
+      "taken.")                                                                                    \
     X(NUMBER, tls_sessions, 65536, 0, 16777216, "count",                                           \
-      "Sessions remembered for resumption, over all shards, at 112 bytes each. 0: none.")          \
+      "Sessions of TLS 1.2 remembered for resumption, over all shards, at 112 bytes each. Those "  \
+      "of 1.3 are in tickets, with the clients. 0: none of either.")                               \
     X(NUMBER, tls_session_lifetime_ms, 3600000, 1000, 86400000, "ms",                              \
       "How long a session can be resumed.")                                                        \
     X(NUMBER, tls_handshakes_max, 1024, 1, 65536, "count",                                         \

@@ -75,6 +75,7 @@
     X(tls_handshakes_waiting, gauge, "Connections whose TLS handshake waits for its turn")         \
     X(tls_connections, gauge, "Open connections with TLS")                                         \
     X(tls_records_received, counter, "TLS records opened")                                         \
+    X(tls_key_updates, counter, "KeyUpdates of peers, TLS 1.3")                                    \
     X(tls_records_sent, counter, "TLS records sealed")
 
 /* Turns by how long they took: up to 1 ms, up to 2 ms, up to 4 ms … and longer. */

@@ -16,6 +16,11 @@ static union secure_line *line_of(const struct shard *shard, const struct conn *
     return secure_line(shard->secure, conn_slot(shard, conn));
 }
 
+static struct tls_secrets *secrets_of(const struct shard *shard, const struct conn *conn)
+{
+    return &shard->secure->secrets[conn_slot(shard, conn)];
+}
+
 static void count_error(struct shard *shard, enum tls_error error)
 {
     counter_add(&shard->counters.tls_errors[error], 1);
@@ -86,6 +91,7 @@ static bool ahead_of_flight(const struct conn *conn)
 static void handshake_done(struct shard *shard, struct conn *conn, struct tls_handshake *handshake)
 {
     struct tls_keys keys;
+    struct tls_secrets secrets;
     if (ahead_of_flight(conn)) {
         count_error(shard, TLS_ERROR_UNEXPECTED);
         conn_end(shard, conn, END_CLOSE, CLOSE_TLS);
@@ -97,9 +103,13 @@ static void handshake_done(struct shard *shard, struct conn *conn, struct tls_ha
     if (shard->server->http2 && tls_handshake_protocol(handshake) == SECURE_HTTP2)
         conn_hand_over(conn, TRANSPORT_HTTP2);
     tls_handshake_keys(handshake, &keys);
+    bool is_13 = tls_handshake_secrets(handshake, &secrets);
     handshake_end(shard, conn);
     line_of(shard, conn)->keys = keys;
     tls_keys_wipe(&keys);
+    if (is_13)
+        *secrets_of(shard, conn) = secrets;
+    tls_secrets_wipe(&secrets);
     conn->link |= LINK_KEYED;
     if (conn->out_block)
         conn->link |= LINK_SEALED;
@@ -187,18 +197,17 @@ bool secure_begin(struct shard *shard, struct conn *conn)
     uint8_t seed[TLS_SEED_SIZE];
     ssize_t got = getrandom(seed, sizeof seed, 0);
     assert(handshake && got == sizeof seed);
-    tls_handshake_server(handshake, secure->server, identities_now(secure),
+    struct stash hello = conn->extra->record;
+    struct tls_asked asked;
+    tls_hello_asks((const unsigned char *)hello.bytes, hello.len, &asked);
+    tls_handshake_server(handshake, secure->server, identities_now(secure), &asked,
                          shard->now_ns / 1000000000, seed);
     explicit_bzero(seed, sizeof seed);
     line_of(shard, conn)->early.handshake = handshake;
     secure_lent(shard, conn);
     gauge_handshakes(shard);
 
-    struct stash hello = conn->extra->record;
-    char name[TLS_NAME_SIZE];
     conn->extra->record = (struct stash){0};
-    tls_hello_name((const unsigned char *)hello.bytes, hello.len, name);
-    tls_handshake_named(handshake, name);
     handshake_run(shard, conn, (const unsigned char *)hello.bytes, hello.len);
     handshake = conn->state == CONN_OPEN ? line_of(shard, conn)->early.handshake : NULL;
     bool signed_for = handshake && !tls_handshake_resumed(handshake);
@@ -258,7 +267,22 @@ static bool takes_records(const struct conn *conn)
     return conn->state == CONN_OPEN && !(conn->link & LINK_INPUT_ENDED);
 }
 
-static void understand(struct shard *shard, struct conn *conn, const struct tls_record *record)
+/* The peer goes on with new keys, and may ask for new ones of ours, which go before what is sent
+ * next. Returns false when it does so too often. */
+static bool key_update(struct shard *shard, struct conn *conn, bool both, unsigned *updates)
+{
+    if (++*updates > SECURE_KEY_UPDATES_MAX)
+        return false;
+    counter_add(&shard->counters.tls_key_updates, 1);
+    tls_secret_update(secrets_of(shard, conn)->in, &line_of(shard, conn)->keys.in);
+    if (both)
+        conn->link |= LINK_KEY_UPDATE;
+    return true;
+}
+
+/* `updates` counts those of this run. */
+static void understand(struct shard *shard, struct conn *conn, const struct tls_record *record,
+                       unsigned *updates)
 {
     switch (record->kind) {
     case TLS_RECORD_DATA:
@@ -270,6 +294,14 @@ static void understand(struct shard *shard, struct conn *conn, const struct tls_
         break;
     case TLS_RECORD_WARNING:
         break;
+    case TLS_RECORD_KEY_UPDATE:
+    case TLS_RECORD_KEY_UPDATE_BOTH:
+        if (!key_update(shard, conn, record->kind == TLS_RECORD_KEY_UPDATE_BOTH, updates))
+            fail(shard, conn, TLS_ERROR_KEY_UPDATES);
+        break;
+    case TLS_RECORD_TICKET:
+        fail(shard, conn, TLS_ERROR_UNEXPECTED);
+        break;
     }
 }
 
@@ -279,6 +311,7 @@ static size_t records_open(struct shard *shard, struct conn *conn, unsigned char
 {
     union secure_line *line = line_of(shard, conn);
     size_t at = 0;
+    unsigned updates = 0;
     while (at < len) {
         struct tls_record record;
         int size = tls_record_open(&line->keys.in, run + at, len - at, &record);
@@ -290,7 +323,7 @@ static size_t records_open(struct shard *shard, struct conn *conn, unsigned char
         }
         counter_add(&shard->counters.tls_records_received, 1);
         at += (size_t)size;
-        understand(shard, conn, &record);
+        understand(shard, conn, &record, &updates);
         if (!takes_records(conn))
             return len;
     }
@@ -371,11 +404,20 @@ void secure_cut(struct shard *shard, struct conn *conn)
         count_error(shard, TLS_ERROR_TRUNCATED);
 }
 
+/* The secrets' memory is touched by those of 1.3 alone. */
+static void keys_end(struct shard *shard, struct conn *conn)
+{
+    struct tls_keys *keys = &line_of(shard, conn)->keys;
+    if (keys->in.format == TLS_FORMAT_13)
+        tls_secrets_wipe(secrets_of(shard, conn));
+    tls_keys_wipe(keys);
+}
+
 void secure_closed(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.tls_connections, 1);
     if (conn->link & LINK_HANDSHAKE)
         handshake_end(shard, conn);
     else if (conn->link & LINK_KEYED)
-        tls_keys_wipe(&line_of(shard, conn)->keys);
+        keys_end(shard, conn);
 }

@@ -21,6 +21,8 @@
  *          since its last whole step (hello, key exchange) gives it up: the longest holder first. A
  *          peer on a slow road has that long for its answer, whatever others do.
  * Threads  The shard's; secure_publish on any.
+ * 1.3      Keeps its traffic secrets beside its keys, 64 bytes, since either side may ask for new keys
+ *          (LINK_KEY_UPDATE): the peer with a record, we when these have sealed SECURE_RECORDS_MAX.
  * Memory   With tls_listen: SECURE_AREA, the handshakes, the lines. Without: a pointer.
  * Bounds   tls_handshakes_max handshakes, SECURE_SEND_MAX bytes sealed for one send; for each
  *          connection the beginning of one record, or of a hello: TLS_HELLO_MAX, and what came in
@@ -44,11 +46,15 @@ struct shard;
 enum {
     SECURE_HTTP2 = 0, /* of the protocols offered by ALPN, where there is HTTP/2 */
     SECURE_AREA = 256 * 1024,
-    /* Three records, the rest of an earlier one, and an alert. */
-    SECURE_SEND_MAX = 4 * TLS_RECORD_MAX + TLS_ALERT_MAX,
+    SECURE_KEY_UPDATE_MAX = TLS_KEY_UPDATE_SIZE + TLS_OVERHEAD_MAX,
+    /* Three records, the rest of an earlier one, a KeyUpdate and an alert. */
+    SECURE_SEND_MAX = 4 * TLS_RECORD_MAX + SECURE_KEY_UPDATE_MAX + TLS_ALERT_MAX,
     /* What steps count in tls_handshakes_per_turn; all others count one. */
     SECURE_SIGNATURE_STEPS = 16,
     SECURE_EXCHANGE_STEPS = 8,
+    /* Each costs the time of some ten records. */
+    SECURE_KEY_UPDATES_MAX = 8,   /* of the peer's, in one receive */
+    SECURE_RECORDS_MAX = 1 << 23, /* with the same keys: RFC 8446 section 5.5 has 2^24.5 */
 };
 
 #define SECURE_PATIENCE_NS INT64_C(1000000000)
@@ -82,7 +88,8 @@ struct secure {
     _Atomic(struct tls_identities *) fresh; /* of a reload, not taken yet; or NULL */
     struct tls_handshakes *handshakes;
     uint32_t handshakes_max;
-    union secure_line *lines; /* by slot */
+    union secure_line *lines;    /* by slot */
+    struct tls_secrets *secrets; /* likewise, of TLS 1.3: touched by nobody else */
     uint32_t slots;
     struct secure_list begun;  /* something has come for their handshake */
     struct secure_list hellos; /* theirs is whole, and no handshake lent yet */

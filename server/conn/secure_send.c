@@ -21,7 +21,7 @@ static size_t size_bound(const struct tls_direction *out, const struct conn *con
 {
     uint64_t queued = conn_queued(conn);
     uint64_t records = queued / tls_record_plain_max(out) + 2;
-    uint64_t size = queued + records * TLS_OVERHEAD_MAX + TLS_ALERT_MAX;
+    uint64_t size = queued + records * TLS_OVERHEAD_MAX + SECURE_KEY_UPDATE_MAX + TLS_ALERT_MAX;
     return size < SECURE_SEND_MAX ? (size_t)size : SECURE_SEND_MAX;
 }
 
@@ -51,6 +51,22 @@ static bool farewell_due(const struct conn *conn)
     return conn->state == CONN_FINISHING && !conn->out_block && !(conn->link & LINK_NOTIFIED);
 }
 
+static bool keys_are_old(const struct conn *conn, const struct tls_direction *out)
+{
+    return conn->link & LINK_KEY_UPDATE ||
+           (out->sequence >= SECURE_RECORDS_MAX && out->format == TLS_FORMAT_13);
+}
+
+/* Says so with the old keys, and goes over to the new ones. Returns the size of that record. */
+static size_t keys_renew(struct shard *shard, struct conn *conn, struct tls_direction *out,
+                         unsigned char *area)
+{
+    size_t len = tls_key_update_seal(out, area);
+    tls_secret_update(shard->secure->secrets[conn_slot(shard, conn)].out, out);
+    conn->link &= ~(uint32_t)LINK_KEY_UPDATE;
+    return len;
+}
+
 /* Writes all that is to leave now. Returns its size. */
 static size_t fill(struct shard *shard, struct conn *conn, unsigned char *area, size_t room)
 {
@@ -63,8 +79,12 @@ static size_t fill(struct shard *shard, struct conn *conn, unsigned char *area, 
         conn->link &= ~(uint32_t)LINK_SEALED;
         conn_consume(shard, conn, (uint32_t)len);
     }
-    while (conn->out_block && len + record_bound(conn) + TLS_ALERT_MAX <= room)
+    while (conn->out_block &&
+           len + record_bound(conn) + SECURE_KEY_UPDATE_MAX + TLS_ALERT_MAX <= room) {
+        if (keys_are_old(conn, out))
+            len += keys_renew(shard, conn, out, area + len);
         len += record_seal(shard, conn, out, area + len);
+    }
     if (farewell_due(conn)) {
         len += tls_alert_seal(out, TLS_ALERT_CLOSE_NOTIFY, area + len);
         conn->link |= LINK_NOTIFIED;

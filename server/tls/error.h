@@ -13,11 +13,11 @@
     X(NONE, none, -1, "nothing is wrong")                                                          \
     X(PLAIN_HTTP, plain_http, -1, "an HTTP request without TLS")                                   \
     X(NOT_TLS, not_tls, -1, "the first bytes are no TLS record")                                   \
-    X(VERSION, version, 70, "no TLS 1.2, or a record of another version")                          \
+    X(VERSION, version, 70, "no version that is spoken here, or a record of another one")          \
     X(NOTHING_COMMON, nothing_common, 40,                                                          \
       "no cipher suite, curve or signature that both sides have")                                  \
     X(NO_PROTOCOL, no_protocol, 120, "ALPN offers only protocols that are not spoken here")        \
-    X(BAD_HANDSHAKE, bad_handshake, 50, "a handshake message that breaks RFC 5246")                \
+    X(BAD_HANDSHAKE, bad_handshake, 50, "a handshake message that breaks its RFC")                 \
     X(HELLO_TOO_LONG, hello_too_long, 50, "a ClientHello of more than 16,384 bytes")               \
     X(BAD_FINISHED, bad_finished, 51, "the two sides saw different handshakes")                    \
     X(BAD_SIGNATURE, bad_signature, 51, "the key exchange is not signed by the certificate")       \
@@ -30,6 +30,7 @@
     X(BAD_ALERT, bad_alert, 50, "an alert that is not two bytes, in a record of its own")          \
     X(ALERT_RECEIVED, alert_received, -1, "the peer gave up with a fatal alert")                   \
     X(RENEGOTIATION, renegotiation, 100, "the peer asked for a second handshake")                  \
+    X(KEY_UPDATES, key_updates, 10, "the peer changes its keys faster than it says anything")      \
     X(CLOSED, closed, -1, "the peer said close_notify during the handshake")                       \
     X(TRUNCATED, truncated, -1, "the peer's stream ended inside a handshake or a record")          \
     X(INTERNAL, internal, 80, "a bound of the TLS library")

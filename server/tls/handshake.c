@@ -154,6 +154,8 @@ static bool head_stands(struct tls_handshake *handshake, size_t filled)
 
 size_t tls_handshake_feed(struct tls_handshake *handshake, const unsigned char *bytes, size_t len)
 {
+    if (handshake_is_13(&handshake->modern))
+        return handshake_13_feed(handshake, bytes, len);
     br_ssl_engine_context *engine = &handshake->bear.engine;
     size_t fed = 0;
     while (fed < len && tls_handshake_progress(handshake) == TLS_WANTS_INPUT) {
@@ -172,6 +174,8 @@ size_t tls_handshake_feed(struct tls_handshake *handshake, const unsigned char *
 
 size_t tls_handshake_output(struct tls_handshake *handshake, unsigned char *area, size_t size)
 {
+    if (handshake_is_13(&handshake->modern))
+        return handshake_13_output(handshake, area, size);
     br_ssl_engine_context *engine = &handshake->bear.engine;
     size_t taken = 0, len;
     unsigned char *bytes;
@@ -202,6 +206,8 @@ enum tls_progress tls_handshake_advance(struct tls_handshake *handshake, const u
 
 enum tls_progress tls_handshake_progress(const struct tls_handshake *handshake)
 {
+    if (handshake_is_13(&handshake->modern))
+        return handshake_13_progress(handshake);
     unsigned state = br_ssl_engine_current_state(&handshake->bear.engine);
     if (state & BR_SSL_SENDREC || handshake->alert_len > 0)
         return TLS_HAS_OUTPUT;
@@ -212,12 +218,16 @@ enum tls_progress tls_handshake_progress(const struct tls_handshake *handshake)
 
 bool tls_handshake_exchanged(const struct tls_handshake *handshake)
 {
+    if (handshake_is_13(&handshake->modern))
+        return handshake->modern.keyed;
     return engine_record_in((br_ssl_engine_context *)&handshake->bear.engine) != NULL;
 }
 
 void tls_handshake_abort(struct tls_handshake *handshake)
 {
-    if (handshake->error == TLS_ERROR_NONE)
+    if (handshake_is_13(&handshake->modern))
+        handshake_13_abort(handshake);
+    else if (handshake->error == TLS_ERROR_NONE)
         fail(handshake, TLS_ERROR_INTERNAL, true);
 }
 
@@ -237,17 +247,32 @@ static uint8_t plain_log2(const br_ssl_engine_context *engine)
 
 void tls_handshake_keys(struct tls_handshake *handshake, struct tls_keys *ret)
 {
+    assert(tls_handshake_progress(handshake) == TLS_DONE);
+    if (handshake_is_13(&handshake->modern)) {
+        handshake_13_keys(handshake, ret);
+        return;
+    }
     br_ssl_engine_context *engine = &handshake->bear.engine;
     struct tls_direction *in = engine_record_in(engine), *out = engine_record_out(engine);
-    assert(tls_handshake_progress(handshake) == TLS_DONE && in && out);
+    assert(in && out);
     /* One by one: a compound literal would leave a copy on the stack. */
     ret->in = *in;
     ret->out = *out;
     ret->out.plain_log2 = plain_log2(engine);
 }
 
+bool tls_handshake_secrets(const struct tls_handshake *handshake, struct tls_secrets *ret)
+{
+    if (!handshake_is_13(&handshake->modern))
+        return false;
+    *ret = handshake->modern.secrets;
+    return true;
+}
+
 bool tls_handshake_resumed(const struct tls_handshake *handshake)
 {
+    if (handshake_is_13(&handshake->modern))
+        return gnutls_session_is_resumed(handshake->modern.session);
     const br_ssl_session_parameters *session = &handshake->bear.engine.session;
     if (handshake->is_server)
         return !handshake->policy.chosen;
@@ -257,16 +282,22 @@ bool tls_handshake_resumed(const struct tls_handshake *handshake)
 
 uint16_t tls_handshake_suite(const struct tls_handshake *handshake)
 {
+    if (handshake_is_13(&handshake->modern))
+        return handshake_13_suite(handshake);
     return handshake->bear.engine.session.cipher_suite;
 }
 
 int tls_handshake_curve(const struct tls_handshake *handshake)
 {
+    if (handshake_is_13(&handshake->modern))
+        return handshake_13_curve(handshake);
     return tls_handshake_resumed(handshake) ? 0 : handshake->bear.engine.ecdhe_curve;
 }
 
 int tls_handshake_protocol(const struct tls_handshake *handshake)
 {
+    if (handshake_is_13(&handshake->modern))
+        return handshake_13_protocol(handshake);
     const char *name =
         br_ssl_engine_get_selected_protocol((br_ssl_engine_context *)&handshake->bear.engine);
     for (size_t i = 0; name && i < handshake->protocol_count; i++)

@@ -1,4 +1,5 @@
-/* handshake: a TLS 1.2 handshake of either role, by BearSSL: bytes in, bytes out.
+/* handshake: a handshake of TLS 1.2 of either role, by BearSSL, or of 1.3 of a server, by GnuTLS: bytes
+ * in, bytes out.
  *
  *   begin ─► feed ⇄ output ─► TLS_DONE ─► keys (record.h), and the bytes not yet fed are records
  *                        └──► TLS_FAILED ─► an alert as output, a name for the failure
@@ -14,7 +15,7 @@
  *          under way.
  * Bounds   tls_handshakes_create's `count`.
  * Errors   tls_handshake_error: an enum tls_error.
- * Source   RFC 5246 section 7; RFC 8422 (ECDHE); RFC 6066 section 3 (server name); RFC 7301 (ALPN);
+ * Source   RFC 8446; RFC 5246 section 7; RFC 8422 (ECDHE); RFC 6066 section 3 (server name); RFC 7301 (ALPN);
  *          RFC 5746: renegotiation is refused. */
 #pragma once
 
@@ -23,8 +24,10 @@
 #include <stdint.h>
 
 #include "tls/error.h"
+#include "tls/hello.h"
 #include "tls/identity.h"
 #include "tls/record.h"
+#include "tls/secrets.h"
 #include "tls/sessions.h"
 #include "tls/suite.h"
 
@@ -35,6 +38,7 @@ struct tls_client;
 
 enum {
     TLS_SEED_SIZE = 32,
+    TLS_PROTOCOLS_MAX = 4,
 };
 
 /* ---- the pool ---- */
@@ -60,9 +64,17 @@ struct tls_server_config {
     const char *const
         *protocols;        /* ALPN, the best first; a client that offers none of them fails */
     size_t protocol_count; /* 0: ALPN is ignored */
-    struct tls_sessions *sessions; /* NULL: no resumption */
+    struct tls_sessions *sessions; /* NULL: no resumption of 1.2 */
+    bool tls_12, tls_13;           /* which versions are spoken */
+    int64_t ticket_lifetime_s;     /* of 1.3; 0: no resumption of it */
 };
 
+/* Reads versions, "1.2", "1.3" or both, separated by a space, into a config that has its suites.
+ * Returns 0 or -EINVAL with `why`. */
+int tls_versions_read(struct tls_server_config *config, const char *text, char *why,
+                      size_t why_size);
+
+/* Returns NULL when memory is out. */
 struct tls_server *tls_server_create(const struct tls_server_config *config);
 void tls_server_free(struct tls_server *server);
 
@@ -91,15 +103,12 @@ enum tls_progress {
     TLS_FAILED,     /* all output is taken; an alert was part of it, if one was due */
 };
 
-/* Begins as a server. The handshake holds a reference on `identities` until it is given back.
- * `seed` is fresh randomness. */
+/* Begins as a server, with what tls_hello_asks found in the hello that will be fed: it decides which
+ * version is spoken, and only a session of the name that it asks for is resumed. The handshake holds
+ * a reference on `identities` until it is given back. `seed` is fresh randomness. */
 void tls_handshake_server(struct tls_handshake *handshake, const struct tls_server *server,
-                          struct tls_identities *identities, int64_t now_s,
-                          const uint8_t seed[TLS_SEED_SIZE]);
-
-/* What tls_hello_name found, before the hello is fed: only a session of that name is resumed. A
- * server that is told nothing resumes sessions without a name. */
-void tls_handshake_named(struct tls_handshake *handshake, const char *name);
+                          struct tls_identities *identities, const struct tls_asked *asked,
+                          int64_t now_s, const uint8_t seed[TLS_SEED_SIZE]);
 
 /* Begins as a client. `server_name` is NULL for none; `resume` is an earlier session with this
  * server, or NULL. */
@@ -129,6 +138,9 @@ void tls_handshake_abort(struct tls_handshake *handshake);
 
 /* Copies out what the connection keeps. Only when TLS_DONE. */
 void tls_handshake_keys(struct tls_handshake *handshake, struct tls_keys *ret);
+
+/* Likewise, what a connection of TLS 1.3 keeps beside them. Returns false when it is of 1.2. */
+bool tls_handshake_secrets(const struct tls_handshake *handshake, struct tls_secrets *ret);
 
 /* ---- what came of it ---- */
 

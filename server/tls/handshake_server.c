@@ -10,6 +10,7 @@
 struct tls_server {
     br_ssl_server_context template; /* ready but for what belongs to one handshake */
     struct tls_server_config config;
+    struct server_13 *modern; /* NULL: 1.3 is not spoken */
 };
 
 /* ---- which certificate ---- */
@@ -225,11 +226,6 @@ bool handshake_name_differs(const struct tls_handshake *handshake)
                handshake->cache.name;
 }
 
-void tls_handshake_named(struct tls_handshake *handshake, const char *name)
-{
-    handshake->cache.name = name_hash(name);
-}
-
 static const br_ssl_session_cache_class cache_class = {sizeof(struct handshake_cache), save, load};
 
 /* ---- settings, and beginning ---- */
@@ -255,29 +251,45 @@ struct tls_server *tls_server_create(const struct tls_server_config *config)
     int ready = br_ssl_server_reset(&server->template);
     free(buffer);
     assert(ready);
-    return server;
+    server->modern = config->tls_13 ? server_13_create(config) : NULL;
+    if (server->modern || !config->tls_13)
+        return server;
+    tls_server_free(server);
+    return NULL;
 }
 
 void tls_server_free(struct tls_server *server)
 {
-    if (server)
-        explicit_bzero(server, sizeof *server);
+    if (!server)
+        return;
+    server_13_free(server->modern);
+    explicit_bzero(server, sizeof *server);
     free(server);
 }
 
+/* Of a server that speaks 1.3 alone, a client that does not gets the answer that 1.3 has for it. */
+static bool speaks_13(const struct tls_server *server, const struct tls_asked *asked)
+{
+    return server->modern && (asked->tls_13 || !server->config.tls_12);
+}
+
 void tls_handshake_server(struct tls_handshake *handshake, const struct tls_server *server,
-                          struct tls_identities *identities, int64_t now_s,
-                          const uint8_t seed[TLS_SEED_SIZE])
+                          struct tls_identities *identities, const struct tls_asked *asked,
+                          int64_t now_s, const uint8_t seed[TLS_SEED_SIZE])
 {
     br_ssl_server_context *bear = &handshake->bear.server;
-    *bear = server->template;
     handshake->is_server = true;
     handshake->protocols = server->config.protocols;
     handshake->protocol_count = server->config.protocol_count;
     handshake->policy =
         (struct handshake_policy){&policy_class, tls_identities_ref(identities), NULL};
+    if (speaks_13(server, asked)) {
+        handshake_13_begin(handshake, server->modern);
+        return;
+    }
+    *bear = server->template;
     handshake->cache = (struct handshake_cache){&cache_class, server->config.sessions, now_s,
-                                                name_hash(""), false};
+                                                name_hash(asked->name), false};
     br_ssl_server_set_policy(bear, &handshake->policy.class);
     if (server->config.sessions)
         br_ssl_server_set_cache(bear, &handshake->cache.class);

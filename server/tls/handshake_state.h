@@ -7,6 +7,7 @@
 #include <bearssl.h>
 
 #include "tls/handshake.h"
+#include "tls/handshake_13.h"
 
 /* Chooses a certificate and signs with its key; BearSSL calls it. */
 struct handshake_policy {
@@ -42,6 +43,7 @@ struct tls_handshake {
         br_ssl_server_context server;
         br_ssl_client_context client;
     } bear;
+    struct handshake_13 modern;
     struct handshake_policy policy;
     struct handshake_cache cache;
     union handshake_trust trust;

@@ -1,6 +1,5 @@
 #include "tls/hello.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "tls/error.h"
@@ -14,6 +13,8 @@ enum {
     MAJOR_VERSION = 3,
     BEFORE_SESSION = MESSAGE_HEAD + 2 + 32, /* version, random */
     EXTENSION_NAME = 0,
+    EXTENSION_VERSIONS = 43,
+    VERSION_1_3 = 0x0304,
     NAME_HOST = 0,
 };
 
@@ -103,7 +104,7 @@ int tls_hello_next(struct tls_hello *hello, const unsigned char *bytes, size_t l
     return err;
 }
 
-/* ---- the server name ---- */
+/* ---- what it asks for ---- */
 
 /* Where reading stands in a message that is cut into records. */
 struct cursor {
@@ -169,19 +170,42 @@ static bool take_names(struct cursor *cursor, char *ret)
     return left == 0;
 }
 
-void tls_hello_name(const unsigned char *bytes, size_t size, char ret[TLS_NAME_SIZE])
+/* Takes a list of versions. */
+static bool take_versions(struct cursor *cursor, bool *tls_13)
+{
+    size_t left, version;
+    if (!take_number(cursor, 1, &left))
+        return false;
+    for (; left >= 2; left -= 2) {
+        if (!take_number(cursor, 2, &version))
+            return false;
+        *tls_13 |= version == VERSION_1_3;
+    }
+    return left == 0;
+}
+
+static bool take_extension(struct cursor *cursor, size_t type, struct tls_asked *ret)
+{
+    size_t len;
+    switch (type) {
+    case EXTENSION_NAME:
+        return take_number(cursor, 2, &len) && take_names(cursor, ret->name);
+    case EXTENSION_VERSIONS:
+        return take_number(cursor, 2, &len) && take_versions(cursor, &ret->tls_13);
+    default:
+        return skip_vector(cursor, 2);
+    }
+}
+
+void tls_hello_asks(const unsigned char *bytes, size_t size, struct tls_asked *ret)
 {
     struct cursor cursor = {bytes, bytes + size, 0};
     size_t type, len;
-    ret[0] = '\0';
+    ret->name[0] = '\0';
+    ret->tls_13 = false;
     if (!take(&cursor, NULL, BEFORE_SESSION) || !skip_vector(&cursor, 1) ||
         !skip_vector(&cursor, 2) || !skip_vector(&cursor, 1) || !take_number(&cursor, 2, &len))
         return;
-    while (take_number(&cursor, 2, &type)) {
-        bool read = type == EXTENSION_NAME
-                        ? take_number(&cursor, 2, &len) && take_names(&cursor, ret)
-                        : skip_vector(&cursor, 2);
-        if (!read)
-            return;
-    }
+    while (take_number(&cursor, 2, &type) && take_extension(&cursor, type, ret))
+        ;
 }

@@ -13,6 +13,7 @@
  * Source   RFC 5246 sections 6.2.1 and 7.4.1.2. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,12 @@ struct tls_hello {
  * -enum tls_error: as soon as it can be none. What is in the message nobody has looked at. */
 int tls_hello_next(struct tls_hello *hello, const unsigned char *bytes, size_t len);
 
-/* Finds the server name that a whole hello of `size` bytes asks for (RFC 6066 section 3); empty
- * when it asks for none, or is none that a server would take. */
-void tls_hello_name(const unsigned char *bytes, size_t size, char ret[TLS_NAME_SIZE]);
+/* What a hello asks for. */
+struct tls_asked {
+    char name[TLS_NAME_SIZE]; /* of the server (RFC 6066 section 3); empty: none, or none that a
+                                 server would take */
+    bool tls_13;              /* TLS 1.3 is among its versions (RFC 8446 section 4.2.1) */
+};
+
+/* Finds it in a whole hello of `size` bytes; what cannot be read is not asked for. */
+void tls_hello_asks(const unsigned char *bytes, size_t size, struct tls_asked *ret);

@@ -183,6 +183,22 @@ static int check_pair(struct tls_identity *identity, const char *chain_file, con
     return 0;
 }
 
+/* The same for GnuTLS, which has seen nothing of it yet. */
+static int read_again(struct tls_identity *identity, const struct identity_source *source)
+{
+    const gnutls_datum_t key = {(unsigned char *)(uintptr_t)source->key_pem,
+                                (unsigned)source->key_len};
+    identity->pcerts = calloc(identity->chain_len, sizeof *identity->pcerts);
+    int err = identity->pcerts ? gnutls_privkey_init(&identity->privkey) : GNUTLS_E_MEMORY_ERROR;
+    if (err == 0)
+        err = gnutls_privkey_import_x509_raw(identity->privkey, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
+    for (size_t i = 0; i < identity->chain_len && err == 0; i++) {
+        const gnutls_datum_t der = {identity->chain[i].data, (unsigned)identity->chain[i].data_len};
+        err = gnutls_pcert_import_x509_raw(&identity->pcerts[i], &der, GNUTLS_X509_FMT_DER, 0);
+    }
+    return err;
+}
+
 static int read_names(struct tls_identity *identity)
 {
     size_t size = identity->chain[0].data_len;
@@ -205,6 +221,12 @@ int identity_build(struct tls_identity *identity, const struct identity_source *
         err = check_pair(identity, source->chain_name, source->key_name, why, why_size);
     if (err == 0 && (err = read_names(identity)) < 0)
         snprintf(why, why_size, "%s: its names cannot be read", source->chain_name);
+    int again = err == 0 ? read_again(identity, source) : 0;
+    if (again < 0) {
+        snprintf(why, why_size, "%s and its key: GnuTLS cannot use them: %s", source->chain_name,
+                 gnutls_strerror(again));
+        err = -EINVAL;
+    }
     if (err < 0)
         identity_done(identity);
     return err;
@@ -212,8 +234,14 @@ int identity_build(struct tls_identity *identity, const struct identity_source *
 
 void identity_done(struct tls_identity *identity)
 {
-    for (size_t i = 0; i < identity->chain_len; i++)
+    for (size_t i = 0; i < identity->chain_len; i++) {
+        if (identity->pcerts)
+            gnutls_pcert_deinit(&identity->pcerts[i]);
         free(identity->chain[i].data);
+    }
+    free(identity->pcerts);
+    if (identity->privkey)
+        gnutls_privkey_deinit(identity->privkey);
     free(identity->names);
     explicit_bzero(identity, sizeof *identity);
 }

@@ -24,6 +24,10 @@ enum {
     TLS_KEY_DER_MAX = 2560, /* such a key, and some */
 };
 
+struct gnutls_certificate_credentials_st;
+struct gnutls_pcert_st;
+struct gnutls_privkey_st;
+
 /* One certificate chain and its private key. */
 struct tls_identity {
     br_x509_certificate chain[TLS_CHAIN_MAX];
@@ -31,6 +35,8 @@ struct tls_identity {
     int key_type;                /* BR_KEYTYPE_RSA or BR_KEYTYPE_EC */
     br_skey_decoder_context key; /* holds the key that br_skey_decoder_get_* point to */
     unsigned char key_excess[TLS_KEY_DER_MAX]; /* where BearSSL 0.6 writes a key that is too long */
+    struct gnutls_pcert_st *pcerts; /* the chain and the key once more, as GnuTLS has them */
+    struct gnutls_privkey_st *privkey;
     char *names; /* DNS names of the certificate, each ended by a zero */
     size_t names_len;
     int64_t expires_s; /* seconds since 1970 */
@@ -55,6 +61,9 @@ int tls_identities_read(struct tls_identities **ret, const char *pairs, char *wh
 
 size_t tls_identities_count(const struct tls_identities *set);
 const struct tls_identity *tls_identities_at(const struct tls_identities *set, size_t index);
+
+/* All of them, for a session of GnuTLS that shows one by its client's wishes. */
+struct gnutls_certificate_credentials_st *tls_identities_credentials(struct tls_identities *set);
 
 /* Whether a certificate is for this server name; wildcards stand for one label. */
 bool tls_identity_named(const struct tls_identity *identity, const char *server_name);

@@ -11,14 +11,21 @@
 struct tls_identities {
     atomic_uint references;
     size_t count;
+    gnutls_certificate_credentials_t credentials;
     struct tls_identity *identities[TLS_IDENTITIES_MAX];
 };
 
 struct tls_identities *tls_identities_create(void)
 {
     struct tls_identities *set = calloc(1, sizeof *set);
-    if (set)
+    if (set && gnutls_certificate_allocate_credentials(&set->credentials) < 0) {
+        free(set);
+        return NULL;
+    }
+    if (set) {
         atomic_init(&set->references, 1);
+        gnutls_certificate_set_retrieve_function2(set->credentials, identity_choose_13);
+    }
     return set;
 }
 
@@ -36,7 +43,13 @@ void tls_identities_unref(struct tls_identities *set)
         identity_done(set->identities[i]);
         free(set->identities[i]);
     }
+    gnutls_certificate_free_credentials(set->credentials);
     free(set);
+}
+
+gnutls_certificate_credentials_t tls_identities_credentials(struct tls_identities *set)
+{
+    return set->credentials;
 }
 
 size_t tls_identities_count(const struct tls_identities *set)

@@ -7,12 +7,21 @@
 
 enum {
     VERSION_1_2 = 0x0303,
-    ASSOCIATED_SIZE = 13,
+    ASSOCIATED_MAX = 13,
     NONCE_SIZE = 12,
     EXPLICIT_SIZE = 8, /* the part of AES-GCM's nonce that travels with the record */
     PLAIN_LOG2 = 14,
     ALERT_WARNING = 1,
     ALERT_FATAL = 2,
+    ALERT_USER_CANCELED = 90,
+    MESSAGE_TICKET = 4,
+    MESSAGE_KEY_UPDATE = 24,
+};
+
+/* What is authenticated besides the ciphertext. */
+struct associated {
+    unsigned char bytes[ASSOCIATED_MAX];
+    size_t len;
 };
 
 /* ---- bytes ---- */
@@ -39,6 +48,17 @@ static bool is_gcm(const struct tls_direction *direction)
     return direction->cipher != TLS_CHACHA20_POLY1305;
 }
 
+static bool is_13(const struct tls_direction *direction)
+{
+    return direction->format == TLS_FORMAT_13;
+}
+
+/* Whether a part of the nonce travels with the record. */
+static bool is_explicit(const struct tls_direction *direction)
+{
+    return is_gcm(direction) && !is_13(direction);
+}
+
 static void head_write(unsigned char *at, uint8_t type, size_t payload_len)
 {
     at[0] = type;
@@ -46,11 +66,34 @@ static void head_write(unsigned char *at, uint8_t type, size_t payload_len)
     put_16(at + 3, payload_len);
 }
 
-/* What is authenticated besides the ciphertext. */
-static void associated(unsigned char *at, uint64_t sequence, uint8_t type, size_t plain_len)
+/* Of a record whose payload is `len` bytes, of which `plain_len` were plaintext. */
+static void associate(struct associated *ret, const struct tls_direction *direction, uint8_t type,
+                      size_t len, size_t plain_len)
 {
-    put_64(at, sequence);
-    head_write(at + 8, type, plain_len);
+    if (is_13(direction)) {
+        head_write(ret->bytes, type, len);
+        ret->len = TLS_HEAD_SIZE;
+        return;
+    }
+    put_64(ret->bytes, direction->sequence);
+    head_write(ret->bytes + 8, type, plain_len);
+    ret->len = ASSOCIATED_MAX;
+}
+
+/* Of AES-GCM in 1.2, a salt and what travels with the record; of the others, one that is made of
+ * the sequence number. */
+static void nonce_write(const struct tls_direction *direction, const unsigned char *travels,
+                        unsigned char nonce[NONCE_SIZE])
+{
+    if (is_explicit(direction)) {
+        memcpy(nonce, direction->nonce.gcm.salt, NONCE_SIZE - EXPLICIT_SIZE);
+        memcpy(nonce + NONCE_SIZE - EXPLICIT_SIZE, travels, EXPLICIT_SIZE);
+        return;
+    }
+    memset(nonce, 0, NONCE_SIZE);
+    put_64(nonce + 4, direction->sequence);
+    for (size_t i = 0; i < NONCE_SIZE; i++)
+        nonce[i] ^= direction->nonce.iv[i];
 }
 
 /* Whether two tags agree, in a time that does not tell where they differ. */
@@ -70,49 +113,64 @@ static void aes_schedule(br_aes_gen_ctr_keys *schedule, const struct tls_directi
     tls_crypto()->aes_ctr->init(&schedule->vtable, direction->key, key_len);
 }
 
+static const unsigned char *ghash_key(const struct tls_direction *direction)
+{
+    return is_13(direction) ? direction->gcm_13.h : direction->nonce.gcm.h;
+}
+
 /* Encrypts or decrypts and makes the tag of the ciphertext, as NIST SP 800-38D section 7 says: data
  * from counter 2 on, the tag under counter 1. */
-static void gcm_run(const struct tls_direction *direction, bool encrypt, const unsigned char *aad,
-                    const unsigned char *explicit_nonce, unsigned char *data, size_t len,
-                    unsigned char *tag)
+static void gcm_run(const struct tls_direction *direction, bool encrypt,
+                    const struct associated *aad, const unsigned char nonce[NONCE_SIZE],
+                    unsigned char *data, size_t len, unsigned char *tag)
 {
     const struct tls_crypto *crypto = tls_crypto();
-    unsigned char nonce[NONCE_SIZE], lengths[16];
+    const unsigned char *h = ghash_key(direction);
+    unsigned char lengths[16];
     br_aes_gen_ctr_keys schedule;
     aes_schedule(&schedule, direction);
-    memcpy(nonce, direction->nonce.gcm.salt, 4);
-    memcpy(nonce + 4, explicit_nonce, EXPLICIT_SIZE);
-    put_64(lengths, ASSOCIATED_SIZE * 8);
+    put_64(lengths, (uint64_t)aad->len * 8);
     put_64(lengths + 8, (uint64_t)len * 8);
 
     if (encrypt)
         schedule.vtable->run(&schedule.vtable, nonce, 2, data, len);
     memset(tag, 0, TLS_TAG_SIZE);
-    crypto->ghash(tag, direction->nonce.gcm.h, aad, ASSOCIATED_SIZE);
-    crypto->ghash(tag, direction->nonce.gcm.h, data, len);
-    crypto->ghash(tag, direction->nonce.gcm.h, lengths, sizeof lengths);
+    crypto->ghash(tag, h, aad->bytes, aad->len);
+    crypto->ghash(tag, h, data, len);
+    crypto->ghash(tag, h, lengths, sizeof lengths);
     schedule.vtable->run(&schedule.vtable, nonce, 1, tag, TLS_TAG_SIZE);
     if (!encrypt)
         schedule.vtable->run(&schedule.vtable, nonce, 2, data, len);
     explicit_bzero(&schedule, sizeof schedule);
 }
 
-/* ---- ChaCha20-Poly1305 ---- */
-
-static void chacha_run(const struct tls_direction *direction, bool encrypt,
-                       const unsigned char *aad, unsigned char *data, size_t len,
-                       unsigned char *tag)
+/* Likewise with the cipher of the direction; `travels` is the part of the nonce that does. */
+static void aead_run(const struct tls_direction *direction, bool encrypt,
+                     const struct associated *aad, const unsigned char *travels,
+                     unsigned char *data, size_t len, unsigned char *tag)
 {
     const struct tls_crypto *crypto = tls_crypto();
-    unsigned char nonce[NONCE_SIZE] = {0};
-    put_64(nonce + 4, direction->sequence);
-    for (size_t i = 0; i < NONCE_SIZE; i++)
-        nonce[i] ^= direction->nonce.iv[i];
-    crypto->poly1305(direction->key, nonce, data, len, aad, ASSOCIATED_SIZE, tag, crypto->chacha20,
-                     encrypt);
+    unsigned char nonce[NONCE_SIZE];
+    nonce_write(direction, travels, nonce);
+    if (is_gcm(direction))
+        gcm_run(direction, encrypt, aad, nonce, data, len, tag);
+    else
+        crypto->poly1305(direction->key, nonce, data, len, aad->bytes, aad->len, tag,
+                         crypto->chacha20, encrypt);
 }
 
 /* ---- directions ---- */
+
+/* The key of GHASH: a block of zeros, encrypted. */
+static void ghash_key_make(const struct tls_direction *direction, uint8_t h[16])
+{
+    static const unsigned char zero[NONCE_SIZE];
+    br_aes_gen_ctr_keys schedule;
+    memset(h, 0, 16);
+    aes_schedule(&schedule, direction);
+    schedule.vtable->run(&schedule.vtable, zero, 0, h, 16);
+    explicit_bzero(&schedule, sizeof schedule);
+}
 
 void tls_direction_init(struct tls_direction *direction, enum tls_cipher cipher, const void *key,
                         const void *iv)
@@ -123,13 +181,20 @@ void tls_direction_init(struct tls_direction *direction, enum tls_cipher cipher,
         memcpy(direction->nonce.iv, iv, NONCE_SIZE);
         return;
     }
-    static const unsigned char zero[NONCE_SIZE];
-    br_aes_gen_ctr_keys schedule;
     memcpy(direction->nonce.gcm.salt, iv, sizeof direction->nonce.gcm.salt);
-    aes_schedule(&schedule, direction);
-    schedule.vtable->run(&schedule.vtable, zero, 0, direction->nonce.gcm.h,
-                         sizeof direction->nonce.gcm.h);
-    explicit_bzero(&schedule, sizeof schedule);
+    ghash_key_make(direction, direction->nonce.gcm.h);
+}
+
+void tls_direction_init_13(struct tls_direction *direction, enum tls_cipher cipher, const void *key,
+                           const void *iv)
+{
+    assert(cipher != TLS_AES_256_GCM);
+    *direction = (struct tls_direction){
+        .cipher = (uint8_t)cipher, .format = TLS_FORMAT_13, .plain_log2 = PLAIN_LOG2};
+    memcpy(direction->key, key, cipher == TLS_AES_128_GCM ? 16 : 32);
+    memcpy(direction->nonce.iv, iv, NONCE_SIZE);
+    if (cipher == TLS_AES_128_GCM)
+        ghash_key_make(direction, direction->gcm_13.h);
 }
 
 void tls_keys_wipe(struct tls_keys *keys)
@@ -139,12 +204,12 @@ void tls_keys_wipe(struct tls_keys *keys)
 
 size_t tls_record_head(const struct tls_direction *out)
 {
-    return is_gcm(out) ? TLS_HEAD_SIZE + EXPLICIT_SIZE : TLS_HEAD_SIZE;
+    return is_explicit(out) ? TLS_HEAD_SIZE + EXPLICIT_SIZE : TLS_HEAD_SIZE;
 }
 
 size_t tls_record_overhead(const struct tls_direction *out)
 {
-    return tls_record_head(out) + TLS_TAG_SIZE;
+    return tls_record_head(out) + is_13(out) + TLS_TAG_SIZE;
 }
 
 /* ---- receiving ---- */
@@ -152,21 +217,19 @@ size_t tls_record_overhead(const struct tls_direction *out)
 bool tls_payload_fits(const struct tls_direction *in, size_t len)
 {
     size_t overhead = tls_record_overhead(in) - TLS_HEAD_SIZE;
-    return len >= overhead && len <= TLS_PLAIN_MAX + overhead;
+    return len >= overhead &&
+           len <= TLS_PLAIN_MAX + (is_13(in) ? (size_t)TLS_CIPHER_GROWTH_MAX : overhead);
 }
 
 unsigned char *tls_payload_open(struct tls_direction *in, uint8_t type, unsigned char *payload,
                                 size_t *len)
 {
     assert(tls_payload_fits(in, *len));
-    unsigned char *plain = payload + tls_record_head(in) - TLS_HEAD_SIZE;
-    size_t plain_len = *len - tls_record_overhead(in) + TLS_HEAD_SIZE;
-    unsigned char aad[ASSOCIATED_SIZE], tag[TLS_TAG_SIZE];
-    associated(aad, in->sequence, type, plain_len);
-    if (is_gcm(in))
-        gcm_run(in, false, aad, payload, plain, plain_len, tag);
-    else
-        chacha_run(in, false, aad, plain, plain_len, tag);
+    unsigned char *plain = payload + tls_record_head(in) - TLS_HEAD_SIZE, tag[TLS_TAG_SIZE];
+    size_t plain_len = *len - (size_t)(plain - payload) - TLS_TAG_SIZE;
+    struct associated aad;
+    associate(&aad, in, type, *len, plain_len);
+    aead_run(in, false, &aad, payload, plain, plain_len, tag);
     if (!tags_equal(tag, plain + plain_len))
         return NULL;
     in->sequence++;
@@ -182,33 +245,73 @@ static int head_check(const struct tls_direction *in, const unsigned char *head)
         return -TLS_ERROR_UNKNOWN_TYPE;
     if (get_16(head + 1) != VERSION_1_2)
         return -TLS_ERROR_VERSION;
+    if (is_13(in) && head[0] != TLS_APPLICATION_DATA)
+        return -TLS_ERROR_UNEXPECTED;
     if (tls_payload_fits(in, len))
         return 0;
     return len > TLS_PLAIN_MAX ? -TLS_ERROR_RECORD_TOO_LONG : -TLS_ERROR_RECORD_TOO_SHORT;
 }
 
-static int alert_read(const unsigned char *alert, size_t len, enum tls_record_kind *ret)
+/* In 1.3 the level means nothing: all but two alerts are fatal (RFC 8446 section 6). */
+static bool only_warns(const struct tls_direction *in, const unsigned char *alert)
+{
+    return is_13(in) ? alert[1] == ALERT_USER_CANCELED : alert[0] == ALERT_WARNING;
+}
+
+static int alert_read(const struct tls_direction *in, const unsigned char *alert, size_t len,
+                      enum tls_record_kind *ret)
 {
     if (len != 2)
         return -TLS_ERROR_BAD_ALERT;
     if (alert[1] == TLS_ALERT_CLOSE_NOTIFY)
         *ret = TLS_RECORD_CLOSE;
-    else if (alert[0] == ALERT_WARNING)
+    else if (only_warns(in, alert))
         *ret = TLS_RECORD_WARNING;
     else
         return -TLS_ERROR_ALERT_RECEIVED;
     return 0;
 }
 
+/* What may come behind a handshake in 1.3. A KeyUpdate is the last of its record, for what follows
+ * has other keys (RFC 8446 section 5.1). */
+static int message_read(const unsigned char *message, size_t len, enum tls_record_kind *ret)
+{
+    static const unsigned char update[TLS_KEY_UPDATE_SIZE - 1] = {MESSAGE_KEY_UPDATE, 0, 0, 1};
+    if (len == TLS_KEY_UPDATE_SIZE && memcmp(message, update, sizeof update) == 0 &&
+        message[sizeof update] <= 1)
+        *ret = message[sizeof update] ? TLS_RECORD_KEY_UPDATE_BOTH : TLS_RECORD_KEY_UPDATE;
+    else if (len > 0 && message[0] == MESSAGE_TICKET)
+        *ret = TLS_RECORD_TICKET;
+    else
+        return -TLS_ERROR_UNEXPECTED;
+    return 0;
+}
+
 /* What an opened record is, besides application data. */
-static int meaning(uint8_t type, const unsigned char *plain, size_t len, enum tls_record_kind *ret)
+static int meaning(const struct tls_direction *in, uint8_t type, const unsigned char *plain,
+                   size_t len, enum tls_record_kind *ret)
 {
     *ret = TLS_RECORD_DATA;
     if (type == TLS_APPLICATION_DATA)
         return 0;
     if (type == TLS_ALERT)
-        return alert_read(plain, len, ret);
+        return alert_read(in, plain, len, ret);
+    if (type == TLS_HANDSHAKE && is_13(in))
+        return message_read(plain, len, ret);
     return type == TLS_HANDSHAKE ? -TLS_ERROR_RENEGOTIATION : -TLS_ERROR_UNEXPECTED;
+}
+
+/* Takes the type, and the zeros behind it, off the end of an opened record of 1.3. Returns the
+ * type, or an error. */
+static int inner_type(const unsigned char *plain, size_t *len)
+{
+    size_t end = *len;
+    while (end > 0 && plain[end - 1] == 0)
+        end--;
+    if (end == 0)
+        return -TLS_ERROR_UNEXPECTED;
+    *len = end - 1;
+    return *len > TLS_PLAIN_MAX ? -TLS_ERROR_RECORD_TOO_LONG : plain[end - 1];
 }
 
 int tls_record_open(struct tls_direction *in, unsigned char *run, size_t len,
@@ -225,8 +328,11 @@ int tls_record_open(struct tls_direction *in, unsigned char *run, size_t len,
     unsigned char *plain = tls_payload_open(in, run[0], run + TLS_HEAD_SIZE, &payload_len);
     if (!plain)
         return -TLS_ERROR_BAD_MAC;
+    int type = is_13(in) ? inner_type(plain, &payload_len) : run[0];
+    if (type < 0)
+        return type;
     enum tls_record_kind kind;
-    err = meaning(run[0], plain, payload_len, &kind);
+    err = meaning(in, (uint8_t)type, plain, payload_len, &kind);
     if (err < 0)
         return err;
     *ret = (struct tls_record){kind, plain, kind == TLS_RECORD_DATA ? payload_len : 0};
@@ -239,18 +345,27 @@ size_t tls_record_seal_in_place(struct tls_direction *out, enum tls_content type
                                 unsigned char *area, size_t plain_len)
 {
     assert(plain_len <= TLS_PLAIN_MAX);
-    unsigned char aad[ASSOCIATED_SIZE], *plain = area + tls_record_head(out);
+    unsigned char *plain = area + tls_record_head(out), *travels = area + TLS_HEAD_SIZE;
     size_t size = plain_len + tls_record_overhead(out);
-    head_write(area, (uint8_t)type, size - TLS_HEAD_SIZE);
-    associated(aad, out->sequence, (uint8_t)type, plain_len);
-    if (is_gcm(out)) {
-        put_64(area + TLS_HEAD_SIZE, out->sequence);
-        gcm_run(out, true, aad, area + TLS_HEAD_SIZE, plain, plain_len, plain + plain_len);
-    } else {
-        chacha_run(out, true, aad, plain, plain_len, plain + plain_len);
+    struct associated aad;
+    if (is_13(out)) {
+        plain[plain_len++] = (unsigned char)type;
+        type = TLS_APPLICATION_DATA;
     }
+    head_write(area, (uint8_t)type, size - TLS_HEAD_SIZE);
+    associate(&aad, out, (uint8_t)type, size - TLS_HEAD_SIZE, plain_len);
+    if (is_explicit(out))
+        put_64(travels, out->sequence);
+    aead_run(out, true, &aad, travels, plain, plain_len, plain + plain_len);
     out->sequence++;
     return size;
+}
+
+size_t tls_key_update_seal(struct tls_direction *out, unsigned char *area)
+{
+    static const unsigned char message[TLS_KEY_UPDATE_SIZE] = {MESSAGE_KEY_UPDATE, 0, 0, 1, 0};
+    memcpy(area + tls_record_head(out), message, sizeof message);
+    return tls_record_seal_in_place(out, TLS_HANDSHAKE, area, sizeof message);
 }
 
 size_t tls_record_seal(struct tls_direction *out, const struct iovec *plain, unsigned count,

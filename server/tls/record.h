@@ -1,9 +1,10 @@
-/* record: TLS 1.2 records, and all that a connection keeps of TLS once its handshake is over.
+/* record: records of TLS 1.2 and 1.3, and what a connection keeps of TLS once its handshake is over.
  *
- *    0        1        3        5          13 (AES-GCM) or 5 (ChaCha20)
+ *    0        1        3        5          13 (1.2, AES-GCM) or 5 (the others)
  *   ┌────────┬────────┬────────┬──────────┬───────────────────┬──────────┐
  *   │ type   │ 0x0303 │ length │ nonce, 8 │ ciphertext        │ tag, 16  │
  *   └────────┴────────┴────────┴──────────┴───────────────────┴──────────┘
+ *     1.3: 23                              plaintext, type, zeros
  *
  * Idea     A direction is 64 bytes for every cipher: sequence number, key, fixed part of the nonce.
  *          The AES key schedule, which fills most of BearSSL's 304-byte context, is made again for
@@ -15,7 +16,8 @@
  * Bounds   TLS_PLAIN_MAX bytes of plaintext in a record; less when the client asked for less
  *          (RFC 6066 section 4).
  * Errors   -enum tls_error. After one the direction is of no more use but to seal the alert.
- * Source   RFC 5246 section 6.2, RFC 5288 (AES-GCM), RFC 7905 (ChaCha20-Poly1305). */
+ * Source   RFC 5246 section 6.2, RFC 5288 (AES-GCM), RFC 7905 (ChaCha20-Poly1305); RFC 8446 section
+ *          5 for those of 1.3. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,8 +32,10 @@ enum {
     TLS_HEAD_SIZE = 5,
     TLS_TAG_SIZE = 16,
     TLS_PLAIN_MAX = 16384,
-    TLS_OVERHEAD_MAX = TLS_HEAD_SIZE + 8 + TLS_TAG_SIZE,
-    TLS_RECORD_MAX = TLS_PLAIN_MAX + TLS_OVERHEAD_MAX,
+    TLS_OVERHEAD_MAX = TLS_HEAD_SIZE + 8 + TLS_TAG_SIZE, /* of those that are sent */
+    TLS_CIPHER_GROWTH_MAX = 256, /* by how much a peer may lengthen a record of 1.3, with zeros */
+    TLS_RECORD_MAX = TLS_PLAIN_MAX + TLS_HEAD_SIZE + TLS_CIPHER_GROWTH_MAX,
+    TLS_KEY_UPDATE_SIZE = 5, /* of the message: type, length, whether the peer is to do so too */
     TLS_ALERT_MAX = TLS_OVERHEAD_MAX + 2, /* the size of an alert's record */
 };
 
@@ -47,10 +51,22 @@ enum {
     TLS_ALERT_NO_RENEGOTIATION = 100,
 };
 
+enum tls_format {
+    TLS_FORMAT_12,
+    TLS_FORMAT_13,
+};
+
 /* One direction of a connection. */
 struct tls_direction {
     uint64_t sequence;
-    uint8_t key[32];
+    union {
+        uint8_t key[32];
+        struct {
+            uint8_t key[16];
+            uint8_t
+                h[16]; /* as below: TLS 1.3 has no AES-256 here, so it has room beside the key */
+        } gcm_13;
+    };
     union {
         struct {
             uint8_t salt[4];
@@ -59,6 +75,7 @@ struct tls_direction {
         uint8_t iv[12];
     } nonce;
     uint8_t cipher;     /* enum tls_cipher */
+    uint8_t format;     /* enum tls_format */
     uint8_t plain_log2; /* of the largest plaintext that the peer takes */
 };
 _Static_assert(sizeof(struct tls_direction) == 64, "a direction is one cache line");
@@ -73,6 +90,10 @@ struct tls_keys {
 void tls_direction_init(struct tls_direction *direction, enum tls_cipher cipher, const void *key,
                         const void *iv);
 
+/* Likewise for TLS 1.3: AES-128-GCM or ChaCha20-Poly1305, with 12 bytes of `iv`. */
+void tls_direction_init_13(struct tls_direction *direction, enum tls_cipher cipher, const void *key,
+                           const void *iv);
+
 /* Leaves nothing of the keys in memory. */
 void tls_keys_wipe(struct tls_keys *keys);
 
@@ -82,6 +103,10 @@ enum tls_record_kind {
     TLS_RECORD_DATA,
     TLS_RECORD_CLOSE,   /* close_notify: the peer sends no more */
     TLS_RECORD_WARNING, /* any other alert that ends nothing    */
+    /* TLS 1.3: the peer goes on with new keys from here on, and so must who opens: */
+    TLS_RECORD_KEY_UPDATE,
+    TLS_RECORD_KEY_UPDATE_BOTH, /* and asks us for new ones as well */
+    TLS_RECORD_TICKET,          /* a NewSessionTicket, which only a server sends */
 };
 
 struct tls_record {
@@ -118,6 +143,10 @@ size_t tls_record_seal_in_place(struct tls_direction *out, enum tls_content type
  * Returns the size of the record: the sum and the overhead. */
 size_t tls_record_seal(struct tls_direction *out, const struct iovec *plain, unsigned count,
                        unsigned char *area);
+
+/* Seals the message that says that new keys follow (TLS 1.3); it asks for none of the peer's. The
+ * area has TLS_OVERHEAD_MAX + TLS_KEY_UPDATE_SIZE bytes. Returns the size of the record. */
+size_t tls_key_update_seal(struct tls_direction *out, unsigned char *area);
 
 /* Seals an alert: close_notify and no_renegotiation as warnings, all others as fatal. The area has
  * TLS_ALERT_MAX bytes. Returns the size of the record. */

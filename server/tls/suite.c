@@ -63,6 +63,10 @@ int tls_suites_read(struct tls_suites *ret, const char *text, char *why, size_t 
 
 const char *tls_suite_name(uint16_t suite)
 {
+    if (suite == TLS_13_AES_128_GCM_SHA256)
+        return "TLS_AES_128_GCM_SHA256";
+    if (suite == TLS_13_CHACHA20_POLY1305_SHA256)
+        return "TLS_CHACHA20_POLY1305_SHA256";
     for (size_t i = 0; i < TLS_CIPHER_COUNT; i++) {
         if (ciphers[i].ecdsa == suite)
             return ciphers[i].ecdsa_name;
@@ -70,6 +74,13 @@ const char *tls_suite_name(uint16_t suite)
             return ciphers[i].rsa_name;
     }
     return "unknown";
+}
+
+const char *tls_suite_13_name(uint16_t suite)
+{
+    if (suite == ciphers[TLS_AES_128_GCM].ecdsa)
+        return "AES-128-GCM";
+    return suite == ciphers[TLS_CHACHA20_POLY1305].ecdsa ? "CHACHA20-POLY1305" : NULL;
 }
 
 const char *tls_cipher_name(enum tls_cipher cipher)

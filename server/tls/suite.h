@@ -1,11 +1,13 @@
-/* suite: the cipher suites of TLS 1.2 that are spoken here, and the names operators give them.
+/* suite: the cipher suites that are spoken here, and the names operators give them.
  *
  *   TLS_ECDHE_{ECDSA,RSA}_WITH_{AES_128_GCM_SHA256, AES_256_GCM_SHA384, CHACHA20_POLY1305_SHA256}
+ *
+ *   1.3: TLS_{AES_128_GCM, CHACHA20_POLY1305}_SHA256
  *
  * Each has forward secrecy and an AEAD; there is no CBC, no RSA key exchange, nothing older.
  *
  * Threads  any.
- * Source   RFC 5289, RFC 7905. */
+ * Source   RFC 5289, RFC 7905; RFC 8446 appendix B.4. */
 #pragma once
 
 #include <stddef.h>
@@ -20,6 +22,8 @@ enum tls_cipher {
 
 enum {
     TLS_SUITES_MAX = 2 * TLS_CIPHER_COUNT,
+    TLS_13_AES_128_GCM_SHA256 = 0x1301,
+    TLS_13_CHACHA20_POLY1305_SHA256 = 0x1303,
 };
 
 /* An order of suites, the best first. */
@@ -34,6 +38,9 @@ int tls_suites_read(struct tls_suites *ret, const char *text, char *why, size_t 
 
 /* The suite's name in the registry, or "unknown". */
 const char *tls_suite_name(uint16_t suite);
+
+/* What GnuTLS calls the cipher of a suite of 1.2, where 1.3 has it here too, or NULL. */
+const char *tls_suite_13_name(uint16_t suite);
 
 /* The name as tls_suites_read takes it. */
 const char *tls_cipher_name(enum tls_cipher cipher);

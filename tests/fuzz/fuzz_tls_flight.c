@@ -75,8 +75,8 @@ static void run(struct span changes, bool to_server, bool resume, uint64_t step,
     static const uint8_t seeds[2][TLS_SEED_SIZE] = {{1}, {2}};
     struct tls_handshake *ends[2] = {tls_handshake_take(pool), tls_handshake_take(pool)};
     tls_handshake_client(ends[0], client, NULL, resume ? &session : NULL, seeds[0]);
-    tls_handshake_server(ends[1], server, identities, 0, seeds[1]);
-    tls_handshake_named(ends[1], "");
+    tls_handshake_server(ends[1], server, identities, &(struct tls_asked){.tls_13 = false}, 0,
+                         seeds[1]);
     told[0].len = told[0].fed = told[0].said = told[1].len = told[1].fed = told[1].said = 0;
     told[to_server].changes = changes;
     told[!to_server].changes = (struct span){0};

@@ -76,7 +76,9 @@ static void run(const unsigned char *bytes, size_t len, uint64_t step, struct tr
     if (seen <= 0)
         return;
     struct tls_handshake *handshake = tls_handshake_take(pool);
-    tls_handshake_server(handshake, server, identities, 0, seed);
+    struct tls_asked asked;
+    tls_hello_asks(bytes, (size_t)seen, &asked);
+    tls_handshake_server(handshake, server, identities, &asked, 0, seed);
     size_t at = 0, want = 1, fed = 1, taken = 1;
     while ((at < len && fed == want) || taken > 0) {
         want = feed_step(&step, len - at);
@@ -87,11 +89,8 @@ static void run(const unsigned char *bytes, size_t len, uint64_t step, struct tr
         assert(tls_handshake_progress(handshake) != TLS_DONE);
     }
     transcript_number(said, tls_handshake_error(handshake));
-    if (tls_handshake_error(handshake) == TLS_ERROR_NONE) {
-        char name[TLS_NAME_SIZE];
-        tls_hello_name(bytes, (size_t)seen, name);
-        assert(strcmp(name, br_ssl_engine_get_server_name(&handshake->bear.engine)) == 0);
-    }
+    assert(tls_handshake_error(handshake) != TLS_ERROR_NONE ||
+           strcmp(asked.name, br_ssl_engine_get_server_name(&handshake->bear.engine)) == 0);
     tls_handshake_give(pool, handshake);
 }
 

@@ -108,7 +108,7 @@ static void test_name(void **state)
         pump_out(pair.at_client, &pair.to_server, 0);
         for (size_t record = 1; record < pair.to_server.len; record++) {
             unsigned char bytes[8192];
-            char name[TLS_NAME_SIZE];
+            struct tls_asked asked;
             size_t at = 0;
             for (size_t from = TLS_HEAD_SIZE; from < pair.to_server.len; from += record) {
                 size_t left = pair.to_server.len - from, len = left < record ? left : record;
@@ -119,10 +119,11 @@ static void test_name(void **state)
                 at += sizeof head + len;
             }
             assert_int_equal(look(bytes, at, SIZE_MAX / 2), at);
-            tls_hello_name(bytes, at, name);
-            assert_string_equal(name, names[i] ? names[i] : "");
+            tls_hello_asks(bytes, at, &asked);
+            assert_false(asked.tls_13);
+            assert_string_equal(asked.name, names[i] ? names[i] : "");
             /* Cut anywhere it is not the name, and nothing is read that is not there. */
-            tls_hello_name(bytes, at - record % at, name);
+            tls_hello_asks(bytes, at - record % at, &asked);
         }
     }
     pair_done(&pair);

@@ -126,8 +126,10 @@ static inline void pair_begin(struct pair *pair, const char *name, const struct 
     pair->at_client = tls_handshake_take(pair->pool);
     drawn++;
     memcpy(seed, &drawn, sizeof drawn);
-    tls_handshake_server(pair->at_server, pair->server, pair->identities, pair->now_s, seed);
-    tls_handshake_named(pair->at_server, name ? name : "");
+    struct tls_asked asked = {.tls_13 = false};
+    snprintf(asked.name, sizeof asked.name, "%s", name ? name : "");
+    tls_handshake_server(pair->at_server, pair->server, pair->identities, &asked, pair->now_s,
+                         seed);
     seed[TLS_SEED_SIZE - 1] = 1;
     tls_handshake_client(pair->at_client, pair->client, name, resume, seed);
 }
