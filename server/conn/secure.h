@@ -21,8 +21,9 @@
  *          since its last whole step (hello, key exchange) gives it up: the longest holder first. A
  *          peer on a slow road has that long for its answer, whatever others do.
  * Threads  The shard's; secure_publish on any.
- * 1.3      Keeps its traffic secrets beside its keys, 64 bytes, since either side may ask for new keys
- *          (LINK_KEY_UPDATE): the peer with a record, we when these have sealed SECURE_RECORDS_MAX.
+ * 1.3      Keeps its traffic secrets beside its keys, 64 bytes, since either side may go on to new
+ *          keys: the peer says so in a record; we do when it asks for it (LINK_KEY_UPDATE), and
+ *          when SECURE_RECORDS_MAX were sealed with the old ones.
  * Memory   With tls_listen: SECURE_AREA, the handshakes, the lines. Without: a pointer.
  * Bounds   tls_handshakes_max handshakes, SECURE_SEND_MAX bytes sealed for one send; for each
  *          connection the beginning of one record, or of a hello: TLS_HELLO_MAX, and what came in

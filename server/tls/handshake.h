@@ -1,5 +1,5 @@
-/* handshake: a handshake of TLS 1.2 of either role, by BearSSL, or of 1.3 of a server, by GnuTLS: bytes
- * in, bytes out.
+/* handshake: of TLS 1.2 in either role, by BearSSL, and of 1.3 as a server, by GnuTLS: bytes in,
+ * bytes out.
  *
  *   begin ─► feed ⇄ output ─► TLS_DONE ─► keys (record.h), and the bytes not yet fed are records
  *                        └──► TLS_FAILED ─► an alert as output, a name for the failure
@@ -15,8 +15,8 @@
  *          under way.
  * Bounds   tls_handshakes_create's `count`.
  * Errors   tls_handshake_error: an enum tls_error.
- * Source   RFC 8446; RFC 5246 section 7; RFC 8422 (ECDHE); RFC 6066 section 3 (server name); RFC 7301 (ALPN);
- *          RFC 5746: renegotiation is refused. */
+ * Source   RFC 8446; RFC 5246 section 7; RFC 8422 (ECDHE); RFC 6066 section 3 (server name);
+ *          RFC 7301 (ALPN); RFC 5746: renegotiation is refused. */
 #pragma once
 
 #include <stdbool.h>
@@ -57,6 +57,12 @@ uint32_t tls_handshakes_in_use(const struct tls_handshakes *pool);
 
 /* ---- settings of a role ---- */
 
+enum tls_versions {
+    TLS_VERSIONS_12,
+    TLS_VERSIONS_13,
+    TLS_VERSIONS_BOTH,
+};
+
 /* What a server offers. Only `suites` is required. The protocols and `sessions` stay the caller's,
  * and outlive the server. */
 struct tls_server_config {
@@ -65,7 +71,7 @@ struct tls_server_config {
         *protocols;        /* ALPN, the best first; a client that offers none of them fails */
     size_t protocol_count; /* 0: ALPN is ignored */
     struct tls_sessions *sessions; /* NULL: no resumption of 1.2 */
-    bool tls_12, tls_13;           /* which versions are spoken */
+    enum tls_versions versions;    /* which are spoken */
     int64_t ticket_lifetime_s;     /* of 1.3; 0: no resumption of it */
 };
 
@@ -103,9 +109,10 @@ enum tls_progress {
     TLS_FAILED,     /* all output is taken; an alert was part of it, if one was due */
 };
 
-/* Begins as a server, with what tls_hello_asks found in the hello that will be fed: it decides which
- * version is spoken, and only a session of the name that it asks for is resumed. The handshake holds
- * a reference on `identities` until it is given back. `seed` is fresh randomness. */
+/* Begins as a server, with what tls_hello_asks found in the hello that will be fed: it decides
+ * which version is spoken, and only a session of the name that it asks for is resumed. The
+ * handshake holds a reference on `identities` until it is given back. `seed` is fresh
+ * randomness. */
 void tls_handshake_server(struct tls_handshake *handshake, const struct tls_server *server,
                           struct tls_identities *identities, const struct tls_asked *asked,
                           int64_t now_s, const uint8_t seed[TLS_SEED_SIZE]);

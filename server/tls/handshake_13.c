@@ -63,6 +63,14 @@ static size_t of_record(struct handshake_13 *modern, const unsigned char *bytes,
     return at + part;
 }
 
+/* Whether the record is an alert in the clear: what a client sends that has no keys yet, or does
+ * not use them, as OpenSSL when it does not trust the certificate. Any of them ends a handshake. */
+static bool gives_up(const struct handshake_13 *modern)
+{
+    bool is_headed = modern->head_len == TLS_HEAD_SIZE || modern->head_len == 0;
+    return is_headed && modern->head[0] == TLS_ALERT;
+}
+
 size_t handshake_13_feed(struct tls_handshake *handshake, const unsigned char *bytes, size_t len)
 {
     struct handshake_13 *modern = &handshake->modern;
@@ -72,7 +80,10 @@ size_t handshake_13_feed(struct tls_handshake *handshake, const unsigned char *b
         modern->in = bytes + fed;
         modern->in_len = part;
         fed += part;
-        step(handshake);
+        if (gives_up(modern))
+            handshake->error = TLS_ERROR_ALERT_RECEIVED;
+        else
+            step(handshake);
     }
     modern->in_len = 0;
     return fed;
@@ -245,6 +256,14 @@ void handshake_13_begin(struct tls_handshake *handshake, const struct server_13 
                                           GNUTLS_NO_AUTO_SEND_TICKET) < 0 ||
         session_set(handshake, server) < 0)
         handshake->error = TLS_ERROR_INTERNAL;
+}
+
+void handshake_13_refuse(struct tls_handshake *handshake, enum tls_error error)
+{
+    handshake->error = (uint8_t)error;
+    handshake->modern = (struct handshake_13){.stage = STAGE_13_OVER};
+    handshake->modern.out_len =
+        (uint32_t)tls_alert_plain((uint8_t)tls_error_alert(error), handshake->buffer);
 }
 
 void handshake_13_done(struct tls_handshake *handshake)

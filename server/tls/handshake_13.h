@@ -1,7 +1,7 @@
 /* handshake_13: a server's handshake of TLS 1.3, by GnuTLS, behind the functions of handshake.h.
  *
- * Idea     The hello says whether a client speaks 1.3, and it is whole before a handshake begins: so
- *          that one library or the other does it from the first byte. GnuTLS is given a record at a
+ * Idea     The hello says whether a client speaks 1.3, and is whole before a handshake begins, so
+ *          one library or the other does it from the first byte. GnuTLS is given a record at a
  *          time, and so takes no byte behind the one that ends the handshake. When it is done it
  *          leaves traffic secrets and a sequence number, and its session is freed.
  * Resuming Tickets, sealed with a key of the server's, which GnuTLS changes from time to time;
@@ -57,6 +57,8 @@ void server_13_free(struct server_13 *server);
 
 /* Begins. Without memory it has failed at once, which its progress says. */
 void handshake_13_begin(struct tls_handshake *handshake, const struct server_13 *server);
+/* Fails before it has begun. */
+void handshake_13_refuse(struct tls_handshake *handshake, enum tls_error error);
 void handshake_13_done(struct tls_handshake *handshake);
 
 /* What handshake.h says of the functions without "13". */

@@ -251,8 +251,9 @@ struct tls_server *tls_server_create(const struct tls_server_config *config)
     int ready = br_ssl_server_reset(&server->template);
     free(buffer);
     assert(ready);
-    server->modern = config->tls_13 ? server_13_create(config) : NULL;
-    if (server->modern || !config->tls_13)
+    bool speaks_13 = config->versions != TLS_VERSIONS_12;
+    server->modern = speaks_13 ? server_13_create(config) : NULL;
+    if (server->modern || !speaks_13)
         return server;
     tls_server_free(server);
     return NULL;
@@ -267,12 +268,6 @@ void tls_server_free(struct tls_server *server)
     free(server);
 }
 
-/* Of a server that speaks 1.3 alone, a client that does not gets the answer that 1.3 has for it. */
-static bool speaks_13(const struct tls_server *server, const struct tls_asked *asked)
-{
-    return server->modern && (asked->tls_13 || !server->config.tls_12);
-}
-
 void tls_handshake_server(struct tls_handshake *handshake, const struct tls_server *server,
                           struct tls_identities *identities, const struct tls_asked *asked,
                           int64_t now_s, const uint8_t seed[TLS_SEED_SIZE])
@@ -283,8 +278,12 @@ void tls_handshake_server(struct tls_handshake *handshake, const struct tls_serv
     handshake->protocol_count = server->config.protocol_count;
     handshake->policy =
         (struct handshake_policy){&policy_class, tls_identities_ref(identities), NULL};
-    if (speaks_13(server, asked)) {
+    if (server->modern && asked->tls_13) {
         handshake_13_begin(handshake, server->modern);
+        return;
+    }
+    if (server->config.versions == TLS_VERSIONS_13) {
+        handshake_13_refuse(handshake, TLS_ERROR_VERSION);
         return;
     }
     *bear = server->template;

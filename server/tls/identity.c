@@ -183,7 +183,7 @@ static int check_pair(struct tls_identity *identity, const char *chain_file, con
     return 0;
 }
 
-/* The same for GnuTLS, which has seen nothing of it yet. */
+/* The same for GnuTLS. What is behind the first certificate is sent, and not looked into. */
 static int read_again(struct tls_identity *identity, const struct identity_source *source)
 {
     const gnutls_datum_t key = {(unsigned char *)(uintptr_t)source->key_pem,
@@ -194,7 +194,10 @@ static int read_again(struct tls_identity *identity, const struct identity_sourc
         err = gnutls_privkey_import_x509_raw(identity->privkey, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
     for (size_t i = 0; i < identity->chain_len && err == 0; i++) {
         const gnutls_datum_t der = {identity->chain[i].data, (unsigned)identity->chain[i].data_len};
-        err = gnutls_pcert_import_x509_raw(&identity->pcerts[i], &der, GNUTLS_X509_FMT_DER, 0);
+        if (i == 0)
+            err = gnutls_pcert_import_x509_raw(&identity->pcerts[i], &der, GNUTLS_X509_FMT_DER, 0);
+        else
+            identity->pcerts[i] = (gnutls_pcert_st){.cert = der, .type = GNUTLS_CRT_X509};
     }
     return err;
 }
@@ -235,10 +238,10 @@ int identity_build(struct tls_identity *identity, const struct identity_source *
 void identity_done(struct tls_identity *identity)
 {
     for (size_t i = 0; i < identity->chain_len; i++) {
-        if (identity->pcerts)
-            gnutls_pcert_deinit(&identity->pcerts[i]);
         free(identity->chain[i].data);
     }
+    if (identity->pcerts)
+        gnutls_pcert_deinit(&identity->pcerts[0]);
     free(identity->pcerts);
     if (identity->privkey)
         gnutls_privkey_deinit(identity->privkey);

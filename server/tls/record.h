@@ -1,4 +1,4 @@
-/* record: records of TLS 1.2 and 1.3, and what a connection keeps of TLS once its handshake is over.
+/* record: records of TLS 1.2 and 1.3, and what a connection keeps of TLS behind its handshake.
  *
  *    0        1        3        5          13 (1.2, AES-GCM) or 5 (the others)
  *   ┌────────┬────────┬────────┬──────────┬───────────────────┬──────────┐

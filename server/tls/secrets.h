@@ -1,4 +1,4 @@
-/* secrets: the traffic secrets of a TLS 1.3 connection, from which its keys are made, and made anew.
+/* secrets: the traffic secrets of a TLS 1.3 connection, of which its keys are made, and made anew.
  *
  *   secret ─┬─ "key", "iv" ──► struct tls_direction (record.h)
  *           └─ "traffic upd" ─► the next secret, after a KeyUpdate

@@ -36,7 +36,7 @@ static bool has_cipher(const struct tls_suites *suites)
 int tls_versions_read(struct tls_server_config *config, const char *text, char *why,
                       size_t why_size)
 {
-    config->tls_12 = config->tls_13 = false;
+    bool tls_12 = false, tls_13 = false;
     for (const char *at = text + strspn(text, " "); *at != '\0'; at += strspn(at, " ")) {
         size_t len = strcspn(at, " ");
         bool is_12 = len == 3 && memcmp(at, "1.2", len) == 0;
@@ -44,15 +44,16 @@ int tls_versions_read(struct tls_server_config *config, const char *text, char *
             snprintf(why, why_size, "tls_versions = %s: needs 1.2, 1.3 or both", text);
             return -EINVAL;
         }
-        config->tls_12 |= is_12;
-        config->tls_13 |= !is_12;
+        tls_12 |= is_12;
+        tls_13 |= !is_12;
         at += len;
     }
-    if (!config->tls_12 && !config->tls_13) {
+    if (!tls_12 && !tls_13) {
         snprintf(why, why_size, "tls_versions is empty: it needs 1.2, 1.3 or both");
         return -EINVAL;
     }
-    if (has_cipher(&config->suites) || !config->tls_13)
+    config->versions = !tls_13 ? TLS_VERSIONS_12 : tls_12 ? TLS_VERSIONS_BOTH : TLS_VERSIONS_13;
+    if (has_cipher(&config->suites) || !tls_13)
         return 0;
     snprintf(why, why_size,
              "tls_versions = %s: TLS 1.3 needs aes128-gcm or chacha20-poly1305 in tls_ciphers",

@@ -7,7 +7,8 @@
 
 /* What strangers send to a server first. The first byte says how: raw bytes, or the body of a
  * ClientHello in a record and message whose lengths are right. However it is cut, it ends the same,
- * and never in a finished handshake. The rest of the first byte is a size of pieces. */
+ * and never in a finished handshake. The rest of the first byte is a size of pieces. What is said
+ * to a client of TLS 1.3 is another thing each time, for GnuTLS draws its own randomness. */
 static struct tls_server *server;
 static struct tls_identities *identities;
 static struct tls_handshakes *pool;
@@ -16,7 +17,8 @@ static void setup(void)
 {
     static const char *const protocols[] = {"http/1.1"};
     char why[256];
-    struct tls_server_config config = {.protocols = protocols, .protocol_count = 1};
+    struct tls_server_config config = {
+        .protocols = protocols, .protocol_count = 1, .versions = TLS_VERSIONS_BOTH};
     int err =
         tls_suites_read(&config.suites, "aes128-gcm aes256-gcm chacha20-poly1305", why, sizeof why);
     assert(err == 0);
@@ -85,11 +87,12 @@ static void run(const unsigned char *bytes, size_t len, uint64_t step, struct tr
         fed = tls_handshake_feed(handshake, bytes + at, want);
         at += fed;
         taken = tls_handshake_output(handshake, output, sizeof output);
-        transcript_add(said, span_of((const char *)output, taken));
+        if (!asked.tls_13)
+            transcript_add(said, span_of((const char *)output, taken));
         assert(tls_handshake_progress(handshake) != TLS_DONE);
     }
     transcript_number(said, tls_handshake_error(handshake));
-    assert(tls_handshake_error(handshake) != TLS_ERROR_NONE ||
+    assert(tls_handshake_error(handshake) != TLS_ERROR_NONE || asked.tls_13 ||
            strcmp(asked.name, br_ssl_engine_get_server_name(&handshake->bear.engine)) == 0);
     tls_handshake_give(pool, handshake);
 }

@@ -11,12 +11,23 @@ enum {
     RUN_MAX = 1 << 16,
 };
 
+/* Each cipher of 1.2, then those of 1.3. */
+static void begin(struct tls_direction *direction, uint8_t choice)
+{
+    static const enum tls_cipher of_13[] = {TLS_AES_128_GCM, TLS_CHACHA20_POLY1305};
+    choice %= TLS_CIPHER_COUNT + 2;
+    if (choice < TLS_CIPHER_COUNT)
+        tls_direction_init(direction, (enum tls_cipher)choice, key, iv);
+    else
+        tls_direction_init_13(direction, of_13[choice - TLS_CIPHER_COUNT], key, iv);
+}
+
 /* Writes the run that the input asks for. Returns its length. */
-static size_t make_run(struct span input, enum tls_cipher cipher, unsigned char *run)
+static size_t make_run(struct span input, uint8_t choice, unsigned char *run)
 {
     struct tls_direction out;
     size_t at = 0;
-    tls_direction_init(&out, cipher, key, iv);
+    begin(&out, choice);
     while (input.len >= 4 && at + TLS_OVERHEAD_MAX + 1024 < RUN_MAX) {
         uint8_t type = fuzz_choice(&input), len = fuzz_choice(&input), turn = fuzz_choice(&input),
                 raw = fuzz_choice(&input);
@@ -61,8 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static unsigned char made[RUN_MAX], copy[RUN_MAX];
     struct span input = fuzz_input(data, size);
-    enum tls_cipher cipher = (enum tls_cipher)(fuzz_choice(&input) % TLS_CIPHER_COUNT);
-    size_t len = make_run(input, cipher, made);
+    uint8_t choice = fuzz_choice(&input);
+    size_t len = make_run(input, choice, made);
     struct transcript whole = {0};
     transcript_number(&whole, 0);
     for (int cut = 0; cut < 3; cut++) {
@@ -71,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct tls_direction in;
         size_t opened = 0;
         int err = 0;
-        tls_direction_init(&in, cipher, key, iv);
+        begin(&in, choice);
         memcpy(copy, made, len);
         transcript_number(&said, 0);
         for (size_t have = 0; have < len && err == 0;) {

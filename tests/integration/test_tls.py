@@ -18,9 +18,18 @@ from wire import TEXT, RawWebSocket, dial, frame, read_answer, read_to_end, upgr
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
+VERSIONS = ["1.2", "1.3"]
+
+
+@pytest.fixture(params=VERSIONS)
+def server(start_server, request):
+    """One that speaks this version alone, so that all clients do."""
+    return start_server(secure=True, config={"tls_versions": request.param})
+
+
 @pytest.fixture
-def server(start_server):
-    return start_server(secure=True)
+def server_12(start_server):
+    return start_server(secure=True, config={"tls_versions": "1.2"})
 
 
 def anybody():
@@ -59,19 +68,36 @@ def s_client(server, *options, stdin=b"", trusted=TRUSTED):
     "cipher", ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"]
 )
 def test_each_cipher_with_each_kind_of_key(start_server, certificate, cipher):
-    server = start_server(secure=True, certificates=[certificate], args=["--echo"])
+    server = start_server(secure=True, certificates=[certificate], args=["--echo"],
+                          config={"tls_versions": "1.2"})
     kind = "RSA" if certificate == "rsa" else "ECDSA"
     server.context.set_ciphers(f"ECDHE-{kind}-{cipher}")
     client = RawWebSocket(server, "/echo")
     assert client.connection.cipher()[:2] == (f"ECDHE-{kind}-{cipher}", "TLSv1.2")
-    for size in (0, 1, 125, 126, 16384, 16385, 70000):
+    assert_echoes(client)
+
+
+def assert_echoes(client):
+    for size in (0, 1, 125, 126, 16383, 16384, 16385, 70000):
         payload = bytes(range(97, 123)) * (size // 26) + b"x" * (size % 26)
         client.send(frame(TEXT, payload))
         assert client.read() == (TEXT, payload)
 
 
+@pytest.mark.parametrize("certificate", ["local", "rsa", "p384"])
+@pytest.mark.parametrize("cipher, suite", [("aes128-gcm", "TLS_AES_128_GCM_SHA256"),
+                                           ("chacha20-poly1305", "TLS_CHACHA20_POLY1305_SHA256")])
+def test_each_cipher_of_1_3_with_each_kind_of_key(start_server, certificate, cipher, suite):
+    """With both versions on: the best that a client offers is taken."""
+    server = start_server(secure=True, certificates=[certificate], args=["--echo"],
+                          config={"tls_ciphers": f"{cipher} aes256-gcm"})
+    client = RawWebSocket(server, "/echo")
+    assert client.connection.cipher()[:2] == (suite, "TLSv1.3")
+    assert_echoes(client)
+
+
 def test_the_order_of_the_server_counts(start_server):
-    order = {"tls_ciphers": "chacha20-poly1305 aes256-gcm"}
+    order = {"tls_ciphers": "chacha20-poly1305 aes256-gcm", "tls_versions": "1.2"}
     server = start_server(secure=True, config=order)
     context = client_context()
     context.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305")
@@ -81,12 +107,20 @@ def test_the_order_of_the_server_counts(start_server):
 
 @pytest.mark.parametrize("curve, called", [("X25519", "X25519"), ("P-256", "prime256v1")])
 def test_curves(server, curve, called):
-    said = s_client(server, "-tls1_2", "-curves", curve)
+    said = s_client(server, "-curves", curve)
     assert re.search(rf"Server Temp Key: .*{called}", said), said
 
 
+def test_a_curve_that_the_client_has_no_share_of(start_server):
+    """The server asks for another hello (RFC 8446 section 4.1.4)."""
+    server = start_server(secure=True, config={"tls_versions": "1.3"})
+    said = s_client(server, "-curves", "P-521:P-256", "-msg")
+    assert "Server Temp Key: ECDH, prime256v1" in said, said
+    assert said.count("<<< TLS 1.3, Handshake [length") and said.count("ServerHello") == 2
+
+
 def test_only_a_curve_that_is_not_spoken(server):
-    assert "handshake failure" in s_client(server, "-tls1_2", "-curves", "P-521:X448")
+    assert "handshake failure" in s_client(server, "-curves", "P-521:X448")
     assert server.tls_errors("nothing_common") == 1
 
 
@@ -112,9 +146,26 @@ def test_the_name_chooses_the_certificate(start_server, name, certificate):
 def test_the_key_that_the_client_can_verify_is_used(start_server):
     server = start_server(secure=True, certificates=["ec", "rsa"])
     context = anybody()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
     with connect(server, context) as connection:
         assert connection.cipher()[0] == "ECDHE-RSA-AES128-GCM-SHA256"
+
+
+@pytest.mark.parametrize("algorithm, shown", [("ecdsa_secp256r1_sha256", "ECDSA"),
+                                              ("ecdsa_secp384r1_sha384", "ECDSA"),
+                                              ("rsa_pss_rsae_sha512", "RSA-PSS")])
+def test_the_key_that_the_client_can_verify_is_used_in_1_3(start_server, algorithm, shown):
+    server = start_server(secure=True, certificates=["ec", "p384", "rsa"])
+    said = s_client(server, "-tls1_3", "-sigalgs", algorithm)
+    assert f"Peer signature type: {shown}" in said, said
+
+
+def test_no_key_that_the_client_can_verify(start_server):
+    server = start_server(secure=True, config={"tls_versions": "1.3"})
+    said = s_client(server, "-sigalgs", "rsa_pss_rsae_sha256")
+    assert "handshake failure" in said, said
+    assert server.tls_errors("nothing_common") == 1
 
 
 def test_protocols(server):
@@ -135,8 +186,9 @@ def test_protocols(server):
 
 # ---- resumption ----
 
-def test_sessions_resume_on_any_shard(start_server):
-    server = start_server(secure=True, shards=4)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sessions_resume_on_any_shard(start_server, version):
+    server = start_server(secure=True, shards=4, config={"tls_versions": version})
     context = client_context()
     with connect(server, context) as connection:
         ask(connection)
@@ -163,7 +215,8 @@ def test_a_session_is_of_one_server_name(start_server):
             assert connection.session_reused == reused, name
 
 
-def test_sessions_of_another_process_resume(server, tmp_path):
+def test_sessions_of_another_process_resume(server_12, tmp_path):
+    server = server_12
     kept = str(tmp_path / "session.pem")
     assert "New, TLSv1.2" in s_client(server, "-tls1_2", "-sess_out", kept)
     assert "Reused, TLSv1.2" in s_client(server, "-tls1_2", "-sess_in", kept)
@@ -173,12 +226,18 @@ def test_sessions_of_another_process_resume(server, tmp_path):
 def test_no_sessions(start_server):
     server = start_server(secure=True, config={"tls_sessions": 0})
     assert "Reused" not in s_client(server, "-tls1_2", "-reconnect")
+    with connect(server, client_context()) as connection:
+        ask(connection)
+        assert not connection.session.has_ticket
 
 
-def test_sessions_end(start_server, eventually):
-    server = start_server(secure=True, config={"tls_session_lifetime_ms": 1000})
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sessions_end(start_server, eventually, version):
+    server = start_server(
+        secure=True, config={"tls_session_lifetime_ms": 1000, "tls_versions": version})
     context = client_context()
     with connect(server, context) as connection:
+        ask(connection)
         session = connection.session
 
     def is_forgotten():
@@ -197,7 +256,8 @@ def assert_refused(server, context, error):
     assert server.tls_errors(error) == before + 1
 
 
-def test_other_versions(server):
+def test_other_versions(server_12):
+    server = server_12
     said = s_client(server, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0")
     assert "Cipher is (NONE)" in said, said
     assert server.tls_errors("version") == 1
@@ -207,7 +267,15 @@ def test_other_versions(server):
     assert_refused(server, context, "nothing_common")
 
 
-def test_nothing_in_common(server):
+def test_a_server_of_1_3_alone(start_server):
+    server = start_server(secure=True, config={"tls_versions": "1.3"})
+    said = s_client(server, "-tls1_2")
+    assert "alert protocol version" in said, said
+    assert server.tls_errors("version") == 1
+
+
+def test_nothing_in_common(server_12):
+    server = server_12
     context = anybody()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     theirs = "ECDHE-ECDSA-AES128-SHA256", "AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256"
@@ -218,12 +286,12 @@ def test_nothing_in_common(server):
 
 def test_no_protocol_that_is_spoken(server):
     context = anybody()
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h3"])
     assert_refused(server, context, "no_protocol")
 
 
-def test_renegotiation(server):
+def test_renegotiation(server_12):
+    server = server_12
     said = s_client(server, "-tls1_2", stdin=b"R\n")
     assert "no renegotiation" in said, said
     assert server.tls_errors("renegotiation") == 1
@@ -288,7 +356,8 @@ def unsent(connection):
         (b"\x15\x03\x03\x00\x00", "bad_alert", 50),
     ],
 )
-def test_handshakes_that_are_none(server, sent, error, alert, slowly):
+def test_handshakes_that_are_none(start_server, sent, error, alert, slowly):
+    server = start_server(secure=True)
     with socket.create_connection((HOST, server.port), timeout=PATIENCE_S) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         send_in_pieces(connection, sent, 1 if slowly else len(sent))
@@ -318,9 +387,32 @@ def header(kind=23, version=0x0303, length=32):
         (header(kind=22, length=40) + bytes(40), "bad_mac"),
     ],
 )
-def test_records_that_are_none(server, sent, error, slowly):
+def test_records_that_are_none(server_12, sent, error, slowly):
+    server = server_12
     with RecordClient(server).handshake() as client:
         (client.send_slowly if slowly else client.send)(sent)
+        assert client.read_alert() is not None
+    server.until_closed("tls")
+    assert server.tls_errors(error) == 1
+
+
+@pytest.mark.parametrize(
+    "sent, error",
+    [
+        (header(length=16384 + 257), "record_too_long"),
+        (header(length=16), "record_too_short"),
+        (header(kind=99), "unknown_type"),
+        (header(version=0x0304), "version"),
+        (header(length=40) + bytes(40), "bad_mac"),
+        (header(kind=20, length=1) + b"\x01", "unexpected"),
+        (header(kind=21, length=2) + b"\x02\x28", "unexpected"),
+        (header(kind=22, length=40), "unexpected"),
+    ],
+)
+def test_records_of_1_3_that_are_none(start_server, sent, error):
+    server = start_server(secure=True, config={"tls_versions": "1.3"})
+    with RecordClient(server).handshake() as client:
+        client.send(sent)
         assert client.read_alert() is not None
     server.until_closed("tls")
     assert server.tls_errors(error) == 1
@@ -347,6 +439,8 @@ def test_records_twice_and_out_of_order(server):
 
 def test_stream_that_is_cut(server, eventually):
     with RecordClient(server).handshake() as client:
+        client.send(client.seal(REQUEST))
+        client.read()
         client.send(client.seal(REQUEST)[:-3])
     eventually(lambda: server.tls_errors("truncated") == 1, "a truncated stream")
     hello = RecordClient(server)
