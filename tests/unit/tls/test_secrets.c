@@ -1,5 +1,5 @@
-/* Keys of TLS 1.3 from their secrets, and its records: those of RFC 8448 section 3, and what no peer
- * may send. */
+/* Keys of TLS 1.3 from their secrets, and its records: those of RFC 8448 section 3, and what no
+ * peer may send. */
 #include "tls_test.h"
 
 #include "tls/secrets.h"
