@@ -44,6 +44,7 @@ test   | python3-pytest      | integration tests
 test   | python3-jsonschema  | runs of the bench against their schema
 test   | python3-pytest-xdist | several of them at once
 test   | python3-jwt         | foreign issuer of tokens
+test   | python3-cryptography | records of TLS that no client sends
 test   | python3-websockets  | foreign client: WebSocket
 test   | python3-h2          | foreign client: HTTP/2, and what it must not do
 test   | python3-httpx       | foreign client: HTTP/2

@@ -89,7 +89,7 @@ enum proxy_header {
       "reach, all lets them publish.")                                                             \
     SECTION("tls")                                                                                 \
     X(TEXT, tls_listen, "", 0, 0, "address:port",                                                  \
-      "Where clients connect with TLS, as 0.0.0.0:8443 or [::]:8443. Empty: no TLS.")          \
+      "Where clients connect with TLS, as 0.0.0.0:8443 or [::]:8443. Empty: no TLS.")              \
     X(LIST, tls_certificates, "", 0, 0, "list of chain.pem:key.pem",                               \
       "Certificates with their keys, separated by spaces. The client's server name chooses; who "  \
       "gives none, or an unknown one, gets the first. Read again at SIGHUP.")                      \

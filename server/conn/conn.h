@@ -89,7 +89,7 @@ enum conn_link {
     LINK_KEYED = 1 << 9,     /* it is, and the keys are in the secure line */
     LINK_SEALED = 1 << 10,   /* the line's run is ciphertext already */
     LINK_KEY_UPDATE = 1 << 18, /* of TLS 1.3: goes over to new keys before what is sent next */
-    LINK_NOTIFIED = 1 << 11, /* close_notify or a fatal alert is queued or out */
+    LINK_NOTIFIED = 1 << 11,   /* close_notify or a fatal alert is queued or out */
 
     LINK_PROXY = 1 << 12,   /* its PROXY header is not complete             */
     LINK_COUNTED = 1 << 13, /* is one of its address's connections          */
