@@ -288,6 +288,14 @@ static uint64_t seed_draw(void)
     return getrandom(&seed, sizeof seed, 0) == sizeof seed ? seed : (uint64_t)clock_ns();
 }
 
+/* What cannot be guessed needs what the kernel knows, and nothing else. */
+static bool session_key_draw(struct server *server)
+{
+    server->node = seed_draw();
+    return getrandom(server->session_key, sizeof server->session_key, 0) ==
+           sizeof server->session_key;
+}
+
 static struct hub_config hub_config(const struct settings *settings, unsigned shards)
 {
     uint32_t lines = shard_connections((uint64_t)settings->max_connections, shards);
@@ -456,6 +464,8 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
     char why[WHY_MAX];
     sigset_t signals;
     block_signals(&signals);
+    if (!session_key_draw(server))
+        return fail("getrandom: the kernel gives no random bytes");
     if (open_ports(launch, why, sizeof why) < 0)
         return fail(why);
     int err = launch_shards(launch, cpus, cpu_count);

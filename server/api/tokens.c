@@ -22,17 +22,12 @@ enum {
 
 /* The parameters of a request without a body; or it has been refused. */
 static struct params *params_any(struct shard *shard, struct conn *conn,
-                                 const struct http_request *request)
+                                 const struct exchange *exchange)
 {
-    static _Thread_local struct params params;
-    if (request->fields.chunked || request->fields.content_length > 0) {
-        http_refuse(shard, conn, REFUSAL_BODY_UNEXPECTED);
-        return NULL;
-    }
-    if (params_read_any(&params, shard->settings, request->query, shard->scratch,
-                        (size_t)shard->settings->head_bytes_max) == 0)
-        return &params;
-    http_error(shard, conn, params.refusal);
+    const struct http_request *request = exchange->request;
+    if (!request->fields.chunked && request->fields.content_length == 0)
+        return http_params_any(shard, conn, exchange);
+    http_refuse(shard, conn, REFUSAL_BODY_UNEXPECTED);
     return NULL;
 }
 
@@ -58,7 +53,7 @@ static bool ticket_claims(struct permit *permit, const struct params *params)
 
 void ticket_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
-    struct params *params = params_any(shard, conn, exchange->request);
+    struct params *params = params_any(shard, conn, exchange);
     struct permit permit;
     char ticket[JWT_BYTES_MAX], body[ANSWER_MAX];
     if (!params)
@@ -118,7 +113,7 @@ static void revoke_client(struct shard *shard, struct conn *conn, struct span cl
 
 void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
-    struct params *params = params_any(shard, conn, exchange->request);
+    struct params *params = params_any(shard, conn, exchange);
     if (!params)
         return;
     if (conn->listener != LISTENER_ADMIN && !auth_is_server(shard, exchange->request)) {

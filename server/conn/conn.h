@@ -124,6 +124,7 @@ enum conn_role {
     ROLE_SESSION = 1 << 5,    /* has a session, which has its subscriptions       */
     ROLE_SIGNED_ON = 1 << 6,  /* lives on a token: conn/sign_on.h                 */
     ROLE_DEFLATE = 1 << 7,    /* WebSocket: permessage-deflate is agreed upon     */
+    ROLE_ONE_WAY = 1 << 8,    /* of a session: its client only listens            */
 };
 
 struct carrier;

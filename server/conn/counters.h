@@ -59,6 +59,8 @@
     X(streams_sse, gauge, "Open SSE streams")                                                      \
     X(streams_websocket, gauge, "Open WebSockets")                                                 \
     X(sessions, gauge, "Open connections with the Centrifuge protocol")                            \
+    X(streams_session, gauge, "Open answers of HTTP that are streams of it")                       \
+    X(emulations, counter, "Requests with commands for such streams")                              \
     X(commands, counter, "Commands of the Centrifuge protocol")                                    \
     X(commands_bad, counter, "Commands that were none, and ended their connection")                \
     X(presence_lost, counter, "Clients that came or went, of whom presence was not told")          \

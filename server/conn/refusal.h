@@ -55,6 +55,10 @@
     X(FORBIDDEN, forbidden, 403, "the namespace of the channel does not allow this to you")        \
     X(BAD_REVOCATION, bad_revocation, 400, "user= or token= says of whom, and ttl= how long")      \
     X(TICKETS_OFF, tickets_off, 404, "ticket_ttl_ms is 0")                                         \
+    X(BAD_CONNECT, bad_connect, 400, "a connect request in JSON is missing, or is none")           \
+    X(BAD_EMULATION, bad_emulation, 400, "an emulation is JSON with strings: session, node, data") \
+    X(NO_SESSION, no_session, 404, "there is no such session on this node: connect again")         \
+    X(SESSION_BEHIND, session_behind, 429, "the session's stream is not read fast enough")         \
     X(TLS_REQUIRED, tls_required, 400, "this port speaks TLS: use https:// or wss://")
 
 #define REFUSAL_ENUM(NAME, name, status, sentence) REFUSAL_##NAME,

@@ -74,6 +74,10 @@ enum listener {
 };
 
 /* What all shards share and only read. */
+enum {
+    SESSION_KEY_BYTES = 32,
+};
+
 struct server {
     const struct settings *settings;
     const struct transport *const *transports; /* TRANSPORT_COUNT of them */
@@ -101,6 +105,8 @@ struct server {
     atomic_uint
         *serving;  /* how many shards still have connections; the one thing that is written */
     uint64_t seed; /* of what is told to clients at random */
+    uint64_t node; /* this process, as clients of sessions name it */
+    unsigned char session_key[SESSION_KEY_BYTES]; /* by which a session's client is known */
 };
 
 /* Scratch for building batches: part of the shard, so that nothing large is on the stack. */

@@ -32,8 +32,11 @@ enum transport_id {
     TRANSPORT_ECHO,
     TRANSPORT_HTTP2, /* carries streams */
     TRANSPORT_SERVER_API,
-    TRANSPORT_SESSION, /* a WebSocket with a session: the Centrifuge protocol */
-    TRANSPORT_WATCH,   /* the operator's: an event stream about the server */
+    TRANSPORT_SESSION,        /* a WebSocket with a session: the Centrifuge protocol */
+    TRANSPORT_SESSION_LINES,  /* the same as an answer that does not end, of lines */
+    TRANSPORT_SESSION_EVENTS, /* likewise, of events */
+    TRANSPORT_EMULATION,      /* commands for such a one */
+    TRANSPORT_WATCH,          /* the operator's: an event stream about the server */
     TRANSPORT_MERCURE,
     TRANSPORT_MERCURE_PUBLISH,
     TRANSPORT_COUNT,

@@ -167,14 +167,28 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         route->open(shard, conn, exchange);
 }
 
-struct params *http_params(struct shard *shard, struct conn *conn, const struct exchange *exchange)
+static struct params *
+params_or_error(struct shard *shard, struct conn *conn, struct span query,
+                int (*read)(struct params *ret, const struct settings *settings, struct span query,
+                            char *scratch, size_t scratch_size))
 {
     static _Thread_local struct params params;
-    if (params_read(&params, shard->settings, exchange->request->query, shard->scratch,
-                    (size_t)shard->settings->head_bytes_max) == 0)
+    if (read(&params, shard->settings, query, shard->scratch,
+             (size_t)shard->settings->head_bytes_max) == 0)
         return &params;
     http_error(shard, conn, params.refusal);
     return NULL;
+}
+
+struct params *http_params(struct shard *shard, struct conn *conn, const struct exchange *exchange)
+{
+    return params_or_error(shard, conn, exchange->request->query, params_read);
+}
+
+struct params *http_params_any(struct shard *shard, struct conn *conn,
+                               const struct exchange *exchange)
+{
+    return params_or_error(shard, conn, exchange->request->query, params_read_any);
 }
 
 /* ---- collecting heads ---- */

@@ -170,3 +170,6 @@ size_t http_piece_frame(const struct conn *conn, char *area, size_t body, bool l
 /* Reads the query, or answers 400 and returns NULL. The result is the shard's and valid during
  * `open`. */
 struct params *http_params(struct shard *shard, struct conn *conn, const struct exchange *exchange);
+/* The same where no channel is needed. */
+struct params *http_params_any(struct shard *shard, struct conn *conn,
+                               const struct exchange *exchange);

@@ -88,6 +88,8 @@ static int name_read(struct params *params, struct span name, struct span value)
         params->user = value;
     else if (span_equal(name, SPAN("client")))
         params->client = value;
+    else if (span_equal(name, SPAN("cf_connect")))
+        params->connect = value;
     else if (span_equal(name, SPAN("ttl")))
         return ttl_read(params, value);
     return 0;
@@ -121,7 +123,7 @@ int params_read_any(struct params *ret, const struct settings *settings, struct 
     ret->since_given = false;
     ret->timeout_ms = -1;
     ret->envelope = false;
-    ret->token = ret->ticket = ret->user = ret->client = (struct span){0};
+    ret->token = ret->ticket = ret->user = ret->client = ret->connect = (struct span){0};
     ret->ttl_s = -1;
     ret->end = false;
     ret->event = (struct span){0};

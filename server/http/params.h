@@ -30,6 +30,7 @@ struct params {
     struct span event;         /* of a publish: its type, as it was given; without a ptr: none */
     struct span token, ticket; /* who asks; empty: not given */
     struct span user, client;  /* of whom something is asked */
+    struct span connect;       /* cf_connect: of a session that begins with its request */
     int64_t ttl_s;             /* -1: not given */
     enum refusal refusal;      /* when reading failed */
 };

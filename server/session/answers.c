@@ -1,14 +1,10 @@
 /* answers: what a client with a session is told and given. */
 #include "session/session_internal.h"
 
-#include <assert.h>
-
 #include "core/message.h"
 #include "session/presence.h"
 #include "session/results.h"
-#include "transport/encoder.h"
-#include "transport/websocket.h"
-#include "wire/ws.h"
+#include "transport/pushes.h"
 
 enum {
     RESULT_MAX = 256, /* of a result, without its publications */
@@ -22,7 +18,7 @@ void session_reply_empty(struct shard *shard, struct conn *conn, uint32_t id,
     char text[CENTRIFUGE_REPLY_MAX];
     struct out out = out_begin(text, sizeof text);
     centrifuge_reply_empty(&out, id, method);
-    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+    session_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
 }
 
 void session_reply_error(struct shard *shard, struct conn *conn, uint32_t id,
@@ -32,7 +28,7 @@ void session_reply_error(struct shard *shard, struct conn *conn, uint32_t id,
     struct out out = out_begin(text, sizeof text);
     counter_add(&shard->counters.commands_refused, 1);
     centrifuge_reply_error(&out, id, error);
-    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+    session_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
 }
 
 void session_push_unsubscribe(struct shard *shard, struct conn *conn, struct span channel,
@@ -40,14 +36,14 @@ void session_push_unsubscribe(struct shard *shard, struct conn *conn, struct spa
 {
     char text[PUSH_MAX];
     struct out out = out_begin(text, sizeof text);
-    out_text(&out, "{\"push\":{\"channel\":\"");
+    out_text(&out, "{\"channel\":\"");
     out_span(&out, channel);
     out_text(&out, "\",\"unsubscribe\":{\"code\":");
     out_decimal(&out, code);
     out_text(&out, ",\"reason\":\"");
     out_span(&out, reason);
-    out_text(&out, "\"}}}");
-    websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)out_end(&out)), SEND_CONTROL);
+    out_text(&out, "\"}}");
+    session_push(shard, conn, span_of(text, (size_t)out_end(&out)));
 }
 
 /* ---- results with publications ---- */
@@ -99,24 +95,14 @@ static void reply_with(struct shard *shard, struct conn *conn, const struct hub_
                                       struct out *out, const struct hub_reply *reply),
                        enum send_kind kind)
 {
-    size_t room = WS_FRAME_HEAD_MAX + RESULT_MAX + publications_room(reply);
-    char *area = blocks_reserve(&shard->blocks, room);
-    if (!area) {
-        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+    size_t room = RESULT_MAX + publications_room(reply);
+    char *area = session_text_begin(shard, conn, room);
+    if (!area)
         return;
-    }
-    /* The head's length is that of the text, which is known behind it. */
-    struct out out = out_begin(area + WS_FRAME_HEAD_MAX, room - WS_FRAME_HEAD_MAX);
+    struct out out = out_begin(area, room);
     centrifuge_reply_begin(&out, reply->ticket.tag, method);
     result(shard, conn, &out, reply);
-    assert(!out.overflow);
-    size_t text = (size_t)(out.at - out.start);
-    const struct ws_frame_head head = {.length = text, .opcode = WS_TEXT, .fin = true};
-    char bytes[WS_FRAME_HEAD_MAX];
-    size_t head_len = ws_frame_head_write(bytes, &head);
-    memcpy(area, bytes, head_len);
-    memmove(area + head_len, out.start, text);
-    conn_send(shard, conn, blocks_commit(&shard->blocks, head_len + text), kind, reply->count);
+    session_text_send(shard, conn, area, (size_t)out_end(&out), kind, reply->count);
 }
 
 /* ---- what the hub has for it ---- */
@@ -127,8 +113,9 @@ static void resumed(struct shard *shard, struct conn *conn, const struct hub_rep
     if (!reply->recovered)
         conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);
     else if (reply->count > 0)
-        conn_send(shard, conn, encode_ws_pushes(shard, reply->messages, reply->count), SEND_REPLAY,
-                  reply->count);
+        conn_send(shard, conn,
+                  encode_pushes(shard, reply->messages, reply->count, session_encoding(conn)),
+                  SEND_REPLAY, reply->count);
 }
 
 /* A server has subscribed it: its client is told where the channel stands, then what it missed. */
@@ -138,15 +125,16 @@ static void pushed(struct shard *shard, struct conn *conn, const struct hub_repl
     struct out out = out_begin(text, sizeof text);
     struct span name;
     name.ptr = hub_name_of(shard->hub, reply->subscription, &name.len);
-    out_text(&out, "{\"push\":{\"channel\":\"");
+    out_text(&out, "{\"channel\":\"");
     out_span(&out, name);
     out_text(&out, "\",\"subscribe\":{");
     standing_write(shard, &out, reply);
-    out_text(&out, "}}}");
-    websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)out_end(&out)), SEND_CONTROL);
+    out_text(&out, "}}");
+    session_push(shard, conn, span_of(text, (size_t)out_end(&out)));
     if (reply->count > 0 && conn->state == CONN_OPEN)
-        conn_send(shard, conn, encode_ws_pushes(shard, reply->messages, reply->count), SEND_REPLAY,
-                  reply->count);
+        conn_send(shard, conn,
+                  encode_pushes(shard, reply->messages, reply->count, session_encoding(conn)),
+                  SEND_REPLAY, reply->count);
 }
 
 static void subscribe_failed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
@@ -177,7 +165,7 @@ static void came(struct shard *shard, const struct conn *conn, uint32_t subscrip
 void session_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
     if (reply->err < 0 && reply->resumed) {
-        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        session_fail(shard, conn, CLOSE_OVERLOADED);
         return;
     }
     if (reply->err < 0) {
@@ -201,7 +189,7 @@ void session_subscribed(struct shard *shard, struct conn *conn, const struct hub
         came(shard, conn, reply->subscription);
     if (reply->more &&
         replay_note(session_of(shard, conn), reply->subscription, reply->epoch, reply->offset) < 0)
-        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        session_fail(shard, conn, CLOSE_OVERLOADED);
     replay_go_on(shard, conn);
 }
 
@@ -238,8 +226,8 @@ void session_published(struct shard *shard, struct conn *conn, const struct tick
 void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                      const struct hub_batch *batch)
 {
-    const struct encoding encoding = {FORMAT_WS_PUSH, FRAMING_NONE};
-    conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE, batch->count);
+    conn_send(shard, conn, encoder_frame(shard, conn, batch, session_encoding(conn)), SEND_LIVE,
+              batch->count);
     if (batch->messages[batch->count - 1]->last && conn->state == CONN_OPEN)
         channel_ended(shard, conn, subscription);
 }
@@ -248,6 +236,5 @@ void session_events(struct shard *shard, struct conn *conn, uint32_t subscriptio
                     const struct hub_batch *batch)
 {
     (void)subscription;
-    const struct encoding encoding = {FORMAT_WS_PUSH, FRAMING_NONE};
-    conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE, 0);
+    conn_send(shard, conn, encoder_frame(shard, conn, batch, session_encoding(conn)), SEND_LIVE, 0);
 }

@@ -12,7 +12,6 @@
 #include "session/channel_name.h"
 #include "session/presence.h"
 #include "session/results.h"
-#include "transport/websocket.h"
 
 enum {
     CONNECT_REPLY_MAX = 320,
@@ -55,12 +54,14 @@ static int token_take(struct shard *shard, struct conn *conn,
     char area[JWT_AREA_BYTES];
     int err = token_read(shard, command->token, &claims, area);
     bool other = err == 0 && session->person && !span_equal(claims.sub, person_user(session));
-    if (err == JWT_ERROR_EXPIRED)
+    if (err == JWT_ERROR_EXPIRED && conn->role & ROLE_ONE_WAY)
+        session_fail(shard, conn, CLOSE_TOKEN_EXPIRED);
+    else if (err == JWT_ERROR_EXPIRED)
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOKEN_EXPIRED);
     else if ((err < 0 && err != JWT_ERROR_CROWDED) || other)
-        websocket_fail(shard, conn, CLOSE_SESSION_TOKEN);
+        session_fail(shard, conn, CLOSE_SESSION_TOKEN);
     else if (err < 0 || (err = person_take(session, &claims)) < 0)
-        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        session_fail(shard, conn, CLOSE_OVERLOADED);
     if (err < 0 || other)
         return -EACCES;
     live_on(shard, conn, &claims);
@@ -82,12 +83,25 @@ static void client_write(const struct shard *shard, const struct conn *conn, str
     ttl_write(shard, out, SPAN(","), ends_s);
 }
 
+/* Where the commands behind this one go. */
+static void address_write(const struct shard *shard, const struct conn *conn, struct out *out)
+{
+    char name[SESSION_NAME_LEN], node[SESSION_NODE_LEN];
+    session_name_write(shard, conn, name);
+    session_node_write(shard, node);
+    out_text(out, ",\"session\":\"");
+    out_span(out, span_of(name, sizeof name));
+    out_text(out, "\",\"node\":\"");
+    out_span(out, span_of(node, sizeof node));
+    out_text(out, "\"");
+}
+
 static void sign_on(struct shard *shard, struct conn *conn,
                     const struct centrifuge_command *command)
 {
     int64_t ends_s = 0;
     if (command->token.len == 0 && !shard->settings->anonymous) {
-        websocket_fail(shard, conn, CLOSE_SESSION_TOKEN);
+        session_fail(shard, conn, CLOSE_SESSION_TOKEN);
         return;
     }
     if (command->token.len > 0 && token_take(shard, conn, command, &ends_s) < 0)
@@ -95,12 +109,19 @@ static void sign_on(struct shard *shard, struct conn *conn,
     char text[CONNECT_REPLY_MAX];
     struct out out = out_begin(text, sizeof text);
     session_of(shard, conn)->state = SESSION_CONNECTED;
-    centrifuge_reply_begin(&out, command->id, CENTRIFUGE_CONNECT);
+    if (conn->role & ROLE_ONE_WAY)
+        out_text(&out, "{\"connect\":");
+    else
+        centrifuge_reply_begin(&out, command->id, CENTRIFUGE_CONNECT);
     client_write(shard, conn, &out, ends_s);
     out_text(&out, ",\"ping\":");
     out_decimal(&out, ((uint64_t)shard->settings->heartbeat_ms + 999) / 1000);
-    out_text(&out, ",\"pong\":true}}");
-    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+    if (!(conn->role & ROLE_ONE_WAY))
+        out_text(&out, ",\"pong\":true");
+    if (conn->transport != TRANSPORT_SESSION && !(conn->role & ROLE_ONE_WAY))
+        address_write(shard, conn, &out);
+    out_text(&out, "}}");
+    session_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
     if (conn->state == CONN_OPEN)
         conn_heartbeat(shard, conn);
 }
@@ -117,7 +138,7 @@ static void refresh(struct shard *shard, struct conn *conn,
     centrifuge_reply_begin(&out, command->id, CENTRIFUGE_REFRESH);
     client_write(shard, conn, &out, ends_s);
     out_text(&out, "}}");
-    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+    session_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
 }
 
 /* ---- subscriptions ---- */
@@ -157,7 +178,7 @@ static void subscribe(struct shard *shard, struct conn *conn,
     }
     session->channel_count++;
     if (subscription_ends(session, subscription, ends_s) < 0)
-        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        session_fail(shard, conn, CLOSE_OVERLOADED);
 }
 
 int session_subscribe(struct shard *shard, struct conn *conn, struct span name,
@@ -209,7 +230,7 @@ static void sub_refresh(struct shard *shard, struct conn *conn,
         return;
     }
     if (subscription_ends(session, subscription, ends_s) < 0) {
-        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        session_fail(shard, conn, CLOSE_OVERLOADED);
         return;
     }
     counter_add(&shard->counters.tokens_refreshed, 1);
@@ -219,7 +240,7 @@ static void sub_refresh(struct shard *shard, struct conn *conn,
     out_text(&out, "{");
     ttl_write(shard, &out, (struct span){0}, ends_s);
     out_text(&out, "}}");
-    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+    session_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
 }
 
 static void unsubscribe(struct shard *shard, struct conn *conn,
@@ -335,7 +356,7 @@ static void presence_told(struct shard *shard, struct conn *conn, const struct t
                            answer->stats ? CENTRIFUGE_PRESENCE_STATS : CENTRIFUGE_PRESENCE);
     presence_result_write(&out, answer);
     out_text(&out, "}");
-    websocket_send_text(shard, conn, span_of(area, (size_t)out_end(&out)));
+    session_send_text(shard, conn, span_of(area, (size_t)out_end(&out)));
     free(area);
 }
 
@@ -374,7 +395,7 @@ static void act(struct shard *shard, struct conn *conn, const struct centrifuge_
 {
     switch (command->method) {
     case CENTRIFUGE_CONNECT:
-        websocket_fail(shard, conn, CLOSE_SESSION_BAD_REQUEST);
+        session_fail(shard, conn, CLOSE_SESSION_BAD_REQUEST);
         break;
     case CENTRIFUGE_SUBSCRIBE:
         of_channel(shard, conn, command, subscribe);
@@ -419,5 +440,5 @@ void session_command(struct shard *shard, struct conn *conn,
     else if (command->method == CENTRIFUGE_CONNECT)
         sign_on(shard, conn, command);
     else
-        websocket_fail(shard, conn, CLOSE_SESSION_BAD_REQUEST);
+        session_fail(shard, conn, CLOSE_SESSION_BAD_REQUEST);
 }

@@ -7,7 +7,6 @@
 #include "conn/sign_on.h"
 #include "conn/survey.h"
 #include "session/session_internal.h"
-#include "transport/websocket.h"
 #include "wire/json_scan.h"
 
 #define UNSUBSCRIBE_CODE 2000
@@ -72,15 +71,15 @@ static void refresh(struct shard *shard, struct conn *conn, const struct order *
     char text[PUSH_MAX];
     struct out out = out_begin(text, sizeof text);
     if (order->expired || (order->ends_s > 0 && order->ends_s <= now_s)) {
-        websocket_fail(shard, conn, CLOSE_TOKEN_EXPIRED);
+        session_fail(shard, conn, CLOSE_TOKEN_EXPIRED);
         return;
     }
     int64_t grace_s = order->ends_s > 0 ? shard->settings->token_grace_ms / 1000 : 0;
     conn_sign_on_ends(shard, conn, order->ends_s + grace_s, now_s);
-    out_text(&out, "{\"push\":{\"refresh\":{");
+    out_text(&out, "{\"refresh\":{");
     ttl_write(shard, &out, (struct span){0}, order->ends_s);
-    out_text(&out, "}}}");
-    websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)out_end(&out)), SEND_CONTROL);
+    out_text(&out, "}}");
+    session_push(shard, conn, span_of(text, (size_t)out_end(&out)));
 }
 
 static int carry_out(struct shard *shard, struct conn *conn, const struct order *order)
@@ -94,13 +93,13 @@ static int carry_out(struct shard *shard, struct conn *conn, const struct order 
         break;
     case ORDER_DISCONNECT:
         if (!is_kept(shard, conn, order->keep))
-            websocket_fail_as(shard, conn, CLOSE_DISCONNECTED, order->code, order->reason);
+            session_fail_as(shard, conn, CLOSE_DISCONNECTED, order->code, order->reason);
         break;
     case ORDER_REFRESH:
         refresh(shard, conn, order);
         break;
     case ORDER_REVOKE:
-        websocket_fail(shard, conn, CLOSE_REVOKED);
+        session_fail(shard, conn, CLOSE_REVOKED);
         break;
     }
     return 0;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "transport/websocket.h"
 #include "wire/base64.h"
 #include "wire/json_scan.h"
 
@@ -26,9 +25,7 @@ static size_t info_copy(char *area, const struct jwt_claims *claims)
     }
     if (len == 0 || !json_valid(span_of(area, len)))
         return 0;
-    for (size_t i = 0; i < len; i++)
-        if (area[i] == '\n' || area[i] == '\r')
-            area[i] = ' ';
+    centrifuge_unbreak(area, len);
     return len;
 }
 

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "transport/websocket.h"
-
 enum {
     GAPS_MIN = 4,
 };
@@ -52,7 +50,7 @@ static void ask(struct shard *shard, struct conn *conn, struct session *session)
     struct ticket ticket = conn_ticket(shard, conn, 0);
     remove_at(session, 0);
     if (hub_resume(shard->hub, gap.subscription, &ticket, gap.epoch, gap.offset) < 0)
-        websocket_fail(shard, conn, CLOSE_OVERLOADED);
+        session_fail(shard, conn, CLOSE_OVERLOADED);
 }
 
 void replay_go_on(struct shard *shard, struct conn *conn)

@@ -6,7 +6,58 @@
 #include "auth/jwt.h"
 #include "conf/namespaces.h"
 #include "session/session.h"
+#include "transport/encoder.h"
 #include "wire/centrifuge.h"
+
+/* ---- speak.c: what it says, in what carries it ---- */
+
+/* A whole reply, or a ping. May end the connection. */
+void session_send(struct shard *shard, struct conn *conn, struct span text, enum send_kind kind);
+/* The same, as SEND_ANSWER. */
+void session_send_text(struct shard *shard, struct conn *conn, struct span text);
+/* A push, {"channel":…} or another, as its client is told it; as SEND_CONTROL. */
+void session_push(struct shard *shard, struct conn *conn, struct span push);
+
+/* The same for a long text: begins one of at most `room` bytes, and sends what was written there.
+ * NULL when memory is out; then the connection has ended. */
+char *session_text_begin(struct shard *shard, struct conn *conn, size_t room);
+void session_text_send(struct shard *shard, struct conn *conn, char *text, size_t len,
+                       enum send_kind kind, unsigned messages);
+
+/* How messages are given to it. */
+struct encoding session_encoding(const struct conn *conn);
+
+/* Says why it ends, where its transport has no words of its own, and ends the answer. */
+void session_say_goodbye(struct shard *shard, struct conn *conn, enum close_reason reason);
+/* The same, and ends the connection. */
+void session_fail(struct shard *shard, struct conn *conn, enum close_reason reason);
+/* With a code and at most WS_REASON_MAX bytes of somebody else. */
+void session_fail_as(struct shard *shard, struct conn *conn, enum close_reason reason,
+                     unsigned code, struct span words);
+
+/* ---- centrifuge.c ---- */
+
+/* Does what a frame's commands ask, a line each. */
+void session_commands(struct shard *shard, struct conn *conn, struct span payload);
+/* The one request of a client that only listens. */
+void session_connect(struct shard *shard, struct conn *conn, struct span request);
+/* Whether it is one. */
+bool session_connect_valid(struct span request);
+/* A heartbeat is due. */
+void session_beat(struct shard *shard, struct conn *conn);
+
+/* ---- emulation.c ---- */
+
+enum {
+    SESSION_PROOF_LEN = 32,
+    SESSION_NAME_LEN = SESSION_ID_LEN + SESSION_PROOF_LEN,
+    SESSION_NODE_LEN = 16,
+};
+
+/* Writes the name by which its own client knows it: its id, which others may see, and a proof. */
+void session_name_write(const struct shard *shard, const struct conn *conn,
+                        char ret[SESSION_NAME_LEN]);
+void session_node_write(const struct shard *shard, char ret[SESSION_NODE_LEN]);
 
 /* ---- commands.c ---- */
 

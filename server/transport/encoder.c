@@ -9,7 +9,7 @@
 #include "transport/cacheable.h"
 #include "transport/compression.h"
 #include "transport/json.h"
-#include "transport/publication.h"
+#include "transport/pushes.h"
 #include "wire/base64.h"
 #include "wire/sse.h"
 #include "wire/ws.h"
@@ -21,9 +21,9 @@ enum {
 struct encoder {
     uint64_t answer_weight; /* of the batch, as an answer; 0: not looked at yet */
     struct frame frames[ENCODINGS];
-    uint32_t tried; /* bits; and when there is no frame then, it was too much for memory */
+    uint64_t tried; /* bits; and when there is no frame then, it was too much for memory */
 };
-_Static_assert(ENCODINGS <= 32, "a bit for each");
+_Static_assert(ENCODINGS <= 64, "a bit for each");
 
 void encoder_begin(struct shard *shard, const struct hub_batch *batch)
 {
@@ -41,7 +41,7 @@ void encoder_release(struct shard *shard)
         return;
     encoder->answer_weight = 0;
     for (; encoder->tried != 0; encoder->tried &= encoder->tried - 1) {
-        struct frame *frame = &encoder->frames[__builtin_ctz(encoder->tried)];
+        struct frame *frame = &encoder->frames[__builtin_ctzll(encoder->tried)];
         if (frame->block)
             block_unref(&shard->blocks, frame->block);
         *frame = (struct frame){0};
@@ -91,28 +91,6 @@ struct frame encode_ws_raw(struct shard *shard, struct message *const *messages,
     for (unsigned i = 0; i < count; i++) {
         ws_head_write(&out, messages[i]->utf8 ? WS_TEXT : WS_BINARY, messages[i]->payload_len);
         out_span(&out, span_of(message_payload(messages[i]), messages[i]->payload_len));
-    }
-    return frame_end(shard, &out);
-}
-
-struct frame encode_ws_pushes(struct shard *shard, struct message *const *messages, unsigned count)
-{
-    size_t size = count - 1; /* line feeds */
-    for (unsigned i = 0; i < count; i++) {
-        const struct centrifuge_publication publication = publication_of(messages[i]);
-        size += centrifuge_push_size(span_of(message_name(messages[i]), messages[i]->name_len),
-                                     &publication);
-    }
-    struct out out;
-    if (!frame_begin(shard, WS_FRAME_HEAD_MAX + size, &out))
-        return (struct frame){0};
-    ws_head_write(&out, WS_TEXT, size);
-    for (unsigned i = 0; i < count; i++) {
-        const struct centrifuge_publication publication = publication_of(messages[i]);
-        if (i > 0)
-            out_text(&out, "\n");
-        centrifuge_push_write(&out, span_of(message_name(messages[i]), messages[i]->name_len),
-                              &publication);
     }
     return frame_end(shard, &out);
 }
@@ -408,7 +386,12 @@ static struct frame encode_batch(struct shard *shard, struct conn *conn,
     case FORMAT_WS_ENVELOPE:
         return encode_ws_envelopes(shard, batch->messages, batch->count, &alone);
     case FORMAT_WS_PUSH:
-        return encode_ws_pushes(shard, batch->messages, batch->count);
+    case FORMAT_WS_BARE_PUSH:
+    case FORMAT_LINE_PUSH:
+    case FORMAT_LINE_BARE_PUSH:
+    case FORMAT_SSE_PUSH:
+    case FORMAT_SSE_BARE_PUSH:
+        return encode_pushes(shard, batch->messages, batch->count, encoding);
     case FORMAT_WS_RAW_DEFLATED:
         return encode_ws_raw_deflated(shard, batch->messages, batch->count);
     case FORMAT_WS_ENVELOPE_DEFLATED:
@@ -442,8 +425,8 @@ struct frame encoder_frame(struct shard *shard, struct conn *conn, const struct 
         return (struct frame){0};
     unsigned at = encoding.format * FRAMING_COUNT + encoding.framing;
     struct frame *kept = &encoder->frames[at];
-    if (!(encoder->tried & UINT32_C(1) << at)) {
-        encoder->tried |= UINT32_C(1) << at;
+    if (!(encoder->tried & UINT64_C(1) << at)) {
+        encoder->tried |= UINT64_C(1) << at;
         *kept = encode_batch(shard, conn, batch, encoding);
         if (kept->block)
             block_ref(kept->block);

@@ -28,7 +28,12 @@ enum format {
     FORMAT_WS_ENVELOPE,          /* each message a text frame of JSON                         */
     FORMAT_WS_RAW_DEFLATED,      /* the same, deflated where that makes them smaller */
     FORMAT_WS_ENVELOPE_DEFLATED, /* likewise */
-    FORMAT_WS_PUSH,      /* pushes of the Centrifuge protocol, a line each, in one text frame */
+    FORMAT_WS_PUSH,              /* pushes of the Centrifuge protocol: transport/pushes.h */
+    FORMAT_WS_BARE_PUSH,
+    FORMAT_LINE_PUSH,
+    FORMAT_LINE_BARE_PUSH,
+    FORMAT_SSE_PUSH,
+    FORMAT_SSE_BARE_PUSH,
     FORMAT_SSE_ENVELOPE, /* events whose data is that JSON */
     FORMAT_SSE,          /* events                                                    */
     FORMAT_ANSWER,       /* JSON, the answer to a long poll; recovered: false         */
@@ -78,7 +83,6 @@ bool encoder_shares_answer(const struct shard *shard, const struct hub_batch *ba
 /* Encodings of any messages, not kept: for replays, and for subscribers of several channels. */
 struct position;
 struct frame encode_ws_raw(struct shard *shard, struct message *const *messages, unsigned count);
-struct frame encode_ws_pushes(struct shard *shard, struct message *const *messages, unsigned count);
 
 enum {
     ENCODER_END_MAX = CHANNEL_NAME_MAX + 64,

@@ -19,11 +19,6 @@ void websocket_begin(struct shard *shard, struct conn *conn, struct span key,
 
 void websocket_send(struct shard *shard, struct conn *conn, enum ws_opcode opcode,
                     struct span payload, enum send_kind kind);
-/* The same, as SEND_ANSWER. */
-static inline void websocket_send_text(struct shard *shard, struct conn *conn, struct span text)
-{
-    websocket_send(shard, conn, WS_TEXT, text, SEND_ANSWER);
-}
 
 /* Sends the close frame that belongs to the reason, and finishes. */
 void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason reason);
@@ -31,6 +26,9 @@ void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason re
 /* The same with a code and a reason of at most WS_REASON_MAX bytes of somebody else. */
 void websocket_fail_as(struct shard *shard, struct conn *conn, enum close_reason reason,
                        unsigned code, struct span words);
+
+/* Sends a ping, and so expects something of the client. */
+void websocket_ping(struct shard *shard, struct conn *conn);
 
 /* Says that the server goes, and waits a moment for the answer. */
 void websocket_say_goodbye(struct shard *shard, struct conn *conn);

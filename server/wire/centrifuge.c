@@ -53,29 +53,18 @@ struct field {
         SPAN_INIT(#name), type, of_server, offsetof(struct centrifuge_command, name)               \
     }
 static const struct field fields[] = {
-    FIELD(channel, FIELD_STRING, false),
-    FIELD(data, FIELD_ANY, false),
-    FIELD(token, FIELD_STRING, false),
-    FIELD(epoch, FIELD_STRING, false),
-    FIELD(offset, FIELD_OFFSET, false),
-    FIELD(limit, FIELD_LIMIT, false),
-    FIELD(recover, FIELD_BOOL, false),
-    FIELD(positioned, FIELD_BOOL, false),
-    FIELD(recoverable, FIELD_BOOL, false),
-    FIELD(join_leave, FIELD_BOOL, false),
-    FIELD(reverse, FIELD_BOOL, false),
-    FIELD(since, FIELD_SINCE, false),
-    {SPAN_INIT("recover_since"), FIELD_SINCE, true, 0},
-    FIELD(channels, FIELD_ANY, true),
-    FIELD(commands, FIELD_ANY, true),
-    FIELD(b64data, FIELD_STRING, true),
-    FIELD(user, FIELD_STRING, true),
-    FIELD(client, FIELD_STRING, true),
-    FIELD(session, FIELD_STRING, true),
-    FIELD(pattern, FIELD_STRING, true),
-    FIELD(disconnect, FIELD_ANY, true),
-    FIELD(whitelist, FIELD_ANY, true),
-    FIELD(expire_at, FIELD_OFFSET, true),
+    FIELD(channel, FIELD_STRING, false),   FIELD(data, FIELD_ANY, false),
+    FIELD(token, FIELD_STRING, false),     FIELD(epoch, FIELD_STRING, false),
+    FIELD(offset, FIELD_OFFSET, false),    FIELD(limit, FIELD_LIMIT, false),
+    FIELD(recover, FIELD_BOOL, false),     FIELD(positioned, FIELD_BOOL, false),
+    FIELD(recoverable, FIELD_BOOL, false), FIELD(join_leave, FIELD_BOOL, false),
+    FIELD(reverse, FIELD_BOOL, false),     FIELD(since, FIELD_SINCE, false),
+    FIELD(subs, FIELD_ANY, false),         {SPAN_INIT("recover_since"), FIELD_SINCE, true, 0},
+    FIELD(channels, FIELD_ANY, true),      FIELD(commands, FIELD_ANY, true),
+    FIELD(b64data, FIELD_STRING, true),    FIELD(user, FIELD_STRING, true),
+    FIELD(client, FIELD_STRING, true),     FIELD(session, FIELD_STRING, true),
+    FIELD(pattern, FIELD_STRING, true),    FIELD(disconnect, FIELD_ANY, true),
+    FIELD(whitelist, FIELD_ANY, true),     FIELD(expire_at, FIELD_OFFSET, true),
     FIELD(expired, FIELD_BOOL, true),
     FIELD(tags, FIELD_ANY, true),
     FIELD(idempotency_key, FIELD_STRING, true),
@@ -158,6 +147,12 @@ static int request_read(struct centrifuge_command *ret, struct span object, bool
             return CENTRIFUGE_BAD;
     }
     return found == 0 ? 0 : CENTRIFUGE_BAD;
+}
+
+int centrifuge_connect_read(struct centrifuge_command *ret, struct span object)
+{
+    *ret = (struct centrifuge_command){.method = CENTRIFUGE_CONNECT};
+    return request_read(ret, object, false);
 }
 
 int centrifuge_request_read(struct centrifuge_command *ret, struct span object)
@@ -311,7 +306,8 @@ void centrifuge_client_write(struct out *out, struct span client, struct span us
 #define OFFSET       ",\"offset\":"
 #define BASE64_FRONT "{\"base64\":\""
 #define BASE64_BACK  "\"}"
-#define PUSH         "{\"push\":{\"channel\":\""
+#define PUSH         "{\"push\":"
+#define CHANNEL      "{\"channel\":\""
 #define PUB          "\",\"pub\":"
 #define EVENT        "\",\""
 #define INFO         "\":{\"info\":"
@@ -337,13 +333,20 @@ static size_t data_size(const struct centrifuge_publication *publication)
     return LENGTH(BASE64_FRONT) + BASE64_SIZE(publication->data.len) + LENGTH(BASE64_BACK);
 }
 
-/* Between the values of JSON a line feed is a blank, and in its strings there is none. */
+void centrifuge_unbreak(char *json, size_t len)
+{
+    for (char *at = json; (at = memchr(at, '\n', (size_t)(json + len - at)));)
+        *at++ = ' ';
+    for (char *at = json; (at = memchr(at, '\r', (size_t)(json + len - at)));)
+        *at++ = ' ';
+}
+
 static void json_write(struct out *out, struct span data)
 {
     char *at = out->at;
     out_span(out, data);
-    for (; !out->overflow && (at = memchr(at, '\n', (size_t)(out->at - at)));)
-        *at++ = ' ';
+    if (!out->overflow)
+        centrifuge_unbreak(at, data.len);
 }
 
 static void data_write(struct out *out, const struct centrifuge_publication *publication)
@@ -390,17 +393,31 @@ void centrifuge_publication_write(struct out *out, const struct centrifuge_publi
 
 size_t centrifuge_push_size(struct span channel, const struct centrifuge_publication *publication)
 {
-    size_t size = LENGTH(PUSH) + channel.len + 2;
-    if (publication->event.len == 0)
-        return size + LENGTH(PUB) + centrifuge_publication_size(publication);
-    return size + LENGTH(EVENT) + publication->event.len + LENGTH(INFO) + data_size(publication) +
-           1;
+    return LENGTH(PUSH) + centrifuge_bare_push_size(channel, publication) + 1;
 }
 
 void centrifuge_push_write(struct out *out, struct span channel,
                            const struct centrifuge_publication *publication)
 {
     out_text(out, PUSH);
+    centrifuge_bare_push_write(out, channel, publication);
+    out_text(out, "}");
+}
+
+size_t centrifuge_bare_push_size(struct span channel,
+                                 const struct centrifuge_publication *publication)
+{
+    size_t size = LENGTH(CHANNEL) + channel.len + 1;
+    if (publication->event.len == 0)
+        return size + LENGTH(PUB) + centrifuge_publication_size(publication);
+    return size + LENGTH(EVENT) + publication->event.len + LENGTH(INFO) + data_size(publication) +
+           1;
+}
+
+void centrifuge_bare_push_write(struct out *out, struct span channel,
+                                const struct centrifuge_publication *publication)
+{
+    out_text(out, CHANNEL);
     out_span(out, channel);
     if (publication->event.len == 0) {
         out_text(out, PUB);
@@ -412,5 +429,26 @@ void centrifuge_push_write(struct out *out, struct span channel,
         data_write(out, publication);
         out_text(out, "}");
     }
-    out_text(out, "}}");
+    out_text(out, "}");
+}
+
+/* ---- what stands beside the frames ---- */
+
+int centrifuge_emulation_read(struct centrifuge_emulation *ret, struct span body)
+{
+    struct json_members members = json_members_begin(body);
+    struct json_member member;
+    int found;
+    *ret = (struct centrifuge_emulation){0};
+    while ((found = json_members_next(&members, &member)) > 0) {
+        struct span *field = json_string_is(member.name, SPAN("session")) ? &ret->session
+                             : json_string_is(member.name, SPAN("node"))  ? &ret->node
+                             : json_string_is(member.name, SPAN("data"))  ? &ret->data
+                                                                          : NULL;
+        if (field && member.kind != JSON_IS_STRING)
+            return CENTRIFUGE_BAD;
+        if (field)
+            *field = member.value;
+    }
+    return found == 0 ? 0 : CENTRIFUGE_BAD;
 }

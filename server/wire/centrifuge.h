@@ -54,6 +54,7 @@ struct centrifuge_command {
     enum centrifuge_method method;
     struct span channel, token, epoch;                   /* strings, with their escapes */
     struct span data;                                    /* any JSON, as it lies there */
+    struct span subs;                                    /* likewise, of connect: by channel */
     struct span channels, commands;                      /* likewise, of the server API: lists */
     struct span b64data, user, client, session, pattern; /* of the server API: strings */
     struct span disconnect, whitelist;                   /* of the server API: an object, a list */
@@ -72,6 +73,9 @@ bool centrifuge_line_next(struct span *rest, struct span *ret_line);
 
 /* Reads one command. Returns 0 or CENTRIFUGE_BAD. */
 int centrifuge_command_read(struct centrifuge_command *ret, struct span line);
+
+/* Reads the request of a connect alone. Returns likewise. */
+int centrifuge_connect_read(struct centrifuge_command *ret, struct span object);
 
 /* Reads a request alone: that of a command, or of the server API. Returns likewise. */
 int centrifuge_request_read(struct centrifuge_command *ret, struct span object);
@@ -119,7 +123,7 @@ void centrifuge_reply_empty(struct out *out, uint32_t id, enum centrifuge_method
 /* ---- publications: {"data":…,"offset":18} ---- */
 
 enum centrifuge_form {
-    CENTRIFUGE_JSON,  /* embedded; line feeds, which are blanks there, become spaces */
+    CENTRIFUGE_JSON,  /* embedded; line ends, which are blanks there, become spaces */
     CENTRIFUGE_TEXT,  /* UTF-8 that is no JSON: a string */
     CENTRIFUGE_BYTES, /* {"base64":"…"} */
 };
@@ -144,9 +148,30 @@ size_t centrifuge_publication_size(const struct centrifuge_publication *publicat
 void centrifuge_publication_write(struct out *out,
                                   const struct centrifuge_publication *publication);
 
+/* Makes spaces of the line ends of JSON: between its values they are blanks, and in its strings
+ * there are none. */
+void centrifuge_unbreak(char *json, size_t len);
+
 /* A whole push with it, without the line feed. `channel` needs no escapes. */
 size_t centrifuge_push_size(struct span channel, const struct centrifuge_publication *publication);
 void centrifuge_push_write(struct out *out, struct span channel,
                            const struct centrifuge_publication *publication);
+
+/* The same as a client that only listens is told it, without {"push":…} around. */
+size_t centrifuge_bare_push_size(struct span channel,
+                                 const struct centrifuge_publication *publication);
+void centrifuge_bare_push_write(struct out *out, struct span channel,
+                                const struct centrifuge_publication *publication);
+
+/* ---- what stands beside the frames ---- */
+
+/* {"session":"…","node":"…","data":"…"}: commands for a client whose stream only goes one way, by a
+ * request of their own. Strings, with their escapes; `data` stands for what would be a frame. */
+struct centrifuge_emulation {
+    struct span session, node, data;
+};
+
+/* Returns 0 or CENTRIFUGE_BAD. */
+int centrifuge_emulation_read(struct centrifuge_emulation *ret, struct span body);
 
 #endif

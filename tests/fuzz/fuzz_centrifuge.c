@@ -34,6 +34,26 @@ static void commands(struct span text)
     assert(rest.len == 0);
 }
 
+/* Commands in a string: what it stands for is no longer than it is. */
+static void emulation(struct span text)
+{
+    struct centrifuge_emulation emulation;
+    struct centrifuge_command connect;
+    if (centrifuge_connect_read(&connect, text) == 0)
+        inside(connect.subs, text);
+    if (centrifuge_emulation_read(&emulation, text) < 0)
+        return;
+    inside(emulation.session, text);
+    inside(emulation.node, text);
+    inside(emulation.data, text);
+    char *area = malloc(emulation.data.len + 1);
+    assert(area);
+    size_t len = json_string_decode(area, emulation.data);
+    assert(len <= emulation.data.len);
+    commands(span_of(area, len));
+    free(area);
+}
+
 /* The member of the push that has the publication, and of that the data. */
 static struct json_member member_of(struct span object, struct span name)
 {
@@ -72,7 +92,7 @@ static void publication(struct span bytes)
     centrifuge_push_write(&out, SPAN("a:b"), &publication);
     assert(!out.overflow && out.at == out.end);
     struct span push = span_of(area, size);
-    assert(!memchr(push.ptr, '\n', push.len));
+    assert(!memchr(push.ptr, '\n', push.len) && !memchr(push.ptr, '\r', push.len));
     /* What is as deep as may be is a little deeper inside of a push. */
     if (json_valid(push)) {
         struct json_member pub = member_of(member_of(push, SPAN("push")).value, SPAN("pub"));
@@ -93,6 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span text = fuzz_input(data, size);
     commands(text);
+    emulation(text);
     publication(text);
     return 0;
 }

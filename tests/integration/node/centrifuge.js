@@ -1,11 +1,12 @@
 // The official Centrifuge SDK under Node, as it is published: prints what happens, one JSON array a
 // line, and does what it reads, one JSON array a line.
 //
-//   node centrifuge.js <folder of node_modules> <url> [{options of the client}]
+//   node centrifuge.js <folder of node_modules> <url, or a list of transports> [{options}]
 "use strict";
 
 const path = require("path");
 const readline = require("readline");
+const EventSource = require("eventsource");
 const WebSocket = require("ws");
 
 const [folder, url, options] = process.argv.slice(2);
@@ -28,8 +29,9 @@ function tokens({ tokens: list, ...settings }) {
     return list ? { ...settings, getToken: async () => list.shift() } : settings;
 }
 
-const client = new Centrifuge(url, {
+const client = new Centrifuge(url.startsWith("[") ? JSON.parse(url) : url, {
     websocket: Recorded,
+    eventsource: EventSource,
     minReconnectDelay: 20,
     maxReconnectDelay: 200,
     ...tokens(JSON.parse(options || "{}")),

@@ -151,6 +151,7 @@ static void test_pushes(void **state)
     } table[] = {
         {SPAN_INIT("{\"a\":\n1}"), CENTRIFUGE_JSON, "{\"a\": 1}"},
         {SPAN_INIT(" 12\n"), CENTRIFUGE_JSON, " 12 "},
+        {SPAN_INIT("[1,\r\n\r2]\r"), CENTRIFUGE_JSON, "[1,   2] "},
         {SPAN_INIT("\"s\""), CENTRIFUGE_JSON, "\"s\""},
         {SPAN_INIT("a \"b\"\n"), CENTRIFUGE_TEXT, "\"a \\\"b\\\"\\n\""},
         {SPAN_INIT(""), CENTRIFUGE_TEXT, "\"\""},
@@ -169,6 +170,12 @@ static void test_pushes(void **state)
                  table[i].push);
         assert_span(span_of(text, (size_t)out_end(&out)), span_from(expected));
         assert_int_equal(centrifuge_push_size(SPAN("news:a"), &publication), strlen(expected));
+        out = out_begin(text, sizeof text);
+        centrifuge_bare_push_write(&out, SPAN("news:a"), &publication);
+        size_t bare = strlen(expected) - strlen("{\"push\":}");
+        assert_span(span_of(text, (size_t)out_end(&out)),
+                    span_of(expected + strlen("{\"push\":"), bare));
+        assert_int_equal(centrifuge_bare_push_size(SPAN("news:a"), &publication), bare);
     }
 }
 
@@ -197,6 +204,38 @@ static void test_without_offset(void **state)
     assert_int_equal(centrifuge_publication_size(&publication), strlen("{\"data\":1}"));
 }
 
+static void test_emulations(void **state)
+{
+    (void)state;
+    static const struct {
+        struct span body, session, node, data;
+    } good[] = {
+        {SPAN_INIT("{\"session\":\"s\",\"node\":\"n\",\"data\":\"{\\\"id\\\":1}\"}"),
+         SPAN_INIT("s"), SPAN_INIT("n"), SPAN_INIT("{\\\"id\\\":1}")},
+        {SPAN_INIT("{\"more\":[1],\"d\\u0061ta\":\"x\"}"), SPAN_INIT(""), SPAN_INIT(""),
+         SPAN_INIT("x")},
+        {SPAN_INIT("{}"), SPAN_INIT(""), SPAN_INIT(""), SPAN_INIT("")},
+    };
+    static const struct span bad[] = {
+        SPAN_INIT(""),
+        SPAN_INIT("null"),
+        SPAN_INIT("[]"),
+        SPAN_INIT("{\"data\":7}"),
+        SPAN_INIT("{\"node\":null}"),
+        SPAN_INIT("{\"session\":\"s\",\"node\":\"n\",\"data\":\"x\"} x"),
+        SPAN_INIT("{\"data\":\"\\ud800\"}"),
+    };
+    struct centrifuge_emulation emulation;
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        assert_int_equal(centrifuge_emulation_read(&emulation, good[i].body), 0);
+        assert_span(emulation.session, good[i].session);
+        assert_span(emulation.node, good[i].node);
+        assert_span(emulation.data, good[i].data);
+    }
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_int_equal(centrifuge_emulation_read(&emulation, bad[i]), CENTRIFUGE_BAD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,7 +243,7 @@ int main(void)
         cmocka_unit_test(test_without_reply),  cmocka_unit_test(test_bad),
         cmocka_unit_test(test_lines),          cmocka_unit_test(test_replies),
         cmocka_unit_test(test_pushes),         cmocka_unit_test(test_events),
-        cmocka_unit_test(test_without_offset),
+        cmocka_unit_test(test_without_offset), cmocka_unit_test(test_emulations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
