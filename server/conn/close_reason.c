@@ -41,6 +41,8 @@ static const struct disconnect disconnects[] = {
     {CLOSE_SESSION_TOKEN, 3500, SPAN_INIT("invalid token")},
     {CLOSE_SESSION_BAD_REQUEST, 3501, SPAN_INIT("bad request")},
     {CLOSE_SESSION_STALE, 3502, SPAN_INIT("stale")},
+    {CLOSE_SESSION_CHANNELS, 3505, SPAN_INIT("channel limit")},
+    {CLOSE_SESSION_FORBIDDEN, 3507, SPAN_INIT("permission denied")},
     {CLOSE_SESSION_PROTOCOL, 3506, SPAN_INIT("inappropriate protocol")},
 };
 

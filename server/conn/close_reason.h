@@ -47,6 +47,10 @@
     X(SESSION_NO_PONG, session_no_pong, 3012, "a session's client did not answer a ping")          \
     X(SESSION_TOKEN, session_token, 3500,                                                          \
       "a session's client brought a token that does not count")                                    \
+    X(SESSION_CHANNELS, session_channels, 3505,                                                    \
+      "a session was to begin with more than session_channels_max, or with what is no channel")    \
+    X(SESSION_FORBIDDEN, session_forbidden, 3507,                                                  \
+      "a client that only listens asked for a channel that it may not have")                       \
     X(SESSION_PROTOCOL, session_protocol, 3506, "a session's client speaks no JSON")               \
     X(TOKEN_EXPIRED, token_expired, 3005, "the token that it lived on has ended")                  \
     X(DISCONNECTED, disconnected, 3503, "a server asked for it, by POST /api/disconnect")          \

@@ -125,6 +125,7 @@ enum conn_role {
     ROLE_SIGNED_ON = 1 << 6,  /* lives on a token: conn/sign_on.h                 */
     ROLE_DEFLATE = 1 << 7,    /* WebSocket: permessage-deflate is agreed upon     */
     ROLE_ONE_WAY = 1 << 8,    /* of a session: its client only listens            */
+    ROLE_CONNECTING = 1 << 9, /* of a session: its connect is not answered yet    */
 };
 
 struct carrier;

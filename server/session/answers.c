@@ -61,8 +61,8 @@ static void standing_write(const struct shard *shard, struct out *out,
     position_members_write(out, reply);
 }
 
-static void subscribe_result(const struct shard *shard, const struct conn *conn, struct out *out,
-                             const struct hub_reply *reply)
+void session_subscription_write(const struct shard *shard, const struct conn *conn, struct out *out,
+                                const struct hub_reply *reply)
 {
     out_text(out, "{");
     standing_write(shard, out, reply);
@@ -76,7 +76,14 @@ static void subscribe_result(const struct shard *shard, const struct conn *conn,
     }
     ttl_write(shard, out, SPAN(","),
               subscription_end_of(session_of(shard, conn), reply->subscription));
-    out_text(out, "}}");
+    out_text(out, "}");
+}
+
+static void subscribe_result(const struct shard *shard, const struct conn *conn, struct out *out,
+                             const struct hub_reply *reply)
+{
+    session_subscription_write(shard, conn, out, reply);
+    out_text(out, "}");
 }
 
 static void history_result(const struct shard *shard, const struct conn *conn, struct out *out,
@@ -139,6 +146,10 @@ static void pushed(struct shard *shard, struct conn *conn, const struct hub_repl
 
 static void subscribe_failed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
+    if (reply->ticket.tag == 0 && conn->role & ROLE_CONNECTING) {
+        session_fail(shard, conn, CLOSE_OVERLOADED);
+        return;
+    }
     session_unsubscribe(shard, conn, reply->subscription);
     if (reply->ticket.tag != 0) /* nobody has asked for it, or knows of it */
         session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_INTERNAL);
@@ -174,6 +185,8 @@ void session_subscribed(struct shard *shard, struct conn *conn, const struct hub
     }
     if (reply->resumed)
         resumed(shard, conn, reply);
+    else if (reply->ticket.tag == 0 && conn->role & ROLE_CONNECTING)
+        connecting_subscribed(shard, conn, reply);
     else if (reply->ticket.tag == 0)
         pushed(shard, conn, reply);
     else
@@ -223,11 +236,21 @@ void session_published(struct shard *shard, struct conn *conn, const struct tick
         session_reply_empty(shard, conn, ticket->tag, CENTRIFUGE_PUBLISH);
 }
 
+/* What comes before its connect is answered waits for that. */
+static void give(struct shard *shard, struct conn *conn, const struct hub_batch *batch,
+                 unsigned messages)
+{
+    struct frame frame = encoder_frame(shard, conn, batch, session_encoding(conn));
+    if (conn->role & ROLE_CONNECTING)
+        connecting_hold(shard, conn, frame, messages);
+    else
+        conn_send(shard, conn, frame, SEND_LIVE, messages);
+}
+
 void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                      const struct hub_batch *batch)
 {
-    conn_send(shard, conn, encoder_frame(shard, conn, batch, session_encoding(conn)), SEND_LIVE,
-              batch->count);
+    give(shard, conn, batch, batch->count);
     if (batch->messages[batch->count - 1]->last && conn->state == CONN_OPEN)
         channel_ended(shard, conn, subscription);
 }
@@ -236,5 +259,5 @@ void session_events(struct shard *shard, struct conn *conn, uint32_t subscriptio
                     const struct hub_batch *batch)
 {
     (void)subscription;
-    conn_send(shard, conn, encoder_frame(shard, conn, batch, session_encoding(conn)), SEND_LIVE, 0);
+    give(shard, conn, batch, 0);
 }

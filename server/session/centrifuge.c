@@ -75,7 +75,7 @@ static void session_input_message(struct shard *shard, struct conn *conn, struct
 void session_beat(struct shard *shard, struct conn *conn)
 {
     bool one_way = conn->role & ROLE_ONE_WAY;
-    if (session_of(shard, conn)->state == SESSION_NEW) {
+    if (session_of(shard, conn)->state != SESSION_CONNECTED) {
         session_fail(shard, conn, CLOSE_SESSION_STALE);
         return;
     }
@@ -100,8 +100,8 @@ static void session_timer(struct shard *shard, struct conn *conn)
 {
     if (conn->role & ROLE_CLOSE_SENT)
         conn_end(shard, conn, END_CLOSE, CLOSE_GOING_AWAY);
-    else if (session_of(shard, conn)->state != SESSION_NEW && !(conn->role & ROLE_PING_SENT) &&
-             websocket_is_late(shard, conn))
+    else if (session_of(shard, conn)->state == SESSION_CONNECTED &&
+             !(conn->role & ROLE_PING_SENT) && websocket_is_late(shard, conn))
         session_fail(shard, conn, CLOSE_WS_TIMEOUT);
     else
         session_beat(shard, conn);

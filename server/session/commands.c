@@ -44,28 +44,26 @@ static int token_read(struct shard *shard, struct span token, struct jwt_claims 
     return err == JWT_ERROR_KEY ? auth_login_ticket(shard, token, ret, area) : err;
 }
 
-/* Who it is from now on, by a token. Returns 0, and until when, or ends the connection, or says
+/* Who it is from now on, by a token. Returns 0 and its claims, or ends the connection, or says
  * that the token has expired. */
 static int token_take(struct shard *shard, struct conn *conn,
-                      const struct centrifuge_command *command, int64_t *ret_ends_s)
+                      const struct centrifuge_command *command, struct jwt_claims *ret,
+                      char area[JWT_AREA_BYTES])
 {
     struct session *session = session_of(shard, conn);
-    struct jwt_claims claims;
-    char area[JWT_AREA_BYTES];
-    int err = token_read(shard, command->token, &claims, area);
-    bool other = err == 0 && session->person && !span_equal(claims.sub, person_user(session));
+    int err = token_read(shard, command->token, ret, area);
+    bool other = err == 0 && session->person && !span_equal(ret->sub, person_user(session));
     if (err == JWT_ERROR_EXPIRED && conn->role & ROLE_ONE_WAY)
         session_fail(shard, conn, CLOSE_TOKEN_EXPIRED);
     else if (err == JWT_ERROR_EXPIRED)
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOKEN_EXPIRED);
     else if ((err < 0 && err != JWT_ERROR_CROWDED) || other)
         session_fail(shard, conn, CLOSE_SESSION_TOKEN);
-    else if (err < 0 || (err = person_take(session, &claims)) < 0)
+    else if (err < 0 || (err = person_take(session, ret)) < 0)
         session_fail(shard, conn, CLOSE_OVERLOADED);
     if (err < 0 || other)
         return -EACCES;
-    live_on(shard, conn, &claims);
-    *ret_ends_s = claims.ends_s;
+    live_on(shard, conn, ret);
     return 0;
 }
 
@@ -96,47 +94,63 @@ static void address_write(const struct shard *shard, const struct conn *conn, st
     out_text(out, "\"");
 }
 
+void session_connected(struct shard *shard, struct conn *conn, uint32_t id, int64_t ends_s,
+                       struct span subs)
+{
+    bool one_way = conn->role & ROLE_ONE_WAY;
+    size_t room = CONNECT_REPLY_MAX + subs.len;
+    char *area = session_text_begin(shard, conn, room);
+    if (!area)
+        return;
+    struct out out = out_begin(area, room);
+    session_of(shard, conn)->state = SESSION_CONNECTED;
+    if (one_way)
+        out_text(&out, "{\"connect\":");
+    else
+        centrifuge_reply_begin(&out, id, CENTRIFUGE_CONNECT);
+    client_write(shard, conn, &out, ends_s);
+    out_text(&out, ",\"ping\":");
+    out_decimal(&out, ((uint64_t)shard->settings->heartbeat_ms + 999) / 1000);
+    if (!one_way)
+        out_text(&out, ",\"pong\":true");
+    if (conn->transport != TRANSPORT_SESSION && !one_way)
+        address_write(shard, conn, &out);
+    if (subs.len > 0) {
+        out_text(&out, ",\"subs\":{");
+        out_span(&out, subs);
+        out_text(&out, "}");
+    }
+    out_text(&out, "}}");
+    session_text_send(shard, conn, area, (size_t)out_end(&out), SEND_ANSWER, 0);
+    if (conn->state == CONN_OPEN)
+        conn_heartbeat(shard, conn);
+}
+
 static void sign_on(struct shard *shard, struct conn *conn,
                     const struct centrifuge_command *command)
 {
-    int64_t ends_s = 0;
+    struct jwt_claims claims = {0};
+    char area[JWT_AREA_BYTES];
     if (command->token.len == 0 && !shard->settings->anonymous) {
         session_fail(shard, conn, CLOSE_SESSION_TOKEN);
         return;
     }
-    if (command->token.len > 0 && token_take(shard, conn, command, &ends_s) < 0)
-        return;
-    char text[CONNECT_REPLY_MAX];
-    struct out out = out_begin(text, sizeof text);
-    session_of(shard, conn)->state = SESSION_CONNECTED;
-    if (conn->role & ROLE_ONE_WAY)
-        out_text(&out, "{\"connect\":");
-    else
-        centrifuge_reply_begin(&out, command->id, CENTRIFUGE_CONNECT);
-    client_write(shard, conn, &out, ends_s);
-    out_text(&out, ",\"ping\":");
-    out_decimal(&out, ((uint64_t)shard->settings->heartbeat_ms + 999) / 1000);
-    if (!(conn->role & ROLE_ONE_WAY))
-        out_text(&out, ",\"pong\":true");
-    if (conn->transport != TRANSPORT_SESSION && !(conn->role & ROLE_ONE_WAY))
-        address_write(shard, conn, &out);
-    out_text(&out, "}}");
-    session_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
-    if (conn->state == CONN_OPEN)
-        conn_heartbeat(shard, conn);
+    if (command->token.len == 0 || token_take(shard, conn, command, &claims, area) == 0)
+        connecting_begin(shard, conn, command, &claims);
 }
 
 static void refresh(struct shard *shard, struct conn *conn,
                     const struct centrifuge_command *command)
 {
-    int64_t ends_s;
-    if (token_take(shard, conn, command, &ends_s) < 0)
+    struct jwt_claims claims;
+    char area[JWT_AREA_BYTES];
+    if (token_take(shard, conn, command, &claims, area) < 0)
         return;
     counter_add(&shard->counters.tokens_refreshed, 1);
     char text[CONNECT_REPLY_MAX];
     struct out out = out_begin(text, sizeof text);
     centrifuge_reply_begin(&out, command->id, CENTRIFUGE_REFRESH);
-    client_write(shard, conn, &out, ends_s);
+    client_write(shard, conn, &out, claims.ends_s);
     out_text(&out, "}}");
     session_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
 }

@@ -58,7 +58,7 @@ void replay_go_on(struct shard *shard, struct conn *conn)
     if (conn->state != CONN_OPEN || !(conn->role & ROLE_SESSION))
         return;
     struct session *session = session_of(shard, conn);
-    if (session->gap_count == 0)
+    if (session->gap_count == 0 || conn->role & ROLE_CONNECTING)
         return;
     if (conn->out_block)
         conn->link |= LINK_CATCHES_UP;

@@ -1,4 +1,4 @@
-#include "session/session.h"
+#include "session/session_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -98,6 +98,7 @@ void session_end(struct shard *shard, struct conn *conn)
     struct session *session = session_of(shard, conn);
     presence_leave_all(shard, conn);
     hub_unsubscribe_all(shard->hub, &session->channels);
+    connecting_end(shard, conn);
     free(session->gaps);
     free(session->ends);
     free(session->person);

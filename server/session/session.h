@@ -9,7 +9,7 @@
  *   person.c     who it is, by its token        permits.c      and so what it may
  *   streams.c    the protocol over HTTP         emulation.c    what such a client asks
  *   speak.c      text, in what carries it
- *   orders.c     what a server has done to it
+ *   orders.c     what a server has done to it   connecting.c   the channels that it begins with
  *
  * Idea     docs/decisions/sessions.md. A session begins with its connection, NEW until its client
  *          has sent a connect command, and is gone when the connection begins to end.
@@ -35,6 +35,7 @@ enum {
 enum session_state {
     SESSION_FREE,
     SESSION_NEW,
+    SESSION_CONNECTING, /* begins with channels that have not answered yet */
     SESSION_CONNECTED,
 };
 
@@ -51,6 +52,7 @@ struct session_end {
 };
 
 struct person;
+struct connecting;
 
 struct session {
     uint64_t secret;   /* the part of its id that nobody can guess */
@@ -60,8 +62,9 @@ struct session {
     struct session_gap *gaps; /* whose replay goes on when all has left; NULL: none */
     uint16_t gap_count, gap_size;
     uint16_t end_count, end_size;
-    struct session_end *ends; /* NULL: no subscription ends by itself */
-    struct person *person;    /* NULL: nobody in particular */
+    struct session_end *ends;      /* NULL: no subscription ends by itself */
+    struct person *person;         /* NULL: nobody in particular */
+    struct connecting *connecting; /* of ROLE_CONNECTING */
 };
 _Static_assert(sizeof(struct session) <= 64, "a cache line");
 

@@ -70,7 +70,30 @@ void session_command(struct shard *shard, struct conn *conn,
 int session_subscribe(struct shard *shard, struct conn *conn, struct span name,
                       const struct hub_since *since, int64_t ends_s);
 
+/* Answers connect: with the channels that it began with, members of an object; or none. */
+void session_connected(struct shard *shard, struct conn *conn, uint32_t id, int64_t ends_s,
+                       struct span subs);
+
+/* ---- connecting.c: the channels that a session begins with ----
+ *
+ *   connect ─► those of its token, or that it asks for ─► all have answered ─► its result, live */
+
+/* Subscribes it to its channels, and answers when all are there: at once, if it has none. May end
+ * the connection. */
+void connecting_begin(struct shard *shard, struct conn *conn,
+                      const struct centrifuge_command *command, const struct jwt_claims *claims);
+/* One of them has answered, without an error. */
+void connecting_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
+/* Keeps what is live in one before all are. */
+void connecting_hold(struct shard *shard, struct conn *conn, struct frame frame, unsigned messages);
+/* Frees what it keeps; for any session. */
+void connecting_end(struct shard *shard, struct conn *conn);
+
 /* ---- answers.c ---- */
+
+/* {"recoverable":true,…}, with what it missed. */
+void session_subscription_write(const struct shard *shard, const struct conn *conn, struct out *out,
+                                const struct hub_reply *reply);
 
 void session_reply_empty(struct shard *shard, struct conn *conn, uint32_t id,
                          enum centrifuge_method method);

@@ -71,7 +71,11 @@ void session_text_send(struct shard *shard, struct conn *conn, char *text, size_
     assert(!front.overflow);
     memcpy(area, bytes, before);
     memmove(area + before, text, len + behind);
-    conn_send(shard, conn, blocks_commit(&shard->blocks, before + len + behind), kind, messages);
+    struct frame frame = blocks_commit(&shard->blocks, before + len + behind);
+    if (conn->role & ROLE_CONNECTING && kind == SEND_CONTROL)
+        connecting_hold(shard, conn, frame, messages);
+    else
+        conn_send(shard, conn, frame, kind, messages);
 }
 
 void session_send(struct shard *shard, struct conn *conn, struct span text, enum send_kind kind)
@@ -120,6 +124,8 @@ static void push_disconnect(struct shard *shard, struct conn *conn, unsigned cod
 /* Code 0: there are no words for it. */
 static void say_why(struct shard *shard, struct conn *conn, unsigned code, struct span words)
 {
+    if (conn->role & ROLE_CONNECTING)
+        connecting_end(shard, conn); /* what it keeps would come behind a result */
     bool socket = conn->transport == TRANSPORT_SESSION;
     if (code != 0 && (!socket || conn->role & ROLE_ONE_WAY))
         push_disconnect(shard, conn, code, words);

@@ -184,5 +184,5 @@ void ws_published(struct shard *shard, struct conn *conn, const struct ticket *t
     out_text(&out, ",\"epoch\":\"");
     out_span(&out, span_of(hex, digits_hex_write(hex, epoch)));
     out_text(&out, "\",\"published\":true}");
-    websocket_send_text(shard, conn, span_of(text, (size_t)out_end(&out)));
+    websocket_send(shard, conn, WS_TEXT, span_of(text, (size_t)out_end(&out)), SEND_ANSWER);
 }

@@ -33,7 +33,8 @@ class Curl:
             name, value = line.decode().split(":", 1)
             self.headers[name.lower()] = value.strip()
         self.queue = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
 
     def _read(self):
         for line in self.process.stdout:
@@ -51,6 +52,7 @@ class Curl:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
+        self.thread.join()
         self.process.stdout.close()
 
 
