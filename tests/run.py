@@ -53,6 +53,8 @@ NOT_IN_TSAN = {
     "test_bench_small.py": "threads of the bench: test_bench_storm.py has them",
     "test_bench_slow_readers.py": "threads of the bench: test_bench_half_open.py has them",
     "test_bench_tls.py": "the bench's load is one thread",
+    "test_centrifuge_go.py": "one client, as those of test_centrifuge_sdk.py",
+    "test_centrifuge_http.py": "JavaScript: test_centrifuge_streams.py has it by hand",
     "test_ipv6.py": "the same server at another address",
     "test_pause.py": "a server with one shard",
     "test_relay.py": "the relay is one thread",

@@ -11,6 +11,7 @@ import hmac
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -32,11 +33,12 @@ def alone(folder):
         yield
 
 
-def install(folder, command):
+def install(folder, command, environment=None):
     """Runs what installs into `folder`, or skips the test."""
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False
+            command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False,
+            env=environment,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         pytest.skip(f"no SDK: {error}")
@@ -63,6 +65,24 @@ def pip(package, version):
         if not list(folder.glob(f"*-{version}.dist-info")):
             install(folder, [*command, f"{package}=={version}"])
     return folder
+
+
+def go(source, module, version):
+    """The program that `source`, a path below tests/, makes of a module in exactly this version."""
+    if not shutil.which("go"):
+        pytest.skip("no SDK: no Go")
+    folder = FOLDER / "go" / Path(source).stem
+    program = folder / f"program-{version}"
+    text = (ROOT / "tests" / source).read_text()
+    environment = {**os.environ, "GOFLAGS": "-mod=mod -buildvcs=false"}
+    with alone(folder):
+        copy = folder / Path(source).name
+        if program.is_file() and copy.is_file() and copy.read_text() == text:
+            return program
+        copy.write_text(text)
+        (folder / "go.mod").write_text(f"module sdk\n\ngo 1.25\n\nrequire {module} {version}\n")
+        install(folder, ["go", "build", "-o", program.name, "."], environment)
+    return program
 
 
 def node_environment():

@@ -86,8 +86,8 @@ void session_beat(struct shard *shard, struct conn *conn)
     counter_add(&shard->counters.pings, 1);
     session_send(shard, conn, SPAN("{}"), SEND_CONTROL);
     if (one_way && conn->transport == TRANSPORT_SESSION)
-        websocket_ping(shard, conn);
-    else if (!one_way)
+        websocket_send(shard, conn, WS_PING, (struct span){0}, SEND_CONTROL);
+    if (!one_way || conn->transport == TRANSPORT_SESSION)
         conn->role |= ROLE_PING_SENT;
     conn_heartbeat(shard, conn);
     if (conn->state == CONN_OPEN)

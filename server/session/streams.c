@@ -106,12 +106,14 @@ static void answer_closed(struct shard *shard, struct conn *conn)
 }
 
 static void open_by(struct shard *shard, struct conn *conn, struct exchange *exchange,
-                    enum transport_id transport)
+                    enum transport_id transport, bool one_way)
 {
     bool post = exchange->request->method == HTTP_POST;
     struct params *params = http_params_any(shard, conn, exchange);
     if (!params)
         return;
+    if (one_way)
+        conn->role |= ROLE_ONE_WAY;
     conn_hand_over(conn, transport);
     counter_add(&shard->counters.streams_session, 1);
     if (!post)
@@ -131,27 +133,24 @@ static bool wants_body(struct shard *shard, struct conn *conn, struct span type)
 
 void session_open_lines(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
-    open_by(shard, conn, exchange, TRANSPORT_SESSION_LINES);
+    open_by(shard, conn, exchange, TRANSPORT_SESSION_LINES, false);
 }
 
 void session_open_lines_one_way(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
-    conn->role |= ROLE_ONE_WAY;
-    open_by(shard, conn, exchange, TRANSPORT_SESSION_LINES);
+    open_by(shard, conn, exchange, TRANSPORT_SESSION_LINES, true);
 }
 
 void session_open_events(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     if (wants_body(shard, conn, SPAN(SSE_CONTENT_TYPE)))
-        open_by(shard, conn, exchange, TRANSPORT_SESSION_EVENTS);
+        open_by(shard, conn, exchange, TRANSPORT_SESSION_EVENTS, false);
 }
 
 void session_open_events_one_way(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
-    if (!wants_body(shard, conn, SPAN(SSE_CONTENT_TYPE)))
-        return;
-    conn->role |= ROLE_ONE_WAY;
-    open_by(shard, conn, exchange, TRANSPORT_SESSION_EVENTS);
+    if (wants_body(shard, conn, SPAN(SSE_CONTENT_TYPE)))
+        open_by(shard, conn, exchange, TRANSPORT_SESSION_EVENTS, true);
 }
 
 /* They differ in what stands around the text: session_text_send. */

@@ -97,12 +97,6 @@ void websocket_fail_as(struct shard *shard, struct conn *conn, enum close_reason
     conn_end(shard, conn, END_LINGER, reason);
 }
 
-void websocket_ping(struct shard *shard, struct conn *conn)
-{
-    conn->role |= ROLE_PING_SENT;
-    send_control(shard, conn, WS_PING, (struct span){0}, SEND_CONTROL);
-}
-
 void websocket_say_goodbye(struct shard *shard, struct conn *conn)
 {
     say_why(shard, conn, CLOSE_GOING_AWAY);

@@ -27,9 +27,6 @@ void websocket_fail(struct shard *shard, struct conn *conn, enum close_reason re
 void websocket_fail_as(struct shard *shard, struct conn *conn, enum close_reason reason,
                        unsigned code, struct span words);
 
-/* Sends a ping, and so expects something of the client. */
-void websocket_ping(struct shard *shard, struct conn *conn);
-
 /* Says that the server goes, and waits a moment for the answer. */
 void websocket_say_goodbye(struct shard *shard, struct conn *conn);
 

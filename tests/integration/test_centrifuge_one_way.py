@@ -13,6 +13,7 @@ from test_centrifuge_sdk import (  # noqa: F401 (fixtures)
     guarded, modules, start_sdk,
 )
 from test_centrifuge_streams import Curl
+from wire import dial, read_answer, read_head
 
 PATHS = {"sse": "/connection/uni_sse", "http_stream": "/connection/uni_http_stream"}
 
@@ -154,6 +155,14 @@ async def test_a_websocket(server):
 
 
 @asynchronous
+async def test_a_websocket_answers_its_own_pings(start_server):
+    server = start_server(config={"heartbeat_ms": 1000})
+    async with connect(server, "/connection/uni_websocket", cf_connect="{}") as socket:
+        assert (await receive_json(socket))["connect"]["ping"] == 1
+        assert [await receive_json(socket) for _ in range(3)] == [{}, {}, {}]
+
+
+@asynchronous
 async def test_what_a_websocket_is_told_at_its_end(start_server):
     server = start_server(config={"head_timeout_ms": 1000})
     for sent, code in (("[]", 3501), ('{"token":"x"}', 3500), (b"{}", 3506), (None, 3502)):
@@ -190,6 +199,20 @@ def test_bad_requests(guarded, transport):  # noqa: F811
             refused = server.get("/connection/uni_websocket?cf_connect=" + quote(text))
             assert (refused.status, refusal(refused)) == (400, "bad_connect")
     wait_until(lambda: server.metric("ringside_sessions") == 0, "all gone")
+
+
+def test_one_request_says_nothing_of_the_next(server):
+    """On a connection that is kept: the first is refused, the second can speak."""
+    with dial(server) as connection:
+        connection.sendall(b"GET /connection/uni_sse?%zz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_answer(connection)[0] == 400
+        frame = b'{"id":1,"connect":{}}'
+        connection.sendall(b"POST /connection/http_stream HTTP/1.1\r\nHost: x\r\n"
+                           b"Content-Length: %d\r\n\r\n%s" % (len(frame), frame))
+        rest = read_head(connection)[2]
+        while b"\n" not in rest.partition(b"{")[2]:
+            rest += connection.recv(65536)
+        assert b'"pong":true' in rest and b'"session"' in rest
 
 
 def test_a_token_that_ends(guarded):  # noqa: F811
