@@ -1,5 +1,6 @@
 """The pages that the server has for people, in a real browser."""
 
+import jwt
 import pytest
 
 WIDTHS = {"wide": 1280, "narrow": 360}
@@ -112,4 +113,37 @@ def test_the_operator_sees_the_server_live(start_server, chromium, window, event
     # The key is this tab's: a reload asks for none.
     chromium.refresh()
     eventually(lambda: "not_found" in body(), "a report behind the reload")
+    chromium.get("about:blank")
+
+
+def test_an_event_source_hears_a_mercure_hub(start_server, chromium, window, eventually, tmp_path):
+    """As Mercure's clients in browsers are: an EventSource, whose cookie says what it may."""
+    (tmp_path / "api.key").write_text("0123456789abcdef\n")
+    (tmp_path / "token.key").write_text("a secret of thirty-two bytes or more\n")
+    server = start_server(config={
+        "mercure": "on", "api_keys": f"file:{tmp_path}/api.key",
+        "token_keys": f"HS256:file:{tmp_path}/token.key"})
+    window()
+    chromium.get(server.url("/"))
+    token = jwt.encode({"mercure": {"subscribe": ["https://shop.example/{+all}"]}},
+                       "a secret of thirty-two bytes or more", "HS256")
+    chromium.execute_script("""
+        document.cookie = "mercureAuthorization=" + arguments[0] + "; path=/.well-known/mercure";
+        window.seen = [];
+        const hub = new URL("/.well-known/mercure", location.href);
+        hub.searchParams.append("topic", "https://shop.example/orders/{id}");
+        const source = new EventSource(hub);
+        source.onopen = () => seen.push("open");
+        for (const type of ["message", "moved"])
+            source.addEventListener(type, (event) => seen.push(
+                [event.type, event.data, event.lastEventId]));
+    """, token)
+    seen = lambda: script(chromium, "window.seen")
+    eventually(lambda: seen() == ["open"], "an open stream")
+    form = "topic=https://shop.example/orders/17&private=on&id=urn:1&data="
+    key = {"X-API-Key": "0123456789abcdef"}
+    for body in (form + "packed", form.replace("urn:1", "urn:2") + "gone&type=moved"):
+        assert server.request("POST", "/.well-known/mercure", body.encode(), key).status == 200
+    eventually(lambda: len(seen()) == 3, "two updates")
+    assert seen()[1:] == [["message", "packed", "urn:1"], ["moved", "gone", "urn:2"]]
     chromium.get("about:blank")

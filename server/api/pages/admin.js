@@ -76,7 +76,7 @@ const TILES = [
   ["deliveries a second", () => count(rate("delivered"))],
   ["requests a second", () => count(rate("requests"))],
   ["sent a second", () => bytes(rate("bytes_sent"))],
-  ["pending", () => bytes(pending())],
+  ["pending, in blocks", () => bytes(pending())],
   ["history", () => bytes(value("history_bytes"))],
 ];
 const PLOTS = [
