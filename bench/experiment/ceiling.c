@@ -3,8 +3,8 @@
 #include "experiment/field.h"
 
 static const enum option_id ceiling_options[] = {
-    OPTION_SUBSCRIBERS, OPTION_SIZE,    OPTION_DEPTH,  OPTION_RATE,  OPTION_AGAINST,
-    OPTION_TURNS,       OPTION_TURN_MS, OPTION_WARMUP, OPTION_COUNT,
+    OPTION_SUBSCRIBERS, OPTION_SIZE,    OPTION_DEPTH,  OPTION_RATE,        OPTION_AGAINST,
+    OPTION_TURNS,       OPTION_TURN_MS, OPTION_WARMUP, OPTIONS_OF_CLIENTS, OPTION_COUNT,
 };
 
 /* The rate at which connections can be had at all is part of the ceiling. */
@@ -40,7 +40,8 @@ const struct experiment experiment_ceiling = {
         {ceiling_options, "What bare loops reach on this machine: the ruler for the others.",
          "bare-send is one send() for each message and socket, bare-uring the same sends 512 to "
          "a system call, bare-coalesce one send() for all that one read brought. bare-connect is "
-         "TCP alone.\n\n"
+         "TCP alone. With --clients socketless it says too how many segments a second those "
+         "clients take and send: that is their own ceiling where the run says client-bound.\n\n"
          "  ringside-bench ceiling\n"
          "  ringside-bench ceiling --subscribers 100000 --against bare-uring"},
     .defaults = field_defaults,

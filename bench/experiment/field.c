@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiment/socketless.h"
 #include "experiment/stream.h"
 #include "measure/clock.h"
 #include "measure/slab.h"
@@ -392,9 +393,11 @@ static int turn_measured(struct field *field, unsigned index, const struct load_
     *ret = (struct turn){.round = round};
     histogram_reset(load_latency(field->load, index));
     histogram_reset(load_latency_uncorrected(field->load, index));
+    const struct segments before = socketless_segments(field->bench, &(struct segments){0});
     strain_begin(&mark, process, options->server_cpus, options->client_cpus);
     int err = turn_run(field, index, mode, duration_ns, &ret->load);
     strain_end(&mark, &ret->strain);
+    ret->segments = socketless_segments(field->bench, &before);
     ret->server_cpu_ns = strain_charged_ns(&ret->strain.cost);
     ret->start_s = (double)(ret->load.started_ns - field->bench->result.started_ns) / NS_PER_S;
     if (mode)

@@ -7,6 +7,8 @@
 #include "experiment/bench.h"
 #include "phantom/phantom.h"
 
+#define LATE_NS INT64_C(100000000) /* half of the least time after which a server sends again */
+
 static struct network_config network_of(const struct options *options)
 {
     return (struct network_config){
@@ -79,6 +81,31 @@ static void note_network(struct bench *bench, const struct network_counters *net
                     (unsigned long)network->overflowed);
 }
 
+/* Why the server sent again what had come: each of these lets its timer of 200 ms run out. */
+static void note_needless(struct bench *bench, const struct phantom_counters *counters)
+{
+    struct result *result = &bench->result;
+    if (counters->unheard > 0)
+        result_note(
+            result,
+            "The server's CPUs dropped %lu packets before they were received, of clients or "
+            "of other programs: net.core.netdev_max_backlog bounds how many may wait.",
+            (unsigned long)counters->unheard);
+    if (counters->unread > 0)
+        result_note(result, "%lu packets of the server found the clients' device full.",
+                    (unsigned long)counters->unread);
+    if (counters->tcp.again > 0 && counters->behind_ns >= LATE_NS)
+        result_note(
+            result,
+            "Clients had packets to read without a pause for up to %ld ms: they were behind, "
+            "and acknowledged late.",
+            (long)(counters->behind_ns / 1000000));
+    if (counters->held > 0)
+        result_note(result,
+                    "Clients waited %lu times until the server's CPUs had received what was sent.",
+                    (unsigned long)counters->held);
+}
+
 static void note_device(struct bench *bench, const struct phantom_counters *counters)
 {
     struct result *result = &bench->result;
@@ -88,6 +115,7 @@ static void note_device(struct bench *bench, const struct phantom_counters *coun
                 "nothing new, %lu of the clients' were sent again.",
                 (unsigned long)tcp->segments_in, (unsigned long)tcp->segments_out,
                 (unsigned long)tcp->again, (unsigned long)tcp->retransmitted);
+    note_needless(bench, counters);
     if (tcp->no_room + counters->refused > 0)
         result_note(result,
                     "%lu segments found no room at the clients, and the device did not take %lu "
@@ -105,6 +133,23 @@ void socketless_end(struct bench *bench)
     note_network(bench, &counters.network);
     phantom_close(bench->phantom);
     bench->phantom = NULL;
+}
+
+static struct segments segments_of(const struct bench *bench)
+{
+    struct phantom_counters counters;
+    if (!bench->phantom)
+        return (struct segments){0};
+    phantom_count(bench->phantom, &counters);
+    return (struct segments){counters.tcp.segments_in, counters.tcp.segments_out,
+                             counters.tcp.again};
+}
+
+struct segments socketless_segments(const struct bench *bench, const struct segments *before)
+{
+    struct segments now = segments_of(bench);
+    return (struct segments){now.in - before->in, now.out - before->out,
+                             now.needless - before->needless};
 }
 
 uint32_t socketless_host(const struct bench *bench)

@@ -7,6 +7,8 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
+#include "output/result.h"
+
 struct bench;
 
 /* Refuses options that do not fit the clients, and makes the device where it is wanted. Returns 0,
@@ -15,6 +17,10 @@ int socketless_begin(struct bench *bench);
 
 /* Says in the result what the device and the network did, and ends the device. */
 void socketless_end(struct bench *bench);
+
+/* What clients without sockets have received and sent since `before`; all zero: since the device
+ * was made, or there are none. */
+struct segments socketless_segments(const struct bench *bench, const struct segments *before);
 
 /* The address that servers listen on; host order. */
 uint32_t socketless_host(const struct bench *bench);

@@ -59,6 +59,11 @@ static json_t *of_turn(const struct contestant *contestant, const struct turn *t
         set_cost(object, "server_softirqd_s", turn->strain.cost.softirqd_ns);
         set_cost(object, "server_others_s", strain_others_ns(&turn->strain.cost));
     }
+    if (turn->segments.in > 0) {
+        json_object_set_new(object, "segments_in", figure_count(turn->segments.in));
+        json_object_set_new(object, "segments_out", figure_count(turn->segments.out));
+        json_object_set_new(object, "segments_needless", figure_count(turn->segments.needless));
+    }
     if (load->visits > 0)
         json_object_set_new(object, "handshakes", figure_count(load->visits));
     if (contestant->has_requests) {

@@ -41,12 +41,19 @@ enum saturated {
     SATURATED_BOTH,
 };
 
+/* Of clients without sockets; all zero: there are none. Those of the server come in. */
+struct segments {
+    uint64_t in, out;
+    uint64_t needless; /* of `in`: held only what had come before */
+};
+
 struct turn {
     unsigned round;
     double start_s;
     int64_t server_cpu_ns; /* what the server is charged with */
     struct load_turn load;
     struct strain strain;
+    struct segments segments;
     uint64_t p50_ns, p99_ns, p999_ns; /* corrected, of an open loop; 0: not measured */
 };
 

@@ -8,19 +8,29 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/ring_queue.h"
+#include "phantom/softnet.h"
 #include "phantom/tun.h"
 
 enum {
     PUMP_PACKETS = 256, /* read before the load has its turn */
     ORPHANS = 65536,
+    CROWD_LOOK = 128, /* packets written between two looks at the server's CPUs */
+    CROWD_MOST = 400, /* that may wait for one: net.core.netdev_max_backlog is 1,000 by default */
+    CROWD_TRIES = 1000,
 };
+#define CROWD_WAIT_NS INT64_C(50000)    /* a try; with the timer's slack about 100 µs */
+#define LATE_NS       INT64_C(10000000) /* the load may be without the device so long */
 
 struct phantom {
     struct tun tun;
     struct phantom_config config;
     int receives_apart;
+    int softnet_fd; /* negative: clients need not look, or cannot */
+    cpu_set_t server_cpus;
+    uint64_t unheard_before;
     struct phantom_ring *ring; /* NULL: there is none */
     struct phantom_counters counters;
     char packet[TUN_PACKET_MAX];
@@ -34,7 +44,42 @@ struct phantom_ring {
     struct network *network; /* NULL: none between */
     struct ring_queue queue;
     int64_t now_ns;
+    int64_t since_ns; /* the device has had something to read since then; 0: it had not */
 };
+
+/* ---- whether the server's CPUs keep up ---- */
+
+static void crowd_begin(struct phantom *phantom)
+{
+    struct softnet softnet;
+    phantom->softnet_fd = -1;
+    if (!phantom->config.server_cpus || phantom->receives_apart < 0)
+        return;
+    phantom->server_cpus = *phantom->config.server_cpus;
+    phantom->softnet_fd = softnet_open();
+    if (phantom->softnet_fd < 0)
+        return;
+    if (softnet_read(phantom->softnet_fd, &phantom->server_cpus, &softnet) == 0) {
+        phantom->unheard_before = softnet.dropped;
+        return;
+    }
+    close(phantom->softnet_fd);
+    phantom->softnet_fd = -1;
+}
+
+/* A network card's queue pushes back; a CPU's drops. When the time is over it is as it is. */
+static void crowd_wait(struct phantom *phantom)
+{
+    static const struct timespec wait = {.tv_nsec = CROWD_WAIT_NS};
+    struct softnet softnet;
+    for (int i = 0; i < CROWD_TRIES; i++) {
+        if (softnet_read(phantom->softnet_fd, &phantom->server_cpus, &softnet) < 0 ||
+            softnet.waiting <= CROWD_MOST)
+            return;
+        phantom->counters.held++;
+        nanosleep(&wait, NULL);
+    }
+}
 
 /* ---- the device ---- */
 
@@ -59,6 +104,7 @@ int phantom_open(struct phantom **ret, const struct phantom_config *config, char
     phantom->config = *config;
     if (config->server_cpus)
         phantom->receives_apart = tun_receive_on(&phantom->tun, config->server_cpus);
+    crowd_begin(phantom);
     *ret = phantom;
     return 0;
 }
@@ -69,6 +115,8 @@ void phantom_close(struct phantom *phantom)
         return;
     assert(!phantom->ring);
     tun_close(&phantom->tun);
+    if (phantom->softnet_fd >= 0)
+        close(phantom->softnet_fd);
     free(phantom);
 }
 
@@ -108,7 +156,12 @@ static void add_network(struct network_counters *to, const struct network_counte
 void phantom_count(const struct phantom *phantom, struct phantom_counters *ret)
 {
     const struct phantom_ring *ring = phantom->ring;
+    struct softnet softnet;
     *ret = phantom->counters;
+    ret->unread = tun_dropped(&phantom->tun);
+    if (phantom->softnet_fd >= 0 &&
+        softnet_read(phantom->softnet_fd, &phantom->server_cpus, &softnet) == 0)
+        ret->unheard = softnet.dropped - phantom->unheard_before;
     if (!ring)
         return;
     add_tcp(&ret->tcp, tcp_counters(ring->tcp));
@@ -124,6 +177,8 @@ static void put(struct phantom *phantom, const char *head, size_t head_len,
     int err = tun_write(&phantom->tun, head, head_len, payload, count, payload_len, mss);
     phantom->counters.packets_out += err == 0;
     phantom->counters.refused += err < 0;
+    if (phantom->softnet_fd >= 0 && phantom->counters.packets_out % CROWD_LOOK == 0)
+        crowd_wait(phantom);
 }
 
 /* With a network between, no segment is longer than a packet: its payload is then put together. */
@@ -174,6 +229,18 @@ static void carry(struct phantom_ring *ring)
     }
 }
 
+/* `count` packets were there to read. */
+static void note_behind(struct phantom_ring *ring, unsigned count)
+{
+    int64_t *behind_ns = &ring->phantom->counters.behind_ns;
+    if (count < PUMP_PACKETS)
+        ring->since_ns = 0;
+    else if (ring->since_ns == 0)
+        ring->since_ns = ring->now_ns;
+    else if (ring->now_ns - ring->since_ns > *behind_ns)
+        *behind_ns = ring->now_ns - ring->since_ns;
+}
+
 static unsigned pump(struct phantom_ring *ring)
 {
     struct phantom *phantom = ring->phantom;
@@ -187,6 +254,7 @@ static unsigned pump(struct phantom_ring *ring)
     }
     phantom->counters.packets_in += count;
     ring->base.stats.enters += count + 1;
+    note_behind(ring, count);
     return count;
 }
 
@@ -217,11 +285,16 @@ static void moves(void *context, uint32_t from, uint32_t to)
         network_move(ring->network, from, to);
 }
 
-static void look_at_the_clock(struct phantom_ring *ring)
+static int64_t clock_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    ring->now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void look_at_the_clock(struct phantom_ring *ring)
+{
+    ring->now_ns = clock_ns();
     tcp_time(ring->tcp, ring->now_ns);
 }
 
@@ -297,8 +370,21 @@ static void phantom_send(struct ring *base, struct ring_io *io, unsigned count)
                         : send_all(ring->tcp, io[i].slot, &io[i].iov, 1);
 }
 
+/* What has come is acknowledged also while the load has much to do with what came before: the
+ * server would send it again. */
+static void keep_up(struct phantom_ring *ring)
+{
+    if (clock_ns() - ring->now_ns < LATE_NS)
+        return;
+    look_at_the_clock(ring);
+    pump(ring);
+    carry(ring);
+    tcp_advance(ring->tcp);
+}
+
 static void phantom_receive(struct ring *base, struct ring_io *io, unsigned count)
 {
+    keep_up(ring_of(base));
     base->stats.receives += count;
     for (unsigned i = 0; i < count; i++)
         io[i].res = (int32_t)tcp_read(ring_of(base)->tcp, io[i].slot, io[i].iov.iov_base,

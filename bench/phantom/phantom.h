@@ -43,8 +43,12 @@ struct phantom_config {
 struct phantom_counters {
     struct tcp_counters tcp;
     struct network_counters network;
-    uint64_t packets_in, packets_out;         /* several segments may be one */
-    uint64_t refused;                         /* packets that the device did not take */
+    uint64_t packets_in, packets_out; /* several segments may be one */
+    uint64_t refused;                 /* packets that the device did not take */
+    uint64_t unread;                  /* packets of the server that found the device's queue full */
+    uint64_t unheard;  /* packets of clients that the server's CPUs dropped: of all the machine */
+    uint64_t held;     /* times that clients waited until those CPUs had received more */
+    int64_t behind_ns; /* the longest that the device had packets to read: none waited longer */
     uint64_t unreadable[SEGMENT_ERROR_COUNT]; /* packets that were not for clients */
 };
 

@@ -250,6 +250,22 @@ int tun_receive_on(const struct tun *tun, const cpu_set_t *cpus)
 
 /* ---- packets ---- */
 
+/* A line of /proc/net/dev: "name: " and eight numbers for each way; the fourth is what was dropped.
+ */
+uint64_t tun_dropped(const struct tun *tun)
+{
+    FILE *file = fopen("/proc/net/dev", "re");
+    char line[512], name[TUN_NAME_MAX];
+    unsigned long dropped = 0, found = 0;
+    while (file && found == 0 && fgets(line, sizeof line, file))
+        if (sscanf(line, " %15[^:]: %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu", name,
+                   &dropped) == 2)
+            found = strcmp(name, tun->name) == 0;
+    if (file)
+        fclose(file);
+    return found ? dropped : 0;
+}
+
 ptrdiff_t tun_read(const struct tun *tun, char packet[TUN_PACKET_MAX], bool *ret_vouched)
 {
     struct virtio_net_hdr head;

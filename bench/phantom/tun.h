@@ -47,6 +47,9 @@ int tun_large(const struct tun *tun, bool large);
  * negative errno. */
 int tun_receive_on(const struct tun *tun, const cpu_set_t *cpus);
 
+/* Packets that found the queue full, since it was made; 0 where that is not known. */
+uint64_t tun_dropped(const struct tun *tun);
+
 /* Returns the bytes of a packet, or -EAGAIN. `ret_vouched`: its checksum need not be looked at. */
 ptrdiff_t tun_read(const struct tun *tun, char packet[TUN_PACKET_MAX], bool *ret_vouched);
 

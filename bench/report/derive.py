@@ -18,6 +18,7 @@ def of_run(run):
         turns = [turn for turn in c["turns"] if work(turn)]
         _rates(c, turns)
         _wire(c)
+        _segments(c)
         _usage(c)
         for seen in c.get("latency", {}).values():
             seen["hdr"] = hdr.text_of(seen.pop("buckets"))
@@ -88,6 +89,18 @@ def _wire(c):
         down, up = (sum(turn[f"{way}_bytes"] for turn in c["turns"]) for way in ("down", "up"))
         c["wire"] = {"down_bytes_per_delivery": round(down / deliveries, 2),
                      "up_bytes_per_delivery": round(up / deliveries, 2), "payload_bytes": payload}
+
+
+def _segments(c):
+    """Of clients without sockets: what their TCP received and sent."""
+    turns = [turn for turn in c["turns"] if turn.get("segments_in")]
+    elapsed_s = sum(turn["elapsed_s"] for turn in turns)
+    if elapsed_s > 0:
+        came, left, needless = (sum(turn[f"segments_{what}"] for turn in turns)
+                                for what in ("in", "out", "needless"))
+        c["segments"] = {"in_per_s": round(came / elapsed_s, 1),
+                         "out_per_s": round(left / elapsed_s, 1),
+                         "needless_share": round(needless / came, 6)}
 
 
 def _known(turns, name):

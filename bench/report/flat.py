@@ -33,6 +33,7 @@ _VALUES = (
     ("subscribers", ("subscribers",)),
     ("wire_down_bytes_per_delivery", ("wire", "down_bytes_per_delivery")),
     ("wire_up_bytes_per_delivery", ("wire", "up_bytes_per_delivery")),
+    ("segments_needless_share", ("segments", "needless_share")),
     ("user_bytes_per_connection", ("memory", "user_bytes_per_connection")),
     ("kernel_bytes_per_connection", ("memory", "kernel_bytes_per_connection")),
     ("tls_cpu_ns_per_handshake", ("handshakes", "tls_cpu_ns")),

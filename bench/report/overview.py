@@ -224,6 +224,9 @@ COLUMNS = (
     Column("Bytes up", _number(units.size_bytes, "wire", "up_bytes_per_delivery"),
            on_page=False),
     Column("Payload", _number(units.size_bytes, "wire", "payload_bytes"), on_page=False),
+    Column("Segments in", _number(units.rate, "segments", "in_per_s"), on_page=False),
+    Column("Segments out", _number(units.rate, "segments", "out_per_s"), on_page=False),
+    Column("Sent needlessly", _number(units.share, "segments", "needless_share"), on_page=False),
     Column("Handshakes, resumed", _handshakes_done, on_page=False),
     Column("Ledger", _ledger),
 )

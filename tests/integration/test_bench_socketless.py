@@ -59,6 +59,9 @@ def test_the_same_as_kernel_clients(tmp_path, transport):
         ledgers_clean(run)
         (contestant,) = run["contestants"]
         turns = contestant["turns"]
+        assert all(("segments_in" in turn) == bool(more) for turn in turns)
+        if more:
+            assert contestant["segments"]["in_per_s"] > 0
         if "kernel_ends" in contestant["memory"]:
             assert contestant["memory"]["kernel_ends"] == (1 if more else 2)
         said = (contestant["connections"], contestant["ledger"],

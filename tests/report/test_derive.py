@@ -31,6 +31,15 @@ def same(value, n):
     return dict.fromkeys(("median", "min", "p25", "p75", "max"), value) | {"n": n}
 
 
+def test_segments_of_clients_without_sockets():
+    told = {"segments_in": 4000, "segments_out": 3000, "segments_needless": 10}
+    one = derived(contestant(turn(0, 0) | told, turn(1, 1) | told, turn(2, 2)))
+    rounds_s = sum(turn(i, i)["elapsed_s"] for i in range(2))
+    assert one["segments"] == {"in_per_s": 8000 / rounds_s, "out_per_s": 6000 / rounds_s,
+                               "needless_share": 0.0025}
+    assert "segments" not in derived(contestant(turn(0, 0)))
+
+
 def test_rates_over_the_turns():
     bare = contestant(*(turn(i, i + 1, deliveries=8000 * (i + 1)) for i in range(3)),
                       name="bare-send", kind="ceiling")
