@@ -180,6 +180,18 @@ def test_a_dry_run_changes_nothing(machine):
     assert not machine.state.exists()
 
 
+def test_a_lab_counts_the_ends_that_the_kernel_has(machine):
+    """Clients without sockets hold nothing in it."""
+    def asked(*words):
+        answer = machine.tune("lab", "--for", "1M", "--dry-run", "--", "bench", "hold", *words)
+        return int(re.search(r"with (\d+) TCP hash buckets", answer.out)[1])
+
+    both = asked("--clients", "kernel")
+    assert both == asked("-n", "1000000")
+    for words in (["--clients", "socketless"], ["--clients=socketless", "-n", "1000000"]):
+        assert asked(*words) == both // 2
+
+
 def test_a_dry_revert_changes_nothing(machine):
     machine.tune("apply", "1M")
     applied = machine.values()

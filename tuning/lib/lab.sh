@@ -22,6 +22,7 @@ cmd_lab() {
     local status=0
     ROLE=both
     lab_options "$@"
+    lab_clients_have_sockets || ROLE=server
     model_build
     if [ "${LAB_INSIDE:-}" = yes ]; then
         lab_inside
@@ -58,6 +59,12 @@ lab_options() {
     LAB_COMMAND=("$@")
     ((N)) || N=$LAB_CONNECTIONS
     ((${#LAB_COMMAND[@]})) || LAB_COMMAND=("${SHELL:-/bin/bash}")
+}
+
+# The bench says of clients that have none: then one end of each connection is the kernel's.
+lab_clients_have_sockets() {
+    local words=" ${LAB_COMMAND[*]} "
+    [[ ${words//=/ } != *' --clients socketless '* ]]
 }
 
 # A setting for this lab alone: how congestion control and autocorking are compared.
