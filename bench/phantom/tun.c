@@ -250,20 +250,31 @@ int tun_receive_on(const struct tun *tun, const cpu_set_t *cpus)
 
 /* ---- packets ---- */
 
-/* A line of /proc/net/dev: "name: " and eight numbers for each way; the fourth is what was dropped.
- */
+/* A line of /proc/net/dev: "name: ", and eight numbers for each way. Returns NULL where it is of
+ * another device. */
+static const char *numbers_of(const struct tun *tun, const char *line)
+{
+    size_t len = strlen(tun->name);
+    line += strspn(line, " ");
+    return strncmp(line, tun->name, len) == 0 && line[len] == ':' ? line + len + 1 : NULL;
+}
+
 uint64_t tun_dropped(const struct tun *tun)
 {
+    enum {
+        SENT_DROPPED = 11, /* by the kernel: what it sends is what is read here */
+    };
     FILE *file = fopen("/proc/net/dev", "re");
-    char line[512], name[TUN_NAME_MAX];
-    unsigned long dropped = 0, found = 0;
-    while (file && found == 0 && fgets(line, sizeof line, file))
-        if (sscanf(line, " %15[^:]: %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu", name,
-                   &dropped) == 2)
-            found = strcmp(name, tun->name) == 0;
+    char line[512];
+    uint64_t dropped = 0;
+    while (file && fgets(line, sizeof line, file)) {
+        char *at = (char *)(uintptr_t)numbers_of(tun, line);
+        for (int i = 0; at && i <= SENT_DROPPED; i++)
+            dropped = strtoull(at, &at, 10);
+    }
     if (file)
         fclose(file);
-    return found ? dropped : 0;
+    return dropped;
 }
 
 ptrdiff_t tun_read(const struct tun *tun, char packet[TUN_PACKET_MAX], bool *ret_vouched)
