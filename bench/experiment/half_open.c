@@ -37,6 +37,7 @@ enum {
     CALM_STEP_MS = 150,
     CALM_MS = 5000,
     SETTING_MAX = 64,
+    SOCKETS_MAX = 15000, /* that vanish: each wants a descriptor */
 };
 
 /* What becomes of a kind. */
@@ -86,8 +87,8 @@ struct trial {
 };
 
 static const enum option_id half_options[] = {
-    OPTION_SUBSCRIBERS, OPTION_VANISHED, OPTION_SIZE,       OPTION_RATE,  OPTION_TURN_MS,
-    OPTION_HEARTBEAT,   OPTION_TLS,      OPTION_TLS_CIPHER, OPTION_COUNT,
+    OPTION_SUBSCRIBERS, OPTION_VANISHED, OPTION_SIZE,       OPTION_RATE,        OPTION_TURN_MS,
+    OPTION_HEARTBEAT,   OPTION_TLS,      OPTION_TLS_CIPHER, OPTIONS_OF_CLIENTS, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -135,6 +136,73 @@ static int64_t longest_ms(const struct times *times)
         longest = bound > longest ? bound : longest;
     }
     return longest + SLACK_MS;
+}
+
+/* ---- those who vanish ----
+ *
+ * Clients without sockets are of the load, an entrant for each kind behind the others; with sockets
+ * they have a filter that no load knows. */
+
+static int add_vanishing(struct trial *trial)
+{
+    static const struct protocol *const kinds[VANISH_COUNT] = {
+        [VANISH_WEBSOCKET] = &protocol_websocket,
+        [VANISH_SSE] = &protocol_sse,
+        [VANISH_HALF_HEAD] = &protocol_half_request,
+    };
+    static const char *const names[VANISH_COUNT] = {
+        [VANISH_WEBSOCKET] = "vanish-websocket",
+        [VANISH_SSE] = "vanish-sse",
+        [VANISH_HALF_HEAD] = "vanish-half",
+    };
+    const uint32_t count = trial->bench->options->vanished;
+    for (int kind = 0; kind < VANISH_COUNT; kind++) {
+        struct entrant *entrant =
+            field_add(&trial->field, names[kind], KIND_TRANSPORT, kinds[kind], trial->server,
+                      count / VANISH_COUNT + ((uint32_t)kind < count % VANISH_COUNT));
+        entrant->publish = NULL;
+        if (!trial->way->tls)
+            continue;
+        entrant->tls = bench_tls_client(trial->bench, trial->way->cipher, kinds[kind]);
+        entrant->cipher = trial->way->cipher;
+        entrant->reach = trial->server->tls_reach;
+        if (!entrant->tls)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static int open_vanishing(struct trial *trial)
+{
+    const bool tls = trial->way->tls;
+    int err = 0;
+    for (unsigned i = 1; err == 0 && i < trial->field.count; i++)
+        err = field_ramp(&trial->field, i);
+    if (trial->bench->options->socketless)
+        return err;
+    err = vanish_open(&trial->vanish, tls ? &trial->server->tls_address : &trial->server->address,
+                      tls ? bench_tls_client(trial->bench, trial->way->cipher, &protocol_websocket)
+                          : NULL,
+                      trial->bench->options->vanished);
+    return err < 0
+               ? bench_fail(err, "the peers that are to vanish cannot be made: %s", strerror(-err))
+               : 0;
+}
+
+static int silence(struct trial *trial)
+{
+    for (unsigned i = 1; i < trial->field.count; i++)
+        load_silence(trial->field.load, i);
+    if (trial->bench->options->socketless)
+        return 0;
+    int err = vanish_silence(trial->vanish);
+    return err < 0 ? bench_fail(err, "the peers cannot be silenced: %s", strerror(-err)) : 0;
+}
+
+static uint32_t vanished_of(const struct trial *trial, enum vanish_kind kind)
+{
+    return trial->bench->options->socketless ? trial->field.entrants[1 + (int)kind].clients
+                                             : vanish_of(trial->vanish, kind);
 }
 
 /* ---- the run ---- */
@@ -196,9 +264,7 @@ static int wait_until_found(struct trial *trial)
 {
     uint64_t orphans = memory_tcp_orphans();
     struct gauges *gauges = gauges_start(&trial->server->address, &trial->server->process);
-    int err = vanish_silence(trial->vanish);
-    if (err < 0)
-        bench_fail(err, "the peers cannot be silenced: %s", strerror(-err));
+    int err = silence(trial);
     if (err == 0)
         err = read_memory(trial, WITH_THEM);
     if (err == 0)
@@ -214,20 +280,15 @@ static int vanish(struct trial *trial)
     int err = read_memory(trial, BEFORE);
     if (err < 0)
         return err;
-    const bool tls = trial->way->tls;
-    err = vanish_open(&trial->vanish, tls ? &trial->server->tls_address : &trial->server->address,
-                      tls ? bench_tls_client(trial->bench, trial->way->cipher, &protocol_websocket)
-                          : NULL,
-                      trial->bench->options->vanished);
-    if (err < 0)
-        bench_fail(err, "the peers that are to vanish cannot be made: %s", strerror(-err));
+    err = open_vanishing(trial);
     if (err == 0)
         err = wait_until_found(trial);
     if (err == 0)
         err = read_memory(trial, FOUND);
     if (err < 0)
         return err;
-    vanish_end(trial->vanish);
+    if (trial->vanish)
+        vanish_end(trial->vanish);
     return read_memory(trial, GONE);
 }
 
@@ -240,8 +301,14 @@ static int play(struct trial *trial)
     trial->field.memory_unread = true;
     int err = field_add_way(&trial->field, &way, trial->server, options->subscribers);
     trial->field.entrants[0].name = "others";
+    if (err == 0 && options->socketless)
+        err = add_vanishing(trial);
     if (err == 0)
-        err = field_open(&trial->field);
+        err = field_create(&trial->field);
+    if (err == 0)
+        err = field_ramp(&trial->field, 0);
+    if (err == 0)
+        err = field_settle(&trial->field, 0);
     if (err < 0)
         return err;
     way_workload(workload, &way, "before");
@@ -264,7 +331,7 @@ static void take(struct trial *trial, enum vanish_kind kind)
     way_workload(workload, trial->way, VANISHED);
     struct contestant *into =
         result_add(&trial->bench->result, fate->name, workload, KIND_TRANSPORT);
-    into->connections = vanish_of(trial->vanish, kind);
+    into->connections = vanished_of(trial, kind);
     json_t *figure =
         json_pack("{s:s, s:o, s:o}", "reason", fate->reason, "closed", figure_count(growth->count),
                   "bound_s", figure_seconds(bound_ms(&trial->times, kind) * NS_PER_MS));
@@ -314,6 +381,9 @@ static int run(struct bench *bench)
     if (options->rate_count != 1 || options->vanished < VANISH_COUNT)
         return bench_fail(-EINVAL, "half-open takes one --rate, and %d vanishing peers or more",
                           VANISH_COUNT);
+    if (!options->socketless && options->vanished > SOCKETS_MAX)
+        return bench_fail(-EINVAL, "more than %d that vanish need --clients socketless",
+                          SOCKETS_MAX);
     int err = 0;
     for (unsigned w = 0; err == 0 && w < way_count; w++)
         err = run_way(bench, &ways[w]);
@@ -328,7 +398,8 @@ const struct experiment experiment_half_open = {
             "server's defaults, with --tls as long once more. Memory is read before, with them, "
             "and after.\n\n"
             "  ringside-bench half-open\n"
-            "  ringside-bench half-open --heartbeat-ms 2000 --vanished 300"},
+            "  ringside-bench half-open --heartbeat-ms 2000 --vanished 300\n"
+            "  ringside-bench half-open --clients socketless --vanished 300000"},
     .defaults = defaults,
     .run = run,
 };

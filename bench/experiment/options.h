@@ -175,7 +175,7 @@ struct options {
       "Subscribers that the server lets in each second (admits_per_s)")                            \
     X(STALLED, 0, "stalled", "PERCENT", "stalled_percent", NUMBER(stalled_percent, 1, 90),         \
       "How many of the subscribers stop reading")                                                  \
-    X(VANISHED, 0, "vanished", "N", "vanished", NUMBER(vanished, 1, 15000),                        \
+    X(VANISHED, 0, "vanished", "N", "vanished", NUMBER(vanished, 1, 5000000),                      \
       "Peers that connect and fall silent, of three kinds")                                        \
     X(QUEUE, 0, "queue", "BYTES", "queue_bytes_max", NUMBER(queue_bytes, 1024, 1u << 30),          \
       "What may wait for one reader (queue_bytes_max)")                                            \

@@ -437,6 +437,10 @@ void load_stall(struct load *load, unsigned group, uint32_t count);
  * tenth of them at a time; 0: nothing again. */
 void load_trickle(struct load *load, unsigned group, uint32_t bytes_per_s);
 
+/* Clients of the group that are up fall silent for good: they acknowledge nothing, and are not
+ * waited for by anybody. Of clients without sockets only. They still count as up. */
+void load_silence(struct load *load, unsigned group);
+
 /* How many clients of the group are up and have not received the message of that number, of
  * whichever group published it. Walks the group. */
 uint32_t load_lacking(const struct load *load, unsigned group, uint64_t number);

@@ -420,6 +420,11 @@ static void phantom_abort(struct ring *base, uint32_t slot)
     tcp_abort(ring_of(base)->tcp, slot);
 }
 
+void phantom_silence(struct ring *ring, uint32_t slot)
+{
+    tcp_silence(ring_of(ring)->tcp, slot);
+}
+
 static int phantom_listen(struct ring *base, unsigned listener, int fd)
 {
     (void)base, (void)listener, (void)fd;

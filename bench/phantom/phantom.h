@@ -73,5 +73,8 @@ struct phantom_ring_config {
 int phantom_ring_create(struct ring **ret, struct phantom *phantom,
                         const struct phantom_ring_config *config, char *why, size_t why_size);
 
+/* A client of that ring falls silent: see tcp_silence. */
+void phantom_silence(struct ring *ring, uint32_t slot);
+
 /* With what the ring that there is has counted. */
 void phantom_count(const struct phantom *phantom, struct phantom_counters *ret);

@@ -291,6 +291,8 @@ ptrdiff_t tcp_read(struct tcp *tcp, uint32_t slot, char *out, size_t len)
     }
     if (line->state == LINE_DEAD)
         return -(ptrdiff_t)line->quick;
+    if (line->state == LINE_SILENT)
+        return -EAGAIN;
     if (line->state != LINE_OPEN)
         return -ENOTCONN;
     return line->flags & LINE_ENDED ? 0 : -EAGAIN;
@@ -299,6 +301,8 @@ ptrdiff_t tcp_read(struct tcp *tcp, uint32_t slot, char *out, size_t len)
 ptrdiff_t tcp_write(struct tcp *tcp, uint32_t slot, const char *bytes, size_t len)
 {
     struct tcp_line *line = &tcp->lines[slot];
+    if (line->state == LINE_SILENT)
+        return -EAGAIN;
     if (line->state != LINE_OPEN || line->flags & LINE_FIN)
         return line->state == LINE_DEAD ? -ECONNRESET : -ENOTCONN;
     struct tcp_flow *flow = flow_want(tcp, line);
@@ -320,6 +324,8 @@ void tcp_watch(struct tcp *tcp, uint32_t slot, enum tcp_watch watch)
     const struct tcp_flow *flow = flow_of(tcp, line);
     bool dead = line->state != LINE_OPEN;
     line->flags |= (uint8_t)watch;
+    if (line->state == LINE_SILENT)
+        return;
     if (watch == TCP_WATCH_READ && (dead || line->flags & LINE_ENDED || (flow && flow->in.bytes)))
         line_readable(tcp, line);
     else if (watch == TCP_WATCH_WRITE && (dead || !flow || flow->out.bytes < TCP_SEND_MAX / 2))
@@ -341,6 +347,16 @@ int tcp_shutdown(struct tcp *tcp, uint32_t slot)
     line->flags |= LINE_FIN;
     output(tcp, line);
     return 0;
+}
+
+void tcp_silence(struct tcp *tcp, uint32_t slot)
+{
+    struct tcp_line *line = &tcp->lines[slot];
+    if (line->state != LINE_OPEN)
+        return;
+    flow_give(tcp, line);
+    line->state = LINE_SILENT;
+    line->flags &= LINE_WATCH_READ | LINE_WATCH_WRITE;
 }
 
 void tcp_abort(struct tcp *tcp, uint32_t slot)

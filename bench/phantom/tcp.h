@@ -133,6 +133,9 @@ void tcp_unwatch(struct tcp *tcp, uint32_t slot, enum tcp_watch watch);
 
 /* FIN behind what was written. Returns 0 or -ENOTCONN. */
 int tcp_shutdown(struct tcp *tcp, uint32_t slot);
+/* It falls silent, as one whose cable was pulled: nothing leaves any longer, and nothing is heard.
+ * The slot is the caller's until it is closed, of which nobody hears either. */
+void tcp_silence(struct tcp *tcp, uint32_t slot);
 /* RST. Watches fire; one that is connecting has its TCP_CONNECTED, and its slot is free. */
 void tcp_abort(struct tcp *tcp, uint32_t slot);
 /* The slot is free: FIN, or RST where something was not read. */

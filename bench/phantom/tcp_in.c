@@ -382,7 +382,7 @@ void tcp_input(struct tcp *tcp, const struct segment *segment)
             send_stranger(tcp, segment);
     } else if (line->state == LINE_CONNECTING) {
         connecting_input(tcp, line, segment);
-    } else {
+    } else if (line->state != LINE_SILENT) {
         assert(line->state == LINE_OPEN);
         open_input(tcp, line, segment);
     }

@@ -30,7 +30,8 @@ enum line_state {
     LINE_FREE,
     LINE_CONNECTING,
     LINE_OPEN,
-    LINE_DEAD, /* no connection any longer; the slot is not closed yet */
+    LINE_DEAD,   /* no connection any longer; the slot is not closed yet */
+    LINE_SILENT, /* the server does not know */
 };
 
 enum line_flag {

@@ -115,6 +115,15 @@ def test_storm(tmp_path):
         assert contestant["ledger"]["lost"] == 0, contestant["name"]
 
 
+def test_half_open(tmp_path):
+    """Those who vanish are clients too: more than there are descriptors for."""
+    run = bench(tmp_path, "half-open", "--subscribers", 6, "--vanished", 300, "--rate", 20,
+                "--turn-ms", 300, "--heartbeat-ms", 1000, *CLIENTS, within=ALONE).run
+    found = [contestant for contestant in run["contestants"] if "reaped" in contestant]
+    assert [contestant["reaped"]["closed"] for contestant in found] == [100] * 3
+    assert [contestant["connections"] for contestant in found] == [100] * 3
+
+
 def test_bare_connects_do_not_overrun_the_accept_queue(tmp_path):
     """A bare connect is over before it is accepted: only the kernel knows how many are not yet."""
     script = ('ip link set lo up; echo 2048 > /proc/sys/net/core/somaxconn; "$@"; '
@@ -183,6 +192,11 @@ def test_addresses_in_use(tmp_path, taken):
 @pytest.mark.parametrize("option", [["--loss", "1"], ["--reorder", "1"], ["--line-rate", "5000"]])
 def test_a_network_needs_clients_without_sockets(tmp_path, option):
     assert f"{option[0]} needs --clients socketless" in refusal(tmp_path, ALONE, *option)
+
+
+def test_too_many_that_vanish(tmp_path):
+    result = bench(tmp_path, "half-open", "--vanished", 20000, expect=1)
+    assert "more than 15000 that vanish need --clients socketless" in result.complaints
 
 
 def test_a_server_that_runs_already(tmp_path):

@@ -370,6 +370,35 @@ static void test_resets(void **state)
     end(&talk);
 }
 
+/* A cable is pulled: nothing is said, whatever comes and however long. */
+static void test_silenced(void **state)
+{
+    (void)state;
+    struct talk talk;
+    char byte;
+    begin(&talk, false);
+    tcp_watch(talk.wire.tcp, 0, TCP_WATCH_READ);
+    assert_int_equal(tcp_write(talk.wire.tcp, 0, HUNDRED, sizeof HUNDRED), sizeof HUNDRED);
+    expect(&talk, SEGMENT_ACK | SEGMENT_PSH);
+    tcp_silence(talk.wire.tcp, 0);
+    assert_int_equal(tcp_flows(talk.wire.tcp), 0);
+    say(&talk, SEGMENT_ACK, "x", 1);
+    say(&talk, SEGMENT_RST, NULL, 0);
+    wire_pass(&talk.wire, 100000);
+    assert_int_equal(tcp_read(talk.wire.tcp, 0, &byte, 1), -EAGAIN);
+    assert_int_equal(tcp_write(talk.wire.tcp, 0, "y", 1), -EAGAIN);
+    assert_int_equal(tcp_shutdown(talk.wire.tcp, 0), -ENOTCONN);
+    tcp_watch(talk.wire.tcp, 0, TCP_WATCH_WRITE);
+    expect_silence(&talk.wire);
+    assert_true(tcp_sound(talk.wire.tcp));
+    tcp_abort(talk.wire.tcp, 0);
+    expect_event(&talk.wire, TCP_READABLE, 0);
+    expect_event(&talk.wire, TCP_WRITABLE, 0);
+    tcp_close(talk.wire.tcp, 0);
+    expect_silence(&talk.wire);
+    wire_done(&talk.wire);
+}
+
 static void test_server_ends(void **state)
 {
     (void)state;
@@ -452,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_closed_window),
         cmocka_unit_test(test_own_window),
         cmocka_unit_test(test_resets),
+        cmocka_unit_test(test_silenced),
         cmocka_unit_test(test_server_ends),
         cmocka_unit_test(test_closed_and_opened),
         cmocka_unit_test(test_no_room),
