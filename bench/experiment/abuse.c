@@ -417,11 +417,7 @@ static void stop(struct trial *trial)
 {
     field_close(&trial->field);
     http_get_done(&trial->get);
-    if (trial->server) {
-        int err = bench_server_stop(trial->server);
-        trial->harm->broken[HARM_RECOVERY] |= err < 0;
-        trial->bench->server_count--;
-    }
+    trial->harm->broken[HARM_RECOVERY] |= bench_server_end(trial->bench, trial->server, 0) < 0;
     peer_free(trial->peer);
 }
 

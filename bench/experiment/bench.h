@@ -175,6 +175,10 @@ bool bench_bare_fits(enum bare_loop loop, uint32_t connections);
 /* Ends a server and says so when it did not leave with status 0. Returns 0 or -EIO. */
 int bench_server_stop(struct server *server);
 
+/* Ends the server that was started last, so that the next one can have its place; NULL: there is
+ * none. Returns `err`, or without one that of bench_server_stop. */
+int bench_server_end(struct bench *bench, struct server *server, int err);
+
 /* Refuses, with a sentence, what the memory of this machine cannot hold: both ends of all
  * connections, or the server's alone. Waits for memory that is coming back. Returns 0 or
  * -ENOMEM. */

@@ -13,7 +13,6 @@
 #include "experiment/bench.h"
 #include "experiment/capacity_counters.h"
 #include "experiment/field.h"
-#include "measure/clock.h"
 #include "output/number.h"
 
 enum {
@@ -24,8 +23,6 @@ enum {
     ENTRANTS_MAX = OURS * WAYS_ANY_MAX + BARE_LOOP_COUNT,
     METRICS_MAX = 64 * 1024,
 };
-
-/* A difference that an operator would notice. */
 
 static const char CALLS[] = "server:system_calls";
 static const char *const names[OURS] = {"io_uring", "epoll"};
@@ -151,36 +148,18 @@ static uint64_t calls_so_far(struct http_get *get)
     return counters.values[COUNTER_SYSTEM_CALLS];
 }
 
-static int turn(struct race *race, unsigned w, unsigned i, unsigned round, bool counted)
+static int turn(void *context, unsigned at, unsigned round, bool counted)
 {
+    struct race *race = context;
     struct engines *engines = race->engines;
-    const struct workload *workload = &engines->workloads[w];
-    const int64_t duration_ns = (int64_t)engines->bench->options->turn_ms * NS_PER_MS;
-    struct contestant *contestant = race->contestants[w][i];
+    const unsigned w = at / race->field.count, i = at % race->field.count;
     bool ours = i < race->ours;
-    watch_phase(engines->bench, counted ? "turns" : "warm-up", contestant->name,
-                contestant->workload);
     uint64_t before = ours ? calls_so_far(&engines->metrics[i % OURS]) : 0;
-    int err = field_turn(&race->field, i, &workload->mode, duration_ns, round,
-                         counted ? contestant : NULL);
+    int err = field_one_turn(&race->field, i, &engines->workloads[w].mode, race->contestants[w][i],
+                             round, counted);
     if (err == 0 && counted && ours)
         race->calls[w][i] += calls_so_far(&engines->metrics[i % OURS]) - before;
     return err;
-}
-
-static int rounds(struct race *race)
-{
-    const struct options *options = race->engines->bench->options;
-    const unsigned count = race->field.count;
-    for (unsigned round = 0; round < options->warmup_turns + options->turns; round++)
-        for (unsigned w = 0; w < race->engines->workload_count; w++)
-            for (unsigned i = 0; i < count; i++) {
-                unsigned who = round % 2 ? count - 1 - i : i;
-                int err = turn(race, w, who, round, round >= options->warmup_turns);
-                if (err < 0)
-                    return err;
-            }
-    return 0;
 }
 
 static void add_contestants(struct race *race, unsigned w, uint32_t subscribers)
@@ -244,7 +223,8 @@ static int run_count(struct engines *engines, uint32_t subscribers)
     if (err == 0) {
         for (unsigned w = 0; w < engines->workload_count; w++)
             add_contestants(&race, w, subscribers);
-        err = rounds(&race);
+        err =
+            field_take_turns(&race.field, engines->workload_count * race.field.count, turn, &race);
         take_counts(&race);
     }
     field_close(&race.field);

@@ -384,8 +384,8 @@ static int turn_run(struct field *field, unsigned index, const struct load_mode 
     return load_run_turn(field->load, index, duration_ns, drain_ns, mode, ret);
 }
 
-static int turn_measured(struct field *field, unsigned index, const struct load_mode *mode,
-                         int64_t duration_ns, unsigned round, struct turn *ret)
+int field_step(struct field *field, unsigned index, const struct load_mode *mode,
+               int64_t duration_ns, unsigned round, struct turn *ret)
 {
     const struct options *options = field->bench->options;
     struct process *process = &field->entrants[index].server->process;
@@ -408,16 +408,10 @@ static int turn_measured(struct field *field, unsigned index, const struct load_
     return err;
 }
 
-int field_step(struct field *field, unsigned index, const struct load_mode *mode,
-               int64_t duration_ns, unsigned round, struct turn *ret)
-{
-    return turn_measured(field, index, mode, duration_ns, round, ret);
-}
-
 int field_visits(struct field *field, unsigned index, int64_t duration_ns, unsigned round,
                  struct turn *ret)
 {
-    return turn_measured(field, index, NULL, duration_ns, round, ret);
+    return field_step(field, index, NULL, duration_ns, round, ret);
 }
 
 /* What a publisher had sent into a connection that ended is lost, and the ledger says so; whose
@@ -460,29 +454,47 @@ int field_turn(struct field *field, unsigned index, const struct load_mode *mode
     return 0;
 }
 
-static int one_round(struct field *field, const struct workload *workloads, unsigned workload_count,
-                     unsigned round,
-                     struct contestant *contestants[FIELD_WORKLOADS_MAX][FIELD_ENTRANTS_MAX],
-                     bool counted)
+int field_take_turns(struct field *field, unsigned count,
+                     int (*turn)(void *context, unsigned at, unsigned round, bool counted),
+                     void *context)
+{
+    const struct options *options = field->bench->options;
+    const uint32_t rounds[] = {options->warmup_turns, options->turns};
+    int err = 0;
+    for (unsigned counted = 0; counted < 2; counted++)
+        for (unsigned round = 0; err == 0 && round < rounds[counted]; round++)
+            for (unsigned i = 0; err == 0 && i < count; i++)
+                err = turn(context, round % 2 ? count - 1 - i : i, round, counted);
+    return err;
+}
+
+int field_one_turn(struct field *field, unsigned index, const struct load_mode *mode,
+                   struct contestant *contestant, unsigned round, bool counted)
 {
     const int64_t duration_ns = (int64_t)field->bench->options->turn_ms * NS_PER_MS;
-    for (unsigned w = 0; w < workload_count; w++) {
-        for (unsigned n = 0; n < field->count; n++) {
-            /* Every other round backwards: who comes after whom may matter. */
-            unsigned i = round % 2 ? field->count - 1 - n : n;
-            char detail[RESULT_NAME_MAX];
-            if (!field->entrants[i].publish)
-                continue;
-            snprintf(detail, sizeof detail, "%.24s, round %u", workloads[w].name, round + 1);
-            watch_phase(field->bench, counted ? "turns" : "warm-up", field->entrants[i].name,
-                        detail);
-            int err = field_turn(field, i, &workloads[w].mode, duration_ns, round,
-                                 counted ? contestants[w][i] : NULL);
-            if (err < 0)
-                return err;
-        }
-    }
-    return 0;
+    const char *workload = contestant->workload;
+    char detail[RESULT_NAME_MAX];
+    snprintf(detail, sizeof detail, "%.32s%sround %u", workload, *workload ? ", " : "", round + 1);
+    watch_phase(field->bench, counted ? "turns" : "warm-up", contestant->name, detail);
+    return field_turn(field, index, mode, duration_ns, round, counted ? contestant : NULL);
+}
+
+/* Who runs in field_rounds: workload by workload. */
+struct run {
+    struct field *field;
+    struct {
+        const struct workload *workload;
+        unsigned entrant;
+        struct contestant *contestant;
+    } turns[FIELD_ENTRANTS_MAX * FIELD_WORKLOADS_MAX];
+    unsigned count;
+};
+
+static int run_turn(void *context, unsigned at, unsigned round, bool counted)
+{
+    const struct run *run = context;
+    return field_one_turn(run->field, run->turns[at].entrant, &run->turns[at].workload->mode,
+                          run->turns[at].contestant, round, counted);
 }
 
 static void set_ceiling(const struct result *result, struct contestant *contestant,
@@ -498,26 +510,22 @@ int field_rounds(struct field *field, const struct workload *workloads, unsigned
                  const char *ceiling)
 {
     const struct options *options = field->bench->options;
-    struct contestant *contestants[FIELD_WORKLOADS_MAX][FIELD_ENTRANTS_MAX] = {0};
-    int err = 0;
+    struct run run = {.field = field};
     for (unsigned w = 0; w < workload_count; w++)
         for (unsigned i = 0; i < field->count; i++) {
             if (!field->entrants[i].publish)
                 continue;
-            contestants[w][i] = field_contestant(field, i, workloads[w].name);
-            watch_turns(field->bench, options->warmup_turns + options->turns);
+            run.turns[run.count].workload = &workloads[w];
+            run.turns[run.count].entrant = i;
+            run.turns[run.count++].contestant = field_contestant(field, i, workloads[w].name);
         }
-    for (unsigned w = 0; w < workload_count; w++)
-        for (unsigned i = 0; i < field->count; i++)
-            /* A rate is no race, nor is what short polling's own clock sets. */
-            if (contestants[w][i] && workloads[w].mode.depth > 0 &&
-                !(field->entrants[i].transport->is & PROTOCOL_BY_CLOCK))
-                set_ceiling(&field->bench->result, contestants[w][i], ceiling);
-    for (unsigned i = 0; err == 0 && i < options->warmup_turns; i++)
-        err = one_round(field, workloads, workload_count, i, contestants, false);
-    for (unsigned i = 0; err == 0 && i < options->turns; i++)
-        err = one_round(field, workloads, workload_count, i, contestants, true);
-    return err;
+    for (unsigned t = 0; t < run.count; t++)
+        /* A rate is no race, nor is what short polling's own clock sets. */
+        if (run.turns[t].workload->mode.depth > 0 &&
+            !(field->entrants[run.turns[t].entrant].transport->is & PROTOCOL_BY_CLOCK))
+            set_ceiling(&field->bench->result, run.turns[t].contestant, ceiling);
+    watch_turns(field->bench, run.count * (options->warmup_turns + options->turns));
+    return field_take_turns(field, run.count, run_turn, &run);
 }
 
 unsigned field_workloads(const struct options *options, struct workload *ret)

@@ -131,6 +131,17 @@ int field_step(struct field *field, unsigned index, const struct load_mode *mode
 int field_visits(struct field *field, unsigned index, int64_t duration_ns, unsigned round,
                  struct turn *ret);
 
+/* Rounds of `count` turns each: those for warming up, and then those that are `counted`; both begin
+ * with 0. Every other round runs backwards: who comes after whom may matter. Ends with the first
+ * turn that does not return 0. */
+int field_take_turns(struct field *field, unsigned count,
+                     int (*turn)(void *context, unsigned at, unsigned round, bool counted),
+                     void *context);
+
+/* One of those turns, of --turn-ms, for the contestant of an entrant. */
+int field_one_turn(struct field *field, unsigned index, const struct load_mode *mode,
+                   struct contestant *contestant, unsigned round, bool counted);
+
 /* Rounds of turns of all entrants in all workloads, after those for warming up. Contestants of kind
  * ceiling named `ceiling` are what the others of their workload are compared to. */
 int field_rounds(struct field *field, const struct workload *workloads, unsigned workload_count,

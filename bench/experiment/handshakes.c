@@ -58,6 +58,7 @@ struct race {
     struct field field;
     unsigned workloads;                       /* of each server */
     unsigned servers;                         /* ours, then the peers */
+    bool warm;                                /* turns count */
     enum handshake kinds[FIELD_ENTRANTS_MAX]; /* by entrant: server after server */
     struct contestant *contestants[FIELD_ENTRANTS_MAX];
 };
@@ -142,11 +143,26 @@ static const char *last_failure(const struct load_counters *counters)
     return "no reason known";
 }
 
-static int one_turn(struct race *race, unsigned index, unsigned round, bool counted)
+/* What the turns for warming up have counted belongs to nobody. */
+static void forget_warm_up(struct race *race)
 {
+    for (unsigned i = 0; i < race->field.count; i++) {
+        struct contestant nobody = {0};
+        field_failures(&race->field, i, &nobody);
+    }
+}
+
+/* The servers are neighbours in time. */
+static int turn(void *context, unsigned at, unsigned round, bool counted)
+{
+    struct race *race = context;
     struct bench *bench = race->field.bench;
+    const unsigned index = at % race->servers * race->workloads + at / race->servers;
     struct contestant *contestant = race->contestants[index];
     struct turn turn;
+    if (counted && !race->warm)
+        forget_warm_up(race);
+    race->warm = counted;
     watch_phase(bench, counted ? "turns" : "warm-up", contestant->name, contestant->workload);
     int err = field_visits(&race->field, index, (int64_t)bench->options->turn_ms * NS_PER_MS, round,
                            &turn);
@@ -160,39 +176,11 @@ static int one_turn(struct race *race, unsigned index, unsigned round, bool coun
     return err;
 }
 
-/* The servers are neighbours in time, and every other round runs backwards: who comes after whom
- * may matter. */
-static int one_round(struct race *race, unsigned round, bool counted)
-{
-    unsigned turns = race->workloads * race->servers;
-    int err = 0;
-    for (unsigned i = 0; err == 0 && i < turns; i++) {
-        unsigned at = round % 2 ? turns - 1 - i : i;
-        unsigned w = at / race->servers, s = at % race->servers;
-        err = one_turn(race, s * race->workloads + w, round, counted);
-    }
-    return err;
-}
-
-/* What the turns for warming up have counted belongs to nobody. */
-static void forget_warm_up(struct race *race)
-{
-    for (unsigned i = 0; i < race->field.count; i++) {
-        struct contestant nobody = {0};
-        field_failures(&race->field, i, &nobody);
-    }
-}
-
 static int rounds(struct race *race)
 {
     const struct options *options = race->field.bench->options;
-    int err = 0;
     watch_turns(race->field.bench, race->field.count * (options->warmup_turns + options->turns));
-    for (unsigned i = 0; err == 0 && i < options->warmup_turns; i++)
-        err = one_round(race, i, false);
-    forget_warm_up(race);
-    for (unsigned i = 0; err == 0 && i < options->turns; i++)
-        err = one_round(race, options->warmup_turns + i, true);
+    int err = field_take_turns(&race->field, race->workloads * race->servers, turn, race);
     for (unsigned i = 0; i < race->field.count; i++)
         field_failures(&race->field, i, race->contestants[i]);
     return err;

@@ -11,6 +11,7 @@
 #include "experiment/bench.h"
 #include "experiment/field.h"
 #include "experiment/goings.h"
+#include "experiment/settings.h"
 #include "measure/clock.h"
 #include "output/figure.h"
 
@@ -143,12 +144,10 @@ static int hold_way(struct bench *bench, const struct way *way)
 {
     struct field field;
     struct server *server;
-    char heartbeat[64];
-    const char *extra[2] = {NULL};
-    snprintf(heartbeat, sizeof heartbeat, "heartbeat_ms=%u", bench->options->heartbeat_ms);
+    struct settings settings = {0};
     if (bench->options->heartbeat_ms > 0)
-        extra[0] = heartbeat;
-    int err = bench_server_start(bench, bench->options->connections, extra, &server);
+        settings_add(&settings, "heartbeat_ms=%u", bench->options->heartbeat_ms);
+    int err = bench_server_start(bench, bench->options->connections, settings.list, &server);
     if (err < 0)
         return err;
     field_init(&field, bench);

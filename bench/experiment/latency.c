@@ -149,26 +149,11 @@ static int add_rtt(struct race *race, struct server *server, uint32_t rtt_ms)
 
 /* ---- running ---- */
 
-static int rounds(struct race *race)
+static int turn(void *context, unsigned at, unsigned round, bool counted)
 {
-    struct field *field = &race->field;
-    const struct options *options = field->bench->options;
-    const struct load_mode mode = {.rate_per_s = options->rates[0]};
-    const int64_t duration_ns = (int64_t)options->turn_ms * NS_PER_MS;
-    const unsigned total = options->warmup_turns + options->turns;
-    watch_turns(field->bench, total * field->count);
-    for (unsigned round = 0; round < total; round++) {
-        bool counted = round >= options->warmup_turns;
-        for (unsigned i = 0; i < field->count; i++) {
-            struct contestant *contestant = race->contestants[i];
-            watch_phase(field->bench, counted ? "turns" : "warm-up", contestant->name,
-                        contestant->workload);
-            int err = field_turn(field, i, &mode, duration_ns, round, counted ? contestant : NULL);
-            if (err < 0)
-                return err;
-        }
-    }
-    return 0;
+    struct race *race = context;
+    const struct load_mode mode = {.rate_per_s = race->field.bench->options->rates[0]};
+    return field_one_turn(&race->field, at, &mode, race->contestants[at], round, counted);
 }
 
 static int play(struct race *race)
@@ -187,7 +172,9 @@ static int play(struct race *race)
         contestant->has_connect = true;
         contestant->connect = field->entrants[i].ramp;
     }
-    err = rounds(race);
+    const struct options *options = field->bench->options;
+    watch_turns(field->bench, field->count * (options->warmup_turns + options->turns));
+    err = field_take_turns(field, field->count, turn, race);
     for (unsigned i = 0; i < field->count; i++)
         field_failures(field, i, race->contestants[i]);
     return err;

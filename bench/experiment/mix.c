@@ -168,24 +168,11 @@ static void describe(const struct stream *stream, struct contestant *contestant)
                     stream->channels, stream->rate_per_s, sizes);
 }
 
-static int rounds(struct mix *mix)
+static int turn(void *context, unsigned at, unsigned round, bool counted)
 {
-    struct field *field = &mix->field;
-    const struct options *options = mix->bench->options;
-    const int64_t duration_ns = (int64_t)options->turn_ms * NS_PER_MS;
-    const unsigned total = options->warmup_turns + options->turns;
-    int err = 0;
-    watch_turns(mix->bench, total * field->count);
-    for (unsigned round = 0; err == 0 && round < total; round++) {
-        bool counted = round >= options->warmup_turns;
-        for (unsigned i = 0; err == 0 && i < field->count; i++) {
-            const struct load_mode mode = {.rate_per_s = field->entrants[i].stream->rate_per_s};
-            watch_phase(mix->bench, counted ? "turns" : "warm-up", field->entrants[i].name, NULL);
-            err = field_turn(field, i, &mode, duration_ns, round,
-                             counted ? mix->contestants[i] : NULL);
-        }
-    }
-    return err;
+    struct mix *mix = context;
+    const struct load_mode mode = {.rate_per_s = mix->field.entrants[at].stream->rate_per_s};
+    return field_one_turn(&mix->field, at, &mode, mix->contestants[at], round, counted);
 }
 
 /* With several sizes, the payload of a delivery is their mean. */
@@ -216,8 +203,10 @@ static int race(struct mix *mix)
             contestant_figure(contestant, "informed", json_integer(mix->informed[i]));
         describe(stream, contestant);
     }
+    const struct options *options = mix->bench->options;
+    watch_turns(mix->bench, mix->field.count * (options->warmup_turns + options->turns));
     if (err == 0)
-        err = rounds(mix);
+        err = field_take_turns(&mix->field, mix->field.count, turn, mix);
     finish(mix);
     return err;
 }

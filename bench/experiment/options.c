@@ -23,54 +23,23 @@ enum {
 };
 
 #define AT(field) offsetof(struct options, field)
-#define NUMBER(field, least, most)                                                                 \
+#define VALUE(...)                                                                                 \
     {                                                                                              \
-        &kind_number, AT(field), 0, least, most, NULL                                              \
+        __VA_ARGS__                                                                                \
     }
-#define NUMBER_OR(field, least, most, zero)                                                        \
-    {                                                                                              \
-        &kind_number, AT(field), 0, least, most, zero                                              \
-    }
-#define MILLISECONDS(field, least, most)                                                           \
-    {                                                                                              \
-        &kind_milliseconds, AT(field), 0, least, most, NULL                                        \
-    }
-#define NUMBERS(field, count, least, most)                                                         \
-    {                                                                                              \
-        &kind_numbers, AT(field), AT(count), least, most, NULL                                     \
-    }
-#define RATES(field, count)                                                                        \
-    {                                                                                              \
-        &kind_rates, AT(field), AT(count), 0, 0, NULL                                              \
-    }
-#define TEXT(field)                                                                                \
-    {                                                                                              \
-        &kind_text, AT(field), 0, 0, 0, NULL                                                       \
-    }
+#define NUMBER(field, low, high)          VALUE(&kind_number, AT(field), 0, low, high, NULL)
+#define NUMBER_OR(field, low, high, zero) VALUE(&kind_number, AT(field), 0, low, high, zero)
+#define MILLISECONDS(field, low, high)    VALUE(&kind_milliseconds, AT(field), 0, low, high, NULL)
+#define NUMBERS(field, n, low, high)      VALUE(&kind_numbers, AT(field), AT(n), low, high, NULL)
+#define RATES(field, count)               VALUE(&kind_rates, AT(field), AT(count), 0, 0, NULL)
 #define TEXTS(field, count, most, between)                                                         \
-    {                                                                                              \
-        &kind_texts, AT(field), AT(count), 0, most, between                                        \
-    }
-#define PERCENT(field)                                                                             \
-    {                                                                                              \
-        &kind_percent, AT(field), 0, 0, 0, NULL                                                    \
-    }
-#define FLAG(field)                                                                                \
-    {                                                                                              \
-        &kind_flag, AT(field), 0, 0, 0, NULL                                                       \
-    }
-#define CPUS(field)                                                                                \
-    {                                                                                              \
-        &kind_cpus, AT(field), 0, 0, 0, NULL                                                       \
-    }
-#define AT_KIND(name, field)                                                                       \
-    {                                                                                              \
-        &kind_##name, AT(field), 0, 0, 0, NULL                                                     \
-    }
-#define OF_KIND(name)                                                                              \
-    {                                                                                              \
-        &kind_##name, 0, 0, 0, 0, NULL                                                             \
-    }
+    VALUE(&kind_texts, AT(field), AT(count), 0, most, between)
+#define TEXT(field)          AT_KIND(text, field)
+#define PERCENT(field)       AT_KIND(percent, field)
+#define FLAG(field)          AT_KIND(flag, field)
+#define CPUS(field)          AT_KIND(cpus, field)
+#define AT_KIND(name, field) VALUE(&kind_##name, AT(field), 0, 0, 0, NULL)
+#define OF_KIND(name)        VALUE(&kind_##name, 0, 0, 0, 0, NULL)
 
 static const struct option_row {
     int key;

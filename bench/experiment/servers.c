@@ -365,6 +365,15 @@ int bench_server_stop(struct server *server)
     return -EIO;
 }
 
+int bench_server_end(struct bench *bench, struct server *server, int err)
+{
+    if (!server)
+        return err;
+    int stopped = bench_server_stop(server);
+    bench->server_count--;
+    return err ? err : stopped;
+}
+
 /* ---- relays ---- */
 
 static int path_launch(struct bench *bench, struct path *path, const char *ready,

@@ -20,6 +20,7 @@
 #include "experiment/capacity_counters.h"
 #include "experiment/field.h"
 #include "experiment/gauges.h"
+#include "experiment/settings.h"
 #include "experiment/stall.h"
 #include "measure/clock.h"
 
@@ -44,8 +45,6 @@ enum {
     HISTORY_MESSAGES_MIN = 128,
     HISTORY_HEAD_BYTES = 512, /* of a kept message, with slack */
     QUEUE_TOTAL_DEFAULT = 268435456,
-    SETTING_MAX = 64,
-    SETTINGS_MAX = 8,
 };
 
 /* One policy while it is tried. */
@@ -102,18 +101,14 @@ static uint32_t trickling_of(const struct options *options)
 static int start_server(struct trial *trial)
 {
     const struct options *options = trial->bench->options;
-    char texts[SETTINGS_MAX][SETTING_MAX];
-    const char *settings[SETTINGS_MAX + 1] = {0};
+    struct settings settings = {0};
     double messages = ceil(options->rates[0] * options->turn_ms / 1e3) + HISTORY_MESSAGES_MIN;
     double bytes = messages * (options->message_bytes + HISTORY_HEAD_BYTES);
-    unsigned n = 0;
-    snprintf(texts[n++], SETTING_MAX, "slow_reader=%s", trial->policy);
-    snprintf(texts[n++], SETTING_MAX, "queue_bytes_max=%u", options->queue_bytes);
-    snprintf(texts[n++], SETTING_MAX, "history_messages_max=%.0f", messages);
-    snprintf(texts[n++], SETTING_MAX, "history_bytes_max=%.0f", bytes);
-    for (unsigned i = 0; i < n; i++)
-        settings[i] = texts[i];
-    int err = bench_server_start(trial->bench, options->subscribers, settings, &trial->server);
+    settings_add(&settings, "slow_reader=%s", trial->policy);
+    settings_add(&settings, "queue_bytes_max=%u", options->queue_bytes);
+    settings_add(&settings, "history_messages_max=%.0f", messages);
+    settings_add(&settings, "history_bytes_max=%.0f", bytes);
+    int err = bench_server_start(trial->bench, options->subscribers, settings.list, &trial->server);
     if (err == 0)
         http_get_init(&trial->get, &trial->server->address);
     return err;
@@ -216,7 +211,7 @@ static void set_mode(struct trial *trial)
     };
 }
 
-static int turn(struct trial *trial, unsigned round, struct contestant *into, double *ret_p99_ns)
+static int turn(struct trial *trial, unsigned round, struct contestant *into)
 {
     const int64_t duration_ns = (int64_t)trial->bench->options->turn_ms * NS_PER_MS;
     char detail[RESULT_NAME_MAX];
@@ -227,9 +222,7 @@ static int turn(struct trial *trial, unsigned round, struct contestant *into, do
                                       : "without",
                 trial->name, detail);
     watch_lasts(trial->bench, duration_ns);
-    int err = field_turn(&trial->field, OTHERS, &trial->mode, 0, round, into);
-    *ret_p99_ns = (double)histogram_percentile(load_latency(trial->field.load, OTHERS), 99);
-    return err;
+    return field_turn(&trial->field, OTHERS, &trial->mode, 0, round, into);
 }
 
 /* Half of them read nothing, the others a little. */
@@ -376,7 +369,7 @@ static int join(struct trial *trial)
     return err;
 }
 
-static int with(struct trial *trial, unsigned round, double *ret_p99_ns)
+static int with(struct trial *trial, unsigned round)
 {
     struct slow_mark mark;
     struct capacity_counters before;
@@ -389,7 +382,7 @@ static int with(struct trial *trial, unsigned round, double *ret_p99_ns)
     counters_read(&before, &trial->get);
     uint64_t closes = closes_so_far(trial), trickled = trickled_so_far(trial);
     struct gauges *gauges = gauges_start(&trial->server->address, &trial->server->process);
-    err = turn(trial, round, trial->with, ret_p99_ns);
+    err = turn(trial, round, trial->with);
     gauges_stop(gauges, &seen);
     trial->stall->closed += closes_so_far(trial) - closes;
     trial->stall->trickled += trickled_so_far(trial) - trickled;
@@ -404,25 +397,19 @@ static int with(struct trial *trial, unsigned round, double *ret_p99_ns)
 
 static int round_of(struct trial *trial, unsigned round)
 {
-    double with_ns = 0, without_ns = 0;
-    bool first = round % 2 == 1;
-    int err =
-        first ? with(trial, round, &with_ns) : turn(trial, round, trial->without, &without_ns);
+    const bool with_first = round % 2 == 1;
+    int err = with_first ? with(trial, round) : turn(trial, round, trial->without);
     if (err == 0)
-        err =
-            first ? turn(trial, round, trial->without, &without_ns) : with(trial, round, &with_ns);
-    if (err == 0 && without_ns > 0)
-        stall_ratio(trial->stall, with_ns / without_ns);
+        err = with_first ? turn(trial, round, trial->without) : with(trial, round);
     return err;
 }
 
 static int play(struct trial *trial)
 {
     const struct options *options = trial->bench->options;
-    double unused;
     int err = open_others(trial);
     for (unsigned i = 0; err == 0 && i < options->warmup_turns; i++)
-        err = turn(trial, i, NULL, &unused);
+        err = turn(trial, i, NULL);
     for (unsigned i = 0; err == 0 && i < options->turns; i++)
         err = round_of(trial, i);
     if (trial->with)
@@ -430,14 +417,14 @@ static int play(struct trial *trial)
     return err;
 }
 
-static int run_policy(struct bench *bench, const char *policy, const struct way *way,
-                      struct stall *stall)
+static int run_policy(struct bench *bench, const char *policy, const struct way *way)
 {
+    struct stall stall = {0};
     struct trial *trial = calloc(1, sizeof *trial);
     assert(trial);
     trial->bench = bench;
     trial->policy = policy;
-    trial->stall = stall;
+    trial->stall = &stall;
     trial->way = way;
     way_workload(trial->name, way, policy);
     set_mode(trial);
@@ -447,15 +434,11 @@ static int run_policy(struct bench *bench, const char *policy, const struct way 
         http_get_done(&trial->get);
     }
     if (trial->with) {
-        contestant_figure(trial->with, "stall", stall_json(stall));
-        trial->with->own_faults = stall->duplicate + stall->out_of_order + stall->corrupt;
+        contestant_figure(trial->with, "stall", stall_json(&stall));
+        trial->with->own_faults = stall.duplicate + stall.out_of_order + stall.corrupt;
     }
     field_close(&trial->field);
-    if (trial->server) {
-        int stopped = bench_server_stop(trial->server);
-        err = err ? err : stopped;
-        bench->server_count--;
-    }
+    err = bench_server_end(bench, trial->server, err);
     free(trial);
     return err;
 }
@@ -464,7 +447,6 @@ static int run_policy(struct bench *bench, const char *policy, const struct way 
 
 static int run(struct bench *bench)
 {
-    static struct stall stalls[WAYS_ANY_MAX][SLOW_POLICIES];
     const struct options *options = bench->options;
     struct way ways[WAYS_ANY_MAX];
     const unsigned way_count = ways_of_any(options, ways);
@@ -480,10 +462,7 @@ static int run(struct bench *bench)
     watch_turns(bench, way_count * SLOW_POLICIES * (options->warmup_turns + 2 * options->turns));
     for (unsigned w = 0; err == 0 && w < way_count; w++)
         for (unsigned i = 0; err == 0 && i < SLOW_POLICIES; i++)
-            err = run_policy(bench, slow_policies[i], &ways[w], &stalls[w][i]);
-    for (unsigned w = 0; w < way_count; w++)
-        for (unsigned i = 0; i < SLOW_POLICIES; i++)
-            stall_done(&stalls[w][i]);
+            err = run_policy(bench, slow_policies[i], &ways[w]);
     return err;
 }
 

@@ -1,13 +1,11 @@
 /* stall: what readers that stopped reading, or read too slowly, have cost, and what they have lost.
  *
  * Threads  one.
- * Memory   in place until stall_done; ratios grow. */
+ * Memory   in place. */
 #pragma once
 
 #include <jansson.h>
 #include <stdint.h>
-
-#include "output/spread.h"
 
 /* Each is a field, and a member of the object in run.json.
  *
@@ -52,14 +50,7 @@ struct stall {
 #define STALL_FIELD(name) uint64_t name;
     STALL_COUNTS(STALL_FIELD)
 #undef STALL_FIELD
-    double *ratios; /* of the others' p99: with them ÷ without, one for each turn */
-    unsigned ratio_count;
 };
-
-void stall_done(struct stall *stall);
-
-void stall_ratio(struct stall *stall, double ratio);
-struct spread stall_ratios(const struct stall *stall);
 
 /* The object of docs/RESULTS.md; a new reference. */
 json_t *stall_json(const struct stall *stall);

@@ -22,6 +22,7 @@
 #include "experiment/bench.h"
 #include "experiment/capacity_counters.h"
 #include "experiment/field.h"
+#include "experiment/settings.h"
 #include "experiment/witness.h"
 #include "measure/clock.h"
 #include "output/figure.h"
@@ -43,8 +44,6 @@ enum {
     HISTORY_HEAD_BYTES = 512, /* of a kept message, with slack */
     SESSIONS_SPARE = 16,
     SESSIONS_MAX = 16777216, /* of the setting */
-    SETTING_MAX = 64,
-    SETTINGS_MAX = 8,
 };
 
 enum storm_variant {
@@ -116,52 +115,41 @@ static double rate_of(const struct options *options)
 /* ---- the server ---- */
 
 /* History that reaches back as long as somebody may be away, and a little. */
-static unsigned settings_write(const struct storm *storm, char texts[SETTINGS_MAX][SETTING_MAX])
+static void settings_make(const struct storm *storm, struct settings *ret)
 {
     const struct options *options = storm->bench->options;
     double away_s = options->give_up_s + options->turn_ms / 1e3 + 30;
     double messages = ceil(rate_of(options) * away_s) + HISTORY_MESSAGES_MIN;
     double bytes = messages * (options->message_bytes + HISTORY_HEAD_BYTES);
-    unsigned n = 0;
-    snprintf(texts[n++], SETTING_MAX, "history_messages_max=%.0f", messages);
-    snprintf(texts[n++], SETTING_MAX, "history_bytes_max=%.0f", bytes);
-    snprintf(texts[n++], SETTING_MAX, "history_total_bytes_max=%.0f", bytes * (ENTRANTS_MAX + 2));
-    snprintf(texts[n++], SETTING_MAX, "history_age_ms=%.0f", away_s * 1e3);
+    settings_add(ret, "history_messages_max=%.0f", messages);
+    settings_add(ret, "history_bytes_max=%.0f", bytes);
+    settings_add(ret, "history_total_bytes_max=%.0f", bytes * (ENTRANTS_MAX + 2));
+    settings_add(ret, "history_age_ms=%.0f", away_s * 1e3);
     if (storm->variant->admission) {
-        snprintf(texts[n++], SETTING_MAX, "admits_per_s=%u", options->admits_per_s);
-        snprintf(texts[n++], SETTING_MAX, "admit_wait_ms_max=%u", options->give_up_s * 1000);
+        settings_add(ret, "admits_per_s=%u", options->admits_per_s);
+        settings_add(ret, "admit_wait_ms_max=%u", options->give_up_s * 1000);
     }
     if (storm->way->tls) {
         /* Rows of four, which fill unevenly. */
         uint64_t sessions = SESSIONS_SPARE * ((uint64_t)options->subscribers + live_of(options));
-        snprintf(texts[n++], SETTING_MAX, "tls_sessions=%lu",
-                 (unsigned long)(sessions < SESSIONS_MAX ? sessions : SESSIONS_MAX));
+        settings_add(ret, "tls_sessions=%lu",
+                     (unsigned long)(sessions < SESSIONS_MAX ? sessions : SESSIONS_MAX));
     }
-    return n;
-}
-
-static void note_settings(struct storm *storm, char texts[SETTINGS_MAX][SETTING_MAX],
-                          unsigned count)
-{
-    char line[SETTINGS_MAX * SETTING_MAX] = "";
-    size_t len = 0;
-    for (unsigned i = 0; i < count; i++)
-        len += (size_t)snprintf(line + len, sizeof line - len, i ? ", %s" : "%s", texts[i]);
-    result_note(&storm->bench->result, "%s: the server was set to %s.", storm->name, line);
 }
 
 static int start_server(struct storm *storm)
 {
-    char texts[SETTINGS_MAX][SETTING_MAX];
-    const char *settings[SETTINGS_MAX + 1] = {0};
+    struct settings settings = {0};
     const struct options *options = storm->bench->options;
-    unsigned count = settings_write(storm, texts);
-    for (unsigned i = 0; i < count; i++)
-        settings[i] = texts[i];
-    note_settings(storm, texts, count);
+    char line[SETTINGS_MAX * SETTING_MAX] = "";
+    size_t len = 0;
+    settings_make(storm, &settings);
+    for (unsigned i = 0; i < settings.count; i++)
+        len += (size_t)snprintf(line + len, sizeof line - len, i ? ", %s" : "%s", settings.list[i]);
+    result_note(&storm->bench->result, "%s: the server was set to %s.", storm->name, line);
     /* Twice as many: connections that are half gone stand beside those that come back. */
-    return bench_server_start(storm->bench, 2 * options->subscribers + live_of(options), settings,
-                              &storm->server);
+    return bench_server_start(storm->bench, 2 * options->subscribers + live_of(options),
+                              settings.list, &storm->server);
 }
 
 /* ---- before the storm ---- */
@@ -420,11 +408,7 @@ static int run_variant(struct bench *bench, enum storm_variant variant, const st
     if (storm->witness)
         take_witness(storm);
     field_close(&storm->field);
-    if (storm->server) {
-        int stopped = bench_server_stop(storm->server);
-        err = err ? err : stopped;
-        bench->server_count--;
-    }
+    err = bench_server_end(bench, storm->server, err);
     free(storm);
     return err;
 }

@@ -46,15 +46,6 @@ void way_workload(char ret[RESULT_NAME_MAX], const struct way *way, const char *
         snprintf(ret, RESULT_NAME_MAX, "%s", name);
 }
 
-const char *way_claim(char text[WAY_CLAIM_MAX], const struct way *way, const char *claim)
-{
-    if (way->tls)
-        snprintf(text, WAY_CLAIM_MAX, "%s (TLS, %s)", claim, tls_cipher_name(way->cipher));
-    else
-        snprintf(text, WAY_CLAIM_MAX, "%s", claim);
-    return text;
-}
-
 const char *way_name(const struct way *way)
 {
     static char names[WAYS_MAX][RESULT_NAME_MAX];

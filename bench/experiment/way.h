@@ -27,7 +27,6 @@ enum {
     WAYS_ANY_MAX = 1 + TLS_CIPHER_COUNT,
     WAYS_MAX = OPTIONS_LIST_MAX * WAYS_ANY_MAX,
     WAY_FILE_MAX = 512,
-    WAY_CLAIM_MAX = 160,
 };
 
 struct way {
@@ -47,9 +46,6 @@ unsigned ways_of_any(const struct options *options, struct way ret[WAYS_ANY_MAX]
 /* "disconnect", "disconnect, aes128-gcm": the workload of a run, or a part of one, that is done in
  * each way. */
 void way_workload(char ret[RESULT_NAME_MAX], const struct way *way, const char *name);
-
-/* A claim of it: over TLS with " (TLS, aes128-gcm)" behind it. Returns `text`. */
-const char *way_claim(char text[WAY_CLAIM_MAX], const struct way *way, const char *claim);
 
 /* "websocket", "websocket-tls-gcm". The text is constant. */
 const char *way_name(const struct way *way);

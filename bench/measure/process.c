@@ -5,13 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -288,17 +286,6 @@ bool process_alive(struct process *process)
         return kill(process->pid, 0) == 0;
     return waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
            info.si_pid == 0;
-}
-
-bool process_wait(struct process *process, unsigned patience_ms)
-{
-    int fd = process->pid > 0 ? pidfd_open(process->pid, 0) : -1;
-    struct pollfd watched = {.fd = fd, .events = POLLIN};
-    if (fd < 0)
-        return true;
-    poll(&watched, 1, (int)patience_ms);
-    close(fd);
-    return !process_alive(process);
 }
 
 int process_stop(struct process *process, unsigned grace_ms)

@@ -64,10 +64,6 @@ void process_adopt(struct process *process, const char *name, const struct socka
 int process_wait_ready(struct process *process, const struct sockaddr_in *address, const char *path,
                        unsigned patience_ms);
 
-/* Sleeps until a process of ours has ended, at most `patience_ms` or until a signal comes. Returns
- * whether it has ended. */
-bool process_wait(struct process *process, unsigned patience_ms);
-
 /* Ends it with SIGTERM, with SIGKILL after `grace_ms`, and then what is left of its group. Returns
  * 0 when it left with status 0, else the status as waitpid gives it. Of a process that is not ours,
  * or not running, 0. */

@@ -9,12 +9,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#include "output/spread.h"
-
 /* To the nearest multiple of `unit`; what is not finite is 0. */
 json_t *figure_number(double value, double unit);
 json_t *figure_seconds(int64_t ns);
 json_t *figure_count(uint64_t value);
-
-/* Sets nothing when the spread is of no values. */
-void figure_set_spread(json_t *object, const char *name, struct spread spread, double unit);

@@ -26,6 +26,7 @@ def of_run(run):
         _ratio(run, c)
         _tls(run, c)
         _handshakes(run, c)
+        _stall(run, c)
         if "push" in c:
             _set(c["push"], "load_s", c["push"]["loads_s"], 6)
 
@@ -168,9 +169,9 @@ def _usage(c):
 
 # ---- beside others --------------------------------------------------------------------------
 
-def _to(run, c, name):
-    """The contestant of that name in the same workload."""
-    return series.find(run, name, c.get("workload"))
+def _to(run, c, name, but=""):
+    """The contestant of that name in the same workload, but for its end."""
+    return series.find(run, name, c.get("workload", "") + but or None)
 
 
 def _ratio(run, c):
@@ -189,6 +190,14 @@ def _tls(run, c):
         c["tls"]["plain"] = plain
         _set(c["tls"], "deliveries_per_s", quotients(c, other, rate), 4)
         _set(c["tls"], "server_cpu_per_delivery", quotients(c, other, server_cpu), 4)
+
+
+def _stall(run, c):
+    """p99 of the others with slow readers beside them, over that without, of each round."""
+    without = "stall" in c and _to(run, c, c["name"], ", without")
+    both = [(ours["p99_ns"], theirs["p99_ns"]) for ours, theirs in pairs(c, without)
+            if ours.get("p99_ns") and theirs.get("p99_ns")] if without else []
+    _set(c.get("stall"), "p99_ratio", [ours / theirs for ours, theirs in both], 4)
 
 
 def _handshakes(run, c):

@@ -57,6 +57,19 @@ def test_rates_over_the_turns():
     assert "ratio" not in bare and "ceiling" not in one and "payload_bytes" not in one
 
 
+def test_what_slow_readers_do_to_the_others():
+    def others(workload, p99s, **more):
+        return contestant(*(turn(i, p99_ns=ns) for i, ns in enumerate(p99s)), name="others",
+                          workload=workload, **more)
+
+    one = derived(others("disconnect", [30, 60, 10], stall={"policy": "disconnect"}),
+                  others("disconnect, without", [20, 20, 0]))
+    assert one["stall"]["p99_ratio"] == {"median": 1.5, "min": 1.5, "p25": 1.5, "p75": 3,
+                                         "max": 3, "n": 2}
+    alone = derived(others("disconnect", [30], stall={"policy": "disconnect"}))
+    assert alone["stall"] == {"policy": "disconnect"}
+
+
 def test_nothing_measured():
     one = derived(contestant(ceiling="bare-send"), contestant(name="bare-send", kind="ceiling"))
     assert one.keys() == {"name", "kind", "workload", "connections", "server_cpus", "turns"}
