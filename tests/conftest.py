@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from ringside import Server, sanitizer, wait_until  # noqa: E402  (needs the line above)
 from secure import SecureServer  # noqa: E402
 
+LONGEST = ("test_bench_lies.py", "test_bench_socketless.py", "test_bench_h2.py")
+
 
 def pytest_configure(config):
     config.addinivalue_line(
@@ -19,14 +21,15 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Whole runs of the bench take longest, so their files come first. The order within each stays,
-    since its tests share what they have run."""
+    """Whole runs of the bench take longest, so their files come first, and LONGEST before the
+    others. The order within each stays, since its tests share what they have run."""
     left_out = [item for item in items for marker in item.iter_markers("not_in")
                 if sanitizer() in marker.args]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: not item.path.name.startswith("test_bench"))
+    items.sort(key=lambda item: (not item.path.name.startswith("test_bench"),
+                                 item.path.name not in LONGEST))
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ WORKERS = max(2, min(2 * CORES, 16))
 NICE = 5  # of what takes all the time that it is given: whoever waits for an answer goes first
 FLAVOURS = ("release", "asan", "tsan")
 KERNELS = ("6.1", "6.12", "host")
-FUZZ_SECONDS = 2  # for each parser
+FUZZ_SECONDS = 1  # for each parser
 NO_TESTS = 5  # pytest's exit status when it has found none
 OTHERS = [TESTS / name for name in ("browser", "report", "runner", "tuning")]
 
@@ -43,22 +43,33 @@ NOT_IN_TSAN = {
     "test_bad_input.py": "requests that one shard refuses by itself",
     "test_http2_bounds.py": "what one connection may do to its shard: test_http2.py has several",
     "test_bench_abuse.py": "threads of the bench: test_bench_half_open.py has them",
+    "test_bench_chaos.py": "the bench's load is one thread",
     "test_bench_churn.py": "the bench's load is one thread",
+    "test_bench_claims.py": "programs in Python",
+    "test_bench_h2.py": "the bench's load is one thread",
     "test_bench_handshakes.py": "the bench's load is one thread; the server's: test_tls.py",
     "test_bench_knee.py": "the bench's load is one thread",
     "test_bench_lies.py": "threads of the bench: test_bench_storm.py has them",
     "test_bench_mix.py": "the bench's load is one thread",
     "test_bench_peer.py": "the bench's load is one thread, and the server is another",
     "test_bench_programs.py": "programs in Python",
+    "test_bench_push.py": "the client is one thread",
     "test_bench_saturation.py": "the bench's load is one thread",
     "test_bench_small.py": "threads of the bench: test_bench_storm.py has them",
     "test_bench_slow_readers.py": "threads of the bench: test_bench_half_open.py has them",
+    "test_bench_socketless.py": "the bench's load is one thread, its clients without sockets too",
     "test_bench_tls.py": "the bench's load is one thread",
+    "test_bench_view.py": "what draws is another process",
     "test_centrifuge_go.py": "one client, as those of test_centrifuge_sdk.py",
     "test_centrifuge_http.py": "JavaScript: test_centrifuge_streams.py has it by hand",
     "test_ipv6.py": "the same server at another address",
     "test_pause.py": "a server with one shard",
     "test_relay.py": "the relay is one thread",
+}
+# Nor does ASan run what is Python, around C that other files run.
+NOT_IN_ASAN = {
+    "test_bench_claims.py": "programs in Python, around experiments of other files",
+    "test_bench_programs.py": "programs in Python",
 }
 
 ENVIRONMENT = {
@@ -132,18 +143,17 @@ def alone(*arguments):
     return ["-m", "alone", "-n", "2", "--dist", "loadfile", *arguments]
 
 
-def threaded(flavour):
-    """What is left out of a flavour."""
-    names = NOT_IN_TSAN if flavour == "tsan" else ()
+def left_out(flavour):
+    names = {"tsan": NOT_IN_TSAN, "asan": NOT_IN_ASAN}.get(flavour, ())
     return [f"--ignore={TESTS / 'integration' / name}" for name in names]
 
 
 def integration(flavour):
-    return pytest("integration", flavour, *beside(*threaded(flavour), TESTS / "integration"))
+    return pytest("integration", flavour, *beside(*left_out(flavour), TESTS / "integration"))
 
 
 def integration_alone(flavour):
-    return pytest("integration alone", flavour, *alone(*threaded(flavour), TESTS / "integration"))
+    return pytest("integration alone", flavour, *alone(*left_out(flavour), TESTS / "integration"))
 
 
 def fuzz():

@@ -6,6 +6,7 @@ The servers are lying_server.py before ours and peer_server.py; lies.py says whe
 import json
 import shlex
 import sys
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -135,10 +136,16 @@ def test_messages_that_come_in_pieces(tmp_path, lying):
 # ---- every experiment with a ledger ----
 
 def test_compare(tmp_path, lying):
+    """On a busy machine a turn at a rate may be over before there was enough to lie about: the rest
+    is told in the next one, which is as fast as it can be."""
     found = bench(tmp_path, "compare", *FEW, "--depth", "2", "--poll-interval-ms", "10",
                   *lying("--double", "2"), expect=LEDGER)
-    for (name, workload), c in contestants(found).items():
-        assert faults(c["ledger"]) == ({"duplicate": 2} if workload == "rate 120/s" else {}), name
+    seen = Counter()
+    for (name, _), c in contestants(found).items():
+        seen[name] += c["ledger"]["duplicate"]
+        assert not faults(c["ledger"]).keys() - {"duplicate"}, name
+    assert told(tmp_path) == [{f"bench-{name}": 2 for name in seen}]
+    assert seen == dict.fromkeys(seen, 2) and "websocket" in seen
     for c in contestants(found, "ceiling").values():
         assert faults(c["ledger"]) == {}
 

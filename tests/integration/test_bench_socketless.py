@@ -141,7 +141,7 @@ NETWORK = ["--rtt-ms", 20, "--jitter-ms", 5, "--loss", "3,2", "--reorder", 1]
 def test_a_network_that_loses(tmp_path):
     """Packets are lost, messages are not."""
     run = bench(tmp_path, "fanout", "-T", "websocket,sse", "-n", 50, "-r", 20, "-t", 2, "--warmup",
-                0, *NETWORK, "--seed", 7, *CLIENTS, within=ALONE).run
+                0, "-a", "none", *NETWORK, "--seed", 7, *CLIENTS, within=ALONE).run
     ledgers_clean(run)
     carried, lost, overtook = note(
         run, r"seed 7 carried (\d+) packets, lost (\d+), and let (\d+) overtake")
@@ -153,7 +153,7 @@ def test_a_network_that_loses(tmp_path):
 
 def test_a_narrow_line(tmp_path):
     run = bench(tmp_path, "fanout", "-T", "websocket", "-n", 10, "-r", 5, "-t", 1, "--warmup", 0,
-                "--line-rate", 20000, *CLIENTS, within=ALONE).run
+                "-a", "none", "--line-rate", 20000, *CLIENTS, within=ALONE).run
     ledgers_clean(run)
 
 

@@ -112,9 +112,10 @@ def test_frames_that_go_on_do_not_cost_the_close_code(start_server, engine, code
     if code == 4410:  # what comes before it is known that the position is gone is taken
         path, may_publish = target("/ws", channel="c", since="123.1"), "on"
     server = start_server(config={**engine, "websocket_publish": may_publish})
+    # Made before, for the server does not wait long for who goes on after a close frame.
+    frames = 20 * frame(TEXT, MUCH[:60000])
     client = RawWebSocket(server, path)
-    for _ in range(20):
-        client.send(frame(TEXT, MUCH[:60000]))
+    client.send(frames)
     assert client.read_close_frame() == code
     client.send(frame(CLOSE, struct.pack(">H", code)))
     assert end_of(client.connection) == b""
