@@ -312,6 +312,8 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
         .repeats_ns = settings->idempotency_ms * 1000000,
         .namespaces = &settings->namespaces,
         .history_total_bytes_max = (uint64_t)settings->history_total_bytes_max,
+        .last_bytes_max = (uint64_t)settings->delta_bytes_max,
+        .last_total_bytes_max = (uint64_t)settings->delta_total_bytes_max,
         .reply_bytes_max = (uint64_t)settings->queue_bytes_max,
         .seed = seed_draw(),
         .linger_ns = HUB_LINGER_S * INT64_C(1000000000),

@@ -185,8 +185,8 @@ class EventStream:
     """curl -N on /sse, its output parsed into events by a thread, so that reads can give up. It
     hears what is published from now on."""
 
-    def __init__(self, url, *headers):
-        command = ["curl", "-sSNi", "--noproxy", "*", "--max-time", str(2 * PATIENCE_S)]
+    def __init__(self, url, *headers, options=()):
+        command = ["curl", "-sSNi", *options, "--noproxy", "*", "--max-time", str(2 * PATIENCE_S)]
         for header in headers:
             command += ["-H", header]
         self.process = subprocess.Popen([*command, url], stdout=subprocess.PIPE)

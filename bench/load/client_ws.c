@@ -1,7 +1,12 @@
 /* client_ws: WebSocket subscribers, raw and in envelopes, echo clients and publishers. */
 #include "load/engine.h"
+#include "load/packed.h"
 #include "load/publish.h"
 #include "wire/mask.h"
+
+enum {
+    PACKED_EXTRA = 512, /* of an envelope, or of a message that got no smaller */
+};
 
 #define MESSAGE_BYTES_MAX (UINT64_C(1) << 40)
 
@@ -68,7 +73,7 @@ void ws_echo(struct load *load, struct subscriber *subscriber)
     struct group *group = group_of(load, subscriber);
     uint32_t number = subscriber->place.expected ? subscriber->place.expected : 1;
     char payload[LOAD_ECHO_BYTES_MAX];
-    payload_write(payload, group->config.payload_bytes, number, (uint64_t)engine_clock_ns());
+    payload_write(payload, group->config.payload_bytes, number, (uint64_t)engine_clock_ns(), false);
     ws_send(load, subscriber, WS_TEXT, span_of(payload, group->config.payload_bytes));
     subscriber->flags |= SUBSCRIBER_ASKED;
     group->echoes++;
@@ -107,7 +112,10 @@ static bool handshake(struct load *load, struct subscriber *subscriber, struct s
     struct half *half = half_begin(load, subscriber, &bytes);
     struct http_response response;
     int result = half_response(load, half, bytes, input, &response);
-    bool accepted = result == 1 && ws_handshake_answer_check(&response, handshake_key) == 0;
+    /* The extension is looked at last, and is the one that was asked for. */
+    bool deflates = spoken(load, subscriber)->is & PROTOCOL_DEFLATES;
+    bool accepted = result == 1 && ws_handshake_answer_check(&response, handshake_key) ==
+                                       (deflates ? WS_HANDSHAKE_EXTENSION : 0);
     half_end(load, subscriber, result != 0);
     if (result == 0)
         return false;
@@ -167,6 +175,28 @@ static void embedded_piece(struct load *load, struct subscriber *subscriber, str
     }
 }
 
+/* What is packed is looked at when it is whole: where it lies, or what was kept of it so far. */
+static void packed_event(struct load *load, struct subscriber *subscriber, struct half *half,
+                         char *bytes, const struct ws_event *event)
+{
+    struct load_counters *counters = &group_of(load, subscriber)->counters;
+    struct span message = {event->payload, event->payload_len};
+    if (!event->first || !event->last) {
+        if (message.len > load->stashes.bytes_size - half->held) {
+            subscriber_fail(load, subscriber, LOAD_FAIL_EVENT_LONG);
+            return;
+        }
+        memcpy(bytes + half->held, message.ptr, message.len);
+        half->held += (uint32_t)message.len;
+        message = span_of(bytes, half->held);
+    }
+    if (!event->last)
+        return;
+    half->held = 0;
+    counters->framed_bytes += ws_frame_head_size(message.len) + message.len;
+    packed_take(load, subscriber, message, event->deflated);
+}
+
 static void data_event(struct load *load, struct subscriber *subscriber, struct half *half,
                        const struct ws_event *event)
 {
@@ -205,14 +235,17 @@ static void data_event(struct load *load, struct subscriber *subscriber, struct 
 }
 
 static void handle_event(struct load *load, struct subscriber *subscriber, struct half *half,
-                         const struct ws_event *event)
+                         char *bytes, const struct ws_event *event)
 {
     struct load_counters *counters = &group_of(load, subscriber)->counters;
     switch (event->kind) {
     case WS_EVENT_NONE:
         break;
     case WS_EVENT_DATA:
-        data_event(load, subscriber, half, event);
+        if (spoken(load, subscriber)->is & PROTOCOL_PACKED)
+            packed_event(load, subscriber, half, bytes, event);
+        else
+            data_event(load, subscriber, half, event);
         break;
     case WS_EVENT_PING:
         ws_send(load, subscriber, WS_PONG, span_of(event->payload, event->payload_len));
@@ -235,14 +268,16 @@ static void handle_event(struct load *load, struct subscriber *subscriber, struc
 
 void ws_frames(struct load *load, struct subscriber *subscriber, char *input, size_t len)
 {
-    const struct ws_rules rules = {.role = WS_CLIENT, .message_bytes_max = MESSAGE_BYTES_MAX};
+    const struct ws_rules rules = {.role = WS_CLIENT,
+                                   .deflate = spoken(load, subscriber)->is & PROTOCOL_DEFLATES,
+                                   .message_bytes_max = MESSAGE_BYTES_MAX};
     struct ws_input rest = {input, input + len};
     char *bytes;
     struct half *half = half_begin(load, subscriber, &bytes);
     struct ws_event event;
     do {
         ws_inbound_next(&half->inbound, &rules, &rest, &event);
-        handle_event(load, subscriber, half, &event);
+        handle_event(load, subscriber, half, bytes, &event);
     } while (event.kind != WS_EVENT_NONE && subscriber_open(subscriber));
     half_end(load, subscriber, subscriber_open(subscriber) && ws_inbound_idle(&half->inbound));
 }
@@ -273,6 +308,26 @@ const struct protocol protocol_websocket_envelope = {
     .name = "websocket-envelope",
     .path = "/ws?envelope=1&channel=%s",
     .is = PROTOCOL_JSON | PROTOCOL_SENDS,
+    .ask = ws_request,
+    .input = ws_input,
+};
+
+const struct protocol protocol_websocket_deflate = {
+    .name = "websocket-deflate",
+    .path = "/ws?channel=%s",
+    .fields = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
+    .is = PROTOCOL_PACKED | PROTOCOL_DEFLATES | PROTOCOL_SENDS,
+    .held_bytes = PACKED_EXTRA,
+    .resumes_as = &protocol_websocket_envelope,
+    .ask = ws_request,
+    .input = ws_input,
+};
+
+const struct protocol protocol_websocket_delta = {
+    .name = "websocket-delta",
+    .path = "/ws?delta=fossil&channel=%s",
+    .is = PROTOCOL_PACKED | PROTOCOL_JSON | PROTOCOL_SENDS,
+    .held_bytes = PACKED_EXTRA,
     .ask = ws_request,
     .input = ws_input,
 };

@@ -187,7 +187,8 @@ struct group {
     struct histogram *uncorrected;
     struct flights flights;
     struct burst burst;
-    uint32_t turn_after; /* number of the last message before the turn that goes on */
+    struct packed *packed; /* of PROTOCOL_PACKED: what its messages were; NULL: none has come */
+    uint32_t turn_after;   /* number of the last message before the turn that goes on */
 };
 
 /* Opens links with a bounded number under way; opener.c. */

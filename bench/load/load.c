@@ -9,6 +9,7 @@
 #include "core/pages.h"
 #include "load/backlog.h"
 #include "load/engine.h"
+#include "load/packed.h"
 #include "phantom/phantom.h"
 
 enum {
@@ -449,6 +450,7 @@ void load_free(struct load *load)
         histogram_free(load->groups[i].corrected);
         histogram_free(load->groups[i].uncorrected);
         free(load->groups[i].publisher.buffer);
+        packed_free(load->groups[i].packed);
         free(load->groups[i].channel_ready);
     }
     free(load->groups);

@@ -7,6 +7,9 @@ enum {
     HEX_DIGITS = 16,
     SECOND_AT = HEX_DIGITS + 1,
     WORD_SIZE = 8,
+    PART_WORDS = 16,      /* of a text that repeats */
+    PART_WORDS_SAME = 11, /* in all parts, and for ever */
+    PART_EVERY = 50,      /* a part changes with every 50th number */
 };
 
 static void hex_write(char *buf, uint64_t value)
@@ -56,6 +59,39 @@ static uint64_t text_word(uint64_t seed, size_t index)
 static uint64_t text_seed(uint32_t number)
 {
     return number * UINT64_C(0xD6E8FEB86659FD93);
+}
+
+/* The same of a text that repeats: a part is as it was made by the last number that changed it. */
+static uint64_t repeating_word(uint32_t number, size_t index)
+{
+    size_t part = index / PART_WORDS, place = index % PART_WORDS;
+    if (place < PART_WORDS_SAME)
+        return text_word(0, place);
+    uint32_t age = (uint32_t)((number + PART_EVERY - part % PART_EVERY) % PART_EVERY);
+    return text_word(text_seed(number - age), index);
+}
+
+static void repeating_write(char *buf, size_t len, uint32_t number, uint64_t at)
+{
+    for (size_t done = 0; done < len;) {
+        uint64_t letters = repeating_word(number, (at + done) / WORD_SIZE);
+        size_t from = (at + done) % WORD_SIZE, count = WORD_SIZE - from;
+        count = count < len - done ? count : len - done;
+        memcpy(buf + done, (const char *)&letters + from, count);
+        done += count;
+    }
+}
+
+static bool repeating_matches(struct span text, uint32_t number, uint64_t at)
+{
+    char word[WORD_SIZE];
+    for (size_t done = 0; done < text.len; done += WORD_SIZE) {
+        size_t count = text.len - done < WORD_SIZE ? text.len - done : (size_t)WORD_SIZE;
+        repeating_write(word, count, number, at + done);
+        if (memcmp(text.ptr + done, word, count) != 0)
+            return false;
+    }
+    return true;
 }
 
 /* `len` bytes of the text from place `at` on, which lie in one word. */
@@ -110,12 +146,15 @@ static bool text_matches(struct span text, uint32_t number, uint64_t at)
 
 /* ---- the whole ---- */
 
-void payload_write(char *buf, size_t size, uint32_t number, uint64_t intended_ns)
+void payload_write(char *buf, size_t size, uint32_t number, uint64_t intended_ns, bool repeats)
 {
     assert(size >= PAYLOAD_HEAD_SIZE);
     hex_write(buf, (uint64_t)head_check(number, intended_ns) << 32 | number);
     hex_write(buf + SECOND_AT, intended_ns);
-    text_write(buf + PAYLOAD_HEAD_SIZE, size - PAYLOAD_HEAD_SIZE, number, 0);
+    if (repeats)
+        repeating_write(buf + PAYLOAD_HEAD_SIZE, size - PAYLOAD_HEAD_SIZE, number, 0);
+    else
+        text_write(buf + PAYLOAD_HEAD_SIZE, size - PAYLOAD_HEAD_SIZE, number, 0);
 }
 
 bool payload_begins(struct span text)
@@ -148,7 +187,8 @@ void payload_take(struct payload *payload, struct span piece)
     }
     if (piece.len == 0)
         return;
-    if (!text_matches(piece, payload->number, payload->length - PAYLOAD_HEAD_SIZE))
-        payload->changed = true;
+    uint64_t at = payload->length - PAYLOAD_HEAD_SIZE;
+    payload->changed |= payload->repeats ? !repeating_matches(piece, payload->number, at)
+                                         : !text_matches(piece, payload->number, at);
     payload->length += piece.len;
 }

@@ -24,8 +24,10 @@ enum {
     PAYLOAD_HEAD_SIZE = 34,
 };
 
-/* Writes exactly `size` bytes, at least PAYLOAD_HEAD_SIZE. */
-void payload_write(char *buf, size_t size, uint32_t number, uint64_t intended_ns);
+/* Writes exactly `size` bytes, at least PAYLOAD_HEAD_SIZE. The text is letters at random; or, where
+ * it `repeats`, like a list of metrics: parts of 128 bytes, of which two in a hundred change from
+ * each number to the next, and each is the same as the others in its first two thirds. */
+void payload_write(char *buf, size_t size, uint32_t number, uint64_t intended_ns, bool repeats);
 
 /* Whether `text` begins with what looks like a head, right or not. */
 bool payload_begins(struct span text);
@@ -36,6 +38,7 @@ struct payload {
     uint64_t intended_ns;
     uint32_t number; /* 0: the head is not whole yet, or is not what was written */
     bool changed;    /* a byte behind the head is not what was written */
+    bool repeats;    /* set by who begins: as payload_write had it */
     char head[PAYLOAD_HEAD_SIZE];
 };
 

@@ -29,6 +29,8 @@ struct subscriber;
     X(sse)                                                                                         \
     X(websocket)                                                                                   \
     X(websocket_envelope)                                                                          \
+    X(websocket_deflate)                                                                           \
+    X(websocket_delta)                                                                             \
     X(centrifuge)                                                                                  \
     X(h2_poll)                                                                                     \
     X(h2_longpoll)                                                                                 \
@@ -43,17 +45,19 @@ struct subscriber;
     X(half_request)
 
 enum protocol_is {
-    PROTOCOL_ASKS = 1,      /* for its messages, again and again: requests are counted        */
-    PROTOCOL_BY_CLOCK = 2,  /* and does so every poll_interval_ms                             */
-    PROTOCOL_ECHOES = 4,    /* says something and waits for it to come back                   */
-    PROTOCOL_SILENT = 8,    /* hears no messages: there is nothing to publish                 */
-    PROTOCOL_JSON = 16,     /* each message is in JSON, with the position                     */
-    PROTOCOL_ANSWERS = 32,  /* each message that is published has an answer of its own        */
-    PROTOCOL_SENDS = 64,    /* a client can send on what it listens on: it need not ask       */
-    PROTOCOL_STALLS = 128,  /* a subscriber that does not read can be told from one that does */
-    PROTOCOL_STREAMS = 256, /* a link has several subscribers, where that is asked for        */
-    PROTOCOL_PUSHES = 512,  /* the Centrifuge protocol's, with the payload inside             */
-    PROTOCOL_BARE = 1024,   /* is up when TCP is, before a server has accepted it             */
+    PROTOCOL_ASKS = 1,        /* for its messages, again and again: requests are counted        */
+    PROTOCOL_BY_CLOCK = 2,    /* and does so every poll_interval_ms                             */
+    PROTOCOL_ECHOES = 4,      /* says something and waits for it to come back                   */
+    PROTOCOL_SILENT = 8,      /* hears no messages: there is nothing to publish                 */
+    PROTOCOL_JSON = 16,       /* each message is in JSON, with the position                     */
+    PROTOCOL_ANSWERS = 32,    /* each message that is published has an answer of its own        */
+    PROTOCOL_SENDS = 64,      /* a client can send on what it listens on: it need not ask       */
+    PROTOCOL_STALLS = 128,    /* a subscriber that does not read can be told from one that does */
+    PROTOCOL_STREAMS = 256,   /* a link has several subscribers, where that is asked for        */
+    PROTOCOL_PUSHES = 512,    /* the Centrifuge protocol's, with the payload inside             */
+    PROTOCOL_PACKED = 2048,   /* each message is deflated, or told by what changed: load/packed.h */
+    PROTOCOL_DEFLATES = 4096, /* by permessage-deflate                                     */
+    PROTOCOL_BARE = 1024,     /* is up when TCP is, before a server has accepted it             */
 };
 
 struct protocol {

@@ -25,7 +25,8 @@ size_t message_write(const struct group *group, char *out, uint32_t number, int6
     uint32_t size = bytes_of_number(group, number);
     if (before->len > 0)
         memcpy(out, before->bytes, before->len);
-    payload_write(out + before->len, size, number, (uint64_t)intended_ns);
+    payload_write(out + before->len, size, number, (uint64_t)intended_ns,
+                  group->config.transport->is & PROTOCOL_PACKED);
     if (after->len > 0)
         memcpy(out + before->len + size, after->bytes, after->len);
     return before->len + size + after->len;

@@ -21,6 +21,7 @@
 struct publishing {
     bool published; /* the body is whole: waits for the hub */
     bool end;       /* it is the last of its channel */
+    bool delta;     /* it may be told by what changed */
     uint8_t name_len;
     uint8_t event_len;
     char name[CHANNEL_NAME_MAX];
@@ -52,8 +53,10 @@ static void publish_now(struct shard *shard, struct conn *conn, struct span payl
                              payload.ptr, payload.len, utf8_valid(payload));
     const struct ticket ticket = conn_ticket(shard, conn, 0);
     publishing->published = true;
-    if (message)
+    if (message) {
         message->last = publishing->end;
+        message->delta = publishing->delta;
+    }
     if (!message || hub_publish(shard->hub, &ticket, message) < 0) {
         message_unref(message);
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
@@ -167,6 +170,7 @@ void publish_open(struct shard *shard, struct conn *conn, struct exchange *excha
     publishing->name_len = (uint8_t)params.channels[0].len;
     memcpy(publishing->name, params.channels[0].ptr, params.channels[0].len);
     publishing->end = params.end;
+    publishing->delta = params.delta;
     publishing->event_len = (uint8_t)params.event.len;
     if (params.event.ptr)
         memcpy(publishing->event, params.event.ptr, params.event.len);

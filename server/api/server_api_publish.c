@@ -97,6 +97,16 @@ static int payload_read(struct draft *draft, const struct centrifuge_command *re
     return 0;
 }
 
+/* Whether what changed may be told of it. Returns 0, or -EINVAL where that is no boolean. */
+static int delta_read(struct span asked, bool *ret)
+{
+    *ret = span_equal(asked, SPAN("true"));
+    return *ret || asked.len == 0 || span_equal(asked, SPAN("false")) ||
+                   span_equal(asked, SPAN("null"))
+               ? 0
+               : -EINVAL;
+}
+
 static int message_make(struct message **ret, const struct shard *shard,
                         const struct centrifuge_command *request, struct span name)
 {
@@ -105,12 +115,17 @@ static int message_make(struct message **ret, const struct shard *shard,
         .parts.name_len = name.len,
         .parts.hash = hub_hash(shard->server->hubs, name.ptr, name.len),
     };
-    int err = payload_read(&draft, request);
+    bool delta;
+    int err = delta_read(request->delta, &delta);
+    if (!err)
+        err = payload_read(&draft, request);
     if (!err)
         err = terms_read(&draft, shard, request);
     if (!err)
         err = tags_read(&draft, request->tags);
     *ret = err ? NULL : message_create_of(&draft.parts);
+    if (*ret)
+        (*ret)->delta = delta;
     if (*ret && request->skip_history)
         (*ret)->kind = MESSAGE_EPHEMERAL;
     free(draft.payload);

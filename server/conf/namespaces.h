@@ -32,6 +32,13 @@ enum who {
     WHO_SERVER,     /* whoever has an API key                                        */
 };
 
+/* Which messages may be told by what has changed since the one before, to who asks for that. */
+enum deltas {
+    DELTAS_OFF,
+    DELTAS_ASKED, /* those whose publisher says so */
+    DELTAS_ALL,
+};
+
 /* What becomes of live messages for a reader that is behind: slow_reader, or as set there. */
 enum own_policy {
     OWN_POLICY_COMMON,
@@ -72,6 +79,9 @@ enum own_policy {
       "common, disconnect, drop_oldest or keep_latest",                                            \
       "What becomes of live messages for a reader that is behind. common: slow_reader of all "     \
       "channels.")                                                                                 \
+    X(DELTAS, delta, DELTAS_ASKED, 0, 2, "off, asked or all",                                      \
+      "Who subscribes with delta=fossil is told what changed since the message before. asked: of " \
+      "messages that are published with delta=1.")                                                 \
     X(NUMBER, publishes_per_s, 0, 0, 10000000, "count",                                            \
       "Messages published to one channel each second; more are refused. 0: any number.")           \
     X(SWITCH, ephemeral, false, 0, 1, "on/off",                                                    \
@@ -82,6 +92,7 @@ enum own_policy {
 #define NAMESPACE_FIELD_SWITCH(name)     bool name;
 #define NAMESPACE_FIELD_WHO(name)        enum who name;
 #define NAMESPACE_FIELD_OWN_POLICY(name) enum own_policy name;
+#define NAMESPACE_FIELD_DELTAS(name)     enum deltas name;
 #define NAMESPACE_FIELD(type, name, ...) NAMESPACE_FIELD_##type(name)
 
 struct namespace

@@ -290,12 +290,20 @@ enum proxy_header {
       "Answers to /poll as gzip, for clients that take it, up to 16 KiB of messages. Leave it "    \
       "off "                                                                                       \
       "for the same reason.")                                                                      \
+    X(SWITCH, sse_gzip, false, 0, 1, "on/off",                                                     \
+      "Event streams as gzip, for clients that take it; each event is readable when it has come. " \
+      "Leave it off for the same reason.")                                                         \
     X(NUMBER, compress_bytes_min, 128, 1, 1073741824, "bytes",                                     \
       "What is shorter is sent as it is.")                                                         \
     X(NUMBER, compress_level, 6, 1, 9, "level", "1: the least work, 9: the fewest bytes.")         \
     X(NUMBER, deflate_window_bits, 12, 9, 15, "bits",                                              \
       "Messages on WebSockets are deflated with a window of two to the power of this. A client "   \
       "that wants less is sent them uncompressed.")                                                \
+    X(NUMBER, delta_bytes_max, 262144, 0, 268435456, "bytes",                                      \
+      "A longer message is sent whole also to who asked for deltas.")                              \
+    X(NUMBER, delta_total_bytes_max, 67108864, 0, 1099511627776, "bytes",                          \
+      "Of the last messages of channels that each shard keeps to compare the next ones with; "     \
+      "beyond this they are sent whole.")                                                          \
     SECTION("mercure")                                                                             \
     X(SWITCH, mercure, false, 0, 1, "on/off",                                                      \
       "The Mercure protocol at /.well-known/mercure; who may is said by token_keys and api_keys.") \

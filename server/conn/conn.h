@@ -112,7 +112,8 @@ enum conn_asked {
     ASKED_ENVELOPE = 1 << 7,  /* WebSocket: messages in JSON                    */
     ASKED_TAGGED = 1 << 8,    /* poll: the answer has a tag                     */
     ASKED_CACHEABLE = 1 << 9, /* poll: and shared caches may keep it            */
-    ASKED_GZIP = 1 << 10,     /* poll: may be gzip                              */
+    ASKED_GZIP = 1 << 10,     /* poll: may be gzip; SSE: is                     */
+    ASKED_DELTA = 1 << 11,    /* stream, session: what changed, of some channel */
 };
 
 /* Of the role that the connection has taken on, for the rest of its life. */

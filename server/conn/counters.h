@@ -46,9 +46,15 @@
       "Streams ended because a channel did not answer while the others brought too much")          \
     X(deflate_accepted, counter, "WebSockets opened with permessage-deflate")                      \
     X(deflate_declined, counter, "Handshakes with no offer of it that the server can go by")       \
+    X(streams_gzip, counter, "SSE streams opened as gzip")                                         \
     X(deflates, counter, "Messages deflated, each once for all who share its frame")               \
     X(deflate_bytes_plain, counter, "Bytes of them before")                                        \
     X(deflate_bytes, counter, "Bytes of them behind it")                                           \
+    X(deltas, counter, "Messages compared with the ones before, each once for all who asked")      \
+    X(delta_bytes_plain, counter, "Bytes of them")                                                 \
+    X(delta_bytes, counter, "Bytes of their deltas, or of them where there is none")               \
+    X(deltas_declined, counter,                                                                    \
+      "Subscriptions that ask for deltas unknown here, or in a namespace without")                 \
     X(inflates, counter, "Messages of clients inflated")                                           \
     X(pings, counter, "Heartbeats sent")                                                           \
     X(input_bytes, gauge, "Bytes of input that is no whole request or message yet")                \

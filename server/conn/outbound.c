@@ -156,8 +156,9 @@ static bool make_room(struct shard *shard, struct conn *conn, struct frame frame
     uint64_t wanted = behind_bytes(conn) + queue_cost(frame.len);
     uint64_t over = wanted > max ? wanted - max : 0;
     unsigned dropped = 0;
-    /* A client with a session believes in its position, and is not told of messages dropped. */
-    bool believes = conn->role & ROLE_SESSION;
+    /* A client with a session believes in its position, and is not told of messages dropped; one
+     * with deltas has to have been given the message before. */
+    bool believes = conn->role & ROLE_SESSION || conn->asked & ASKED_DELTA;
     switch (believes ? SLOW_READER_DISCONNECT : shard->slow_reader) {
     case SLOW_READER_DISCONNECT:
         if (over > 0)

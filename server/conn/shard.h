@@ -31,6 +31,7 @@ struct addresses;
 struct answering;
 struct auth;
 struct compression;
+struct deltas_made;
 struct http2_library;
 struct hub;
 struct hub_set;
@@ -171,6 +172,7 @@ struct shard {
     char *scratch;                       /* head_bytes_max bytes for decoding queries */
     void *encoder;                       /* transport/: frames of the batch being delivered */
     struct presence_home *presence;      /* session/; NULL: nobody is present */
+    struct deltas_made *deltas;          /* transport/: NULL until somebody is given one */
     struct compression *compression;     /* transport/: NULL until something is (in|de)flated */
     struct session_pool *sessions;       /* session/; NULL: nobody has one */
     struct top *top;                     /* NULL: nobody has looked yet */

@@ -46,6 +46,8 @@ struct message {
     uint8_t name_len;
     uint8_t event_len;    /* 0: no type */
     uint8_t kind;         /* enum message_kind; set by its maker, before it is published */
+    bool delta;           /* may be told by what changed: as its publisher asked, and then as the
+                             home shard has it */
     _Atomic uint8_t form; /* 0: not looked at; else 1 + what a reader has found it to be, and any
                              other would find as well */
     char bytes[];         /* name, event type, payload, more, terms */

@@ -31,9 +31,11 @@ static int channel_add(struct params *params, const struct settings *settings, s
 
 int params_since(struct params *params, struct span token)
 {
-    if (span_equal(token, SPAN("start"))) {
+    bool latest = span_equal(token, SPAN("latest"));
+    if (latest || span_equal(token, SPAN("start"))) {
         for (unsigned i = 0; i < params->channel_count; i++)
-            params->since[i] = (struct hub_since){.from = HUB_FROM_START};
+            params->since[i] =
+                (struct hub_since){.from = latest ? HUB_FROM_LATEST : HUB_FROM_START};
         return 0;
     }
     struct position positions[SETTINGS_CHANNELS_MAX];
@@ -95,6 +97,15 @@ static int name_read(struct params *params, struct span name, struct span value)
     return 0;
 }
 
+static int delta_read(struct params *params, struct span value)
+{
+    bool off = span_equal(value, SPAN("0"));
+    if (!off && !span_equal(value, SPAN("1")) && !span_equal(value, SPAN("fossil")))
+        return refuse(params, REFUSAL_BAD_DELTA);
+    params->delta = !off;
+    return 0;
+}
+
 static int param_read(struct params *params, const struct settings *settings, struct span name,
                       struct span value, struct span *since)
 {
@@ -102,6 +113,8 @@ static int param_read(struct params *params, const struct settings *settings, st
         return channel_add(params, settings, value);
     if (span_equal(name, SPAN("timeout")))
         return timeout_read(params, value);
+    if (span_equal(name, SPAN("delta")))
+        return delta_read(params, value);
     if (span_equal(name, SPAN("since")))
         *since = value;
     else if (span_equal(name, SPAN("envelope")))
@@ -123,6 +136,7 @@ int params_read_any(struct params *ret, const struct settings *settings, struct 
     ret->since_given = false;
     ret->timeout_ms = -1;
     ret->envelope = false;
+    ret->delta = false;
     ret->token = ret->ticket = ret->user = ret->client = ret->connect = (struct span){0};
     ret->ttl_s = -1;
     ret->end = false;
@@ -133,6 +147,7 @@ int params_read_any(struct params *ret, const struct settings *settings, struct 
             return -EINVAL;
     if (err < 0)
         return refuse(ret, REFUSAL_BAD_QUERY);
+    ret->envelope |= ret->delta;
     for (unsigned i = 0; i < ret->channel_count; i++)
         ret->since[i] = (struct hub_since){.from = HUB_FROM_NOW};
     return since.ptr && ret->channel_count > 0 ? params_since(ret, since) : 0;

@@ -26,8 +26,10 @@ struct params {
     bool since_given;
     int64_t timeout_ms; /* -1: not given */
     bool envelope;
-    bool end;                  /* of a publish: nothing comes behind it */
-    struct span event;         /* of a publish: its type, as it was given; without a ptr: none */
+    bool delta;        /* of a stream: it takes what changed, in envelopes; of a publish: it may
+                                  be told by that */
+    bool end;          /* of a publish: nothing comes behind it */
+    struct span event; /* of a publish: its type, as it was given; without a ptr: none */
     struct span token, ticket; /* who asks; empty: not given */
     struct span user, client;  /* of whom something is asked */
     struct span connect;       /* cf_connect: of a session that begins with its request */

@@ -65,10 +65,13 @@ static int publish_check(struct hub *hub, struct channel_home *channel,
 /* Gives it its place, and keeps it, if it is to have one. */
 static void number(struct hub *hub, struct channel_home *channel, struct message *message)
 {
+    enum deltas delta = home_rules(hub, channel)->delta;
     message->epoch = channel->epoch;
     channel->ended |= message->last;
     if (message->kind < MESSAGE_JOIN)
         counter_add(&hub->counters.published, 1);
+    message->delta = message->kind == MESSAGE_PUBLICATION &&
+                     (delta == DELTAS_ALL || (delta == DELTAS_ASKED && message->delta));
     if (message->kind == MESSAGE_PUBLICATION) {
         message->offset = ++channel->offset;
         home_keep(hub, channel, message);
@@ -132,6 +135,8 @@ static uint32_t wanted(struct hub *hub, const struct channel_home *channel, stru
         return 0;
     case HUB_FROM_START:
         return kept;
+    case HUB_FROM_LATEST:
+        return kept > 0;
     case HUB_FROM_POSITION:
         break;
     case HUB_FROM_PAGE:

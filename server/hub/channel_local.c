@@ -65,6 +65,59 @@ static uint64_t visit_cost(const struct channel_local *channel)
     return 1 + channel->batch_bytes / VISIT_BYTES;
 }
 
+void local_last_set(struct hub *hub, struct channel_local *channel, struct message *message)
+{
+    uint64_t most = hub->config->last_total_bytes_max, cost = message ? history_cost(message) : 0;
+    message_unref(local_last_take(hub, channel));
+    if (!message || channel->keepers == 0 || message->payload_len > hub->config->last_bytes_max ||
+        hub->local.last_bytes + cost > most)
+        return;
+    channel->newest = message_ref(message);
+    hub->local.last_bytes += cost;
+}
+
+struct message *local_last_take(struct hub *hub, struct channel_local *channel)
+{
+    struct message *last = channel->newest;
+    channel->newest = NULL;
+    hub->local.last_bytes -= last ? history_cost(last) : 0;
+    return last;
+}
+
+/* Whether a message comes right behind another. */
+static bool follows(const struct message *message, const struct message *before)
+{
+    return before && before->epoch == message->epoch && before->offset + 1 == message->offset;
+}
+
+/* What was given last is then in no history, and has no place of its own: nothing follows it. */
+static bool has_ephemeral(const struct hub_batch *batch)
+{
+    for (unsigned i = 0; i < batch->count; i++)
+        if (batch->messages[i]->kind == MESSAGE_EPHEMERAL)
+            return true;
+    return false;
+}
+
+/* Those who keep the last message have a new one from now on. */
+static void last_go_on(struct hub *hub, struct channel_local *channel, struct hub_batch *batch)
+{
+    struct message *last = batch->messages[batch->count - 1];
+    if (channel->keepers == 0)
+        return;
+    if (last->kind != MESSAGE_PUBLICATION) {
+        if (has_ephemeral(batch))
+            local_last_set(hub, channel, NULL);
+        return;
+    }
+    struct message *before = local_last_take(hub, channel);
+    if (follows(batch->messages[0], before))
+        batch->before = before;
+    else
+        message_unref(before);
+    local_last_set(hub, channel, last);
+}
+
 static void walk_begin(struct hub *hub, struct channel_local *channel)
 {
     struct local_table *local = &hub->local;
@@ -77,6 +130,7 @@ static void walk_begin(struct hub *hub, struct channel_local *channel)
         return;
     channel->epoch = last->epoch;
     channel->offset = last->offset;
+    last_go_on(hub, channel, &local->walk_batch);
     hub->ops.batch(hub->shard, &local->walk_batch);
 }
 
@@ -86,8 +140,10 @@ static void walk_end(struct hub *hub)
     struct channel_local *channel = local->walking;
     for (unsigned i = 0; i < local->walk_batch.count; i++)
         message_unref(local->walk_batch.messages[i]);
+    message_unref(local->walk_batch.before);
     local->walking = NULL;
     local->walk_batch.count = 0;
+    local->walk_batch.before = NULL;
     hub->ops.batch_done(hub->shard);
     subscription_compact(hub, channel);
 }
@@ -215,12 +271,16 @@ static void count_replayed(struct hub *hub, const struct hub_reply *reply)
 
 static void give(struct hub *hub, const struct request *request)
 {
-    const struct subscription *subscription = &hub->subscriptions.at[request->subscription];
+    struct subscription *subscription = &hub->subscriptions.at[request->subscription];
     struct channel_local *channel = hub->local.channels[subscription->channel];
     bool live = request->err == 0 && !request->more;
     if (live) {
         channel->epoch = request->epoch;
         channel->offset = request->offset;
+    }
+    if (live && subscription->keeps_last && request->count > 0) {
+        subscription->took_last = 1;
+        local_last_set(hub, channel, request->messages[request->count - 1]);
     }
     const struct hub_reply reply = {
         .ticket = request->ticket,

@@ -47,8 +47,8 @@ enum {
     HUB_REPLY_MESSAGES_MAX = 1024, /* messages in one reply */
 };
 
-/* Connections of a shard: 30 bits of a subscription. */
-#define HUB_CONNS_MAX ((1u << 30) - 1)
+/* Connections of a shard: 28 bits of a subscription. */
+#define HUB_CONNS_MAX ((1u << 28) - 1)
 
 #define HUB_NONE UINT32_MAX /* no subscription */
 
@@ -67,6 +67,8 @@ struct hub_config {
     uint64_t reply_bytes_max;            /* payloads in one reply; one is given however large */
     int64_t linger_ns;                   /* a channel without subscribers or history is kept this
                                          long, unless channels_max is reached */
+    uint64_t last_bytes_max;             /* a larger message is not kept for hub_since.keeps_last */
+    uint64_t last_total_bytes_max;       /* per shard, of those that are */
     uint32_t repeats_max;                /* keys of publishes that a shard remembers; 0: none */
     int64_t repeats_ns;                  /* for so long */
     const struct namespaces *namespaces; /* what differs from this by namespace; NULL: nothing */
@@ -86,12 +88,14 @@ enum hub_from {
     HUB_FROM_POSITION, /* after `offset` of `epoch` */
     HUB_FROM_PAGE,     /* hub_read: a page of what is kept, see `limit` */
     HUB_FORGET,        /* hub_read: nothing, and what is kept is forgotten */
+    HUB_FROM_LATEST,   /* the newest message, if it is still there, and what comes */
 };
 
 struct hub_since {
     enum hub_from from;
     uint64_t epoch;
     uint64_t offset;
+    bool keeps_last; /* hub_subscribe: it wants to know what changes, see hub_took_last */
     bool hold; /* hub_subscribe: say where it begins; what there is to give comes by hub_resume */
     /* Of a page: at most `limit` messages, the oldest first, or in reverse the newest. Bounded:
      * only those behind `offset`, in reverse those before it; what of them is gone is passed over.
@@ -128,7 +132,9 @@ struct hub_batch {
     size_t name_len;
     struct message *const *messages;
     unsigned count;
-    uint32_t subscribers; /* that it is given to, in this shard */
+    uint32_t subscribers;   /* that it is given to, in this shard */
+    struct message *before; /* the message before them; NULL: it is not known, or nobody who keeps
+                               the last is subscribed */
 };
 
 struct hub_ops {
@@ -223,6 +229,13 @@ bool hub_position(const struct hub *hub, uint32_t subscription, uint64_t *ret_ep
  * last. Places may be empty: without subscribers. */
 bool hub_channel_at(const struct hub *hub, uint32_t at, const char **ret_name, size_t *ret_len,
                     uint32_t *ret_subscribers);
+
+/* Whether a subscription keeps_last. */
+bool hub_keeps_last(const struct hub *hub, uint32_t subscription);
+
+/* Inside deliver, of such a subscription: whether it has been given `before` of the batch. From now
+ * on it is taken to have been given this batch. After a reply with messages it has the last. */
+bool hub_took_last(struct hub *hub, uint32_t subscription);
 
 /* The name of a subscription's channel; valid while it is subscribed. */
 const char *hub_name_of(const struct hub *hub, uint32_t subscription, size_t *ret_len);

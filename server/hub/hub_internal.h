@@ -49,7 +49,7 @@ enum {
 };
 
 enum {
-    CONN_BITS = 30,
+    CONN_BITS = 28,
     CONN_NONE = HUB_CONNS_MAX, /* a dead subscription's */
 };
 static_assert(CONN_NONE == (1 << CONN_BITS) - 1, "fills the bit field");
@@ -67,7 +67,9 @@ struct subscription {
     uint32_t conn : CONN_BITS;
     uint32_t answered : 1;
     uint32_t live : 1; /* answered, and not with an error */
-    uint32_t channel;  /* index in local.channels */
+    uint32_t keeps_last : 1;
+    uint32_t took_last : 1; /* of those: it has been given the channel's last message */
+    uint32_t channel;       /* index in local.channels */
     uint32_t next_in_channel;
     uint32_t next_of_conn; /* also the free list */
 };
@@ -87,8 +89,8 @@ int subscription_pool_init(struct subscription_pool *pool, uint32_t subscription
 void subscription_pool_done(struct subscription_pool *pool);
 /* Appends a pending one to the channel and puts it at the head of the chain. Returns -ENOSPC when
  * all are in use. */
-int subscription_add(struct hub *hub, struct channel_local *channel, uint32_t conn, uint32_t *chain,
-                     uint32_t *ret);
+int subscription_add(struct hub *hub, struct channel_local *channel, uint32_t conn, bool keeps_last,
+                     uint32_t *chain, uint32_t *ret);
 /* The answer was handled. */
 void subscription_answered(struct hub *hub, uint32_t index, bool live);
 /* Frees the dead ones of a channel, once they are a third of its list. */
@@ -170,6 +172,8 @@ struct channel_local {
     struct channel_local *next_dirty;
     int64_t idle_until_ns;
     uint64_t epoch, offset; /* of what all live subscribers have been given */
+    struct message *newest; /* the message there, or NULL */
+    uint32_t keepers;       /* those held who keep it */
     uint32_t index;
     uint32_t first, last; /* subscriptions */
     uint32_t held;        /* not dead, or not answered */
@@ -206,6 +210,7 @@ struct local_table {
     bool events;                   /* are among the messages of this turn */
     struct item_queue deferred;    /* behind an answer that waits for a walk, in order */
     uint32_t standing;             /* being answered for good: stands where its channel does */
+    uint64_t last_bytes;           /* of the channels' last messages that are kept */
     struct batch_node *nodes;      /* as many as a turn takes items, at most */
     struct message **scratch;      /* one batch, side by side */
     uint32_t nodes_count;
@@ -224,6 +229,11 @@ void local_idle(struct hub *hub, struct channel_local *channel);
 /* The first subscriber came. */
 void local_busy(struct hub *hub, struct channel_local *channel);
 bool local_sweep(struct hub *hub);
+
+/* What was given last, if anybody here keeps that; the one before is let go of. */
+void local_last_set(struct hub *hub, struct channel_local *channel, struct message *message);
+/* Takes what is kept out: the reference becomes the caller's. NULL: nothing is. */
+struct message *local_last_take(struct hub *hub, struct channel_local *channel);
 
 /* Takes over the reference. */
 void local_live(struct hub *hub, struct message *message);

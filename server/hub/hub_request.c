@@ -33,7 +33,8 @@ int hub_subscribe(struct hub *hub, uint32_t *chain, const struct ticket *ticket,
     struct request *request = request_create(ticket, name, len, hash, since);
     if (!request)
         return -ENOMEM;
-    err = subscription_add(hub, channel, ticket->conn, chain, &request->subscription);
+    err = subscription_add(hub, channel, ticket->conn, since->keeps_last, chain,
+                           &request->subscription);
     if (err) {
         request_free(request);
         return refuse(hub, err);

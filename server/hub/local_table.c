@@ -33,6 +33,7 @@ static void channel_free(struct hub *hub, struct channel_local *channel)
     struct local_table *local = &hub->local;
     table_remove(&local->table, &channel->node);
     local->channels[channel->index] = NULL;
+    local_last_set(hub, channel, NULL);
     local->free[local->free_count++] = channel->index;
     free(channel);
 }
@@ -44,6 +45,7 @@ void local_done(struct hub *hub)
         message_unref(local->nodes[i].message);
     for (unsigned i = 0; i < local->walk_batch.count; i++)
         message_unref(local->walk_batch.messages[i]);
+    message_unref(local->walk_batch.before);
     item_queue_done(&local->deferred);
     unsigned part = 0;
     for (void *channel; (channel = table_any(&local->table, &part));)

@@ -9,6 +9,7 @@ static struct hub_rules common(const struct hub_config *config)
         .bytes_max = config->history_bytes_max,
         .age_ns = config->history_age_ns,
         .recovery = true,
+        .delta = DELTAS_ASKED,
     };
 }
 
@@ -25,6 +26,7 @@ static struct hub_rules of_namespace(const struct hub_config *config,
     rules.recovery = namespace->recovery;
     rules.latest_state = namespace->latest_state;
     rules.ephemeral = namespace->ephemeral;
+    rules.delta = namespace->delta;
     rules.publishes_per_s = (uint32_t) namespace->publishes_per_s;
     if (rules.latest_state && rules.messages_max > 1)
         rules.messages_max = 1;

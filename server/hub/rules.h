@@ -26,6 +26,7 @@ struct hub_rules {
     bool latest_state; /* messages_max is 1 at most */
     bool ephemeral;    /* no message is kept, or has an offset */
     uint32_t publishes_per_s;
+    enum deltas delta;
 };
 
 /* Writes the rules of the config's namespaces, by their index: at least those of the channels

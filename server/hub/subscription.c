@@ -47,8 +47,8 @@ static void held_change(struct hub *hub, struct channel_local *channel, int chan
     counter_set(&hub->counters.subscriptions, hub->subscriptions.held);
 }
 
-int subscription_add(struct hub *hub, struct channel_local *channel, uint32_t conn, uint32_t *chain,
-                     uint32_t *ret)
+int subscription_add(struct hub *hub, struct channel_local *channel, uint32_t conn, bool keeps_last,
+                     uint32_t *chain, uint32_t *ret)
 {
     struct subscription_pool *pool = &hub->subscriptions;
     assert(conn < CONN_NONE);
@@ -60,6 +60,7 @@ int subscription_add(struct hub *hub, struct channel_local *channel, uint32_t co
 
     pool->at[index] = (struct subscription){
         .conn = conn,
+        .keeps_last = keeps_last,
         .channel = channel->index,
         .next_in_channel = HUB_NONE,
         .next_of_conn = *chain,
@@ -74,6 +75,7 @@ int subscription_add(struct hub *hub, struct channel_local *channel, uint32_t co
     if (channel->held == 0)
         local_busy(hub, channel);
     held_change(hub, channel, 1);
+    channel->keepers += keeps_last;
     return 0;
 }
 
@@ -113,6 +115,8 @@ static void take_back(struct hub *hub, uint32_t index)
     struct channel_local *channel = hub->local.channels[subscription->channel];
     assert(!subscription_dead(subscription));
     subscription->conn = CONN_NONE;
+    if (subscription->keeps_last && --channel->keepers == 0)
+        local_last_set(hub, channel, NULL);
     if (subscription->live) {
         subscription->live = 0;
         channel->live--;
@@ -154,6 +158,20 @@ void hub_unsubscribe_all(struct hub *hub, uint32_t *chain)
         *chain = hub->subscriptions.at[index].next_of_conn;
         take_back(hub, index);
     }
+}
+
+bool hub_keeps_last(const struct hub *hub, uint32_t subscription)
+{
+    return hub->subscriptions.at[subscription].keeps_last;
+}
+
+bool hub_took_last(struct hub *hub, uint32_t subscription)
+{
+    struct subscription *at = &hub->subscriptions.at[subscription];
+    bool took = at->took_last;
+    assert(at->keeps_last && at->live);
+    at->took_last = 1;
+    return took;
 }
 
 uint32_t hub_next_of(const struct hub *hub, uint32_t subscription)

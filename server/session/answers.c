@@ -61,6 +61,17 @@ static void standing_write(const struct shard *shard, struct out *out,
     position_members_write(out, reply);
 }
 
+static bool has_deltas(const struct shard *shard, uint32_t subscription)
+{
+    return subscription != HUB_NONE && hub_keeps_last(shard->hub, subscription);
+}
+
+/* How a reply gives its publications: those of a history as they are. */
+static enum centrifuge_coding coding_of(const struct shard *shard, const struct hub_reply *reply)
+{
+    return has_deltas(shard, reply->subscription) ? CENTRIFUGE_STRING : CENTRIFUGE_PLAIN;
+}
+
 void session_subscription_write(const struct shard *shard, const struct conn *conn, struct out *out,
                                 const struct hub_reply *reply)
 {
@@ -70,9 +81,11 @@ void session_subscription_write(const struct shard *shard, const struct conn *co
         out_text(out, ",\"recovered\":true");
     if (reply->was_recovering)
         out_text(out, ",\"was_recovering\":true");
+    if (has_deltas(shard, reply->subscription))
+        out_text(out, ",\"delta\":true");
     if (reply->count > 0) {
         out_text(out, ",");
-        publications_write(out, reply);
+        publications_write(out, reply, coding_of(shard, reply));
     }
     ttl_write(shard, out, SPAN(","),
               subscription_end_of(session_of(shard, conn), reply->subscription));
@@ -102,7 +115,7 @@ static void reply_with(struct shard *shard, struct conn *conn, const struct hub_
                                       struct out *out, const struct hub_reply *reply),
                        enum send_kind kind)
 {
-    size_t room = RESULT_MAX + publications_room(reply);
+    size_t room = RESULT_MAX + publications_room(reply, coding_of(shard, reply));
     char *area = session_text_begin(shard, conn, room);
     if (!area)
         return;
@@ -114,15 +127,25 @@ static void reply_with(struct shard *shard, struct conn *conn, const struct hub_
 
 /* ---- what the hub has for it ---- */
 
-/* A further part is publications, as they would have come live. */
+/* What a reply gives, as publications that would have come live. */
+static void replay_push(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    const struct pushes pushes = {.messages = reply->messages, .count = reply->count};
+    struct encoding encoding = session_encoding(conn);
+    encoding.coding = CODING_PLAIN;
+    if (has_deltas(shard, reply->subscription))
+        encoding.telling = TELL_STRINGS;
+    if (reply->count > 0 && conn->state == CONN_OPEN)
+        conn_send(shard, conn, encode_pushes(shard, &pushes, encoding), SEND_REPLAY, reply->count);
+}
+
+/* A further part. */
 static void resumed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
     if (!reply->recovered)
         conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);
-    else if (reply->count > 0)
-        conn_send(shard, conn,
-                  encode_pushes(shard, reply->messages, reply->count, session_encoding(conn)),
-                  SEND_REPLAY, reply->count);
+    else
+        replay_push(shard, conn, reply);
 }
 
 /* A server has subscribed it: its client is told where the channel stands, then what it missed. */
@@ -138,10 +161,7 @@ static void pushed(struct shard *shard, struct conn *conn, const struct hub_repl
     standing_write(shard, &out, reply);
     out_text(&out, "}}");
     session_push(shard, conn, span_of(text, (size_t)out_end(&out)));
-    if (reply->count > 0 && conn->state == CONN_OPEN)
-        conn_send(shard, conn,
-                  encode_pushes(shard, reply->messages, reply->count, session_encoding(conn)),
-                  SEND_REPLAY, reply->count);
+    replay_push(shard, conn, reply);
 }
 
 static void subscribe_failed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
@@ -236,11 +256,20 @@ void session_published(struct shard *shard, struct conn *conn, const struct tick
         session_reply_empty(shard, conn, ticket->tag, CENTRIFUGE_PUBLISH);
 }
 
+/* The same for what comes live: whoever has none is not looked at. */
+static bool has_deltas_now(const struct shard *shard, const struct conn *conn,
+                           uint32_t subscription)
+{
+    return conn->asked & ASKED_DELTA && hub_keeps_last(shard->hub, subscription);
+}
+
 /* What comes before its connect is answered waits for that. */
 static void give(struct shard *shard, struct conn *conn, const struct hub_batch *batch,
-                 unsigned messages)
+                 enum telling telling, unsigned messages)
 {
-    struct frame frame = encoder_frame(shard, conn, batch, session_encoding(conn));
+    struct encoding encoding = session_encoding(conn);
+    encoding.telling = telling;
+    struct frame frame = encoder_frame(shard, conn, batch, encoding);
     if (conn->role & ROLE_CONNECTING)
         connecting_hold(shard, conn, frame, messages);
     else
@@ -250,7 +279,10 @@ static void give(struct shard *shard, struct conn *conn, const struct hub_batch 
 void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                      const struct hub_batch *batch)
 {
-    give(shard, conn, batch, batch->count);
+    enum telling telling = TELL_WHOLE;
+    if (has_deltas_now(shard, conn, subscription))
+        telling = hub_took_last(shard->hub, subscription) ? TELL_CHANGES : TELL_STRINGS;
+    give(shard, conn, batch, telling, batch->count);
     if (batch->messages[batch->count - 1]->last && conn->state == CONN_OPEN)
         channel_ended(shard, conn, subscription);
 }
@@ -258,6 +290,6 @@ void session_deliver(struct shard *shard, struct conn *conn, uint32_t subscripti
 void session_events(struct shard *shard, struct conn *conn, uint32_t subscription,
                     const struct hub_batch *batch)
 {
-    (void)subscription;
-    give(shard, conn, batch, 0);
+    bool strings = has_deltas_now(shard, conn, subscription);
+    give(shard, conn, batch, strings ? TELL_STRINGS : TELL_WHOLE, 0);
 }

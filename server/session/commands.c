@@ -157,6 +157,21 @@ static void refresh(struct shard *shard, struct conn *conn,
 
 /* ---- subscriptions ---- */
 
+/* Whether it is given what changes in this channel. Returns false when what it asks for is no name.
+ */
+static bool deltas_agree(struct shard *shard, struct conn *conn, struct span asked,
+                         struct span name, bool *ret)
+{
+    const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
+    bool given =
+        asked.len > 0 && !span_equal(asked, SPAN("null")) && !span_equal(asked, SPAN("\"\""));
+    *ret = span_equal(asked, SPAN("\"fossil\"")) && namespace->delta != DELTAS_OFF;
+    if (*ret)
+        conn->asked |= ASKED_DELTA;
+    counter_add(&shard->counters.deltas_declined, given && !*ret);
+    return !given || asked.ptr[0] == '"';
+}
+
 static void subscribe(struct shard *shard, struct conn *conn,
                       const struct centrifuge_command *command, struct span name)
 {
@@ -172,12 +187,18 @@ static void subscribe(struct shard *shard, struct conn *conn,
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_LIMIT_EXCEEDED);
         return;
     }
+    bool deltas;
+    if (!deltas_agree(shard, conn, command->delta, name, &deltas)) {
+        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_BAD_REQUEST);
+        return;
+    }
     if (command->recover) {
         since = (struct hub_since){.from = HUB_FROM_POSITION,
                                    .epoch = epoch_read(command->epoch),
                                    .offset = command->offset,
                                    .hold = session->channel_count >= SESSION_PARTS_MAX};
     }
+    since.keeps_last = deltas;
     int64_t ends_s;
     int refused = session_may_subscribe(shard, conn, name, command->token, &ends_s);
     if (refused < 0) {

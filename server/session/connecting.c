@@ -167,7 +167,7 @@ void connecting_begin(struct shard *shard, struct conn *conn,
 void connecting_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
     struct connecting *connecting = session_of(shard, conn)->connecting;
-    size_t room = connecting->len + SUB_MAX + publications_room(reply);
+    size_t room = connecting->len + SUB_MAX + publications_room(reply, CENTRIFUGE_PLAIN);
     char *subs = realloc(connecting->subs, room);
     struct span name;
     if (!subs) {

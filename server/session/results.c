@@ -42,21 +42,24 @@ struct hub_since history_since(const struct centrifuge_command *request)
     return since;
 }
 
-size_t publications_room(const struct hub_reply *reply)
+size_t publications_room(const struct hub_reply *reply, enum centrifuge_coding coding)
 {
     size_t size = AROUND_MAX;
     for (unsigned i = 0; i < reply->count; i++) {
-        const struct centrifuge_publication publication = publication_of(reply->messages[i]);
+        struct centrifuge_publication publication = publication_of(reply->messages[i]);
+        publication.coding = coding;
         size += centrifuge_publication_size(&publication) + 1;
     }
     return size;
 }
 
-void publications_write(struct out *out, const struct hub_reply *reply)
+void publications_write(struct out *out, const struct hub_reply *reply,
+                        enum centrifuge_coding coding)
 {
     out_text(out, "\"publications\":[");
     for (unsigned i = 0; i < reply->count; i++) {
-        const struct centrifuge_publication publication = publication_of(reply->messages[i]);
+        struct centrifuge_publication publication = publication_of(reply->messages[i]);
+        publication.coding = coding;
         if (i > 0)
             out_text(out, ",");
         centrifuge_publication_write(out, &publication);
@@ -78,13 +81,13 @@ void position_members_write(struct out *out, const struct hub_reply *reply)
 
 size_t history_result_room(const struct hub_reply *reply)
 {
-    return AROUND_MAX + publications_room(reply);
+    return AROUND_MAX + publications_room(reply, CENTRIFUGE_PLAIN);
 }
 
 void history_result_write(struct out *out, const struct hub_reply *reply)
 {
     out_text(out, "{");
-    publications_write(out, reply);
+    publications_write(out, reply, CENTRIFUGE_PLAIN);
     position_members_write(out, reply);
     out_text(out, "}");
 }

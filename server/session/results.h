@@ -16,9 +16,10 @@ struct hub_since history_since(const struct centrifuge_command *request);
 size_t history_result_room(const struct hub_reply *reply);
 void history_result_write(struct out *out, const struct hub_reply *reply);
 
-/* "publications":[…] */
-size_t publications_room(const struct hub_reply *reply);
-void publications_write(struct out *out, const struct hub_reply *reply);
+/* "publications":[…]; in `coding`, PLAIN or STRING */
+size_t publications_room(const struct hub_reply *reply, enum centrifuge_coding coding);
+void publications_write(struct out *out, const struct hub_reply *reply,
+                        enum centrifuge_coding coding);
 
 /* ,"epoch":…,"offset":…: the latter when it is not 0. */
 void position_members_write(struct out *out, const struct hub_reply *reply);

@@ -22,10 +22,14 @@ struct encoding session_encoding(const struct conn *conn)
     bool bare = conn->role & ROLE_ONE_WAY;
     enum framing framing = http_is_chunked(conn) ? FRAMING_CHUNK : FRAMING_NONE;
     if (conn->transport == TRANSPORT_SESSION_LINES)
-        return (struct encoding){bare ? FORMAT_LINE_BARE_PUSH : FORMAT_LINE_PUSH, framing};
+        return (struct encoding){.format = bare ? FORMAT_LINE_BARE_PUSH : FORMAT_LINE_PUSH,
+                                 .framing = framing};
     if (conn->transport == TRANSPORT_SESSION_EVENTS)
-        return (struct encoding){bare ? FORMAT_SSE_BARE_PUSH : FORMAT_SSE_PUSH, framing};
-    return (struct encoding){bare ? FORMAT_WS_BARE_PUSH : FORMAT_WS_PUSH, FRAMING_NONE};
+        return (struct encoding){.format = bare ? FORMAT_SSE_BARE_PUSH : FORMAT_SSE_PUSH,
+                                 .framing = framing};
+    /* Nothing in a push depends on who gets it, so one that is deflated serves all. */
+    return (struct encoding){.format = bare ? FORMAT_WS_BARE_PUSH : FORMAT_WS_PUSH,
+                             .coding = conn->role & ROLE_DEFLATE ? CODING_DEFLATED : CODING_PLAIN};
 }
 
 char *session_text_begin(struct shard *shard, struct conn *conn, size_t room)

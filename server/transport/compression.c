@@ -80,6 +80,15 @@ size_t compression_gzip(struct shard *shard, struct span body, char **ret)
     return len;
 }
 
+size_t compression_piece(struct shard *shard, char *area, struct span text, bool shared)
+{
+    bool deflates = shared && text.len >= (size_t)shard->settings->compress_bytes_min;
+    size_t len = deflate_piece(deflates ? deflater(shard) : NULL, area, text);
+    if (deflates)
+        count(shard, text.len, len < text.len ? len : 0);
+    return len;
+}
+
 /* The payload's length decides that of the head, so it is deflated further back and moved. */
 size_t compression_ws_frame(struct shard *shard, char *area, enum ws_opcode opcode,
                             struct span payload)

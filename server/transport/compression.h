@@ -34,6 +34,10 @@ size_t compression_ws_frame(struct shard *shard, char *area, enum ws_opcode opco
  * not worth it, or memory is out. */
 size_t compression_gzip(struct shard *shard, struct span body, char **ret);
 
+/* A piece of a stream that goes as gzip (deflate_piece): deflated only where `shared` and worth it.
+ */
+size_t compression_piece(struct shard *shard, char *area, struct span text, bool shared);
+
 /* Inflates a message of a client into memory that becomes the caller's. Returns 0, or as
  * inflater_message; -EDQUOT when too much has come of this receive already (conn_inflate_room). */
 int compression_inflate(struct shard *shard, struct span message, char **ret, size_t *ret_len);

@@ -8,22 +8,23 @@
 #include "http/exchange.h"
 #include "transport/cacheable.h"
 #include "transport/compression.h"
+#include "transport/deltas.h"
+#include "transport/encoder_internal.h"
 #include "transport/json.h"
 #include "transport/pushes.h"
-#include "wire/base64.h"
-#include "wire/sse.h"
-#include "wire/ws.h"
 
 enum {
-    ENCODINGS = FORMAT_COUNT * FRAMING_COUNT,
+    ENCODINGS = FORMAT_COUNT * FRAMING_COUNT * CODING_COUNT * TELL_COUNT,
 };
 
 struct encoder {
     uint64_t answer_weight; /* of the batch, as an answer; 0: not looked at yet */
     struct frame frames[ENCODINGS];
-    uint64_t tried; /* bits; and when there is no frame then, it was too much for memory */
+    bool tried[ENCODINGS];    /* and when there is no frame then, it was too much for memory */
+    uint16_t list[ENCODINGS]; /* of those tried */
+    unsigned count;
 };
-_Static_assert(ENCODINGS <= 64, "a bit for each");
+_Static_assert(ENCODINGS <= UINT16_MAX, "a number for each");
 
 void encoder_begin(struct shard *shard, const struct hub_batch *batch)
 {
@@ -40,11 +41,14 @@ void encoder_release(struct shard *shard)
     if (!encoder)
         return;
     encoder->answer_weight = 0;
-    for (; encoder->tried != 0; encoder->tried &= encoder->tried - 1) {
-        struct frame *frame = &encoder->frames[__builtin_ctzll(encoder->tried)];
+    deltas_release(shard);
+    while (encoder->count > 0) {
+        unsigned at = encoder->list[--encoder->count];
+        struct frame *frame = &encoder->frames[at];
         if (frame->block)
             block_unref(&shard->blocks, frame->block);
         *frame = (struct frame){0};
+        encoder->tried[at] = false;
     }
 }
 
@@ -52,245 +56,9 @@ void encoder_done(struct shard *shard)
 {
     encoder_release(shard);
     compression_done(shard);
+    deltas_done(shard);
     free(shard->encoder);
     shard->encoder = NULL;
-}
-
-/* ---- WebSocket ---- */
-
-static void ws_head_write(struct out *out, enum ws_opcode opcode, uint64_t length)
-{
-    const struct ws_frame_head head = {.length = length, .opcode = (uint8_t)opcode, .fin = true};
-    char bytes[WS_FRAME_HEAD_MAX];
-    out_span(out, span_of(bytes, ws_frame_head_write(bytes, &head)));
-}
-
-/* Returns false when memory is out. */
-static bool frame_begin(struct shard *shard, size_t size, struct out *ret)
-{
-    char *area = blocks_reserve(&shard->blocks, size);
-    if (area)
-        *ret = out_begin(area, size);
-    return area;
-}
-
-static struct frame frame_end(struct shard *shard, const struct out *out)
-{
-    assert(!out->overflow && out->at <= out->end);
-    return blocks_commit(&shard->blocks, (size_t)(out->at - out->start));
-}
-
-struct frame encode_ws_raw(struct shard *shard, struct message *const *messages, unsigned count)
-{
-    size_t size = 0;
-    for (unsigned i = 0; i < count; i++)
-        size += ws_frame_head_size(messages[i]->payload_len) + messages[i]->payload_len;
-    struct out out;
-    if (!frame_begin(shard, size, &out))
-        return (struct frame){0};
-    for (unsigned i = 0; i < count; i++) {
-        ws_head_write(&out, messages[i]->utf8 ? WS_TEXT : WS_BINARY, messages[i]->payload_len);
-        out_span(&out, span_of(message_payload(messages[i]), messages[i]->payload_len));
-    }
-    return frame_end(shard, &out);
-}
-
-struct frame encode_ws_envelopes(struct shard *shard, struct message *const *messages,
-                                 unsigned count, const struct standing *standing)
-{
-    size_t size = 0;
-    for (unsigned i = 0; i < count; i++) {
-        standing->positions[standing->at].offset = messages[i]->offset;
-        size += WS_FRAME_HEAD_MAX +
-                json_envelope_size(messages[i], standing->positions, standing->count);
-    }
-    struct out out;
-    if (!frame_begin(shard, size, &out))
-        return (struct frame){0};
-    for (unsigned i = 0; i < count; i++) {
-        standing->positions[standing->at].offset = messages[i]->offset;
-        ws_head_write(&out, WS_TEXT,
-                      json_envelope_size(messages[i], standing->positions, standing->count));
-        json_envelope_write(&out, messages[i], standing->positions, standing->count);
-    }
-    return frame_end(shard, &out);
-}
-
-/* ---- the same, deflated ---- */
-
-static struct frame encode_ws_raw_deflated(struct shard *shard, struct message *const *messages,
-                                           unsigned count)
-{
-    size_t size = 0;
-    for (unsigned i = 0; i < count; i++)
-        size += compression_ws_room(messages[i]->payload_len);
-    struct out out;
-    if (!frame_begin(shard, size, &out))
-        return (struct frame){0};
-    for (unsigned i = 0; i < count; i++)
-        out.at +=
-            compression_ws_frame(shard, out.at, messages[i]->utf8 ? WS_TEXT : WS_BINARY,
-                                 span_of(message_payload(messages[i]), messages[i]->payload_len));
-    return frame_end(shard, &out);
-}
-
-/* The largest envelope of a batch of one channel; `ret_size`: what all of them need. */
-static size_t envelopes_measure(struct message *const *messages, unsigned count,
-                                struct position *position, size_t *ret_size)
-{
-    size_t largest = 0;
-    *ret_size = 0;
-    for (unsigned i = 0; i < count; i++) {
-        position->offset = messages[i]->offset;
-        size_t size = json_envelope_size(messages[i], position, 1);
-        largest = size > largest ? size : largest;
-        *ret_size += compression_ws_room(size);
-    }
-    return largest;
-}
-
-/* Each is written beside, and deflated from there. */
-static struct frame encode_ws_envelopes_deflated(struct shard *shard,
-                                                 struct message *const *messages, unsigned count,
-                                                 struct position *position)
-{
-    size_t size;
-    size_t largest = envelopes_measure(messages, count, position, &size);
-    struct out out;
-    assert(largest > 0);
-    char *plain = malloc(largest);
-    if (!plain || !frame_begin(shard, size, &out)) {
-        free(plain);
-        return (struct frame){0};
-    }
-    for (unsigned i = 0; i < count; i++) {
-        struct out envelope = out_begin(plain, largest);
-        position->offset = messages[i]->offset;
-        json_envelope_write(&envelope, messages[i], position, 1);
-        assert(!envelope.overflow);
-        out.at += compression_ws_frame(shard, out.at, WS_TEXT,
-                                       span_of(plain, (size_t)(envelope.at - envelope.start)));
-    }
-    free(plain);
-    return frame_end(shard, &out);
-}
-
-/* ---- SSE ---- */
-
-/* The event of a message: text as it is, other bytes in base64 under a type of their own; or an
- * envelope. */
-struct message_event {
-    struct sse_event event;
-    char id[POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX)];
-    char *text; /* or NULL */
-};
-
-static struct span event_type(const struct message *message)
-{
-    return message->event_len > 0 ? span_of(message_event(message), message->event_len)
-                                  : (struct span){0};
-}
-
-/* Returns false when memory is out. */
-static bool event_envelope(struct message_event *ret, const struct message *message,
-                           const struct standing *standing)
-{
-    size_t size = json_envelope_size(message, standing->positions, standing->count);
-    ret->text = malloc(size);
-    if (!ret->text)
-        return false;
-    struct out out = out_begin(ret->text, size);
-    json_envelope_write(&out, message, standing->positions, standing->count);
-    assert(!out.overflow);
-    ret->event.data = span_of(ret->text, size);
-    return true;
-}
-
-/* Returns false when memory is out. */
-static bool event_base64(struct message_event *ret, struct span payload)
-{
-    ret->text = malloc(BASE64_SIZE(payload.len) + 1);
-    if (!ret->text)
-        return false;
-    ret->event.event = SPAN("binary");
-    ret->event.data = span_of(ret->text, base64_encode(ret->text, payload));
-    return true;
-}
-
-/* Returns false when memory is out. */
-static bool event_init(struct message_event *ret, const struct message *message,
-                       const struct standing *standing, enum format format)
-{
-    struct span payload = span_of(message_payload(message), message->payload_len);
-    standing->positions[standing->at].offset = message->offset;
-    ret->event = (struct sse_event){.data = payload, .event = event_type(message)};
-    if (standing->count > 0)
-        ret->event.id =
-            span_of(ret->id, position_write(ret->id, standing->positions, standing->count));
-    ret->text = NULL;
-    if (format == FORMAT_SSE_ENVELOPE)
-        return event_envelope(ret, message, standing);
-    return message->utf8 || event_base64(ret, payload);
-}
-
-size_t encoder_end_event(char buf[ENCODER_END_MAX], struct span name)
-{
-    char data[ENCODER_END_MAX];
-    struct out out = out_begin(data, sizeof data);
-    out_text(&out, "{\"channel\":\"");
-    out_span(&out, name);
-    out_text(&out, "\"}");
-    const struct sse_event event = {.event = SPAN("end"),
-                                    .data = span_of(data, (size_t)out_end(&out))};
-    assert(sse_event_size(&event) <= ENCODER_END_MAX);
-    return sse_event_write(buf, &event);
-}
-
-/* Behind the last message of its channel: empty behind all others. */
-static struct span end_of(const struct message *message, char buf[ENCODER_END_MAX])
-{
-    struct span name = span_of(message_name(message), message->name_len);
-    return span_of(buf, message->last ? encoder_end_event(buf, name) : 0);
-}
-
-/* Returns the bytes of all events, or 0 when memory is out. */
-static size_t events_size(struct message *const *messages, unsigned count,
-                          const struct standing *standing, enum format format)
-{
-    struct message_event event;
-    char end[ENCODER_END_MAX];
-    size_t size = 0;
-    for (unsigned i = 0; i < count; i++) {
-        if (!event_init(&event, messages[i], standing, format))
-            return 0;
-        size += sse_event_size(&event.event) + end_of(messages[i], end).len;
-        free(event.text);
-    }
-    return size;
-}
-
-struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
-                        const struct standing *standing, struct encoding encoding)
-{
-    bool chunked = encoding.framing == FRAMING_CHUNK;
-    struct message_event event;
-    char end[ENCODER_END_MAX];
-    size_t size = events_size(messages, count, standing, encoding.format);
-    struct out out;
-    if (size == 0 || !frame_begin(shard, HTTP_CHUNK_HEAD_MAX + size + sizeof HTTP_CHUNK_TAIL, &out))
-        return (struct frame){0};
-    if (chunked)
-        out.at += http_chunk_head_write(out.at, size);
-    for (unsigned i = 0; i < count; i++) {
-        if (!event_init(&event, messages[i], standing, encoding.format))
-            return (struct frame){0};
-        out.at += sse_event_write(out.at, &event.event);
-        out_span(&out, end_of(messages[i], end));
-        free(event.text);
-    }
-    if (chunked)
-        out_text(&out, HTTP_CHUNK_TAIL);
-    return frame_end(shard, &out);
 }
 
 /* ---- answers ---- */
@@ -374,28 +142,45 @@ static struct frame encode_json(struct shard *shard, const struct json_answer *a
 
 /* ---- the frames of a batch ---- */
 
+static struct frame encode_raw(struct shard *shard, const struct hub_batch *batch, bool deflated)
+{
+    return deflated ? encode_ws_raw_deflated(shard, batch->messages, batch->count)
+                    : encode_ws_raw(shard, batch->messages, batch->count);
+}
+
+static struct frame encode_envelopes(struct shard *shard, const struct hub_batch *batch,
+                                     const struct standing *alone, bool deflated)
+{
+    return deflated ? encode_ws_envelopes_deflated(shard, batch->messages, batch->count, alone)
+                    : encode_ws_envelopes(shard, batch->messages, batch->count, alone);
+}
+
+static struct frame encode_batch_pushes(struct shard *shard, const struct hub_batch *batch,
+                                        const struct span *deltas, struct encoding encoding)
+{
+    const struct pushes pushes = {batch->messages, batch->count, deltas, batch->before};
+    return encode_pushes(shard, &pushes, encoding);
+}
+
 static struct frame encode_batch(struct shard *shard, struct conn *conn,
                                  const struct hub_batch *batch, struct encoding encoding)
 {
     const struct message *last = batch->messages[batch->count - 1];
+    const struct span *deltas = encoding.telling == TELL_CHANGES ? deltas_of(shard, batch) : NULL;
     struct position position = {last->epoch, last->offset};
-    const struct standing alone = {&position, 1, 0};
+    const struct standing alone = {&position, 1, 0, deltas};
     switch (encoding.format) {
     case FORMAT_WS_RAW:
-        return encode_ws_raw(shard, batch->messages, batch->count);
+        return encode_raw(shard, batch, encoding.coding == CODING_DEFLATED);
     case FORMAT_WS_ENVELOPE:
-        return encode_ws_envelopes(shard, batch->messages, batch->count, &alone);
+        return encode_envelopes(shard, batch, &alone, encoding.coding == CODING_DEFLATED);
     case FORMAT_WS_PUSH:
     case FORMAT_WS_BARE_PUSH:
     case FORMAT_LINE_PUSH:
     case FORMAT_LINE_BARE_PUSH:
     case FORMAT_SSE_PUSH:
     case FORMAT_SSE_BARE_PUSH:
-        return encode_pushes(shard, batch->messages, batch->count, encoding);
-    case FORMAT_WS_RAW_DEFLATED:
-        return encode_ws_raw_deflated(shard, batch->messages, batch->count);
-    case FORMAT_WS_ENVELOPE_DEFLATED:
-        return encode_ws_envelopes_deflated(shard, batch->messages, batch->count, &position);
+        return encode_batch_pushes(shard, batch, deltas, encoding);
     case FORMAT_SSE:
     case FORMAT_SSE_ENVELOPE:
         return encode_sse(shard, batch->messages, batch->count, &alone, encoding);
@@ -423,10 +208,12 @@ struct frame encoder_frame(struct shard *shard, struct conn *conn, const struct 
     struct encoder *encoder = shard->encoder;
     if (!encoder)
         return (struct frame){0};
-    unsigned at = encoding.format * FRAMING_COUNT + encoding.framing;
+    unsigned at = (encoding.format * FRAMING_COUNT + encoding.framing) * CODING_COUNT;
+    at = (at + encoding.coding) * TELL_COUNT + encoding.telling;
     struct frame *kept = &encoder->frames[at];
-    if (!(encoder->tried & UINT64_C(1) << at)) {
-        encoder->tried |= UINT64_C(1) << at;
+    if (!encoder->tried[at]) {
+        encoder->tried[at] = true;
+        encoder->list[encoder->count++] = (uint16_t)at;
         *kept = encode_batch(shard, conn, batch, encoding);
         if (kept->block)
             block_ref(kept->block);
@@ -448,7 +235,8 @@ struct frame encoder_answer(struct shard *shard, struct conn *conn, const struct
 {
     bool is_stream = conn->link & LINK_STREAM;
     const struct encoding encoding = {recovered ? FORMAT_ANSWER_RECOVERED : FORMAT_ANSWER,
-                                      is_stream ? FRAMING_NONE : FRAMING_HTTP_1};
+                                      is_stream ? FRAMING_NONE : FRAMING_HTTP_1, CODING_PLAIN,
+                                      TELL_WHOLE};
     struct frame frame = encoder_frame(shard, conn, batch, encoding);
     if (is_stream && frame.block) {
         const struct http_head head = answer_head(frame.len, SPAN(CACHEABLE_NOT));

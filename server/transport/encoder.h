@@ -24,11 +24,9 @@ static inline uint64_t answer_weight_max(const struct shard *shard)
 /* What the messages of a batch become. Envelopes and events are those of subscribers of this
  * channel alone. */
 enum format {
-    FORMAT_WS_RAW,               /* each payload a frame: text where it is UTF-8, else binary */
-    FORMAT_WS_ENVELOPE,          /* each message a text frame of JSON                         */
-    FORMAT_WS_RAW_DEFLATED,      /* the same, deflated where that makes them smaller */
-    FORMAT_WS_ENVELOPE_DEFLATED, /* likewise */
-    FORMAT_WS_PUSH,              /* pushes of the Centrifuge protocol: transport/pushes.h */
+    FORMAT_WS_RAW,      /* each payload a frame: text where it is UTF-8, else binary */
+    FORMAT_WS_ENVELOPE, /* each message a text frame of JSON                         */
+    FORMAT_WS_PUSH,     /* pushes of the Centrifuge protocol: transport/pushes.h */
     FORMAT_WS_BARE_PUSH,
     FORMAT_LINE_PUSH,
     FORMAT_LINE_BARE_PUSH,
@@ -49,9 +47,27 @@ enum framing {
     FRAMING_COUNT,
 };
 
+/* What is made of that where a client takes it compressed. */
+enum coding {
+    CODING_PLAIN,
+    CODING_DEFLATED, /* WebSocket: each message if that is smaller; events: a piece of gzip */
+    CODING_STORED,   /* events: a piece of gzip that costs no work, for one reader alone    */
+    CODING_COUNT,
+};
+
+/* How messages are told to who asked for deltas: envelopes and pushes. */
+enum telling {
+    TELL_WHOLE,
+    TELL_STRINGS, /* pushes: whole, in strings, to who has no base */
+    TELL_CHANGES, /* by what changed, where there is a delta       */
+    TELL_COUNT,
+};
+
 struct encoding {
     enum format format;
     enum framing framing;
+    enum coding coding;
+    enum telling telling;
 };
 
 /* A batch begins, without a frame. */
@@ -98,10 +114,11 @@ struct standing {
     struct position *positions;
     unsigned count;
     unsigned at;
+    const struct span *deltas; /* of the messages; NULL: they go whole */
 };
 struct frame encode_ws_envelopes(struct shard *shard, struct message *const *messages,
                                  unsigned count, const struct standing *standing);
-/* Events of FORMAT_SSE or FORMAT_SSE_ENVELOPE; behind the last of a channel one that says so. */
+/* Events of a FORMAT_SSE_…; behind the last of a channel one that says so. */
 struct frame encode_sse(struct shard *shard, struct message *const *messages, unsigned count,
                         const struct standing *standing, struct encoding encoding);
 

@@ -11,6 +11,7 @@
 #define OFFSET    "\",\"offset\":"
 #define EVENT     ",\"event\":\""
 #define DATA      ",\"data\":\""
+#define DELTA     ",\"delta\":\""
 #define TEXT      "\""
 #define BASE64    "\",\"base64\":true"
 #define END       ",\"end\":true"
@@ -20,7 +21,7 @@
 #define ENDED     ",\"ended\":true"
 
 enum {
-    FIXED_SIZE = sizeof CHANNEL - 1 + sizeof OFFSET - 1 + sizeof DATA - 1,
+    FIXED_SIZE = sizeof CHANNEL - 1 + sizeof OFFSET - 1,
     /* Of what an answer has around the data of its messages, the longest run. */
     BETWEEN_MAX =
         POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX) + CHANNEL_NAME_MAX + EVENT_TYPE_MAX + 160,
@@ -41,7 +42,8 @@ static struct span data_end(const struct message *message)
     return message->utf8 ? SPAN(TEXT) : SPAN(BASE64);
 }
 
-static void head_write(struct out *out, const struct message *message)
+/* Up to what its payload is the value of. */
+static void front_write(struct out *out, const struct message *message)
 {
     out_text(out, CHANNEL);
     out_span(out, span_of(message_name(message), message->name_len));
@@ -52,6 +54,11 @@ static void head_write(struct out *out, const struct message *message)
         out_span(out, span_of(message_event(message), message->event_len));
         out_text(out, "\"");
     }
+}
+
+static void head_write(struct out *out, const struct message *message)
+{
+    front_write(out, message);
     out_text(out, DATA);
 }
 
@@ -67,13 +74,18 @@ static size_t data_write(const struct message *message, struct span *payload, ch
     return len;
 }
 
+static size_t front_size(const struct message *message)
+{
+    size_t size = FIXED_SIZE + message->name_len + digits_decimal_size(message->offset);
+    if (message->event_len > 0)
+        size += sizeof EVENT - 1 + message->event_len + 1;
+    return size;
+}
+
 /* Everything but the closing brace. */
 static size_t open_size(const struct message *message)
 {
-    size_t size = FIXED_SIZE + message->name_len + digits_decimal_size(message->offset);
-    size += data_end(message).len;
-    if (message->event_len > 0)
-        size += sizeof EVENT - 1 + message->event_len + 1;
+    size_t size = front_size(message) + sizeof DATA - 1 + data_end(message).len;
     if (message->utf8)
         return size + json_string_size(payload_of(message)) - 2;
     return size + BASE64_SIZE((size_t)message->payload_len);
@@ -90,16 +102,32 @@ static void open_write(struct out *out, const struct message *message)
 
 /* ---- an envelope ---- */
 
-size_t json_envelope_size(const struct message *message, const struct position *positions,
-                          size_t count)
+static void delta_write(struct out *out, const struct message *message, struct span delta)
 {
-    return open_size(message) + sizeof("," POSITION "\"}") - 1 + position_size(positions, count);
+    front_write(out, message);
+    out_text(out, DELTA);
+    out->at += json_escape(out->at, (size_t)(out->end - out->at), &delta);
+    out->overflow |= delta.len > 0;
+    out_span(out, data_end(message));
 }
 
-void json_envelope_write(struct out *out, const struct message *message,
+size_t json_envelope_size(const struct message *message, struct span delta,
+                          const struct position *positions, size_t count)
+{
+    size_t size = sizeof("," POSITION "\"}") - 1 + position_size(positions, count);
+    if (delta.len == 0)
+        return size + open_size(message);
+    return size + front_size(message) + sizeof DELTA - 1 + json_string_size(delta) - 2 +
+           data_end(message).len;
+}
+
+void json_envelope_write(struct out *out, const struct message *message, struct span delta,
                          const struct position *positions, size_t count)
 {
-    open_write(out, message);
+    if (delta.len == 0)
+        open_write(out, message);
+    else
+        delta_write(out, message, delta);
     out_text(out, "," POSITION);
     out->at += position_write(out->at, positions, count);
     out_text(out, "\"}");

@@ -3,6 +3,7 @@
  *   {"channel":"c","offset":7,"data":"text"}                     a message
  *   {"channel":"c","offset":7,"data":"AAE=","base64":true}       one that is not UTF-8
  *   {"position":P,"messages":[…],"recovered":true}               an answer
+ *   {"channel":"c","offset":7,"delta":"text"}                    what changed since the one before
  *
  * Before `data` a message may have its publisher's "event", behind it "end":true if it is the last
  * of its channel. An answer whose channel has nothing more to come has "ended":true.
@@ -31,10 +32,11 @@ uint64_t json_weight(const struct message *message);
 /* How many of the messages one answer may have, by their weight; at least one if there is one. */
 unsigned json_fit(struct message *const *messages, unsigned count, uint64_t weight_max);
 
-/* A message with its position in it: an envelope on a WebSocket. */
-size_t json_envelope_size(const struct message *message, const struct position *positions,
-                          size_t count);
-void json_envelope_write(struct out *out, const struct message *message,
+/* A message with its position in it: an envelope. `delta`: what changed, in its place; empty: it
+ * goes whole. */
+size_t json_envelope_size(const struct message *message, struct span delta,
+                          const struct position *positions, size_t count);
+void json_envelope_write(struct out *out, const struct message *message, struct span delta,
                          const struct position *positions, size_t count);
 
 /* The answer around a list of messages. */

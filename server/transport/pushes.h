@@ -12,6 +12,13 @@
 
 #include "transport/encoder.h"
 
-/* The messages in one frame, of the format and framing; without a block when memory is out. */
-struct frame encode_pushes(struct shard *shard, struct message *const *messages, unsigned count,
+struct pushes {
+    struct message *const *messages;
+    unsigned count;
+    const struct span *deltas; /* of the messages; NULL: they go whole */
+    struct message *before;    /* of which the first delta is */
+};
+
+/* The messages in one frame, as the encoding says; without a block when memory is out. */
+struct frame encode_pushes(struct shard *shard, const struct pushes *pushes,
                            struct encoding encoding);

@@ -15,6 +15,8 @@
 #include "transport/standing.h"
 #include "transport/stream.h"
 #include "transport/transports.h"
+#include "wire/accept.h"
+#include "wire/deflate.h"
 #include "wire/out.h"
 #include "wire/sse.h"
 
@@ -24,12 +26,18 @@
 
 enum {
     SSE_SHED_MAX = 32, /* "retry: 4294967295" and two line ends */
+    SSE_OWN_MAX = 2 * POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX) + 128,
+    SSE_PIECE_ROOM = 16, /* of deflate_piece_room, beyond as much text */
 };
 
-/* Events, as they are carried. */
-static void send_text(struct shard *shard, struct conn *conn, struct span events)
+/* What tells a client how to read the rest, and caches that others read another. */
+#define SSE_GZIP_FIELDS SSE_FIELDS "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"
+#define SSE_ANY_FIELDS  SSE_FIELDS "Vary: Accept-Encoding\r\n"
+
+/* Bytes of the body, as they are carried. */
+static void send_body(struct shard *shard, struct conn *conn, struct span bytes)
 {
-    size_t room = HTTP_CHUNK_HEAD_MAX + events.len + sizeof HTTP_CHUNK_TAIL;
+    size_t room = HTTP_CHUNK_HEAD_MAX + bytes.len + sizeof HTTP_CHUNK_TAIL;
     char *area = blocks_reserve(&shard->blocks, room);
     if (!area) {
         conn_send(shard, conn, (struct frame){0}, SEND_CONTROL, 0);
@@ -37,17 +45,23 @@ static void send_text(struct shard *shard, struct conn *conn, struct span events
     }
     struct out out = out_begin(area, room);
     if (http_is_chunked(conn))
-        out.at += http_chunk_head_write(out.at, events.len);
-    out_span(&out, events);
+        out.at += http_chunk_head_write(out.at, bytes.len);
+    out_span(&out, bytes);
     if (http_is_chunked(conn))
         out_text(&out, HTTP_CHUNK_TAIL);
     conn_send(shard, conn, blocks_commit(&shard->blocks, (size_t)(out.at - out.start)),
               SEND_CONTROL, 0);
 }
 
-enum {
-    SSE_OWN_MAX = 2 * POSITION_TOKEN_MAX(SETTINGS_CHANNELS_MAX) + 128,
-};
+/* Events of the stream's own, or a comment. As gzip they are a piece that is stored. */
+static void send_text(struct shard *shard, struct conn *conn, struct span text)
+{
+    char piece[SSE_OWN_MAX + SSE_PIECE_ROOM];
+    assert(deflate_piece_room(text.len) <= sizeof piece);
+    if (conn->asked & ASKED_GZIP)
+        text = span_of(piece, deflate_piece(NULL, piece, text));
+    send_body(shard, conn, text);
+}
 
 static void send_event(struct shard *shard, struct conn *conn, const struct sse_event *event)
 {
@@ -72,10 +86,12 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
     send_event(shard, conn, &event);
 }
 
+/* Of messages for this stream alone; those that all are given are deflated. */
 static struct encoding encoding_of(const struct conn *conn)
 {
     return (struct encoding){conn->asked & ASKED_ENVELOPE ? FORMAT_SSE_ENVELOPE : FORMAT_SSE,
-                             http_is_chunked(conn) ? FRAMING_CHUNK : FRAMING_NONE};
+                             http_is_chunked(conn) ? FRAMING_CHUNK : FRAMING_NONE,
+                             conn->asked & ASKED_GZIP ? CODING_STORED : CODING_PLAIN, TELL_WHOLE};
 }
 
 static void write_messages(struct shard *shard, struct conn *conn, struct message *const *messages,
@@ -125,10 +141,15 @@ static void sse_subscribed(struct shard *shard, struct conn *conn, const struct 
         channel_ended(shard, conn, reply);
 }
 
-static void deliver_alone(struct shard *shard, struct conn *conn, const struct hub_batch *batch)
+static void deliver_alone(struct shard *shard, struct conn *conn, uint32_t subscription,
+                          const struct hub_batch *batch)
 {
-    conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding_of(conn)), SEND_LIVE,
-              batch->count);
+    struct encoding encoding = encoding_of(conn);
+    if (encoding.coding == CODING_STORED)
+        encoding.coding = CODING_DEFLATED;
+    if (stream_takes_deltas(shard, conn, subscription))
+        encoding.telling = TELL_CHANGES;
+    conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE, batch->count);
     if (batch->messages[batch->count - 1]->last && conn->state == CONN_OPEN)
         sse_end(shard, conn, CLOSE_ENDED);
 }
@@ -137,7 +158,7 @@ static void sse_deliver(struct shard *shard, struct conn *conn, uint32_t subscri
                         const struct hub_batch *batch)
 {
     if (!(conn->asked & ASKED_SEVERAL))
-        deliver_alone(shard, conn, batch);
+        deliver_alone(shard, conn, subscription, batch);
     else if (stream_deliver_several(shard, conn, subscription, batch, &writer) < 0)
         sse_end(shard, conn, CLOSE_OVERLOADED);
 }
@@ -152,9 +173,7 @@ static void sse_events(struct shard *shard, struct conn *conn, uint32_t subscrip
 static void sse_timer(struct shard *shard, struct conn *conn)
 {
     counter_add(&shard->counters.pings, 1);
-    conn_send_bytes(shard, conn,
-                    http_is_chunked(conn) ? SPAN("3\r\n" SSE_KEEP_ALIVE "\r\n")
-                                          : SPAN(SSE_KEEP_ALIVE));
+    send_text(shard, conn, SPAN(SSE_KEEP_ALIVE));
     conn_heartbeat(shard, conn);
 }
 
@@ -176,13 +195,26 @@ static void sse_input(struct shard *shard, struct conn *conn, char *bytes, size_
     (void)shard, (void)conn, (void)bytes, (void)len;
 }
 
+static struct span fields_of(const struct shard *shard, const struct conn *conn)
+{
+    if (conn->asked & ASKED_GZIP)
+        return SPAN(SSE_GZIP_FIELDS);
+    return shard->settings->sse_gzip ? SPAN(SSE_ANY_FIELDS) : SPAN(SSE_FIELDS);
+}
+
+/* The gzip member that begins here is not ended: its checksum would be one for each stream, and who
+ * reads a stream does not wait for it. */
 static void send_head(struct shard *shard, struct conn *conn)
 {
     http_head_send(shard, conn,
                    &(struct http_head){.status = 200,
                                        .framing = http_stream_framing(conn),
                                        .type = SPAN(SSE_CONTENT_TYPE),
-                                       .extra = SPAN(SSE_FIELDS)});
+                                       .extra = fields_of(shard, conn)});
+    if (conn->asked & ASKED_GZIP && conn->state == CONN_OPEN)
+        send_body(shard, conn, span_of(gzip_head, GZIP_HEAD));
+    if (conn->state != CONN_OPEN)
+        return;
     send_event(
         shard, conn,
         &(struct sse_event){.has_retry = true, .retry_ms = admission_retry_ms(&shard->admission)});
@@ -211,8 +243,10 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
         http_field_find(&exchange->request->fields, SPAN("Last-Event-ID"));
     if (last && last->value.len > 0 && params_since(params, last->value) < 0)
         params_since_lost(params);
+    if (shard->settings->sse_gzip && accept_coding(&exchange->request->fields, SPAN("gzip")))
+        conn->asked |= ASKED_GZIP;
     if (conn->asked & ASKED_HEAD_ONLY) {
-        http_answer_no_body(shard, conn, SPAN(SSE_CONTENT_TYPE), SPAN(SSE_FIELDS));
+        http_answer_no_body(shard, conn, SPAN(SSE_CONTENT_TYPE), fields_of(shard, conn));
         return;
     }
     if (standing_subscribe(shard, conn, params, GATHERING_UNBOUNDED) < 0) {
@@ -226,6 +260,7 @@ void sse_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
     /* First of all: to send may be its end, and then there is something to give back. */
     conn_hand_over(conn, TRANSPORT_SSE);
     counter_add(&shard->counters.streams_sse, 1);
+    counter_add(&shard->counters.streams_gzip, conn->asked & ASKED_GZIP ? 1 : 0);
     send_head(shard, conn);
     if (conn->state == CONN_OPEN)
         conn_heartbeat(shard, conn);

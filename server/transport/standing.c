@@ -2,8 +2,17 @@
 
 #include <assert.h>
 
+#include "conf/namespaces.h"
 #include "transport/catch_up.h"
 #include "transport/gathering.h"
+
+/* Whether a stream that asked is given what changes in this channel. */
+static bool has_deltas(struct shard *shard, struct span channel)
+{
+    bool has = namespace_of(&shard->settings->namespaces, channel)->delta != DELTAS_OFF;
+    counter_add(&shard->counters.deltas_declined, !has);
+    return has;
+}
 
 /* The hub puts a new subscription at the front of the chain: backwards gives the order of the
  * request. */
@@ -14,6 +23,10 @@ int standing_subscribe(struct shard *shard, struct conn *conn, const struct para
         struct ticket ticket = conn_ticket(shard, conn, i);
         struct hub_since since = params->since[i];
         uint32_t subscription;
+        since.keeps_last = params->delta && answer_weight_max == GATHERING_UNBOUNDED &&
+                           has_deltas(shard, params->channels[i]);
+        if (since.keeps_last)
+            conn->asked |= ASKED_DELTA;
         /* A stream is told where it stands in all of them before it is given the first message. */
         since.hold = params->channel_count > 1 && answer_weight_max == GATHERING_UNBOUNDED;
         int err = hub_subscribe(shard->hub, &conn->subscriptions, &ticket, params->channels[i].ptr,

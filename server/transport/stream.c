@@ -6,6 +6,7 @@
 
 #include "core/message.h"
 #include "transport/catch_up.h"
+#include "transport/deltas.h"
 #include "transport/gathering.h"
 #include "transport/standing.h"
 
@@ -14,7 +15,7 @@ static int subscribed_one(struct shard *shard, struct conn *conn, const struct h
 {
     uint64_t start = reply->count > 0 ? reply->messages[0]->offset - 1 : reply->offset;
     struct position position = {reply->epoch, start};
-    const struct standing standing = {&position, 1, 0};
+    const struct standing standing = {&position, 1, 0, NULL};
     writer->standing(shard, conn, &position, 1);
     if (reply->count > 0)
         writer->messages(shard, conn, reply->messages, reply->count, &standing, SEND_REPLAY);
@@ -122,8 +123,10 @@ int stream_deliver_several(struct shard *shard, struct conn *conn, uint32_t subs
     bool live = standing_read(shard, conn, subscription, positions, &standing);
     struct gathering *gathering = gathering_of(conn);
     assert(live || gathering);
+    bool deltas = stream_takes_deltas(shard, conn, subscription);
     if (gathering)
         return gather_live(shard, gathering, standing.at, batch);
+    standing.deltas = deltas ? deltas_of(shard, batch) : NULL;
     writer->messages(shard, conn, batch->messages, batch->count, &standing, SEND_LIVE);
     return 0;
 }

@@ -34,6 +34,15 @@ bool stream_outrun(struct shard *shard, struct conn *conn, const struct hub_repl
  * likewise. */
 int stream_replayed(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
 
+/* Whether a batch of its one channel may be told by what changed: it has the message before. Ask
+ * once for each batch. */
+static inline bool stream_takes_deltas(const struct shard *shard, const struct conn *conn,
+                                       uint32_t subscription)
+{
+    return conn->asked & ASKED_DELTA && hub_keeps_last(shard->hub, subscription) &&
+           hub_took_last(shard->hub, subscription);
+}
+
 /* Takes a batch for a connection with several channels. Returns likewise, or -ENOBUFS: while its
  * last channel has not answered, the others have brought more than queue_bytes_max. */
 /* Whether it hears a batch that is none of publications: ephemeral messages, once it is live in all

@@ -364,22 +364,24 @@ static void websocket_subscribed(struct shard *shard, struct conn *conn,
         websocket_fail(shard, conn, CLOSE_ENDED);
 }
 
-static enum format format_of(const struct conn *conn)
+static void deliver_alone(struct shard *shard, struct conn *conn, uint32_t subscription,
+                          const struct hub_batch *batch)
 {
-    if (conn->role & ROLE_DEFLATE)
-        return conn->asked & ASKED_ENVELOPE ? FORMAT_WS_ENVELOPE_DEFLATED : FORMAT_WS_RAW_DEFLATED;
-    return conn->asked & ASKED_ENVELOPE ? FORMAT_WS_ENVELOPE : FORMAT_WS_RAW;
+    struct encoding encoding = {
+        conn->asked & ASKED_ENVELOPE ? FORMAT_WS_ENVELOPE : FORMAT_WS_RAW, FRAMING_NONE,
+        conn->role & ROLE_DEFLATE ? CODING_DEFLATED : CODING_PLAIN, TELL_WHOLE};
+    if (stream_takes_deltas(shard, conn, subscription))
+        encoding.telling = TELL_CHANGES;
+    conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE, batch->count);
 }
 
 static void websocket_deliver(struct shard *shard, struct conn *conn, uint32_t subscription,
                               const struct hub_batch *batch)
 {
-    const struct encoding encoding = {format_of(conn), FRAMING_NONE};
     if (conn->asked & ASKED_SEVERAL)
         fail_if(shard, conn, stream_deliver_several(shard, conn, subscription, batch, &writer));
     else
-        conn_send(shard, conn, encoder_frame(shard, conn, batch, encoding), SEND_LIVE,
-                  batch->count);
+        deliver_alone(shard, conn, subscription, batch);
     bool ends = batch->messages[batch->count - 1]->last && !(conn->asked & ASKED_SEVERAL);
     if (ends && conn->state == CONN_OPEN)
         websocket_fail(shard, conn, CLOSE_ENDED);

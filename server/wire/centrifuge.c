@@ -55,6 +55,7 @@ struct field {
 static const struct field fields[] = {
     FIELD(channel, FIELD_STRING, false),
     FIELD(data, FIELD_ANY, false),
+    FIELD(delta, FIELD_ANY, false),
     FIELD(token, FIELD_STRING, false),
     FIELD(epoch, FIELD_STRING, false),
     FIELD(offset, FIELD_OFFSET, false),
@@ -323,7 +324,18 @@ void centrifuge_client_write(struct out *out, struct span client, struct span us
 #define PUB          "\",\"pub\":"
 #define EVENT        "\",\""
 #define INFO         "\":{\"info\":"
+#define DELTA        ",\"delta\":true"
 #define LENGTH(text) (sizeof(text) - 1)
+
+/* The same inside a string. */
+#define STRING_FRONT        "\"\\\""
+#define STRING_BACK         "\\\"\""
+#define STRING_BASE64_FRONT "\"{\\\"base64\\\":\\\""
+#define STRING_BASE64_BACK  "\\\"}\""
+
+enum {
+    PIECE_BYTES = 256,
+};
 
 enum centrifuge_form centrifuge_form_of(struct span data)
 {
@@ -332,8 +344,52 @@ enum centrifuge_form centrifuge_form_of(struct span data)
     return utf8_valid(data) ? CENTRIFUGE_TEXT : CENTRIFUGE_BYTES;
 }
 
+/* A string of a string: "\"text\"". Without `out` it is only measured. */
+static size_t string_twice(struct out *out, struct span text)
+{
+    char bytes[PIECE_BYTES];
+    size_t size = LENGTH(STRING_FRONT) + LENGTH(STRING_BACK);
+    if (out)
+        out_text(out, STRING_FRONT);
+    while (text.len > 0) {
+        struct span piece = span_of(bytes, json_escape(bytes, sizeof bytes, &text));
+        size += json_string_size(piece) - 2;
+        if (out)
+            out->at += json_escape(out->at, (size_t)(out->end - out->at), &piece);
+    }
+    if (out)
+        out_text(out, STRING_BACK);
+    return size;
+}
+
+static size_t string_size(const struct centrifuge_publication *publication)
+{
+    struct span data = publication->data;
+    if (publication->coding == CENTRIFUGE_DELTA || publication->form == CENTRIFUGE_JSON)
+        return json_string_size(data);
+    if (publication->form == CENTRIFUGE_TEXT)
+        return string_twice(NULL, data);
+    return LENGTH(STRING_BASE64_FRONT) + BASE64_SIZE(data.len) + LENGTH(STRING_BASE64_BACK);
+}
+
+static void string_write(struct out *out, const struct centrifuge_publication *publication)
+{
+    struct span data = publication->data;
+    if (publication->coding == CENTRIFUGE_DELTA || publication->form == CENTRIFUGE_JSON) {
+        out->at += json_string_write(out->at, data);
+    } else if (publication->form == CENTRIFUGE_TEXT) {
+        string_twice(out, data);
+    } else {
+        out_text(out, STRING_BASE64_FRONT);
+        out->at += base64_encode(out->at, data);
+        out_text(out, STRING_BASE64_BACK);
+    }
+}
+
 static size_t data_size(const struct centrifuge_publication *publication)
 {
+    if (publication->coding != CENTRIFUGE_PLAIN)
+        return string_size(publication);
     switch (publication->form) {
     case CENTRIFUGE_JSON:
         return publication->data.len;
@@ -368,6 +424,10 @@ static void data_write(struct out *out, const struct centrifuge_publication *pub
         out->overflow = true;
     if (out->overflow)
         return;
+    if (publication->coding != CENTRIFUGE_PLAIN) {
+        string_write(out, publication);
+        return;
+    }
     switch (publication->form) {
     case CENTRIFUGE_JSON:
         json_write(out, data);
@@ -388,6 +448,8 @@ size_t centrifuge_publication_size(const struct centrifuge_publication *publicat
     size_t size = LENGTH(DATA) + data_size(publication) + 1;
     if (publication->offset > 0)
         size += LENGTH(OFFSET) + digits_decimal_size(publication->offset);
+    if (publication->coding == CENTRIFUGE_DELTA)
+        size += LENGTH(DELTA);
     return size + publication->more.len;
 }
 
@@ -399,6 +461,8 @@ void centrifuge_publication_write(struct out *out, const struct centrifuge_publi
         out_text(out, OFFSET);
         out_decimal(out, publication->offset);
     }
+    if (publication->coding == CENTRIFUGE_DELTA)
+        out_text(out, DELTA);
     out_span(out, publication->more);
     out_text(out, "}");
 }

@@ -52,10 +52,11 @@ enum centrifuge_method {
 struct centrifuge_command {
     uint32_t id; /* 0: wants no reply */
     enum centrifuge_method method;
-    struct span channel, token, epoch;                   /* strings, with their escapes */
-    struct span data;                                    /* any JSON, as it lies there */
-    struct span subs;                                    /* likewise, of connect: by channel */
-    struct span channels, commands;                      /* likewise, of the server API: lists */
+    struct span channel, token, epoch; /* strings, with their escapes */
+    struct span data;                  /* any JSON, as it lies there */
+    struct span delta;                 /* likewise: of a subscription "fossil", of a publish true */
+    struct span subs;                  /* likewise, of connect: by channel */
+    struct span channels, commands;    /* likewise, of the server API: lists */
     struct span b64data, user, client, session, pattern; /* of the server API: strings */
     struct span disconnect, whitelist;                   /* of the server API: an object, a list */
     uint64_t offset;
@@ -128,9 +129,18 @@ enum centrifuge_form {
     CENTRIFUGE_BYTES, /* {"base64":"…"} */
 };
 
+/* How the data is given. Who subscribes with deltas is given each as a string: what is in it is
+ * the base of the next one. */
+enum centrifuge_coding {
+    CENTRIFUGE_PLAIN,
+    CENTRIFUGE_STRING, /* "{\"a\":1}": a string of the JSON that it is otherwise */
+    CENTRIFUGE_DELTA,  /* `data` is what changed of that, a text: a string, and "delta":true */
+};
+
 struct centrifuge_publication {
     struct span data;
     enum centrifuge_form form;
+    enum centrifuge_coding coding;
     uint64_t offset;   /* 0: it has none */
     struct span more;  /* members behind them: ,"tags":{…} */
     struct span event; /* of a push: join or leave, of whom `data` tells; empty: a publication */

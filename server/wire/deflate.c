@@ -19,6 +19,7 @@ struct inflater {
 };
 
 enum {
+    STORED_HEAD = 5,
     ROOM_MIN = 256,          /* for what is inflated, to begin with */
     ROOM_RATIO = 4,          /* likewise, for each byte of a message */
     MEMORY_BELOW_WINDOW = 7, /* zlib's memLevel: as many heads of chains as the window has bytes */
@@ -27,6 +28,8 @@ enum {
 };
 
 static const char tail[DEFLATE_TAIL] = {0, 0, '\xff', '\xff'};
+
+const char gzip_head[GZIP_HEAD] = {0x1f, '\x8b', 8, 0, 0, 0, 0, 0, 0, '\xff'};
 
 struct deflater *deflater_create(int level, int window_bits)
 {
@@ -85,17 +88,50 @@ static void little_endian(char *buf, uint32_t value)
 
 size_t deflater_gzip(struct deflater *deflater, char *area, struct span payload)
 {
-    static const char head[] = {0x1f, '\x8b', 8, 0, 0, 0, 0, 0, 0, '\xff'};
     if (payload.len <= GZIP_ROOM)
         return 0;
-    size_t len = run(deflater, area + sizeof head, payload.len - GZIP_ROOM, payload, Z_FINISH);
+    size_t len = run(deflater, area + GZIP_HEAD, payload.len - GZIP_ROOM, payload, Z_FINISH);
     if (len == 0)
         return 0;
-    memcpy(area, head, sizeof head);
-    char *end = area + sizeof head + len;
+    memcpy(area, gzip_head, GZIP_HEAD);
+    char *end = area + GZIP_HEAD + len;
     little_endian(end, (uint32_t)crc32(0, (const Bytef *)payload.ptr, (uInt)payload.len));
     little_endian(end + 4, (uint32_t)payload.len);
     return len + GZIP_ROOM;
+}
+
+/* RFC 1951 section 3.2.4: no block of many, stored; its length, and that inverted. */
+static size_t stored_write(char *area, struct span block)
+{
+    unsigned len = (unsigned)block.len;
+    assert(len <= DEFLATE_STORED_MAX);
+    area[0] = 0;
+    area[1] = (char)len;
+    area[2] = (char)(len >> 8);
+    area[3] = (char)~len;
+    area[4] = (char)(~len >> 8);
+    memcpy(area + STORED_HEAD, block.ptr, len);
+    return STORED_HEAD + len;
+}
+
+size_t deflate_piece_room(size_t len)
+{
+    return len + STORED_HEAD * (len / DEFLATE_STORED_MAX + 1);
+}
+
+size_t deflate_piece(struct deflater *deflater, char *area, struct span text)
+{
+    size_t len = deflater ? deflater_message(deflater, area, text) : 0;
+    if (len > 0) {
+        memcpy(area + len, tail, sizeof tail);
+        return len + sizeof tail;
+    }
+    while (text.len > 0) {
+        size_t block = text.len < DEFLATE_STORED_MAX ? text.len : (size_t)DEFLATE_STORED_MAX;
+        len += stored_write(area + len, span_of(text.ptr, block));
+        text = span_skip(text, block);
+    }
+    return len;
 }
 
 struct inflater *inflater_create(void)

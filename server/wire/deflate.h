@@ -25,8 +25,13 @@ enum {
 };
 
 enum {
-    GZIP_ROOM = 10 + 8, /* of a member: its head and its end */
+    GZIP_HEAD = 10,
+    GZIP_ROOM = GZIP_HEAD + 8, /* of a member: its head and its end */
+    DEFLATE_STORED_MAX = 65535,
 };
+
+/* How a member begins that goes on in pieces. */
+extern const char gzip_head[GZIP_HEAD];
 
 struct deflater;
 struct inflater;
@@ -41,6 +46,16 @@ size_t deflater_message(struct deflater *deflater, char *area, struct span paylo
 
 /* The same as one whole member of gzip; `area` has payload.len bytes. */
 size_t deflater_gzip(struct deflater *deflater, char *area, struct span payload);
+
+/* A stream made of pieces, each of which is understood when it has come, and refers to none before:
+ * so the same bytes may stand in many streams.
+ *
+ * Bytes that a piece may take. */
+size_t deflate_piece_room(size_t len);
+/* Deflates one where that makes it smaller, else stores it; without a deflater it is stored.
+ * Returns its length. `area` has deflate_piece_room and does not overlap the text, which is not
+ * empty. */
+size_t deflate_piece(struct deflater *deflater, char *area, struct span text);
 
 /* NULL when memory is out. */
 struct inflater *inflater_create(void);

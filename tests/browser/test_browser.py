@@ -228,3 +228,29 @@ def test_page_hears_every_transport(server, chromium, eventually):
     eventually(heard_by_all, "a message in four places")
     errors = [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"]
     assert [e for e in errors if "favicon" not in e["message"]] == []
+
+
+def test_event_source_as_gzip(chromium, start_server, eventually):
+    """What comes is there at once, also what is short; and the end of a channel, which ends the
+    stream in the middle of its gzip, is no error before it."""
+    server = start_server(config={"sse_gzip": "on"})
+    chromium.get(server.url("/healthz"))
+    chromium.execute_script(EVENT_SOURCE + "source.addEventListener('end', e => {"
+                            " note(e); source.close(); });", LIVE)
+    texts = ["short", "long " * 200, "世界" * 300]
+    for count, text in enumerate(texts, 1):
+        server.publish("c", text)
+        eventually(lambda count=count: len([
+            event for event in chromium.execute_script("return window.seen")
+            if event[0] == "message"]) == count, text[:10])
+    server.request("POST", "/publish?channel=c&end=1", b"over")
+    eventually(lambda: chromium.execute_script("return window.seen")[-1][0] == "end", "the end")
+    seen = [event[1] for event in chromium.execute_script("return window.seen")
+            if event[0] == "message"]
+    assert seen == [*texts, "over"]
+    assert server.metric("ringside_streams_gzip_total") == 1
+    assert server.metric("ringside_deflates_total") == 2
+    # fetch reads to the end of such a stream, and finds no fault with it.
+    answer = chromium.execute_async_script(FETCH, "/sse?channel=c&since=start", {})
+    assert answer["status"] == 200 and "data: over" in answer["text"], answer
+    chromium.get("about:blank")

@@ -81,10 +81,21 @@ static void check_data(const struct json_member *data, struct span bytes, enum c
     free(area);
 }
 
-static void publication(struct span bytes)
+/* A string, of which that of JSON, and that of a delta, is as it was. */
+static void check_string(const struct json_member *data, struct span bytes,
+                         const struct centrifuge_publication *publication)
+{
+    assert(data->kind == JSON_IS_STRING);
+    if (publication->coding == CENTRIFUGE_DELTA || publication->form == CENTRIFUGE_JSON)
+        assert(json_string_is(data->value, bytes));
+}
+
+static void publication(struct span bytes, enum centrifuge_coding coding)
 {
     const struct centrifuge_publication publication = {
-        .data = bytes, .form = centrifuge_form_of(bytes), .offset = bytes.len};
+        .data = bytes, .form = centrifuge_form_of(bytes), .coding = coding, .offset = bytes.len};
+    if (coding == CENTRIFUGE_DELTA && publication.form == CENTRIFUGE_BYTES)
+        return;
     size_t size = centrifuge_push_size(SPAN("a:b"), &publication);
     char *area = malloc(size);
     assert(area);
@@ -97,9 +108,12 @@ static void publication(struct span bytes)
     if (json_valid(push)) {
         struct json_member pub = member_of(member_of(push, SPAN("push")).value, SPAN("pub"));
         struct json_member data = member_of(pub.value, SPAN("data"));
-        check_data(&data, bytes, publication.form);
+        if (coding == CENTRIFUGE_PLAIN)
+            check_data(&data, bytes, publication.form);
+        else
+            check_string(&data, bytes, &publication);
     } else {
-        assert(publication.form == CENTRIFUGE_JSON);
+        assert(publication.form == CENTRIFUGE_JSON && coding == CENTRIFUGE_PLAIN);
     }
     for (size_t room = 0; room < size; room += 1 + size / 16) {
         out = out_begin(area, room);
@@ -114,6 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span text = fuzz_input(data, size);
     commands(text);
     emulation(text);
-    publication(text);
+    publication(text, CENTRIFUGE_PLAIN);
+    publication(text, CENTRIFUGE_STRING);
+    publication(text, CENTRIFUGE_DELTA);
     return 0;
 }

@@ -22,6 +22,26 @@ static void there_and_back(struct deflater *deflater, struct inflater *inflater,
     free(area);
 }
 
+/* Pieces, deflated and stored, one behind the other: what a reader of the whole inflates. */
+static void pieces(struct deflater *deflater, struct inflater *inflater, struct span text)
+{
+    struct span front = span_of(text.ptr, text.len / 3), rest = span_skip(text, front.len);
+    if (front.len == 0)
+        return;
+    size_t room = deflate_piece_room(front.len) + deflate_piece_room(rest.len);
+    char *area = malloc(room + 1), *bytes;
+    size_t len = deflate_piece(deflater, area, front), bytes_len;
+    assert(len <= deflate_piece_room(front.len));
+    len += deflate_piece(NULL, area + len, rest);
+    assert(len <= room);
+    /* A message of permessage-deflate ends with an empty block, which is put behind it. */
+    area[len] = 0;
+    assert(inflater_message(inflater, span_of(area, len + 1), text.len, &bytes, &bytes_len) == 0);
+    assert(span_equal(span_of(bytes, bytes_len), text));
+    free(bytes);
+    free(area);
+}
+
 /* The first byte chooses the window and the bound. What comes is inflated, and the same once more,
  * and so is what it became, if anything. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -38,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(inflater_message(inflater, input, max, &again, &again_len) == err);
     assert(span_equal(span_of(again, again_len), span_of(bytes, len)) && len <= max);
     there_and_back(deflater, inflater, input);
+    pieces(deflater, inflater, input);
     there_and_back(deflater, inflater, span_of(bytes, len));
     free(bytes);
     free(again);

@@ -348,3 +348,33 @@ def test_on_a_stream(server):
         assert inflated(client.hear(socket)[1]) == LONG.encode()
         client.send(socket, frame(TEXT, deflated(b"back"), rsv=RSV1))
         assert client.hear(socket) == (TEXT, b"back")
+
+
+# ---- sessions ----
+
+@asynchronous
+async def test_pushes_to_sessions_are_deflated_once_for_all(start_server):
+    """Of several channels each, and in strings and deltas as well."""
+    server = start_server(shards=1, config=CONFIG)
+    sockets = []
+    for i in range(4):
+        socket = await connect(server, "/connection/websocket")
+        assert socket.extensions
+        await socket.send('{"id":1,"connect":{}}')
+        await receive_json(socket)
+        for number, channel in enumerate(("a", "b"), 2):
+            delta = "fossil" if i > 1 else ""
+            await socket.send(json.dumps(
+                {"id": number, "subscribe": {"channel": channel, "delta": delta}}))
+            await receive_json(socket)
+        sockets.append(socket)
+    before = server.metric("ringside_deflates_total")
+    for channel in ("a", "b"):
+        await publish(server, channel, LONG)
+        for i, socket in enumerate(sockets):
+            push = (await receive_json(socket))["push"]
+            data = json.loads(push["pub"]["data"]) if i > 1 else push["pub"]["data"]
+            assert push["channel"] == channel and data == json.loads(LONG)
+    assert server.metric("ringside_deflates_total") - before == 4  # two channels, two encodings
+    for socket in sockets:
+        await socket.close()

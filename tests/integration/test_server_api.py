@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from wire import dial
+from wire import RawWebSocket, dial
 
 API_KEY = "a key of a server, long enough"
 
@@ -56,6 +56,20 @@ def test_publish_and_history(api):
     assert api("history", {"channel": "c", "since": since})["error"]["code"] == 112
 
 
+def test_publish_by_what_changed(api):
+    socket = RawWebSocket(api.server, "/ws?channel=c&delta=fossil")
+    socket.read()
+    data, kinds = list(range(100)), []
+    for n, delta in enumerate((True, True, False, None)):
+        request = {"channel": "c", "data": [n, *data], "delta": delta}
+        assert api("publish", request)["result"]
+        kinds.append("delta" in json.loads(socket.read()[1]))
+    api("broadcast", {"channels": ["c", "d"], "data": [5, *data], "delta": True})
+    kinds.append("delta" in json.loads(socket.read()[1]))
+    socket.connection.close()
+    assert kinds == [False, True, False, False, True]
+
+
 def test_bytes_in_base64(api):
     api("publish", {"channel": "c", "b64data": base64.b64encode(b"\xff\x00").decode()})
     assert api.server.poll("c", "start")["messages"][0]["base64"] is True
@@ -100,6 +114,8 @@ BAD = [
     ("publish", b'{"channel":"a b","data":1}'),
     ("publish", b'{"channel":"c"}'),
     ("publish", b'{"channel":"c","b64data":"?"}'),
+    ("publish", b'{"channel":"c","data":1,"delta":1}'),
+    ("publish", b'{"channel":"c","data":1,"delta":"fossil"}'),
     ("broadcast", b'{"data":1}'),
     ("broadcast", b'{"channels":"a","data":1}'),
     ("broadcast", json.dumps({"channels": ["a"] * 1025, "data": 1}).encode()),

@@ -174,6 +174,8 @@ static struct hub_config hub_draw(struct sim *sim)
         .history_bytes_max = (uint64_t)settings->history_bytes_max,
         .history_age_ns = settings->history_age_ms * SIM_MS,
         .history_total_bytes_max = (uint64_t)settings->history_total_bytes_max,
+        .last_bytes_max = (uint64_t)settings->delta_bytes_max,
+        .last_total_bytes_max = (uint64_t)settings->delta_total_bytes_max,
         .reply_bytes_max = (uint64_t)settings->queue_bytes_max,
         .linger_ns = between_wide(sim, 10 * SIM_MS, 30 * SIM_S),
         .turn_visits = sim_chance(sim, 500) ? (unsigned)between(sim, 1, 30) : 0,

@@ -66,6 +66,7 @@ const actions = {
     rpc: (method, data) => client.rpc(method, data),
     send: (data) => client.send(data),
     ready: () => client.ready(),
+    deltaStats: (channel) => client.getSubscription(channel).deltaStats(),
     cut: () => sockets[sockets.length - 1].terminate(),
 };
 

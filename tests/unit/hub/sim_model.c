@@ -119,6 +119,8 @@ static void check_truth(struct sim *sim, const struct reader *reader, const stru
                              kept(sim, reader->channel, reply->epoch, reply->offset));
         sim->coverage->kept_starts += reader->given > 0;
         break;
+    case HUB_FROM_LATEST: /* none asks so here */
+        break;
     case HUB_FROM_POSITION:
         if (reply->recovered) {
             assert_true(reply->epoch == since->epoch);

@@ -250,7 +250,7 @@ static const char *event_of(uint32_t number)
 {
     static char text[256];
     char payload[MESSAGE + 1] = "";
-    payload_write(payload, MESSAGE, number, 1);
+    payload_write(payload, MESSAGE, number, 1, false);
     snprintf(text, sizeof text, "id: 5f.%u\ndata: %s\n\n", number, payload);
     return text;
 }
@@ -463,7 +463,7 @@ static void test_websockets(void **state)
         server_answers(streams[i], "200", NULL, false);
     client_reads(WIRE_MAX);
     assert_int_equal(group.up, STREAMS);
-    payload_write(frame + 2, MESSAGE, 1, 1);
+    payload_write(frame + 2, MESSAGE, 1, 1, false);
     server_says(streams[1], frame, false, 1);
     assert_int_equal(group.counters.deliveries, 1);
     assert_int_equal(group.counters.framed_bytes, MESSAGE + 2);

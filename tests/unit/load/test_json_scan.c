@@ -119,7 +119,7 @@ static void test_payloads(void **state)
             (size_t)snprintf(text + len, sizeof text - len,
                              i ? "\"},{\"offset\":2,\"data\":\"" : "{\"messages\":[{\"data\":\"");
         at[i] = len;
-        payload_write(text + len, SIZE, 7 + i, 5);
+        payload_write(text + len, SIZE, 7 + i, 5, false);
         len += SIZE;
     }
     len += (size_t)snprintf(text + len, sizeof text - len, "\"}],\"position\":\"1.2\"}");

@@ -45,7 +45,7 @@ static size_t message_write(char *buf, const char *before, const char *after, un
     for (unsigned i = 0; i < count; i++) {
         memcpy(buf + len, before, strlen(before));
         len += strlen(before);
-        payload_write(buf + len, size, i + 1, 5);
+        payload_write(buf + len, size, i + 1, 5, false);
         len += size;
     }
     memcpy(buf + len, after, strlen(after));

@@ -109,7 +109,7 @@ static const struct protocol protocol_posts = {.is = PROTOCOL_ANSWERS, .publish 
 static void make(const struct protocol *publish, uint32_t bytes)
 {
     crowd = (struct group){
-        .config = {.publish = publish, .payload_bytes = bytes},
+        .config = {.transport = publish, .publish = publish, .payload_bytes = bytes},
         .publish_path = "/publish?channel=c",
         .publish_host = "127.0.0.1:1",
         .channels = 1,

@@ -179,6 +179,34 @@ static void test_pushes(void **state)
     }
 }
 
+static void test_strings_and_deltas(void **state)
+{
+    (void)state;
+    static const struct {
+        struct span data;
+        enum centrifuge_coding coding;
+        const char *publication;
+    } table[] = {
+        {SPAN_INIT("{\"a\":\n1}"), CENTRIFUGE_STRING, "{\"data\":\"{\\\"a\\\":\\n1}\"}"},
+        {SPAN_INIT("a \"b\n"), CENTRIFUGE_STRING, "{\"data\":\"\\\"a \\\\\\\"b\\\\n\\\"\"}"},
+        {SPAN_INIT("\xff\x00\xfe"), CENTRIFUGE_STRING,
+         "{\"data\":\"{\\\"base64\\\":\\\"/wD+\\\"}\"}"},
+        {SPAN_INIT("3\n3:a\"c0;"), CENTRIFUGE_DELTA,
+         "{\"data\":\"3\\n3:a\\\"c0;\",\"delta\":true}"},
+    };
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        char text[256];
+        const struct centrifuge_publication publication = {.data = table[i].data,
+                                                           .form =
+                                                               centrifuge_form_of(table[i].data),
+                                                           .coding = table[i].coding};
+        struct out out = out_begin(text, sizeof text);
+        centrifuge_publication_write(&out, &publication);
+        assert_span(span_of(text, (size_t)out_end(&out)), span_from(table[i].publication));
+        assert_int_equal(centrifuge_publication_size(&publication), out.at - out.start);
+    }
+}
+
 static void test_events(void **state)
 {
     (void)state;
@@ -239,11 +267,17 @@ static void test_emulations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_commands),       cmocka_unit_test(test_data),
-        cmocka_unit_test(test_without_reply),  cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_lines),          cmocka_unit_test(test_replies),
-        cmocka_unit_test(test_pushes),         cmocka_unit_test(test_events),
-        cmocka_unit_test(test_without_offset), cmocka_unit_test(test_emulations),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_without_reply),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_strings_and_deltas),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_pushes),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_without_offset),
+        cmocka_unit_test(test_emulations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,9 +136,35 @@ static void test_bomb(void **state)
     free(zeros);
 }
 
+/* RFC 1951 section 3.2.4: what is stored has blocks of 65,535 bytes. */
+static void test_pieces_that_are_stored(void **state)
+{
+    (void)state;
+    char *text = calloc(1, LONG), *area = malloc(deflate_piece_room(LONG));
+    assert_int_equal(deflate_piece(NULL, area, SPAN("ab")), 7);
+    assert_memory_equal(area,
+                        "\0\2\0\xfd\xff"
+                        "ab",
+                        7);
+    assert_int_equal(deflate_piece_room(65535), 65535 + 2 * 5);
+    size_t len = deflate_piece(NULL, area, span_of(text, LONG));
+    assert_int_equal(len, LONG + 2 * 5);
+    assert_memory_equal(area, "\0\xff\xff\0\0", 5);
+    struct deflater *deflater = deflater_create(6, 12);
+    len = deflate_piece(deflater, area, span_of(text, LONG));
+    assert_in_range(len, 5, 1000);
+    assert_memory_equal(area + len - 4, "\0\0\xff\xff", 4);
+    /* What gets no smaller is stored. */
+    assert_int_equal(deflate_piece(deflater, area, SPAN("xyz")), 8);
+    deflater_free(deflater);
+    free(area);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pieces_that_are_stored),
         cmocka_unit_test(test_examples_of_the_rfc),
         cmocka_unit_test(test_what_is_no_deflate),
         cmocka_unit_test(test_round_trips),
