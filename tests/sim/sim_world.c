@@ -15,6 +15,7 @@
 #include "http/origins.h"
 #include "seat.h"
 #include "secure_link.h"
+#include "session/session.h"
 #include "transport/answering.h"
 #include "transport/encoder.h"
 
@@ -232,6 +233,7 @@ static void server_make(struct sim *sim)
         .batch_begin = witness,
         .batch_done = encoder_release,
         .batch_end = encoder_done,
+        .sessions_end = sessions_end,
         .answers_turn = answering_turn,
         .routes = server_routes,
         .tls = sim->secure ? sim->secure->server : NULL,
