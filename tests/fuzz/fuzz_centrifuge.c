@@ -54,6 +54,25 @@ static void emulation(struct span text)
     free(area);
 }
 
+/* A request of the server API, which has members that a client's has not. */
+static void request(struct span text)
+{
+    struct centrifuge_command request;
+    if (centrifuge_request_read(&request, text) < 0)
+        return;
+    const struct span strings[] = {request.user,    request.client,          request.session,
+                                   request.pattern, request.idempotency_key, request.version_epoch,
+                                   request.b64data, request.channel,         request.epoch};
+    const struct span values[] = {request.data,       request.tags,      request.channels,
+                                  request.disconnect, request.whitelist, request.commands};
+    for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
+        inside(strings[i], text);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        inside(values[i], text);
+        assert(values[i].len == 0 || json_valid(values[i]));
+    }
+}
+
 /* The member of the push that has the publication, and of that the data. */
 static struct json_member member_of(struct span object, struct span name)
 {
@@ -126,6 +145,7 @@ static void publication(struct span bytes, enum centrifuge_coding coding)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span text = fuzz_input(data, size);
+    request(text);
     commands(text);
     emulation(text);
     publication(text, CENTRIFUGE_PLAIN);
