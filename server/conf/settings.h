@@ -250,6 +250,9 @@ enum proxy_header {
     X(NUMBER, queue_total_bytes_max, 268435456, 65536, 1099511627776, "bytes",                     \
       "Frames in one shard. Beyond it, the readers that have kept most waiting for longest are "   \
       "closed.")                                                                                   \
+    X(NUMBER, presence_total_bytes_max, 268435456, 4096, 1099511627776, "bytes",                   \
+      "Who is present in channels that one shard numbers. Beyond it, who comes is not present, "   \
+      "until others have left.")                                                                   \
     X(NUMBER, stall_timeout_ms, 30000, 100, 3600000, "ms",                                         \
       "A reader that takes nothing for this long is closed, and a peer that acknowledges nothing " \
       "(TCP_USER_TIMEOUT).")                                                                       \

@@ -70,6 +70,8 @@
     X(commands, counter, "Commands of the Centrifuge protocol")                                    \
     X(commands_bad, counter, "Commands that were none, and ended their connection")                \
     X(presence_lost, counter, "Clients that came or went, of whom presence was not told")          \
+    X(presence_bytes, gauge, "Bytes held of who is present")                                       \
+    X(presence_full, counter, "Clients that are not present, for presence_total_bytes_max")        \
     X(tokens_refreshed, counter, "Tokens exchanged inside a connection")                           \
     X(orders, counter, "Sessions that a server had subscribed, unsubscribed, closed or refreshed") \
     X(commands_refused, counter, "Commands answered by an error")                                  \

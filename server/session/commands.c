@@ -371,6 +371,18 @@ static void history(struct shard *shard, struct conn *conn,
 
 /* ---- presence ---- */
 
+static enum centrifuge_error presence_error(int err)
+{
+    switch (err) {
+    case -E2BIG:
+        return CENTRIFUGE_ERROR_LIMIT_EXCEEDED;
+    case -EBUSY:
+        return CENTRIFUGE_ERROR_TOO_MANY_REQUESTS;
+    default:
+        return CENTRIFUGE_ERROR_INTERNAL;
+    }
+}
+
 static void presence_told(struct shard *shard, struct conn *conn, const struct ticket *ticket,
                           const struct presence_answer *answer)
 {
@@ -381,9 +393,7 @@ static void presence_told(struct shard *shard, struct conn *conn, const struct t
     size_t room = CENTRIFUGE_REPLY_MAX + presence_result_room(answer);
     char *area = answer->err == 0 ? malloc(room) : NULL;
     if (!area) {
-        session_reply_error(shard, conn, ticket->tag,
-                            answer->err == -E2BIG ? CENTRIFUGE_ERROR_LIMIT_EXCEEDED
-                                                  : CENTRIFUGE_ERROR_INTERNAL);
+        session_reply_error(shard, conn, ticket->tag, presence_error(answer->err));
         return;
     }
     struct out out = out_begin(area, room);

@@ -46,9 +46,21 @@ static void told(void *context, struct span channel, bool join, struct span who)
 static int add(struct shard *shard, struct span name, const struct presence_member *member)
 {
     if (!shard->presence)
-        shard->presence = presence_home_create(told, shard);
+        shard->presence = presence_home_create(
+            told, shard, (uint64_t)shard->settings->presence_total_bytes_max, shard->now_ns);
     return shard->presence ? presence_home_add(shard->presence, name, member, shard->now_ns)
                            : -ENOMEM;
+}
+
+/* Somebody new for whom there is no room is not there for those who ask. */
+static void came_to_home(struct shard *shard, struct span name,
+                         const struct presence_member *member)
+{
+    int err = add(shard, name, member);
+    if (err == -ENOBUFS)
+        counter_add(&shard->counters.presence_full, 1);
+    else if (err < 0)
+        counter_add(&shard->counters.presence_lost, 1);
 }
 
 static void news_run(void *target, struct call *call)
@@ -63,10 +75,11 @@ static void news_run(void *target, struct call *call)
         .until_ns = shard->now_ns + news->lasts_ns,
     };
     struct span name = {news->text, news->name_len};
-    if (!news->join)
+    if (news->join)
+        came_to_home(shard, name, &member);
+    else
         presence_home_remove(shard->presence, name, member.client);
-    else if (add(shard, name, &member) < 0)
-        counter_add(&shard->counters.presence_lost, 1);
+    counter_set(&shard->counters.presence_bytes, presence_home_bytes(shard->presence));
     free(news);
 }
 
@@ -169,6 +182,8 @@ static int list_make(struct shard *shard, struct question *question, struct span
     size_t room = presence_home_room(shard->presence, name);
     if (room > (size_t)shard->settings->queue_bytes_max)
         return -E2BIG;
+    if (!presence_home_has_time(shard->presence, room, shard->now_ns))
+        return -EBUSY;
     question->list = malloc(room + 1);
     if (!question->list)
         return -ENOMEM;

@@ -9,9 +9,11 @@
  *          namespaces with `presence` or `join_leave`; with the latter, subscribers are told who
  *          comes and goes.
  * Threads  The shard's; between shards by calls (hub/call.h).
- * Memory   At home: about 150 bytes a member with what is told of it, 80 a user; freed with the
- *          last of a channel. A call each for what travels.
- * Bounds   hub_config.overflow_max calls: what is beyond is not told, and decays or comes with the
+ * Memory   At home: presence_home.h says what; freed with the last of a channel. A call each for
+ *          what travels.
+ * Bounds   presence_total_bytes_max for all at home in a shard: who comes then is not present, and
+ *          counted (presence_full), until others have left and it is heard again.
+ *          hub_config.overflow_max calls: what is beyond is not told, and decays or comes with the
  *          next heartbeat. A list has queue_bytes_max: -E2BIG. */
 #pragma once
 
@@ -30,7 +32,7 @@ void presence_refresh(struct shard *shard, const struct conn *conn);
 void presence_leave_all(struct shard *shard, const struct conn *conn);
 
 struct presence_answer {
-    int err;                 /* 0, -E2BIG or -ENOMEM */
+    int err;                 /* 0, -E2BIG, -ENOMEM, or -EBUSY: too many ask in a turn */
     bool stats;              /* what was asked for */
     struct span list;        /* "id":{"client":…,"user":…,"conn_info":…},… */
     unsigned clients, users; /* of stats */

@@ -6,6 +6,7 @@ import pytest
 
 import sdk
 from foreign import asynchronous, close_code, connect, publish, receive, receive_json
+from ringside import wait_until
 from wire import TEXT, RawWebSocket, frame
 
 PATH = "/connection/websocket"
@@ -360,3 +361,29 @@ async def test_it_counts_its_sessions(server):
     async with Session(server), Session(server):
         assert server.metric("ringside_sessions") == 2
     assert server.metric("ringside_commands_total") == 2
+
+
+@asynchronous
+async def test_presence_takes_no_more_than_it_may(start_server):
+    """Who comes beyond that is subscribed, and not present; when others have left, it is."""
+    server = start_server(shards=1, args=["--set", ":presence=on", "--set",
+                                          "presence_total_bytes_max=4096"])
+    names = [f"c{n}" for n in range(60)]
+
+    async def present(socket):
+        replies = [await ask(socket, presence_stats={"channel": name}) for name in names]
+        return [reply["presence_stats"]["num_clients"] for reply in replies]
+
+    async with Session(server) as socket:
+        for name in names:
+            assert "subscribe" in await ask(socket, subscribe={"channel": name})
+        there = sum(await present(socket))
+        assert 0 < there < len(names)
+        assert server.metric("ringside_presence_full_total") == len(names) - there
+        assert 0 < server.metric("ringside_presence_bytes") <= 4096 + 512
+        await ask(socket, unsubscribe={"channel": names[0]})
+        await ask(socket, unsubscribe={"channel": names[-1]})
+        assert "subscribe" in await ask(socket, subscribe={"channel": names[-1]})
+        last = await ask(socket, presence_stats={"channel": names[-1]})
+        assert last["presence_stats"]["num_clients"] == 1
+    wait_until(lambda: server.metric("ringside_presence_bytes") == 0, "all to have left")
