@@ -1,6 +1,6 @@
 /* attack: what one client, or a crowd of them, does to a server, as one row of a table.
  *
- *     attacks_http, _http2, _websocket, _tcp, _tls      a file for each family
+ *     attacks_http, _http2, _websocket, _centrifuge, _tcp, _tls      a file for each family
  *
  *     connect ─► `opening`, answered ─► `text` and `bulk` bytes, `times` over ─► stay, or go
  *        ▲                                in pieces of `piece`, `gap_ms` apart     and come again
@@ -49,6 +49,7 @@ struct attack {
     bool small_window; /* the smallest receive buffer that the kernel gives */
     bool shuts;        /* takes a table that is bounded by its nature: newcomers may be refused */
     enum attack_reads reads;
+    const char *setting;  /* of our server, for what it asks for; NULL: none */
     uint32_t connections; /* at one time */
     uint32_t fill;        /* so many channels hold a message of 1 MiB of byte 0x01 before */
     const char *opening;  /* NULL: none */
@@ -65,8 +66,8 @@ struct attack {
 };
 
 /* Each ends with a row without a name. */
-extern const struct attack attacks_http[], attacks_http2[], attacks_websocket[], attacks_tcp[],
-    attacks_tls[];
+extern const struct attack attacks_http[], attacks_http2[], attacks_websocket[],
+    attacks_centrifuge[], attacks_tcp[], attacks_tls[];
 
 /* All, one after the other: NULL from the count on. */
 const struct attack *attack_at(unsigned index);

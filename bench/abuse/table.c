@@ -3,7 +3,7 @@
 #include "abuse/attack.h"
 
 static const struct attack *const families[] = {
-    attacks_http, attacks_http2, attacks_websocket, attacks_tcp, attacks_tls,
+    attacks_http, attacks_http2, attacks_websocket, attacks_centrifuge, attacks_tcp, attacks_tls,
 };
 
 const struct attack *attack_at(unsigned index)

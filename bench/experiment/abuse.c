@@ -23,6 +23,7 @@
 #include "experiment/field.h"
 #include "experiment/peer.h"
 #include "experiment/reasons.h"
+#include "experiment/secret.h"
 #include "measure/clock.h"
 #include "measure/http_get.h"
 
@@ -97,9 +98,10 @@ static void settle(struct options *options)
 
 static int start_ours(struct trial *trial, uint32_t connections)
 {
-    static const char *const as_by_default[] = {"websocket_publish=off", NULL};
+    const char *const settings[] = {"websocket_publish=off", trial->attack->setting, NULL};
     struct bench *bench = trial->bench;
-    int err = bench_server_start(bench, connections, as_by_default, &trial->server);
+    (void)secret_of_run(); /* a setting may name it */
+    int err = bench_server_start(bench, connections, settings, &trial->server);
     trial->target.get = "/poll?channel=abuse-0";
     trial->target.post = "/publish?channel=abuse-0";
     trial->target.visit = "/healthz";

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiment/secret.h"
 #include "experiment/socketless.h"
 #include "experiment/stream.h"
 #include "measure/clock.h"
@@ -117,6 +118,7 @@ static int create_load(struct field *field)
             .publish = entrant->publish,
             .payload_bytes = options->message_bytes,
             .anew = field->anew,
+            .token_secret = options->tokens ? secret_of_run() : NULL,
             .poll_interval_ms = options->poll_interval_ms,
             .protocol = entrant->protocol,
             .tls = entrant->tls,

@@ -34,6 +34,7 @@ static const enum option_id hold_options[] = {
     OPTION_TLS_RESUME,
     OPTION_TLS_RESUME_RAMP,
     OPTION_RTT,
+    OPTION_TOKENS,
     OPTION_JITTER,
     OPTIONS_OF_CLIENTS,
     OPTION_COUNT,

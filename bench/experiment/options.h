@@ -102,6 +102,7 @@ struct options {
     bool tls;          /* each transport over TLS too */
     bool tls_resume;
     bool tls_resume_ramp;
+    bool tokens; /* clients of the Centrifuge protocol sign on */
     enum tls_cipher tls_ciphers[TLS_CIPHER_COUNT];
     unsigned tls_cipher_count;
     const char *streams[OPTIONS_STREAMS_MAX]; /* as experiment/stream.h reads them */
@@ -225,6 +226,8 @@ struct options {
     X(TLS_RESUME_RAMP, 0, "tls-resume-ramp", NULL, "tls_resume_ramp", FLAG(tls_resume_ramp),       \
       "All but the first connections resume a TLS session of those: a ramp of a million "          \
       "takes minutes")                                                                             \
+    X(TOKENS, 0, "tokens", NULL, "tokens", FLAG(tokens),                                           \
+      "Clients of the Centrifuge protocol sign on, each as a user of its own, by tokens of HS256") \
     X(CLIENTS, 0, "clients", "kernel|socketless", "clients", OF_KIND(clients),                     \
       "Whose TCP the clients have: the kernel's, or none: their ends are in this process, on a "   \
       "device that needs CAP_NET_ADMIN (docs/METHOD.md says when to use which)")                   \

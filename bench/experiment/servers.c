@@ -13,6 +13,7 @@
 #include "core/build_info.h"
 #include "core/ring.h"
 #include "experiment/bench.h"
+#include "experiment/secret.h"
 #include "experiment/socketless.h"
 #include "measure/http_get.h"
 #include "measure/memory.h"
@@ -267,6 +268,11 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         argv[count++] = tls.listen;
         argv[count++] = "--set";
         argv[count++] = tls.certificates;
+    }
+    if (options->tokens) {
+        (void)secret_of_run();
+        argv[count++] = "--set";
+        argv[count++] = secret_setting;
     }
     for (unsigned i = 0; i < options->set_count; i++) {
         argv[count++] = "--set";

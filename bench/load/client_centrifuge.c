@@ -17,15 +17,22 @@
 
 enum {
     SINCE_MAX = 96,
-    GREETING_MAX = LOAD_NAME_MAX + CHANNEL_SUFFIX_MAX + 192,
+    GREETING_MAX = LOAD_NAME_MAX + CHANNEL_SUFFIX_MAX + TOKEN_MAX + 192,
 };
 
 void centrifuge_greet(struct load *load, struct subscriber *subscriber)
 {
     const struct group *group = group_of(load, subscriber);
-    char suffix[CHANNEL_SUFFIX_MAX], text[GREETING_MAX], since[SINCE_MAX];
+    char suffix[CHANNEL_SUFFIX_MAX], text[GREETING_MAX], since[SINCE_MAX], token[TOKEN_MAX];
     struct out out = out_begin(text, sizeof text);
-    out_text(&out, "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"");
+    out_text(&out, "{\"id\":1,\"connect\":{");
+    if (group->config.token_secret) {
+        uint32_t user = subscriber_index(load, subscriber) - group->first;
+        out_text(&out, "\"token\":\"");
+        out_span(&out, span_of(token, token_write(token, &group->token_key, user)));
+        out_text(&out, "\"");
+    }
+    out_text(&out, "}}\n{\"id\":2,\"subscribe\":{\"channel\":\"");
     out_span(&out, span_from(group->channel));
     if (group->config.channels > 0)
         out_span(&out, span_of(suffix, channel_suffix_write(

@@ -35,6 +35,7 @@
 #include "load/secure.h"
 #include "load/sources.h"
 #include "load/stash.h"
+#include "load/token.h"
 #include "wire/position.h"
 #include "wire/span.h"
 
@@ -162,6 +163,7 @@ struct group {
     char fields[LOAD_FIELDS_MAX + 32]; /* further ones of the clients' request heads */
     char host[LOAD_HOST_MAX];
     char publish_host[LOAD_HOST_MAX];
+    br_hmac_key_context token_key; /* where clients sign on */
     struct load_protocol protocol; /* all zero: our own */
     struct sockaddr_in publish_target;
     uint32_t first; /* subscriber */

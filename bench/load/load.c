@@ -181,6 +181,8 @@ static int group_init(struct group *group, const struct load_group_config *confi
         group->config.poll_interval_ms = POLL_INTERVAL_MS;
     snprintf(group->channel, sizeof group->channel, "%s", config->channel);
     texts_write(group);
+    if (config->token_secret)
+        token_key_init(&group->token_key, span_from(config->token_secret));
     group->corrected = histogram_create();
     group->uncorrected = histogram_create();
     if (!group->corrected || !group->uncorrected || channels_init(group) < 0)

@@ -138,9 +138,11 @@ struct load_group_config {
     /* Read by load_create; payload_bytes is the largest. None: all are of payload_bytes. */
     const struct load_kind *kinds;
     unsigned kind_count;
-    const char *fields; /* of each request head of the clients, each ended by CRLF; or NULL */
-    bool since_start;   /* joins with since=start: what the history holds comes first */
-    bool anew;          /* who is told that it cannot recover begins a new ledger: what it missed
+    const char *fields;       /* of each request head of the clients, each ended by CRLF; or NULL */
+    bool since_start;         /* joins with since=start: what the history holds comes first */
+    const char *token_secret; /* protocol_centrifuge: each signs on, as a user of its own, by a
+                                 token of HS256; NULL: nobody does */
+    bool anew; /* who is told that it cannot recover begins a new ledger: what it missed
                            is in `unrecovered`, and not lost */
 
     const struct protocol *publish;    /* on a connection of its own; NULL: nothing is published */
