@@ -5,7 +5,7 @@ import pytest
 from bench import bench
 
 EACH_MAX = 256  # bytes: signed on, with one channel; and what does not grow with their number
-CLIENTS = 8000
+CLIENTS = 15000
 
 
 @pytest.mark.not_in("asan", "tsan", why="a sanitizer's memory is not the server's")
