@@ -32,10 +32,12 @@ build  | libjansson-dev      | JSON on the control plane
 build  | libinih-dev         | the config file
 build  | libnghttp2-dev      | HTTP/2
 build  | zlib1g-dev          | permessage-deflate
+build  | libhiredis-dev      | Redis, for several nodes
 build  | libxxhash-dev       | hashes of channel names
 build  | uthash-dev          | hash tables and lists
 build  | openssl             | makes the certificates of run --tls and bench --tls
 build  | ccache              | what was compiled once is not compiled again
+broker | redis-server        | what the nodes of run --broker share
 report | python3-matplotlib  | draws the plots of a report as SVG
 report | python3-jsonschema  | checks a run.json against its schema
 test   | libcmocka-dev       | unit tests
@@ -53,6 +55,7 @@ test   | python3-prometheus-client | foreign reader: OpenMetrics
 test   | nodejs              | foreign client: runs the two below
 test   | node-ws             | foreign client: WebSocket
 test   | node-eventsource    | foreign client: SSE
+test   | redis-server        | what the nodes of a cluster share
 test   | haproxy             | foreign proxy: the PROXY protocol, X-Forwarded-For
 test   | nginx-light         | foreign proxy: X-Forwarded-For
 test   | chromium            | browser tests
@@ -92,6 +95,8 @@ Ringside: a realtime push server on io_uring, and the bench that measures it.
 Try it (each of these installs what is missing, builds, and runs; nothing else is needed first)
   run [server arguments]       start the server on 127.0.0.1:8080 and print commands to try on it
   run --tls [...]              the same with TLS on 127.0.0.1:8443, by a certificate made for it
+  run --broker redis [...]     two nodes on 8080 and 8081 around a Redis of their own, which keeps
+                               everything that it acknowledges; all three end together
   compare [bench arguments]    what polling, long polling, SSE and WebSocket cost on this machine:
                                a table here, and an HTML report under runs/
   bench <experiment> [args]    any experiment: hold, fanout, compare, ceiling, ...
@@ -106,7 +111,8 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
 
 Work on it
   deps [group ...]             install the Debian packages that are missing, and say why each is
-                               needed; groups: build report test browser kernel cover lint fuzz
+                               needed; groups: build broker report test browser kernel cover lint
+                               fuzz
                                (default: build report)
   build [flavour]              release (default), debug, asan (with UBSan), tsan or coverage, into
                                build/
@@ -312,19 +318,71 @@ In a browser, which warns of the certificate once:
 TRY
 }
 
-cmd_run() {
-    local address tls_address folder="$BUILD_ROOT/certificate" argument tls="" arguments=()
-    for argument in "$@"; do
-        if [[ "$argument" == --tls ]]; then
-            tls=yes
-        else
-            arguments+=("$argument")
-        fi
+print_cluster_commands() {
+    local first="$1" second="$2" port="$3"
+    cat <<TRY
+
+Two nodes around Redis on 127.0.0.1:$port. Try it, in other terminals:
+  curl -N 'http://$first/sse?channel=news'                # subscribe on one
+  curl -d 'hello' 'http://$second/publish?channel=news'    # publish on the other
+  curl 'http://$first/poll?channel=news'                  # the history is the same on both:
+  curl 'http://$second/poll?channel=news'                  # positions too
+  redis-cli -p $port LRANGE 'ringside:{news}:h' 0 -1      # and where it is
+  curl -s 'http://$first/metrics' | grep -E 'ringside_(broker|remote)'
+  redis-cli -p $port CLIENT PAUSE 2000                    # Redis hangs for two seconds
+docs/CLUSTER.md says what is promised. Ctrl-C stops all three.
+
+TRY
+}
+
+# Nodes at the address and at the next port. Whichever of the three ends first ends the others.
+run_cluster() {
+    local first="$1" second port folder server="$BUILD_ROOT/release/server/ringside-server"
+    shift
+    deps broker
+    second="${first%:*}:$((${first##*:} + 1))"
+    port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')"
+    folder="$(mktemp -d)"
+    CLUSTER_PIDS=() CLUSTER_FOLDER="$folder"
+    trap 'kill "${CLUSTER_PIDS[@]}" 2>/dev/null || true; wait; rm -rf "$CLUSTER_FOLDER"' EXIT
+    trap 'exit 0' INT TERM
+    redis-server --bind 127.0.0.1 --port "$port" --dir "$folder" --logfile redis.log --save '' \
+        --appendonly yes --appendfsync always &
+    CLUSTER_PIDS+=("$!")
+    until redis-cli -p "$port" PING >/dev/null 2>&1; do
+        kill -0 "$!" 2>/dev/null || die "Redis does not start: $(cat "$folder/redis.log")"
+        sleep 0.1
     done
+    "$server" "$@" --listen "$first" --set "redis=127.0.0.1:$port" &
+    CLUSTER_PIDS+=("$!")
+    "$server" "$@" --listen "$second" --set "redis=127.0.0.1:$port" &
+    CLUSTER_PIDS+=("$!")
+    print_cluster_commands "$first" "$second" "$port"
+    wait -n || true
+}
+
+cmd_run() {
+    local address tls_address folder="$BUILD_ROOT/certificate" tls="" broker="" arguments=()
+    while [[ $# -gt 0 ]]; do
+        case "$1" in
+        --tls) tls=yes ;;
+        --broker) broker="${2:-}"; shift ;;
+        --broker=*) broker="${1#*=}" ;;
+        *) arguments+=("$1") ;;
+        esac
+        shift || true
+    done
+    [[ -z "$broker" || "$broker" == redis ]] || die "no broker '$broker'; there is: redis"
+    [[ -z "$broker" || -z "$tls" ]] || die "run --broker has no --tls: set tls_listen by --set"
     set -- "${arguments[@]}"
     deps build
     build_flavour release server/ringside-server
     address="$(value_of --listen "$LISTEN_DEFAULT" "$@")"
+    if [[ -n "$broker" ]]; then
+        run_cluster "$address" "$@"
+        return
+    fi
     cat <<TRY
 
 Try it, in other terminals:

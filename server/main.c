@@ -14,8 +14,10 @@
 
 #include "api/api.h"
 #include "auth/auth.h"
+#include "broker/broker.h"
 #include "carrier/http2.h"
 #include "certificates.h"
+#include "cluster.h"
 #include "commands.h"
 #include "conf/cpus.h"
 #include "conf/machine.h"
@@ -45,8 +47,6 @@ enum {
     BYTES_PER_CONNECTION = 6144, /* kernel and user memory of one idle connection, with slack */
     MAX_CONNECTIONS_MAX = 16000000,
     ADMIN_BACKLOG = 64,
-    HUB_OVERFLOW_MAX = 65536,
-    HUB_LINGER_S = 30,
 };
 
 /* ---- command line ---- */
@@ -176,8 +176,10 @@ struct launch {
     atomic_uint serving;
     struct engine engine;
     struct certificates certificates;
+    struct broker *broker;                 /* NULL: this node is by itself */
     struct port ports[RING_LISTENERS_MAX]; /* by enum listener */
-    pthread_barrier_t step;                /* all made · main has looked · all have stopped */
+    pthread_barrier_t step;                /* all made · main has looked · all have stopped · so
+                                              has the broker */
     bool failed;
     struct runner runners[HUB_SHARDS_MAX];
 };
@@ -243,6 +245,7 @@ static void *run_shard(void *context)
     if (!launch->failed)
         shard_run(launch->server.shards[runner->index]);
     pthread_barrier_wait(&launch->step);
+    pthread_barrier_wait(&launch->step);
     shard_free(launch->server.shards[runner->index]);
     return NULL;
 }
@@ -272,8 +275,11 @@ static int launch_shards(struct launch *launch, const int *cpus, int cpu_count)
     return launch->failed ? -1 : 0;
 }
 
+/* The broker hears what shards said last, and may wake each as long as none is freed. */
 static void join_shards(struct launch *launch)
 {
+    pthread_barrier_wait(&launch->step);
+    broker_end(launch->broker);
     pthread_barrier_wait(&launch->step);
     for (unsigned i = 0; i < launch->server.shard_count; i++)
         pthread_join(launch->runners[i].thread, NULL);
@@ -294,32 +300,6 @@ static bool session_key_draw(struct server *server)
     server->node = seed_draw();
     return getrandom(server->session_key, sizeof server->session_key, 0) ==
            sizeof server->session_key;
-}
-
-static struct hub_config hub_config(const struct settings *settings, unsigned shards)
-{
-    uint32_t lines = shard_connections((uint64_t)settings->max_connections, shards);
-    if (settings->http2)
-        lines += streams_of_shard(settings, shards);
-    struct hub_config config = {
-        .shards = shards,
-        .channels_max = (uint32_t)settings->channels_max,
-        .subscriptions_max = (uint32_t)settings->subscriptions_per_connection * lines,
-        .history_messages_max = (uint32_t)settings->history_messages_max,
-        .history_bytes_max = (uint64_t)settings->history_bytes_max,
-        .history_age_ns = settings->history_age_ms * 1000000,
-        .repeats_max = (uint32_t)settings->idempotency_keys_max,
-        .repeats_ns = settings->idempotency_ms * 1000000,
-        .namespaces = &settings->namespaces,
-        .history_total_bytes_max = (uint64_t)settings->history_total_bytes_max,
-        .last_bytes_max = (uint64_t)settings->delta_bytes_max,
-        .last_total_bytes_max = (uint64_t)settings->delta_total_bytes_max,
-        .reply_bytes_max = (uint64_t)settings->queue_bytes_max,
-        .seed = seed_draw(),
-        .linger_ns = HUB_LINGER_S * INT64_C(1000000000),
-        .overflow_max = HUB_OVERFLOW_MAX,
-    };
-    return config;
 }
 
 static int64_t connections_default(void)
@@ -410,6 +390,8 @@ static void announce(const struct launch *launch)
     printf(" with %u shard%s, for up to %" PRId64 " connections\n", launch->server.shard_count,
            launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
     engine_announce(&launch->engine);
+    if (launch->broker)
+        printf("one node of a cluster around Redis at %s\n", broker_where(launch->broker));
     machine_announce();
     if (!launch->server.addresses && is_open_to_others(launch))
         printf("nothing is limited by address: where strangers connect, set "
@@ -472,6 +454,9 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
         return fail(why);
     int err = launch_shards(launch, cpus, cpu_count);
     if (err == 0)
+        err = cluster_start(launch->broker, server);
+    launch->failed = err < 0;
+    if (err == 0)
         announce(launch);
     pthread_barrier_wait(&launch->step);
     if (err == 0) {
@@ -514,6 +499,15 @@ static void read_options(int argc, char **argv, struct settings *settings)
     argp_parse(&argp, argc, argv, 0, NULL, settings);
 }
 
+static void release(struct launch *launch)
+{
+    http2_library_free((struct http2_library *)(uintptr_t)launch->server.http2);
+    broker_free(launch->broker);
+    hub_set_free(launch->server.hubs);
+    free(launch->server.shards);
+    certificates_done(&launch->certificates);
+}
+
 int main(int argc, char **argv)
 {
     static struct settings settings;
@@ -550,7 +544,8 @@ int main(int argc, char **argv)
         return fail(why);
     if (clients_table(&addresses, &settings, seed) < 0)
         return fail("addresses_max: memory is out; lower it");
-    const struct hub_config config = hub_config(&settings, (unsigned)settings.shards);
+    if (broker_create(&launch.broker, &settings, seed_draw(), why, sizeof why) < 0)
+        return fail(why);
     launch.server = (struct server){
         .settings = &settings,
         .transports = server_transports,
@@ -568,19 +563,17 @@ int main(int argc, char **argv)
         .addresses = addresses,
         .trusted = &trusted,
         .auth = auth,
-        .hubs = hub_set_create(&config),
+        .broker = launch.broker,
+        .hubs = cluster_hubs(&settings, launch.broker, seed_draw()),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
         .shard_count = (unsigned)settings.shards,
         .seed = seed_draw(),
     };
     assert(launch.server.hubs && launch.server.shards && (launch.server.http2 || !settings.http2));
     int code = serve(&launch, cpus, cpu_count);
-    http2_library_free((struct http2_library *)(uintptr_t)launch.server.http2);
-    hub_set_free(launch.server.hubs);
-    free(launch.server.shards);
+    release(&launch);
     origins_free(origins);
     addresses_free(addresses);
     auth_free(auth);
-    certificates_done(&launch.certificates);
     return code;
 }

@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "auth/auth.h"
+#include "broker/broker.h"
 #include "core/build_info.h"
 #include "hub/hub.h"
 
@@ -206,6 +207,34 @@ static void write_hub(struct text *text, const struct server *server)
     HUB_ROWS(WRITE)
 }
 
+#define REMOTE_ROWS(X)                                                                             \
+    X(remote_live, "counter", "Messages of the cluster that came in their order")                  \
+    X(remote_duplicates, "counter", "Messages of the cluster that were here already")              \
+    X(remote_joins, "counter", "Channels joined, again ones too")                                  \
+    X(remote_gaps, "counter", "Times that something was missing between two messages")             \
+    X(remote_filled, "counter", "Messages that the engine's history then had")                     \
+    X(remote_lost, "counter", "Times that it had not: subscribers were sent away")
+
+static void write_broker(struct text *text, const struct server *server)
+{
+    struct broker_row rows[BROKER_ROWS_MAX];
+    struct hub_stats sum = {0}, one;
+    if (!server->broker)
+        return;
+    unsigned count = broker_stats_read(server->broker, rows);
+    for (unsigned i = 0; i < count; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "broker_%s", rows[i].name);
+        heading(text, name, suffix_of(rows[i].kind), rows[i].kind, rows[i].help);
+        text_add(text, "ringside_%s%s %" PRIu64 "\n", name, suffix_of(rows[i].kind), rows[i].value);
+    }
+    for (unsigned i = 0; i < server->shard_count; i++) {
+        hub_stats_read(server->shards[i]->hub, &one);
+        REMOTE_ROWS(ADD)
+    }
+    REMOTE_ROWS(WRITE)
+}
+
 struct span metrics_make(const struct shard *shard)
 {
     struct text text = {.bytes = malloc(TEXT_MAX), .size = TEXT_MAX};
@@ -219,6 +248,7 @@ struct span metrics_make(const struct shard *shard)
     write_streams(&text, shard->server);
     write_turns(&text, shard->server);
     write_hub(&text, shard->server);
+    write_broker(&text, shard->server);
     heading(&text, "build_info", "", "gauge", "1 for the source that was built");
     text_add(&text, "ringside_build_info{version=\"%s\",commit=\"%s\"} 1\n", build_version,
              build_source);

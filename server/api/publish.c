@@ -101,6 +101,23 @@ static void publish_timer(struct shard *shard, struct conn *conn)
     http_refuse(shard, conn, REFUSAL_BODY_TIMEOUT);
 }
 
+static enum refusal refusal_of(int err, bool has_broker)
+{
+    switch (err) {
+    case -EBUSY:
+        return REFUSAL_CHANNEL_PUBLISHES;
+    case -ENOTCONN:
+    case -EPROTO:
+        return REFUSAL_BROKER_DOWN;
+    case -ETIMEDOUT:
+        return REFUSAL_BROKER_TIMEOUT;
+    case -ENOSPC:
+        return has_broker ? REFUSAL_BROKER_FULL : REFUSAL_OVERLOADED;
+    default:
+        return REFUSAL_OVERLOADED;
+    }
+}
+
 static void publish_published(struct shard *shard, struct conn *conn, const struct ticket *ticket,
                               int err, uint64_t epoch, uint64_t offset)
 {
@@ -113,7 +130,7 @@ static void publish_published(struct shard *shard, struct conn *conn, const stru
         return;
     }
     if (err < 0) {
-        http_refuse(shard, conn, err == -EBUSY ? REFUSAL_CHANNEL_PUBLISHES : REFUSAL_OVERLOADED);
+        http_refuse(shard, conn, refusal_of(err, shard->server->broker != NULL));
         return;
     }
     char body[CHANNEL_NAME_MAX + 128], hex[DIGITS_HEX_MAX];

@@ -284,6 +284,29 @@ enum proxy_header {
       "A rush may be ahead of admits_per_s by as many as that lets in in this time.")              \
     X(NUMBER, admit_wait_ms_max, 60000, 1000, 3600000, "ms",                                       \
       "The longest that somebody who was not let in is told to wait.")                             \
+    SECTION("cluster")                                                                             \
+    X(TEXT, redis, "", 0, 0, "address:port",                                                       \
+      "Redis that the nodes of a cluster share, as 10.0.0.5:6379: it numbers messages and keeps "  \
+      "their history, and each node hears what is published on the others. Empty: this node is "   \
+      "by itself. docs/CLUSTER.md says what is promised.")                                         \
+    X(TEXT, redis_user, "", 0, 0, "name", "Whom to be there (ACL). Empty: the default user.")      \
+    X(TEXT, redis_password, "", 0, 0, "file:PATH or env:NAME",                                     \
+      "Where the password stands. Empty: there is none.")                                          \
+    X(TEXT, redis_prefix, "ringside", 0, 0, "text",                                                \
+      "Keys and topics begin with it: two clusters on one Redis need two.")                        \
+    X(SWITCH, redis_required, true, 0, 1, "on/off",                                                \
+      "Without Redis the server does not start. off: it starts, and refuses what needs it.")       \
+    X(NUMBER, broker_timeout_ms, 3000, 50, 60000, "ms",                                            \
+      "A publish or a subscription that Redis has not answered by then is refused: a publish "     \
+      "that was sent may then have taken place.")                                                  \
+    X(NUMBER, broker_queue_max, 10000, 0, 1000000, "count",                                        \
+      "Publishes that wait while Redis cannot be reached, up to broker_timeout_ms each; more are " \
+      "refused. 0: all are refused at once.")                                                      \
+    X(NUMBER, broker_bytes_max, 67108864, 65536, 1099511627776, "bytes",                           \
+      "Messages of one shard on their way to Redis, and from it; more are refused, or read "       \
+      "again from the history.")                                                                   \
+    X(NUMBER, broker_position_ttl_s, 604800, 60, 315360000, "s",                                   \
+      "A channel that nobody publishes to or joins for so long begins a new epoch.")               \
     SECTION("compression")                                                                         \
     X(SWITCH, websocket_deflate, false, 0, 1, "on/off",                                            \
       "permessage-deflate without context takeover, for WebSockets that offer it. Its length "     \

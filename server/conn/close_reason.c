@@ -33,6 +33,7 @@ struct disconnect {
 static const struct disconnect disconnects[] = {
     {CLOSE_GOING_AWAY, 3001, SPAN_INIT("shutdown")},
     {CLOSE_OVERLOADED, 3004, SPAN_INIT("internal server error")},
+    {CLOSE_GAP, 3010, SPAN_INIT("insufficient state")},
     {CLOSE_INPUT_TOTAL, 3004, SPAN_INIT("internal server error")},
     {CLOSE_TOKEN_EXPIRED, 3005, SPAN_INIT("connection expired")},
     {CLOSE_DISCONNECTED, 3503, SPAN_INIT("force disconnect")},

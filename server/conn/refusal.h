@@ -39,6 +39,10 @@
     X(BAD_UPDATE, bad_update, 400, "the form is broken, or its data, type, id or retry is")        \
     X(ENDED, ended, 409, "the last message of this channel has been published")                    \
     X(OVERLOADED, overloaded, 503, "a bound of the hub is reached; try again")                     \
+    X(BROKER_DOWN, broker_down, 503, "the engine of the cluster is not reached; not published")    \
+    X(BROKER_TIMEOUT, broker_timeout, 504,                                                         \
+      "the engine of the cluster did not answer: it may have been published")                      \
+    X(BROKER_FULL, broker_full, 507, "the engine of the cluster has no room; not published")       \
     X(TABLE_FULL, table_full, 503, "max_connections is reached; try again")                        \
     X(ADMISSION, admission, 503, "more come than admits_per_s lets in; come back after retry_ms")  \
     X(ADDRESS_REQUESTS, address_requests, 429,                                                     \

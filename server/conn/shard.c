@@ -116,6 +116,23 @@ static void on_events(void *context, uint32_t slot, uint32_t subscription,
         shard_flush_batch(shard);
 }
 
+/* A long poll has no words for it: its client asks again, with its position. */
+static void on_lost(void *context, uint32_t slot, uint32_t subscription,
+                    const struct hub_batch *batch)
+{
+    struct shard *shard = context;
+    struct conn *conn = &shard->slab[slot];
+    (void)subscription;
+    (void)batch;
+    if (conn->state != CONN_OPEN)
+        return;
+    const struct transport *transport = conn_transport(shard, conn);
+    if (transport->signed_off && conn->transport != TRANSPORT_LONGPOLL)
+        transport->signed_off(shard, conn, CLOSE_GAP);
+    else
+        conn_end(shard, conn, END_CLOSE, CLOSE_GAP);
+}
+
 static void on_wake(void *context, unsigned target)
 {
     struct shard *shard = context;
@@ -130,6 +147,7 @@ static const struct hub_ops hub_ops = {
     .batch_done = on_batch_done,
     .deliver = on_deliver,
     .deliver_events = on_events,
+    .lost = on_lost,
     .wake = on_wake,
 };
 

@@ -30,6 +30,7 @@
 struct addresses;
 struct answering;
 struct auth;
+struct broker;
 struct compression;
 struct deltas_made;
 struct http2_library;
@@ -101,7 +102,8 @@ struct server {
     const struct trusted *trusted; /* NULL: no proxy is */
     struct auth *auth;             /* NULL: everybody is anonymous */
     struct hub_set *hubs;
-    struct shard **shards; /* for /metrics and for waking */
+    const struct broker *broker; /* NULL: this node is by itself */
+    struct shard **shards;       /* for /metrics and for waking */
     unsigned shard_count;
     atomic_uint
         *serving;  /* how many shards still have connections; the one thing that is written */

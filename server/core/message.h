@@ -30,6 +30,7 @@ enum message_kind {
     MESSAGE_EPHEMERAL, /* for those who are there: it is given to subscribers, and kept by nobody */
     MESSAGE_JOIN,  /* a client came to the channel: the payload is a JSON object that says who */
     MESSAGE_LEAVE, /* it left */
+    MESSAGE_GAP,   /* something before this was missed, and cannot be had: only with a broker */
 };
 
 struct message {
@@ -38,7 +39,7 @@ struct message {
     uint64_t offset;       /* 1, 2, 3 … within an epoch of its channel */
     uint64_t epoch;        /* one life of the channel's numbering; never 0 */
     uint64_t hash;         /* of the channel's name */
-    int64_t kept_until_ns; /* home shard only: when the history lets go of it */
+    int64_t kept_until_ns; /* home shard only: when the history lets go of it; its age before */
     uint16_t more_len;     /* members of JSON beside the payload: ,"tags":{…},"info":{…} */
     bool utf8 : 1;         /* the payload is valid UTF-8 */
     bool last : 1;         /* of its channel: nothing can be published behind it */

@@ -14,7 +14,7 @@
 /* A publish adds one item to the lane of each shard that wants it. One that does not keep up must
  * not make the others' memory grow: nothing is numbered that could not be handed over within the
  * bound, and within the memory there is. Returns 0, -ENOBUFS or -ENOMEM. */
-static int room_for_all(struct hub *hub, const struct channel_home *channel)
+int home_room(struct hub *hub, const struct channel_home *channel)
 {
     int err = 0;
     for (unsigned shard = lane_bits_next(&channel->shards, 0);
@@ -23,8 +23,8 @@ static int room_for_all(struct hub *hub, const struct channel_home *channel)
     return err;
 }
 
-/* At once, a second's worth. Returns 0 or -EBUSY. */
-static int rate_take(struct hub *hub, struct channel_home *channel)
+/* At once, a second's worth. */
+int home_rate(struct hub *hub, struct channel_home *channel)
 {
     uint32_t per_s = home_rules(hub, channel)->publishes_per_s;
     int64_t used_ns = channel->publishes_ns > hub->now_ns ? channel->publishes_ns : hub->now_ns;
@@ -51,9 +51,9 @@ static int publish_check(struct hub *hub, struct channel_home *channel,
 {
     if (channel->ended)
         return -EPIPE;
-    int err = room_for_all(hub, channel);
+    int err = home_room(hub, channel);
     if (!err && message->kind < MESSAGE_JOIN)
-        err = rate_take(hub, channel);
+        err = home_rate(hub, channel);
     if (err || message->kind != MESSAGE_PUBLICATION)
         return err;
     home_expire(hub, channel);
@@ -80,14 +80,22 @@ static void number(struct hub *hub, struct channel_home *channel, struct message
     }
 }
 
-static void send_to_all(struct hub *hub, const struct channel_home *channel,
-                        struct message *message)
+void home_send(struct hub *hub, struct channel_home *channel, struct message *message)
 {
     for (unsigned shard = lane_bits_next(&channel->shards, 0); shard < LANE_PARTICIPANTS_MAX;
          shard = lane_bits_next(&channel->shards, shard + 1)) {
         struct item live = {.kind = ITEM_LIVE, .message = message_ref(message)};
         exchange_send(hub, shard, &live);
     }
+}
+
+void home_published(struct hub *hub, unsigned from, const struct ticket *ticket, int err,
+                    uint64_t epoch, uint64_t offset)
+{
+    struct item answer = {.kind = ITEM_PUBLISHED, .err = (int16_t)err, .ticket = *ticket};
+    answer.position.epoch = epoch;
+    answer.position.offset = offset;
+    exchange_send(hub, from, &answer);
 }
 
 /* Where it is published, or was before. Returns 0 or an error. */
@@ -102,7 +110,7 @@ static int place(struct hub *hub, struct channel_home *channel, struct message *
         return err;
     number(hub, channel, message);
     terms_keep(hub, channel, message);
-    send_to_all(hub, channel, message);
+    home_send(hub, channel, message);
     return 0;
 }
 
@@ -117,12 +125,9 @@ static void publish(struct hub *hub, unsigned from, const struct item *item)
         counter_add(&hub->counters.refused, 1);
     if (channel)
         home_settle(hub, channel);
-    if (item->ask) {
-        struct item answer = {.kind = ITEM_PUBLISHED, .err = (int16_t)err, .ticket = item->ticket};
-        answer.position.epoch = message->epoch;
-        answer.position.offset = message->kind == MESSAGE_PUBLICATION ? message->offset : 0;
-        exchange_send(hub, from, &answer);
-    }
+    uint64_t offset = message->kind == MESSAGE_PUBLICATION ? message->offset : 0;
+    if (item->ask)
+        home_published(hub, from, &item->ticket, err, message->epoch, offset);
     message_unref(message);
 }
 
@@ -259,7 +264,7 @@ static int answer_fill(struct hub *hub, struct channel_home *channel, struct req
     return 0;
 }
 
-static void answer(struct hub *hub, unsigned from, struct request *request, bool subscribe)
+void home_answer(struct hub *hub, unsigned from, struct request *request, bool subscribe)
 {
     struct channel_home *channel;
     int err = home_open(hub, request->name, request->name_len, request->hash, &channel);
@@ -287,9 +292,14 @@ static void answer(struct hub *hub, unsigned from, struct request *request, bool
 
 void home_handle(struct hub *hub, unsigned from, const struct item *item)
 {
+    bool elsewhere = hub->config->broker != NULL;
+    void (*publish_it)(struct hub *, unsigned, const struct item *) =
+        elsewhere ? remote_publish : publish;
+    void (*answer)(struct hub *, unsigned, struct request *, bool) =
+        elsewhere ? remote_request : home_answer;
     switch ((enum item_kind)item->kind) {
     case ITEM_PUBLISH:
-        publish(hub, from, item);
+        publish_it(hub, from, item);
         break;
     case ITEM_SUBSCRIBE:
         answer(hub, from, item->request, true);

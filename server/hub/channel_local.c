@@ -148,6 +148,23 @@ static void walk_end(struct hub *hub)
     subscription_compact(hub, channel);
 }
 
+typedef void deliver_op(void *shard, uint32_t conn, uint32_t subscription,
+                        const struct hub_batch *batch);
+
+static deliver_op *deliver_of(const struct hub *hub, enum message_class class)
+{
+    switch (class) {
+    case CLASS_PUBLICATIONS:
+        return hub->ops.deliver;
+    case CLASS_EPHEMERAL:
+    case CLASS_EVENTS:
+        return hub->ops.deliver_events;
+    case CLASS_GAP:
+        break;
+    }
+    return hub->ops.lost;
+}
+
 /* Goes on with the walk. Returns false when it is not over: the turn has had its visits. The
  * callbacks may take back or add any subscription: nothing on this list is freed meanwhile, and
  * what is added is behind and not live. */
@@ -156,9 +173,7 @@ static bool walk(struct hub *hub)
     struct local_table *local = &hub->local;
     struct subscription *at = hub->subscriptions.at;
     const struct hub_batch *batch = &local->walk_batch;
-    bool events = batch->messages[0]->kind != MESSAGE_PUBLICATION;
-    void (*deliver)(void *, uint32_t, uint32_t, const struct hub_batch *) =
-        events ? hub->ops.deliver_events : hub->ops.deliver;
+    deliver_op *deliver = deliver_of(hub, message_class(batch->messages[0]));
     uint64_t delivered = 0;
     uint32_t index = local->walk_at;
     for (; index != HUB_NONE && hub->visits < hub->visits_max; index = at[index].next_in_channel) {
@@ -216,12 +231,12 @@ static bool walk_fits(const struct hub *hub, const struct channel_local *channel
  * there are no events nobody has to look. */
 static struct channel_local *ended_by(const struct hub *hub, const struct message *message)
 {
-    if (message->kind == MESSAGE_PUBLICATION && !hub->local.events)
+    enum message_class class = message_class(message);
+    if (class == CLASS_PUBLICATIONS && !hub->local.events)
         return NULL;
     struct channel_local *channel =
         local_find(hub, message_name(message), message->name_len, message->hash);
-    bool ends =
-        channel && channel->batch_count > 0 && channel->batch_class != message_class(message);
+    bool ends = channel && channel->batch_count > 0 && channel->batch_class != class;
     return ends ? channel : NULL;
 }
 

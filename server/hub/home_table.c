@@ -78,7 +78,7 @@ static void move_to(struct home_table *home, struct channel_home *channel, enum 
     channel->place = (uint8_t)place;
 }
 
-static void channel_free(struct hub *hub, struct channel_home *channel)
+void home_free(struct hub *hub, struct channel_home *channel)
 {
     struct home_table *home = &hub->home;
     move_to(home, channel, HOME_NOWHERE);
@@ -88,7 +88,10 @@ static void channel_free(struct hub *hub, struct channel_home *channel)
     home->history_messages -= channel->history.count;
     history_done(&channel->history);
     free(channel->version);
-    free(channel);
+    if (hub->config->broker)
+        remote_free(hub, channel);
+    else
+        free(channel);
     counters_set(hub);
 }
 
@@ -102,14 +105,15 @@ static struct channel_home *channel_create(struct hub *hub, const char *name, si
                                            uint64_t hash)
 {
     struct home_table *home = &hub->home;
-    struct channel_home *channel = malloc(sizeof *channel + len);
+    const bool elsewhere = hub->config->broker != NULL;
+    struct channel_home *channel = elsewhere ? remote_alloc(len) : malloc(sizeof *channel + len);
     if (!channel)
         return NULL;
     *channel = (struct channel_home){
         .epoch = epoch_new(home), .rules = rules_of(hub, name, len), .name_len = (uint8_t)len};
     memcpy(channel->name, name, len);
     if (table_insert(&home->table, &channel->node, channel->name, len, hash) != 0) {
-        free(channel);
+        free(elsewhere ? (void *)remote_of(channel) : channel);
         return NULL;
     }
     home->count++;
@@ -126,7 +130,7 @@ int home_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
     if (!channel) {
         /* One that nobody wants need not linger where its place is wanted. */
         if (home->count >= hub->config->channels_max && home->idle)
-            channel_free(hub, home->idle);
+            home_free(hub, home->idle);
         if (home->count >= hub->config->channels_max)
             return -ENOSPC;
         channel = channel_create(hub, name, len, hash);
@@ -137,16 +141,18 @@ int home_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
     return 0;
 }
 
-static enum home_place place_of(const struct channel_home *channel)
+static enum home_place place_of(const struct hub *hub, struct channel_home *channel)
 {
     if (channel->history.count > 0)
         return HOME_KEPT;
+    if (hub->config->broker && remote_holds(channel))
+        return HOME_NOWHERE;
     return lane_bits_any(&channel->shards) ? HOME_NOWHERE : HOME_IDLE;
 }
 
 void home_settle(struct hub *hub, struct channel_home *channel)
 {
-    enum home_place place = place_of(channel);
+    enum home_place place = place_of(hub, channel);
     /* Among the idle it starts anew each time; among the kept only a publish moves it. */
     if (place != channel->place || place == HOME_IDLE)
         move_to(&hub->home, channel, place);
@@ -154,6 +160,8 @@ void home_settle(struct hub *hub, struct channel_home *channel)
         channel->idle_until_ns = time_after(hub->now_ns, hub->config->linger_ns);
     if (place != HOME_KEPT)
         history_done(&channel->history);
+    if (hub->config->broker)
+        remote_settle(hub, channel);
     counters_set(hub);
 }
 
@@ -198,7 +206,7 @@ void home_keep(struct hub *hub, struct channel_home *channel, struct message *me
 
     while (history->count >= rules->messages_max)
         drop_oldest(hub, channel);
-    message->kept_until_ns = time_after(hub->now_ns, rules->age_ns);
+    message->kept_until_ns = time_after(hub->now_ns, rules->age_ns - message->kept_until_ns);
     history_append(history, message);
     home->history_bytes += history_cost(message);
     home->history_messages++;
@@ -247,9 +255,11 @@ bool home_sweep(struct hub *hub)
     for (unsigned i = 0; i < hub->set->rules_count; i++)
         left = sweep_kept(hub, &home->kept[i], left);
     bool more = left == 0;
+    left = remote_sweep(hub, TURN_SWEEP);
+    more |= left == 0;
     left = TURN_SWEEP;
     for (; left > 0 && home->idle && home->idle->idle_until_ns <= hub->now_ns; left--)
-        channel_free(hub, home->idle);
+        home_free(hub, home->idle);
     repeats_expire(&home->repeats, hub->now_ns, TURN_SWEEP);
     counters_set(hub);
     return more || left == 0;
@@ -259,6 +269,6 @@ void home_done(struct hub *hub)
 {
     unsigned part = 0;
     for (void *channel; (channel = table_any(&hub->home.table, &part));)
-        channel_free(hub, channel);
+        home_free(hub, channel);
     repeats_done(&hub->home.repeats);
 }

@@ -21,7 +21,9 @@ struct hub *hub_create(struct hub_set *set, unsigned index, const struct hub_ops
         /* Apart from each other, and the same again for the same seed. */
         .home.repeats.max = set->config.repeats_max,
         .home.random = set->config.seed ^ ((uint64_t)index << 56),
+        .remote.reset_part = TABLE_PARTS,
     };
+    set->hubs[index] = hub;
     if (exchange_init(hub) || local_init(hub) ||
         subscription_pool_init(&hub->subscriptions, set->config.subscriptions_max)) {
         hub_free(hub);
@@ -34,7 +36,9 @@ void hub_free(struct hub *hub)
 {
     if (!hub)
         return;
+    hub->set->hubs[hub->index] = NULL;
     exchange_done(hub);
+    remote_done(hub);
     local_done(hub);
     home_done(hub);
     subscription_pool_done(&hub->subscriptions);
@@ -116,7 +120,8 @@ static void take_own(struct hub *hub)
 static bool busy(const struct hub *hub)
 {
     return hub->exchange.own.count > 0 || hub->local.dirty_first || local_waits(hub) ||
-           lane_bits_any(&hub->exchange.ready) || calls_has_own(&hub->exchange.calls);
+           lane_bits_any(&hub->exchange.ready) || calls_has_own(&hub->exchange.calls) ||
+           hub->remote.more;
 }
 
 bool hub_turn(struct hub *hub, int64_t now_ns)
@@ -134,6 +139,8 @@ bool hub_turn(struct hub *hub, int64_t now_ns)
         take_own(hub);
         calls_take_own(&hub->exchange.calls, hub->shard);
         take_lanes(hub);
+        if (hub->config->broker)
+            remote_turn(hub);
         /* The other shards start on theirs while this one delivers. */
         exchange_flush(hub);
         local_deliver(hub);
@@ -183,6 +190,12 @@ void hub_stats_read(const struct hub *hub, struct hub_stats *stats)
         .unrecoverable = counter_read(&counters->unrecoverable),
         .lane_full = counter_read(&counters->lane_full),
         .refused = counter_read(&counters->refused),
+        .remote_live = counter_read(&counters->remote_live),
+        .remote_duplicates = counter_read(&counters->remote_duplicates),
+        .remote_joins = counter_read(&counters->remote_joins),
+        .remote_gaps = counter_read(&counters->remote_gaps),
+        .remote_filled = counter_read(&counters->remote_filled),
+        .remote_lost = counter_read(&counters->remote_lost),
         .repeated = counter_read(&counters->repeated),
         .outdated = counter_read(&counters->outdated),
         .repeats = counter_read(&counters->repeats),

@@ -35,6 +35,7 @@
 
 #include "core/ticket.h"
 #include "hub/call.h"
+#include "hub/remote.h"
 
 struct hub;
 struct hub_set;
@@ -72,10 +73,13 @@ struct hub_config {
     uint32_t repeats_max;                /* keys of publishes that a shard remembers; 0: none */
     int64_t repeats_ns;                  /* for so long */
     const struct namespaces *namespaces; /* what differs from this by namespace; NULL: nothing */
-    uint32_t overflow_max; /* requests, and messages, that wait for one shard; and calls
+    uint32_t overflow_max;           /* requests, and messages, that wait for one shard; and calls
                                          that one participant waits for from another */
-    unsigned turn_visits;  /* subscribers that a turn visits; 0: TURN_VISITS */
-    unsigned lane_slots;   /* of each lane, a power of two; 0 derives it from the number
+    unsigned turn_visits;            /* subscribers that a turn visits; 0: TURN_VISITS */
+    const struct broker_ops *broker; /* of the first helper: the authority; NULL: these hubs are */
+    uint64_t remote_bytes_max;       /* with a broker: of what a shard has asked it to publish, and
+                                        of what waits to be given */
+    unsigned lane_slots;             /* of each lane, a power of two; 0 derives it from the number
                                          of participants: see core/lane.h */
 };
 
@@ -144,7 +148,7 @@ struct hub_ops {
     void (*subscribed)(void *shard, const struct hub_reply *reply);
     void (*read)(void *shard, const struct hub_reply *reply);
     /* err: 0; -ENOBUFS, -ENOSPC, -ENOMEM or -EBUSY when the home shard could not take it; or
-     * -EPIPE: its channel has ended. */
+     * -EPIPE: its channel has ended. With a broker also those of remote_ask. */
     void (*published)(void *shard, const struct ticket *ticket, int err, uint64_t epoch,
                       uint64_t offset);
     /* Once before the deliveries of a batch. They may take several turns, in which nothing else is
@@ -158,6 +162,9 @@ struct hub_ops {
     /* The same for a batch of ephemeral messages, or of events. NULL: nobody is told. */
     void (*deliver_events)(void *shard, uint32_t conn, uint32_t subscription,
                            const struct hub_batch *batch);
+    /* Something that it should have been given is gone: end it, so that its client comes back with
+     * its position and is told. Only with a broker. */
+    void (*lost)(void *shard, uint32_t conn, uint32_t subscription, const struct hub_batch *batch);
     /* The hub of shard `target` sleeps and has something in its lanes: end its wait. */
     void (*wake)(void *shard, unsigned target);
 };
@@ -177,6 +184,13 @@ struct hub_stats {
     uint64_t repeated;      /* publishes whose key had been published with */
     uint64_t outdated;      /* publishes of a version that was not above the channel's */
     uint64_t repeats;       /* keys remembered now */
+    /* With a broker: */
+    uint64_t remote_live;       /* messages that the engine brought, and that were next in order */
+    uint64_t remote_duplicates; /* that were here already */
+    uint64_t remote_joins;      /* channels joined, again ones too */
+    uint64_t remote_gaps;       /* times that something was missing between two messages */
+    uint64_t remote_filled;     /* messages that the engine's history then had */
+    uint64_t remote_lost;       /* times that it had not: subscribers were ended */
 };
 
 /* What hubs and helpers share: the lanes, who is asleep, the helpers' bells. Made before and freed

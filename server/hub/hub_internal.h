@@ -12,6 +12,9 @@
  *   exchange.c       items over lanes, and what waits where a lane is full
  *   calls.c          calls over lanes, likewise
  *   helper.c         a participant that is no shard
+ *   remote.c         with a broker: what goes to it and comes from it
+ *   remote_home.c    with a broker: a channel that is numbered elsewhere
+ *   remote_leave.c   with a broker: one that nobody here wants any more
  *
  * Threads  The hub's.
  * Memory   See each struct.
@@ -45,6 +48,7 @@ enum {
     TURN_REPLAYED = 65536,      /* messages given in answers */
     TURN_REPLAYED_BYTES = 512 << 10, /* and their payloads */
     PART_BYTES = 256 << 10,          /* of a part of a replay, and no more than of a reply */
+    TURN_REMOTE = 1024,              /* messages of a broker that are given */
     TAKE_ITEMS = 32,                 /* copied out of a lane at a time */
 };
 
@@ -145,6 +149,20 @@ struct home_table {
 };
 
 void home_handle(struct hub *hub, unsigned from, const struct item *item);
+/* Answers a request from what is here; its place was reserved. */
+void home_answer(struct hub *hub, unsigned from, struct request *request, bool subscribe);
+/* Whether a message more can be handed to each shard that wants it: 0, -ENOBUFS or -ENOMEM. Of a
+ * home's own lists nothing is changed. */
+int home_room(struct hub *hub, const struct channel_home *channel);
+/* Takes a share of what may be published to the channel in a second. Returns 0 or -EBUSY. */
+int home_rate(struct hub *hub, struct channel_home *channel);
+/* Hands a numbered message to each shard that wants it. */
+void home_send(struct hub *hub, struct channel_home *channel, struct message *message);
+/* Answers a publish. */
+void home_published(struct hub *hub, unsigned from, const struct ticket *ticket, int err,
+                    uint64_t epoch, uint64_t offset);
+/* Forgets a channel. */
+void home_free(struct hub *hub, struct channel_home *channel);
 
 /* Finds or makes. Returns 0, -ENOSPC or -ENOMEM. */
 int home_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
@@ -162,7 +180,129 @@ void home_forget(struct hub *hub, struct channel_home *channel);
 bool home_sweep(struct hub *hub);
 void home_done(struct hub *hub);
 
+/* ---- remote.c, remote_home.c, remote_leave.c ---- */
+
+enum remote_phase {
+    REMOTE_COLD,    /* not joined */
+    REMOTE_WANTED,  /* to be joined as soon as that may be asked */
+    REMOTE_JOINING, /* asked */
+    REMOTE_WARM,    /* stands where the authority does, but for what is on its way */
+};
+
+/* What waits at a channel; there is none where nothing does. */
+struct remote_work {
+    struct remote_news *first, *last; /* that were published, in order */
+    struct request *waiting_first, *waiting_last;
+    uint32_t waiting;
+    unsigned fill_at;        /* the first of `fill` that is to be given */
+    struct remote_ask *fill; /* the answer to a join, whose messages subscribers miss */
+    struct message *gap;     /* ahead of all that: they miss some that nobody has */
+    int64_t retry_ns;        /* the next join, after one that failed */
+};
+
+/* A channel at home that is numbered elsewhere. Those that are numbered here are a channel_home
+ * alone. */
+struct home_remote {
+    struct remote_work *work;
+    struct home_remote *prev, *next; /* unwanted ones, unwanted for longest first */
+    struct home_remote *next_busy;
+    int64_t until_ns; /* of an unwanted one */
+    uint8_t phase;    /* enum remote_phase */
+    bool busy;        /* is on one of those lists: something is to be done, or it is to be joined */
+    bool unwanted;    /* is on that one: nobody here subscribes, and nothing waits */
+    bool again;       /* was reset while it was being joined */
+    struct channel_home home; /* last, as its name is behind it */
+};
+static_assert(offsetof(struct home_remote, home) <= 64, "what a broker costs a channel");
+
+struct remote_list {
+    struct home_remote *first, *last;
+};
+
+struct remote_table {
+    struct call *done_first, *done_last; /* asks that came back */
+    struct remote_list busy, wanted;
+    struct home_remote *unwanted;
+    unsigned joins;         /* asked and not answered */
+    unsigned reset_part;    /* of the table: from here on everything is to be joined again */
+    unsigned left;          /* messages that this turn may still give */
+    bool more;              /* the turn had not enough room */
+    bool closed;            /* nothing can be asked any more */
+    uint64_t publish_bytes; /* of publishes that are not answered */
+    uint64_t waiting_bytes; /* of messages that wait at channels */
+};
+
+static inline struct home_remote *remote_of(struct channel_home *channel)
+{
+    return (struct home_remote *)(void *)((char *)channel - offsetof(struct home_remote, home));
+}
+
+struct channel_home *remote_alloc(size_t name_len);
+/* Leaves the channel, and gives it back. */
+void remote_free(struct hub *hub, struct channel_home *channel);
+/* Whether it may not be forgotten. */
+bool remote_holds(struct channel_home *channel);
+/* After home_settle: whether anybody wants it. */
+void remote_settle(struct hub *hub, struct channel_home *channel);
+void remote_publish(struct hub *hub, unsigned from, const struct item *item);
+void remote_request(struct hub *hub, unsigned from, struct request *request, bool subscribe);
+/* What came from the broker, as far as the turn has room for it. */
+void remote_turn(struct hub *hub);
+/* Leaves channels that nobody wants. Returns how many are left of those that may go. */
+unsigned remote_sweep(struct hub *hub, unsigned left);
+void remote_done(struct hub *hub);
+
+/* Between these files. */
+/* What was published, on its way from the broker; then in the list of its channel. */
+struct remote_news {
+    struct call call;
+    struct hub_set *set;
+    unsigned shard;
+    struct message *message; /* NULL: a reset */
+    bool seen;               /* the channel has been asked for since it came */
+};
+struct remote_ask *remote_ask_create(struct hub *hub, enum remote_kind kind,
+                                     const struct hub_rules *rules, const char *name, size_t len,
+                                     uint64_t hash);
+void remote_ask_free(struct remote_ask *ask);
+int remote_ask_send(struct hub *hub, struct remote_ask *ask);
+void remote_news_free(struct remote_news *news);
+void remote_come(struct hub *hub, struct remote_news *news);
+/* Somebody asks for it: it is kept for a while longer. */
+void remote_want(struct hub *hub, struct home_remote *remote);
+void remote_leave(struct hub *hub, const char *name, size_t len, uint64_t hash);
+void remote_work_free(struct hub *hub, struct remote_work *work);
+void remote_reset_begin(struct hub *hub);
+void remote_step_busy(struct hub *hub);
+void remote_joined(struct hub *hub, struct remote_ask *ask);
+/* What was published here has its place: it may be the next, before it comes back. */
+void remote_echo(struct hub *hub, struct remote_ask *ask);
+
 /* ---- channel_local.c, local_table.c ---- */
+
+/* What is given together is of one class. */
+enum message_class {
+    CLASS_PUBLICATIONS,
+    CLASS_EPHEMERAL,
+    CLASS_EVENTS,
+    CLASS_GAP,
+};
+
+static inline enum message_class message_class(const struct message *message)
+{
+    switch ((enum message_kind)message->kind) {
+    case MESSAGE_PUBLICATION:
+        return CLASS_PUBLICATIONS;
+    case MESSAGE_EPHEMERAL:
+        return CLASS_EPHEMERAL;
+    case MESSAGE_JOIN:
+    case MESSAGE_LEAVE:
+        return CLASS_EVENTS;
+    case MESSAGE_GAP:
+        break;
+    }
+    return CLASS_GAP;
+}
 
 struct channel_local {
     struct table_node node;
@@ -182,7 +322,7 @@ struct channel_local {
     uint32_t batch_first, batch_last, batch_count; /* messages of this turn */
     uint64_t batch_bytes;                          /* their payloads */
     bool dirty;
-    uint8_t batch_class; /* what they are: message_class */
+    uint8_t batch_class; /* enum message_class: what they are */
     uint8_t home_shard;
     uint8_t name_len;
     char name[];
@@ -207,7 +347,7 @@ struct local_table {
     struct hub_batch walk_batch;   /* what its subscribers are given; in the scratch */
     uint32_t walk_at;              /* who is next */
     uint64_t walk_cost;            /* of a visit */
-    bool events;                   /* are among the messages of this turn */
+    bool events;                   /* or gaps are among the messages of this turn */
     struct item_queue deferred;    /* behind an answer that waits for a walk, in order */
     uint32_t standing;             /* being answered for good: stands where its channel does */
     uint64_t last_bytes;           /* of the channels' last messages that are kept */
@@ -300,6 +440,8 @@ struct hub_set {
     struct hub_rules rules[HUB_RULES_MAX];
     unsigned rules_count;
     struct helper_door doors[HUB_HELPERS_MAX];
+    struct hub *hubs[HUB_SHARDS_MAX];            /* each read and written on its own thread */
+    _Atomic uint64_t news_bytes[HUB_SHARDS_MAX]; /* from the broker, on their way to each */
 };
 
 /* Shards first, helpers behind them. */
@@ -323,16 +465,16 @@ struct hub_counters {
     _Atomic uint64_t unrecoverable;
     _Atomic uint64_t lane_full;
     _Atomic uint64_t refused;
+    _Atomic uint64_t remote_live;
+    _Atomic uint64_t remote_duplicates;
+    _Atomic uint64_t remote_joins;
+    _Atomic uint64_t remote_gaps;
+    _Atomic uint64_t remote_filled;
+    _Atomic uint64_t remote_lost;
     _Atomic uint64_t repeated;
     _Atomic uint64_t outdated;
     _Atomic uint64_t repeats;
 };
-
-/* Messages of one class may be in one batch. */
-static inline unsigned message_class(const struct message *message)
-{
-    return message->kind < MESSAGE_JOIN ? message->kind : MESSAGE_JOIN;
-}
 
 struct hub {
     struct hub_set *set;
@@ -353,6 +495,7 @@ struct hub {
     struct local_table local;
     struct subscription_pool subscriptions;
     struct home_table home;
+    struct remote_table remote;
     struct hub_counters counters;
 };
 

@@ -43,6 +43,11 @@ struct request {
     uint64_t hash;
     struct hub_since since;
 
+    struct request *next; /* the home shard's, while it waits for a broker */
+    uint8_t from;
+    bool subscribe;
+    bool rejoined; /* its position was not known here, and the authority has been asked */
+
     struct channel_home *home; /* from here on: filled in by the home shard */
     uint64_t epoch;
     uint64_t offset;

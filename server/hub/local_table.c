@@ -17,7 +17,8 @@ int local_init(struct hub *hub)
     /* Each item that a turn takes brings one message at most, and none is taken before all are
      * delivered. */
     local->standing = HUB_NONE;
-    local->nodes_max = (config->shards - 1) * hub->items_per_lane + TURN_ITEMS_OWN;
+    local->nodes_max = (config->shards - 1) * hub->items_per_lane + TURN_ITEMS_OWN +
+                       (config->broker ? (unsigned)TURN_REMOTE : 0);
     local->nodes = pages_map(local->nodes_max * sizeof *local->nodes);
     local->scratch = pages_map(local->nodes_max * sizeof(struct message *));
     local->channels = pages_map(config->channels_max * sizeof(struct channel_local *));

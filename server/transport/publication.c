@@ -8,6 +8,7 @@ static struct span event_of(const struct message *message)
     case MESSAGE_LEAVE:
         return SPAN("leave");
     case MESSAGE_PUBLICATION:
+    case MESSAGE_GAP:
     case MESSAGE_EPHEMERAL:
         break;
     }

@@ -1,0 +1,332 @@
+/* redis: links, queue, deadlines. */
+#include "broker/redis.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/redis_internal.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+enum {
+    CONNECT_MS_MAX = 1000, /* what an attempt may hold the thread up */
+    BACKOFF_MS_MIN = 50,
+    BACKOFF_MS_MAX = 2000,
+    PING_MS = 1000,
+    HELD_WAIT_MS = 1, /* until a shard that had no room is asked again */
+    WAIT_MS_MAX = 500,
+    TURN_REPLIES = 1024, /* of a link, taken in a turn */
+};
+
+uint64_t redis_random(struct redis *redis)
+{
+    uint64_t z = (redis->random += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+struct redis *redis_create(const struct redis_config *config)
+{
+    struct redis *redis = calloc(1, sizeof *redis);
+    if (!redis)
+        return NULL;
+    redis->config = *config;
+    redis->random = config->seed;
+    return redis;
+}
+
+void redis_attach(struct redis *redis, struct helper *helper, struct hub_set *set)
+{
+    redis->helper = helper;
+    redis->set = set;
+}
+
+const struct redis_counters *redis_counters(const struct redis *redis)
+{
+    return &redis->counters;
+}
+
+/* ---- asks ---- */
+
+static void list_push(struct ask_list *list, struct remote_ask *ask)
+{
+    ask->call.next = NULL;
+    if (list->first)
+        list->last->next = &ask->call;
+    else
+        list->first = &ask->call;
+    list->last = &ask->call;
+    list->count++;
+}
+
+static struct remote_ask *list_pop(struct ask_list *list)
+{
+    struct remote_ask *ask = (struct remote_ask *)list->first;
+    list->first = ask->call.next;
+    list->count--;
+    return ask;
+}
+
+void redis_answer(struct redis *redis, struct remote_ask *ask, int err)
+{
+    if (!ask)
+        return;
+    ask->call.err = err;
+    remote_answer(redis->helper, ask);
+}
+
+static int64_t timeout_ns(const struct redis *redis)
+{
+    return redis->config.address.timeout_ms * NS_PER_MS;
+}
+
+void redis_ask(struct redis *redis, struct remote_ask *ask)
+{
+    bool publishes = ask->kind == REMOTE_PUBLISH;
+    bool at_once = redis_up(redis) && redis->queue.count == 0;
+    if (publishes && !at_once && redis->publishes >= redis->config.queue_max) {
+        redis_count(&redis->counters.queue_full);
+        redis_answer(redis, ask, redis_up(redis) ? -ENOBUFS : -ENOTCONN);
+        return;
+    }
+    ask->until_ns = redis->now_ns + timeout_ns(redis);
+    redis->publishes += publishes;
+    list_push(&redis->queue, ask);
+}
+
+static struct remote_ask *queue_pop(struct redis *redis)
+{
+    struct remote_ask *ask = list_pop(&redis->queue);
+    redis->publishes -= ask->kind == REMOTE_PUBLISH;
+    return ask;
+}
+
+/* Puts a join back: it is asked again, on other links. */
+static void again(struct redis *redis, struct sent_ring *ring)
+{
+    while (ring->count > 0) {
+        struct sent sent = sent_take(ring);
+        if (sent.ask && sent.kind == SENT_PUBLISH)
+            redis_answer(redis, sent.ask, -ETIMEDOUT);
+        else if (sent.ask)
+            list_push(&redis->queue, sent.ask);
+    }
+}
+
+static void expire_sent(struct redis *redis, struct sent_ring *ring)
+{
+    for (unsigned i = 0; i < ring->count; i++) {
+        struct sent *sent = &ring->at[(ring->head + i) & (SENT_MAX - 1)];
+        if (!sent->ask)
+            continue;
+        if (sent->ask->until_ns > redis->now_ns)
+            break;
+        redis_count(&redis->counters.timeouts);
+        redis_answer(redis, sent->ask, -ETIMEDOUT);
+        sent->ask = NULL;
+    }
+}
+
+static void expire(struct redis *redis)
+{
+    expire_sent(redis, &redis->commands_sent);
+    expire_sent(redis, &redis->news_sent);
+    while (redis->queue.first &&
+           ((struct remote_ask *)redis->queue.first)->until_ns <= redis->now_ns) {
+        redis_count(&redis->counters.timeouts);
+        redis_answer(redis, queue_pop(redis), -ENOTCONN);
+    }
+}
+
+/* ---- links ---- */
+
+static void backoff(struct redis *redis)
+{
+    uint64_t most = (uint64_t)BACKOFF_MS_MIN << (redis->failures < 6 ? redis->failures : 6);
+    if (most > BACKOFF_MS_MAX)
+        most = BACKOFF_MS_MAX;
+    redis->failures++;
+    redis->retry_ns =
+        redis->now_ns + (int64_t)(most / 2 + redis_random(redis) % (most / 2 + 1)) * NS_PER_MS;
+    redis_count(&redis->counters.connect_failures);
+}
+
+static void disconnect(struct redis *redis)
+{
+    redis_link_close(&redis->commands);
+    redis_link_close(&redis->news);
+    again(redis, &redis->commands_sent);
+    again(redis, &redis->news_sent);
+    message_unref(redis->held);
+    redis->held = NULL;
+    atomic_store(&redis->counters.connected, 0);
+}
+
+int redis_connect(struct redis *redis, char *why, size_t why_size)
+{
+    struct redis_address address = redis->config.address;
+    if (address.timeout_ms > CONNECT_MS_MAX)
+        address.timeout_ms = CONNECT_MS_MAX;
+    int err = redis_link_open(&redis->commands, &address, &redis->greeting, why, why_size);
+    if (err == 0)
+        err = redis_link_open(&redis->news, &address, NULL, why, why_size);
+    if (err < 0) {
+        redis_link_close(&redis->commands);
+        return err;
+    }
+    redis->commands.heard_ns = redis->news.heard_ns = redis->now_ns;
+    redis->resets = 0;
+    redis->failures = 0;
+    redis_count(&redis->counters.connects);
+    atomic_store(&redis->counters.connected, 1);
+    return 0;
+}
+
+static void lost(struct redis *redis)
+{
+    disconnect(redis);
+    backoff(redis);
+}
+
+static void reconnect(struct redis *redis)
+{
+    char why[256];
+    if (redis_up(redis) || redis->retry_ns > redis->now_ns)
+        return;
+    if (redis_connect(redis, why, sizeof why) < 0)
+        backoff(redis);
+}
+
+void redis_stop(struct redis *redis)
+{
+    disconnect(redis);
+    while (redis->queue.first)
+        redis_answer(redis, queue_pop(redis), -ENOTCONN);
+}
+
+void redis_free(struct redis *redis)
+{
+    if (!redis)
+        return;
+    redis_link_close(&redis->commands);
+    redis_link_close(&redis->news);
+    message_unref(redis->held);
+    free(redis);
+}
+
+/* ---- the turn ---- */
+
+/* A link that says nothing for so long is gone, whatever TCP still believes. */
+static int look_alive(struct redis *redis, struct redis_link *link, struct sent_ring *sent)
+{
+    if (sent->count > 0 && redis->now_ns - link->heard_ns > 2 * timeout_ns(redis) &&
+        redis->now_ns - link->pinged_ns > timeout_ns(redis))
+        return -EIO;
+    if (redis->now_ns - link->heard_ns < PING_MS * NS_PER_MS ||
+        redis->now_ns - link->pinged_ns < PING_MS * NS_PER_MS)
+        return 0;
+    return redis_send_ping(redis, link, sent);
+}
+
+static int receive(struct redis *redis, struct redis_link *link,
+                   int (*take)(struct redis *, const redisReply *))
+{
+    int err = redis_link_receive(link, redis->now_ns);
+    unsigned taken = 0;
+    for (; err == 0 && taken < TURN_REPLIES; taken++) {
+        /* Answers are taken, too, while a shard has no room for news: it may wait for one. */
+        if (link == &redis->news && !redis_give_held(redis))
+            break;
+        redisReply *reply = NULL;
+        err = redis_link_reply(link, &reply);
+        if (!reply)
+            break;
+        err = take(redis, reply);
+        freeReplyObject(reply);
+    }
+    redis->more |= taken == TURN_REPLIES;
+    return err;
+}
+
+static int send_queue(struct redis *redis)
+{
+    while (redis->queue.first && redis->commands_sent.count < SENT_MAX / 2) {
+        struct remote_ask *ask = (struct remote_ask *)redis->queue.first;
+        if (ask->kind != REMOTE_PUBLISH && redis->news_sent.count == SENT_MAX)
+            break;
+        queue_pop(redis);
+        int err = redis_send_ask(redis, ask);
+        if (err < 0) {
+            redis_answer(redis, ask, -ENOTCONN);
+            return err;
+        }
+    }
+    return 0;
+}
+
+static int turn(struct redis *redis)
+{
+    int err = receive(redis, &redis->commands, redis_take_command);
+    if (err == 0 && redis_give_held(redis))
+        err = receive(redis, &redis->news, redis_take_news);
+    while (redis->resets < helper_participant(redis->set, 0) &&
+           remote_reset(redis->helper, redis->set, redis->resets) == 0)
+        redis->resets++;
+    if (err == 0)
+        err = send_queue(redis);
+    if (err == 0)
+        err = look_alive(redis, &redis->commands, &redis->commands_sent);
+    if (err == 0)
+        err = look_alive(redis, &redis->news, &redis->news_sent);
+    if (err == 0 && redis_link_flush(&redis->commands) < 0)
+        err = -EIO;
+    if (err == 0 && redis_link_flush(&redis->news) < 0)
+        err = -EIO;
+    return err;
+}
+
+void redis_turn(struct redis *redis, int64_t now_ns)
+{
+    redis->now_ns = now_ns;
+    redis->more = false;
+    reconnect(redis);
+    if (redis_up(redis) && turn(redis) < 0)
+        lost(redis);
+    expire(redis);
+    atomic_store_explicit(&redis->counters.queued, redis->queue.count, memory_order_relaxed);
+    atomic_store_explicit(&redis->counters.sent,
+                          redis->commands_sent.count + redis->news_sent.count,
+                          memory_order_relaxed);
+}
+
+static unsigned wait_for(struct pollfd *ret, struct redis_link *link, bool read)
+{
+    int flushed = redis_link_flush(link);
+    *ret = (struct pollfd){.fd = link->context->fd,
+                           .events = (short)((read ? POLLIN : 0) | (flushed > 0 ? POLLOUT : 0))};
+    return 1;
+}
+
+unsigned redis_wait(struct redis *redis, struct pollfd ret[REDIS_FDS], int64_t now_ns,
+                    int *ret_timeout_ms)
+{
+    int64_t most_ms = WAIT_MS_MAX;
+    unsigned count = 0;
+    if (redis->queue.first || redis->commands_sent.count > 0)
+        most_ms = PING_MS / 20;
+    if (redis->more)
+        most_ms = 0;
+    if (redis->held)
+        most_ms = HELD_WAIT_MS;
+    if (redis_up(redis)) {
+        count += wait_for(&ret[count], &redis->commands, true);
+        count += wait_for(&ret[count], &redis->news, !redis->held);
+    } else if ((redis->retry_ns - now_ns) / NS_PER_MS < most_ms) {
+        most_ms = (redis->retry_ns - now_ns) / NS_PER_MS + 1;
+    }
+    *ret_timeout_ms = most_ms < 0 ? 0 : (int)most_ms;
+    return count;
+}

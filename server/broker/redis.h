@@ -1,0 +1,76 @@
+/* redis: the engine of a broker: asks in, answers and news out. Internal to broker/.
+ *
+ *   asks ─► queue ─► commands link, pipelined ─► replies ─► answers
+ *   joins ─► news link: SUBSCRIBE, and when that is confirmed: the history, as a command
+ *   news link ─► what was published ─► remote_live
+ *
+ * Both links live and die together: a subscription without commands, or the other way round, would
+ * leave a channel that believes to stand where it does not.
+ *
+ * Threads  The broker's, but for redis_create.
+ * Memory   Asks that wait, one held message. hiredis holds what is not sent or not taken yet.
+ * Bounds   redis_config.queue_max publishes that wait to be sent, SENT_MAX commands sent and not
+ *          answered. Each ask is answered within twice the timeout, whatever Redis does. */
+#pragma once
+
+#include <poll.h>
+#include <stdatomic.h>
+
+#include "broker/redis_link.h"
+#include "core/message.h"
+#include "hub/helper.h"
+#include "hub/hub.h"
+#include "hub/remote.h"
+
+struct redis;
+
+struct redis_config {
+    struct redis_address address;
+    char prefix[REDIS_PREFIX_MAX];
+    uint32_t queue_max;
+    int64_t ttl_ms;
+    size_t message_bytes_max;
+    uint64_t seed;
+};
+
+enum {
+    REDIS_FDS = 2,
+};
+
+/* X(name, kind, help) */
+#define REDIS_COUNTERS(X)                                                                          \
+    X(connected, "gauge", "1 while the engine is reached")                                         \
+    X(connects, "counter", "Times that the engine was reached")                                    \
+    X(connect_failures, "counter", "Times that it was not, or was lost")                           \
+    X(queued, "gauge", "Asks that wait to be sent to the engine")                                  \
+    X(sent, "gauge", "Commands that the engine has not answered yet")                              \
+    X(timeouts, "counter", "Asks that the engine did not answer in broker_timeout_ms")             \
+    X(queue_full, "counter", "Publishes refused as broker_queue_max was reached")                  \
+    X(out_of_memory, "counter", "Publishes that the engine refused for want of memory")            \
+    X(errors, "counter", "Other errors that the engine answered")                                  \
+    X(foreign, "counter", "Messages of the engine that are none of ours")
+
+struct redis_counters {
+#define REDIS_COUNTER(name, kind, help) _Atomic uint64_t name;
+    REDIS_COUNTERS(REDIS_COUNTER)
+#undef REDIS_COUNTER
+};
+
+/* Returns NULL when memory is out. */
+struct redis *redis_create(const struct redis_config *config);
+void redis_free(struct redis *redis);
+/* On the broker's thread, once, before anything else. */
+void redis_attach(struct redis *redis, struct helper *helper, struct hub_set *set);
+
+/* Connects now. Returns 0, or negative errno and a sentence. */
+int redis_connect(struct redis *redis, char *why, size_t why_size);
+
+void redis_ask(struct redis *redis, struct remote_ask *ask);
+/* Gives all asks back: the helper goes. */
+void redis_stop(struct redis *redis);
+/* Everything that can be done now. */
+void redis_turn(struct redis *redis, int64_t now_ns);
+/* What to wait for: returns how many descriptors, and how long at most. */
+unsigned redis_wait(struct redis *redis, struct pollfd ret[REDIS_FDS], int64_t now_ns,
+                    int *ret_timeout_ms);
+const struct redis_counters *redis_counters(const struct redis *redis);

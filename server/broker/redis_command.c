@@ -1,0 +1,172 @@
+/* redis_command: what is asked, as commands. */
+#include "broker/redis_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/encoding.h"
+#include "hub/rules.h"
+
+enum {
+    NUMBER_TEXT_MAX = 24,
+    EPOCH_TEXT_MAX = 17,
+};
+
+struct names {
+    char meta[TOPIC_MAX + 8], history[TOPIC_MAX + 8], topic[TOPIC_MAX];
+    size_t topic_len;
+};
+
+static void names_make(struct names *ret, const struct redis *redis, const struct remote_ask *ask)
+{
+    const char *prefix = redis->config.prefix;
+    int len = ask->name_len;
+    snprintf(ret->meta, sizeof ret->meta, "%s:{%.*s}:m", prefix, len, ask->name);
+    snprintf(ret->history, sizeof ret->history, "%s:{%.*s}:h", prefix, len, ask->name);
+    ret->topic_len =
+        (size_t)snprintf(ret->topic, sizeof ret->topic, "%s:%.*s", prefix, len, ask->name);
+}
+
+/* A command under way: its arguments, and the texts of numbers among them. */
+struct command {
+    struct span arguments[REDIS_ARGUMENTS_MAX];
+    int count;
+    char texts[REDIS_ARGUMENTS_MAX][NUMBER_TEXT_MAX];
+};
+
+static void add(struct command *command, struct span argument)
+{
+    assert(command->count < REDIS_ARGUMENTS_MAX);
+    command->arguments[command->count++] = argument;
+}
+
+static void add_number(struct command *command, uint64_t number)
+{
+    char *text = command->texts[command->count];
+    add(command, span_of(text, (size_t)snprintf(text, NUMBER_TEXT_MAX, "%" PRIu64, number)));
+}
+
+static void add_epoch(struct command *command, uint64_t epoch)
+{
+    char *text = command->texts[command->count];
+    add(command, span_of(text, (size_t)snprintf(text, NUMBER_TEXT_MAX, "%016" PRIx64, epoch)));
+}
+
+static void begin(struct command *command, struct redis *redis, const struct names *names,
+                  enum script script, bool whole)
+{
+    command->count = 0;
+    add(command, span_from(whole ? "EVAL" : "EVALSHA"));
+    add(command, span_from(whole ? script_texts[script] : redis->greeting.shas[script]));
+    add(command, SPAN("2"));
+    add(command, span_from(names->meta));
+    add(command, span_from(names->history));
+    add_epoch(command, redis_random(redis) | 1);
+    add(command, span_from(redis->greeting.run));
+    add(command, redis->greeting.durable ? SPAN("1") : SPAN("0"));
+    add_number(command, (uint64_t)redis->config.ttl_ms);
+}
+
+static void add_bounds(struct command *command, const struct hub_rules *rules)
+{
+    add_number(command, rules->messages_max);
+    add_number(command,
+               rules->bytes_max < (UINT64_C(1) << 52) ? rules->bytes_max : UINT64_C(1) << 52);
+    add_number(command, (uint64_t)(rules->age_ns / 1000000));
+}
+
+static int send_publish(struct redis *redis, const struct remote_ask *ask, bool whole)
+{
+    const struct message *message = ask->message;
+    struct command command;
+    struct names names;
+    names_make(&names, redis, ask);
+    begin(&command, redis, &names, SCRIPT_PUBLISH, whole);
+    add(&command, span_of(names.topic, names.topic_len));
+    size_t len = ENCODING_HEAD_BYTES + (size_t)message->event_len + message->payload_len;
+    char *body = malloc(len);
+    if (!body)
+        return -ENOMEM;
+    encoding_head(body, message);
+    memcpy(body + ENCODING_HEAD_BYTES, message_event(message), len - ENCODING_HEAD_BYTES);
+    add(&command, span_of(body, len));
+    add_bounds(&command, ask->rules);
+    add(&command, message->kind == MESSAGE_PUBLICATION ? SPAN("0") : SPAN("1"));
+    add(&command, message->last ? SPAN("1") : SPAN("0"));
+    int err = redis_link_send(&redis->commands, command.arguments, command.count);
+    free(body);
+    return err;
+}
+
+static int send_join(struct redis *redis, const struct remote_ask *ask, bool whole)
+{
+    struct command command;
+    struct names names;
+    names_make(&names, redis, ask);
+    begin(&command, redis, &names, SCRIPT_JOIN, whole);
+    add_number(&command, ask->rules->messages_max);
+    if (ask->stands)
+        add_epoch(&command, ask->epoch);
+    else
+        add(&command, SPAN(""));
+    add_number(&command, ask->offset);
+    return redis_link_send(&redis->commands, command.arguments, command.count);
+}
+
+int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
+{
+    bool publishes = ask->kind == REMOTE_PUBLISH;
+    if (redis->commands_sent.count == SENT_MAX)
+        return -ENOBUFS;
+    int err = publishes ? send_publish(redis, ask, whole) : send_join(redis, ask, whole);
+    if (err == 0)
+        sent_add(&redis->commands_sent,
+                 (struct sent){publishes ? SENT_PUBLISH : SENT_JOIN, ask, whole});
+    return err;
+}
+
+static int send_topic(struct redis *redis, const char *verb, const struct remote_ask *ask)
+{
+    struct names names;
+    names_make(&names, redis, ask);
+    const struct span arguments[] = {span_from(verb), span_of(names.topic, names.topic_len)};
+    return redis_link_send(&redis->news, arguments, 2);
+}
+
+int redis_send_ask(struct redis *redis, struct remote_ask *ask)
+{
+    int err = 0;
+    switch (ask->kind) {
+    case REMOTE_PUBLISH:
+        return redis_send_script(redis, ask, false);
+    case REMOTE_JOIN:
+        if (redis->news_sent.count == SENT_MAX)
+            return -ENOBUFS;
+        err = send_topic(redis, "SUBSCRIBE", ask);
+        if (err == 0)
+            sent_add(&redis->news_sent, (struct sent){.kind = SENT_SUBSCRIBE, .ask = ask});
+        break;
+    case REMOTE_LEAVE:
+        err = send_topic(redis, "UNSUBSCRIBE", ask);
+        if (err == 0)
+            redis_answer(redis, ask, 0);
+        break;
+    }
+    return err;
+}
+
+int redis_send_ping(struct redis *redis, struct redis_link *link, struct sent_ring *sent)
+{
+    const struct span ping[] = {SPAN("PING")};
+    if (sent->count == SENT_MAX)
+        return 0;
+    int err = redis_link_send(link, ping, 1);
+    if (err == 0) {
+        link->pinged_ns = redis->now_ns;
+        sent_add(sent, (struct sent){.kind = SENT_PING});
+    }
+    return err;
+}

@@ -1,0 +1,109 @@
+/* redis_internal: the client of Redis from inside, shared by its files.
+ *
+ *   redis.c          links, queue, deadlines
+ *   redis_command.c  what is asked, as commands
+ *   redis_reply.c    what comes, taken for hostile
+ *
+ * Threads  The broker's. */
+#pragma once
+
+#include "broker/redis.h"
+
+#include <assert.h>
+
+enum {
+    SENT_MAX = 4096, /* a power of two */
+    TOPIC_MAX = REDIS_PREFIX_MAX + 1 + 128,
+};
+
+enum sent_kind {
+    SENT_PUBLISH,
+    SENT_JOIN,
+    SENT_PING,
+    SENT_SUBSCRIBE, /* on the news link: confirmed, it becomes a join */
+};
+
+struct sent {
+    enum sent_kind kind;
+    struct remote_ask *ask; /* NULL: it was answered by its deadline */
+    bool whole;             /* was sent with the text of its script */
+};
+
+/* First in, first out: as replies come. */
+struct sent_ring {
+    struct sent at[SENT_MAX];
+    unsigned head, count;
+};
+
+struct ask_list {
+    struct call *first, *last;
+    unsigned count;
+};
+
+struct redis {
+    struct redis_config config;
+    struct helper *helper;
+    struct hub_set *set;
+    struct redis_greeting greeting;
+    struct redis_link commands, news;
+    struct sent_ring commands_sent, news_sent;
+    struct ask_list queue;
+    unsigned publishes;   /* in the queue */
+    struct message *held; /* of the news, that its shard has no room for */
+    bool more;            /* replies are there that the turn did not take */
+    unsigned resets;      /* shards told, since the links were opened */
+    int64_t now_ns;
+    int64_t retry_ns; /* when to connect again */
+    unsigned failures;
+    uint64_t random;
+    struct redis_counters counters;
+};
+
+static inline void redis_count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static inline bool redis_up(const struct redis *redis)
+{
+    return redis->commands.context && redis->news.context;
+}
+
+static inline struct sent *sent_first(struct sent_ring *ring)
+{
+    return ring->count > 0 ? &ring->at[ring->head] : NULL;
+}
+
+static inline void sent_add(struct sent_ring *ring, struct sent sent)
+{
+    assert(ring->count < SENT_MAX);
+    ring->at[(ring->head + ring->count++) & (SENT_MAX - 1)] = sent;
+}
+
+static inline struct sent sent_take(struct sent_ring *ring)
+{
+    struct sent sent = ring->at[ring->head];
+    ring->head = (ring->head + 1) & (SENT_MAX - 1);
+    ring->count--;
+    return sent;
+}
+
+uint64_t redis_random(struct redis *redis);
+/* Gives it back with that error, or 0. NULL is allowed. */
+void redis_answer(struct redis *redis, struct remote_ask *ask, int err);
+
+/* ---- redis_command.c ---- */
+
+/* Sends what an ask is. Returns 0, or -ENOBUFS when as many are under way, or -ENOMEM. */
+int redis_send_ask(struct redis *redis, struct remote_ask *ask);
+/* Sends a script for an ask, by its hash or as a whole. */
+int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole);
+int redis_send_ping(struct redis *redis, struct redis_link *link, struct sent_ring *sent);
+
+/* ---- redis_reply.c ---- */
+
+/* Return 0, or -EPROTO: the link is to be given up. */
+int redis_take_command(struct redis *redis, const redisReply *reply);
+int redis_take_news(struct redis *redis, const redisReply *reply);
+/* Hands over what is held. Returns false when there is still no room. */
+bool redis_give_held(struct redis *redis);

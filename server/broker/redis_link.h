@@ -1,0 +1,63 @@
+/* redis_link: one connection to Redis: for commands, or for what is published. Internal to broker/.
+ *
+ *   redis_link_open ── blocks up to the timeout ──► greeted: AUTH, what Redis is, scripts loaded
+ *   redis_link_send ─► output ─► redis_link_flush ─► socket ─► redis_link_receive ─► replies
+ *
+ * Threads  The broker's; redis_link_open also on the thread that starts it.
+ * Memory   hiredis' output and reader; a reply is the caller's to free.
+ * Bounds   The caller's: it sends no more than it has asks for. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hiredis/hiredis.h>
+
+#include "broker/scripts.h"
+#include "wire/span.h"
+
+enum {
+    REDIS_RUN_MAX = 64,
+    REDIS_SHA_MAX = 41,
+    REDIS_HOST_MAX = 256,
+    REDIS_SECRET_MAX = 1024,
+    REDIS_PREFIX_MAX = 64,
+    REDIS_ARGUMENTS_MAX = 20,
+};
+
+struct redis_address {
+    char host[REDIS_HOST_MAX];
+    int port;
+    char user[REDIS_SECRET_MAX];     /* empty: the default one */
+    char password[REDIS_SECRET_MAX]; /* empty: none */
+    int timeout_ms;
+};
+
+/* What it was found to be when the link was greeted. */
+struct redis_greeting {
+    char run[REDIS_RUN_MAX];
+    char shas[SCRIPT_COUNT][REDIS_SHA_MAX];
+    bool durable; /* appendonly yes, appendfsync always, and it may be asked so */
+};
+
+struct redis_link {
+    redisContext *context; /* NULL: there is none */
+    int64_t heard_ns;      /* something came */
+    int64_t pinged_ns;
+};
+
+/* Connects, and says who we are; with a greeting also asks what Redis is. Returns 0, or negative
+ * errno and a sentence that names the address. */
+int redis_link_open(struct redis_link *link, const struct redis_address *address,
+                    struct redis_greeting *ret_greeting, char *why, size_t why_size);
+void redis_link_close(struct redis_link *link);
+
+/* Queues a command. Returns 0 or -ENOMEM. */
+int redis_link_send(struct redis_link *link, const struct span *arguments, int count);
+/* Sends what the socket takes. Returns 1 when some is left, 0, or -EIO: the link is broken. */
+int redis_link_flush(struct redis_link *link);
+/* Reads what has come. Returns 0 or -EIO. */
+int redis_link_receive(struct redis_link *link, int64_t now_ns);
+/* The next reply; NULL when there is none yet. Returns 0, or -EPROTO: what came is no reply. */
+int redis_link_reply(struct redis_link *link, redisReply **ret);

@@ -1,0 +1,240 @@
+/* redis_reply: what comes from Redis. Whoever reaches it may have written there: nothing of it is
+ * believed that is not looked at. */
+#include "broker/redis_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/encoding.h"
+#include "hub/rules.h"
+
+static struct span text_of(const redisReply *reply)
+{
+    bool is_text = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
+    return is_text ? span_of(reply->str, (size_t)reply->len) : (struct span){0};
+}
+
+static bool is_array(const redisReply *reply, size_t elements)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == elements;
+}
+
+/* ---- answers to commands ---- */
+
+static bool starts(const redisReply *reply, const char *word)
+{
+    size_t len = strlen(word);
+    return (size_t)reply->len >= len && memcmp(reply->str, word, len) == 0;
+}
+
+/* What an error says of the ask; none of these has changed anything. */
+static int error_of(struct redis *redis, const redisReply *reply)
+{
+    static const char *const elsewhere[] = {"LOADING",    "READONLY",    "MISCONF",
+                                            "MASTERDOWN", "CLUSTERDOWN", "BUSY",
+                                            "NOAUTH",     "NOPERM",      "NOREPLICAS"};
+    /* Since 7.0 an error in a script begins with what it is of, or with ERR. */
+    if (starts(reply, "OOM") || memmem(reply->str, (size_t)reply->len, "OOM command", 11)) {
+        redis_count(&redis->counters.out_of_memory);
+        return -ENOSPC;
+    }
+    redis_count(&redis->counters.errors);
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        if (starts(reply, elsewhere[i]))
+            return -ENOTCONN;
+    return -EPROTO;
+}
+
+/* Epoch, offset and whether the channel has ended: the first three of an answer. */
+static int place_read(struct remote_ask *ask, const redisReply *reply)
+{
+    uint64_t epoch, offset;
+    if (encoding_epoch(&epoch, text_of(reply->element[0])) < 0 ||
+        encoding_number(&offset, text_of(reply->element[1])) < 0)
+        return -EPROTO;
+    ask->epoch = epoch;
+    ask->offset = offset;
+    ask->ended = span_equal(text_of(reply->element[2]), SPAN("1"));
+    return 0;
+}
+
+static int publish_read(struct remote_ask *ask, const redisReply *reply)
+{
+    if (!is_array(reply, 3) || place_read(ask, reply) < 0)
+        return -EPROTO;
+    return ask->ended ? -EPIPE : 0;
+}
+
+/* The message of one that is kept, if it is that of this offset. */
+static struct message *message_read(const struct redis *redis, const struct remote_ask *ask,
+                                    const redisReply *item, uint64_t offset, int64_t now_ms)
+{
+    struct encoded read;
+    if (encoding_read(&read, text_of(item), redis->config.message_bytes_max) < 0 ||
+        read.epoch != ask->epoch || read.offset != offset || read.kind != MESSAGE_PUBLICATION)
+        return NULL;
+    struct message *message =
+        message_create_typed(ask->name, ask->name_len, ask->hash, read.event.ptr, read.event.len,
+                             read.payload.ptr, read.payload.len, read.utf8);
+    if (!message)
+        return NULL;
+    message->last = read.last;
+    message->epoch = read.epoch;
+    message->offset = read.offset;
+    int64_t age_ms = now_ms - read.time_ms;
+    message->kept_until_ns = age_ms < 0 ? 0 : age_ms * 1000000;
+    return message;
+}
+
+/* Takes the messages from the newest back, as far as they are whole and without a gap. */
+static int history_read(struct redis *redis, struct remote_ask *ask, const redisReply *items,
+                        int64_t now_ms)
+{
+    size_t most = ask->rules->messages_max;
+    size_t count = items->elements < most ? items->elements : most;
+    struct message **messages = malloc((count + 1) * sizeof(struct message *));
+    if (!messages)
+        return -ENOMEM;
+    size_t first = count;
+    while (first > 0) {
+        uint64_t back = count - first;
+        const redisReply *item = items->element[items->elements - 1 - back];
+        struct message *message =
+            back < ask->offset ? message_read(redis, ask, item, ask->offset - back, now_ms) : NULL;
+        if (!message) {
+            redis_count(&redis->counters.foreign);
+            break;
+        }
+        messages[--first] = message;
+    }
+    memmove(messages, messages + first, (count - first) * sizeof(struct message *));
+    ask->messages = messages;
+    ask->count = (unsigned)(count - first);
+    return 0;
+}
+
+static int join_read(struct redis *redis, struct remote_ask *ask, const redisReply *reply)
+{
+    uint64_t now_ms;
+    if (!is_array(reply, 5) || reply->element[4]->type != REDIS_REPLY_ARRAY ||
+        encoding_number(&now_ms, text_of(reply->element[3])) < 0 || place_read(ask, reply) < 0)
+        return -EPROTO;
+    return history_read(redis, ask, reply->element[4], (int64_t)now_ms);
+}
+
+static void take_answer(struct redis *redis, struct remote_ask *ask, const redisReply *reply)
+{
+    int err;
+    if (reply->type == REDIS_REPLY_ERROR)
+        err = error_of(redis, reply);
+    else
+        err = ask->kind == REMOTE_PUBLISH ? publish_read(ask, reply) : join_read(redis, ask, reply);
+    if (err == -EPROTO && reply->type != REDIS_REPLY_ERROR)
+        redis_count(&redis->counters.foreign);
+    redis_answer(redis, ask, err);
+}
+
+int redis_take_command(struct redis *redis, const redisReply *reply)
+{
+    if (redis->commands_sent.count == 0)
+        return -EPROTO;
+    struct sent sent = sent_take(&redis->commands_sent);
+    bool is_error = reply->type == REDIS_REPLY_ERROR;
+    /* The server that we are at is no master any more, or not yet: another one may be. */
+    bool moved = is_error && (starts(reply, "READONLY") || starts(reply, "LOADING"));
+    if (!sent.ask)
+        return moved ? -EPROTO : 0;
+    if (is_error && starts(reply, "NOSCRIPT") && !sent.whole) {
+        int err = redis_send_script(redis, sent.ask, true);
+        if (err < 0)
+            redis_answer(redis, sent.ask, -ENOTCONN);
+        return 0;
+    }
+    take_answer(redis, sent.ask, reply);
+    return moved ? -EPROTO : 0;
+}
+
+/* ---- news ---- */
+
+bool redis_give_held(struct redis *redis)
+{
+    if (!redis->held)
+        return true;
+    if (remote_live(redis->helper, redis->set, redis->held) < 0)
+        return false;
+    redis->held = NULL;
+    return true;
+}
+
+/* The channel of a topic: behind the prefix. */
+static struct span channel_of(const struct redis *redis, struct span topic)
+{
+    size_t len = strlen(redis->config.prefix);
+    if (topic.len <= len + 1 || memcmp(topic.ptr, redis->config.prefix, len) != 0 ||
+        topic.ptr[len] != ':')
+        return (struct span){0};
+    struct span name = span_skip(topic, len + 1);
+    return hub_name_valid(name.ptr, name.len) ? name : (struct span){0};
+}
+
+/* Returns 0, or -ENOMEM: what cannot be taken is had again with another join. */
+static int message_come(struct redis *redis, struct span topic, struct span body)
+{
+    struct encoded read;
+    struct span name = channel_of(redis, topic);
+    if (!name.ptr || encoding_read(&read, body, redis->config.message_bytes_max) < 0) {
+        redis_count(&redis->counters.foreign);
+        return 0;
+    }
+    struct message *message = message_create_typed(
+        name.ptr, name.len, hub_hash(redis->set, name.ptr, name.len), read.event.ptr,
+        read.event.len, read.payload.ptr, read.payload.len, read.utf8);
+    if (!message)
+        return -ENOMEM;
+    message->kind = (uint8_t)read.kind;
+    message->last = read.last;
+    message->epoch = read.epoch;
+    message->offset = read.offset;
+    redis->held = message;
+    redis_give_held(redis);
+    return 0;
+}
+
+/* A subscription is confirmed: what is published from now on comes. */
+static int subscribed(struct redis *redis)
+{
+    if (redis->news_sent.count == 0 || sent_first(&redis->news_sent)->kind != SENT_SUBSCRIBE)
+        return -EPROTO;
+    struct sent sent = sent_take(&redis->news_sent);
+    if (sent.ask && redis_send_script(redis, sent.ask, false) < 0)
+        redis_answer(redis, sent.ask, -ENOTCONN);
+    return 0;
+}
+
+static int ponged(struct redis *redis)
+{
+    if (redis->news_sent.count == 0 || sent_first(&redis->news_sent)->kind != SENT_PING)
+        return -EPROTO;
+    sent_take(&redis->news_sent);
+    return 0;
+}
+
+int redis_take_news(struct redis *redis, const redisReply *reply)
+{
+    struct span kind = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
+                           ? text_of(reply->element[0])
+                           : text_of(reply);
+    if (span_equal(kind, SPAN("message")) && is_array(reply, 3))
+        return message_come(redis, text_of(reply->element[1]), text_of(reply->element[2])) < 0
+                   ? -EPROTO
+                   : 0;
+    if (span_equal(kind, SPAN("subscribe")))
+        return subscribed(redis);
+    if (span_equal(kind, SPAN("unsubscribe")))
+        return 0;
+    /* Without a subscription it is a plain PONG. */
+    if (span_equal(kind, SPAN("pong")) || span_equal(kind, SPAN("PONG")))
+        return ponged(redis);
+    return -EPROTO;
+}

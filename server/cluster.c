@@ -1,0 +1,67 @@
+#include "cluster.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/broker.h"
+#include "carrier/http2.h"
+#include "conf/settings.h"
+#include "conn/shard.h"
+#include "hub/hub.h"
+
+enum {
+    HUB_OVERFLOW_MAX = 65536,
+    HUB_LINGER_S = 30,
+};
+
+static struct hub_config hub_config(const struct settings *settings, unsigned shards,
+                                    const struct broker *broker, uint64_t seed)
+{
+    uint32_t lines = shard_connections((uint64_t)settings->max_connections, shards);
+    if (settings->http2)
+        lines += streams_of_shard(settings, shards);
+    struct hub_config config = {
+        .shards = shards,
+        .channels_max = (uint32_t)settings->channels_max,
+        .subscriptions_max = (uint32_t)settings->subscriptions_per_connection * lines,
+        .history_messages_max = (uint32_t)settings->history_messages_max,
+        .history_bytes_max = (uint64_t)settings->history_bytes_max,
+        .history_age_ns = settings->history_age_ms * 1000000,
+        .repeats_max = (uint32_t)settings->idempotency_keys_max,
+        .repeats_ns = settings->idempotency_ms * 1000000,
+        .namespaces = &settings->namespaces,
+        .history_total_bytes_max = (uint64_t)settings->history_total_bytes_max,
+        .last_bytes_max = (uint64_t)settings->delta_bytes_max,
+        .last_total_bytes_max = (uint64_t)settings->delta_total_bytes_max,
+        .reply_bytes_max = (uint64_t)settings->queue_bytes_max,
+        .seed = seed,
+        .linger_ns = HUB_LINGER_S * INT64_C(1000000000),
+        .overflow_max = HUB_OVERFLOW_MAX,
+        .helpers = broker ? 1 : 0,
+        .broker = broker ? &broker_ops : NULL,
+        .remote_bytes_max = (uint64_t)settings->broker_bytes_max,
+    };
+    return config;
+}
+
+struct hub_set *cluster_hubs(const struct settings *settings, const struct broker *broker,
+                             uint64_t seed)
+{
+    const struct hub_config config = hub_config(settings, (unsigned)settings->shards, broker, seed);
+    return hub_set_create(&config);
+}
+
+static void wake_shard(void *context, unsigned shard)
+{
+    const struct server *server = context;
+    ring_wake(server->shards[shard]->ring);
+}
+
+int cluster_start(struct broker *broker, struct server *server)
+{
+    const struct broker_waker waker = {wake_shard, server};
+    int err = broker ? broker_start(broker, server->hubs, &waker) : 0;
+    if (err < 0)
+        fprintf(stderr, "ringside-server: the broker's thread: %s\n", strerror(-err));
+    return err;
+}

@@ -1,0 +1,51 @@
+"""A redis-server of the tests' own, on loopback and a port of the kernel's choice."""
+
+import subprocess
+
+from ringside import HOST, PATIENCE_S, ServerFault, hold_port, port_of, wait_until
+
+
+class Redis:
+    """One redis-server. With `durable` it acknowledges only what is on the disk."""
+
+    def __init__(self, folder, durable=False, args=()):
+        self.held = hold_port()
+        self.port = port_of(self.held)
+        self.address = f"{HOST}:{self.port}"
+        self.log = folder / "redis.log"
+        self.command = ["redis-server", "--port", str(self.port), "--bind", HOST, "--save", "",
+                        "--dir", str(folder), *args]
+        if durable:
+            self.command += ["--appendonly", "yes", "--appendfsync", "always"]
+        self.password = None
+        self.process = None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log)
+        wait_until(self.is_up, "a Redis that answers")
+        return self
+
+    def is_up(self):
+        if self.process.poll() is not None:
+            raise ServerFault(self.log.read_text(errors="replace"))
+        return self.ask("PING") in ("PONG", "NOAUTH Authentication required.")
+
+    def ask(self, *words):
+        command = ["redis-cli", "-h", HOST, "-p", str(self.port), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S,
+                              check=False)
+        return (done.stdout + done.stderr).strip()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(PATIENCE_S)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def release(self):
+        self.held.close()

@@ -1,0 +1,84 @@
+#include "broker/encoding.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+static int read_text(struct encoded *ret, const char *line, const char *body, size_t len)
+{
+    static char text[256];
+    int head = snprintf(text, sizeof text, "%s\n", line);
+    memcpy(text + head, body, len);
+    return encoding_read(ret, span_of(text, (size_t)head + len), 16);
+}
+
+static void test_what_is_written_is_read(void **state)
+{
+    (void)state;
+    char body[32];
+    struct encoded read;
+    const struct message message = {
+        .utf8 = true, .last = true, .kind = MESSAGE_PUBLICATION, .event_len = 5};
+    encoding_head(body, &message);
+    memcpy(body + ENCODING_HEAD_BYTES, "pricehello", 10);
+    assert_int_equal(
+        read_text(&read, "00000000000000ff 42 1700000000000", body, ENCODING_HEAD_BYTES + 10), 0);
+    assert_true(read.epoch == 0xff && read.offset == 42 && read.time_ms == 1700000000000);
+    assert_true(read.utf8 && read.last && read.kind == MESSAGE_PUBLICATION);
+    assert_true(span_equal(read.event, SPAN("price")) && span_equal(read.payload, SPAN("hello")));
+}
+
+static void test_events_of_presence(void **state)
+{
+    (void)state;
+    struct encoded read;
+    assert_int_equal(read_text(&read, "1 0 0", "1\x05\0{}", 5), 0);
+    assert_int_equal(read.kind, MESSAGE_JOIN);
+    assert_int_equal(read_text(&read, "1 0 0", "1\x09\0{}", 5), 0);
+    assert_int_equal(read.kind, MESSAGE_LEAVE);
+    assert_int_equal(read_text(&read, "1 0 0", "1\x0d\0{}", 5), -EINVAL);
+}
+
+static void test_what_is_refused(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"",
+                                        "1",
+                                        "1 2",
+                                        "0 1 1",
+                                        "g 1 1",
+                                        "F 1 1",
+                                        "1 x 1",
+                                        "1 1 -1",
+                                        "1  1 1",
+                                        "1 1 1 ",
+                                        " 1 1 1",
+                                        "11111111111111111 1 1",
+                                        "1 9007199254740992 1"};
+    struct encoded read = {.offset = 77};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_int_equal(read_text(&read, lines[i], "1\0\0x", 4), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "", 0), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\0", 2), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "2\0\0", 3), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\x20\0", 3), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\0\x05pric", 7), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\0\x02  x", 6), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\x01\0\xff", 4), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\0\0aaaaaaaaaaaaaaaaa", 20), -EINVAL);
+    assert_int_equal(read.offset, 77);
+    assert_int_equal(read_text(&read, "1 1 1", "1\0\0\xff", 4), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_written_is_read),
+        cmocka_unit_test(test_events_of_presence),
+        cmocka_unit_test(test_what_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
