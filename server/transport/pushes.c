@@ -95,6 +95,7 @@ static struct frame pushes_deflated(struct shard *shard, const struct pushes *pu
                                     const struct dress *dress, enum telling telling)
 {
     size_t size = pushes_size(pushes, dress, telling);
+    assert(size > 0);
     char *plain = malloc(size);
     struct out out, text = out_begin(plain, size);
     if (!plain || !frame_begin(shard, compression_ws_room(size), &out)) {
