@@ -24,6 +24,11 @@ HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
 PATIENCE_S = 60
 
 
+def quit_by_default():
+    """What a shell starts in the background begins with SIGQUIT ignored, and so would this."""
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
 class Terminal:
     """A program on a pseudo terminal, and all that it wrote."""
 
@@ -33,7 +38,7 @@ class Terminal:
         clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "LC_ALL", "LANG")}
         self.process = subprocess.Popen(
             [str(bench_binary()), *arguments, "--results", "none"], stdin=slave, stdout=slave,
-            stderr=slave, start_new_session=True,
+            stderr=slave, start_new_session=True, preexec_fn=quit_by_default,
             env={**clean, "TERM": "xterm", "LC_ALL": "C.UTF-8", **env})
         os.close(slave)
         self.written = b""

@@ -18,7 +18,7 @@
 
 enum {
     CONTRACT_CAPACITY = 512,  /* slots of the ring under test: at least this many */
-    CONTRACT_PATIENCE = 400,  /* turns to wait for an event that must come */
+    CONTRACT_PATIENCE = 4000, /* turns to wait for an event that must come */
     CONTRACT_QUIET_TURNS = 8, /* turns in which an event that must not come would have come */
 };
 
