@@ -58,7 +58,8 @@
     X(inflates, counter, "Messages of clients inflated")                                           \
     X(pings, counter, "Heartbeats sent")                                                           \
     X(input_bytes, gauge, "Bytes of input that is no whole request or message yet")                \
-    X(queue_bytes, gauge, "Bytes of frames held for readers that are behind")                      \
+    X(queue_bytes, gauge,                                                                          \
+      "Bytes of blocks with frames for readers that are behind; each shard's open block is one")   \
     X(kept_bytes, gauge, "Bytes of messages held for answers whose readers are behind")            \
     X(turns, counter, "Turns of the loop")                                                         \
     X(system_calls, counter, "System calls made for sockets")                                      \
