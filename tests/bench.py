@@ -34,6 +34,14 @@ class Run:
     run: dict = field(default_factory=dict)
 
 
+def check_end(made):
+    """By itself, so that its words are in no report of a run that only ended otherwise: again.py
+    reads them there."""
+    check_output(made.stderr)
+    if made.returncode < 0:
+        raise ServerFault(f"the bench died of signal {-made.returncode}: {made.stderr}")
+
+
 def bench(folder, *arguments, expect=0, report=False, lines=False, within=()):
     """Runs one experiment; its run.json is checked against the schema, unknown fields too. Without
     `report` no page is drawn, which takes longer than a small run; without `lines` nothing is said
@@ -47,9 +55,7 @@ def bench(folder, *arguments, expect=0, report=False, lines=False, within=()):
     made = subprocess.run([*within, str(bench_binary()), *map(str, arguments), *said, *files],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           timeout=PATIENCE_S, env=os.environ, check=False)
-    check_output(made.stderr)
-    if made.returncode < 0:
-        raise ServerFault(f"the bench died of signal {-made.returncode}: {made.stderr}")
+    check_end(made)
     assert made.returncode == expect, made.stdout + made.stderr
     if report:
         (path,) = Path(folder).glob("*/run.json")

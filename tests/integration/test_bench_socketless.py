@@ -138,6 +138,7 @@ def test_bare_connects_do_not_overrun_the_accept_queue(tmp_path):
 NETWORK = ["--rtt-ms", 20, "--jitter-ms", 5, "--loss", "3,2", "--reorder", 1]
 
 
+@pytest.mark.alone
 def test_a_network_that_loses(tmp_path):
     """Packets are lost, messages are not."""
     run = bench(tmp_path, "fanout", "-T", "websocket,sse", "-n", 50, "-r", 20, "-t", 2, "--warmup",
