@@ -9,10 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf/settings.h"
 #include "wire/address.h"
+
+enum {
+    TAKEN_TRIES = 10,
+    TAKEN_PAUSE_MS = 50,
+};
 
 /* Returns the value of a port's digits, or -1. */
 static long port_read(const char *text)
@@ -202,8 +208,8 @@ static int let_join(int fd, struct listen_address *address)
                : -1;
 }
 
-int listener_open(struct listen_address *address, bool first, const struct settings *settings,
-                  char *why, size_t why_size)
+static int try_open(struct listen_address *address, bool first, const struct settings *settings,
+                    char *why, size_t why_size)
 {
     int fd = open_socket(address, first ? 0 : SO_REUSEPORT);
     int err = fd < 0 ? failed(address, why, why_size)
@@ -217,4 +223,18 @@ int listener_open(struct listen_address *address, bool first, const struct setti
     if (fd >= 0)
         close(fd);
     return err;
+}
+
+/* The kernel closes the sockets of a ring only some time after the process that had it was killed,
+ * so who takes its place at once may still find them. */
+int listener_open(struct listen_address *address, bool first, const struct settings *settings,
+                  char *why, size_t why_size)
+{
+    const struct timespec pause = {.tv_nsec = TAKEN_PAUSE_MS * 1000000L};
+    int fd = try_open(address, first, settings, why, why_size);
+    for (int tries = 1; fd == -EADDRINUSE && first && tries < TAKEN_TRIES; tries++) {
+        nanosleep(&pause, NULL);
+        fd = try_open(address, first, settings, why, why_size);
+    }
+    return fd;
 }

@@ -38,7 +38,7 @@ bool listener_is_loopback(const struct listen_address *address);
 
 /* Opens one shard's listening socket. The first on an address makes sure that nobody else listens
  * there, and replaces port 0 by the one that the kernel chose; the others join it. Accepted sockets
- * inherit congestion_control, unsent_bytes_max and stall_timeout_ms of the settings. Returns the
- * descriptor, or negative errno with `why`. */
+ * inherit congestion_control, unsent_bytes_max and stall_timeout_ms of the settings. Waits half a
+ * second for a port that is taken. Returns the descriptor, or negative errno with `why`. */
 int listener_open(struct listen_address *address, bool first, const struct settings *settings,
                   char *why, size_t why_size);
