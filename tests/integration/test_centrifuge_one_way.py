@@ -94,6 +94,22 @@ def test_live_messages_wait_for_the_result(guarded):  # noqa: F811
                 assert push["pub"]["offset"] == last[push["channel"]]
 
 
+def test_that_a_channel_has_ended_waits_for_the_result(guarded):  # noqa: F811
+    """Some answer before others do, and one that has ended tells so behind the result."""
+    server = guarded(shards=3)
+    names = [f"given:{n}" for n in range(12)]
+    for name in names[::2]:
+        path = f"/publish?channel={name}&end=1"
+        assert server.request("POST", path, b"bye").status == 200
+    token = sdk.token(sub="alice", channels=names)
+    for _ in range(5):
+        with listen(server, "http_stream", {"token": token}) as stream:
+            assert sorted(stream.next()["connect"]["subs"]) == sorted(names)
+            told = [stream.next() for _ in names[::2]]
+            assert sorted(push["channel"] for push in told) == sorted(names[::2])
+            assert all(push["unsubscribe"]["code"] == 2001 for push in told)
+
+
 # ---- clients that only listen ----
 
 @pytest.mark.parametrize("transport", PATHS)
