@@ -8,7 +8,6 @@
 #include "measure/fields.h"
 
 enum {
-    METRICS_MAX = 64 * 1024,
     STATUS_OK = 200,
     NAME_MAX_BYTES = 64,
 };
@@ -41,9 +40,9 @@ static void take(json_t *object, const char *line)
 json_t *reasons_read(struct http_get *get)
 {
     json_t *object = json_object();
-    char *text = malloc(METRICS_MAX), *state;
+    char *text = malloc(HTTP_GET_METRICS_MAX), *state;
     assert(text);
-    int status = http_get(get, "/metrics", text, METRICS_MAX);
+    int status = http_get(get, "/metrics", text, HTTP_GET_METRICS_MAX);
     char *line = status == STATUS_OK ? strtok_r(text, "\n", &state) : NULL;
     for (; line; line = strtok_r(NULL, "\n", &state))
         take(object, line);
