@@ -1,0 +1,30 @@
+#include "fuzz.h"
+#include "wire/stun.h"
+
+/* What is read lies within the datagram; a request that is made of it is read again as the same;
+ * no other password is as good. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct stun_request said, again;
+    uint8_t made[STUN_REQUEST_MAX];
+    int err = stun_read(&said, data, size);
+    assert(err <= 0 && err >= STUN_FINGERPRINT);
+    if (err < 0)
+        return 0;
+    const uint8_t *name = (const uint8_t *)said.username.ptr;
+    assert(name > data && said.username.len > 0 && name + said.username.len <= data + size);
+    assert(said.integrity_at + 32 == size);
+    (void)stun_authentic(&said, data, SPAN("0123456789abcdef01234567"));
+    int len = stun_write(made, sizeof made, &said, SPAN("key"));
+    assert(len > 0 && stun_read(&again, made, (size_t)len) == 0);
+    assert(span_equal(again.username, said.username) && again.priority == said.priority);
+    assert(again.controlling == said.controlling && again.use_candidate == said.use_candidate);
+    assert(stun_authentic(&again, made, SPAN("key")));
+    assert(!stun_authentic(&again, made, SPAN("kez")));
+    uint8_t answer[STUN_ANSWER_MAX];
+    struct in6_addr address;
+    memset(&address, 0, sizeof address);
+    memcpy(&address, data, size < sizeof address ? size : sizeof address);
+    assert(stun_answer(answer, &said, &address, 9347, SPAN("key")) <= STUN_ANSWER_MAX);
+    return 0;
+}
