@@ -31,8 +31,7 @@ static uint64_t key_hash(const struct shard *shard, struct span string)
     char key[KEY_MAX];
     if (string.len == 0)
         return 0;
-    uint64_t hash = hub_hash(shard->server->hubs, key, json_string_decode(key, string));
-    return hash != 0 ? hash : 1;
+    return hub_key_hash(shard->server->hubs, key, json_string_decode(key, string));
 }
 
 static int terms_read(struct draft *draft, const struct shard *shard,

@@ -112,6 +112,8 @@ static int config_read(struct redis_config *ret, const struct settings *settings
         .address.timeout_ms = (int)settings->broker_timeout_ms,
         .queue_max = (uint32_t)settings->broker_queue_max,
         .ttl_ms = settings->broker_position_ttl_s * 1000,
+        .keys_max = (uint32_t)settings->idempotency_keys_max,
+        .keys_ms = settings->idempotency_ms,
         .message_bytes_max = (size_t)settings->message_bytes_max,
     };
     int err = address_read(&ret->address, settings->redis, why, why_size);

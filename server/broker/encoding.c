@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hub/hub.h"
+#include "wire/json_scan.h"
 #include "wire/utf8.h"
 
 enum {
@@ -12,7 +13,12 @@ enum {
     FLAG_JOIN = 1 << 2,
     FLAG_LEAVE = 1 << 3,
     FLAG_EPHEMERAL = 1 << 4,
-    FLAGS = FLAG_UTF8 | FLAG_LAST | FLAG_JOIN | FLAG_LEAVE | FLAG_EPHEMERAL,
+    FLAG_MORE = 1 << 5,
+    FLAG_DELTA = 1 << 6,
+    FLAG_FORGET = 1 << 7,
+    FLAGS_KIND = FLAG_JOIN | FLAG_LEAVE | FLAG_EPHEMERAL | FLAG_FORGET,
+    HEAD_BYTES = 3,
+    MORE_BYTES = 2,
     EPOCH_DIGITS_MAX = 16,
     NUMBER_DIGITS_MAX = 16,
 };
@@ -20,14 +26,43 @@ enum {
 /* Numbers of the engine's scripts are doubles. */
 #define NUMBER_MAX (UINT64_C(1) << 53)
 
-void encoding_head(char ret[ENCODING_HEAD_BYTES], const struct message *message)
+static unsigned flags_of(const struct message *message)
 {
-    ret[0] = '1';
-    ret[1] = (char)((message->utf8 ? FLAG_UTF8 : 0) | (message->last ? FLAG_LAST : 0) |
-                    (message->kind == MESSAGE_JOIN ? FLAG_JOIN : 0) |
-                    (message->kind == MESSAGE_LEAVE ? FLAG_LEAVE : 0) |
-                    (message->kind == MESSAGE_EPHEMERAL ? FLAG_EPHEMERAL : 0));
-    ret[2] = (char)message->event_len;
+    static const uint8_t kinds[] = {[MESSAGE_JOIN] = FLAG_JOIN,
+                                    [MESSAGE_LEAVE] = FLAG_LEAVE,
+                                    [MESSAGE_EPHEMERAL] = FLAG_EPHEMERAL,
+                                    [MESSAGE_FORGET] = FLAG_FORGET};
+    return (message->utf8 ? FLAG_UTF8 : 0u) | (message->last ? FLAG_LAST : 0u) |
+           (message->delta ? FLAG_DELTA : 0u) | (message->more_len > 0 ? FLAG_MORE : 0u) |
+           kinds[message->kind];
+}
+
+/* What is more than the payload ends with the brace that ends its object. */
+static size_t more_size(const struct message *message)
+{
+    return message->more_len > 0 ? (size_t)message->more_len + 1 : 0;
+}
+
+size_t encoding_size(const struct message *message)
+{
+    size_t more = more_size(message);
+    return HEAD_BYTES + (more > 0 ? MORE_BYTES : 0u) + message->event_len + message->payload_len +
+           more;
+}
+
+void encoding_write(char *ret, const struct message *message)
+{
+    size_t bytes = (size_t)message->event_len + message->payload_len + message->more_len;
+    *ret++ = '1';
+    *ret++ = (char)flags_of(message);
+    *ret++ = (char)message->event_len;
+    if (message->more_len > 0) {
+        *ret++ = (char)(message->more_len >> 8);
+        *ret++ = (char)message->more_len;
+    }
+    memcpy(ret, message_event(message), bytes);
+    if (message->more_len > 0)
+        ret[bytes] = '}';
 }
 
 int encoding_epoch(uint64_t *ret, struct span digits)
@@ -80,24 +115,62 @@ static enum message_kind kind_of(unsigned flags)
         return MESSAGE_JOIN;
     if (flags & FLAG_LEAVE)
         return MESSAGE_LEAVE;
+    if (flags & FLAG_FORGET)
+        return MESSAGE_FORGET;
     return flags & FLAG_EPHEMERAL ? MESSAGE_EPHEMERAL : MESSAGE_PUBLICATION;
+}
+
+/* Members of an object that has begun, and its end: they go into pushes as they are, each of which
+ * is one line. */
+static bool more_is_good(struct span more)
+{
+    struct json_members members = {.rest = more, .begun = true};
+    struct json_member member;
+    int found;
+    if (more.ptr[0] != ',' || memchr(more.ptr, '\n', more.len) || memchr(more.ptr, '\r', more.len))
+        return false;
+    while ((found = json_members_next(&members, &member)) > 0) {
+        bool known = span_equal(member.name, SPAN("tags")) || span_equal(member.name, SPAN("info"));
+        if (!known || member.kind != JSON_IS_OBJECT)
+            return false;
+    }
+    return found == 0 && more.ptr[more.len - 1] == '}';
+}
+
+/* Takes it off the end of the body, if its flag says that it is there. */
+static int more_read(struct encoded *ret, struct span *body)
+{
+    if (body->len < MORE_BYTES)
+        return -EINVAL;
+    size_t len = (size_t)(unsigned char)body->ptr[0] << 8 | (unsigned char)body->ptr[1];
+    *body = span_skip(*body, MORE_BYTES);
+    if (len == 0 || len + 1 > body->len)
+        return -EINVAL;
+    struct span more = span_skip(*body, body->len - len - 1);
+    if (!more_is_good(more))
+        return -EINVAL;
+    ret->more = span_of(more.ptr, len);
+    body->len -= len + 1;
+    return 0;
 }
 
 static int body_read(struct encoded *ret, struct span body, size_t payload_max)
 {
-    if (body.len < ENCODING_HEAD_BYTES || body.ptr[0] != '1')
+    if (body.len < HEAD_BYTES || body.ptr[0] != '1')
         return -EINVAL;
     unsigned flags = (unsigned char)body.ptr[1], event_len = (unsigned char)body.ptr[2];
-    body = span_skip(body, ENCODING_HEAD_BYTES);
-    unsigned kind = flags & (FLAG_JOIN | FLAG_LEAVE | FLAG_EPHEMERAL);
+    unsigned kind = flags & FLAGS_KIND;
     bool both = (kind & (kind - 1)) != 0;
-    if (flags & ~(unsigned)FLAGS || both || event_len > EVENT_TYPE_MAX || event_len > body.len)
+    body = span_skip(body, HEAD_BYTES);
+    if (both || (flags & FLAG_MORE && more_read(ret, &body) < 0) || event_len > EVENT_TYPE_MAX ||
+        event_len > body.len)
         return -EINVAL;
     ret->event = span_of(body.ptr, event_len);
     ret->payload = span_skip(body, event_len);
     ret->kind = kind_of(kind);
     ret->last = flags & FLAG_LAST;
     ret->utf8 = flags & FLAG_UTF8;
+    ret->delta = flags & FLAG_DELTA;
     bool event_good = event_len == 0 || hub_name_valid(ret->event.ptr, event_len);
     bool text_good = !ret->utf8 || utf8_valid(ret->payload);
     return event_good && text_good && ret->payload.len <= payload_max ? 0 : -EINVAL;
@@ -115,4 +188,29 @@ int encoding_read(struct encoded *ret, struct span bytes, size_t payload_max)
     read.time_ms = (int64_t)time_ms;
     *ret = read;
     return 0;
+}
+
+struct message *encoding_message(const struct encoded *read, struct span name, uint64_t hash)
+{
+    const struct message_parts parts = {
+        .name = name.ptr,
+        .name_len = name.len,
+        .hash = hash,
+        .event = read->event.ptr,
+        .event_len = read->event.len,
+        .payload = read->payload.ptr,
+        .payload_len = read->payload.len,
+        .utf8 = read->utf8,
+        .more = read->more.ptr,
+        .more_len = read->more.len,
+    };
+    struct message *message = message_create_of(&parts);
+    if (!message)
+        return NULL;
+    message->kind = (uint8_t)read->kind;
+    message->last = read->last;
+    message->delta = read->delta;
+    message->epoch = read->epoch;
+    message->offset = read->offset;
+    return message;
 }

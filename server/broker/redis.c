@@ -109,7 +109,7 @@ static void again(struct redis *redis, struct sent_ring *ring)
 {
     while (ring->count > 0) {
         struct sent sent = sent_take(ring);
-        if (sent.ask && sent.kind == SENT_PUBLISH)
+        if (sent.ask && sent.ask->kind != REMOTE_JOIN)
             redis_answer(redis, sent.ask, -ETIMEDOUT);
         else if (sent.ask)
             list_push(&redis->queue, sent.ask);
@@ -255,7 +255,7 @@ static int send_queue(struct redis *redis)
 {
     while (redis->queue.first && redis->commands_sent.count < SENT_MAX / 2) {
         struct remote_ask *ask = (struct remote_ask *)redis->queue.first;
-        if (ask->kind != REMOTE_PUBLISH && redis->news_sent.count == SENT_MAX)
+        if (ask->kind == REMOTE_JOIN && redis->news_sent.count == SENT_MAX)
             break;
         queue_pop(redis);
         int err = redis_send_ask(redis, ask);

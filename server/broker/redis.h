@@ -29,6 +29,8 @@ struct redis_config {
     char prefix[REDIS_PREFIX_MAX];
     uint32_t queue_max;
     int64_t ttl_ms;
+    uint32_t keys_max; /* of publishes, that a channel remembers */
+    int64_t keys_ms;   /* for so long */
     size_t message_bytes_max;
     uint64_t seed;
 };

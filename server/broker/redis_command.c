@@ -17,6 +17,7 @@ enum {
 
 struct names {
     char meta[TOPIC_MAX + 8], history[TOPIC_MAX + 8], topic[TOPIC_MAX];
+    char keys[TOPIC_MAX + 8], order[TOPIC_MAX + 8]; /* of publishes */
     size_t topic_len;
 };
 
@@ -26,6 +27,8 @@ static void names_make(struct names *ret, const struct redis *redis, const struc
     int len = ask->name_len;
     snprintf(ret->meta, sizeof ret->meta, "%s:{%.*s}:m", prefix, len, ask->name);
     snprintf(ret->history, sizeof ret->history, "%s:{%.*s}:h", prefix, len, ask->name);
+    snprintf(ret->keys, sizeof ret->keys, "%s:{%.*s}:k", prefix, len, ask->name);
+    snprintf(ret->order, sizeof ret->order, "%s:{%.*s}:q", prefix, len, ask->name);
     ret->topic_len =
         (size_t)snprintf(ret->topic, sizeof ret->topic, "%s:%.*s", prefix, len, ask->name);
 }
@@ -55,15 +58,26 @@ static void add_epoch(struct command *command, uint64_t epoch)
     add(command, span_of(text, (size_t)snprintf(text, NUMBER_TEXT_MAX, "%016" PRIx64, epoch)));
 }
 
+/* With 20 digits, so that texts compare as numbers do. */
+static void add_version(struct command *command, uint64_t version)
+{
+    char *text = command->texts[command->count];
+    add(command, span_of(text, (size_t)snprintf(text, NUMBER_TEXT_MAX, "%020" PRIu64, version)));
+}
+
 static void begin(struct command *command, struct redis *redis, const struct names *names,
-                  enum script script, bool whole)
+                  enum script script, bool whole, bool with_keys)
 {
     command->count = 0;
     add(command, span_from(whole ? "EVAL" : "EVALSHA"));
     add(command, span_from(whole ? script_texts[script] : redis->greeting.shas[script]));
-    add(command, SPAN("2"));
+    add(command, with_keys ? SPAN("4") : SPAN("2"));
     add(command, span_from(names->meta));
     add(command, span_from(names->history));
+    if (with_keys) {
+        add(command, span_from(names->keys));
+        add(command, span_from(names->order));
+    }
     add_epoch(command, redis_random(redis) | 1);
     add(command, span_from(redis->greeting.run));
     add(command, redis->greeting.durable ? SPAN("1") : SPAN("0"));
@@ -78,24 +92,70 @@ static void add_bounds(struct command *command, const struct hub_rules *rules)
     add_number(command, (uint64_t)(rules->age_ns / 1000000));
 }
 
+/* Where it is published, and as what. Returns the body, to be freed; NULL when memory is out. */
+static char *add_message(struct command *command, const struct names *names,
+                         const struct message *message)
+{
+    size_t len = encoding_size(message);
+    char *body = malloc(len);
+    if (!body)
+        return NULL;
+    encoding_write(body, message);
+    add(command, span_of(names->topic, names->topic_len));
+    add(command, span_of(body, len));
+    return body;
+}
+
+static void add_terms(struct command *command, const struct redis *redis,
+                      const struct message_terms *terms)
+{
+    if (terms->key != 0)
+        add_epoch(command, terms->key);
+    else
+        add(command, SPAN(""));
+    if (terms->version != 0)
+        add_version(command, terms->version);
+    else
+        add(command, SPAN(""));
+    if (terms->version_epoch != 0)
+        add_epoch(command, terms->version_epoch);
+    else
+        add(command, SPAN(""));
+    add_number(command, redis->config.keys_max);
+    add_number(command, (uint64_t)redis->config.keys_ms);
+}
+
 static int send_publish(struct redis *redis, const struct remote_ask *ask, bool whole)
 {
     const struct message *message = ask->message;
+    struct message_terms terms = {0};
     struct command command;
     struct names names;
+    if (message->has_terms)
+        terms = message_terms(message);
     names_make(&names, redis, ask);
-    begin(&command, redis, &names, SCRIPT_PUBLISH, whole);
-    add(&command, span_of(names.topic, names.topic_len));
-    size_t len = ENCODING_HEAD_BYTES + (size_t)message->event_len + message->payload_len;
-    char *body = malloc(len);
+    begin(&command, redis, &names, SCRIPT_PUBLISH, whole, terms.key != 0);
+    char *body = add_message(&command, &names, message);
     if (!body)
         return -ENOMEM;
-    encoding_head(body, message);
-    memcpy(body + ENCODING_HEAD_BYTES, message_event(message), len - ENCODING_HEAD_BYTES);
-    add(&command, span_of(body, len));
     add_bounds(&command, ask->rules);
     add(&command, message->kind == MESSAGE_PUBLICATION ? SPAN("0") : SPAN("1"));
     add(&command, message->last ? SPAN("1") : SPAN("0"));
+    add_terms(&command, redis, &terms);
+    int err = redis_link_send(&redis->commands, command.arguments, command.count);
+    free(body);
+    return err;
+}
+
+static int send_forget(struct redis *redis, const struct remote_ask *ask, bool whole)
+{
+    struct command command;
+    struct names names;
+    names_make(&names, redis, ask);
+    begin(&command, redis, &names, SCRIPT_FORGET, whole, false);
+    char *body = add_message(&command, &names, ask->message);
+    if (!body)
+        return -ENOMEM;
     int err = redis_link_send(&redis->commands, command.arguments, command.count);
     free(body);
     return err;
@@ -106,7 +166,7 @@ static int send_join(struct redis *redis, const struct remote_ask *ask, bool who
     struct command command;
     struct names names;
     names_make(&names, redis, ask);
-    begin(&command, redis, &names, SCRIPT_JOIN, whole);
+    begin(&command, redis, &names, SCRIPT_JOIN, whole, false);
     add_number(&command, ask->rules->messages_max);
     if (ask->stands)
         add_epoch(&command, ask->epoch);
@@ -118,13 +178,24 @@ static int send_join(struct redis *redis, const struct remote_ask *ask, bool who
 
 int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
 {
-    bool publishes = ask->kind == REMOTE_PUBLISH;
+    int err = 0;
     if (redis->commands_sent.count == SENT_MAX)
         return -ENOBUFS;
-    int err = publishes ? send_publish(redis, ask, whole) : send_join(redis, ask, whole);
+    switch (ask->kind) {
+    case REMOTE_PUBLISH:
+        err = send_publish(redis, ask, whole);
+        break;
+    case REMOTE_JOIN:
+        err = send_join(redis, ask, whole);
+        break;
+    case REMOTE_FORGET:
+        err = send_forget(redis, ask, whole);
+        break;
+    case REMOTE_LEAVE:
+        assert(!"leaving is no script");
+    }
     if (err == 0)
-        sent_add(&redis->commands_sent,
-                 (struct sent){publishes ? SENT_PUBLISH : SENT_JOIN, ask, whole});
+        sent_add(&redis->commands_sent, (struct sent){SENT_SCRIPT, ask, whole});
     return err;
 }
 
@@ -141,6 +212,7 @@ int redis_send_ask(struct redis *redis, struct remote_ask *ask)
     int err = 0;
     switch (ask->kind) {
     case REMOTE_PUBLISH:
+    case REMOTE_FORGET:
         return redis_send_script(redis, ask, false);
     case REMOTE_JOIN:
         if (redis->news_sent.count == SENT_MAX)

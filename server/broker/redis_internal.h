@@ -17,8 +17,7 @@ enum {
 };
 
 enum sent_kind {
-    SENT_PUBLISH,
-    SENT_JOIN,
+    SENT_SCRIPT,
     SENT_PING,
     SENT_SUBSCRIBE, /* on the news link: confirmed, it becomes a join */
 };

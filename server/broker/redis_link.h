@@ -23,7 +23,7 @@ enum {
     REDIS_HOST_MAX = 256,
     REDIS_SECRET_MAX = 1024,
     REDIS_PREFIX_MAX = 64,
-    REDIS_ARGUMENTS_MAX = 20,
+    REDIS_ARGUMENTS_MAX = 24,
 };
 
 struct redis_address {

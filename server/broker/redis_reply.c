@@ -61,9 +61,18 @@ static int place_read(struct remote_ask *ask, const redisReply *reply)
 
 static int publish_read(struct remote_ask *ask, const redisReply *reply)
 {
-    if (!is_array(reply, 3) || place_read(ask, reply) < 0)
+    if (!is_array(reply, 4) || place_read(ask, reply) < 0)
         return -EPROTO;
+    struct span known = text_of(reply->element[3]);
+    if (known.len != 1 || known.ptr[0] < '0' || known.ptr[0] > '2')
+        return -EPROTO;
+    ask->known = (enum remote_known)(known.ptr[0] - '0');
     return ask->ended ? -EPIPE : 0;
+}
+
+static int forget_read(struct remote_ask *ask, const redisReply *reply)
+{
+    return is_array(reply, 3) && place_read(ask, reply) == 0 ? 0 : -EPROTO;
 }
 
 /* The message of one that is kept, if it is that of this offset. */
@@ -74,14 +83,9 @@ static struct message *message_read(const struct redis *redis, const struct remo
     if (encoding_read(&read, text_of(item), redis->config.message_bytes_max) < 0 ||
         read.epoch != ask->epoch || read.offset != offset || read.kind != MESSAGE_PUBLICATION)
         return NULL;
-    struct message *message =
-        message_create_typed(ask->name, ask->name_len, ask->hash, read.event.ptr, read.event.len,
-                             read.payload.ptr, read.payload.len, read.utf8);
+    struct message *message = encoding_message(&read, span_of(ask->name, ask->name_len), ask->hash);
     if (!message)
         return NULL;
-    message->last = read.last;
-    message->epoch = read.epoch;
-    message->offset = read.offset;
     int64_t age_ms = now_ms - read.time_ms;
     message->kept_until_ns = age_ms < 0 ? 0 : age_ms * 1000000;
     return message;
@@ -117,19 +121,32 @@ static int history_read(struct redis *redis, struct remote_ask *ask, const redis
 static int join_read(struct redis *redis, struct remote_ask *ask, const redisReply *reply)
 {
     uint64_t now_ms;
-    if (!is_array(reply, 5) || reply->element[4]->type != REDIS_REPLY_ARRAY ||
-        encoding_number(&now_ms, text_of(reply->element[3])) < 0 || place_read(ask, reply) < 0)
+    if (!is_array(reply, 6) || reply->element[4]->type != REDIS_REPLY_ARRAY ||
+        encoding_number(&now_ms, text_of(reply->element[3])) < 0 ||
+        encoding_number(&ask->kept, text_of(reply->element[5])) < 0 || place_read(ask, reply) < 0)
         return -EPROTO;
     return history_read(redis, ask, reply->element[4], (int64_t)now_ms);
 }
 
+static int answer_read(struct redis *redis, struct remote_ask *ask, const redisReply *reply)
+{
+    switch (ask->kind) {
+    case REMOTE_PUBLISH:
+        return publish_read(ask, reply);
+    case REMOTE_JOIN:
+        return join_read(redis, ask, reply);
+    case REMOTE_FORGET:
+        return forget_read(ask, reply);
+    case REMOTE_LEAVE:
+        break;
+    }
+    return -EPROTO;
+}
+
 static void take_answer(struct redis *redis, struct remote_ask *ask, const redisReply *reply)
 {
-    int err;
-    if (reply->type == REDIS_REPLY_ERROR)
-        err = error_of(redis, reply);
-    else
-        err = ask->kind == REMOTE_PUBLISH ? publish_read(ask, reply) : join_read(redis, ask, reply);
+    int err =
+        reply->type == REDIS_REPLY_ERROR ? error_of(redis, reply) : answer_read(redis, ask, reply);
     if (err == -EPROTO && reply->type != REDIS_REPLY_ERROR)
         redis_count(&redis->counters.foreign);
     redis_answer(redis, ask, err);
@@ -187,15 +204,10 @@ static int message_come(struct redis *redis, struct span topic, struct span body
         redis_count(&redis->counters.foreign);
         return 0;
     }
-    struct message *message = message_create_typed(
-        name.ptr, name.len, hub_hash(redis->set, name.ptr, name.len), read.event.ptr,
-        read.event.len, read.payload.ptr, read.payload.len, read.utf8);
+    struct message *message =
+        encoding_message(&read, name, hub_hash(redis->set, name.ptr, name.len));
     if (!message)
         return -ENOMEM;
-    message->kind = (uint8_t)read.kind;
-    message->last = read.last;
-    message->epoch = read.epoch;
-    message->offset = read.offset;
     redis->held = message;
     redis_give_held(redis);
     return 0;

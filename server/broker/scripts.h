@@ -1,21 +1,26 @@
 /* scripts: what Redis does for us in one step each. Internal to broker/.
  *
  *   PREFIX:{CHANNEL}:m   hash: e epoch · o offset · b bytes of history · r run of Redis · x ended
+ *                        v version · w its epoch
  *   PREFIX:{CHANNEL}:h   list: the newest messages (broker/encoding.h), the oldest first
+ *   PREFIX:{CHANNEL}:k   hash: keys of publishes ─► until when, epoch and offset
+ *   PREFIX:{CHANNEL}:q   list: those keys, the oldest first
  *   PREFIX:CHANNEL       where they are published
  *
  * The epoch is one life of a channel's numbering. It begins anew where the hash is gone, and where
  * Redis has been started again since and does not promise to have kept everything (`durable`): what
- * was acknowledged may be missing then, and its offsets must not be given twice. */
+ * was acknowledged may be missing then, and its offsets must not be given twice. What is known of
+ * keys and versions is of one epoch, too: where messages may be missing they may be sent again. */
 #pragma once
 
 enum script {
     SCRIPT_PUBLISH,
     SCRIPT_JOIN,
+    SCRIPT_FORGET,
     SCRIPT_COUNT,
 };
 
-/* ARGV 1 candidate epoch · 2 run · 3 durable · 4 ttl_ms: of both */
+/* ARGV 1 candidate epoch · 2 run · 3 durable · 4 ttl_ms: of all */
 #define SCRIPT_OPEN                                                                                \
     "local meta = redis.call('HMGET', KEYS[1], 'e', 'o', 'b', 'r', 'x')\n"                         \
     "local epoch, offset, bytes, ended = meta[1], tonumber(meta[2]), tonumber(meta[3]), meta[5]\n" \
@@ -24,12 +29,59 @@ enum script {
     "local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)\n"                      \
     "if not kept then epoch, offset, bytes = ARGV[1], 0, 0 end\n"
 
+/* Has it been published? Numbers of versions have 20 digits, as they may have more bits than those
+ * of Lua. */
+#define SCRIPT_TERMS                                                                               \
+    "local key, version = ARGV[12], ARGV[13]\n"                                                    \
+    "if kept and key ~= '' then\n"                                                                 \
+    "  local before = redis.call('HGET', KEYS[3], key)\n"                                          \
+    "  if before then\n"                                                                           \
+    "    local till, old, at = string.match(before, '^(%d+) (%x+) (%d+)$')\n"                      \
+    "    local counts = till and tonumber(till) > now and old == epoch\n"                          \
+    "    if counts then return {epoch, at, '0', '1'} end\n"                                        \
+    "  end\n"                                                                                      \
+    "end\n"                                                                                        \
+    "if kept and version ~= '' then\n"                                                             \
+    "  local has = redis.call('HMGET', KEYS[1], 'v', 'w')\n"                                       \
+    "  local same = ARGV[14] == '' or ARGV[14] == has[2]\n"                                        \
+    "  if has[1] and same and version <= has[1] then\n"                                            \
+    "    return {epoch, string.format('%.0f', offset), '0', '2'}\n"                                \
+    "  end\n"                                                                                      \
+    "end\n"
+
+/* The oldest give way, some at a time: each publish with a key brings one. */
+#define SCRIPT_TERMS_KEEP                                                                          \
+    "if version ~= '' then redis.call('HSET', KEYS[1], 'v', version, 'w', ARGV[14]) end\n"         \
+    "if key ~= '' then\n"                                                                          \
+    "  local at = is_event and 0 or offset\n"                                                      \
+    "  local till = now + tonumber(ARGV[16])\n"                                                    \
+    "  local text = string.format('%.0f %s %.0f', till, epoch, at)\n"                              \
+    "  local new = redis.call('HSET', KEYS[3], key, text) == 1\n"                                  \
+    "  if new then redis.call('RPUSH', KEYS[4], key) end\n"                                        \
+    "  local count = redis.call('LLEN', KEYS[4])\n"                                                \
+    "  for i = 1, 16 do\n"                                                                         \
+    "    local oldest = redis.call('LINDEX', KEYS[4], 0)\n"                                        \
+    "    local what = oldest and redis.call('HGET', KEYS[3], oldest)\n"                            \
+    "    local ends = what and tonumber(string.match(what, '^(%d+)'))\n"                           \
+    "    if count <= tonumber(ARGV[15]) and ends and ends > now then break end\n"                  \
+    "    if not oldest then break end\n"                                                           \
+    "    redis.call('LPOP', KEYS[4])\n"                                                            \
+    "    redis.call('HDEL', KEYS[3], oldest)\n"                                                    \
+    "    count = count - 1\n"                                                                      \
+    "  end\n"                                                                                      \
+    "  redis.call('PEXPIRE', KEYS[3], ARGV[16])\n"                                                 \
+    "  redis.call('PEXPIRE', KEYS[4], ARGV[16])\n"                                                 \
+    "end\n"
+
 /* ARGV 5 topic · 6 body · 7 messages_max · 8 bytes_max · 9 age_ms · 10 event · 11 last
- * Returns epoch, offset, ended. */
+ *      12 key or empty · 13 version or empty · 14 its epoch · 15 keys_max · 16 keys_ms
+ * KEYS 3 and 4 only with a key
+ * Returns epoch, offset, ended, and what is known (enum remote_known). */
 #define SCRIPT_PUBLISH_TEXT                                                                        \
     SCRIPT_OPEN                                                                                    \
-    "if ended == '1' then return {epoch, string.format('%.0f', offset), '1'} end\n"                \
-    "if not kept then redis.call('DEL', KEYS[2]) end\n"                                            \
+    SCRIPT_TERMS                                                                                   \
+    "if ended == '1' then return {epoch, string.format('%.0f', offset), '1', '0'} end\n"           \
+    "if not kept then redis.call('DEL', KEYS[2]); redis.call('HDEL', KEYS[1], 'v', 'w') end\n"     \
     "local most, most_bytes, age = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])\n"      \
     "local is_event = ARGV[10] == '1'\n"                                                           \
     "if not is_event then offset = offset + 1 end\n"                                               \
@@ -51,12 +103,13 @@ enum script {
     "end\n"                                                                                        \
     "redis.call('HSET', KEYS[1], 'e', epoch, 'o', string.format('%.0f', offset),\n"                \
     "  'b', string.format('%.0f', bytes or 0), 'r', ARGV[2], 'x', ARGV[11])\n"                     \
-    "redis.call('PEXPIRE', KEYS[1], ARGV[4])\n"                                                    \
+    "redis.call('PEXPIRE', KEYS[1], ARGV[4])\n" SCRIPT_TERMS_KEEP                                  \
     "redis.call('PUBLISH', ARGV[5], item)\n"                                                       \
-    "return {epoch, string.format('%.0f', offset), '0'}\n"
+    "return {epoch, string.format('%.0f', offset), '0', '0'}\n"
 
 /* ARGV 5 messages_max · 6 epoch and 7 offset of who asks, or empty
- * Returns epoch, offset, ended, now, the newest messages: all, or those behind that offset. */
+ * Returns epoch, offset, ended, now, the newest messages: all, or those behind that offset; and how
+ * many are kept. */
 #define SCRIPT_JOIN_TEXT                                                                           \
     SCRIPT_OPEN                                                                                    \
     "local want = tonumber(ARGV[5])\n"                                                             \
@@ -74,6 +127,19 @@ enum script {
     "local items = {}\n"                                                                           \
     "if want > 0 then items = redis.call('LRANGE', KEYS[2], -want, -1) end\n"                      \
     "return {epoch, string.format('%.0f', offset), ended or '0',\n"                                \
-    "  string.format('%.0f', now), items}\n"
+    "  string.format('%.0f', now), items, tostring(redis.call('LLEN', KEYS[2]))}\n"
 
-static const char *const script_texts[SCRIPT_COUNT] = {SCRIPT_PUBLISH_TEXT, SCRIPT_JOIN_TEXT};
+/* ARGV 5 topic · 6 body
+ * Returns epoch, offset, ended. */
+#define SCRIPT_FORGET_TEXT                                                                         \
+    SCRIPT_OPEN                                                                                    \
+    "redis.call('DEL', KEYS[2])\n"                                                                 \
+    "redis.call('HSET', KEYS[1], 'e', epoch, 'o', string.format('%.0f', offset), 'b', '0',\n"      \
+    "  'r', ARGV[2])\n"                                                                            \
+    "redis.call('PEXPIRE', KEYS[1], ARGV[4])\n"                                                    \
+    "local item = string.format('%s %.0f %.0f\\n', epoch, offset, now) .. ARGV[6]\n"               \
+    "redis.call('PUBLISH', ARGV[5], item)\n"                                                       \
+    "return {epoch, string.format('%.0f', offset), ended or '0'}\n"
+
+static const char *const script_texts[SCRIPT_COUNT] = {SCRIPT_PUBLISH_TEXT, SCRIPT_JOIN_TEXT,
+                                                       SCRIPT_FORGET_TEXT};

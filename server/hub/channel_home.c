@@ -62,16 +62,22 @@ static int publish_check(struct hub *hub, struct channel_home *channel,
                : 0;
 }
 
+bool home_delta(const struct hub *hub, const struct channel_home *channel,
+                const struct message *message)
+{
+    enum deltas delta = home_rules(hub, channel)->delta;
+    return message->kind == MESSAGE_PUBLICATION &&
+           (delta == DELTAS_ALL || (delta == DELTAS_ASKED && message->delta));
+}
+
 /* Gives it its place, and keeps it, if it is to have one. */
 static void number(struct hub *hub, struct channel_home *channel, struct message *message)
 {
-    enum deltas delta = home_rules(hub, channel)->delta;
     message->epoch = channel->epoch;
     channel->ended |= message->last;
     if (message->kind < MESSAGE_JOIN)
         counter_add(&hub->counters.published, 1);
-    message->delta = message->kind == MESSAGE_PUBLICATION &&
-                     (delta == DELTAS_ALL || (delta == DELTAS_ASKED && message->delta));
+    message->delta = home_delta(hub, channel, message);
     if (message->kind == MESSAGE_PUBLICATION) {
         message->offset = ++channel->offset;
         home_keep(hub, channel, message);

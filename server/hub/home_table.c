@@ -230,9 +230,20 @@ void home_expire(struct hub *hub, struct channel_home *channel)
         drop_oldest(hub, channel);
 }
 
+void home_forget_but(struct hub *hub, struct channel_home *channel, uint64_t newest)
+{
+    while (channel->history.count > newest)
+        drop_oldest(hub, channel);
+}
+
 void home_forget(struct hub *hub, struct channel_home *channel)
 {
-    while (channel->history.count > 0)
+    home_forget_but(hub, channel, 0);
+}
+
+void home_forget_until(struct hub *hub, struct channel_home *channel, uint64_t offset)
+{
+    while (channel->history.count > 0 && history_at(&channel->history, 0)->offset <= offset)
         drop_oldest(hub, channel);
 }
 

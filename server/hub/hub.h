@@ -211,6 +211,10 @@ bool hub_name_valid(const char *name, size_t len);
 /* Hash of a channel's name under the set's seed; decides the home shard. For message_create. */
 uint64_t hub_hash(const struct hub_set *set, const char *name, size_t len);
 
+/* Of the key of a publish, or the epoch of a version (struct message_terms); not 0. With a broker
+ * it is the same on all nodes. */
+uint64_t hub_key_hash(const struct hub_set *set, const char *key, size_t len);
+
 /* Subscribes a connection. `chain` is the head of the connection's list of subscriptions (HUB_NONE
  * when empty) and is updated. Returns 0 and the subscription's number in `*ret`; ops->subscribed
  * follows, unless it is taken back before. Each call makes a subscription of its own, also to a

@@ -15,6 +15,7 @@
  *   remote.c         with a broker: what goes to it and comes from it
  *   remote_home.c    with a broker: a channel that is numbered elsewhere
  *   remote_leave.c   with a broker: one that nobody here wants any more
+ *   remote_forget.c  with a broker: histories that are removed
  *
  * Threads  The hub's.
  * Memory   See each struct.
@@ -156,6 +157,9 @@ void home_answer(struct hub *hub, unsigned from, struct request *request, bool s
 int home_room(struct hub *hub, const struct channel_home *channel);
 /* Takes a share of what may be published to the channel in a second. Returns 0 or -EBUSY. */
 int home_rate(struct hub *hub, struct channel_home *channel);
+/* Whether a message may be told by what changed, as its publisher and the namespace want it. */
+bool home_delta(const struct hub *hub, const struct channel_home *channel,
+                const struct message *message);
 /* Hands a numbered message to each shard that wants it. */
 void home_send(struct hub *hub, struct channel_home *channel, struct message *message);
 /* Answers a publish. */
@@ -176,6 +180,9 @@ void home_keep(struct hub *hub, struct channel_home *channel, struct message *me
 void home_expire(struct hub *hub, struct channel_home *channel);
 /* Forgets all of the channel's. */
 void home_forget(struct hub *hub, struct channel_home *channel);
+/* All but the newest, or all that are not behind an offset. */
+void home_forget_but(struct hub *hub, struct channel_home *channel, uint64_t newest);
+void home_forget_until(struct hub *hub, struct channel_home *channel, uint64_t offset);
 /* A slice of the forgetting. Returns true when there is more to forget. */
 bool home_sweep(struct hub *hub);
 void home_done(struct hub *hub);
@@ -265,6 +272,7 @@ struct remote_ask *remote_ask_create(struct hub *hub, enum remote_kind kind,
                                      const struct hub_rules *rules, const char *name, size_t len,
                                      uint64_t hash);
 void remote_ask_free(struct remote_ask *ask);
+const struct hub_rules *remote_rules(const struct hub *hub, const char *name, size_t len);
 int remote_ask_send(struct hub *hub, struct remote_ask *ask);
 void remote_news_free(struct remote_news *news);
 void remote_come(struct hub *hub, struct remote_news *news);
@@ -275,6 +283,16 @@ void remote_work_free(struct hub *hub, struct remote_work *work);
 void remote_reset_begin(struct hub *hub);
 void remote_step_busy(struct hub *hub);
 void remote_joined(struct hub *hub, struct remote_ask *ask);
+/* What the authority keeps of a channel is to be removed. Takes the request over. */
+void remote_forget(struct hub *hub, unsigned from, struct request *request);
+/* It has been. Returns false when the answer has no place yet. */
+bool remote_forgotten(struct hub *hub, struct remote_ask *ask);
+/* Another node said so, or this one: what is kept here up to there goes. */
+void remote_forget_until(struct hub *hub, struct channel_home *channel,
+                         const struct message *message);
+/* Answers a request with an error. */
+void remote_refuse(struct hub *hub, unsigned from, struct request *request, bool subscribe,
+                   int err);
 /* What was published here has its place: it may be the next, before it comes back. */
 void remote_echo(struct hub *hub, struct remote_ask *ask);
 
@@ -299,6 +317,7 @@ static inline enum message_class message_class(const struct message *message)
     case MESSAGE_LEAVE:
         return CLASS_EVENTS;
     case MESSAGE_GAP:
+    case MESSAGE_FORGET:
         break;
     }
     return CLASS_GAP;

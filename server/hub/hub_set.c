@@ -81,6 +81,12 @@ uint64_t hub_hash(const struct hub_set *set, const char *name, size_t len)
     return XXH3_64bits_withSeed(name, len, set->config.seed);
 }
 
+uint64_t hub_key_hash(const struct hub_set *set, const char *key, size_t len)
+{
+    uint64_t hash = XXH3_64bits_withSeed(key, len, set->config.broker ? 0 : set->config.seed);
+    return hash != 0 ? hash : 1;
+}
+
 static bool name_byte_valid(unsigned char byte)
 {
     switch (byte) {

@@ -67,6 +67,8 @@ void remote_ask_free(struct remote_ask *ask)
     for (unsigned i = 0; i < ask->count; i++)
         message_unref(ask->messages[i]);
     free(ask->messages);
+    if (ask->request)
+        request_free(ask->request);
     free(ask);
 }
 
@@ -166,21 +168,17 @@ static int publish_rate(struct hub *hub, const struct message *message,
     return err;
 }
 
-static const struct hub_rules *rules_of(const struct hub *hub, const struct message *message)
+const struct hub_rules *remote_rules(const struct hub *hub, const char *name, size_t len)
 {
     const struct namespaces *namespaces = hub->config->namespaces;
-    struct span name = span_of(message_name(message), message->name_len);
-    return &hub->set->rules[namespaces ? namespace_of(namespaces, name)->index : 0];
+    return &hub->set->rules[namespaces ? namespace_of(namespaces, span_of(name, len))->index : 0];
 }
 
 /* Takes over the message on success. */
 static int publish_ask(struct hub *hub, unsigned from, const struct item *item)
 {
     struct message *message = item->message;
-    const struct hub_rules *rules = rules_of(hub, message);
-    /* What the engine does not know of yet is refused, not forgotten. */
-    if (message->has_terms || message->more_len > 0)
-        return -EOPNOTSUPP;
+    const struct hub_rules *rules = remote_rules(hub, message_name(message), message->name_len);
     if (rules->ephemeral && message->kind == MESSAGE_PUBLICATION && !message->last)
         message->kind = MESSAGE_EPHEMERAL;
     if (hub->remote.publish_bytes + message_bytes(message) > hub->config->remote_bytes_max)
@@ -224,10 +222,13 @@ static bool published(struct hub *hub, struct remote_ask *ask)
     if (ask->ask && exchange_reserve(hub, ask->from) < 0)
         return false;
     hub->remote.publish_bytes -= message_bytes(ask->message);
-    if (ask->call.err == 0)
+    uint64_t offset = ask->message->kind == MESSAGE_PUBLICATION ? ask->offset : 0;
+    if (ask->call.err == 0 && ask->known == REMOTE_NEW)
         remote_echo(hub, ask);
+    counter_add(&hub->counters.repeated, ask->known == REMOTE_REPEATED);
+    counter_add(&hub->counters.outdated, ask->known == REMOTE_OUTDATED);
     if (ask->ask)
-        home_published(hub, ask->from, &ask->publisher, ask->call.err, ask->epoch, ask->offset);
+        home_published(hub, ask->from, &ask->publisher, ask->call.err, ask->epoch, offset);
     remote_ask_free(ask);
     return true;
 }
@@ -243,6 +244,8 @@ static bool take_done(struct hub *hub, struct remote_ask *ask)
     case REMOTE_JOIN:
         remote_joined(hub, ask);
         return true;
+    case REMOTE_FORGET:
+        return remote_forgotten(hub, ask);
     case REMOTE_LEAVE:
         remote_ask_free(ask);
         break;

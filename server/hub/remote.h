@@ -27,6 +27,7 @@ struct helper;
 struct hub_rules;
 struct hub_set;
 struct message;
+struct request;
 
 enum {
     REMOTE_JOINS_MAX = 256,
@@ -34,8 +35,16 @@ enum {
 
 enum remote_kind {
     REMOTE_PUBLISH,
-    REMOTE_JOIN,  /* subscribe, then say where the channel stands and what its history holds */
-    REMOTE_LEAVE, /* no answer is wanted: give it back by remote_answer all the same */
+    REMOTE_JOIN,   /* subscribe, then say where the channel stands and what its history holds */
+    REMOTE_LEAVE,  /* no answer is wanted: give it back by remote_answer all the same */
+    REMOTE_FORGET, /* remove what is kept, and publish a MESSAGE_FORGET that says up to where */
+};
+
+/* What the authority made of a publish with terms (struct message_terms). */
+enum remote_known {
+    REMOTE_NEW,      /* it is published */
+    REMOTE_REPEATED, /* it was before: epoch and offset are those of then */
+    REMOTE_OUTDATED, /* its version is not above the channel's: they are where that stands */
 };
 
 struct remote_ask {
@@ -47,20 +56,25 @@ struct remote_ask {
     int64_t until_ns;              /* the broker's own */
     const struct hub_rules *rules; /* of the channel */
     uint64_t hash;
-    /* PUBLISH: the answer. JOIN: where the home stands, then the answer. */
+    /* PUBLISH, FORGET: the answer. JOIN: where the home stands, then the answer. */
     uint64_t epoch;
     uint64_t offset;
     bool stands; /* JOIN: the home has a position; the history behind it will do, if it is all */
     bool ended;  /* JOIN: the answer */
-    /* PUBLISH */
+    /* PUBLISH; of FORGET the message that says so */
     struct message *message;
     unsigned from; /* the shard that waits for it */
     bool ask;
+    enum remote_known known;
     struct ticket publisher;
+    /* FORGET: what is answered */
+    struct request *request;
     /* JOIN: the newest messages, in order of offset and without a gap up to `offset`; they and the
-     * list are the ask's. kept_until_ns is how old they are. */
+     * list are the ask's. kept_until_ns is how old they are. `kept`: how many there are
+     * in all. */
     struct message **messages;
     unsigned count;
+    uint64_t kept;
     uint8_t name_len;
     char name[];
 };

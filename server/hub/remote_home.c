@@ -192,6 +192,7 @@ static void history_take(struct hub *hub, struct channel_home *channel,
             home_forget(hub, channel);
             continue;
         }
+        ask->messages[i]->delta = home_delta(hub, channel, ask->messages[i]);
         home_keep(hub, channel, ask->messages[i]);
     }
     channel->epoch = ask->epoch;
@@ -312,7 +313,9 @@ static bool give(struct hub *hub, struct channel_home *channel, struct message *
     if (is_event && message->kind != MESSAGE_GAP) {
         message->epoch = channel->epoch;
         message->offset = channel->offset;
+        message->delta = false;
     } else if (!is_event) {
+        message->delta = home_delta(hub, channel, message);
         channel->offset = message->offset;
         channel->ended = message->last;
         home_keep(hub, channel, message);
@@ -347,6 +350,9 @@ static bool give_fill(struct hub *hub, struct home_remote *remote)
             return false;
     }
     remote->home.ended = work->fill->ended;
+    /* What the authority has no more is not kept here either. */
+    if (remote->home.offset == work->fill->offset)
+        home_forget_but(hub, &remote->home, work->fill->kept);
     fill_done(work);
     return true;
 }
@@ -380,6 +386,11 @@ static bool give_news(struct hub *hub, struct home_remote *remote)
     while (work->first) {
         struct message *message = work->first->message;
         enum news_place place = place_of(channel, message);
+        if (message->kind == MESSAGE_FORGET) {
+            remote_forget_until(hub, channel, message);
+            news_drop_first(hub, work);
+            continue;
+        }
         /* The authority has been asked since: this is of a life of the channel that is over. */
         if (place == NEWS_BEYOND && work->first->seen)
             place = NEWS_KNOWN;
@@ -517,7 +528,7 @@ static void wait_add(struct hub *hub, struct home_remote *remote, struct request
     want_join(hub, remote);
 }
 
-static void refuse(struct hub *hub, unsigned from, struct request *request, bool subscribe, int err)
+void remote_refuse(struct hub *hub, unsigned from, struct request *request, bool subscribe, int err)
 {
     request->err = err;
     const struct item item = {.kind = subscribe ? ITEM_SUBSCRIBED : ITEM_READ_DONE,
@@ -529,12 +540,13 @@ static void refuse(struct hub *hub, unsigned from, struct request *request, bool
 void remote_request(struct hub *hub, unsigned from, struct request *request, bool subscribe)
 {
     struct channel_home *channel;
-    /* What the engine keeps is not this node's to forget. */
-    int err = request->since.from == HUB_FORGET
-                  ? -EOPNOTSUPP
-                  : home_open(hub, request->name, request->name_len, request->hash, &channel);
+    if (request->since.from == HUB_FORGET) {
+        remote_forget(hub, from, request);
+        return;
+    }
+    int err = home_open(hub, request->name, request->name_len, request->hash, &channel);
     if (err) {
-        refuse(hub, from, request, subscribe, err);
+        remote_refuse(hub, from, request, subscribe, err);
         return;
     }
     struct home_remote *remote = remote_of(channel);
@@ -546,7 +558,7 @@ void remote_request(struct hub *hub, unsigned from, struct request *request, boo
     }
     struct remote_work *work = work_of(remote);
     if (!work || work->waiting >= hub->config->overflow_max) {
-        refuse(hub, from, request, subscribe, work ? -ENOBUFS : -ENOMEM);
+        remote_refuse(hub, from, request, subscribe, work ? -ENOBUFS : -ENOMEM);
         return;
     }
     request->from = (uint8_t)from;

@@ -27,7 +27,9 @@ enum centrifuge_error published_error(int err)
 {
     if (err == -EPIPE) /* the channel has ended */
         return CENTRIFUGE_ERROR_NOT_AVAILABLE;
-    return err == -ENOMEM ? CENTRIFUGE_ERROR_INTERNAL : CENTRIFUGE_ERROR_TOO_MANY_REQUESTS;
+    /* Of the last three, with a broker: it is not reached, or has not answered. */
+    bool internal = err == -ENOMEM || err == -ENOTCONN || err == -ETIMEDOUT || err == -EPROTO;
+    return internal ? CENTRIFUGE_ERROR_INTERNAL : CENTRIFUGE_ERROR_TOO_MANY_REQUESTS;
 }
 
 struct hub_since history_since(const struct centrifuge_command *request)

@@ -9,6 +9,7 @@ static struct span event_of(const struct message *message)
         return SPAN("leave");
     case MESSAGE_PUBLICATION:
     case MESSAGE_GAP:
+    case MESSAGE_FORGET:
     case MESSAGE_EPHEMERAL:
         break;
     }

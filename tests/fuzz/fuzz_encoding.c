@@ -1,11 +1,15 @@
 #include "broker/encoding.h"
+
+#include <stdlib.h>
+
+#include "core/message.h"
 #include "fuzz.h"
 #include "hub/hub.h"
 #include "wire/utf8.h"
 
 #define PAYLOAD_MAX 64
 
-/* What is read is within its bounds and within the input, and its head is written as it was. */
+/* What is read is within its bounds and within the input, and is written as it was. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct encoded read;
@@ -16,15 +20,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(read.event.len <= EVENT_TYPE_MAX && read.payload.len <= PAYLOAD_MAX);
     assert(read.event.len == 0 || hub_name_valid(read.event.ptr, read.event.len));
     assert(!read.utf8 || utf8_valid(read.payload));
-    assert(read.payload.ptr + read.payload.len == input.ptr + input.len);
     assert(read.event.ptr + read.event.len == read.payload.ptr);
-    const struct message message = {.utf8 = read.utf8,
-                                    .last = read.last,
-                                    .kind = (uint8_t)read.kind,
-                                    .event_len = (uint8_t)read.event.len};
-    char head[ENCODING_HEAD_BYTES];
-    encoding_head(head, &message);
-    struct span was = span_of(read.event.ptr - sizeof head, sizeof head);
-    assert(span_equal(span_of(head, sizeof head), was));
+    const char *end = input.ptr + input.len;
+    assert(read.more.len == 0 || read.more.ptr + read.more.len + 1 == end);
+    assert(read.payload.ptr + read.payload.len == (read.more.len > 0 ? read.more.ptr : end));
+    struct message *message = encoding_message(&read, SPAN("news"), 1);
+    size_t len = encoding_size(message);
+    char *body = malloc(len);
+    assert(len <= input.len);
+    encoding_write(body, message);
+    assert(span_equal(span_of(body, len), span_of(end - len, len)));
+    free(body);
+    message_unref(message);
     return 0;
 }

@@ -18,14 +18,26 @@ static int read_text(struct encoded *ret, const char *line, const char *body, si
 static void test_what_is_written_is_read(void **state)
 {
     (void)state;
-    char body[32];
+    char body[64];
     struct encoded read;
-    const struct message message = {
-        .utf8 = true, .last = true, .kind = MESSAGE_PUBLICATION, .event_len = 5};
-    encoding_head(body, &message);
-    memcpy(body + ENCODING_HEAD_BYTES, "pricehello", 10);
-    assert_int_equal(
-        read_text(&read, "00000000000000ff 42 1700000000000", body, ENCODING_HEAD_BYTES + 10), 0);
+    const char *more = ",\"tags\":{\"a\":\"b\"}";
+    const struct message_parts parts = {.name = "news",
+                                        .name_len = 4,
+                                        .event = "price",
+                                        .event_len = 5,
+                                        .payload = "hello",
+                                        .payload_len = 5,
+                                        .utf8 = true,
+                                        .more = more,
+                                        .more_len = strlen(more)};
+    struct message *message = message_create_of(&parts);
+    message->last = message->delta = true;
+    size_t len = encoding_size(message);
+    assert_true(len <= sizeof body);
+    encoding_write(body, message);
+    message_unref(message);
+    assert_int_equal(read_text(&read, "00000000000000ff 42 1700000000000", body, len), 0);
+    assert_true(read.delta && span_equal(read.more, span_from(more)));
     assert_true(read.epoch == 0xff && read.offset == 42 && read.time_ms == 1700000000000);
     assert_true(read.utf8 && read.last && read.kind == MESSAGE_PUBLICATION);
     assert_true(span_equal(read.event, SPAN("price")) && span_equal(read.payload, SPAN("hello")));
@@ -65,12 +77,18 @@ static void test_what_is_refused(void **state)
     assert_int_equal(read_text(&read, "1 1 1", "1\0", 2), -EINVAL);
     assert_int_equal(read_text(&read, "1 1 1", "2\0\0", 3), -EINVAL);
     assert_int_equal(read_text(&read, "1 1 1", "1\x20\0", 3), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\x20\0\0\0}", 6), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\x20\0\0\x09,\"tags\":1}", 15), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\x20\0\0\x0a,\"else\":{}", 16), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\x20\0\0\x0b,\"info\":{\n}}", 17), -EINVAL);
+    assert_int_equal(read_text(&read, "1 1 1", "1\x84\0", 3), -EINVAL);
     assert_int_equal(read_text(&read, "1 1 1", "1\0\x05pric", 7), -EINVAL);
     assert_int_equal(read_text(&read, "1 1 1", "1\0\x02  x", 6), -EINVAL);
     assert_int_equal(read_text(&read, "1 1 1", "1\x01\0\xff", 4), -EINVAL);
     assert_int_equal(read_text(&read, "1 1 1", "1\0\0aaaaaaaaaaaaaaaaa", 20), -EINVAL);
     assert_int_equal(read.offset, 77);
     assert_int_equal(read_text(&read, "1 1 1", "1\0\0\xff", 4), 0);
+    assert_int_equal(read_text(&read, "1 1 1", "1\x20\0\0\x0a,\"tags\":{}}", 16), 0);
 }
 
 int main(void)

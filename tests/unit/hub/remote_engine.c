@@ -71,6 +71,25 @@ static void publish(struct rw_world *world, struct remote_ask *ask)
     fan_out(world, channel, tag);
 }
 
+/* What is kept goes, and all who subscribe are told. */
+static void forget_all(struct rw_world *world, struct remote_ask *ask)
+{
+    unsigned channel = rw_channel_of(ask->name);
+    struct rw_channel *at = &world->channels[channel];
+    at->gone = at->offset;
+    ask->epoch = at->epoch;
+    ask->offset = at->offset;
+    for (unsigned i = 0; i < RW_NODES; i++) {
+        struct rw_node *node = &world->nodes[i];
+        if (!node->up || !node->subscribed[channel])
+            continue;
+        struct message *message = message_of(node, channel, 0, at->epoch, at->offset);
+        message->kind = MESSAGE_FORGET;
+        assert_true(node->queued[channel] < RW_QUEUE);
+        node->queue[channel][node->queued[channel]++] = message;
+    }
+}
+
 static void join(struct rw_node *node, struct remote_ask *ask)
 {
     unsigned channel = rw_channel_of(ask->name);
@@ -85,6 +104,7 @@ static void join(struct rw_node *node, struct remote_ask *ask)
                                       at->epoch, first + i + 1);
     ask->epoch = at->epoch;
     ask->offset = at->offset;
+    ask->kept = at->offset - at->gone;
 }
 
 void rw_forget(struct rw_world *world)
@@ -134,6 +154,9 @@ static void do_one(struct rw_node *node)
         break;
     case REMOTE_JOIN:
         node->subscribed[rw_channel_of(one->ask->name)] = true;
+        break;
+    case REMOTE_FORGET:
+        forget_all(node->world, one->ask);
         break;
     case REMOTE_LEAVE:
         node->subscribed[rw_channel_of(one->ask->name)] = false;

@@ -94,6 +94,12 @@ static void published(void *context, const struct ticket *ticket, int err, uint6
     assert_int_equal(channel->log[channel->before[epoch] + offset - 1], ticket->tag);
 }
 
+static void removed(void *context, const struct hub_reply *reply)
+{
+    struct rw_shard *shard = context;
+    shard->node->world->coverage->removed += reply->err == 0 && reply->recovered;
+}
+
 static void wake(void *context, unsigned target)
 {
     (void)context;
@@ -113,6 +119,7 @@ static void batch_done(void *context)
 
 static const struct hub_ops hub_ops = {
     .subscribed = subscribed,
+    .read = removed,
     .published = published,
     .batch = batch,
     .batch_done = batch_done,
@@ -188,6 +195,15 @@ static void move(struct rw_world *world, struct rw_shard *shard, uint32_t conn)
     subscribe(world, other, conn);
 }
 
+static void removal(struct rw_world *world, struct rw_shard *shard)
+{
+    char name[4];
+    size_t len = rw_name(rw_random(world, RW_CHANNELS), name);
+    const struct ticket ticket = {0};
+    const struct hub_since since = {.from = HUB_FORGET};
+    (void)hub_read(shard->hub, &ticket, name, len, &since);
+}
+
 static void resume(struct rw_shard *shard)
 {
     for (uint32_t conn = 0; conn < RW_READERS; conn++) {
@@ -230,8 +246,10 @@ void rw_step(struct rw_world *world)
         rw_link_break(node);
     else if (draw < 984)
         world->now_ns += 100000000;
-    else if (draw < 990 && !world->exact)
+    else if (draw < 990 && world->trims)
         rw_forget(world);
+    else if (draw < 992 && !world->exact)
+        removal(world, shard);
 }
 
 /* ---- begin and end ---- */
@@ -263,6 +281,7 @@ struct rw_world *rw_open(uint64_t seed, struct rw_coverage *coverage)
     world->random = seed;
     world->coverage = coverage;
     world->exact = rw_random(world, 2);
+    world->trims = !world->exact && rw_random(world, 2);
     world->config = (struct hub_config){
         .shards = 1 + rw_random(world, RW_SHARDS),
         .helpers = 1,
@@ -315,6 +334,20 @@ static void check(struct rw_world *world, struct rw_reader *reader)
         assert_int_equal(reader->offset, channel->offset);
 }
 
+/* Nobody keeps what the engine has not, but where it does not say so. */
+static void check_kept(const struct rw_world *world, const struct rw_node *node)
+{
+    uint64_t here = 0, there = 0;
+    struct hub_stats stats;
+    for (unsigned k = 0; k < world->config.shards; k++) {
+        hub_stats_read(node->shards[k].hub, &stats);
+        here += stats.history_messages;
+    }
+    for (unsigned i = 0; i < RW_CHANNELS; i++)
+        there += world->channels[i].offset - world->channels[i].gone;
+    assert_true(here <= there || world->trims);
+}
+
 void rw_rest(struct rw_world *world)
 {
     unsigned quiet = 0;
@@ -328,6 +361,8 @@ void rw_rest(struct rw_world *world)
         quiet = at_rest(world) ? quiet + 1 : 0;
     }
     assert_true(quiet >= 40);
+    for (unsigned i = 0; i < RW_NODES; i++)
+        check_kept(world, &world->nodes[i]);
     for (unsigned i = 0; i < RW_NODES; i++)
         for (unsigned k = 0; k < world->config.shards; k++)
             for (unsigned conn = 0; conn < RW_READERS; conn++)

@@ -79,11 +79,13 @@ struct rw_node {
 };
 
 struct rw_coverage {
-    uint64_t delivered, recovered, unrecoverable, lost, gaps, filled, duplicates, refused, unknown;
+    uint64_t delivered, recovered, unrecoverable, lost, gaps, filled, duplicates, refused, unknown,
+        removed;
 };
 
 struct rw_world {
     bool exact;
+    bool trims; /* the engine lets go of history without a word */
     uint64_t random;
     int64_t now_ns;
     struct hub_config config;

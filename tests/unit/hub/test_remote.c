@@ -39,6 +39,7 @@ static void test_nodes(void **state)
     assert_true(coverage.delivered > 0 && coverage.recovered > 0 && coverage.unrecoverable > 0);
     assert_true(coverage.lost > 0 && coverage.gaps > 0 && coverage.filled > 0);
     assert_true(coverage.duplicates > 0 && coverage.refused > 0 && coverage.unknown > 0);
+    assert_true(coverage.removed > 0);
 }
 
 int main(int argc, char **argv)
