@@ -15,7 +15,7 @@ enum {
 };
 
 static struct hub_config hub_config(const struct settings *settings, unsigned shards,
-                                    const struct broker *broker, uint64_t seed)
+                                    const struct broker *broker, unsigned couriers, uint64_t seed)
 {
     uint32_t lines = shard_connections((uint64_t)settings->max_connections, shards);
     if (settings->http2)
@@ -37,7 +37,7 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
         .seed = seed,
         .linger_ns = HUB_LINGER_S * INT64_C(1000000000),
         .overflow_max = HUB_OVERFLOW_MAX,
-        .helpers = broker ? 1 : 0,
+        .helpers = (broker ? 1 : 0) + couriers,
         .broker = broker ? &broker_ops : NULL,
         .remote_bytes_max = (uint64_t)settings->broker_bytes_max,
     };
@@ -45,9 +45,10 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
 }
 
 struct hub_set *cluster_hubs(const struct settings *settings, const struct broker *broker,
-                             uint64_t seed)
+                             unsigned couriers, uint64_t seed)
 {
-    const struct hub_config config = hub_config(settings, (unsigned)settings->shards, broker, seed);
+    const struct hub_config config =
+        hub_config(settings, (unsigned)settings->shards, broker, couriers, seed);
     return hub_set_create(&config);
 }
 

@@ -27,6 +27,7 @@
 #include "conn/trusted.h"
 #include "core/build_info.h"
 #include "core/ring.h"
+#include "couriers.h"
 #include "engine.h"
 #include "http/origins.h"
 #include "hub/hub.h"
@@ -275,11 +276,12 @@ static int launch_shards(struct launch *launch, const int *cpus, int cpu_count)
     return launch->failed ? -1 : 0;
 }
 
-/* The broker hears what shards said last, and may wake each as long as none is freed. */
+/* Helpers hear what shards said last, and may wake each as long as none is freed. */
 static void join_shards(struct launch *launch)
 {
     pthread_barrier_wait(&launch->step);
     broker_end(launch->broker);
+    couriers_end(&launch->server);
     pthread_barrier_wait(&launch->step);
     for (unsigned i = 0; i < launch->server.shard_count; i++)
         pthread_join(launch->runners[i].thread, NULL);
@@ -455,6 +457,8 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
     int err = launch_shards(launch, cpus, cpu_count);
     if (err == 0)
         err = cluster_start(launch->broker, server);
+    if (err == 0)
+        err = couriers_start(server, launch->broker ? 1 : 0);
     launch->failed = err < 0;
     if (err == 0)
         announce(launch);
@@ -503,6 +507,7 @@ static void release(struct launch *launch)
 {
     http2_library_free((struct http2_library *)(uintptr_t)launch->server.http2);
     broker_free(launch->broker);
+    couriers_free(&launch->server);
     hub_set_free(launch->server.hubs);
     free(launch->server.shards);
     certificates_done(&launch->certificates);
@@ -539,12 +544,12 @@ int main(int argc, char **argv)
     const uint64_t seed[] = {seed_draw(), seed_draw()};
     static struct trusted trusted;
     struct auth *auth;
-    if (trusted_read(&trusted, settings.trusted_proxies, why, sizeof why) < 0 ||
-        auth_create(&auth, &settings, why, sizeof why) < 0)
-        return fail(why);
     if (clients_table(&addresses, &settings, seed) < 0)
         return fail("addresses_max: memory is out; lower it");
-    if (broker_create(&launch.broker, &settings, seed_draw(), why, sizeof why) < 0)
+    if (trusted_read(&trusted, settings.trusted_proxies, why, sizeof why) < 0 ||
+        auth_create(&auth, &settings, why, sizeof why) < 0 ||
+        broker_create(&launch.broker, &settings, seed_draw(), why, sizeof why) < 0 ||
+        couriers_create(&launch.server, &settings, why, sizeof why) < 0)
         return fail(why);
     launch.server = (struct server){
         .settings = &settings,
@@ -564,7 +569,8 @@ int main(int argc, char **argv)
         .trusted = &trusted,
         .auth = auth,
         .broker = launch.broker,
-        .hubs = cluster_hubs(&settings, launch.broker, seed_draw()),
+        .couriers = {launch.server.couriers[0], launch.server.couriers[1]},
+        .hubs = cluster_hubs(&settings, launch.broker, couriers_count(&launch.server), seed_draw()),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
         .shard_count = (unsigned)settings.shards,
         .seed = seed_draw(),

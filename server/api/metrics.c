@@ -31,7 +31,7 @@ __attribute__((format(printf, 2, 3))) static void text_add(struct text *text, co
 }
 
 enum {
-    TEXT_MAX = 32 * 1024,
+    TEXT_MAX = 64 * 1024,
 };
 
 struct counter_row {
@@ -235,6 +235,24 @@ static void write_broker(struct text *text, const struct server *server)
     REMOTE_ROWS(WRITE)
 }
 
+static void write_courier(struct text *text, const struct server *server, enum courier_role role,
+                          const char *family)
+{
+    struct courier_row rows[COURIER_ROWS_MAX];
+    unsigned count = server->couriers[role] ? courier_stats_read(server->couriers[role], rows) : 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct courier_row *row = &rows[i];
+        char name[64];
+        snprintf(name, sizeof name, "%s_%s", family, row->name);
+        if (i == 0 || strcmp(row->name, rows[i - 1].name) != 0)
+            heading(text, name, suffix_of(row->kind), row->kind, row->help);
+        text_add(text, "ringside_%s%s", name, suffix_of(row->kind));
+        if (row->label)
+            text_add(text, "{how=\"%s\"}", row->label);
+        text_add(text, " %" PRIu64 "\n", row->value);
+    }
+}
+
 struct span metrics_make(const struct shard *shard)
 {
     struct text text = {.bytes = malloc(TEXT_MAX), .size = TEXT_MAX};
@@ -249,6 +267,8 @@ struct span metrics_make(const struct shard *shard)
     write_turns(&text, shard->server);
     write_hub(&text, shard->server);
     write_broker(&text, shard->server);
+    write_courier(&text, shard->server, COURIER_HOOKS, "hooks");
+    write_courier(&text, shard->server, COURIER_WEBHOOKS, "webhooks");
     heading(&text, "build_info", "", "gauge", "1 for the source that was built");
     text_add(&text, "ringside_build_info{version=\"%s\",commit=\"%s\"} 1\n", build_version,
              build_source);

@@ -307,6 +307,22 @@ enum proxy_header {
       "again from the history.")                                                                   \
     X(NUMBER, broker_position_ttl_s, 604800, 60, 315360000, "s",                                   \
       "A channel that nobody publishes to or joins for so long begins a new epoch.")               \
+    SECTION("courier")                                                                             \
+    X(TEXT, webhook_queue, "", 0, 0, "path",                                                       \
+      "The file in which events wait for the endpoints that want them. Empty: there are no "       \
+      "webhooks.")                                                                                 \
+    X(LIST, courier_private, "", 0, 0, "list of addresses and names",                              \
+      "Where hooks and webhooks may be posted to although others cannot reach it, as loopback "    \
+      "and private networks: addresses, ranges as 10.0.0.0/8, and names of hosts.")                \
+    X(LIST, courier_ports, "80 443 1024-65535", 0, 0, "list of ports",                             \
+      "Ports that may be posted to, and spans of them as 8000-8999.")                              \
+    X(SWITCH, courier_plain, false, 0, 1, "on/off",                                                \
+      "http:// may be posted to anywhere. off: only at what courier_private names.")               \
+    X(TEXT, courier_authorities, "", 0, 0, "path",                                                 \
+      "Certificates (PEM) of the authorities that servers posted to are believed by. Empty: the "  \
+      "system's.")                                                                                 \
+    X(NUMBER, courier_posts_max, 1024, 1, 65536, "count",                                          \
+      "Posts under way at a time, for webhooks and for hooks each. The others wait.")              \
     SECTION("compression")                                                                         \
     X(SWITCH, websocket_deflate, false, 0, 1, "on/off",                                            \
       "permessage-deflate without context takeover, for WebSockets that offer it. Its length "     \

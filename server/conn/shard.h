@@ -26,6 +26,7 @@
 #include "core/block.h"
 #include "core/ring.h"
 #include "core/timers.h"
+#include "courier/courier.h"
 
 struct addresses;
 struct answering;
@@ -102,8 +103,9 @@ struct server {
     const struct trusted *trusted; /* NULL: no proxy is */
     struct auth *auth;             /* NULL: everybody is anonymous */
     struct hub_set *hubs;
-    const struct broker *broker; /* NULL: this node is by itself */
-    struct shard **shards;       /* for /metrics and for waking */
+    const struct broker *broker;             /* NULL: this node is by itself */
+    struct courier *couriers[COURIER_ROLES]; /* NULL: nobody needs that one */
+    struct shard **shards;                   /* for /metrics and for waking */
     unsigned shard_count;
     atomic_uint
         *serving;  /* how many shards still have connections; the one thing that is written */

@@ -1,0 +1,213 @@
+#include "courier/courier.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "conf/settings.h"
+#include "courier/reach.h"
+#include "hub/helper.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+enum {
+    WAIT_MS_MAX = 1000,
+};
+
+struct courier {
+    struct reach reach;
+    const struct settings *settings;
+    struct post_client *client;
+    struct hub_set *set;
+    unsigned which;
+    struct courier_waker waker;
+    struct helper *helper;
+    pthread_t thread;
+    bool started;
+    bool stopped; /* its client takes no more */
+};
+
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* ---- asks ---- */
+
+static void answer(void *context, struct post *post)
+{
+    struct courier *courier = context;
+    struct courier_post *asked =
+        (struct courier_post *)(void *)((char *)post - offsetof(struct courier_post, post));
+    helper_answer(courier->helper, &asked->call);
+}
+
+void courier_run(void *target, struct call *call)
+{
+    struct courier *courier = target;
+    struct courier_post *asked = (struct courier_post *)call;
+    asked->post.ended = answer;
+    if (courier->stopped) {
+        asked->post.end = POST_STOPPED;
+        helper_answer(courier->helper, call);
+        return;
+    }
+    post_start(courier->client, &asked->post, clock_ns());
+}
+
+int courier_ask(const struct courier *courier, struct hub *hub, struct courier_post *post)
+{
+    return hub_call(hub, helper_participant(courier->set, courier->which), &post->call);
+}
+
+/* ---- life ---- */
+
+static bool is_wanted(enum courier_role role, const struct settings *settings)
+{
+    (void)settings;
+    switch (role) {
+    case COURIER_HOOKS:
+        return false;
+    case COURIER_WEBHOOKS:
+        return settings->webhook_queue[0] != '\0';
+    case COURIER_ROLES:
+        break;
+    }
+    return false;
+}
+
+int courier_create(struct courier **ret, enum courier_role role, const struct settings *settings,
+                   char *why, size_t why_size)
+{
+    *ret = NULL;
+    if (!is_wanted(role, settings))
+        return 0;
+    struct courier *courier = calloc(1, sizeof *courier);
+    if (!courier || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        free(courier);
+        snprintf(why, why_size, "courier: memory is out");
+        return -ENOMEM;
+    }
+    courier->settings = settings;
+    int err = reach_read(&courier->reach, settings->courier_private, settings->courier_ports,
+                         settings->courier_plain, why, why_size);
+    const struct post_config config = {
+        .reach = &courier->reach,
+        .authorities = settings->courier_authorities,
+        .places = (unsigned)settings->courier_posts_max,
+        .context = courier,
+    };
+    if (err == 0) {
+        err = post_client_create(&courier->client, &config);
+        if (err < 0)
+            snprintf(why, why_size, "courier: memory or descriptors are out");
+    }
+    if (err < 0) {
+        courier_free(courier);
+        return err;
+    }
+    *ret = courier;
+    return 0;
+}
+
+static void wake(void *context, unsigned shard)
+{
+    const struct courier *courier = context;
+    courier->waker.wake(courier->waker.context, shard);
+}
+
+/* Until something comes, or its time. */
+static void rest(struct courier *courier)
+{
+    struct pollfd fds[] = {
+        {.fd = helper_bell(courier->helper)->fd, .events = POLLIN},
+        {.fd = post_fd(courier->client), .events = POLLIN},
+    };
+    int64_t left_ns = post_deadline_ns(courier->client) - clock_ns();
+    int64_t left_ms = left_ns <= 0 ? 0 : (left_ns + NS_PER_MS - 1) / NS_PER_MS;
+    int timeout_ms = left_ms < WAIT_MS_MAX ? (int)left_ms : WAIT_MS_MAX;
+    if (helper_sleep(courier->helper)) {
+        poll(fds, sizeof fds / sizeof fds[0], timeout_ms);
+        if (fds[0].revents)
+            bell_wait(helper_bell(courier->helper), 0);
+    }
+    helper_awake(courier->helper);
+}
+
+static void *run(void *context)
+{
+    struct courier *courier = context;
+    bool more = false;
+    while (more || !helper_stopping(courier->helper)) {
+        post_turn(courier->client, clock_ns());
+        more = helper_turn(courier->helper);
+        post_turn(courier->client, clock_ns());
+        if (!more)
+            rest(courier);
+    }
+    courier->stopped = true;
+    post_stop(courier->client);
+    while (helper_turn(courier->helper))
+        ;
+    return NULL;
+}
+
+int courier_start(struct courier *courier, struct hub_set *set, unsigned which,
+                  const struct courier_waker *waker)
+{
+    static const struct helper_ops ops = {wake};
+    courier->set = set;
+    courier->which = which;
+    courier->waker = *waker;
+    courier->helper = helper_create(set, which, &ops, courier);
+    if (!courier->helper)
+        return -ENOMEM;
+    int err = pthread_create(&courier->thread, NULL, run, courier);
+    courier->started = err == 0;
+    return -err;
+}
+
+void courier_end(struct courier *courier)
+{
+    if (!courier || !courier->started)
+        return;
+    helper_stop(courier->set, courier->which);
+    pthread_join(courier->thread, NULL);
+    courier->started = false;
+}
+
+void courier_free(struct courier *courier)
+{
+    if (!courier)
+        return;
+    assert(!courier->started);
+    helper_free(courier->helper);
+    post_client_free(courier->client);
+    free(courier);
+    curl_global_cleanup();
+}
+
+unsigned courier_stats_read(const struct courier *courier, struct courier_row ret[COURIER_ROWS_MAX])
+{
+    const struct post_counters *counters = post_counters(courier->client);
+    unsigned count = 0;
+#define ROW(row_name, row_kind, row_help)                                                          \
+    ret[count++] =                                                                                 \
+        (struct courier_row){#row_name, row_kind, row_help, NULL,                                  \
+                             atomic_load_explicit(&counters->row_name, memory_order_relaxed)};
+    POST_COUNTERS(ROW)
+#undef ROW
+    for (unsigned end = 0; end < POST_END_COUNT; end++)
+        ret[count++] = (struct courier_row){
+            "ended", "counter", "Posts ended, by how", post_end_name((enum post_end)end),
+            atomic_load_explicit(&counters->ends[end], memory_order_relaxed)};
+    assert(count <= COURIER_ROWS_MAX);
+    return count;
+}
