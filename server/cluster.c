@@ -29,6 +29,8 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
         .history_age_ns = settings->history_age_ms * 1000000,
         .repeats_max = (uint32_t)settings->idempotency_keys_max,
         .repeats_ns = settings->idempotency_ms * 1000000,
+        .lasting_max = (uint32_t)settings->webhook_ids_max,
+        .lasting_ns = settings->webhook_ids_s * INT64_C(1000000000),
         .namespaces = &settings->namespaces,
         .history_total_bytes_max = (uint64_t)settings->history_total_bytes_max,
         .last_bytes_max = (uint64_t)settings->delta_bytes_max,

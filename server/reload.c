@@ -9,29 +9,31 @@ enum {
     RELOAD_WHY_MAX = 512,
 };
 
-static void keys_reload(struct auth *auth)
+static void keys_reload(struct auth *auth, unsigned webhooks)
 {
     char why[RELOAD_WHY_MAX];
     if (auth_reload(auth, why, sizeof why) < 0) {
         fprintf(stderr, "ringside-server: SIGHUP: the keys stay as they were: %s\n", why);
         return;
     }
-    printf("ringside-server has read its keys again: %u of tokens, %u of servers\n",
-           auth_token_keys(auth), auth_api_keys(auth));
+    printf("ringside-server has read its keys again: %u of tokens, %u of servers, those of %u "
+           "webhooks\n",
+           auth_token_keys(auth), auth_api_keys(auth), webhooks);
     fflush(stdout);
 }
 
 void reload(const struct server *server)
 {
     const struct settings *settings = server->settings;
-    bool has_keys = settings->token_keys[0] != '\0' || settings->api_keys[0] != '\0';
+    bool has_keys = settings->token_keys[0] != '\0' || settings->api_keys[0] != '\0' ||
+                    settings->hooks.count > 0;
     if (server->tls)
         certificates_reload(server);
     if (has_keys)
-        keys_reload(server->auth);
+        keys_reload(server->auth, settings->hooks.count);
     if (server->tls || has_keys)
         return;
     printf("SIGHUP: there is nothing to read again: no tls_listen, so no certificates, and no "
-           "token_keys or api_keys; other settings are read at the start\n");
+           "token_keys or api_keys, and no webhooks; other settings are read at the start\n");
     fflush(stdout);
 }

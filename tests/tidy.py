@@ -242,6 +242,7 @@ def is_code(path):
 DOCUMENTED = [
     ("server/conf/settings.h", r"    X\([A-Z]+, (\w+),", "the setting"),
     ("server/conf/namespaces.h", r"    X\([A-Z_]+, (\w+),", "of a namespace,"),
+    ("server/conf/hooks.h", r"    X\([A-Z_]+, (\w+),", "of a webhook,"),
     ("server/conn/close_reason.h", r"    X\([A-Z_0-9]+, (\w+),", "the close reason"),
 ]
 

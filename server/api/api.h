@@ -12,6 +12,7 @@ extern const struct transport publish_transport;
 extern const struct transport server_api_transport;
 extern const struct transport watch_transport;
 extern const struct transport mercure_publish_transport;
+extern const struct transport hook_transport;
 
 void server_api_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
@@ -19,9 +20,13 @@ void ticket_open(struct shard *shard, struct conn *conn, struct exchange *exchan
 void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void metrics_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void mercure_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void hook_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void watch_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void health_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void page_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+
+/* Why the hub has not published: a negative error of hub_ops.published. */
+enum refusal publish_refusal(int err, bool has_broker);
 
 /* The text of /metrics, to be freed; without memory there is none. */
 struct span metrics_make(const struct shard *shard);

@@ -190,6 +190,7 @@ static void write_turns(struct text *text, const struct server *server)
     X(repeated, "counter", "Publishes that were done before, by their key")                        \
     X(outdated, "counter", "Publishes of a version that was not above their channel's")            \
     X(repeats, "gauge", "Keys of publishes that are remembered")                                   \
+    X(lasting_keys, "gauge", "Ids of webhooks that are remembered")                                \
     X(lane_full, "counter", "Items that had to wait for room in a lane")                           \
     X(refused, "counter", "Requests refused at a bound of the hub")
 

@@ -101,7 +101,7 @@ static void publish_timer(struct shard *shard, struct conn *conn)
     http_refuse(shard, conn, REFUSAL_BODY_TIMEOUT);
 }
 
-static enum refusal refusal_of(int err, bool has_broker)
+enum refusal publish_refusal(int err, bool has_broker)
 {
     switch (err) {
     case -EBUSY:
@@ -130,7 +130,7 @@ static void publish_published(struct shard *shard, struct conn *conn, const stru
         return;
     }
     if (err < 0) {
-        http_refuse(shard, conn, refusal_of(err, shard->server->broker != NULL));
+        http_refuse(shard, conn, publish_refusal(err, shard->server->broker != NULL));
         return;
     }
     char body[CHANNEL_NAME_MAX + 128], hex[DIGITS_HEX_MAX];

@@ -299,6 +299,13 @@ bool auth_is_server(struct shard *shard, const struct http_request *request)
     return key.len > 0 && auth_keys_api(keys_of(share_of(shard)), key);
 }
 
+void auth_hook_begin(struct shard *shard, const struct hook *hook, const struct hook_head *head,
+                     struct hook_check *ret)
+{
+    const struct auth_keys *keys = keys_of(share_of(shard));
+    hook_check_begin(ret, auth_keys_hook(keys, hook->index), hook->scheme, head);
+}
+
 uint64_t auth_counts(const struct auth *auth, unsigned shard, unsigned error)
 {
     return counter_read(&auth->shards[shard].counts[error]);

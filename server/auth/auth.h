@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "auth/hook_keys.h"
 #include "auth/jwt.h"
 #include "conf/settings.h"
 #include "conn/sign_on.h"
@@ -55,6 +56,10 @@ struct signing auth_signing(const struct shard *shard, const struct jwt_claims *
 
 /* Whether a request brings an API key: `Authorization: apikey KEY`, or `X-API-Key: KEY`. */
 bool auth_is_server(struct shard *shard, const struct http_request *request);
+
+/* Begins to verify a webhook, with the secrets that it has now. */
+void auth_hook_begin(struct shard *shard, const struct hook *hook, const struct hook_head *head,
+                     struct hook_check *ret);
 
 /* Tokens of a shard that were verified (0), or refused by -enum jwt_error. */
 uint64_t auth_counts(const struct auth *auth, unsigned shard, unsigned error);

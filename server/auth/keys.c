@@ -2,13 +2,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "auth/hook_keys.h"
+#include "auth/secret.h"
 
 enum {
     HASH_BYTES = br_sha256_SIZE,
@@ -19,77 +19,8 @@ struct auth_keys {
     struct jwt_keys tokens;
     unsigned char api[API_KEYS_MAX][HASH_BYTES];
     unsigned api_count;
+    struct hook_keys hooks[HOOKS_MAX]; /* by their order in the settings */
 };
-
-/* ---- where a secret is ---- */
-
-/* What a source has, for as long as it takes to make a key of it. */
-struct secret {
-    char bytes[KEYS_FILE_MAX];
-    size_t len;
-};
-
-static int file_read(struct secret *ret, const char *path, char *why, size_t why_size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : 0;
-    ret->len = 0;
-    while (fd >= 0 && ret->len < sizeof ret->bytes &&
-           (len = read(fd, ret->bytes + ret->len, sizeof ret->bytes - ret->len)) > 0)
-        ret->len += (size_t)len;
-    int err = len < 0 ? -errno : 0;
-    if (fd >= 0)
-        close(fd);
-    if (err < 0)
-        snprintf(why, why_size, "%s: %s; the server's user must be able to read it", path,
-                 strerror(-err));
-    else if (ret->len == sizeof ret->bytes) {
-        snprintf(why, why_size, "%s: is no key: it has %d bytes or more", path, KEYS_FILE_MAX);
-        err = -EINVAL;
-    }
-    return err;
-}
-
-static int environment_read(struct secret *ret, const char *name, char *why, size_t why_size)
-{
-    const char *value = getenv(name);
-    if (!value || strlen(value) >= sizeof ret->bytes) {
-        snprintf(why, why_size,
-                 "env:%s: the environment has no such variable, or a longer one than "
-                 "%d bytes",
-                 name, KEYS_FILE_MAX);
-        return -EINVAL;
-    }
-    ret->len = strlen(value);
-    memcpy(ret->bytes, value, ret->len);
-    return 0;
-}
-
-static bool prefix_take(const char **text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-    bool has = strncmp(*text, prefix, len) == 0;
-    if (has)
-        *text += len;
-    return has;
-}
-
-/* Reads "file:PATH" or "env:NAME", without the line ends behind it. */
-static int source_read(struct secret *ret, const char *source, char *why, size_t why_size)
-{
-    int err = -EINVAL;
-    const char *where = source;
-    if (prefix_take(&where, "file:"))
-        err = file_read(ret, where, why, why_size);
-    else if (prefix_take(&where, "env:"))
-        err = environment_read(ret, where, why, why_size);
-    else
-        snprintf(why, why_size, "%s: a key stands in file:PATH or env:NAME, not in the settings",
-                 source);
-    while (err == 0 && ret->len > 0 && strchr("\r\n", ret->bytes[ret->len - 1]))
-        ret->len--;
-    return err;
-}
 
 /* ---- keys of tokens ---- */
 
@@ -99,7 +30,7 @@ static bool algorithm_take(const char **text, enum jwt_algorithm *ret)
         [JWT_HS256] = "HS256", [JWT_RS256] = "RS256", [JWT_ES256] = "ES256"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         *ret = (enum jwt_algorithm)i;
-        if (prefix_take(text, names[i]))
+        if (secret_prefix_take(text, names[i]))
             return true;
     }
     return false;
@@ -117,7 +48,7 @@ static int head_read(const char **text, enum jwt_algorithm *algorithm, struct sp
         if (kid->len == 0)
             return -EINVAL;
     }
-    return prefix_take(text, ":") && kid->len <= JWT_KID_MAX ? 0 : -EINVAL;
+    return secret_prefix_take(text, ":") && kid->len <= JWT_KID_MAX ? 0 : -EINVAL;
 }
 
 static const char *shape_of(enum jwt_algorithm algorithm)
@@ -160,7 +91,7 @@ static int token_key_read(struct jwt_key *ret, const char *text, struct secret *
             text);
         return -EINVAL;
     }
-    int err = source_read(secret, source, why, why_size);
+    int err = secret_read(secret, source, why, why_size);
     if (err < 0)
         return err;
     err = key_make(ret, algorithm, kid, secret);
@@ -177,9 +108,10 @@ int auth_key_read(struct jwt_key *ret, const char *text, char *why, size_t why_s
     return err;
 }
 
-static int token_key_add(struct auth_keys *keys, const char *text, struct secret *secret, char *why,
+static int token_key_add(void *context, const char *text, struct secret *secret, char *why,
                          size_t why_size)
 {
+    struct auth_keys *keys = context;
     if (keys->tokens.count == JWT_KEYS_MAX) {
         snprintf(why, why_size, "token_keys: more than %d", JWT_KEYS_MAX);
         return -E2BIG;
@@ -200,14 +132,15 @@ static void hash(unsigned char ret[HASH_BYTES], struct span bytes)
     explicit_bzero(&sha, sizeof sha);
 }
 
-static int api_key_add(struct auth_keys *keys, const char *source, struct secret *secret, char *why,
+static int api_key_add(void *context, const char *source, struct secret *secret, char *why,
                        size_t why_size)
 {
+    struct auth_keys *keys = context;
     if (keys->api_count == API_KEYS_MAX) {
         snprintf(why, why_size, "api_keys: more than %d", API_KEYS_MAX);
         return -E2BIG;
     }
-    int err = source_read(secret, source, why, why_size);
+    int err = secret_read(secret, source, why, why_size);
     if (err < 0)
         return err;
     if (secret->len < API_KEY_BYTES_MIN) {
@@ -233,31 +166,6 @@ bool auth_keys_api(const struct auth_keys *keys, struct span given)
 
 /* ---- the set ---- */
 
-typedef int key_add(struct auth_keys *, const char *, struct secret *, char *, size_t);
-
-/* Calls `add` for each of a list's items. */
-static int each_of(struct auth_keys *keys, const char *list, key_add *add, char *why,
-                   size_t why_size)
-{
-    char item[SETTINGS_TEXT_MAX];
-    struct secret secret;
-    int err = 0;
-    for (const char *at = list + strspn(list, " "); *at != '\0' && err == 0;) {
-        size_t len = strcspn(at, " ");
-        if (len >= sizeof item) {
-            snprintf(why, why_size, "a key's source has more than %zu bytes", sizeof item - 1);
-            return -EINVAL;
-        }
-        memcpy(item, at, len);
-        item[len] = '\0';
-        err = add(keys, item, &secret, why, why_size);
-        explicit_bzero(&secret, sizeof secret);
-        at += len;
-        at += strspn(at, " ");
-    }
-    return err;
-}
-
 int auth_keys_read(struct auth_keys **ret, const struct settings *settings, char *why,
                    size_t why_size)
 {
@@ -267,9 +175,11 @@ int auth_keys_read(struct auth_keys **ret, const struct settings *settings, char
         return -ENOMEM;
     }
     atomic_init(&keys->references, 1);
-    int err = each_of(keys, settings->token_keys, token_key_add, why, why_size);
+    int err = secret_each(settings->token_keys, token_key_add, keys, why, why_size);
     if (err == 0)
-        err = each_of(keys, settings->api_keys, api_key_add, why, why_size);
+        err = secret_each(settings->api_keys, api_key_add, keys, why, why_size);
+    for (unsigned i = 0; i < settings->hooks.count && err == 0; i++)
+        err = hook_keys_read(&keys->hooks[i], &settings->hooks.list[i], why, why_size);
     if (err < 0) {
         auth_keys_unref(keys);
         return err;
@@ -295,6 +205,11 @@ void auth_keys_unref(struct auth_keys *keys)
 const struct jwt_keys *auth_keys_tokens(const struct auth_keys *keys)
 {
     return &keys->tokens;
+}
+
+const struct hook_keys *auth_keys_hook(const struct auth_keys *keys, unsigned hook)
+{
+    return &keys->hooks[hook];
 }
 
 size_t auth_keys_api_count(const struct auth_keys *keys)

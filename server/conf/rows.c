@@ -1,5 +1,6 @@
 #include "conf/rows.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -157,12 +158,25 @@ static void print_reason(const char *reason)
     }
 }
 
-void row_print(const void *values, const struct setting *row)
+static void print_about(const struct setting *row)
 {
     print_reason(row->reason);
     printf("; Unit: %s", row->unit);
     if (row->type == SETTING_NUMBER)
         printf("; from %" PRId64 " to %" PRId64, row->minimum, row->maximum);
     putchar('\n');
+}
+
+void row_print(const void *values, const struct setting *row)
+{
+    print_about(row);
+    print_value(values, row);
+}
+
+void row_print_comment(const void *values, const struct setting *row)
+{
+    assert(row->type != SETTING_LIST);
+    print_about(row);
+    printf("; ");
     print_value(values, row);
 }

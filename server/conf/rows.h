@@ -25,6 +25,7 @@ enum setting_type {
     SETTING_WHO = SETTING_CHOICE,
     SETTING_OWN_POLICY = SETTING_CHOICE,
     SETTING_DELTAS = SETTING_CHOICE,
+    SETTING_HOOK_SCHEME = SETTING_CHOICE,
 };
 
 struct setting {
@@ -54,3 +55,5 @@ void row_copy(void *to, const void *from, const struct setting *row);
 
 /* Prints the row as lines of an INI file with comments. */
 void row_print(const void *values, const struct setting *row);
+/* The same with nothing but comments; not of a list. */
+void row_print_comment(const void *values, const struct setting *row);

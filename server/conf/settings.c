@@ -38,7 +38,13 @@ static const struct setting *row_named(const char *name, char *why, size_t why_s
 int settings_set(struct settings *settings, const char *name, const char *value, char *why,
                  size_t why_size)
 {
+    static const char webhook[] = "/hook/";
     const char *colon = strrchr(name, ':');
+    if (colon && strncmp(name, webhook, sizeof webhook - 1) == 0) {
+        const char *of = name + sizeof webhook - 1;
+        return hooks_set(&settings->hooks, span_of(of, (size_t)(colon - of)), colon + 1, value, why,
+                         why_size);
+    }
     if (colon)
         return namespaces_set(&settings->namespaces, span_of(name, (size_t)(colon - name)),
                               colon + 1, value, why, why_size);
@@ -72,6 +78,9 @@ static int take_line(void *user, const char *section, const char *name, const ch
     if (namespaces_section(section, &prefix))
         return namespaces_set(&reading->settings->namespaces, prefix, name, value, reading->why,
                               reading->why_size) == 0;
+    if (hooks_section(section, &prefix))
+        return hooks_set(&reading->settings->hooks, prefix, name, value, reading->why,
+                         reading->why_size) == 0;
     const struct setting *row = row_named(name, reading->why, reading->why_size);
     if (!row)
         return 0;
@@ -140,6 +149,8 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
     }
     if (namespaces_check(&settings->namespaces, settings->token_keys[0] != '\0', why, why_size) < 0)
         return -EINVAL;
+    if (hooks_check(&settings->hooks, settings->webhook_ids_s, why, why_size) < 0)
+        return -EINVAL;
     if (settings->tls_listen[0] != '\0' && settings->tls_certificates[0] == '\0') {
         snprintf(why, why_size,
                  "tls_listen = %s needs tls_certificates = chain.pem:key.pem; `./build.sh run "
@@ -161,4 +172,5 @@ void settings_print(const struct settings *settings)
         row_print(settings, row);
     }
     namespaces_print(&settings->namespaces);
+    hooks_print(&settings->hooks);
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/hooks.h"
 #include "conf/namespaces.h"
 #include "conf/rows.h"
 
@@ -45,7 +46,7 @@ enum proxy_header {
  * room for more, and further lines of a file add to it); and the enums, whose values have in their
  * order the names that the unit lists: POLICY (slow_reader_policy), PUBLISH_ON, PROXY_HEADER.
  * Sections are comments in the file that --help-config prints; names are unique without them. Only
- * those that begin with `namespace` count: conf/namespaces.h. */
+ * those that begin with `namespace` or `hook` count: conf/namespaces.h, conf/hooks.h. */
 #define SETTINGS_TABLE(X, SECTION)                                                                 \
     SECTION("server")                                                                              \
     X(TEXT, listen, "127.0.0.1:8080", 0, 0, "address:port",                                        \
@@ -232,6 +233,12 @@ enum proxy_header {
       "gives way. 0: publishes with a key are refused.")                                           \
     X(NUMBER, idempotency_ms, 300000, 1000, 86400000, "ms",                                        \
       "For so long a publish with the same key is answered as the first was, and not done again.") \
+    SECTION("hooks")                                                                               \
+    X(NUMBER, webhook_ids_max, 65536, 64, 16777216, "count",                                       \
+      "Ids of webhooks that a shard remembers, at 48 bytes each; the oldest gives way.")           \
+    X(NUMBER, webhook_ids_s, 86400, 60, 2592000, "s",                                              \
+      "For so long a webhook with the same id is answered as the first was, and not published "    \
+      "again: longer than twice tolerance_s of any.")                                              \
     SECTION("delivery")                                                                            \
     X(NUMBER, unsent_bytes_max, 131072, 0, 1073741824, "bytes",                                    \
       "What the kernel takes for one connection beyond what is on its way (TCP_NOTSENT_LOWAT). "   \
@@ -374,6 +381,7 @@ enum proxy_header {
 struct settings {
     SETTINGS_TABLE(SETTINGS_FIELD, SETTINGS_NO_SECTION)
     struct namespaces namespaces;
+    struct hooks hooks;
 };
 
 void settings_default(struct settings *settings);
@@ -381,7 +389,8 @@ void settings_default(struct settings *settings);
 /* Reads an INI file over what is set so far. Unknown names are errors. */
 int settings_read(struct settings *settings, const char *path, char *why, size_t why_size);
 
-/* Sets one by name; that of a namespace is PREFIX:NAME, and :NAME of the channels without one. */
+/* Sets one by name; that of a namespace is PREFIX:NAME, and :NAME of the channels without one; that
+ * of a webhook /hook/WEBHOOK:NAME. */
 int settings_set(struct settings *settings, const char *name, const char *value, char *why,
                  size_t why_size);
 

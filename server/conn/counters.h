@@ -40,6 +40,8 @@
     X(sends, counter, "Sends: one may carry many messages")                                        \
     X(sends_short, counter, "Sends that found the socket full")                                    \
     X(messages_received, counter, "Messages published by clients of this shard")                   \
+    X(webhooks_received, counter, "Webhooks that were published")                                  \
+    X(webhooks_repeated, counter, "Webhooks that had been published before, by their id")          \
     X(messages_dropped, counter,                                                                   \
       "Live messages dropped for slow readers (slow_reader=drop_oldest or keep_latest)")           \
     X(gatherings_cut, counter,                                                                     \

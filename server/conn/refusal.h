@@ -64,6 +64,11 @@
     X(BAD_EMULATION, bad_emulation, 400, "an emulation is JSON with strings: session, node, data") \
     X(NO_SESSION, no_session, 404, "there is no such session on this node: connect again")         \
     X(SESSION_BEHIND, session_behind, 429, "the session's stream is not read fast enough")         \
+    X(UNKNOWN_HOOK, unknown_hook, 404, "no webhook of this name is received here")                 \
+    X(HOOK_UNSIGNED, hook_unsigned, 401, "the fields of a signed webhook are missing or broken")   \
+    X(HOOK_SIGNATURE, hook_signature, 401, "none of its secrets makes one of these signatures")    \
+    X(HOOK_STALE, hook_stale, 401, "it was signed too long ago, or in the future: see the clocks") \
+    X(HOOK_ID, hook_id, 400, "the body is no JSON object with a short id, as this scheme has it")  \
     X(TLS_REQUIRED, tls_required, 400, "this port speaks TLS: use https:// or wss://")
 
 #define REFUSAL_ENUM(NAME, name, status, sentence) REFUSAL_##NAME,

@@ -60,6 +60,7 @@ struct message_terms {
     uint64_t key;           /* not twice with this one: a hash; 0: none */
     uint64_t version;       /* not behind one that is not below; 0: none */
     uint64_t version_epoch; /* and has the same epoch: a hash; 0: any */
+    bool lasting;           /* the key is one of those that are remembered for longer */
 };
 
 /* What a message is made of. */

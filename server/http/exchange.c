@@ -33,8 +33,18 @@ static bool route_served(const struct settings *settings, enum audience audience
         return admin || settings->metrics_public;
     case FOR_HEALTH:
         return admin || settings->health_public;
+    case FOR_HOOKS:
+        return settings->hooks.count > 0;
     }
     return false;
+}
+
+static bool route_is(const struct route *route, struct span path)
+{
+    struct span own = span_from(route->path);
+    if (own.ptr[own.len - 1] != '*')
+        return span_equal(path, own);
+    return path.len >= own.len && memcmp(path.ptr, own.ptr, own.len - 1) == 0;
 }
 
 /* What is at a path, as far as the listener shows it. */
@@ -43,7 +53,7 @@ static const struct route *route_find(const struct shard *shard, const struct co
 {
     bool admin = conn->listener == LISTENER_ADMIN;
     for (const struct route *route = shard->server->routes; route->path; route++)
-        if (span_equal(path, span_from(route->path)))
+        if (route_is(route, path))
             return route_served(shard->settings, route->audience, admin) ? route : NULL;
     return NULL;
 }

@@ -34,10 +34,11 @@ enum audience {
     FOR_TOKENS,
     FOR_METRICS,
     FOR_HEALTH,
+    FOR_HOOKS, /* that bring their signatures */
 };
 
 struct route {
-    const char *path;
+    const char *path; /* ended by '*': all that begin so */
     enum audience audience;
     unsigned methods;  /* bits 1 << enum http_method */
     const char *allow; /* the same, as the Allow field has it */

@@ -104,12 +104,12 @@ void home_published(struct hub *hub, unsigned from, const struct ticket *ticket,
     exchange_send(hub, from, &answer);
 }
 
-/* Where it is published, or was before. Returns 0 or an error. */
+/* Where it is published, or was before. Returns 0, 1 or an error. */
 static int place(struct hub *hub, struct channel_home *channel, struct message *message)
 {
     int known = terms_check(hub, channel, message);
     if (known != 0)
-        return known < 0 ? known : 0;
+        return known;
     kind_settle(hub, channel, message);
     int err = publish_check(hub, channel, message);
     if (err)
@@ -127,7 +127,7 @@ static void publish(struct hub *hub, unsigned from, const struct item *item)
     int err = home_open(hub, message_name(message), message->name_len, message->hash, &channel);
     if (!err)
         err = place(hub, channel, message);
-    if (err && err != -ENOMEM && err != -EPIPE)
+    if (err < 0 && err != -ENOMEM && err != -EPIPE)
         counter_add(&hub->counters.refused, 1);
     if (channel)
         home_settle(hub, channel);

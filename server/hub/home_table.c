@@ -39,6 +39,7 @@ static void counters_set(struct hub *hub)
     counter_set(&hub->counters.history_bytes, hub->home.history_bytes);
     counter_set(&hub->counters.history_messages, hub->home.history_messages);
     counter_set(&hub->counters.repeats, hub->home.repeats.count);
+    counter_set(&hub->counters.lasting_keys, hub->home.lasting.count);
 }
 
 static void list_append(struct channel_home **list, struct channel_home *channel)
@@ -272,6 +273,7 @@ bool home_sweep(struct hub *hub)
     for (; left > 0 && home->idle && home->idle->idle_until_ns <= hub->now_ns; left--)
         home_free(hub, home->idle);
     repeats_expire(&home->repeats, hub->now_ns, TURN_SWEEP);
+    repeats_expire(&home->lasting, hub->now_ns, TURN_SWEEP);
     counters_set(hub);
     return more || left == 0;
 }
@@ -282,4 +284,5 @@ void home_done(struct hub *hub)
     for (void *channel; (channel = table_any(&hub->home.table, &part));)
         home_free(hub, channel);
     repeats_done(&hub->home.repeats);
+    repeats_done(&hub->home.lasting);
 }

@@ -20,6 +20,7 @@ struct hub *hub_create(struct hub_set *set, unsigned index, const struct hub_ops
         .visits_max = set->config.turn_visits ? set->config.turn_visits : (unsigned)TURN_VISITS,
         /* Apart from each other, and the same again for the same seed. */
         .home.repeats.max = set->config.repeats_max,
+        .home.lasting.max = set->config.lasting_max,
         .home.random = set->config.seed ^ ((uint64_t)index << 56),
         .remote.reset_part = TABLE_PARTS,
     };
@@ -199,5 +200,6 @@ void hub_stats_read(const struct hub *hub, struct hub_stats *stats)
         .repeated = counter_read(&counters->repeated),
         .outdated = counter_read(&counters->outdated),
         .repeats = counter_read(&counters->repeats),
+        .lasting_keys = counter_read(&counters->lasting_keys),
     };
 }

@@ -55,23 +55,25 @@ enum {
 
 struct hub_config {
     unsigned shards;
-    unsigned helpers;                    /* participants behind the shards: hub/helper.h */
-    uint64_t seed;                       /* of epochs and hashes; random in production */
-    uint32_t channels_max;               /* per shard, at home and by subscription each */
-    uint32_t subscriptions_max;          /* per shard */
-    uint32_t history_messages_max;       /* per channel; 0 keeps none */
-    uint64_t history_bytes_max;          /* per channel, with heads and names; one message is kept
+    unsigned helpers;                 /* participants behind the shards: hub/helper.h */
+    uint64_t seed;                    /* of epochs and hashes; random in production */
+    uint32_t channels_max;            /* per shard, at home and by subscription each */
+    uint32_t subscriptions_max;       /* per shard */
+    uint32_t history_messages_max;    /* per channel; 0 keeps none */
+    uint64_t history_bytes_max;       /* per channel, with heads and names; one message is kept
                                          however large */
-    int64_t history_age_ns;              /* a message is forgotten after this */
-    uint64_t history_total_bytes_max;    /* per shard, over all its channels: those that were not
+    int64_t history_age_ns;           /* a message is forgotten after this */
+    uint64_t history_total_bytes_max; /* per shard, over all its channels: those that were not
                                          published to for longest give way */
-    uint64_t reply_bytes_max;            /* payloads in one reply; one is given however large */
-    int64_t linger_ns;                   /* a channel without subscribers or history is kept this
+    uint64_t reply_bytes_max;         /* payloads in one reply; one is given however large */
+    int64_t linger_ns;                /* a channel without subscribers or history is kept this
                                          long, unless channels_max is reached */
-    uint64_t last_bytes_max;             /* a larger message is not kept for hub_since.keeps_last */
-    uint64_t last_total_bytes_max;       /* per shard, of those that are */
-    uint32_t repeats_max;                /* keys of publishes that a shard remembers; 0: none */
-    int64_t repeats_ns;                  /* for so long */
+    uint64_t last_bytes_max;          /* a larger message is not kept for hub_since.keeps_last */
+    uint64_t last_total_bytes_max;    /* per shard, of those that are */
+    uint32_t repeats_max;             /* keys of publishes that a shard remembers; 0: none */
+    int64_t repeats_ns;               /* for so long */
+    uint32_t lasting_max;             /* the same of keys that are `lasting` */
+    int64_t lasting_ns;
     const struct namespaces *namespaces; /* what differs from this by namespace; NULL: nothing */
     uint32_t overflow_max;           /* requests, and messages, that wait for one shard; and calls
                                          that one participant waits for from another */
@@ -147,7 +149,8 @@ struct hub_ops {
      * its reader takes it: each with hub_resume, until there is no more. */
     void (*subscribed)(void *shard, const struct hub_reply *reply);
     void (*read)(void *shard, const struct hub_reply *reply);
-    /* err: 0; -ENOBUFS, -ENOSPC, -ENOMEM or -EBUSY when the home shard could not take it; or
+    /* err: 0; 1: it had been published before, by its key or its version, and was not again; or
+     * -ENOBUFS, -ENOSPC, -ENOMEM or -EBUSY when the home shard could not take it; or
      * -EPIPE: its channel has ended. With a broker also those of remote_ask. */
     void (*published)(void *shard, const struct ticket *ticket, int err, uint64_t epoch,
                       uint64_t offset);
@@ -184,6 +187,7 @@ struct hub_stats {
     uint64_t repeated;      /* publishes whose key had been published with */
     uint64_t outdated;      /* publishes of a version that was not above the channel's */
     uint64_t repeats;       /* keys remembered now */
+    uint64_t lasting_keys;  /* lasting ones */
     /* With a broker: */
     uint64_t remote_live;       /* messages that the engine brought, and that were next in order */
     uint64_t remote_duplicates; /* that were here already */

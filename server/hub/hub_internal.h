@@ -147,6 +147,7 @@ struct home_table {
     uint64_t history_messages;
     uint64_t random;
     struct repeats repeats;
+    struct repeats lasting;
 };
 
 void home_handle(struct hub *hub, unsigned from, const struct item *item);
@@ -493,6 +494,7 @@ struct hub_counters {
     _Atomic uint64_t repeated;
     _Atomic uint64_t outdated;
     _Atomic uint64_t repeats;
+    _Atomic uint64_t lasting_keys;
 };
 
 struct hub {

@@ -5,9 +5,14 @@
 
 #include "hub/hub_internal.h"
 
+static struct repeats *repeats_of(struct hub *hub, const struct message_terms *terms)
+{
+    return terms->lasting ? &hub->home.lasting : &hub->home.repeats;
+}
+
 static int key_check(struct hub *hub, struct message *message, const struct message_terms *terms)
 {
-    struct repeats *repeats = &hub->home.repeats;
+    struct repeats *repeats = repeats_of(hub, terms);
     const struct repeat *before = repeats_find(repeats, message->hash, terms->key, hub->now_ns);
     if (!before)
         return repeats_reserve(repeats);
@@ -59,7 +64,8 @@ void terms_keep(struct hub *hub, struct channel_home *channel, const struct mess
         .key = terms.key,
         .epoch = message->epoch,
         .offset = message->kind == MESSAGE_PUBLICATION ? message->offset : 0,
-        .until_ns = time_after(hub->now_ns, hub->config->repeats_ns),
+        .until_ns = time_after(hub->now_ns,
+                               terms.lasting ? hub->config->lasting_ns : hub->config->repeats_ns),
     };
-    repeats_add(&hub->home.repeats, &repeat);
+    repeats_add(repeats_of(hub, &terms), &repeat);
 }

@@ -6,7 +6,7 @@
  * Threads  The home shard's.
  * Memory   hub/repeats.h for keys; 16 bytes for a channel that has had a version, as long as it is
  *          known: a version is forgotten with its channel.
- * Bounds   repeats_max keys, each for repeats_ns. */
+ * Bounds   repeats_max keys, each for repeats_ns; and lasting_max, each for lasting_ns. */
 #pragma once
 
 struct channel_home;
