@@ -113,7 +113,7 @@ static int start_ours(struct trial *trial, uint32_t connections)
 
 static int start_peer(struct trial *trial, uint32_t connections)
 {
-    int err = peer_read(trial->bench, trial->name, &trial->peer);
+    int err = peer_read(trial->name, &trial->peer);
     if (err == 0)
         err = peer_start(trial->bench, trial->peer, connections, &trial->server);
     if (err < 0)

@@ -234,9 +234,9 @@ static int run_field(struct bench *bench, struct peer *const peers[], unsigned c
     return err;
 }
 
-static int read_peer(struct bench *bench, const char *name, struct peer **ret)
+static int read_peer(const char *name, struct peer **ret)
 {
-    int err = peer_read(bench, name, ret);
+    int err = peer_read(name, ret);
     return err == 0 && !(*ret)->visit
                ? bench_fail(-EINVAL, "%s has no [handshake] in its manifest: it is for `compare`",
                             name)
@@ -252,14 +252,14 @@ static int run(struct bench *bench)
     if (options->transport_count > 1)
         return bench_fail(-EINVAL, "handshakes takes one --transport at most");
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
-        err = read_peer(bench, options->peers[i], &peers[count++]);
+        err = read_peer(options->peers[i], &peers[count++]);
     if (options->transport_count > 0)
         result_note(&bench->result,
                     "Ringside's clients subscribe, %s, where those of peers ask for a page: they "
                     "are not compared.",
                     options->transports[0]->name);
-    else if (options->peer_count == 0 && peer_installed(bench, DEFAULT_PEER))
-        err = read_peer(bench, DEFAULT_PEER, &peers[count++]);
+    else if (options->peer_count == 0 && peer_installed(DEFAULT_PEER))
+        err = read_peer(DEFAULT_PEER, &peers[count++]);
     else if (options->peer_count == 0)
         result_note(&bench->result,
                     "Measured alone: nginx is not installed. `./build.sh peers %s` "

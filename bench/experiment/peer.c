@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "output/places.h"
 
-static const char program[] = BENCH_SOURCE_ROOT "/bench/peers/peer.py";
+static const char program[] = "peers/peer.py";
 
 /* ---- the program that reads manifests ---- */
 
@@ -24,14 +25,16 @@ static const char *text_of(const json_t *object, const char *name)
 /* Runs it with its question as an argument. NULL: it did not work. */
 static json_t *run_program(const char *question)
 {
+    char path[PLACES_PATH_MAX];
     int ends[2];
     json_t *told = NULL;
+    places_path(program, path);
     if (pipe2(ends, O_CLOEXEC) < 0)
         return NULL;
     pid_t pid = fork();
     if (pid == 0) {
         dup2(ends[1], STDOUT_FILENO);
-        execl(BENCH_PYTHON, BENCH_PYTHON, program, question, (char *)NULL);
+        execl(BENCH_PYTHON, BENCH_PYTHON, path, question, (char *)NULL);
         _exit(127);
     }
     close(ends[1]);
@@ -50,11 +53,12 @@ static int ask(struct peer *peer)
     peer->told = question ? run_program(question) : NULL;
     free(question);
     const char *error = text_of(peer->told, "error");
+    char path[PLACES_PATH_MAX];
     if (error)
         return bench_fail(-EINVAL, "%s", error);
     return peer->told ? 0
                       : bench_fail(-EIO, "peers are read by a program that does not run: %s %s",
-                                   BENCH_PYTHON, program);
+                                   BENCH_PYTHON, places_path(program, path));
 }
 
 /* ---- reading ---- */
@@ -69,16 +73,15 @@ void peer_free(struct peer *peer)
 }
 
 /* Takes the reference to what is asked. */
-static int read_asked(struct bench *bench, json_t *asked, struct peer **ret)
+static int read_asked(json_t *asked, struct peer **ret)
 {
-    char root[BENCH_PATH_MAX];
+    char root[PLACES_PATH_MAX];
     struct peer *peer = *ret = calloc(1, sizeof *peer);
     if (!peer) {
         json_decref(asked);
         return -ENOMEM;
     }
-    snprintf(root, sizeof root, "%.900s/../../peers", bench->folder);
-    json_object_set_new(asked, "root", json_string(root));
+    json_object_set_new(asked, "root", json_string(places_path("peers-installed", root)));
     peer->asked = asked;
     int err = ask(peer);
     if (err < 0)
@@ -94,9 +97,9 @@ static int read_asked(struct bench *bench, json_t *asked, struct peer **ret)
     return 0;
 }
 
-int peer_read(struct bench *bench, const char *name, struct peer **ret)
+int peer_read(const char *name, struct peer **ret)
 {
-    int err = read_asked(bench, json_pack("{s:s}", "name", name), ret);
+    int err = read_asked(json_pack("{s:s}", "name", name), ret);
     const char *missing = err == 0 ? text_of((*ret)->told, "missing") : NULL;
     return missing ? bench_fail(-ENOENT,
                                 "the peer %s is not installed: there is no %s. To install it: "
@@ -105,11 +108,11 @@ int peer_read(struct bench *bench, const char *name, struct peer **ret)
                    : err;
 }
 
-bool peer_installed(struct bench *bench, const char *name)
+bool peer_installed(const char *name)
 {
     struct peer *peer;
-    bool installed = read_asked(bench, json_pack("{s:s}", "name", name), &peer) == 0 &&
-                     !text_of(peer->told, "missing");
+    bool installed =
+        read_asked(json_pack("{s:s}", "name", name), &peer) == 0 && !text_of(peer->told, "missing");
     peer_free(peer);
     return installed;
 }
@@ -120,8 +123,7 @@ int peer_of_urls(struct bench *bench, struct peer **ret)
     json_t *texts = json_array();
     for (unsigned i = 0; i < options->peer_subscribe_count; i++)
         json_array_append_new(texts, json_string(options->peer_subscribe[i]));
-    return read_asked(bench,
-                      json_pack("{s:s, s:s*, s:s*, s:o}", "url", options->peer_url, "publish_url",
+    return read_asked(json_pack("{s:s, s:s*, s:s*, s:o}", "url", options->peer_url, "publish_url",
                                 options->peer_publish_url, "publish", options->peer_publish,
                                 "subscribe", texts),
                       ret);

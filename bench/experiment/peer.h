@@ -43,10 +43,10 @@ struct peer {
 
 /* Reads bench/peers/NAME/peer.ini, or the file `name` when there is a slash in it. Says what must
  * be installed, and with which command, when the peer is not there. */
-int peer_read(struct bench *bench, const char *name, struct peer **ret);
+int peer_read(const char *name, struct peer **ret);
 
 /* Whether it is there and installed, without a word. */
-bool peer_installed(struct bench *bench, const char *name);
+bool peer_installed(const char *name);
 
 /* A peer that runs already, given by URLs. */
 int peer_of_urls(struct bench *bench, struct peer **ret);

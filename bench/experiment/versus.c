@@ -83,7 +83,7 @@ static int read_peers(struct bench *bench, struct peer *peers[PEERS_MAX], unsign
     const struct options *options = bench->options;
     int err = 0;
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
-        err = peer_read(bench, options->peers[i], &peers[(*ret_count)++]);
+        err = peer_read(options->peers[i], &peers[(*ret_count)++]);
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
         if (peers[i]->visit)
             err = bench_fail(-EINVAL, "%s has no subscribers: it is for `bench handshakes`",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "output/places.h"
 #include "core/build_info.h"
 #include "output/json.h"
 
@@ -57,7 +58,7 @@ int files_init(struct files *files, const char *experiment, const char *results)
     gmtime_r(&now, &utc);
     strftime(date, sizeof date, "%Y-%m-%d", &utc);
     if (!results)
-        results = BENCH_SOURCE_ROOT "/runs";
+        results = "runs";
     if (mkdir(results, 0777) < 0 && errno != EEXIST) {
         int err = -errno;
         fprintf(stderr, "ringside-bench: cannot make %s: %s; --results DIR names another place\n",
@@ -88,12 +89,13 @@ static int write_json(const json_t *run, const char *path)
     return -EIO;
 }
 
-static const char finish_program[] = BENCH_REPORTS "/finish.py";
+static const char finish_program[] = "report/finish.py";
 
 /* Python makes run.json of what was measured, the page, and what is printed. */
 static int run_finish(const struct files *files, int measured, const char *copy, bool text)
 {
-    const char *argv[10] = {BENCH_PYTHON, finish_program};
+    char finish[PLACES_PATH_MAX];
+    const char *argv[10] = {BENCH_PYTHON, places_path(finish_program, finish)};
     unsigned n = 2;
     if (text)
         argv[n++] = "--text";
@@ -105,12 +107,12 @@ static int run_finish(const struct files *files, int measured, const char *copy,
         argv[n++] = "--json";
         argv[n++] = copy;
     }
-    return access(finish_program, R_OK) == 0 ? run_program(argv, measured) : -ENOENT;
+    return access(finish, R_OK) == 0 ? run_program(argv, measured) : -ENOENT;
 }
 
 int files_write(const struct files *files, const struct result *result, const char *copy, bool text)
 {
-    char path[FILES_PATH_MAX + 32];
+    char path[FILES_PATH_MAX + 32], finish[PLACES_PATH_MAX];
     json_t *run = json_of_result(result, files->commit, files->dirty);
     int measured = memfd_create("measured.json", MFD_CLOEXEC);
     int err = measured < 0 || json_dumpfd(run, measured, JSON_REAL_PRECISION(12)) < 0 ? -EIO : 0;
@@ -125,7 +127,8 @@ int files_write(const struct files *files, const struct result *result, const ch
         fprintf(stderr,
                 "ringside-bench: no run.json: %s %s: %s; `./build.sh deps report` installs what it "
                 "needs%s\n",
-                BENCH_PYTHON, finish_program, status < 0 ? strerror(-status) : "failed",
+                BENCH_PYTHON, places_path(finish_program, finish),
+                status < 0 ? strerror(-status) : "failed",
                 err == 0 ? ", and it makes one of what was measured, which is kept" : "");
         err = -EIO;
     }

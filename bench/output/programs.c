@@ -6,10 +6,7 @@
 #include <unistd.h>
 
 #include "config.h"
-
-enum {
-    PATH_SIZE = 1024,
-};
+#include "output/places.h"
 
 static const struct {
     const char *name;
@@ -36,7 +33,7 @@ void programs_list(FILE *file)
  * program in its environment. */
 static int become(const char *script, char **arguments)
 {
-    char path[PATH_SIZE], self[PATH_SIZE];
+    char path[PLACES_PATH_MAX], self[PLACES_PATH_MAX], name[64];
     size_t count = 0;
     while (arguments[count])
         count++;
@@ -46,9 +43,9 @@ static int become(const char *script, char **arguments)
     if (!argv)
         return -ENOMEM;
     setenv("RINGSIDE_BENCH", self, 1);
-    snprintf(path, sizeof path, "%s/%s.py", BENCH_REPORTS, script);
+    snprintf(name, sizeof name, "report/%s.py", script);
     argv[0] = BENCH_PYTHON;
-    argv[1] = path;
+    argv[1] = places_path(name, path);
     memcpy(argv + 2, arguments, count * sizeof *argv);
     execv(BENCH_PYTHON, (char *const *)argv);
     int err = -errno;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "output/places.h"
 
 enum {
     ARGUMENTS_MAX = 12,
@@ -20,7 +21,7 @@ enum {
     LEAVE_STEP_NS = 1000000,
 };
 
-static const char script[] = BENCH_REPORTS "/viewer.py";
+static const char script[] = "report/viewer.py";
 
 static struct {
     pid_t pid; /* 0: there is none */
@@ -38,7 +39,8 @@ static void become(int fd, const cpu_set_t *cpus, const char *const *arguments)
 {
     static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGTTOU};
     const struct sched_param batch = {0};
-    const char *argv[ARGUMENTS_MAX] = {BENCH_PYTHON, script};
+    char path[PLACES_PATH_MAX];
+    const char *argv[ARGUMENTS_MAX] = {BENCH_PYTHON, places_path(script, path)};
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
         signal(ignored[i], SIG_IGN);
     for (size_t i = 2; *arguments && i + 1 < ARGUMENTS_MAX; i++)

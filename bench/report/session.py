@@ -27,8 +27,7 @@ import scenario
 import schema
 import text
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FOLDER = ROOT / "bench" / "scenarios"
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
 GRACE_S = 20  # in which a run that is asked to end writes what it has
 FOLDERS_MAX = 100
 VERDICTS = (("holds", "hold"), ("derived", "are derived"), ("depends", "depend"),
@@ -205,7 +204,7 @@ class Session:
         build = run["build"]
         base = (f"{run['started_at'][:10]}-{run['experiment']}-{build['commit'][:7]}"
                 + ("-dirty" if build["dirty"] else ""))
-        results = pathlib.Path(self.options.results or ROOT / "runs")
+        results = pathlib.Path(self.options.results or "runs")
         results.mkdir(exist_ok=True)
         for i in range(1, FOLDERS_MAX):
             try:
