@@ -75,6 +75,9 @@ lint   | shellcheck          | this file
 fuzz   | clang               | the compiler that has libFuzzer
 fuzz   | libclang-rt-14-dev  | libFuzzer and the sanitizers for it
 fuzz   | llvm                | names in the stack traces of a crash
+package | debhelper          | makes the Debian package
+package | dpkg-dev           | likewise
+package | lintian            | looks for what is wrong with it
 '
 
 # ---- saying things ----------------------------------------------------------------------------
@@ -113,7 +116,7 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
 Work on it
   deps [group ...]             install the Debian packages that are missing, and say why each is
                                needed; groups: build broker report test browser kernel cover lint
-                               fuzz
+                               fuzz package
                                (default: build report)
   build [flavour]              release (default), debug, asan (with UBSan), tsan or coverage, into
                                build/
@@ -136,6 +139,8 @@ Work on it
                                tests/fuzz/corpus, and ends with a line for docs/THREATS.md
   lint                         style guide, clang-format, shellcheck and clang-tidy
   format                       lay out all C files as .clang-format says
+  package                      a Debian package of the commit that is checked out, looked at by
+                               lintian, in build/package
   clean                        remove what this script built
 
 Environment
@@ -476,6 +481,26 @@ cmd_test() {
 # shellcheck source=tests/fuzz/fuzz.sh
 source tests/fuzz/fuzz.sh
 
+# ---- package ----------------------------------------------------------------------------------
+# Made in a clone, so that the server can name its commit, and nothing that lies around gets in.
+cmd_package() {
+    deps build package
+    local version folder
+    version="$(sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)"
+    folder="$BUILD_ROOT/package"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    git clone -q . "$folder/ringside-$version"
+    cp -r packaging/debian "$folder/ringside-$version/debian"
+    place_ccache
+    say "Building the package of $(git describe --always --dirty --exclude='*')"
+    (cd "$folder/ringside-$version" && dpkg-buildpackage -b -us -uc) >"$folder/build.log" 2>&1 ||
+        { tail -40 "$folder/build.log" >&2; return 1; }
+    rm -rf "$folder/ringside-$version"
+    lintian --fail-on error,warning "$folder"/*.changes
+    say "Made $(echo "$folder"/ringside_*.deb); to install it: apt install ./$folder/ringside_*.deb"
+}
+
 # ---- lint, format, clean ----------------------------------------------------------------------
 cmd_lint() {
     deps build test lint
@@ -489,7 +514,7 @@ cmd_format() {
 
 cmd_clean() {
     local flavour
-    for flavour in release debug asan tsan coverage fuzz tidy logs pycache; do
+    for flavour in release debug asan tsan coverage fuzz package logs pycache; do
         rm -rf "${BUILD_ROOT:?}/$flavour"
     done
 }
@@ -499,7 +524,7 @@ main() {
     local command="${1:---help}"
     [[ $# -eq 0 ]] || shift
     case "$command" in
-    deps | build | run | bench | record | peers | test | fuzz | lint | format | clean)
+    deps | build | run | bench | record | peers | test | fuzz | lint | format | package | clean)
         "cmd_$command" "$@"
         ;;
     compare) cmd_bench compare "$@" ;;

@@ -5,7 +5,10 @@ BENCH_HELD_KEY=opened # numbers in the result file of `ringside-bench hold`: con
 BENCH_LOST_KEY=lost   # and ledger.lost; docs/RESULTS.md names them all
 
 bench_path() {
-    printf '%s' "${RINGSIDE_BENCH:-$(dirname "$TUNE_HOME")/build/release/bench/ringside-bench}"
+    local built
+    built="$(dirname "$TUNE_HOME")/build/release/bench/ringside-bench"
+    printf '%s' "${RINGSIDE_BENCH:-$(command -v "$built" || command -v ringside-bench ||
+        printf '%s' "$built")}"
 }
 
 bench_require() {
