@@ -31,7 +31,7 @@
 #include "engine.h"
 #include "http/origins.h"
 #include "hub/hub.h"
-#include "listener.h"
+#include "ports.h"
 #include "reload.h"
 #include "session/session.h"
 #include "transport/answering.h"
@@ -47,7 +47,6 @@ enum {
     MAX_CONNECTIONS_DEFAULT = 100000, /* when the machine does not say how much memory it has */
     BYTES_PER_CONNECTION = 6144, /* kernel and user memory of one idle connection, with slack */
     MAX_CONNECTIONS_MAX = 16000000,
-    ADMIN_BACKLOG = 64,
 };
 
 /* ---- command line ---- */
@@ -162,14 +161,8 @@ struct runner {
     pthread_t thread;
     struct launch *launch;
     unsigned index;
-    int cpu;                            /* -1: not pinned */
-    int listen_fds[RING_LISTENERS_MAX]; /* by enum listener; -1: none */
-    char why[WHY_MAX];                  /* empty: the shard was made */
-};
-
-struct port {
-    bool open; /* is listened on */
-    struct listen_address address;
+    int cpu;           /* -1: not pinned */
+    char why[WHY_MAX]; /* empty: the shard was made */
 };
 
 struct launch {
@@ -177,9 +170,9 @@ struct launch {
     atomic_uint serving;
     struct engine engine;
     struct certificates certificates;
-    struct broker *broker;                 /* NULL: this node is by itself */
-    struct port ports[RING_LISTENERS_MAX]; /* by enum listener */
-    pthread_barrier_t step;                /* all made · main has looked · all have stopped · so
+    struct broker *broker; /* NULL: this node is by itself */
+    struct ports ports;
+    pthread_barrier_t step; /* all made · main has looked · all have stopped · so
                                               has the broker */
     bool failed;
     struct runner runners[HUB_SHARDS_MAX];
@@ -209,7 +202,7 @@ static int make_shard(struct runner *runner)
 {
     struct server *server = &runner->launch->server;
     struct shard **shard = &server->shards[runner->index];
-    unsigned spare = runner->launch->ports[LISTENER_ADMIN].open ? ADMIN_SPARE : 0;
+    unsigned spare = runner->launch->ports.of[LISTENER_ADMIN].open ? ADMIN_SPARE : 0;
     const struct ring_config config = {
         .capacity =
             shard_connections((uint64_t)server->settings->max_connections, server->shard_count) +
@@ -223,8 +216,9 @@ static int make_shard(struct runner *runner)
     err = shard_create(shard, server, runner->index, ring, clock_ns(), runner->why,
                        sizeof runner->why);
     for (unsigned i = 0; i < RING_LISTENERS_MAX && err == 0; i++)
-        if (runner->listen_fds[i] >= 0)
-            err = shard_listen(*shard, (enum listener)i, runner->listen_fds[i]);
+        if (runner->launch->ports.of[i].open)
+            err = shard_listen(*shard, (enum listener)i,
+                               runner->launch->ports.of[i].fds[runner->index]);
     return err;
 }
 
@@ -332,75 +326,28 @@ static void size_connections(struct settings *settings, const struct engine *eng
     settings->max_connections = (int64_t)(wanted < most ? wanted : most);
 }
 
-static int port_read(struct port *ret, const char *setting, const char *text, int64_t backlog,
-                     char *why, size_t why_size)
-{
-    *ret = (struct port){.open = text[0] != '\0'};
-    int err = ret->open ? listener_address(&ret->address, setting, text, why, why_size) : 0;
-    ret->address.backlog = (int)backlog;
-    return err;
-}
-
-static int ports_read(struct port *ports, const struct settings *settings, char *why,
-                      size_t why_size)
-{
-    int64_t backlog = settings->listen_backlog;
-    int err = port_read(&ports[LISTENER_PLAIN], "listen", settings->listen, backlog, why, why_size);
-    if (err == 0)
-        err = port_read(&ports[LISTENER_TLS], "tls_listen", settings->tls_listen, backlog, why,
-                        why_size);
-    if (err == 0)
-        err = port_read(&ports[LISTENER_ADMIN], "admin_listen", settings->admin_listen,
-                        ADMIN_BACKLOG, why, why_size);
-    return err;
-}
-
 static int fail(const char *why)
 {
     fprintf(stderr, "ringside-server: %s\n", why);
     return 1;
 }
 
-/* Whether clients can come from other machines. */
-static bool is_open_to_others(const struct launch *launch)
-{
-    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
-        const struct port *port = &launch->ports[i];
-        if (i != LISTENER_ADMIN && port->open && !listener_is_loopback(&port->address))
-            return true;
-    }
-    return false;
-}
-
 static void announce(const struct launch *launch)
 {
-    static const char *const schemes[] = {
-        [LISTENER_PLAIN] = "http",
-        [LISTENER_TLS] = "https",
-        [LISTENER_ADMIN] = "for the operator on http",
-    };
-    const char *between = "ringside-server listens on ";
-    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
-        const struct port *port = &launch->ports[i];
-        char name[LISTENER_NAME_MAX];
-        if (!port->open)
-            continue;
-        listener_name(&port->address, name);
-        printf("%s%s://%s/", between, schemes[i], name);
-        between = " and ";
-    }
+    printf("ringside-server listens on ");
+    ports_announce(&launch->ports);
     printf(" with %u shard%s, for up to %" PRId64 " connections\n", launch->server.shard_count,
            launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
     engine_announce(&launch->engine);
     if (launch->broker)
         printf("one node of a cluster around Redis at %s\n", broker_where(launch->broker));
     machine_announce();
-    if (!launch->server.addresses && is_open_to_others(launch))
+    if (!launch->server.addresses && ports_open_to_others(&launch->ports))
         printf("nothing is limited by address: where strangers connect, set "
                "address_connections_max, address_connects_per_s, address_requests_per_s and "
                "address_publishes_per_s\n");
     const struct auth *auth = launch->server.auth;
-    if (auth_token_keys(auth) + auth_api_keys(auth) == 0 && is_open_to_others(launch))
+    if (auth_token_keys(auth) + auth_api_keys(auth) == 0 && ports_open_to_others(&launch->ports))
         printf("nobody is asked for a name: where strangers connect, set token_keys and api_keys, "
                "and what each namespace allows; docs/TOKENS.md says how\n");
     fflush(stdout);
@@ -426,24 +373,6 @@ static void wait_for_signal(sigset_t *signals, const struct server *server)
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
-/* Each shard's listening sockets. */
-static int open_ports(struct launch *launch, char *why, size_t why_size)
-{
-    const struct settings *settings = launch->server.settings;
-    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
-        struct port *port = &launch->ports[i];
-        for (unsigned shard = 0; shard < launch->server.shard_count; shard++) {
-            int fd = -1;
-            if (port->open)
-                fd = listener_open(&port->address, shard == 0, settings, why, why_size);
-            if (port->open && fd < 0)
-                return fd;
-            launch->runners[shard].listen_fds[i] = fd;
-        }
-    }
-    return 0;
-}
-
 static int serve(struct launch *launch, const int *cpus, int cpu_count)
 {
     struct server *server = &launch->server;
@@ -452,7 +381,7 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
     block_signals(&signals);
     if (!session_key_draw(server))
         return fail("getrandom: the kernel gives no random bytes");
-    if (open_ports(launch, why, sizeof why) < 0)
+    if (ports_open(&launch->ports, server->settings, server->shard_count, why, sizeof why) < 0)
         return fail(why);
     int err = launch_shards(launch, cpus, cpu_count);
     if (err == 0)
@@ -527,7 +456,7 @@ int main(int argc, char **argv)
     if (command != COMMAND_SERVE)
         return command_run(command, &settings);
     if (engine_choose(&launch.engine, settings.engine, why, sizeof why) < 0 ||
-        ports_read(launch.ports, &settings, why, sizeof why) < 0)
+        ports_read(&launch.ports, &settings, why, sizeof why) < 0)
         return fail(why);
     int cpu_count = cpus_read(cpus, settings.cpus, why, sizeof why);
     if (cpu_count < 0)

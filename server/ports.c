@@ -1,0 +1,76 @@
+#include "ports.h"
+
+#include <stdio.h>
+
+#include "conf/settings.h"
+#include "conn/shard.h"
+
+enum {
+    ADMIN_BACKLOG = 64,
+};
+
+static int port_read(struct port *ret, const char *setting, const char *text, int64_t backlog,
+                     char *why, size_t why_size)
+{
+    ret->open = text[0] != '\0';
+    int err = ret->open ? listener_address(&ret->address, setting, text, why, why_size) : 0;
+    ret->address.backlog = (int)backlog;
+    return err;
+}
+
+int ports_read(struct ports *ret, const struct settings *settings, char *why, size_t why_size)
+{
+    int64_t backlog = settings->listen_backlog;
+    int err =
+        port_read(&ret->of[LISTENER_PLAIN], "listen", settings->listen, backlog, why, why_size);
+    if (err == 0)
+        err = port_read(&ret->of[LISTENER_TLS], "tls_listen", settings->tls_listen, backlog, why,
+                        why_size);
+    if (err == 0)
+        err = port_read(&ret->of[LISTENER_ADMIN], "admin_listen", settings->admin_listen,
+                        ADMIN_BACKLOG, why, why_size);
+    return err;
+}
+
+int ports_open(struct ports *ports, const struct settings *settings, unsigned shards, char *why,
+               size_t why_size)
+{
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        struct port *port = &ports->of[i];
+        for (unsigned shard = 0; port->open && shard < shards; shard++) {
+            int fd = listener_open(&port->address, shard == 0, settings, why, why_size);
+            if (fd < 0)
+                return fd;
+            port->fds[shard] = fd;
+        }
+    }
+    return 0;
+}
+
+void ports_announce(const struct ports *ports)
+{
+    static const char *const schemes[] = {
+        [LISTENER_PLAIN] = "http",
+        [LISTENER_TLS] = "https",
+        [LISTENER_ADMIN] = "for the operator on http",
+    };
+    const char *between = "";
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        char name[LISTENER_NAME_MAX];
+        if (!ports->of[i].open)
+            continue;
+        listener_name(&ports->of[i].address, name);
+        printf("%s%s://%s/", between, schemes[i], name);
+        between = " and ";
+    }
+}
+
+bool ports_open_to_others(const struct ports *ports)
+{
+    for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
+        const struct port *port = &ports->of[i];
+        if (i != LISTENER_ADMIN && port->open && !listener_is_loopback(&port->address))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,35 @@
+/* ports: where this server listens, with a socket for each shard.
+ *
+ * Threads  main's, before the shards start; constant afterwards.
+ * Memory   the caller's. The descriptors are the shards' once they have them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/ring.h"
+#include "hub/hub.h"
+#include "listener.h"
+
+struct settings;
+
+struct ports {
+    struct port {
+        bool open; /* is listened on */
+        struct listen_address address;
+        int fds[HUB_SHARDS_MAX]; /* by shard */
+    } of[RING_LISTENERS_MAX];    /* by enum listener */
+};
+
+/* Reads listen, tls_listen and admin_listen. Returns 0 or negative errno with `why`. */
+int ports_read(struct ports *ret, const struct settings *settings, char *why, size_t why_size);
+
+/* Opens the sockets. Returns 0 or negative errno with `why`; the process is about to end then. */
+int ports_open(struct ports *ports, const struct settings *settings, unsigned shards, char *why,
+               size_t why_size);
+
+/* Prints their URLs. */
+void ports_announce(const struct ports *ports);
+
+/* Whether clients can come from other machines. */
+bool ports_open_to_others(const struct ports *ports);
