@@ -151,6 +151,7 @@ static void handle(struct loop *loop, const struct ring_event *event)
     case RING_REFUSED:
     case RING_CONNECTED:
     case RING_WRITABLE:
+    case RING_PACKETS:
         break;
     }
 }

@@ -116,6 +116,9 @@ static void handle_event(struct load *load, const struct ring_event *event)
     case RING_ACCEPTED:
     case RING_REFUSED:
         assert(!"a client's ring accepts nothing");
+        break;
+    case RING_PACKETS:
+        assert(!"no datagram socket is open");
     }
 }
 

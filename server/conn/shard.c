@@ -378,6 +378,9 @@ static bool take_events(struct shard *shard)
         case RING_CONNECTED:
             assert(!"a server opens no connections");
             break;
+        case RING_PACKETS:
+            assert(!"no datagram socket is open");
+            break;
         }
     }
     watch_trickle(shard, n, event.slot);

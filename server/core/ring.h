@@ -1,6 +1,9 @@
 /* ring: a shard's window on the kernel. Everything above sees numbered sockets ("slots"), events,
  * and batches of sends and receives; only the files behind this header know how a kernel does it.
  *
+ *     ring_packets_watch ─► RING_PACKETS ─► ring_packets_receive(batch) ─► watch again
+ *     ring_packets_send(batch) ─► each entry's `res`; what is not taken is lost
+ *
  *     accept ─► RING_ACCEPTED slot, and on which listener
  *     ring_watch(slot, RING_READ) ─► RING_READABLE slot, once ─► ring_receive(batch) ─► watch again
  *     ring_send(batch) ─► each entry's `res`; short or -EAGAIN ─► ring_watch(slot, RING_WRITE)
@@ -20,6 +23,8 @@
  *          never becomes a file descriptor of the process; on epoll, and on io_uring's ordinary
  *          descriptors, a slot has one. A slot is free again when ring_close has been called for
  *          it.
+ * Packets  A ring has a few datagram sockets beside its slots, numbered by themselves: they are
+ *          descriptors of the caller, as listening ones are. docs/decisions/datagrams.md.
  * Watches  Every ring_watch gives exactly one event, also after ring_unwatch (res is then
  *          -ECANCELED) and after a hang-up. ring_shutdown counts as a watch for RING_WRITE.
  *          ring_close is only allowed when no watch of the slot is outstanding.
@@ -41,6 +46,7 @@ enum ring_event_kind {
     RING_CONNECTED, /* slot, res: 0 or why ring_connect failed; on failure the slot is free again */
     RING_READABLE,  /* slot, res: poll(2) events, or negative errno                              */
     RING_WRITABLE,  /* slot, res: likewise                                                       */
+    RING_PACKETS,   /* slot: the number of the datagram socket; res: poll(2) events or likewise  */
 };
 
 struct ring_event {
@@ -63,10 +69,26 @@ struct ring_io {
     const struct msghdr *msg;
 };
 
+/* One datagram of a batch. Addresses are those of IPv6, with IPv4 mapped into it, whatever the
+ * socket is. */
+struct ring_packet {
+    struct iovec iov; /* the payload; to receive: where to put it */
+    int32_t res;      /* out: bytes, or negative errno; -EMSGSIZE: longer than its room, or
+                                 than the way lets through; -EAGAIN: the socket is full */
+    uint16_t segment; /* to send: the payload is several datagrams of so many bytes each, the
+                                 last one perhaps shorter (UDP_SEGMENT); 0: it is one */
+    uint8_t ecn;      /* RFC 3168, two bits */
+    struct sockaddr_in6 peer; /* where it came from, or goes to */
+    struct in6_addr local;    /* what it was sent to, or is to come from; to send, unspecified is
+                                 the kernel's choice */
+};
+
 /* What one ring may hold in flight. Kernel memory for a ring grows with these. */
 enum {
     RING_BATCH_MAX = 4096, /* entries in one ring_send or ring_receive */
     RING_LISTENERS_MAX = 3,
+    RING_PACKET_SOCKETS_MAX = 4,
+    RING_PACKETS_MAX = 64, /* entries in one ring_packets_send or ring_packets_receive */
 };
 
 struct ring_config {
@@ -100,6 +122,12 @@ struct ring_engine {
     void (*connect)(struct ring *ring, uint32_t slot, const struct sockaddr_in *from,
                     const struct sockaddr_in *to);
     void (*abort)(struct ring *ring, uint32_t slot);
+    int (*packets_open)(struct ring *ring, unsigned number, int fd);
+    void (*packets_watch)(struct ring *ring, unsigned number);
+    unsigned (*packets_receive)(struct ring *ring, unsigned number, struct ring_packet *packets,
+                                unsigned count);
+    void (*packets_send)(struct ring *ring, unsigned number, struct ring_packet *packets,
+                         unsigned count);
     void (*wake)(struct ring *ring);
     void (*free)(struct ring *ring);
 };
@@ -107,7 +135,8 @@ struct ring_engine {
 struct ring {
     const struct ring_engine *engine;
     uint32_t capacity;
-    struct in6_addr *peers; /* by slot; NULL without ring_config.peers */
+    struct in6_addr *peers;              /* by slot; NULL without ring_config.peers */
+    struct ring_packet_sockets *packets; /* of the engines on a kernel; NULL: none is open */
     struct ring_stats stats;
 };
 
@@ -243,6 +272,39 @@ static inline void ring_connect(struct ring *ring, uint32_t slot, const struct s
 static inline void ring_abort(struct ring *ring, uint32_t slot)
 {
     ring->engine->abort(ring, slot);
+}
+
+/* Takes a bound UDP socket that does not block as number 0 … RING_PACKET_SOCKETS_MAX-1, and asks
+ * the kernel for what is in a ring_packet. The descriptor stays the caller's, and is open for as
+ * long as the ring. Returns 0 or negative errno. */
+static inline int ring_packets_open(struct ring *ring, unsigned number, int fd)
+{
+    return ring->engine->packets_open(ring, number, fd);
+}
+
+/* One RING_PACKETS event follows when there is something to receive, or when a batch took exactly
+ * what was there. Not while one is out. */
+static inline void ring_packets_watch(struct ring *ring, unsigned number)
+{
+    ring->engine->packets_watch(ring, number);
+}
+
+/* Receives up to `count` datagrams, without blocking, at most RING_PACKETS_MAX. Returns how many;
+ * fewer than `count` means that no more were there. An entry with a negative `res` is to be
+ * skipped. */
+static inline unsigned ring_packets_receive(struct ring *ring, unsigned number,
+                                            struct ring_packet *packets, unsigned count)
+{
+    return ring->engine->packets_receive(ring, number, packets, count);
+}
+
+/* Sends every entry without blocking and sets its `res`; at most RING_PACKETS_MAX. What is not
+ * taken is lost, as it may be anywhere on its way. The buffers are the caller's again when it
+ * returns. */
+static inline void ring_packets_send(struct ring *ring, unsigned number,
+                                     struct ring_packet *packets, unsigned count)
+{
+    ring->engine->packets_send(ring, number, packets, count);
 }
 
 /* Ends the current or the next ring_wait. Any thread. */

@@ -1,6 +1,7 @@
 /* ring_epoll: the engine for where io_uring is not to be had, and for measuring what io_uring is
  * worth. docs/decisions/epoll-as-fallback.md. */
 #include "core/ring_epoll.h"
+#include "core/ring_packets.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -127,8 +128,11 @@ static int epoll_turn(struct ring *base, int64_t timeout_ns)
         return -errno;
     for (int i = 0; i < count; i++) {
         const struct epoll_event *event = &ring->events[i];
-        if (event->data.u64 < EPOLL_TAG_LISTENER)
+        if (event->data.u64 < EPOLL_TAG_PACKETS)
             ready(ring, (uint32_t)event->data.u64, event->events);
+        else if (event->data.u64 < EPOLL_TAG_LISTENER)
+            ring_epoll_packets_ready(ring, (unsigned)(event->data.u64 - EPOLL_TAG_PACKETS),
+                                     event->events);
         else if (event->data.u64 != EPOLL_TAG_BELL)
             ring_epoll_accept(ring, (unsigned)(event->data.u64 - EPOLL_TAG_LISTENER));
     }
@@ -245,6 +249,10 @@ const struct ring_engine ring_epoll_engine = {
     .close = ring_epoll_close,
     .connect = epoll_connect,
     .abort = epoll_abort,
+    .packets_open = ring_epoll_packets_open,
+    .packets_watch = ring_epoll_packets_watch,
+    .packets_receive = ring_packet_sockets_receive,
+    .packets_send = ring_packet_sockets_send,
     .wake = epoll_wake,
     .free = ring_epoll_free,
 };

@@ -2,7 +2,8 @@
  *
  *   slot ─► descriptor, flags        epoll ─┬─ every socket, edge-triggered, from accept to close
  *   0      7   watched, ready               ├─ the listening sockets, level-triggered
- *   1      9   …                            └─ the bell
+ *   1      9   …                            ├─ datagram sockets, edge-triggered
+ *                                           └─ the bell
  *
  * Idea     A socket is registered once, and what epoll says of it is remembered in its slot. A
  *          watch on a socket that is known to be ready fires at the next ring_wait; any other waits
@@ -73,9 +74,15 @@ struct ring_epoll {
 /* What a registration is for: a slot, or one of these. */
 #define EPOLL_TAG_BELL     UINT64_MAX
 #define EPOLL_TAG_LISTENER (UINT64_MAX - RING_LISTENERS_MAX) /* and those that follow it */
+#define EPOLL_TAG_PACKETS  (EPOLL_TAG_LISTENER - RING_PACKET_SOCKETS_MAX)
 
 extern const struct ring_engine ring_epoll_engine;
 void ring_epoll_free(struct ring *base);
+
+/* ring_epoll_packets.c */
+int ring_epoll_packets_open(struct ring *base, unsigned number, int fd);
+void ring_epoll_packets_watch(struct ring *base, unsigned number);
+void ring_epoll_packets_ready(struct ring_epoll *ring, unsigned number, uint32_t events);
 
 /* ring_epoll_accept.c */
 int ring_epoll_listen(struct ring *base, unsigned listener, int fd);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/ring_epoll.h"
+#include "core/ring_packets.h"
 #include "core/ring_peers.h"
 
 void ring_epoll_free(struct ring *base)
@@ -22,6 +23,7 @@ void ring_epoll_free(struct ring *base)
         close(ring->epoll_fd);
     ring_queue_done(&ring->queue);
     ring_peers_done(&ring->base);
+    ring_packet_sockets_done(&ring->base);
     free(ring->slots);
     free(ring);
 }

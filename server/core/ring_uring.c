@@ -1,5 +1,6 @@
 /* ring_uring: the io_uring engine. Watches are one-shot polls; batches are non-blocking sends and
  * receives that have completed when the submitting system call returns. */
+#include "core/ring_packets.h"
 #include "core/ring_uring.h"
 
 #include <assert.h>
@@ -85,6 +86,10 @@ static void complete(struct ring_uring *ring, struct ring_table *table,
         break;
     case RING_OP_BELL:
         silence_bell(ring);
+        break;
+    case RING_OP_PACKETS:
+        ring_packet_socket_at(&ring->base, index)->watched = false;
+        ring_queue_push(&ring->queue, RING_PACKETS, index, cqe->res);
         break;
     case RING_OP_IGNORE:
         break;
@@ -291,6 +296,23 @@ void ring_uring_receive(struct ring *base, struct ring_io *io, unsigned count)
     batch_run(uring_of(base), io, count, prepare_receive);
 }
 
+int ring_uring_packets_open(struct ring *base, unsigned number, int fd)
+{
+    return ring_packet_socket_open(base, number, fd);
+}
+
+/* On table 0, which is the one that is waited for. */
+void ring_uring_packets_watch(struct ring *base, unsigned number)
+{
+    struct ring_uring *ring = uring_of(base);
+    struct ring_packet_socket *at = ring_packet_socket_at(base, number);
+    struct io_uring_sqe *sqe = ring_sqe(ring, &ring->tables[0]);
+    assert(!at->watched && "one watch");
+    at->watched = true;
+    io_uring_prep_poll_add(sqe, at->fd, POLLIN);
+    io_uring_sqe_set_data64(sqe, ring_tag(RING_OP_PACKETS, number));
+}
+
 static void uring_shutdown(struct ring *base, uint32_t slot)
 {
     struct ring_uring *ring = uring_of(base);
@@ -345,6 +367,10 @@ const struct ring_engine ring_uring_engine = {
     .close = uring_close,
     .connect = ring_client_connect,
     .abort = ring_client_abort,
+    .packets_open = ring_uring_packets_open,
+    .packets_watch = ring_uring_packets_watch,
+    .packets_receive = ring_packet_sockets_receive,
+    .packets_send = ring_packet_sockets_send,
     .wake = ring_uring_wake,
     .free = ring_uring_free,
 };

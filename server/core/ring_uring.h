@@ -38,6 +38,7 @@ enum ring_op {
     RING_OP_BATCH,
     RING_OP_CONNECT,
     RING_OP_BELL,
+    RING_OP_PACKETS,
 };
 
 struct ring_table {
@@ -141,6 +142,8 @@ void ring_uring_watch(struct ring *base, uint32_t slot, enum ring_direction dire
 void ring_uring_unwatch(struct ring *base, uint32_t slot, enum ring_direction direction);
 void ring_uring_send(struct ring *base, struct ring_io *io, unsigned count);
 void ring_uring_receive(struct ring *base, struct ring_io *io, unsigned count);
+int ring_uring_packets_open(struct ring *base, unsigned number, int fd);
+void ring_uring_packets_watch(struct ring *base, unsigned number);
 void ring_uring_wake(struct ring *base);
 
 /* ring_uring_fd.c: a table's ordinary descriptors. All free at first; returns 0 or -ENOMEM. */

@@ -6,6 +6,7 @@
  * Watches, batches and accepts are those of ring_uring.c. What ends a connection is a plain system
  * call, done when it returns: nothing that is queued refers to a descriptor that is closed. A
  * client's slots are chosen by the caller, and the list of free ones is not looked at. */
+#include "core/ring_packets.h"
 #include "core/ring_uring.h"
 
 #include <assert.h>
@@ -127,6 +128,10 @@ const struct ring_engine ring_uring_fd_engine = {
     .close = fd_close,
     .connect = ring_client_connect,
     .abort = fd_abort,
+    .packets_open = ring_uring_packets_open,
+    .packets_watch = ring_uring_packets_watch,
+    .packets_receive = ring_packet_sockets_receive,
+    .packets_send = ring_packet_sockets_send,
     .wake = ring_uring_wake,
     .free = fd_free,
 };

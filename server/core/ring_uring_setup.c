@@ -1,5 +1,6 @@
 /* ring_uring_setup: making and freeing the engine, and its tables, which are opened one by one as
  * sockets come. */
+#include "core/ring_packets.h"
 #include "core/ring_peers.h"
 #include "core/ring_uring.h"
 
@@ -23,6 +24,7 @@ void ring_uring_free(struct ring *base)
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
         free(ring->listeners[i].peers);
     ring_peers_done(&ring->base);
+    ring_packet_sockets_done(&ring->base);
     ring_queue_done(&ring->queue);
     free(ring->tables);
     free(ring);

@@ -162,5 +162,7 @@ int contract_run(void)
 {
     return _cmocka_run_group_tests("one connection", contract_one, contract_one_count, NULL, NULL) +
            _cmocka_run_group_tests("many connections", contract_many, contract_many_count, NULL,
+                                   NULL) +
+           _cmocka_run_group_tests("datagrams", contract_packets, contract_packets_count, NULL,
                                    NULL);
 }

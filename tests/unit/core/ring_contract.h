@@ -39,13 +39,19 @@ struct contract_kernel {
     ssize_t (*peer_read)(int peer, void *data, size_t size);
     void (*peer_close)(int peer);
     void (*peer_reset)(int peer);
+    int (*packets_open)(struct ring *ring, unsigned number); /* a socket of its own */
+    /* A peer of datagrams to the socket that was opened last: as peers are. */
+    int (*packet_peer)(void);
+    void (*packet_peer_send)(int peer, const void *data, size_t size, uint8_t ecn);
+    ssize_t (*packet_peer_take)(int peer, void *data, size_t size, uint8_t *ret_ecn);
+    struct sockaddr_in6 (*packet_peer_address)(int peer);
     void (*end)(void); /* gives back what the functions above made */
 };
 
 extern const struct contract_kernel contract_kernel;
 
-extern const struct CMUnitTest contract_one[], contract_many[];
-extern const size_t contract_one_count, contract_many_count;
+extern const struct CMUnitTest contract_one[], contract_many[], contract_packets[];
+extern const size_t contract_one_count, contract_many_count, contract_packets_count;
 
 #define CONTRACT_TEST(name) cmocka_unit_test_setup_teardown(name, contract_setup, contract_teardown)
 

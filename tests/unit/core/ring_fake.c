@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,6 +28,7 @@ struct fake_ring {
     int ports[RING_LISTENERS_MAX]; /* -1: does not listen */
     bool woken;
     uint32_t freed_last;
+    struct fake_udp *sockets[RING_PACKET_SOCKETS_MAX];
     struct fake_end **slots; /* NULL: free, or being connected */
     bool *connecting;
     struct due_list coming;
@@ -170,6 +172,10 @@ static int fake_wait(struct ring *base, int64_t timeout_ns)
     ring->woken = false;
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++)
         accept_arrivals(ring, i);
+    for (unsigned i = 0; i < RING_PACKET_SOCKETS_MAX; i++)
+        if (ring->sockets[i] && fake_udp_fires(ring->sockets[i]))
+            due_push(&ring->coming,
+                     (struct due_event){{RING_PACKETS, i, POLLIN}, ring->net->now_ns});
     take_due(ring);
     return 0;
 }
@@ -180,6 +186,8 @@ static void event_seen(struct fake_ring *ring, const struct ring_event *event)
     switch (event->kind) {
     case RING_ACCEPTED:
     case RING_REFUSED:
+        break;
+    case RING_PACKETS:
         break;
     case RING_CONNECTED:
         ring->connecting[event->slot] = false;
@@ -216,6 +224,10 @@ int64_t fake_ring_due(const struct fake_ring *ring)
         int64_t arrival_due =
             accepts(ring, i) ? fake_arrival_due(ring->net, (unsigned)ring->ports[i]) : INT64_MAX;
         due = arrival_due < due ? arrival_due : due;
+    }
+    for (unsigned i = 0; i < RING_PACKET_SOCKETS_MAX; i++) {
+        int64_t packet_due = ring->sockets[i] ? fake_udp_due(ring->sockets[i]) : INT64_MAX;
+        due = packet_due < due ? packet_due : due;
     }
     for (uint32_t i = 0; i < ring->coming.count; i++)
         if (ring->coming.events[i].due_ns < due)
@@ -323,6 +335,51 @@ static void fake_receive(struct ring *base, struct ring_io *io, unsigned count)
     batch_ran(ring, io, count);
 }
 
+/* ---- datagrams ---- */
+
+static struct fake_udp *socket_at(struct ring *base, unsigned number)
+{
+    assert(number < RING_PACKET_SOCKETS_MAX && fake_of(base)->sockets[number] && "an open one");
+    return fake_of(base)->sockets[number];
+}
+
+static int fake_packets_open(struct ring *base, unsigned number, int fd)
+{
+    struct fake_ring *ring = fake_of(base);
+    assert(number < RING_PACKET_SOCKETS_MAX && !ring->sockets[number] && "opened once");
+    ring->sockets[number] = fake_udp_bind(ring->net, fd);
+    return 0;
+}
+
+static void fake_packets_watch(struct ring *base, unsigned number)
+{
+    fake_udp_watch(socket_at(base, number));
+}
+
+static unsigned fake_packets_receive(struct ring *base, unsigned number,
+                                     struct ring_packet *packets, unsigned count)
+{
+    struct fake_udp *socket = socket_at(base, number);
+    assert(count <= RING_PACKETS_MAX);
+    unsigned got = 0;
+    while (got < count && fake_udp_take(socket, &packets[got]))
+        got++;
+    base->stats.receives += got;
+    base->stats.enters++;
+    return got;
+}
+
+static void fake_packets_send(struct ring *base, unsigned number, struct ring_packet *packets,
+                              unsigned count)
+{
+    struct fake_udp *socket = socket_at(base, number);
+    assert(count <= RING_PACKETS_MAX);
+    base->stats.sends += count;
+    base->stats.enters++;
+    for (unsigned i = 0; i < count; i++)
+        fake_udp_give(socket, &packets[i]);
+}
+
 static void fake_shutdown(struct ring *base, uint32_t slot)
 {
     struct fake_end *end = end_at(fake_of(base), slot);
@@ -365,6 +422,9 @@ static void fake_free(struct ring *base)
             fake_end_close(ring->slots[slot]);
         }
     }
+    for (unsigned i = 0; i < RING_PACKET_SOCKETS_MAX; i++)
+        if (ring->sockets[i])
+            fake_udp_close(ring->sockets[i]);
     struct fake_ring **link = &ring->net->rings;
     while (*link != ring)
         link = &(*link)->next;
@@ -436,6 +496,10 @@ static const struct ring_engine fake_engine = {
     .close = fake_close,
     .connect = fake_connect,
     .abort = fake_abort,
+    .packets_open = fake_packets_open,
+    .packets_watch = fake_packets_watch,
+    .packets_receive = fake_packets_receive,
+    .packets_send = fake_packets_send,
     .wake = fake_wake,
     .free = fake_free,
 };

@@ -35,12 +35,16 @@ struct fake_config {
     uint64_t seed;
     uint32_t pipe_bytes_min; /* what one direction of a connection holds is drawn between these */
     uint32_t pipe_bytes_max;
-    int64_t delay_ns_max;    /* from a cause to its event */
-    unsigned send_short;     /* a send takes less than there is room for, perhaps nothing */
-    unsigned receive_short;  /* a receive brings less than there is, perhaps nothing yet */
-    unsigned accept_refused; /* a connection is lost before it has a slot */
-    unsigned reset;          /* an operation finds that the peer has just reset */
-    bool shuffled;           /* events come in any order between slots */
+    int64_t delay_ns_max;        /* from a cause to its event */
+    unsigned send_short;         /* a send takes less than there is room for, perhaps nothing */
+    unsigned receive_short;      /* a receive brings less than there is, perhaps nothing yet */
+    unsigned accept_refused;     /* a connection is lost before it has a slot */
+    unsigned reset;              /* an operation finds that the peer has just reset */
+    bool shuffled;               /* events come in any order between slots */
+    unsigned packet_lost;        /* a datagram does not arrive */
+    unsigned packet_twice;       /* or does so twice */
+    unsigned packet_cut;         /* or loses its end */
+    int64_t packet_delay_ns_max; /* each is under way for as long as is drawn, up to this */
 };
 
 /* No surprises: events at once and in order, sends as large as the room. */
@@ -74,6 +78,26 @@ struct ring *ring_fake_create(struct fake_net *net, const struct ring_config *co
 
 /* As fake_net_due, for one ring: when its wait would end. */
 int64_t ring_fake_due(const struct ring *ring);
+
+/* The test's end of datagrams, at an address. A ring's datagram socket has the number that it was
+ * opened with as its port, and any address. What is sent to where nobody is, is lost. */
+struct fake_udp;
+struct fake_udp *fake_udp_open(struct fake_net *net, struct sockaddr_in6 address);
+void fake_udp_close(struct fake_udp *udp);
+/* From here on it has another address, as behind a NAT that has forgotten it. What is under way to
+ * the old one is lost. */
+void fake_udp_move(struct fake_udp *udp, struct sockaddr_in6 address);
+/* To a ring's port; `ecn` arrives with it. */
+void fake_udp_send(struct fake_udp *udp, int fd, const void *data, size_t size, uint8_t ecn);
+/* The next that has arrived: its size, or -EAGAIN. */
+ssize_t fake_udp_receive(struct fake_udp *udp, void *data, size_t size, uint8_t *ret_ecn);
+/* When the next one arrives; INT64_MAX: none is under way. */
+int64_t fake_udp_due(const struct fake_udp *udp);
+
+/* Which of several sockets on one port gets a datagram, as a program of SO_ATTACH_REUSEPORT_CBPF
+ * would; without one it goes by the peer's port. */
+void fake_net_route(struct fake_net *net,
+                    unsigned (*route)(const void *data, size_t size, unsigned sockets));
 
 /* The test's end of a connection. Opening one puts it into the port's backlog, whether or not a
  * ring listens. Nothing blocks: a count, 0 at the end of the stream, -EAGAIN, -ECONNRESET or

@@ -23,6 +23,10 @@ struct fake_config fake_config_wild(uint64_t seed)
         .accept_refused = 5,
         .reset = 1,
         .shuffled = true,
+        .packet_lost = 50,
+        .packet_twice = 50,
+        .packet_cut = 5,
+        .packet_delay_ns_max = 20000000,
     };
 }
 
@@ -78,6 +82,8 @@ void fake_net_free(struct fake_net *net)
     assert(!net->rings);
     while (net->ends)
         fake_end_close(net->ends);
+    while (net->sockets)
+        fake_udp_close(net->sockets);
     for (unsigned port = 0; port < net->port_count; port++)
         free(net->ports[port].arrivals);
     for (unsigned i = 0; i < net->spare_count; i++)

@@ -65,6 +65,8 @@ struct fake_net {
     uint32_t open; /* connections with at least one end */
     struct fake_ring *rings;
     struct fake_end *ends;
+    struct fake_udp *sockets; /* in the order in which they were bound */
+    unsigned (*route)(const void *data, size_t size, unsigned sockets);
     struct fake_port ports[FAKE_PORTS];
     unsigned port_count;
     /* Of connections that are over, for the next: large ones are dear to make. */
@@ -96,6 +98,15 @@ void fake_end_close(struct fake_end *end);
 
 /* poll(2) events that hold now. */
 int32_t fake_end_poll(const struct fake_end *end, enum ring_direction direction);
+
+/* ring_fake_packets.c: a ring's socket on a port, which several rings may have. */
+struct fake_udp *fake_udp_bind(struct fake_net *net, int fd);
+void fake_udp_watch(struct fake_udp *socket);
+/* Whether its watch is over now. */
+bool fake_udp_fires(struct fake_udp *socket);
+/* Receives one; returns false when none is due. */
+bool fake_udp_take(struct fake_udp *socket, struct ring_packet *packet);
+void fake_udp_give(struct fake_udp *socket, struct ring_packet *packet);
 
 /* ring_fake.c: fires the watches that have a cause now. */
 void fake_ring_notice(struct fake_end *end);

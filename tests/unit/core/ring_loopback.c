@@ -153,6 +153,104 @@ ssize_t loopback_read(int peer, void *data, size_t size)
     return n < 0 ? -errno : n;
 }
 
+/* ---- datagrams ---- */
+
+static int packet_sockets[LOOPBACK_PACKET_SOCKETS_MAX];
+static int packet_socket_count;
+static in_port_t packet_port; /* of the ring's socket that was opened last */
+static int packet_peers;
+
+static int packet_socket(struct sockaddr_in6 address)
+{
+    int off = 0;
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert(fd >= 0 && packet_socket_count < LOOPBACK_PACKET_SOCKETS_MAX);
+    packet_sockets[packet_socket_count++] = fd;
+    int err = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    assert(err == 0);
+    err = bind(fd, (struct sockaddr *)&address, size);
+    assert(err == 0);
+    return fd;
+}
+
+int loopback_packets_open(struct ring *ring, unsigned number)
+{
+    int fd = packet_socket((struct sockaddr_in6){.sin6_family = AF_INET6});
+    packet_port = loopback_packet_address(fd).sin6_port;
+    return ring_packets_open(ring, number, fd);
+}
+
+static struct in6_addr packet_host(bool ipv4)
+{
+    const struct in6_addr mapped = {.s6_addr = {[10] = 0xff, 0xff, 127, 0, 0, 1}};
+    return ipv4 ? mapped : in6addr_loopback;
+}
+
+static void packet_ask_ecn(int fd)
+{
+    int on = 1;
+    int err = setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on);
+    assert(err == 0);
+    err = setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
+    assert(err == 0);
+}
+
+int loopback_packet_peer(void)
+{
+    struct in6_addr host = packet_host(packet_peers++ % 2 == 1);
+    int fd = packet_socket((struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = host});
+    packet_ask_ecn(fd);
+    return fd;
+}
+
+struct sockaddr_in6 loopback_packet_address(int peer)
+{
+    struct sockaddr_in6 address;
+    socklen_t size = sizeof address;
+    int err = getsockname(peer, (struct sockaddr *)&address, &size);
+    assert(err == 0);
+    return address;
+}
+
+void loopback_packet_send(int peer, const void *data, size_t size, uint8_t ecn)
+{
+    struct sockaddr_in6 to = loopback_packet_address(peer);
+    bool ipv4 = IN6_IS_ADDR_V4MAPPED(&to.sin6_addr);
+    int tos = ecn;
+    int err = setsockopt(peer, ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_TOS : IPV6_TCLASS, &tos,
+                         sizeof tos);
+    assert(err == 0);
+    to.sin6_port = packet_port;
+    ssize_t sent = sendto(peer, data, size, 0, (struct sockaddr *)&to, sizeof to);
+    assert(sent == (ssize_t)size);
+}
+
+ssize_t loopback_packet_take(int peer, void *data, size_t size, uint8_t *ret_ecn)
+{
+    _Alignas(struct cmsghdr) char control[128];
+    struct iovec room = {data, size};
+    struct msghdr head = {
+        .msg_iov = &room,
+        .msg_iovlen = 1,
+        .msg_control = control,
+        .msg_controllen = sizeof control,
+    };
+    ssize_t got = recvmsg(peer, &head, 0);
+    if (got < 0)
+        return -errno;
+    struct cmsghdr *about = CMSG_FIRSTHDR(&head);
+    *ret_ecn = about ? *CMSG_DATA(about) & 3 : 0;
+    return got;
+}
+
+static void packets_end(void)
+{
+    while (packet_socket_count > 0)
+        close(packet_sockets[--packet_socket_count]);
+    packet_peers = 0;
+}
+
 static void forget(int peer)
 {
     for (int i = 0; i < socket_count; i++) {
@@ -184,6 +282,7 @@ void loopback_end(void)
     while (socket_count > 0)
         close(sockets[--socket_count]);
     socket_next = 0;
+    packets_end();
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
         if (listeners[i] >= 0)
             close(listeners[i]);

@@ -12,6 +12,7 @@
 
 enum {
     LOOPBACK_SOCKETS_MAX = 2048,
+    LOOPBACK_PACKET_SOCKETS_MAX = 16,
     LOOPBACK_BACKLOG = 2048,
     LOOPBACK_TURN_NS = 2000000,
 };
@@ -42,4 +43,13 @@ ssize_t loopback_write(int peer, const void *data, size_t size);
 ssize_t loopback_read(int peer, void *data, size_t size);
 void loopback_close(int peer);
 void loopback_reset(int peer);
+
+/* Of datagrams: the ring's sockets take IPv4 and IPv6, the first peer has IPv6, the next IPv4, and
+ * so on. */
+int loopback_packets_open(struct ring *ring, unsigned number);
+int loopback_packet_peer(void);
+void loopback_packet_send(int peer, const void *data, size_t size, uint8_t ecn);
+ssize_t loopback_packet_take(int peer, void *data, size_t size, uint8_t *ret_ecn);
+struct sockaddr_in6 loopback_packet_address(int peer);
+
 void loopback_end(void);

@@ -82,8 +82,49 @@ static void kernel_peer_reset(int peer)
     fake_client_reset(peers[peer]);
 }
 
+enum {
+    PACKET_PORT = 4433,
+};
+
+static struct fake_udp *packet_peers[PEERS_MAX];
+static int packet_peer_count;
+static int packet_port;
+
+static int kernel_packets_open(struct ring *ring, unsigned number)
+{
+    packet_port = PACKET_PORT + (int)number;
+    return ring_packets_open(ring, number, packet_port);
+}
+
+static struct sockaddr_in6 kernel_packet_peer_address(int peer)
+{
+    return (struct sockaddr_in6){
+        .sin6_family = AF_INET6,
+        .sin6_port = htons((uint16_t)(50000 + peer)),
+        .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+    };
+}
+
+static int kernel_packet_peer(void)
+{
+    struct sockaddr_in6 address = kernel_packet_peer_address(packet_peer_count);
+    packet_peers[packet_peer_count] = fake_udp_open(net, address);
+    return packet_peer_count++;
+}
+
+static void kernel_packet_peer_send(int peer, const void *data, size_t size, uint8_t ecn)
+{
+    fake_udp_send(packet_peers[peer], packet_port, data, size, ecn);
+}
+
+static ssize_t kernel_packet_peer_take(int peer, void *data, size_t size, uint8_t *ret_ecn)
+{
+    return fake_udp_receive(packet_peers[peer], data, size, ret_ecn);
+}
+
 static void kernel_end(void)
 {
+    packet_peer_count = 0;
     fake_net_free(net);
     net = NULL;
 }
@@ -99,6 +140,11 @@ const struct contract_kernel contract_kernel = {
     .peer_read = kernel_peer_read,
     .peer_close = kernel_peer_close,
     .peer_reset = kernel_peer_reset,
+    .packets_open = kernel_packets_open,
+    .packet_peer = kernel_packet_peer,
+    .packet_peer_send = kernel_packet_peer_send,
+    .packet_peer_take = kernel_packet_peer_take,
+    .packet_peer_address = kernel_packet_peer_address,
     .end = kernel_end,
 };
 
@@ -335,6 +381,7 @@ static void echo_event(struct ring *ring, struct echo *echoes, const struct ring
     case RING_REFUSED:
         break;
     case RING_CONNECTED:
+    case RING_PACKETS:
         fail();
         break;
     case RING_READABLE:

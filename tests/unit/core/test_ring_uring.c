@@ -13,6 +13,11 @@ const struct contract_kernel contract_kernel = {
     .peer_read = loopback_read,
     .peer_close = loopback_close,
     .peer_reset = loopback_reset,
+    .packets_open = loopback_packets_open,
+    .packet_peer = loopback_packet_peer,
+    .packet_peer_send = loopback_packet_send,
+    .packet_peer_take = loopback_packet_take,
+    .packet_peer_address = loopback_packet_address,
     .end = loopback_end,
 };
 
