@@ -161,6 +161,13 @@ struct server *bench_server_place(struct bench *bench, char *address, size_t siz
 /* Chooses its tls_address, and makes the certificate if it is not there. */
 int bench_server_tls_place(struct bench *bench, struct server *server);
 
+/* Likewise one that listens at an address of the caller's; nothing holds its port. */
+struct server *bench_server_at(struct bench *bench, const struct sockaddr_in *address);
+
+/* The ringside-server that is to be started: that of --server, or beside this program. NULL after a
+ * sentence. */
+const char *bench_server_program(const struct bench *bench, char path[BENCH_PATH_MAX]);
+
 /* Pins and starts argv, which listens on server->address, and waits until it is ready. */
 int bench_server_launch(struct bench *bench, struct server *server, const char *name,
                         char *const argv[], uint32_t connections);

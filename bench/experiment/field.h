@@ -40,6 +40,11 @@ struct entrant {
     enum load_resume resume;
     struct entrant *plain; /* the same without TLS, to compare with; NULL: there is none */
     uint32_t clients;
+    /* Of several servers that share their channels, as load_group_config has them. */
+    const struct sockaddr_in *targets;
+    unsigned target_count, publish_to;
+    uint32_t channels;
+    bool certain;
     char channel[RESULT_NAME_MAX];
     const struct stream *stream;          /* where it differs from the options; NULL: nowhere */
     const struct load_protocol *protocol; /* of a peer; NULL: our own */
@@ -63,6 +68,8 @@ struct field {
     struct entrant entrants[FIELD_ENTRANTS_MAX];
     unsigned count;
     struct load *load;
+    struct in_addr from; /* load_config.first_address */
+    uint32_t from_count;
     bool anew;          /* load_group_config.anew, of all */
     bool memory_unread; /* connects without looking at memory, which takes its time */
     int64_t drain_ns;   /* how long a turn waits for its last message to reach everybody; 0: what so

@@ -65,6 +65,7 @@ void options_default(struct options *options)
         .tls_cipher_count = 2,
     };
     cpus_default(options->server_cpus, options->client_cpus);
+    memcpy(options->engine_cpus, options->server_cpus, sizeof options->engine_cpus);
 }
 
 static bool is_tls(enum option_id id)

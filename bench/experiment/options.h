@@ -114,6 +114,13 @@ struct options {
     uint32_t seed;       /* of the network between */
     const char *attacks; /* names with commas; NULL: all */
     uint32_t attackers;  /* at most so many connections of one attack */
+    uint32_t nodes;      /* of a cluster */
+    const char *broker;  /* the engine that they share */
+    const char *fsync;   /* when it has what it acknowledges on the disk: no, everysec, always */
+    uint32_t channels;   /* of each node's publisher */
+    bool kill_node, kill_engine, partition;
+    uint32_t away_s; /* how long what was killed or cut off stays so */
+    char engine_cpus[CPUS_TEXT_MAX];
 };
 
 /* X(ID, key, long name, argument, name in the settings of a run, what it is, help): an option is
@@ -217,6 +224,22 @@ struct options {
     X(LIST, 0, "list", NULL, NULL, FLAG(list), "Say which attacks there are, and end")             \
     X(ATTACKERS, 0, "attackers", "N", "attackers_max", NUMBER(attackers, 1, 20000),                \
       "At most so many connections of an attacker")                                                \
+    X(NODES, 'N', "nodes", "N", "nodes", NUMBER(nodes, 2, 4), "Servers that share their channels") \
+    X(BROKER, 'B', "broker", "redis", "broker", TEXT(broker), "The engine that they share")        \
+    X(FSYNC, 0, "fsync", "no|everysec|always", "fsync", TEXT(fsync),                               \
+      "When the engine has on the disk what it acknowledges")                                      \
+    X(ENGINE_CPUS, 0, "engine-cpus", "LIST", "engine_cpus", CPUS(engine_cpus),                     \
+      "CPUs of the engine")                                                                        \
+    X(CHANNELS, 0, "channels", "N", "channels", NUMBER(channels, 1, LOAD_CHANNELS_MAX),            \
+      "Of each publisher, in the steps of trouble")                                                \
+    X(KILL_NODE, 0, "kill-node", NULL, "kill_node", FLAG(kill_node),                               \
+      "A step of trouble: kill -9 of a node under load, and its start")                            \
+    X(KILL_ENGINE, 0, "kill-engine", NULL, "kill_engine", FLAG(kill_engine),                       \
+      "Likewise of the engine")                                                                    \
+    X(PARTITION, 0, "partition", NULL, "partition", FLAG(partition),                               \
+      "Likewise a node and the engine do not hear each other (needs namespaces: root)")            \
+    X(AWAY, 0, "away-seconds", "S", "away_s", NUMBER(away_s, 0, 600),                              \
+      "How long what was killed or cut off stays so")                                              \
     X(TLS, 0, "tls", NULL, "tls", FLAG(tls),                                                       \
       "Each transport over TLS 1.2 too, beside the plain one")                                     \
     X(TLS_CIPHER, 0, "tls-cipher", "LIST", "tls_cipher", OF_KIND(ciphers),                         \

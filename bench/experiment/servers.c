@@ -146,6 +146,27 @@ struct server *bench_server_place(struct bench *bench, char *address, size_t siz
                : NULL;
 }
 
+struct server *bench_server_at(struct bench *bench, const struct sockaddr_in *address)
+{
+    struct server *server = server_add(bench);
+    if (!server)
+        bench_fail(-ENOSPC, "too many servers in one run");
+    else
+        server->address = *address;
+    return server;
+}
+
+const char *bench_server_program(const struct bench *bench, char path[BENCH_PATH_MAX])
+{
+    const char *found = bench->options->server ? bench->options->server
+                                               : program_path(bench, "../server/ringside-server",
+                                                              "ringside-server", path);
+    if (!found)
+        bench_fail(-ENOENT, "there is no ringside-server beside this program; `./build.sh build` "
+                            "makes one, --server names another");
+    return found;
+}
+
 int bench_server_adopt(struct bench *bench, struct server *server, const char *name,
                        uint32_t connections)
 {
@@ -239,12 +260,9 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
             note_source(bench, server);
         return adopted;
     }
-    argv[count] = options->server
-                      ? options->server
-                      : program_path(bench, "../server/ringside-server", "ringside-server", path);
+    argv[count] = bench_server_program(bench, path);
     if (!argv[count++])
-        return bench_fail(-ENOENT, "there is no ringside-server beside this program; "
-                                   "`./build.sh build` makes one, --server names another");
+        return -ENOENT;
     int err = choose_address(bench, &server->address, &server->held_fds[0], listen, sizeof listen);
     if (err < 0)
         return err;

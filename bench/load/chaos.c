@@ -31,11 +31,11 @@ static bool cut_one(struct load *load, uint64_t *random)
     return true;
 }
 
-/* Whom the server has ended comes back too, and publishers. */
+/* Whom the server has ended comes back too, and publishers, of groups that have one. */
 static void bring_back(struct load *load)
 {
     for (uint32_t i = 0; i < load->link_count; i++)
-        if (load->links[i].phase == LINK_DOWN)
+        if (load->links[i].phase == LINK_DOWN && link_protocol(load, &load->links[i]))
             opener_again(load, &load->links[i]);
 }
 

@@ -79,10 +79,7 @@ void poll_answered(struct load *load, struct subscriber *subscriber, const struc
 static void publish_end(struct load *load, struct subscriber *subscriber, const struct half *answer)
 {
     struct group *group = group_of(load, subscriber);
-    if (group->publisher.unanswered > 0)
-        group->publisher.unanswered--;
-    if (answer->failed)
-        group->counters.publish_failures++;
+    publisher_answered(group, answer->failed);
     if (answer->last)
         subscriber_fail(load, subscriber, LOAD_FAIL_END);
 }

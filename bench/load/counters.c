@@ -16,17 +16,27 @@ void load_ledger_read(const struct load *load, unsigned group_index, struct load
     for (uint32_t i = 0; i < group->config.clients && published; i++) {
         const struct subscriber *subscriber = &load->subscribers[group->first + i];
         if (!(subscriber->flags & SUBSCRIBER_STALLED))
-            ret->lost += ledger_behind(&subscriber->place, channel_last(load, subscriber));
+            ret->lost += subscriber_behind(load, subscriber);
     }
     ret->expected = ret->delivered + ret->lost;
+}
+
+uint32_t subscriber_behind(const struct load *load, const struct subscriber *subscriber)
+{
+    const struct group *group = &load->groups[subscriber->group];
+    uint32_t last = channel_last(load, subscriber);
+    uint32_t behind = ledger_behind(&subscriber->place, last);
+    return behind == 0 ? 0
+                       : behind - doubts_between(&group->doubts, group->channels,
+                                                 channel_of_subscriber(load, subscriber),
+                                                 subscriber->place.expected, last + 1);
 }
 
 bool group_behind(const struct load *load, const struct group *group)
 {
     for (uint32_t i = 0; i < group->config.clients; i++) {
         const struct subscriber *subscriber = &load->subscribers[group->first + i];
-        if (subscriber_ready(subscriber) &&
-            ledger_behind(&subscriber->place, channel_last(load, subscriber)) > 0)
+        if (subscriber_ready(subscriber) && subscriber_behind(load, subscriber) > 0)
             return true;
     }
     return false;

@@ -1,7 +1,7 @@
 /* engine: what the files of the load generator share. Nobody outside load/ includes this.
  *
  *   turn.c ramp.c churn.c idle.c     what is asked for: set things going, step until they are done
- *   visits.c                         likewise
+ *   visits.c together.c              likewise
  *   engine.c                         one step: open, publish, poll, send, wait, receive, count
  *   link.c                           a link's life: down ─► connecting ─► opening ─► up
  *   subscriber.c                     a subscriber's, on its link
@@ -27,6 +27,7 @@
 
 #include "core/ring.h"
 #include "core/timers.h"
+#include "load/doubts.h"
 #include "load/flight.h"
 #include "load/ledger.h"
 #include "load/load.h"
@@ -121,6 +122,7 @@ struct publisher {
     bool active;
     bool alone;   /* goes on while nobody is there */
     bool failed;  /* its connection could not be made, or ended */
+    bool again;   /* certain: the last message was refused, and is still to be published */
     char *buffer; /* what is being sent; with TLS, room for a record's head comes first */
     size_t head;  /* that room */
     size_t size, len;
@@ -183,6 +185,7 @@ struct group {
     struct load_counters counters;
     struct load_ledger ledger;
     struct publisher publisher;
+    struct doubts doubts;
     struct poller poller;
     struct trickler trickler;
     struct histogram *corrected;
@@ -393,7 +396,9 @@ uint32_t bytes_of_number(const struct group *group, uint32_t number);
 /* "-17", without a null byte; returns its length. */
 size_t channel_suffix_write(char buf[CHANNEL_SUFFIX_MAX], uint32_t channel);
 
-/* counters.c: whether one that is ready has not reached the last message. Walks the group. */
+/* counters.c: how many messages of those that were published for sure it has not reached. */
+uint32_t subscriber_behind(const struct load *load, const struct subscriber *subscriber);
+/* Whether one that is ready has not reached the last message. Walks the group. */
 bool group_behind(const struct load *load, const struct group *group);
 
 /* engine.c */
@@ -530,6 +535,8 @@ void publisher_stop(struct group *group);
 /* Publishes what is due, in one send. Returns nanoseconds until the next, or INT64_MAX. */
 int64_t publisher_step(struct load *load, struct group *group);
 void publisher_lost(struct load *load, struct link *link);
+/* A POST is answered; with an error, of which the status is in the counters. */
+void publisher_answered(struct group *group, bool failed);
 /* Connects the group's publisher if it is not. Returns 0, -ENOTCONN or -EINTR. */
 int publisher_ready(struct load *load, struct group *group);
 

@@ -17,15 +17,25 @@ void link_watch(struct load *load, struct link *link)
 
 /* ---- opening ---- */
 
+/* Of several, the next with each attempt that failed. */
+static const struct sockaddr_in *target_of(struct load *load, const struct link *link)
+{
+    const struct group *group = link_group(load, link);
+    const struct load_group_config *config = &group->config;
+    bool publishes = link_publishes(load, link);
+    if (config->target_count == 0)
+        return publishes ? &group->publish_target : &config->target;
+    uint32_t nth = publishes ? config->publish_to : link_index(load, link) - group->first_link;
+    return &config->targets[(nth + link->attempts - 1U) % config->target_count];
+}
+
 void link_connect(struct load *load, struct link *link)
 {
     assert(link->phase == LINK_DOWN);
     struct sockaddr_in from = sources_next(&load->sources);
     link->phase = LINK_CONNECTING;
     link->attempts++;
-    const struct group *group = link_group(load, link);
-    ring_connect(load->ring, link_index(load, link), &from,
-                 link_publishes(load, link) ? &group->publish_target : &group->config.target);
+    ring_connect(load->ring, link_index(load, link), &from, target_of(load, link));
 }
 
 static enum load_failure failure_of(int err)

@@ -125,6 +125,14 @@ struct load_kind {
 struct load_group_config {
     const struct protocol *transport; /* load/protocol.h */
     struct sockaddr_in target;
+    /* Several servers, which share their channels: link after link connects to the next, its
+     * publisher to publish_to; who fails tries the one after it. Stay where they are until
+     * load_free. 0: the target alone. */
+    const struct sockaddr_in *targets;
+    unsigned target_count, publish_to;
+    /* Of a POST, for when servers may fail: one message after the other. What is refused by name
+     * (503, 507) is asked again; what nobody knows the end of is a doubt. */
+    bool certain;
     /* Its own for each group that publishes: numbers of messages are per channel. A group that does
      * not may hear another's. */
     const char *channel;
@@ -240,6 +248,10 @@ struct load_counters {
     uint64_t published;          /* messages handed to the kernel by the publisher */
     uint64_t publisher_failures; /* times that the publisher's connection failed or ended */
     uint64_t publish_failures;   /* POST: answered with an error */
+    uint64_t acknowledged;       /* POST: answered without one */
+    uint64_t refused;            /* certain: refused by name, and asked again */
+    uint64_t doubts;             /* certain: may have been published, or not */
+    uint64_t doubtful;           /* of the ledger: of those, what a subscriber did not get */
     uint64_t closes[LOAD_FAIL_COUNT];   /* of clients that were up */
     uint64_t failures[LOAD_FAIL_COUNT]; /* of those not up yet; each may be tried again */
     uint64_t tls_full, tls_resumed;     /* TLS handshakes of subscribers */
@@ -344,6 +356,12 @@ struct load_turn {
  * was lost, or there is nobody to publish to; or -EINTR. */
 int load_run_turn(struct load *load, unsigned group, int64_t duration_ns, int64_t drain_ns,
                   const struct load_mode *mode, struct load_turn *ret);
+
+/* The same for several groups at once, all by one mode; `rets` has as many places. The CPU of each
+ * is that of all. */
+int load_run_together(struct load *load, const unsigned *groups, unsigned count,
+                      int64_t duration_ns, int64_t drain_ns, const struct load_mode *mode,
+                      struct load_turn *rets);
 
 /* ---- quiet and trouble ---- */
 

@@ -16,6 +16,8 @@ enum {
     BUFFER_BYTES_MIN = 256 * 1024,
     PIPELINE_MAX = 256, /* POST requests without an answer */
     READY_TIMEOUT_S = 10,
+    STATUS_UNAVAILABLE = 503,
+    STATUS_NO_ROOM = 507,
 };
 
 /* At most, with what another server's protocol puts around the payload. */
@@ -88,25 +90,56 @@ void publisher_stop(struct group *group)
     group->publisher.active = false;
 }
 
+/* Nobody will ever say what became of the last message. */
+static void doubt(struct group *group)
+{
+    group->counters.doubts++;
+    doubts_add(&group->doubts, group->publisher.number);
+}
+
 void publisher_lost(struct load *load, struct link *link)
 {
-    link_group(load, link)->publisher.unanswered = 0;
+    struct group *group = link_group(load, link);
+    if (group->config.certain && group->publisher.unanswered > 0)
+        doubt(group);
+    group->publisher.unanswered = 0;
+}
+
+void publisher_answered(struct group *group, bool failed)
+{
+    struct publisher *publisher = &group->publisher;
+    int status = group->counters.status;
+    if (publisher->unanswered > 0)
+        publisher->unanswered--;
+    group->counters.acknowledged += !failed;
+    group->counters.publish_failures += failed;
+    if (!failed || !group->config.certain)
+        return;
+    if (status == STATUS_UNAVAILABLE || status == STATUS_NO_ROOM) {
+        group->counters.refused++;
+        publisher->again = true;
+    } else {
+        doubt(group);
+    }
 }
 
 static void publish(struct load *load, struct group *group, int64_t intended_ns)
 {
     struct publisher *publisher = &group->publisher;
     char *out = publisher->buffer + publisher->head + publisher->len;
-    uint32_t number = ++publisher->number;
+    uint32_t number = publisher->again ? publisher->number : ++publisher->number;
     assert(number < UINT32_MAX);
     if (publisher->mode.rate_per_s > 0)
         burst_begin(group);
     publisher->len += group->config.publish->publish(load, group, out, number, intended_ns);
     publisher->unanswered += (group->config.publish->is & PROTOCOL_ANSWERS) != 0;
-    publisher->left--;
-    group->counters.published++;
-    flights_launch(&group->flights, number, expected_of_number(group, number), intended_ns,
-                   load->now_ns);
+    if (!publisher->again) {
+        publisher->left--;
+        group->counters.published++;
+        flights_launch(&group->flights, number, expected_of_number(group, number), intended_ns,
+                       load->now_ns);
+    }
+    publisher->again = false;
 }
 
 /* As many are under way as may be. */
@@ -124,7 +157,7 @@ static bool may_publish(const struct load *load, const struct group *group)
     if (publisher->left == 0 || nobody ||
         publisher->size - publisher->len < REQUEST_HEAD_MAX + message_size_most(group))
         return false;
-    if (publisher->unanswered >= PIPELINE_MAX || is_full(group))
+    if (publisher->unanswered >= (group->config.certain ? 1 : PIPELINE_MAX) || is_full(group))
         return false;
     return publisher->mode.depth > 0 || publisher->due_ns <= (double)load->now_ns;
 }

@@ -158,6 +158,42 @@ static bool known(const struct load *load, const struct subscriber *subscriber,
            channel_of_number(group, number) == channel_of_subscriber(load, subscriber);
 }
 
+/* One in doubt may come behind its successors: the engine was given it by a node that has ended
+ * since. */
+static bool came_late(const struct group *group, const struct subscriber *subscriber,
+                      uint32_t channel, uint32_t sequence)
+{
+    uint32_t number = (sequence - 1) * group->channels + channel + 1;
+    return sequence < subscriber->place.expected && doubts_have(&group->doubts, number);
+}
+
+/* Notes a message in the ledger. What is in doubt is not lost if it does not come. */
+static void note(struct load *load, struct subscriber *subscriber, uint32_t sequence)
+{
+    struct group *group = group_of(load, subscriber);
+    struct load_ledger *ledger = &group->ledger;
+    struct ledger_place *place = &subscriber->place;
+    uint32_t client = subscriber_index(load, subscriber) - group->first;
+    if (group->doubts.count == 0 || place->expected == 0) {
+        ledger_note(ledger, place, sequence, client);
+        return;
+    }
+    uint32_t channel = channel_of_subscriber(load, subscriber);
+    uint64_t out_of_order = ledger->out_of_order;
+    bool late = came_late(group, subscriber, channel, sequence);
+    uint32_t missed =
+        doubts_between(&group->doubts, group->channels, channel, place->expected, sequence);
+    ledger_note(ledger, place, sequence, client);
+    if (late && ledger->out_of_order > out_of_order) { /* it was never taken for lost */
+        ledger->out_of_order--;
+        ledger->lost++;
+        group->counters.doubtful--;
+    } else if (!late) {
+        ledger->lost -= missed;
+        group->counters.doubtful += missed;
+    }
+}
+
 void subscriber_deliver(struct load *load, struct subscriber *subscriber,
                         const struct payload *payload)
 {
@@ -173,8 +209,7 @@ void subscriber_deliver(struct load *load, struct subscriber *subscriber,
         group->ledger.corrupt++;
     group->counters.deliveries++;
     bool ready = subscriber_ready(subscriber);
-    ledger_note(&group->ledger, &subscriber->place, sequence_of_number(group, number),
-                subscriber_index(load, subscriber) - group->first);
+    note(load, subscriber, sequence_of_number(group, number));
     if (!ready && subscriber_ready(subscriber))
         ready_enter(load, subscriber);
     if (number <= group->turn_after) { /* whatever it waited for was not this turn's */

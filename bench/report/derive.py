@@ -27,6 +27,8 @@ def of_run(run):
         _tls(run, c)
         _handshakes(run, c)
         _stall(run, c)
+        if "cluster" in c:
+            _cluster(run, c)
         if "push" in c:
             _set(c["push"], "load_s", c["push"]["loads_s"], 6)
 
@@ -181,6 +183,28 @@ def _ratio(run, c):
         c["ratio"] = {"ceiling": ceiling}
         _set(c["ratio"], "deliveries_per_s", quotients(c, other, rate), 4)
         _set(c["ratio"], "server_cpu_per_delivery", quotients(c, other, server_cpu), 4)
+
+
+def _cluster(run, c):
+    """What the engine took, and how much of what it takes from its own benchmark."""
+    ours = c["cluster"]
+    other = c["kind"] != "ceiling" and next(
+        (o["cluster"] for o in run["contestants"] if o["kind"] == "ceiling" and "cluster" in o
+         and o.get("workload") == c.get("workload")), None)
+
+    def rates(of):
+        return [n / s if s else 0 for n, s in zip(of["publishes"], of["elapsed_s"])]
+
+    def costs(of):
+        return [s / n if n else 0 for n, s in zip(of["publishes"], of["engine_cpu_s"])]
+
+    _set(ours, "publishes_per_s", rates(ours), 1)
+    _set(ours, "engine_cpu_ns_per_publish", [1e9 * cost for cost in costs(ours)], 1)
+    _set(ours, "engine_cpu_share",
+         [cpu / s for cpu, s in zip(ours["engine_cpu_s"], ours["elapsed_s"]) if s], 4)
+    if other:
+        for name, figures in (("of_ceiling", rates), ("engine_cpu_of_ceiling", costs)):
+            _set(ours, name, [a / b for a, b in zip(figures(ours), figures(other)) if b], 4)
 
 
 def _tls(run, c):

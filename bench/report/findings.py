@@ -14,7 +14,7 @@ TITLES = {
     "engines": "io_uring and epoll", "capacity": "How many connections",
     "connect": "Letting subscribers in",
     "handshakes": "TLS handshakes", "page": "A page of a browser",
-    "push": "Server push",
+    "push": "Server push", "cluster": "Several nodes around one engine",
     "abuse": "Attacks on a server, and what everybody else notices",
 }
 

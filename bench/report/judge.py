@@ -5,6 +5,7 @@
 An experiment without a row says nothing. One that was interrupted is not judged."""
 
 import causes
+import cluster
 import derive
 import series
 import units
@@ -538,6 +539,12 @@ def _abuse(run):
     return f"Attacks: {', '.join(told)}" if told else None
 
 
+def _cluster(run):
+    for verdict in cluster.verdicts(run):
+        say(run, *verdict)
+    return cluster.headline(run)
+
+
 def _page(run):
     """Six connections to an origin are what browsers have agreed on."""
     old, new = (series.find(run, "chromium", name)["page"] for name in ("HTTP/1.1", "HTTP/2"))
@@ -568,8 +575,9 @@ def _broken_bounds(abuse):
 
 
 JUDGES = {
-    "abuse": _abuse, "capacity": _capacity, "chaos": _chaos, "churn": _churn, "compare": _compare,
-    "connect": _connect, "engines": _engines, "fanout": _fanout, "half-open": _half_open,
+    "abuse": _abuse, "capacity": _capacity, "chaos": _chaos, "churn": _churn,
+    "cluster": _cluster, "compare": _compare, "connect": _connect, "engines": _engines,
+    "fanout": _fanout, "half-open": _half_open,
     "handshakes": _handshakes, "hold": _hold, "knee": _knee, "page": _page, "push": _push,
     "slow-readers": _slow_readers,     "storm": _storm,
 }

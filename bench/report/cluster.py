@@ -1,0 +1,56 @@
+"""What a run of several nodes says of claims: rates beside the engine's own, latency across nodes
+beside within one, and what trouble has lost."""
+
+import series
+import units
+from series import get
+
+# Of what the engine takes from its own benchmark.
+KINDS = (("with history", 0.5, "the same script under redis-benchmark"),
+         ("without history", 0.8, "a plain PUBLISH under redis-benchmark"))
+ACROSS_MAX = 3
+
+
+def _publishes(run, kind):
+    return series.find(run, "ringside", f"publish, {kind}")["cluster"]
+
+
+def headline(run):
+    rates = [(_publishes(run, kind).get("publishes_per_s"), kind) for kind, _, _ in KINDS]
+    told = [f"{rate['median']:,.0f}/s {kind}" for rate, kind in rates if rate]
+    return f"{run['settings']['nodes']} nodes publish {' and '.join(told)}" if told else None
+
+
+def verdicts(run):
+    """A claim, a verdict and what was measured of each."""
+    for kind, least, what in KINDS:
+        ours = _publishes(run, kind)
+        of = ours.get("of_ceiling")
+        if of:
+            yield (f"Publishes {kind} reach {least:g} times {what}",
+                   "holds" if of["p25"] >= least else "fails" if of["p75"] < least else "depends",
+                   f"{of['median']:.2f} times ({of['p25']:.2f} to {of['p75']:.2f}), at "
+                   f"{ours['engine_cpu_of_ceiling']['median']:.2f} times the engine's CPU for each")
+    within, across = (_p99(run, name) for name in ("within a node", "across nodes"))
+    if within and across:
+        yield (f"Across nodes p99 is at most {ACROSS_MAX} times that within a node",
+               "holds" if across <= ACROSS_MAX * within else "fails",
+               f"{units.time_ns(across)} against {units.time_ns(within)}")
+    yield from (_trouble(c) for c in run["contestants"] if "trouble" in c)
+
+
+def _p99(run, name):
+    found = next(c for c in run["contestants"] if c["name"] == name)
+    return series.percentile(get(found, "latency", "corrected"), 99)
+
+
+def _trouble(c):
+    trouble, lost = c["trouble"], series.ledger_faults(c) or 0
+    away = trouble["clients"] - trouble["up"]
+    return (f"Nothing that was acknowledged is lost silently when {c['workload']}",
+            "holds" if lost == 0 and away == 0 else "fails",
+            f"{trouble['acknowledged']:,} publishes acknowledged, {trouble['refused']:,} refused, "
+            f"{trouble['doubts']:,} in doubt; {trouble['clients']:,} clients, "
+            f"{trouble['missed']:,} messages by replay; told \"not recovered\" "
+            f"{trouble['unrecovered']:,} times; {lost} faults in the ledger, {away} clients away "
+            "in the end")
