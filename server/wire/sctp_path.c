@@ -1,0 +1,97 @@
+#include "wire/sctp_path.h"
+
+#include "wire/sctp_packet.h"
+
+enum {
+    MTU = SCTP_PACKET_MAX,
+    BURST_PACKETS = 4,
+    RTO_FIRST_US = 1000000,
+    RTO_MIN_US = 400000, /* above the 200 ms for which a peer may hold its acknowledgement back */
+    RTO_MAX_US = 10000000,
+    IDLE_HALVINGS_MAX = 16,
+};
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint32_t most(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+void sctp_path_init(struct sctp_path *path, uint32_t peer_window)
+{
+    *path = (struct sctp_path){
+        .cwnd = least(4 * MTU, most(2 * MTU, 4404)),
+        .ssthresh = most(peer_window, 2 * MTU),
+        .rto_us = RTO_FIRST_US,
+    };
+}
+
+void sctp_path_measured(struct sctp_path *path, uint64_t rtt_ns)
+{
+    uint32_t rtt = rtt_ns / 1000 > RTO_MAX_US ? RTO_MAX_US : (uint32_t)(rtt_ns / 1000);
+    if (path->srtt_us == 0) {
+        path->srtt_us = most(rtt, 1);
+        path->rttvar_us = rtt / 2;
+    } else {
+        uint32_t off = path->srtt_us > rtt ? path->srtt_us - rtt : rtt - path->srtt_us;
+        path->rttvar_us = path->rttvar_us - path->rttvar_us / 4 + off / 4;
+        path->srtt_us = most(path->srtt_us - path->srtt_us / 8 + rtt / 8, 1);
+    }
+    path->rto_us = least(most(path->srtt_us + 4 * path->rttvar_us, RTO_MIN_US), RTO_MAX_US);
+}
+
+void sctp_path_acked(struct sctp_path *path, uint32_t bytes, bool full)
+{
+    if (path->cwnd <= path->ssthresh) {
+        if (full)
+            path->cwnd += least(bytes, MTU);
+        return;
+    }
+    path->partial += bytes;
+    if (path->partial >= path->cwnd) {
+        path->partial = full ? path->partial - path->cwnd : 0;
+        if (full)
+            path->cwnd += MTU;
+    }
+}
+
+void sctp_path_lost(struct sctp_path *path)
+{
+    path->ssthresh = most(path->cwnd / 2, 4 * MTU);
+    path->cwnd = path->ssthresh;
+    path->partial = 0;
+}
+
+void sctp_path_timed_out(struct sctp_path *path)
+{
+    path->ssthresh = most(path->cwnd / 2, 4 * MTU);
+    path->cwnd = MTU;
+    path->partial = 0;
+    sctp_path_waited(path);
+}
+
+void sctp_path_waited(struct sctp_path *path)
+{
+    path->rto_us = least(path->rto_us * 2, RTO_MAX_US);
+}
+
+void sctp_path_idle(struct sctp_path *path, uint64_t idle_ns)
+{
+    uint64_t times = idle_ns / sctp_path_rto_ns(path);
+    for (uint64_t i = 0; i < times && i < IDLE_HALVINGS_MAX; i++)
+        path->cwnd = least(path->cwnd, most(path->cwnd / 2, 4 * MTU));
+}
+
+void sctp_path_no_burst(struct sctp_path *path)
+{
+    path->cwnd = least(path->cwnd, most(path->flight + BURST_PACKETS * MTU, MTU));
+}
+
+uint64_t sctp_path_rto_ns(const struct sctp_path *path)
+{
+    return (uint64_t)path->rto_us * 1000;
+}
