@@ -14,6 +14,7 @@
 #include "http/limited.h"
 #include "hub/hub.h"
 #include "transport/mercure.h"
+#include "transport/mercure_internal.h"
 #include "wire/position.h"
 
 /* In conn_extra. */
@@ -48,25 +49,10 @@ static bool is_allowed(const struct publishing *publishing, const struct mercure
     return true;
 }
 
-static struct message *message_of(struct shard *shard, const struct mercure_update *update)
-{
-    struct span name = SPAN(MERCURE_CHANNEL);
-    size_t size = mercure_update_size(update);
-    char *payload = malloc(size);
-    if (!payload)
-        return NULL;
-    mercure_update_write(payload, update);
-    struct message *message =
-        message_create(name.ptr, name.len, hub_hash(shard->server->hubs, name.ptr, name.len),
-                       payload, size, false);
-    free(payload);
-    return message;
-}
-
 static void publish(struct shard *shard, struct conn *conn, const struct mercure_update *update)
 {
     struct publishing *publishing = publishing_of(conn);
-    struct message *message = message_of(shard, update);
+    struct message *message = mercure_message(shard, update);
     const struct ticket ticket = conn_ticket(shard, conn, 0);
     publishing->published = true;
     publishing->id_len = (uint8_t)update->id.len;

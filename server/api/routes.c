@@ -38,6 +38,10 @@ const struct route server_routes[] = {
     {"/emulation", FOR_CLIENTS, POST, "POST, OPTIONS", emulation_open, NULL, false},
     {"/.well-known/mercure", FOR_CLIENTS, GET | HEAD | POST, "GET, HEAD, POST, OPTIONS",
      mercure_open, sse_shed, false},
+    {"/.well-known/mercure/subscriptions", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS",
+     mercure_list_open, NULL, false},
+    {"/.well-known/mercure/subscriptions/*", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS",
+     mercure_list_open, NULL, false},
     {"/hook/*", FOR_HOOKS, POST, "POST, OPTIONS", hook_open, NULL, false},
     {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL, false},
     {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL, false},
@@ -69,6 +73,7 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_EMULATION] = &emulation_transport,
     [TRANSPORT_WATCH] = &watch_transport,
     [TRANSPORT_MERCURE] = &mercure_transport,
+    [TRANSPORT_MERCURE_LIST] = &mercure_list_transport,
     [TRANSPORT_MERCURE_PUBLISH] = &mercure_publish_transport,
     [TRANSPORT_HOOK] = &hook_transport,
 };

@@ -356,6 +356,8 @@ enum proxy_header {
     SECTION("mercure")                                                                             \
     X(SWITCH, mercure, false, 0, 1, "on/off",                                                      \
       "The Mercure protocol at /.well-known/mercure; who may is said by token_keys and api_keys.") \
+    X(SWITCH, mercure_subscriptions, false, 0, 1, "on/off",                                        \
+      "Who has a token for it is told which subscriptions of Mercure there are.")                  \
     SECTION("websocket")                                                                           \
     X(SWITCH, websocket_publish, false, 0, 1, "on/off", "Clients may publish on their WebSocket.") \
     X(NUMBER, token_grace_ms, 25000, 0, 3600000, "ms",                                             \

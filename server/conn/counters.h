@@ -67,6 +67,8 @@
     X(system_calls, counter, "System calls made for sockets")                                      \
     X(streams_sse, gauge, "Open SSE streams")                                                      \
     X(streams_websocket, gauge, "Open WebSockets")                                                 \
+    X(mercure_ends_lost, counter,                                                                  \
+      "Subscriptions of Mercure that ended, of which no event could tell")                         \
     X(sessions, gauge, "Open connections with the Centrifuge protocol")                            \
     X(streams_session, gauge, "Open answers of HTTP that are streams of it")                       \
     X(emulations, counter, "Requests with commands for such streams")                              \

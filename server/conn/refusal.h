@@ -35,8 +35,9 @@
     X(BAD_EVENT, bad_event, 400,                                                                   \
       "an event is 1 to 64 characters of a channel's name, and none of the server's own")          \
     X(NO_TOPIC, no_topic, 400, "topic= is missing")                                                \
-    X(BAD_TOPIC, bad_topic, 400, "a topic is empty, longer than 512 bytes, or one too many")       \
+    X(BAD_TOPIC, bad_topic, 400, "a topic is empty, too long, the hub's own, or one too many")     \
     X(BAD_UPDATE, bad_update, 400, "the form is broken, or its data, type, id or retry is")        \
+    X(LIST_TOO_LONG, list_too_long, 503, "more subscriptions than one answer has; ask by topic")   \
     X(ENDED, ended, 409, "the last message of this channel has been published")                    \
     X(OVERLOADED, overloaded, 503, "a bound of the hub is reached; try again")                     \
     X(BROKER_DOWN, broker_down, 503, "the engine of the cluster is not reached; not published")    \

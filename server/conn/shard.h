@@ -182,6 +182,7 @@ struct shard {
     struct top *top;                     /* NULL: nobody has looked yet */
     struct answering *answers;           /* transport/: those whose next piece waits for its turn */
     size_t answered_bytes;               /* transport/: of answers made in this turn */
+    unsigned mercure_lists;              /* transport/: of subscriptions, that are gathered */
 
     atomic_bool stopping;
     bool draining;

@@ -39,6 +39,7 @@ enum transport_id {
     TRANSPORT_WATCH,          /* the operator's: an event stream about the server */
     TRANSPORT_MERCURE,
     TRANSPORT_MERCURE_PUBLISH,
+    TRANSPORT_MERCURE_LIST,
     TRANSPORT_HOOK,
     TRANSPORT_COUNT,
 };

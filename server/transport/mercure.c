@@ -10,32 +10,17 @@
 #include "core/message.h"
 #include "transport/catch_up.h"
 #include "transport/gathering.h"
+#include "transport/mercure_internal.h"
 #include "transport/standing.h"
 #include "transport/stream.h"
 #include "wire/out.h"
 #include "wire/position.h"
+#include "wire/utf8.h"
 
 enum {
-    ID_MAX = MERCURE_TEXT_MAX,
-    FIELDS_MAX = ID_MAX + 160,
+    FIELDS_MAX = MERCURE_TEXT_MAX + 160,
     RETRY_MAX = 32, /* "retry: 4294967295" and two line ends */
 };
-
-/* A stream's; in conn_extra. */
-struct mercure_stream {
-    struct mercure_selectors *asked, *allowed;
-    bool has_begun; /* its head has been sent */
-    bool resumes;   /* it says behind which event it begins */
-    bool has_searched;
-    bool is_whole; /* it begins with the first of the history */
-    uint8_t id_len;
-    char id[ID_MAX]; /* the last that its client has */
-};
-
-static struct mercure_stream *stream_of(const struct conn *conn)
-{
-    return conn->extra->transport_state;
-}
 
 static void mercure_stream_free(struct mercure_stream *stream)
 {
@@ -43,6 +28,7 @@ static void mercure_stream_free(struct mercure_stream *stream)
         return;
     free(stream->asked);
     free(stream->allowed);
+    free(stream->payload);
     free(stream);
 }
 
@@ -96,6 +82,8 @@ static void write_messages(struct shard *shard, struct conn *conn, struct messag
                            unsigned count, const struct standing *standing, enum send_kind kind)
 {
     (void)standing;
+    if (conn->state != CONN_OPEN)
+        return;
     char *area = blocks_reserve(&shard->blocks, room_of(messages, count));
     char head[HTTP_CHUNK_HEAD_MAX];
     unsigned given;
@@ -104,7 +92,7 @@ static void write_messages(struct shard *shard, struct conn *conn, struct messag
         return;
     }
     char *events = area + HTTP_CHUNK_HEAD_MAX;
-    size_t size = write_updates(stream_of(conn), messages, count, events, &given);
+    size_t size = write_updates(mercure_stream_of(conn), messages, count, events, &given);
     if (given == 0)
         return;
     size_t at = http_is_chunked(conn) ? http_chunk_head_write(head, size) : 0;
@@ -122,7 +110,7 @@ static void write_messages(struct shard *shard, struct conn *conn, struct messag
 
 static void send_head(struct shard *shard, struct conn *conn)
 {
-    struct mercure_stream *stream = stream_of(conn);
+    struct mercure_stream *stream = mercure_stream_of(conn);
     char fields[FIELDS_MAX];
     struct out out = out_begin(fields, sizeof fields);
     out_text(&out, "Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n");
@@ -144,6 +132,11 @@ static void write_standing(struct shard *shard, struct conn *conn, const struct 
                            unsigned count)
 {
     (void)positions, (void)count;
+    if (shard->settings->mercure_subscriptions &&
+        mercure_announce(shard, mercure_stream_of(conn)) < 0) {
+        http_refuse(shard, conn, REFUSAL_OVERLOADED);
+        return;
+    }
     send_head(shard, conn);
     if (conn->state != CONN_OPEN)
         return;
@@ -173,7 +166,7 @@ static void subscribe(struct shard *shard, struct conn *conn, struct hub_since s
 
 static void begin_whole(struct shard *shard, struct conn *conn)
 {
-    stream_of(conn)->is_whole = true;
+    mercure_stream_of(conn)->is_whole = true;
     subscribe(shard, conn, (struct hub_since){.from = HUB_FROM_START});
 }
 
@@ -182,7 +175,7 @@ static void search(struct shard *shard, struct conn *conn, struct hub_since sinc
 {
     struct ticket ticket = conn_ticket(shard, conn, 0);
     struct span name = SPAN(MERCURE_CHANNEL);
-    stream_of(conn)->has_searched = true;
+    mercure_stream_of(conn)->has_searched = true;
     if (hub_read(shard->hub, &ticket, name.ptr, name.len, &since) < 0)
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
 }
@@ -191,7 +184,7 @@ static void search(struct shard *shard, struct conn *conn, struct hub_since sinc
 
 static void mercure_end(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
-    if (!stream_of(conn)->has_begun) {
+    if (!mercure_stream_of(conn)->has_begun) {
         http_refuse(shard, conn,
                     reason == CLOSE_GOING_AWAY ? REFUSAL_DRAINING : REFUSAL_OVERLOADED);
         return;
@@ -203,7 +196,7 @@ static void mercure_end(struct shard *shard, struct conn *conn, enum close_reaso
 
 static void mercure_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
-    struct mercure_stream *stream = stream_of(conn);
+    struct mercure_stream *stream = mercure_stream_of(conn);
     struct span id = {stream->id, stream->id_len};
     struct hub_since next = {
         .from = HUB_FROM_POSITION, .epoch = reply->epoch, .offset = reply->offset};
@@ -231,7 +224,7 @@ static void mercure_read(struct shard *shard, struct conn *conn, const struct hu
 static void mercure_subscribed(struct shard *shard, struct conn *conn,
                                const struct hub_reply *reply)
 {
-    struct mercure_stream *stream = stream_of(conn);
+    struct mercure_stream *stream = mercure_stream_of(conn);
     if (reply->err < 0) {
         mercure_end(shard, conn, CLOSE_OVERLOADED);
         return;
@@ -259,7 +252,7 @@ static void mercure_deliver(struct shard *shard, struct conn *conn, uint32_t sub
 
 static void mercure_timer(struct shard *shard, struct conn *conn)
 {
-    if (stream_of(conn)->has_begun) {
+    if (mercure_stream_of(conn)->has_begun) {
         counter_add(&shard->counters.pings, 1);
         conn_send_bytes(shard, conn,
                         http_is_chunked(conn) ? SPAN("3\r\n" SSE_KEEP_ALIVE "\r\n")
@@ -276,7 +269,7 @@ static void mercure_drain(struct shard *shard, struct conn *conn)
 
 static void mercure_give_up(struct shard *shard, struct conn *conn)
 {
-    if (!stream_of(conn)->has_begun)
+    if (!mercure_stream_of(conn)->has_begun)
         http_give_up(shard, conn);
     else if (http_is_chunked(conn))
         conn_send_bytes(shard, conn, SPAN(HTTP_CHUNK_LAST));
@@ -286,7 +279,8 @@ static void mercure_closed(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.streams_sse, 1);
     catch_up_end(conn);
-    mercure_stream_free(stream_of(conn));
+    mercure_announce_end(shard, mercure_stream_of(conn));
+    mercure_stream_free(mercure_stream_of(conn));
     conn->extra->transport_state = NULL;
 }
 
@@ -312,7 +306,8 @@ static enum refusal query_read(struct asking *ret, struct shard *shard,
     ret->last_id = (struct span){0};
     http_query_init(&walk, request->query, shard->scratch, (size_t)shard->settings->head_bytes_max);
     while ((found = http_query_next(&walk, &name, &value)) == 1) {
-        if (span_equal(name, SPAN("topic")) && !mercure_selectors_add(&ret->topics, value))
+        if (span_equal(name, SPAN("topic")) &&
+            (!utf8_valid(value) || !mercure_selectors_add(&ret->topics, value)))
             return REFUSAL_BAD_TOPIC;
         if (span_equal(name, SPAN("lastEventID")) || span_equal(name, SPAN("last_event_id")) ||
             span_equal(name, SPAN("Last-Event-ID")))
@@ -326,8 +321,10 @@ static enum refusal query_read(struct asking *ret, struct shard *shard,
     return ret->topics.count > 0 ? REFUSAL_COUNT : REFUSAL_NO_TOPIC;
 }
 
-static struct mercure_stream *stream_make(const struct asking *asking,
-                                          const struct mercure_selectors *allowed)
+/* `claim`: what a token says of Mercure. */
+static struct mercure_stream *stream_make(const struct shard *shard, const struct asking *asking,
+                                          const struct mercure_selectors *allowed,
+                                          struct span claim)
 {
     struct mercure_stream *stream = calloc(1, sizeof *stream);
     if (!stream)
@@ -335,11 +332,12 @@ static struct mercure_stream *stream_make(const struct asking *asking,
     stream->asked = mercure_selectors_copy(&asking->topics);
     stream->allowed = mercure_selectors_copy(allowed);
     stream->resumes = asking->last_id.ptr != NULL;
-    if (asking->last_id.ptr && asking->last_id.len <= ID_MAX) {
+    if (asking->last_id.ptr && asking->last_id.len <= MERCURE_TEXT_MAX) {
         stream->id_len = (uint8_t)asking->last_id.len;
         memcpy(stream->id, asking->last_id.ptr, asking->last_id.len);
     }
-    if (stream->asked && stream->allowed)
+    bool named = !shard->settings->mercure_subscriptions || mercure_stream_name(stream, claim);
+    if (stream->asked && stream->allowed && named)
         return stream;
     mercure_stream_free(stream);
     return NULL;
@@ -348,7 +346,7 @@ static struct mercure_stream *stream_make(const struct asking *asking,
 /* Asks the hub for where the stream is to begin. */
 static void begin(struct shard *shard, struct conn *conn)
 {
-    struct mercure_stream *stream = stream_of(conn);
+    struct mercure_stream *stream = mercure_stream_of(conn);
     struct span id = {stream->id, stream->id_len};
     struct position position;
     if (!stream->resumes) {
@@ -387,15 +385,18 @@ void mercure_subscribe_open(struct shard *shard, struct conn *conn, struct excha
                             SPAN("Cache-Control: no-store\r\n"));
         return;
     }
+    struct span claim = caller.signed_on ? claims.mercure : (struct span){0};
     struct conn_extra *extra = conn_extra(conn);
-    struct mercure_stream *stream = extra ? stream_make(&asking, &caller.allowed) : NULL;
+    struct mercure_stream *stream =
+        extra ? stream_make(shard, &asking, &caller.allowed, claim) : NULL;
     if (!stream) {
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }
     extra->transport_state = stream;
-    extra->state_bytes = (uint32_t)(sizeof *stream + 2 * offsetof(struct mercure_selectors, text) +
-                                    stream->asked->bytes + stream->allowed->bytes);
+    extra->state_bytes =
+        (uint32_t)(sizeof *stream + 2 * offsetof(struct mercure_selectors, text) +
+                   stream->asked->bytes + stream->allowed->bytes + stream->payload_len);
     if (!http_is_chunked(conn))
         conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
     if (caller.signed_on) {

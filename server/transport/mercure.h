@@ -17,6 +17,7 @@
 #define MERCURE_CHANNEL "~mercure"
 
 extern const struct transport mercure_transport;
+extern const struct transport mercure_list_transport;
 
 /* Who asks, by a token in the header Authorization, in authorization= or in the cookie
  * mercureAuthorization, or by an API key; and what the claim mercure.`act` of it lists, which a
@@ -34,3 +35,4 @@ bool mercure_caller_read(struct mercure_caller *ret, struct jwt_claims *ret_clai
 struct mercure_selectors *mercure_selectors_copy(const struct mercure_selectors *selectors);
 
 void mercure_subscribe_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void mercure_list_open(struct shard *shard, struct conn *conn, struct exchange *exchange);

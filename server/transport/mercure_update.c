@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "transport/mercure_subscription.h"
 #include "wire/http.h"
 #include "wire/json_scan.h"
 #include "wire/utf8.h"
@@ -38,7 +39,7 @@ static bool text_read(struct span *field, struct span value)
 static bool topic_add(struct mercure_update *update, struct span topic)
 {
     if (update->topic_count == MERCURE_TOPICS_MAX || topic.len == 0 ||
-        topic.len > TOPIC_BYTES_MAX || !utf8_valid(topic))
+        topic.len > TOPIC_BYTES_MAX || !utf8_valid(topic) || mercure_topic_is_reserved(topic))
         return false;
     update->topics[update->topic_count++] = topic;
     return true;
@@ -210,14 +211,31 @@ bool mercure_claim_list(struct span claim, struct span name, struct span *ret)
     return found;
 }
 
+/* That of a string has its quotes. */
+bool mercure_claim_payload(struct span claim, struct span *ret)
+{
+    struct json_members members = json_members_begin(claim);
+    struct json_member member;
+    bool found = false;
+    while (claim.len > 0 && json_members_next(&members, &member) > 0)
+        if (json_string_is(member.name, SPAN("payload"))) {
+            *ret = member.value;
+            if (member.kind == JSON_IS_STRING)
+                *ret = span_of(member.value.ptr - 1, member.value.len + 2);
+            found = true;
+        }
+    return found;
+}
+
 bool mercure_update_is_for(const struct mercure_update *update,
                            const struct mercure_selectors *asked,
                            const struct mercure_selectors *allowed)
 {
     bool wanted = false, may = !update->private;
-    for (unsigned i = 0; i < update->topic_count && !(wanted && may); i++) {
-        wanted = wanted || mercure_selectors_match(asked, update->topics[i]);
-        may = may || mercure_selectors_match(allowed, update->topics[i]);
-    }
-    return wanted && may;
+    /* What a token allows comes first: anybody may ask for what is dear to look for. */
+    for (unsigned i = 0; i < update->topic_count && !may; i++)
+        may = mercure_selectors_match(allowed, update->topics[i]);
+    for (unsigned i = 0; i < update->topic_count && may && !wanted; i++)
+        wanted = mercure_selectors_match(asked, update->topics[i]);
+    return wanted;
 }

@@ -67,6 +67,10 @@ bool mercure_selectors_add_json(struct mercure_selectors *selectors, struct span
  * claim has none, or is of another form. */
 bool mercure_claim_list(struct span claim, struct span name, struct span *ret);
 
+/* What its token wants others to be told of a subscriber: any value of JSON. Returns false when the
+ * claim has none. */
+bool mercure_claim_payload(struct span claim, struct span *ret);
+
 /* Whether a subscriber is given it: a topic of it is one that is asked for; and if it is private
  * also, perhaps another, one that the token allows. */
 bool mercure_update_is_for(const struct mercure_update *update,

@@ -7,7 +7,7 @@
 /* The places of a topic that can be reached: `at[i]`, before its byte i. */
 struct places {
     struct span topic;
-    bool at[TOPIC_BYTES_MAX + 1];
+    bool at[TOPIC_MATCH_MAX + 1];
 };
 
 static bool is_alnum(char c)
@@ -71,7 +71,10 @@ static char expression_take(struct span *rest)
 
 static bool template_matches(struct span template, struct span topic)
 {
-    struct places places = {.topic = topic, .at = {true}};
+    struct places places;
+    places.topic = topic;
+    places.at[0] = true;
+    memset(places.at + 1, 0, topic.len);
     for (unsigned parts = 0; template.len > 0; parts++) {
         const char *brace = memchr(template.ptr, '{', template.len);
         struct span text = {template.ptr, brace ? (size_t)(brace - template.ptr) : template.len};
@@ -93,6 +96,6 @@ bool topic_matches(struct span selector, struct span topic)
 {
     if (span_equal(selector, SPAN("*")) || span_equal(selector, topic))
         return true;
-    return selector.len <= TOPIC_BYTES_MAX && topic.len <= TOPIC_BYTES_MAX &&
+    return selector.len <= TOPIC_BYTES_MAX && topic.len <= TOPIC_MATCH_MAX &&
            memchr(selector.ptr, '{', selector.len) && template_matches(selector, topic);
 }

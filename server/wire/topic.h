@@ -13,8 +13,9 @@
  *          nothing is tried twice, whatever the two are.
  * Threads  any.
  * Memory   none.
- * Bounds   TOPIC_BYTES_MAX either, and TOPIC_EXPRESSIONS_MAX, so a match is at most nine walks over
- *          the topic. A template with more names only the topic that it is by its letters. */
+ * Bounds   TOPIC_BYTES_MAX a selector, TOPIC_MATCH_MAX a topic, and TOPIC_EXPRESSIONS_MAX, so a
+ *          match is at most nine walks over the topic. A template with more names only the topic
+ *          that it is by its letters. */
 #ifndef RINGSIDE_WIRE_TOPIC_H
 #define RINGSIDE_WIRE_TOPIC_H
 
@@ -23,7 +24,8 @@
 #include "wire/span.h"
 
 enum {
-    TOPIC_BYTES_MAX = 512,
+    TOPIC_BYTES_MAX = 512,     /* of a selector, and of what a publisher may name */
+    TOPIC_MATCH_MAX = 2048,    /* of a topic: the hub's own have a selector in them, encoded */
     TOPIC_EXPRESSIONS_MAX = 4, /* of a template */
 };
 

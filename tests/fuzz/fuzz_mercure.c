@@ -1,7 +1,9 @@
 #include <stdlib.h>
 
 #include "fuzz.h"
+#include "transport/mercure_subscription.h"
 #include "transport/mercure_update.h"
+#include "wire/json_scan.h"
 
 static bool same(struct span a, struct span b)
 {
@@ -34,13 +36,55 @@ static void form(struct span input)
     free(scratch);
 }
 
-/* The input is a form, and the claim of a token. */
+/* A path is read to values, and these are written to a path that is read to the same. */
+static void path(struct span input)
+{
+    struct mercure_path read, again;
+    struct span prefix = SPAN(MERCURE_SUBSCRIPTIONS);
+    size_t len = prefix.len + input.len;
+    char *whole = malloc(2 * len), *scratch = whole + len;
+    char id[MERCURE_SUBSCRIPTION_ID_MAX], other[sizeof id];
+    assert(whole);
+    memcpy(whole, prefix.ptr, prefix.len);
+    if (input.len > 0)
+        memcpy(whole + prefix.len, input.ptr, input.len);
+    int found = mercure_path_read(&read, span_of(whole, len), scratch);
+    assert(found >= -1 && found <= 1 && read.parts <= 2);
+    if (found == 1 && read.parts == 2 && read.topic.len <= TOPIC_BYTES_MAX &&
+        read.subscriber.len <= MERCURE_SUBSCRIBER_LEN) {
+        const struct mercure_subscription subscription = {.topic = read.topic,
+                                                          .subscriber = read.subscriber};
+        size_t size = mercure_subscription_id_write(id, &subscription);
+        assert(mercure_topic_is_reserved(span_of(id, size)));
+        assert(mercure_path_read(&again, span_of(id, size), other) == 1);
+        assert(again.parts == 2 && same(again.topic, read.topic) &&
+               same(again.subscriber, read.subscriber));
+    }
+    free(whole);
+}
+
+/* What a token wants to be told is one value of JSON. */
+static void payload(struct span claim)
+{
+    struct span value;
+    struct json_members members = json_members_begin(claim);
+    struct json_member member;
+    int more;
+    while ((more = json_members_next(&members, &member)) > 0)
+        continue;
+    if (more == 0 && mercure_claim_payload(claim, &value))
+        assert(json_valid(value));
+}
+
+/* The input is a form, a path, and the claim of a token. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span input = fuzz_input(data, size), list;
     static struct mercure_selectors selectors;
     selectors.count = selectors.bytes = 0;
     form(input);
+    path(input);
+    payload(input);
     if (mercure_claim_list(input, SPAN("subscribe"), &list)) {
         mercure_selectors_add_json(&selectors, list);
         size_t bytes = 0;

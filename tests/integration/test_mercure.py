@@ -1,75 +1,25 @@
 """The Mercure protocol (draft-dunglas-mercure-07): what its own suite asks of a hub, and more."""
 
 import json
-import urllib.parse
 
-import jwt
 import pytest
 
+from mercure import (HUB, PUBLISHER, Heard, bearer, data, post, settings, signed, token,
+                     update)
 from ringside import refusal, target
-from wire import EventStream
 
-HUB = "/.well-known/mercure"
 ORDER = "https://shop.example/orders/17"
 ORDERS = "https://shop.example/orders/{id}"
-SECRET = "a secret of thirty-two bytes or more"
 
 
 @pytest.fixture
 def key(tmp_path):
-    (tmp_path / "token.key").write_text(SECRET + "\n")
-    (tmp_path / "api.key").write_text("0123456789abcdef\n")
-    return {"mercure": "on", "token_keys": f"HS256:file:{tmp_path}/token.key",
-            "api_keys": f"file:{tmp_path}/api.key"}
+    return settings(tmp_path)
 
 
 @pytest.fixture
 def hub(start_server, key):
     return start_server(config=key)
-
-
-def signed(claims):
-    return jwt.encode(claims, SECRET, "HS256")
-
-
-def token(**mercure):
-    return signed({"mercure": mercure})
-
-
-PUBLISHER = token(publish=["*"])
-
-
-def bearer(by):
-    return {"Authorization": f"Bearer {by}"}
-
-
-def post(hub, by=PUBLISHER, **form):
-    headers = {"Content-Type": "application/x-www-form-urlencoded",
-               **(bearer(by) if by else {})}
-    return hub.request("POST", HUB, urllib.parse.urlencode(form, doseq=True).encode(), headers)
-
-
-def update(hub, *topics, **form):
-    answer = post(hub, topic=list(topics), **form)
-    assert answer.status == 200, answer.body
-    return answer.body.decode()
-
-
-class Heard(EventStream):
-    """It has no position of its own to wait for: it is live when its head has come, for the hub
-    answers when the subscription stands."""
-
-    def __init__(self, hub, *headers, **query):
-        super().__init__(hub.url(HUB, **query), *headers)
-
-    def _read_head(self):
-        found = super()._read_head()
-        self.live.set()
-        return found
-
-
-def data(stream, count):
-    return stream.data(count)
 
 
 def test_it_is_off_by_default(server):
@@ -115,6 +65,44 @@ def test_alternate_topics_bring_an_update_once(hub):
     update(hub, "a", ORDER, "b", data="one")
     update(hub, "b", data="two")
     assert data(stream, 2) == ["one", "two"]
+
+
+# ---- what the protocol's public conformance suite lists, for this draft ----
+
+@pytest.mark.parametrize("topics, selectors, private, received", [
+    (["a raw string"], ["a raw string"], False, True),
+    (["one", "two"], ["two"], False, True),
+    (["one"], ["foo", "one"], False, True),
+    (["https://example.net/foo/1"], ["https://example.net/foo/1"], False, True),
+    (["https://example.net/foo/1"], ["https://example.net/foo/{random}"], False, True),
+    (["will-not-match"], ["another-name"], False, False),
+    (["https://example.net/foo/no"], ["https://example.net/foo/another-name"], False, False),
+    (["https://example.net/foo/no"], ["https://example.net/bar/{var}"], False, False),
+    (["a raw string"], ["a raw string"], True, False),
+    (["https://example.net/foo/1"], ["https://example.net/foo/1"], True, False),
+    (["https://example.net/foo/1"], ["https://example.net/foo/{random}"], True, False)],
+    ids=range(11))
+def test_its_rows(hub, topics, selectors, private, received):
+    stream = Heard(hub, topic=[*selectors, "last"])
+    form = {"private": "on"} if private else {}
+    answer = post(hub, topic=topics, id="its id", data="data for\n\n        a name", **form)
+    assert answer.status == 200 and answer.body == b"its id"
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    update(hub, "last", data="behind it")
+    if received:
+        assert stream.next() == {"id": "its id", "data": "data for\n\n        a name"}
+    assert data(stream, 1) == ["behind it"]
+
+
+def test_what_else_the_reference_is_tested_for(hub):
+    """A form without data or without an id; a wrong algorithm; a last id of nothing at all."""
+    stream = Heard(hub, topic="a")
+    own = update(hub, "a")
+    assert stream.next() == {"id": own, "data": ""}
+    for by in ("eyJhbGciOiJub25lIn0.eyJtZXJjdXJlIjp7InB1Ymxpc2giOlsiKiJdfX0.",
+               signed({"mercure": {"publish": ["*"]}, "exp": 1})):
+        assert post(hub, by=by, topic="a").status == 401
+    assert Heard(hub, topic="a", lastEventID="").headers["last-event-id"] == "earliest"
 
 
 # ---- who may ----
@@ -247,7 +235,8 @@ def test_a_history_of_many_parts(hub):
     (b"topic=a&id=%23x", "bad_update"), (b"topic=a&id=x%0ay", "bad_update"),
     (b"topic=a&type=x%0dy", "bad_update"), (b"topic=a&retry=soon", "bad_update"),
     (b"topic=a&retry=4294967296", "bad_update"), (b"topic=a&data=%f", "bad_update"),
-    (b"topic=a&type=" + b"t" * 256, "bad_update")])
+    (b"topic=a&type=" + b"t" * 256, "bad_update"),
+    (b"topic=/.well-known/mercure/subscriptions/a/b", "bad_topic")])
 def test_forms_that_are_none(hub, form, name):
     answer = hub.request("POST", HUB, form, bearer(PUBLISHER))
     assert (answer.status, refusal(answer)) == (400, name)
@@ -256,7 +245,8 @@ def test_forms_that_are_none(hub, form, name):
 
 @pytest.mark.parametrize("query, name", [
     ("", "no_topic"), ("?topic=", "bad_topic"), ("?topic=" + "a" * 513, "bad_topic"),
-    ("?" + "&".join(f"topic={n}" for n in range(33)), "bad_topic"), ("?topic=%f", "bad_query")])
+    ("?" + "&".join(f"topic={n}" for n in range(33)), "bad_topic"), ("?topic=%f", "bad_query"),
+    ("?topic=%ff", "bad_topic")])
 def test_subscriptions_that_are_none(hub, query, name):
     answer = hub.get(HUB + query)
     assert (answer.status, refusal(answer)) == (400, name)
