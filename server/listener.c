@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -237,4 +238,34 @@ int listener_open(struct listen_address *address, bool first, const struct setti
         fd = try_open(address, first, settings, why, why_size);
     }
     return fd;
+}
+
+static bool is_same(const struct listen_address *wanted, const struct listen_address *got)
+{
+    const struct in6_addr at = address_of(&wanted->any), is = address_of(&got->any);
+    const struct sockaddr_in *ipv4[] = {&wanted->ipv4, &got->ipv4};
+    /* A port is at the same place in both families. */
+    return wanted->any.sa_family == got->any.sa_family && memcmp(&at, &is, sizeof at) == 0 &&
+           (ipv4[0]->sin_port == 0 || ipv4[0]->sin_port == ipv4[1]->sin_port);
+}
+
+int listener_adopt(int fd, struct listen_address *address, const struct settings *settings)
+{
+    struct listen_address got = {.size = sizeof got.ipv6, .backlog = address->backlog};
+    char why[256];
+    int on = 1;
+    if (getsockname(fd, &got.any, &got.size) < 0)
+        return -errno;
+    if (!is_same(address, &got))
+        return -EADDRNOTAVAIL;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
+        listen(fd, address->backlog) < 0)
+        return -errno;
+    int err = choose_congestion_control(fd, settings->congestion_control, why, sizeof why);
+    if (err == 0)
+        err = bound_waiting(fd, settings, why, sizeof why);
+    if (err == 0)
+        *address = got;
+    return err;
 }

@@ -42,3 +42,8 @@ bool listener_is_loopback(const struct listen_address *address);
  * second for a port that is taken. Returns the descriptor, or negative errno with `why`. */
 int listener_open(struct listen_address *address, bool first, const struct settings *settings,
                   char *why, size_t why_size);
+
+/* Makes a listening socket that somebody else has opened like one of ours. Takes over its address,
+ * which must be that of `address`, or of any port if that has none. Returns 0, -EADDRNOTAVAIL if it
+ * is another, or negative errno. */
+int listener_adopt(int fd, struct listen_address *address, const struct settings *settings);

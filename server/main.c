@@ -34,6 +34,7 @@
 #include "ports.h"
 #include "reload.h"
 #include "session/session.h"
+#include "successor.h"
 #include "transport/answering.h"
 #include "transport/encoder.h"
 
@@ -359,18 +360,42 @@ static void block_signals(sigset_t *ret)
     sigaddset(ret, SIGINT);
     sigaddset(ret, SIGTERM);
     sigaddset(ret, SIGHUP);
+    sigaddset(ret, SIGUSR2);
+    sigaddset(ret, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, ret, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Until SIGINT or SIGTERM. A second one ends the process at once; SIGHUP never does. */
-static void wait_for_signal(sigset_t *signals, const struct server *server)
+/* Until SIGINT or SIGTERM. A second one ends the process at once. Returns who sent it. */
+static pid_t wait_for_end(sigset_t *signals, const struct launch *launch)
 {
-    int signal = SIGHUP;
-    while (sigwait(signals, &signal) == 0 && signal == SIGHUP)
-        reload(server);
-    sigdelset(signals, SIGHUP);
+    siginfo_t info;
+    int signal;
+    while ((signal = sigwaitinfo(signals, &info)) != SIGINT && signal != SIGTERM) {
+        if (signal == SIGHUP)
+            reload(&launch->server);
+        else if (signal == SIGUSR2)
+            successor_start(&launch->ports, launch->server.shard_count);
+        else if (signal == SIGCHLD)
+            successor_reap();
+    }
+    sigemptyset(signals);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGTERM);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    return info.si_pid;
+}
+
+/* Both signals drain; a successor's leaves the listening sockets as they are. */
+static void run_until_end(struct launch *launch, sigset_t *signals)
+{
+    struct server *server = &launch->server;
+    bool handed_over = successor_takes_over(wait_for_end(signals, launch));
+    for (unsigned i = 0; i < server->shard_count; i++) {
+        if (handed_over)
+            shard_hand_over(server->shards[i]);
+        shard_stop(server->shards[i]);
+    }
 }
 
 static int serve(struct launch *launch, const int *cpus, int cpu_count)
@@ -381,7 +406,8 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
     block_signals(&signals);
     if (!session_key_draw(server))
         return fail("getrandom: the kernel gives no random bytes");
-    if (ports_open(&launch->ports, server->settings, server->shard_count, why, sizeof why) < 0)
+    if (successor_inherit(&launch->ports, server->settings, why, sizeof why) < 0 ||
+        ports_open(&launch->ports, server->settings, server->shard_count, why, sizeof why) < 0)
         return fail(why);
     int err = launch_shards(launch, cpus, cpu_count);
     if (err == 0)
@@ -393,9 +419,8 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
         announce(launch);
     pthread_barrier_wait(&launch->step);
     if (err == 0) {
-        wait_for_signal(&signals, server);
-        for (unsigned i = 0; i < server->shard_count; i++)
-            shard_stop(server->shards[i]);
+        successor_ready();
+        run_until_end(launch, &signals);
     }
     join_shards(launch);
     return err == 0 ? 0 : 1;
@@ -426,6 +451,7 @@ static void read_options(int argc, char **argv, struct settings *settings)
         .args_doc = "\ngen-config\ncheck-config\ngen-token --key KEY",
         .doc = documentation,
     };
+    successor_prepare(argv);
     settings_default(settings);
     argp_err_exit_status = 1;
     argp_program_version_hook = print_version;

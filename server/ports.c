@@ -38,6 +38,8 @@ int ports_open(struct ports *ports, const struct settings *settings, unsigned sh
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
         struct port *port = &ports->of[i];
         for (unsigned shard = 0; port->open && shard < shards; shard++) {
+            if (port->inherited)
+                continue;
             int fd = listener_open(&port->address, shard == 0, settings, why, why_size);
             if (fd < 0)
                 return fd;

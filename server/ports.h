@@ -15,7 +15,8 @@ struct settings;
 
 struct ports {
     struct port {
-        bool open; /* is listened on */
+        bool open;      /* is listened on */
+        bool inherited; /* by sockets that somebody else has opened */
         struct listen_address address;
         int fds[HUB_SHARDS_MAX]; /* by shard */
     } of[RING_LISTENERS_MAX];    /* by enum listener */

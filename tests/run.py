@@ -69,6 +69,7 @@ NOT_IN_TSAN = {
     "test_centrifuge_go.py": "one client, as those of test_centrifuge_sdk.py",
     "test_centrifuge_http.py": "JavaScript: test_centrifuge_streams.py has it by hand",
     "test_gzip_sse.py": "a server with one shard",
+    "test_install.py": "where files lie",
     "test_ipv6.py": "the same server at another address",
     "test_pause.py": "a server with one shard",
     "test_relay.py": "the relay is one thread",
@@ -77,6 +78,7 @@ NOT_IN_TSAN = {
 NOT_IN_ASAN = {
     "test_bench_claims.py": "programs in Python, around experiments of other files",
     "test_bench_programs.py": "programs in Python",
+    "test_install.py": "where files lie",
 }
 
 ENVIRONMENT = {

@@ -42,13 +42,16 @@ static struct server *server_add(struct bench *bench)
     return server;
 }
 
-/* A place of our own beside this program, in the build tree or where it is installed. */
+/* A program of our own, in the build tree or where it is installed: beside this one, or, where
+ * people have no use for it, in libexec. */
 static const char *program_path(const struct bench *bench, const char *in_build, const char *name,
                                 char path[BENCH_PATH_MAX])
 {
     snprintf(path, BENCH_PATH_MAX, "%.3000s/%s", bench->folder, in_build);
     if (access(path, X_OK) != 0)
         snprintf(path, BENCH_PATH_MAX, "%.3000s/%s", bench->folder, name);
+    if (access(path, X_OK) != 0)
+        snprintf(path, BENCH_PATH_MAX, "%.3000s/../libexec/ringside/%s", bench->folder, name);
     return access(path, X_OK) == 0 ? path : NULL;
 }
 

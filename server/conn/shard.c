@@ -246,7 +246,8 @@ static void stop_listening(struct shard *shard)
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
         if (shard->listen_fds[i] < 0)
             continue;
-        shutdown(shard->listen_fds[i], SHUT_RDWR);
+        if (!shard_is_handed_over(shard))
+            shutdown(shard->listen_fds[i], SHUT_RDWR);
         close(shard->listen_fds[i]);
         shard->listen_fds[i] = -1;
     }
@@ -499,6 +500,11 @@ void shard_run(struct shard *shard)
 }
 
 /* ---- drain ---- */
+
+void shard_hand_over(struct shard *shard)
+{
+    atomic_store_explicit(&shard->handed_over, true, memory_order_relaxed);
+}
 
 void shard_stop(struct shard *shard)
 {

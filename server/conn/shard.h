@@ -185,6 +185,7 @@ struct shard {
     unsigned mercure_lists;              /* transport/: of subscriptions, that are gathered */
 
     atomic_bool stopping;
+    atomic_bool handed_over; /* its listening sockets are those of another process, too */
     bool draining;
     bool has_drained;     /* it counts as serving no more */
     uint32_t drain_conns; /* there were when the drain began */
@@ -216,6 +217,15 @@ void shard_run(struct shard *shard);
 
 /* Begins to drain. Any thread; also from a signal's thread. */
 void shard_stop(struct shard *shard);
+
+/* Before shard_stop, when another process goes on to accept from the listening sockets: they stay
+ * as they are. Any thread. */
+void shard_hand_over(struct shard *shard);
+
+static inline bool shard_is_handed_over(const struct shard *shard)
+{
+    return atomic_load_explicit(&shard->handed_over, memory_order_relaxed);
+}
 
 /* True when it has drained: no connection is left, or the drain is over. */
 bool shard_done(const struct shard *shard);

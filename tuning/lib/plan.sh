@@ -173,7 +173,7 @@ plan_systemd() {
     printf '# '
     plan_title
     cat <<TEXT
-# For /etc/systemd/system/ringside-server.service.d/connections.conf
+# For /etc/systemd/system/ringside.service.d/connections.conf
 # limits.conf does not reach services, these lines do. fs.nr_open must be LimitNOFILE or more.
 [Service]
 LimitNOFILE=$(model_nofile)

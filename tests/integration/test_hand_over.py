@@ -1,0 +1,175 @@
+"""A server that is replaced while clients connect, and one whose sockets somebody else opened."""
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from ringside import check_output, server_binary, wait_until
+from wire import RawWebSocket
+
+TAKES_OVER = re.compile(r"SIGUSR2: process (\d+) is to take over")
+
+
+def is_there(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def successor(server):
+    """Has the server replaced, returns the number of the process that did it, and ends that."""
+    pids = []
+
+    def replace():
+        server.signal(signal.SIGUSR2)
+        found = wait_until(lambda: TAKES_OVER.findall(server.output())[len(pids):], "a successor")
+        pids.append(int(found[0]))
+        return pids[-1]
+
+    yield replace
+    for pid in filter(is_there, pids):
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda one=pid: not is_there(one), "the end of the successor")
+    check_output(server.output())
+
+
+class Newcomers(threading.Thread):
+    """Connects, asks once and leaves, until it is stopped."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server = server
+        self.enough = threading.Event()
+        self.answered = self.cut = 0
+        self.refused = []
+
+    def run(self):
+        while not self.enough.is_set():
+            try:
+                with socket.create_connection((self.server.host, self.server.port)) as connection:
+                    # Resets at its end: ports of the many are not to be kept for a minute each.
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                          struct.pack("ii", 1, 0))
+                    connection.settimeout(30)
+                    self.ask(connection)
+            except OSError as error:
+                self.refused.append(error)
+
+    def ask(self, connection):
+        """A connection that the old server has accepted may end with it: clients come back then."""
+        try:
+            connection.sendall(b"GET /poll?channel=a HTTP/1.1\r\nHost: a\r\n\r\n")
+            status = connection.recv(4096)[9:12]
+        except ConnectionError:
+            status = b""
+        self.answered += status == b"200"
+        self.cut += status != b"200"
+
+
+def test_no_connect_is_refused(server, successor):
+    clients = [RawWebSocket(server, "/ws?channel=news") for _ in range(50)]
+    newcomers = Newcomers(server)
+    newcomers.start()
+    pid = successor()
+    assert server.wait() == 0
+    before = newcomers.answered
+    wait_until(lambda: newcomers.answered > before + 20, "newcomers at the successor")
+    newcomers.enough.set()
+    newcomers.join()
+    assert newcomers.refused == [] and is_there(pid)
+    for client in clients:
+        assert client.read_close() == 1001
+    again = RawWebSocket(server, "/ws?channel=news")
+    server.publish("news", "from the successor")
+    assert again.read() == (1, b"from the successor")
+
+
+def test_one_that_cannot_start_changes_nothing(server, successor):
+    path = server.folder / "ringside.ini"
+    settings = path.read_text()
+    path.write_text(settings + "nothing_of_that_name = 1\n")
+    pid = successor()
+    wait_until(lambda: f"process {pid} has ended before it took over (status 1)" in server.output(),
+               "word of its end")
+    assert server.poll("a")["messages"] == []
+    path.write_text(settings)
+    successor()
+    assert server.wait() == 0
+    assert server.poll("a")["messages"] == []
+
+
+def test_a_change_of_address_takes_a_restart(start_server, tmp_path):
+    """The sockets are of the old one."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = activated(listening, "--listen", "127.0.0.1:1", text=True).communicate()[0]
+    assert "handed over for plain: they are of another address than the settings" in done
+
+
+# ---- as systemd hands sockets over ----
+
+WRAPPER = """
+import os, sys
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.dup2(int(sys.argv[1]), 3)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def activated(listening, *arguments, names=None, **options):
+    env = {**os.environ, "LISTEN_FDS": "1"}
+    if names:
+        env["LISTEN_FDNAMES"] = names
+    return subprocess.Popen(
+        [sys.executable, "-c", WRAPPER, str(listening.fileno()), server_binary(), *arguments],
+        pass_fds=[listening.fileno()], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        **options)
+
+
+@pytest.mark.parametrize("names", (None, "plain", "ringside.socket"))
+def test_sockets_of_systemd(names):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        client = socket.create_connection(address)  # before there is a server
+        process = activated(listening, "--listen", "%s:%d" % address, "--shards", "2", names=names)
+    try:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    finally:
+        client.close()
+        process.terminate()
+        output = process.communicate()[0].decode()
+    assert process.returncode == 0, output
+    check_output(output)
+
+
+def test_a_name_that_is_no_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = activated(listening, names="web", text=True).communicate()[0]
+    assert "is called web; FileDescriptorName= says plain, tls or admin" in done
+
+
+def test_a_socket_for_a_port_that_is_not_set():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = activated(listening, names="tls", text=True).communicate()[0]
+    assert "handed over for tls: the settings say nothing of such a port" in done
+
+
+def test_the_service_manager_hears(start_server, tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        server = start_server()
+        assert manager.recv(100).decode() == f"READY=1\nMAINPID={server.process.pid}"
+        server.stop()
+        assert manager.recv(100) == b"STOPPING=1"
