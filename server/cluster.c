@@ -3,11 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/api.h"
+#include "api/server_api.h"
 #include "broker/broker.h"
 #include "carrier/http2.h"
 #include "conf/settings.h"
 #include "conn/shard.h"
 #include "hub/hub.h"
+#include "session/orders.h"
+#include "session/presence.h"
+#include "session/session.h"
 
 enum {
     HUB_OVERFLOW_MAX = 65536,
@@ -60,9 +65,37 @@ static void wake_shard(void *context, unsigned shard)
     ring_wake(server->shards[shard]->ring);
 }
 
+/* What other nodes ask comes to shard 0. */
+static void hear(void *context, struct nodes_heard *heard)
+{
+    struct shard *shard = context;
+    switch (heard->kind) {
+    case NODES_PRESENCE:
+    case NODES_PRESENCE_STATS:
+        presence_heard(shard, heard);
+        break;
+    case NODES_CHANNELS:
+        channels_heard(shard, heard);
+        break;
+    case NODES_INFO:
+        info_heard(shard, heard);
+        break;
+    case NODES_EMULATION:
+        emulation_heard(shard, heard);
+        break;
+    case NODES_ORDER:
+        order_heard(shard, heard);
+        break;
+    case NODES_REVOKE:
+        revoke_heard(shard, heard);
+        break;
+    }
+}
+
 int cluster_start(struct broker *broker, struct server *server)
 {
-    const struct broker_waker waker = {wake_shard, server};
+    const struct broker_waker waker = {
+        .wake = wake_shard, .context = server, .ear = hear, .node = server->node};
     int err = broker ? broker_start(broker, server->hubs, &waker) : 0;
     if (err < 0)
         fprintf(stderr, "ringside-server: the broker's thread: %s\n", strerror(-err));

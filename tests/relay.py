@@ -1,4 +1,5 @@
-"""Connections that go through here can be cut: the client sees a reset, the server too."""
+"""Connections that go through here can be cut: the client sees a reset, the server too. Or nothing
+passes any more, and nobody is told: a partition."""
 
 import socket
 import struct
@@ -18,6 +19,8 @@ class Relay:
         self.listening = socket.create_server((HOST, 0))
         self.port = self.listening.getsockname()[1]
         self.lock = threading.Lock()
+        self.flows = threading.Event()
+        self.flows.set()
         self.open = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -27,20 +30,35 @@ class Relay:
                 client, _ = self.listening.accept()
             except OSError:
                 return
-            server = socket.create_connection((HOST, self.target))
-            with self.lock:
-                self.open += [client, server]
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
-    @staticmethod
-    def _pass_on(source, sink):
+    def _connect(self, client):
+        self.flows.wait()
+        try:
+            server = socket.create_connection((HOST, self.target))
+        except OSError:
+            client.close()
+            return
+        with self.lock:
+            self.open += [client, server]
+        for source, sink in ((client, server), (server, client)):
+            threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+
+    def _pass_on(self, source, sink):
         try:
             while data := source.recv(65536):
+                self.flows.wait()
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass
+
+    def freeze(self):
+        """Nothing passes, until thaw."""
+        self.flows.clear()
+
+    def thaw(self):
+        self.flows.set()
 
     def cut(self):
         """Ends all connections; others may come."""
@@ -56,4 +74,5 @@ class Relay:
 
     def close(self):
         self.listening.close()
+        self.thaw()
         self.cut()

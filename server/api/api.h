@@ -6,8 +6,11 @@
 
 #include "http/exchange.h"
 
+struct nodes_heard;
+
 extern const struct route server_routes[];
 extern const struct transport publish_transport;
+extern const struct transport revoke_transport;
 
 extern const struct transport server_api_transport;
 extern const struct transport watch_transport;
@@ -18,6 +21,8 @@ void server_api_open(struct shard *shard, struct conn *conn, struct exchange *ex
 void publish_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void ticket_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+/* Another node has revoked something. */
+void revoke_heard(struct shard *shard, struct nodes_heard *heard);
 void metrics_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void mercure_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void hook_open(struct shard *shard, struct conn *conn, struct exchange *exchange);

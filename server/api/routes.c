@@ -66,6 +66,7 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_WEBSOCKET] = &websocket_transport,
     [TRANSPORT_ECHO] = &echo_transport,
     [TRANSPORT_HTTP2] = &http2_transport,
+    [TRANSPORT_REVOKE] = &revoke_transport,
     [TRANSPORT_SERVER_API] = &server_api_transport,
     [TRANSPORT_SESSION] = &session_transport,
     [TRANSPORT_SESSION_LINES] = &session_lines_transport,

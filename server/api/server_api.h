@@ -18,6 +18,8 @@
 #include "http/exchange.h"
 #include "wire/centrifuge.h"
 
+struct nodes_heard;
+
 enum {
     API_ITEMS_MAX = 1024,
     API_ANSWER_MAX = 8 << 20,
@@ -69,8 +71,13 @@ void api_publish(struct shard *shard, const struct conn *conn, struct api_call *
                  const struct centrifuge_command *request, struct span name);
 void api_order(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
                enum api_method method, const struct centrifuge_command *request);
+void api_info(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at);
 void api_channels(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
                   const struct centrifuge_command *request);
+
+/* What other nodes ask; answered by and by. */
+void channels_heard(struct shard *shard, struct nodes_heard *heard);
+void info_heard(struct shard *shard, struct nodes_heard *heard);
 
 /* Gives an item its answer, which is copied; or an error in its place. */
 void api_result(struct api_call *call, unsigned at, struct span text);

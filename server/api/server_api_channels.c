@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/nodes.h"
 #include "conn/survey.h"
 #include "core/message.h"
 #include "hub/hub.h"
@@ -30,7 +31,8 @@ struct listing {
     struct survey_part part;
     struct entry *entries;
     uint32_t count, size;
-    uint32_t at; /* which channel is looked at */
+    uint32_t at;              /* which channel is looked at */
+    struct nodes_ask *others; /* of one part: what other nodes have said, or NULL */
     uint16_t pattern_len;
     char pattern[PATTERN_MAX];
 };
@@ -90,8 +92,42 @@ static struct survey_part *listing_make(const void *what)
 
 static void listing_free(struct survey_part *part)
 {
-    free(((struct listing *)part)->entries);
-    free(part);
+    struct listing *listing = (struct listing *)part;
+    nodes_ask_free(listing->others);
+    free(listing->entries);
+    free(listing);
+}
+
+/* ---- other nodes: a line for each channel, NAME SUBSCRIBERS ---- */
+
+static bool line_read(struct span *text, struct span *ret_name, uint64_t *ret_subscribers)
+{
+    const char *end = memchr(text->ptr, '\n', text->len);
+    const char *space = end ? memchr(text->ptr, ' ', (size_t)(end - text->ptr)) : NULL;
+    if (!space)
+        return false;
+    struct span number = {space + 1, (size_t)(end - space) - 1};
+    *ret_name = span_of(text->ptr, (size_t)(space - text->ptr));
+    *text = span_skip(*text, (size_t)(end - text->ptr) + 1);
+    return hub_name_valid(ret_name->ptr, ret_name->len) &&
+           json_number_read(number, ret_subscribers) && *ret_subscribers <= UINT32_MAX;
+}
+
+/* What is no list of channels says no more. */
+static int others_add(struct listing *listing)
+{
+    struct span name;
+    uint64_t subscribers;
+    const struct nodes_answer *answer = listing->others ? listing->others->answers : NULL;
+    for (; answer; answer = answer->next) {
+        struct span text = {answer->text, answer->len};
+        while (text.len > 0 && line_read(&text, &name, &subscribers)) {
+            int err = add(listing, name, (uint32_t)subscribers);
+            if (err < 0)
+                return err;
+        }
+    }
+    return 0;
 }
 
 /* ---- the answer ---- */
@@ -159,6 +195,8 @@ static void listing_done(struct shard *shard, struct conn *conn, const struct ti
                          struct survey_part *parts, int err)
 {
     struct api_call *call = conn->extra->transport_state;
+    for (struct survey_part *part = parts; part && err == 0; part = part->next)
+        err = others_add((struct listing *)part);
     if (err == 0)
         err = channels_result(call, ticket->tag, parts);
     if (err < 0)
@@ -166,8 +204,105 @@ static void listing_done(struct shard *shard, struct conn *conn, const struct ti
     api_respond_if_all(shard, conn);
 }
 
+/* Another node asks: its server knows how to put together what is there several times. */
+static void listing_told(struct shard *shard, struct nodes_heard *heard, struct survey_part *parts,
+                         int err)
+{
+    size_t count = 0;
+    for (const struct survey_part *part = parts; part; part = part->next)
+        count += ((const struct listing *)part)->count;
+    size_t room = count * ENTRY_MAX;
+    char *area = err == 0 && room <= NODES_TEXT_MAX ? malloc(room + 1) : NULL;
+    struct out out = out_begin(area, area ? room + 1 : 0);
+    for (const struct survey_part *part = parts; area && part; part = part->next) {
+        const struct listing *listing = (const struct listing *)part;
+        for (uint32_t i = 0; i < listing->count; i++) {
+            out_span(&out, span_of(listing->entries[i].name, listing->entries[i].name_len));
+            out_text(&out, " ");
+            out_decimal(&out, listing->entries[i].subscribers);
+            out_text(&out, "\n");
+        }
+    }
+    if (err == 0 && !area)
+        err = room > NODES_TEXT_MAX ? -E2BIG : -ENOMEM;
+    nodes_reply(shard->hub, heard, err, span_of(area, area ? (size_t)out_end(&out) : 0));
+    free(area);
+}
+
 static const struct survey_ops listing_ops = {
-    .step = listing_step, .done = listing_done, .free = listing_free};
+    .step = listing_step, .done = listing_done, .free = listing_free, .told = listing_told};
+
+void channels_heard(struct shard *shard, struct nodes_heard *heard)
+{
+    struct listing model = {0};
+    struct span pattern = {heard->text, heard->len};
+    int err = pattern.len <= sizeof model.pattern && glob_valid(pattern) ? 0 : -EINVAL;
+    if (err == 0) {
+        model.pattern_len = (uint16_t)pattern.len;
+        memcpy(model.pattern, pattern.ptr, pattern.len);
+        err = survey_hear(shard, heard, 0, shard->server->shard_count, listing_make, &model,
+                          &listing_ops);
+    }
+    if (err < 0)
+        nodes_reply(shard->hub, heard, err, (struct span){0});
+}
+
+/* ---- the question ---- */
+
+/* What other nodes have said goes with the first part. */
+static struct survey_part *first_make(const void *what)
+{
+    struct listing *model = (struct listing *)(uintptr_t)what;
+    struct survey_part *part = listing_make(model);
+    if (part)
+        model->others = NULL;
+    return part;
+}
+
+static int ask_shards(struct shard *shard, const struct ticket *ticket, struct listing *model)
+{
+    int err =
+        survey_ask(shard, ticket, 0, shard->server->shard_count, first_make, model, &listing_ops);
+    nodes_ask_free(model->others);
+    return err;
+}
+
+static void nodes_told(void *context, struct nodes_ask *ask)
+{
+    struct shard *shard = context;
+    const struct ticket ticket = ask->call.ticket;
+    struct conn *conn = conn_of_ticket(shard, &ticket);
+    int err = ask->call.err;
+    struct listing model = {.others = ask, .pattern_len = (uint16_t)ask->len};
+    if (!conn) {
+        nodes_ask_free(ask);
+        return;
+    }
+    memcpy(model.pattern, ask->text, ask->len);
+    if (err == -ETIMEDOUT) /* one that is silent has perhaps gone */
+        err = 0;
+    if (err == 0)
+        err = ask_shards(shard, &ticket, &model);
+    else
+        nodes_ask_free(ask);
+    if (err == 0)
+        return;
+    api_error(conn->extra->transport_state, ticket.tag, error_of(err));
+    api_respond_if_all(shard, conn);
+}
+
+static int ask_nodes(struct shard *shard, const struct ticket *ticket, struct span pattern)
+{
+    struct nodes_ask *ask = nodes_ask_create(NODES_CHANNELS, 0, pattern);
+    if (!ask)
+        return -ENOMEM;
+    ask->call.ticket = *ticket;
+    ask->done = nodes_told;
+    int err = nodes_send(shard->hub, shard->server->hubs, ask);
+    if (err < 0)
+        nodes_ask_free(ask);
+    return err;
+}
 
 void api_channels(struct shard *shard, const struct conn *conn, struct api_call *call, unsigned at,
                   const struct centrifuge_command *request)
@@ -179,12 +314,13 @@ void api_channels(struct shard *shard, const struct conn *conn, struct api_call 
         return;
     }
     model.pattern_len = (uint16_t)json_string_decode(model.pattern, request->pattern);
-    if (!glob_valid(span_of(model.pattern, model.pattern_len))) {
+    struct span pattern = {model.pattern, model.pattern_len};
+    if (!glob_valid(pattern)) {
         api_error(call, at, CENTRIFUGE_ERROR_BAD_REQUEST);
         return;
     }
-    int err = survey_ask(shard, &ticket, 0, shard->server->shard_count, listing_make, &model,
-                         &listing_ops);
+    int err = shard->server->broker ? ask_nodes(shard, &ticket, pattern)
+                                    : ask_shards(shard, &ticket, &model);
     if (err < 0)
         api_error(call, at, error_of(err));
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/build_info.h"
 #include "hub/hub.h"
 #include "conf/namespaces.h"
 #include "session/channel_name.h"
@@ -138,30 +137,6 @@ static void presence(struct shard *shard, const struct conn *conn, struct api_ca
         api_error(call, at, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
 }
 
-static void info(struct shard *shard, struct api_call *call, unsigned at)
-{
-    char text[RESULT_MAX];
-    struct out out = out_begin(text, sizeof text);
-    uint64_t clients = 0, channels = 0, subscriptions = 0;
-    struct hub_stats stats;
-    for (unsigned i = 0; i < shard->server->shard_count; i++) {
-        clients += counter_read(&shard->server->shards[i]->counters.sessions);
-        hub_stats_read(shard->server->shards[i]->hub, &stats);
-        channels += stats.channels;
-        subscriptions += stats.subscriptions;
-    }
-    out_text(&out, "{\"nodes\":[{\"uid\":\"ringside\",\"name\":\"ringside\",\"version\":\"");
-    out_span(&out, span_from(build_version));
-    out_text(&out, "\",\"num_clients\":");
-    out_decimal(&out, clients);
-    out_text(&out, ",\"num_channels\":");
-    out_decimal(&out, channels);
-    out_text(&out, ",\"num_subs\":");
-    out_decimal(&out, subscriptions);
-    out_text(&out, "}]}");
-    api_result(call, at, span_of(text, (size_t)out_end(&out)));
-}
-
 static void of_channel(struct shard *shard, const struct conn *conn, struct api_call *call,
                        unsigned at, const struct centrifuge_command *request)
 {
@@ -190,7 +165,7 @@ void api_item(struct shard *shard, const struct conn *conn, struct api_call *cal
         of_channel(shard, conn, call, at, request);
         break;
     case API_INFO:
-        info(shard, call, at);
+        api_info(shard, conn, call, at);
         break;
     case API_SUBSCRIBE:
     case API_UNSUBSCRIBE:

@@ -2,10 +2,14 @@
  * unsubscribe, disconnect, refresh. */
 #include "api/server_api.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
+#include "broker/nodes.h"
+#include "hub/hub.h"
 #include "session/channel_name.h"
+#include "session/order_text.h"
 #include "session/orders.h"
 #include "session/results.h"
 #include "wire/json_scan.h"
@@ -33,6 +37,51 @@ static void done(struct shard *shard, struct conn *conn, const struct ticket *ti
         api_result(call, ticket->tag, SPAN("{}"));
     api_respond_if_all(shard, conn);
 }
+
+/* ---- in a cluster: the other nodes first, then this one ---- */
+
+static void ignore(struct shard *shard, struct conn *conn, const struct ticket *ticket, int err)
+{
+    (void)shard, (void)conn, (void)ticket, (void)err;
+}
+
+/* What some have not heard they hear when they can; but its server is told that it was not now. */
+static void nodes_told(void *context, struct nodes_ask *ask)
+{
+    struct shard *shard = context;
+    const struct ticket ticket = ask->call.ticket;
+    struct conn *conn = conn_of_ticket(shard, &ticket);
+    struct order order;
+    int err = ask->call.err, bad = order_text_read(&order, span_of(ask->text, ask->len));
+    assert(bad == 0 && "it is this node's own");
+    int own = order_give(shard, &ticket, &order, err < 0 ? ignore : done);
+    nodes_ask_free(ask);
+    if (!conn || (err == 0 && own == 0))
+        return;
+    api_error(conn->extra->transport_state, ticket.tag, error_of(err < 0 ? err : own));
+    api_respond_if_all(shard, conn);
+}
+
+static int give(struct shard *shard, const struct ticket *ticket, const struct order *order)
+{
+    if (!shard->server->broker)
+        return order_give(shard, ticket, order, done);
+    char *text = malloc(order_text_room(order));
+    struct nodes_ask *ask = NULL;
+    if (text)
+        ask = nodes_ask_create(NODES_ORDER, 0, span_of(text, order_text_write(text, order)));
+    free(text);
+    if (!ask)
+        return -ENOMEM;
+    ask->call.ticket = *ticket;
+    ask->done = nodes_told;
+    int err = nodes_send(shard->hub, shard->server->hubs, ask);
+    if (err < 0)
+        nodes_ask_free(ask);
+    return err;
+}
+
+/* ---- what is asked ---- */
 
 /* {"code":4000,"reason":"text"}: either may be missing. The reason is left with its escapes. */
 static bool words_read(struct order *order, struct span object)
@@ -143,7 +192,7 @@ void api_order(struct shard *shard, const struct conn *conn, struct api_call *ca
     if (area && !strings_read(&order, request, area)) {
         api_error(call, at, CENTRIFUGE_ERROR_BAD_REQUEST);
     } else {
-        int err = area ? order_give(shard, &ticket, &order, done) : -ENOMEM;
+        int err = area ? give(shard, &ticket, &order) : -ENOMEM;
         if (err < 0)
             api_error(call, at, error_of(err));
     }

@@ -6,18 +6,30 @@
  *   /revoke?user=U&ttl=S   all tokens of a user that were issued until now
  *   /revoke?token=JTI      one
  *   /revoke?client=ID      none, but the session of that id, which lives once
+ *
+ * In a cluster a revocation is told to the other nodes, and answered when they have heard it:
+ *
+ *   u 1700000000 1700086400 alice      u: a user's tokens that were issued until then; t: a token
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api/api.h"
 #include "auth/auth.h"
 #include "auth/permit.h"
+#include "broker/nodes.h"
 #include "conn/sign_on.h"
+#include "hub/hub.h"
+#include "session/order_text.h"
 #include "session/orders.h"
+#include "wire/json_scan.h"
+#include "wire/out.h"
 
 enum {
     ANSWER_MAX = JWT_BYTES_MAX + 128,
+    REVOCATION_AROUND_MAX = 64,
 };
 
 /* The parameters of a request without a body; or it has been refused. */
@@ -92,6 +104,106 @@ static uint64_t revocation_key(const struct shard *shard, const struct params *p
                        of_user ? params->user : params->token);
 }
 
+/* ---- the other nodes ---- */
+
+static void nodes_told(void *context, struct nodes_ask *ask)
+{
+    struct shard *shard = context;
+    struct conn *conn = conn_of_ticket(shard, &ask->call.ticket);
+    int err = ask->call.err;
+    nodes_ask_free(ask);
+    if (!conn)
+        return;
+    if (err < 0)
+        http_error(shard, conn, REFUSAL_NODE_SILENT);
+    else
+        answer(shard, conn, SPAN("{\"revoked\":true}\n"));
+    http_next(shard, conn);
+}
+
+/* It has been done here: answers, or asks the others first. */
+static void tell_nodes(struct shard *shard, struct conn *conn, enum nodes_kind kind,
+                       struct span text)
+{
+    if (!shard->server->broker) {
+        answer(shard, conn, SPAN("{\"revoked\":true}\n"));
+        return;
+    }
+    struct nodes_ask *ask = nodes_ask_create(kind, 0, text);
+    if (ask) {
+        ask->call.ticket = conn_ticket(shard, conn, 0);
+        ask->done = nodes_told;
+    }
+    if (!ask || nodes_send(shard->hub, shard->server->hubs, ask) < 0) {
+        nodes_ask_free(ask);
+        http_error(shard, conn, REFUSAL_OVERLOADED);
+        return;
+    }
+    conn_hand_over(conn, TRANSPORT_REVOKE);
+}
+
+static bool revoke_input_ended(struct shard *shard, struct conn *conn)
+{
+    (void)shard, (void)conn;
+    return true;
+}
+
+const struct transport revoke_transport = {
+    .name = "revoke",
+    .input = http_stash,
+    .input_ended = revoke_input_ended,
+    .give_up = http_give_up,
+    .drain = http_drain,
+};
+
+static size_t revocation_write(char *area, size_t size, bool of_user, struct span name,
+                               int64_t before_s, int64_t until_s)
+{
+    struct out out = out_begin(area, size);
+    out_span(&out, of_user ? SPAN("u ") : SPAN("t "));
+    out_decimal(&out, (uint64_t)before_s);
+    out_text(&out, " ");
+    out_decimal(&out, (uint64_t)until_s);
+    out_text(&out, " ");
+    out_span(&out, name);
+    return (size_t)out_end(&out);
+}
+
+static bool number_take(struct span *rest, int64_t *ret)
+{
+    const char *space = rest->len > 0 ? memchr(rest->ptr, ' ', rest->len) : NULL;
+    uint64_t value;
+    if (!space || !json_number_read(span_of(rest->ptr, (size_t)(space - rest->ptr)), &value) ||
+        value > INT64_MAX)
+        return false;
+    *ret = (int64_t)value;
+    *rest = span_skip(*rest, (size_t)(space - rest->ptr) + 1);
+    return true;
+}
+
+static int revocation_hear(struct shard *shard, struct span text)
+{
+    int64_t before_s, until_s;
+    bool of_user = text.len > 2 && text.ptr[0] == 'u';
+    if (text.len < 2 || (text.ptr[0] != 'u' && text.ptr[0] != 't') || text.ptr[1] != ' ')
+        return -EINVAL;
+    text = span_skip(text, 2);
+    if (!number_take(&text, &before_s) || !number_take(&text, &until_s) || text.len == 0)
+        return -EINVAL;
+    if (until_s <= shard_unix_s(shard))
+        return 0;
+    uint64_t key = sign_on_key(shard->server->hubs, of_user ? REVOKE_USER : REVOKE_TOKEN, text);
+    return sign_ons_revoke(shard, key, before_s, until_s);
+}
+
+void revoke_heard(struct shard *shard, struct nodes_heard *heard)
+{
+    nodes_reply(shard->hub, heard, revocation_hear(shard, span_of(heard->text, heard->len)),
+                (struct span){0});
+}
+
+/* ---- the request ---- */
+
 /* Its shard has been told, and that is what the answer says. */
 static void told(struct shard *shard, struct conn *conn, const struct ticket *ticket, int err)
 {
@@ -105,10 +217,12 @@ static void revoke_client(struct shard *shard, struct conn *conn, struct span cl
 {
     const struct ticket ticket = conn_ticket(shard, conn, 0);
     const struct order order = {.kind = ORDER_REVOKE, .client = client};
-    if (order_give(shard, &ticket, &order, told) < 0)
+    char *text = malloc(order_text_room(&order));
+    if (!text || order_give(shard, &ticket, &order, told) < 0)
         http_error(shard, conn, REFUSAL_OVERLOADED);
     else
-        answer(shard, conn, SPAN("{\"revoked\":true}\n"));
+        tell_nodes(shard, conn, NODES_ORDER, span_of(text, order_text_write(text, &order)));
+    free(text);
 }
 
 void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
@@ -132,8 +246,15 @@ void revoke_open(struct shard *shard, struct conn *conn, struct exchange *exchan
     int64_t now_s = shard_unix_s(shard);
     int64_t ttl_s = params->ttl_s > 0 ? params->ttl_s : shard->settings->revoked_ttl_s;
     int64_t before_s = params->user.len > 0 ? now_s : UINT32_MAX;
-    if (sign_ons_revoke(shard, key, before_s, now_s + ttl_s) < 0)
+    bool of_user = params->user.len > 0;
+    struct span name = of_user ? params->user : params->token;
+    size_t room = name.len + REVOCATION_AROUND_MAX;
+    char *text = malloc(room);
+    if (!text || sign_ons_revoke(shard, key, before_s, now_s + ttl_s) < 0) {
         http_error(shard, conn, REFUSAL_OVERLOADED);
-    else
-        answer(shard, conn, SPAN("{\"revoked\":true}\n"));
+    } else {
+        size_t len = revocation_write(text, room, of_user, name, before_s, now_s + ttl_s);
+        tell_nodes(shard, conn, NODES_REVOKE, span_of(text, len));
+    }
+    free(text);
 }

@@ -43,6 +43,11 @@ static void ask(void *context, struct remote_ask *ask)
 
 const struct broker_ops broker_ops = {.ask = ask};
 
+void broker_question(struct broker *broker, struct nodes_ask *ask)
+{
+    redis_question(broker->redis, ask);
+}
+
 /* ---- settings ---- */
 
 static int address_read(struct redis_address *ret, const char *text, char *why, size_t why_size)
@@ -114,6 +119,7 @@ static int config_read(struct redis_config *ret, const struct settings *settings
         .ttl_ms = settings->broker_position_ttl_s * 1000,
         .keys_max = (uint32_t)settings->idempotency_keys_max,
         .keys_ms = settings->idempotency_ms,
+        .orders_max = (uint32_t)settings->revoked_max,
         .message_bytes_max = (size_t)settings->message_bytes_max,
     };
     int err = address_read(&ret->address, settings->redis, why, why_size);
@@ -188,7 +194,7 @@ static void rest(struct broker *broker)
 static void *run(void *context)
 {
     struct broker *broker = context;
-    redis_attach(broker->redis, broker->helper, broker->set);
+    redis_attach(broker->redis, broker->helper, broker->set, broker->waker.node, broker->waker.ear);
     bool more = false;
     while (more || !helper_stopping(broker->helper)) {
         redis_turn(broker->redis, clock_ns());

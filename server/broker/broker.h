@@ -14,15 +14,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/nodes.h"
 #include "hub/remote.h"
 
 struct broker;
 struct hub_set;
 struct settings;
 
+/* What the thread needs of those above it. */
 struct broker_waker {
     void (*wake)(void *context, unsigned shard);
     void *context;
+    nodes_ear *ear; /* what other nodes ask this one */
+    uint64_t node;  /* its number among them */
 };
 
 struct broker_row {
@@ -50,5 +54,7 @@ void broker_free(struct broker *broker);
 
 /* For /metrics. Returns how many. */
 unsigned broker_stats_read(const struct broker *broker, struct broker_row ret[BROKER_ROWS_MAX]);
+/* On its thread: asks other nodes. */
+void broker_question(struct broker *broker, struct nodes_ask *ask);
 /* What was connected to, for people. */
 const char *broker_where(const struct broker *broker);

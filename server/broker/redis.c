@@ -35,11 +35,15 @@ struct redis *redis_create(const struct redis_config *config)
         return NULL;
     redis->config = *config;
     redis->random = config->seed;
+    memcpy(redis->orders_at, "0-0", 4);
     return redis;
 }
 
-void redis_attach(struct redis *redis, struct helper *helper, struct hub_set *set)
+void redis_attach(struct redis *redis, struct helper *helper, struct hub_set *set, uint64_t node,
+                  nodes_ear *ear)
 {
+    redis->node = node;
+    redis->ear = ear;
     redis->helper = helper;
     redis->set = set;
 }
@@ -132,6 +136,7 @@ static void expire_sent(struct redis *redis, struct sent_ring *ring)
 
 static void expire(struct redis *redis)
 {
+    redis_nodes_expire(redis);
     expire_sent(redis, &redis->commands_sent);
     expire_sent(redis, &redis->news_sent);
     while (redis->queue.first &&
@@ -160,6 +165,7 @@ static void disconnect(struct redis *redis)
     redis_link_close(&redis->news);
     again(redis, &redis->commands_sent);
     again(redis, &redis->news_sent);
+    redis_nodes_lost(redis);
     message_unref(redis->held);
     redis->held = NULL;
     atomic_store(&redis->counters.connected, 0);
@@ -222,11 +228,11 @@ void redis_free(struct redis *redis)
 /* A link that says nothing for so long is gone, whatever TCP still believes. */
 static int look_alive(struct redis *redis, struct redis_link *link, struct sent_ring *sent)
 {
-    if (sent->count > 0 && redis->now_ns - link->heard_ns > 2 * timeout_ns(redis) &&
+    bool asked = link->pinged_ns > link->heard_ns;
+    if (asked && redis->now_ns - link->heard_ns > 2 * timeout_ns(redis) &&
         redis->now_ns - link->pinged_ns > timeout_ns(redis))
         return -EIO;
-    if (redis->now_ns - link->heard_ns < PING_MS * NS_PER_MS ||
-        redis->now_ns - link->pinged_ns < PING_MS * NS_PER_MS)
+    if (asked || redis->now_ns - link->heard_ns < PING_MS * NS_PER_MS)
         return 0;
     return redis_send_ping(redis, link, sent);
 }
@@ -276,6 +282,8 @@ static int turn(struct redis *redis)
            remote_reset(redis->helper, redis->set, redis->resets) == 0)
         redis->resets++;
     if (err == 0)
+        err = redis_nodes_listen(redis);
+    if (err == 0)
         err = send_queue(redis);
     if (err == 0)
         err = look_alive(redis, &redis->commands, &redis->commands_sent);
@@ -290,6 +298,8 @@ static int turn(struct redis *redis)
 
 void redis_turn(struct redis *redis, int64_t now_ns)
 {
+    if (redis->now_ns == 0) /* it was connected before its thread began */
+        redis->commands.heard_ns = redis->news.heard_ns = now_ns;
     redis->now_ns = now_ns;
     redis->more = false;
     reconnect(redis);
@@ -315,7 +325,7 @@ unsigned redis_wait(struct redis *redis, struct pollfd ret[REDIS_FDS], int64_t n
 {
     int64_t most_ms = WAIT_MS_MAX;
     unsigned count = 0;
-    if (redis->queue.first || redis->commands_sent.count > 0)
+    if (redis->queue.first || redis->commands_sent.count > 0 || redis->open_count > 0)
         most_ms = PING_MS / 20;
     if (redis->more)
         most_ms = 0;

@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 
+#include "broker/nodes.h"
 #include "broker/redis_link.h"
 #include "core/message.h"
 #include "hub/helper.h"
@@ -29,8 +30,9 @@ struct redis_config {
     char prefix[REDIS_PREFIX_MAX];
     uint32_t queue_max;
     int64_t ttl_ms;
-    uint32_t keys_max; /* of publishes, that a channel remembers */
-    int64_t keys_ms;   /* for so long */
+    uint32_t keys_max;   /* of publishes, that a channel remembers */
+    int64_t keys_ms;     /* for so long */
+    uint32_t orders_max; /* that are kept for other nodes */
     size_t message_bytes_max;
     uint64_t seed;
 };
@@ -50,6 +52,7 @@ enum {
     X(queue_full, "counter", "Publishes refused as broker_queue_max was reached")                  \
     X(out_of_memory, "counter", "Publishes that the engine refused for want of memory")            \
     X(errors, "counter", "Other errors that the engine answered")                                  \
+    X(unheard, "counter", "Questions of other nodes for which there was no room")                  \
     X(foreign, "counter", "Messages of the engine that are none of ours")
 
 struct redis_counters {
@@ -62,12 +65,15 @@ struct redis_counters {
 struct redis *redis_create(const struct redis_config *config);
 void redis_free(struct redis *redis);
 /* On the broker's thread, once, before anything else. */
-void redis_attach(struct redis *redis, struct helper *helper, struct hub_set *set);
+void redis_attach(struct redis *redis, struct helper *helper, struct hub_set *set, uint64_t node,
+                  nodes_ear *ear);
 
 /* Connects now. Returns 0, or negative errno and a sentence. */
 int redis_connect(struct redis *redis, char *why, size_t why_size);
 
 void redis_ask(struct redis *redis, struct remote_ask *ask);
+/* Asks other nodes. */
+void redis_question(struct redis *redis, struct nodes_ask *ask);
 /* Gives all asks back: the helper goes. */
 void redis_stop(struct redis *redis);
 /* Everything that can be done now. */

@@ -195,7 +195,8 @@ int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
         assert(!"leaving is no script");
     }
     if (err == 0)
-        sent_add(&redis->commands_sent, (struct sent){SENT_SCRIPT, ask, whole});
+        sent_add(&redis->commands_sent,
+                 (struct sent){.kind = SENT_SCRIPT, .ask = ask, .whole = whole});
     return err;
 }
 

@@ -3,6 +3,7 @@
  *   redis.c          links, queue, deadlines
  *   redis_command.c  what is asked, as commands
  *   redis_reply.c    what comes, taken for hostile
+ *   redis_nodes.c    what nodes ask each other
  *
  * Threads  The broker's. */
 #pragma once
@@ -14,18 +15,25 @@
 enum {
     SENT_MAX = 4096, /* a power of two */
     TOPIC_MAX = REDIS_PREFIX_MAX + 1 + 128,
+    REDIS_NODE_TOPICS = 2,
+    REDIS_ORDER_MAX = 48, /* of an order's place */
 };
 
 enum sent_kind {
     SENT_SCRIPT,
     SENT_PING,
     SENT_SUBSCRIBE, /* on the news link: confirmed, it becomes a join */
+    SENT_QUESTION,
+    SENT_SAY,    /* an answer to another node */
+    SENT_ORDERS, /* the orders that this node missed */
 };
 
 struct sent {
     enum sent_kind kind;
     struct remote_ask *ask; /* NULL: it was answered by its deadline */
     bool whole;             /* was sent with the text of its script */
+    uint64_t id;            /* of a question */
+    bool own;               /* is of a node's own topic */
 };
 
 /* First in, first out: as replies come. */
@@ -51,6 +59,18 @@ struct redis {
     struct message *held; /* of the news, that its shard has no room for */
     bool more;            /* replies are there that the turn did not take */
     unsigned resets;      /* shards told, since the links were opened */
+    /* redis_nodes.c */
+    nodes_ear *ear;
+    uint64_t node;
+    struct nodes_ask *open[NODES_OPEN_MAX]; /* by the end of their numbers */
+    unsigned open_at, open_count;
+    unsigned heard_count;
+    bool asked_to_listen;
+    unsigned listening;              /* of its topics: confirmed */
+    char orders_at[REDIS_ORDER_MAX]; /* the last that was heard of */
+    bool orders_known;               /* since it began */
+    bool orders_read;                /* since the links were opened */
+    int64_t looked_ns;               /* for questions that nobody answers */
     int64_t now_ns;
     int64_t retry_ns; /* when to connect again */
     unsigned failures;
@@ -106,3 +126,17 @@ int redis_take_command(struct redis *redis, const redisReply *reply);
 int redis_take_news(struct redis *redis, const redisReply *reply);
 /* Hands over what is held. Returns false when there is still no room. */
 bool redis_give_held(struct redis *redis);
+
+/* ---- redis_nodes.c ---- */
+
+/* Subscribes to this node's topics, once for each pair of links. Returns 0 or -ENOMEM. */
+int redis_nodes_listen(struct redis *redis);
+/* One of them is confirmed. */
+void redis_nodes_listening(struct redis *redis);
+/* Redis has answered what is of that kind. */
+void redis_nodes_answered(struct redis *redis, const struct sent *sent, const redisReply *reply);
+/* What came on a topic. Returns false when it is none of those. */
+bool redis_nodes_come(struct redis *redis, struct span topic, struct span body);
+/* The links are lost; and what was not answered in time. */
+void redis_nodes_lost(struct redis *redis);
+void redis_nodes_expire(struct redis *redis);

@@ -158,6 +158,10 @@ int redis_take_command(struct redis *redis, const redisReply *reply)
         return -EPROTO;
     struct sent sent = sent_take(&redis->commands_sent);
     bool is_error = reply->type == REDIS_REPLY_ERROR;
+    if (sent.kind > SENT_SUBSCRIBE) {
+        redis_nodes_answered(redis, &sent, reply);
+        return 0;
+    }
     /* The server that we are at is no master any more, or not yet: another one may be. */
     bool moved = is_error && (starts(reply, "READONLY") || starts(reply, "LOADING"));
     if (!sent.ask)
@@ -199,6 +203,8 @@ static struct span channel_of(const struct redis *redis, struct span topic)
 static int message_come(struct redis *redis, struct span topic, struct span body)
 {
     struct encoded read;
+    if (redis_nodes_come(redis, topic, body))
+        return 0;
     struct span name = channel_of(redis, topic);
     if (!name.ptr || encoding_read(&read, body, redis->config.message_bytes_max) < 0) {
         redis_count(&redis->counters.foreign);
@@ -219,6 +225,8 @@ static int subscribed(struct redis *redis)
     if (redis->news_sent.count == 0 || sent_first(&redis->news_sent)->kind != SENT_SUBSCRIBE)
         return -EPROTO;
     struct sent sent = sent_take(&redis->news_sent);
+    if (sent.own)
+        redis_nodes_listening(redis);
     if (sent.ask && redis_send_script(redis, sent.ask, false) < 0)
         redis_answer(redis, sent.ask, -ENOTCONN);
     return 0;

@@ -6,6 +6,7 @@
  *   PREFIX:{CHANNEL}:k   hash: keys of publishes ─► until when, epoch and offset
  *   PREFIX:{CHANNEL}:q   list: those keys, the oldest first
  *   PREFIX:CHANNEL       where they are published
+ *   PREFIX:!orders       stream: what all nodes were told to do last (redis_nodes.c)
  *
  * The epoch is one life of a channel's numbering. It begins anew where the hash is gone, and where
  * Redis has been started again since and does not promise to have kept everything (`durable`): what
@@ -17,6 +18,7 @@ enum script {
     SCRIPT_PUBLISH,
     SCRIPT_JOIN,
     SCRIPT_FORGET,
+    SCRIPT_ORDER,
     SCRIPT_COUNT,
 };
 
@@ -141,5 +143,11 @@ enum script {
     "redis.call('PUBLISH', ARGV[5], item)\n"                                                       \
     "return {epoch, string.format('%.0f', offset), ended or '0'}\n"
 
+/* KEYS 1 orders · ARGV 1 order · 2 how many are kept · 3 topic
+ * Returns how many hear it, and its place, which is told before it. */
+#define SCRIPT_ORDER_TEXT                                                                          \
+    "local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'o', ARGV[1])\n"          \
+    "return {redis.call('PUBLISH', ARGV[3], id .. ' ' .. ARGV[1]), id}\n"
+
 static const char *const script_texts[SCRIPT_COUNT] = {SCRIPT_PUBLISH_TEXT, SCRIPT_JOIN_TEXT,
-                                                       SCRIPT_FORGET_TEXT};
+                                                       SCRIPT_FORGET_TEXT, SCRIPT_ORDER_TEXT};

@@ -64,6 +64,8 @@
     X(BAD_CONNECT, bad_connect, 400, "a connect request in JSON is missing, or is none")           \
     X(BAD_EMULATION, bad_emulation, 400, "an emulation is JSON with strings: session, node, data") \
     X(NO_SESSION, no_session, 404, "there is no such session on this node: connect again")         \
+    X(NODE_SILENT, node_silent, 503,                                                               \
+      "another node of the cluster does not answer: it may have been done, ask again")             \
     X(SESSION_BEHIND, session_behind, 429, "the session's stream is not read fast enough")         \
     X(UNKNOWN_HOOK, unknown_hook, 404, "no webhook of this name is received here")                 \
     X(HOOK_UNSIGNED, hook_unsigned, 401, "the fields of a signed webhook are missing or broken")   \

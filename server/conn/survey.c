@@ -5,12 +5,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "broker/nodes.h"
 #include "conn/shard.h"
 #include "hub/hub.h"
 
 /* What the parts share; the asker's, but for the count. */
 struct survey {
     const struct survey_ops *ops;
+    struct nodes_heard *heard; /* another node asks */
     struct survey_part *answered;
     atomic_uint left; /* parts that have not been answered or dropped; and the asker, until it has
                          asked all */
@@ -30,6 +32,7 @@ static void free_all(struct survey *survey)
         next = part->next;
         survey->ops->free(part);
     }
+    nodes_heard_free(survey->heard);
     free(survey);
 }
 
@@ -93,8 +96,12 @@ static void call_done(void *asker, struct call *call)
         survey->err = call->err;
     if (!leave(survey))
         return;
-    struct conn *conn = conn_of_ticket(shard, &ticket);
-    if (conn)
+    struct nodes_heard *heard = survey->heard;
+    struct conn *conn = heard ? NULL : conn_of_ticket(shard, &ticket);
+    survey->heard = NULL;
+    if (heard)
+        survey->ops->told(shard, heard, survey->answered, survey->err);
+    else if (conn)
         survey->ops->done(shard, conn, &ticket, survey->answered, survey->err);
     free_all(survey);
 }
@@ -118,20 +125,36 @@ static int ask_one(struct shard *shard, struct survey *survey, const struct tick
     return err;
 }
 
-int survey_ask(struct shard *shard, const struct ticket *ticket, unsigned first, unsigned count,
-               struct survey_part *(*make)(const void *what), const void *what,
-               const struct survey_ops *ops)
+static int ask(struct shard *shard, const struct ticket *ticket, struct nodes_heard *heard,
+               unsigned first, unsigned count, struct survey_part *(*make)(const void *what),
+               const void *what, const struct survey_ops *ops)
 {
     struct survey *survey = malloc(sizeof *survey);
     if (!survey)
         return -ENOMEM;
-    *survey = (struct survey){.ops = ops};
+    *survey = (struct survey){.ops = ops, .heard = heard};
     atomic_init(&survey->left, 1);
     for (unsigned i = 0; i < count && survey->err == 0; i++)
         survey->err = ask_one(shard, survey, ticket, first + i, make(what));
     int err = survey->err;
     if (!leave(survey))
         return 0; /* some have been asked: `done` follows, with the error */
+    survey->heard = NULL;
     free_all(survey);
     return err;
+}
+
+int survey_ask(struct shard *shard, const struct ticket *ticket, unsigned first, unsigned count,
+               struct survey_part *(*make)(const void *what), const void *what,
+               const struct survey_ops *ops)
+{
+    return ask(shard, ticket, NULL, first, count, make, what, ops);
+}
+
+int survey_hear(struct shard *shard, struct nodes_heard *heard, unsigned first, unsigned count,
+                struct survey_part *(*make)(const void *what), const void *what,
+                const struct survey_ops *ops)
+{
+    const struct ticket nobody = {0};
+    return ask(shard, &nobody, heard, first, count, make, what, ops);
 }

@@ -14,6 +14,7 @@
 #include "conn/conn.h"
 #include "hub/call.h"
 
+struct nodes_heard;
 struct survey;
 struct survey_part;
 
@@ -25,6 +26,10 @@ struct survey_ops {
     void (*done)(struct shard *shard, struct conn *conn, const struct ticket *ticket,
                  struct survey_part *parts, int err);
     void (*free)(struct survey_part *part);
+    /* Likewise where nobody's connection asks, but another node; and where that will not be told,
+     * as its shard goes. NULL: only connections do. */
+    void (*told)(struct shard *shard, struct nodes_heard *heard, struct survey_part *parts,
+                 int err);
 };
 
 /* A shard's call to itself. */
@@ -46,3 +51,8 @@ struct survey_part {
 int survey_ask(struct shard *shard, const struct ticket *ticket, unsigned first, unsigned count,
                struct survey_part *(*make)(const void *what), const void *what,
                const struct survey_ops *ops);
+
+/* The same for another node, whose question is handed over on success. */
+int survey_hear(struct shard *shard, struct nodes_heard *heard, unsigned first, unsigned count,
+                struct survey_part *(*make)(const void *what), const void *what,
+                const struct survey_ops *ops);

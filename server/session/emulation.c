@@ -4,6 +4,9 @@
  *   shard of the request ── name proven ─► call ─► shard of the session: does the commands
  *                        ◄── 204, or 404 ─────────┘ replies leave by the session's own stream
  *
+ *   In a cluster the request may come to any node: it goes to the session's (broker/nodes.h) as
+ *   NAME and then its commands.
+ *
  * Idea     A session's name is its client's id, which is an address, and a proof: an HMAC of it by
  *          a key of the process. The id is seen by others (presence); the proof only by its client.
  *          So no table is needed, and what is forged is refused before another shard hears of it.
@@ -16,6 +19,8 @@
 #include <stdlib.h>
 
 #include "auth/jwt.h"
+#include "broker/encoding.h"
+#include "broker/nodes.h"
 #include "http/body.h"
 #include "hub/call.h"
 #include "session/session_internal.h"
@@ -54,7 +59,7 @@ void session_node_write(const struct shard *shard, char ret[SESSION_NODE_LEN])
 {
     unsigned char bytes[SESSION_NODE_LEN / 2];
     for (unsigned i = 0; i < sizeof bytes; i++)
-        bytes[i] = (unsigned char)(shard->server->node >> (8 * i));
+        bytes[i] = (unsigned char)(shard->server->node >> (56 - 8 * i));
     hex_write(ret, bytes, sizeof bytes);
 }
 
@@ -87,6 +92,7 @@ static uint32_t hex_read(const char *digits, unsigned count)
 
 struct errand {
     struct call call;
+    struct nodes_heard *heard; /* another node has brought it */
     char id[SESSION_ID_LEN];
     size_t len;
     char commands[];
@@ -94,6 +100,7 @@ struct errand {
 
 static void errand_drop(struct call *call)
 {
+    nodes_heard_free(((struct errand *)call)->heard);
     free(call);
 }
 
@@ -130,26 +137,120 @@ static void errand_run(void *target, struct call *call)
     hub_answer(shard->hub, call);
 }
 
+static enum refusal refusal_of(int err)
+{
+    switch (err) {
+    case -EAGAIN:
+        return REFUSAL_SESSION_BEHIND;
+    case -ENOBUFS:
+    case -ENOMEM:
+        return REFUSAL_OVERLOADED;
+    case -ENOTCONN:
+    case -ETIMEDOUT:
+        return REFUSAL_NODE_SILENT;
+    default:
+        return REFUSAL_NO_SESSION;
+    }
+}
+
 static void respond(struct shard *shard, struct conn *conn, int err)
 {
     if (err == 0)
         http_answer(shard, conn, 204, (struct span){0}, (struct span){0}, (struct span){0});
     else
-        http_error(shard, conn, err == -EAGAIN ? REFUSAL_SESSION_BEHIND : REFUSAL_NO_SESSION);
+        http_error(shard, conn, refusal_of(err));
     http_next(shard, conn);
 }
 
 static void errand_done(void *asker, struct call *call)
 {
     struct shard *shard = asker;
+    struct errand *errand = (struct errand *)call;
+    if (errand->heard) {
+        nodes_reply(shard->hub, errand->heard, call->err, (struct span){0});
+        free(errand);
+        return;
+    }
     struct conn *conn = conn_of_ticket(shard, &call->ticket);
     if (conn)
         respond(shard, conn, call->err);
-    free(call);
+    free(errand);
 }
 
 static const struct call_ops errand_ops = {
     .run = errand_run, .done = errand_done, .drop = errand_drop};
+
+/* For a session that this process has. The commands are to be written into it. */
+static struct errand *errand_create(struct span name, size_t room)
+{
+    struct errand *errand = malloc(sizeof *errand + room);
+    if (!errand)
+        return NULL;
+    *errand = (struct errand){.call.ops = &errand_ops};
+    memcpy(errand->id, name.ptr, sizeof errand->id);
+    return errand;
+}
+
+static int errand_send(struct shard *shard, struct errand *errand)
+{
+    return hub_call(shard->hub, hex_read(errand->id + 9, 4), &errand->call);
+}
+
+/* ---- a session of another node ---- */
+
+static void node_told(void *context, struct nodes_ask *ask)
+{
+    struct shard *shard = context;
+    struct conn *conn = conn_of_ticket(shard, &ask->call.ticket);
+    if (conn)
+        respond(shard, conn, ask->call.err);
+    nodes_ask_free(ask);
+}
+
+static void ask_node(struct shard *shard, struct conn *conn, uint64_t node,
+                     const struct centrifuge_emulation *request)
+{
+    size_t room = request->session.len + request->data.len;
+    char *text = malloc(room);
+    struct nodes_ask *ask = NULL;
+    if (text) {
+        memcpy(text, request->session.ptr, request->session.len);
+        size_t len = json_string_decode(text + request->session.len, request->data);
+        ask = nodes_ask_create(NODES_EMULATION, node, span_of(text, request->session.len + len));
+    }
+    free(text);
+    if (ask) {
+        ask->call.ticket = conn_ticket(shard, conn, 0);
+        ask->done = node_told;
+    }
+    if (ask && nodes_send(shard->hub, shard->server->hubs, ask) == 0)
+        return;
+    nodes_ask_free(ask);
+    http_refuse(shard, conn, REFUSAL_OVERLOADED);
+}
+
+void emulation_heard(struct shard *shard, struct nodes_heard *heard)
+{
+    struct span text = {heard->text, heard->len};
+    struct span name = span_of(text.ptr, text.len < SESSION_NAME_LEN ? 0 : SESSION_NAME_LEN);
+    if (!is_proven(shard, name)) {
+        nodes_reply(shard->hub, heard, -ENOENT, (struct span){0});
+        return;
+    }
+    struct span commands = span_skip(text, name.len);
+    struct errand *errand = errand_create(name, commands.len);
+    int err = errand ? 0 : -ENOMEM;
+    if (errand) {
+        errand->len = commands.len;
+        memcpy(errand->commands, commands.ptr, commands.len);
+        errand->heard = heard;
+        err = errand_send(shard, errand);
+    }
+    if (err == 0)
+        return;
+    free(errand);
+    nodes_reply(shard->hub, heard, err, (struct span){0});
+}
 
 /* ---- the request ---- */
 
@@ -160,18 +261,23 @@ static void run(struct shard *shard, struct conn *conn, struct span body)
         http_refuse(shard, conn, REFUSAL_BAD_EMULATION);
         return;
     }
-    if (!is_this_node(shard, request.node) || !is_proven(shard, request.session)) {
+    uint64_t node;
+    bool is_here = is_this_node(shard, request.node);
+    if (!is_here && shard->server->broker && request.session.len == SESSION_NAME_LEN &&
+        request.node.len == SESSION_NODE_LEN && encoding_epoch(&node, request.node) == 0) {
+        ask_node(shard, conn, node, &request);
+        return;
+    }
+    if (!is_here || !is_proven(shard, request.session)) {
         respond(shard, conn, -ENOENT);
         return;
     }
-    struct errand *errand = malloc(sizeof *errand + request.data.len);
+    struct errand *errand = errand_create(request.session, request.data.len);
     if (errand) {
-        errand->call = (struct call){.ops = &errand_ops, .ticket = conn_ticket(shard, conn, 0)};
-        memcpy(errand->id, request.session.ptr, sizeof errand->id);
         errand->len = json_string_decode(errand->commands, request.data);
+        errand->call.ticket = conn_ticket(shard, conn, 0);
     }
-    unsigned target = hex_read(request.session.ptr + 9, 4);
-    if (errand && hub_call(shard->hub, target, &errand->call) == 0)
+    if (errand && errand_send(shard, errand) == 0)
         return;
     free(errand);
     http_refuse(shard, conn, REFUSAL_OVERLOADED);

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/nodes.h"
 #include "conn/sign_on.h"
 #include "conn/survey.h"
+#include "session/order_text.h"
 #include "session/session_internal.h"
 #include "wire/json_scan.h"
 
@@ -195,25 +197,57 @@ static void errand_done(struct shard *shard, struct conn *conn, const struct tic
     ((struct errand *)parts)->done(shard, conn, ticket, err);
 }
 
-static const struct survey_ops ops = {.step = step, .done = errand_done, .free = errand_free};
+static void errand_told(struct shard *shard, struct nodes_heard *heard, struct survey_part *parts,
+                        int err)
+{
+    (void)parts;
+    nodes_reply(shard->hub, heard, err, (struct span){0});
+}
 
-/* That of a client which is nobody's is looked for here, and not found. */
+static const struct survey_ops ops = {
+    .step = step, .done = errand_done, .free = errand_free, .told = errand_told};
+
+static struct errand errand_of(const struct shard *shard, const struct order *order)
+{
+    return (struct errand){
+        .order = *order,
+        .key = order->user.len > 0 ? sign_on_key(shard->server->hubs, REVOKE_USER, order->user) : 0,
+    };
+}
+
+/* Which shards have to do with it. That of a client which is nobody's is looked for here, and not
+ * found. */
+static unsigned shards_of(const struct shard *shard, const struct order *order, unsigned *ret_first)
+{
+    uint32_t slot;
+    *ret_first = 0;
+    if (order->client.len == 0)
+        return shard->server->shard_count;
+    if (!session_id_read(order->client, ret_first, &slot) ||
+        *ret_first >= shard->server->shard_count)
+        *ret_first = shard->index;
+    return 1;
+}
+
 int order_give(struct shard *shard, const struct ticket *ticket, const struct order *order,
                order_done *done)
 {
-    const struct errand model = {
-        .order = *order,
-        .done = done,
-        .key = order->user.len > 0 ? sign_on_key(shard->server->hubs, REVOKE_USER, order->user) : 0,
-    };
-    unsigned target = shard->index, count = 1;
-    uint32_t slot;
-    if (order->client.len == 0) {
-        target = 0;
-        count = shard->server->shard_count;
-    } else if (!session_id_read(order->client, &target, &slot) ||
-               target >= shard->server->shard_count) {
-        target = shard->index;
+    struct errand model = errand_of(shard, order);
+    unsigned first, count = shards_of(shard, order, &first);
+    model.done = done;
+    return survey_ask(shard, ticket, first, count, errand_make, &model, &ops);
+}
+
+void order_heard(struct shard *shard, struct nodes_heard *heard)
+{
+    struct order order;
+    unsigned first;
+    int err = order_text_read(&order, span_of(heard->text, heard->len));
+    if (err == 0) {
+        const struct errand model = errand_of(shard, &order);
+        unsigned count = shards_of(shard, &order, &first);
+        err = survey_hear(shard, heard, first, count, errand_make, &model, &ops);
     }
-    return survey_ask(shard, ticket, target, count, errand_make, &model, &ops);
+    if (err < 0)
+        nodes_reply(shard->hub, heard, err, (struct span){0});
 }

@@ -17,6 +17,8 @@ enum {
     ORDER_VISITS = 16384,
 };
 
+struct nodes_heard;
+
 enum order_kind {
     ORDER_SUBSCRIBE,
     ORDER_UNSUBSCRIBE,
@@ -42,6 +44,9 @@ struct order {
  * asked. Somebody who is not there is no error. */
 typedef void order_done(struct shard *shard, struct conn *conn, const struct ticket *ticket,
                         int err);
+
+/* Another node asks for it; it is answered when that is done. */
+void order_heard(struct shard *shard, struct nodes_heard *heard);
 
 /* Gives it, copied. Returns 0, and `done` follows; or -ENOMEM or -ENOBUFS. */
 int order_give(struct shard *shard, const struct ticket *ticket, const struct order *order,

@@ -7,7 +7,9 @@
 #include "core/message.h"
 #include "hub/hub.h"
 #include "hub/table.h"
+#include "broker/nodes.h"
 #include "session/presence_home.h"
+#include "session/presence_nodes.h"
 #include "session/session_internal.h"
 
 /* ---- join and leave, on their way ---- */
@@ -165,16 +167,23 @@ void presence_leave_all(struct shard *shard, const struct conn *conn)
 struct question {
     struct call call;
     presence_answered *answered;
+    struct nodes_heard *heard; /* another node asks; NULL: a client here */
     struct presence_answer answer;
     char *list;
     uint8_t name_len;
     char name[];
 };
 
+static void question_free(struct question *question)
+{
+    nodes_heard_free(question->heard);
+    free(question->list);
+    free(question);
+}
+
 static void question_drop(struct call *call)
 {
-    free(((struct question *)call)->list);
-    free(call);
+    question_free((struct question *)call);
 }
 
 static int list_make(struct shard *shard, struct question *question, struct span name)
@@ -188,7 +197,10 @@ static int list_make(struct shard *shard, struct question *question, struct span
     if (!question->list)
         return -ENOMEM;
     struct out out = out_begin(question->list, room + 1);
-    presence_home_write(shard->presence, name, shard->now_ns, &out);
+    if (question->answer.stats)
+        presence_home_write_users(shard->presence, name, shard->now_ns, &out);
+    else
+        presence_home_write(shard->presence, name, shard->now_ns, &out);
     question->answer.list = span_of(question->list, (size_t)out_end(&out));
     return 0;
 }
@@ -201,39 +213,129 @@ static void question_run(void *target, struct call *call)
     struct span name = {question->name, question->name_len};
     if (answer->stats)
         presence_home_count(shard->presence, name, shard->now_ns, &answer->clients, &answer->users);
-    else
+    if (!answer->stats || shard->server->broker)
         answer->err = list_make(shard, question, name);
     hub_answer(shard->hub, call);
+}
+
+/* Its asker hears all. */
+static void question_answer(struct shard *shard, struct question *question)
+{
+    const struct ticket ticket = question->call.ticket;
+    struct conn *conn = conn_of_ticket(shard, &ticket);
+    if (conn)
+        question->answered(shard, conn, &ticket, &question->answer);
+    question_free(question);
+}
+
+/* Those that are silent are taken to have nobody: who is there may have gone with them. */
+static void nodes_told(void *context, struct nodes_ask *ask)
+{
+    struct question *question = ask->context;
+    int err = ask->call.err;
+    if (err != -ENOTCONN && err != -ENOBUFS)
+        err = presence_nodes_add(&question->answer, &question->list, ask);
+    question->answer.err = err;
+    nodes_ask_free(ask);
+    question_answer(context, question);
+}
+
+static void nodes_untold(void *context)
+{
+    question_free(context);
+}
+
+/* Returns false when nobody else could be asked. */
+static bool ask_nodes(struct shard *shard, struct question *question)
+{
+    enum nodes_kind kind = question->answer.stats ? NODES_PRESENCE_STATS : NODES_PRESENCE;
+    struct span name = {question->name, question->name_len};
+    struct nodes_ask *ask = nodes_ask_create(kind, 0, name);
+    if (!ask)
+        return false;
+    ask->context = question;
+    ask->done = nodes_told;
+    ask->drop = nodes_untold;
+    if (nodes_send(shard->hub, shard->server->hubs, ask) == 0)
+        return true;
+    nodes_ask_free(ask);
+    return false;
+}
+
+static void reply(struct shard *shard, struct question *question)
+{
+    struct nodes_heard *heard = question->heard;
+    size_t len = 0;
+    int err = question->answer.err;
+    char *text = err == 0 ? presence_nodes_text(&question->answer, &len) : NULL;
+    question->heard = NULL;
+    nodes_reply(shard->hub, heard, err < 0 ? err : text ? 0 : -ENOMEM, span_of(text, len));
+    free(text);
+    question_free(question);
 }
 
 static void question_done(void *asker, struct call *call)
 {
     struct shard *shard = asker;
     struct question *question = (struct question *)call;
-    struct conn *conn = conn_of_ticket(shard, &call->ticket);
-    if (conn)
-        question->answered(shard, conn, &call->ticket, &question->answer);
-    question_drop(call);
+    struct presence_answer *answer = &question->answer;
+    if (question->heard) {
+        reply(shard, question);
+        return;
+    }
+    if (!shard->server->broker || answer->err < 0) {
+        question_answer(shard, question);
+        return;
+    }
+    if (ask_nodes(shard, question))
+        return;
+    answer->err = -ENOBUFS;
+    question_answer(shard, question);
 }
 
 static const struct call_ops question_ops = {
     .run = question_run, .done = question_done, .drop = question_drop};
 
-int presence_ask(struct shard *shard, const struct ticket *ticket, struct span channel, bool stats,
-                 presence_answered *answered)
+static struct question *question_create(struct span channel, bool stats)
 {
     struct question *question = malloc(sizeof *question + channel.len);
     if (!question)
-        return -ENOMEM;
-    *question = (struct question){.call = {.ops = &question_ops, .ticket = *ticket},
-                                  .answered = answered,
-                                  .answer.stats = stats,
-                                  .name_len = (uint8_t)channel.len};
+        return NULL;
+    *question = (struct question){
+        .call.ops = &question_ops, .answer.stats = stats, .name_len = (uint8_t)channel.len};
     memcpy(question->name, channel.ptr, channel.len);
+    return question;
+}
+
+int presence_ask(struct shard *shard, const struct ticket *ticket, struct span channel, bool stats,
+                 presence_answered *answered)
+{
+    struct question *question = question_create(channel, stats);
+    if (!question)
+        return -ENOMEM;
+    question->call.ticket = *ticket;
+    question->answered = answered;
     int err = hub_call(shard->hub, home_shard(shard, channel), &question->call);
     if (err < 0)
         free(question);
     return err;
+}
+
+void presence_heard(struct shard *shard, struct nodes_heard *heard)
+{
+    struct span channel = {heard->text, heard->len};
+    bool valid = hub_name_valid(channel.ptr, channel.len);
+    struct question *question =
+        valid ? question_create(channel, heard->kind == NODES_PRESENCE_STATS) : NULL;
+    int err = !valid ? -ENOENT : question ? 0 : -ENOMEM;
+    if (err == 0)
+        err = hub_call(shard->hub, home_shard(shard, channel), &question->call);
+    if (err == 0) {
+        question->heard = heard;
+        return;
+    }
+    free(question);
+    nodes_reply(shard->hub, heard, err, (struct span){0});
 }
 
 /* ---- results ---- */

@@ -14,13 +14,16 @@
  * Bounds   presence_total_bytes_max for all at home in a shard: who comes then is not present, and
  *          counted (presence_full), until others have left and it is heard again.
  *          hub_config.overflow_max calls: what is beyond is not told, and decays or comes with the
- *          next heartbeat. A list has queue_bytes_max: -E2BIG. */
+ *          next heartbeat. A list has queue_bytes_max: -E2BIG; in a cluster that of each node.
+ * Cluster  A question goes on to the other nodes (broker/nodes.h): each knows its own clients, and
+ *          one that has died is not asked, so it leaves no ghosts. */
 #pragma once
 
 #include "conn/shard.h"
 #include "hub/call.h"
 #include "wire/out.h"
 
+struct nodes_heard;
 struct session;
 
 /* The connection's client is in the channel, from now on or still. */
@@ -32,9 +35,11 @@ void presence_refresh(struct shard *shard, const struct conn *conn);
 void presence_leave_all(struct shard *shard, const struct conn *conn);
 
 struct presence_answer {
-    int err;                 /* 0, -E2BIG, -ENOMEM, or -EBUSY: too many ask in a turn */
+    int err;                 /* 0, -E2BIG, -ENOMEM; -EBUSY: too many ask in a turn; -ENOBUFS
+                                or -ENOTCONN: other nodes could not be asked */
     bool stats;              /* what was asked for */
-    struct span list;        /* "id":{"client":…,"user":…,"conn_info":…},… */
+    struct span list;        /* "id":{"client":…,"user":…,"conn_info":…},…; of stats in a
+                                cluster the users' hashes */
     unsigned clients, users; /* of stats */
 };
 
@@ -44,6 +49,9 @@ typedef void presence_answered(struct shard *shard, struct conn *conn, const str
 /* Asks who is there, or how many. Returns 0, -ENOBUFS or -ENOMEM; then nobody is answered. */
 int presence_ask(struct shard *shard, const struct ticket *ticket, struct span channel, bool stats,
                  presence_answered *answered);
+
+/* Another node asks; it is answered by and by. */
+void presence_heard(struct shard *shard, struct nodes_heard *heard);
 
 /* {"presence":{…}} or {"num_clients":…,"num_users":…}. */
 size_t presence_result_room(const struct presence_answer *answer);

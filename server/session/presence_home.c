@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "core/linear_hash.h"
+#include "session/presence_nodes.h"
 #include "wire/centrifuge.h"
 #include "wire/json_out.h"
 
@@ -514,6 +515,15 @@ void presence_home_write(struct presence_home *home, struct span name, int64_t n
             out_text(out, ",");
         member_write(out, member);
     }
+}
+
+void presence_home_write_users(struct presence_home *home, struct span name, int64_t now_ns,
+                               struct out *out)
+{
+    const struct channel *channel = channel_now(home, name, now_ns);
+    for (const struct member *member = channel ? channel->oldest : NULL; member;
+         member = member->next)
+        presence_user_write(out, span_of(member->user->name, member->user->len));
 }
 
 void presence_home_free(struct presence_home *home)

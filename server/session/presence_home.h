@@ -46,6 +46,9 @@ void presence_home_count(struct presence_home *home, struct span name, int64_t n
 /* Writes those who are there, as far as there is room. */
 void presence_home_write(struct presence_home *home, struct span name, int64_t now_ns,
                          struct out *out);
+/* Their users, once for each client (session/presence_nodes.h). It takes no more room. */
+void presence_home_write_users(struct presence_home *home, struct span name, int64_t now_ns,
+                               struct out *out);
 /* How much room that takes, at most. */
 size_t presence_home_room(const struct presence_home *home, struct span name);
 

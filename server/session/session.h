@@ -51,6 +51,7 @@ struct session_end {
     int64_t ends_s;
 };
 
+struct nodes_heard;
 struct person;
 struct connecting;
 
@@ -98,6 +99,9 @@ uint32_t session_subscription_to(const struct shard *shard, const struct session
 
 /* Which shard and slot an id is of, if it has the form of one. */
 bool session_id_read(struct span id, unsigned *ret_shard, uint32_t *ret_slot);
+
+/* What a client said to another node, for its session here; it is answered by and by. */
+void emulation_heard(struct shard *shard, struct nodes_heard *heard);
 
 /* Writes the client's id: its address, as 8-4-4-4-12 hex digits. */
 void session_id_write(const struct shard *shard, const struct conn *conn, char ret[SESSION_ID_LEN]);

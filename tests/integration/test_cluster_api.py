@@ -5,9 +5,11 @@ import json
 import pytest
 
 import sdk
-from ringside import data_of
+from relay import Relay
+from ringside import HOST, data_of, wait_until
 from test_cluster import start_redis  # noqa: F401  (a fixture)
-from test_server_api_sessions import API_KEY, Client
+from test_server_api_sessions import API_KEY, Client, RawClient
+from wire import TEXT
 
 
 class Api:
@@ -28,14 +30,19 @@ class Api:
 
 @pytest.fixture
 def nodes(start_server, start_redis, tmp_path):  # noqa: F811
-    """nodes(count, redis=, …settings) -> the Redis, and the APIs of nodes"""
+    """nodes(count, redis=, port=, rules=, …settings) -> the Redis, and the APIs of nodes"""
     (tmp_path / "api.key").write_text(API_KEY + "\n")
 
-    def start(count=2, redis=None, **config):
+    def start(count=2, redis=None, port=None, rules=(), **config):
         redis = redis or start_redis()
-        config = sdk.with_keys(tmp_path, api_keys=f"file:{tmp_path}/api.key", redis=redis.address,
+        address = f"{HOST}:{port}" if port else redis.address
+        config = sdk.with_keys(tmp_path, api_keys=f"file:{tmp_path}/api.key", redis=address,
                                broker_timeout_ms=2000, **config)
-        return redis, [Api(start_server(config=config)) for _ in range(count)]
+        args = [word for rule in rules for word in ("--set", f":{rule}=on")]
+        apis = [Api(start_server(config=config, args=args)) for _ in range(count)]
+        for api in apis:
+            wait_until(lambda api=api: len(api("info")["nodes"]) >= count, "they see each other")
+        return redis, apis
 
     return start
 
@@ -131,3 +138,162 @@ def test_what_changed_is_told_across_nodes(nodes):
     pubs = [client.push()["pub"] for _ in range(3)]
     assert not pubs[0].get("delta") and pubs[1]["delta"] and pubs[2]["delta"]
     assert len(pubs[2]["data"]) < 100
+
+
+# ---- who is there, over all nodes ----
+
+
+def test_presence_is_that_of_all_nodes(nodes, eventually):
+    _, (a, b) = nodes(rules=("presence", "join_leave"))
+    alice = Client(a.server, "alice", info={"name": "A"})
+    alice.ask("subscribe", channel="c", join_leave=True)
+    assert alice.push()["join"]["info"]["user"] == "alice"
+    bob = Client(b.server, "bob")
+    bob.ask("subscribe", channel="c")
+    assert bob.push()["join"]["info"]["user"] == "bob"
+    assert alice.push()["join"]["info"] == {"client": bob.id, "user": "bob"}
+    again = Client(b.server, "alice")
+    again.ask("subscribe", channel="c")
+    assert alice.push()["join"]["info"]["client"] == again.id
+    assert bob.push()["join"]["info"]["client"] == again.id
+    for api in (a, b):
+        there = api("presence", channel="c")["presence"]
+        assert set(there) == {alice.id, bob.id, again.id}
+        assert there[alice.id]["conn_info"] == {"name": "A"}
+        assert api("presence_stats", channel="c") == {"num_clients": 3, "num_users": 2}
+        assert api("presence", channel="none") == {"presence": {}}
+    assert set(alice.ask("presence", channel="c")["presence"]) == set(there)
+    assert bob.ask("presence_stats", channel="c") == {"num_clients": 3, "num_users": 2}
+    # A node that dies leaves no ghosts.
+    b.server.process.kill()
+    b.server.process.wait()
+    eventually(lambda: set(a("presence", channel="c")["presence"]) == {alice.id}, "no ghosts")
+    assert a("presence_stats", channel="c") == {"num_clients": 1, "num_users": 1}
+    b.server.start()
+
+
+def test_channels_and_nodes_are_those_of_all(nodes):
+    _, apis = nodes(3)
+    a, b, c = apis
+    clients = [Client(api.server) for api in (a, b, b)]
+    for client in clients:
+        client.ask("subscribe", channel="news")
+    clients[2].ask("subscribe", channel="other")
+    for api in apis:
+        assert api("channels") == {
+            "channels": {"news": {"num_clients": 3}, "other": {"num_clients": 1}}}
+        assert api("channels", pattern="o*") == {"channels": {"other": {"num_clients": 1}}}
+        told = api("info")["nodes"]
+        assert len({node["uid"] for node in told}) == 3
+        assert sorted(node["num_clients"] for node in told) == [0, 1, 2]
+        assert sum(node["num_subs"] for node in told) == 4
+
+
+# ---- what is done to sessions, wherever they are ----
+
+
+def test_orders_reach_every_node(nodes):
+    _, (a, b) = nodes()
+    alice = Client(b.server, "alice")
+    bob = Client(b.server, "bob")
+    assert a("subscribe", user="alice", channel="c") == {}
+    assert alice.push()["channel"] == "c"
+    b("publish", channel="c", data=1)
+    assert alice.push()["pub"]["data"] == 1
+    assert a("unsubscribe", user="alice", channel="c") == {}
+    assert alice.push()["unsubscribe"]["code"] == 2000
+    assert a("disconnect", client=bob.id, user="bob",
+             disconnect={"code": 4001, "reason": "go"}) == {}
+    assert bob.ended() == (4001, "go")
+    kept = Client(b.server, "alice")
+    assert a("disconnect", user="alice", whitelist=[kept.id]) == {}
+    assert alice.ended()[0] == 3503
+    assert kept.ask("ping") == {}
+
+
+def revoke(api, **of):
+    query = "&".join(f"{name}={value}" for name, value in of.items())
+    answer = api.server.request("POST", f"/revoke?{query}", b"", {"X-API-Key": API_KEY})
+    return answer.status, answer.json()
+
+
+def test_revocations_reach_every_node(nodes):
+    redis, (a, b) = nodes()
+    alice, bob, carol = (Client(b.server, user) for user in ("alice", "bob", "carol"))
+    assert revoke(a, user="alice") == (200, {"revoked": True})
+    alice.ended()
+    assert revoke(a, client=bob.id) == (200, {"revoked": True})
+    bob.ended()
+    assert carol.ask("ping") == {}
+    assert int(redis.ask("XLEN", "ringside:!orders")) == 2
+
+
+def may_connect(api, **claims):
+    client = RawClient(api.server)
+    token = sdk.token(**claims)
+    client.command(id=7, connect={"token": token})
+    opcode, payload = client.read()
+    client.connection.close()
+    return opcode == TEXT and "connect" in json.loads(payload)
+
+
+def test_a_node_that_comes_later_knows_what_was_revoked(nodes, eventually):
+    redis, (a,) = nodes(1)
+    assert revoke(a, token="badge-1") == (200, {"revoked": True})
+    _, (b,) = nodes(1, redis=redis)
+    eventually(lambda: not may_connect(b, sub="alice", jti="badge-1"), "it is told")
+    assert may_connect(b, sub="alice", jti="badge-2")
+
+
+def test_a_node_that_was_cut_off_does_what_it_missed(nodes, eventually):
+    redis, (a,) = nodes(1)
+    relay = Relay(redis.port)
+    _, (b,) = nodes(1, redis=redis, port=relay.port)
+    alice = Client(b.server, "alice")
+    relay.freeze()
+    eventually(lambda: b.server.metric("ringside_broker_connected") == 0, "it is cut off")
+    # Redis believes that it hears: its server is told that somebody was silent.
+    assert a("disconnect", user="alice") == 100
+    relay.thaw()
+    assert alice.ended()[0] == 3503
+    relay.close()
+
+
+def test_without_redis_orders_are_refused(nodes, eventually):
+    redis, (a, b) = nodes(rules=("presence",))
+    redis.stop()
+    eventually(lambda: a.server.metric("ringside_broker_connected") == 0, "it is noticed")
+    assert a("disconnect", user="alice") == 100
+    assert a("presence", channel="c") == 100
+    assert revoke(a, user="alice")[1]["error"] == "node_silent"
+    assert len(a("info")["nodes"]) == 1
+
+
+# ---- hostile neighbours ----
+
+NODE = "00000000000000aa"
+SAYINGS = [
+    "", "Q", "A", "x" * 64, "Q" + NODE * 2, "Q" + NODE * 2 + "?", "A" + NODE * 2 + "?",
+    "Q" + NODE * 2 + "p", "Q" + NODE * 2 + "pnot a channel", "Q" + NODE * 2 + "s" + "c" * 4000,
+    "Q" + NODE * 2 + "c[", "Q" + NODE * 2 + "i", "Q" + NODE * 2 + "i" + "x" * 100,
+    "Q" + NODE * 2 + "e", "Q" + NODE * 2 + "e" + "0" * 68 + "{}", "Q" + NODE * 2 + "o",
+    "Q" + NODE * 2 + "o9 0 0 0 0 0 0 0 0 0 0 0\n",
+    "Q" + NODE * 2 + "o2 3503 0 0 0 0 0 5 0 0 9 0\na",
+    "Q" + NODE * 2 + "r", "Q" + NODE * 2 + "ru 1 2", "Q" + NODE * 2 + "rt 1 99999999999 ",
+    "1-1 Q" + NODE * 2 + "o", "9" * 60 + " Q", "Q" + "0" * 32 + "i",
+]
+
+
+def test_what_strangers_say_to_nodes(nodes):
+    redis, (a, b) = nodes()
+    client = Client(a.server, "alice")
+    for saying in SAYINGS:
+        redis.ask("PUBLISH", "ringside:!all", saying)
+        redis.ask("XADD", "ringside:!orders", "*", "o", saying)
+    redis.ask("XADD", "ringside:!orders", "*", "other", "field", "and", "more")
+    assert client.ask("ping") == {}
+    assert len(a("info")["nodes"]) == len(b("info")["nodes"]) == 2
+    assert a.server.metric("ringside_broker_foreign_total") > 5
+    # A node that reads them all.
+    _, (c,) = nodes(1, redis=redis)
+    assert len(c("info")["nodes"]) == 3

@@ -1,0 +1,439 @@
+/* redis_nodes: what nodes ask each other, over Redis.
+ *
+ *   PREFIX:!all          questions to all
+ *   PREFIX:!NODE         questions to one, and answers to it; 16 hex digits
+ *   PREFIX:!orders       stream: the newest orders
+ *
+ * No channel has an exclamation mark. PUBLISH answers with how many heard it: so many answers
+ * are waited for, this node's own ears left out. */
+#include "broker/redis_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/encoding.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+enum {
+    NODES_SLOT_BITS = 12,
+    ORDERS_PAGE = 256, /* old orders asked for at a time */
+    LOOK_MS = 20,
+};
+static_assert(NODES_OPEN_MAX == 1 << NODES_SLOT_BITS, "a question's number begins with its place");
+
+static size_t topic_all(const struct redis *redis, char ret[TOPIC_MAX])
+{
+    return (size_t)snprintf(ret, TOPIC_MAX, "%s:!all", redis->config.prefix);
+}
+
+static size_t topic_node(const struct redis *redis, uint64_t node, char ret[TOPIC_MAX])
+{
+    return (size_t)snprintf(ret, TOPIC_MAX, "%s:!%016" PRIx64, redis->config.prefix, node);
+}
+
+static size_t topic_orders(const struct redis *redis, char ret[TOPIC_MAX])
+{
+    return (size_t)snprintf(ret, TOPIC_MAX, "%s:!orders", redis->config.prefix);
+}
+
+/* ---- questions ---- */
+
+/* Takes it out, and gives it back. */
+static void close_ask(struct redis *redis, struct nodes_ask *ask, int err)
+{
+    redis->open[ask->id & (NODES_OPEN_MAX - 1)] = NULL;
+    redis->open_count--;
+    if (err < 0)
+        ask->call.err = err;
+    helper_answer(redis->helper, &ask->call);
+}
+
+static void close_if_all(struct redis *redis, struct nodes_ask *ask)
+{
+    if (ask->answered >= ask->expected)
+        close_ask(redis, ask, 0);
+}
+
+static struct nodes_ask *ask_of(const struct redis *redis, uint64_t id)
+{
+    struct nodes_ask *ask = redis->open[id & (NODES_OPEN_MAX - 1)];
+    return ask && ask->id == id ? ask : NULL;
+}
+
+static bool is_order(enum nodes_kind kind)
+{
+    return kind == NODES_ORDER || kind == NODES_REVOKE;
+}
+
+static int send_bytes(struct redis *redis, struct span topic, struct span head, struct span text)
+{
+    char *body = malloc(head.len + text.len);
+    if (!body)
+        return -ENOMEM;
+    memcpy(body, head.ptr, head.len);
+    if (text.len > 0)
+        memcpy(body + head.len, text.ptr, text.len);
+    const struct span publish[] = {SPAN("PUBLISH"), topic, span_of(body, head.len + text.len)};
+    int err = redis_link_send(&redis->commands, publish, 3);
+    free(body);
+    return err;
+}
+
+/* An order is kept before it is told; the script says of both. */
+static int send_order(struct redis *redis, const struct nodes_ask *ask, struct span head,
+                      bool whole)
+{
+    char key[TOPIC_MAX], topic[TOPIC_MAX], most[24];
+    struct span orders = span_of(key, topic_orders(redis, key));
+    struct span all = span_of(topic, topic_all(redis, topic));
+    int most_len = snprintf(most, sizeof most, "%" PRIu32, redis->config.orders_max);
+    char *body = malloc(head.len + ask->len);
+    if (!body)
+        return -ENOMEM;
+    memcpy(body, head.ptr, head.len);
+    memcpy(body + head.len, ask->text, ask->len);
+    const struct span words[] = {
+        span_from(whole ? "EVAL" : "EVALSHA"),
+        span_from(whole ? script_texts[SCRIPT_ORDER] : redis->greeting.shas[SCRIPT_ORDER]),
+        SPAN("1"),
+        orders,
+        span_of(body, head.len + ask->len),
+        span_of(most, (size_t)most_len),
+        all,
+    };
+    int err = redis_link_send(&redis->commands, words, sizeof words / sizeof *words);
+    free(body);
+    return err;
+}
+
+static int send_question(struct redis *redis, const struct nodes_ask *ask, bool whole)
+{
+    char topic[TOPIC_MAX], head[NODES_HEAD_BYTES];
+    const struct nodes_said said = {.from = redis->node, .id = ask->id, .kind = ask->kind};
+    nodes_head_write(head, &said);
+    if (redis->commands_sent.count == SENT_MAX)
+        return -ENOBUFS;
+    struct span to = {topic, 0};
+    to.len = ask->to != 0 ? topic_node(redis, ask->to, topic) : topic_all(redis, topic);
+    int err = is_order(ask->kind)
+                  ? send_order(redis, ask, span_of(head, sizeof head), whole)
+                  : send_bytes(redis, to, span_of(head, sizeof head), span_of(ask->text, ask->len));
+    if (err == 0)
+        sent_add(&redis->commands_sent,
+                 (struct sent){.kind = SENT_QUESTION, .id = ask->id, .whole = whole});
+    return err;
+}
+
+static void ask_now(struct redis *redis, struct nodes_ask *ask)
+{
+    int err = send_question(redis, ask, false);
+    if (err < 0)
+        close_ask(redis, ask, err);
+}
+
+/* What is asked before this node hears answers waits for that. */
+void redis_question(struct redis *redis, struct nodes_ask *ask)
+{
+    unsigned at = 0;
+    while (at < NODES_OPEN_MAX && redis->open_count < NODES_OPEN_MAX &&
+           redis->open[(redis->open_at + at) & (NODES_OPEN_MAX - 1)])
+        at++;
+    if (!redis_up(redis) || redis->open_count == NODES_OPEN_MAX) {
+        ask->call.err = redis_up(redis) ? -ENOBUFS : -ENOTCONN;
+        helper_answer(redis->helper, &ask->call);
+        return;
+    }
+    at = (redis->open_at + at) & (NODES_OPEN_MAX - 1);
+    redis->open_at = at + 1;
+    redis->open[at] = ask;
+    redis->open_count++;
+    ask->id = (redis_random(redis) | UINT64_C(1) << 63) << NODES_SLOT_BITS | at;
+    if (ask->id >> NODES_SLOT_BITS == 0)
+        ask->id |= UINT64_C(1) << NODES_SLOT_BITS;
+    ask->until_ns = redis->now_ns + redis->config.address.timeout_ms * NS_PER_MS;
+    ask->expected = UINT32_MAX;
+    ask->answered = 0;
+    if (redis->listening == REDIS_NODE_TOPICS)
+        ask_now(redis, ask);
+}
+
+/* ---- answers of Redis ---- */
+
+/* How many hear it. Returns -1 for what is no number of those. */
+static long long heard_by(const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0)
+        reply = reply->element[0];
+    return reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0 && reply->integer < UINT16_MAX
+               ? reply->integer
+               : -1;
+}
+
+static void question_sent(struct redis *redis, const struct sent *sent, const redisReply *reply)
+{
+    struct nodes_ask *ask = ask_of(redis, sent->id);
+    if (!ask)
+        return;
+    if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0 &&
+        !sent->whole) {
+        if (send_question(redis, ask, true) < 0)
+            close_ask(redis, ask, -ENOTCONN);
+        return;
+    }
+    long long count = heard_by(reply);
+    if (count < 0) {
+        redis_count(&redis->counters.errors);
+        close_ask(redis, ask, -ENOTCONN);
+    } else if (ask->to != 0 && count == 0) {
+        close_ask(redis, ask, -ENOENT);
+    } else {
+        ask->expected = ask->to != 0 ? 1 : count > 0 ? (unsigned)count - 1 : 0;
+        close_if_all(redis, ask);
+    }
+}
+
+static int send_orders_page(struct redis *redis)
+{
+    char key[TOPIC_MAX], from[REDIS_ORDER_MAX + 1];
+    int from_len = snprintf(from, sizeof from, "(%s", redis->orders_at);
+    const struct span words[] = {
+        SPAN("XRANGE"),
+        span_of(key, topic_orders(redis, key)),
+        span_of(from, (size_t)from_len),
+        SPAN("+"),
+        SPAN("COUNT"),
+        SPAN("256"),
+    };
+    if (redis->commands_sent.count == SENT_MAX)
+        return -ENOBUFS;
+    int err = redis_link_send(&redis->commands, words, sizeof words / sizeof *words);
+    if (err == 0)
+        sent_add(&redis->commands_sent, (struct sent){.kind = SENT_ORDERS});
+    return err;
+}
+
+static void hear(struct redis *redis, const struct nodes_said *said, bool old);
+
+static bool order_id_read(char ret[REDIS_ORDER_MAX], struct span id)
+{
+    if (id.len == 0 || id.len >= REDIS_ORDER_MAX)
+        return false;
+    for (size_t i = 0; i < id.len; i++)
+        if ((id.ptr[i] < '0' || id.ptr[i] > '9') && id.ptr[i] != '-')
+            return false;
+    memcpy(ret, id.ptr, id.len);
+    ret[id.len] = '\0';
+    return true;
+}
+
+static struct span string_of(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_STRING ? span_of(reply->str, (size_t)reply->len)
+                                             : (struct span){0};
+}
+
+/* [id, ["o", order]]. One that came before this node began is of interest as far as it still
+ * counts: sessions that it could end are not there yet. */
+static bool old_order(struct redis *redis, const redisReply *entry)
+{
+    struct nodes_said said;
+    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
+        !order_id_read(redis->orders_at, string_of(entry->element[0])))
+        return false;
+    const redisReply *fields = entry->element[1];
+    if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 2 ||
+        nodes_said_read(&said, string_of(fields->element[1])) < 0 || said.is_answer ||
+        !is_order(said.kind)) {
+        redis_count(&redis->counters.foreign);
+        return true;
+    }
+    bool own = said.from == redis->node;
+    if (!own && (said.kind == NODES_REVOKE || redis->orders_known))
+        hear(redis, &said, true);
+    return true;
+}
+
+static void orders_come(struct redis *redis, const redisReply *reply)
+{
+    bool good = reply->type == REDIS_REPLY_ARRAY;
+    for (size_t i = 0; good && i < reply->elements; i++)
+        good = old_order(redis, reply->element[i]);
+    if (!good)
+        redis_count(reply->type == REDIS_REPLY_ERROR ? &redis->counters.errors
+                                                     : &redis->counters.foreign);
+    if (good && reply->elements == ORDERS_PAGE && send_orders_page(redis) == 0)
+        return;
+    redis->orders_known = true;
+    redis->orders_read = true;
+}
+
+void redis_nodes_answered(struct redis *redis, const struct sent *sent, const redisReply *reply)
+{
+    if (sent->kind == SENT_QUESTION)
+        question_sent(redis, sent, reply);
+    else if (sent->kind == SENT_ORDERS)
+        orders_come(redis, reply);
+    else if (reply->type == REDIS_REPLY_ERROR)
+        redis_count(&redis->counters.errors);
+}
+
+/* ---- what comes ---- */
+
+static void heard_run(void *shard, struct call *call)
+{
+    struct nodes_heard *heard = (struct nodes_heard *)call;
+    heard->ear(shard, heard);
+}
+
+static void say(struct redis *redis, const struct nodes_heard *heard)
+{
+    char topic[TOPIC_MAX], head[NODES_HEAD_BYTES];
+    const struct nodes_said said = {
+        .is_answer = true, .from = redis->node, .id = heard->id, .err = heard->call.err};
+    if (!redis_up(redis) || redis->commands_sent.count == SENT_MAX)
+        return;
+    nodes_head_write(head, &said);
+    struct span to = {topic, topic_node(redis, heard->from, topic)};
+    if (send_bytes(redis, to, span_of(head, sizeof head),
+                   span_of(heard->answer, heard->answer_len)) == 0)
+        sent_add(&redis->commands_sent, (struct sent){.kind = SENT_SAY});
+}
+
+static void heard_done(void *broker, struct call *call)
+{
+    (void)broker;
+    struct nodes_heard *heard = (struct nodes_heard *)call;
+    struct redis *redis = heard->engine;
+    redis->heard_count--;
+    if (!heard->old)
+        say(redis, heard);
+    nodes_heard_free(heard);
+}
+
+static void heard_drop(struct call *call)
+{
+    nodes_heard_free((struct nodes_heard *)call);
+}
+
+static const struct call_ops heard_ops = {.run = heard_run, .done = heard_done, .drop = heard_drop};
+
+/* One for which there is no room is not answered: its asker is told that somebody was silent. */
+static void hear(struct redis *redis, const struct nodes_said *said, bool old)
+{
+    struct nodes_heard *heard =
+        redis->heard_count < NODES_HEARD_MAX
+            ? nodes_heard_create(said->kind, said->from, said->id, said->text)
+            : NULL;
+    if (!heard) {
+        redis_count(&redis->counters.unheard);
+        return;
+    }
+    heard->call.ops = &heard_ops;
+    heard->old = old;
+    heard->engine = redis;
+    heard->ear = redis->ear;
+    if (helper_call(redis->helper, 0, &heard->call) < 0) {
+        nodes_heard_free(heard);
+        redis_count(&redis->counters.unheard);
+        return;
+    }
+    redis->heard_count++;
+}
+
+static void answer_come(struct redis *redis, const struct nodes_said *said)
+{
+    struct nodes_ask *ask = ask_of(redis, said->id);
+    if (!ask)
+        return;
+    int err = nodes_answer_add(ask, said->err, said->text);
+    if (err < 0) {
+        close_ask(redis, ask, err);
+        return;
+    }
+    ask->answered++;
+    close_if_all(redis, ask);
+}
+
+/* An order has its place in the stream before it. */
+static struct span order_place(struct redis *redis, struct span body)
+{
+    char id[REDIS_ORDER_MAX];
+    const char *space = body.len > 0 && body.ptr[0] >= '0' && body.ptr[0] <= '9'
+                            ? memchr(body.ptr, ' ', body.len)
+                            : NULL;
+    if (!space)
+        return body;
+    size_t len = (size_t)(space - body.ptr);
+    if (order_id_read(id, span_of(body.ptr, len)) && redis->orders_read)
+        memcpy(redis->orders_at, id, sizeof id);
+    return span_skip(body, len + 1);
+}
+
+bool redis_nodes_come(struct redis *redis, struct span topic, struct span body)
+{
+    size_t len = strlen(redis->config.prefix);
+    struct nodes_said said;
+    if (topic.len < len + 2 || topic.ptr[len] != ':' || topic.ptr[len + 1] != '!' ||
+        memcmp(topic.ptr, redis->config.prefix, len) != 0)
+        return false;
+    if (nodes_said_read(&said, order_place(redis, body)) < 0)
+        redis_count(&redis->counters.foreign);
+    else if (said.is_answer)
+        answer_come(redis, &said);
+    else if (said.from != redis->node)
+        hear(redis, &said, false);
+    return true;
+}
+
+/* ---- links ---- */
+
+int redis_nodes_listen(struct redis *redis)
+{
+    char topic[TOPIC_MAX];
+    if (redis->asked_to_listen)
+        return 0;
+    redis->asked_to_listen = true;
+    for (unsigned i = 0; i < REDIS_NODE_TOPICS; i++) {
+        size_t len = i == 0 ? topic_all(redis, topic) : topic_node(redis, redis->node, topic);
+        const struct span words[] = {SPAN("SUBSCRIBE"), span_of(topic, len)};
+        if (redis->news_sent.count == SENT_MAX || redis_link_send(&redis->news, words, 2) < 0)
+            return -ENOMEM;
+        sent_add(&redis->news_sent, (struct sent){.kind = SENT_SUBSCRIBE, .own = true});
+    }
+    return 0;
+}
+
+void redis_nodes_listening(struct redis *redis)
+{
+    if (++redis->listening < REDIS_NODE_TOPICS)
+        return;
+    if (send_orders_page(redis) < 0)
+        redis->orders_read = true;
+    for (unsigned i = 0; redis->open_count > 0 && i < NODES_OPEN_MAX; i++)
+        if (redis->open[i])
+            ask_now(redis, redis->open[i]);
+}
+
+void redis_nodes_lost(struct redis *redis)
+{
+    redis->asked_to_listen = false;
+    redis->listening = 0;
+    redis->orders_read = false;
+    for (unsigned i = 0; redis->open_count > 0 && i < NODES_OPEN_MAX; i++)
+        if (redis->open[i])
+            close_ask(redis, redis->open[i], -ETIMEDOUT);
+}
+
+void redis_nodes_expire(struct redis *redis)
+{
+    if (redis->open_count == 0 || redis->now_ns - redis->looked_ns < LOOK_MS * NS_PER_MS)
+        return;
+    redis->looked_ns = redis->now_ns;
+    for (unsigned i = 0; redis->open_count > 0 && i < NODES_OPEN_MAX; i++)
+        if (redis->open[i] && redis->open[i]->until_ns <= redis->now_ns)
+            close_ask(redis, redis->open[i], -ETIMEDOUT);
+}
