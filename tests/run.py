@@ -72,6 +72,7 @@ NOT_IN_TSAN = {
     "test_gzip_sse.py": "a server with one shard",
     "test_install.py": "where files lie",
     "test_ipv6.py": "the same server at another address",
+    "test_monitoring.py": "what Prometheus makes of /metrics",
     "test_pause.py": "a server with one shard",
     "test_relay.py": "the relay is one thread",
 }
@@ -80,6 +81,7 @@ NOT_IN_ASAN = {
     "test_bench_claims.py": "programs in Python, around experiments of other files",
     "test_bench_programs.py": "programs in Python",
     "test_install.py": "where files lie",
+    "test_monitoring.py": "what Prometheus makes of /metrics",
 }
 
 ENVIRONMENT = {
