@@ -59,6 +59,7 @@ test   | node-eventsource    | foreign client: SSE
 test   | redis-server        | what the nodes of a cluster share
 test   | haproxy             | foreign proxy: the PROXY protocol, X-Forwarded-For
 test   | nginx-light         | foreign proxy: X-Forwarded-For
+test   | python3-seccomp      | the server under its own profiles
 test   | prometheus          | reads /metrics, for the dashboard and the alerts
 test   | chromium            | browser tests
 test   | chromium-driver     | steers the browser

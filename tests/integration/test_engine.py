@@ -6,7 +6,7 @@ import resource
 import pytest
 
 from ringside import HOST, data_of
-from seccomp import (
+from without_uring import (
     KILL,
     SYS_IO_URING_ENTER,
     SYS_IO_URING_REGISTER,
