@@ -80,6 +80,8 @@ fuzz   | llvm                | names in the stack traces of a crash
 package | debhelper          | makes the Debian package
 package | dpkg-dev           | likewise
 package | lintian            | looks for what is wrong with it
+image  | mmdebstrap          | unpacks the libraries that go into an image
+image  | umoci               | makes an OCI image, without a daemon
 '
 
 # ---- saying things ----------------------------------------------------------------------------
@@ -118,7 +120,7 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
 Work on it
   deps [group ...]             install the Debian packages that are missing, and say why each is
                                needed; groups: build broker report test browser kernel cover lint
-                               fuzz package
+                               fuzz package image
                                (default: build report)
   build [flavour]              release (default), debug, asan (with UBSan), tsan or coverage, into
                                build/
@@ -143,6 +145,8 @@ Work on it
   format                       lay out all C files as .clang-format says
   package                      a Debian package of the commit that is checked out, looked at by
                                lintian, in build/package
+  image                        an OCI image with the server of that package, in build/image: no
+                               shell, nothing to write to, 6 MB
   clean                        remove what this script built
 
 Environment
@@ -505,6 +509,14 @@ cmd_package() {
     say "Made $(echo "$folder"/ringside_*.deb); to install it: apt install ./$folder/ringside_*.deb"
 }
 
+cmd_image() {
+    cmd_package
+    deps image
+    say "Making an image of it"
+    packaging/oci/build "$BUILD_ROOT"/package/ringside_*.deb "$BUILD_ROOT/image"
+    say "Made $BUILD_ROOT/image, an OCI layout with the image ringside: docs/OPERATING.md"
+}
+
 # ---- lint, format, clean ----------------------------------------------------------------------
 cmd_lint() {
     deps build test lint
@@ -518,7 +530,7 @@ cmd_format() {
 
 cmd_clean() {
     local flavour
-    for flavour in release debug asan tsan coverage fuzz package logs pycache; do
+    for flavour in release debug asan tsan coverage fuzz package image logs pycache; do
         rm -rf "${BUILD_ROOT:?}/$flavour"
     done
 }
@@ -528,7 +540,8 @@ main() {
     local command="${1:---help}"
     [[ $# -eq 0 ]] || shift
     case "$command" in
-    deps | build | run | bench | record | peers | test | fuzz | lint | format | package | clean)
+    deps | build | run | bench | record | peers | test | fuzz | lint | format | package | image |\
+        clean)
         "cmd_$command" "$@"
         ;;
     compare) cmd_bench compare "$@" ;;
