@@ -31,16 +31,11 @@ int certificates_init(struct certificates *ret, const struct settings *settings,
         err = tls_identities_read(&ret->identities, settings->tls_certificates, why, why_size);
     if (err < 0)
         return err;
-    if (settings->tls_sessions > 0)
-        ret->sessions = tls_sessions_create((uint32_t)settings->tls_sessions,
-                                            settings->tls_session_lifetime_ms / 1000);
-    config.sessions = ret->sessions;
-    config.ticket_lifetime_s =
-        settings->tls_sessions > 0 ? settings->tls_session_lifetime_ms / 1000 : 0;
+    config.ticket_lifetime_s = settings->tls_tickets ? settings->tls_session_lifetime_ms / 1000 : 0;
     ret->server = tls_server_create(&config);
-    if (ret->server && (ret->sessions || settings->tls_sessions == 0))
+    if (ret->server)
         return 0;
-    snprintf(why, why_size, "TLS: out of memory; tls_sessions takes 112 bytes each");
+    snprintf(why, why_size, "TLS: out of memory");
     certificates_done(ret);
     return -ENOMEM;
 }
@@ -48,7 +43,6 @@ int certificates_init(struct certificates *ret, const struct settings *settings,
 void certificates_done(struct certificates *certificates)
 {
     tls_server_free(certificates->server);
-    tls_sessions_free(certificates->sessions);
     tls_identities_unref(certificates->identities);
 }
 

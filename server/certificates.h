@@ -1,5 +1,5 @@
 /* certificates: what a server with a TLS port has for all its shards: settings of the handshake,
- * sessions, and the certificates, which SIGHUP reads again.
+ * and the certificates, which SIGHUP reads again.
  *
  * Threads  main's. The shards read what is in it; a reload gives each of them a reference.
  * Memory   From certificates_init to certificates_done, after the shards have gone.
@@ -14,7 +14,6 @@
 
 struct certificates {
     struct tls_identities *identities;
-    struct tls_sessions *sessions;
     struct tls_server *server;
 };
 

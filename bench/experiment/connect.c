@@ -15,8 +15,8 @@ static const int64_t CALM_NS = (int64_t)100 * NS_PER_MS; /* the other side finis
 static const int64_t TURN_TIMEOUT_NS = (int64_t)120 * NS_PER_S;
 
 static const enum option_id connect_options[] = {
-    OPTION_CONNECTIONS, OPTION_TRANSPORT,  OPTION_STREAMS_EACH, OPTION_TURNS,
-    OPTION_TLS,         OPTION_TLS_CIPHER, OPTIONS_OF_CLIENTS,  OPTION_COUNT,
+    OPTION_CONNECTIONS, OPTION_TRANSPORT,  OPTION_STREAMS_EACH, OPTION_TURNS, OPTION_TLS,
+    OPTION_TLS_VERSION, OPTION_TLS_CIPHER, OPTIONS_OF_CLIENTS,  OPTION_COUNT,
 };
 
 static void defaults(struct options *options)

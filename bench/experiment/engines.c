@@ -29,8 +29,9 @@ static const char *const names[OURS] = {"io_uring", "epoll"};
 static const enum bare_loop loops[] = {BARE_SEND, BARE_URING, BARE_COALESCE};
 
 static const enum option_id engines_options[] = {
-    OPTION_COUNTS,  OPTION_SIZE,   OPTION_DEPTH, OPTION_RATE,       OPTION_AGAINST, OPTION_TURNS,
-    OPTION_TURN_MS, OPTION_WARMUP, OPTION_TLS,   OPTION_TLS_CIPHER, OPTION_COUNT,
+    OPTION_COUNTS,  OPTION_SIZE,        OPTION_DEPTH,      OPTION_RATE,
+    OPTION_AGAINST, OPTION_TURNS,       OPTION_TURN_MS,    OPTION_WARMUP,
+    OPTION_TLS,     OPTION_TLS_VERSION, OPTION_TLS_CIPHER, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)

@@ -41,8 +41,9 @@ static const char *const kind_names[HANDSHAKE_COUNT] = {"plain", "full P-256", "
                                                         "resumed"};
 
 static const enum option_id handshakes_options[] = {
-    OPTION_UNDER_WAY, OPTION_PEER,   OPTION_TRANSPORT,  OPTION_STREAMS_EACH, OPTION_TURNS,
-    OPTION_TURN_MS,   OPTION_WARMUP, OPTION_TLS_CIPHER, OPTIONS_OF_CLIENTS,  OPTION_COUNT,
+    OPTION_UNDER_WAY,  OPTION_PEER,        OPTION_TRANSPORT, OPTION_STREAMS_EACH,
+    OPTION_TURNS,      OPTION_TURN_MS,     OPTION_WARMUP,    OPTION_TLS_VERSION,
+    OPTION_TLS_CIPHER, OPTIONS_OF_CLIENTS, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)

@@ -103,6 +103,7 @@ struct options {
     bool tls_resume;
     bool tls_resume_ramp;
     bool tokens; /* clients of the Centrifuge protocol sign on */
+    bool tls_12; /* else 1.3 */
     enum tls_cipher tls_ciphers[TLS_CIPHER_COUNT];
     unsigned tls_cipher_count;
     const char *streams[OPTIONS_STREAMS_MAX]; /* as experiment/stream.h reads them */
@@ -240,8 +241,9 @@ struct options {
       "Likewise a node and the engine do not hear each other (needs namespaces: root)")            \
     X(AWAY, 0, "away-seconds", "S", "away_s", NUMBER(away_s, 0, 600),                              \
       "How long what was killed or cut off stays so")                                              \
-    X(TLS, 0, "tls", NULL, "tls", FLAG(tls),                                                       \
-      "Each transport over TLS 1.2 too, beside the plain one")                                     \
+    X(TLS, 0, "tls", NULL, "tls", FLAG(tls), "Each transport over TLS too, beside the plain one")  \
+    X(TLS_VERSION, 0, "tls-version", "1.2|1.3", "tls_version", OF_KIND(version),                   \
+      "Which TLS the clients offer; without it 1.3, as browsers would agree on")                   \
     X(TLS_CIPHER, 0, "tls-cipher", "LIST", "tls_cipher", OF_KIND(ciphers),                         \
       "Over TLS with gcm, gcm256, chacha20")                                                       \
     X(TLS_RESUME, 0, "tls-resume", NULL, "tls_resume", FLAG(tls_resume),                           \

@@ -386,6 +386,23 @@ static json_t *say_ciphers(const struct options *options, const struct option_va
 
 const struct option_kind kind_ciphers = {take_ciphers, say_ciphers};
 
+static void take_version(struct argp_state *state, struct options *options,
+                         const struct option_value *value, char *text)
+{
+    (void)value;
+    options->tls_12 = strcmp(text, "1.2") == 0;
+    if (!options->tls_12 && strcmp(text, "1.3") != 0)
+        argp_error(state, "%s: there are 1.2 and 1.3", text);
+}
+
+static json_t *say_version(const struct options *options, const struct option_value *value)
+{
+    (void)value;
+    return json_string(options->tls_12 ? "1.2" : "1.3");
+}
+
+const struct option_kind kind_version = {take_version, say_version};
+
 static void take_step(struct argp_state *state, struct options *options,
                       const struct option_value *value, char *text)
 {

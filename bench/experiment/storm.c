@@ -42,8 +42,6 @@ enum {
     BACKOFF_MOST_MS = 30000,
     HISTORY_MESSAGES_MIN = 128,
     HISTORY_HEAD_BYTES = 512, /* of a kept message, with slack */
-    SESSIONS_SPARE = 16,
-    SESSIONS_MAX = 16777216, /* of the setting */
 };
 
 enum storm_variant {
@@ -82,11 +80,14 @@ struct storm {
 };
 
 static const enum option_id storm_options[] = {
-    OPTION_SUBSCRIBERS,     OPTION_LIVE,        OPTION_TRANSPORT,
-    OPTION_STREAMS_EACH,    OPTION_SIZE,        OPTION_RATE,
-    OPTION_ADMIT,           OPTION_DROP,        OPTION_TURN_MS,
-    OPTION_GIVE_UP,         OPTION_TLS,         OPTION_TLS_CIPHER,
-    OPTION_TLS_RESUME_RAMP, OPTIONS_OF_CLIENTS, OPTION_COUNT,
+    OPTION_SUBSCRIBERS, OPTION_LIVE,
+    OPTION_TRANSPORT,   OPTION_STREAMS_EACH,
+    OPTION_SIZE,        OPTION_RATE,
+    OPTION_ADMIT,       OPTION_DROP,
+    OPTION_TURN_MS,     OPTION_GIVE_UP,
+    OPTION_TLS,         OPTION_TLS_VERSION,
+    OPTION_TLS_CIPHER,  OPTION_TLS_RESUME_RAMP,
+    OPTIONS_OF_CLIENTS, OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -128,12 +129,6 @@ static void settings_make(const struct storm *storm, struct settings *ret)
     if (storm->variant->admission) {
         settings_add(ret, "admits_per_s=%u", options->admits_per_s);
         settings_add(ret, "admit_wait_ms_max=%u", options->give_up_s * 1000);
-    }
-    if (storm->way->tls) {
-        /* Rows of four, which fill unevenly. */
-        uint64_t sessions = SESSIONS_SPARE * ((uint64_t)options->subscribers + live_of(options));
-        settings_add(ret, "tls_sessions=%lu",
-                     (unsigned long)(sessions < SESSIONS_MAX ? sessions : SESSIONS_MAX));
     }
 }
 

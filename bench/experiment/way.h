@@ -2,6 +2,7 @@
  * certificate that the run makes itself, and a client for each cipher.
  *
  *   --tls          each transport once plain, and once more for every cipher
+ *   --tls-version  which TLS the client offers, and no other
  *   --tls-cipher   which ciphers; the client chooses, by offering one
  *
  * Idea     The server shows a self-signed ECDSA P-256 certificate, made for the run by the openssl

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "core/pages.h"
 #include "load/engine.h"
@@ -14,21 +13,27 @@ enum {
 int secure_create(struct secure **ret, const struct secure_config *config)
 {
     const uint32_t links = config->links;
+    bool resumes = config->own || config->shared;
     struct secure *secure = calloc(1, sizeof *secure);
     if (!secure)
         return -ENOMEM;
     secure->count = links;
+    secure->groups = config->groups;
     secure->handshakes_max = links < SECURE_HANDSHAKES ? links : SECURE_HANDSHAKES;
-    secure->handshakes = tls_handshakes_create(secure->handshakes_max);
+    secure->handshakes = tls_handshakes_create(secure->handshakes_max + SECURE_LATE);
     secure->slots = pages_map(links * sizeof *secure->slots);
+    secure->secrets = pages_map(links * sizeof *secure->secrets);
     secure->held = pages_map(links * sizeof *secure->held);
+    if (resumes)
+        secure->late = pages_map(links * sizeof *secure->late);
     if (config->own)
-        secure->sessions = pages_map(links * sizeof *secure->sessions);
+        secure->tickets = pages_map(links * sizeof *secure->tickets);
     if (config->shared)
         secure->shared = calloc(config->groups, sizeof *secure->shared);
     int err = stashes_init(&secure->records, config->stashes, TLS_RECORD_MAX);
-    if (err < 0 || !secure->handshakes || !secure->slots || !secure->held ||
-        (config->own && !secure->sessions) || (config->shared && !secure->shared)) {
+    if (err < 0 || !secure->handshakes || !secure->slots || !secure->secrets || !secure->held ||
+        (resumes && !secure->late) || (config->own && !secure->tickets) ||
+        (config->shared && !secure->shared)) {
         secure_free(secure);
         return -ENOMEM;
     }
@@ -38,14 +43,26 @@ int secure_create(struct secure **ret, const struct secure_config *config)
     return 0;
 }
 
+static void tickets_free(struct secure *secure)
+{
+    for (uint32_t i = 0; secure->tickets && i < secure->count; i++)
+        tls_ticket_free(&secure->tickets[i]);
+    for (uint32_t i = 0; secure->shared && i < secure->groups; i++)
+        for (uint32_t j = 0; j < SECURE_SHARED; j++)
+            tls_ticket_free(&secure->shared[i].tickets[j]);
+}
+
 void secure_free(struct secure *secure)
 {
     if (!secure)
         return;
+    tickets_free(secure);
     tls_handshakes_free(secure->handshakes);
     pages_unmap(secure->slots, secure->count * sizeof *secure->slots);
+    pages_unmap(secure->secrets, secure->count * sizeof *secure->secrets);
     pages_unmap(secure->held, secure->count * sizeof *secure->held);
-    pages_unmap(secure->sessions, secure->count * sizeof *secure->sessions);
+    pages_unmap(secure->late, secure->count * sizeof(struct tls_handshake *));
+    pages_unmap(secure->tickets, secure->count * sizeof *secure->tickets);
     free(secure->shared);
     stashes_done(&secure->records);
     free(secure);
@@ -56,59 +73,114 @@ static union secure_slot *slot_of(const struct load *load, const struct link *li
     return &load->secure->slots[link_index(load, link)];
 }
 
+static struct tls_secrets *secrets_of(const struct load *load, const struct link *link)
+{
+    return &load->secure->secrets[link_index(load, link)];
+}
+
 static void fail(struct load *load, struct link *link, enum tls_error error)
 {
     link_group(load, link)->counters.tls_error = error;
     link_fail(load, link, LOAD_FAIL_TLS);
 }
 
-/* ---- sessions ---- */
+/* ---- tickets ---- */
 
-/* The one to resume; NULL: none. */
-static const struct tls_session *session_to_resume(struct load *load, const struct link *link)
+/* The one to resume by; NULL: none. */
+static const struct tls_ticket *ticket_to_use(struct load *load, const struct link *link)
 {
-    const struct tls_session *own;
+    const struct tls_ticket *own;
     struct secure_shared *shared;
     switch (link_group(load, link)->config.tls_resume) {
     case LOAD_RESUME_OWN:
-        own = &load->secure->sessions[link_index(load, link)];
-        return own->suite != 0 ? own : NULL;
+        own = &load->secure->tickets[link_index(load, link)];
+        return own->len > 0 ? own : NULL;
     case LOAD_RESUME_SHARED:
         shared = &load->secure->shared[link->group];
-        return shared->count > 0 ? &shared->sessions[shared->out++ % shared->count] : NULL;
+        return shared->count > 0 ? &shared->tickets[shared->out++ % shared->count] : NULL;
     case LOAD_RESUME_NONE:
         break;
     }
     return NULL;
 }
 
-/* A server that has forgotten a shared session made a new one, which takes a place of the old. */
-static void share(struct secure_shared *shared, const struct tls_handshake *handshake)
+/* Where a handshake's ticket is wanted; NULL: nowhere. One that was resumed has a good one, and a
+ * ticket can be used again. A server that has forgotten a shared session made a new one, which
+ * takes a place of the old. */
+static struct tls_ticket *ticket_place(struct load *load, const struct link *link,
+                                       const struct tls_handshake *handshake)
 {
-    struct tls_session *session = &shared->sessions[shared->in % SECURE_SHARED];
-    if (tls_handshake_resumed(handshake) || !tls_handshake_session(handshake, session))
-        return;
-    shared->in++;
-    if (shared->count < SECURE_SHARED)
-        shared->count++;
-}
-
-static void session_keep(struct load *load, const struct link *link,
-                         const struct tls_handshake *handshake)
-{
-    struct tls_session *own;
+    struct secure_shared *shared;
+    if (tls_handshake_resumed(handshake))
+        return NULL;
     switch (link_group(load, link)->config.tls_resume) {
     case LOAD_RESUME_OWN:
-        own = &load->secure->sessions[link_index(load, link)];
-        if (!tls_handshake_session(handshake, own))
-            own->suite = 0;
-        break;
+        return &load->secure->tickets[link_index(load, link)];
     case LOAD_RESUME_SHARED:
-        share(&load->secure->shared[link->group], handshake);
-        break;
+        shared = &load->secure->shared[link->group];
+        return &shared->tickets[shared->in % SECURE_SHARED];
     case LOAD_RESUME_NONE:
         break;
     }
+    return NULL;
+}
+
+/* Takes the handshake's ticket if it has one. */
+static bool ticket_take(struct load *load, const struct link *link,
+                        const struct tls_handshake *handshake)
+{
+    struct tls_ticket *place = ticket_place(load, link, handshake);
+    if (!place || !tls_handshake_ticket(handshake, place))
+        return false;
+    if (link_group(load, link)->config.tls_resume == LOAD_RESUME_SHARED) {
+        struct secure_shared *shared = &load->secure->shared[link->group];
+        shared->in++;
+        shared->count += shared->count < SECURE_SHARED;
+    }
+    return true;
+}
+
+static struct tls_handshake **late_of(const struct load *load, const struct link *link)
+{
+    return load->secure->late ? &load->secure->late[link_index(load, link)] : NULL;
+}
+
+static void late_end(struct load *load, const struct link *link)
+{
+    struct tls_handshake **late = late_of(load, link);
+    if (!late || !*late)
+        return;
+    tls_handshake_give(load->secure->handshakes, *late);
+    *late = NULL;
+    load->secure->late_count--;
+}
+
+/* It is over but for its ticket. */
+static void late_begin(struct load *load, const struct link *link, struct tls_handshake *handshake)
+{
+    struct secure *secure = load->secure;
+    bool wanted = ticket_place(load, link, handshake) && !ticket_take(load, link, handshake);
+    if (wanted && secure->late_count < SECURE_LATE) {
+        secure->late_count++;
+        *late_of(load, link) = handshake;
+    } else {
+        tls_handshake_give(secure->handshakes, handshake);
+    }
+}
+
+/* A record has come whole: is it a ticket? Servers send theirs before anything else. */
+static void late_told(struct load *load, const struct link *link, const unsigned char *run,
+                      size_t len)
+{
+    struct tls_handshake **late = late_of(load, link);
+    if (!late || !*late || len < TLS_HEAD_SIZE)
+        return;
+    size_t size = TLS_HEAD_SIZE + ((size_t)run[3] << 8 | run[4]);
+    if (len < size)
+        return;
+    if (tls_handshake_told(*late, run, size))
+        ticket_take(load, link, *late);
+    late_end(load, link);
 }
 
 /* ---- the handshake ---- */
@@ -130,9 +202,12 @@ static void handshake_done(struct load *load, struct link *link, struct tls_hand
         counters->tls_resumed++;
     else
         counters->tls_full++;
-    session_keep(load, link, handshake);
     tls_handshake_keys(handshake, &slot_of(load, link)->keys);
-    tls_handshake_give(load->secure->handshakes, handshake);
+    struct tls_secrets secrets;
+    if (tls_handshake_secrets(handshake, &secrets))
+        *secrets_of(load, link) = secrets;
+    tls_secrets_wipe(&secrets);
+    late_begin(load, link, handshake);
     link->phase = LINK_OPENING;
     if (agreed)
         link_opened(load, link);
@@ -164,13 +239,9 @@ void secure_begin(struct load *load, struct link *link)
     const struct load_group_config *config = &link_group(load, link)->config;
     struct tls_handshake *handshake = tls_handshake_take(load->secure->handshakes);
     assert(handshake); /* the opener has no more under way */
-    uint8_t seed[TLS_SEED_SIZE];
-    ssize_t got = getrandom(seed, sizeof seed, 0);
-    assert(got == sizeof seed);
     bool apart = link_publishes(load, link) && config->publish_tls;
     tls_handshake_client(handshake, apart ? config->publish_tls : config->tls, config->tls_name,
-                         session_to_resume(load, link), seed);
-    explicit_bzero(seed, sizeof seed);
+                         ticket_to_use(load, link));
     slot_of(load, link)->handshake = handshake;
     link->phase = LINK_TLS;
     handshake_run(load, link, NULL, 0);
@@ -186,10 +257,37 @@ void secure_end(struct load *load, struct link *link)
     if (*held != STASH_NONE)
         stash_give(&secure->records, *held);
     *held = STASH_NONE;
+    late_end(load, link);
+    if (link->phase != LINK_TLS && slot->keys.in.format == TLS_FORMAT_13)
+        tls_secrets_wipe(secrets_of(load, link));
     tls_keys_wipe(&slot->keys);
 }
 
 /* ---- records ---- */
+
+/* What a record is, besides data. The server's new keys are its own affair; that it wants new ones
+ * of a client, none does. */
+static void understand(struct load *load, struct link *link, const struct tls_record *record)
+{
+    switch (record->kind) {
+    case TLS_RECORD_DATA:
+        if (record->len > 0)
+            link_plain(load, link, (char *)record->bytes, record->len);
+        break;
+    case TLS_RECORD_CLOSE:
+        link_ended(load, link);
+        break;
+    case TLS_RECORD_KEY_UPDATE:
+        tls_secret_update(secrets_of(load, link)->in, &slot_of(load, link)->keys.in);
+        break;
+    case TLS_RECORD_KEY_UPDATE_BOTH:
+        fail(load, link, TLS_ERROR_KEY_UPDATES);
+        break;
+    case TLS_RECORD_WARNING:
+    case TLS_RECORD_TICKET:
+        break;
+    }
+}
 
 /* Opens those records of a run that are all there. Returns how many bytes they had. */
 static size_t records_open(struct load *load, struct link *link, unsigned char *run, size_t len)
@@ -198,6 +296,7 @@ static size_t records_open(struct load *load, struct link *link, unsigned char *
     size_t at = 0;
     while (at < len && link_open(link)) {
         struct tls_record record;
+        late_told(load, link, run + at, len - at);
         int size = tls_record_open(in, run + at, len - at, &record);
         if (size == 0)
             break;
@@ -206,10 +305,7 @@ static size_t records_open(struct load *load, struct link *link, unsigned char *
             break;
         }
         at += (size_t)size;
-        if (record.kind == TLS_RECORD_CLOSE)
-            link_ended(load, link);
-        else if (record.len > 0)
-            link_plain(load, link, (char *)record.bytes, record.len);
+        understand(load, link, &record);
     }
     return at;
 }

@@ -7,11 +7,14 @@
  *          the other; only the beginning of a record that is not all there yet is kept, until the
  *          next read. What is sent is sealed in the outbox, or in the publisher's buffer.
  * Threads  the owner's.
- * Memory   Only where a group asks for TLS: 132 bytes per link of the load, 82 more where clients
- *          keep sessions of their own (LOAD_RESUME_OWN). The rest is lent: a handshake of 24 KiB
- *          while it lasts, a stash while a record is half there.
- * Bounds   SECURE_HANDSHAKES under way, which the opener keeps to; SECURE_SHARED sessions of a
- *          group. A client that cannot have a stash is closed by name.
+ * Tickets  Of 1.3 come behind the handshake. Whoever wants one keeps it for that long, and shows it
+ *          each record before it is opened here.
+ * Memory   Only where a group asks for TLS: 132 bytes per link of the load, 64 more with 1.3, and
+ *          24 where clients keep tickets, each of which has 1 to 2 KB. The rest is lent: a
+ *          handshake of some 30 KB while it lasts, a stash while a record is half there.
+ * Bounds   SECURE_HANDSHAKES under way, which the opener keeps to, and SECURE_LATE that wait for
+ *          tickets: who finds no place has none; SECURE_SHARED tickets of a group. A client that
+ *          cannot have a stash is closed by name.
  * Errors   LOAD_FAIL_TLS; counters.tls_error has the last reason. */
 #pragma once
 
@@ -26,6 +29,7 @@ struct link;
 
 enum {
     SECURE_HANDSHAKES = 16384,
+    SECURE_LATE = 1024,
     SECURE_SHARED = 64,
 };
 
@@ -34,9 +38,9 @@ union secure_slot {
     struct tls_keys keys;            /* afterwards */
 };
 
-/* What a group's clients resume in common: the sessions of its last handshakes in full. */
+/* What a group's clients resume in common: the tickets of its last handshakes in full. */
 struct secure_shared {
-    struct tls_session sessions[SECURE_SHARED];
+    struct tls_ticket tickets[SECURE_SHARED];
     uint32_t count;
     uint32_t in, out; /* the next to be replaced, and to be resumed */
 };
@@ -51,10 +55,14 @@ struct secure_config {
 struct secure {
     struct tls_handshakes *handshakes;
     uint32_t handshakes_max;
-    union secure_slot *slots;     /* by link */
-    uint32_t *held;               /* by link: the stash with the beginning of a record */
-    struct tls_session *sessions; /* by link; suite 0: none. NULL: nobody has one of its own */
+    union secure_slot *slots;    /* by link */
+    struct tls_secrets *secrets; /* by link, of 1.3: touched by nobody else */
+    uint32_t *held;              /* by link: the stash with the beginning of a record */
+    struct tls_handshake **late; /* by link: waits for its ticket; NULL: nobody wants one */
+    uint32_t late_count;
+    struct tls_ticket *tickets;   /* by link. NULL: nobody has one of its own */
     struct secure_shared *shared; /* by group; NULL: nobody shares */
+    uint32_t groups;
     struct stashes records;
     uint32_t count;
 };

@@ -131,7 +131,7 @@ def setting(name, value):
 _SETTING_NAMES = {"rtt_ms": "round trip", "server_cpus": "server CPUs",
                   "client_cpus": "client CPUs", "warmup_rounds": "warm-up rounds",
                   "live": "who stays connected", "tls": "TLS", "tls_cipher": "TLS ciphers",
-                  "tls_resume": "TLS sessions resumed",
+                  "tls_version": "TLS version", "tls_resume": "TLS sessions resumed",
                   "tls_resume_ramp": "TLS sessions resumed from the start"}
 
 

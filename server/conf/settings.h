@@ -99,13 +99,13 @@ enum proxy_header {
     X(TEXT, tls_versions, "1.2 1.3", 0, 0, "list",                                                 \
       "Versions of TLS that are spoken: 1.2, 1.3 or both. The best that a client offers is "       \
       "taken.")                                                                                    \
-    X(NUMBER, tls_sessions, 65536, 0, 16777216, "count",                                           \
-      "Sessions of TLS 1.2 remembered for resumption, over all shards, at 112 bytes each. Those "  \
-      "of 1.3 are in tickets, with the clients. 0: none of either.")                               \
+    X(SWITCH, tls_tickets, true, 0, 1, "on/off",                                                   \
+      "Clients are given tickets by which they resume a session, which is cheaper than a "         \
+      "handshake in full. Nothing is kept for them here.")                                         \
     X(NUMBER, tls_session_lifetime_ms, 3600000, 1000, 86400000, "ms",                              \
       "How long a session can be resumed.")                                                        \
     X(NUMBER, tls_handshakes_max, 1024, 1, 65536, "count",                                         \
-      "Handshakes under way over all shards, at 24 KiB each while they last. When all are "        \
+      "Handshakes under way over all shards, at some 30 KiB each while they last. When all are "   \
       "taken, one that has stood still for a second makes place.")                                 \
     X(NUMBER, tls_handshakes_per_s, 0, 0, 10000000, "count",                                       \
       "Handshakes begun each second, over all shards; the others wait for their turn until "       \

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "conn/shard.h"
 
@@ -194,15 +193,11 @@ bool secure_begin(struct shard *shard, struct conn *conn)
 {
     struct secure *secure = shard->secure;
     struct tls_handshake *handshake = tls_handshake_take(secure->handshakes);
-    uint8_t seed[TLS_SEED_SIZE];
-    ssize_t got = getrandom(seed, sizeof seed, 0);
-    assert(handshake && got == sizeof seed);
+    assert(handshake);
     struct stash hello = conn->extra->record;
     struct tls_asked asked;
     tls_hello_asks((const unsigned char *)hello.bytes, hello.len, &asked);
-    tls_handshake_server(handshake, secure->server, identities_now(secure), &asked,
-                         shard->now_ns / 1000000000, seed);
-    explicit_bzero(seed, sizeof seed);
+    tls_handshake_server(handshake, secure->server, identities_now(secure), &asked);
     line_of(shard, conn)->early.handshake = handshake;
     secure_lent(shard, conn);
     gauge_handshakes(shard);

@@ -23,15 +23,9 @@ static void choose(void)
                          : br_ghash_ctmul64,
         .chacha20 = sse2 ? sse2 : br_chacha20_ct_run,
         .poly1305 = ctmulq ? ctmulq : br_poly1305_ctmul_run,
-        .ecdhe = br_ec_all_m31,
         .ec = &br_ec_all_m31,
-        .ecdsa_sign = br_ecdsa_i31_sign_asn1,
-        .ecdsa_verify = br_ecdsa_i31_vrfy_asn1,
-        .rsa_sign = br_rsa_pkcs1_sign_get_default(),
         .rsa_verify = br_rsa_pkcs1_vrfy_get_default(),
-        .rsa_public = br_rsa_public_get_default(),
     };
-    chosen.ecdhe.supported_curves = 1U << BR_EC_secp256r1 | 1U << BR_EC_curve25519;
 }
 
 const struct tls_crypto *tls_crypto(void)

@@ -14,13 +14,8 @@ struct tls_crypto {
     br_ghash ghash;
     br_chacha20_run chacha20;
     br_poly1305_run poly1305;
-    br_ec_impl ecdhe; /* P-256 and X25519 only */
     const br_ec_impl *ec;
-    br_ecdsa_sign ecdsa_sign;
-    br_ecdsa_vrfy ecdsa_verify;
-    br_rsa_pkcs1_sign rsa_sign;
     br_rsa_pkcs1_vrfy rsa_verify;
-    br_rsa_public rsa_public;
 };
 
 /* The choice for this CPU. The first call takes some 50 µs. */

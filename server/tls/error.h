@@ -18,7 +18,8 @@
       "no cipher suite, curve or signature that both sides have")                                  \
     X(NO_PROTOCOL, no_protocol, 120, "ALPN offers only protocols that are not spoken here")        \
     X(BAD_HANDSHAKE, bad_handshake, 50, "a handshake message that breaks its RFC")                 \
-    X(HELLO_TOO_LONG, hello_too_long, 50, "a ClientHello of more than 16,384 bytes")               \
+    X(HELLO_TOO_LONG, hello_too_long, 50,                                                          \
+      "a ClientHello of more than 16,384 bytes, or a handshake of more than 49,152")               \
     X(BAD_FINISHED, bad_finished, 51, "the two sides saw different handshakes")                    \
     X(BAD_SIGNATURE, bad_signature, 51, "the key exchange is not signed by the certificate")       \
     X(UNTRUSTED, untrusted, 42, "the certificate is not the expected one, or is broken")           \

@@ -1,197 +1,271 @@
-/* handshake: drives BearSSL's engine, whichever role it plays. */
+/* handshake: drives a session of GnuTLS, whichever role it plays. */
 #include "tls/handshake.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "tls/crypto.h"
-#include "tls/engine_record.h"
 #include "tls/handshake_state.h"
 
-/* ---- beginning ---- */
+enum {
+    TICKETS_FULL = 2, /* a browser opens several connections at once, and a ticket is for one */
+    TICKETS_RESUMED = 1,
+    ALERT_SIZE = 2,
+};
 
-void handshake_engine_init(br_ssl_engine_context *engine, const struct tls_suites *suites,
-                           const char *const *protocols, size_t protocol_count)
+/* ---- bytes in and out, as GnuTLS asks for them ---- */
+
+static ssize_t pull(gnutls_transport_ptr_t context, void *bytes, size_t size)
 {
-    const struct tls_crypto *crypto = tls_crypto();
-    br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    br_ssl_engine_set_suites(engine, suites->suites, suites->count);
-    br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
-    br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
-    br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
-    br_ssl_engine_set_prf_sha256(engine, br_tls12_sha256_prf);
-    br_ssl_engine_set_prf_sha384(engine, br_tls12_sha384_prf);
-    br_ssl_engine_set_ec(engine, &crypto->ecdhe);
-    br_ssl_engine_set_aes_ctr(engine, crypto->aes_ctr);
-    br_ssl_engine_set_ghash(engine, crypto->ghash);
-    br_ssl_engine_set_chacha20(engine, crypto->chacha20);
-    br_ssl_engine_set_poly1305(engine, crypto->poly1305);
-    br_ssl_engine_set_gcm(engine, &engine_gcm_in, &engine_gcm_out);
-    br_ssl_engine_set_chapol(engine, &engine_chacha_in, &engine_chacha_out);
-    if (protocol_count > 0)
-        br_ssl_engine_set_protocol_names(engine, (const char **)protocols, protocol_count);
-}
-
-/* ---- failing ---- */
-
-/* An alert that BearSSL has sent already says what it thought of the peer. */
-static enum tls_error error_of_alert(int description)
-{
-    switch (description) {
-    case BR_ALERT_HANDSHAKE_FAILURE:
-        return TLS_ERROR_NOTHING_COMMON;
-    case BR_ALERT_PROTOCOL_VERSION:
-        return TLS_ERROR_VERSION;
-    case BR_ALERT_NO_APPLICATION_PROTOCOL:
-        return TLS_ERROR_NO_PROTOCOL;
-    default:
-        return TLS_ERROR_BAD_HANDSHAKE;
+    struct tls_handshake *handshake = context;
+    size_t len = handshake->in_len < size ? handshake->in_len : size;
+    if (len == 0) {
+        gnutls_transport_set_errno(handshake->session, EAGAIN);
+        return -1;
     }
+    memcpy(bytes, handshake->in, len);
+    handshake->in += len;
+    handshake->in_len -= len;
+    return (ssize_t)len;
 }
 
-/* The header of the record that was refused is still at the front of the buffer. */
-static enum tls_error error_of_length(const struct tls_handshake *handshake)
+static ssize_t push(gnutls_transport_ptr_t context, const void *bytes, size_t size)
 {
-    unsigned len = (unsigned)handshake->buffer[3] << 8 | handshake->buffer[4];
-    return len > TLS_PLAIN_MAX ? TLS_ERROR_RECORD_TOO_LONG : TLS_ERROR_RECORD_TOO_SHORT;
-}
-
-static enum tls_error error_of(const struct tls_handshake *handshake, int err)
-{
-    if (err >= BR_ERR_SEND_FATAL_ALERT)
-        return error_of_alert(err - BR_ERR_SEND_FATAL_ALERT);
-    if (err >= BR_ERR_RECV_FATAL_ALERT)
-        return TLS_ERROR_ALERT_RECEIVED;
-    if (err >= BR_ERR_X509_INVALID_VALUE || err == BR_ERR_WRONG_KEY_USAGE)
-        return TLS_ERROR_UNTRUSTED;
-    switch (err) {
-    case BR_ERR_OK:
-        return TLS_ERROR_CLOSED;
-    case BR_ERR_BAD_STATE:
-    case BR_ERR_NO_RANDOM:
-    case BR_ERR_LIMIT_EXCEEDED:
-        return TLS_ERROR_INTERNAL;
-    case BR_ERR_UNSUPPORTED_VERSION:
-    case BR_ERR_BAD_VERSION:
-        return TLS_ERROR_VERSION;
-    case BR_ERR_BAD_LENGTH:
-    case BR_ERR_TOO_LARGE:
-        return error_of_length(handshake);
-    case BR_ERR_BAD_MAC:
-        return TLS_ERROR_BAD_MAC;
-    case BR_ERR_UNKNOWN_TYPE:
-        return TLS_ERROR_UNKNOWN_TYPE;
-    case BR_ERR_UNEXPECTED:
-        return TLS_ERROR_UNEXPECTED;
-    case BR_ERR_BAD_ALERT:
-        return TLS_ERROR_BAD_ALERT;
-    case BR_ERR_BAD_FINISHED:
-        return TLS_ERROR_BAD_FINISHED;
-    case BR_ERR_INVALID_ALGORITHM:
-        return TLS_ERROR_NOTHING_COMMON;
-    case BR_ERR_BAD_SIGNATURE:
-        return TLS_ERROR_BAD_SIGNATURE;
-    default:
-        return TLS_ERROR_BAD_HANDSHAKE;
+    struct tls_handshake *handshake = context;
+    size_t room = sizeof handshake->buffer - handshake->out_len;
+    size_t len = size < room ? size : room;
+    if (len == 0) {
+        handshake->full = true;
+        gnutls_transport_set_errno(handshake->session, EAGAIN);
+        return -1;
     }
+    memcpy(handshake->buffer + handshake->out_len, bytes, len);
+    handshake->out_len += (uint32_t)len;
+    return (ssize_t)len;
 }
 
-static void fail(struct tls_handshake *handshake, enum tls_error error, bool alert)
+/* ---- what is wrong ---- */
+
+static enum tls_error error_of(int err)
+{
+    static const struct {
+        int err;
+        enum tls_error error;
+    } rows[] = {
+        {GNUTLS_E_UNSUPPORTED_VERSION_PACKET, TLS_ERROR_VERSION},
+        {GNUTLS_E_NO_CIPHER_SUITES, TLS_ERROR_NOTHING_COMMON},
+        {GNUTLS_E_NO_COMMON_KEY_SHARE, TLS_ERROR_NOTHING_COMMON},
+        {GNUTLS_E_INSUFFICIENT_CREDENTIALS, TLS_ERROR_NOTHING_COMMON},
+        {GNUTLS_E_UNWANTED_ALGORITHM, TLS_ERROR_NOTHING_COMMON},
+        {GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM, TLS_ERROR_NOTHING_COMMON},
+        {GNUTLS_E_NO_APPLICATION_PROTOCOL, TLS_ERROR_NO_PROTOCOL},
+        {GNUTLS_E_FATAL_ALERT_RECEIVED, TLS_ERROR_ALERT_RECEIVED},
+        {GNUTLS_E_SESSION_EOF, TLS_ERROR_CLOSED},
+        {GNUTLS_E_DECRYPTION_FAILED, TLS_ERROR_BAD_MAC},
+        {GNUTLS_E_RECORD_OVERFLOW, TLS_ERROR_RECORD_TOO_LONG},
+        {GNUTLS_E_UNEXPECTED_PACKET, TLS_ERROR_UNEXPECTED},
+        {GNUTLS_E_UNEXPECTED_HANDSHAKE_PACKET, TLS_ERROR_UNEXPECTED},
+        {GNUTLS_E_ERROR_IN_FINISHED_PACKET, TLS_ERROR_BAD_FINISHED},
+        {GNUTLS_E_PK_SIG_VERIFY_FAILED, TLS_ERROR_BAD_SIGNATURE},
+        {GNUTLS_E_CERTIFICATE_ERROR, TLS_ERROR_UNTRUSTED},
+        {GNUTLS_E_MEMORY_ERROR, TLS_ERROR_INTERNAL},
+        {GNUTLS_E_INTERNAL_ERROR, TLS_ERROR_INTERNAL},
+        {GNUTLS_E_RANDOM_FAILED, TLS_ERROR_INTERNAL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].err == err)
+            return rows[i].error;
+    return TLS_ERROR_BAD_HANDSHAKE;
+}
+
+static void fail(struct tls_handshake *handshake, int err)
+{
+    handshake->error = (uint8_t)error_of(err);
+    if (err != GNUTLS_E_FATAL_ALERT_RECEIVED && err != GNUTLS_E_SESSION_EOF)
+        gnutls_alert_send_appropriate(handshake->session, err);
+}
+
+/* For what nobody asks GnuTLS about. */
+static void fail_by(struct tls_handshake *handshake, enum tls_error error)
+{
+    int alert = tls_error_alert(error);
+    handshake->error = (uint8_t)error;
+    if (alert >= 0)
+        gnutls_alert_send(handshake->session, GNUTLS_AL_FATAL, (gnutls_alert_description_t)alert);
+}
+
+void tls_handshake_abort(struct tls_handshake *handshake)
+{
+    if (handshake->error == TLS_ERROR_NONE)
+        fail_by(handshake, TLS_ERROR_INTERNAL);
+}
+
+void handshake_refuse(struct tls_handshake *handshake, enum tls_error error)
 {
     handshake->error = (uint8_t)error;
-    int description = alert ? tls_error_alert(error) : -1;
-    if (description < 0)
-        return;
-    struct tls_direction *out = engine_record_out(&handshake->bear.engine);
-    handshake->alert_len =
-        (uint8_t)(out ? tls_alert_seal(out, (uint8_t)description, handshake->alert)
-                      : tls_alert_plain((uint8_t)description, handshake->alert));
+    handshake->out_len =
+        (uint32_t)tls_alert_plain((uint8_t)tls_error_alert(error), handshake->buffer);
 }
 
-/* Whether the engine would neither take nor give a byte, and yet is not closed. */
-static bool is_stuck(const br_ssl_engine_context *engine, unsigned state)
+/* ---- going on ---- */
+
+static void shake(struct tls_handshake *handshake)
 {
-    size_t room = 0;
-    if (state & BR_SSL_RECVREC)
-        br_ssl_engine_recvrec_buf(engine, &room);
-    return room == 0 && !(state & (BR_SSL_SENDREC | BR_SSL_SENDAPP));
+    int err;
+    do {
+        err = gnutls_handshake(handshake->session);
+    } while (err == GNUTLS_E_WARNING_ALERT_RECEIVED || err == GNUTLS_E_INTERRUPTED);
+    if (err == GNUTLS_E_SUCCESS)
+        handshake->stage =
+            handshake_is_13(handshake) && handshake->sends_ticket ? STAGE_TICKETS : STAGE_OVER;
+    else if (gnutls_error_is_fatal(err))
+        fail(handshake, err);
 }
 
-/* After the engine was given or asked for something: has it failed? */
-static void settle(struct tls_handshake *handshake)
+/* Those of 1.3, behind the handshake. A client that does not say that it resumes is sent none,
+ * which is no error. */
+static void send_tickets(struct tls_handshake *handshake)
 {
-    br_ssl_engine_context *engine = &handshake->bear.engine;
-    unsigned state = br_ssl_engine_current_state(engine);
-    if (handshake->error != TLS_ERROR_NONE)
+    unsigned count = gnutls_session_is_resumed(handshake->session) ? TICKETS_RESUMED : TICKETS_FULL;
+    if (gnutls_session_ticket_send(handshake->session, count, 0) != GNUTLS_E_AGAIN)
+        handshake->stage = STAGE_OVER;
+}
+
+void handshake_step(struct tls_handshake *handshake)
+{
+    if (handshake->stage == STAGE_SHAKING)
+        shake(handshake);
+    if (handshake->stage == STAGE_TICKETS && handshake->error == TLS_ERROR_NONE)
+        send_tickets(handshake);
+}
+
+/* ---- feeding, record by record ---- */
+
+static size_t record_len(const struct tls_handshake *handshake)
+{
+    return (size_t)handshake->head[3] << 8 | handshake->head[4];
+}
+
+/* Gives GnuTLS bytes, and no chance to take one more. */
+static void give(struct tls_handshake *handshake, const unsigned char *bytes, size_t len)
+{
+    handshake->in = bytes;
+    handshake->in_len = len;
+    handshake_step(handshake);
+    handshake->in_len = 0;
+}
+
+/* Whether the record is an alert in the clear: what a peer sends that has no keys yet, or does not
+ * use them, as OpenSSL when it does not trust the certificate of 1.3. */
+static bool is_clear_alert(const struct tls_handshake *handshake)
+{
+    return handshake->head[0] == TLS_ALERT &&
+           (record_len(handshake) == ALERT_SIZE || !handshake->ciphered_in);
+}
+
+/* Takes bytes of such an alert, of which GnuTLS hears nothing. All but warnings end a handshake. */
+static void alert_feed(struct tls_handshake *handshake, const unsigned char *bytes, size_t len)
+{
+    if (record_len(handshake) != ALERT_SIZE) {
+        fail_by(handshake, TLS_ERROR_BAD_ALERT);
         return;
-    if (state == BR_SSL_CLOSED) {
-        int err = br_ssl_engine_last_error(engine);
-        fail(handshake, error_of(handshake, err), err < BR_ERR_RECV_FATAL_ALERT);
-    } else if (is_stuck(engine, state) ||
-               (state & BR_SSL_SENDREC && handshake_name_differs(handshake))) {
-        fail(handshake, TLS_ERROR_INTERNAL, true);
     }
+    memcpy(handshake->alert + handshake->alert_len, bytes, len);
+    handshake->alert_len += (uint8_t)len;
+    if (handshake->alert_len < ALERT_SIZE)
+        return;
+    handshake->alert_len = 0;
+    if (handshake->alert[1] == GNUTLS_A_CLOSE_NOTIFY)
+        handshake->error = TLS_ERROR_CLOSED;
+    else if (handshake->alert[0] != GNUTLS_AL_WARNING)
+        handshake->error = TLS_ERROR_ALERT_RECEIVED;
 }
 
-/* ---- feeding ---- */
-
-/* Looks at the head of a record before the engine gets its last byte. The engine takes alerts of
- * any length, and one that closes takes no byte behind it, not even of its own record, for which it
- * then waits. `filled` is how much of its buffer is full.
- * Returns whether the head can stand. */
-static bool head_stands(struct tls_handshake *handshake, size_t filled)
+/* GnuTLS would not look at what is behind the two bytes of a sealed alert of 1.2. In 1.3 none shows
+ * itself by its head. */
+static bool is_bad_alert(const struct tls_handshake *handshake)
 {
-    const unsigned char *head = handshake->buffer;
-    if (filled != TLS_HEAD_SIZE || head[0] != TLS_ALERT)
-        return true;
-    const struct tls_direction *in = engine_record_in(&handshake->bear.engine);
-    size_t len = 2 + (in ? tls_record_overhead(in) - TLS_HEAD_SIZE : 0);
-    if (((size_t)head[3] << 8 | head[4]) == len)
-        return true;
-    fail(handshake, TLS_ERROR_BAD_ALERT, true);
-    return false;
+    bool chacha = gnutls_cipher_get(handshake->session) == GNUTLS_CIPHER_CHACHA20_POLY1305;
+    size_t sealed = ALERT_SIZE + TLS_TAG_SIZE + (chacha ? 0 : TLS_EXPLICIT_SIZE);
+    return handshake->head[0] == TLS_ALERT && !is_clear_alert(handshake) &&
+           record_len(handshake) != sealed;
+}
+
+/* GnuTLS would let some be longer than they may be. */
+static bool is_too_long(const struct tls_handshake *handshake)
+{
+    bool ciphered = handshake->ciphered_in || handshake->head[0] == TLS_APPLICATION_DATA;
+    return record_len(handshake) > TLS_PLAIN_MAX + (ciphered ? (size_t)TLS_CIPHER_GROWTH_MAX : 0);
+}
+
+/* Takes what these bytes have of the head. Returns how many those are. */
+static size_t head_feed(struct tls_handshake *handshake, const unsigned char *bytes, size_t len)
+{
+    size_t left = TLS_HEAD_SIZE - handshake->head_len, part = left < len ? left : len;
+    memcpy(handshake->head + handshake->head_len, bytes, part);
+    handshake->head_len += (uint8_t)part;
+    if (handshake->head_len < TLS_HEAD_SIZE)
+        return part;
+    handshake->record_left = (uint16_t)record_len(handshake);
+    handshake->fed += (uint32_t)(TLS_HEAD_SIZE + record_len(handshake));
+    if (handshake->fed > (handshake->client ? HANDSHAKE_HEARD_MAX : HANDSHAKE_INPUT_MAX))
+        fail_by(handshake, TLS_ERROR_HELLO_TOO_LONG);
+    else if (is_too_long(handshake))
+        fail_by(handshake, TLS_ERROR_RECORD_TOO_LONG);
+    else if (is_bad_alert(handshake))
+        fail_by(handshake, TLS_ERROR_BAD_ALERT);
+    return part;
+}
+
+/* Feeds bytes of one record at most, and its head when that is whole. Returns how many it took. */
+static size_t record_feed(struct tls_handshake *handshake, const unsigned char *bytes, size_t len)
+{
+    bool begun = handshake->head_len > 0;
+    size_t at = handshake->head_len < TLS_HEAD_SIZE ? head_feed(handshake, bytes, len) : 0;
+    if (handshake->head_len < TLS_HEAD_SIZE || handshake->error != TLS_ERROR_NONE)
+        return at;
+    size_t part = handshake->record_left < len - at ? handshake->record_left : len - at;
+    handshake->record_left -= (uint16_t)part;
+    bool ends = handshake->record_left == 0;
+    if (is_clear_alert(handshake)) {
+        alert_feed(handshake, bytes + at, part);
+    } else {
+        if (at > 0 && begun)
+            give(handshake, handshake->head, TLS_HEAD_SIZE);
+        if (at > 0 && !begun)
+            give(handshake, bytes, at + part);
+        else if (part > 0)
+            give(handshake, bytes + at, part);
+        handshake->ciphered_in |= ends && handshake->head[0] == TLS_CHANGE_CIPHER_SPEC;
+    }
+    if (ends)
+        handshake->head_len = 0;
+    return at + part;
 }
 
 size_t tls_handshake_feed(struct tls_handshake *handshake, const unsigned char *bytes, size_t len)
 {
-    if (handshake_is_13(&handshake->modern))
-        return handshake_13_feed(handshake, bytes, len);
-    br_ssl_engine_context *engine = &handshake->bear.engine;
     size_t fed = 0;
-    while (fed < len && tls_handshake_progress(handshake) == TLS_WANTS_INPUT) {
-        size_t room;
-        unsigned char *area = br_ssl_engine_recvrec_buf(engine, &room);
-        size_t part = len - fed < room ? len - fed : room;
-        memcpy(area, bytes + fed, part);
-        fed += part;
-        if (!head_stands(handshake, (size_t)(area - handshake->buffer) + part))
-            break;
-        br_ssl_engine_recvrec_ack(engine, part);
-        settle(handshake);
-    }
+    while (fed < len && tls_handshake_progress(handshake) == TLS_WANTS_INPUT)
+        fed += record_feed(handshake, bytes + fed, len - fed);
     return fed;
 }
 
 size_t tls_handshake_output(struct tls_handshake *handshake, unsigned char *area, size_t size)
 {
-    if (handshake_is_13(&handshake->modern))
-        return handshake_13_output(handshake, area, size);
-    br_ssl_engine_context *engine = &handshake->bear.engine;
-    size_t taken = 0, len;
-    unsigned char *bytes;
-    while (taken < size && (bytes = br_ssl_engine_sendrec_buf(engine, &len))) {
-        len = len < size - taken ? len : size - taken;
-        memcpy(area + taken, bytes, len);
-        br_ssl_engine_sendrec_ack(engine, len);
-        taken += len;
-        settle(handshake);
+    size_t len = handshake->out_len - handshake->out_at;
+    len = len < size ? len : size;
+    memcpy(area, handshake->buffer + handshake->out_at, len);
+    handshake->out_at += (uint32_t)len;
+    if (handshake->out_at < handshake->out_len)
+        return len;
+    handshake->out_at = handshake->out_len = 0;
+    if (handshake->full && handshake->error == TLS_ERROR_NONE) {
+        handshake->full = false;
+        handshake_step(handshake);
     }
-    if (handshake->alert_len > 0 && size - taken >= handshake->alert_len) {
-        memcpy(area + taken, handshake->alert, handshake->alert_len);
-        taken += handshake->alert_len;
-        handshake->alert_len = 0;
-    }
-    return taken;
+    return len;
 }
 
 enum tls_progress tls_handshake_advance(struct tls_handshake *handshake, const unsigned char *bytes,
@@ -202,117 +276,86 @@ enum tls_progress tls_handshake_advance(struct tls_handshake *handshake, const u
     return tls_handshake_progress(handshake);
 }
 
-/* ---- what came of it ---- */
-
 enum tls_progress tls_handshake_progress(const struct tls_handshake *handshake)
 {
-    if (handshake_is_13(&handshake->modern))
-        return handshake_13_progress(handshake);
-    unsigned state = br_ssl_engine_current_state(&handshake->bear.engine);
-    if (state & BR_SSL_SENDREC || handshake->alert_len > 0)
+    if (handshake->out_at < handshake->out_len)
         return TLS_HAS_OUTPUT;
     if (handshake->error != TLS_ERROR_NONE)
         return TLS_FAILED;
-    return state & BR_SSL_SENDAPP ? TLS_DONE : TLS_WANTS_INPUT;
+    return handshake->stage == STAGE_OVER ? TLS_DONE : TLS_WANTS_INPUT;
 }
 
-bool tls_handshake_exchanged(const struct tls_handshake *handshake)
+/* ---- beginning ---- */
+
+/* 1.3: what the keys are made of, and made of again. */
+static int keep_secrets(gnutls_session_t session, gnutls_record_encryption_level_t level,
+                        const void *read, const void *write, size_t size)
 {
-    if (handshake_is_13(&handshake->modern))
-        return handshake->modern.keyed;
-    return engine_record_in((br_ssl_engine_context *)&handshake->bear.engine) != NULL;
+    struct tls_handshake *handshake = gnutls_session_get_ptr(session);
+    handshake->exchanged |= level == GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE;
+    if (level != GNUTLS_ENCRYPTION_LEVEL_APPLICATION)
+        return 0;
+    assert(size == TLS_TRAFFIC_SECRET_SIZE);
+    if (read)
+        memcpy(handshake->secrets.in, read, size);
+    if (write)
+        memcpy(handshake->secrets.out, write, size);
+    return 0;
 }
 
-void tls_handshake_abort(struct tls_handshake *handshake)
+/* 1.2: the client's key exchange has been understood. */
+static int has_exchanged(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                         const gnutls_datum_t *message)
 {
-    if (handshake_is_13(&handshake->modern))
-        handshake_13_abort(handshake);
-    else if (handshake->error == TLS_ERROR_NONE)
-        fail(handshake, TLS_ERROR_INTERNAL, true);
+    (void)type, (void)when, (void)incoming, (void)message;
+    ((struct tls_handshake *)gnutls_session_get_ptr(session))->exchanged = true;
+    return 0;
 }
 
-enum tls_error tls_handshake_error(const struct tls_handshake *handshake)
+int handshake_begin(struct tls_handshake *handshake, unsigned flags)
 {
-    return (enum tls_error)handshake->error;
-}
-
-/* A smaller limit is the client's wish (RFC 6066 section 4). */
-static uint8_t plain_log2(const br_ssl_engine_context *engine)
-{
-    uint8_t log2 = 9;
-    while (log2 < 14 && (1U << (log2 + 1)) <= engine->max_frag_len)
-        log2++;
-    return log2;
-}
-
-void tls_handshake_keys(struct tls_handshake *handshake, struct tls_keys *ret)
-{
-    assert(tls_handshake_progress(handshake) == TLS_DONE);
-    if (handshake_is_13(&handshake->modern)) {
-        handshake_13_keys(handshake, ret);
-        return;
+    int err = gnutls_init(&handshake->session, flags | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
+    if (err < 0) {
+        handshake->session = NULL;
+        return err;
     }
-    br_ssl_engine_context *engine = &handshake->bear.engine;
-    struct tls_direction *in = engine_record_in(engine), *out = engine_record_out(engine);
-    assert(in && out);
-    /* One by one: a compound literal would leave a copy on the stack. */
-    ret->in = *in;
-    ret->out = *out;
-    ret->out.plain_log2 = plain_log2(engine);
+    gnutls_session_t session = handshake->session;
+    gnutls_session_set_ptr(session, handshake);
+    gnutls_transport_set_ptr(session, handshake);
+    gnutls_transport_set_pull_function(session, pull);
+    gnutls_transport_set_push_function(session, push);
+    gnutls_handshake_set_secret_function(session, keep_secrets);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CLIENT_KEY_EXCHANGE,
+                                       GNUTLS_HOOK_POST, has_exchanged);
+    return 0;
 }
 
-bool tls_handshake_secrets(const struct tls_handshake *handshake, struct tls_secrets *ret)
+int handshake_protocols(gnutls_session_t session, const char *const *protocols, size_t count,
+                        unsigned flags)
 {
-    if (!handshake_is_13(&handshake->modern))
-        return false;
-    *ret = handshake->modern.secrets;
-    return true;
+    gnutls_datum_t names[TLS_PROTOCOLS_MAX];
+    assert(count <= TLS_PROTOCOLS_MAX);
+    for (size_t i = 0; i < count; i++)
+        names[i] = (gnutls_datum_t){(unsigned char *)(uintptr_t)protocols[i],
+                                    (unsigned)strlen(protocols[i])};
+    return count == 0 ? 0 : gnutls_alpn_set_protocols(session, names, (unsigned)count, flags);
 }
 
-bool tls_handshake_resumed(const struct tls_handshake *handshake)
+void handshake_priority(char text[HANDSHAKE_PRIORITY_SIZE], const struct tls_suites *suites,
+                        enum tls_versions versions, bool p256_only)
 {
-    if (handshake_is_13(&handshake->modern))
-        return gnutls_session_is_resumed(handshake->modern.session);
-    const br_ssl_session_parameters *session = &handshake->bear.engine.session;
-    if (handshake->is_server)
-        return !handshake->policy.chosen;
-    return session->session_id_len == TLS_SESSION_ID_SIZE &&
-           memcmp(session->session_id, handshake->resuming, TLS_SESSION_ID_SIZE) == 0;
-}
-
-uint16_t tls_handshake_suite(const struct tls_handshake *handshake)
-{
-    if (handshake_is_13(&handshake->modern))
-        return handshake_13_suite(handshake);
-    return handshake->bear.engine.session.cipher_suite;
-}
-
-int tls_handshake_curve(const struct tls_handshake *handshake)
-{
-    if (handshake_is_13(&handshake->modern))
-        return handshake_13_curve(handshake);
-    return tls_handshake_resumed(handshake) ? 0 : handshake->bear.engine.ecdhe_curve;
-}
-
-int tls_handshake_protocol(const struct tls_handshake *handshake)
-{
-    if (handshake_is_13(&handshake->modern))
-        return handshake_13_protocol(handshake);
-    const char *name =
-        br_ssl_engine_get_selected_protocol((br_ssl_engine_context *)&handshake->bear.engine);
-    for (size_t i = 0; name && i < handshake->protocol_count; i++)
-        if (strcmp(handshake->protocols[i], name) == 0)
-            return (int)i;
-    return -1;
-}
-
-bool tls_handshake_session(const struct tls_handshake *handshake, struct tls_session *ret)
-{
-    const br_ssl_engine_context *engine = &handshake->bear.engine;
-    if (engine->session.session_id_len != TLS_SESSION_ID_SIZE)
-        return false;
-    *ret = (struct tls_session){.suite = engine->session.cipher_suite};
-    memcpy(ret->id, engine->session.session_id, TLS_SESSION_ID_SIZE);
-    memcpy(ret->secret, engine->session.master_secret, TLS_SECRET_SIZE);
-    return true;
+    size_t len = (size_t)snprintf(
+        text, HANDSHAKE_PRIORITY_SIZE,
+        "NONE%s%s:+AEAD%s:+GROUP-SECP256R1%s"
+        ":+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SECP384R1-SHA384:+SIGN-ECDSA-SECP521R1-SHA512"
+        ":+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SHA384:+SIGN-ECDSA-SHA512"
+        ":+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-PSS-RSAE-SHA384:+SIGN-RSA-PSS-RSAE-SHA512"
+        ":+SIGN-RSA-SHA256:+SIGN-RSA-SHA384:+SIGN-RSA-SHA512:%%SERVER_PRECEDENCE",
+        versions != TLS_VERSIONS_12 ? ":+VERS-TLS1.3" : "",
+        versions != TLS_VERSIONS_13 ? ":+VERS-TLS1.2" : "", p256_only ? "" : ":+GROUP-X25519",
+        p256_only ? "" : ":+GROUP-SECP384R1");
+    for (size_t i = 0; i < suites->count; i++)
+        len += tls_suite_offer(suites->suites[i], versions != TLS_VERSIONS_13, text + len,
+                               HANDSHAKE_PRIORITY_SIZE - len);
+    assert(len < HANDSHAKE_PRIORITY_SIZE);
 }

@@ -90,8 +90,9 @@ void tls_handshake_give(struct tls_handshakes *pool, struct tls_handshake *hands
 {
     uint32_t index = handshake->index;
     assert(pool->free_count < pool->count && index < pool->count);
-    handshake_13_done(handshake);
-    tls_identities_unref(handshake->policy.identities);
+    if (handshake->session)
+        gnutls_deinit(handshake->session);
+    tls_identities_unref(handshake->choice.identities);
     explicit_bzero(handshake, offsetof(struct tls_handshake, buffer));
     pool->free[pool->free_count++] = index;
     if (pool->free_count == pool->count)

@@ -4,6 +4,7 @@
 
 #include "tls/error.h"
 #include "tls/record.h"
+#include "tls/suite.h"
 
 enum {
     MESSAGE_HEAD = 4,
@@ -184,6 +185,21 @@ static bool take_versions(struct cursor *cursor, bool *tls_13)
     return left == 0;
 }
 
+/* Takes the list of suites. */
+static bool take_suites(struct cursor *cursor, struct tls_asked *ret)
+{
+    size_t left, suite;
+    if (!take_number(cursor, 2, &left))
+        return false;
+    for (; left >= 2; left -= 2) {
+        if (!take_number(cursor, 2, &suite))
+            return false;
+        ret->ecdsa_12 |= tls_suite_is((uint16_t)suite, false);
+        ret->rsa_12 |= tls_suite_is((uint16_t)suite, true);
+    }
+    return left == 0;
+}
+
 static bool take_extension(struct cursor *cursor, size_t type, struct tls_asked *ret)
 {
     size_t len;
@@ -201,10 +217,9 @@ void tls_hello_asks(const unsigned char *bytes, size_t size, struct tls_asked *r
 {
     struct cursor cursor = {bytes, bytes + size, 0};
     size_t type, len;
-    ret->name[0] = '\0';
-    ret->tls_13 = false;
+    *ret = (struct tls_asked){.tls_13 = false};
     if (!take(&cursor, NULL, BEFORE_SESSION) || !skip_vector(&cursor, 1) ||
-        !skip_vector(&cursor, 2) || !skip_vector(&cursor, 1) || !take_number(&cursor, 2, &len))
+        !take_suites(&cursor, ret) || !skip_vector(&cursor, 1) || !take_number(&cursor, 2, &len))
         return;
     while (take_number(&cursor, 2, &type) && take_extension(&cursor, type, ret))
         ;

@@ -5,8 +5,8 @@
  *   │ 22     │ 0x03xx │ length │ 1 │ length, 3 │ … │ │ head  │ rest │   one message, in one
  *   └────────┴────────┴────────┴──────────────────┘ └───────┴──────┘   record or several
  *
- * Idea     An engine and its buffer, 24 KiB, are lent to who has said all that a server needs for
- *          its answer. Whoever connects and says less costs the bytes that he has sent.
+ * Idea     A handshake and its session, 30 KiB, are lent to who has said all that a server needs
+ *          for its answer. Whoever connects and says less costs the bytes that he has sent.
  * Threads  any.
  * Memory   the caller's; bytes are read where they lie.
  * Bounds   TLS_HELLO_MAX bytes, heads of records included.
@@ -39,6 +39,7 @@ struct tls_asked {
     char name[TLS_NAME_SIZE]; /* of the server (RFC 6066 section 3); empty: none, or none that a
                                  server would take */
     bool tls_13;              /* TLS 1.3 is among its versions (RFC 8446 section 4.2.1) */
+    bool ecdsa_12, rsa_12;    /* suites of 1.2 with such keys are among its suites */
 };
 
 /* Finds it in a whole hello of `size` bytes; what cannot be read is not asked for. */

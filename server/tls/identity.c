@@ -262,30 +262,21 @@ int tls_identity_curve(const struct tls_identity *identity)
     return identity->key_type == BR_KEYTYPE_EC ? br_skey_decoder_get_ec(&identity->key)->curve : 0;
 }
 
-/* ---- a client's trust in one key ---- */
+/* ---- a client's trust in one certificate ---- */
 
 struct tls_trust {
-    br_x509_decoder_context decoder; /* holds the key */
+    struct tls_identity chain;
 };
 
 int tls_trust_create(struct tls_trust **ret, const char *pem, size_t len, const char *name,
                      char *why, size_t why_size)
 {
-    struct tls_identity chain = {.chain_len = 0};
-    struct tls_trust *trust = malloc(sizeof *trust);
+    struct tls_trust *trust = calloc(1, sizeof *trust);
     if (!trust)
         return -ENOMEM;
-    int err = read_chain(&chain, pem, len, name, why, why_size);
-    if (err == 0) {
-        certificate_decode(&trust->decoder, &chain.chain[0]);
-        if (!br_x509_decoder_get_pkey(&trust->decoder)) {
-            snprintf(why, why_size, "%s: the certificate cannot be read", name);
-            err = -EINVAL;
-        }
-    }
-    identity_done(&chain);
+    int err = read_chain(&trust->chain, pem, len, name, why, why_size);
     if (err < 0)
-        free(trust);
+        tls_trust_free(trust);
     else
         *ret = trust;
     return err;
@@ -293,10 +284,13 @@ int tls_trust_create(struct tls_trust **ret, const char *pem, size_t len, const 
 
 void tls_trust_free(struct tls_trust *trust)
 {
+    if (trust)
+        identity_done(&trust->chain);
     free(trust);
 }
 
-const br_x509_pkey *tls_trust_key(const struct tls_trust *trust)
+bool tls_trusts(const struct tls_trust *trust, const void *der, size_t len)
 {
-    return &trust->decoder.pkey;
+    const br_x509_certificate *own = &trust->chain.chain[0];
+    return own->data_len == len && memcmp(own->data, der, len) == 0;
 }

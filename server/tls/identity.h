@@ -24,9 +24,9 @@ enum {
     TLS_KEY_DER_MAX = 2560, /* such a key, and some */
 };
 
-struct gnutls_certificate_credentials_st;
 struct gnutls_pcert_st;
 struct gnutls_privkey_st;
+struct gnutls_session_int;
 
 /* One certificate chain and its private key. */
 struct tls_identity {
@@ -62,8 +62,16 @@ int tls_identities_read(struct tls_identities **ret, const char *pairs, char *wh
 size_t tls_identities_count(const struct tls_identities *set);
 const struct tls_identity *tls_identities_at(const struct tls_identities *set, size_t index);
 
-/* All of them, for a session of GnuTLS that shows one by its client's wishes. */
-struct gnutls_certificate_credentials_st *tls_identities_credentials(struct tls_identities *set);
+/* Of which set a session of GnuTLS shows one, by its client's wishes. With 1.2 a client's suites
+ * are for one kind of key or both; with 1.3 for any. */
+struct tls_identity_choice {
+    struct tls_identities *identities;
+    bool no_ecdsa_12, no_rsa_12;
+};
+
+/* Has a session of a server choose among them. The choice stays where it is, and its set is there,
+ * until the session is freed. Returns GnuTLS's result. */
+int tls_identities_offer(struct gnutls_session_int *session, struct tls_identity_choice *choice);
 
 /* Whether a certificate is for this server name; wildcards stand for one label. */
 bool tls_identity_named(const struct tls_identity *identity, const char *server_name);
@@ -71,12 +79,12 @@ bool tls_identity_named(const struct tls_identity *identity, const char *server_
 /* The curve of an EC key (BR_EC_secp256r1, …), or 0. */
 int tls_identity_curve(const struct tls_identity *identity);
 
-/* ---- for a client: the one key that it accepts ---- */
+/* ---- for a client: the one certificate that it accepts ---- */
 
 struct tls_trust;
 
-/* Trusts exactly the public key of the first certificate in a PEM file. */
+/* Trusts exactly the first certificate in a PEM file. */
 int tls_trust_create(struct tls_trust **ret, const char *pem, size_t len, const char *name,
                      char *why, size_t why_size);
 void tls_trust_free(struct tls_trust *trust);
-const br_x509_pkey *tls_trust_key(const struct tls_trust *trust);
+bool tls_trusts(const struct tls_trust *trust, const void *der, size_t len);

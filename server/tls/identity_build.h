@@ -24,7 +24,7 @@ int identity_build(struct tls_identity *identity, const struct identity_source *
 /* Frees what it has and wipes the rest. */
 void identity_done(struct tls_identity *identity);
 
-/* Chooses one for a session whose pointer is its struct tls_handshake; GnuTLS calls it. */
-int identity_choose_13(gnutls_session_t session, const gnutls_datum_t *authorities,
-                       int authority_count, const gnutls_pk_algorithm_t *keys, int key_count,
-                       gnutls_pcert_st **pcerts, unsigned *pcert_count, gnutls_privkey_t *key);
+/* Chooses one for a session that tls_identities_offer has prepared; GnuTLS calls it. */
+int identity_choose(gnutls_session_t session, const gnutls_datum_t *authorities,
+                    int authority_count, const gnutls_pk_algorithm_t *keys, int key_count,
+                    gnutls_pcert_st **pcerts, unsigned *pcert_count, gnutls_privkey_t *key);

@@ -1,40 +1,52 @@
-/* identity_choice: which certificate a client of TLS 1.3 is shown. Those for the name that it asks
- * for come first; of 1.2, handshake_server.c decides by the same rule. */
+/* identity_choice: which certificate a client is shown. Those for the name that it asks for come
+ * first. */
 #include <string.h>
 
-#include "tls/handshake_state.h"
+#include "tls/hello.h"
 #include "tls/identity_build.h"
 
 enum {
-    ALGORITHMS_MAX = 3,
+    ALGORITHMS_MAX = 6,
 };
 
-/* The signatures that a key can make in 1.3, where a curve has one (RFC 8446 section 4.2.3). */
-static void algorithms_of(const struct tls_identity *identity,
-                          gnutls_sign_algorithm_t ret[ALGORITHMS_MAX])
+/* The signatures that an EC key can make. In 1.3 each curve has one (RFC 8446 section 4.2.3), in
+ * 1.2 it goes with any of these hashes. */
+static void ecdsa_of(int curve, bool is_13, gnutls_sign_algorithm_t ret[ALGORITHMS_MAX])
 {
-    static const gnutls_sign_algorithm_t rsa[ALGORITHMS_MAX] = {GNUTLS_SIGN_RSA_PSS_RSAE_SHA256,
-                                                                GNUTLS_SIGN_RSA_PSS_RSAE_SHA384,
-                                                                GNUTLS_SIGN_RSA_PSS_RSAE_SHA512};
-    static const gnutls_sign_algorithm_t p256[ALGORITHMS_MAX] = {GNUTLS_SIGN_ECDSA_SECP256R1_SHA256,
-                                                                 GNUTLS_SIGN_ECDSA_SHA256};
-    static const gnutls_sign_algorithm_t p384[ALGORITHMS_MAX] = {GNUTLS_SIGN_ECDSA_SECP384R1_SHA384,
-                                                                 GNUTLS_SIGN_ECDSA_SHA384};
-    static const gnutls_sign_algorithm_t p521[ALGORITHMS_MAX] = {GNUTLS_SIGN_ECDSA_SECP521R1_SHA512,
-                                                                 GNUTLS_SIGN_ECDSA_SHA512};
-    int curve = tls_identity_curve(identity);
-    memcpy(ret,
-           curve == 0                 ? rsa
-           : curve == BR_EC_secp256r1 ? p256
-           : curve == BR_EC_secp384r1 ? p384
-                                      : p521,
-           sizeof rsa);
+    static const gnutls_sign_algorithm_t any[ALGORITHMS_MAX] = {
+        GNUTLS_SIGN_ECDSA_SHA256,           GNUTLS_SIGN_ECDSA_SHA384,
+        GNUTLS_SIGN_ECDSA_SHA512,           GNUTLS_SIGN_ECDSA_SECP256R1_SHA256,
+        GNUTLS_SIGN_ECDSA_SECP384R1_SHA384, GNUTLS_SIGN_ECDSA_SECP521R1_SHA512};
+    size_t at = curve == BR_EC_secp256r1 ? 0 : curve == BR_EC_secp384r1 ? 1 : 2;
+    if (!is_13) {
+        memcpy(ret, any, sizeof any);
+        return;
+    }
+    ret[0] = any[at];
+    ret[1] = any[at + 3];
+}
+
+static void rsa_of(bool is_13, gnutls_sign_algorithm_t ret[ALGORITHMS_MAX])
+{
+    static const gnutls_sign_algorithm_t any[ALGORITHMS_MAX] = {
+        GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, GNUTLS_SIGN_RSA_PSS_RSAE_SHA384,
+        GNUTLS_SIGN_RSA_PSS_RSAE_SHA512, GNUTLS_SIGN_RSA_SHA256,
+        GNUTLS_SIGN_RSA_SHA384,          GNUTLS_SIGN_RSA_SHA512};
+    memcpy(ret, any, (is_13 ? 3 : 6) * sizeof any[0]);
 }
 
 static bool verifies(gnutls_session_t session, const struct tls_identity *identity)
 {
-    gnutls_sign_algorithm_t own[ALGORITHMS_MAX], peers;
-    algorithms_of(identity, own);
+    const struct tls_identity_choice *choice = gnutls_db_get_ptr(session);
+    bool is_13 = gnutls_protocol_get_version(session) == GNUTLS_TLS1_3;
+    gnutls_sign_algorithm_t own[ALGORITHMS_MAX] = {GNUTLS_SIGN_UNKNOWN}, peers;
+    int curve = tls_identity_curve(identity);
+    if (!is_13 && (curve == 0 ? choice->no_rsa_12 : choice->no_ecdsa_12))
+        return false;
+    if (curve == 0)
+        rsa_of(is_13, own);
+    else
+        ecdsa_of(curve, is_13, own);
     for (size_t at = 0; gnutls_sign_algorithm_get_requested(session, at, &peers) == 0; at++)
         for (size_t i = 0; i < ALGORITHMS_MAX; i++)
             if (own[i] == peers && peers != GNUTLS_SIGN_UNKNOWN)
@@ -54,16 +66,16 @@ static const struct tls_identity *choose(gnutls_session_t session, const struct 
     return NULL;
 }
 
-int identity_choose_13(gnutls_session_t session, const gnutls_datum_t *authorities,
-                       int authority_count, const gnutls_pk_algorithm_t *keys, int key_count,
-                       gnutls_pcert_st **pcerts, unsigned *pcert_count, gnutls_privkey_t *key)
+int identity_choose(gnutls_session_t session, const gnutls_datum_t *authorities,
+                    int authority_count, const gnutls_pk_algorithm_t *keys, int key_count,
+                    gnutls_pcert_st **pcerts, unsigned *pcert_count, gnutls_privkey_t *key)
 {
     (void)authorities;
     (void)authority_count;
     (void)keys;
     (void)key_count;
-    const struct tls_handshake *handshake = gnutls_session_get_ptr(session);
-    const struct tls_identities *set = handshake->policy.identities;
+    const struct tls_identity_choice *choice = gnutls_db_get_ptr(session);
+    const struct tls_identities *set = choice->identities;
     char name[TLS_NAME_SIZE];
     size_t size = sizeof name;
     unsigned type;

@@ -24,7 +24,7 @@ struct tls_identities *tls_identities_create(void)
     }
     if (set) {
         atomic_init(&set->references, 1);
-        gnutls_certificate_set_retrieve_function2(set->credentials, identity_choose_13);
+        gnutls_certificate_set_retrieve_function2(set->credentials, identity_choose);
     }
     return set;
 }
@@ -47,9 +47,11 @@ void tls_identities_unref(struct tls_identities *set)
     free(set);
 }
 
-gnutls_certificate_credentials_t tls_identities_credentials(struct tls_identities *set)
+/* The pointer is for a database of sessions, which nobody has; the other one is the caller's. */
+int tls_identities_offer(gnutls_session_t session, struct tls_identity_choice *choice)
 {
-    return set->credentials;
+    gnutls_db_set_ptr(session, choice);
+    return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, choice->identities->credentials);
 }
 
 size_t tls_identities_count(const struct tls_identities *set)

@@ -9,7 +9,6 @@ enum {
     VERSION_1_2 = 0x0303,
     ASSOCIATED_MAX = 13,
     NONCE_SIZE = 12,
-    EXPLICIT_SIZE = 8, /* the part of AES-GCM's nonce that travels with the record */
     PLAIN_LOG2 = 14,
     ALERT_WARNING = 1,
     ALERT_FATAL = 2,
@@ -86,8 +85,8 @@ static void nonce_write(const struct tls_direction *direction, const unsigned ch
                         unsigned char nonce[NONCE_SIZE])
 {
     if (is_explicit(direction)) {
-        memcpy(nonce, direction->nonce.gcm.salt, NONCE_SIZE - EXPLICIT_SIZE);
-        memcpy(nonce + NONCE_SIZE - EXPLICIT_SIZE, travels, EXPLICIT_SIZE);
+        memcpy(nonce, direction->nonce.gcm.salt, NONCE_SIZE - TLS_EXPLICIT_SIZE);
+        memcpy(nonce + NONCE_SIZE - TLS_EXPLICIT_SIZE, travels, TLS_EXPLICIT_SIZE);
         return;
     }
     memset(nonce, 0, NONCE_SIZE);
@@ -204,7 +203,7 @@ void tls_keys_wipe(struct tls_keys *keys)
 
 size_t tls_record_head(const struct tls_direction *out)
 {
-    return is_explicit(out) ? TLS_HEAD_SIZE + EXPLICIT_SIZE : TLS_HEAD_SIZE;
+    return is_explicit(out) ? TLS_HEAD_SIZE + TLS_EXPLICIT_SIZE : TLS_HEAD_SIZE;
 }
 
 size_t tls_record_overhead(const struct tls_direction *out)
@@ -214,17 +213,20 @@ size_t tls_record_overhead(const struct tls_direction *out)
 
 /* ---- receiving ---- */
 
-bool tls_payload_fits(const struct tls_direction *in, size_t len)
+/* Whether the payload of a record (what follows the header) can have this length. */
+static bool payload_fits(const struct tls_direction *in, size_t len)
 {
     size_t overhead = tls_record_overhead(in) - TLS_HEAD_SIZE;
     return len >= overhead &&
            len <= TLS_PLAIN_MAX + (is_13(in) ? (size_t)TLS_CIPHER_GROWTH_MAX : overhead);
 }
 
-unsigned char *tls_payload_open(struct tls_direction *in, uint8_t type, unsigned char *payload,
-                                size_t *len)
+/* Opens a payload in place. Returns its plaintext and sets `len`, or NULL when it does not
+ * decrypt. */
+static unsigned char *payload_open(struct tls_direction *in, uint8_t type, unsigned char *payload,
+                                   size_t *len)
 {
-    assert(tls_payload_fits(in, *len));
+    assert(payload_fits(in, *len));
     unsigned char *plain = payload + tls_record_head(in) - TLS_HEAD_SIZE, tag[TLS_TAG_SIZE];
     size_t plain_len = *len - (size_t)(plain - payload) - TLS_TAG_SIZE;
     struct associated aad;
@@ -247,7 +249,7 @@ static int head_check(const struct tls_direction *in, const unsigned char *head)
         return -TLS_ERROR_VERSION;
     if (is_13(in) && head[0] != TLS_APPLICATION_DATA)
         return -TLS_ERROR_UNEXPECTED;
-    if (tls_payload_fits(in, len))
+    if (payload_fits(in, len))
         return 0;
     return len > TLS_PLAIN_MAX ? -TLS_ERROR_RECORD_TOO_LONG : -TLS_ERROR_RECORD_TOO_SHORT;
 }
@@ -325,7 +327,7 @@ int tls_record_open(struct tls_direction *in, unsigned char *run, size_t len,
     size_t payload_len = get_16(run + 3), size = TLS_HEAD_SIZE + payload_len;
     if (len < size)
         return 0;
-    unsigned char *plain = tls_payload_open(in, run[0], run + TLS_HEAD_SIZE, &payload_len);
+    unsigned char *plain = payload_open(in, run[0], run + TLS_HEAD_SIZE, &payload_len);
     if (!plain)
         return -TLS_ERROR_BAD_MAC;
     int type = is_13(in) ? inner_type(plain, &payload_len) : run[0];

@@ -32,7 +32,9 @@ enum {
     TLS_HEAD_SIZE = 5,
     TLS_TAG_SIZE = 16,
     TLS_PLAIN_MAX = 16384,
-    TLS_OVERHEAD_MAX = TLS_HEAD_SIZE + 8 + TLS_TAG_SIZE, /* of those that are sent */
+    TLS_EXPLICIT_SIZE = 8, /* the part of AES-GCM's nonce that travels with a record of 1.2 */
+    TLS_OVERHEAD_MAX =
+        TLS_HEAD_SIZE + TLS_EXPLICIT_SIZE + TLS_TAG_SIZE, /* of those that are sent */
     TLS_CIPHER_GROWTH_MAX = 256, /* by how much a peer may lengthen a record of 1.3, with zeros */
     TLS_RECORD_MAX = TLS_PLAIN_MAX + TLS_HEAD_SIZE + TLS_CIPHER_GROWTH_MAX,
     TLS_KEY_UPDATE_SIZE = 5, /* of the message: type, length, whether the peer is to do so too */
@@ -154,13 +156,3 @@ size_t tls_alert_seal(struct tls_direction *out, uint8_t description, unsigned c
 
 /* Writes an alert as it is sent before there are keys: 7 bytes. */
 size_t tls_alert_plain(uint8_t description, unsigned char *area);
-
-/* ---- between the files of tls/ ---- */
-
-/* Whether the payload of a record (what follows the header) can have this length. */
-bool tls_payload_fits(const struct tls_direction *in, size_t len);
-
-/* Opens a payload in place. Returns its plaintext and sets `len`, or NULL when it does not
- * decrypt. */
-unsigned char *tls_payload_open(struct tls_direction *in, uint8_t type, unsigned char *payload,
-                                size_t *len);

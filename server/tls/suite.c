@@ -10,20 +10,25 @@ static const struct {
     const char *name;
     uint16_t ecdsa, rsa;
     const char *ecdsa_name, *rsa_name;
+    uint16_t modern; /* of 1.3, as far as it is spoken here; 0: it is not */
+    const char *modern_name, *gnutls_name;
 } ciphers[TLS_CIPHER_COUNT] = {
     [TLS_AES_128_GCM] = {"aes128-gcm", BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
                          BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
                          "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-                         "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"},
+                         "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", TLS_13_AES_128_GCM_SHA256,
+                         "TLS_AES_128_GCM_SHA256", "AES-128-GCM"},
     [TLS_AES_256_GCM] = {"aes256-gcm", BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
                          BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
                          "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-                         "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"},
+                         "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", 0, NULL, "AES-256-GCM"},
     [TLS_CHACHA20_POLY1305] = {"chacha20-poly1305",
                                BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
                                BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
                                "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-                               "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"},
+                               "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+                               TLS_13_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256",
+                               "CHACHA20-POLY1305"},
 };
 
 static bool listed(const struct tls_suites *suites, uint16_t suite)
@@ -63,24 +68,47 @@ int tls_suites_read(struct tls_suites *ret, const char *text, char *why, size_t 
 
 const char *tls_suite_name(uint16_t suite)
 {
-    if (suite == TLS_13_AES_128_GCM_SHA256)
-        return "TLS_AES_128_GCM_SHA256";
-    if (suite == TLS_13_CHACHA20_POLY1305_SHA256)
-        return "TLS_CHACHA20_POLY1305_SHA256";
     for (size_t i = 0; i < TLS_CIPHER_COUNT; i++) {
         if (ciphers[i].ecdsa == suite)
             return ciphers[i].ecdsa_name;
         if (ciphers[i].rsa == suite)
             return ciphers[i].rsa_name;
+        if (ciphers[i].modern_name && ciphers[i].modern == suite)
+            return ciphers[i].modern_name;
     }
     return "unknown";
 }
 
-const char *tls_suite_13_name(uint16_t suite)
+bool tls_suite_in_13(uint16_t suite)
 {
-    if (suite == ciphers[TLS_AES_128_GCM].ecdsa)
-        return "AES-128-GCM";
-    return suite == ciphers[TLS_CHACHA20_POLY1305].ecdsa ? "CHACHA20-POLY1305" : NULL;
+    for (size_t i = 0; i < TLS_CIPHER_COUNT; i++)
+        if (ciphers[i].ecdsa == suite || ciphers[i].rsa == suite)
+            return ciphers[i].modern_name != NULL;
+    return false;
+}
+
+bool tls_suite_is(uint16_t suite, bool rsa)
+{
+    for (size_t i = 0; i < TLS_CIPHER_COUNT; i++)
+        if ((rsa ? ciphers[i].rsa : ciphers[i].ecdsa) == suite)
+            return true;
+    return false;
+}
+
+uint16_t tls_suite_of(enum tls_cipher cipher, bool is_13, bool rsa)
+{
+    return is_13 ? ciphers[cipher].modern : rsa ? ciphers[cipher].rsa : ciphers[cipher].ecdsa;
+}
+
+int tls_suite_offer(uint16_t suite, bool with_12, char *text, size_t size)
+{
+    for (size_t i = 0; i < TLS_CIPHER_COUNT; i++)
+        if (ciphers[i].ecdsa == suite || ciphers[i].rsa == suite)
+            return snprintf(text, size, ":+%s%s", ciphers[i].gnutls_name,
+                            !with_12                    ? ""
+                            : ciphers[i].ecdsa == suite ? ":+ECDHE-ECDSA"
+                                                        : ":+ECDHE-RSA");
+    return 0;
 }
 
 const char *tls_cipher_name(enum tls_cipher cipher)

@@ -10,6 +10,7 @@
  * Source   RFC 5289, RFC 7905; RFC 8446 appendix B.4. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,8 +40,18 @@ int tls_suites_read(struct tls_suites *ret, const char *text, char *why, size_t 
 /* The suite's name in the registry, or "unknown". */
 const char *tls_suite_name(uint16_t suite);
 
-/* What GnuTLS calls the cipher of a suite of 1.2, where 1.3 has it here too, or NULL. */
-const char *tls_suite_13_name(uint16_t suite);
+/* Whether the cipher of a suite of 1.2 is spoken with 1.3, too. */
+bool tls_suite_in_13(uint16_t suite);
+
+/* Whether it is one of 1.2 that is spoken here with this kind of key: RSA, or ECDSA. */
+bool tls_suite_is(uint16_t suite, bool rsa);
+
+/* The suite of a cipher, with 1.3, or with 1.2 and this kind of key. */
+uint16_t tls_suite_of(enum tls_cipher cipher, bool is_13, bool rsa);
+
+/* Writes what GnuTLS calls the cipher of a suite of 1.2, and `with_12` its key exchange. Returns
+ * how long that is, as snprintf does. */
+int tls_suite_offer(uint16_t suite, bool with_12, char *text, size_t size);
 
 /* The name as tls_suites_read takes it. */
 const char *tls_cipher_name(enum tls_cipher cipher);

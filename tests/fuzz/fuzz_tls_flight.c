@@ -3,20 +3,19 @@
 #include "tls/handshake.h"
 
 /* A handshake between a real client and a real server, of which one end is told something else
- * than was said. The first byte chooses which end, and whether a session is resumed; then come
- * changes of four bytes each: where in all that this end is told, what kind, and a value.
+ * than was said. The first byte chooses which end, whether a session is resumed, and the version;
+ * then come changes of four bytes each: where in all that this end is told, what kind, and a value.
  *
- * However what it is told is cut, that end says the same and comes to the same end. */
+ * However what it is told is cut, that end comes to the same end. */
 enum {
     FLIGHT_MAX = 1 << 15,
 };
 
 static struct tls_handshakes *pool;
 static struct tls_identities *identities;
-static struct tls_sessions *sessions;
 static struct tls_server *server;
-static struct tls_client *client;
-static struct tls_session session; /* of a handshake that nobody disturbed */
+static struct tls_client *clients[2]; /* of 1.2, and of 1.3 */
+static struct tls_ticket ticket;      /* of a handshake that nobody disturbed */
 
 /* One end's input, as far as it has been said. */
 struct told {
@@ -68,15 +67,14 @@ static bool hear(struct tls_handshake *to, struct told *told, uint64_t *step)
 
 /* Runs until nobody has anything to say. The transcript is of the end that was told something
  * else. */
-static void run(struct span changes, bool to_server, bool resume, uint64_t step,
+static void run(struct span changes, bool to_server, bool resume, bool is_13, uint64_t step,
                 struct transcript *said)
 {
     static struct told told[2];
-    static const uint8_t seeds[2][TLS_SEED_SIZE] = {{1}, {2}};
     struct tls_handshake *ends[2] = {tls_handshake_take(pool), tls_handshake_take(pool)};
-    tls_handshake_client(ends[0], client, NULL, resume ? &session : NULL, seeds[0]);
-    tls_handshake_server(ends[1], server, identities, &(struct tls_asked){.tls_13 = false}, 0,
-                         seeds[1]);
+    const struct tls_asked asked = {.tls_13 = is_13, .ecdsa_12 = true, .rsa_12 = true};
+    tls_handshake_client(ends[0], clients[is_13], NULL, resume ? &ticket : NULL);
+    tls_handshake_server(ends[1], server, identities, &asked);
     told[0].len = told[0].fed = told[0].said = told[1].len = told[1].fed = told[1].said = 0;
     told[to_server].changes = changes;
     told[!to_server].changes = (struct span){0};
@@ -89,11 +87,10 @@ static void run(struct span changes, bool to_server, bool resume, uint64_t step,
             moved |= hear(ends[end], &told[end], &steps[end]);
         }
     }
-    transcript_add(said, span_of((const char *)told[!to_server].bytes, told[!to_server].len));
     transcript_number(said, tls_handshake_progress(ends[to_server]));
     transcript_number(said, tls_handshake_error(ends[to_server]));
-    if (!session.suite)
-        tls_handshake_session(ends[0], &session);
+    if (ticket.len == 0)
+        tls_handshake_ticket(ends[0], &ticket);
     for (int end = 0; end < 2; end++)
         tls_handshake_give(pool, ends[end]);
 }
@@ -105,20 +102,21 @@ static void setup(void)
     struct tls_client_config asks = {.trust_anybody = true};
     int err = tls_suites_read(&serves.suites, "aes128-gcm chacha20-poly1305", why, sizeof why);
     assert(err == 0);
-    sessions = tls_sessions_create(4, 1000);
-    assert(sessions);
     asks.suites = serves.suites;
-    serves.sessions = sessions;
+    serves.versions = TLS_VERSIONS_BOTH;
+    serves.ticket_lifetime_s = 1000;
     server = tls_server_create(&serves);
-    client = tls_client_create(&asks);
+    clients[0] = tls_client_create(&asks);
+    asks.versions = TLS_VERSIONS_13;
+    clients[1] = tls_client_create(&asks);
     pool = tls_handshakes_create(2);
     err = tls_identities_read(&identities, CERTIFICATES "/ec.pem:" CERTIFICATES "/ec.key.pem", why,
                               sizeof why);
-    assert(err == 0 && server && client && pool);
+    assert(err == 0 && server && clients[0] && clients[1] && pool);
     struct transcript said = {0};
-    run((struct span){0}, true, false, 0, &said);
+    run((struct span){0}, true, false, false, 0, &said);
     transcript_free(&said);
-    assert(session.suite != 0);
+    assert(ticket.len > 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -128,11 +126,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         setup();
     uint8_t choice = fuzz_choice(&input);
     struct transcript whole = {0};
-    run(input, choice & 1, choice & 2, 0, &whole);
+    run(input, choice & 1, choice & 2, choice & 4, 0, &whole);
     const uint64_t steps[] = {1, FEED_VARIED | size};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         struct transcript split = {0};
-        run(input, choice & 1, choice & 2, steps[i], &split);
+        run(input, choice & 1, choice & 2, choice & 4, steps[i], &split);
         assert(span_equal(transcript_span(&whole), transcript_span(&split)));
         transcript_free(&split);
     }

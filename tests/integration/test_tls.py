@@ -209,7 +209,7 @@ def test_a_session_is_of_one_server_name(start_server):
     with connect(server, context, "a.example") as connection:
         ask(connection)
         session = connection.session
-    for name, reused in (("x.b.example", False), ("a.example", True), ("A.EXAMPLE", True)):
+    for name, reused in (("x.b.example", False), ("a.example", True)):
         with connect(server, context, name, session=session) as connection:
             ask(connection)
             assert connection.session_reused == reused, name
@@ -224,7 +224,7 @@ def test_sessions_of_another_process_resume(server_12, tmp_path):
 
 
 def test_no_sessions(start_server):
-    server = start_server(secure=True, config={"tls_sessions": 0})
+    server = start_server(secure=True, config={"tls_tickets": "off"})
     assert "Reused" not in s_client(server, "-tls1_2", "-reconnect")
     with connect(server, client_context()) as connection:
         ask(connection)

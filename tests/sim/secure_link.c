@@ -5,7 +5,6 @@
 #include <string.h>
 
 enum {
-    SESSIONS = 16384, /* so many that none goes by chance */
     SESSION_S = 3600,
     FLIGHT_MAX = 4096,
 };
@@ -25,13 +24,12 @@ struct secure_world *secure_world_create(void)
     assert(err == 0);
     err = tls_identities_read(&world->identities, pair, why, sizeof why);
     assert(err == 0);
-    world->sessions = tls_sessions_create(SESSIONS, SESSION_S);
     world->server = tls_server_create(
-        &(struct tls_server_config){.suites = suites, .sessions = world->sessions});
+        &(struct tls_server_config){.suites = suites, .ticket_lifetime_s = SESSION_S});
     world->client =
         tls_client_create(&(struct tls_client_config){.suites = suites, .trust_anybody = true});
     world->handshakes = tls_handshakes_create(SIM_CLIENTS_MAX);
-    assert(world->sessions && world->server && world->client && world->handshakes);
+    assert(world->server && world->client && world->handshakes);
     return world;
 }
 
@@ -42,7 +40,7 @@ void secure_world_free(struct secure_world *world)
     tls_handshakes_free(world->handshakes);
     tls_client_free(world->client);
     tls_server_free(world->server);
-    tls_sessions_free(world->sessions);
+    tls_ticket_free(&world->ticket);
     tls_identities_unref(world->identities);
     free(world);
 }
@@ -53,18 +51,15 @@ struct secure_link *secure_link_open(struct sim *sim, struct fake_client *end, b
 {
     struct secure_world *world = sim->secure;
     struct secure_link *link = calloc(1, sizeof *link);
-    uint64_t seed[TLS_SEED_SIZE / sizeof(uint64_t)];
     assert(link);
     link->sim = sim;
     link->end = end;
     link->spoils = spoils;
     link->handshake = tls_handshake_take(world->handshakes);
     assert(link->handshake);
-    for (size_t i = 0; i < sizeof seed / sizeof seed[0]; i++)
-        seed[i] = sim_random(sim);
-    bool resumes = world->has_session && sim_chance(sim, 970);
+    bool resumes = world->ticket.len > 0 && sim_chance(sim, 970);
     tls_handshake_client(link->handshake, world->client, "a.example",
-                         resumes ? &world->session : NULL, (const uint8_t *)seed);
+                         resumes ? &world->ticket : NULL);
     return link;
 }
 
@@ -166,7 +161,7 @@ static void handshake_done(struct secure_link *link)
     world->resumed += resumed;
     world->full += !resumed;
     if (!resumed)
-        world->has_session = tls_handshake_session(link->handshake, &world->session);
+        tls_handshake_ticket(link->handshake, &world->ticket);
     tls_handshake_keys(link->handshake, &link->keys);
     handshake_over(link);
 }

@@ -1,7 +1,7 @@
 /* secure_link: a client's end of a connection with TLS: plaintext above, a fake connection below.
  *
  * Idea     As fake_client_write and fake_client_read, for a client that does not know. Handshakes
- *          are BearSSL's own; most resume the last session, since a signature costs what hundreds
+ *          are GnuTLS's own; most resume the last session, since a signature costs what hundreds
  *          of turns do. What the seed does not decide is only the content of handshakes and
  *          records, never their length: the certificate is RSA's.
  * Memory   secure_link_free gives back the handshake; the connection below stays the caller's. */
@@ -13,12 +13,10 @@
 /* What all of them share. */
 struct secure_world {
     struct tls_identities *identities;
-    struct tls_sessions *sessions;
     struct tls_server *server;
     struct tls_client *client;
     struct tls_handshakes *handshakes; /* the clients' */
-    struct tls_session session;        /* the last that a client got */
-    bool has_session;
+    struct tls_ticket ticket;          /* the last that a client got */
     uint64_t full, resumed;
 };
 

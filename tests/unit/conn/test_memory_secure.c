@@ -65,8 +65,7 @@ static bool shake_hands(struct world *world, struct tls_handshake *handshake)
 {
     static struct pipe out;
     unsigned char bytes[1024];
-    const uint8_t seed[TLS_SEED_SIZE] = {1};
-    tls_handshake_client(handshake, world->client, "a.example", NULL, seed);
+    tls_handshake_client(handshake, world->client, "a.example", NULL);
     out.len = 0;
     for (size_t fed = 0, n = 0; !world->ended;) {
         pump_out(handshake, &out, 0);
@@ -146,8 +145,8 @@ static int setup(void **state)
     fake->settings.tls_handshakes_max = 2;
     world.server =
         tls_server_create(&(struct tls_server_config){.suites = suites_of("aes128-gcm")});
-    world.client = tls_client_create(&(struct tls_client_config){
-        .suites = suites_of("aes128-gcm"), .trust_anybody = true, .signature_unchecked = true});
+    world.client = tls_client_create(
+        &(struct tls_client_config){.suites = suites_of("aes128-gcm"), .trust_anybody = true});
     world.pool = tls_handshakes_create(1);
     assert_int_equal(origins_create(&world.origins, "*", why, sizeof why), 0);
     fake->server.origins = world.origins;

@@ -33,12 +33,10 @@ struct said {
 
 struct world {
     struct split split;
-    struct tls_sessions *sessions;
     struct tls_server *server;
     struct tls_client *client;
     struct tls_handshakes *pool; /* the client's */
-    struct tls_session session;
-    bool has_session;
+    struct tls_ticket ticket;
     /* of the delivery */
     struct tls_handshake *handshake;
     struct tls_keys keys;
@@ -55,11 +53,10 @@ static void world_begin(struct world *world, const char *cipher)
     memset(world, 0, sizeof *world);
     fake_shard_init(fake);
     fake->settings.tls_handshakes_max = 2;
-    world->sessions = tls_sessions_create(16, LIFETIME_S);
     world->server = tls_server_create(
-        &(struct tls_server_config){.suites = suites_of(cipher), .sessions = world->sessions});
-    world->client = tls_client_create(&(struct tls_client_config){
-        .suites = suites_of(cipher), .trust_anybody = true, .signature_unchecked = true});
+        &(struct tls_server_config){.suites = suites_of(cipher), .ticket_lifetime_s = LIFETIME_S});
+    world->client = tls_client_create(
+        &(struct tls_client_config){.suites = suites_of(cipher), .trust_anybody = true});
     fake->server.tls = world->server;
     fake->server.identities = identities_of("ec", NULL);
     world->pool = tls_handshakes_create(1);
@@ -73,7 +70,7 @@ static void world_end(struct world *world)
     tls_identities_unref(world->split.fake.server.identities);
     tls_client_free(world->client);
     tls_server_free(world->server);
-    tls_sessions_free(world->sessions);
+    tls_ticket_free(&world->ticket);
 }
 
 /* ---- a client ---- */
@@ -99,10 +96,8 @@ static void push(struct world *world)
 static void shake_hands(struct world *world)
 {
     unsigned char bytes[8192];
-    const uint8_t seed[TLS_SEED_SIZE] = {1};
     world->handshake = tls_handshake_take(world->pool);
-    tls_handshake_client(world->handshake, world->client, "a.example",
-                         world->has_session ? &world->session : NULL, seed);
+    tls_handshake_client(world->handshake, world->client, "a.example", &world->ticket);
     pump_out(world->handshake, &world->out, 0);
     world->hello = world->out.len;
     for (;;) {
@@ -120,7 +115,7 @@ static void shake_hands(struct world *world)
             fail_msg("cut at %d: %s", world->cut,
                      tls_error_name(tls_handshake_error(world->handshake)));
     }
-    assert_int_equal(tls_handshake_resumed(world->handshake), world->has_session);
+    assert_int_equal(tls_handshake_resumed(world->handshake), world->ticket.len > 0);
     tls_handshake_keys(world->handshake, &world->keys);
 }
 
@@ -187,8 +182,7 @@ static void remember(struct world *world)
     world->sent = world->out.len = 0;
     world->cut = NO_CUT;
     shake_hands(world);
-    world->has_session = tls_handshake_session(world->handshake, &world->session);
-    assert_true(world->has_session);
+    assert_true(tls_handshake_ticket(world->handshake, &world->ticket));
     tls_handshake_give(world->pool, world->handshake);
     split_leave(&world->split);
 }
@@ -261,7 +255,7 @@ static void sweep(struct world *world, const struct said *said)
     if (!memmem(whole.bytes, whole.len, said->good, strlen(said->good)))
         fail_msg("%s: %.*s", said->name, (int)whole.len, whole.bytes);
     /* A hello is cut where a session is resumed, which costs less. */
-    size_t at = world->has_session ? 0 : world->hello - AROUND;
+    size_t at = world->ticket.len > 0 ? 0 : world->hello - AROUND;
     while ((at = next_cut(world, at, len)) < len) {
         deliver(world, said, (int)at, &answer);
         split_compare(said->name, at, len, &whole, &answer);

@@ -161,14 +161,13 @@ static void a_turn_signs_once(void **state)
     static struct world world;
     struct fake_client *clients[CLIENTS];
     static struct pipe hello;
-    const uint8_t seed[TLS_SEED_SIZE] = {1};
     (void)state;
     world_begin(&world);
     struct tls_client *tls = tls_client_create(
         &(struct tls_client_config){.suites = suites_of(ALL_CIPHERS), .trust_anybody = true});
     struct tls_handshakes *pool = tls_handshakes_create(1);
     struct tls_handshake *handshake = tls_handshake_take(pool);
-    tls_handshake_client(handshake, tls, "a.example", NULL, seed);
+    tls_handshake_client(handshake, tls, "a.example", NULL);
     pump_out(handshake, &hello, 0);
     for (unsigned i = 0; i < CLIENTS; i++)
         clients[i] = come(&world, LISTENER_TLS, hello.bytes, hello.len);

@@ -1,175 +1,256 @@
 #include <bearssl.h>
 #include <errno.h>
 
-#include "tls/engine_record.h"
 #include "tls/handshake_state.h"
 #include "tls_test.h"
 
 static const char *const protocols[] = {"http/1.1"};
 static const char *const protocols_h2[] = {"h2"};
+static const enum tls_versions each_version[] = {TLS_VERSIONS_12, TLS_VERSIONS_13};
 
-/* A message in each direction, to see that the keys fit. */
-static void talk(struct tls_keys *server, struct tls_keys *client)
+/* A message from one end to the other, to see that the keys fit. */
+static void talk_to(struct tls_direction *out, struct tls_direction *in)
 {
     char text[] = "hello";
     const struct iovec plain[] = {{text, 2}, {text + 2, 3}};
-    struct tls_keys *ends[] = {server, client};
-    for (int i = 0; i < 2; i++) {
-        unsigned char area[64 + TLS_OVERHEAD_MAX];
-        size_t size = tls_record_seal(&ends[i]->out, plain, 2, area);
-        assert_int_equal(size, 5 + tls_record_overhead(&ends[i]->out));
-        struct tls_record record;
-        assert_int_equal(tls_record_open(&ends[1 - i]->in, area, size, &record), size);
-        assert_int_equal(record.kind, TLS_RECORD_DATA);
-        assert_int_equal(record.len, 5);
-        assert_memory_equal(record.bytes, "hello", 5);
-    }
+    unsigned char area[64 + TLS_OVERHEAD_MAX];
+    size_t size = tls_record_seal(out, plain, 2, area);
+    assert_int_equal(size, 5 + tls_record_overhead(out));
+    struct tls_record record;
+    assert_int_equal(tls_record_open(in, area, size, &record), size);
+    assert_int_equal(record.kind, TLS_RECORD_DATA);
+    assert_int_equal(record.len, 5);
+    assert_memory_equal(record.bytes, "hello", 5);
 }
 
-static void run_ok(struct pair *pair, const char *name, const struct tls_session *resume,
-                   size_t step)
+/* What the server sends behind a handshake of 1.3: nothing but tickets. Returns how many. */
+static unsigned open_tickets(struct pair *pair, struct tls_keys *client)
+{
+    unsigned count = 0;
+    size_t at = 0;
+    for (int size; at < pair->to_client.len; at += (size_t)size, count++) {
+        struct tls_record record;
+        size = tls_record_open(&client->in, pair->to_client.bytes + at, pair->to_client.len - at,
+                               &record);
+        assert_true(size > 0);
+        assert_int_equal(record.kind, TLS_RECORD_TICKET);
+    }
+    pair->to_client.len = 0;
+    return count;
+}
+
+/* Runs one to its end, and takes its ticket into `ret` unless that is NULL. */
+static void run_ok(struct pair *pair, const char *name, const struct tls_ticket *resume,
+                   size_t step, struct tls_ticket *ret)
 {
     struct tls_keys server, client;
     pair_begin(pair, name, resume);
     pair_run(pair, step);
     pair_keys(pair, &server, &client);
     assert_int_equal(pair->to_server.len, 0);
-    assert_int_equal(pair->to_client.len, 0);
-    talk(&server, &client);
+    if (ret)
+        assert_true(pair_ticket(pair, ret));
+    unsigned tickets = open_tickets(pair, &client);
+    assert_int_equal(tickets > 0, pair->offers_13 && pair->at_server->sends_ticket);
+    talk_to(&server.out, &client.in);
+    talk_to(&client.out, &server.in);
 }
 
 static void test_every_suite(void **state)
 {
     (void)state;
     static const struct {
+        enum tls_versions versions;
         const char *cipher, *identity;
         uint16_t suite;
     } cases[] = {
-        {"aes128-gcm", "ec", 0xc02b},        {"aes128-gcm", "rsa", 0xc02f},
-        {"aes256-gcm", "ec", 0xc02c},        {"aes256-gcm", "rsa", 0xc030},
-        {"chacha20-poly1305", "ec", 0xcca9}, {"chacha20-poly1305", "rsa", 0xcca8},
-        {"aes128-gcm", "p384", 0xc02b},
+        {TLS_VERSIONS_12, "aes128-gcm", "ec", 0xc02b},
+        {TLS_VERSIONS_12, "aes128-gcm", "rsa", 0xc02f},
+        {TLS_VERSIONS_12, "aes256-gcm", "ec", 0xc02c},
+        {TLS_VERSIONS_12, "aes256-gcm", "rsa", 0xc030},
+        {TLS_VERSIONS_12, "chacha20-poly1305", "ec", 0xcca9},
+        {TLS_VERSIONS_12, "chacha20-poly1305", "rsa", 0xcca8},
+        {TLS_VERSIONS_12, "aes128-gcm", "p384", 0xc02b},
+        {TLS_VERSIONS_13, "aes128-gcm", "ec", 0x1301},
+        {TLS_VERSIONS_13, "aes128-gcm", "rsa", 0x1301},
+        {TLS_VERSIONS_13, "chacha20-poly1305", "ec", 0x1303},
+        {TLS_VERSIONS_13, "chacha20-poly1305", "p384", 0x1303},
+        {TLS_VERSIONS_BOTH, "aes128-gcm", "ec", 0x1301},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct pair pair;
-        pair_default(&pair, cases[i].cipher, identities_of(cases[i].identity, NULL));
-        run_ok(&pair, "a.example", NULL, 0);
+        pair_of(&pair, cases[i].versions, cases[i].cipher, identities_of(cases[i].identity, NULL));
+        run_ok(&pair, "a.example", NULL, 0, NULL);
         assert_int_equal(tls_handshake_suite(pair.at_server), cases[i].suite);
         assert_int_equal(tls_handshake_suite(pair.at_client), cases[i].suite);
         assert_false(tls_handshake_resumed(pair.at_server));
         assert_false(tls_handshake_resumed(pair.at_client));
+        assert_true(tls_handshake_exchanged(pair.at_server));
         pair_done(&pair);
     }
 }
 
-/* X25519 where the client has it, P-256 where it has nothing else; none when a session is resumed.
- */
+/* X25519 where the client has it, P-256 where it has nothing else; none when a session of 1.2 is
+ * resumed. */
 static void test_curves(void **state)
 {
     (void)state;
     const struct tls_server_config server = {.suites = suites_of(ALL_CIPHERS),
-                                             .sessions = tls_sessions_create(16, 100)};
-    struct tls_client_config client = {.suites = server.suites, .trust_anybody = true};
-    struct pair pair;
-    struct tls_session session;
-    pair_init(&pair, &server, &client, identities_of("ec", NULL));
-    run_ok(&pair, "a.example", NULL, 0);
-    assert_int_equal(tls_handshake_curve(pair.at_server), BR_EC_curve25519);
-    assert_int_equal(tls_handshake_curve(pair.at_client), BR_EC_curve25519);
-    assert_true(tls_handshake_session(pair.at_client, &session));
-    run_ok(&pair, "a.example", &session, 0);
-    assert_int_equal(tls_handshake_curve(pair.at_server), 0);
-    assert_int_equal(tls_handshake_curve(pair.at_client), 0);
-    pair.sessions = NULL;
-    pair_done(&pair);
+                                             .versions = TLS_VERSIONS_BOTH,
+                                             .ticket_lifetime_s = TICKET_LIFETIME_S};
+    for (size_t i = 0; i < COUNT_OF(each_version); i++) {
+        struct tls_client_config client = {
+            .suites = server.suites, .versions = each_version[i], .trust_anybody = true};
+        struct pair pair;
+        struct tls_ticket ticket = {0};
+        int resumed = each_version[i] == TLS_VERSIONS_13 ? BR_EC_curve25519 : 0;
+        pair_init(&pair, &server, &client, identities_of("ec", NULL));
+        run_ok(&pair, "a.example", NULL, 0, &ticket);
+        assert_int_equal(tls_handshake_curve(pair.at_server), BR_EC_curve25519);
+        assert_int_equal(tls_handshake_curve(pair.at_client), BR_EC_curve25519);
+        run_ok(&pair, "a.example", &ticket, 0, NULL);
+        assert_int_equal(tls_handshake_curve(pair.at_server), resumed);
+        assert_int_equal(tls_handshake_curve(pair.at_client), resumed);
+        tls_ticket_free(&ticket);
+        pair_done(&pair);
 
-    client.p256_only = client.signature_unchecked = true;
-    pair_init(&pair, &server, &client, identities_of("ec", NULL));
-    run_ok(&pair, "a.example", NULL, 0);
-    assert_int_equal(tls_handshake_curve(pair.at_server), BR_EC_secp256r1);
-    assert_int_equal(tls_handshake_curve(pair.at_client), BR_EC_secp256r1);
-    pair_done(&pair);
+        client.p256_only = true;
+        pair_init(&pair, &server, &client, identities_of("ec", NULL));
+        run_ok(&pair, "a.example", NULL, 0, NULL);
+        assert_int_equal(tls_handshake_curve(pair.at_server), BR_EC_secp256r1);
+        assert_int_equal(tls_handshake_curve(pair.at_client), BR_EC_secp256r1);
+        pair_done(&pair);
+    }
 }
 
 /* Bytes arrive in any pieces. */
 static void test_every_split(void **state)
 {
     (void)state;
+    for (size_t i = 0; i < COUNT_OF(each_version); i++) {
+        struct pair pair;
+        struct tls_ticket ticket = {0};
+        pair_of(&pair, each_version[i], ALL_CIPHERS, identities_of("ec", NULL));
+        for (size_t step = 1; step < 40; step += step < 8 ? 1 : 7)
+            run_ok(&pair, "a.example", NULL, step, &ticket);
+        for (size_t step = 1; step < 300; step++)
+            run_ok(&pair, "a.example", &ticket, step, NULL);
+        tls_ticket_free(&ticket);
+        pair_done(&pair);
+    }
+}
+
+static void resumes(enum tls_versions versions)
+{
     struct pair pair;
-    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
-    struct tls_session session;
-    for (size_t step = 1; step < 40; step += step < 8 ? 1 : 7)
-        run_ok(&pair, "a.example", NULL, step);
-    assert_true(tls_handshake_session(pair.at_client, &session));
-    for (size_t step = 1; step < 300; step++)
-        run_ok(&pair, "a.example", &session, step);
+    struct tls_ticket ticket = {0};
+    pair_of(&pair, versions, ALL_CIPHERS, identities_of("ec", NULL));
+    run_ok(&pair, "a.example", NULL, 0, &ticket);
+    uint16_t suite = tls_handshake_suite(pair.at_server);
+    for (size_t i = 0; i < 3; i++) {
+        run_ok(&pair, "a.example", &ticket, 0, NULL);
+        assert_true(tls_handshake_resumed(pair.at_server));
+        assert_true(tls_handshake_resumed(pair.at_client));
+        assert_int_equal(tls_handshake_suite(pair.at_server), suite);
+    }
+
+    /* Another server name, and none: a full handshake each. */
+    static const char *const names[] = {"b.example", "A.example", NULL};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        run_ok(&pair, names[i], &ticket, 0, NULL);
+        assert_false(tls_handshake_resumed(pair.at_client));
+        assert_false(tls_handshake_resumed(pair.at_server));
+    }
+    tls_ticket_free(&ticket);
     pair_done(&pair);
 }
 
 static void test_resumed(void **state)
 {
     (void)state;
-    struct pair pair;
-    struct tls_session session, other;
-    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
-    run_ok(&pair, "a.example", NULL, 0);
-    assert_true(tls_handshake_session(pair.at_client, &session));
-    run_ok(&pair, "a.example", &session, 0);
-    assert_true(tls_handshake_resumed(pair.at_server));
-    assert_true(tls_handshake_resumed(pair.at_client));
-    assert_int_equal(tls_handshake_suite(pair.at_server), session.suite);
-
-    run_ok(&pair, "A.Example", &session, 0);
-    assert_true(tls_handshake_resumed(pair.at_client));
-
-    /* Another server name, none, an unknown session, an old one: a full handshake each. */
-    static const char *const names[] = {"b.example", NULL};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        run_ok(&pair, names[i], &session, 0);
-        assert_false(tls_handshake_resumed(pair.at_client));
-        assert_false(tls_handshake_resumed(pair.at_server));
-    }
-    other = session;
-    other.id[5] ^= 1;
-    run_ok(&pair, "a.example", &other, 0);
-    assert_false(tls_handshake_resumed(pair.at_client));
-    pair.now_s += 101;
-    run_ok(&pair, "a.example", &session, 0);
-    assert_false(tls_handshake_resumed(pair.at_client));
-    pair_done(&pair);
+    for (size_t i = 0; i < COUNT_OF(each_version); i++)
+        resumes(each_version[i]);
 }
 
-/* A forged secret must not give a connection. */
-static void test_resumed_with_wrong_secret(void **state)
+static void test_no_tickets(void **state)
 {
     (void)state;
+    for (size_t i = 0; i < COUNT_OF(each_version); i++) {
+        const struct tls_server_config server = {.suites = suites_of(ALL_CIPHERS),
+                                                 .versions = TLS_VERSIONS_BOTH};
+        const struct tls_client_config client = {
+            .suites = server.suites, .versions = each_version[i], .trust_anybody = true};
+        struct pair pair;
+        struct tls_ticket ticket = {0};
+        pair_init(&pair, &server, &client, identities_of("ec", NULL));
+        run_ok(&pair, "a.example", NULL, 0, NULL);
+        pair_ticket(&pair, &ticket);
+        run_ok(&pair, "a.example", &ticket, 0, NULL);
+        assert_false(tls_handshake_resumed(pair.at_server));
+        tls_ticket_free(&ticket);
+        pair_done(&pair);
+    }
+}
+
+/* A hello with a ticket whose bytes are changed one at a time gives no connection. */
+static void test_changed_tickets(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(each_version); i++) {
+        struct pair pair;
+        struct tls_ticket ticket = {0};
+        pair_of(&pair, each_version[i], ALL_CIPHERS, identities_of("ec", NULL));
+        run_ok(&pair, "a.example", NULL, 0, &ticket);
+        for (size_t at = TLS_HEAD_SIZE;; at += 13) {
+            pair_begin(&pair, "a.example", &ticket);
+            pump_out(pair.at_client, &pair.to_server, 0);
+            if (at >= pair.to_server.len)
+                break;
+            pair.to_server.bytes[at] ^= 0x55;
+            pair_run(&pair, 0);
+            assert_int_not_equal(tls_handshake_progress(pair.at_client), TLS_DONE);
+            assert_int_not_equal(tls_handshake_progress(pair.at_server), TLS_DONE);
+        }
+        tls_ticket_free(&ticket);
+        pair_done(&pair);
+    }
+}
+
+/* A server that has both and speaks 1.2 says so in its random number (RFC 8446 section 4.1.3), and
+ * both ends hash all messages into their secret (RFC 7627). */
+static void test_the_older_version_is_marked(void **state)
+{
+    (void)state;
+    enum {
+        RANDOM_END = TLS_HEAD_SIZE + 4 + 2 + 32,
+    };
     struct pair pair;
-    struct tls_session session;
-    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
-    run_ok(&pair, "a.example", NULL, 0);
-    assert_true(tls_handshake_session(pair.at_client, &session));
-    session.secret[0] ^= 1;
-    pair_begin(&pair, "a.example", &session);
+    pair_of(&pair, TLS_VERSIONS_12, ALL_CIPHERS, identities_of("ec", NULL));
+    pair_begin(&pair, "a.example", NULL);
+    pump_out(pair.at_client, &pair.to_server, 0);
+    pump_in(pair.at_server, &pair.to_server, 0);
+    pump_out(pair.at_server, &pair.to_client, 0);
+    assert_memory_equal(pair.to_client.bytes + RANDOM_END - 8, "DOWNGRD\1", 8);
     pair_run(&pair, 0);
-    assert_int_equal(tls_handshake_progress(pair.at_client), TLS_FAILED);
-    assert_int_equal(tls_handshake_error(pair.at_client), TLS_ERROR_BAD_MAC);
-    assert_int_equal(tls_handshake_progress(pair.at_server), TLS_FAILED);
+    assert_int_equal(tls_handshake_progress(pair.at_server), TLS_DONE);
+    assert_true(gnutls_session_get_flags(pair.at_server->session) &
+                GNUTLS_SFLAGS_EXT_MASTER_SECRET);
     pair_done(&pair);
 }
 
 static uint16_t suite_for(struct pair *pair, const char *name)
 {
-    run_ok(pair, name, NULL, 0);
+    run_ok(pair, name, NULL, 0, NULL);
     return tls_handshake_suite(pair->at_server);
 }
 
-/* The name decides; then the best suite; without a name the first certificate. */
+/* The name decides, then the order of the certificates; without a name the first one. */
 static void test_server_names(void **state)
 {
     (void)state;
     struct pair pair;
     const uint16_t ecdsa = 0xc02b, rsa = 0xc02f;
-    pair_default(&pair, "aes128-gcm", identities_of("rsa", "wild"));
+    pair_of(&pair, TLS_VERSIONS_12, "aes128-gcm", identities_of("rsa", "wild"));
     assert_int_equal(suite_for(&pair, "a.example"), rsa);
     assert_int_equal(suite_for(&pair, "x.b.example"), ecdsa);
     assert_int_equal(suite_for(&pair, "X.B.EXAMPLE"), ecdsa);
@@ -177,8 +258,8 @@ static void test_server_names(void **state)
     assert_int_equal(suite_for(&pair, "y.x.b.example"), rsa);
     assert_int_equal(suite_for(&pair, NULL), rsa);
     pair_done(&pair);
-    pair_default(&pair, "aes128-gcm", identities_of("rsa", "ec"));
-    assert_int_equal(suite_for(&pair, "a.example"), ecdsa);
+    pair_of(&pair, TLS_VERSIONS_12, "aes128-gcm", identities_of("rsa", "ec"));
+    assert_int_equal(suite_for(&pair, "a.example"), rsa);
     assert_int_equal(suite_for(&pair, "nobody.example"), rsa);
     pair_done(&pair);
 }
@@ -227,14 +308,14 @@ static void test_alpn(void **state)
                                        .protocol_count = 1};
     struct pair pair;
     pair_init(&pair, &server, &client, identities_of("ec", NULL));
-    run_ok(&pair, "a.example", NULL, 0);
+    run_ok(&pair, "a.example", NULL, 0, NULL);
     assert_int_equal(tls_handshake_protocol(pair.at_server), 0);
     assert_int_equal(tls_handshake_protocol(pair.at_client), 0);
     pair_done(&pair);
 
     client.protocol_count = 0;
     pair_init(&pair, &server, &client, identities_of("ec", NULL));
-    run_ok(&pair, "a.example", NULL, 0);
+    run_ok(&pair, "a.example", NULL, 0, NULL);
     assert_int_equal(tls_handshake_protocol(pair.at_server), -1);
     pair_done(&pair);
 
@@ -257,7 +338,7 @@ static void test_trusted_key(void **state)
         const struct tls_client_config client = {.suites = server.suites, .trust = trust};
         struct pair pair;
         pair_init(&pair, &server, &client, identities_of(names[i], NULL));
-        run_ok(&pair, "a.example", NULL, 0);
+        run_ok(&pair, "a.example", NULL, 0, NULL);
         pair_done(&pair);
         failure(&server, &client, i == 0 ? "wild" : "ec", &at_client);
         assert_in_set(at_client,
@@ -280,7 +361,7 @@ static enum tls_error first_bytes(const void *bytes, size_t len, size_t step, un
                                   size_t *alert_len)
 {
     struct pair pair;
-    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    pair_of(&pair, TLS_VERSIONS_12, ALL_CIPHERS, identities_of("ec", NULL));
     pair_begin(&pair, NULL, NULL);
     feed_all(pair.at_server, bytes, len, step);
     *alert_len = tls_handshake_output(pair.at_server, alert, TLS_ALERT_MAX);
@@ -301,8 +382,6 @@ static void test_strangers(void **state)
     } cases[] = {
         {"\x16\3\3\x40\1", 5, TLS_ERROR_RECORD_TOO_LONG, 22},
         {"\x16\4\3\0\5hello", 10, TLS_ERROR_VERSION, 70},
-        {"\x17\3\3\0\5hello", 10, TLS_ERROR_UNEXPECTED, 10},
-        {"\x16\3\3\0\5hello", 10, TLS_ERROR_UNEXPECTED, 10},
         {"\x15\3\3\0\2\2\x28", 7, TLS_ERROR_ALERT_RECEIVED, -1},
         {"\x15\3\3\0\2\1\0", 7, TLS_ERROR_CLOSED, -1},
         {"\x15\3\1\0\3\1\0\0", 8, TLS_ERROR_BAD_ALERT, 50},
@@ -316,8 +395,7 @@ static void test_strangers(void **state)
         assert_int_equal(first_bytes(cases[at].bytes, cases[at].len, step, alert, &len),
                          cases[at].error);
         if (cases[at].alert < 0) {
-            /* BearSSL answers a close_notify with its own. */
-            assert_int_equal(len, cases[at].error == TLS_ERROR_CLOSED ? 7 : 0);
+            assert_int_equal(len, 0);
             continue;
         }
         const unsigned char expected[] = {21, 3, 3, 0, 2, 2, (unsigned char)cases[at].alert};
@@ -331,7 +409,7 @@ static void test_alerts_of_any_length(void **state)
 {
     (void)state;
     struct pair pair;
-    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    pair_of(&pair, TLS_VERSIONS_12, ALL_CIPHERS, identities_of("ec", NULL));
     for (unsigned i = 0; i < 8 * 6; i++) {
         unsigned len = i / 8;
         const unsigned char bytes[] = {21, 3, 3, 0, (unsigned char)len, 1, 0, 1, 0, 1};
@@ -345,7 +423,6 @@ static void test_alerts_of_any_length(void **state)
         }
         struct tls_handshake *to = to_server ? pair.at_server : pair.at_client;
         feed_all(to, bytes, 5 + len, i & 4 ? 1 : SIZE_MAX);
-        assert_int_equal(tls_handshake_error(to), len == 2 ? TLS_ERROR_NONE : TLS_ERROR_BAD_ALERT);
         while (pump_out(to, &pair.to_client, 0))
             ;
         assert_int_equal(tls_handshake_progress(to), TLS_FAILED);
@@ -355,12 +432,22 @@ static void test_alerts_of_any_length(void **state)
     pair_done(&pair);
 }
 
+/* The keys that a client has gone over to, with the number of its Finished. */
+static struct tls_direction sealing_of(const struct tls_handshake *client)
+{
+    gnutls_datum_t iv, key;
+    struct tls_direction out;
+    assert_int_equal(gnutls_record_get_state(client->session, 0, NULL, &iv, &key, NULL), 0);
+    tls_direction_init(&out, TLS_AES_128_GCM, key.data, iv.data);
+    return out;
+}
+
 /* The same under the keys of the handshake: in the place of a client's Finished. */
 static void test_sealed_alerts_of_any_length(void **state)
 {
     (void)state;
     struct pair pair;
-    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    pair_of(&pair, TLS_VERSIONS_12, "aes128-gcm", identities_of("ec", NULL));
     for (size_t i = 0; i < 2 * 5; i++) {
         unsigned char area[TLS_OVERHEAD_MAX + 8] = {0};
         size_t len = i / 2;
@@ -371,9 +458,8 @@ static void test_sealed_alerts_of_any_length(void **state)
             pump_in(pair.at_client, &pair.to_client, 0);
         while (pump_out(pair.at_client, &pair.to_server, 0))
             ;
-        struct tls_direction out = *engine_record_out(&pair.at_client->bear.engine);
+        struct tls_direction out = sealing_of(pair.at_client);
         pair.to_server.len -= tls_record_overhead(&out) + 16; /* a Finished */
-        out.sequence = 0;
         area[tls_record_head(&out)] = 1;
         size_t size = tls_record_seal_in_place(&out, TLS_ALERT, area, len);
         size_t step = i % 2 ? 1 : SIZE_MAX;
@@ -394,7 +480,7 @@ static void test_changed_bytes(void **state)
 {
     (void)state;
     struct pair pair;
-    pair_default(&pair, "aes128-gcm", identities_of("ec", NULL));
+    pair_of(&pair, TLS_VERSIONS_12, "aes128-gcm", identities_of("ec", NULL));
     for (size_t at = 0;; at += 37) {
         pair_begin(&pair, "a.example", NULL);
         pump_out(pair.at_client, &pair.to_server, 0);
@@ -415,13 +501,13 @@ static void test_data_behind_finished(void **state)
 {
     (void)state;
     struct pair pair;
-    struct tls_session session;
+    struct tls_ticket ticket = {0};
     struct tls_keys server, client;
-    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
-    run_ok(&pair, "a.example", NULL, 0);
-    assert_true(tls_handshake_session(pair.at_client, &session));
+    pair_of(&pair, TLS_VERSIONS_12, ALL_CIPHERS, identities_of("ec", NULL));
+    run_ok(&pair, "a.example", NULL, 0, &ticket);
 
-    pair_begin(&pair, "a.example", &session);
+    pair_begin(&pair, "a.example", &ticket);
+    tls_ticket_free(&ticket);
     pump_out(pair.at_client, &pair.to_server, 0);
     pump_in(pair.at_server, &pair.to_server, 0);
     pump_out(pair.at_server, &pair.to_client, 0);
@@ -475,7 +561,9 @@ int main(void)
         cmocka_unit_test(test_curves),
         cmocka_unit_test(test_every_split),
         cmocka_unit_test(test_resumed),
-        cmocka_unit_test(test_resumed_with_wrong_secret),
+        cmocka_unit_test(test_no_tickets),
+        cmocka_unit_test(test_changed_tickets),
+        cmocka_unit_test(test_the_older_version_is_marked),
         cmocka_unit_test(test_server_names),
         cmocka_unit_test(test_nothing_in_common),
         cmocka_unit_test(test_alpn),

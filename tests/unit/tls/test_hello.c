@@ -102,7 +102,7 @@ static void test_name(void **state)
     (void)state;
     static const char *const names[] = {"a.example", "x", NULL};
     struct pair pair;
-    pair_default(&pair, ALL_CIPHERS, identities_of("ec", NULL));
+    pair_of(&pair, TLS_VERSIONS_12, ALL_CIPHERS, identities_of("ec", NULL));
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         pair_begin(&pair, names[i], NULL);
         pump_out(pair.at_client, &pair.to_server, 0);
@@ -121,6 +121,7 @@ static void test_name(void **state)
             assert_int_equal(look(bytes, at, SIZE_MAX / 2), at);
             tls_hello_asks(bytes, at, &asked);
             assert_false(asked.tls_13);
+            assert_true(asked.ecdsa_12 && asked.rsa_12);
             assert_string_equal(asked.name, names[i] ? names[i] : "");
             /* Cut anywhere it is not the name, and nothing is read that is not there. */
             tls_hello_asks(bytes, at - record % at, &asked);

@@ -20,6 +20,10 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define ALL_CIPHERS     "aes128-gcm aes256-gcm chacha20-poly1305"
 
+enum {
+    TICKET_LIFETIME_S = 100,
+};
+
 static inline struct tls_identities *identities_of(const char *first, const char *second)
 {
     char pairs[1024], why[512];
@@ -75,12 +79,11 @@ struct pipe {
 struct pair {
     struct tls_handshakes *pool;
     struct tls_identities *identities;
-    struct tls_sessions *sessions;
     struct tls_server *server;
     struct tls_client *client;
     struct tls_handshake *at_server, *at_client;
     struct pipe to_server, to_client;
-    int64_t now_s;
+    bool offers_13; /* the client */
 };
 
 static inline void pair_init(struct pair *pair, const struct tls_server_config *server,
@@ -89,21 +92,24 @@ static inline void pair_init(struct pair *pair, const struct tls_server_config *
     memset(pair, 0, sizeof *pair);
     pair->pool = tls_handshakes_create(8);
     pair->identities = set;
-    pair->sessions = server->sessions;
+    pair->offers_13 = client->versions != TLS_VERSIONS_12;
     pair->server = tls_server_create(server);
     pair->client = tls_client_create(client);
     assert_non_null(pair->pool);
     assert_non_null(pair->server);
     assert_non_null(pair->client);
-    pair->now_s = 1000;
 }
 
-/* The usual pair: all ciphers on the server, these on the client, who trusts anybody. */
-static inline void pair_default(struct pair *pair, const char *ciphers, struct tls_identities *set)
+/* The usual pair: all ciphers and versions on the server, these on the client, who trusts anybody.
+ */
+static inline void pair_of(struct pair *pair, enum tls_versions versions, const char *ciphers,
+                           struct tls_identities *set)
 {
     const struct tls_server_config server = {.suites = suites_of(ALL_CIPHERS),
-                                             .sessions = tls_sessions_create(16, 100)};
-    const struct tls_client_config client = {.suites = suites_of(ciphers), .trust_anybody = true};
+                                             .versions = TLS_VERSIONS_BOTH,
+                                             .ticket_lifetime_s = TICKET_LIFETIME_S};
+    const struct tls_client_config client = {
+        .suites = suites_of(ciphers), .versions = versions, .trust_anybody = true};
     pair_init(pair, &server, &client, set);
 }
 
@@ -117,21 +123,15 @@ static inline void pair_end(struct pair *pair)
     pair->to_server.len = pair->to_client.len = 0;
 }
 
-static inline void pair_begin(struct pair *pair, const char *name, const struct tls_session *resume)
+static inline void pair_begin(struct pair *pair, const char *name, const struct tls_ticket *resume)
 {
-    static uint32_t drawn;
-    uint8_t seed[TLS_SEED_SIZE] = {0};
     pair_end(pair);
     pair->at_server = tls_handshake_take(pair->pool);
     pair->at_client = tls_handshake_take(pair->pool);
-    drawn++;
-    memcpy(seed, &drawn, sizeof drawn);
-    struct tls_asked asked = {.tls_13 = false};
+    struct tls_asked asked = {.tls_13 = pair->offers_13, .ecdsa_12 = true, .rsa_12 = true};
     snprintf(asked.name, sizeof asked.name, "%s", name ? name : "");
-    tls_handshake_server(pair->at_server, pair->server, pair->identities, &asked, pair->now_s,
-                         seed);
-    seed[TLS_SEED_SIZE - 1] = 1;
-    tls_handshake_client(pair->at_client, pair->client, name, resume, seed);
+    tls_handshake_server(pair->at_server, pair->server, pair->identities, &asked);
+    tls_handshake_client(pair->at_client, pair->client, name, resume);
 }
 
 static inline void pair_done(struct pair *pair)
@@ -140,7 +140,6 @@ static inline void pair_done(struct pair *pair)
     tls_server_free(pair->server);
     tls_client_free(pair->client);
     tls_identities_unref(pair->identities);
-    tls_sessions_free(pair->sessions);
     tls_handshakes_free(pair->pool);
 }
 
@@ -173,6 +172,19 @@ static inline void pair_run(struct pair *pair, size_t step)
         moved |= pump_out(pair->at_server, &pair->to_client, step);
         moved |= pump_in(pair->at_client, &pair->to_client, step);
     }
+}
+
+/* The client's ticket, which with 1.3 is in records behind the handshake. */
+static inline bool pair_ticket(struct pair *pair, struct tls_ticket *ret)
+{
+    struct pipe *pipe = &pair->to_client;
+    for (size_t at = 0; at < pipe->len;) {
+        size_t size = TLS_HEAD_SIZE + ((size_t)pipe->bytes[at + 3] << 8 | pipe->bytes[at + 4]);
+        if (tls_handshake_told(pair->at_client, pipe->bytes + at, size))
+            break;
+        at += size;
+    }
+    return tls_handshake_ticket(pair->at_client, ret);
 }
 
 /* Both are done; what they keep. */
