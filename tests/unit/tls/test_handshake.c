@@ -475,6 +475,29 @@ static void test_sealed_alerts_of_any_length(void **state)
     pair_done(&pair);
 }
 
+/* A client that begins a message of 16 MiB behind its hello is not listened to for long. */
+static void test_a_message_without_end(void **state)
+{
+    (void)state;
+    static unsigned char record[TLS_HEAD_SIZE + TLS_PLAIN_MAX] = {22, 3,   3,   0x40, 0,
+                                                                  16, 255, 255, 255};
+    struct pair pair;
+    pair_of(&pair, TLS_VERSIONS_12, ALL_CIPHERS, identities_of("ec", NULL));
+    pair_begin(&pair, "a.example", NULL);
+    pump_out(pair.at_client, &pair.to_server, 0);
+    pump_in(pair.at_server, &pair.to_server, 0);
+    while (pump_out(pair.at_server, &pair.to_client, 0))
+        ;
+    for (unsigned i = 0; i < 2; i++) {
+        feed_all(pair.at_server, record, sizeof record, SIZE_MAX);
+        assert_int_equal(tls_handshake_progress(pair.at_server), TLS_WANTS_INPUT);
+        record[TLS_HEAD_SIZE] = 0;
+    }
+    feed_all(pair.at_server, record, sizeof record, SIZE_MAX);
+    assert_int_equal(tls_handshake_error(pair.at_server), TLS_ERROR_HELLO_TOO_LONG);
+    pair_done(&pair);
+}
+
 /* A server's flight whose bytes are changed one at a time: the client never finishes. */
 static void test_changed_bytes(void **state)
 {
@@ -571,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_alerts_of_any_length),
         cmocka_unit_test(test_sealed_alerts_of_any_length),
+        cmocka_unit_test(test_a_message_without_end),
         cmocka_unit_test(test_changed_bytes),
         cmocka_unit_test(test_data_behind_finished),
         cmocka_unit_test(test_pool),
