@@ -220,7 +220,6 @@ class Front:
 
     def tls(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(*self.certificate)
         context.set_alpn_protocols(["h2", "http/1.1"])
         return context
