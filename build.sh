@@ -34,6 +34,7 @@ build  | libnghttp2-dev      | HTTP/2
 build  | zlib1g-dev          | permessage-deflate
 build  | libhiredis-dev      | Redis, for several nodes
 build  | libcurl4-gnutls-dev | posts to the servers of others
+build  | libsqlite3-dev      | the queue of webhooks
 build  | libxxhash-dev       | hashes of channel names
 build  | uthash-dev          | hash tables and lists
 build  | openssl             | makes the certificates of run --tls and bench --tls

@@ -75,6 +75,7 @@ NOT_IN_TSAN = {
     "test_monitoring.py": "what Prometheus makes of /metrics",
     "test_pause.py": "a server with one shard",
     "test_relay.py": "the relay is one thread",
+    "test_webhooks_trouble.py": "the same threads as in test_webhooks.py",
 }
 # Nor does ASan run what is Python, around C that other files run.
 NOT_IN_ASAN = {

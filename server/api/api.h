@@ -14,6 +14,7 @@ extern const struct transport revoke_transport;
 
 extern const struct transport server_api_transport;
 extern const struct transport watch_transport;
+extern const struct transport webhooks_transport;
 extern const struct transport mercure_publish_transport;
 extern const struct transport hook_transport;
 
@@ -27,6 +28,7 @@ void metrics_open(struct shard *shard, struct conn *conn, struct exchange *excha
 void mercure_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void hook_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void watch_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
+void webhooks_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void health_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void page_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 

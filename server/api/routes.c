@@ -2,6 +2,7 @@
 #include "api/api.h"
 #include "api/server_api.h"
 #include "carrier/http2.h"
+#include "courier/webhooks.h"
 #include "session/session.h"
 #include "transport/mercure.h"
 #include "transport/transports.h"
@@ -13,6 +14,9 @@
 /* POST /api/METHOD */
 #define API_ROUTE(METHOD, name)                                                                    \
     {"/api/" #name, FOR_PUBLISHERS, POST, "POST, OPTIONS", server_api_open, NULL, false},
+
+#define WEBHOOK_ROUTE(NAME, name)                                                                  \
+    {"/api/webhook/" #name, FOR_PUBLISHERS, POST, "POST, OPTIONS", webhooks_open, NULL, false},
 
 const struct route server_routes[] = {
     {"/publish", FOR_PUBLISHERS, POST, "POST, OPTIONS", publish_open, NULL, false},
@@ -52,7 +56,7 @@ const struct route server_routes[] = {
     {"/admin.js", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
     {"/admin.css", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
     {"/admin/events", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", watch_open, NULL, false},
-    API_METHODS(API_ROUTE){0},
+    WEBHOOK_OPS(WEBHOOK_ROUTE) API_METHODS(API_ROUTE){0},
 };
 
 const struct transport *const server_transports[TRANSPORT_COUNT] = {
@@ -77,4 +81,5 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_MERCURE_LIST] = &mercure_list_transport,
     [TRANSPORT_MERCURE_PUBLISH] = &mercure_publish_transport,
     [TRANSPORT_HOOK] = &hook_transport,
+    [TRANSPORT_WEBHOOKS] = &webhooks_transport,
 };

@@ -318,6 +318,27 @@ enum proxy_header {
     X(TEXT, webhook_queue, "", 0, 0, "path",                                                       \
       "The file in which events wait for the endpoints that want them. Empty: there are no "       \
       "webhooks.")                                                                                 \
+    X(TEXT, webhook_endpoints, "", 0, 0, "path",                                                   \
+      "A JSON list of endpoints, read at the start; others may be registered by the server API. "  \
+      "docs/WEBHOOKS.md says what an endpoint has.")                                               \
+    X(NUMBER, webhook_queue_bytes_max, 1073741824, 1048576, 1099511627776, "bytes",                \
+      "Of webhook_queue. Beyond it events are refused, or the oldest go: webhook_drop_oldest.")    \
+    X(SWITCH, webhook_drop_oldest, false, 0, 1, "on/off",                                          \
+      "When the queue is full the oldest events go, whoever has not had them. off: new ones are "  \
+      "refused.")                                                                                  \
+    X(NUMBER, webhook_dead_max, 100000, 1, 1000000000, "count",                                    \
+      "Dead letters that are kept; beyond it the oldest goes.")                                    \
+    X(NUMBER, webhook_endpoints_max, 100000, 1, 10000000, "count",                                 \
+      "Endpoints; more are not registered.")                                                       \
+    X(NUMBER, webhook_retry_min_ms, 1000, 10, 3600000, "ms",                                       \
+      "Until the second try of a delivery; then twice as long each time, and a random part of "    \
+      "that less.")                                                                                \
+    X(NUMBER, webhook_retry_max_ms, 3600000, 10, 86400000, "ms", "No try is later than that.")     \
+    X(NUMBER, webhook_budget_s, 259200, 1, 31536000, "s",                                          \
+      "A delivery that has failed for so long is given up: a dead letter.")                        \
+    X(NUMBER, webhook_breaker, 5, 1, 1000000, "count",                                             \
+      "An endpoint that has failed so many times in a row is asked by one post at a time, until "  \
+      "it answers.")                                                                               \
     X(LIST, courier_private, "", 0, 0, "list of addresses and names",                              \
       "Where hooks and webhooks may be posted to although others cannot reach it, as loopback "    \
       "and private networks: addresses, ranges as 10.0.0.0/8, and names of hosts.")                \

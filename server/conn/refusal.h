@@ -72,6 +72,7 @@
     X(HOOK_SIGNATURE, hook_signature, 401, "none of its secrets makes one of these signatures")    \
     X(HOOK_STALE, hook_stale, 401, "it was signed too long ago, or in the future: see the clocks") \
     X(HOOK_ID, hook_id, 400, "the body is no JSON object with a short id, as this scheme has it")  \
+    X(WEBHOOKS_OFF, webhooks_off, 404, "webhook_queue is empty")                                   \
     X(TLS_REQUIRED, tls_required, 400, "this port speaks TLS: use https:// or wss://")
 
 #define REFUSAL_ENUM(NAME, name, status, sentence) REFUSAL_##NAME,

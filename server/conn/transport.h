@@ -42,6 +42,7 @@ enum transport_id {
     TRANSPORT_MERCURE_PUBLISH,
     TRANSPORT_MERCURE_LIST,
     TRANSPORT_HOOK,
+    TRANSPORT_WEBHOOKS, /* the server API's part about webhooks */
     TRANSPORT_COUNT,
 };
 

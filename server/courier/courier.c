@@ -11,6 +11,7 @@
 
 #include "conf/settings.h"
 #include "courier/reach.h"
+#include "courier/webhooks.h"
 #include "hub/helper.h"
 
 #define NS_PER_MS INT64_C(1000000)
@@ -23,6 +24,7 @@ struct courier {
     struct reach reach;
     const struct settings *settings;
     struct post_client *client;
+    struct webhooks *webhooks; /* NULL: it is the one for hooks */
     struct hub_set *set;
     unsigned which;
     struct courier_waker waker;
@@ -67,6 +69,20 @@ int courier_ask(const struct courier *courier, struct hub *hub, struct courier_p
     return hub_call(hub, helper_participant(courier->set, courier->which), &post->call);
 }
 
+void courier_run_webhooks(void *target, struct call *call)
+{
+    struct courier *courier = target;
+    if (courier->stopped)
+        helper_answer(courier->helper, call);
+    else
+        webhooks_ask(courier->webhooks, (struct webhook_ask *)call);
+}
+
+int courier_ask_webhooks(const struct courier *courier, struct hub *hub, struct webhook_ask *ask)
+{
+    return hub_call(hub, helper_participant(courier->set, courier->which), &ask->call);
+}
+
 /* ---- life ---- */
 
 static bool is_wanted(enum courier_role role, const struct settings *settings)
@@ -109,6 +125,8 @@ int courier_create(struct courier **ret, enum courier_role role, const struct se
         if (err < 0)
             snprintf(why, why_size, "courier: memory or descriptors are out");
     }
+    if (err == 0 && role == COURIER_WEBHOOKS)
+        err = webhooks_create(&courier->webhooks, settings, &courier->reach, why, why_size);
     if (err < 0) {
         courier_free(courier);
         return err;
@@ -130,7 +148,9 @@ static void rest(struct courier *courier)
         {.fd = helper_bell(courier->helper)->fd, .events = POLLIN},
         {.fd = post_fd(courier->client), .events = POLLIN},
     };
-    int64_t left_ns = post_deadline_ns(courier->client) - clock_ns();
+    int64_t deadline_ns = post_deadline_ns(courier->client);
+    int64_t webhooks_ns = courier->webhooks ? webhooks_deadline_ns(courier->webhooks) : INT64_MAX;
+    int64_t left_ns = (webhooks_ns < deadline_ns ? webhooks_ns : deadline_ns) - clock_ns();
     int64_t left_ms = left_ns <= 0 ? 0 : (left_ns + NS_PER_MS - 1) / NS_PER_MS;
     int timeout_ms = left_ms < WAIT_MS_MAX ? (int)left_ms : WAIT_MS_MAX;
     if (helper_sleep(courier->helper)) {
@@ -145,14 +165,23 @@ static void *run(void *context)
 {
     struct courier *courier = context;
     bool more = false;
+    if (courier->webhooks)
+        webhooks_attach(courier->webhooks, courier->client, courier->helper);
     while (more || !helper_stopping(courier->helper)) {
+        if (courier->webhooks)
+            webhooks_tick(courier->webhooks, clock_ns());
         post_turn(courier->client, clock_ns());
         more = helper_turn(courier->helper);
+        if (courier->webhooks)
+            webhooks_turn(courier->webhooks);
         post_turn(courier->client, clock_ns());
         if (!more)
             rest(courier);
     }
     courier->stopped = true;
+    post_stop(courier->client);
+    if (courier->webhooks)
+        webhooks_turn(courier->webhooks);
     post_stop(courier->client);
     while (helper_turn(courier->helper))
         ;
@@ -190,6 +219,7 @@ void courier_free(struct courier *courier)
     assert(!courier->started);
     helper_free(courier->helper);
     post_client_free(courier->client);
+    webhooks_free(courier->webhooks);
     free(courier);
     curl_global_cleanup();
 }
@@ -208,6 +238,15 @@ unsigned courier_stats_read(const struct courier *courier, struct courier_row re
         ret[count++] = (struct courier_row){
             "ended", "counter", "Posts ended, by how", post_end_name((enum post_end)end),
             atomic_load_explicit(&counters->ends[end], memory_order_relaxed)};
+    if (courier->webhooks) {
+        const struct webhook_counters *own = webhook_counters(courier->webhooks);
+#define ROW(row_name, row_kind, row_help)                                                          \
+    ret[count++] =                                                                                 \
+        (struct courier_row){#row_name, row_kind, row_help, NULL,                                  \
+                             atomic_load_explicit(&own->row_name, memory_order_relaxed)};
+        WEBHOOK_COUNTERS(ROW)
+#undef ROW
+    }
     assert(count <= COURIER_ROWS_MAX);
     return count;
 }

@@ -23,6 +23,7 @@ struct courier;
 struct hub;
 struct hub_set;
 struct settings;
+struct webhook_ask;
 
 enum courier_role {
     COURIER_HOOKS,
@@ -41,13 +42,16 @@ struct courier_post {
 /* For call_ops.run. */
 void courier_run(void *target, struct call *call);
 
+/* The same for what is asked about webhooks (courier/webhooks.h). */
+void courier_run_webhooks(void *target, struct call *call);
+
 struct courier_waker {
     void (*wake)(void *context, unsigned shard);
     void *context;
 };
 
 enum {
-    COURIER_ROWS_MAX = 32,
+    COURIER_ROWS_MAX = 48,
 };
 
 struct courier_row {
@@ -71,6 +75,8 @@ void courier_free(struct courier *courier);
 
 /* Asks for a post; `done` follows. Returns 0 or -ENOBUFS; then it stays with the caller. */
 int courier_ask(const struct courier *courier, struct hub *hub, struct courier_post *post);
+
+int courier_ask_webhooks(const struct courier *courier, struct hub *hub, struct webhook_ask *ask);
 
 /* For /metrics. Returns how many. */
 unsigned courier_stats_read(const struct courier *courier,

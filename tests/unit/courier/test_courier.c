@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 enum {
@@ -70,10 +71,11 @@ static void start(const char *private, const char *places)
                                       .overflow_max = 1024};
     static const struct hub_ops hub_ops = {.wake = wake};
     const struct courier_waker waker = {.wake = wake};
-    char why[256] = "";
+    char why[256] = "", queue[64];
     world = (struct world){.server = bad_server_start()};
     settings_default(&world.settings);
-    set("webhook_queue", "unused");
+    snprintf(queue, sizeof queue, "/tmp/courier-%d", (int)getpid());
+    set("webhook_queue", queue);
     set("courier_private", private);
     set("courier_posts_max", places);
     assert_int_equal(
@@ -92,6 +94,7 @@ static void end(void)
     while (hub_turn(world.hub, 0))
         ;
     courier_free(world.courier);
+    unlink(world.settings.webhook_queue);
     hub_free(world.hub);
     hub_set_free(world.set);
     bell_done(&world.bell);

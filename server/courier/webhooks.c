@@ -1,0 +1,579 @@
+#define HASH_NONFATAL_OOM 1
+#include "courier/webhooks_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <utlist.h>
+#include <xxhash.h>
+
+#include "conf/settings.h"
+#include "courier/reach.h"
+#include "hub/helper.h"
+#include "wire/json_scan.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+enum {
+    WHY_MAX = 512,
+    FILE_BYTES_MAX = 64 << 20,
+    PAUSE_MS = 1000, /* behind a transaction that failed, until it is tried again */
+    TARGETS_FIRST = 16,
+    BODY_AROUND = 256, /* bytes of an event besides its type, channel and data */
+};
+
+/* ---- endpoints ---- */
+
+struct endpoint *webhooks_endpoint(struct webhooks *webhooks, struct span id)
+{
+    struct endpoint *found = NULL;
+    HASH_FIND(hh, webhooks->by_id, id.ptr, id.len, found);
+    return found;
+}
+
+struct endpoint *webhooks_numbered(struct webhooks *webhooks, int64_t number)
+{
+    struct endpoint *found = NULL;
+    HASH_FIND(by_number, webhooks->by_number, &number, sizeof number, found);
+    return found;
+}
+
+static void gauges_set(struct webhooks *webhooks)
+{
+    struct webhook_counters *counters = &webhooks->counters;
+    struct queue_stats stats;
+    queue_stats_read(webhooks->queue, &stats);
+    atomic_store_explicit(&counters->pending, (uint64_t)stats.waiting, memory_order_relaxed);
+    atomic_store_explicit(&counters->dead, (uint64_t)stats.dead, memory_order_relaxed);
+    atomic_store_explicit(&counters->queue_bytes, (uint64_t)stats.bytes, memory_order_relaxed);
+    atomic_store_explicit(&counters->dropped, stats.dropped, memory_order_relaxed);
+    atomic_store_explicit(&counters->dead_purged, stats.dead_purged, memory_order_relaxed);
+    atomic_store_explicit(&counters->endpoints, HASH_CNT(hh, webhooks->by_id),
+                          memory_order_relaxed);
+}
+
+static void take_out(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    struct shipment *shipment;
+    LL_FOREACH (endpoint->shipments, shipment)
+        shipment->endpoint = NULL;
+    wakes_set(&webhooks->wakes, endpoint, INT64_MAX);
+    interest_remove(&webhooks->interest, endpoint);
+    HASH_DELETE(hh, webhooks->by_id, endpoint);
+    HASH_DELETE(by_number, webhooks->by_number, endpoint);
+    if (endpoint->is_open)
+        atomic_fetch_sub_explicit(&webhooks->counters.endpoints_failing, 1, memory_order_relaxed);
+    if (endpoint->state == ENDPOINT_GONE)
+        atomic_fetch_sub_explicit(&webhooks->counters.endpoints_gone, 1, memory_order_relaxed);
+    endpoint_free(endpoint);
+}
+
+/* What is under way for the one before it is the new one's. */
+static void adopt(struct endpoint *endpoint, struct endpoint *old)
+{
+    struct shipment *shipment;
+    endpoint->shipments = old->shipments;
+    endpoint->under_way = old->under_way;
+    endpoint->carried = old->carried;
+    LL_FOREACH (endpoint->shipments, shipment)
+        shipment->endpoint = endpoint;
+    old->shipments = NULL;
+}
+
+/* Returns 0 or -ENOMEM: then it is only on disk, and the next start has it. */
+static int tables_add(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    HASH_ADD_KEYPTR(hh, webhooks->by_id, endpoint->id, strlen(endpoint->id), endpoint);
+    if (endpoint->hh.tbl)
+        HASH_ADD(by_number, webhooks->by_number, number, sizeof endpoint->number, endpoint);
+    if (endpoint->by_number.tbl && interest_add(&webhooks->interest, endpoint) == 0) {
+        if (endpoint->state == ENDPOINT_GONE)
+            webhook_count(&webhooks->counters.endpoints_gone, 1);
+        return 0;
+    }
+    if (endpoint->by_number.tbl)
+        HASH_DELETE(by_number, webhooks->by_number, endpoint);
+    if (endpoint->hh.tbl)
+        HASH_DELETE(hh, webhooks->by_id, endpoint);
+    return -ENOMEM;
+}
+
+static int put_in(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    struct endpoint *old = webhooks_endpoint(webhooks, span_from(endpoint->id));
+    if (old) {
+        adopt(endpoint, old);
+        take_out(webhooks, old);
+    }
+    if (tables_add(webhooks, endpoint) < 0)
+        return -ENOMEM;
+    webhooks_rest_until(webhooks, endpoint);
+    return 0;
+}
+
+/* In the middle of a turn. What fails of it fails for all that the turn had done before. */
+static int commit_now(struct webhooks *webhooks)
+{
+    int err = queue_commit(webhooks->queue);
+    if (err < 0)
+        webhooks->failed = err;
+    return err;
+}
+
+static int put_on_disk(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    uint32_t count = HASH_CNT(hh, webhooks->by_id);
+    bool fresh = !webhooks_endpoint(webhooks, span_from(endpoint->id));
+    if (fresh && count >= webhooks->settings->webhook_endpoints_max)
+        return -ENOBUFS;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+    if (!to || wakes_reserve(&webhooks->wakes, count + 1) < 0) {
+        if (to)
+            fclose(to);
+        free(text);
+        return -ENOMEM;
+    }
+    endpoint_write(endpoint, true, to);
+    fclose(to);
+    int err = queue_endpoint_put(webhooks->queue, endpoint->id, span_of(text, len),
+                                 endpoint->from_file, endpoint->state, &endpoint->number);
+    free(text);
+    return err;
+}
+
+int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    int err = put_on_disk(webhooks, endpoint);
+    /* What is in memory is on disk: not before, and not without it. */
+    int committed = commit_now(webhooks);
+    if (err < 0 || committed < 0)
+        return err < 0 ? err : committed;
+    return put_in(webhooks, endpoint);
+}
+
+int webhooks_remove(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    int err = queue_endpoint_remove(webhooks->queue, endpoint->number);
+    int committed = commit_now(webhooks);
+    if (err == 0 && committed == 0)
+        take_out(webhooks, endpoint);
+    return err < 0 ? err : committed;
+}
+
+/* ---- at the start ---- */
+
+/* What the queue has was read and written by us; settings may have changed since. */
+static void known(void *context, int64_t number, struct span text, bool from_file, int state)
+{
+    struct webhooks *webhooks = context;
+    char why[WHY_MAX];
+    struct endpoint *endpoint = endpoint_read(text, webhooks->reach, why, sizeof why);
+    if (endpoint) {
+        endpoint->number = number;
+        endpoint->from_file = from_file;
+        if (state == ENDPOINT_GONE)
+            endpoint->state = ENDPOINT_GONE;
+    }
+    if (!endpoint || wakes_reserve(&webhooks->wakes, HASH_CNT(hh, webhooks->by_id) + 1) < 0 ||
+        tables_add(webhooks, endpoint) < 0) {
+        fprintf(stderr, "ringside-server: an endpoint of webhook_queue is left out: %s\n",
+                endpoint ? "memory is out" : why);
+        endpoint_free(endpoint);
+    }
+}
+
+static char *file_text(const char *path, size_t *ret_len)
+{
+    FILE *file = fopen(path, "re");
+    char *text = NULL;
+    size_t room = 0, len = 0;
+    while (file && len == room && room < FILE_BYTES_MAX) {
+        room = room > 0 ? 2 * room : 65536;
+        char *longer = realloc(text, room);
+        if (!longer)
+            break;
+        text = longer;
+        len += fread(text + len, 1, room - len, file);
+    }
+    if (file)
+        fclose(file);
+    *ret_len = len;
+    return text;
+}
+
+/* Those of the file that are not in it any more go. */
+static int forget_others(struct webhooks *webhooks, unsigned generation)
+{
+    struct endpoint *endpoint, *next;
+    int err = 0;
+    HASH_ITER (hh, webhooks->by_id, endpoint, next)
+        if (endpoint->from_file && endpoint->fresh != generation && err == 0)
+            err = webhooks_remove(webhooks, endpoint);
+        else
+            endpoint->fresh = 0;
+    return err;
+}
+
+static int file_item(struct webhooks *webhooks, struct span item, char *why, size_t why_size)
+{
+    char reason[WHY_MAX];
+    struct endpoint *endpoint = endpoint_read(item, webhooks->reach, reason, sizeof reason);
+    int err = -EINVAL;
+    if (endpoint) {
+        const struct endpoint *old = webhooks_endpoint(webhooks, span_from(endpoint->id));
+        endpoint->from_file = true;
+        endpoint->fresh = 1;
+        if (old && old->state == ENDPOINT_GONE && strcmp(old->url, endpoint->url) == 0)
+            endpoint->state = ENDPOINT_GONE;
+        snprintf(reason, sizeof reason, "%s: %s", endpoint->id,
+                 "the queue has no room, or webhook_endpoints_max is reached");
+        err = put_on_disk(webhooks, endpoint);
+        if (err == 0)
+            err = put_in(webhooks, endpoint);
+    }
+    if (err == 0)
+        return 0;
+    endpoint_free(endpoint);
+    snprintf(why, why_size, "webhook_endpoints = %s: %.400s", webhooks->settings->webhook_endpoints,
+             reason);
+    return err;
+}
+
+static int file_read(struct webhooks *webhooks, char *why, size_t why_size)
+{
+    const char *path = webhooks->settings->webhook_endpoints;
+    size_t len = 0;
+    if (path[0] == '\0')
+        return forget_others(webhooks, 1);
+    char *text = file_text(path, &len);
+    struct json_items items = json_items_begin(span_of(text, len));
+    struct span item;
+    enum json_kind kind;
+    int found = -1, err = 0;
+    while (text && err == 0 && (found = json_items_next(&items, &item, &kind)) > 0)
+        err = file_item(webhooks, item, why, why_size);
+    free(text);
+    if (err == 0 && found != 0) {
+        snprintf(why, why_size,
+                 "webhook_endpoints = %s: cannot be read, or is no JSON list of endpoints", path);
+        err = -EINVAL;
+    }
+    if (err == 0)
+        err = forget_others(webhooks, 1);
+    if (err == 0 && (err = queue_commit(webhooks->queue)) < 0)
+        snprintf(why, why_size, "webhook_queue = %s: cannot be written",
+                 webhooks->settings->webhook_queue);
+    return err;
+}
+
+static int open_all(struct webhooks *webhooks, char *why, size_t why_size)
+{
+    const struct settings *settings = webhooks->settings;
+    const struct queue_config config = {
+        .path = settings->webhook_queue,
+        .bytes_max = settings->webhook_queue_bytes_max,
+        .dead_max = settings->webhook_dead_max,
+        .drop_oldest = settings->webhook_drop_oldest,
+    };
+    int damaged = queue_open(&webhooks->queue, &config, why, why_size);
+    if (damaged < 0)
+        return damaged;
+    if (damaged > 0)
+        fprintf(stderr, "ringside-server: %s\n", why);
+    int err = queue_endpoints(webhooks->queue, known, webhooks);
+    if (err == 0)
+        err = file_read(webhooks, why, why_size);
+    else
+        snprintf(why, why_size, "webhook_queue = %s: its endpoints cannot be read",
+                 settings->webhook_queue);
+    return err;
+}
+
+int webhooks_create(struct webhooks **ret, const struct settings *settings,
+                    const struct reach *reach, char *why, size_t why_size)
+{
+    struct webhooks *webhooks = calloc(1, sizeof *webhooks);
+    if (!webhooks) {
+        snprintf(why, why_size, "webhooks: memory is out");
+        return -ENOMEM;
+    }
+    webhooks->settings = settings;
+    webhooks->reach = reach;
+    if (getrandom(&webhooks->random, sizeof webhooks->random, 0) < 0)
+        webhooks->random = (uint64_t)time(NULL);
+    int err = open_all(webhooks, why, why_size);
+    if (err < 0) {
+        webhooks_free(webhooks);
+        return err;
+    }
+    gauges_set(webhooks);
+    *ret = webhooks;
+    return 0;
+}
+
+void webhooks_attach(struct webhooks *webhooks, struct post_client *client, struct helper *helper)
+{
+    struct endpoint *endpoint, *next;
+    webhooks->client = client;
+    webhooks->helper = helper;
+    HASH_ITER (hh, webhooks->by_id, endpoint, next)
+        webhooks_rest_until(webhooks, endpoint);
+}
+
+void webhooks_free(struct webhooks *webhooks)
+{
+    if (!webhooks)
+        return;
+    struct endpoint *endpoint, *next;
+    HASH_ITER (hh, webhooks->by_id, endpoint, next)
+        take_out(webhooks, endpoint);
+    wakes_done(&webhooks->wakes);
+    interest_done(&webhooks->interest);
+    queue_close(webhooks->queue);
+    free(webhooks);
+}
+
+const struct webhook_counters *webhook_counters(const struct webhooks *webhooks)
+{
+    return &webhooks->counters;
+}
+
+/* ---- events ---- */
+
+struct targets {
+    struct queue_target first[TARGETS_FIRST];
+    struct queue_target *at;
+    unsigned count, room;
+};
+
+static bool target_add(struct targets *targets, const struct queue_target *target)
+{
+    if (targets->count == targets->room) {
+        bool own = targets->at != targets->first;
+        unsigned room = 2 * targets->room;
+        struct queue_target *longer = realloc(own ? targets->at : NULL, room * sizeof *longer);
+        if (!longer)
+            return false;
+        if (!own)
+            memcpy(longer, targets->first, sizeof targets->first);
+        targets->at = longer;
+        targets->room = room;
+    }
+    targets->at[targets->count++] = *target;
+    return true;
+}
+
+static int64_t key_of(const struct endpoint *endpoint, struct span channel)
+{
+    if (!endpoint->keyed || channel.len == 0)
+        return 0;
+    int64_t key = (int64_t)XXH64(channel.ptr, channel.len, 0);
+    return key != 0 ? key : 1;
+}
+
+static bool targets_of(struct webhooks *webhooks, const struct webhook_event *event,
+                       const struct endpoint_list *list, struct targets *ret)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        const struct endpoint *endpoint = list->at[i];
+        if (!endpoint_wants(endpoint, event->type, event->channel))
+            continue;
+        const struct queue_target target = {
+            .endpoint = endpoint->number,
+            .next_ms = webhooks->now_ms + endpoint->batch_delay_ms,
+            .key = key_of(endpoint, event->channel),
+        };
+        if (!target_add(ret, &target))
+            return false;
+    }
+    return true;
+}
+
+static bool targets_find(struct webhooks *webhooks, const struct webhook_event *event,
+                         struct targets *ret)
+{
+    const struct interest *interest = &webhooks->interest;
+    return targets_of(webhooks, event, interest_in(interest, event->channel), ret) &&
+           targets_of(webhooks, event, &interest->others, ret);
+}
+
+static size_t body_write(char *body, size_t room, const char *id, const struct webhook_event *event)
+{
+    struct timespec now;
+    struct tm parts;
+    char date[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+    int len = snprintf(body, room, "{\"id\":\"%s\",\"type\":\"%.*s\",\"timestamp\":\"%s.%03ldZ\"",
+                       id, (int)event->type.len, event->type.ptr, date, now.tv_nsec / NS_PER_MS);
+    size_t at = (size_t)len;
+    if (event->channel.len > 0)
+        at += (size_t)snprintf(body + at, room - at, ",\"channel\":\"%.*s\"",
+                               (int)event->channel.len, event->channel.ptr);
+    at += (size_t)snprintf(body + at, room - at, ",\"data\":");
+    memcpy(body + at, event->data.ptr, event->data.len);
+    at += event->data.len;
+    body[at++] = '}';
+    return at;
+}
+
+/* Whoever has nothing to do before that wakes for it. */
+static void wake_targets(struct webhooks *webhooks, const struct targets *targets)
+{
+    for (unsigned i = 0; i < targets->count; i++) {
+        struct endpoint *endpoint = webhooks_numbered(webhooks, targets->at[i].endpoint);
+        int64_t wake_ms = targets->at[i].next_ms;
+        unsigned most = endpoint->is_open ? 1 : endpoint->concurrency;
+        endpoint->fresh++;
+        if (endpoint->batch > 1 && endpoint->fresh >= endpoint->batch)
+            wake_ms = webhooks->now_ms;
+        if (wake_ms < endpoint->not_before_ms)
+            wake_ms = endpoint->not_before_ms;
+        if (endpoint->under_way < most && (endpoint->place == 0 || wake_ms < endpoint->wake_ms))
+            wakes_set(&webhooks->wakes, endpoint, wake_ms);
+    }
+}
+
+int webhooks_accept(struct webhooks *webhooks, const struct webhook_event *event,
+                    char id[QUEUE_ID_MAX])
+{
+    struct targets targets = {.room = TARGETS_FIRST};
+    targets.at = targets.first;
+    size_t room = BODY_AROUND + event->type.len + event->channel.len + event->data.len;
+    uint64_t seq = queue_number(webhooks->queue);
+    id[queue_id_write(webhooks->queue, seq, id)] = '\0';
+    char *body = malloc(room);
+    int err = body && targets_find(webhooks, event, &targets) ? 0 : -ENOMEM;
+    if (err == 0 && targets.count > 0) {
+        size_t len = body_write(body, room, id, event);
+        err = queue_event_add(webhooks->queue, seq, span_of(body, len), targets.at, targets.count,
+                              webhooks->now_ms);
+    }
+    if (err == 0 && targets.count > 0) {
+        wake_targets(webhooks, &targets);
+        webhooks->turn.accepted++;
+    }
+    if (err < 0)
+        webhook_count(&webhooks->counters.events_refused, 1);
+    free(body);
+    if (targets.at != targets.first)
+        free(targets.at);
+    return err < 0 ? err : (int)targets.count;
+}
+
+/* ---- asks ---- */
+
+struct webhook_ask *webhook_ask_create(enum webhook_op op, struct span body,
+                                       const struct call_ops *ops, const struct ticket *ticket)
+{
+    struct webhook_ask *ask = calloc(1, sizeof *ask + body.len + 1);
+    if (!ask)
+        return NULL;
+    ask->call.ops = ops;
+    ask->call.ticket = *ticket;
+    ask->op = op;
+    ask->len = body.len;
+    if (body.len > 0)
+        memcpy(ask->text, body.ptr, body.len);
+    return ask;
+}
+
+void webhook_ask_free(struct webhook_ask *ask)
+{
+    free(ask->answer);
+    free(ask);
+}
+
+/* Held until what it changed is on disk. */
+static void hold(struct webhooks *webhooks, struct call *call)
+{
+    call->next = NULL;
+    if (webhooks->held)
+        webhooks->held_last->next = call;
+    else
+        webhooks->held = call;
+    webhooks->held_last = call;
+}
+
+void webhooks_ask(struct webhooks *webhooks, struct webhook_ask *ask)
+{
+    webhook_api(webhooks, ask);
+    hold(webhooks, &ask->call);
+}
+
+static void void_answer(struct webhook_ask *ask)
+{
+    static const char text[] =
+        "{\"error\":{\"code\":100,\"message\":\"the queue is not written: disk\"}}";
+    free(ask->answer);
+    ask->answer = strdup(text);
+    ask->answer_len = ask->answer ? strlen(text) : 0;
+}
+
+static void tally(struct webhooks *webhooks, bool is_on_disk)
+{
+    struct webhook_counters *counters = &webhooks->counters;
+    if (is_on_disk) {
+        webhook_count(&counters->events_accepted, webhooks->turn.accepted);
+        webhook_count(&counters->delivered, webhooks->turn.delivered);
+        webhook_count(&counters->attempts_failed, webhooks->turn.failed);
+        webhook_count(&counters->buried, webhooks->turn.buried);
+        webhook_count(&counters->replayed, webhooks->turn.replayed);
+    } else {
+        webhook_count(&counters->disk_failures, 1);
+        webhook_count(&counters->events_refused, webhooks->turn.accepted);
+        webhooks->pause_until_ms = webhooks->now_ms + PAUSE_MS;
+    }
+    memset(&webhooks->turn, 0, sizeof webhooks->turn);
+}
+
+/* What failed is as it was before the turn: what was done is done once more, with the same ids. */
+static void settle(struct webhooks *webhooks)
+{
+    int err = queue_commit(webhooks->queue);
+    if (webhooks->failed < 0)
+        err = webhooks->failed;
+    webhooks->failed = 0;
+    gauges_set(webhooks);
+    tally(webhooks, err == 0);
+    while (webhooks->held) {
+        struct call *call = webhooks->held;
+        struct webhook_ask *ask = (struct webhook_ask *)call;
+        webhooks->held = call->next;
+        if (err < 0 && ask->changes)
+            void_answer(ask);
+        helper_answer(webhooks->helper, call);
+    }
+}
+
+/* ---- the turn ---- */
+
+void webhooks_tick(struct webhooks *webhooks, int64_t now_ns)
+{
+    webhooks->now_ns = now_ns;
+    webhooks->now_ms = queue_clock(webhooks->queue, now_ns);
+}
+
+void webhooks_turn(struct webhooks *webhooks)
+{
+    webhooks_ship(webhooks);
+    settle(webhooks);
+}
+
+int64_t webhooks_deadline_ns(const struct webhooks *webhooks)
+{
+    const struct endpoint *first = wakes_first(&webhooks->wakes);
+    if (!first || post_places(webhooks->client) == 0)
+        return INT64_MAX;
+    int64_t at_ms =
+        first->wake_ms > webhooks->pause_until_ms ? first->wake_ms : webhooks->pause_until_ms;
+    int64_t left_ms = at_ms - webhooks->now_ms;
+    if (left_ms > INT32_MAX)
+        left_ms = INT32_MAX;
+    return webhooks->now_ns + (left_ms > 0 ? left_ms : 0) * NS_PER_MS;
+}

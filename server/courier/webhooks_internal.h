@@ -1,0 +1,104 @@
+/* webhooks_internal: webhooks from inside.
+ *
+ *   webhooks.c         events, and what is asked: held until it is on disk
+ *   webhook_ship.c     what is due, as posts; what becomes of each
+ *   webhook_patience.c how long until another try
+ *   webhook_api.c      what is asked for by the server API, as JSON
+ *
+ * Threads  The courier's. */
+#pragma once
+
+#include "courier/interest.h"
+#include "courier/queue.h"
+#include "courier/wakes.h"
+#include "courier/webhooks.h"
+
+struct shipped_event {
+    uint64_t seq;
+    int64_t born_ms, key;
+    unsigned attempt;
+};
+
+enum {
+    SHIPMENT_FIELDS = 5,
+    SHIPMENT_FIELD_MAX = 256 + SIGNATURE_MAX,
+};
+
+/* A post of one event, or of a batch. */
+struct shipment {
+    struct post post;
+    struct webhooks *webhooks;
+    struct endpoint *endpoint; /* NULL: it was removed meanwhile */
+    char *url;
+    int64_t began_ms;
+    bool slow; /* has one of the places for slow ones */
+    char fields[SHIPMENT_FIELDS][SHIPMENT_FIELD_MAX];
+    const char *field_list[SHIPMENT_FIELDS];
+    char *body;
+    size_t body_len, body_room;
+    unsigned count;
+    struct shipment *next;
+    struct shipped_event events[];
+};
+
+struct webhooks {
+    const struct settings *settings;
+    const struct reach *reach;
+    struct queue *queue;
+    struct post_client *client;
+    struct helper *helper;
+    struct endpoint *by_id, *by_number;
+    struct wakes wakes;
+    struct interest interest;
+    struct call *held, *held_last; /* asks whose answers wait for the commit */
+    int64_t now_ns, now_ms;        /* monotonic; of the queue's clock */
+    int64_t pause_until_ms;        /* the disk has failed */
+    uint64_t random;
+    unsigned slow_under_way;
+    struct {
+        unsigned accepted, delivered, failed, buried, replayed;
+    } turn;     /* counted when it is on disk */
+    int failed; /* a commit in the middle of this turn */
+    struct webhook_counters counters;
+};
+
+static inline void webhook_count(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
+/* ---- webhooks.c ---- */
+
+struct webhook_event {
+    struct span type, channel; /* of an alphabet that JSON needs no escapes for; or empty */
+    struct span data;          /* JSON */
+};
+
+/* Puts it into the queue of each that wants it. Returns how many that are, or negative errno; its
+ * id is in `id`. */
+int webhooks_accept(struct webhooks *webhooks, const struct webhook_event *event,
+                    char id[QUEUE_ID_MAX]);
+
+/* Puts an endpoint in the place of the one with its id, on disk first. Takes it over on success. */
+int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint);
+int webhooks_remove(struct webhooks *webhooks, struct endpoint *endpoint);
+struct endpoint *webhooks_endpoint(struct webhooks *webhooks, struct span id);
+struct endpoint *webhooks_numbered(struct webhooks *webhooks, int64_t number);
+/* ---- webhook_ship.c ---- */
+
+void webhooks_ship(struct webhooks *webhooks);
+void webhooks_rest_until(struct webhooks *webhooks, struct endpoint *endpoint);
+
+/* ---- webhook_patience.c ---- */
+
+/* How long until another try behind so many that failed: from the least, twice as long each time,
+ * to the most, a random part of its second half; and at least what the receiver asks for, up to a
+ * day. */
+int64_t patience_ms(unsigned failures, int64_t least_ms, int64_t most_ms, int64_t retry_after_s,
+                    uint64_t random);
+uint64_t patience_random(uint64_t *state);
+
+/* ---- webhook_api.c ---- */
+
+/* Answers into ask->answer. */
+void webhook_api(struct webhooks *webhooks, struct webhook_ask *ask);

@@ -1,0 +1,179 @@
+/* The queue on disk: numbers, order by key, transactions, dead letters, what a new run finds. */
+#include "courier/queue.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define S(seconds) (INT64_C(1000000000) * (seconds))
+
+static char folder[] = "/tmp/queue-XXXXXX", path[64];
+
+static struct queue *open_queue(int64_t dead_max)
+{
+    const struct queue_config config = {
+        .path = path, .bytes_max = 1 << 20, .dead_max = dead_max, .drop_oldest = false};
+    struct queue *queue;
+    char why[256] = "";
+    if (queue_open(&queue, &config, why, sizeof why) != 0)
+        fail_msg("%s", why);
+    return queue;
+}
+
+static void remove_files(void)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    char name[80];
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        snprintf(name, sizeof name, "%s%s", path, ends[i]);
+        unlink(name);
+    }
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    snprintf(path, sizeof path, "%s/queue", folder);
+    remove_files();
+    return 0;
+}
+
+static uint64_t add(struct queue *queue, int64_t endpoint, int64_t key, int64_t now_ms)
+{
+    const struct queue_target target = {endpoint, now_ms, key};
+    uint64_t seq = queue_number(queue);
+    assert_int_equal(queue_event_add(queue, seq, SPAN("{}"), &target, 1, now_ms), 0);
+    return seq;
+}
+
+struct seen {
+    uint64_t seqs[16];
+    unsigned count;
+};
+
+static bool take(void *context, const struct queue_row *row)
+{
+    struct seen *seen = context;
+    assert_int_equal(row->body.len, 2);
+    seen->seqs[seen->count++] = row->seq;
+    return seen->count < 16;
+}
+
+static struct seen due(struct queue *queue, int64_t endpoint, int64_t now_ms)
+{
+    struct seen seen = {.count = 0};
+    assert_int_equal(queue_due(queue, endpoint, now_ms, 16, take, &seen), 0);
+    return seen;
+}
+
+static void test_a_new_run_goes_on(void **state)
+{
+    (void)state;
+    struct queue *queue = open_queue(10);
+    int64_t now_ms = queue_clock(queue, S(1));
+    char id[QUEUE_ID_MAX];
+    uint64_t kept = add(queue, 1, 0, now_ms), read;
+    assert_int_equal(queue_commit(queue), 0);
+    uint64_t lost = add(queue, 1, 0, now_ms);
+    size_t len = queue_id_write(queue, kept, id);
+    assert_true(queue_id_read(queue, span_of(id, len), &read) && read == kept);
+    queue_close(queue);
+    queue = open_queue(10);
+    assert_true(queue_clock(queue, S(1)) >= now_ms);
+    struct seen seen = due(queue, 1, now_ms);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.seqs[0], kept);
+    assert_true(queue_number(queue) > lost);
+    assert_true(queue_id_read(queue, span_of(id, len), &read) && read == kept);
+    assert_false(queue_id_read(queue, SPAN("evt_0123456789abcdef01234567"), &read));
+    queue_close(queue);
+}
+
+static void test_order_by_key(void **state)
+{
+    (void)state;
+    struct queue *queue = open_queue(10);
+    uint64_t first = add(queue, 1, 7, 1000), second = add(queue, 1, 7, 1000);
+    uint64_t other = add(queue, 1, 8, 1000), third = add(queue, 1, 7, 1000);
+    struct seen seen = due(queue, 1, 1000);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.seqs[0], first);
+    assert_int_equal(seen.seqs[1], other);
+    assert_int_equal(queue_later(queue, 1, first, 1, 5000), 0);
+    assert_int_equal(due(queue, 1, 4000).count, 1);
+    assert_int_equal(queue_next(queue, 1, 1), 5000);
+    assert_int_equal(queue_done(queue, 1, first, 7, 5000), 0);
+    assert_int_equal(due(queue, 1, 5000).seqs[1], second);
+    assert_int_equal(queue_bury(queue, 1, second, 7, 3, "status", 5000), 0);
+    assert_int_equal(due(queue, 1, 5000).seqs[1], third);
+    assert_int_equal(queue_commit(queue), 0);
+    queue_close(queue);
+}
+
+static void dead_told(void *context, const struct queue_dead *dead)
+{
+    struct seen *seen = context;
+    seen->seqs[seen->count++] = dead->seq;
+}
+
+static void test_dead_letters_are_bounded(void **state)
+{
+    (void)state;
+    struct queue *queue = open_queue(3);
+    struct seen seen = {.count = 0};
+    const struct queue_which all = {.limit = 10};
+    struct queue_stats stats;
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(queue_bury(queue, 1, add(queue, 1, 0, 0), 0, 1, "status", 0), 0);
+    queue_stats_read(queue, &stats);
+    assert_int_equal(stats.dead, 3);
+    assert_int_equal(stats.dead_purged, 2);
+    assert_int_equal(queue_dead_list(queue, &all, 0, dead_told, &seen), 0);
+    assert_int_equal(seen.count, 3);
+    assert_int_equal(queue_dead_replay(queue, &all, 10), 3);
+    assert_int_equal(due(queue, 1, 10).count, 3);
+    assert_int_equal(queue_bury_all(queue, 1, "gone", 10), 0);
+    assert_int_equal(queue_dead_purge(queue, &all), 3);
+    queue_stats_read(queue, &stats);
+    assert_int_equal(stats.dead, 0);
+    assert_int_equal(stats.waiting, 0);
+    assert_int_equal(queue_commit(queue), 0);
+    queue_close(queue);
+}
+
+static void test_a_full_queue_refuses(void **state)
+{
+    (void)state;
+    static char body[100000];
+    struct queue *queue = open_queue(3);
+    const struct queue_target target = {1, 0, 0};
+    int err = 0;
+    unsigned count = 0;
+    for (; err == 0 && count < 20; count++)
+        err =
+            queue_event_add(queue, queue_number(queue), span_of(body, sizeof body), &target, 1, 0);
+    assert_int_equal(err, -ENOSPC);
+    assert_in_range(count, 5, 12);
+    assert_int_equal(queue_commit(queue), 0);
+    queue_close(queue);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_a_new_run_goes_on, begin),
+        cmocka_unit_test_setup(test_order_by_key, begin),
+        cmocka_unit_test_setup(test_dead_letters_are_bounded, begin),
+        cmocka_unit_test_setup(test_a_full_queue_refuses, begin),
+    };
+    if (!mkdtemp(folder))
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    remove_files();
+    rmdir(folder);
+    return failed;
+}
