@@ -18,6 +18,9 @@
 
 enum {
     WAIT_MS_MAX = 1000,
+    QUEUE_LOOK_MS = 50,
+    QUEUE_PATIENCE_MS = 10000, /* beyond drain_ms */
+    WHY_MAX = 512,
 };
 
 struct courier {
@@ -31,6 +34,7 @@ struct courier {
     struct helper *helper;
     pthread_t thread;
     bool started;
+    bool is_open; /* the queue of webhooks is there */
     bool stopped; /* its client takes no more */
 };
 
@@ -72,7 +76,7 @@ int courier_ask(const struct courier *courier, struct hub *hub, struct courier_p
 void courier_run_webhooks(void *target, struct call *call)
 {
     struct courier *courier = target;
-    if (courier->stopped)
+    if (courier->stopped || !courier->is_open)
         helper_answer(courier->helper, call);
     else
         webhooks_ask(courier->webhooks, (struct webhook_ask *)call);
@@ -125,8 +129,11 @@ int courier_create(struct courier **ret, enum courier_role role, const struct se
         if (err < 0)
             snprintf(why, why_size, "courier: memory or descriptors are out");
     }
-    if (err == 0 && role == COURIER_WEBHOOKS)
+    if (err == 0 && role == COURIER_WEBHOOKS) {
         err = webhooks_create(&courier->webhooks, settings, &courier->reach, why, why_size);
+        courier->is_open = err == 0;
+        err = err == -EBUSY ? 0 : err;
+    }
     if (err < 0) {
         courier_free(courier);
         return err;
@@ -149,7 +156,7 @@ static void rest(struct courier *courier)
         {.fd = post_fd(courier->client), .events = POLLIN},
     };
     int64_t deadline_ns = post_deadline_ns(courier->client);
-    int64_t webhooks_ns = courier->webhooks ? webhooks_deadline_ns(courier->webhooks) : INT64_MAX;
+    int64_t webhooks_ns = courier->is_open ? webhooks_deadline_ns(courier->webhooks) : INT64_MAX;
     int64_t left_ns = (webhooks_ns < deadline_ns ? webhooks_ns : deadline_ns) - clock_ns();
     int64_t left_ms = left_ns <= 0 ? 0 : (left_ns + NS_PER_MS - 1) / NS_PER_MS;
     int timeout_ms = left_ms < WAIT_MS_MAX ? (int)left_ms : WAIT_MS_MAX;
@@ -161,18 +168,41 @@ static void rest(struct courier *courier)
     helper_awake(courier->helper);
 }
 
+/* Another process has the queue: the one that this one succeeds, which ends its clients and then
+ * itself. What shards ask meanwhile stays in the lanes; when it takes too long it is refused. */
+static void wait_for_queue(struct courier *courier)
+{
+    int64_t patience_ms = courier->settings->drain_ms + QUEUE_PATIENCE_MS;
+    int64_t late_ns = clock_ns() + patience_ms * NS_PER_MS;
+    char why[WHY_MAX];
+    while (!courier->is_open && !helper_stopping(courier->helper)) {
+        int err = webhooks_begin(courier->webhooks, why, sizeof why);
+        courier->is_open = err == 0;
+        if (err < 0 && late_ns != INT64_MAX && (err != -EBUSY || clock_ns() > late_ns)) {
+            fprintf(stderr, "ringside-server: %s; it is tried again\n", why);
+            late_ns = INT64_MAX;
+        }
+        if (late_ns == INT64_MAX)
+            helper_turn(courier->helper);
+        if (err < 0)
+            poll(NULL, 0, QUEUE_LOOK_MS);
+    }
+}
+
 static void *run(void *context)
 {
     struct courier *courier = context;
     bool more = false;
     if (courier->webhooks)
+        wait_for_queue(courier);
+    if (courier->is_open)
         webhooks_attach(courier->webhooks, courier->client, courier->helper);
     while (more || !helper_stopping(courier->helper)) {
-        if (courier->webhooks)
+        if (courier->is_open)
             webhooks_tick(courier->webhooks, clock_ns());
         post_turn(courier->client, clock_ns());
         more = helper_turn(courier->helper);
-        if (courier->webhooks)
+        if (courier->is_open)
             webhooks_turn(courier->webhooks);
         post_turn(courier->client, clock_ns());
         if (!more)
@@ -180,7 +210,7 @@ static void *run(void *context)
     }
     courier->stopped = true;
     post_stop(courier->client);
-    if (courier->webhooks)
+    if (courier->is_open)
         webhooks_turn(courier->webhooks);
     post_stop(courier->client);
     while (helper_turn(courier->helper))

@@ -106,12 +106,11 @@ static bool secrets_take(struct reading *reading)
     if (reading->member->kind != JSON_IS_LIST)
         return false;
     while ((found = json_items_next(&items, &item, &kind)) > 0) {
-        char text[SECRET_TEXT_MAX];
-        if (kind != JSON_IS_STRING || endpoint->secret_count == SECRETS_MAX ||
-            item.len > sizeof text)
+        char text[WHSEC_TEXT_MAX];
+        if (kind != JSON_IS_STRING || endpoint->secret_count == WHSEC_MAX || item.len > sizeof text)
             return false;
         size_t len = json_string_decode(text, item);
-        if (!secret_read(&endpoint->secrets[endpoint->secret_count++], span_of(text, len)))
+        if (!whsec_read(&endpoint->secrets[endpoint->secret_count++], span_of(text, len)))
             return false;
     }
     return found == 0;
@@ -226,7 +225,7 @@ static bool fill(struct endpoint *endpoint, struct span json, const struct reach
             return false;
     bool named = endpoint->id[0] != '\0' && endpoint->url;
     if (found == 0 && named && endpoint->secret_count == 0)
-        endpoint->secret_count = secret_draw(&endpoint->secrets[0]);
+        endpoint->secret_count = whsec_draw(&endpoint->secrets[0]);
     if (found < 0 || !named || endpoint->secret_count == 0)
         snprintf(why, why_size, "an endpoint is a JSON object with id and url");
     return found == 0 && named && endpoint->secret_count > 0;
@@ -291,8 +290,8 @@ static void secrets_write(FILE *to, const struct endpoint *endpoint)
 {
     fputs(",\"secrets\":[", to);
     for (unsigned i = 0; i < endpoint->secret_count; i++) {
-        const struct secret *secret = &endpoint->secrets[i];
-        char text[BASE64_SIZE(SECRET_BYTES_MAX)];
+        const struct whsec *secret = &endpoint->secrets[i];
+        char text[BASE64_SIZE(WHSEC_BYTES_MAX)];
         size_t len = base64_encode(text, span_of((const char *)secret->bytes, secret->len));
         fprintf(to, "%s\"whsec_%.*s\"", i > 0 ? "," : "", (int)len, text);
     }

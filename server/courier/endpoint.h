@@ -47,7 +47,7 @@ struct endpoint {
     char id[ENDPOINT_ID_MAX + 1];
     char *url;
     struct patterns events, channels;
-    struct secret secrets[SECRETS_MAX];
+    struct whsec secrets[WHSEC_MAX];
     unsigned secret_count;
     unsigned concurrency, batch;
     int64_t batch_delay_ms, timeout_ms;

@@ -46,7 +46,8 @@ struct queue_stats {
 };
 
 /* Opens the file, or makes it. One that is damaged is set aside, by another name, and said so in
- * `why`; it is then 1. Returns 0, or negative errno and a sentence. */
+ * `why`; it is then 1. Returns 0, or negative errno and a sentence: -EBUSY, another process
+ * has it. */
 int queue_open(struct queue **ret, const struct queue_config *config, char *why, size_t why_size);
 /* NULL is allowed. What is not committed is lost. */
 void queue_close(struct queue *queue);

@@ -2,6 +2,7 @@
 #include "courier/queue_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,10 +136,11 @@ static int set_aside(const char *path, char *aside, size_t size)
 static sqlite3 *connect(const char *path)
 {
     sqlite3 *db = NULL;
-    if (sqlite3_open_v2(path, &db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                            SQLITE_OPEN_NOFOLLOW,
-                        NULL) == SQLITE_OK)
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* secrets are in it */
+    if (fd >= 0)
+        close(fd);
+    if (fd >= 0 &&
+        sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
         return db;
     sqlite3_close(db);
     return NULL;
@@ -155,7 +157,7 @@ static int refuse(const char *path, enum found found, sqlite3 *db, char *why, si
         said = "is damaged, and cannot be set aside";
     snprintf(why, why_size, "webhook_queue = %s: %s", path, said);
     sqlite3_close(db);
-    return -EIO;
+    return found == FOUND_TAKEN ? -EBUSY : -EIO;
 }
 
 /* Returns 1 when one was set aside. */

@@ -15,26 +15,26 @@ enum {
     HMAC_BYTES = br_sha256_SIZE,
 };
 
-bool secret_read(struct secret *ret, struct span text)
+bool whsec_read(struct whsec *ret, struct span text)
 {
-    struct secret read;
+    struct whsec read;
     if (text.len < PREFIX.len || !span_equal(span_of(text.ptr, PREFIX.len), PREFIX))
         return false;
     int len = base64_decode((char *)read.bytes, sizeof read.bytes, span_skip(text, PREFIX.len));
-    if (len < SECRET_BYTES_MIN)
+    if (len < WHSEC_BYTES_MIN)
         return false;
     read.len = (uint8_t)len;
     *ret = read;
     return true;
 }
 
-bool secret_draw(struct secret *ret)
+bool whsec_draw(struct whsec *ret)
 {
     ret->len = DRAWN_BYTES;
     return getrandom(ret->bytes, DRAWN_BYTES, 0) == DRAWN_BYTES;
 }
 
-static size_t one_write(char *ret, const struct secret *secret, struct span id,
+static size_t one_write(char *ret, const struct whsec *secret, struct span id,
                         struct span timestamp, struct span body)
 {
     unsigned char code[HMAC_BYTES];
@@ -52,7 +52,7 @@ static size_t one_write(char *ret, const struct secret *secret, struct span id,
     return VERSION.len + base64_encode(ret + VERSION.len, span_of((const char *)code, sizeof code));
 }
 
-size_t signature_write(char ret[SIGNATURE_MAX], const struct secret *secrets, unsigned count,
+size_t signature_write(char ret[SIGNATURE_MAX], const struct whsec *secrets, unsigned count,
                        struct span id, uint64_t timestamp_s, struct span body)
 {
     char digits[DIGITS_DECIMAL_MAX];

@@ -7,7 +7,7 @@
  *
  * Threads  any.
  * Memory   The caller's.
- * Bounds   SECRETS_MAX of an endpoint, of SECRET_BYTES_MIN to SECRET_BYTES_MAX.
+ * Bounds   WHSEC_MAX of an endpoint, of WHSEC_BYTES_MIN to WHSEC_BYTES_MAX.
  * Source   github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md */
 #pragma once
 
@@ -18,23 +18,23 @@
 #include "wire/span.h"
 
 enum {
-    SECRETS_MAX = 4, /* the newest first; the others while receivers learn it */
-    SECRET_BYTES_MIN = 24,
-    SECRET_BYTES_MAX = 64,
-    SECRET_TEXT_MAX = 6 + 88, /* whsec_ and its base64 */
-    SIGNATURE_MAX = SECRETS_MAX * (3 + 44 + 1),
+    WHSEC_MAX = 4, /* the newest first; the others while receivers learn it */
+    WHSEC_BYTES_MIN = 24,
+    WHSEC_BYTES_MAX = 64,
+    WHSEC_TEXT_MAX = 6 + 88, /* whsec_ and its base64 */
+    SIGNATURE_MAX = WHSEC_MAX * (3 + 44 + 1),
 };
 
-struct secret {
+struct whsec {
     uint8_t len;
-    unsigned char bytes[SECRET_BYTES_MAX];
+    unsigned char bytes[WHSEC_BYTES_MAX];
 };
 
 /* Reads whsec_ and base64. Returns false when it is none, or too short or long. */
-bool secret_read(struct secret *ret, struct span text);
+bool whsec_read(struct whsec *ret, struct span text);
 /* Draws one. Returns false when the kernel gives no random bytes. */
-bool secret_draw(struct secret *ret);
+bool whsec_draw(struct whsec *ret);
 
 /* Writes the value of webhook-signature. Returns its length. */
-size_t signature_write(char ret[SIGNATURE_MAX], const struct secret *secrets, unsigned count,
+size_t signature_write(char ret[SIGNATURE_MAX], const struct whsec *secrets, unsigned count,
                        struct span id, uint64_t timestamp_s, struct span body);

@@ -270,7 +270,16 @@ static int file_read(struct webhooks *webhooks, char *why, size_t why_size)
     return err;
 }
 
-static int open_all(struct webhooks *webhooks, char *why, size_t why_size)
+static void forget_all(struct webhooks *webhooks)
+{
+    struct endpoint *endpoint, *next;
+    HASH_ITER (hh, webhooks->by_id, endpoint, next)
+        take_out(webhooks, endpoint);
+    queue_close(webhooks->queue);
+    webhooks->queue = NULL;
+}
+
+int webhooks_begin(struct webhooks *webhooks, char *why, size_t why_size)
 {
     const struct settings *settings = webhooks->settings;
     const struct queue_config config = {
@@ -290,6 +299,10 @@ static int open_all(struct webhooks *webhooks, char *why, size_t why_size)
     else
         snprintf(why, why_size, "webhook_queue = %s: its endpoints cannot be read",
                  settings->webhook_queue);
+    if (err == 0)
+        gauges_set(webhooks);
+    else
+        forget_all(webhooks);
     return err;
 }
 
@@ -305,14 +318,13 @@ int webhooks_create(struct webhooks **ret, const struct settings *settings,
     webhooks->reach = reach;
     if (getrandom(&webhooks->random, sizeof webhooks->random, 0) < 0)
         webhooks->random = (uint64_t)time(NULL);
-    int err = open_all(webhooks, why, why_size);
-    if (err < 0) {
+    int err = webhooks_begin(webhooks, why, why_size);
+    if (err < 0 && err != -EBUSY) {
         webhooks_free(webhooks);
         return err;
     }
-    gauges_set(webhooks);
     *ret = webhooks;
-    return 0;
+    return err;
 }
 
 void webhooks_attach(struct webhooks *webhooks, struct post_client *client, struct helper *helper)
@@ -328,12 +340,9 @@ void webhooks_free(struct webhooks *webhooks)
 {
     if (!webhooks)
         return;
-    struct endpoint *endpoint, *next;
-    HASH_ITER (hh, webhooks->by_id, endpoint, next)
-        take_out(webhooks, endpoint);
+    forget_all(webhooks);
     wakes_done(&webhooks->wakes);
     interest_done(&webhooks->interest);
-    queue_close(webhooks->queue);
     free(webhooks);
 }
 

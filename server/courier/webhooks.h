@@ -51,9 +51,11 @@ struct webhook_counters {
 };
 
 /* Opens the queue, and reads the endpoints. Returns 0, or negative errno and a sentence; what is
- * to be said although it goes on is on stderr. */
+ * to be said although it goes on is on stderr. With -EBUSY there are webhooks all the same, whose
+ * queue another process has: webhooks_begin before all else. */
 int webhooks_create(struct webhooks **ret, const struct settings *settings,
                     const struct reach *reach, char *why, size_t why_size);
+int webhooks_begin(struct webhooks *webhooks, char *why, size_t why_size);
 /* Whom its posts go by, and who answers asks; before anything below. */
 void webhooks_attach(struct webhooks *webhooks, struct post_client *client, struct helper *helper);
 /* NULL is allowed. */

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!endpoint)
             return 0;
         assert(endpoint_id_good(span_from(endpoint->id)));
-        assert(endpoint->secret_count > 0 && endpoint->secret_count <= SECRETS_MAX);
+        assert(endpoint->secret_count > 0 && endpoint->secret_count <= WHSEC_MAX);
         assert(endpoint->batch > 0 && endpoint->concurrency > 0);
         FILE *to = open_memstream(&texts[i], &lens[i]);
         assert(to);

@@ -122,12 +122,16 @@ def test_a_file_of_somebody_else_is_left_alone(hooks, start_server, tmp_path):
         assert other.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
 
 
-def test_two_servers_cannot_have_one_queue(hooks, start_server):
+def test_a_queue_goes_from_one_server_to_the_next(hooks, start_server, receiver, eventually):
+    """The second waits for it, as a successor does for the one before it."""
     app = hooks()
-    done = subprocess.run(
-        [app.server.command[0], "--listen", "127.0.0.1:0", "--set", f"webhook_queue={app.queue}"],
-        capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == 1 and "another server has it" in done.stderr
+    app.register("one", receiver.url())
+    first, app.server = app.server, start_server(config=app.config)
+    app.server.publish("news", "is served meanwhile")
+    first.stop()
+    event = app.publish(data="x")
+    eventually(lambda: app.metric("delivered_total") == 1, "the event")
+    assert receiver.of()[0].id == event
 
 
 def fill(app):

@@ -13,14 +13,14 @@
 static void test_signature(void **state)
 {
     (void)state;
-    struct secret secrets[2];
+    struct whsec secrets[2];
     char text[SIGNATURE_MAX];
     const struct span id = SPAN("msg_p5jXN8AQM9LWM0D4loKWxJek");
     const struct span body = SPAN("{\"test\": 2432232314}");
     const struct span both = SPAN("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE= "
                                   "v1,69A7vMSLV1xY3TjOvf7GBi37gkBSbjqMRkYaH1G2Nz0=");
-    assert_true(secret_read(&secrets[0], SPAN(SECRET)));
-    assert_true(secret_read(&secrets[1], SPAN(OTHER)));
+    assert_true(whsec_read(&secrets[0], SPAN(SECRET)));
+    assert_true(whsec_read(&secrets[1], SPAN(OTHER)));
     size_t len = signature_write(text, secrets, 2, id, 1614265330, body);
     assert_int_equal(len, both.len);
     assert_memory_equal(text, both.ptr, len);
@@ -40,10 +40,10 @@ static void test_secrets(void **state)
         "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
         "AAAAAAAAA",
     };
-    struct secret secret, drawn[2];
+    struct whsec secret, drawn[2];
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_false(secret_read(&secret, span_from(bad[i])));
-    assert_true(secret_draw(&drawn[0]) && secret_draw(&drawn[1]));
+        assert_false(whsec_read(&secret, span_from(bad[i])));
+    assert_true(whsec_draw(&drawn[0]) && whsec_draw(&drawn[1]));
     assert_memory_not_equal(drawn[0].bytes, drawn[1].bytes, drawn[0].len);
 }
 
