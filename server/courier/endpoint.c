@@ -267,7 +267,7 @@ void json_text_write(FILE *to, struct span text)
     fputc('"', to);
     while (text.len > 0) {
         size_t len = json_escape(piece, sizeof piece, &text);
-        fwrite(piece, 1, len, to);
+        (void)fwrite(piece, 1, len, to);
     }
     fputc('"', to);
 }

@@ -172,11 +172,6 @@ static void remove_one(struct webhooks *webhooks, const struct request *request,
         fputs("{\"result\":{}}", to);
 }
 
-static int by_id(const struct endpoint *a, const struct endpoint *b)
-{
-    return strcmp(a->id, b->id);
-}
-
 static void list(struct webhooks *webhooks, const struct request *request, FILE *to)
 {
     char after[ENDPOINT_ID_MAX + 1] = "";
@@ -184,7 +179,7 @@ static void list(struct webhooks *webhooks, const struct request *request, FILE 
     unsigned count = 0;
     if (request->after.len < sizeof after && request->after.len > 0)
         memcpy(after, request->after.ptr, request->after.len);
-    HASH_SRT(hh, webhooks->by_id, by_id);
+    webhooks_sort(webhooks);
     fputs("{\"result\":{\"endpoints\":[", to);
     HASH_ITER (hh, webhooks->by_id, endpoint, next) {
         if (strcmp(endpoint->id, after) <= 0)

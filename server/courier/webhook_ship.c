@@ -312,6 +312,16 @@ static void failed(struct webhooks *webhooks, struct endpoint *endpoint,
             post->retry_after_s > 0);
 }
 
+static void take_off(struct endpoint *endpoint, struct shipment *shipment)
+{
+    struct shipment **link = &endpoint->shipments;
+    while (*link != shipment)
+        link = &(*link)->next;
+    *link = shipment->next;
+    endpoint->under_way--;
+    endpoint->carried -= shipment->count;
+}
+
 /* What came with a status is judged by that, whatever became of the rest of the answer. */
 static void shipped(void *context, struct post *post)
 {
@@ -321,11 +331,8 @@ static void shipped(void *context, struct post *post)
     struct endpoint *endpoint = shipment->endpoint;
     bool well = post->status >= 200 && post->status <= 299;
     webhooks->slow_under_way -= shipment->slow;
-    if (endpoint) {
-        LL_DELETE(endpoint->shipments, shipment);
-        endpoint->under_way--;
-        endpoint->carried -= shipment->count;
-    }
+    if (endpoint)
+        take_off(endpoint, shipment);
     if (endpoint && post->end != POST_STOPPED) {
         endpoint->is_slow = !well || webhooks->now_ms - shipment->began_ms > SLOW_MS;
         if (well)

@@ -7,7 +7,6 @@
 #include <sys/random.h>
 #include <time.h>
 #include <utlist.h>
-#include <xxhash.h>
 
 #include "conf/settings.h"
 #include "courier/reach.h"
@@ -20,11 +19,11 @@ enum {
     WHY_MAX = 512,
     FILE_BYTES_MAX = 64 << 20,
     PAUSE_MS = 1000, /* behind a transaction that failed, until it is tried again */
-    TARGETS_FIRST = 16,
-    BODY_AROUND = 256, /* bytes of an event besides its type, channel and data */
 };
 
 /* ---- endpoints ---- */
+
+/* The macros are long, not these functions. NOLINTBEGIN(readability-function-size) */
 
 struct endpoint *webhooks_endpoint(struct webhooks *webhooks, struct span id)
 {
@@ -39,6 +38,37 @@ struct endpoint *webhooks_numbered(struct webhooks *webhooks, int64_t number)
     HASH_FIND(by_number, webhooks->by_number, &number, sizeof number, found);
     return found;
 }
+
+/* Returns 0 or -ENOMEM. */
+static int hashes_add(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    HASH_ADD_KEYPTR(hh, webhooks->by_id, endpoint->id, strlen(endpoint->id), endpoint);
+    if (!endpoint->hh.tbl)
+        return -ENOMEM;
+    HASH_ADD(by_number, webhooks->by_number, number, sizeof endpoint->number, endpoint);
+    if (endpoint->by_number.tbl)
+        return 0;
+    HASH_DELETE(hh, webhooks->by_id, endpoint);
+    return -ENOMEM;
+}
+
+static void hashes_remove(struct webhooks *webhooks, struct endpoint *endpoint)
+{
+    HASH_DELETE(hh, webhooks->by_id, endpoint);
+    HASH_DELETE(by_number, webhooks->by_number, endpoint);
+}
+
+static int in_order(const struct endpoint *a, const struct endpoint *b)
+{
+    return strcmp(a->id, b->id);
+}
+
+void webhooks_sort(struct webhooks *webhooks)
+{
+    HASH_SRT(hh, webhooks->by_id, in_order);
+}
+
+/* NOLINTEND(readability-function-size) */
 
 static void gauges_set(struct webhooks *webhooks)
 {
@@ -61,8 +91,7 @@ static void take_out(struct webhooks *webhooks, struct endpoint *endpoint)
         shipment->endpoint = NULL;
     wakes_set(&webhooks->wakes, endpoint, INT64_MAX);
     interest_remove(&webhooks->interest, endpoint);
-    HASH_DELETE(hh, webhooks->by_id, endpoint);
-    HASH_DELETE(by_number, webhooks->by_number, endpoint);
+    hashes_remove(webhooks, endpoint);
     if (endpoint->is_open)
         atomic_fetch_sub_explicit(&webhooks->counters.endpoints_failing, 1, memory_order_relaxed);
     if (endpoint->state == ENDPOINT_GONE)
@@ -85,19 +114,15 @@ static void adopt(struct endpoint *endpoint, struct endpoint *old)
 /* Returns 0 or -ENOMEM: then it is only on disk, and the next start has it. */
 static int tables_add(struct webhooks *webhooks, struct endpoint *endpoint)
 {
-    HASH_ADD_KEYPTR(hh, webhooks->by_id, endpoint->id, strlen(endpoint->id), endpoint);
-    if (endpoint->hh.tbl)
-        HASH_ADD(by_number, webhooks->by_number, number, sizeof endpoint->number, endpoint);
-    if (endpoint->by_number.tbl && interest_add(&webhooks->interest, endpoint) == 0) {
-        if (endpoint->state == ENDPOINT_GONE)
-            webhook_count(&webhooks->counters.endpoints_gone, 1);
-        return 0;
+    if (hashes_add(webhooks, endpoint) < 0)
+        return -ENOMEM;
+    if (interest_add(&webhooks->interest, endpoint) < 0) {
+        hashes_remove(webhooks, endpoint);
+        return -ENOMEM;
     }
-    if (endpoint->by_number.tbl)
-        HASH_DELETE(by_number, webhooks->by_number, endpoint);
-    if (endpoint->hh.tbl)
-        HASH_DELETE(hh, webhooks->by_id, endpoint);
-    return -ENOMEM;
+    if (endpoint->state == ENDPOINT_GONE)
+        webhook_count(&webhooks->counters.endpoints_gone, 1);
+    return 0;
 }
 
 static int put_in(struct webhooks *webhooks, struct endpoint *endpoint)
@@ -349,130 +374,6 @@ void webhooks_free(struct webhooks *webhooks)
 const struct webhook_counters *webhook_counters(const struct webhooks *webhooks)
 {
     return &webhooks->counters;
-}
-
-/* ---- events ---- */
-
-struct targets {
-    struct queue_target first[TARGETS_FIRST];
-    struct queue_target *at;
-    unsigned count, room;
-};
-
-static bool target_add(struct targets *targets, const struct queue_target *target)
-{
-    if (targets->count == targets->room) {
-        bool own = targets->at != targets->first;
-        unsigned room = 2 * targets->room;
-        struct queue_target *longer = realloc(own ? targets->at : NULL, room * sizeof *longer);
-        if (!longer)
-            return false;
-        if (!own)
-            memcpy(longer, targets->first, sizeof targets->first);
-        targets->at = longer;
-        targets->room = room;
-    }
-    targets->at[targets->count++] = *target;
-    return true;
-}
-
-static int64_t key_of(const struct endpoint *endpoint, struct span channel)
-{
-    if (!endpoint->keyed || channel.len == 0)
-        return 0;
-    int64_t key = (int64_t)XXH64(channel.ptr, channel.len, 0);
-    return key != 0 ? key : 1;
-}
-
-static bool targets_of(struct webhooks *webhooks, const struct webhook_event *event,
-                       const struct endpoint_list *list, struct targets *ret)
-{
-    for (unsigned i = 0; i < list->count; i++) {
-        const struct endpoint *endpoint = list->at[i];
-        if (!endpoint_wants(endpoint, event->type, event->channel))
-            continue;
-        const struct queue_target target = {
-            .endpoint = endpoint->number,
-            .next_ms = webhooks->now_ms + endpoint->batch_delay_ms,
-            .key = key_of(endpoint, event->channel),
-        };
-        if (!target_add(ret, &target))
-            return false;
-    }
-    return true;
-}
-
-static bool targets_find(struct webhooks *webhooks, const struct webhook_event *event,
-                         struct targets *ret)
-{
-    const struct interest *interest = &webhooks->interest;
-    return targets_of(webhooks, event, interest_in(interest, event->channel), ret) &&
-           targets_of(webhooks, event, &interest->others, ret);
-}
-
-static size_t body_write(char *body, size_t room, const char *id, const struct webhook_event *event)
-{
-    struct timespec now;
-    struct tm parts;
-    char date[32];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
-    int len = snprintf(body, room, "{\"id\":\"%s\",\"type\":\"%.*s\",\"timestamp\":\"%s.%03ldZ\"",
-                       id, (int)event->type.len, event->type.ptr, date, now.tv_nsec / NS_PER_MS);
-    size_t at = (size_t)len;
-    if (event->channel.len > 0)
-        at += (size_t)snprintf(body + at, room - at, ",\"channel\":\"%.*s\"",
-                               (int)event->channel.len, event->channel.ptr);
-    at += (size_t)snprintf(body + at, room - at, ",\"data\":");
-    memcpy(body + at, event->data.ptr, event->data.len);
-    at += event->data.len;
-    body[at++] = '}';
-    return at;
-}
-
-/* Whoever has nothing to do before that wakes for it. */
-static void wake_targets(struct webhooks *webhooks, const struct targets *targets)
-{
-    for (unsigned i = 0; i < targets->count; i++) {
-        struct endpoint *endpoint = webhooks_numbered(webhooks, targets->at[i].endpoint);
-        int64_t wake_ms = targets->at[i].next_ms;
-        unsigned most = endpoint->is_open ? 1 : endpoint->concurrency;
-        endpoint->fresh++;
-        if (endpoint->batch > 1 && endpoint->fresh >= endpoint->batch)
-            wake_ms = webhooks->now_ms;
-        if (wake_ms < endpoint->not_before_ms)
-            wake_ms = endpoint->not_before_ms;
-        if (endpoint->under_way < most && (endpoint->place == 0 || wake_ms < endpoint->wake_ms))
-            wakes_set(&webhooks->wakes, endpoint, wake_ms);
-    }
-}
-
-int webhooks_accept(struct webhooks *webhooks, const struct webhook_event *event,
-                    char id[QUEUE_ID_MAX])
-{
-    struct targets targets = {.room = TARGETS_FIRST};
-    targets.at = targets.first;
-    size_t room = BODY_AROUND + event->type.len + event->channel.len + event->data.len;
-    uint64_t seq = queue_number(webhooks->queue);
-    id[queue_id_write(webhooks->queue, seq, id)] = '\0';
-    char *body = malloc(room);
-    int err = body && targets_find(webhooks, event, &targets) ? 0 : -ENOMEM;
-    if (err == 0 && targets.count > 0) {
-        size_t len = body_write(body, room, id, event);
-        err = queue_event_add(webhooks->queue, seq, span_of(body, len), targets.at, targets.count,
-                              webhooks->now_ms);
-    }
-    if (err == 0 && targets.count > 0) {
-        wake_targets(webhooks, &targets);
-        webhooks->turn.accepted++;
-    }
-    if (err < 0)
-        webhook_count(&webhooks->counters.events_refused, 1);
-    free(body);
-    if (targets.at != targets.first)
-        free(targets.at);
-    return err < 0 ? err : (int)targets.count;
 }
 
 /* ---- asks ---- */

@@ -1,6 +1,7 @@
 /* webhooks_internal: webhooks from inside.
  *
- *   webhooks.c         events, and what is asked: held until it is on disk
+ *   webhooks.c         endpoints; what is asked, held until it is on disk
+ *   webhook_accept.c   events, for who wants them
  *   webhook_ship.c     what is due, as posts; what becomes of each
  *   webhook_patience.c how long until another try
  *   webhook_api.c      what is asked for by the server API, as JSON
@@ -69,6 +70,15 @@ static inline void webhook_count(_Atomic uint64_t *counter, uint64_t more)
 
 /* ---- webhooks.c ---- */
 
+/* Puts an endpoint in the place of the one with its id, on disk first. Takes it over on success. */
+int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint);
+int webhooks_remove(struct webhooks *webhooks, struct endpoint *endpoint);
+struct endpoint *webhooks_endpoint(struct webhooks *webhooks, struct span id);
+/* by_id is in the order of the ids until the next is added. */
+void webhooks_sort(struct webhooks *webhooks);
+struct endpoint *webhooks_numbered(struct webhooks *webhooks, int64_t number);
+/* ---- webhook_accept.c ---- */
+
 struct webhook_event {
     struct span type, channel; /* of an alphabet that JSON needs no escapes for; or empty */
     struct span data;          /* JSON */
@@ -79,11 +89,6 @@ struct webhook_event {
 int webhooks_accept(struct webhooks *webhooks, const struct webhook_event *event,
                     char id[QUEUE_ID_MAX]);
 
-/* Puts an endpoint in the place of the one with its id, on disk first. Takes it over on success. */
-int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint);
-int webhooks_remove(struct webhooks *webhooks, struct endpoint *endpoint);
-struct endpoint *webhooks_endpoint(struct webhooks *webhooks, struct span id);
-struct endpoint *webhooks_numbered(struct webhooks *webhooks, int64_t number);
 /* ---- webhook_ship.c ---- */
 
 void webhooks_ship(struct webhooks *webhooks);
