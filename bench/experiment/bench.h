@@ -45,9 +45,10 @@ struct server {
     int held_fds[2];                /* that hold the ports of a server of ours; -1: none */
     /* Where subscribers connect to: these addresses, or relays before them. */
     struct sockaddr_in reach, tls_reach;
-    unsigned cpus;     /* that it was given; 0: not ours to know */
-    const char *ready; /* path that answers 200 when it is; NULL: it accepts connections */
-    bool peer;         /* not ours: has workers, and may die of the SIGTERM that ends it */
+    unsigned cpus;       /* that it was given; 0: not ours to know */
+    const char *ready;   /* path that answers 200 when it is; NULL: it accepts connections */
+    bool peer;           /* not ours: has workers, and may die of the SIGTERM that ends it */
+    bool beside_clients; /* it is on their CPUs */
 };
 
 /* A relay that puts a round-trip time in front of a server (bench/relay): of its plain port, or of

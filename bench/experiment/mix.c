@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "experiment/bench.h"
+#include "experiment/cache.h"
 #include "experiment/field.h"
 #include "experiment/stream.h"
 #include "measure/clock.h"
@@ -22,7 +23,7 @@ enum {
     STATE_LOOKS = 50,
 };
 
-/* The last three are of an entrant of that index. */
+/* The lists behind `streams` are of an entrant of that index. */
 struct mix {
     struct bench *bench;
     struct field field;
@@ -30,6 +31,8 @@ struct mix {
     char names[FIELD_ENTRANTS_MAX][RESULT_NAME_MAX]; /* over TLS */
     struct contestant *contestants[FIELD_ENTRANTS_MAX];
     uint32_t informed[FIELD_ENTRANTS_MAX]; /* who had the state after connecting */
+    struct arrivals arrivals[FIELD_ENTRANTS_MAX];
+    struct cache cache; /* of those with cache=yes; not started: there are none */
 };
 
 static_assert(OPTIONS_STREAMS_MAX * WAYS_ANY_MAX <= FIELD_ENTRANTS_MAX,
@@ -80,9 +83,28 @@ static int add(struct mix *mix, const struct stream *stream, struct way way, str
     }
     snprintf(entrant->channel, sizeof entrant->channel, "bench-%.40s", entrant->name);
     entrant->stream = stream;
+    if (stream->cache)
+        entrant->reach = mix->cache.server->address;
     if (stream->channels > 1)
         entrant->publish = &protocol_post;
     return err;
+}
+
+/* One for all streams that want it. */
+static int start_cache(struct mix *mix, const struct server *server)
+{
+    uint64_t clients = 0;
+    bool wanted = false;
+    for (unsigned i = 0; i < mix->bench->options->stream_count; i++) {
+        wanted |= mix->streams[i].cache;
+        clients += mix->streams[i].cache ? mix->streams[i].subscribers : 0;
+    }
+    if (!wanted)
+        return 0;
+    if (mix->bench->options->tls || mix->bench->options->rtt_ms > 0 || mix->bench->phantom)
+        return bench_fail(-EINVAL, "cache=yes goes neither with --tls nor with --rtt-ms nor with "
+                                   "clients without sockets");
+    return cache_start(mix->bench, &mix->cache, server, 2 * (uint32_t)clients);
 }
 
 static int start(struct mix *mix)
@@ -97,6 +119,8 @@ static int start(struct mix *mix)
     if (clients > OPTIONS_CLIENTS_MAX)
         return bench_fail(-E2BIG, "at most %d subscribers in one run", OPTIONS_CLIENTS_MAX);
     int err = bench_server_start(mix->bench, (uint32_t)clients, NULL, &server);
+    if (err == 0)
+        err = start_cache(mix, server);
     for (unsigned i = 0; err == 0 && i < count; i++)
         for (unsigned w = 0; err == 0 && w < way_count; w++)
             err = add(mix, &mix->streams[i], ways[w], server);
@@ -168,11 +192,33 @@ static void describe(const struct stream *stream, struct contestant *contestant)
                     stream->channels, stream->rate_per_s, sizes);
 }
 
+/* Where some polls go through a cache, it is asked of all polls. */
+static bool counts_arrivals(const struct mix *mix, unsigned index)
+{
+    return mix->cache.server && mix->field.entrants[index].transport == &protocol_poll;
+}
+
 static int turn(void *context, unsigned at, unsigned round, bool counted)
 {
     struct mix *mix = context;
-    const struct load_mode mode = {.rate_per_s = mix->field.entrants[at].stream->rate_per_s};
-    return field_one_turn(&mix->field, at, &mode, mix->contestants[at], round, counted);
+    const struct entrant *entrant = &mix->field.entrants[at];
+    const struct load_mode mode = {.rate_per_s = entrant->stream->rate_per_s};
+    const struct cache *cache = entrant->stream->cache ? &mix->cache : NULL;
+    const bool counts = counted && counts_arrivals(mix, at);
+    int err = counts ? arrivals_begin(&mix->arrivals[at], entrant->server, cache) : 0;
+    if (err == 0)
+        err = field_one_turn(&mix->field, at, &mode, mix->contestants[at], round, counted);
+    return err == 0 && counts ? arrivals_end(&mix->arrivals[at], entrant->server, cache) : err;
+}
+
+/* What reached the server, and what the cache before it used. */
+static void finish_arrivals(const struct mix *mix, unsigned index)
+{
+    const struct arrivals *arrivals = &mix->arrivals[index];
+    json_t *figure = json_pack("{s:I}", "reached", (json_int_t)arrivals->reached);
+    if (mix->field.entrants[index].stream->cache)
+        json_object_set_new(figure, "cache_cpu_s", json_real((double)arrivals->used_ns / 1e9));
+    contestant_figure(mix->contestants[index], "arrivals", figure);
 }
 
 /* With several sizes, the payload of a delivery is their mean. */
@@ -183,6 +229,8 @@ static void finish(struct mix *mix)
         if (!contestant)
             continue;
         uint64_t bytes = 0, deliveries = 0;
+        if (counts_arrivals(mix, i))
+            finish_arrivals(mix, i);
         for (unsigned t = 0; t < contestant->turn_count; t++) {
             bytes += contestant->turns[t].load.payload_bytes;
             deliveries += contestant->turns[t].load.deliveries;
@@ -222,6 +270,7 @@ static int run(struct bench *bench)
     if (err == 0)
         err = race(&mix);
     field_close(&mix.field);
+    cache_done(&mix.cache);
     return err;
 }
 
@@ -234,7 +283,9 @@ const struct experiment experiment_mix = {
          "they and the messages are spread over; size "
          "(128), or kinds=BYTESxPARTS,... for a mixture; rate (1), of all channels together; "
          "poll-ms; headers=browser, what a browser sends with each request; state=yes, who "
-         "connects gets what the history holds first. All streams are connected at once and have "
+         "connects gets what the history holds first; cache=yes, its polls go through an nginx "
+         "that keeps answers (./build.sh peers nginx-cache). All streams are connected at once and "
+         "have "
          "the clock in turns; with --tls each is there once more, over TLS. A scenario has them as "
          "sections (bench/scenarios/README.md).\n\n"
          "  ringside-bench mix --stream 'name=chat subscribers=3000 channels=300 "

@@ -90,6 +90,7 @@ static int read_asked(json_t *asked, struct peer **ret)
     const char *by = text_of(peer->told, "publish_by");
     snprintf(peer->name, sizeof peer->name, "%s", text_of(peer->told, "name"));
     peer->visit = text_of(peer->told, "visit");
+    peer->caches = text_of(peer->told, "cache") != NULL;
     peer->transport = strcmp(transport, "longpoll") == 0
                           ? &protocol_longpoll_since
                           : protocol_find(transport, strlen(transport));
@@ -184,23 +185,31 @@ static int take_protocol(struct peer *peer)
 
 /* ---- start ---- */
 
-static json_t *places_of(const struct bench *bench, const struct server *server,
-                         uint32_t connections)
+static void place_add(json_t *places, const char *name, const struct sockaddr_in *of)
 {
-    char host[INET_ADDRSTRLEN], address[64], tls_address[64];
+    char host[INET_ADDRSTRLEN], text[64];
+    inet_ntop(AF_INET, &of->sin_addr, host, sizeof host);
+    snprintf(text, sizeof text, "%s:%u", host, ntohs(of->sin_port));
+    json_object_set_new(places, name, json_string(text));
+}
+
+static json_t *places_of(const struct bench *bench, const struct server *server,
+                         const struct server *behind, uint32_t connections)
+{
+    char host[INET_ADDRSTRLEN];
     cpu_set_t cpus;
     int port = ntohs(server->address.sin_port);
     int count = cpus_parse(&cpus, bench->options->server_cpus) == 0 ? CPU_COUNT(&cpus) : 1;
     inet_ntop(AF_INET, &server->address.sin_addr, host, sizeof host);
-    snprintf(address, sizeof address, "%s:%d", host, port);
-    json_t *places =
-        json_pack("{s:s, s:s, s:i, s:i, s:i, s:i}", "address", address, "host", host, "port", port,
-                  "connections", (int)(connections + BENCH_CONNECTIONS_SLACK), "cpus", count,
-                  "payload_bytes", (int)bench->options->message_bytes);
+    json_t *places = json_pack("{s:s, s:i, s:i, s:i, s:i}", "host", host, "port", port,
+                               "connections", (int)(connections + BENCH_CONNECTIONS_SLACK), "cpus",
+                               count, "payload_bytes", (int)bench->options->message_bytes);
+    place_add(places, "address", &server->address);
+    if (behind)
+        place_add(places, "upstream", &behind->address);
     if (server->tls_address.sin_port == 0)
         return places;
-    snprintf(tls_address, sizeof tls_address, "%s:%u", host, ntohs(server->tls_address.sin_port));
-    json_object_set_new(places, "tls_address", json_string(tls_address));
+    place_add(places, "tls_address", &server->tls_address);
     json_object_set_new(places, "chain", json_string(bench->certificate.chain));
     json_object_set_new(places, "key", json_string(bench->certificate.key));
     return places;
@@ -217,7 +226,8 @@ static int launch(struct bench *bench, struct peer *peer, struct server *server,
     return bench_server_launch(bench, server, peer->name, argv, connections);
 }
 
-int peer_start(struct bench *bench, struct peer *peer, uint32_t connections, struct server **ret)
+static int start(struct bench *bench, struct peer *peer, const struct server *behind,
+                 uint32_t connections, struct server **ret)
 {
     char address[32];
     const char *running = text_of(peer->told, "address");
@@ -230,17 +240,29 @@ int peer_start(struct bench *bench, struct peer *peer, uint32_t connections, str
     const bool runs = running != NULL;
     int err = peer->visit ? bench_server_tls_place(bench, server) : 0;
     if (err == 0) {
-        json_object_set_new(peer->asked, "places", places_of(bench, server, connections));
+        json_object_set_new(peer->asked, "places", places_of(bench, server, behind, connections));
         err = ask(peer);
     }
     if (err < 0)
         return err;
     server->peer = true;
+    server->beside_clients = behind != NULL;
     peer->ready = server->ready = text_of(peer->told, "ready");
     peer->visit = text_of(peer->told, "visit");
-    err = take_protocol(peer);
+    err = peer->caches ? 0 : take_protocol(peer);
     if (err < 0)
         return err;
     return runs ? bench_server_adopt(bench, server, peer->name, connections)
                 : launch(bench, peer, server, connections);
+}
+
+int peer_start(struct bench *bench, struct peer *peer, uint32_t connections, struct server **ret)
+{
+    return start(bench, peer, NULL, connections, ret);
+}
+
+int peer_start_before(struct bench *bench, struct peer *peer, const struct server *behind,
+                      uint32_t connections, struct server **ret)
+{
+    return start(bench, peer, behind, connections, ret);
 }

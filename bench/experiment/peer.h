@@ -30,6 +30,7 @@ struct peer {
     const char *ready; /* a path that answers 200; NULL: the port accepts */
     const char *visit; /* a path that is answered on both ports, plain and TLS; such a peer is for
                           `handshakes`, and has no subscribers. NULL: it is none */
+    bool caches;       /* such a peer stands before a server, and has no subscribers of its own */
     const struct protocol *transport; /* of its subscribers */
     const struct protocol *publish_by;
 
@@ -57,3 +58,7 @@ void peer_free(struct peer *peer);
 /* Starts it pinned like every server, for so many connections, and fills in its protocol; or takes
  * the one that runs. */
 int peer_start(struct bench *bench, struct peer *peer, uint32_t connections, struct server **ret);
+
+/* Starts one that caches, on the CPUs of the clients, before a server. */
+int peer_start_before(struct bench *bench, struct peer *peer, const struct server *behind,
+                      uint32_t connections, struct server **ret);

@@ -99,7 +99,7 @@ static int parse_number(struct stream *stream, const char *name, const char *val
                                 numbers[i].low, numbers[i].high);
     return refuse(why, size,
                   "there is no '%s' in a stream: there are name, transport, subscribers, channels, "
-                  "size, kinds, rate, poll-ms, headers and state",
+                  "size, kinds, rate, poll-ms, headers, state and cache",
                   name);
 }
 
@@ -138,6 +138,8 @@ static int parse_part(struct stream *stream, const char *name, const char *value
         return parse_word(&stream->browser, name, value, "plain", "browser", why, size);
     if (strcmp(name, "state") == 0)
         return parse_word(&stream->state, name, value, "no", "yes", why, size);
+    if (strcmp(name, "cache") == 0)
+        return parse_word(&stream->cache, name, value, "no", "yes", why, size);
     return parse_number(stream, name, value, why, size);
 }
 
@@ -162,6 +164,11 @@ int stream_parse(struct stream *ret, const char *text, char *why, size_t why_siz
     }
     if (err == 0 && !ret->name[0])
         return refuse(why, why_size, "a stream needs a name=");
+    if (err == 0 && ret->cache && ret->transport != &protocol_poll)
+        return refuse(why, why_size,
+                      "%s: only answers to polls can be kept: cache=yes needs "
+                      "transport=poll",
+                      ret->name);
     if (err == 0 && ret->channels > ret->subscribers)
         return refuse(why, why_size, "%s: %u channels need at least as many subscribers", ret->name,
                       ret->channels);

@@ -12,6 +12,7 @@
  *     poll-ms      interval of a short poll; that of the options
  *     headers      plain, or browser: what a browser puts into each request; plain
  *     state        yes: who connects gets what the history holds first; no
+ *     cache        yes: its polls go through an nginx with proxy_cache; no
  *
  * Threads  one.
  * Memory   in place.
@@ -29,6 +30,7 @@ struct stream {
     double rate_per_s;
     bool browser;
     bool state;
+    bool cache;
 };
 
 /* Reads a text as above. Returns 0, or -EINVAL with a sentence. */

@@ -85,9 +85,9 @@ static int read_peers(struct bench *bench, struct peer *peers[PEERS_MAX], unsign
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
         err = peer_read(options->peers[i], &peers[(*ret_count)++]);
     for (unsigned i = 0; err == 0 && i < options->peer_count; i++)
-        if (peers[i]->visit)
-            err = bench_fail(-EINVAL, "%s has no subscribers: it is for `bench handshakes`",
-                             peers[i]->name);
+        if (peers[i]->visit || peers[i]->caches)
+            err = bench_fail(-EINVAL, "%s has no subscribers: it is for `bench %s`", peers[i]->name,
+                             peers[i]->caches ? "mix" : "handshakes");
     if (err == 0 && options->peer_url)
         err = peer_of_urls(bench, &peers[(*ret_count)++]);
     for (unsigned i = 0; err == 0 && i < *ret_count; i++)

@@ -28,13 +28,15 @@ KEYS = {
     **{("install", way): INSTALLER for way in ("apt", "npm", "link", "pip", "go", "cargo",
                                                "by_hand")},
     ("server", "config"): ONCE, ("server", "command"): WORDS, ("server", "ready"): ONCE,
-    ("server", "address"): ONCE, ("handshake", "path"): ONCE, ("subscribe", "transport"): ONCE,
+    ("server", "address"): ONCE, ("handshake", "path"): ONCE, ("cache", "of"): ONCE,
+    ("subscribe", "transport"): ONCE,
     ("publish", "by"): ONCE, ("publish", "address"): ONCE,
     ("publish", "send"): ONCE, ("publish", "send_binary"): ONCE,
     **{(side, key): kind for side in ("subscribe", "publish") for key, kind in (
         ("path", ONCE), ("protocol", MANY), ("field", MANY), ("message", MANY), ("binary", MANY))},
 }
 ONE_OF = {("subscribe", "transport"): ("websocket", "sse", "longpoll"),
+          ("cache", "of"): ("poll",),
           ("publish", "by"): ("websocket", "post")}
 LETTERS = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
 PLACE = re.compile(r"@(@|[A-Za-z0-9_+]+@)?")
@@ -77,7 +79,7 @@ def take(found, section, name, value):
         why = "it is given twice"
     elif value not in ONE_OF.get((section, name), (value,)):
         *others, last = ONE_OF[section, name]
-        why = f"there are {', '.join(others)} and {last}"
+        why = f"there are {', '.join(others)} and {last}" if others else f"there is {last}"
     elif name.startswith("send") and "@payload@" not in value:
         why = "it needs a place for @payload@"
     elif len(value) > TEXT_MAX:
@@ -111,6 +113,9 @@ class Peer:
                     else "neither a command nor an address in [server]")
         if self.get("handshake", "path"):
             return ("a [handshake], which goes with a command and without [subscribe]"
+                    if address or path else None)
+        if self.get("cache", "of"):
+            return ("a [cache], which goes with a command and without [subscribe]"
                     if address or path else None)
         if not path:
             return "no path in [subscribe]"
@@ -180,7 +185,7 @@ class Places:
 
     def __init__(self, peer, root, more=None):
         self.peer, self.values = peer, dict(more or {})
-        self.products = pathlib.Path(root) / peer.name
+        self.products = pathlib.Path(root).resolve() / peer.name  # it may not be there yet
         self.run = self.products / "run"
         self.values |= {"here": peer.folder, "products": self.products}
         if more:
@@ -285,7 +290,8 @@ def answer(asked):
     peer = of_urls(asked) if "url" in asked else of_manifest(asked["name"])
     places = Places(peer, asked["root"], asked.get("places"))
     told = {"name": peer.name, "ready": peer.get("server", "ready"),
-            "visit": peer.get("handshake", "path"), "address": peer.get("server", "address"),
+            "visit": peer.get("handshake", "path"), "cache": peer.get("cache", "of"),
+            "address": peer.get("server", "address"),
             "publish_address": peer.get("publish", "address"),
             "transport": peer.get("subscribe", "transport", "websocket"),
             "publish_by": peer.get("publish", "by", "websocket")}
@@ -296,7 +302,7 @@ def answer(asked):
         return told
     if peer.get("server", "command"):
         told |= started(peer, places)
-    if not told["visit"]:
+    if not told["visit"] and not told["cache"]:
         told |= {"subscribe": side(peer, places, "subscribe"),
                  "publish": side(peer, places, "publish")} | sent(peer, places)
     return told

@@ -171,3 +171,18 @@ def test_the_scenarios_fit_into_a_quarter_of_an_hour():
         file.read(path, encoding="utf-8")
         total += file.getint("scenario", "seconds")
     assert 0 < total <= 900
+
+
+def test_the_scenario_of_the_cache_at_smoke_size(tmp_path):
+    text = (ROOT / "bench" / "scenarios" / "cached.ini").read_text(encoding="utf-8")
+    for large, small in (("2 % of fits, at most 1000", "40"), ("turn-ms = 3000", "turn-ms = 1500"),
+                         ("poll-ms = 500", "poll-ms = 100"), ("rate = 0.5", "rate = 2"),
+                         ("turns = 2", "turns = 1"), ("warmup = 1", "warmup = 0"),
+                         ("< 0.05 *", "< 0.3 *")):
+        assert large in text
+        text = text.replace(large, small)
+    found = bench(tmp_path, "claims", write(tmp_path, "cached", text))
+    reach, share, million = (v for v in found.run["verdicts"])
+    assert reach["verdict"] == "holds", reach
+    for verdict in (share, million):
+        assert "the run has no" not in verdict["measured"], verdict

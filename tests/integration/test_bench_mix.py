@@ -48,8 +48,30 @@ def test_streams_differ(tmp_path):
     assert 0 < full["wire"]["down_bytes_per_delivery"] - 9000 < 15
 
 
+def test_polls_through_a_cache(tmp_path):
+    """Nobody misses a message for it, and of the many polls few reach the server."""
+    each = "transport=poll subscribers=40 poll-ms=100 rate=2"
+    found = bench(tmp_path, "mix", "--stream", f"name=direct {each}",
+                  "--stream", f"name=cached {each} cache=yes", "--set", "poll_s_maxage=1",
+                  "--turns", "1", "--turn-ms", "1500", "--warmup", "0")
+    direct, cached = found.run["contestants"]
+    for crowd in (direct, cached):
+        assert crowd["ledger"]["delivered"] > 0
+        assert crowd["ledger"]["lost"] + crowd["ledger"]["duplicate"] == 0
+    assert direct["arrivals"]["reached"] >= direct["requests"]["answered"]
+    assert cached["arrivals"]["reached"] < cached["requests"]["answered"] / 3
+    assert "cache_cpu_s" in cached["arrivals"] and "cache_cpu_s" not in direct["arrivals"]
+
+
+def test_a_cache_is_compared_with_nobody(tmp_path):
+    found = bench(tmp_path, "compare", "--peer", "nginx-cache", expect=1)
+    assert "it is for `bench mix`" in found.complaints
+
+
 @pytest.mark.parametrize("arguments, complaint", [
     ((), "which streams?"),
+    (("--stream", "name=a cache=yes"), "cache=yes needs transport=poll"),
+    (("--stream", "name=a transport=poll cache=yes", "--tls"), "goes neither with --tls"),
     (("--stream", "name=a size=1"), "size=1: needs a whole number"),
     (("--stream", "name=a", "--stream", "name=a"), "two are called a"),
 ])
