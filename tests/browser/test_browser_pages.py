@@ -3,6 +3,9 @@
 import jwt
 import pytest
 
+from ringside import target
+from wire import RawWebSocket
+
 WIDTHS = {"wide": 1280, "narrow": 360}
 
 
@@ -110,6 +113,16 @@ def test_the_operator_sees_the_server_live(start_server, chromium, window, event
     server.get("/nothing-here")
     eventually(lambda: "not_found" in body(), "what was refused")
     assert script(chromium, "document.documentElement.scrollWidth") <= 360
+    # All columns of a table are seen at once, also beside a long name.
+    channel = "prices/of:all-instruments.that-are-traded/somewhere@exchange"
+    readers = [RawWebSocket(server, target("/ws", channel=channel)) for _ in range(12)]
+    eventually(lambda: server.publish(channel, "x") and channel in body(), "a top channel")
+    for width in (360, 1280):
+        window(width)
+        assert script(chromium, "[...document.querySelectorAll('.scroll')]"
+                                ".every(each => each.scrollWidth <= each.clientWidth)"), width
+    for reader in readers:
+        reader.close()
     # The key is this tab's: a reload asks for none.
     chromium.refresh()
     eventually(lambda: "not_found" in body(), "a report behind the reload")

@@ -22,9 +22,9 @@ const element = (name, properties = {}, ...children) => {
 
 const scaled = (value, base, units) => {
   let unit = 0;
-  for (; value >= base * 9.995 && unit < units.length - 1; unit++) value /= base;
-  const digits = value >= 100 || Number.isInteger(value) ? 0 : value >= 10 ? 1 : 2;
-  return value.toFixed(digits) + units[unit];
+  for (; value >= 999.5 && unit < units.length - 1; unit++) value /= base;
+  const digits = value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return Number(value.toFixed(digits)) + units[unit];
 };
 const bytes = (value) => value < 1024 ? value.toFixed(0) + " B"
   : scaled(value / 1024, 1024, [" KiB", " MiB", " GiB", " TiB"]);
@@ -127,10 +127,11 @@ function plot([title, colour, unit, measure]) {
 
 function fill(body, rows, empty) {
   const lines = rows.slice(0, ROWS).map(([name, ...cells]) => element("tr", {},
-    element("th", { scope: "row", textContent: name }),
+    element("th", { scope: "row", textContent: name, title: name }),
     ...cells.map((textContent) => element("td", { textContent }))));
   if (lines.length === 0)
-    lines.push(element("tr", {}, element("td", { textContent: empty, className: "faint" })));
+    lines.push(element("tr", {}, element("td", { textContent: empty, className: "faint",
+      colSpan: 4 })));
   find(body).replaceChildren(...lines);
 }
 
@@ -184,7 +185,8 @@ function heard(kind, data) {
     ["tls_errors", "TLS: "], ["http2_floods", "HTTP/2 flood: "]], (label) => label === "good"),
     "nothing was refused");
   const engine = [...(newest().families.get("engine") || new Map()).keys()][0];
-  find("#about").textContent = `${value("shards")} shards on ${engine}, a report each second.`;
+  find("#about").textContent = `${value("shards")} ${value("shards") === 1 ? "shard" : "shards"}`
+    + ` on ${engine}, a report each second.`;
 }
 
 /* ---- the stream ---- */
