@@ -115,22 +115,6 @@ async def test_each_window(start_server, bits):
             assert await receive(socket) == LONG * 20
 
 
-@pytest.mark.parametrize("fragment", [None, 256, 1000])
-@asynchronous
-async def test_autobahn_12_echoes_of_each_size(server, fragment):
-    """Sections 12.1 to 12.5: text and binary of these sizes, whole and in fragments."""
-    async with connect(server, "/echo") as socket:
-        assert socket.extensions
-        for size in (16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072):
-            text = (LONG * (1 + size // len(LONG)))[:size]
-            for message in (text, text.encode()):
-                pieces = [message]
-                if fragment:
-                    pieces = [message[at:at + fragment] for at in range(0, size, fragment)]
-                await socket.send(pieces if len(pieces) > 1 else message)
-                assert await receive(socket) == message
-
-
 # ---- one frame for all ----
 
 def test_a_message_is_deflated_once_for_all_who_share_it(start_server):

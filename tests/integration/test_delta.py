@@ -287,6 +287,36 @@ async def test_payloads_that_are_no_json_in_strings(server):
 
 
 @asynchronous
+async def test_what_is_kept_by_nobody_is_a_base_for_nobody(start_server, tmp_path):
+    """An SDK takes whatever came last for the base, also what has no offset."""
+    (tmp_path / "api.key").write_text("0123456789abcdef\n")
+    server = start_server(config={"api_keys": f"file:{tmp_path}/api.key"})
+    socket, _ = await sign_on(server, delta="fossil")
+    envelopes = await connect(server, channel="m", delta="fossil")
+    await receive_json(envelopes)
+    readers = Reader(), Reader()
+
+    async def told():
+        return {readers[0].push(await receive_json(socket)), await next_of(envelopes, readers[1])}
+
+    for n in range(2):
+        await publish(server, "m", state(n))
+        assert await told() == {state(n)}
+    typing = json.dumps({"channel": "m", "data": json.loads(state(2)), "skip_history": True})
+    answer = server.request("POST", "/api/publish", typing.encode(),
+                            {"X-API-Key": "0123456789abcdef"})
+    assert "error" not in answer.json()
+    assert {json.dumps(json.loads(text), ensure_ascii=False) for text in await told()} \
+        == {state(2)}
+    for n in range(3, 5):
+        await publish(server, "m", state(n))
+        assert await told() == {state(n)}
+    for reader in readers:
+        assert reader.kinds == ["whole", "delta", "whole", "whole", "delta"]
+    await socket.close(), await envelopes.close()
+
+
+@asynchronous
 async def test_what_else_a_subscription_may_ask_for(start_server):
     server = start_server(args=["--set", ":delta=off"])
     for asked in ("xdelta", "fossil", "", None):

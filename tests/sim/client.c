@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "changes.h"
 #include "h2_link.h"
 #include "secure_link.h"
 
@@ -53,6 +54,7 @@ struct fake_client *client_end(const struct client *client)
 void client_gone(struct client *client)
 {
     seat_gone(client);
+    changes_gone(client);
     bytes_free(&client->out);
     bytes_free(&client->in);
     bytes_free(&client->message);

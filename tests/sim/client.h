@@ -93,6 +93,14 @@ struct client {
     bool close_seen;
     unsigned close_code;
 
+    /* changes.c */
+    bool offers, deflates; /* permessage-deflate: it did, and it is agreed upon */
+    bool delta;            /* asked for what changes */
+    bool latest;           /* asked for the latest of each channel, when these were known: */
+    struct ledger_place newest[READING_MAX];
+    struct bytes base[READING_MAX];
+    bool has_base[READING_MAX];
+
     struct seat seat; /* of ROLE_CENTRIFUGE */
 };
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "changes.h"
 #include "h2_link.h"
 #include "secure_link.h"
 #include "wire/base64.h"
@@ -65,7 +66,8 @@ void client_ask_publish(struct client *client, unsigned channel)
     size_t len = ledger_payload(&sim->ledger, id, payload);
     char name[32], target[TARGET_MAX];
     client_channel_name(channel, name);
-    snprintf(target, sizeof target, "/publish?channel=%s", name);
+    bool delta = sim->changes && sim_chance(sim, 800);
+    snprintf(target, sizeof target, "/publish?channel=%s%s", name, delta ? "&delta=1" : "");
     bool chunked = sim_chance(sim, 300);
     request(client,
             &(struct http_request_head){
@@ -127,6 +129,11 @@ static void reader_target(struct client *client, const char *path, bool since_in
         position_token(client, ret_token);
     else if (sim_chance(sim, 300))
         snprintf(ret_token, 6, "start");
+    client->latest = false;
+    if (sim->changes && !ret_token[0] && sim_chance(sim, 400)) {
+        snprintf(ret_token, 7, "latest");
+        changes_ask_latest(client);
+    }
     if (!client->resuming)
         for (unsigned i = 0; i < client->reading_count; i++)
             client->reading[i].known = false;
@@ -134,6 +141,9 @@ static void reader_target(struct client *client, const char *path, bool since_in
         at += snprintf(ret_target + at, (size_t)(TARGET_MAX - at), "&since=%s", ret_token);
     if (client->envelope)
         at += snprintf(ret_target + at, (size_t)(TARGET_MAX - at), "&envelope=1");
+    client->delta = sim->changes && client->envelope && sim_chance(sim, 600);
+    if (client->delta)
+        at += snprintf(ret_target + at, (size_t)(TARGET_MAX - at), "&delta=fossil");
     if (client->role == ROLE_LONGPOLL && sim_chance(sim, 300))
         snprintf(ret_target + at, (size_t)(TARGET_MAX - at), "&timeout=%" PRIu64,
                  sim_below(sim, 3));
@@ -171,14 +181,15 @@ static void ask_websocket(struct client *client)
     uint64_t nonce[2] = {sim_random(client->sim), sim_random(client->sim)};
     client->envelope =
         !echo && !session && (client->reading_count > 1 || sim_chance(client->sim, 400));
+    client->offers = client->sim->changes && !client->carried && sim_chance(client->sim, 600);
     if (echo || session)
         snprintf(target, sizeof target, "%s", echo ? "/echo" : "/connection/websocket");
     else
         reader_target(client, "/ws", true, target, token);
     base64_encode(client->key, span_of((const char *)nonce, sizeof nonce));
-    int len =
-        ws_handshake_request_write(head, sizeof head, span_from(target), SPAN("sim"),
-                                   span_of(client->key, sizeof client->key), (struct span){0});
+    int len = ws_handshake_request_write(head, sizeof head, span_from(target), SPAN("sim"),
+                                         span_of(client->key, sizeof client->key),
+                                         client->offers ? SPAN(CHANGES_OFFER) : (struct span){0});
     assert(len > 0);
     bytes_add(&client->out, head, (size_t)len);
     asked(client, 0);
@@ -369,11 +380,15 @@ void client_open(struct client *client)
 
 /* ---- on an open WebSocket ---- */
 
-static void frame_part(struct client *client, enum ws_opcode opcode, struct span payload, bool fin)
+static void frame_part(struct client *client, enum ws_opcode opcode, struct span payload, bool fin,
+                       bool deflated)
 {
     char head[WS_FRAME_HEAD_MAX];
-    struct ws_frame_head frame = {
-        .length = payload.len, .opcode = (uint8_t)opcode, .fin = fin, .masked = true};
+    struct ws_frame_head frame = {.length = payload.len,
+                                  .opcode = (uint8_t)opcode,
+                                  .fin = fin,
+                                  .masked = true,
+                                  .deflated = deflated};
     uint64_t key = sim_random(client->sim);
     memcpy(frame.key, &key, sizeof frame.key);
     bytes_add(&client->out, head, ws_frame_head_write(head, &frame));
@@ -386,15 +401,20 @@ static void frame_part(struct client *client, enum ws_opcode opcode, struct span
 void client_frame(struct client *client, enum ws_opcode opcode, struct span payload)
 {
     struct sim *sim = client->sim;
+    struct span packed = opcode < WS_CLOSE ? changes_deflate(client, payload) : (struct span){0};
+    bool deflated = packed.len > 0;
+    if (deflated)
+        payload = packed;
     while (opcode < WS_CLOSE && payload.len > 1 && sim_chance(sim, 200)) {
         size_t size = 1 + sim_below(sim, payload.len - 1);
-        frame_part(client, opcode, span_of(payload.ptr, size), false);
+        frame_part(client, opcode, span_of(payload.ptr, size), false, deflated);
         payload = span_skip(payload, size);
         opcode = WS_CONTINUATION;
+        deflated = false;
         if (sim_chance(sim, 300))
-            frame_part(client, WS_PING, SPAN("between"), true);
+            frame_part(client, WS_PING, SPAN("between"), true, false);
     }
-    frame_part(client, opcode, payload, true);
+    frame_part(client, opcode, payload, true, deflated);
 }
 
 /* A message for one of its own channels, as it is or in an envelope. */

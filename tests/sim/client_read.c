@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "changes.h"
 #include "secure_link.h"
 
 enum {
@@ -19,6 +20,8 @@ static bool websocket_event(struct client *client, const struct ws_event *event)
         break;
     case WS_EVENT_DATA:
         bytes_add(&client->message, payload.ptr, payload.len);
+        if (event->last && event->deflated)
+            changes_inflate(client, &client->message);
         if (event->last) {
             if (client->role == ROLE_WS)
                 told_frame(client, event->opcode == WS_TEXT);
@@ -57,7 +60,8 @@ static bool websocket_event(struct client *client, const struct ws_event *event)
 
 static bool websocket_input(struct client *client, char *bytes, size_t len)
 {
-    const struct ws_rules rules = {.role = WS_CLIENT, .message_bytes_max = 16 << 20};
+    const struct ws_rules rules = {
+        .role = WS_CLIENT, .deflate = client->deflates, .message_bytes_max = 16 << 20};
     struct ws_input input = {bytes, bytes + len};
     struct ws_event event;
     do {
@@ -126,9 +130,11 @@ static void head_taken(struct client *client)
     if (answer->status == 100)
         return;
     if (answer->status == 101) {
+        changes_agree(client, answer);
         if (client->role != ROLE_NUISANCE) {
             int err = ws_handshake_answer_check(answer, span_of(client->key, sizeof client->key));
-            sim_check(client->sim, err == 0, "client %u: handshake %d", client->index, err);
+            bool good = err == (client->offers ? WS_HANDSHAKE_EXTENSION : 0);
+            sim_check(client->sim, good, "client %u: handshake %d", client->index, err);
         }
         client->state = CLIENT_WS;
         client->asked_count = 0;

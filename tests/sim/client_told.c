@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "client.h"
+#include "changes.h"
 #include "wire/base64.h"
 
 /* ---- taking messages ---- */
@@ -106,19 +106,19 @@ static unsigned place_of(const struct client *client, unsigned channel)
     return place;
 }
 
-/* {"channel","offset","data"[,"base64"][,"position"]} */
+/* {"channel","offset","data" or "delta"[,"base64"][,"position"]} */
 static void take_json(struct client *client, json_t *json)
 {
-    const char *name, *data, *token = "";
-    size_t data_len, token_len = 0;
+    const char *name, *data = NULL, *delta = NULL, *token = "";
+    size_t data_len = 0, delta_len = 0, token_len = 0;
     json_int_t offset;
     int base64 = 0;
     struct position positions[READING_MAX];
     uint64_t epoch = 0;
-    int err =
-        json_unpack(json, "{s:s, s:I, s:s%, s?b, s?s%}", "channel", &name, "offset", &offset,
-                    "data", &data, &data_len, "base64", &base64, "position", &token, &token_len);
-    sim_check(client->sim, err == 0, "client %u: not a message", client->index);
+    int err = json_unpack(json, "{s:s, s:I, s?s%, s?s%, s?b, s?s%}", "channel", &name, "offset",
+                          &offset, "data", &data, &data_len, "delta", &delta, &delta_len, "base64",
+                          &base64, "position", &token, &token_len);
+    sim_check(client->sim, err == 0 && !data != !delta, "client %u: not a message", client->index);
     unsigned channel = channel_named(client, name);
     bool at = positions_of(client, span_of(token, token_len), positions);
     sim_check(client->sim, at == client->envelope, "client %u: a position, or none", client->index);
@@ -129,10 +129,14 @@ static void take_json(struct client *client, json_t *json)
                   (uint64_t)offset, own->offset);
         epoch = own->epoch;
     }
+    unsigned place = place_of(client, channel);
+    struct span message =
+        delta ? changes_apply(client, place, span_of(delta, delta_len)) : span_of(data, data_len);
+    changes_keep(client, place, base64 ? (struct span){0} : message);
     if (base64)
-        take_base64(client, channel, span_of(data, data_len), epoch, (uint64_t)offset);
+        take_base64(client, channel, message, epoch, (uint64_t)offset);
     else
-        take(client, channel, span_of(data, data_len), epoch, (uint64_t)offset);
+        take(client, channel, message, epoch, (uint64_t)offset);
 }
 
 /* ---- where a reader stands ---- */
@@ -148,6 +152,8 @@ static void stands_at(struct client *client, const struct position *positions, b
     for (unsigned i = 0; i < client->reading_count; i++) {
         struct ledger_cursor *cursor = &client->reading[i];
         const struct position *at = &positions[i];
+        if (!client->standing && client->state != CLIENT_HTTP)
+            changes_stands(client, i, at);
         bool same = cursor->known && cursor->epoch == at->epoch && cursor->offset == at->offset;
         bool behind = cursor->known && cursor->epoch == at->epoch && cursor->offset < at->offset;
         sim_check(sim, same || lost || !cursor->known || (behind && gaps_allowed(client)),

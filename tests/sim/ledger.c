@@ -9,6 +9,7 @@
 
 enum {
     JSON_GROWS = 6, /* a byte in a string becomes as many at most */
+    ALIKE = 64,     /* ids in a row whose payloads differ in the id alone, where deltas are told */
 };
 
 void ledger_init(struct ledger *ledger, struct sim *sim)
@@ -78,10 +79,16 @@ static size_t length_of(uint64_t *state)
     return 32 + mix(state) % (most - 32);
 }
 
+/* What a payload follows from: the id alone, or where deltas are told one that neighbours share. */
+static uint64_t state_of(const struct ledger *ledger, uint64_t id)
+{
+    return ledger->sim->seed * UINT64_C(1000003) + (ledger->sim->changes ? id / ALIKE : id);
+}
+
 /* [<id>,"and what the id says"] */
 static size_t json_payload(const struct ledger *ledger, uint64_t id, char *ret)
 {
-    uint64_t state = ledger->sim->seed * UINT64_C(1000003) + id;
+    uint64_t state = state_of(ledger, id);
     size_t len = length_of(&state) + 64;
     static char text[LEDGER_PAYLOAD_MAX / JSON_GROWS];
     size_t at = (size_t)snprintf(ret, 32, "[%" PRIu64 ",", id);
@@ -94,7 +101,7 @@ static size_t json_payload(const struct ledger *ledger, uint64_t id, char *ret)
 /* <id>. and then what the id says; one in eight begins with a byte that no UTF-8 has. */
 size_t ledger_bytes(const struct ledger *ledger, uint64_t id, char *ret)
 {
-    uint64_t state = ledger->sim->seed * UINT64_C(1000003) + id;
+    uint64_t state = state_of(ledger, id);
     size_t len = length_of(&state);
     bool binary = mix(&state) % 8 == 0;
     size_t at = 0;
@@ -172,6 +179,14 @@ static void epoch_put(struct ledger *ledger, struct ledger_epoch *at, uint64_t o
     at->ids[offset - 1] = id;
     if (offset > at->last)
         at->last = offset;
+}
+
+struct ledger_place ledger_newest(const struct ledger *ledger, unsigned channel)
+{
+    for (size_t i = ledger->epoch_count; i-- > 0;)
+        if (ledger->epochs[i].channel == channel)
+            return (struct ledger_place){ledger->epochs[i].epoch, ledger->epochs[i].last};
+    return (struct ledger_place){0};
 }
 
 void ledger_learn(struct ledger *ledger, uint64_t id, uint64_t epoch, uint64_t offset)

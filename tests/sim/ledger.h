@@ -60,6 +60,14 @@ struct ledger_cursor {
     uint64_t offset;
 };
 
+/* A number, of one life of its channel. */
+struct ledger_place {
+    uint64_t epoch, offset;
+};
+
+/* The newest number that is known of a channel, of the life that was heard of last. */
+struct ledger_place ledger_newest(const struct ledger *ledger, unsigned channel);
+
 void ledger_init(struct ledger *ledger, struct sim *sim);
 void ledger_done(struct ledger *ledger);
 

@@ -12,6 +12,7 @@
  *   client_read.c   what they are told: from bytes to answers, events and frames
  *   client_told.c   what those say, held against the ledger
  *   seat*.c         clients with sessions, in three of five seeds from 1,000 on: Centrifuge
+ *   changes.c       what a client inflates, and what it applies to what it had
  *   ledger.c        the truth about messages, and the judge of every reader
  *
  * Idea     One seed decides everything: the settings, the kernel's liberties, who does what when.
@@ -69,6 +70,7 @@ struct sim {
     unsigned trouble; /* how often a client breaks off, and half as often as it stalls: of 1000 */
 
     bool sessions; /* many clients speak the Centrifuge protocol */
+    bool changes;  /* messages come deflated, or as what changed; readers begin with the latest */
     bool crowded;  /* few calls between shards may be under way: presence may be lost */
     bool starved;  /* the server finds no memory now and then */
     bool narrow;   /* some connections hold few bytes, and so are slow */
@@ -83,6 +85,7 @@ struct sim {
         uint64_t unheralded;
         uint64_t failed;                  /* allocations */
         uint64_t by_session;              /* messages that came by it */
+        uint64_t deltas, inflated;        /* that came so */
         uint64_t roads, streams, carried; /* of HTTP/2; and messages that came by it */
     } stats;
 };

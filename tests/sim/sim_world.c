@@ -10,6 +10,7 @@
 #include "api/api.h"
 #include "auth/auth.h"
 #include "carrier/http2.h"
+#include "changes.h"
 #include "conn/client.h"
 #include "core/message.h"
 #include "http/origins.h"
@@ -99,6 +100,20 @@ static void sessions_draw(struct sim *sim)
     all->presence_age_ms = 1000;
 }
 
+/* From 2,000 on. */
+static void changes_draw(struct sim *sim)
+{
+    struct settings *settings = &sim->settings;
+    sim->changes = sim->seed >= 2000;
+    if (!sim->changes)
+        return;
+    settings->websocket_deflate = true;
+    settings->deflate_window_bits = between(sim, 9, 15);
+    settings->compress_bytes_min = between_wide(sim, 1, 2000);
+    settings->delta_bytes_max = sim_chance(sim, 200) ? between(sim, 0, 300) : 262144;
+    settings->delta_total_bytes_max = between_wide(sim, 100, 40000000);
+}
+
 static void settings_draw(struct sim *sim)
 {
     struct settings *settings = &sim->settings;
@@ -145,6 +160,7 @@ static void settings_draw(struct sim *sim)
         sim->starved = sim->seed % 5 == 4;
     }
     sessions_draw(sim);
+    changes_draw(sim);
     if (sim->seed % 4 == 3) {
         sim->secure = secure_world_create();
         settings->tls_handshakes_max = between_wide(sim, 1, 200);
@@ -295,6 +311,9 @@ static void report(const struct sim *sim)
                stats->streams, stats->roads, stats->carried);
     if (sim->sessions)
         printf("  sessions: %" PRIu64 " messages by them\n", stats->by_session);
+    if (sim->changes)
+        printf("  %" PRIu64 " messages as what changed, %" PRIu64 " deflated\n", stats->deltas,
+               stats->inflated);
     if (sim->starved)
         printf("  %" PRIu64 " allocations found no memory\n", stats->failed);
     if (sim->secure)
@@ -343,6 +362,7 @@ uint64_t sim_run(uint64_t seed, bool verbose)
     fake_net_free(sim.net);
     secure_world_free(sim.secure);
     ledger_done(&sim.ledger);
+    changes_done();
     free(sim.clients);
     running = NULL;
     return trace;
