@@ -1,10 +1,12 @@
 #include "cluster.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
 #include "api/server_api.h"
+#include "auth/held.h"
 #include "broker/broker.h"
 #include "carrier/http2.h"
 #include "conf/settings.h"
@@ -89,11 +91,15 @@ static void hear(void *context, struct nodes_heard *heard)
     case NODES_REVOKE:
         revoke_heard(shard, heard);
         break;
+    case NODES_TAKE:
+        assert(!"nobody asks another node for that");
     }
 }
 
 int cluster_start(struct broker *broker, struct server *server)
 {
+    if (broker && server->settings->ticket_key[0] != '\0')
+        server->hold = tickets_hold;
     const struct broker_waker waker = {
         .wake = wake_shard, .context = server, .ear = hear, .node = server->node};
     int err = broker ? broker_start(broker, server->hubs, &waker) : 0;

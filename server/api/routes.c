@@ -1,5 +1,6 @@
 /* routes: every path of the server, and every transport. */
 #include "api/api.h"
+#include "auth/held.h"
 #include "api/server_api.h"
 #include "carrier/http2.h"
 #include "courier/webhooks.h"
@@ -70,6 +71,7 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_WEBSOCKET] = &websocket_transport,
     [TRANSPORT_ECHO] = &echo_transport,
     [TRANSPORT_HTTP2] = &http2_transport,
+    [TRANSPORT_HELD] = &held_transport,
     [TRANSPORT_REVOKE] = &revoke_transport,
     [TRANSPORT_SERVER_API] = &server_api_transport,
     [TRANSPORT_SESSION] = &session_transport,

@@ -24,6 +24,7 @@ struct auth_shard {
     _Atomic(struct auth_keys *) published; /* by main; NULL: nothing new */
     int64_t turn_ns;                       /* in which */
     unsigned signatures;                   /* so many of public keys may still be looked at */
+    uint64_t cleared; /* the nonce of a ticket that the engine of the cluster has given us */
     _Atomic uint64_t counts[JWT_ERROR_COUNT];
 };
 
@@ -46,16 +47,20 @@ static void publish(struct auth *auth, struct auth_keys *keys)
     auth_keys_unref(keys);
 }
 
-/* Tickets of one process are no tokens of another, nor of the same one later. */
-static int tickets_begin(struct auth *auth)
+/* Without a key of their own, tickets of one process are no tokens of another, nor of the same one
+ * later. Returns 0, -ENOMEM, or an error and a sentence. */
+static int tickets_begin(struct auth *auth, char *why, size_t why_size)
 {
     char secret[TICKET_KEY_BYTES];
+    why[0] = '\0';
     if (auth->settings->ticket_ttl_ms == 0)
         return 0;
     auth->tickets = login_tickets_create((uint64_t)auth->settings->tickets_max);
+    auth->tickets_key.count = 1;
+    if (auth->tickets && auth->settings->ticket_key[0] != '\0')
+        return auth_key_read(auth->tickets_key.list, auth->settings->ticket_key, why, why_size);
     if (!auth->tickets || getrandom(secret, sizeof secret, 0) != sizeof secret)
         return -ENOMEM;
-    auth->tickets_key.count = 1;
     int err = jwt_key_hs256(auth->tickets_key.list, SPAN("ticket"), span_of(secret, sizeof secret));
     explicit_bzero(secret, sizeof secret);
     return err;
@@ -74,11 +79,14 @@ int auth_create(struct auth **ret, const struct settings *settings, char *why, s
         memset(auth, 0, size);
     if (auth)
         auth->settings = settings;
-    if (!auth || tickets_begin(auth) < 0) {
-        snprintf(why, why_size, "tokens: memory is out; tickets_max takes 8 bytes each");
+    why[0] = '\0';
+    err = auth ? tickets_begin(auth, why, why_size) : -ENOMEM;
+    if (err < 0) {
+        if (why[0] == '\0')
+            snprintf(why, why_size, "tokens: memory is out; tickets_max takes 8 bytes each");
         auth_free(auth);
         auth_keys_unref(keys);
-        return -ENOMEM;
+        return err;
     }
     auth->shard_count = shards;
     publish(auth, keys);
@@ -176,9 +184,32 @@ int auth_token(struct shard *shard, struct span token, struct jwt_claims *ret,
 
 /* ---- tickets ---- */
 
+static uint64_t nonce_of(const struct shard *shard, const struct jwt_claims *claims)
+{
+    return hub_key_hash(shard->server->hubs, claims->jti.ptr, claims->jti.len);
+}
+
+uint64_t auth_ticket_nonce(struct shard *shard, struct span ticket)
+{
+    struct jwt_claims claims;
+    char area[JWT_AREA_BYTES];
+    const struct auth *auth = shard->server->auth;
+    if (!auth || !auth->tickets)
+        return 0;
+    const struct jwt_rules rules = {.keys = &auth->tickets_key, .now_s = shard_unix_s(shard)};
+    return jwt_verify(&claims, ticket, &rules, area) == 0 ? nonce_of(shard, &claims) : 0;
+}
+
+void auth_ticket_cleared(struct shard *shard, uint64_t nonce)
+{
+    share_of(shard)->cleared = nonce;
+}
+
 static int ticket_take(struct shard *shard, const struct jwt_claims *claims, int64_t now_s)
 {
-    uint64_t nonce = hub_hash(shard->server->hubs, claims->jti.ptr, claims->jti.len);
+    uint64_t nonce = nonce_of(shard, claims);
+    if (shard->server->hold && share_of(shard)->cleared != nonce)
+        return JWT_ERROR_TAKEN;
     switch (login_tickets_take(shard->server->auth->tickets, nonce, now_s, claims->exp_s)) {
     case 0:
         return 0;

@@ -46,6 +46,11 @@ int auth_token(struct shard *shard, struct span token, struct jwt_claims *ret,
 int auth_login_ticket(struct shard *shard, struct span ticket, struct jwt_claims *ret,
                       char area[JWT_AREA_BYTES]);
 
+/* Where requests are held (struct server): the nonce of a ticket that is genuine, as all nodes know
+ * it; 0: it is none. Until a nonce is cleared, its ticket is refused as taken. */
+uint64_t auth_ticket_nonce(struct shard *shard, struct span ticket);
+void auth_ticket_cleared(struct shard *shard, uint64_t nonce);
+
 /* Makes a ticket of what a token allows, in `buf`. Returns its length, or -ENOBUFS: the claims are
  * too long for another token. */
 int auth_login_ticket_make(struct shard *shard, const struct jwt_claims *claims,

@@ -47,6 +47,8 @@ enum {
 #define NODES_KIND_ENUM(NAME, letter) NODES_##NAME = (letter),
 enum nodes_kind {
     NODES_KINDS(NODES_KIND_ENUM)
+    NODES_TAKE = 't', /* no question to nodes, but to the engine: NONCE MS, in hex and digits. It is
+                         taken for so long; -EEXIST: it was already */
 };
 
 /* What one node has said. */

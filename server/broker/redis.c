@@ -11,11 +11,12 @@
 #define NS_PER_MS INT64_C(1000000)
 
 enum {
-    CONNECT_MS_MAX = 1000, /* what an attempt may hold the thread up */
+    CONNECT_MS_MAX = 1000, /* of each step of an attempt */
+    DIAL_WAIT_MS = 5,      /* until it is looked at again */
     BACKOFF_MS_MIN = 50,
     BACKOFF_MS_MAX = 2000,
     PING_MS = 1000,
-    HELD_WAIT_MS = 1, /* until a shard that had no room is asked again */
+    BEHIND_WAIT_MS = 10, /* until a shard that had no room is looked at again */
     WAIT_MS_MAX = 500,
     TURN_REPLIES = 1024, /* of a link, taken in a turn */
 };
@@ -166,29 +167,61 @@ static void disconnect(struct redis *redis)
     again(redis, &redis->commands_sent);
     again(redis, &redis->news_sent);
     redis_nodes_lost(redis);
-    message_unref(redis->held);
-    redis->held = NULL;
+    memset(redis->behind, 0, sizeof redis->behind);
+    redis->behind_count = 0;
     atomic_store(&redis->counters.connected, 0);
 }
 
-int redis_connect(struct redis *redis, char *why, size_t why_size)
+/* Each step within its time. */
+static int dial(struct redis_dial *dial, const struct redis_address *address, char *why,
+                size_t why_size)
 {
-    struct redis_address address = redis->config.address;
-    if (address.timeout_ms > CONNECT_MS_MAX)
-        address.timeout_ms = CONNECT_MS_MAX;
-    int err = redis_link_open(&redis->commands, &address, &redis->greeting, why, why_size);
+    dial->address = *address;
+    if (dial->address.timeout_ms > CONNECT_MS_MAX)
+        dial->address.timeout_ms = CONNECT_MS_MAX;
+    int err = redis_link_open(&dial->commands, &dial->address, &dial->greeting, why, why_size);
     if (err == 0)
-        err = redis_link_open(&redis->news, &address, NULL, why, why_size);
-    if (err < 0) {
-        redis_link_close(&redis->commands);
-        return err;
-    }
+        err = redis_link_open(&dial->news, &dial->address, NULL, why, why_size);
+    if (err < 0)
+        redis_link_close(&dial->commands);
+    explicit_bzero(dial->address.password, sizeof dial->address.password);
+    return err;
+}
+
+/* The links are there: all that was joined is to be joined again. */
+static void connected(struct redis *redis)
+{
+    redis->commands = redis->dial.commands;
+    redis->news = redis->dial.news;
+    redis->greeting = redis->dial.greeting;
     redis->commands.heard_ns = redis->news.heard_ns = redis->now_ns;
     redis->resets = 0;
     redis->failures = 0;
     redis_count(&redis->counters.connects);
     atomic_store(&redis->counters.connected, 1);
-    return 0;
+}
+
+int redis_connect(struct redis *redis, char *why, size_t why_size)
+{
+    int err = dial(&redis->dial, &redis->config.address, why, why_size);
+    if (err == 0)
+        connected(redis);
+    return err;
+}
+
+static void *dial_run(void *context)
+{
+    struct redis *redis = context;
+    char why[256];
+    redis->dial.err = dial(&redis->dial, &redis->config.address, why, sizeof why);
+    atomic_store(&redis->dial.done, true);
+    return NULL;
+}
+
+static void dial_end(struct redis *redis)
+{
+    pthread_join(redis->dial.thread, NULL);
+    redis->dial.running = false;
 }
 
 static void lost(struct redis *redis)
@@ -199,15 +232,28 @@ static void lost(struct redis *redis)
 
 static void reconnect(struct redis *redis)
 {
-    char why[256];
-    if (redis_up(redis) || redis->retry_ns > redis->now_ns)
+    if (redis->dial.running && atomic_load(&redis->dial.done)) {
+        dial_end(redis);
+        if (redis->dial.err < 0)
+            backoff(redis);
+        else
+            connected(redis);
+    }
+    if (redis_up(redis) || redis->dial.running || redis->retry_ns > redis->now_ns)
         return;
-    if (redis_connect(redis, why, sizeof why) < 0)
+    atomic_store(&redis->dial.done, false);
+    redis->dial.running = pthread_create(&redis->dial.thread, NULL, dial_run, redis) == 0;
+    if (!redis->dial.running)
         backoff(redis);
 }
 
 void redis_stop(struct redis *redis)
 {
+    if (redis->dial.running) {
+        dial_end(redis);
+        if (redis->dial.err == 0)
+            connected(redis);
+    }
     disconnect(redis);
     while (redis->queue.first)
         redis_answer(redis, queue_pop(redis), -ENOTCONN);
@@ -219,7 +265,6 @@ void redis_free(struct redis *redis)
         return;
     redis_link_close(&redis->commands);
     redis_link_close(&redis->news);
-    message_unref(redis->held);
     free(redis);
 }
 
@@ -243,9 +288,6 @@ static int receive(struct redis *redis, struct redis_link *link,
     int err = redis_link_receive(link, redis->now_ns);
     unsigned taken = 0;
     for (; err == 0 && taken < TURN_REPLIES; taken++) {
-        /* Answers are taken, too, while a shard has no room for news: it may wait for one. */
-        if (link == &redis->news && !redis_give_held(redis))
-            break;
         redisReply *reply = NULL;
         err = redis_link_reply(link, &reply);
         if (!reply)
@@ -276,8 +318,9 @@ static int send_queue(struct redis *redis)
 static int turn(struct redis *redis)
 {
     int err = receive(redis, &redis->commands, redis_take_command);
-    if (err == 0 && redis_give_held(redis))
+    if (err == 0)
         err = receive(redis, &redis->news, redis_take_news);
+    redis_catch_up(redis);
     while (redis->resets < helper_participant(redis->set, 0) &&
            remote_reset(redis->helper, redis->set, redis->resets) == 0)
         redis->resets++;
@@ -312,11 +355,11 @@ void redis_turn(struct redis *redis, int64_t now_ns)
                           memory_order_relaxed);
 }
 
-static unsigned wait_for(struct pollfd *ret, struct redis_link *link, bool read)
+static unsigned wait_for(struct pollfd *ret, struct redis_link *link)
 {
     int flushed = redis_link_flush(link);
     *ret = (struct pollfd){.fd = link->context->fd,
-                           .events = (short)((read ? POLLIN : 0) | (flushed > 0 ? POLLOUT : 0))};
+                           .events = (short)(POLLIN | (flushed > 0 ? POLLOUT : 0))};
     return 1;
 }
 
@@ -329,11 +372,13 @@ unsigned redis_wait(struct redis *redis, struct pollfd ret[REDIS_FDS], int64_t n
         most_ms = PING_MS / 20;
     if (redis->more)
         most_ms = 0;
-    if (redis->held)
-        most_ms = HELD_WAIT_MS;
+    if (redis->behind_count > 0 && most_ms > BEHIND_WAIT_MS)
+        most_ms = BEHIND_WAIT_MS;
     if (redis_up(redis)) {
-        count += wait_for(&ret[count], &redis->commands, true);
-        count += wait_for(&ret[count], &redis->news, !redis->held);
+        count += wait_for(&ret[count], &redis->commands);
+        count += wait_for(&ret[count], &redis->news);
+    } else if (redis->dial.running) {
+        most_ms = DIAL_WAIT_MS;
     } else if ((redis->retry_ns - now_ns) / NS_PER_MS < most_ms) {
         most_ms = (redis->retry_ns - now_ns) / NS_PER_MS + 1;
     }

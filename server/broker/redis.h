@@ -8,7 +8,7 @@
  * leave a channel that believes to stand where it does not.
  *
  * Threads  The broker's, but for redis_create.
- * Memory   Asks that wait, one held message. hiredis holds what is not sent or not taken yet.
+ * Memory   Asks that wait. hiredis holds what is not sent or not taken yet.
  * Bounds   redis_config.queue_max publishes that wait to be sent, SENT_MAX commands sent and not
  *          answered. Each ask is answered within twice the timeout, whatever Redis does. */
 #pragma once
@@ -52,6 +52,7 @@ enum {
     X(queue_full, "counter", "Publishes refused as broker_queue_max was reached")                  \
     X(out_of_memory, "counter", "Publishes that the engine refused for want of memory")            \
     X(errors, "counter", "Other errors that the engine answered")                                  \
+    X(dropped, "counter", "Messages that a shard had no room for, and read from the history")      \
     X(unheard, "counter", "Questions of other nodes for which there was no room")                  \
     X(foreign, "counter", "Messages of the engine that are none of ours")
 

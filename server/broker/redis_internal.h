@@ -11,6 +11,7 @@
 #include "broker/redis.h"
 
 #include <assert.h>
+#include <pthread.h>
 
 enum {
     SENT_MAX = 4096, /* a power of two */
@@ -47,18 +48,33 @@ struct ask_list {
     unsigned count;
 };
 
+/* Links that are being opened, on a thread of their own: each step may take its time, and those who
+ * wait for the broker are answered meanwhile. The thread's until it is done. */
+struct redis_dial {
+    pthread_t thread;
+    bool running; /* the broker's: to be joined */
+    atomic_bool done;
+    struct redis_address address;
+    struct redis_link commands, news;
+    struct redis_greeting greeting;
+    int err;
+};
+
 struct redis {
     struct redis_config config;
     struct helper *helper;
     struct hub_set *set;
     struct redis_greeting greeting;
     struct redis_link commands, news;
+    struct redis_dial dial;
     struct sent_ring commands_sent, news_sent;
     struct ask_list queue;
-    unsigned publishes;   /* in the queue */
-    struct message *held; /* of the news, that its shard has no room for */
-    bool more;            /* replies are there that the turn did not take */
-    unsigned resets;      /* shards told, since the links were opened */
+    unsigned publishes; /* in the queue */
+    bool more;          /* replies are there that the turn did not take */
+    unsigned resets;    /* shards told, since the links were opened */
+    bool behind
+        [HUB_SHARDS_MAX]; /* had no room for news: are told to join all again, when they have */
+    unsigned behind_count;
     /* redis_nodes.c */
     nodes_ear *ear;
     uint64_t node;
@@ -124,8 +140,8 @@ int redis_send_ping(struct redis *redis, struct redis_link *link, struct sent_ri
 /* Return 0, or -EPROTO: the link is to be given up. */
 int redis_take_command(struct redis *redis, const redisReply *reply);
 int redis_take_news(struct redis *redis, const redisReply *reply);
-/* Hands over what is held. Returns false when there is still no room. */
-bool redis_give_held(struct redis *redis);
+/* Tells shards that were behind, and are no more, to join all again. */
+void redis_catch_up(struct redis *redis);
 
 /* ---- redis_nodes.c ---- */
 

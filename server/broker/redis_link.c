@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void close_quietly(struct redis_link *link)
@@ -11,6 +12,36 @@ static void close_quietly(struct redis_link *link)
     if (link->context)
         redisFree(link->context);
     link->context = NULL;
+    free(link->functions);
+    link->functions = NULL;
+}
+
+/* ---- what a reply may make room for ---- */
+
+/* hiredis' own, but for lists. */
+struct redis_functions {
+    redisReplyObjectFunctions table;
+    void *(*list)(const redisReadTask *task, int elements);
+};
+
+static void *list_create(const redisReadTask *task, int elements)
+{
+    const struct redis_functions *functions = task->privdata;
+    return elements <= REDIS_ELEMENTS_MAX ? functions->list(task, elements) : NULL;
+}
+
+int redis_link_bound(struct redis_link *link)
+{
+    redisReader *reader = link->context->reader;
+    struct redis_functions *functions = malloc(sizeof *functions);
+    if (!functions)
+        return -ENOMEM;
+    *functions = (struct redis_functions){*reader->fn, reader->fn->createArray};
+    functions->table.createArray = list_create;
+    reader->fn = &functions->table;
+    reader->privdata = functions;
+    link->functions = functions;
+    return 0;
 }
 
 void redis_link_close(struct redis_link *link)
@@ -95,6 +126,20 @@ static bool config_is(struct redis_link *link, const char *name, const char *val
     return is;
 }
 
+/* A replica follows what its master has acknowledged from behind, however it writes it down. */
+static bool was_never_replica(struct redis_link *link)
+{
+    const char *const words[] = {"INFO", "replication"};
+    redisReply *reply = ask(link, words, 2);
+    char role[REDIS_RUN_MAX], before[REDIS_RUN_MAX];
+    bool never = reply && reply->type == REDIS_REPLY_STRING &&
+                 info_value(role, sizeof role, reply->str, "role:") &&
+                 info_value(before, sizeof before, reply->str, "master_replid2:") &&
+                 strcmp(role, "master") == 0 && strspn(before, "0") == strlen(before);
+    freeReplyObject(reply);
+    return never;
+}
+
 static int load_scripts(struct redis_link *link, const struct redis_address *address,
                         struct redis_greeting *greeting, char *why, size_t why_size)
 {
@@ -121,8 +166,8 @@ static int greet(struct redis_link *link, const struct redis_address *address,
     if (err == 0)
         err = load_scripts(link, address, greeting, why, why_size);
     if (err == 0)
-        greeting->durable =
-            config_is(link, "appendonly", "yes") && config_is(link, "appendfsync", "always");
+        greeting->durable = config_is(link, "appendonly", "yes") &&
+                            config_is(link, "appendfsync", "always") && was_never_replica(link);
     return err;
 }
 
@@ -135,6 +180,8 @@ int redis_link_open(struct redis_link *link, const struct redis_address *address
     int err = 0;
     if (!link->context || link->context->err)
         err = fail(link, address, NULL, "cannot connect", why, why_size);
+    if (err == 0 && redis_link_bound(link) < 0)
+        err = fail(link, address, NULL, "memory is out", why, why_size);
     if (err == 0 && redisSetTimeout(link->context, limit) != REDIS_OK)
         err = fail(link, address, NULL, "SO_RCVTIMEO", why, why_size);
     if (err == 0)
@@ -176,7 +223,9 @@ int redis_link_receive(struct redis_link *link, int64_t now_ns)
     if (poll(&wait, 1, 0) <= 0)
         return 0;
     link->heard_ns = now_ns;
-    return redisBufferRead(link->context) == REDIS_OK ? 0 : -EIO;
+    if (redisBufferRead(link->context) != REDIS_OK || link->context->reader->len > REDIS_BUFFER_MAX)
+        return -EIO;
+    return 0;
 }
 
 int redis_link_reply(struct redis_link *link, redisReply **ret)

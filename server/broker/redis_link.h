@@ -24,6 +24,8 @@ enum {
     REDIS_SECRET_MAX = 1024,
     REDIS_PREFIX_MAX = 64,
     REDIS_ARGUMENTS_MAX = 24,
+    REDIS_ELEMENTS_MAX = 1 << 20, /* of a list in a reply */
+    REDIS_BUFFER_MAX = 128 << 20, /* of what came and is no reply yet */
 };
 
 struct redis_address {
@@ -38,14 +40,22 @@ struct redis_address {
 struct redis_greeting {
     char run[REDIS_RUN_MAX];
     char shas[SCRIPT_COUNT][REDIS_SHA_MAX];
-    bool durable; /* appendonly yes, appendfsync always, and it may be asked so */
+    bool durable; /* appendonly yes, appendfsync always, and it may be asked so; and it was never a
+                     replica, which may have missed the end of what another has acknowledged */
 };
+
+struct redis_functions;
 
 struct redis_link {
     redisContext *context; /* NULL: there is none */
-    int64_t heard_ns;      /* something came */
+    struct redis_functions *functions;
+    int64_t heard_ns; /* something came */
     int64_t pinged_ns;
 };
+
+/* Lets a list in a reply have no more than REDIS_ELEMENTS_MAX: room for them is made before they
+ * come. Returns 0 or -ENOMEM. */
+int redis_link_bound(struct redis_link *link);
 
 /* Connects, and says who we are; with a greeting also asks what Redis is. Returns 0, or negative
  * errno and a sentence that names the address. */

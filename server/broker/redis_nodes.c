@@ -110,6 +110,22 @@ static int send_order(struct redis *redis, const struct nodes_ask *ask, struct s
     return err;
 }
 
+/* The first to set it has it. */
+static int send_take(struct redis *redis, const struct nodes_ask *ask)
+{
+    char key[TOPIC_MAX];
+    const char *space = memchr(ask->text, ' ', ask->len);
+    size_t len = space ? (size_t)(space - ask->text) : 0;
+    assert(space && len <= NODES_NUMBER_BYTES);
+    int key_len =
+        snprintf(key, sizeof key, "%s:!ticket:%.*s", redis->config.prefix, (int)len, ask->text);
+    const struct span words[] = {
+        SPAN("SET"), span_of(key, (size_t)key_len),          SPAN("1"), SPAN("NX"),
+        SPAN("PX"),  span_of(space + 1, ask->len - len - 1),
+    };
+    return redis_link_send(&redis->commands, words, sizeof words / sizeof *words);
+}
+
 static int send_question(struct redis *redis, const struct nodes_ask *ask, bool whole)
 {
     char topic[TOPIC_MAX], head[NODES_HEAD_BYTES];
@@ -119,7 +135,8 @@ static int send_question(struct redis *redis, const struct nodes_ask *ask, bool 
         return -ENOBUFS;
     struct span to = {topic, 0};
     to.len = ask->to != 0 ? topic_node(redis, ask->to, topic) : topic_all(redis, topic);
-    int err = is_order(ask->kind)
+    int err = ask->kind == NODES_TAKE ? send_take(redis, ask)
+              : is_order(ask->kind)
                   ? send_order(redis, ask, span_of(head, sizeof head), whole)
                   : send_bytes(redis, to, span_of(head, sizeof head), span_of(ask->text, ask->len));
     if (err == 0)
@@ -182,6 +199,14 @@ static void question_sent(struct redis *redis, const struct sent *sent, const re
         !sent->whole) {
         if (send_question(redis, ask, true) < 0)
             close_ask(redis, ask, -ENOTCONN);
+        return;
+    }
+    if (ask->kind == NODES_TAKE) {
+        bool is_error = reply->type == REDIS_REPLY_ERROR;
+        if (is_error)
+            redis_count(&redis->counters.errors);
+        bool is_ours = reply->type == REDIS_REPLY_STATUS;
+        close_ask(redis, ask, is_ours ? 0 : is_error ? -ENOTCONN : -EEXIST);
         return;
     }
     long long count = heard_by(reply);

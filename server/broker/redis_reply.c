@@ -8,6 +8,7 @@
 
 #include "broker/encoding.h"
 #include "hub/rules.h"
+#include "hub/table.h"
 
 static struct span text_of(const redisReply *reply)
 {
@@ -178,14 +179,26 @@ int redis_take_command(struct redis *redis, const redisReply *reply)
 
 /* ---- news ---- */
 
-bool redis_give_held(struct redis *redis)
+/* Nobody waits for a shard that has no room: what it misses it reads from the history. */
+static void fall_behind(struct redis *redis, unsigned shard)
 {
-    if (!redis->held)
-        return true;
-    if (remote_live(redis->helper, redis->set, redis->held) < 0)
-        return false;
-    redis->held = NULL;
-    return true;
+    redis_count(&redis->counters.dropped);
+    if (redis->behind[shard])
+        return;
+    redis->behind[shard] = true;
+    redis->behind_count++;
+}
+
+void redis_catch_up(struct redis *redis)
+{
+    unsigned shards = helper_participant(redis->set, 0);
+    for (unsigned i = 0; redis->behind_count > 0 && i < shards; i++) {
+        if (!redis->behind[i] || !remote_has_room(redis->set, i) ||
+            remote_reset(redis->helper, redis->set, i) < 0)
+            continue;
+        redis->behind[i] = false;
+        redis->behind_count--;
+    }
 }
 
 /* The channel of a topic: behind the prefix. */
@@ -199,24 +212,23 @@ static struct span channel_of(const struct redis *redis, struct span topic)
     return hub_name_valid(name.ptr, name.len) ? name : (struct span){0};
 }
 
-/* Returns 0, or -ENOMEM: what cannot be taken is had again with another join. */
-static int message_come(struct redis *redis, struct span topic, struct span body)
+static void message_come(struct redis *redis, struct span topic, struct span body)
 {
     struct encoded read;
     if (redis_nodes_come(redis, topic, body))
-        return 0;
+        return;
     struct span name = channel_of(redis, topic);
     if (!name.ptr || encoding_read(&read, body, redis->config.message_bytes_max) < 0) {
         redis_count(&redis->counters.foreign);
-        return 0;
+        return;
     }
-    struct message *message =
-        encoding_message(&read, name, hub_hash(redis->set, name.ptr, name.len));
-    if (!message)
-        return -ENOMEM;
-    redis->held = message;
-    redis_give_held(redis);
-    return 0;
+    uint64_t hash = hub_hash(redis->set, name.ptr, name.len);
+    unsigned shard = home_of(hash, helper_participant(redis->set, 0));
+    struct message *message = redis->behind[shard] ? NULL : encoding_message(&read, name, hash);
+    if (!message || remote_live(redis->helper, redis->set, message) < 0) {
+        message_unref(message);
+        fall_behind(redis, shard);
+    }
 }
 
 /* A subscription is confirmed: what is published from now on comes. */
@@ -245,10 +257,10 @@ int redis_take_news(struct redis *redis, const redisReply *reply)
     struct span kind = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
                            ? text_of(reply->element[0])
                            : text_of(reply);
-    if (span_equal(kind, SPAN("message")) && is_array(reply, 3))
-        return message_come(redis, text_of(reply->element[1]), text_of(reply->element[2])) < 0
-                   ? -EPROTO
-                   : 0;
+    if (span_equal(kind, SPAN("message")) && is_array(reply, 3)) {
+        message_come(redis, text_of(reply->element[1]), text_of(reply->element[2]));
+        return 0;
+    }
     if (span_equal(kind, SPAN("subscribe")))
         return subscribed(redis);
     if (span_equal(kind, SPAN("unsubscribe")))

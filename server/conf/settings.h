@@ -169,6 +169,9 @@ enum proxy_header {
       "the connection begins, and never again.")                                                   \
     X(NUMBER, ticket_ttl_ms, 30000, 0, 3600000, "ms",                                              \
       "How long a ticket of POST /ticket is good, once. 0: there are none.")                       \
+    X(TEXT, ticket_key, "", 0, 0, "HS256:file:PATH or HS256:env:NAME",                             \
+      "What tickets are signed with, the same on all nodes of a cluster. Empty: drawn at the "     \
+      "start, and a ticket is good on the node that gave it.")                                     \
     X(NUMBER, tickets_max, 1048576, 64, 1073741824, "count",                                       \
       "Tickets that may be used in that time, at 8 bytes each, over all shards; more are refused " \
       "for a while. Rounded up to a power of two.")                                                \

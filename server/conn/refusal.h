@@ -40,7 +40,7 @@
     X(LIST_TOO_LONG, list_too_long, 503, "more subscriptions than one answer has; ask by topic")   \
     X(ENDED, ended, 409, "the last message of this channel has been published")                    \
     X(OVERLOADED, overloaded, 503, "a bound of the hub is reached; try again")                     \
-    X(BROKER_DOWN, broker_down, 503, "the engine of the cluster is not reached; not published")    \
+    X(BROKER_DOWN, broker_down, 503, "the engine of the cluster is not reached; nothing was done") \
     X(BROKER_TIMEOUT, broker_timeout, 504,                                                         \
       "the engine of the cluster did not answer: it may have been published")                      \
     X(BROKER_FULL, broker_full, 507, "the engine of the cluster has no room; not published")       \

@@ -35,6 +35,7 @@ struct broker;
 struct compression;
 struct deltas_made;
 struct http2_library;
+struct exchange;
 struct hub;
 struct hub_set;
 struct origins;
@@ -102,6 +103,10 @@ struct server {
     struct addresses *addresses;   /* NULL: nothing is limited by address */
     const struct trusted *trusted; /* NULL: no proxy is */
     struct auth *auth;             /* NULL: everybody is anonymous */
+    /* Of a request with its head, before it is served: holds it, and serves it later. NULL: none
+     * is. */
+    bool (*hold)(struct shard *shard, struct conn *conn, const struct route *route,
+                 const struct exchange *exchange);
     struct hub_set *hubs;
     const struct broker *broker;             /* NULL: this node is by itself */
     struct courier *couriers[COURIER_ROLES]; /* NULL: nobody needs that one */

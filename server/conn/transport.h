@@ -32,6 +32,7 @@ enum transport_id {
     TRANSPORT_ECHO,
     TRANSPORT_HTTP2, /* carries streams */
     TRANSPORT_SERVER_API,
+    TRANSPORT_HELD,           /* waits for its ticket, likewise */
     TRANSPORT_REVOKE,         /* waits for the other nodes of a cluster */
     TRANSPORT_SESSION,        /* a WebSocket with a session: the Centrifuge protocol */
     TRANSPORT_SESSION_LINES,  /* the same as an answer that does not end, of lines */

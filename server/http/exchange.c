@@ -134,6 +134,13 @@ static void turn_away(struct shard *shard, struct conn *conn, bool more_to_read)
     conn_end(shard, conn, farewell(more_to_read), reason);
 }
 
+static void serve(struct shard *shard, struct conn *conn, const struct route *route,
+                  struct exchange *exchange)
+{
+    if (!shard->server->hold || !shard->server->hold(shard, conn, route, exchange))
+        route->open(shard, conn, exchange);
+}
+
 static void dispatch(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     const struct http_request *request = exchange->request;
@@ -174,7 +181,7 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
         if (request->method == HTTP_POST)
             conn_end(shard, conn, END_LINGER, CLOSE_BAD_REQUEST);
     } else if (!shedding || admitted(shard, conn, route, more_to_read))
-        route->open(shard, conn, exchange);
+        serve(shard, conn, route, exchange);
 }
 
 static struct params *
@@ -459,6 +466,26 @@ void http_next(struct shard *shard, struct conn *conn)
         conn_extra_trim(conn);
         budgets_charge_input(shard, conn);
     }
+}
+
+void http_resumed(struct shard *shard, struct conn *conn)
+{
+    answered(shard, conn, has_stash(conn));
+    if (conn->state != CONN_OPEN)
+        return;
+    if (between_requests(conn) && (has_stash(conn) || conn->link & LINK_PAUSED)) {
+        go_on(shard, conn);
+    } else if (has_stash(conn) && !between_requests(conn)) {
+        struct stash stash = conn->extra->input;
+        conn->extra->input = (struct stash){0};
+        conn->link &= ~(uint32_t)LINK_PAUSED;
+        conn_transport(shard, conn)->input(shard, conn, stash.bytes, stash.len);
+        stash_free(&stash);
+        if (conn->state == CONN_OPEN)
+            conn_watch_read(shard, conn);
+    }
+    if (conn->state == CONN_OPEN)
+        budgets_charge_input(shard, conn);
 }
 
 /* Behind the last byte of a client there may be requests that it is still owed an answer to. */

@@ -68,6 +68,10 @@ void http_refuse_head(struct shard *shard, struct conn *conn, enum refusal refus
  * there, or finishes it. */
 void http_next(struct shard *shard, struct conn *conn);
 
+/* A request that was held has been served, as it would have been at once: goes on with what came
+ * behind it. */
+void http_resumed(struct shard *shard, struct conn *conn);
+
 /* For transports whose answer is on its way while the server drains: it is the last one. */
 void http_drain(struct shard *shard, struct conn *conn);
 

@@ -235,6 +235,7 @@ struct remote_table {
     unsigned reset_part;    /* of the table: from here on everything is to be joined again */
     unsigned left;          /* messages that this turn may still give */
     bool more;              /* the turn had not enough room */
+    int64_t rest_ns;        /* until then nothing is joined: memory was out for one that failed */
     bool closed;            /* nothing can be asked any more */
     uint64_t publish_bytes; /* of publishes that are not answered */
     uint64_t waiting_bytes; /* of messages that wait at channels */

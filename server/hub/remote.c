@@ -146,6 +146,12 @@ int remote_live(struct helper *broker, struct hub_set *set, struct message *mess
     return err;
 }
 
+bool remote_has_room(const struct hub_set *set, unsigned shard)
+{
+    return atomic_load_explicit(&set->news_bytes[shard], memory_order_relaxed) <=
+           set->config.remote_bytes_max / 2;
+}
+
 int remote_reset(struct helper *broker, struct hub_set *set, unsigned shard)
 {
     return news_send(broker, set, shard, NULL);

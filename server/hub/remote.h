@@ -91,6 +91,9 @@ void remote_answer(struct helper *broker, struct remote_ask *ask);
  * engine's. Returns 0, or -ENOBUFS or -ENOMEM; then the message stays with the caller. */
 int remote_live(struct helper *broker, struct hub_set *set, struct message *message);
 
+/* Whether half of the bytes that may be on their way to a shard are free. */
+bool remote_has_room(const struct hub_set *set, unsigned shard);
+
 /* All that was joined is to be joined again: the subscriptions were lost. To one shard. Returns 0,
  * -ENOBUFS or -ENOMEM: say it again later. */
 int remote_reset(struct helper *broker, struct hub_set *set, unsigned shard);

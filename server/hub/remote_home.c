@@ -172,6 +172,8 @@ static void join_failed(struct hub *hub, struct home_remote *remote, int err)
     struct remote_work *work = work_of(remote);
     if (work)
         work->retry_ns = time_after(hub->now_ns, RETRY_NS);
+    else
+        hub->remote.rest_ns = time_after(hub->now_ns, RETRY_NS);
     answer_waiting(hub, remote, err);
     bool waits = work && work->waiting_first;
     remote->phase = keep || waits ? REMOTE_WANTED : REMOTE_COLD;
@@ -430,6 +432,8 @@ static bool step(struct hub *hub, struct home_remote *remote)
 static void join_wanted(struct hub *hub)
 {
     struct remote_list *wanted = &hub->remote.wanted;
+    if (hub->remote.rest_ns > hub->now_ns)
+        return;
     for (struct home_remote *remote; (remote = wanted->first);) {
         bool rests = remote->work && remote->work->retry_ns > hub->now_ns;
         if (rests || hub->remote.joins == REMOTE_JOINS_MAX || !join(hub, remote))

@@ -181,7 +181,8 @@ static void world_open(struct world *world)
     redis_attach(world->redis, world->helper, world->set, 0xaa, ear);
     world->redis->commands.context = redisConnectFd(open("/dev/null", O_RDWR | O_CLOEXEC));
     world->redis->news.context = redisConnectFd(open("/dev/null", O_RDWR | O_CLOEXEC));
-    assert(redis_up(world->redis));
+    assert(redis_up(world->redis) && redis_link_bound(&world->redis->commands) == 0 &&
+           redis_link_bound(&world->redis->news) == 0);
 }
 
 static void nodes_told(void *context, struct nodes_ask *ask)
@@ -226,8 +227,7 @@ static void take(struct world *world, struct redis_link *link,
 {
     for (;;) {
         redisReply *reply = NULL;
-        if (link == &world->redis->news && !redis_give_held(world->redis))
-            turn(world);
+        redis_catch_up(world->redis);
         int err = redis_link_reply(link, &reply);
         if (err < 0 || !reply)
             return;

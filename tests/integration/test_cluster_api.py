@@ -1,15 +1,19 @@
 """What servers and sessions ask of a cluster: two nodes with a Redis of the test's own."""
 
 import json
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import sdk
+from foreign import asynchronous, connect, receive
 from relay import Relay
-from ringside import HOST, data_of, wait_until
+from ringside import HOST, PATIENCE_S, data_of, target, wait_until
 from test_cluster import start_redis  # noqa: F401  (a fixture)
 from test_server_api_sessions import API_KEY, Client, RawClient
-from wire import TEXT
+from wire import TEXT, EventStream
 
 
 class Api:
@@ -297,3 +301,82 @@ def test_what_strangers_say_to_nodes(nodes):
     # A node that reads them all.
     _, (c,) = nodes(1, redis=redis)
     assert len(c("info")["nodes"]) == 3
+
+
+# ---- login tickets ----
+
+
+@pytest.fixture
+def ticketed(nodes, tmp_path):
+    """Two nodes with one ticket_key, and ticket(api) -> one that the first or the second gives."""
+    (tmp_path / "ticket.key").write_text("a key of tickets, of thirty-two bytes or more\n")
+    redis, apis = nodes(ticket_key=f"HS256:file:{tmp_path}/ticket.key", anonymous="off")
+
+    def ticket(api):
+        bearer = {"Authorization": f"Bearer {sdk.token(sub='alice')}"}
+        answer = api.server.request("POST", "/ticket", b"", bearer)
+        assert answer.status == 200, answer.body
+        return answer.json()["ticket"]
+
+    return redis, apis, ticket
+
+
+def poll_by(api, ticket, path="/poll"):
+    answer = api.server.get(target(path, channel="c", ticket=ticket))
+    return answer.status if answer.status == 200 else (answer.status, answer.json()["error"])
+
+
+def test_a_ticket_counts_once_on_all_nodes(ticketed):
+    redis, (a, b), ticket = ticketed
+    taken = (401, "ticket_invalid")
+    one = ticket(a)
+    assert poll_by(b, one) == 200
+    assert poll_by(b, one) == poll_by(a, one) == taken
+    one = ticket(b)
+    assert poll_by(b, one) == 200
+    assert poll_by(a, one) == taken
+    assert poll_by(a, ticket(a)[:-2] + "xx") == taken
+    assert 0 < int(redis.ask("PTTL", redis.ask("KEYS", "ringside:!ticket:*").split()[0])) <= 30000
+    # Of many at once one has it.
+    one = ticket(a)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(poll_by, (a, b)[n % 2], one) for n in range(8)]
+        answers = [done.result() for done in asked]
+    assert answers.count(200) == 1 and answers.count(taken) == 7
+    body = a.server.request("POST", target("/publish", channel="c", ticket=ticket(a)), b"x")
+    assert body.status == 401
+
+
+@asynchronous
+async def test_a_ticket_opens_streams_anywhere(ticketed):
+    _, (a, b), ticket = ticketed
+    key = {"X-API-Key": API_KEY}
+    with EventStream(b.server.url("/sse", channel="c", ticket=ticket(a))) as stream:
+        async with connect(b.server, channel="c", ticket=ticket(a)) as web:
+            assert a.server.request("POST", "/publish?channel=c", b"x", key).status == 200
+            assert stream.next()["data"] == "x"
+            assert await receive(web) == "x"
+    command = ["curl", "-sS", "--http2-prior-knowledge", "--noproxy", "*",
+               b.server.url("/poll", channel="c", ticket=ticket(a))]
+    assert json.loads(subprocess.check_output(command))["messages"][0]["data"] == "x"
+    # What came behind a request that was held is answered, too.
+    head = b"GET /poll?channel=c&ticket=%s HTTP/1.1\r\nHost: h\r\n\r\n" % ticket(a).encode()
+    with socket_of(b.server) as connection:
+        connection.sendall(head + b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        answers = b""
+        while answers.count(b"HTTP/1.1 200 OK") < 2:
+            piece = connection.recv(65536)
+            assert piece, answers
+            answers += piece
+
+
+def socket_of(server):
+    return socket.create_connection((HOST, server.port), PATIENCE_S)
+
+
+def test_without_redis_a_ticket_is_refused(ticketed, eventually):
+    redis, (a, b), ticket = ticketed
+    one = ticket(a)
+    redis.stop()
+    eventually(lambda: b.server.metric("ringside_broker_connected") == 0, "it is noticed")
+    assert poll_by(b, one) == (503, "broker_down")
