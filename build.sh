@@ -31,6 +31,9 @@ build  | libjemalloc-dev     | the heap, and its statistics
 build  | libjansson-dev      | JSON on the control plane
 build  | libinih-dev         | the config file
 build  | libnghttp2-dev      | HTTP/2
+build  | libngtcp2-dev       | QUIC
+build  | libngtcp2-crypto-gnutls-dev | its handshakes and packets, by GnuTLS
+build  | libnghttp3-dev      | QPACK, for HTTP/3
 build  | zlib1g-dev          | permessage-deflate
 build  | libhiredis-dev      | Redis, for several nodes
 build  | libcurl4-gnutls-dev | posts to the servers of others

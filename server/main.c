@@ -16,6 +16,7 @@
 #include "auth/auth.h"
 #include "broker/broker.h"
 #include "carrier/http2.h"
+#include "carrier/quic.h"
 #include "certificates.h"
 #include "cluster.h"
 #include "commands.h"
@@ -220,6 +221,10 @@ static int make_shard(struct runner *runner)
         if (runner->launch->ports.of[i].open)
             err = shard_listen(*shard, (enum listener)i,
                                runner->launch->ports.of[i].fds[runner->index]);
+    for (unsigned i = 0; i < DATAGRAM_PORTS && err == 0; i++)
+        if (runner->launch->ports.udp[i].open)
+            err = shard_datagrams(*shard, (enum datagram_port)i,
+                                  runner->launch->ports.udp[i].fds[runner->index]);
     return err;
 }
 
@@ -398,17 +403,29 @@ static void run_until_end(struct launch *launch, sigset_t *signals)
     }
 }
 
+static void speak_http3(struct server *server)
+{
+    if (!server->settings->http3 || !server->tls)
+        return;
+    server->quic = quic_library_create();
+    server->datagrams[DATAGRAM_QUIC] = &quic_datagrams;
+    assert(server->quic);
+}
+
 static int serve(struct launch *launch, const int *cpus, int cpu_count)
 {
     struct server *server = &launch->server;
     char why[WHY_MAX];
     sigset_t signals;
     block_signals(&signals);
+    speak_http3(server);
     if (!session_key_draw(server))
         return fail("getrandom: the kernel gives no random bytes");
     if (successor_inherit(&launch->ports, server->settings, why, sizeof why) < 0 ||
         ports_open(&launch->ports, server->settings, server->shard_count, why, sizeof why) < 0)
         return fail(why);
+    char alt_svc[ALT_SVC_MAX];
+    server->alt_svc = ports_alt_svc(&launch->ports, alt_svc);
     int err = launch_shards(launch, cpus, cpu_count);
     if (err == 0)
         err = cluster_start(launch->broker, server);
@@ -461,6 +478,7 @@ static void read_options(int argc, char **argv, struct settings *settings)
 static void release(struct launch *launch)
 {
     http2_library_free((struct http2_library *)(uintptr_t)launch->server.http2);
+    quic_library_free((struct quic_library *)(uintptr_t)launch->server.quic);
     broker_free(launch->broker);
     couriers_free(&launch->server);
     hub_set_free(launch->server.hubs);

@@ -4,6 +4,7 @@
 
 #include "conf/settings.h"
 #include "conn/shard.h"
+#include "udp.h"
 
 enum {
     ADMIN_BACKLOG = 64,
@@ -46,7 +47,22 @@ int ports_open(struct ports *ports, const struct settings *settings, unsigned sh
             port->fds[shard] = fd;
         }
     }
-    return 0;
+    struct udp_port *quic = &ports->udp[DATAGRAM_QUIC];
+    quic->open = settings->http3 && ports->of[LISTENER_TLS].open;
+    return quic->open
+               ? udp_open_quic(quic->fds, shards, &ports->of[LISTENER_TLS].address, why, why_size)
+               : 0;
+}
+
+struct span ports_alt_svc(const struct ports *ports, char area[ALT_SVC_MAX])
+{
+    const struct listen_address *address = &ports->of[LISTENER_TLS].address;
+    if (!ports->udp[DATAGRAM_QUIC].open)
+        return (struct span){0};
+    /* The port stands at the same place in either kind of address. */
+    int len = snprintf(area, ALT_SVC_MAX, "Alt-Svc: h3=\":%u\"; ma=86400\r\n",
+                       ntohs(address->ipv4.sin_port));
+    return span_of(area, (size_t)len);
 }
 
 void ports_announce(const struct ports *ports)
@@ -63,6 +79,8 @@ void ports_announce(const struct ports *ports)
             continue;
         listener_name(&ports->of[i].address, name);
         printf("%s%s://%s/", between, schemes[i], name);
+        if (i == LISTENER_TLS && ports->udp[DATAGRAM_QUIC].open)
+            printf(" (also by HTTP/3)");
         between = " and ";
     }
 }

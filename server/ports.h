@@ -7,9 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "conn/datagrams.h"
 #include "core/ring.h"
 #include "hub/hub.h"
 #include "listener.h"
+#include "wire/span.h"
 
 struct settings;
 
@@ -20,6 +22,10 @@ struct ports {
         struct listen_address address;
         int fds[HUB_SHARDS_MAX]; /* by shard */
     } of[RING_LISTENERS_MAX];    /* by enum listener */
+    struct udp_port {
+        bool open;
+        int fds[HUB_SHARDS_MAX]; /* likewise; they stay open */
+    } udp[DATAGRAM_PORTS];       /* by enum datagram_port */
 };
 
 /* Reads listen, tls_listen and admin_listen. Returns 0 or negative errno with `why`. */
@@ -28,6 +34,13 @@ int ports_read(struct ports *ret, const struct settings *settings, char *why, si
 /* Opens the sockets. Returns 0 or negative errno with `why`; the process is about to end then. */
 int ports_open(struct ports *ports, const struct settings *settings, unsigned shards, char *why,
                size_t why_size);
+
+enum {
+    ALT_SVC_MAX = 64,
+};
+
+/* The field that tells clients with TLS of HTTP/3, with CRLF; empty when that is not spoken. */
+struct span ports_alt_svc(const struct ports *ports, char area[ALT_SVC_MAX]);
 
 /* Prints their URLs. */
 void ports_announce(const struct ports *ports);

@@ -57,13 +57,14 @@ def npm(package, version):
     return folder / "node_modules"
 
 
-def pip(package, version):
-    """A folder for PYTHONPATH with a package of PyPI, in exactly this version."""
-    folder = FOLDER / "pip"
+def pip(package, version, *needs):
+    """A folder for PYTHONPATH with a package of PyPI, in exactly this version. One that needs
+    others in versions of their own has a folder to itself."""
+    folder = FOLDER / (package if needs else "pip")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", "."]
     with alone(folder):
         if not list(folder.glob(f"*-{version}.dist-info")):
-            install(folder, [*command, f"{package}=={version}"])
+            install(folder, [*command, f"{package}=={version}", *needs])
     return folder
 
 

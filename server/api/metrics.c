@@ -156,6 +156,8 @@ static void write_streams(struct text *text, const struct server *server)
                  offsetof(struct counters, http2_errors), HTTP2_CODES, http2_code_name);
     write_family(text, server, "http2_floods", "kind", "HTTP/2 connections ended at a bound",
                  offsetof(struct counters, http2_floods), HTTP2_FLOOD_COUNT, flood_name);
+    write_family(text, server, "http3_errors", "code", "Errors of RFC 9114 that clients were told",
+                 offsetof(struct counters, http3_errors), HTTP3_ERROR_NAMES, http3_error_name);
 }
 
 /* A histogram as Prometheus has them: each line counts what is not longer. */

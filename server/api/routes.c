@@ -3,6 +3,7 @@
 #include "auth/held.h"
 #include "api/server_api.h"
 #include "carrier/http2.h"
+#include "carrier/quic.h"
 #include "courier/webhooks.h"
 #include "session/session.h"
 #include "transport/mercure.h"
@@ -73,6 +74,7 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_HTTP2] = &http2_transport,
     [TRANSPORT_HELD] = &held_transport,
     [TRANSPORT_REVOKE] = &revoke_transport,
+    [TRANSPORT_QUIC] = &quic_transport,
     [TRANSPORT_SERVER_API] = &server_api_transport,
     [TRANSPORT_SESSION] = &session_transport,
     [TRANSPORT_SESSION_LINES] = &session_lines_transport,

@@ -116,21 +116,6 @@ static void refused(struct http2 *http2, int32_t id)
     nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 }
 
-static bool is_tunnel(const struct conn *stream)
-{
-    return stream->transport == TRANSPORT_WEBSOCKET || stream->transport == TRANSPORT_ECHO ||
-           stream->transport == TRANSPORT_OPENING;
-}
-
-/* The client says no more in a tunnel, which is over then: nobody answers a close frame or a ping.
- * One that is not answered yet is a request like any other, and is answered first: see
- * opening_subscribed. */
-static void tunnel_ended(struct shard *shard, struct conn *stream)
-{
-    if (stream->state == CONN_OPEN && stream->transport != TRANSPORT_OPENING)
-        conn_end(shard, stream, END_SENT, CLOSE_DONE);
-}
-
 struct conn *http2_open(struct http2 *http2, int32_t id)
 {
     struct shard *shard = http2->shard;
@@ -164,8 +149,8 @@ static void serve(struct http2 *http2, struct http2_head *head, bool ended)
         http2_push(http2, head->stream, &head->request);
         http_serve(shard, stream, &head->request);
     }
-    if (ended && is_tunnel(stream))
-        tunnel_ended(shard, stream);
+    if (ended)
+        http_tunnel_ended(shard, stream);
 }
 
 void http2_request(struct http2 *http2, const nghttp2_frame *frame)
@@ -205,13 +190,8 @@ int http2_on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, co
     struct conn *stream = http2_stream(http2, stream_id);
     /* It lies in the area that we received into, and may be changed there. */
     char *bytes = (char *)(uintptr_t)data;
-    if (stream && stream->state == CONN_OPEN) {
-        if (is_tunnel(stream))
-            conn_transport(shard, stream)->input(shard, stream, bytes, len);
-        else if (!http_body_ended(stream))
-            http_body_input(shard, stream, bytes, len);
-        budgets_charge_input(shard, stream);
-    }
+    if (stream)
+        http_stream_input(shard, stream, bytes, len);
     if (http2->is_dead)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     tell_window(http2, http2_stream(http2, stream_id), stream_id, len);
@@ -222,15 +202,8 @@ void http2_body_ended(struct http2 *http2, int32_t id)
 {
     struct shard *shard = http2->shard;
     struct conn *stream = http2_stream(http2, id);
-    if (!stream)
-        return;
-    stream->link |= LINK_INPUT_ENDED;
-    if (stream->state != CONN_OPEN)
-        return;
-    if (is_tunnel(stream))
-        tunnel_ended(shard, stream);
-    else if (!http_body_ended(stream))
-        http_body_end(shard, stream);
+    if (stream)
+        http_stream_ended(shard, stream);
 }
 
 void http2_read_on(struct shard *shard, struct conn *stream)

@@ -206,6 +206,18 @@ enum proxy_header {
       "What the HTTP/2 library holds in one shard. Beyond it, the connections that have held "     \
       "most "                                                                                      \
       "for longest are closed.")                                                                   \
+    X(SWITCH, http3, false, 0, 1, "on/off",                                                        \
+      "HTTP/3: QUIC on the UDP port with the number of tls_listen, which answers there tell of. "  \
+      "An open connection takes some 75 KB.")                                                      \
+    X(NUMBER, quic_idle_timeout_ms, 30000, 1000, 600000, "ms",                                     \
+      "A QUIC connection that is silent for so long is over. Open ones are kept from it by a "     \
+      "packet each half of it, or each heartbeat_ms.")                                             \
+    X(NUMBER, quic_retry_over, 100, 0, 1000000, "count",                                           \
+      "QUIC handshakes under way in one shard; beyond it a client has to prove its address "       \
+      "first, which costs a round trip. 0: always.")                                               \
+    X(NUMBER, quic_total_bytes_max, 4294967296, 1048576, 1099511627776, "bytes",                   \
+      "What QUIC connections take in one shard. Beyond it new ones are refused, and those that "   \
+      "have held most for longest are closed.")                                                    \
     X(TEXT, http2_push, "", 0, 0, "path",                                                          \
       "What is pushed by PUSH_PROMISE to a client that asks for / on HTTP/2 and takes pushes, as " \
       "/poll?channel=news. Browsers take none any more: it is here to be measured. Empty: "        \

@@ -30,7 +30,10 @@ struct shard;
       "of those whose socket is full, the one that has kept most waiting for longest is closed")   \
     X(HTTP2, http2_total_bytes_max, http2_bytes, HTTP2_TOTAL,                                      \
       "taken by the HTTP/2 library: sessions, streams, tables of fields, frames to send",          \
-      "the connection that has held most for longest is closed")
+      "the connection that has held most for longest is closed")                                   \
+    X(QUIC, quic_total_bytes_max, quic_bytes, QUIC_TOTAL,                                          \
+      "QUIC connections: what the library takes, and what is sent and not acknowledged",           \
+      "new connections are refused; the one that has held most for longest is closed")
 
 #define BUDGET_ENUM(NAME, ...) BUDGET_##NAME,
 enum budget_kind {

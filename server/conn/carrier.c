@@ -125,6 +125,47 @@ static uint32_t take_slot(struct streams *streams)
     return streams->high < streams->count ? streams->first + streams->high++ : TIMERS_NONE;
 }
 
+int carrier_port_open(struct shard *shard, struct carrier *carrier, const struct carrier_ops *ops,
+                      enum transport_id transport, uint8_t listener)
+{
+    uint32_t slot = take_slot(&shard->streams);
+    if (slot == TIMERS_NONE)
+        return -ENOBUFS;
+    struct conn *line = conn_at(shard, slot);
+    *line = (struct conn){
+        .generation = line->generation + 1,
+        .state = CONN_OPEN,
+        .transport = (uint8_t)transport,
+        .link = LINK_STREAM,
+        .next_dirty = TIMERS_NONE,
+        .subscriptions = HUB_NONE,
+        .listener = listener,
+    };
+    timer_link_init(&line->timer);
+    *stream_link(shard, line) = (struct stream_link){
+        .carrier = slot,
+        .next = TIMERS_NONE,
+        .previous = TIMERS_NONE,
+    };
+    carrier_init(carrier, ops, slot);
+    struct conn_extra *extra = conn_extra(line);
+    if (!extra)
+        return -ENOMEM;
+    extra->carrier = carrier;
+    return 0;
+}
+
+void carrier_port_close(struct shard *shard, struct carrier *carrier)
+{
+    struct conn *line = conn_at(shard, carrier->slot);
+    carrier_done(shard, carrier);
+    if (line->extra)
+        line->extra->carrier = NULL;
+    conn_extra_trim(line);
+    line->state = CONN_FREE;
+    stream_free(shard, line);
+}
+
 struct conn *stream_open(struct shard *shard, struct carrier *carrier, int32_t id)
 {
     const struct conn *socket = conn_at(shard, carrier->slot);

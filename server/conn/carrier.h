@@ -83,6 +83,13 @@ void carrier_end_streams(struct shard *shard, struct carrier *carrier);
 /* Before it is freed. Its streams are closed. */
 void carrier_done(struct shard *shard, struct carrier *carrier);
 
+/* A carrier without a socket: what comes for its streams comes by datagrams. It takes a line of its
+ * own among those of streams, with itself as what that carries. Returns 0, -ENOBUFS or -ENOMEM. */
+int carrier_port_open(struct shard *shard, struct carrier *carrier, const struct carrier_ops *ops,
+                      enum transport_id transport, uint8_t listener);
+/* Its streams are closed. */
+void carrier_port_close(struct shard *shard, struct carrier *carrier);
+
 /* It is to be turned at the next flush. */
 void carrier_due(struct shard *shard, struct carrier *carrier);
 

@@ -72,6 +72,12 @@
     X(HTTP2_FLOOD, http2_flood, 0,                                                                 \
       "a bound on what a client may make us do for nothing: ringside_http2_floods_total says "     \
       "which")                                                                                     \
+    X(QUIC_TOTAL, quic_total, 0,                                                                   \
+      "quic_total_bytes_max reached, and this connection had held most for longest")               \
+    X(QUIC_ERROR, quic_error, 0,                                                                   \
+      "of QUIC: a transport error, or a first packet that was not the beginning of one")           \
+    X(HTTP3_ERROR, http3_error, 0,                                                                 \
+      "a connection error of RFC 9114: ringside_http3_errors_total says which")                    \
     X(PROXY, proxy, 0, "no PROXY header, where one is expected, or not in time")                   \
     X(TLS, tls, 0, "TLS failed: ringside_tls_errors_total says of what")                           \
     X(TLS_TIMEOUT, tls_timeout, 0, "no complete TLS handshake in tls_handshake_timeout_ms")        \

@@ -11,6 +11,7 @@
 #include "conn/http2_floods.h"
 #include "conn/refusal.h"
 #include "tls/error.h"
+#include "wire/http3.h"
 
 /* X(name, kind, help): kind is counter or gauge, as Prometheus means them. */
 #define COUNTERS(X)                                                                                \
@@ -91,7 +92,19 @@
     X(tls_connections, gauge, "Open connections with TLS")                                         \
     X(tls_records_received, counter, "TLS records opened")                                         \
     X(tls_key_updates, counter, "KeyUpdates of peers, TLS 1.3")                                    \
-    X(tls_records_sent, counter, "TLS records sealed")
+    X(tls_records_sent, counter, "TLS records sealed")                                             \
+    X(datagrams_received, counter, "UDP datagrams received")                                       \
+    X(datagrams_sent, counter, "UDP datagrams sent")                                               \
+    X(datagrams_unsent, counter, "UDP datagrams that the socket did not take, and that are lost")  \
+    X(quic_connections, gauge, "Open QUIC connections, with those in their handshake")             \
+    X(quic_handshakes, counter, "QUIC handshakes completed")                                       \
+    X(quic_retries, counter, "Clients of QUIC that had to prove their address first")              \
+    X(quic_resets, counter, "Stateless resets, for packets of connections that are gone")          \
+    X(quic_versions, counter, "Clients of QUIC told which versions are spoken")                    \
+    X(quic_refused, counter, "Clients of QUIC refused: no room, a drain, or a bad token")          \
+    X(quic_strays, counter, "Datagrams that were no packet of QUIC for this server")               \
+    X(quic_errors, counter, "QUIC connections ended with a transport error of the client's")       \
+    X(quic_bytes, gauge, "Bytes held for QUIC connections")
 
 /* Turns by how long they took: up to 1 ms, up to 2 ms, up to 4 ms … and longer. */
 enum {
@@ -108,6 +121,7 @@ struct counters {
     _Atomic uint64_t streams_closed[CLOSE_REASON_COUNT];
     _Atomic uint64_t http2_errors[HTTP2_CODES];
     _Atomic uint64_t http2_floods[HTTP2_FLOOD_COUNT];
+    _Atomic uint64_t http3_errors[HTTP3_ERROR_NAMES];
     _Atomic uint64_t refused[REFUSAL_COUNT];
     _Atomic uint64_t tls_errors[TLS_ERROR_COUNT];
 };

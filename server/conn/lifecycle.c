@@ -248,9 +248,10 @@ static void socket_closed(struct shard *shard, const struct conn *conn, enum clo
     counter_set(&shard->counters.connections, shard->live);
 }
 
+/* A QUIC connection is a connection, whatever carries it. */
 static void count_end(struct shard *shard, const struct conn *conn, enum close_reason reason)
 {
-    bool is_stream = conn->link & LINK_STREAM;
+    bool is_stream = conn->link & LINK_STREAM && conn->transport != TRANSPORT_QUIC;
     counter_add(
         is_stream ? &shard->counters.streams_closed[reason] : &shard->counters.closed[reason], 1);
 }

@@ -57,7 +57,7 @@ void secure_shed(struct shard *shard, struct conn *conn)
 /* ---- the handshake ---- */
 
 /* The certificates of the last reload, if there was one. */
-static struct tls_identities *identities_now(struct secure *secure)
+struct tls_identities *secure_identities(struct secure *secure)
 {
     if (atomic_load_explicit(&secure->fresh, memory_order_relaxed)) {
         tls_identities_unref(secure->identities);
@@ -197,7 +197,7 @@ bool secure_begin(struct shard *shard, struct conn *conn)
     struct stash hello = conn->extra->record;
     struct tls_asked asked;
     tls_hello_asks((const unsigned char *)hello.bytes, hello.len, &asked);
-    tls_handshake_server(handshake, secure->server, identities_now(secure), &asked);
+    tls_handshake_server(handshake, secure->server, secure_identities(secure), &asked);
     line_of(shard, conn)->early.handshake = handshake;
     secure_lent(shard, conn);
     gauge_handshakes(shard);

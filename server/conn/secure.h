@@ -108,6 +108,9 @@ int secure_create(struct secure **ret, const struct server *server, uint32_t slo
 /* All connections are closed. Accepts NULL. */
 void secure_free(struct secure *secure);
 
+/* What a handshake begins with now. */
+struct tls_identities *secure_identities(struct secure *secure);
+
 /* From now on handshakes begin with these; takes over a reference. Any thread. */
 void secure_publish(struct secure *secure, struct tls_identities *identities);
 

@@ -194,7 +194,8 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
     shard->ring = ring;
     shard->index = index;
     shard->now_ns = shard->heard_ns = now_ns;
-    uint32_t streams = server->http2 ? streams_of_shard(server->settings, server->shard_count) : 0;
+    bool carries = server->http2 || server->quic;
+    uint32_t streams = carries ? streams_of_shard(server->settings, server->shard_count) : 0;
     shard->slab_slots = ring->capacity + streams;
     shard->live_max =
         shard_connections((uint64_t)server->settings->max_connections, server->shard_count);
@@ -219,6 +220,8 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
         shard->hub = hub_create(server->hubs, index, &hub_ops, shard);
         err = shard->hub ? 0 : -ENOMEM;
     }
+    if (err == 0)
+        err = datagrams_init(shard);
     if (err < 0) {
         snprintf(why, why_size, "shard %u: %s; lower max_connections, or free memory", index,
                  strerror(-err));
@@ -259,6 +262,8 @@ void shard_free(struct shard *shard)
         return;
     for (uint32_t slot = 0; shard->hub && shard->live > 0 && slot < shard->slots_high; slot++)
         conn_end(shard, &shard->slab[slot], END_CLOSE, CLOSE_GOING_AWAY);
+    if (shard->hub)
+        datagrams_done(shard);
     if (shard->server->batch_end)
         shard->server->batch_end(shard);
     if (shard->server->sessions_end)
@@ -327,6 +332,7 @@ static int64_t wait_ns(const struct shard *shard)
     int64_t wait = timers_wait_ns(&shard->timers, shard->now_ns, most_ns);
     if (shard->signs)
         wait = timers_wait_ns(&shard->signs->timers, shard->now_ns, wait);
+    wait = datagrams_wait_ns(shard, wait);
     int64_t handshake = shard->secure ? secure_wait_ns(shard) : INT64_MAX;
     if (handshake < wait)
         wait = handshake;
@@ -380,7 +386,7 @@ static bool take_events(struct shard *shard)
             assert(!"a server opens no connections");
             break;
         case RING_PACKETS:
-            assert(!"no datagram socket is open");
+            datagrams_arrived(shard, event.slot, event.res);
             break;
         }
     }
@@ -448,7 +454,9 @@ int64_t shard_turn(struct shard *shard, int64_t now_ns)
         more |= sign_ons_turn(shard, heard_ns);
     if (shard->answers || shard->answered_bytes > 0)
         shard->server->answers_turn(shard);
+    more |= datagrams_turn(shard);
     more |= shard_flush(shard);
+    datagrams_flush(shard);
     if (shard->secure)
         more |= shake_hands(shard);
     if (more || shard->answers)

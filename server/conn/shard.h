@@ -23,6 +23,7 @@
 #include "conn/carrier.h"
 #include "conn/conn.h"
 #include "conn/counters.h"
+#include "conn/datagrams.h"
 #include "core/block.h"
 #include "core/ring.h"
 #include "core/timers.h"
@@ -40,6 +41,7 @@ struct hub;
 struct hub_set;
 struct origins;
 struct presence_home;
+struct quic_library;
 struct route;
 struct secure;
 struct session_pool;
@@ -99,6 +101,10 @@ struct server {
     const struct tls_server *tls;      /* NULL: no TLS */
     struct tls_identities *identities; /* what a shard begins with; a reload publishes others */
     const struct http2_library *http2; /* NULL: no HTTP/2, and so no streams */
+    const struct datagram_ops *datagrams[DATAGRAM_PORTS]; /* NULL: that is not spoken */
+    const struct quic_library *quic;                      /* of the first; NULL likewise */
+    struct span
+        alt_svc; /* RFC 7838: a field that tells of HTTP/3, with CRLF; empty: there is none */
     const struct origins *origins;
     struct addresses *addresses;   /* NULL: nothing is limited by address */
     const struct trusted *trusted; /* NULL: no proxy is */
@@ -163,6 +169,7 @@ struct shard {
                               NULL: nothing is */
     struct sign_ons *signs; /* NULL: nobody has a token */
     struct streams streams;
+    struct datagrams datagrams;
     struct timers timers;
     struct blocks blocks;
     struct budget budgets[BUDGET_COUNT];

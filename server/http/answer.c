@@ -22,6 +22,8 @@ size_t http_head_begin(struct shard *shard, struct conn *conn, char *buf, size_t
     struct out out = out_begin(fields, sizeof fields);
     out_span(&out, date);
     out_span(&out, cors);
+    if (conn->listener == LISTENER_TLS)
+        out_span(&out, shard->server->alt_svc);
     out_span(&out, head->extra);
     assert(!out.overflow);
     const struct http_response_head full = {

@@ -62,6 +62,40 @@ void http_body_end(struct shard *shard, struct conn *stream)
     conn_transport(shard, stream)->body(shard, stream, (struct span){0}, true);
 }
 
+static bool is_tunnel(const struct conn *stream)
+{
+    return stream->transport == TRANSPORT_WEBSOCKET || stream->transport == TRANSPORT_ECHO ||
+           stream->transport == TRANSPORT_OPENING;
+}
+
+void http_tunnel_ended(struct shard *shard, struct conn *stream)
+{
+    if (is_tunnel(stream) && stream->state == CONN_OPEN && stream->transport != TRANSPORT_OPENING)
+        conn_end(shard, stream, END_SENT, CLOSE_DONE);
+}
+
+void http_stream_input(struct shard *shard, struct conn *stream, char *bytes, size_t len)
+{
+    if (stream->state != CONN_OPEN)
+        return;
+    if (is_tunnel(stream))
+        conn_transport(shard, stream)->input(shard, stream, bytes, len);
+    else if (!http_body_ended(stream))
+        http_body_input(shard, stream, bytes, len);
+    budgets_charge_input(shard, stream);
+}
+
+void http_stream_ended(struct shard *shard, struct conn *stream)
+{
+    stream->link |= LINK_INPUT_ENDED;
+    if (stream->state != CONN_OPEN)
+        return;
+    if (is_tunnel(stream))
+        http_tunnel_ended(shard, stream);
+    else if (!http_body_ended(stream))
+        http_body_end(shard, stream);
+}
+
 /* A stream has no chunks: what has no length ends with it. */
 static int body_init(struct http_body *ret, const struct conn *conn,
                      const struct http_request *request, uint64_t max)

@@ -35,6 +35,17 @@ void http_body_collect(struct shard *shard, struct conn *conn, struct span piece
 /* A stream has ended, and with it a body whose length nothing else has said. */
 void http_body_end(struct shard *shard, struct conn *stream);
 
+/* Bytes of a stream's body, or of its tunnel. */
+void http_stream_input(struct shard *shard, struct conn *stream, char *bytes, size_t len);
+
+/* The client has ended a stream: its body, or its tunnel. */
+void http_stream_ended(struct shard *shard, struct conn *stream);
+
+/* The client says no more in a tunnel, which is over then: nobody answers a close frame or a ping.
+ * One that is not answered yet is a request like any other, and is answered first: see
+ * opening_subscribed. Does nothing to a stream that is none. */
+void http_tunnel_ended(struct shard *shard, struct conn *stream);
+
 /* Whether the last piece has been given. */
 static inline bool http_body_ended(const struct conn *conn)
 {

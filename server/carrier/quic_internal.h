@@ -1,0 +1,263 @@
+/* Between the files of carrier/quic*.c and http3*.c.
+ *
+ *   quic_port.c      a datagram: whose it is; what strangers are told
+ *   quic_conn.c      a connection: begins, reads, writes, ends
+ *   quic_calls.c     what the library asks and tells
+ *   quic_tls.c       its handshake
+ *   http3.c          carrier_ops: a turn, deadlines, drain
+ *   http3_stream.c   streams: what kind, their input, their end
+ *   http3_request.c  fields become a request, DATA its body
+ *   http3_answer.c   an answer's head becomes fields
+ *   http3_send.c     what streams have queued, as frames, until it is acknowledged */
+#pragma once
+
+#include <nghttp3/nghttp3.h>
+
+#include "carrier/quic.h"
+#include "carrier/quic_compat.h"
+#include "conn/carrier.h"
+#include "conn/http2_floods.h"
+#include "core/alarms.h"
+#include "core/linear_hash.h"
+#include "tls/identity.h"
+#include "wire/http3.h"
+
+enum {
+    QUIC_CID_BYTES = 16, /* of our connection IDs; the first names the shard */
+    QUIC_SECRET_BYTES = 32,
+    QUIC_PATH_BYTES = 1200,  /* what any path takes; also the least of a first datagram */
+    HTTP3_STREAMS_MAX = 100, /* requests of a connection at once */
+    HTTP3_UNI_MAX = 16,      /* one-way streams of a client at once: it needs three */
+    HTTP3_WINDOW = 65536,    /* of a stream */
+    QUIC_WINDOW = 262144,    /* of a connection */
+    HTTP3_HEAD_TIMES = 4,    /* head_bytes_max, decoded; up to that it is answered 431 */
+};
+#define QUIC_HANDSHAKE_NS (UINT64_C(10) * NGTCP2_SECONDS)
+
+struct gnutls_priority_st;
+struct gnutls_session_int;
+
+struct quic_library {
+    struct gnutls_priority_st *priority;
+    uint8_t reset_secret[QUIC_SECRET_BYTES]; /* of stateless reset tokens */
+    uint8_t token_secret[QUIC_SECRET_BYTES]; /* of Retry */
+};
+
+/* A connection ID by which a peer names a connection. */
+struct quic_cid {
+    struct linear_node node;
+    struct quic *quic;
+    struct quic_cid *next; /* of the connection's */
+    ngtcp2_cid cid;
+};
+
+/* A shard's. */
+struct quic_port {
+    struct carrier carrier; /* its streams are connections */
+    struct shard *shard;
+    struct alarms alarms; /* by slot, from the first stream on */
+    struct linear_hash cids;
+    nghttp3_qpack_encoder *encoder; /* with no table: one for all connections */
+    nghttp3_qpack_decoder *decoder;
+    uint32_t handshakes;       /* under way */
+    struct http2_bucket words; /* to strangers */
+    bool drains;
+};
+
+enum http3_kind {
+    HTTP3_STREAM_UNKNOWN, /* a client's one-way stream that has not said what it is */
+    HTTP3_STREAM_CONTROL,
+    HTTP3_STREAM_ENCODER,
+    HTTP3_STREAM_DECODER,
+    HTTP3_STREAM_IGNORED,
+    HTTP3_STREAM_REQUEST,
+    HTTP3_STREAM_OURS, /* our control stream */
+};
+
+/* Bytes that are sent, or to be sent: the library needs them where they are until they are
+ * acknowledged. */
+struct http3_chunk {
+    struct http3_chunk *next;
+    uint32_t len, size;
+    uint8_t bytes[];
+};
+
+struct http3_stream {
+    struct quic *quic;
+    struct http3_stream *prev, *next; /* of the connection's */
+    struct http3_stream *next_ready;
+    int64_t id;
+    uint32_t slot;   /* of its line; TIMERS_NONE: it has none, or none any more */
+    uint8_t kind;    /* enum http3_kind */
+    bool is_ready;   /* in the list of those with something to send */
+    bool is_blocked; /* by the peer's window: not in the list before that grows */
+    bool is_over;    /* reset: what is left in it is not sent */
+    bool ends;       /* nothing follows what is in its chunks */
+    bool end_sent;
+    bool input_ended;
+    bool has_head, has_trailers;
+    bool refuses_head; /* it is too long, and is passed over */
+
+    struct http3_number number; /* of a one-way stream: what it is */
+    struct http3_frames frames;
+    char *head; /* the payload of HEADERS, while it comes */
+    uint32_t head_len, head_size;
+    uint64_t body_left; /* by Content-Length; UINT64_MAX: not said */
+
+    struct http3_chunk *chunks, *last_chunk;
+    uint64_t freed;  /* offset of the first chunk: all before it is acknowledged */
+    uint64_t sent;   /* offset of what was not given to the library yet */
+    uint64_t queued; /* of the end */
+};
+
+struct quic {
+    struct carrier carrier; /* its streams are requests */
+    struct shard *shard;
+    struct quic_port *port;
+    ngtcp2_conn *conn;
+    ngtcp2_crypto_conn_ref ref;
+    ngtcp2_mem memory;
+    struct gnutls_session_int *tls;        /* NULL: the handshake is over */
+    struct tls_identity_choice identities; /* of the handshake */
+    struct quic_cid *cids;
+    uint64_t bytes; /* what is held for it */
+    struct charge charge;
+
+    struct http3_stream *streams;
+    struct http3_stream *ready, *last_ready;
+    struct http3_control *control; /* NULL: the client has not opened it yet */
+    struct http3_decoder_input decoder_input;
+    bool has_encoder, has_decoder;
+    struct http2_bucket resets;
+    int64_t last_request;  /* the highest of a request's stream */
+    uint64_t requests_end; /* of GOAWAY: streams from here on are refused */
+
+    uint64_t error;     /* of HTTP/3: the connection is to be closed with it; 0: none */
+    uint8_t end_reason; /* enum close_reason */
+    bool is_busy;       /* the library is on the stack: it may not be freed */
+    bool is_dead;       /* the connection is closed: free it when that is over */
+    bool is_open;       /* the handshake is over */
+    bool has_ended;     /* all that was to be said of its end is */
+    bool idles;         /* it has no request, and has the deadline for that */
+    bool drains;        /* takes no requests, and ends when those that it has do */
+};
+
+static inline struct quic_port *quic_port_of(const struct shard *shard)
+{
+    return shard->datagrams.state[DATAGRAM_QUIC];
+}
+
+static inline struct quic *quic_of(const struct conn *line)
+{
+    return line->extra ? (struct quic *)line->extra->carrier : NULL;
+}
+
+static inline struct conn *quic_line(const struct quic *quic)
+{
+    return conn_at(quic->shard, quic->carrier.slot);
+}
+
+/* ---- quic_port.c ---- */
+
+/* A connection ID of this shard; not unique by itself, but as good as. */
+void quic_cid_draw(const struct shard *shard, ngtcp2_cid *ret, size_t len);
+/* Returns 0 or -ENOMEM. */
+int quic_cid_add(struct quic *quic, const ngtcp2_cid *cid);
+void quic_cid_remove(struct quic *quic, const ngtcp2_cid *cid);
+void quic_cids_clear(struct quic *quic);
+
+/* ---- quic_conn.c ---- */
+
+struct quic_first {
+    const struct ring_packet *packet;
+    const ngtcp2_pkt_hd *head;
+    const ngtcp2_cid *original; /* behind a Retry: the first destination; else NULL */
+};
+
+/* A client's first packet is there. Returns NULL when there is no place, or memory is out. */
+struct quic *quic_begin(struct quic_port *port, const struct quic_first *first);
+/* A packet for a connection. Returns false when its client has to be told to prove its address; it
+ * is gone then. */
+bool quic_read(struct quic *quic, const struct ring_packet *packet);
+/* Its alarm has gone off. */
+void quic_alarm(struct quic *quic);
+/* Sends what there is to be sent, as far as windows go. Ends the connection at an error. */
+void quic_write(struct quic *quic);
+/* Charges what is held. Returns false when that has closed the connection. */
+bool quic_account(struct quic *quic);
+/* Says why, and closes it. */
+void quic_end(struct quic *quic, const quic_close_error *error, enum close_reason reason);
+/* The words alone, of HTTP/3. */
+void quic_say_end(struct quic *quic, uint64_t code);
+void quic_end_http3(struct quic *quic, uint64_t code, enum close_reason reason);
+void quic_free(struct quic *quic);
+ngtcp2_path quic_path(const struct ring_packet *packet, struct sockaddr_in6 *local);
+
+/* ---- quic_calls.c ---- */
+
+extern const ngtcp2_callbacks quic_callbacks;
+
+/* ---- quic_tls.c ---- */
+
+/* Returns 0 or -ENOMEM. */
+int quic_tls_begin(struct quic *quic);
+void quic_tls_end(struct quic *quic);
+/* Bytes that nobody can foresee. */
+void quic_random(uint8_t *to, size_t len);
+
+/* ---- http3.c ---- */
+
+extern const struct carrier_ops http3_ops, quic_port_ops;
+/* Opens our control stream. Returns 0 or -ENOMEM. */
+int http3_begin(struct quic *quic);
+/* The connection is to be closed with a code. Returns what a callback says to the library. */
+int http3_failed(struct quic *quic, uint64_t code);
+
+/* ---- http3_stream.c ---- */
+
+/* Returns NULL when memory is out. */
+struct http3_stream *http3_stream_open(struct quic *quic, int64_t id, enum http3_kind kind);
+void http3_stream_free(struct http3_stream *stream);
+/* Bytes of a client's. Returns 0, or a code to close the connection with. */
+uint64_t http3_input(struct http3_stream *stream, struct span bytes, bool ended);
+/* The client has reset its side of it. Returns likewise. */
+uint64_t http3_was_reset(struct http3_stream *stream);
+/* Ends it on both sides. */
+void http3_stream_reset(struct http3_stream *stream, uint64_t code);
+/* The stream of a line, by its slot; NULL: it has none any more. */
+struct http3_stream *http3_stream_at(const struct quic *quic, uint32_t slot);
+struct conn *http3_line(const struct http3_stream *stream);
+/* Its line ends without a word to the client. */
+void http3_line_end(struct http3_stream *stream, enum close_reason reason);
+
+/* ---- http3_request.c ---- */
+
+/* A piece of a frame of a request's stream. Returns 0, or a code to close the connection with. */
+uint64_t http3_piece(struct http3_stream *stream, const struct http3_piece *piece);
+/* The client has ended it. */
+uint64_t http3_request_ended(struct http3_stream *stream);
+void http3_read_on(struct shard *shard, struct conn *line);
+
+/* ---- http3_answer.c ---- */
+
+void http3_head(struct shard *shard, struct conn *line, const struct http_response_head *head);
+
+/* ---- http3_send.c ---- */
+
+/* Copies bytes behind what the stream has to send. Returns 0 or -ENOMEM. */
+int http3_queue(struct http3_stream *stream, const void *bytes, size_t len);
+/* It may have something to send, or its end. */
+bool http3_has_more(const struct http3_stream *stream);
+void http3_ready(struct http3_stream *stream);
+/* Takes from the stream's line what there is room for. */
+void http3_fill(struct http3_stream *stream);
+/* What is to be given to the library next; at most `max` runs. Returns how many. */
+size_t http3_unsent(const struct http3_stream *stream, ngtcp2_vec *vectors, size_t max);
+/* So much of it was taken, and perhaps the end. */
+void http3_took(struct http3_stream *stream, size_t len, bool end);
+/* All up to here has been acknowledged. */
+void http3_acked(struct http3_stream *stream, uint64_t offset);
+/* Offers what ready lines have, and settles them. */
+void http3_offer(struct quic *quic);
+void http3_settle(struct quic *quic);
+void http3_chunks_free(struct http3_stream *stream);

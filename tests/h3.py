@@ -1,0 +1,151 @@
+"""A foreign client of HTTP/3: aioquic, from its registry, when it can be had there."""
+
+import asyncio
+import contextlib
+import ssl
+import sys
+
+import sdk
+
+# The last that goes with Debian's cryptography, which other tests of the same process have loaded.
+VERSION = "0.9.25"
+NEEDS = ("pyopenssl==23.0.0", "cryptography==38.0.4", "service-identity==23.1.0")
+WAIT_S = 20
+
+
+def load():
+    """aioquic's modules, or the test is skipped."""
+    folder = str(sdk.pip("aioquic", VERSION, *NEEDS))
+    if folder not in sys.path:
+        sys.path.append(folder)
+    import aioquic.asyncio.client as client
+    import aioquic.asyncio.protocol as protocol
+    import aioquic.h3.connection as h3
+    import aioquic.h3.events as h3_events
+    import aioquic.quic.configuration as configuration
+    import aioquic.quic.events as events
+
+    return client, protocol, h3, h3_events, configuration, events
+
+
+class Answer:
+    """What has come of one stream."""
+
+    def __init__(self):
+        self.status = None
+        self.headers = {}
+        self.body = b""
+        self.ended = False
+        self.reset = None
+        self.stream = None
+
+
+class Talk:
+    """What a test says and hears on a connection, beside aioquic's protocol."""
+
+    def start(self):
+        self.http = None
+        self.answers = {}
+        self.bytes = {}
+        self.changed = asyncio.Event()
+        self.ended = None
+
+    def heard(self, stream):
+        """How many bytes have come on a stream."""
+        return self.bytes.get(stream, 0)
+
+    def ask(self, path, method="GET", body=None, headers=(), authority="localhost"):
+        """Sends a request; returns what its answer will come into."""
+        stream = self._quic.get_next_available_stream_id()
+        answer = self.answers[stream] = Answer()
+        answer.stream = stream
+        fields = [
+            (b":method", method.encode()),
+            (b":scheme", b"https"),
+            (b":authority", authority.encode()),
+            (b":path", path.encode()),
+            *headers,
+        ]
+        self.http.send_headers(stream, fields, end_stream=body is None)
+        if body is not None:
+            self.http.send_data(stream, body, end_stream=True)
+        self.transmit()
+        return answer
+
+    def raw(self, data, one_way=False, end=False, stream=None):
+        """Bytes of the test's own on a new stream; returns its number."""
+        if stream is None:
+            stream = self._quic.get_next_available_stream_id(is_unidirectional=one_way)
+            self.answers[stream] = Answer()
+        self._quic.send_stream_data(stream, data, end_stream=end)
+        self.transmit()
+        return stream
+
+    async def until(self, holds):
+        """Waits for what a function of nothing says."""
+        async with asyncio.timeout(WAIT_S):
+            while not holds():
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def get(self, path, **how):
+        answer = self.ask(path, **how)
+        await self.until(lambda: answer.ended or answer.reset is not None or self.ended)
+        return answer
+
+
+def make_protocol(modules):
+    _, protocol, h3, h3_events, _, events = modules
+
+    class Client(Talk, protocol.QuicConnectionProtocol):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.start()
+
+        def begin(self):
+            self.http = h3.H3Connection(self._quic)
+
+        def quic_event_received(self, event):
+            if isinstance(event, events.ConnectionTerminated):
+                self.ended = event
+            if isinstance(event, events.StreamReset) and event.stream_id in self.answers:
+                self.answers[event.stream_id].reset = event.error_code
+            if isinstance(event, events.StreamDataReceived):
+                self.bytes[event.stream_id] = self.heard(event.stream_id) + len(event.data)
+            if self.http:
+                for told in self.http.handle_event(event):
+                    self.told(told)
+            self.changed.set()
+
+        def told(self, event):
+            answer = self.answers.get(getattr(event, "stream_id", None))
+            if answer is None:
+                return
+            if isinstance(event, h3_events.HeadersReceived):
+                answer.headers = {name.decode(): value.decode() for name, value in event.headers}
+                answer.status = int(answer.headers[":status"])
+            if isinstance(event, h3_events.DataReceived):
+                answer.body += event.data
+            answer.ended |= event.stream_ended
+
+    return Client
+
+
+@contextlib.asynccontextmanager
+async def connect(port, http=True, host="127.0.0.1"):
+    """A connection to the server's UDP port."""
+    modules = load()
+    client, _, _, _, configuration, _ = modules
+    how = configuration.QuicConfiguration(
+        is_client=True,
+        alpn_protocols=["h3"],
+        verify_mode=ssl.CERT_NONE,
+        server_name="localhost",
+        max_datagram_frame_size=65536,
+    )
+    async with client.connect(
+        host, port, configuration=how, create_protocol=make_protocol(modules), wait_connected=True
+    ) as connection:
+        if http:
+            connection.begin()
+        yield connection
