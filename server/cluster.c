@@ -22,7 +22,8 @@ enum {
 };
 
 static struct hub_config hub_config(const struct settings *settings, unsigned shards,
-                                    const struct broker *broker, unsigned couriers, uint64_t seed)
+                                    const struct broker *broker, unsigned couriers,
+                                    struct hub_witness *witness, uint64_t seed)
 {
     uint32_t lines = shard_connections((uint64_t)settings->max_connections, shards);
     if (settings->http2)
@@ -47,6 +48,7 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
         .linger_ns = HUB_LINGER_S * INT64_C(1000000000),
         .overflow_max = HUB_OVERFLOW_MAX,
         .helpers = (broker ? 1 : 0) + couriers,
+        .witness = witness,
         .broker = broker ? &broker_ops : NULL,
         .remote_bytes_max = (uint64_t)settings->broker_bytes_max,
     };
@@ -54,10 +56,10 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
 }
 
 struct hub_set *cluster_hubs(const struct settings *settings, const struct broker *broker,
-                             unsigned couriers, uint64_t seed)
+                             unsigned couriers, struct hub_witness *witness, uint64_t seed)
 {
     const struct hub_config config =
-        hub_config(settings, (unsigned)settings->shards, broker, couriers, seed);
+        hub_config(settings, (unsigned)settings->shards, broker, couriers, witness, seed);
     return hub_set_create(&config);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conn/shard.h"
+#include "courier/events.h"
 
 int couriers_create(struct server *server, const struct settings *settings, char *why,
                     size_t why_size)
@@ -21,6 +22,13 @@ unsigned couriers_count(const struct server *server)
     for (int role = 0; role < COURIER_ROLES; role++)
         count += server->couriers[role] != NULL;
     return count;
+}
+
+struct hub_witness *couriers_witness(const struct server *server)
+{
+    struct courier *courier = server->couriers[COURIER_WEBHOOKS];
+    struct events *events = courier ? courier_events(courier) : NULL;
+    return events ? &events->witness : NULL;
 }
 
 static void wake_shard(void *context, unsigned shard)

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+struct hub_witness;
 struct server;
 struct settings;
 
@@ -13,6 +14,8 @@ struct settings;
 int couriers_create(struct server *server, const struct settings *settings, char *why,
                     size_t why_size);
 unsigned couriers_count(const struct server *server);
+/* Who hears what happens to channels; NULL: nobody. */
+struct hub_witness *couriers_witness(const struct server *server);
 /* Starts them, as the helpers of the set from `which` on; the shards are there. Returns 0, or
  * negative errno when it has said why not. */
 int couriers_start(struct server *server, unsigned which);

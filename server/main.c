@@ -486,6 +486,12 @@ static void release(struct launch *launch)
     certificates_done(&launch->certificates);
 }
 
+static struct hub_set *hubs_make(const struct launch *launch, const struct settings *settings)
+{
+    return cluster_hubs(settings, launch->broker, couriers_count(&launch->server),
+                        couriers_witness(&launch->server), seed_draw());
+}
+
 int main(int argc, char **argv)
 {
     static struct settings settings;
@@ -543,7 +549,7 @@ int main(int argc, char **argv)
         .auth = auth,
         .broker = launch.broker,
         .couriers = {launch.server.couriers[0], launch.server.couriers[1]},
-        .hubs = cluster_hubs(&settings, launch.broker, couriers_count(&launch.server), seed_draw()),
+        .hubs = hubs_make(&launch, &settings),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
         .shard_count = (unsigned)settings.shards,
         .seed = seed_draw(),

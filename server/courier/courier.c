@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "conf/settings.h"
+#include "courier/events.h"
 #include "courier/reach.h"
 #include "courier/webhooks.h"
 #include "hub/helper.h"
@@ -224,6 +225,8 @@ int courier_start(struct courier *courier, struct hub_set *set, unsigned which,
     static const struct helper_ops ops = {wake};
     courier->set = set;
     courier->which = which;
+    if (courier->webhooks)
+        courier_events(courier)->participant = helper_participant(set, which);
     courier->waker = *waker;
     courier->helper = helper_create(set, which, &ops, courier);
     if (!courier->helper)
@@ -252,6 +255,11 @@ void courier_free(struct courier *courier)
     webhooks_free(courier->webhooks);
     free(courier);
     curl_global_cleanup();
+}
+
+struct events *courier_events(const struct courier *courier)
+{
+    return courier->webhooks ? webhooks_events(courier->webhooks) : NULL;
 }
 
 unsigned courier_stats_read(const struct courier *courier, struct courier_row ret[COURIER_ROWS_MAX])

@@ -20,6 +20,7 @@
 #include "hub/call.h"
 
 struct courier;
+struct events;
 struct hub;
 struct hub_set;
 struct settings;
@@ -77,6 +78,9 @@ void courier_free(struct courier *courier);
 int courier_ask(const struct courier *courier, struct hub *hub, struct courier_post *post);
 
 int courier_ask_webhooks(const struct courier *courier, struct hub *hub, struct webhook_ask *ask);
+
+/* What is told of this server's own events; NULL: it is not the one for webhooks. */
+struct events *courier_events(const struct courier *courier);
 
 /* For /metrics. Returns how many. */
 unsigned courier_stats_read(const struct courier *courier,

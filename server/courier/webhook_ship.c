@@ -255,6 +255,8 @@ static void gone(struct webhooks *webhooks, struct endpoint *endpoint)
     int64_t number;
     FILE *to = open_memstream(&text, &len);
     endpoint->state = ENDPOINT_GONE;
+    events_count(&webhooks->events, endpoint->types, -1);
+    endpoint->types = 0;
     webhook_count(&webhooks->counters.endpoints_gone, 1);
     if (to) {
         endpoint_write(endpoint, true, to);

@@ -78,10 +78,27 @@ static void gauges_set(struct webhooks *webhooks)
     atomic_store_explicit(&counters->pending, (uint64_t)stats.waiting, memory_order_relaxed);
     atomic_store_explicit(&counters->dead, (uint64_t)stats.dead, memory_order_relaxed);
     atomic_store_explicit(&counters->queue_bytes, (uint64_t)stats.bytes, memory_order_relaxed);
+    atomic_store_explicit(&counters->events_lost,
+                          atomic_load_explicit(&webhooks->events.lost, memory_order_relaxed),
+                          memory_order_relaxed);
     atomic_store_explicit(&counters->dropped, stats.dropped, memory_order_relaxed);
     atomic_store_explicit(&counters->dead_purged, stats.dead_purged, memory_order_relaxed);
     atomic_store_explicit(&counters->endpoints, HASH_CNT(hh, webhooks->by_id),
                           memory_order_relaxed);
+}
+
+struct events *webhooks_events(struct webhooks *webhooks)
+{
+    return &webhooks->events;
+}
+
+static uint32_t types_of(const struct endpoint *endpoint)
+{
+    uint32_t types = 0;
+    for (unsigned i = 0; i < SERVER_EVENT_COUNT; i++)
+        if (endpoint_wants_type(endpoint, event_type((enum server_event)i)))
+            types |= 1u << i;
+    return types;
 }
 
 static void take_out(struct webhooks *webhooks, struct endpoint *endpoint)
@@ -91,6 +108,7 @@ static void take_out(struct webhooks *webhooks, struct endpoint *endpoint)
         shipment->endpoint = NULL;
     wakes_set(&webhooks->wakes, endpoint, INT64_MAX);
     interest_remove(&webhooks->interest, endpoint);
+    events_count(&webhooks->events, endpoint->types, -1);
     hashes_remove(webhooks, endpoint);
     if (endpoint->is_open)
         atomic_fetch_sub_explicit(&webhooks->counters.endpoints_failing, 1, memory_order_relaxed);
@@ -122,6 +140,8 @@ static int tables_add(struct webhooks *webhooks, struct endpoint *endpoint)
     }
     if (endpoint->state == ENDPOINT_GONE)
         webhook_count(&webhooks->counters.endpoints_gone, 1);
+    endpoint->types = types_of(endpoint);
+    events_count(&webhooks->events, endpoint->types, 1);
     return 0;
 }
 
@@ -341,6 +361,7 @@ int webhooks_create(struct webhooks **ret, const struct settings *settings,
     }
     webhooks->settings = settings;
     webhooks->reach = reach;
+    events_init(&webhooks->events, webhooks);
     if (getrandom(&webhooks->random, sizeof webhooks->random, 0) < 0)
         webhooks->random = (uint64_t)time(NULL);
     int err = webhooks_begin(webhooks, why, why_size);

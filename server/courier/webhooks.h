@@ -22,6 +22,7 @@
 #include "courier/post.h"
 #include "hub/call.h"
 
+struct events;
 struct helper;
 struct queue;
 struct settings;
@@ -30,6 +31,7 @@ struct webhooks;
 #define WEBHOOK_COUNTERS(X)                                                                        \
     X(events_accepted, "counter", "Events that somebody wants, and that are on disk")              \
     X(events_refused, "counter", "Events that were not accepted: no room, or the disk fails")      \
+    X(events_lost, "counter", "Events of this server that the courier could not be given")         \
     X(delivered, "counter", "Events that an endpoint has taken, each for each endpoint")           \
     X(attempts_failed, "counter", "Deliveries that were tried and are to be tried again")          \
     X(buried, "counter", "Deliveries given up: dead letters")                                      \
@@ -60,6 +62,9 @@ int webhooks_begin(struct webhooks *webhooks, char *why, size_t why_size);
 void webhooks_attach(struct webhooks *webhooks, struct post_client *client, struct helper *helper);
 /* NULL is allowed. */
 void webhooks_free(struct webhooks *webhooks);
+
+/* What shards tell it of their own. */
+struct events *webhooks_events(struct webhooks *webhooks);
 
 const struct webhook_counters *webhook_counters(const struct webhooks *webhooks);
 

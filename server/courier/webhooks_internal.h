@@ -9,6 +9,7 @@
  * Threads  The courier's. */
 #pragma once
 
+#include "courier/events.h"
 #include "courier/interest.h"
 #include "courier/queue.h"
 #include "courier/wakes.h"
@@ -51,6 +52,7 @@ struct webhooks {
     struct endpoint *by_id, *by_number;
     struct wakes wakes;
     struct interest interest;
+    struct events events;
     struct call *held, *held_last; /* asks whose answers wait for the commit */
     int64_t now_ns, now_ms;        /* monotonic; of the queue's clock */
     int64_t pause_until_ms;        /* the disk has failed */

@@ -104,6 +104,23 @@ void home_published(struct hub *hub, unsigned from, const struct ticket *ticket,
     exchange_send(hub, from, &answer);
 }
 
+void home_tell(struct hub *hub, enum hub_event event, const struct channel_home *channel,
+               struct message *message)
+{
+    struct hub_witness *witness = hub->config->witness;
+    if (!witness_wants(witness, event))
+        return;
+    const struct hub_happening happening = {
+        .event = event,
+        .name = channel->name,
+        .name_len = channel->name_len,
+        .message = message,
+        .epoch = message ? message->epoch : channel->epoch,
+        .offset = message ? message->offset : channel->offset,
+    };
+    witness->told(witness, hub, &happening);
+}
+
 /* Where it is published, or was before. Returns 0, 1 or an error. */
 static int place(struct hub *hub, struct channel_home *channel, struct message *message)
 {
@@ -117,6 +134,8 @@ static int place(struct hub *hub, struct channel_home *channel, struct message *
     number(hub, channel, message);
     terms_keep(hub, channel, message);
     home_send(hub, channel, message);
+    if (message->kind < MESSAGE_JOIN)
+        home_tell(hub, HUB_PUBLISHED, channel, message);
     return 0;
 }
 
@@ -270,6 +289,20 @@ static int answer_fill(struct hub *hub, struct channel_home *channel, struct req
     return 0;
 }
 
+/* Its shard is told from now on. */
+static void occupy(struct hub *hub, struct channel_home *channel, unsigned from,
+                   struct request *request)
+{
+    bool first = !lane_bits_any(&channel->shards);
+    lane_bits_add(&channel->shards, from);
+    request->home = channel;
+    if (first)
+        home_tell(hub, HUB_OCCUPIED, channel, NULL);
+    if (request->since.from != HUB_FROM_NOW && !channel->history.count &&
+        home_rules(hub, channel)->latest_state)
+        home_tell(hub, HUB_CACHE_EMPTY, channel, NULL);
+}
+
 void home_answer(struct hub *hub, unsigned from, struct request *request, bool subscribe)
 {
     struct channel_home *channel;
@@ -282,10 +315,8 @@ void home_answer(struct hub *hub, unsigned from, struct request *request, bool s
             home_forget(hub, channel);
         bool page = request->since.from == HUB_FROM_PAGE || request->since.from == HUB_FORGET;
         err = page ? page_fill(hub, channel, request) : answer_fill(hub, channel, request, most);
-        if (!err && subscribe && !request->more) {
-            lane_bits_add(&channel->shards, from);
-            request->home = channel;
-        }
+        if (!err && subscribe && !request->more)
+            occupy(hub, channel, from, request);
         request->ended = channel->ended && !request->more;
         home_settle(hub, channel);
     }
@@ -294,6 +325,14 @@ void home_answer(struct hub *hub, unsigned from, struct request *request, bool s
     request->err = err;
     struct item item = {.kind = subscribe ? ITEM_SUBSCRIBED : ITEM_READ_DONE, .request = request};
     exchange_send(hub, from, &item);
+}
+
+static void vacate(struct hub *hub, struct channel_home *channel, unsigned from)
+{
+    bool some = lane_bits_any(&channel->shards);
+    lane_bits_remove(&channel->shards, from);
+    if (some && !lane_bits_any(&channel->shards))
+        home_tell(hub, HUB_VACATED, channel, NULL);
 }
 
 void home_handle(struct hub *hub, unsigned from, const struct item *item)
@@ -314,7 +353,7 @@ void home_handle(struct hub *hub, unsigned from, const struct item *item)
         answer(hub, from, item->request, false);
         break;
     case ITEM_UNSUBSCRIBE:
-        lane_bits_remove(&item->home->shards, from);
+        vacate(hub, item->home, from);
         home_settle(hub, item->home);
         break;
     case ITEM_LIVE:

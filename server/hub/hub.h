@@ -39,6 +39,7 @@
 
 struct hub;
 struct hub_set;
+struct hub_witness;
 struct message;
 struct namespaces;
 
@@ -78,6 +79,7 @@ struct hub_config {
     uint32_t overflow_max;           /* requests, and messages, that wait for one shard; and calls
                                          that one participant waits for from another */
     unsigned turn_visits;            /* subscribers that a turn visits; 0: TURN_VISITS */
+    struct hub_witness *witness;     /* hears what happens to channels; NULL: nobody does */
     const struct broker_ops *broker; /* of the first helper: the authority; NULL: these hubs are */
     uint64_t remote_bytes_max;       /* with a broker: of what a shard has asked it to publish, and
                                         of what waits to be given */

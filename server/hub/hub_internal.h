@@ -33,6 +33,7 @@
 #include "hub/repeats.h"
 #include "hub/rules.h"
 #include "hub/table.h"
+#include "hub/witness.h"
 
 #include <stdatomic.h>
 
@@ -174,6 +175,9 @@ int home_open(struct hub *hub, const char *name, size_t len, uint64_t hash,
               struct channel_home **ret);
 /* Puts the channel where it belongs after its subscribers or its history changed, or somebody asked
  * for it. */
+/* Tells the witness, if there is one that wants it. */
+void home_tell(struct hub *hub, enum hub_event event, const struct channel_home *channel,
+               struct message *message);
 void home_settle(struct hub *hub, struct channel_home *channel);
 /* Keeps a numbered message within all bounds; history_reserve has been called. */
 void home_keep(struct hub *hub, struct channel_home *channel, struct message *message);

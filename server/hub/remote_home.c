@@ -503,13 +503,15 @@ void remote_echo(struct hub *hub, struct remote_ask *ask)
     struct message *message = ask->message;
     struct channel_home *channel = (void *)table_find(&hub->home.table, message_name(message),
                                                       message->name_len, message->hash);
+    message->epoch = ask->epoch;
+    message->offset = ask->offset;
+    if (channel && message->kind < MESSAGE_JOIN)
+        home_tell(hub, HUB_PUBLISHED, channel, message);
     if (!channel || message->kind != MESSAGE_PUBLICATION)
         return;
     struct home_remote *remote = remote_of(channel);
     if (remote->phase != REMOTE_WARM || (remote->work && (remote->work->gap || remote->work->fill)))
         return;
-    message->epoch = ask->epoch;
-    message->offset = ask->offset;
     if (place_of(channel, message) == NEWS_NEXT && give(hub, channel, message))
         home_settle(hub, channel);
 }

@@ -104,6 +104,7 @@ void session_connected(struct shard *shard, struct conn *conn, uint32_t id, int6
         return;
     struct out out = out_begin(area, room);
     session_of(shard, conn)->state = SESSION_CONNECTED;
+    session_tell(shard, conn, EVENT_CONNECTED);
     if (one_way)
         out_text(&out, "{\"connect\":");
     else

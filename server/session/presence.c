@@ -32,6 +32,7 @@ static void news_drop(struct call *call)
 static void told(void *context, struct span channel, bool join, struct span who)
 {
     struct shard *shard = context;
+    session_event(shard, join ? EVENT_JOINED : EVENT_LEFT, channel, who);
     if (!namespace_of(&shard->settings->namespaces, channel)->join_leave)
         return;
     uint64_t hash = hub_hash(shard->server->hubs, channel.ptr, channel.len);

@@ -96,6 +96,8 @@ void session_end(struct shard *shard, struct conn *conn)
         return;
     struct session_pool *pool = shard->sessions;
     struct session *session = session_of(shard, conn);
+    if (session->state == SESSION_CONNECTED)
+        session_tell(shard, conn, EVENT_DISCONNECTED);
     presence_leave_all(shard, conn);
     hub_unsubscribe_all(shard->hub, &session->channels);
     connecting_end(shard, conn);

@@ -10,6 +10,7 @@
  *   streams.c    the protocol over HTTP         emulation.c    what such a client asks
  *   speak.c      text, in what carries it
  *   orders.c     what a server has done to it   connecting.c   the channels that it begins with
+ *   session_events.c  what webhooks are told of it
  *
  * Idea     docs/decisions/sessions.md. A session begins with its connection, NEW until its client
  *          has sent a connect command, and is gone when the connection begins to end.

@@ -5,6 +5,7 @@
 
 #include "auth/jwt.h"
 #include "conf/namespaces.h"
+#include "courier/events.h"
 #include "session/session.h"
 #include "transport/encoder.h"
 #include "wire/centrifuge.h"
@@ -144,6 +145,12 @@ struct person {
 
 /* Makes the session that of the token's user. Returns 0 or -ENOMEM; then it is as before. */
 int person_take(struct session *session, const struct jwt_claims *claims);
+/* Tells webhooks; `data` is JSON. */
+void session_event(struct shard *shard, enum server_event event, struct span channel,
+                   struct span data);
+/* Likewise of a client that has come or goes. */
+void session_tell(struct shard *shard, const struct conn *conn, enum server_event event);
+
 struct span person_user(const struct session *session);
 struct span person_info(const struct session *session);
 

@@ -28,7 +28,7 @@ def receiver():
 class Hooks:
     """A server with webhooks, and what its API says."""
 
-    def __init__(self, start_server, folder, **config):
+    def __init__(self, start_server, folder, args=(), **config):
         (folder / "api.key").write_text(API_KEY + "\n")
         self.queue = folder / "queue.db"
         self.config = {
@@ -36,7 +36,7 @@ class Hooks:
             "courier_private": "127.0.0.1", "webhook_retry_min_ms": "10",
             "webhook_retry_max_ms": "50", **config,
         }
-        self.server = start_server(config=self.config)
+        self.server = start_server(config=self.config, args=args)
 
     def ask(self, method, request=None, body=None):
         body = json.dumps(request or {}).encode() if body is None else body

@@ -172,7 +172,7 @@ def limit_files():
 
 def test_a_disk_without_room(start_server, tmp_path, receiver, eventually):
     """As far as a process can tell, a limit on the size of its files is a full disk."""
-    app = Hooks(lambda config: start_server(config=config, before=limit_files), tmp_path)
+    app = Hooks(lambda **options: start_server(before=limit_files, **options), tmp_path)
     receiver.answers["/"] = 500
     app.register("one", receiver.url())
     assert fill(app)["code"] in (100, 1002)
