@@ -295,3 +295,18 @@ def test_streams_of_http2_are_listed(hub, eventually):
         client.open(f"{HUB}?topic={encoded(FOO)}")
         eventually(lambda: [each["topic"] for each in listed(hub)] == [FOO], "its stream stands")
     eventually(lambda: listed(hub) == [], "its connection is gone")
+
+
+def test_a_list_that_is_too_long_is_refused_and_one_topic_is_not(hub, eventually):
+    """A shard has its share of the answer: here 4 MiB, and subscriptions of 3 KB each."""
+    by = token(payload="p" * 2800)
+    with Http2(hub) as client:
+        for n in range(50):
+            topics = "&".join(f"topic={n}-{m}" for m in range(32))
+            client.open(f"{HUB}?{topics}", fields=[("authorization", f"Bearer {by}")])
+        eventually(lambda: len(listed(hub, "49-31")) == 1, "the last of them stands")
+        answer = ask(hub)
+        assert (answer.status, refusal(answer)) == (503, "list_too_long")
+        assert hub.refused("list_too_long") == 1
+        assert [each["topic"] for each in listed(hub, "7-5")] == ["7-5"]
+    eventually(lambda: listed(hub) == [], "the connection is gone")
