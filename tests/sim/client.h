@@ -89,6 +89,7 @@ struct client {
     bool resuming; /* asked for what follows a position */
     bool envelope;
     bool standing; /* was told where it stands */
+    bool ended;    /* was told that its channel has, and nothing may follow */
     bool jumped;   /* got something behind a gap, and must be told so */
     bool close_seen;
     unsigned close_code;
@@ -148,6 +149,8 @@ void client_input_end(struct client *client);
 
 /* What a message, an answer, an event or a frame says, held against the ledger. */
 void told_publish(struct client *client, uint64_t id);
+/* Whether what it has published may be refused because its channel has ended. */
+bool told_ended(const struct client *client);
 void told_answer(struct client *client);
 void told_event(struct client *client, const struct sse_event *event);
 void told_frame(struct client *client, bool text);

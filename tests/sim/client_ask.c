@@ -16,7 +16,10 @@ enum {
 
 void client_channel_name(unsigned channel, char ret[32])
 {
-    snprintf(ret, 32, "room/%u:a@b", channel);
+    if (channel < SIM_CHANNELS_MAX)
+        snprintf(ret, 32, "room/%u:a@b", channel);
+    else
+        snprintf(ret, 32, "tale/%u", channel - SIM_CHANNELS_MAX);
 }
 
 /* ---- requests ---- */
@@ -67,7 +70,11 @@ void client_ask_publish(struct client *client, unsigned channel)
     char name[32], target[TARGET_MAX];
     client_channel_name(channel, name);
     bool delta = sim->changes && sim_chance(sim, 800);
-    snprintf(target, sizeof target, "/publish?channel=%s%s", name, delta ? "&delta=1" : "");
+    bool last = channel >= SIM_CHANNELS_MAX && sim_chance(sim, 200);
+    sim->ledger.messages[id].last = last;
+    sim->ledger.ends[channel] += last;
+    snprintf(target, sizeof target, "/publish?channel=%s%s%s", name, delta ? "&delta=1" : "",
+             last ? "&end=1" : "");
     bool chunked = sim_chance(sim, 300);
     request(client,
             &(struct http_request_head){
@@ -91,12 +98,23 @@ static bool resumable(const struct client *client)
     return client->reading_count > 0;
 }
 
+/* A channel that ends. */
+static unsigned tale(struct sim *sim)
+{
+    return SIM_CHANNELS_MAX + (unsigned)sim_below(sim, SIM_TALES);
+}
+
 /* Chooses channels anew. */
 static void read_anew(struct client *client)
 {
     struct sim *sim = client->sim;
     unsigned most = sim->channel_count < READING_MAX ? sim->channel_count : READING_MAX;
     unsigned first = (unsigned)sim_below(sim, sim->channel_count);
+    if (sim->changes && sim_chance(sim, 250)) {
+        client->reading_count = 1;
+        client->reading[0] = (struct ledger_cursor){.channel = tale(sim)};
+        return;
+    }
     client->reading_count = sim_chance(sim, 650) ? 1 : 1 + (unsigned)sim_below(sim, most);
     for (unsigned i = 0; i < client->reading_count; i++)
         client->reading[i] = (struct ledger_cursor){.channel = (first + i) % sim->channel_count};
@@ -123,7 +141,7 @@ static void reader_target(struct client *client, const char *path, bool since_in
                        name);
     }
     ret_token[0] = '\0';
-    client->standing = client->jumped = client->close_seen = false;
+    client->standing = client->jumped = client->close_seen = client->ended = false;
     client->resuming = resumable(client);
     if (client->resuming)
         position_token(client, ret_token);
@@ -297,7 +315,9 @@ void client_ask(struct client *client)
     switch (client->role) {
     case ROLE_PUBLISH:
         for (uint64_t n = 1 + sim_below(sim, ASKED_MAX); n > 0; n--)
-            client_ask_publish(client, (unsigned)sim_below(sim, sim->channel_count));
+            client_ask_publish(client, sim->changes && sim_chance(sim, 250)
+                                           ? tale(sim)
+                                           : (unsigned)sim_below(sim, sim->channel_count));
         break;
     case ROLE_POLL:
         ask_get(client, "/poll");

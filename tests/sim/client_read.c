@@ -100,7 +100,9 @@ static bool answered(struct client *client)
     }
     sim_check(client->sim, client->asked_count > 0 || status == 408 || status == 503,
               "client %u: answer %d to nothing", client->index, status);
-    sim_check(client->sim, status == 200 || status == 408 || status == 413 || status == 503,
+    sim_check(client->sim,
+              status == 200 || status == 408 || status == 413 || status == 503 ||
+                  (status == 409 && told_ended(client)),
               "client %u, role %d: answer %d: %.*s", client->index, (int)client->role, status,
               (int)client->message.len, client->message.ptr);
     bool prompt =

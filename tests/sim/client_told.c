@@ -43,6 +43,7 @@ static void take(struct client *client, unsigned channel, struct span payload, u
     struct ledger *ledger = &client->sim->ledger;
     struct ledger_cursor *cursor = cursor_of(client, channel);
     bool stream = client->state == CLIENT_SSE || client->envelope;
+    sim_check(client->sim, !client->ended, "client %u got a message behind the end", client->index);
     sim_check(client->sim, client->standing || !stream,
               "client %u got a message before it was told where it stands", client->index);
     uint64_t id = ledger_identify(ledger, channel, payload.ptr, payload.len);
@@ -78,7 +79,7 @@ static json_t *parse(const struct client *client, struct span text)
 static unsigned channel_named(const struct client *client, const char *name)
 {
     char own[32];
-    for (unsigned channel = 0; channel < client->sim->channel_count; channel++) {
+    for (unsigned channel = 0; channel < SIM_CHANNELS_MAX + SIM_TALES; channel++) {
         client_channel_name(channel, own);
         if (strcmp(own, name) == 0)
             return channel;
@@ -185,6 +186,25 @@ static void confirm(struct client *client, uint64_t id, json_t *json)
     ledger->newest[ledger->messages[id].channel] = id;
 }
 
+bool told_ended(const struct client *client)
+{
+    const struct ledger *ledger = &client->sim->ledger;
+    uint64_t id = client->asked_count > 0 ? client->asked[0] : 0;
+    return id > 0 && ledger->ends[ledger->messages[id].channel] > 0;
+}
+
+/* The reader of one channel is told that it has ended: it has all of it. */
+static void ends(struct client *client)
+{
+    struct ledger_cursor *cursor = &client->reading[0];
+    sim_check(client->sim, client->reading_count == 1, "client %u: an end of several channels",
+              client->index);
+    client->ended = client->state != CLIENT_HTTP;
+    client->sim->stats.ends++;
+    if (cursor->known && !gaps_allowed(client))
+        ledger_end(&client->sim->ledger, cursor);
+}
+
 void told_publish(struct client *client, uint64_t id)
 {
     json_t *json = parse(client, bytes_left(&client->message));
@@ -207,6 +227,8 @@ void told_answer(struct client *client)
     bool known = positions_of(client, span_of(token, token_len), positions);
     sim_check(client->sim, known, "client %u: an answer without a position", client->index);
     stands_at(client, positions, recovered);
+    if (json_is_true(json_object_get(json, "ended")))
+        ends(client);
     json_decref(json);
 }
 
@@ -217,6 +239,10 @@ void told_event(struct client *client, const struct sse_event *event)
     bool recovered = span_equal(event->event, SPAN("recovered"));
     if (event->has_retry)
         return;
+    if (span_equal(event->event, SPAN("end"))) {
+        ends(client);
+        return;
+    }
     if (recovered || span_equal(event->event, SPAN("unrecoverable"))) {
         sim_check(client->sim, at && client->resuming && !client->standing,
                   "client %u: told of a recovery out of turn", client->index);

@@ -179,6 +179,17 @@ static void epoch_put(struct ledger *ledger, struct ledger_epoch *at, uint64_t o
     at->ids[offset - 1] = id;
     if (offset > at->last)
         at->last = offset;
+    sim_check(ledger->sim, at->end == 0 || at->last <= at->end,
+              "number %" PRIu64 " of channel %u, which has ended with %" PRIu64, at->last,
+              at->channel, at->end);
+}
+
+static void end_at(struct ledger *ledger, struct ledger_epoch *at, uint64_t offset)
+{
+    sim_check(ledger->sim, (at->end == 0 || at->end == offset) && at->last <= offset,
+              "channel %u ends with number %" PRIu64 ", and with %" PRIu64, at->channel, offset,
+              at->end > 0 ? at->end : at->last);
+    at->end = offset;
 }
 
 struct ledger_place ledger_newest(const struct ledger *ledger, unsigned channel)
@@ -206,6 +217,25 @@ void ledger_learn(struct ledger *ledger, uint64_t id, uint64_t epoch, uint64_t o
     message->offset = offset;
     message->taken_ns = sim_now(ledger->sim);
     epoch_put(ledger, epoch_of(ledger, message->channel, epoch), offset, id);
+    if (message->last)
+        end_at(ledger, epoch_of(ledger, message->channel, epoch), offset);
+}
+
+void ledger_end(struct ledger *ledger, const struct ledger_cursor *cursor)
+{
+    sim_check(ledger->sim, ledger->ends[cursor->channel] > 0, "channel %u has ended by itself",
+              cursor->channel);
+    end_at(ledger, epoch_of(ledger, cursor->channel, cursor->epoch), cursor->offset);
+}
+
+bool ledger_at_end(const struct ledger *ledger, const struct ledger_cursor *cursor)
+{
+    for (size_t i = 0; i < ledger->epoch_count; i++)
+        if (ledger->epochs[i].channel == cursor->channel &&
+            ledger->epochs[i].epoch == cursor->epoch)
+            return cursor->known && ledger->epochs[i].end > 0 &&
+                   ledger->epochs[i].end == cursor->offset;
+    return false;
 }
 
 void ledger_refuse(struct ledger *ledger, uint64_t id)

@@ -27,6 +27,7 @@ enum ledger_fate {
 struct ledger_message {
     unsigned channel;
     bool json;
+    bool last; /* of its channel, as its publisher said */
     enum ledger_fate fate;
     uint64_t epoch;
     uint64_t offset;
@@ -38,6 +39,7 @@ struct ledger_epoch {
     unsigned channel;
     uint64_t epoch;
     uint64_t last;
+    uint64_t end;  /* the number behind which there is none; 0: not known */
     uint64_t *ids; /* by offset - 1; 0: not known */
     size_t size;
 };
@@ -50,6 +52,7 @@ struct ledger {
     struct ledger_epoch *epochs;
     size_t epoch_count;
     uint64_t newest[16]; /* by channel: the id of the last message that was acknowledged */
+    uint64_t ends[16];   /* by channel: messages that were sent as the last */
 };
 
 /* Where a reader stands in a channel. */
@@ -90,6 +93,11 @@ uint64_t ledger_identify(const struct ledger *ledger, unsigned channel, const ch
 
 /* Somebody told the number of a message. */
 void ledger_learn(struct ledger *ledger, uint64_t id, uint64_t epoch, uint64_t offset);
+
+/* Somebody stands there and was told that the channel has ended. */
+void ledger_end(struct ledger *ledger, const struct ledger_cursor *cursor);
+/* Whether the cursor is known to stand at the end. */
+bool ledger_at_end(const struct ledger *ledger, const struct ledger_cursor *cursor);
 
 /* Its publisher was refused. */
 void ledger_refuse(struct ledger *ledger, uint64_t id);

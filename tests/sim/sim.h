@@ -35,6 +35,7 @@ enum {
     SIM_SHARDS_MAX = 4,
     SIM_CLIENTS_MAX = 160,
     SIM_CHANNELS_MAX = 8,
+    SIM_TALES = 3, /* channels behind these, that end */
 };
 
 #define SIM_MS INT64_C(1000000)
@@ -70,7 +71,8 @@ struct sim {
     unsigned trouble; /* how often a client breaks off, and half as often as it stalls: of 1000 */
 
     bool sessions; /* many clients speak the Centrifuge protocol */
-    bool changes;  /* messages come deflated, or as what changed; readers begin with the latest */
+    bool changes;  /* messages come deflated, or as what changed; readers begin with the latest;
+                      there are tales */
     bool crowded;  /* few calls between shards may be under way: presence may be lost */
     bool starved;  /* the server finds no memory now and then */
     bool narrow;   /* some connections hold few bytes, and so are slow */
@@ -86,6 +88,7 @@ struct sim {
         uint64_t failed;                  /* allocations */
         uint64_t by_session;              /* messages that came by it */
         uint64_t deltas, inflated;        /* that came so */
+        uint64_t ends;                    /* that readers were told */
         uint64_t roads, streams, carried; /* of HTTP/2; and messages that came by it */
     } stats;
 };

@@ -312,8 +312,8 @@ static void report(const struct sim *sim)
     if (sim->sessions)
         printf("  sessions: %" PRIu64 " messages by them\n", stats->by_session);
     if (sim->changes)
-        printf("  %" PRIu64 " messages as what changed, %" PRIu64 " deflated\n", stats->deltas,
-               stats->inflated);
+        printf("  %" PRIu64 " messages as what changed, %" PRIu64 " deflated, %" PRIu64 " ends\n",
+               stats->deltas, stats->inflated, stats->ends);
     if (sim->starved)
         printf("  %" PRIu64 " allocations found no memory\n", stats->failed);
     if (sim->secure)
