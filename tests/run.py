@@ -68,6 +68,7 @@ NOT_IN_TSAN = {
     "test_bench_slow_readers.py": "threads of the bench: test_bench_half_open.py has them",
     "test_bench_socketless.py": "the bench's load is one thread, its clients without sockets too",
     "test_bench_tls.py": "the bench's load is one thread",
+    "test_bench_webhooks.py": "the bench's loop is one thread",
     "test_bench_view.py": "what draws is another process",
     "test_centrifuge_go.py": "one client, as those of test_centrifuge_sdk.py",
     "test_centrifuge_http.py": "JavaScript: test_centrifuge_streams.py has it by hand",

@@ -116,6 +116,7 @@ struct options {
     const char *attacks; /* names with commas; NULL: all */
     uint32_t attackers;  /* at most so many connections of one attack */
     uint32_t nodes;      /* of a cluster */
+    uint32_t endpoints;  /* of webhooks */
     const char *broker;  /* the engine that they share */
     const char *fsync;   /* when it has what it acknowledges on the disk: no, everysec, always */
     uint32_t channels;   /* of each node's publisher */
@@ -225,6 +226,8 @@ struct options {
     X(LIST, 0, "list", NULL, NULL, FLAG(list), "Say which attacks there are, and end")             \
     X(ATTACKERS, 0, "attackers", "N", "attackers_max", NUMBER(attackers, 1, 20000),                \
       "At most so many connections of an attacker")                                                \
+    X(ENDPOINTS, 0, "endpoints", "N", "endpoints", NUMBER(endpoints, 10, 100000),                  \
+      "Webhooks that each server posts to")                                                        \
     X(NODES, 'N', "nodes", "N", "nodes", NUMBER(nodes, 2, 4), "Servers that share their channels") \
     X(BROKER, 'B', "broker", "redis", "broker", TEXT(broker), "The engine that they share")        \
     X(FSYNC, 0, "fsync", "no|everysec|always", "fsync", TEXT(fsync),                               \

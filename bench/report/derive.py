@@ -7,6 +7,7 @@ A figure that cannot be had is absent."""
 
 import hdr
 import series
+import webhooks
 
 # A side that asks for this much of its CPUs sets the limit; while the server asks for less than the
 # second, a client at its limit hides what the server could do.
@@ -29,6 +30,8 @@ def of_run(run):
         _stall(run, c)
         if "cluster" in c:
             _cluster(run, c)
+        if "webhooks" in c:
+            webhooks.derive(run, c, _set)
         if "push" in c:
             _set(c["push"], "load_s", c["push"]["loads_s"], 6)
 

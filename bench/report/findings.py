@@ -15,6 +15,7 @@ TITLES = {
     "connect": "Letting subscribers in",
     "handshakes": "TLS handshakes", "page": "A page of a browser",
     "push": "Server push", "cluster": "Several nodes around one engine",
+    "webhooks": "Webhooks",
     "abuse": "Attacks on a server, and what everybody else notices",
 }
 

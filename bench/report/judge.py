@@ -9,6 +9,7 @@ import cluster
 import derive
 import series
 import units
+import webhooks
 from series import get
 
 CONNECT_MIN = 0.7  # of the bare connect rate, with a transport's handshake on top
@@ -545,6 +546,12 @@ def _cluster(run):
     return cluster.headline(run)
 
 
+def _webhooks(run):
+    for verdict in webhooks.verdicts(run):
+        say(run, *verdict)
+    return webhooks.headline(run)
+
+
 def _page(run):
     """Six connections to an origin are what browsers have agreed on."""
     old, new = (series.find(run, "chromium", name)["page"] for name in ("HTTP/1.1", "HTTP/2"))
@@ -579,5 +586,5 @@ JUDGES = {
     "cluster": _cluster, "compare": _compare, "connect": _connect, "engines": _engines,
     "fanout": _fanout, "half-open": _half_open,
     "handshakes": _handshakes, "hold": _hold, "knee": _knee, "page": _page, "push": _push,
-    "slow-readers": _slow_readers,     "storm": _storm,
+    "slow-readers": _slow_readers, "storm": _storm, "webhooks": _webhooks,
 }

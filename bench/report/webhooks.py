@@ -1,0 +1,73 @@
+"""What a run of webhooks says of claims: at least once, how fast, and what receivers in trouble do
+to the others."""
+
+import series
+import units
+from series import get
+
+# What an endpoint in trouble may do to the p99 of the others.
+TROUBLE_MAX = 1.2
+EVENTS_PER_S = 10000
+
+
+def derive(run, c, put):
+    """`put(into, name, values, places)` makes a spread of them."""
+    of = c["webhooks"]
+    straight = c["kind"] != "ceiling" and next(
+        (o["webhooks"] for o in run["contestants"] if o["kind"] == "ceiling" and "webhooks" in o
+         and o.get("workload") == c.get("workload")), None)
+
+    def rates(figures, name):
+        return [n / s if s else 0 for n, s in zip(figures[name], figures["elapsed_s"])]
+
+    put(of, "accepted_per_s", rates(of, "accepted"), 1)
+    put(of, "arrived_per_s", [n / (s + more) if s else 0 for n, s, more in
+                              zip(of["arrived"], of["elapsed_s"], of["drained_s"])], 1)
+    put(of, "server_cpu_ns_per_event",
+        [1e9 * cpu / n for cpu, n in zip(of["server_cpu_s"], of["accepted"]) if n and cpu], 1)
+    if straight:
+        put(of, "of_straight",
+            [a / b for a, b in zip(rates(of, "accepted"), rates(straight, "accepted")) if b], 4)
+
+
+def _p99(run, name):
+    found = next((c for c in run["contestants"]
+                  if c["name"] == name and c.get("workload", "").startswith("latency")), None)
+    return found and series.percentile(get(found, "latency", "corrected"), 99)
+
+
+def headline(run):
+    ours = series.find(run, "ringside", "as many as are accepted")["webhooks"]
+    rate = ours.get("arrived_per_s")
+    return (f"{rate['median']:,.0f} events/s accepted on disk and delivered to "
+            f"{run['settings']['endpoints']:,} endpoints" if rate else None)
+
+
+def verdicts(run):
+    """A claim, a verdict and what was measured of each."""
+    ours = series.find(run, "ringside", "as many as are accepted")["webhooks"].get("arrived_per_s")
+    if ours:
+        yield (f"{EVENTS_PER_S:,} events a second are accepted durably and delivered",
+               "holds" if ours["p25"] >= EVENTS_PER_S else
+               "fails" if ours["p75"] < EVENTS_PER_S else "depends",
+               f"{ours['median']:,.0f}/s ({ours['p25']:,.0f} to {ours['p75']:,.0f})")
+    well, trouble = _p99(run, "all well"), _p99(run, "a tenth in trouble")
+    if well and trouble:
+        yield (f"A tenth of receivers in trouble raises the p99 of others to {TROUBLE_MAX} times",
+               "holds" if trouble <= TROUBLE_MAX * well else "fails",
+               f"{units.time_ns(trouble)} against {units.time_ns(well)}")
+    for c in run["contestants"]:
+        if "deliveries" in c:
+            yield from _ledger(c)
+
+
+def _ledger(c):
+    of, ledger = c["deliveries"], c["ledger"]
+    yield (f"What was accepted is delivered at least once, {c['name']}",
+           "holds" if ledger["lost"] == 0 else "fails",
+           f"{of['accepted']:,} accepted, {of['refused']:,} refused, {ledger['lost']:,} never "
+           f"taken by an endpoint that takes them in the end; {of['tries']:,} tries")
+    yield (f"A repeat has the same id, {c['name']}",
+           "holds" if ledger["corrupt"] == 0 else "fails",
+           f"{of['repeated']:,} came again after a 200; {ledger['corrupt']:,} of all tries had "
+           "another id")
