@@ -17,6 +17,7 @@
 #include "broker/broker.h"
 #include "carrier/http2.h"
 #include "carrier/quic.h"
+#include "carrier/rtc.h"
 #include "certificates.h"
 #include "cluster.h"
 #include "commands.h"
@@ -172,7 +173,8 @@ struct launch {
     atomic_uint serving;
     struct engine engine;
     struct certificates certificates;
-    struct broker *broker; /* NULL: this node is by itself */
+    struct broker *broker;   /* NULL: this node is by itself */
+    struct rtc_library *rtc; /* NULL: no WebRTC */
     struct ports ports;
     pthread_barrier_t step; /* all made · main has looked · all have stopped · so
                                               has the broker */
@@ -412,6 +414,20 @@ static void speak_http3(struct server *server)
     assert(server->quic);
 }
 
+/* Behind ports_open: the answers of a shard tell its port. */
+static int rtc_make(struct launch *launch, char *why, size_t why_size)
+{
+    struct server *server = &launch->server;
+    if (!launch->ports.udp[DATAGRAM_RTC].open)
+        return 0;
+    int err = rtc_library_create(&launch->rtc, server->settings, why, why_size);
+    for (unsigned i = 0; err == 0 && i < server->shard_count; i++)
+        rtc_library_port(launch->rtc, i, launch->ports.udp[DATAGRAM_RTC].numbers[i]);
+    server->rtc = launch->rtc;
+    server->datagrams[DATAGRAM_RTC] = err == 0 ? &rtc_datagrams : NULL;
+    return err;
+}
+
 static int serve(struct launch *launch, const int *cpus, int cpu_count)
 {
     struct server *server = &launch->server;
@@ -423,6 +439,8 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
         return fail("getrandom: the kernel gives no random bytes");
     if (successor_inherit(&launch->ports, server->settings, why, sizeof why) < 0 ||
         ports_open(&launch->ports, server->settings, server->shard_count, why, sizeof why) < 0)
+        return fail(why);
+    if (rtc_make(launch, why, sizeof why) < 0)
         return fail(why);
     char alt_svc[ALT_SVC_MAX];
     server->alt_svc = ports_alt_svc(&launch->ports, alt_svc);
@@ -479,6 +497,7 @@ static void release(struct launch *launch)
 {
     http2_library_free((struct http2_library *)(uintptr_t)launch->server.http2);
     quic_library_free((struct quic_library *)(uintptr_t)launch->server.quic);
+    rtc_library_free(launch->rtc);
     broker_free(launch->broker);
     couriers_free(&launch->server);
     hub_set_free(launch->server.hubs);

@@ -49,9 +49,15 @@ int ports_open(struct ports *ports, const struct settings *settings, unsigned sh
     }
     struct udp_port *quic = &ports->udp[DATAGRAM_QUIC];
     quic->open = settings->http3 && ports->of[LISTENER_TLS].open;
-    return quic->open
-               ? udp_open_quic(quic->fds, shards, &ports->of[LISTENER_TLS].address, why, why_size)
-               : 0;
+    int err = quic->open ? udp_open_quic(quic->fds, shards, &ports->of[LISTENER_TLS].address, why,
+                                         why_size)
+                         : 0;
+    struct udp_port *rtc = &ports->udp[DATAGRAM_RTC];
+    rtc->open = settings->rtc_address[0] != '\0';
+    if (err == 0 && rtc->open)
+        err = udp_open_rtc(rtc->fds, rtc->numbers, shards, (uint16_t)settings->rtc_port, why,
+                           why_size);
+    return err;
 }
 
 struct span ports_alt_svc(const struct ports *ports, char area[ALT_SVC_MAX])

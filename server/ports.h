@@ -24,8 +24,9 @@ struct ports {
     } of[RING_LISTENERS_MAX];    /* by enum listener */
     struct udp_port {
         bool open;
-        int fds[HUB_SHARDS_MAX]; /* likewise; they stay open */
-    } udp[DATAGRAM_PORTS];       /* by enum datagram_port */
+        int fds[HUB_SHARDS_MAX];          /* likewise; they stay open */
+        uint16_t numbers[HUB_SHARDS_MAX]; /* of WebRTC: a port for each */
+    } udp[DATAGRAM_PORTS];                /* by enum datagram_port */
 };
 
 /* Reads listen, tls_listen and admin_listen. Returns 0 or negative errno with `why`. */

@@ -96,3 +96,44 @@ int udp_open_quic(int *ret, unsigned count, const struct listen_address *address
              name, strerror(-err));
     return err;
 }
+
+/* Both families, or the one that this machine has. */
+static int open_any(uint16_t port, uint16_t *ret_port)
+{
+    struct listen_address address = {
+        .size = sizeof address.ipv6,
+        .ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)},
+    };
+    int fd = open_one(&address, true);
+    if (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) {
+        address = (struct listen_address){
+            .size = sizeof address.ipv4,
+            .ipv4 = {.sin_family = AF_INET, .sin_port = htons(port)},
+        };
+        fd = open_one(&address, true);
+    }
+    if (fd >= 0 && getsockname(fd, &address.any, &address.size) == 0)
+        *ret_port = ntohs(address.ipv4.sin_port); /* at the same place in either */
+    return fd;
+}
+
+int udp_open_rtc(int *ret, uint16_t *ret_ports, unsigned count, uint16_t port, char *why,
+                 size_t why_size)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint16_t wanted = port == 0 ? 0 : (uint16_t)(port + i);
+        int fd = port != 0 && wanted < port ? -ERANGE : open_any(wanted, &ret_ports[i]);
+        if (fd >= 0) {
+            ret[i] = fd;
+            continue;
+        }
+        while (i-- > 0)
+            close(ret[i]);
+        snprintf(why, why_size,
+                 "rtc_port = %u: the UDP port %u cannot be had: %s; `ss -lunp` shows which program "
+                 "has it, rtc_port takes others",
+                 port, wanted, strerror(-fd));
+        return fd;
+    }
+    return 0;
+}

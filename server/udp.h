@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "listener.h"
 
@@ -15,3 +16,8 @@
  * and none is open. */
 int udp_open_quic(int *ret, unsigned count, const struct listen_address *address, char *why,
                   size_t why_size);
+
+/* Opens `count` sockets for all addresses of this machine, on ports that follow each other, or,
+ * from port 0, on any that are free; and says which. Likewise. */
+int udp_open_rtc(int *ret, uint16_t *ret_ports, unsigned count, uint16_t port, char *why,
+                 size_t why_size);

@@ -42,6 +42,7 @@ OTHERS = [TESTS / name for name in ("browser", "report", "runner", "tuning")]
 # same threads do the same as in the file that is named; release and ASan run all of it.
 NOT_IN_TSAN = {
     "test_cluster_chaos.py": "crowds and silence: test_cluster_api.py has the threads",
+    "test_rtc.py": "a peer is of one thread; calls between threads: test_centrifuge_http.py",
     "test_cluster_proxies.py": "proxies in between: test_cluster_api.py has the threads",
     "test_mercure.py": "threads meet in the hub: test_cross_shard.py has them",
     "test_hooks.py": "threads meet in the hub and in the keys: test_tokens.py has them",

@@ -5,13 +5,15 @@
 #include "carrier/http2.h"
 #include "carrier/quic.h"
 #include "courier/webhooks.h"
+#include "carrier/rtc.h"
 #include "session/session.h"
 #include "transport/mercure.h"
 #include "transport/transports.h"
 
-#define GET  (1U << HTTP_GET)
-#define HEAD (1U << HTTP_HEAD)
-#define POST (1U << HTTP_POST)
+#define GET    (1U << HTTP_GET)
+#define HEAD   (1U << HTTP_HEAD)
+#define POST   (1U << HTTP_POST)
+#define DELETE (1U << HTTP_DELETE)
 
 /* POST /api/METHOD */
 #define API_ROUTE(METHOD, name)                                                                    \
@@ -49,6 +51,8 @@ const struct route server_routes[] = {
     {"/.well-known/mercure/subscriptions/*", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS",
      mercure_list_open, NULL, false},
     {"/hook/*", FOR_HOOKS, POST, "POST, OPTIONS", hook_open, NULL, false},
+    {"/rtc", FOR_CLIENTS, POST, "POST, OPTIONS", rtc_offer_open, NULL, false},
+    {"/rtc/*", FOR_CLIENTS, DELETE, "DELETE, OPTIONS", rtc_delete_open, NULL, false},
     {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL, false},
     {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL, false},
     {"/", FOR_VISITORS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
@@ -75,6 +79,8 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_HELD] = &held_transport,
     [TRANSPORT_REVOKE] = &revoke_transport,
     [TRANSPORT_QUIC] = &quic_transport,
+    [TRANSPORT_RTC] = &rtc_transport,
+    [TRANSPORT_RTC_OFFER] = &rtc_offer_transport,
     [TRANSPORT_SERVER_API] = &server_api_transport,
     [TRANSPORT_SESSION] = &session_transport,
     [TRANSPORT_SESSION_LINES] = &session_lines_transport,

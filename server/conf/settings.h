@@ -218,6 +218,17 @@ enum proxy_header {
     X(NUMBER, quic_total_bytes_max, 4294967296, 1048576, 1099511627776, "bytes",                   \
       "What QUIC connections take in one shard. Beyond it new ones are refused, and those that "   \
       "have held most for longest are closed.")                                                    \
+    X(TEXT, rtc_address, "", 0, 0, "addresses",                                                    \
+      "What peers of WebRTC are told: an IPv4 address, an IPv6 address, or both. It is the one "   \
+      "that they reach, also behind a NAT. Empty: no WebRTC.")                                     \
+    X(NUMBER, rtc_port, 9300, 0, 65535, "port",                                                    \
+      "The UDP port of the first shard; each other one has the next. 0: any that are free.")       \
+    X(NUMBER, rtc_handshakes_max, 256, 1, 65536, "count",                                          \
+      "Peers between their offer and the end of their handshake, in one shard: 15 KB each. More "  \
+      "are refused: 503.")                                                                         \
+    X(NUMBER, rtc_total_bytes_max, 1073741824, 1048576, 1099511627776, "bytes",                    \
+      "What peers of WebRTC take in one shard. Beyond it new ones are refused, and those that "    \
+      "have held most for longest are closed.")                                                    \
     X(TEXT, http2_push, "", 0, 0, "path",                                                          \
       "What is pushed by PUSH_PROMISE to a client that asks for / on HTTP/2 and takes pushes, as " \
       "/poll?channel=news. Browsers take none any more: it is here to be measured. Empty: "        \

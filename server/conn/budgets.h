@@ -33,7 +33,10 @@ struct shard;
       "the connection that has held most for longest is closed")                                   \
     X(QUIC, quic_total_bytes_max, quic_bytes, QUIC_TOTAL,                                          \
       "QUIC connections: what the library takes, and what is sent and not acknowledged",           \
-      "new connections are refused; the one that has held most for longest is closed")
+      "new connections are refused; the one that has held most for longest is closed")             \
+    X(RTC, rtc_total_bytes_max, rtc_bytes, RTC_TOTAL,                                              \
+      "peers of WebRTC: handshakes, what is sent and not acknowledged, pieces of messages",        \
+      "new peers are refused; the one that has held most for longest is closed")
 
 #define BUDGET_ENUM(NAME, ...) BUDGET_##NAME,
 enum budget_kind {

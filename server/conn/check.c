@@ -22,12 +22,13 @@ static bool is_timed(const struct shard *shard, const struct conn *conn)
 /* ---- by state ---- */
 
 /* A request that the hub answers in any case needs no deadline, nor does an answer whose next piece
- * comes in its turn. Those of QUIC are alarms. */
+ * comes in its turn. Those of QUIC and WebRTC are alarms. */
 static const char *open_check(const struct shard *shard, const struct conn *conn)
 {
     bool awaits_us = conn->transport == TRANSPORT_POLL || conn->transport == TRANSPORT_PUBLISH ||
                      conn->transport == TRANSPORT_ANSWER || conn->transport == TRANSPORT_OPENING ||
-                     conn->transport == TRANSPORT_SERVER_API || conn->transport == TRANSPORT_QUIC;
+                     conn->transport == TRANSPORT_SERVER_API || conn->transport == TRANSPORT_QUIC ||
+                     conn->transport == TRANSPORT_RTC;
     bool stalled = conn->extra && conn->extra->stalled;
     MUST(awaits_us || is_timed(shard, conn), "is open, and has no deadline");
     MUST(!stalled || conn->out_block, "is stalled, and has nothing to send");

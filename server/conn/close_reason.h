@@ -78,6 +78,15 @@
       "of QUIC: a transport error, or a first packet that was not the beginning of one")           \
     X(HTTP3_ERROR, http3_error, 0,                                                                 \
       "a connection error of RFC 9114: ringside_http3_errors_total says which")                    \
+    X(RTC_TOTAL, rtc_total, 0,                                                                     \
+      "rtc_total_bytes_max reached, and this peer had held most for longest")                      \
+    X(RTC_TIMEOUT, rtc_timeout, 0,                                                                 \
+      "of WebRTC: no check in 10 s behind the offer, or nothing that stands in 20 s")              \
+    X(RTC_SILENT, rtc_silent, 0, "of WebRTC: no check for 30 s, or no answer to what was sent")    \
+    X(RTC_DTLS, rtc_dtls, 0,                                                                       \
+      "of WebRTC: the handshake failed, or the certificate is not that of the offer")              \
+    X(RTC_SCTP, rtc_sctp, 0, "of WebRTC: packets that break RFC 9260, or its bounds")              \
+    X(RTC_TOO_BIG, rtc_too_big, 0, "of a data channel: a message over 64 KiB was for it")          \
     X(PROXY, proxy, 0, "no PROXY header, where one is expected, or not in time")                   \
     X(TLS, tls, 0, "TLS failed: ringside_tls_errors_total says of what")                           \
     X(TLS_TIMEOUT, tls_timeout, 0, "no complete TLS handshake in tls_handshake_timeout_ms")        \

@@ -104,7 +104,17 @@
     X(quic_refused, counter, "Clients of QUIC refused: no room, a drain, or a bad token")          \
     X(quic_strays, counter, "Datagrams that were no packet of QUIC for this server")               \
     X(quic_errors, counter, "QUIC connections ended with a transport error of the client's")       \
-    X(quic_bytes, gauge, "Bytes held for QUIC connections")
+    X(quic_bytes, gauge, "Bytes held for QUIC connections")                                        \
+    X(rtc_offers, counter, "Offers of WebRTC that were answered")                                  \
+    X(rtc_peers, gauge, "Peers of WebRTC, from their offer on")                                    \
+    X(rtc_handshakes, counter, "DTLS handshakes completed")                                        \
+    X(rtc_checks, counter, "Checks of ICE that were answered")                                     \
+    X(rtc_forged, counter, "Checks whose sender did not know the password")                        \
+    X(rtc_strays, counter, "Datagrams of nobody: no check, or from no peer's address")             \
+    X(rtc_records_bad, counter, "Records of DTLS that were false, late or there before")           \
+    X(rtc_channels_opened, counter, "Data channels opened")                                        \
+    X(rtc_superseded, counter, "Messages of unreliable channels dropped for later ones")           \
+    X(rtc_bytes, gauge, "Bytes held for peers of WebRTC")
 
 /* Turns by how long they took: up to 1 ms, up to 2 ms, up to 4 ms … and longer. */
 enum {

@@ -73,6 +73,17 @@
     X(HOOK_STALE, hook_stale, 401, "it was signed too long ago, or in the future: see the clocks") \
     X(HOOK_ID, hook_id, 400, "the body is no JSON object with a short id, as this scheme has it")  \
     X(WEBHOOKS_OFF, webhooks_off, 404, "webhook_queue is empty")                                   \
+    X(RTC_OFF, rtc_off, 404, "start with rtc_address to have this")                                \
+    X(RTC_FULL, rtc_full, 503, "as many peers, or handshakes, as there may be; try again")         \
+    X(NO_PEER, no_peer, 404, "there is no such peer, or it is not yours")                          \
+    X(OFFER_TYPE, offer_type, 415, "an offer is application/sdp")                                  \
+    X(OFFER_SYNTAX, offer_syntax, 422, "the offer is not lines of a letter, = and a value")        \
+    X(OFFER_VERSION, offer_version, 422, "the offer does not begin with v=0")                      \
+    X(OFFER_MEDIA, offer_media, 422, "an offer has data channels, and no media")                   \
+    X(OFFER_ICE, offer_ice, 422, "the offer has no ice-ufrag and ice-pwd, or is of a lite agent")  \
+    X(OFFER_FINGERPRINT, offer_fingerprint, 422, "the offer has no fingerprint of SHA-256")        \
+    X(OFFER_SETUP, offer_setup, 422, "the one that offers must begin the handshake")               \
+    X(OFFER_SCTP, offer_sctp, 422, "the offer has no sctp-port")                                   \
     X(TLS_REQUIRED, tls_required, 400, "this port speaks TLS: use https:// or wss://")
 
 #define REFUSAL_ENUM(NAME, name, status, sentence) REFUSAL_##NAME,

@@ -42,6 +42,7 @@ struct hub_set;
 struct origins;
 struct presence_home;
 struct quic_library;
+struct rtc_library;
 struct route;
 struct secure;
 struct session_pool;
@@ -103,6 +104,7 @@ struct server {
     const struct http2_library *http2; /* NULL: no HTTP/2, and so no streams */
     const struct datagram_ops *datagrams[DATAGRAM_PORTS]; /* NULL: that is not spoken */
     const struct quic_library *quic;                      /* of the first; NULL likewise */
+    const struct rtc_library *rtc;                        /* of the second */
     struct span
         alt_svc; /* RFC 7838: a field that tells of HTTP/3, with CRLF; empty: there is none */
     const struct origins *origins;

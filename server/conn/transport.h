@@ -31,7 +31,9 @@ enum transport_id {
     TRANSPORT_WEBSOCKET,
     TRANSPORT_ECHO,
     TRANSPORT_HTTP2, /* carries streams */
-    TRANSPORT_QUIC,  /* likewise, and is itself a stream: of the shard's port */
+    TRANSPORT_RTC,   /* a peer of WebRTC: carries data channels */
+    TRANSPORT_RTC_OFFER,
+    TRANSPORT_QUIC, /* likewise, and is itself a stream: of the shard's port */
     TRANSPORT_SERVER_API,
     TRANSPORT_HELD,           /* waits for its ticket, likewise */
     TRANSPORT_REVOKE,         /* waits for the other nodes of a cluster */

@@ -33,6 +33,7 @@ struct span http_status_reason(int status)
         {414, SPAN_INIT("URI Too Long")},
         {415, SPAN_INIT("Unsupported Media Type")},
         {417, SPAN_INIT("Expectation Failed")},
+        {422, SPAN_INIT("Unprocessable Content")},
         {426, SPAN_INIT("Upgrade Required")},
         {429, SPAN_INIT("Too Many Requests")},
         {431, SPAN_INIT("Request Header Fields Too Large")},

@@ -183,6 +183,18 @@ static inline enum sctp_end sctp_ended(const struct sctp *sctp)
     return (enum sctp_end)sctp->ended;
 }
 
+/* Bytes of messages that are not acknowledged, and of what is kept to know it. */
+static inline uint32_t sctp_owes(const struct sctp *sctp)
+{
+    return sctp->send_bytes;
+}
+
+/* Whether messages wait that could not leave yet. */
+static inline bool sctp_waits(const struct sctp *sctp)
+{
+    return sctp->queue != NULL;
+}
+
 /* Whether messages may be sent. */
 static inline bool sctp_open(const struct sctp *sctp)
 {

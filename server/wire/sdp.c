@@ -287,12 +287,3 @@ int sdp_answer_write(char *buf, size_t size, const struct sdp_answer *answer)
     out_text(&out, "a=end-of-candidates\r\n");
     return out_end(&out);
 }
-
-const char *sdp_error_name(int error)
-{
-    static const char *const names[] = {
-        "syntax", "version", "media", "ice", "fingerprint", "setup", "sctp",
-    };
-    assert(error <= SDP_SYNTAX && error >= SDP_SCTP);
-    return names[-error - 1];
-}

@@ -69,7 +69,4 @@ int sdp_offer_read(struct sdp_offer *ret, struct span text);
 /* Writes the answer. Returns its size, or -ENOBUFS. */
 int sdp_answer_write(char *buf, size_t size, const struct sdp_answer *answer);
 
-/* What an error is called in an answer to the peer. */
-const char *sdp_error_name(int error);
-
 #endif

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int err = sdp_offer_read(&offer, fuzz_input(data, size));
     assert(err <= 0 && err >= SDP_SCTP);
     if (err < 0)
-        return assert(sdp_error_name(err)), 0;
+        return 0;
     size_t len = 0;
     for (size_t i = 0; i < size; i++)
         if (data[i] != '\r')

@@ -71,37 +71,35 @@ static void test_errors(void **state)
     static const struct {
         struct span text;
         enum sdp_error error;
-        const char *name;
     } bad[] = {
-        {SPAN_INIT(""), SDP_SYNTAX, "syntax"},
-        {SPAN_INIT("v=1\r\n"), SDP_VERSION, "version"},
-        {SPAN_INIT("hello"), SDP_VERSION, "version"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "x"), SDP_SYNTAX, "syntax"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "xy\r\n"), SDP_SYNTAX, "syntax"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "a=x\ry\r\n"), SDP_SYNTAX, "syntax"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "a=x\0y\r\n"), SDP_SYNTAX, "syntax"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "a=mid:a b\r\n"), SDP_SYNTAX, "syntax"},
-        {SPAN_INIT(HEAD ICE DTLS SCTP), SDP_MEDIA, "media"},
-        {SPAN_INIT(HEAD MEDIA MEDIA ICE DTLS SCTP), SDP_MEDIA, "media"},
-        {SPAN_INIT(HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n" ICE DTLS SCTP), SDP_MEDIA, "media"},
-        {SPAN_INIT(HEAD "m=application 9 DTLS/SCTP 5000\r\n" ICE DTLS SCTP), SDP_MEDIA, "media"},
+        {SPAN_INIT(""), SDP_SYNTAX},
+        {SPAN_INIT("v=1\r\n"), SDP_VERSION},
+        {SPAN_INIT("hello"), SDP_VERSION},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "x"), SDP_SYNTAX},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "xy\r\n"), SDP_SYNTAX},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "a=x\ry\r\n"), SDP_SYNTAX},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "a=x\0y\r\n"), SDP_SYNTAX},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "a=mid:a b\r\n"), SDP_SYNTAX},
+        {SPAN_INIT(HEAD ICE DTLS SCTP), SDP_MEDIA},
+        {SPAN_INIT(HEAD MEDIA MEDIA ICE DTLS SCTP), SDP_MEDIA},
+        {SPAN_INIT(HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n" ICE DTLS SCTP), SDP_MEDIA},
+        {SPAN_INIT(HEAD "m=application 9 DTLS/SCTP 5000\r\n" ICE DTLS SCTP), SDP_MEDIA},
         {SPAN_INIT(HEAD "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n" ICE DTLS SCTP),
-         SDP_MEDIA, "media"},
-        {SPAN_INIT(HEAD MEDIA UFRAG DTLS SCTP), SDP_ICE, "ice"},
-        {SPAN_INIT(HEAD MEDIA PASSWORD DTLS SCTP), SDP_ICE, "ice"},
-        {SPAN_INIT(HEAD MEDIA ICE "a=ice-ufrag:abc\r\n" DTLS SCTP), SDP_ICE, "ice"},
-        {SPAN_INIT(HEAD MEDIA ICE "a=ice-ufrag:ab:d\r\n" DTLS SCTP), SDP_ICE, "ice"},
-        {SPAN_INIT(HEAD "a=ice-lite\r\n" MEDIA ICE DTLS SCTP), SDP_ICE, "ice"},
-        {SPAN_INIT(HEAD MEDIA ICE "a=setup:active\r\n" SCTP), SDP_FINGERPRINT, "fingerprint"},
-        {SPAN_INIT(HEAD MEDIA ICE "a=fingerprint:sha-256 00:11\r\n" SCTP), SDP_FINGERPRINT,
-         "fingerprint"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS "a=setup:passive\r\n" SCTP), SDP_SETUP, "setup"},
-        {SPAN_INIT(HEAD MEDIA ICE "a=fingerprint:sha-256 " PRINT "\r\n" SCTP), SDP_SETUP, "setup"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS), SDP_SCTP, "sctp"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS "a=sctp-port:0\r\n"), SDP_SCTP, "sctp"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS "a=sctp-port:65536\r\n"), SDP_SCTP, "sctp"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS "a=sctp-port:05000\r\n"), SDP_SCTP, "sctp"},
-        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "a=max-message-size:-1\r\n"), SDP_SCTP, "sctp"},
+         SDP_MEDIA},
+        {SPAN_INIT(HEAD MEDIA UFRAG DTLS SCTP), SDP_ICE},
+        {SPAN_INIT(HEAD MEDIA PASSWORD DTLS SCTP), SDP_ICE},
+        {SPAN_INIT(HEAD MEDIA ICE "a=ice-ufrag:abc\r\n" DTLS SCTP), SDP_ICE},
+        {SPAN_INIT(HEAD MEDIA ICE "a=ice-ufrag:ab:d\r\n" DTLS SCTP), SDP_ICE},
+        {SPAN_INIT(HEAD "a=ice-lite\r\n" MEDIA ICE DTLS SCTP), SDP_ICE},
+        {SPAN_INIT(HEAD MEDIA ICE "a=setup:active\r\n" SCTP), SDP_FINGERPRINT},
+        {SPAN_INIT(HEAD MEDIA ICE "a=fingerprint:sha-256 00:11\r\n" SCTP), SDP_FINGERPRINT},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS "a=setup:passive\r\n" SCTP), SDP_SETUP},
+        {SPAN_INIT(HEAD MEDIA ICE "a=fingerprint:sha-256 " PRINT "\r\n" SCTP), SDP_SETUP},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS), SDP_SCTP},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS "a=sctp-port:0\r\n"), SDP_SCTP},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS "a=sctp-port:65536\r\n"), SDP_SCTP},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS "a=sctp-port:05000\r\n"), SDP_SCTP},
+        {SPAN_INIT(HEAD MEDIA ICE DTLS SCTP "a=max-message-size:-1\r\n"), SDP_SCTP},
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct sdp_offer offer;
@@ -109,7 +107,6 @@ static void test_errors(void **state)
         if (error != (int)bad[i].error)
             print_error("case %zu\n", i);
         assert_int_equal(error, bad[i].error);
-        assert_string_equal(sdp_error_name(error), bad[i].name);
     }
 }
 

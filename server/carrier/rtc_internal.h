@@ -1,0 +1,137 @@
+/* Between the files of carrier/rtc*.c.
+ *
+ *   rtc_port.c      a datagram: whose it is; alarms; the library
+ *   rtc_offer.c     an offer and its answer; the end that a client asks for
+ *   rtc_peer.c      a peer: handshake, association, turn, deadlines, end
+ *   rtc_channel.c   a data channel: opens, messages in and out, ends */
+#pragma once
+
+#include "carrier/rtc.h"
+#include "conn/carrier.h"
+#include "core/alarms.h"
+#include "core/linear_hash.h"
+#include "hub/hub.h"
+#include "tls/dtls.h"
+#include "wire/sctp.h"
+#include "wire/sdp.h"
+
+enum {
+    RTC_SECRET_BYTES = 32,
+    RTC_NAME_LEN = 20,     /* shard, slot and generation, as hex */
+    RTC_PASSWORD_LEN = 32, /* 128 bits, as hex */
+    RTC_ID_LEN = RTC_NAME_LEN + RTC_PASSWORD_LEN,
+    RTC_FIRST_MS = 10000,          /* from the offer to the first check */
+    RTC_OPEN_MS = 20000,           /* from the offer until its association stands */
+    RTC_FRESH_MS = 10000,          /* without a check nothing is sent any more … */
+    RTC_CONSENT_MS = 30000,        /* … and then the peer is gone (RFC 7675 section 5.1) */
+    RTC_SCTP_PORT = 5000,          /* of our end */
+    RTC_SEND_BYTES = 512 << 10,    /* of messages, not acknowledged, for a peer */
+    RTC_RECEIVE_BYTES = 256 << 10, /* of pieces, that wait for others */
+};
+
+struct rtc_library {
+    struct dtls_server *dtls;
+    uint8_t secret[RTC_SECRET_BYTES];
+    struct in6_addr addresses[SDP_ADDRESSES_MAX];
+    unsigned address_count;
+    struct sctp_settings sctp;
+    uint16_t ports[HUB_SHARDS_MAX];
+};
+
+/* A shard's. */
+struct rtc_port {
+    struct carrier carrier; /* its streams are peers */
+    struct shard *shard;
+    struct alarms alarms;     /* by slot, from the first stream on */
+    struct linear_hash peers; /* by address, once a check has come from it */
+    uint32_t handshakes;      /* under way */
+    bool drains;
+};
+
+struct rtc_channel {
+    uint32_t slot;             /* of its line; TIMERS_NONE: there is none */
+    struct sctp_effort effort; /* until_ns: for how long, counted from when it is sent */
+    bool is_lossy;             /* only the latest counts when it cannot leave at once */
+    bool is_unordered;
+    bool is_refused; /* what the line has is the body of an error */
+    bool is_ending;  /* reset, and not confirmed yet */
+};
+
+struct rtc {
+    struct carrier carrier; /* its streams are data channels */
+    struct linear_node node;
+    struct sctp sctp;
+    struct dtls_keys keys;
+    struct shard *shard;
+    struct rtc_port *port;
+    struct dtls_handshake *handshake; /* NULL: the keys are there */
+    struct rtc_channel *channels;     /* SCTP_STREAMS_MAX; NULL: none was opened yet */
+    char *authorization;              /* of the offer, for its channels; NULL: there was none */
+    struct charge charge;
+    struct in6_addr address, local;
+    int64_t began_ns, heard_ns; /* the offer came; the last check did */
+    int64_t say_again_ns;       /* of the handshake, its last flight; INT64_MAX: never */
+    uint16_t port_number;       /* of the peer, in network order */
+    bool is_bound;              /* address and port are its own */
+    bool is_shaken;             /* the handshake is over on our side */
+    bool is_busy;               /* SCTP is on the stack: it may not be freed */
+    bool is_dead;               /* its line is closed: free it when that is over */
+    bool drains;                /* ends when its channels have */
+};
+
+static inline struct rtc_port *rtc_port_of(const struct shard *shard)
+{
+    return shard->datagrams.state[DATAGRAM_RTC];
+}
+
+static inline struct rtc *rtc_of(const struct conn *line)
+{
+    return line->extra ? (struct rtc *)line->extra->carrier : NULL;
+}
+
+static inline struct conn *rtc_line(const struct rtc *rtc)
+{
+    return conn_at(rtc->shard, rtc->carrier.slot);
+}
+
+static inline struct rtc *rtc_of_sctp(struct sctp *sctp)
+{
+    return (struct rtc *)(void *)((char *)sctp - offsetof(struct rtc, sctp));
+}
+
+/* ---- rtc_port.c ---- */
+
+/* The name of a peer: RTC_NAME_LEN characters. What it is to know: RTC_PASSWORD_LEN of them, for
+ * checks of its path, or, with `end`, to end it. */
+void rtc_name_write(const struct rtc *rtc, char name[RTC_NAME_LEN]);
+void rtc_password_write(const struct shard *shard, const char name[RTC_NAME_LEN], bool end,
+                        char password[RTC_PASSWORD_LEN]);
+/* The peer of a name that lives on this shard, or NULL. */
+struct rtc *rtc_named(struct shard *shard, struct span name);
+/* The shard of a name; UINT32_MAX: it is none. */
+uint32_t rtc_name_shard(struct span name);
+void rtc_unbind(struct rtc *rtc);
+
+/* ---- rtc_peer.c ---- */
+
+extern const struct carrier_ops rtc_ops, rtc_port_ops;
+/* A peer for an offer. Returns NULL when there is no place, or memory is out. */
+struct rtc *rtc_begin(struct rtc_port *port, const struct sdp_offer *offer);
+/* Records that have come from its address. */
+void rtc_records(struct rtc *rtc, uint8_t *bytes, size_t len);
+void rtc_alarm(struct rtc *rtc);
+void rtc_alarm_set(struct rtc *rtc);
+void rtc_end(struct rtc *rtc, enum close_reason reason);
+/* Charges what is held. Returns false when that has closed the peer. */
+bool rtc_account(struct rtc *rtc);
+
+/* ---- rtc_channel.c ---- */
+
+extern const struct sctp_ops rtc_sctp_ops;
+void rtc_head(struct shard *shard, struct conn *stream, const struct http_response_head *head);
+void rtc_reset(struct shard *shard, struct conn *stream, enum close_reason reason);
+void rtc_read_on(struct shard *shard, struct conn *stream);
+void rtc_offer_lines(struct rtc *rtc);
+/* Gives SCTP what the lines have, as far as it takes it. Returns whether it took something. */
+bool rtc_fill(struct rtc *rtc);
+void rtc_settle(struct rtc *rtc);

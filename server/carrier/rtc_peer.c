@@ -1,0 +1,425 @@
+/* rtc_peer: a peer: its handshake, its association, its turn, its end.
+ *
+ *   offer ─► first check ─► DTLS ─► keys, at the first record under them ─► SCTP ─► channels
+ *     └ RTC_FIRST_MS ┘          └──────────────── RTC_OPEN_MS ────────────┘
+ *                          checks: RTC_FRESH_MS, RTC_CONSENT_MS */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "carrier/rtc_internal.h"
+#include "http/body.h"
+#include "tls/record.h"
+
+enum {
+    PACKETS_PER_TURN = 64, /* of a peer; the next turn goes on */
+    HANDSHAKE_BYTES = 15 << 10,
+};
+_Static_assert((int)SCTP_PACKET_MAX + (int)DTLS_OVERHEAD_MAX <= (int)DATAGRAM_BYTES,
+               "a packet and its record fit in a datagram");
+
+#define MS INT64_C(1000000)
+
+/* ---- beginning ---- */
+
+static uint32_t random_32(void)
+{
+    uint32_t value;
+    ssize_t len = getrandom(&value, sizeof value, 0);
+    assert(len == sizeof value);
+    return value;
+}
+
+static bool has_place(const struct rtc_port *port)
+{
+    const struct shard *shard = port->shard;
+    return !shard->draining && shard->live < shard->live_max && !budgets_spent(shard, BUDGET_RTC) &&
+           port->handshakes < shard->settings->rtc_handshakes_max;
+}
+
+static struct rtc *attach(struct rtc_port *port, struct conn *line, const struct sdp_offer *offer)
+{
+    struct shard *shard = port->shard;
+    const struct rtc_library *library = shard->server->rtc;
+    struct conn_extra *extra = conn_extra(line);
+    struct rtc *rtc = extra ? calloc(1, sizeof *rtc) : NULL;
+    if (!rtc)
+        return NULL;
+    rtc->shard = shard;
+    rtc->port = port;
+    rtc->began_ns = rtc->heard_ns = shard->now_ns;
+    rtc->say_again_ns = INT64_MAX;
+    carrier_init(&rtc->carrier, &rtc_ops, conn_slot(shard, line));
+    extra->carrier = &rtc->carrier;
+    sctp_init(&rtc->sctp, &library->sctp, &rtc_sctp_ops, offer->sctp_port, random_32() | 1,
+              random_32());
+    port->handshakes++;
+    rtc->handshake = dtls_handshake_create(library->dtls, offer->fingerprint);
+    return rtc;
+}
+
+struct rtc *rtc_begin(struct rtc_port *port, const struct sdp_offer *offer)
+{
+    struct shard *shard = port->shard;
+    struct conn *line = has_place(port) ? stream_open(shard, &port->carrier, 1) : NULL;
+    if (!line)
+        return NULL;
+    /* Nothing is sent on the line itself: what ends it ends it at once. */
+    line->link |= LINK_END_SENT | LINK_INPUT_ENDED;
+    line->transport = TRANSPORT_RTC;
+    shard->live++;
+    counter_add(&shard->counters.rtc_offers, 1);
+    counter_add(&shard->counters.rtc_peers, 1);
+    counter_set(&shard->counters.connections, shard->live);
+    struct rtc *rtc = attach(port, line, offer);
+    if (!rtc || !rtc->handshake) {
+        conn_end(shard, line, END_CLOSE, CLOSE_OVERLOADED);
+        return NULL;
+    }
+    rtc_alarm_set(rtc);
+    return rtc_account(rtc) ? rtc : NULL;
+}
+
+static void handshake_end(struct rtc *rtc)
+{
+    if (rtc->handshake)
+        rtc->port->handshakes--;
+    dtls_handshake_free(rtc->handshake);
+    rtc->handshake = NULL;
+}
+
+/* ---- sending ---- */
+
+static void send_now(struct rtc *rtc, size_t len)
+{
+    const struct sockaddr_in6 peer = {
+        .sin6_family = AF_INET6,
+        .sin6_port = rtc->port_number,
+        .sin6_addr = rtc->address,
+    };
+    datagram_send(rtc->shard, DATAGRAM_RTC, len, &peer, &rtc->local, 0);
+}
+
+static void handshake_flush(struct rtc *rtc)
+{
+    uint8_t datagram[DTLS_DATAGRAM_MAX];
+    size_t len;
+    while (rtc->is_bound && (len = dtls_handshake_output(rtc->handshake, datagram)) > 0) {
+        memcpy(datagram_room(rtc->shard, DATAGRAM_RTC), datagram, len);
+        send_now(rtc, len);
+    }
+}
+
+/* Seals the next packet of SCTP. Returns whether there was one. */
+static bool packet_send(struct rtc *rtc)
+{
+    uint8_t *room = datagram_room(rtc->shard, DATAGRAM_RTC);
+    uint8_t packet[SCTP_PACKET_MAX];
+    size_t len = sctp_output(&rtc->sctp, (uint64_t)rtc->shard->now_ns, packet);
+    if (len == 0)
+        return false;
+    memcpy(room + dtls_record_head(&rtc->keys), packet, len);
+    send_now(rtc, dtls_record_seal(&rtc->keys, TLS_APPLICATION_DATA, room, len));
+    return true;
+}
+
+static bool is_fresh(const struct rtc *rtc)
+{
+    return rtc->is_bound && rtc->shard->now_ns - rtc->heard_ns < RTC_FRESH_MS * MS;
+}
+
+/* ---- the end ---- */
+
+void rtc_end(struct rtc *rtc, enum close_reason reason)
+{
+    conn_end(rtc->shard, rtc_line(rtc), END_CLOSE, reason);
+}
+
+/* The peer is told, if it has keys to hear it by. */
+static void say_end(struct rtc *rtc)
+{
+    if (rtc->handshake || !rtc->is_bound)
+        return;
+    sctp_abort(&rtc->sctp);
+    packet_send(rtc);
+    send_now(rtc, dtls_close_seal(&rtc->keys, datagram_room(rtc->shard, DATAGRAM_RTC)));
+}
+
+static void rtc_free(struct rtc *rtc)
+{
+    sctp_done(&rtc->sctp);
+    dtls_keys_wipe(&rtc->keys);
+    free(rtc->channels);
+    free(rtc->authorization);
+    free(rtc);
+}
+
+static void rtc_closed(struct shard *shard, struct conn *line)
+{
+    struct rtc *rtc = rtc_of(line);
+    shard->live--;
+    counter_set(&shard->counters.connections, shard->live);
+    counter_sub(&shard->counters.rtc_peers, 1);
+    if (!rtc)
+        return;
+    say_end(rtc);
+    handshake_end(rtc);
+    carrier_end_streams(shard, &rtc->carrier);
+    carrier_done(shard, &rtc->carrier);
+    budget_clear(&rtc->charge);
+    alarms_cancel(&rtc->port->alarms, rtc->carrier.slot - shard->streams.first);
+    rtc_unbind(rtc);
+    line->extra->carrier = NULL;
+    rtc->is_dead = true;
+    if (!rtc->is_busy)
+        rtc_free(rtc);
+}
+
+static enum close_reason reason_of(enum sctp_end end)
+{
+    switch (end) {
+    case SCTP_LIVES:
+    case SCTP_END_SHUTDOWN:
+    case SCTP_END_ABORTED:
+    case SCTP_END_ABORT:
+        return CLOSE_DONE;
+    case SCTP_END_TIMEOUT:
+        return CLOSE_RTC_SILENT;
+    case SCTP_END_PROTOCOL:
+    case SCTP_END_SIZE:
+        return CLOSE_RTC_SCTP;
+    case SCTP_END_MEMORY:
+        return CLOSE_OVERLOADED;
+    }
+    __builtin_unreachable();
+}
+
+bool rtc_account(struct rtc *rtc)
+{
+    struct shard *shard = rtc->shard;
+    struct conn *line = rtc_line(rtc);
+    uint32_t generation = line->generation;
+    uint64_t bytes = sizeof *rtc + sizeof(struct conn_extra) + sctp_held(&rtc->sctp) +
+                     (rtc->channels ? SCTP_STREAMS_MAX * sizeof *rtc->channels : 0) +
+                     (rtc->authorization ? strlen(rtc->authorization) : 0) +
+                     (rtc->handshake ? HANDSHAKE_BYTES : 0);
+    budget_set(&shard->budgets[BUDGET_RTC], &rtc->charge, rtc->carrier.slot, bytes, shard->now_ns);
+    budgets_relieve(shard, BUDGET_RTC);
+    return line->generation == generation && line->state == CONN_OPEN;
+}
+
+/* ---- what comes ---- */
+
+/* Returns false when the peer has ended. */
+static bool packet_taken(struct rtc *rtc, const struct dtls_record *record)
+{
+    rtc->is_busy = true;
+    (void)sctp_input(&rtc->sctp, (uint64_t)rtc->shard->now_ns, record->bytes, record->len);
+    rtc->is_busy = false;
+    if (rtc->is_dead) {
+        rtc_free(rtc);
+        return false;
+    }
+    carrier_due(rtc->shard, &rtc->carrier);
+    return true;
+}
+
+/* What does not open is dropped: anybody may have sent it. */
+static void parked_taken(struct rtc *rtc, uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        struct dtls_record record;
+        uint8_t type;
+        uint16_t epoch;
+        int size = dtls_record_peek(bytes, len, &type, &epoch);
+        if (size < 0)
+            return;
+        int opened = dtls_record_open(&rtc->keys, bytes, len, &record);
+        if (opened < 0)
+            counter_add(&rtc->shard->counters.rtc_records_bad, 1);
+        else if (record.type == TLS_APPLICATION_DATA && !packet_taken(rtc, &record))
+            return;
+        else if (record.type == TLS_ALERT) {
+            rtc_end(rtc, CLOSE_DONE);
+            return;
+        }
+        bytes += size;
+        len -= (size_t)size;
+    }
+}
+
+/* The first record under the new keys shows that the peer has heard our last flight. */
+static bool is_parking(const struct rtc *rtc, const uint8_t *bytes, size_t len)
+{
+    uint8_t type;
+    uint16_t epoch;
+    return rtc->is_shaken && dtls_record_peek(bytes, len, &type, &epoch) > 0 &&
+           type == TLS_APPLICATION_DATA && epoch > 0;
+}
+
+static void handshake_taken(struct rtc *rtc, enum dtls_progress progress)
+{
+    handshake_flush(rtc);
+    if (progress == DTLS_FAILED) {
+        rtc_end(rtc, CLOSE_RTC_DTLS);
+        return;
+    }
+    rtc->is_shaken = progress == DTLS_SHAKEN;
+    unsigned wait_ms = dtls_handshake_wait_ms(rtc->handshake);
+    rtc->say_again_ns = wait_ms > 0 ? rtc->shard->now_ns + (int64_t)wait_ms * MS : INT64_MAX;
+    rtc_alarm_set(rtc);
+}
+
+void rtc_records(struct rtc *rtc, uint8_t *bytes, size_t len)
+{
+    if (rtc->handshake && is_parking(rtc, bytes, len)) {
+        dtls_handshake_keys(rtc->handshake, &rtc->keys);
+        handshake_end(rtc);
+        counter_add(&rtc->shard->counters.rtc_handshakes, 1);
+    }
+    if (rtc->handshake)
+        handshake_taken(rtc, dtls_handshake_feed(rtc->handshake, bytes, len));
+    else
+        parked_taken(rtc, bytes, len);
+}
+
+/* ---- deadlines ---- */
+
+/* When the peer ends if nothing changes, and why. */
+static int64_t ends_ns(const struct rtc *rtc, enum close_reason *ret)
+{
+    *ret = CLOSE_RTC_TIMEOUT;
+    if (!rtc->is_bound && !sctp_open(&rtc->sctp))
+        return rtc->began_ns + RTC_FIRST_MS * MS;
+    if (!sctp_open(&rtc->sctp))
+        return rtc->began_ns + RTC_OPEN_MS * MS;
+    *ret = CLOSE_RTC_SILENT;
+    return rtc->heard_ns + RTC_CONSENT_MS * MS;
+}
+
+void rtc_alarm_set(struct rtc *rtc)
+{
+    enum close_reason reason;
+    int64_t at = ends_ns(rtc, &reason);
+    uint64_t sctp = sctp_deadline(&rtc->sctp);
+    if (rtc->handshake && rtc->say_again_ns < at)
+        at = rtc->say_again_ns;
+    if (!rtc->handshake && sctp < (uint64_t)at)
+        at = (int64_t)sctp;
+    alarms_set(&rtc->port->alarms, rtc->carrier.slot - rtc->shard->streams.first, at);
+}
+
+void rtc_alarm(struct rtc *rtc)
+{
+    enum close_reason reason;
+    int64_t now = rtc->shard->now_ns;
+    if (ends_ns(rtc, &reason) <= now) {
+        rtc_end(rtc, reason);
+        return;
+    }
+    if (rtc->handshake) {
+        if (rtc->say_again_ns <= now)
+            handshake_taken(rtc, dtls_handshake_timer(rtc->handshake));
+        else
+            rtc_alarm_set(rtc);
+        return;
+    }
+    sctp_timer(&rtc->sctp, (uint64_t)now);
+    carrier_due(rtc->shard, &rtc->carrier);
+}
+
+/* ---- a turn ---- */
+
+/* Returns whether more packets are ready than a turn sends. */
+static bool pump(struct rtc *rtc)
+{
+    unsigned packets = 0;
+    bool took = true;
+    while (took && packets < PACKETS_PER_TURN) {
+        took = rtc_fill(rtc);
+        while (packets < PACKETS_PER_TURN && packet_send(rtc))
+            packets++;
+    }
+    return packets == PACKETS_PER_TURN;
+}
+
+static void rtc_turn(struct shard *shard, struct carrier *carrier)
+{
+    struct rtc *rtc = (struct rtc *)carrier;
+    if (rtc_line(rtc)->state != CONN_OPEN)
+        return;
+    rtc->is_busy = true;
+    rtc_offer_lines(rtc);
+    bool more = !rtc->handshake && is_fresh(rtc) && pump(rtc);
+    if (!rtc->is_dead)
+        rtc_settle(rtc);
+    rtc->is_busy = false;
+    if (rtc->is_dead) {
+        rtc_free(rtc);
+        return;
+    }
+    if (sctp_ended(&rtc->sctp) != SCTP_LIVES) {
+        rtc_end(rtc, reason_of(sctp_ended(&rtc->sctp)));
+        return;
+    }
+    if (!rtc_account(rtc))
+        return;
+    rtc_alarm_set(rtc);
+    if (more)
+        carrier_due(shard, carrier);
+    else if (rtc->drains && carrier->count == 0)
+        rtc_end(rtc, CLOSE_GOING_AWAY);
+}
+
+const struct carrier_ops rtc_ops = {
+    .head = rtc_head,
+    .turn = rtc_turn,
+    .reset = rtc_reset,
+    .read_on = rtc_read_on,
+};
+
+/* ---- the port, as a carrier of peers ---- */
+
+/* Nothing is ever sent on the line of a peer. */
+static void port_turn(struct shard *shard, struct carrier *carrier)
+{
+    (void)shard, (void)carrier;
+}
+
+static void port_reset(struct shard *shard, struct conn *line, enum close_reason reason)
+{
+    (void)shard, (void)line, (void)reason;
+}
+
+const struct carrier_ops rtc_port_ops = {
+    .turn = port_turn,
+    .reset = port_reset,
+};
+
+/* ---- the transport of a peer ---- */
+
+static void rtc_drain(struct shard *shard, struct conn *line)
+{
+    struct rtc *rtc = rtc_of(line);
+    if (rtc->drains)
+        return;
+    rtc->drains = true;
+    carrier_due(shard, &rtc->carrier);
+    for (uint32_t slot = rtc->carrier.streams; slot != TIMERS_NONE;) {
+        struct conn *stream = conn_at(shard, slot);
+        slot = stream_link(shard, stream)->next;
+        if (stream->state != CONN_OPEN)
+            continue;
+        if (conn_transport(shard, stream)->drain)
+            conn_transport(shard, stream)->drain(shard, stream);
+        else
+            conn_end(shard, stream, END_SENT, CLOSE_GOING_AWAY);
+    }
+}
+
+const struct transport rtc_transport = {
+    .name = "rtc",
+    .drain = rtc_drain,
+    .closed = rtc_closed,
+};
