@@ -17,6 +17,8 @@ FLAGS = (
     "--disable-sync",
     # Over TLS the pages come from servers with a self-signed certificate of the tests.
     "--ignore-certificate-errors",
+    # Two pages find each other by names that only a network with multicast resolves.
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
 )
 
 

@@ -85,3 +85,29 @@ def test_an_answer_survives_a_reload(run, eventually):
     page.refresh()
     eventually(lambda: status(page) == "complete", "the whole of it again")
     assert answer() == whole
+
+
+def test_two_tabs_talk_to_each_other(run, eventually, tmp_path):
+    page = run("direct")
+    first = page.current_window_handle
+    address = page.current_url
+    page.switch_to.new_window("tab")
+    second = page.current_window_handle
+    try:
+        page.get(address)
+        eventually(lambda: status(page) == "together", "the second sees the first")
+        lines = lambda: page.execute_script(
+            "return [...document.querySelectorAll('li')].map(one => one.textContent)")
+        page.find_element("id", "text").send_keys("hello\n")
+        page.switch_to.window(first)
+        eventually(lambda: lines() == ["They: hello"], "what the second has said")
+        file = tmp_path / "letter.bin"
+        file.write_bytes(bytes(range(256)) * 1024)
+        page.find_element("id", "file").send_keys(str(file))
+        page.switch_to.window(second)
+        eventually(lambda: lines()[1:] == ["They: letter.bin (262144 bytes)"], "the file")
+        page.close()
+        page.switch_to.window(first)
+        eventually(lambda: status(page) == "alone", "the second has gone")
+    finally:
+        page.switch_to.window(first)
