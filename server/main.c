@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "api/api.h"
+#include "api/turn.h"
 #include "auth/auth.h"
 #include "broker/broker.h"
 #include "carrier/http2.h"
@@ -418,9 +419,10 @@ static void speak_http3(struct server *server)
 static int rtc_make(struct launch *launch, char *why, size_t why_size)
 {
     struct server *server = &launch->server;
-    if (!launch->ports.udp[DATAGRAM_RTC].open)
-        return 0;
-    int err = rtc_library_create(&launch->rtc, server->settings, why, why_size);
+    int err = turn_create(&server->turn, server->settings, why, why_size);
+    if (err < 0 || !launch->ports.udp[DATAGRAM_RTC].open)
+        return err;
+    err = rtc_library_create(&launch->rtc, server->settings, why, why_size);
     for (unsigned i = 0; err == 0 && i < server->shard_count; i++)
         rtc_library_port(launch->rtc, i, launch->ports.udp[DATAGRAM_RTC].numbers[i]);
     server->rtc = launch->rtc;
@@ -498,6 +500,7 @@ static void release(struct launch *launch)
     http2_library_free((struct http2_library *)(uintptr_t)launch->server.http2);
     quic_library_free((struct quic_library *)(uintptr_t)launch->server.quic);
     rtc_library_free(launch->rtc);
+    turn_free(launch->server.turn);
     broker_free(launch->broker);
     couriers_free(&launch->server);
     hub_set_free(launch->server.hubs);

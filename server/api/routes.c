@@ -2,10 +2,11 @@
 #include "api/api.h"
 #include "auth/held.h"
 #include "api/server_api.h"
+#include "api/turn.h"
 #include "carrier/http2.h"
 #include "carrier/quic.h"
-#include "courier/webhooks.h"
 #include "carrier/rtc.h"
+#include "courier/webhooks.h"
 #include "session/session.h"
 #include "transport/mercure.h"
 #include "transport/transports.h"
@@ -53,6 +54,7 @@ const struct route server_routes[] = {
     {"/hook/*", FOR_HOOKS, POST, "POST, OPTIONS", hook_open, NULL, false},
     {"/rtc", FOR_CLIENTS, POST, "POST, OPTIONS", rtc_offer_open, NULL, false},
     {"/rtc/*", FOR_CLIENTS, DELETE, "DELETE, OPTIONS", rtc_delete_open, NULL, false},
+    {"/turn", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", turn_open, NULL, false},
     {"/metrics", FOR_METRICS, GET | HEAD, "GET, HEAD, OPTIONS", metrics_open, NULL, false},
     {"/healthz", FOR_HEALTH, GET | HEAD, "GET, HEAD, OPTIONS", health_open, NULL, false},
     {"/", FOR_VISITORS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},

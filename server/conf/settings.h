@@ -229,6 +229,14 @@ enum proxy_header {
     X(NUMBER, rtc_total_bytes_max, 1073741824, 1048576, 1099511627776, "bytes",                    \
       "What peers of WebRTC take in one shard. Beyond it new ones are refused, and those that "    \
       "have held most for longest are closed.")                                                    \
+    X(TEXT, turn_uris, "", 0, 0, "URIs",                                                           \
+      "TURN servers that GET /turn gives credentials for, as turn:turn.example.org:3478. Empty: "  \
+      "there is no such path.")                                                                    \
+    X(TEXT, turn_secret, "", 0, 0, "file:PATH or env:NAME",                                        \
+      "What is shared with them: static-auth-secret of coturn, 16 bytes at least. Read at the "    \
+      "start.")                                                                                    \
+    X(NUMBER, turn_ttl_ms, 3600000, 60000, 86400000, "ms",                                         \
+      "For how long such credentials may begin something; coturn asks when it is used.")           \
     X(TEXT, http2_push, "", 0, 0, "path",                                                          \
       "What is pushed by PUSH_PROMISE to a client that asks for / on HTTP/2 and takes pushes, as " \
       "/poll?channel=news. Browsers take none any more: it is here to be measured. Empty: "        \

@@ -84,6 +84,7 @@
     X(OFFER_FINGERPRINT, offer_fingerprint, 422, "the offer has no fingerprint of SHA-256")        \
     X(OFFER_SETUP, offer_setup, 422, "the one that offers must begin the handshake")               \
     X(OFFER_SCTP, offer_sctp, 422, "the offer has no sctp-port")                                   \
+    X(TURN_OFF, turn_off, 404, "start with turn_uris to have this")                                \
     X(TLS_REQUIRED, tls_required, 400, "this port speaks TLS: use https:// or wss://")
 
 #define REFUSAL_ENUM(NAME, name, status, sentence) REFUSAL_##NAME,

@@ -43,6 +43,7 @@ struct origins;
 struct presence_home;
 struct quic_library;
 struct rtc_library;
+struct turn;
 struct route;
 struct secure;
 struct session_pool;
@@ -105,6 +106,7 @@ struct server {
     const struct datagram_ops *datagrams[DATAGRAM_PORTS]; /* NULL: that is not spoken */
     const struct quic_library *quic;                      /* of the first; NULL likewise */
     const struct rtc_library *rtc;                        /* of the second */
+    struct turn *turn; /* NULL: no credentials for another server */
     struct span
         alt_svc; /* RFC 7838: a field that tells of HTTP/3, with CRLF; empty: there is none */
     const struct origins *origins;

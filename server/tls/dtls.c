@@ -232,9 +232,7 @@ static void shake(struct dtls_handshake *handshake)
     } while (err == GNUTLS_E_INTERRUPTED || err == GNUTLS_E_WARNING_ALERT_RECEIVED);
     if (err == GNUTLS_E_SUCCESS && peer_right(handshake))
         handshake->progress = DTLS_SHAKEN;
-    else if (err == GNUTLS_E_SUCCESS)
-        failed(handshake, err);
-    else if (gnutls_error_is_fatal(err))
+    else if (err == GNUTLS_E_SUCCESS || gnutls_error_is_fatal(err))
         failed(handshake, err);
 }
 

@@ -1,5 +1,8 @@
 """Data channels of foreign stacks, unmodified: aiortc in Python, werift under Node."""
 
+import base64
+import hashlib
+import hmac
 import json
 import os
 import queue
@@ -8,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -220,3 +224,34 @@ def test_strangers_hear_nothing(server, eventually):
         stranger.setblocking(False)
         with pytest.raises(BlockingIOError):
             stranger.recv(2000)
+
+
+# ---- credentials for a relay ----
+
+TURN_SECRET = "a secret that two servers have"
+URIS = ["turn:turn.example.org:3478", "turns:turn.example.org:5349?transport=tcp"]
+
+
+@pytest.fixture
+def with_turn(start_server, tmp_path):
+    (tmp_path / "turn.secret").write_text(TURN_SECRET + "\n")
+    return start_server(config=sdk.with_keys(
+        tmp_path, turn_uris=" ".join(URIS), turn_secret=f"file:{tmp_path}/turn.secret"))
+
+
+def test_who_has_a_token_may_be_relayed(with_turn):
+    headers = {"Authorization": f"Bearer {sdk.token(sub='ann')}"}
+    answer = with_turn.get("/turn", headers)
+    given = answer.json()
+    ends, user = given["username"].split(":")
+    mac = hmac.new(TURN_SECRET.encode(), given["username"].encode(), hashlib.sha1).digest()
+    assert given["password"] == base64.b64encode(mac).decode()
+    assert (user, given["ttl"], given["uris"]) == ("ann", 3600, URIS)
+    assert int(ends) >= time.time() + 3590
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_others_may_not(with_turn, server):
+    assert with_turn.get("/turn").json()["error"] == "token_required"
+    assert with_turn.get("/turn", {"Authorization": "Bearer x"}).status == 401
+    assert server.get("/turn").json()["error"] == "turn_off"
