@@ -133,17 +133,18 @@ int queue_commit(struct queue *queue)
     return err;
 }
 
-void queue_stats_read(const struct queue *queue, struct queue_stats *ret)
-{
-    *ret = queue->stats;
-}
-
-/* ---- room ---- */
-
 static int64_t used(const struct queue *queue)
 {
     return queue->stats.bytes + queue->added;
 }
+
+void queue_stats_read(const struct queue *queue, struct queue_stats *ret)
+{
+    *ret = queue->stats;
+    ret->bytes = used(queue);
+}
+
+/* ---- room ---- */
 
 /* The oldest events go, whoever has not had them. Returns false when there are none. */
 static bool cut(struct queue *queue)
@@ -213,6 +214,7 @@ int queue_endpoint_put(struct queue *queue, const char *id, struct span text, bo
     sqlite3_clear_bindings(statement);
     if (code != SQLITE_DONE)
         return queue_fail(queue, code);
+    queue->added += (int64_t)text.len + ROW_BYTES;
     *ret_number = number;
     return 0;
 }

@@ -78,6 +78,8 @@ const TILES = [
   ["sent a second", () => bytes(rate("bytes_sent"))],
   ["pending, in blocks", () => bytes(pending())],
   ["history", () => bytes(value("history_bytes"))],
+  ["webhooks waiting", () => count(value("webhooks_pending"))],
+  ["dead letters", () => count(value("webhooks_dead"))],
 ];
 const PLOTS = [
   ["connections", "--c4", count, () => value("connections")],
