@@ -36,6 +36,7 @@ build  | libngtcp2-crypto-gnutls-dev | its handshakes and packets, by GnuTLS
 build  | libnghttp3-dev      | QPACK, for HTTP/3
 build  | zlib1g-dev          | permessage-deflate
 build  | libhiredis-dev      | Redis, for several nodes
+build  | libnats-dev         | NATS, for several nodes
 build  | libcurl4-gnutls-dev | posts to the servers of others
 build  | libsqlite3-dev      | the queue of webhooks
 build  | libxxhash-dev       | hashes of channel names
@@ -43,6 +44,7 @@ build  | uthash-dev          | hash tables and lists
 build  | openssl             | makes the certificates of run --tls and bench --tls
 build  | ccache              | what was compiled once is not compiled again
 broker | redis-server        | what the nodes of run --broker share
+broker | nats-server         | likewise, with --broker nats
 report | python3-matplotlib  | draws the plots of a report as SVG
 report | python3-jsonschema  | checks a run.json against its schema
 test   | libcmocka-dev       | unit tests
@@ -61,6 +63,7 @@ test   | nodejs              | foreign client: runs the two below
 test   | node-ws             | foreign client: WebSocket
 test   | node-eventsource    | foreign client: SSE
 test   | redis-server        | what the nodes of a cluster share
+test   | nats-server         | likewise
 test   | haproxy             | foreign proxy: the PROXY protocol, X-Forwarded-For
 test   | nginx-light         | foreign proxy: X-Forwarded-For
 test   | python3-seccomp      | the server under its own profiles
@@ -107,7 +110,7 @@ Ringside: a realtime push server on io_uring, and the bench that measures it.
 Try it (each of these installs what is missing, builds, and runs; nothing else is needed first)
   run [server arguments]       start the server on 127.0.0.1:8080 and print commands to try on it
   run --tls [...]              the same with TLS on 127.0.0.1:8443, by a certificate made for it
-  run --broker redis [...]     two nodes on 8080 and 8081 around a Redis of their own, which keeps
+  run --broker redis|nats [...]  two nodes on 8080 and 8081 around a Redis of their own, which keeps
                                everything that it acknowledges; all three end together
   compare [bench arguments]    what polling, long polling, SSE and WebSocket cost on this machine:
                                a table here, and an HTML report under runs/
@@ -335,26 +338,49 @@ TRY
 }
 
 print_cluster_commands() {
-    local first="$1" second="$2" port="$3"
+    local broker="$1" first="$2" second="$3" port="$4"
     cat <<TRY
 
-Two nodes around Redis on 127.0.0.1:$port. Try it, in other terminals:
+Two nodes around $broker on 127.0.0.1:$port. Try it, in other terminals:
   curl -N 'http://$first/sse?channel=news'                # subscribe on one
   curl -d 'hello' 'http://$second/publish?channel=news'    # publish on the other
   curl 'http://$first/poll?channel=news'                  # the history is the same on both:
   curl 'http://$second/poll?channel=news'                  # positions too
-  redis-cli -p $port LRANGE 'ringside:{news}:h' 0 -1      # and where it is
   curl -s 'http://$first/metrics' | grep -E 'ringside_(broker|remote)'
+TRY
+    if [[ "$broker" == redis ]]; then
+        cat <<TRY
+  redis-cli -p $port LRANGE 'ringside:{news}:h' 0 -1      # where the history is
   redis-cli -p $port CLIENT PAUSE 2000                    # Redis hangs for two seconds
+TRY
+    fi
+    cat <<TRY
 docs/CLUSTER.md says what is promised. Ctrl-C stops all three.
 
 TRY
 }
 
+# The engine, as the last of CLUSTER_PIDS. It keeps what it acknowledges.
+start_engine() {
+    local broker="$1" port="$2" folder="$3"
+    if [[ "$broker" == redis ]]; then
+        redis-server --bind 127.0.0.1 --port "$port" --dir "$folder" --logfile engine.log \
+            --save '' --appendonly yes --appendfsync always &
+    else
+        nats-server -a 127.0.0.1 -p "$port" -js -sd "$folder" -l "$folder/engine.log" &
+    fi
+    CLUSTER_PIDS+=("$!")
+    until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        kill -0 "$!" 2>/dev/null || die "$broker does not start: $(cat "$folder/engine.log")"
+        sleep 0.1
+    done
+}
+
 # Nodes at the address and at the next port. Whichever of the three ends first ends the others.
 run_cluster() {
-    local first="$1" second port folder server="$BUILD_ROOT/release/server/ringside-server"
-    shift
+    local broker="$1" first="$2" second port folder
+    local server="$BUILD_ROOT/release/server/ringside-server"
+    shift 2
     deps broker
     second="${first%:*}:$((${first##*:} + 1))"
     port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0))
@@ -363,18 +389,15 @@ print(s.getsockname()[1])')"
     CLUSTER_PIDS=() CLUSTER_FOLDER="$folder"
     trap 'kill "${CLUSTER_PIDS[@]}" 2>/dev/null || true; wait; rm -rf "$CLUSTER_FOLDER"' EXIT
     trap 'exit 0' INT TERM
-    redis-server --bind 127.0.0.1 --port "$port" --dir "$folder" --logfile redis.log --save '' \
-        --appendonly yes --appendfsync always &
+    start_engine "$broker" "$port" "$folder"
+    if [[ "$broker" == nats ]]; then
+        set -- "$@" --set nats_durable=on
+    fi
+    "$server" "$@" --listen "$first" --set "$broker=127.0.0.1:$port" &
     CLUSTER_PIDS+=("$!")
-    until redis-cli -p "$port" PING >/dev/null 2>&1; do
-        kill -0 "$!" 2>/dev/null || die "Redis does not start: $(cat "$folder/redis.log")"
-        sleep 0.1
-    done
-    "$server" "$@" --listen "$first" --set "redis=127.0.0.1:$port" &
+    "$server" "$@" --listen "$second" --set "$broker=127.0.0.1:$port" &
     CLUSTER_PIDS+=("$!")
-    "$server" "$@" --listen "$second" --set "redis=127.0.0.1:$port" &
-    CLUSTER_PIDS+=("$!")
-    print_cluster_commands "$first" "$second" "$port"
+    print_cluster_commands "$broker" "$first" "$second" "$port"
     wait -n || true
 }
 
@@ -389,14 +412,14 @@ cmd_run() {
         esac
         shift || true
     done
-    [[ -z "$broker" || "$broker" == redis ]] || die "no broker '$broker'; there is: redis"
+    [[ "$broker" =~ ^(|redis|nats)$ ]] || die "no broker '$broker'; there are: redis, nats"
     [[ -z "$broker" || -z "$tls" ]] || die "run --broker has no --tls: set tls_listen by --set"
     set -- "${arguments[@]}"
     deps build
     build_flavour release server/ringside-server
     address="$(value_of --listen "$LISTEN_DEFAULT" "$@")"
     if [[ -n "$broker" ]]; then
-        run_cluster "$address" "$@"
+        run_cluster "$broker" "$address" "$@"
         return
     fi
     cat <<TRY

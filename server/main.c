@@ -349,7 +349,7 @@ static void announce(const struct launch *launch)
            launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
     engine_announce(&launch->engine);
     if (launch->broker)
-        printf("one node of a cluster around Redis at %s\n", broker_where(launch->broker));
+        printf("one node of a cluster around %s\n", broker_where(launch->broker));
     machine_announce();
     if (!launch->server.addresses && ports_open_to_others(&launch->ports))
         printf("nothing is limited by address: where strangers connect, set "

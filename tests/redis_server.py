@@ -8,10 +8,13 @@ from ringside import HOST, PATIENCE_S, ServerFault, hold_port, port_of, wait_unt
 class Redis:
     """One redis-server. With `durable` it acknowledges only what is on the disk."""
 
+    name = "redis"
+
     def __init__(self, folder, durable=False, args=()):
         self.held = hold_port()
         self.port = port_of(self.held)
         self.address = f"{HOST}:{self.port}"
+        self.settings = {"redis": self.address}
         self.log = folder / "redis.log"
         self.command = ["redis-server", "--port", str(self.port), "--bind", HOST, "--save", "",
                         "--dir", str(folder), *args]

@@ -58,29 +58,53 @@ static void address_text(const struct sockaddr_in *address, char ret[ADDRESS_MAX
 
 /* ---- the engine ---- */
 
-static void engine_words(struct cluster *cluster)
+static void redis_words(struct cluster_command *command, const char *host, unsigned port,
+                        const char *folder, const char *fsync)
 {
-    const char *fsync = cluster->bench->options->fsync;
-    struct cluster_command *command = &cluster->engine_command;
-    bool keeps = strcmp(fsync, "no") != 0;
-    char host[INET_ADDRSTRLEN];
-    inet_ntop(AF_INET, &cluster->engine_address.sin_addr, host, sizeof host);
-    snprintf(command->program, sizeof command->program, "/usr/bin/redis-server");
-    begin(&cluster->lab, ENGINE_PLACE, command);
     word(command, "--port");
-    word(command, "%u", ntohs(cluster->engine_address.sin_port));
+    word(command, "%u", port);
     word(command, "--bind");
     word(command, "%s", host);
     word(command, "--protected-mode");
     word(command, "no");
     word(command, "--dir");
-    word(command, "%s", cluster->folder);
+    word(command, "%s", folder);
     word(command, "--save");
     word(command, "%s", "");
     word(command, "--appendonly");
-    word(command, keeps ? "yes" : "no");
+    word(command, strcmp(fsync, "no") != 0 ? "yes" : "no");
     word(command, "--appendfsync");
     word(command, "%s", fsync);
+}
+
+/* It writes at once, and syncs by itself. */
+static void nats_words(struct cluster_command *command, const char *host, unsigned port,
+                       const char *folder)
+{
+    word(command, "-a");
+    word(command, "%s", host);
+    word(command, "-p");
+    word(command, "%u", port);
+    word(command, "-js");
+    word(command, "-sd");
+    word(command, "%s", folder);
+}
+
+static void engine_words(struct cluster *cluster)
+{
+    const struct options *options = cluster->bench->options;
+    struct cluster_command *command = &cluster->engine_command;
+    const bool redis = strcmp(options->broker, "redis") == 0;
+    const unsigned port = ntohs(cluster->engine_address.sin_port);
+    char host[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &cluster->engine_address.sin_addr, host, sizeof host);
+    snprintf(command->program, sizeof command->program,
+             redis ? "/usr/bin/redis-server" : "/usr/sbin/nats-server");
+    begin(&cluster->lab, ENGINE_PLACE, command);
+    if (redis)
+        redis_words(command, host, port, cluster->folder, options->fsync);
+    else
+        nats_words(command, host, port, cluster->folder);
 }
 
 int cluster_start_engine(struct cluster *cluster)
@@ -152,6 +176,10 @@ static int node_words(struct cluster *cluster, struct cluster_node *node, unsign
     word(command, "%u", connections + BENCH_CONNECTIONS_SLACK);
     word(command, "--set");
     word(command, "%s=%s", options->broker, engine);
+    if (strcmp(options->broker, "nats") == 0) {
+        word(command, "--set");
+        word(command, "nats_durable=%s", strcmp(options->fsync, "no") != 0 ? "on" : "off");
+    }
     for (; *settings; settings++) {
         word(command, "--set");
         word(command, "%s", *settings);

@@ -229,7 +229,7 @@ struct options {
     X(ENDPOINTS, 0, "endpoints", "N", "endpoints", NUMBER(endpoints, 10, 100000),                  \
       "Webhooks that each server posts to")                                                        \
     X(NODES, 'N', "nodes", "N", "nodes", NUMBER(nodes, 2, 4), "Servers that share their channels") \
-    X(BROKER, 'B', "broker", "redis", "broker", TEXT(broker), "The engine that they share")        \
+    X(BROKER, 'B', "broker", "redis|nats", "broker", TEXT(broker), "The engine that they share")   \
     X(FSYNC, 0, "fsync", "no|everysec|always", "fsync", TEXT(fsync),                               \
       "When the engine has on the disk what it acknowledges")                                      \
     X(ENGINE_CPUS, 0, "engine-cpus", "LIST", "engine_cpus", CPUS(engine_cpus),                     \

@@ -16,7 +16,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#include "broker/nodes.h"
+#include "broker/engine.h"
 #include "broker/redis_link.h"
 #include "core/message.h"
 #include "hub/helper.h"
@@ -37,30 +37,7 @@ struct redis_config {
     uint64_t seed;
 };
 
-enum {
-    REDIS_FDS = 2,
-};
-
-/* X(name, kind, help) */
-#define REDIS_COUNTERS(X)                                                                          \
-    X(connected, "gauge", "1 while the engine is reached")                                         \
-    X(connects, "counter", "Times that the engine was reached")                                    \
-    X(connect_failures, "counter", "Times that it was not, or was lost")                           \
-    X(queued, "gauge", "Asks that wait to be sent to the engine")                                  \
-    X(sent, "gauge", "Commands that the engine has not answered yet")                              \
-    X(timeouts, "counter", "Asks that the engine did not answer in broker_timeout_ms")             \
-    X(queue_full, "counter", "Publishes refused as broker_queue_max was reached")                  \
-    X(out_of_memory, "counter", "Publishes that the engine refused for want of memory")            \
-    X(errors, "counter", "Other errors that the engine answered")                                  \
-    X(dropped, "counter", "Messages that a shard had no room for, and read from the history")      \
-    X(unheard, "counter", "Questions of other nodes for which there was no room")                  \
-    X(foreign, "counter", "Messages of the engine that are none of ours")
-
-struct redis_counters {
-#define REDIS_COUNTER(name, kind, help) _Atomic uint64_t name;
-    REDIS_COUNTERS(REDIS_COUNTER)
-#undef REDIS_COUNTER
-};
+extern const struct engine_ops redis_engine;
 
 /* Returns NULL when memory is out. */
 struct redis *redis_create(const struct redis_config *config);
@@ -80,6 +57,6 @@ void redis_stop(struct redis *redis);
 /* Everything that can be done now. */
 void redis_turn(struct redis *redis, int64_t now_ns);
 /* What to wait for: returns how many descriptors, and how long at most. */
-unsigned redis_wait(struct redis *redis, struct pollfd ret[REDIS_FDS], int64_t now_ns,
+unsigned redis_wait(struct redis *redis, struct pollfd ret[ENGINE_FDS], int64_t now_ns,
                     int *ret_timeout_ms);
-const struct redis_counters *redis_counters(const struct redis *redis);
+const struct engine_counters *redis_counters(const struct redis *redis);

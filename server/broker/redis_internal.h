@@ -91,7 +91,7 @@ struct redis {
     int64_t retry_ns; /* when to connect again */
     unsigned failures;
     uint64_t random;
-    struct redis_counters counters;
+    struct engine_counters counters;
 };
 
 static inline void redis_count(_Atomic uint64_t *counter)

@@ -337,6 +337,18 @@ enum proxy_header {
       "Keys and topics begin with it: two clusters on one Redis need two.")                        \
     X(SWITCH, redis_required, true, 0, 1, "on/off",                                                \
       "Without Redis the server does not start. off: it starts, and refuses what needs it.")       \
+    X(TEXT, nats, "", 0, 0, "address:port",                                                        \
+      "NATS with JetStream, in the place of Redis, as 10.0.0.5:4222. Empty: not.")                 \
+    X(TEXT, nats_user, "", 0, 0, "name", "Whom to be there. Empty: nobody in particular.")         \
+    X(TEXT, nats_password, "", 0, 0, "file:PATH or env:NAME",                                      \
+      "Where the password stands. Empty: there is none.")                                          \
+    X(TEXT, nats_prefix, "ringside", 0, 0, "text",                                                 \
+      "Subjects begin with it, and the stream has its name: two clusters on one NATS need two.")   \
+    X(SWITCH, nats_required, true, 0, 1, "on/off",                                                 \
+      "Without NATS the server does not start. off: it starts, and refuses what needs it.")        \
+    X(SWITCH, nats_durable, false, 0, 1, "on/off",                                                 \
+      "What JetStream has acknowledged is there when NATS has been started again: positions stay " \
+      "good. off: each start of NATS begins a new epoch of every channel.")                        \
     X(NUMBER, broker_timeout_ms, 3000, 50, 60000, "ms",                                            \
       "A publish or a subscription that Redis has not answered by then is refused: a publish "     \
       "that was sent may then have taken place.")                                                  \

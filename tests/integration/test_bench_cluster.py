@@ -65,9 +65,20 @@ def test_with_all_on_the_disk_the_engine_may_be_killed(tmp_path):
     assert trouble["unrecovered"] == 0 and trouble["acknowledged"] > 0
 
 
+def test_nats_is_an_engine_too(tmp_path):
+    run = bench(tmp_path, "cluster", *SMALL, "--broker", "nats", "--kill-node",
+                "--kill-engine").run
+    seen = by_workload(run)
+    assert ("redis-benchmark", "publish, with history") not in seen
+    assert seen["ringside", "publish, with history"]["cluster"]["publishes"][0] > 0
+    for trouble in ("a node is killed", "the engine is killed"):
+        assert seen["ringside", trouble]["trouble"]["acknowledged"] > 0
+        assert seen["ringside", trouble]["trouble"]["unrecovered"] == 0
+
+
 @pytest.mark.parametrize("arguments, said", [
     (("--fsync", "never"), "--fsync is no, everysec or always"),
-    (("--broker", "postgres"), "--broker is redis"),
+    (("--broker", "postgres"), "--broker is redis or nats"),
     (("-T", "poll"), "no short polls"),
     (("-n", "3"), "two --subscribers for each node"),
 ])

@@ -1,5 +1,7 @@
-"""Two nodes that share channels through a Redis of the test's own."""
+"""Two nodes that share channels through an engine of the test's own: Redis, or NATS."""
 
+import contextlib
+import functools
 import json
 import signal
 import subprocess
@@ -8,36 +10,60 @@ import threading
 import pytest
 
 from foreign import asynchronous, connect, receive
+from nats_server import Nats
 from redis_server import Redis
 from ringside import data_of, refusal, server_binary, target
 from wire import EventStream
 
 
-@pytest.fixture
-def start_redis(tmp_path_factory):
+ENGINES = {"redis": Redis, "nats": Nats}
+
+
+@contextlib.contextmanager
+def engines(tmp_path_factory):
+    """A function that starts one of a kind; all end with the block."""
     started = []
 
-    def start(**options):
-        redis = Redis(tmp_path_factory.mktemp("redis"), **options)
-        started.append(redis)
-        return redis.start()
+    def start(kind, **options):
+        engine = ENGINES[kind](tmp_path_factory.mktemp(kind), **options)
+        started.append(engine)
+        return engine.start()
 
     yield start
-    for redis in started:
-        redis.release()
-        redis.stop()
+    for engine in started:
+        engine.release()
+        engine.stop()
 
 
 @pytest.fixture
-def nodes(start_server, start_redis):
-    """nodes(count, redis=, config=) -> (the Redis, servers)"""
+def start_engine(tmp_path_factory):
+    """start_engine("redis" or "nats", durable=, args=) -> the engine, which runs"""
+    with engines(tmp_path_factory) as start:
+        yield start
 
-    def start(count=2, redis=None, config=None, **options):
-        redis = redis or start_redis(**options)
-        settings = {"redis": redis.address, "broker_timeout_ms": 2000, **(config or {})}
-        return redis, [start_server(config=settings) for _ in range(count)]
+
+@pytest.fixture
+def start_redis(tmp_path_factory):
+    """start_redis(durable=, args=) -> likewise"""
+    with engines(tmp_path_factory) as start:
+        yield functools.partial(start, "redis")
+
+
+@pytest.fixture(params=list(ENGINES))
+def nodes(request, start_server, start_engine):
+    """nodes(count, engine=, config=, durable=) -> (the engine, servers), once for each engine"""
+
+    def start(count=2, engine=None, config=None, **options):
+        engine = engine or start_engine(request.param, **options)
+        settings = {**engine.settings, "broker_timeout_ms": 2000, **(config or {})}
+        return engine, [start_server(config=settings) for _ in range(count)]
 
     return start
+
+
+def only(kind):
+    """A test of one engine."""
+    return pytest.mark.parametrize("nodes", [kind], indirect=True)
 
 
 def publish_refused(server, channel, data):
@@ -127,8 +153,8 @@ def test_binary_events_types_and_an_end_cross(nodes):
 
 
 def test_two_prefixes_are_two_clusters(nodes, start_server):
-    redis, (a,) = nodes(count=1)
-    other = start_server(config={"redis": redis.address, "redis_prefix": "other"})
+    engine, (a,) = nodes(count=1)
+    other = start_server(config={**engine.settings, f"{engine.name}_prefix": "other"})
     a.publish("news", "ours")
     assert data_of(other.poll("news")) == []
     assert data_of(a.poll("news")) == ["ours"]
@@ -150,17 +176,17 @@ def test_what_a_killed_node_acknowledged_is_there(nodes):
     assert a.poll("news", before)["messages"] == answer["messages"]
 
 
-# ---- Redis that ends ----
+# ---- an engine that ends ----
 
 
-def test_redis_restarts_and_kept_everything(nodes, eventually):
-    redis, (a, b) = nodes(durable=True)
+def test_the_engine_restarts_and_kept_everything(nodes, eventually):
+    engine, (a, b) = nodes(durable=True)
     with EventStream(a.url("/sse", channel="news")) as stream:
         b.publish("news", "before")
         assert stream.next()["data"] == "before"
         position = b.position("news")
-        redis.kill()
-        redis.start()
+        engine.kill()
+        engine.start()
         eventually(lambda: connected(a) and connected(b), "both nodes are back")
         b.publish("news", "after")
         assert stream.next()["data"] == "after"
@@ -168,14 +194,14 @@ def test_redis_restarts_and_kept_everything(nodes, eventually):
         assert later["recovered"] and data_of(later) == ["after"]
 
 
-def test_redis_restarts_and_kept_nothing(nodes, eventually):
-    redis, (a, b) = nodes()
+def test_the_engine_restarts_and_kept_nothing(nodes, eventually):
+    engine, (a, b) = nodes()
     with EventStream(a.url("/sse", channel="news")) as stream:
         b.publish("news", "before")
         assert stream.next()["data"] == "before"
         position = b.position("news")
-        redis.kill()
-        redis.start()
+        engine.kill()
+        engine.start()
         # Those who hear are sent away, and told when they come back.
         stream.process.wait(30)
     assert a.closed("gap") == 1
@@ -186,10 +212,10 @@ def test_redis_restarts_and_kept_nothing(nodes, eventually):
     assert data_of(a.poll("news")) == ["after"]
 
 
-def test_while_redis_is_away_publishes_wait(nodes, eventually):
-    redis, (a, b) = nodes(durable=True, config={"broker_timeout_ms": 20000})
+def test_while_the_engine_is_away_publishes_wait(nodes, eventually):
+    engine, (a, b) = nodes(durable=True, config={"broker_timeout_ms": 20000})
     with EventStream(a.url("/sse", channel="news")) as stream:
-        redis.stop()
+        engine.stop()
         answers = []
         threads = [
             threading.Thread(target=lambda i=i: answers.append(b.publish("news", f"{i}")))
@@ -198,18 +224,18 @@ def test_while_redis_is_away_publishes_wait(nodes, eventually):
         for thread in threads:
             thread.start()
         eventually(lambda: b.metric("ringside_broker_queued") >= 5, "they wait")
-        redis.start()
+        engine.start()
         for thread in threads:
             thread.join()
         assert sorted(stream.data(5)) == [f"{i}" for i in range(5)]
     assert sorted(answer["offset"] for answer in answers) == [1, 2, 3, 4, 5]
 
 
-def test_while_redis_is_away_publishes_are_refused_by_name(nodes, eventually):
-    redis, (a, b) = nodes(config={"broker_queue_max": 0, "broker_timeout_ms": 300})
+def test_while_the_engine_is_away_publishes_are_refused_by_name(nodes, eventually):
+    engine, (a, b) = nodes(config={"broker_queue_max": 0, "broker_timeout_ms": 300})
     b.publish("news", "before")
     assert data_of(a.poll("news")) == ["before"]
-    redis.stop()
+    engine.stop()
     eventually(lambda: not connected(b), "it is noticed")
     assert publish_refused(b, "news", "lost?") == (503, "broker_down")
     assert b.refused("broker_down") == 1
@@ -220,26 +246,27 @@ def test_while_redis_is_away_publishes_are_refused_by_name(nodes, eventually):
 
 
 def test_a_publish_that_waits_too_long_is_refused(nodes, eventually):
-    redis, (a,) = nodes(count=1, config={"broker_timeout_ms": 300})
-    redis.stop()
+    engine, (a,) = nodes(count=1, config={"broker_timeout_ms": 300})
+    engine.stop()
     eventually(lambda: not connected(a), "it is noticed")
     assert publish_refused(a, "news", "x") == (503, "broker_down")
     assert a.metric("ringside_broker_timeouts_total") >= 1
 
 
-def test_redis_answers_slowly(nodes, eventually):
-    redis, (a,) = nodes(count=1, config={"broker_timeout_ms": 300})
+def test_the_engine_answers_slowly(nodes, eventually):
+    engine, (a,) = nodes(count=1, config={"broker_timeout_ms": 300})
     a.publish("news", "before")
-    redis.process.send_signal(signal.SIGSTOP)
+    engine.process.send_signal(signal.SIGSTOP)
     try:
         assert publish_refused(a, "news", "perhaps") == (504, "broker_timeout")
         assert a.get("/healthz").status == 200
     finally:
-        redis.process.send_signal(signal.SIGCONT)
+        engine.process.send_signal(signal.SIGCONT)
     eventually(lambda: connected(a) and publish_refused(a, "news", "after")[0] == 200, "it goes on")
     assert data_of(a.poll("news"))[-1] == "after"
 
 
+@only("redis")
 def test_redis_has_no_room(nodes):
     redis, (a,) = nodes(count=1)
     a.publish("news", "before")
@@ -250,6 +277,7 @@ def test_redis_has_no_room(nodes):
     assert a.publish("news", "after")["offset"] == 2
 
 
+@only("redis")
 def test_scripts_that_redis_has_forgotten(nodes):
     redis, (a,) = nodes(count=1)
     a.publish("news", "1")
@@ -261,6 +289,7 @@ def test_scripts_that_redis_has_forgotten(nodes):
 # ---- what others write ----
 
 
+@only("redis")
 def test_foreign_data_under_our_keys(nodes, eventually):
     redis, (a, b) = nodes()
     a.publish("news", "1")
@@ -276,6 +305,52 @@ def test_foreign_data_under_our_keys(nodes, eventually):
         assert stream.next()["data"] == "2"
 
 
+@only("nats")
+def test_foreign_data_under_our_subjects(nodes, eventually):
+    engine, (a, b) = nodes()
+    a.publish("news", "1")
+    with EventStream(a.url("/sse", channel="news")) as stream:
+        engine.publish("ringside.r.news", b"not ours")
+        engine.publish("ringside.r.%6Eews", b"nor a name's")
+        engine.publish("ringside.r.news", b"00000000000000ff 00000000000000ff 9\n\0\0\0\x09xx")
+        eventually(lambda: a.metric("ringside_broker_foreign_total") >= 2, "they are seen")
+        b.publish("news", "2")
+        assert stream.next()["data"] == "2"
+        position = a.position("news")
+        # In the place of the channel's newest message it leaves nothing to stand on.
+        engine.publish("ringside.s.news", b"not ours")
+        assert b.publish("news", "3")["offset"] == 1
+        stream.process.wait(30)
+    assert a.closed("gap") == 1
+    again = a.poll("news", position)
+    assert not again["recovered"] and data_of(a.poll("news")) == ["3"]
+
+
+@only("nats")
+def test_nats_has_no_room(nodes, tmp_path):
+    (tmp_path / "small.conf").write_text("jetstream { max_file_store: 100KB }\n")
+    _, (a,) = nodes(count=1, args=["-c", str(tmp_path / "small.conf")])
+    answers = [publish_refused(a, "news", "x" * 8192) for _ in range(20)]
+    assert answers[0] == (200, None) and answers[-1] == (507, "broker_full")
+    assert a.metric("ringside_broker_out_of_memory_total") > 0
+
+
+@only("nats")
+def test_what_is_larger_than_nats_takes_is_refused_by_name(nodes):
+    _, (a,) = nodes(count=1, config={"message_bytes_max": 2 << 20})
+    assert publish_refused(a, "news", "x" * (3 << 19)) == (507, "broker_full")
+    assert a.publish("news", "x" * 900000)["offset"] == 1
+
+
+@only("nats")
+def test_a_stream_that_is_not_ours(nodes, start_engine):
+    engine = start_engine("nats")
+    engine.publish("$JS.API.STREAM.CREATE.ringside",
+                   b'{"name":"ringside","subjects":["orders.>"],"storage":"memory",'
+                   b'"retention":"limits","discard":"old","num_replicas":1}')
+    assert "there is one that is not ours" in start_fails(f"nats={engine.address}")
+
+
 # ---- starting ----
 
 
@@ -288,32 +363,45 @@ def start_fails(*settings):
     return done.stderr
 
 
-def test_without_redis_it_does_not_start(start_redis, start_server, tmp_path, eventually):
-    redis = start_redis()
-    redis.stop()
-    said = start_fails(f"redis={redis.address}")
-    assert redis.address in said and "Connection refused" in said
-    server = start_server(config={"redis": redis.address, "redis_required": "off",
+@pytest.mark.parametrize("kind, said", [("redis", "Connection refused"),
+                                        ("nats", "No server available")])
+def test_without_its_engine_it_does_not_start(start_engine, start_server, eventually, kind, said):
+    engine = start_engine(kind)
+    engine.stop()
+    complaint = start_fails(f"{kind}={engine.address}")
+    assert engine.address in complaint and said in complaint
+    server = start_server(config={**engine.settings, f"{kind}_required": "off",
                                   "broker_timeout_ms": 300})
     assert publish_refused(server, "news", "x") == (503, "broker_down")
-    redis.start()
+    engine.start()
     eventually(lambda: connected(server), "it finds it")
     server.publish("news", "x")
 
 
-def test_a_wrong_password_is_said(start_redis, start_server, tmp_path):
-    redis = start_redis(args=["--requirepass", "secret"])
+@pytest.mark.parametrize("kind, args, user, said", [
+    ("redis", ["--requirepass", "secret"], {}, "AUTH"),
+    ("nats", ["--user", "ringside", "--pass", "secret"], {"nats_user": "ringside"},
+     "Authentication Violation")])
+def test_a_wrong_password_is_said(start_engine, start_server, tmp_path, kind, args, user, said):
+    engine = start_engine(kind, args=args)
     (tmp_path / "password").write_text("wrong\n")
-    said = start_fails(f"redis={redis.address}", f"redis_password=file:{tmp_path}/password")
-    assert redis.address in said and "AUTH" in said and "wrong" not in said.lower().replace(
-        "wrongpass", "")
+    password = f"file:{tmp_path}/password"
+    complaint = start_fails(f"{kind}={engine.address}", f"{kind}_password={password}",
+                            *(f"{name}={value}" for name, value in user.items()))
+    assert engine.address in complaint and said in complaint
+    assert "wrong" not in complaint.lower().replace("wrongpass", "")
     (tmp_path / "password").write_text("secret\n")
-    server = start_server(config={"redis": redis.address,
-                                  "redis_password": f"file:{tmp_path}/password"})
+    server = start_server(config={**engine.settings, **user, f"{kind}_password": password})
     assert server.publish("news", json.dumps({"a": 1}))["offset"] == 1
 
 
-def test_settings_that_are_none():
-    assert "needs an address and a port" in start_fails("redis=here")
-    assert "redis_password" in start_fails("redis=127.0.0.1:1", "redis_password=open")
-    assert "redis_prefix" in start_fails("redis=127.0.0.1:1", "redis_prefix=a b")
+@pytest.mark.parametrize("kind, prefix", [("redis", "a b"), ("nats", "a.b")])
+def test_settings_that_are_none(kind, prefix):
+    there = f"{kind}=127.0.0.1:1"
+    assert "needs an address and a port" in start_fails(f"{kind}=here")
+    assert f"{kind}_password" in start_fails(there, f"{kind}_password=open")
+    assert f"{kind}_prefix" in start_fails(there, f"{kind}_prefix={prefix}")
+
+
+def test_a_cluster_has_one_engine():
+    assert "both set" in start_fails("redis=127.0.0.1:1", "nats=127.0.0.1:1")

@@ -1,0 +1,231 @@
+#include "broker/broker_config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/nats.h"
+#include "broker/redis.h"
+#include "conf/namespaces.h"
+#include "conf/settings.h"
+
+enum {
+    PORT_MAX = 65535,
+};
+
+struct place {
+    char host[REDIS_HOST_MAX];
+    int port;
+};
+
+static int address_read(struct place *ret, const char *name, const char *text, char *why,
+                        size_t why_size)
+{
+    const char *colon = strrchr(text, ':');
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    char *end = NULL;
+    long port = colon ? strtol(colon + 1, &end, 10) : 0;
+    const char *host = text;
+    bool bare = len > 2 && text[0] == '[' && text[len - 1] == ']';
+    if (bare) {
+        host++;
+        len -= 2;
+    }
+    if (len == 0 || len >= sizeof ret->host - 2 || port <= 0 || port > PORT_MAX || *end != '\0') {
+        snprintf(why, why_size, "%s = %s: needs an address and a port, as 127.0.0.1:6379", name,
+                 text);
+        return -EINVAL;
+    }
+    memcpy(ret->host, host, len);
+    ret->host[len] = '\0';
+    ret->port = (int)port;
+    return 0;
+}
+
+static int file_read(char *ret, size_t size, const char *name, const char *path, char *why,
+                     size_t why_size)
+{
+    FILE *file = fopen(path, "re");
+    size_t len = file ? fread(ret, 1, size - 1, file) : 0;
+    ret[len] = '\0';
+    ret[strcspn(ret, "\r\n")] = '\0';
+    if (file)
+        fclose(file);
+    if (ret[0] != '\0')
+        return 0;
+    snprintf(why, why_size, "%s_password = file:%s: cannot be read, or is empty", name, path);
+    return -EINVAL;
+}
+
+static int secret_read(char *ret, size_t size, const char *name, const char *text, char *why,
+                       size_t why_size)
+{
+    static const char from_file[] = "file:", from_env[] = "env:";
+    ret[0] = '\0';
+    if (text[0] == '\0')
+        return 0;
+    if (strncmp(text, from_file, strlen(from_file)) == 0)
+        return file_read(ret, size, name, text + strlen(from_file), why, why_size);
+    const char *value =
+        strncmp(text, from_env, strlen(from_env)) == 0 ? getenv(text + strlen(from_env)) : NULL;
+    if (!value || value[0] == '\0' || strlen(value) >= size) {
+        snprintf(why, why_size,
+                 "%s_password: needs file:PATH or env:NAME, and the password to stand there", name);
+        return -EINVAL;
+    }
+    memcpy(ret, value, strlen(value) + 1);
+    return 0;
+}
+
+static bool redis_prefix_is_good(const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return len > 0 && len < REDIS_PREFIX_MAX && strcspn(prefix, "{} \r\n") == len;
+}
+
+static int redis_read(struct redis_config *ret, const struct settings *settings, char *why,
+                      size_t why_size)
+{
+    *ret = (struct redis_config){
+        .address.timeout_ms = (int)settings->broker_timeout_ms,
+        .queue_max = (uint32_t)settings->broker_queue_max,
+        .ttl_ms = settings->broker_position_ttl_s * 1000,
+        .keys_max = (uint32_t)settings->idempotency_keys_max,
+        .keys_ms = settings->idempotency_ms,
+        .orders_max = (uint32_t)settings->revoked_max,
+        .message_bytes_max = (size_t)settings->message_bytes_max,
+    };
+    struct place place;
+    int err = address_read(&place, "redis", settings->redis, why, why_size);
+    if (err == 0)
+        err = secret_read(ret->address.password, sizeof ret->address.password, "redis",
+                          settings->redis_password, why, why_size);
+    if (err < 0)
+        return err;
+    memcpy(ret->address.host, place.host, sizeof ret->address.host);
+    ret->address.port = place.port;
+    if (!redis_prefix_is_good(settings->redis_prefix)) {
+        snprintf(why, why_size, "redis_prefix = %s: needs 1 to %d bytes, and no braces or spaces",
+                 settings->redis_prefix, REDIS_PREFIX_MAX - 1);
+        return -EINVAL;
+    }
+    snprintf(ret->address.user, sizeof ret->address.user, "%s", settings->redis_user);
+    memcpy(ret->prefix, settings->redis_prefix, strlen(settings->redis_prefix) + 1);
+    return 0;
+}
+
+/* Of a subject: a token; and it is the stream's name. */
+static bool nats_prefix_is_good(const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return len > 0 && len < NATS_PREFIX_MAX &&
+           strspn(prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
+               len;
+}
+
+/* The most that any channel keeps. */
+static int64_t messages_most(const struct settings *settings)
+{
+    const struct namespaces *namespaces = &settings->namespaces;
+    int64_t most = settings->history_messages_max;
+    for (unsigned i = 0; i < namespaces->count; i++)
+        if (namespaces->list[i].history_messages > most)
+            most = namespaces->list[i].history_messages;
+    return most;
+}
+
+static int nats_read(struct nats_config *ret, const struct settings *settings, char *why,
+                     size_t why_size)
+{
+    int64_t ttl_ms = settings->broker_position_ttl_s * 1000;
+    *ret = (struct nats_config){
+        .address.timeout_ms = (int)settings->broker_timeout_ms,
+        .address.messages_max = messages_most(settings),
+        .address.age_ms = ttl_ms > settings->history_age_ms ? ttl_ms : settings->history_age_ms,
+        .queue_max = (uint32_t)settings->broker_queue_max,
+        .durable = settings->nats_durable,
+        .message_bytes_max = (size_t)settings->message_bytes_max,
+    };
+    struct place place;
+    int err = address_read(&place, "nats", settings->nats, why, why_size);
+    if (err == 0)
+        err = secret_read(ret->address.password, sizeof ret->address.password, "nats",
+                          settings->nats_password, why, why_size);
+    if (err < 0)
+        return err;
+    if (!nats_prefix_is_good(settings->nats_prefix)) {
+        snprintf(why, why_size, "nats_prefix = %s: needs 1 to %d letters, digits, - and _",
+                 settings->nats_prefix, NATS_PREFIX_MAX - 1);
+        return -EINVAL;
+    }
+    size_t user_len = strlen(settings->nats_user);
+    if (user_len >= sizeof ret->address.user) {
+        snprintf(why, why_size, "nats_user is too long");
+        return -EINVAL;
+    }
+    if (strchr(place.host, ':'))
+        snprintf(ret->address.host, sizeof ret->address.host, "[%.253s]", place.host);
+    else
+        snprintf(ret->address.host, sizeof ret->address.host, "%.255s", place.host);
+    ret->address.port = place.port;
+    memcpy(ret->address.user, settings->nats_user, user_len + 1);
+    memcpy(ret->address.prefix, settings->nats_prefix, strlen(settings->nats_prefix) + 1);
+    return 0;
+}
+
+/* ---- which ---- */
+
+static int choose_redis(struct broker_choice *ret, const struct settings *settings, uint64_t seed,
+                        char *why, size_t why_size)
+{
+    struct redis_config config;
+    int err = redis_read(&config, settings, why, why_size);
+    if (err < 0)
+        return err;
+    config.seed = seed;
+    ret->ops = &redis_engine;
+    ret->engine = redis_create(&config);
+    ret->required = settings->redis_required;
+    snprintf(ret->where, sizeof ret->where, "Redis at %s:%d", config.address.host,
+             config.address.port);
+    explicit_bzero(config.address.password, sizeof config.address.password);
+    return 0;
+}
+
+static int choose_nats(struct broker_choice *ret, const struct settings *settings, uint64_t seed,
+                       char *why, size_t why_size)
+{
+    struct nats_config config;
+    int err = nats_read(&config, settings, why, why_size);
+    if (err < 0)
+        return err;
+    config.seed = seed;
+    ret->ops = &nats_engine;
+    ret->engine = nats_create(&config);
+    ret->required = settings->nats_required;
+    snprintf(ret->where, sizeof ret->where, "NATS at %s:%d", config.address.host,
+             config.address.port);
+    explicit_bzero(config.address.password, sizeof config.address.password);
+    return 0;
+}
+
+int broker_choose(struct broker_choice *ret, const struct settings *settings, uint64_t seed,
+                  char *why, size_t why_size)
+{
+    const bool redis = settings->redis[0] != '\0', nats = settings->nats[0] != '\0';
+    *ret = (struct broker_choice){0};
+    if (redis && nats) {
+        snprintf(why, why_size, "redis and nats are both set: a cluster has one of them");
+        return -EINVAL;
+    }
+    if (!redis && !nats)
+        return 0;
+    int err = redis ? choose_redis(ret, settings, seed, why, why_size)
+                    : choose_nats(ret, settings, seed, why, why_size);
+    if (err == 0 && !ret->engine) {
+        snprintf(why, why_size, "%s: memory is out", redis ? "redis" : "nats");
+        return -ENOMEM;
+    }
+    return err;
+}
