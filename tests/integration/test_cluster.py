@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,12 @@ def only(kind):
 def publish_refused(server, channel, data):
     answer = server.request("POST", target("/publish", channel=channel), data.encode())
     return answer.status, None if answer.status == 200 else refusal(answer)
+
+
+def stands_still(pid):
+    states = [(task / "stat").read_text().rpartition(")")[2].split()[0]
+              for task in Path(f"/proc/{pid}/task").iterdir()]
+    return all(state == "T" for state in states)
 
 
 def connected(server):
@@ -163,13 +170,15 @@ def test_two_prefixes_are_two_clusters(nodes, start_server):
 # ---- nodes that end ----
 
 
-def test_what_a_killed_node_acknowledged_is_there(nodes):
+def test_what_a_killed_node_acknowledged_is_there(nodes, eventually):
     _, (a, b) = nodes()
     before = b.position("news")
     for i in range(50):
         a.publish("news", f"{i}")
     a.process.send_signal(signal.SIGKILL)
     a.process.wait()
+    # It may be on its way to the other node still.
+    eventually(lambda: data_of(b.poll("news", before))[-1:] == ["49"], "all have come")
     answer = b.poll("news", before)
     assert answer["recovered"] and data_of(answer) == [f"{i}" for i in range(50)]
     a.start()
@@ -257,6 +266,7 @@ def test_the_engine_answers_slowly(nodes, eventually):
     engine, (a,) = nodes(count=1, config={"broker_timeout_ms": 300})
     a.publish("news", "before")
     engine.process.send_signal(signal.SIGSTOP)
+    eventually(lambda: stands_still(engine.process.pid), "all its threads have stopped")
     try:
         assert publish_refused(a, "news", "perhaps") == (504, "broker_timeout")
         assert a.get("/healthz").status == 200
