@@ -80,3 +80,12 @@ def test_pages(root, page):
     """Each has the options that it names, and says what it is."""
     text = (root / "share" / "man" / page).read_text()
     assert ".SH NAME" in text and ".SH SEE ALSO" in text
+
+
+def test_the_package_is_built_with_what_build_sh_installs():
+    """Of the group `build`, but for what every builder of packages has, or only build.sh uses."""
+    listed = {line.split("|")[1].strip() for line in (SOURCES / "build.sh").read_text().splitlines()
+              if line.startswith("build ")} - {"build-essential", "ccache", "openssl"}
+    control = (SOURCES / "packaging" / "debian" / "control").read_text()
+    needs = control.partition("Build-Depends:")[2].partition("\nStandards")[0].split(",")
+    assert {name.split()[0] for name in needs} == listed | {"debhelper-compat", "python3"}
