@@ -18,13 +18,20 @@ static void close_quietly(struct redis_link *link)
 
 /* ---- what a reply may make room for ---- */
 
+/* How many a list has: an int up to hiredis 0.14, which Debian 12 has. */
+#if HIREDIS_MAJOR >= 1
+typedef size_t list_size;
+#else
+typedef int list_size;
+#endif
+
 /* hiredis' own, but for lists. */
 struct redis_functions {
     redisReplyObjectFunctions table;
-    void *(*list)(const redisReadTask *task, int elements);
+    void *(*list)(const redisReadTask *task, list_size elements);
 };
 
-static void *list_create(const redisReadTask *task, int elements)
+static void *list_create(const redisReadTask *task, list_size elements)
 {
     const struct redis_functions *functions = task->privdata;
     return elements <= REDIS_ELEMENTS_MAX ? functions->list(task, elements) : NULL;
