@@ -48,6 +48,8 @@ NOT_IN_TSAN = {
     "test_hooks.py": "threads meet in the hub and in the keys: test_tokens.py has them",
     "test_mercure_subscriptions.py": "threads meet in a survey: test_server_api.py has one",
     "test_deflate_cases.py": "one client at a time: test_deflate.py has several",
+    "test_proxy_trouble.py": "the courier's thread: tests/unit/courier has it",
+    "test_proxy_hooks.py": "the courier's thread: tests/unit/courier has it",
     "test_bad_input.py": "requests that one shard refuses by itself",
     "test_http2_bounds.py": "what one connection may do to its shard: test_http2.py has several",
     "test_bench_abuse.py": "threads of the bench: test_bench_half_open.py has them",

@@ -145,8 +145,8 @@ bool permit_allows(const struct permit *permit, const struct shard *shard, struc
                    enum permit_act act)
 {
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, channel);
-    enum who wanted =
-        act == PERMIT_SUBSCRIBE ? namespace->allow_subscribe : namespace->allow_publish;
+    enum who wanted = act == PERMIT_SUBSCRIBE ? namespace_subscribers(namespace)
+                                              : namespace_publishers(namespace);
     if (permit->who == WHO_SERVER)
         return true;
     if (is_for_another(permit, channel))
@@ -167,9 +167,9 @@ bool permit_subscriber_publishes(const struct shard *shard, const struct conn *c
                                  struct span channel)
 {
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, channel);
-    return namespace->allow_publish == WHO_ANONYMOUS ||
-           namespace->allow_publish == WHO_SUBSCRIBER ||
-           (namespace->allow_publish == WHO_SIGNED_ON && conn->role & ROLE_SIGNED_ON);
+    enum who wanted = namespace_publishers(namespace);
+    return wanted == WHO_ANONYMOUS || wanted == WHO_SUBSCRIBER ||
+           (wanted == WHO_SIGNED_ON && conn->role & ROLE_SIGNED_ON);
 }
 
 /* ---- the answer ---- */

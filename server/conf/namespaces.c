@@ -141,9 +141,30 @@ static bool wants_token(enum who who)
     return who == WHO_SIGNED_ON || who == WHO_SUBSCRIBER;
 }
 
-int namespaces_check(const struct namespaces *namespaces, bool tokens, char *why, size_t why_size)
+/* The hook of which it wants to ask and cannot, or NULL. */
+static const char *unasked(const struct namespace *one, const struct namespaces_have *have)
 {
-    for (unsigned i = 0; i < namespaces->count && !tokens; i++) {
+    if (one->proxy_subscribe && !have->subscribe)
+        return "proxy_subscribe";
+    if (one->proxy_publish && !have->publish)
+        return "proxy_publish";
+    return one->proxy_sub_refresh && !have->sub_refresh ? "proxy_sub_refresh" : NULL;
+}
+
+int namespaces_check(const struct namespaces *namespaces, const struct namespaces_have *have,
+                     char *why, size_t why_size)
+{
+    for (unsigned i = 0; i < namespaces->count; i++) {
+        const struct namespace *one = &namespaces->list[i];
+        const char *hook = unasked(one, have);
+        if (!hook)
+            continue;
+        snprintf(why, why_size,
+                 "[" SECTION "%s%.*s] %s = on needs %s_endpoint, as http://127.0.0.1:8000/hook",
+                 i > 0 ? " " : "", one->name_len, one->name, hook, hook);
+        return -EINVAL;
+    }
+    for (unsigned i = 0; i < namespaces->count && !have->tokens; i++) {
         const struct namespace *one = &namespaces->list[i];
         if (!one->user_limited && !wants_token(one->allow_subscribe) &&
             one->allow_publish != WHO_SIGNED_ON)

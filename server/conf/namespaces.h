@@ -84,6 +84,14 @@ enum own_policy {
       "messages that are published with delta=1.")                                                 \
     X(NUMBER, publishes_per_s, 0, 0, 10000000, "count",                                            \
       "Messages published to one channel each second; more are refused. 0: any number.")           \
+    X(SWITCH, proxy_subscribe, false, 0, 1, "on/off",                                              \
+      "An application is asked who may subscribe, at proxy_subscribe_endpoint: clients of the "    \
+      "Centrifuge protocol without a token for the channel. All others need one.")                 \
+    X(SWITCH, proxy_publish, false, 0, 1, "on/off",                                                \
+      "Likewise who may publish what, at proxy_publish_endpoint. Others than these clients need "  \
+      "an API key.")                                                                               \
+    X(SWITCH, proxy_sub_refresh, false, 0, 1, "on/off",                                            \
+      "Likewise whether a subscription goes on, at proxy_sub_refresh_endpoint.")                   \
     X(SWITCH, ephemeral, false, 0, 1, "on/off",                                                    \
       "What is published there is for those who are subscribed at the moment, as of typing or "    \
       "of read receipts: it has no offset, and no history keeps it.")
@@ -128,9 +136,28 @@ bool namespace_lets_user(const struct namespace *namespace, struct span channel,
 /* Whether the channel's name says whom it is for. */
 bool namespace_is_limited(const struct namespace *namespace, struct span channel);
 
+/* Who may subscribe, or publish, where no application is asked. */
+static inline enum who namespace_subscribers(const struct namespace *namespace)
+{
+    return namespace->proxy_subscribe && namespace->allow_subscribe < WHO_SUBSCRIBER
+               ? WHO_SUBSCRIBER
+               : namespace->allow_subscribe;
+}
+
+static inline enum who namespace_publishers(const struct namespace *namespace)
+{
+    return namespace->proxy_publish ? WHO_SERVER : namespace->allow_publish;
+}
+
+/* What the other settings have: keys of tokens, and where an application is asked. */
+struct namespaces_have {
+    bool tokens, subscribe, publish, sub_refresh;
+};
+
 /* Checks what nobody could ever do: without keys of tokens nobody signs on. 0, or -EINVAL with a
  * line in `why`. */
-int namespaces_check(const struct namespaces *namespaces, bool tokens, char *why, size_t why_size);
+int namespaces_check(const struct namespaces *namespaces, const struct namespaces_have *have,
+                     char *why, size_t why_size);
 
 /* Says on stderr what only a server may do, and none could. Returns how many there are. */
 unsigned namespaces_warn(const struct namespaces *namespaces);

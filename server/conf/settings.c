@@ -147,8 +147,22 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
                  "nobody could have a token");
         return -EINVAL;
     }
-    if (namespaces_check(&settings->namespaces, settings->token_keys[0] != '\0', why, why_size) < 0)
+    const struct namespaces_have have = {
+        .tokens = settings->token_keys[0] != '\0',
+        .subscribe = settings->proxy_subscribe_endpoint[0] != '\0',
+        .publish = settings->proxy_publish_endpoint[0] != '\0',
+        .sub_refresh = settings->proxy_sub_refresh_endpoint[0] != '\0',
+    };
+    if (namespaces_check(&settings->namespaces, &have, why, why_size) < 0)
         return -EINVAL;
+    if (settings->proxy_connect_endpoint[0] != '\0' &&
+        settings->proxy_timeout_ms >= settings->head_timeout_ms) {
+        snprintf(why, why_size,
+                 "proxy_timeout_ms = %" PRId64 " needs head_timeout_ms above it: a session must be "
+                 "connected by then",
+                 settings->proxy_timeout_ms);
+        return -EINVAL;
+    }
     if (hooks_check(&settings->hooks, settings->webhook_ids_s, why, why_size) < 0)
         return -EINVAL;
     if (settings->tls_listen[0] != '\0' && settings->tls_certificates[0] == '\0') {

@@ -420,6 +420,34 @@ enum proxy_header {
     X(NUMBER, delta_total_bytes_max, 67108864, 0, 1099511627776, "bytes",                          \
       "Of the last messages of channels that each shard keeps to compare the next ones with; "     \
       "beyond this they are sent whole.")                                                          \
+    SECTION("application")                                                                         \
+    X(TEXT, proxy_connect_endpoint, "", 0, 0, "URL",                                               \
+      "Where an application is asked who a client of the Centrifuge protocol is that brings no "   \
+      "token: the JSON of Centrifugo's proxy. Empty: nowhere. What is private must be named in "   \
+      "courier_private.")                                                                          \
+    X(TEXT, proxy_refresh_endpoint, "", 0, 0, "URL",                                               \
+      "Likewise, whether a connection goes on whose time is over.")                                \
+    X(TEXT, proxy_subscribe_endpoint, "", 0, 0, "URL",                                             \
+      "Likewise, who may subscribe, in namespaces with proxy_subscribe.")                          \
+    X(TEXT, proxy_publish_endpoint, "", 0, 0, "URL",                                               \
+      "Likewise, who may publish what, in namespaces with proxy_publish.")                         \
+    X(TEXT, proxy_sub_refresh_endpoint, "", 0, 0, "URL",                                           \
+      "Likewise, whether a subscription goes on whose time is over, in namespaces with "           \
+      "proxy_sub_refresh.")                                                                        \
+    X(TEXT, proxy_rpc_endpoint, "", 0, 0, "URL", "Likewise, what answers the rpc of clients.")     \
+    X(NUMBER, proxy_timeout_ms, 1000, 10, 60000, "ms",                                             \
+      "What is not answered by then is answered for: error 100, which clients try again.")         \
+    X(LIST, proxy_http_headers, "", 0, 0, "list of names",                                         \
+      "Fields of a session's first request that are passed on with each question, as cookie "      \
+      "or authorization, separated by spaces.")                                                    \
+    X(SWITCH, proxy_include_connection_meta, false, 0, 1, "on/off",                                \
+      "meta, of a token or of the answer to connect, is kept and told with each question.")        \
+    X(NUMBER, proxy_waiting_max, 1024, 1, 65536, "count",                                          \
+      "Questions of each kind that a shard waits for; more get error 111.")                        \
+    X(NUMBER, proxy_total_bytes_max, 67108864, 65536, 1099511627776, "bytes",                      \
+      "Questions that a shard waits for, together; more get error 111.")                           \
+    X(NUMBER, proxy_answer_bytes_max, 65536, 1024, 16777216, "bytes",                              \
+      "An application's answer. A longer one is none.")                                            \
     SECTION("mercure")                                                                             \
     X(SWITCH, mercure, false, 0, 1, "on/off",                                                      \
       "The Mercure protocol at /.well-known/mercure; who may is said by token_keys and api_keys.") \

@@ -55,6 +55,8 @@
     X(SESSION_PROTOCOL, session_protocol, 3506, "a session's client speaks no JSON")               \
     X(TOKEN_EXPIRED, token_expired, 3005, "the token that it lived on has ended")                  \
     X(DISCONNECTED, disconnected, 3503, "a server asked for it, by POST /api/disconnect")          \
+    X(APPLICATION, application, 4500,                                                              \
+      "its application said so, with a code of its own: proxy hooks")                              \
     X(REVOKED, revoked, 3503, "its user, or the token that it lived on, was revoked")              \
     X(ADMISSION, admission, 0, "not let in by admits_per_s: told when to come back")               \
     X(LINGER, linger, 0, "the last answer could not leave in time")                                \

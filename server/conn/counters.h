@@ -72,6 +72,12 @@
       "Subscriptions of Mercure that ended, of which no event could tell")                         \
     X(sessions, gauge, "Open connections with the Centrifuge protocol")                            \
     X(streams_session, gauge, "Open answers of HTTP that are streams of it")                       \
+    X(proxy_asked, counter, "Questions to an application")                                         \
+    X(proxy_failed, counter, "Questions without a verdict that could be understood")               \
+    X(proxy_refused, counter,                                                                      \
+      "Questions not asked, at a bound or as the application was not there")                       \
+    X(proxy_waiting, gauge, "Questions that are waited for")                                       \
+    X(proxy_bytes, gauge, "Bytes of them")                                                         \
     X(emulations, counter, "Requests with commands for such streams")                              \
     X(commands, counter, "Commands of the Centrifuge protocol")                                    \
     X(commands_bad, counter, "Commands that were none, and ended their connection")                \

@@ -31,6 +31,7 @@
 
 struct addresses;
 struct answering;
+struct askings;
 struct auth;
 struct broker;
 struct compression;
@@ -195,6 +196,7 @@ struct shard {
     struct deltas_made *deltas;          /* transport/: NULL until somebody is given one */
     struct compression *compression;     /* transport/: NULL until something is (in|de)flated */
     struct session_pool *sessions;       /* session/; NULL: nobody has one */
+    struct askings *askings;             /* session/; NULL: no application was asked */
     struct top *top;                     /* NULL: nobody has looked yet */
     struct answering *answers;           /* transport/: those whose next piece waits for its turn */
     size_t answered_bytes;               /* transport/: of answers made in this turn */

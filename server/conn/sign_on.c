@@ -197,6 +197,14 @@ void conn_sign_on(struct shard *shard, struct conn *conn, const struct signing *
     conn_sign_on_ends(shard, conn, signing->ends_s, unix_s);
 }
 
+void conn_sign_on_again(struct shard *shard, struct conn *conn, int64_t ends_s, int64_t unix_s)
+{
+    assert(!(conn->role & ROLE_SIGNED_ON));
+    conn->role |= ROLE_SIGNED_ON;
+    counter_add(&shard->counters.signed_on, 1);
+    conn_sign_on_ends(shard, conn, ends_s, unix_s);
+}
+
 void conn_sign_off(struct shard *shard, struct conn *conn)
 {
     if (!(conn->role & ROLE_SIGNED_ON))

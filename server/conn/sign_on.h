@@ -78,6 +78,8 @@ void conn_sign_on(struct shard *shard, struct conn *conn, const struct signing *
                   int64_t unix_s);
 /* One that does ends then instead, 0: never. */
 void conn_sign_on_ends(struct shard *shard, struct conn *conn, int64_t ends_s, int64_t unix_s);
+/* One that was just signed off goes on until then, as who it was. */
+void conn_sign_on_again(struct shard *shard, struct conn *conn, int64_t ends_s, int64_t unix_s);
 /* It does not any more. For any connection. */
 void conn_sign_off(struct shard *shard, struct conn *conn);
 

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "conf/settings.h"
@@ -90,12 +91,61 @@ int courier_ask_webhooks(const struct courier *courier, struct hub *hub, struct 
 
 /* ---- life ---- */
 
+/* Where an application is asked. */
+struct hook_endpoint {
+    const char *name, *url;
+};
+
+enum {
+    HOOK_ENDPOINTS = 6,
+};
+
+static void hook_endpoints_of(const struct settings *settings,
+                              struct hook_endpoint ret[HOOK_ENDPOINTS])
+{
+    const struct hook_endpoint endpoints[] = {
+        {"proxy_connect_endpoint", settings->proxy_connect_endpoint},
+        {"proxy_refresh_endpoint", settings->proxy_refresh_endpoint},
+        {"proxy_subscribe_endpoint", settings->proxy_subscribe_endpoint},
+        {"proxy_publish_endpoint", settings->proxy_publish_endpoint},
+        {"proxy_sub_refresh_endpoint", settings->proxy_sub_refresh_endpoint},
+        {"proxy_rpc_endpoint", settings->proxy_rpc_endpoint},
+    };
+    memcpy(ret, endpoints, sizeof endpoints);
+}
+
+static unsigned hook_endpoints_count(const struct settings *settings)
+{
+    struct hook_endpoint endpoints[HOOK_ENDPOINTS];
+    unsigned count = 0;
+    hook_endpoints_of(settings, endpoints);
+    for (unsigned i = 0; i < HOOK_ENDPOINTS; i++)
+        count += endpoints[i].url[0] != '\0';
+    return count;
+}
+
+static int hook_endpoints_check(const struct settings *settings, const struct reach *reach,
+                                char *why, size_t why_size)
+{
+    struct hook_endpoint endpoints[HOOK_ENDPOINTS];
+    hook_endpoints_of(settings, endpoints);
+    for (unsigned i = 0; i < HOOK_ENDPOINTS; i++) {
+        if (endpoints[i].url[0] == '\0' || post_url_good(reach, endpoints[i].url))
+            continue;
+        snprintf(why, why_size,
+                 "%s = %s: needs a URL as https://app.example/hook, or http:// of a host that "
+                 "courier_private names",
+                 endpoints[i].name, endpoints[i].url);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static bool is_wanted(enum courier_role role, const struct settings *settings)
 {
-    (void)settings;
     switch (role) {
     case COURIER_HOOKS:
-        return false;
+        return hook_endpoints_count(settings) > 0;
     case COURIER_WEBHOOKS:
         return settings->webhook_queue[0] != '\0';
     case COURIER_ROLES:
@@ -119,6 +169,8 @@ int courier_create(struct courier **ret, enum courier_role role, const struct se
     courier->settings = settings;
     int err = reach_read(&courier->reach, settings->courier_private, settings->courier_ports,
                          settings->courier_plain, why, why_size);
+    if (err == 0 && role == COURIER_HOOKS)
+        err = hook_endpoints_check(settings, &courier->reach, why, why_size);
     const struct post_config config = {
         .reach = &courier->reach,
         .authorities = settings->courier_authorities,

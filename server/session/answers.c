@@ -2,6 +2,7 @@
 #include "session/session_internal.h"
 
 #include "core/message.h"
+#include "session/asking.h"
 #include "session/presence.h"
 #include "session/results.h"
 #include "transport/pushes.h"
@@ -46,6 +47,16 @@ void session_push_unsubscribe(struct shard *shard, struct conn *conn, struct spa
     session_push(shard, conn, span_of(text, (size_t)out_end(&out)));
 }
 
+void session_data_write(struct out *out, struct span data)
+{
+    if (data.len == 0)
+        return;
+    out_text(out, ",\"data\":");
+    out_span(out, data);
+    if (!out->overflow)
+        centrifuge_unbreak(out->at - data.len, data.len);
+}
+
 /* ---- results with publications ---- */
 
 /* Where a subscription begins, and whether it can be begun again from there. */
@@ -72,6 +83,14 @@ static enum centrifuge_coding coding_of(const struct shard *shard, const struct 
     return has_deltas(shard, reply->subscription) ? CENTRIFUGE_STRING : CENTRIFUGE_PLAIN;
 }
 
+/* Whether an application says that it goes on, and not a token of its client. */
+static bool is_refreshed(const struct shard *shard, uint32_t subscription)
+{
+    struct span name;
+    name.ptr = hub_name_of(shard->hub, subscription, &name.len);
+    return namespace_of(&shard->settings->namespaces, name)->proxy_sub_refresh;
+}
+
 void session_subscription_write(const struct shard *shard, const struct conn *conn, struct out *out,
                                 const struct hub_reply *reply)
 {
@@ -87,8 +106,10 @@ void session_subscription_write(const struct shard *shard, const struct conn *co
         out_text(out, ",");
         publications_write(out, reply, coding_of(shard, reply));
     }
-    ttl_write(shard, out, SPAN(","),
-              subscription_end_of(session_of(shard, conn), reply->subscription));
+    session_data_write(out, asking_data_of(session_of(shard, conn), reply->subscription));
+    if (!is_refreshed(shard, reply->subscription))
+        ttl_write(shard, out, SPAN(","),
+                  subscription_end_of(session_of(shard, conn), reply->subscription));
     out_text(out, "}");
 }
 
@@ -115,7 +136,8 @@ static void reply_with(struct shard *shard, struct conn *conn, const struct hub_
                                       struct out *out, const struct hub_reply *reply),
                        enum send_kind kind)
 {
-    size_t room = RESULT_MAX + publications_room(reply, coding_of(shard, reply));
+    size_t room = RESULT_MAX + publications_room(reply, coding_of(shard, reply)) +
+                  asking_data_of(session_of(shard, conn), reply->subscription).len;
     char *area = session_text_begin(shard, conn, room);
     if (!area)
         return;
@@ -193,6 +215,13 @@ static void came(struct shard *shard, const struct conn *conn, uint32_t subscrip
     presence_join(shard, conn, name);
 }
 
+static void answered(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
+{
+    reply_with(shard, conn, reply, CENTRIFUGE_SUBSCRIBE, subscribe_result, SEND_REPLAY);
+    if (conn->state == CONN_OPEN)
+        asking_data_forget(session_of(shard, conn), reply->subscription);
+}
+
 void session_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
     if (reply->err < 0 && reply->resumed) {
@@ -210,7 +239,7 @@ void session_subscribed(struct shard *shard, struct conn *conn, const struct hub
     else if (reply->ticket.tag == 0)
         pushed(shard, conn, reply);
     else
-        reply_with(shard, conn, reply, CENTRIFUGE_SUBSCRIBE, subscribe_result, SEND_REPLAY);
+        answered(shard, conn, reply);
     if (conn->state != CONN_OPEN)
         return;
     if (!reply->more && reply->ended) {

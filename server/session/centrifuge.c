@@ -4,9 +4,27 @@
  * Text messages, of one command or several, a line each. The first command is connect; from then on
  * the server sends a ping, {}, with each heartbeat, and the client answers it with the same. A
  * client that only listens sends the request of a connect alone, or has it in the query. */
+#include <errno.h>
+
+#include "session/asking.h"
 #include "session/presence.h"
 #include "session/session_internal.h"
 #include "transport/websocket.h"
+
+int session_fields_keep(struct asking **ret, const struct shard *shard,
+                        const struct http_request *request)
+{
+    switch (asking_begin(ret, shard->settings, request)) {
+    case 0:
+        return 0;
+    case -E2BIG:
+        return refusal_http(HTTP_ERROR_FIELDS_MANY);
+    case -EINVAL:
+        return refusal_http(HTTP_ERROR_FIELD_VALUE);
+    default:
+        return REFUSAL_OVERLOADED;
+    }
+}
 
 static bool is_ending(const struct conn *conn)
 {
@@ -122,10 +140,16 @@ static bool begin(struct shard *shard, struct conn *conn, struct exchange *excha
     struct span key;
     if (!websocket_handshake(shard, conn, exchange->request, &key))
         return false;
-    if (session_begin(shard, conn) < 0) {
-        http_refuse(shard, conn, REFUSAL_OVERLOADED);
+    struct asking *asking;
+    int refusal = session_fields_keep(&asking, shard, exchange->request);
+    if (refusal == 0 && session_begin(shard, conn) < 0)
+        refusal = REFUSAL_OVERLOADED;
+    if (refusal != 0) {
+        asking_end(shard, asking);
+        http_refuse(shard, conn, (enum refusal)refusal);
         return false;
     }
+    session_of(shard, conn)->asking = asking;
     websocket_begin(shard, conn, key, TRANSPORT_SESSION);
     if (conn->state == CONN_OPEN)
         conn_timer(shard, conn, shard->settings->head_timeout_ms);
@@ -160,7 +184,7 @@ const struct transport session_transport = {
     .give_up = websocket_give_up,
     .drained = replay_drained,
     .timer = session_timer,
-    .signed_off = session_fail,
+    .signed_off = session_signed_off,
     .drain = session_drain,
     .leave = session_end,
     .closed = websocket_closed,

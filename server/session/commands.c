@@ -9,6 +9,7 @@
 #include "core/message.h"
 #include "conn/client.h"
 #include "conn/sign_on.h"
+#include "session/asking.h"
 #include "session/channel_name.h"
 #include "session/presence.h"
 #include "session/results.h"
@@ -17,6 +18,7 @@ enum {
     CONNECT_REPLY_MAX = 320,
 };
 #define INFO ",\"info\":"
+#define TAGS ",\"tags\":"
 
 static enum centrifuge_error error_of(int err)
 {
@@ -25,11 +27,12 @@ static enum centrifuge_error error_of(int err)
 
 /* ---- connect and refresh ---- */
 
-/* It lives on this token, and for a while longer: its client asks for another one at its end. */
-static void live_on(struct shard *shard, struct conn *conn, const struct jwt_claims *claims)
+/* A while longer than that: its client asks for another token at its end, unless its application is
+ * asked then. */
+void session_lives_on(struct shard *shard, struct conn *conn, const struct jwt_claims *claims)
 {
     struct signing signing = auth_signing(shard, claims);
-    if (signing.ends_s > 0)
+    if (signing.ends_s > 0 && !asking_wanted(shard, APPLICATION_REFRESH))
         signing.ends_s += shard->settings->token_grace_ms / 1000;
     conn_sign_on(shard, conn, &signing, shard_unix_s(shard));
 }
@@ -59,11 +62,12 @@ static int token_take(struct shard *shard, struct conn *conn,
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOKEN_EXPIRED);
     else if ((err < 0 && err != JWT_ERROR_CROWDED) || other)
         session_fail(shard, conn, CLOSE_SESSION_TOKEN);
-    else if (err < 0 || (err = person_take(session, ret)) < 0)
+    else if (err < 0 ||
+             (err = person_take(session, ret, shard->settings->proxy_include_connection_meta)) < 0)
         session_fail(shard, conn, CLOSE_OVERLOADED);
     if (err < 0 || other)
         return -EACCES;
-    live_on(shard, conn, ret);
+    session_lives_on(shard, conn, ret);
     return 0;
 }
 
@@ -78,7 +82,8 @@ static void client_write(const struct shard *shard, const struct conn *conn, str
     out_text(out, "\",\"version\":\"Ringside ");
     out_span(out, span_from(build_version));
     out_text(out, "\"");
-    ttl_write(shard, out, SPAN(","), ends_s);
+    if (!asking_wanted(shard, APPLICATION_REFRESH))
+        ttl_write(shard, out, SPAN(","), ends_s);
 }
 
 /* Where the commands behind this one go. */
@@ -95,10 +100,10 @@ static void address_write(const struct shard *shard, const struct conn *conn, st
 }
 
 void session_connected(struct shard *shard, struct conn *conn, uint32_t id, int64_t ends_s,
-                       struct span subs)
+                       struct span subs, struct span data)
 {
     bool one_way = conn->role & ROLE_ONE_WAY;
-    size_t room = CONNECT_REPLY_MAX + subs.len;
+    size_t room = CONNECT_REPLY_MAX + subs.len + data.len;
     char *area = session_text_begin(shard, conn, room);
     if (!area)
         return;
@@ -116,6 +121,7 @@ void session_connected(struct shard *shard, struct conn *conn, uint32_t id, int6
         out_text(&out, ",\"pong\":true");
     if (conn->transport != TRANSPORT_SESSION && !one_way)
         address_write(shard, conn, &out);
+    session_data_write(&out, data);
     if (subs.len > 0) {
         out_text(&out, ",\"subs\":{");
         out_span(&out, subs);
@@ -127,17 +133,41 @@ void session_connected(struct shard *shard, struct conn *conn, uint32_t id, int6
         conn_heartbeat(shard, conn);
 }
 
+/* A client that only listens has no reply to come back by. */
+static void not_asked(struct shard *shard, struct conn *conn,
+                      const struct centrifuge_command *command, int err)
+{
+    if (conn->role & ROLE_ONE_WAY)
+        session_fail(shard, conn, CLOSE_OVERLOADED);
+    else
+        session_reply_error(shard, conn, command->id, (enum centrifuge_error)(-1 - err));
+}
+
+static void ask_who(struct shard *shard, struct conn *conn,
+                    const struct centrifuge_command *command)
+{
+    int err = asking_ask(shard, conn, APPLICATION_CONNECT, command);
+    if (err < 0)
+        not_asked(shard, conn, command, err);
+    else
+        session_of(shard, conn)->state = SESSION_ASKING;
+}
+
 static void sign_on(struct shard *shard, struct conn *conn,
                     const struct centrifuge_command *command)
 {
     struct jwt_claims claims = {0};
     char area[JWT_AREA_BYTES];
+    if (command->token.len == 0 && asking_wanted(shard, APPLICATION_CONNECT)) {
+        ask_who(shard, conn, command);
+        return;
+    }
     if (command->token.len == 0 && !shard->settings->anonymous) {
         session_fail(shard, conn, CLOSE_SESSION_TOKEN);
         return;
     }
     if (command->token.len == 0 || token_take(shard, conn, command, &claims, area) == 0)
-        connecting_begin(shard, conn, command, &claims);
+        connecting_begin(shard, conn, command, &claims, (struct span){0});
 }
 
 static void refresh(struct shard *shard, struct conn *conn,
@@ -173,41 +203,63 @@ static bool deltas_agree(struct shard *shard, struct conn *conn, struct span ask
     return !given || asked.ptr[0] == '"';
 }
 
+/* Whether it could be subscribed: it is not, and has not too many. Returns 0 or a refusal. */
+static int subscribe_check(const struct shard *shard, const struct session *session,
+                           struct span name)
+{
+    if (session_subscription_to(shard, session, name) != HUB_NONE)
+        return -1 - (int)CENTRIFUGE_ERROR_ALREADY_SUBSCRIBED;
+    return session->channel_count >= shard->settings->session_channels_max
+               ? -1 - (int)CENTRIFUGE_ERROR_LIMIT_EXCEEDED
+               : 0;
+}
+
 static void subscribe(struct shard *shard, struct conn *conn,
                       const struct centrifuge_command *command, struct span name)
 {
+    int64_t ends_s = 0;
+    int err = subscribe_check(shard, session_of(shard, conn), name);
+    if (err == 0)
+        err = session_may_subscribe(shard, conn, name, command->token, &ends_s);
+    bool asks = err == SESSION_ASK;
+    if (asks)
+        err = asking_ask(shard, conn, APPLICATION_SUBSCRIBE, command);
+    if (err < 0)
+        session_reply_error(shard, conn, command->id, (enum centrifuge_error)(-1 - err));
+    else if (!asks)
+        session_subscribe_as(shard, conn, command, name, ends_s);
+}
+
+static struct hub_since since_of(const struct session *session,
+                                 const struct centrifuge_command *command)
+{
+    if (!command->recover)
+        return (struct hub_since){.from = HUB_FROM_NOW};
+    return (struct hub_since){.from = HUB_FROM_POSITION,
+                              .epoch = epoch_read(command->epoch),
+                              .offset = command->offset,
+                              .hold = session->channel_count >= SESSION_PARTS_MAX};
+}
+
+void session_subscribe_as(struct shard *shard, struct conn *conn,
+                          const struct centrifuge_command *command, struct span name,
+                          int64_t ends_s)
+{
     struct session *session = session_of(shard, conn);
-    struct hub_since since = {.from = HUB_FROM_NOW};
     struct ticket ticket = conn_ticket(shard, conn, command->id);
     uint32_t subscription;
-    if (session_subscription_to(shard, session, name) != HUB_NONE) {
-        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_ALREADY_SUBSCRIBED);
+    struct hub_since since = since_of(session, command);
+    int err = subscribe_check(shard, session, name);
+    if (err < 0) {
+        session_reply_error(shard, conn, command->id, (enum centrifuge_error)(-1 - err));
         return;
     }
-    if (session->channel_count >= shard->settings->session_channels_max) {
-        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_LIMIT_EXCEEDED);
-        return;
-    }
-    bool deltas;
-    if (!deltas_agree(shard, conn, command->delta, name, &deltas)) {
+    if (!deltas_agree(shard, conn, command->delta, name, &since.keeps_last)) {
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_BAD_REQUEST);
         return;
     }
-    if (command->recover) {
-        since = (struct hub_since){.from = HUB_FROM_POSITION,
-                                   .epoch = epoch_read(command->epoch),
-                                   .offset = command->offset,
-                                   .hold = session->channel_count >= SESSION_PARTS_MAX};
-    }
-    since.keeps_last = deltas;
-    int64_t ends_s;
-    int refused = session_may_subscribe(shard, conn, name, command->token, &ends_s);
-    if (refused < 0) {
-        session_reply_error(shard, conn, command->id, (enum centrifuge_error)(-1 - refused));
-        return;
-    }
-    int err = hub_subscribe(shard->hub, &session->channels, &ticket, name.ptr, name.len, &since,
-                            &subscription);
+    err = hub_subscribe(shard->hub, &session->channels, &ticket, name.ptr, name.len, &since,
+                        &subscription);
     if (err < 0) {
         session_reply_error(shard, conn, command->id, error_of(err));
         return;
@@ -247,6 +299,7 @@ void session_unsubscribe(struct shard *shard, struct conn *conn, uint32_t subscr
     name.ptr = hub_name_of(shard->hub, subscription, &name.len);
     presence_leave(shard, conn, name);
     replay_forget(session, subscription);
+    asking_data_forget(session, subscription);
     (void)subscription_ends(session, subscription, 0);
     hub_unsubscribe(shard->hub, &session->channels, subscription);
     session->channel_count--;
@@ -286,6 +339,8 @@ static void unsubscribe(struct shard *shard, struct conn *conn,
     uint32_t subscription = session_subscription_to(shard, session, name);
     if (subscription != HUB_NONE)
         session_unsubscribe(shard, conn, subscription);
+    else
+        asking_take_back(shard, conn, name);
     session_reply_empty(shard, conn, command->id, CENTRIFUGE_UNSUBSCRIBE);
     replay_go_on(shard, conn);
 }
@@ -294,44 +349,74 @@ static void unsubscribe(struct shard *shard, struct conn *conn,
 
 /* A message says whose it is. */
 static struct message *message_by(const struct shard *shard, const struct conn *conn,
-                                  struct span name, struct span data)
+                                  struct span name, const struct session_draft *draft)
 {
     const struct session *session = session_of(shard, conn);
     struct span user = person_user(session), info = person_info(session);
     char id[SESSION_ID_LEN];
     struct span client = {id, sizeof id};
     session_id_write(shard, conn, id);
-    size_t room = sizeof INFO + centrifuge_client_room(client, user, info);
+    size_t room = sizeof INFO TAGS + centrifuge_client_room(client, user, info) + draft->tags.len;
     char *more = malloc(room);
     if (!more)
         return NULL;
     struct out out = out_begin(more, room);
     out_text(&out, INFO);
     centrifuge_client_write(&out, client, user, info);
+    if (draft->tags.len > 0) {
+        out_text(&out, TAGS);
+        out_span(&out, draft->tags);
+        centrifuge_unbreak(out.at - draft->tags.len, draft->tags.len);
+    }
     const struct message_parts parts = {
         .name = name.ptr,
         .name_len = name.len,
         .hash = hub_hash(shard->server->hubs, name.ptr, name.len),
-        .payload = data.ptr,
-        .payload_len = data.len,
-        .utf8 = true,
+        .payload = draft->data.ptr,
+        .payload_len = draft->data.len,
+        .utf8 = draft->utf8,
         .more = more,
         .more_len = (size_t)out_end(&out),
+        .terms = draft->terms.key != 0 || draft->terms.version != 0 ? &draft->terms : NULL,
     };
     struct message *message = message_create_of(&parts);
     free(more);
+    if (message && draft->skip_history)
+        message->kind = MESSAGE_EPHEMERAL;
+    if (message)
+        message->delta = draft->delta;
     return message;
+}
+
+void session_publish_as(struct shard *shard, struct conn *conn, uint32_t id, struct span name,
+                        const struct session_draft *draft)
+{
+    struct ticket ticket = conn_ticket(shard, conn, id);
+    struct message *message = message_by(shard, conn, name, draft);
+    int err = message ? hub_publish(shard->hub, &ticket, message) : -ENOMEM;
+    if (err < 0) {
+        message_unref(message);
+        session_reply_error(shard, conn, id, error_of(err));
+    }
+}
+
+/* Where an application is asked, whoever is let into the channel may ask. */
+static bool may_publish(const struct shard *shard, const struct session *session,
+                        const struct namespace *namespace, struct span name)
+{
+    bool subscribed = session_subscription_to(shard, session, name) != HUB_NONE;
+    if (namespace->proxy_publish)
+        return session_is(session, namespace, name, WHO_ANONYMOUS, subscribed);
+    return shard->settings->websocket_publish &&
+           session_is(session, namespace, name, namespace->allow_publish, subscribed);
 }
 
 static void publish(struct shard *shard, struct conn *conn,
                     const struct centrifuge_command *command, struct span name)
 {
-    struct ticket ticket = conn_ticket(shard, conn, command->id);
     const struct session *session = session_of(shard, conn);
     const struct namespace *namespace = namespace_of(&shard->settings->namespaces, name);
-    bool subscribed = session_subscription_to(shard, session, name) != HUB_NONE;
-    if (!shard->settings->websocket_publish ||
-        !session_is(session, namespace, name, namespace->allow_publish, subscribed)) {
+    if (!may_publish(shard, session, namespace, name)) {
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_PERMISSION_DENIED);
         return;
     }
@@ -343,12 +428,14 @@ static void publish(struct shard *shard, struct conn *conn,
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
         return;
     }
-    struct message *message = message_by(shard, conn, name, command->data);
-    int err = message ? hub_publish(shard->hub, &ticket, message) : -ENOMEM;
-    if (err < 0) {
-        message_unref(message);
-        session_reply_error(shard, conn, command->id, error_of(err));
-    }
+    const struct session_draft draft = {.data = command->data, .utf8 = true};
+    int err = 0;
+    if (namespace->proxy_publish)
+        err = asking_ask(shard, conn, APPLICATION_PUBLISH, command);
+    else
+        session_publish_as(shard, conn, command->id, name, &draft);
+    if (err < 0)
+        session_reply_error(shard, conn, command->id, (enum centrifuge_error)(-1 - err));
 }
 
 /* ---- history ---- */
@@ -422,6 +509,17 @@ static void presence(struct shard *shard, struct conn *conn,
         session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
 }
 
+/* ---- rpc ---- */
+
+static void rpc(struct shard *shard, struct conn *conn, const struct centrifuge_command *command)
+{
+    int err = -1 - (int)CENTRIFUGE_ERROR_NOT_AVAILABLE;
+    if (asking_wanted(shard, APPLICATION_RPC))
+        err = asking_ask(shard, conn, APPLICATION_RPC, command);
+    if (err < 0)
+        session_reply_error(shard, conn, command->id, (enum centrifuge_error)(-1 - err));
+}
+
 /* ---- all of them ---- */
 
 typedef void (*channel_command)(struct shard *shard, struct conn *conn,
@@ -469,7 +567,7 @@ static void act(struct shard *shard, struct conn *conn, const struct centrifuge_
         of_channel(shard, conn, command, presence);
         break;
     case CENTRIFUGE_RPC:
-        session_reply_error(shard, conn, command->id, CENTRIFUGE_ERROR_NOT_AVAILABLE);
+        rpc(shard, conn, command);
         break;
     case CENTRIFUGE_SEND: /* nobody here hears it */
     case CENTRIFUGE_PONG:
@@ -480,10 +578,10 @@ static void act(struct shard *shard, struct conn *conn, const struct centrifuge_
 void session_command(struct shard *shard, struct conn *conn,
                      const struct centrifuge_command *command)
 {
-    bool is_new = session_of(shard, conn)->state == SESSION_NEW;
-    if (!is_new)
+    uint8_t state = session_of(shard, conn)->state;
+    if (state != SESSION_NEW && state != SESSION_ASKING)
         act(shard, conn, command);
-    else if (command->method == CENTRIFUGE_CONNECT)
+    else if (state == SESSION_NEW && command->method == CENTRIFUGE_CONNECT)
         sign_on(shard, conn, command);
     else
         session_fail(shard, conn, CLOSE_SESSION_BAD_REQUEST);

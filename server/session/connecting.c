@@ -31,6 +31,8 @@ struct connecting {
     int64_t ends_s;
     char *subs;
     size_t len;
+    char *data; /* of its application; NULL: none */
+    size_t data_len;
     struct held *held;
     unsigned held_count, held_size;
     uint64_t held_bytes;
@@ -64,7 +66,7 @@ static int subscribe(struct shard *shard, struct conn *conn, struct span subs, s
     if (session_subscription_to(shard, session, name.span) != HUB_NONE)
         return 0;
     const struct centrifuge_command asked = asked_for(subs, name.span);
-    if (!given && session_may_subscribe(shard, conn, name.span, asked.token, &ends_s) < 0)
+    if (!given && session_may_subscribe(shard, conn, name.span, asked.token, &ends_s) != 0)
         return -EACCES;
     if (asked.recover)
         since = (struct hub_since){
@@ -117,6 +119,14 @@ static enum close_reason reason_of(int err)
     return err == -EINVAL || err == -ENOSPC ? CLOSE_SESSION_CHANNELS : CLOSE_OVERLOADED;
 }
 
+static void connecting_free(struct connecting *connecting)
+{
+    free(connecting->held);
+    free(connecting->subs);
+    free(connecting->data);
+    free(connecting);
+}
+
 /* All have answered. What the session keeps is its own no longer, whatever becomes of it. */
 static void finish(struct shard *shard, struct conn *conn)
 {
@@ -124,35 +134,50 @@ static void finish(struct shard *shard, struct conn *conn)
     session_of(shard, conn)->connecting = NULL;
     conn->role &= ~(uint32_t)ROLE_CONNECTING;
     session_connected(shard, conn, connecting->id, connecting->ends_s,
-                      span_of(connecting->subs, connecting->len));
+                      span_of(connecting->subs, connecting->len),
+                      span_of(connecting->data, connecting->data_len));
     for (unsigned i = 0; i < connecting->held_count; i++) {
         struct held *held = &connecting->held[i];
         if (conn->state == CONN_OPEN)
             conn_send(shard, conn, held->frame, SEND_LIVE, held->messages);
         block_unref(&shard->blocks, held->frame.block);
     }
-    free(connecting->held);
-    free(connecting->subs);
-    free(connecting);
+    connecting_free(connecting);
+}
+
+/* Returns 0 or -ENOMEM. */
+static int connecting_create(struct session *session, uint32_t id, int64_t ends_s, struct span data)
+{
+    struct connecting *connecting = calloc(1, sizeof *connecting);
+    char *copy = data.len > 0 ? malloc(data.len) : NULL;
+    if (!connecting || (data.len > 0 && !copy)) {
+        free(connecting);
+        free(copy);
+        return -ENOMEM;
+    }
+    if (copy)
+        memcpy(copy, data.ptr, data.len);
+    *connecting =
+        (struct connecting){.id = id, .ends_s = ends_s, .data = copy, .data_len = data.len};
+    session->connecting = connecting;
+    return 0;
 }
 
 void connecting_begin(struct shard *shard, struct conn *conn,
-                      const struct centrifuge_command *command, const struct jwt_claims *claims)
+                      const struct centrifuge_command *command, const struct jwt_claims *claims,
+                      struct span data)
 {
     struct session *session = session_of(shard, conn);
     bool any = claims->channels.len > 0 || claims->subs.len > 0 ||
                (conn->role & ROLE_ONE_WAY && command->subs.len > 0);
     if (!any) {
-        session_connected(shard, conn, command->id, claims->ends_s, (struct span){0});
+        session_connected(shard, conn, command->id, claims->ends_s, (struct span){0}, data);
         return;
     }
-    session->connecting = calloc(1, sizeof *session->connecting);
-    if (!session->connecting) {
+    if (connecting_create(session, command->id, claims->ends_s, data) < 0) {
         session_fail(shard, conn, CLOSE_OVERLOADED);
         return;
     }
-    session->connecting->id = command->id;
-    session->connecting->ends_s = claims->ends_s;
     session->state = SESSION_CONNECTING;
     conn->role |= ROLE_CONNECTING;
     int err = subscribe_all(shard, conn, command, claims);
@@ -215,8 +240,6 @@ void connecting_end(struct shard *shard, struct conn *conn)
         return;
     for (unsigned i = 0; i < connecting->held_count; i++)
         block_unref(&shard->blocks, connecting->held[i].frame.block);
-    free(connecting->held);
-    free(connecting->subs);
-    free(connecting);
+    connecting_free(connecting);
     session->connecting = NULL;
 }

@@ -62,7 +62,10 @@ int session_may_subscribe(struct shard *shard, struct conn *conn, struct span ch
         return refusal(CENTRIFUGE_ERROR_PERMISSION_DENIED);
     if (token.len > 0)
         return session_token_for(shard, conn, channel, token, ret_ends_s);
-    bool limited = namespace_is_limited(namespace, channel) && session->person;
+    bool is_limited = namespace_is_limited(namespace, channel);
+    if (namespace->proxy_subscribe && !is_limited)
+        return SESSION_ASK;
+    bool limited = is_limited && session->person;
     return limited || session_is(session, namespace, channel, namespace->allow_subscribe, false)
                ? 0
                : refusal(CENTRIFUGE_ERROR_PERMISSION_DENIED);

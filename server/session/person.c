@@ -5,15 +5,26 @@
 #include <stdlib.h>
 
 #include "wire/base64.h"
+#include "session/asking.h"
+#include "session/channel_name.h"
 #include "wire/json_scan.h"
 
 enum {
     ENDS_MIN = 4,
     EXPIRED_CODE = 2501,
+    ASKED_AGAIN_S = 120, /* longer than proxy_timeout_ms can be */
 };
 
 /* `b64info` is the same in base64. What is no JSON is left out. A line end in it, which is a blank
  * there, would end the reply that it is in. */
+static size_t json_keep(char *area, size_t len)
+{
+    if (len == 0 || !json_valid(span_of(area, len)))
+        return 0;
+    centrifuge_unbreak(area, len);
+    return len;
+}
+
 static size_t info_copy(char *area, const struct jwt_claims *claims)
 {
     size_t len = claims->info.len;
@@ -23,15 +34,21 @@ static size_t info_copy(char *area, const struct jwt_claims *claims)
         int decoded = base64_decode(area, claims->b64info.len, claims->b64info);
         len = decoded > 0 ? (size_t)decoded : 0;
     }
-    if (len == 0 || !json_valid(span_of(area, len)))
-        return 0;
-    centrifuge_unbreak(area, len);
-    return len;
+    return json_keep(area, len);
 }
 
-int person_take(struct session *session, const struct jwt_claims *claims)
+static size_t meta_copy(char *area, const struct jwt_claims *claims, bool meta)
 {
-    size_t most = claims->sub.len + claims->info.len + claims->b64info.len;
+    if (!meta || claims->meta.len == 0)
+        return 0;
+    memcpy(area, claims->meta.ptr, claims->meta.len);
+    return json_keep(area, claims->meta.len);
+}
+
+int person_take(struct session *session, const struct jwt_claims *claims, bool meta)
+{
+    size_t most =
+        claims->sub.len + claims->info.len + claims->b64info.len + (meta ? claims->meta.len : 0);
     struct person *person = malloc(sizeof *person + most);
     if (!person)
         return -ENOMEM;
@@ -39,6 +56,8 @@ int person_take(struct session *session, const struct jwt_claims *claims)
         memcpy(person->text, claims->sub.ptr, claims->sub.len);
     person->user_len = (uint16_t)claims->sub.len;
     person->info_len = (uint16_t)info_copy(person->text + claims->sub.len, claims);
+    person->meta_len =
+        (uint16_t)meta_copy(person->text + claims->sub.len + person->info_len, claims, meta);
     free(session->person);
     session->person = person;
     return 0;
@@ -54,6 +73,14 @@ struct span person_info(const struct session *session)
 {
     const struct person *person = session->person;
     return person ? span_of(person->text + person->user_len, person->info_len) : (struct span){0};
+}
+
+struct span person_meta(const struct session *session)
+{
+    const struct person *person = session->person;
+    if (!person)
+        return (struct span){0};
+    return span_of(person->text + person->user_len + person->info_len, person->meta_len);
 }
 
 /* ---- what ends ---- */
@@ -118,19 +145,63 @@ int subscription_ends(struct session *session, uint32_t subscription, int64_t en
     return 0;
 }
 
+static uint32_t subscription_by(const struct shard *shard, const struct session *session,
+                                struct span channel)
+{
+    struct channel_name name;
+    return channel_name_read(&name, channel) ? session_subscription_to(shard, session, name.span)
+                                             : HUB_NONE;
+}
+
+void session_subscription_lasts(struct shard *shard, struct conn *conn, struct span channel,
+                                int64_t ends_s)
+{
+    struct session *session = session_of(shard, conn);
+    uint32_t subscription = subscription_by(shard, session, channel);
+    if (subscription != HUB_NONE && subscription_ends(session, subscription, ends_s) < 0)
+        session_fail(shard, conn, CLOSE_OVERLOADED);
+}
+
+/* Its client asks for another token, and subscribes again. */
+static void expire(struct shard *shard, struct conn *conn, uint32_t subscription)
+{
+    struct span name;
+    name.ptr = hub_name_of(shard->hub, subscription, &name.len);
+    session_push_unsubscribe(shard, conn, name, EXPIRED_CODE, SPAN("subscription expired"));
+    if (conn->state == CONN_OPEN)
+        session_unsubscribe(shard, conn, subscription);
+}
+
+void session_subscription_expired(struct shard *shard, struct conn *conn, struct span channel)
+{
+    uint32_t subscription = subscription_by(shard, session_of(shard, conn), channel);
+    if (subscription != HUB_NONE)
+        expire(shard, conn, subscription);
+}
+
+/* Asks whether it goes on; it does for a while, so that the application is not asked twice. */
+static void ask_on(struct shard *shard, struct conn *conn, struct session_end *end,
+                   struct span name)
+{
+    const struct centrifuge_command command = {.channel = name};
+    end->ends_s = shard_unix_s(shard) + ASKED_AGAIN_S;
+    (void)asking_ask(shard, conn, APPLICATION_SUB_REFRESH, &command);
+}
+
 void subscriptions_expire(struct shard *shard, struct conn *conn)
 {
     struct session *session = session_of(shard, conn);
-    int64_t late_s = shard_unix_s(shard) - shard->settings->token_grace_ms / 1000;
+    int64_t now_s = shard_unix_s(shard);
+    int64_t late_s = now_s - shard->settings->token_grace_ms / 1000;
     for (unsigned i = session->end_count; i-- > 0 && conn->state == CONN_OPEN;) {
-        uint32_t subscription = session->ends[i].subscription;
-        if (session->ends[i].ends_s > late_s)
+        struct session_end *end = &session->ends[i];
+        if (end->ends_s > now_s)
             continue;
         struct span name;
-        name.ptr = hub_name_of(shard->hub, subscription, &name.len);
-        /* Its client asks for another token, and subscribes again. */
-        session_push_unsubscribe(shard, conn, name, EXPIRED_CODE, SPAN("subscription expired"));
-        if (conn->state == CONN_OPEN)
-            session_unsubscribe(shard, conn, subscription);
+        name.ptr = hub_name_of(shard->hub, end->subscription, &name.len);
+        if (namespace_of(&shard->settings->namespaces, name)->proxy_sub_refresh)
+            ask_on(shard, conn, end, name);
+        else if (end->ends_s <= late_s)
+            expire(shard, conn, end->subscription);
     }
 }

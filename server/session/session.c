@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/pages.h"
+#include "session/asking.h"
 #include "session/presence.h"
 #include "wire/out.h"
 
@@ -50,6 +51,7 @@ void sessions_end(struct shard *shard)
 {
     struct session_pool *pool = shard->sessions;
     presence_end(shard);
+    askings_end(shard);
     if (!pool)
         return;
     pages_unmap(pool->at, (size_t)pool->capacity * sizeof *pool->at);
@@ -104,6 +106,7 @@ void session_end(struct shard *shard, struct conn *conn)
     free(session->gaps);
     free(session->ends);
     free(session->person);
+    asking_end(shard, session->asking);
     *session = (struct session){.channels = pool->free};
     pool->free = conn->subscriptions;
     conn->subscriptions = HUB_NONE;

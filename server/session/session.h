@@ -11,6 +11,7 @@
  *   speak.c      text, in what carries it
  *   orders.c     what a server has done to it   connecting.c   the channels that it begins with
  *   session_events.c  what webhooks are told of it
+ *   asking.c     what its application is asked  verdicts.c     and what that has said
  *
  * Idea     docs/decisions/sessions.md. A session begins with its connection, NEW until its client
  *          has sent a connect command, and is gone when the connection begins to end.
@@ -36,6 +37,7 @@ enum {
 enum session_state {
     SESSION_FREE,
     SESSION_NEW,
+    SESSION_ASKING,     /* its application is asked who it is */
     SESSION_CONNECTING, /* begins with channels that have not answered yet */
     SESSION_CONNECTED,
 };
@@ -55,6 +57,7 @@ struct session_end {
 struct nodes_heard;
 struct person;
 struct connecting;
+struct asking;
 
 struct session {
     uint64_t secret;   /* the part of its id that nobody can guess */
@@ -67,6 +70,7 @@ struct session {
     struct session_end *ends;      /* NULL: no subscription ends by itself */
     struct person *person;         /* NULL: nobody in particular */
     struct connecting *connecting; /* of ROLE_CONNECTING */
+    struct asking *asking;         /* NULL: nothing, and no application was asked for it */
 };
 _Static_assert(sizeof(struct session) <= 64, "a cache line");
 

@@ -5,6 +5,7 @@
 
 #include "auth/jwt.h"
 #include "conf/namespaces.h"
+#include "core/message.h"
 #include "courier/events.h"
 #include "session/session.h"
 #include "transport/encoder.h"
@@ -37,6 +38,10 @@ void session_fail_as(struct shard *shard, struct conn *conn, enum close_reason r
                      unsigned code, struct span words);
 
 /* ---- centrifuge.c ---- */
+
+/* What of a request's head is told its application: asking.h. Returns 0, or why it is refused. */
+int session_fields_keep(struct asking **ret, const struct shard *shard,
+                        const struct http_request *request);
 
 /* Does what a frame's commands ask, a line each. */
 void session_commands(struct shard *shard, struct conn *conn, struct span payload);
@@ -71,18 +76,41 @@ void session_command(struct shard *shard, struct conn *conn,
 int session_subscribe(struct shard *shard, struct conn *conn, struct span name,
                       const struct hub_since *since, int64_t ends_s);
 
-/* Answers connect: with the channels that it began with, members of an object; or none. */
+/* The rest of subscribe, for a client that may: until then, 0: always. May end the connection. */
+void session_subscribe_as(struct shard *shard, struct conn *conn,
+                          const struct centrifuge_command *command, struct span name,
+                          int64_t ends_s);
+
+/* A message of a client. */
+struct session_draft {
+    struct span data;
+    bool utf8, skip_history, delta;
+    struct span tags;           /* an object of strings; empty: none */
+    struct message_terms terms; /* zeros: none */
+};
+/* The rest of publish, for a client that may. */
+void session_publish_as(struct shard *shard, struct conn *conn, uint32_t id, struct span name,
+                        const struct session_draft *draft);
+
+/* It lives on these claims: a token's, or its application's. */
+void session_lives_on(struct shard *shard, struct conn *conn, const struct jwt_claims *claims);
+/* As struct transport has it. */
+void session_signed_off(struct shard *shard, struct conn *conn, enum close_reason reason);
+
+/* Answers connect: with the channels that it began with, members of an object, and with JSON of its
+ * application; or none. */
 void session_connected(struct shard *shard, struct conn *conn, uint32_t id, int64_t ends_s,
-                       struct span subs);
+                       struct span subs, struct span data);
 
 /* ---- connecting.c: the channels that a session begins with ----
  *
  *   connect ─► those of its token, or that it asks for ─► all have answered ─► its result, live */
 
-/* Subscribes it to its channels, and answers when all are there: at once, if it has none. May end
- * the connection. */
+/* Subscribes it to its channels, and answers when all are there, with `data` of its application: at
+ * once, if it has none. May end the connection. */
 void connecting_begin(struct shard *shard, struct conn *conn,
-                      const struct centrifuge_command *command, const struct jwt_claims *claims);
+                      const struct centrifuge_command *command, const struct jwt_claims *claims,
+                      struct span data);
 /* One of them has answered, without an error. */
 void connecting_subscribed(struct shard *shard, struct conn *conn, const struct hub_reply *reply);
 /* Keeps what is live in one before all are. */
@@ -91,6 +119,9 @@ void connecting_hold(struct shard *shard, struct conn *conn, struct frame frame,
 void connecting_end(struct shard *shard, struct conn *conn);
 
 /* ---- answers.c ---- */
+
+/* ,"data":… of its application; nothing where there is none. */
+void session_data_write(struct out *out, struct span data);
 
 /* {"recoverable":true,…}, with what it missed. */
 void session_subscription_write(const struct shard *shard, const struct conn *conn, struct out *out,
@@ -140,11 +171,14 @@ void replay_drained(struct shard *shard, struct conn *conn);
 struct person {
     uint16_t user_len;
     uint16_t info_len; /* JSON; 0: none */
+    uint16_t meta_len; /* likewise */
     char text[];
 };
 
-/* Makes the session that of the token's user. Returns 0 or -ENOMEM; then it is as before. */
-int person_take(struct session *session, const struct jwt_claims *claims);
+/* Makes the session that of the token's user; `meta`: that is kept, too. Returns 0 or -ENOMEM; then
+ * it is as before. */
+int person_take(struct session *session, const struct jwt_claims *claims, bool meta);
+
 /* Tells webhooks; `data` is JSON. */
 void session_event(struct shard *shard, enum server_event event, struct span channel,
                    struct span data);
@@ -153,6 +187,7 @@ void session_tell(struct shard *shard, const struct conn *conn, enum server_even
 
 struct span person_user(const struct session *session);
 struct span person_info(const struct session *session);
+struct span person_meta(const struct session *session);
 
 /* "expires":true,"ttl":N of what ends then, with `before` in front; nothing when it does not. */
 void ttl_write(const struct shard *shard, struct out *out, struct span before, int64_t ends_s);
@@ -161,7 +196,11 @@ void ttl_write(const struct shard *shard, struct out *out, struct span before, i
 int subscription_ends(struct session *session, uint32_t subscription, int64_t ends_s);
 /* When it does; 0: never. */
 int64_t subscription_end_of(const struct session *session, uint32_t subscription);
-/* Takes back the subscriptions that have ended, and says so. */
+/* By the name of its channel, a string with escapes, if it is still there. */
+void session_subscription_lasts(struct shard *shard, struct conn *conn, struct span channel,
+                                int64_t ends_s);
+void session_subscription_expired(struct shard *shard, struct conn *conn, struct span channel);
+/* Takes back the subscriptions that have ended, and says so; or asks the application. */
 void subscriptions_expire(struct shard *shard, struct conn *conn);
 
 /* ---- permits.c: what a client may do in a channel ---- */
@@ -170,8 +209,11 @@ void subscriptions_expire(struct shard *shard, struct conn *conn);
 bool session_is(const struct session *session, const struct namespace *namespace,
                 struct span channel, enum who who, bool subscribed);
 
-/* Whether it may subscribe. Returns 0, and when that ends (0: never), or an enum centrifuge_error,
- * negative and less one. */
+/* Whether it may subscribe. Returns 0, and when that ends (0: never); SESSION_ASK: its application
+ * is to be asked; or an enum centrifuge_error, negative and less one. */
+enum {
+    SESSION_ASK = 1,
+};
 int session_may_subscribe(struct shard *shard, struct conn *conn, struct span channel,
                           struct span token, int64_t *ret_ends_s);
 

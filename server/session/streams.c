@@ -7,6 +7,7 @@
  * What the client has to say from then on comes by emulation.c; one that came by uni_ only listens.
  * Before the body is there it has no session. */
 #include "http/body.h"
+#include "session/asking.h"
 #include "session/presence.h"
 #include "session/session_internal.h"
 #include "transport/transports.h"
@@ -37,6 +38,32 @@ static void send_head(struct shard *shard, struct conn *conn)
                                        .extra = SPAN(STREAM_FIELDS)});
 }
 
+/* Those of its head wait for its body. */
+static struct asking *fields_take(struct conn *conn)
+{
+    struct asking *fields = conn->extra ? conn->extra->transport_state : NULL;
+    if (fields)
+        conn->extra->transport_state = NULL;
+    return fields;
+}
+
+/* Returns 0, or why it is refused. */
+static int fields_keep(struct shard *shard, struct conn *conn, const struct http_request *request)
+{
+    struct asking *fields;
+    int refusal = session_fields_keep(&fields, shard, request);
+    if (refusal != 0 || !fields)
+        return refusal;
+    struct conn_extra *extra = conn_extra(conn);
+    if (!extra) {
+        asking_end(shard, fields);
+        return REFUSAL_OVERLOADED;
+    }
+    extra->transport_state = fields;
+    extra->state_bytes = (uint32_t)shard->settings->head_bytes_max;
+    return 0;
+}
+
 /* `text` is a frame, or the request of a client that only listens. */
 static void begin(struct shard *shard, struct conn *conn, struct span text)
 {
@@ -49,6 +76,7 @@ static void begin(struct shard *shard, struct conn *conn, struct span text)
         http_refuse(shard, conn, REFUSAL_OVERLOADED);
         return;
     }
+    session_of(shard, conn)->asking = fields_take(conn);
     send_head(shard, conn);
     if (conn->state == CONN_OPEN)
         conn_timer(shard, conn, shard->settings->head_timeout_ms);
@@ -101,7 +129,7 @@ static void answer_give_up(struct shard *shard, struct conn *conn)
 
 static void answer_closed(struct shard *shard, struct conn *conn)
 {
-    (void)conn;
+    asking_end(shard, fields_take(conn));
     counter_sub(&shard->counters.streams_session, 1);
 }
 
@@ -114,6 +142,11 @@ static void open_by(struct shard *shard, struct conn *conn, struct exchange *exc
         return;
     if (one_way)
         conn->role |= ROLE_ONE_WAY;
+    int refusal = fields_keep(shard, conn, exchange->request);
+    if (refusal != 0) {
+        http_refuse(shard, conn, (enum refusal)refusal);
+        return;
+    }
     conn_hand_over(conn, transport);
     counter_add(&shard->counters.streams_session, 1);
     if (!post)
@@ -156,7 +189,7 @@ void session_open_events_one_way(struct shard *shard, struct conn *conn, struct 
 /* They differ in what stands around the text: session_text_send. */
 #define ANSWER_FUNCTIONS                                                                           \
     .input = answer_input, .body = answer_body, .give_up = answer_give_up,                         \
-    .drained = replay_drained, .timer = answer_timer, .signed_off = session_fail,                  \
+    .drained = replay_drained, .timer = answer_timer, .signed_off = session_signed_off,            \
     .drain = answer_drain, .leave = session_end, .closed = answer_closed,                          \
     .subscribed = session_subscribed, .read = session_read, .published = session_published,        \
     .deliver = session_deliver, .events = session_events

@@ -84,6 +84,10 @@ static const struct field fields[] = {
     FIELD(version, FIELD_OFFSET, true),
     FIELD(version_epoch, FIELD_STRING, true),
     FIELD(skip_history, FIELD_BOOL, true),
+    /* Behind the server's of the same name. */
+    {SPAN_INIT("name"), FIELD_ANY, false, offsetof(struct centrifuge_command, app_name)},
+    {SPAN_INIT("version"), FIELD_ANY, false, offsetof(struct centrifuge_command, app_version)},
+    {SPAN_INIT("method"), FIELD_ANY, false, offsetof(struct centrifuge_command, rpc_method)},
 };
 
 static int request_read(struct centrifuge_command *ret, struct span object, bool of_server);

@@ -56,6 +56,8 @@ struct centrifuge_command {
     struct span data;                  /* any JSON, as it lies there */
     struct span delta;                 /* likewise: of a subscription "fossil", of a publish true */
     struct span subs;                  /* likewise, of connect: by channel */
+    struct span app_name, app_version; /* likewise, of connect: what the client is */
+    struct span rpc_method;            /* likewise */
     struct span channels, commands;    /* likewise, of the server API: lists */
     struct span b64data, user, client, session, pattern; /* of the server API: strings */
     struct span disconnect, whitelist;                   /* of the server API: an object, a list */

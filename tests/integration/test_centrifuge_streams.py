@@ -177,7 +177,7 @@ def test_a_bad_command_ends_the_stream(server, command):
             pass
         assert told["push"]["disconnect"] == {"code": 3501, "reason": "bad request"}
         assert stream.next() is None
-    assert server.closed("session_bad_request") == 1
+    server.until_closed("session_bad_request")
 
 
 def test_methods_and_sizes(start_server):
