@@ -93,6 +93,8 @@ static int redis_read(struct redis_config *ret, const struct settings *settings,
         .ttl_ms = settings->broker_position_ttl_s * 1000,
         .keys_max = (uint32_t)settings->idempotency_keys_max,
         .keys_ms = settings->idempotency_ms,
+        .lasting_max = (uint32_t)settings->webhook_ids_max,
+        .lasting_ms = settings->webhook_ids_s * 1000,
         .orders_max = (uint32_t)settings->revoked_max,
         .message_bytes_max = (size_t)settings->message_bytes_max,
     };

@@ -30,9 +30,11 @@ struct redis_config {
     char prefix[REDIS_PREFIX_MAX];
     uint32_t queue_max;
     int64_t ttl_ms;
-    uint32_t keys_max;   /* of publishes, that a channel remembers */
-    int64_t keys_ms;     /* for so long */
-    uint32_t orders_max; /* that are kept for other nodes */
+    uint32_t keys_max;    /* of publishes, that a channel remembers */
+    int64_t keys_ms;      /* for so long */
+    uint32_t orders_max;  /* that are kept for other nodes */
+    uint32_t lasting_max; /* the same of keys that are lasting */
+    int64_t lasting_ms;
     size_t message_bytes_max;
     uint64_t seed;
 };

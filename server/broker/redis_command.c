@@ -21,14 +21,18 @@ struct names {
     size_t topic_len;
 };
 
-static void names_make(struct names *ret, const struct redis *redis, const struct remote_ask *ask)
+/* Those of keys that last longer are others, for each is in the order of its ends. */
+static void names_make(struct names *ret, const struct redis *redis, const struct remote_ask *ask,
+                       bool lasting)
 {
     const char *prefix = redis->config.prefix;
     int len = ask->name_len;
     snprintf(ret->meta, sizeof ret->meta, "%s:{%.*s}:m", prefix, len, ask->name);
     snprintf(ret->history, sizeof ret->history, "%s:{%.*s}:h", prefix, len, ask->name);
-    snprintf(ret->keys, sizeof ret->keys, "%s:{%.*s}:k", prefix, len, ask->name);
-    snprintf(ret->order, sizeof ret->order, "%s:{%.*s}:q", prefix, len, ask->name);
+    snprintf(ret->keys, sizeof ret->keys, "%s:{%.*s}:%c", prefix, len, ask->name,
+             lasting ? 'l' : 'k');
+    snprintf(ret->order, sizeof ret->order, "%s:{%.*s}:%c", prefix, len, ask->name,
+             lasting ? 'r' : 'q');
     ret->topic_len =
         (size_t)snprintf(ret->topic, sizeof ret->topic, "%s:%.*s", prefix, len, ask->name);
 }
@@ -121,8 +125,9 @@ static void add_terms(struct command *command, const struct redis *redis,
         add_epoch(command, terms->version_epoch);
     else
         add(command, SPAN(""));
-    add_number(command, redis->config.keys_max);
-    add_number(command, (uint64_t)redis->config.keys_ms);
+    const struct redis_config *config = &redis->config;
+    add_number(command, terms->lasting ? config->lasting_max : config->keys_max);
+    add_number(command, (uint64_t)(terms->lasting ? config->lasting_ms : config->keys_ms));
 }
 
 static int send_publish(struct redis *redis, const struct remote_ask *ask, bool whole)
@@ -133,7 +138,7 @@ static int send_publish(struct redis *redis, const struct remote_ask *ask, bool 
     struct names names;
     if (message->has_terms)
         terms = message_terms(message);
-    names_make(&names, redis, ask);
+    names_make(&names, redis, ask, terms.lasting);
     begin(&command, redis, &names, SCRIPT_PUBLISH, whole, terms.key != 0);
     char *body = add_message(&command, &names, message);
     if (!body)
@@ -151,7 +156,7 @@ static int send_forget(struct redis *redis, const struct remote_ask *ask, bool w
 {
     struct command command;
     struct names names;
-    names_make(&names, redis, ask);
+    names_make(&names, redis, ask, false);
     begin(&command, redis, &names, SCRIPT_FORGET, whole, false);
     char *body = add_message(&command, &names, ask->message);
     if (!body)
@@ -165,7 +170,7 @@ static int send_join(struct redis *redis, const struct remote_ask *ask, bool who
 {
     struct command command;
     struct names names;
-    names_make(&names, redis, ask);
+    names_make(&names, redis, ask, false);
     begin(&command, redis, &names, SCRIPT_JOIN, whole, false);
     add_number(&command, ask->rules->messages_max);
     if (ask->stands)
@@ -203,7 +208,7 @@ int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
 static int send_topic(struct redis *redis, const char *verb, const struct remote_ask *ask)
 {
     struct names names;
-    names_make(&names, redis, ask);
+    names_make(&names, redis, ask, false);
     const struct span arguments[] = {span_from(verb), span_of(names.topic, names.topic_len)};
     return redis_link_send(&redis->news, arguments, 2);
 }

@@ -5,6 +5,7 @@
  *   PREFIX:{CHANNEL}:h   list: the newest messages (broker/encoding.h), the oldest first
  *   PREFIX:{CHANNEL}:k   hash: keys of publishes ─► until when, epoch and offset
  *   PREFIX:{CHANNEL}:q   list: those keys, the oldest first
+ *   PREFIX:{CHANNEL}:l and r   the same of lasting keys
  *   PREFIX:CHANNEL       where they are published
  *   PREFIX:!orders       stream: what all nodes were told to do last (redis_nodes.c)
  *

@@ -229,12 +229,14 @@ static bool published(struct hub *hub, struct remote_ask *ask)
         return false;
     hub->remote.publish_bytes -= message_bytes(ask->message);
     uint64_t offset = ask->message->kind == MESSAGE_PUBLICATION ? ask->offset : 0;
-    if (ask->call.err == 0 && ask->known == REMOTE_NEW)
+    bool known = ask->known != REMOTE_NEW;
+    if (ask->call.err == 0 && !known)
         remote_echo(hub, ask);
     counter_add(&hub->counters.repeated, ask->known == REMOTE_REPEATED);
     counter_add(&hub->counters.outdated, ask->known == REMOTE_OUTDATED);
     if (ask->ask)
-        home_published(hub, ask->from, &ask->publisher, ask->call.err, ask->epoch, offset);
+        home_published(hub, ask->from, &ask->publisher, ask->call.err < 0 ? ask->call.err : known,
+                       ask->epoch, offset);
     remote_ask_free(ask);
     return true;
 }

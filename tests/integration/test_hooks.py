@@ -17,6 +17,7 @@ import pytest
 import sdk
 from http2 import Http2
 from ringside import data_of, refusal, server_binary, wait_until
+from test_cluster import start_redis  # noqa: F401  (a fixture)
 from wire import EventStream
 
 SCRIPT = Path(__file__).parent / "node" / "sign_webhooks.js"
@@ -357,3 +358,17 @@ def test_in_chunks_with_other_requests_behind_it(server):
     connection.request("GET", "/healthz")
     assert connection.getresponse().status == 200
     connection.close()
+
+
+# ---- several nodes ----
+
+def test_an_id_counts_once_on_all_nodes(start, start_redis):  # noqa: F811
+    redis = start_redis()
+    a, b = (start({"redis": redis.address, "broker_timeout_ms": 2000}) for _ in range(2))
+    first = deliver(a, "standard", 1)
+    assert deliver(b, "standard", 1) == {**first, "repeated": True}
+    assert deliver(b, "standard", 2)["offset"] == 2
+    assert "repeated" in deliver(a, "standard", 2)
+    assert len(b.poll("from:standard", since="start")["messages"]) == 2
+    ttl = int(redis.ask("PTTL", "ringside:{from:standard}:l"))
+    assert 86_000_000 < ttl <= 86_400_000
