@@ -106,6 +106,30 @@ int settings_read(struct settings *settings, const char *path, char *why, size_t
     return -EINVAL;
 }
 
+/* Fields that say how a message travels, and not what it is: a question has its own. */
+static int passed_on_check(const char *list, char *why, size_t why_size)
+{
+    static const struct span own[] = {
+        SPAN_INIT("connection"),   SPAN_INIT("content-length"),
+        SPAN_INIT("content-type"), SPAN_INIT("expect"),
+        SPAN_INIT("host"),         SPAN_INIT("keep-alive"),
+        SPAN_INIT("te"),           SPAN_INIT("transfer-encoding"),
+        SPAN_INIT("upgrade"),
+    };
+    for (const char *at = list + strspn(list, " "); *at != '\0'; at += strspn(at, " ")) {
+        struct span name = {at, strcspn(at, " ")};
+        at += name.len;
+        for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+            if (!span_equal_nocase(name, own[i]))
+                continue;
+            snprintf(why, why_size, "proxy_http_headers: a question has a %.*s of its own",
+                     (int)name.len, name.ptr);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
 int settings_check(const struct settings *settings, char *why, size_t why_size)
 {
     if (settings->max_connections > 0 && settings->shards > settings->max_connections) {
@@ -163,6 +187,8 @@ int settings_check(const struct settings *settings, char *why, size_t why_size)
                  settings->proxy_timeout_ms);
         return -EINVAL;
     }
+    if (passed_on_check(settings->proxy_http_headers, why, why_size) < 0)
+        return -EINVAL;
     if (hooks_check(&settings->hooks, settings->webhook_ids_s, why, why_size) < 0)
         return -EINVAL;
     if (settings->tls_listen[0] != '\0' && settings->tls_certificates[0] == '\0') {

@@ -466,6 +466,7 @@ def test_meta_is_kept_where_it_is_wanted(start, application, tmp_path):
 @pytest.mark.parametrize("more,said", [
     ({"proxy_connect_endpoint": "ftp://127.0.0.1/"}, "proxy_connect_endpoint"),
     ({"proxy_rpc_endpoint": "no url"}, "proxy_rpc_endpoint"),
+    ({"proxy_http_headers": "cookie Transfer-Encoding"}, "a Transfer-Encoding of its own"),
     ({"app:proxy_subscribe": "on"}, "proxy_subscribe_endpoint"),
     ({"app:proxy_publish": "on"}, "proxy_publish_endpoint"),
     ({"proxy_connect_endpoint": "http://127.0.0.1:8000/", "proxy_timeout_ms": 20000},
