@@ -235,8 +235,11 @@ static int64_t take_up(struct shard *shard, uint32_t slot)
         conn_release(shard, conn);
         return 0;
     }
+    /* It may be received from at once, and then its line has keys in the place of a handshake. */
+    bool open = conn->state == CONN_OPEN;
+    int64_t cost = open ? step_cost(&secure_line(shard->secure, slot)->early) : 0;
     conn_receive_soon(shard, conn);
-    return conn->state == CONN_OPEN ? step_cost(&secure_line(shard->secure, slot)->early) : 0;
+    return conn->state == CONN_OPEN ? cost : 0;
 }
 
 /* Returns what it has cost; 0, unless its handshake has begun. */
