@@ -104,10 +104,6 @@ static struct tls_client *client_make(struct bench *bench, enum tls_cipher ciphe
         .trust_anybody = !own,
         .p256_only = p256_only,
     };
-    if (cipher == TLS_AES_256_GCM && !bench->options->tls_12) {
-        bench_fail(-EINVAL, "gcm256 is spoken with --tls-version 1.2");
-        return NULL;
-    }
     config.protocols = alpn;
     config.protocol_count = *alpn != NULL;
     if (own && !bench->trust && trust_read(bench) < 0)

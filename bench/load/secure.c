@@ -7,7 +7,9 @@
 #include "load/engine.h"
 
 enum {
-    OUTPUT_MAX = 4096, /* taken from a handshake at one time */
+    OUTPUT_MAX = 4096,     /* taken from a handshake at one time */
+    RECORDS_MAX = 1 << 23, /* with the same keys of 1.3 */
+    KEY_UPDATE_MAX = TLS_KEY_UPDATE_SIZE + TLS_OVERHEAD_MAX,
 };
 
 int secure_create(struct secure **ret, const struct secure_config *config)
@@ -22,7 +24,6 @@ int secure_create(struct secure **ret, const struct secure_config *config)
     secure->handshakes_max = links < SECURE_HANDSHAKES ? links : SECURE_HANDSHAKES;
     secure->handshakes = tls_handshakes_create(secure->handshakes_max + SECURE_LATE);
     secure->slots = pages_map(links * sizeof *secure->slots);
-    secure->secrets = pages_map(links * sizeof *secure->secrets);
     secure->held = pages_map(links * sizeof *secure->held);
     if (resumes)
         secure->late = pages_map(links * sizeof *secure->late);
@@ -31,7 +32,7 @@ int secure_create(struct secure **ret, const struct secure_config *config)
     if (config->shared)
         secure->shared = calloc(config->groups, sizeof *secure->shared);
     int err = stashes_init(&secure->records, config->stashes, TLS_RECORD_MAX);
-    if (err < 0 || !secure->handshakes || !secure->slots || !secure->secrets || !secure->held ||
+    if (err < 0 || !secure->handshakes || !secure->slots || !secure->held ||
         (resumes && !secure->late) || (config->own && !secure->tickets) ||
         (config->shared && !secure->shared)) {
         secure_free(secure);
@@ -59,7 +60,6 @@ void secure_free(struct secure *secure)
     tickets_free(secure);
     tls_handshakes_free(secure->handshakes);
     pages_unmap(secure->slots, secure->count * sizeof *secure->slots);
-    pages_unmap(secure->secrets, secure->count * sizeof *secure->secrets);
     pages_unmap(secure->held, secure->count * sizeof *secure->held);
     pages_unmap(secure->late, secure->count * sizeof(struct tls_handshake *));
     pages_unmap(secure->tickets, secure->count * sizeof *secure->tickets);
@@ -71,11 +71,6 @@ void secure_free(struct secure *secure)
 static union secure_slot *slot_of(const struct load *load, const struct link *link)
 {
     return &load->secure->slots[link_index(load, link)];
-}
-
-static struct tls_secrets *secrets_of(const struct load *load, const struct link *link)
-{
-    return &load->secure->secrets[link_index(load, link)];
 }
 
 static void fail(struct load *load, struct link *link, enum tls_error error)
@@ -202,11 +197,7 @@ static void handshake_done(struct load *load, struct link *link, struct tls_hand
         counters->tls_resumed++;
     else
         counters->tls_full++;
-    tls_handshake_keys(handshake, &slot_of(load, link)->keys);
-    struct tls_secrets secrets;
-    if (tls_handshake_secrets(handshake, &secrets))
-        *secrets_of(load, link) = secrets;
-    tls_secrets_wipe(&secrets);
+    tls_handshake_line(handshake, &slot_of(load, link)->keys);
     late_begin(load, link, handshake);
     link->phase = LINK_OPENING;
     if (agreed)
@@ -258,16 +249,15 @@ void secure_end(struct load *load, struct link *link)
         stash_give(&secure->records, *held);
     *held = STASH_NONE;
     late_end(load, link);
-    if (link->phase != LINK_TLS && slot->keys.in.format == TLS_FORMAT_13)
-        tls_secrets_wipe(secrets_of(load, link));
-    tls_keys_wipe(&slot->keys);
+    tls_line_wipe(&slot->keys);
 }
 
 /* ---- records ---- */
 
 /* What a record is, besides data. The server's new keys are its own affair; that it wants new ones
  * of a client, none does. */
-static void understand(struct load *load, struct link *link, const struct tls_record *record)
+static void understand(struct load *load, struct link *link, const struct tls_record *record,
+                       struct tls_direction *in)
 {
     switch (record->kind) {
     case TLS_RECORD_DATA:
@@ -278,7 +268,7 @@ static void understand(struct load *load, struct link *link, const struct tls_re
         link_ended(load, link);
         break;
     case TLS_RECORD_KEY_UPDATE:
-        tls_secret_update(secrets_of(load, link)->in, &slot_of(load, link)->keys.in);
+        tls_line_in_update(&slot_of(load, link)->keys, in);
         break;
     case TLS_RECORD_KEY_UPDATE_BOTH:
         fail(load, link, TLS_ERROR_KEY_UPDATES);
@@ -292,7 +282,8 @@ static void understand(struct load *load, struct link *link, const struct tls_re
 /* Opens those records of a run that are all there. Returns how many bytes they had. */
 static size_t records_open(struct load *load, struct link *link, unsigned char *run, size_t len)
 {
-    struct tls_direction *in = &slot_of(load, link)->keys.in;
+    union tls_line *line = &slot_of(load, link)->keys;
+    struct tls_direction scratch, *in = tls_line_in(line, &scratch);
     size_t at = 0;
     while (at < len && link_open(link)) {
         struct tls_record record;
@@ -300,13 +291,17 @@ static size_t records_open(struct load *load, struct link *link, unsigned char *
         int size = tls_record_open(in, run + at, len - at, &record);
         if (size == 0)
             break;
+        if (size > 0 && !tls_line_in_used(line, in))
+            size = -TLS_ERROR_UNEXPECTED;
         if (size < 0) {
             fail(load, link, (enum tls_error) - size);
             break;
         }
         at += (size_t)size;
-        understand(load, link, &record);
+        understand(load, link, &record, in);
     }
+    if (in == &scratch)
+        tls_line_forget(&scratch);
     return at;
 }
 
@@ -366,29 +361,40 @@ void secure_input(struct load *load, struct link *link, char *input, size_t len)
 
 /* ---- sealing ---- */
 
-static const struct tls_direction *out_of(const struct load *load, const struct link *link)
+static union tls_line *line_of(const struct load *load, const struct link *link)
 {
-    return &slot_of(load, link)->keys.out;
+    return &slot_of(load, link)->keys;
 }
 
 size_t secure_head(const struct load *load, const struct link *link)
 {
-    return link->phase == LINK_TLS ? 0 : tls_record_head(out_of(load, link));
+    return link->phase == LINK_TLS ? 0 : tls_line_head(line_of(load, link));
 }
 
 size_t secure_overhead(const struct load *load, const struct link *link, size_t len)
 {
     if (link->phase == LINK_TLS)
         return 0;
-    const struct tls_direction *out = out_of(load, link);
-    return (len / tls_record_plain_max(out) + 1) * tls_record_overhead(out);
+    size_t records = len / tls_line_plain_max(line_of(load, link)) + 1;
+    return records * TLS_OVERHEAD_MAX + KEY_UPDATE_MAX;
+}
+
+/* New keys, before the old ones are worn out. Returns the size of the record that says so. */
+static size_t keys_renew(union tls_line *line, struct tls_direction *out, unsigned char *area)
+{
+    if (out->format != TLS_FORMAT_13 || out->sequence < RECORDS_MAX)
+        return 0;
+    size_t size = tls_key_update_seal(out, area);
+    tls_line_out_update(line, out);
+    return size;
 }
 
 size_t secure_seal(struct load *load, const struct link *link, char *area, size_t len)
 {
     if (link->phase == LINK_TLS)
         return len;
-    struct tls_direction *out = &slot_of(load, link)->keys.out;
+    union tls_line *line = line_of(load, link);
+    struct tls_direction scratch, *out = tls_line_out(line, &scratch);
     size_t most = tls_record_plain_max(out), head = tls_record_head(out);
     size_t stride = most + tls_record_overhead(out);
     size_t last = len > 0 ? (len - 1) / most : 0;
@@ -401,5 +407,9 @@ size_t secure_seal(struct load *load, const struct link *link, char *area, size_
         size +=
             tls_record_seal_in_place(out, TLS_APPLICATION_DATA, (unsigned char *)area + i * stride,
                                      i == last ? len - i * most : most);
+    size += keys_renew(line, out, (unsigned char *)area + size);
+    tls_line_out_used(line, out);
+    if (out == &scratch)
+        tls_line_forget(&scratch);
     return size;
 }

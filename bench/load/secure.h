@@ -1,7 +1,7 @@
 /* secure: TLS under a link: a handshake while it lasts, then its record keys and nothing else.
  *
  *   CONNECTING ─► LINK_TLS ───────────► OPENING ─► … ─► closed
- *                 a handshake, lent     struct tls_keys   wiped
+ *                 a handshake, lent     union tls_line    wiped
  *
  * Idea     Everything above sees plaintext. Records are opened where they were received, one after
  *          the other; only the beginning of a record that is not all there yet is kept, until the
@@ -9,8 +9,8 @@
  * Threads  the owner's.
  * Tickets  Of 1.3 come behind the handshake. Whoever wants one keeps it for that long, and shows it
  *          each record before it is opened here.
- * Memory   Only where a group asks for TLS: 132 bytes per link of the load, 64 more with 1.3, and
- *          24 where clients keep tickets, each of which has 1 to 2 KB. The rest is lent: a
+ * Memory   Only where a group asks for TLS: 132 bytes per link of the load, and 24 more
+ *          where clients keep tickets, each of which has 1 to 2 KB. The rest is lent: a
  *          handshake of some 30 KB while it lasts, a stash while a record is half there.
  * Bounds   SECURE_HANDSHAKES under way, which the opener keeps to, and SECURE_LATE that wait for
  *          tickets: who finds no place has none; SECURE_SHARED tickets of a group. A client that
@@ -35,7 +35,7 @@ enum {
 
 union secure_slot {
     struct tls_handshake *handshake; /* LINK_TLS */
-    struct tls_keys keys;            /* afterwards */
+    union tls_line keys;             /* afterwards */
 };
 
 /* What a group's clients resume in common: the tickets of its last handshakes in full. */
@@ -56,7 +56,6 @@ struct secure {
     struct tls_handshakes *handshakes;
     uint32_t handshakes_max;
     union secure_slot *slots;    /* by link */
-    struct tls_secrets *secrets; /* by link, of 1.3: touched by nobody else */
     uint32_t *held;              /* by link: the stash with the beginning of a record */
     struct tls_handshake **late; /* by link: waits for its ticket; NULL: nobody wants one */
     uint32_t late_count;

@@ -95,7 +95,7 @@ enum proxy_header {
       "Certificates with their keys, separated by spaces. The client's server name chooses; who "  \
       "gives none, or an unknown one, gets the first. Read again at SIGHUP.")                      \
     X(TEXT, tls_ciphers, "aes128-gcm chacha20-poly1305 aes256-gcm", 0, 0, "list",                  \
-      "Ciphers, the best first; the server's order counts. TLS 1.3 has no aes256-gcm here.")       \
+      "Ciphers, the best first; the server's order counts.")                                       \
     X(TEXT, tls_versions, "1.2 1.3", 0, 0, "list",                                                 \
       "Versions of TLS that are spoken: 1.2, 1.3 or both. The best that a client offers is "       \
       "taken.")                                                                                    \

@@ -15,11 +15,6 @@ static union secure_line *line_of(const struct shard *shard, const struct conn *
     return secure_line(shard->secure, conn_slot(shard, conn));
 }
 
-static struct tls_secrets *secrets_of(const struct shard *shard, const struct conn *conn)
-{
-    return &shard->secure->secrets[conn_slot(shard, conn)];
-}
-
 static void count_error(struct shard *shard, enum tls_error error)
 {
     counter_add(&shard->counters.tls_errors[error], 1);
@@ -89,8 +84,7 @@ static bool ahead_of_flight(const struct conn *conn)
 
 static void handshake_done(struct shard *shard, struct conn *conn, struct tls_handshake *handshake)
 {
-    struct tls_keys keys;
-    struct tls_secrets secrets;
+    union tls_line keys;
     if (ahead_of_flight(conn)) {
         count_error(shard, TLS_ERROR_UNEXPECTED);
         conn_end(shard, conn, END_CLOSE, CLOSE_TLS);
@@ -101,14 +95,10 @@ static void handshake_done(struct shard *shard, struct conn *conn, struct tls_ha
                 1);
     if (shard->server->http2 && tls_handshake_protocol(handshake) == SECURE_HTTP2)
         conn_hand_over(conn, TRANSPORT_HTTP2);
-    tls_handshake_keys(handshake, &keys);
-    bool is_13 = tls_handshake_secrets(handshake, &secrets);
+    tls_handshake_line(handshake, &keys);
     handshake_end(shard, conn);
     line_of(shard, conn)->keys = keys;
-    tls_keys_wipe(&keys);
-    if (is_13)
-        *secrets_of(shard, conn) = secrets;
-    tls_secrets_wipe(&secrets);
+    tls_line_wipe(&keys);
     conn->link |= LINK_KEYED;
     if (conn->out_block)
         conn->link |= LINK_SEALED;
@@ -262,22 +252,27 @@ static bool takes_records(const struct conn *conn)
     return conn->state == CONN_OPEN && !(conn->link & LINK_INPUT_ENDED);
 }
 
+/* How far the records of a run have been opened. */
+struct opening {
+    struct tls_direction scratch, *in;
+    unsigned updates; /* KeyUpdates */
+};
+
 /* The peer goes on with new keys, and may ask for new ones of ours, which go before what is sent
  * next. Returns false when it does so too often. */
-static bool key_update(struct shard *shard, struct conn *conn, bool both, unsigned *updates)
+static bool key_update(struct shard *shard, struct conn *conn, bool both, struct opening *opening)
 {
-    if (++*updates > SECURE_KEY_UPDATES_MAX)
+    if (++opening->updates > SECURE_KEY_UPDATES_MAX)
         return false;
     counter_add(&shard->counters.tls_key_updates, 1);
-    tls_secret_update(secrets_of(shard, conn)->in, &line_of(shard, conn)->keys.in);
+    tls_line_in_update(&line_of(shard, conn)->keys, opening->in);
     if (both)
         conn->link |= LINK_KEY_UPDATE;
     return true;
 }
 
-/* `updates` counts those of this run. */
 static void understand(struct shard *shard, struct conn *conn, const struct tls_record *record,
-                       unsigned *updates)
+                       struct opening *opening)
 {
     switch (record->kind) {
     case TLS_RECORD_DATA:
@@ -291,7 +286,7 @@ static void understand(struct shard *shard, struct conn *conn, const struct tls_
         break;
     case TLS_RECORD_KEY_UPDATE:
     case TLS_RECORD_KEY_UPDATE_BOTH:
-        if (!key_update(shard, conn, record->kind == TLS_RECORD_KEY_UPDATE_BOTH, updates))
+        if (!key_update(shard, conn, record->kind == TLS_RECORD_KEY_UPDATE_BOTH, opening))
             fail(shard, conn, TLS_ERROR_KEY_UPDATES);
         break;
     case TLS_RECORD_TICKET:
@@ -300,29 +295,40 @@ static void understand(struct shard *shard, struct conn *conn, const struct tls_
     }
 }
 
+/* Opens the record that a run begins with. Returns its size; 0 when it is not all there, or the
+ * connection has failed, which it says by its state. What it holds may end the connection, so the
+ * line is up to date before that is looked at. */
+static size_t record_open(struct shard *shard, struct conn *conn, unsigned char *run, size_t len,
+                          struct opening *opening)
+{
+    struct tls_record record;
+    int size = tls_record_open(opening->in, run, len, &record);
+    if (size > 0 && !tls_line_in_used(&line_of(shard, conn)->keys, opening->in))
+        size = -TLS_ERROR_UNEXPECTED;
+    if (size < 0)
+        fail(shard, conn, (enum tls_error) - size);
+    if (size <= 0)
+        return 0;
+    counter_add(&shard->counters.tls_records_received, 1);
+    understand(shard, conn, &record, opening);
+    return (size_t)size;
+}
+
 /* Opens those records of a run that are all there. Returns how many bytes they had; all of them
  * when no more are wanted. */
 static size_t records_open(struct shard *shard, struct conn *conn, unsigned char *run, size_t len)
 {
-    union secure_line *line = line_of(shard, conn);
-    size_t at = 0;
-    unsigned updates = 0;
-    while (at < len) {
-        struct tls_record record;
-        int size = tls_record_open(&line->keys.in, run + at, len - at, &record);
-        if (size == 0)
-            return at;
-        if (size < 0) {
-            fail(shard, conn, (enum tls_error) - size);
-            return len;
-        }
-        counter_add(&shard->counters.tls_records_received, 1);
-        at += (size_t)size;
-        understand(shard, conn, &record, &updates);
-        if (!takes_records(conn))
-            return len;
+    struct opening opening;
+    size_t at = 0, size = 1;
+    opening.updates = 0;
+    opening.in = tls_line_in(&line_of(shard, conn)->keys, &opening.scratch);
+    while (at < len && size > 0 && takes_records(conn)) {
+        size = record_open(shard, conn, run + at, len - at, &opening);
+        at += size;
     }
-    return at;
+    if (opening.in == &opening.scratch)
+        tls_line_forget(&opening.scratch);
+    return takes_records(conn) ? at : len;
 }
 
 /* How long the record that is held will be, as far as that is known. */
@@ -399,20 +405,11 @@ void secure_cut(struct shard *shard, struct conn *conn)
         count_error(shard, TLS_ERROR_TRUNCATED);
 }
 
-/* The secrets' memory is touched by those of 1.3 alone. */
-static void keys_end(struct shard *shard, struct conn *conn)
-{
-    struct tls_keys *keys = &line_of(shard, conn)->keys;
-    if (keys->in.format == TLS_FORMAT_13)
-        tls_secrets_wipe(secrets_of(shard, conn));
-    tls_keys_wipe(keys);
-}
-
 void secure_closed(struct shard *shard, struct conn *conn)
 {
     counter_sub(&shard->counters.tls_connections, 1);
     if (conn->link & LINK_HANDSHAKE)
         handshake_end(shard, conn);
     else if (conn->link & LINK_KEYED)
-        keys_end(shard, conn);
+        tls_line_wipe(&line_of(shard, conn)->keys);
 }

@@ -1,7 +1,7 @@
 /* secure: TLS under a connection: a handshake while it lasts, then its keys and nothing else.
  *
  *   accepted ─► hello is kept ─► waits for a place ─► LINK_HANDSHAKE ─► LINK_KEYED ──────► closed
- *               until it is whole  (a list)             a handshake, lent  struct tls_keys   wiped
+ *               until it is whole  (a list)             a handshake, lent  union tls_line    wiped
  *
  *   lines[slot]   ┌──────── 128 bytes ────────┐
  *                 │ keys, or early: handshake │   reserved like the slab, and touched only by those
@@ -21,9 +21,8 @@
  *          since its last whole step (hello, key exchange) gives it up: the longest holder first. A
  *          peer on a slow road has that long for its answer, whatever others do.
  * Threads  The shard's; secure_publish on any.
- * 1.3      Keeps its traffic secrets beside its keys, 64 bytes, since either side may go on to new
- *          keys: the peer says so in a record; we do when it asks for it (LINK_KEY_UPDATE), and
- *          when SECURE_RECORDS_MAX were sealed with the old ones.
+ * 1.3      Either side may go on to new keys: the peer says so in a record; we do when it asks for
+ *          it (LINK_KEY_UPDATE), and when SECURE_RECORDS_MAX were sealed with the old ones.
  * Memory   With tls_listen: SECURE_AREA, the handshakes, the lines. Without: a pointer.
  * Bounds   tls_handshakes_max handshakes, SECURE_SEND_MAX bytes sealed for one send; for each
  *          connection the beginning of one record, or of a hello: TLS_HELLO_MAX, and what came in
@@ -72,7 +71,7 @@ struct secure_early {
 
 /* What there is of TLS for a slot. */
 union secure_line {
-    struct tls_keys keys; /* LINK_KEYED */
+    union tls_line keys; /* LINK_KEYED */
     struct secure_early early;
 };
 _Static_assert(sizeof(union secure_line) == 128, "two cache lines");
@@ -89,8 +88,7 @@ struct secure {
     _Atomic(struct tls_identities *) fresh; /* of a reload, not taken yet; or NULL */
     struct tls_handshakes *handshakes;
     uint32_t handshakes_max;
-    union secure_line *lines;    /* by slot */
-    struct tls_secrets *secrets; /* likewise, of TLS 1.3: touched by nobody else */
+    union secure_line *lines; /* by slot */
     uint32_t slots;
     struct secure_list begun;  /* something has come for their handshake */
     struct secure_list hellos; /* theirs is whole, and no handshake lent yet */

@@ -11,16 +11,16 @@
 #include "conn/secure.h"
 #include "conn/shard.h"
 
-static struct tls_direction *out_of(const struct shard *shard, const struct conn *conn)
+static union tls_line *line_of(const struct shard *shard, const struct conn *conn)
 {
-    return &secure_line(shard->secure, conn_slot(shard, conn))->keys.out;
+    return &secure_line(shard->secure, conn_slot(shard, conn))->keys;
 }
 
 /* The most that goes into this send. */
-static size_t size_bound(const struct tls_direction *out, const struct conn *conn)
+static size_t size_bound(const union tls_line *line, const struct conn *conn)
 {
     uint64_t queued = conn_queued(conn);
-    uint64_t records = queued / tls_record_plain_max(out) + 2;
+    uint64_t records = queued / tls_line_plain_max(line) + 2;
     uint64_t size = queued + records * TLS_OVERHEAD_MAX + SECURE_KEY_UPDATE_MAX + TLS_ALERT_MAX;
     return size < SECURE_SEND_MAX ? (size_t)size : SECURE_SEND_MAX;
 }
@@ -62,15 +62,24 @@ static size_t keys_renew(struct shard *shard, struct conn *conn, struct tls_dire
                          unsigned char *area)
 {
     size_t len = tls_key_update_seal(out, area);
-    tls_secret_update(shard->secure->secrets[conn_slot(shard, conn)].out, out);
+    tls_line_out_update(line_of(shard, conn), out);
     conn->link &= ~(uint32_t)LINK_KEY_UPDATE;
     return len;
+}
+
+static void out_used(union tls_line *line, const struct tls_direction *out,
+                     struct tls_direction *scratch)
+{
+    tls_line_out_used(line, out);
+    if (out == scratch)
+        tls_line_forget(scratch);
 }
 
 /* Writes all that is to leave now. Returns its size. */
 static size_t fill(struct shard *shard, struct conn *conn, unsigned char *area, size_t room)
 {
-    struct tls_direction *out = out_of(shard, conn);
+    union tls_line *line = line_of(shard, conn);
+    struct tls_direction scratch, *out = tls_line_out(line, &scratch);
     size_t len = 0;
     if (conn->link & LINK_SEALED) {
         len = conn->out_len;
@@ -90,13 +99,14 @@ static size_t fill(struct shard *shard, struct conn *conn, unsigned char *area, 
         conn->link |= LINK_NOTIFIED;
     }
     assert(len <= room);
+    out_used(line, out, &scratch);
     return len;
 }
 
 bool secure_seal(struct shard *shard, struct conn *conn, struct ring_io *io)
 {
     struct secure *secure = shard->secure;
-    size_t room = size_bound(out_of(shard, conn), conn);
+    size_t room = size_bound(line_of(shard, conn), conn);
     if (secure->area_used + room > SECURE_AREA)
         return false;
     if (conn->next_dirty != TIMERS_NONE)
@@ -129,7 +139,10 @@ void secure_alert(struct shard *shard, struct conn *conn, uint8_t description)
     }
     if (sealed > 0)
         memcpy(area, conn->out_block->bytes + conn->out_at, sealed);
-    size_t alert = tls_alert_seal(out_of(shard, conn), description, (unsigned char *)area + sealed);
+    union tls_line *line = line_of(shard, conn);
+    struct tls_direction scratch, *out = tls_line_out(line, &scratch);
+    size_t alert = tls_alert_seal(out, description, (unsigned char *)area + sealed);
+    out_used(line, out, &scratch);
     struct frame frame = blocks_commit(&shard->blocks, sealed + alert);
     conn_queue_clear(shard, conn);
     conn_send_first(shard, conn, frame);

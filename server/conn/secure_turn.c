@@ -18,11 +18,6 @@ static size_t lines_size(const struct secure *secure)
     return (size_t)secure->slots * sizeof *secure->lines;
 }
 
-static size_t secrets_size(const struct secure *secure)
-{
-    return (size_t)secure->slots * sizeof *secure->secrets;
-}
-
 int secure_create(struct secure **ret, const struct server *server, uint32_t slots, int64_t now_ns)
 {
     const struct settings *settings = server->settings;
@@ -42,8 +37,7 @@ int secure_create(struct secure **ret, const struct server *server, uint32_t slo
     secure->handshakes = tls_handshakes_create(secure->handshakes_max);
     secure->area = calloc(1, SECURE_AREA);
     secure->lines = pages_map(lines_size(secure));
-    secure->secrets = pages_map(secrets_size(secure));
-    if (!secure->handshakes || !secure->area || !secure->lines || !secure->secrets) {
+    if (!secure->handshakes || !secure->area || !secure->lines) {
         secure_free(secure);
         return -ENOMEM;
     }
@@ -61,7 +55,6 @@ void secure_free(struct secure *secure)
     tls_identities_unref(secure->identities);
     tls_identities_unref(atomic_load(&secure->fresh));
     pages_unmap(secure->lines, lines_size(secure));
-    pages_unmap(secure->secrets, secrets_size(secure));
     free(secure->area);
     free(secure);
 }

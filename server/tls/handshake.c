@@ -295,7 +295,7 @@ static int keep_secrets(gnutls_session_t session, gnutls_record_encryption_level
     handshake->exchanged |= level == GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE;
     if (level != GNUTLS_ENCRYPTION_LEVEL_APPLICATION)
         return 0;
-    assert(size == TLS_TRAFFIC_SECRET_SIZE);
+    assert(size <= TLS_SECRET_MAX);
     if (read)
         memcpy(handshake->secrets.in, read, size);
     if (write)

@@ -27,8 +27,8 @@
 #include "tls/error.h"
 #include "tls/hello.h"
 #include "tls/identity.h"
+#include "tls/line.h"
 #include "tls/record.h"
-#include "tls/secrets.h"
 #include "tls/suite.h"
 
 struct tls_handshakes; /* the pool */
@@ -145,8 +145,8 @@ void tls_handshake_abort(struct tls_handshake *handshake);
 /* Copies out what the connection keeps. Only when TLS_DONE. */
 void tls_handshake_keys(struct tls_handshake *handshake, struct tls_keys *ret);
 
-/* Likewise, what a connection of TLS 1.3 keeps beside them. Returns false when it is of 1.2. */
-bool tls_handshake_secrets(const struct tls_handshake *handshake, struct tls_secrets *ret);
+/* Likewise, as a connection that may be parked keeps it. */
+void tls_handshake_line(struct tls_handshake *handshake, union tls_line *ret);
 
 /* ---- what came of it ---- */
 

@@ -69,12 +69,12 @@ void tls_handshake_keys(struct tls_handshake *handshake, struct tls_keys *ret)
     ret->out.plain_log2 = plain_log2(handshake->session);
 }
 
-bool tls_handshake_secrets(const struct tls_handshake *handshake, struct tls_secrets *ret)
+void tls_handshake_line(struct tls_handshake *handshake, union tls_line *ret)
 {
-    if (!handshake_is_13(handshake))
-        return false;
-    *ret = handshake->secrets;
-    return true;
+    struct tls_keys keys;
+    tls_handshake_keys(handshake, &keys);
+    tls_line_keep(ret, &keys, handshake_is_13(handshake) ? &handshake->secrets : NULL);
+    tls_keys_wipe(&keys);
 }
 
 /* ---- what was agreed on ---- */

@@ -17,20 +17,10 @@ enum {
 struct tls_server {
     struct tls_server_config config;
     gnutls_priority_t priority;
-    /* For clients that do not offer 1.3, with the ciphers that are not spoken there. */
-    gnutls_priority_t priority_12;
     uint8_t ticket_key[TICKET_KEY_SIZE];
 };
 
 /* ---- settings ---- */
-
-static bool has_cipher_13(const struct tls_suites *suites)
-{
-    for (size_t i = 0; i < suites->count; i++)
-        if (tls_suite_in_13(suites->suites[i]))
-            return true;
-    return false;
-}
 
 int tls_versions_read(struct tls_server_config *config, const char *text, char *why,
                       size_t why_size)
@@ -52,30 +42,7 @@ int tls_versions_read(struct tls_server_config *config, const char *text, char *
         return -EINVAL;
     }
     config->versions = !tls_13 ? TLS_VERSIONS_12 : tls_12 ? TLS_VERSIONS_BOTH : TLS_VERSIONS_13;
-    if (has_cipher_13(&config->suites) || !tls_13)
-        return 0;
-    snprintf(why, why_size,
-             "tls_versions = %s: TLS 1.3 needs aes128-gcm or chacha20-poly1305 in tls_ciphers",
-             text);
-    return -EINVAL;
-}
-
-/* Those that can be spoken with any version on. */
-static struct tls_suites suites_13(const struct tls_suites *suites)
-{
-    struct tls_suites ret = {.count = 0};
-    for (size_t i = 0; i < suites->count; i++)
-        if (tls_suite_in_13(suites->suites[i]))
-            ret.suites[ret.count++] = suites->suites[i];
-    return ret;
-}
-
-static int priority_make(gnutls_priority_t *ret, const struct tls_suites *suites,
-                         enum tls_versions versions)
-{
-    char text[HANDSHAKE_PRIORITY_SIZE];
-    handshake_priority(text, suites, versions, false);
-    return gnutls_priority_init(ret, text, NULL);
+    return 0;
 }
 
 struct tls_server *tls_server_create(const struct tls_server_config *config)
@@ -83,13 +50,10 @@ struct tls_server *tls_server_create(const struct tls_server_config *config)
     struct tls_server *server = calloc(1, sizeof *server);
     if (!server)
         return NULL;
-    const struct tls_suites modern = suites_13(&config->suites);
+    char text[HANDSHAKE_PRIORITY_SIZE];
     server->config = *config;
-    int err = 0;
-    if (config->versions != TLS_VERSIONS_12)
-        err = priority_make(&server->priority, &modern, config->versions);
-    if (err == 0 && config->versions != TLS_VERSIONS_13)
-        err = priority_make(&server->priority_12, &config->suites, config->versions);
+    handshake_priority(text, &config->suites, config->versions, false);
+    int err = gnutls_priority_init(&server->priority, text, NULL);
     if (err == 0)
         err = gnutls_rnd(GNUTLS_RND_KEY, server->ticket_key, sizeof server->ticket_key);
     if (err == 0)
@@ -103,7 +67,6 @@ void tls_server_free(struct tls_server *server)
     if (!server)
         return;
     gnutls_priority_deinit(server->priority);
-    gnutls_priority_deinit(server->priority_12);
     explicit_bzero(server, sizeof *server);
     free(server);
 }
@@ -154,8 +117,7 @@ static int begin(struct tls_handshake *handshake, const struct tls_server *serve
     gnutls_session_t session = handshake->session;
     gnutls_certificate_server_set_request(session, GNUTLS_CERT_IGNORE);
     gnutls_handshake_set_max_packet_length(session, HANDSHAKE_INPUT_MAX);
-    err = gnutls_priority_set(session, asked->tls_13 && server->priority ? server->priority
-                                                                         : server->priority_12);
+    err = gnutls_priority_set(session, server->priority);
     if (err == 0)
         err = tls_identities_offer(session, &handshake->choice);
     if (err == 0)

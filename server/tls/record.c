@@ -112,9 +112,12 @@ static void aes_schedule(br_aes_gen_ctr_keys *schedule, const struct tls_directi
     tls_crypto()->aes_ctr->init(&schedule->vtable, direction->key, key_len);
 }
 
-static const unsigned char *ghash_key(const struct tls_direction *direction)
+/* The key of GHASH: a block of zeros, encrypted. Each call has a schedule of its own. */
+static void ghash_key_make(const br_aes_gen_ctr_keys *schedule, uint8_t h[16])
 {
-    return is_13(direction) ? direction->gcm_13.h : direction->nonce.gcm.h;
+    static const unsigned char zero[NONCE_SIZE];
+    memset(h, 0, 16);
+    schedule->vtable->run(&schedule->vtable, zero, 0, h, 16);
 }
 
 /* Encrypts or decrypts and makes the tag of the ciphertext, as NIST SP 800-38D section 7 says: data
@@ -124,10 +127,12 @@ static void gcm_run(const struct tls_direction *direction, bool encrypt,
                     unsigned char *data, size_t len, unsigned char *tag)
 {
     const struct tls_crypto *crypto = tls_crypto();
-    const unsigned char *h = ghash_key(direction);
-    unsigned char lengths[16];
+    unsigned char lengths[16], made[16];
+    const unsigned char *h = is_13(direction) ? made : direction->nonce.gcm.h;
     br_aes_gen_ctr_keys schedule;
     aes_schedule(&schedule, direction);
+    if (is_13(direction))
+        ghash_key_make(&schedule, made);
     put_64(lengths, (uint64_t)aad->len * 8);
     put_64(lengths + 8, (uint64_t)len * 8);
 
@@ -141,6 +146,7 @@ static void gcm_run(const struct tls_direction *direction, bool encrypt,
     if (!encrypt)
         schedule.vtable->run(&schedule.vtable, nonce, 2, data, len);
     explicit_bzero(&schedule, sizeof schedule);
+    explicit_bzero(made, sizeof made);
 }
 
 /* Likewise with the cipher of the direction; `travels` is the part of the nonce that does. */
@@ -160,17 +166,6 @@ static void aead_run(const struct tls_direction *direction, bool encrypt,
 
 /* ---- directions ---- */
 
-/* The key of GHASH: a block of zeros, encrypted. */
-static void ghash_key_make(const struct tls_direction *direction, uint8_t h[16])
-{
-    static const unsigned char zero[NONCE_SIZE];
-    br_aes_gen_ctr_keys schedule;
-    memset(h, 0, 16);
-    aes_schedule(&schedule, direction);
-    schedule.vtable->run(&schedule.vtable, zero, 0, h, 16);
-    explicit_bzero(&schedule, sizeof schedule);
-}
-
 void tls_direction_init(struct tls_direction *direction, enum tls_cipher cipher, const void *key,
                         const void *iv)
 {
@@ -180,20 +175,20 @@ void tls_direction_init(struct tls_direction *direction, enum tls_cipher cipher,
         memcpy(direction->nonce.iv, iv, NONCE_SIZE);
         return;
     }
+    br_aes_gen_ctr_keys schedule;
     memcpy(direction->nonce.gcm.salt, iv, sizeof direction->nonce.gcm.salt);
-    ghash_key_make(direction, direction->nonce.gcm.h);
+    aes_schedule(&schedule, direction);
+    ghash_key_make(&schedule, direction->nonce.gcm.h);
+    explicit_bzero(&schedule, sizeof schedule);
 }
 
 void tls_direction_init_13(struct tls_direction *direction, enum tls_cipher cipher, const void *key,
                            const void *iv)
 {
-    assert(cipher != TLS_AES_256_GCM);
     *direction = (struct tls_direction){
         .cipher = (uint8_t)cipher, .format = TLS_FORMAT_13, .plain_log2 = PLAIN_LOG2};
     memcpy(direction->key, key, cipher == TLS_AES_128_GCM ? 16 : 32);
     memcpy(direction->nonce.iv, iv, NONCE_SIZE);
-    if (cipher == TLS_AES_128_GCM)
-        ghash_key_make(direction, direction->gcm_13.h);
 }
 
 void tls_keys_wipe(struct tls_keys *keys)

@@ -61,18 +61,12 @@ enum tls_format {
 /* One direction of a connection. */
 struct tls_direction {
     uint64_t sequence;
-    union {
-        uint8_t key[32];
-        struct {
-            uint8_t key[16];
-            uint8_t
-                h[16]; /* as below: TLS 1.3 has no AES-256 here, so it has room beside the key */
-        } gcm_13;
-    };
+    uint8_t key[32];
     union {
         struct {
             uint8_t salt[4];
-            uint8_t h[16]; /* the key of GHASH: a block of zeros, encrypted */
+            uint8_t
+                h[16]; /* the key of GHASH: a block of zeros, encrypted. Of 1.3 it is not kept */
         } gcm;
         uint8_t iv[12];
     } nonce;
@@ -92,7 +86,7 @@ struct tls_keys {
 void tls_direction_init(struct tls_direction *direction, enum tls_cipher cipher, const void *key,
                         const void *iv);
 
-/* Likewise for TLS 1.3: AES-128-GCM or ChaCha20-Poly1305, with 12 bytes of `iv`. */
+/* Likewise for TLS 1.3, with 12 bytes of `iv`. */
 void tls_direction_init_13(struct tls_direction *direction, enum tls_cipher cipher, const void *key,
                            const void *iv);
 

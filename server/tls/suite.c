@@ -10,7 +10,7 @@ static const struct {
     const char *name;
     uint16_t ecdsa, rsa;
     const char *ecdsa_name, *rsa_name;
-    uint16_t modern; /* of 1.3, as far as it is spoken here; 0: it is not */
+    uint16_t modern; /* of 1.3 */
     const char *modern_name, *gnutls_name;
 } ciphers[TLS_CIPHER_COUNT] = {
     [TLS_AES_128_GCM] = {"aes128-gcm", BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
@@ -21,7 +21,8 @@ static const struct {
     [TLS_AES_256_GCM] = {"aes256-gcm", BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
                          BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
                          "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-                         "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", 0, NULL, "AES-256-GCM"},
+                         "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", TLS_13_AES_256_GCM_SHA384,
+                         "TLS_AES_256_GCM_SHA384", "AES-256-GCM"},
     [TLS_CHACHA20_POLY1305] = {"chacha20-poly1305",
                                BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
                                BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -73,18 +74,10 @@ const char *tls_suite_name(uint16_t suite)
             return ciphers[i].ecdsa_name;
         if (ciphers[i].rsa == suite)
             return ciphers[i].rsa_name;
-        if (ciphers[i].modern_name && ciphers[i].modern == suite)
+        if (ciphers[i].modern == suite)
             return ciphers[i].modern_name;
     }
     return "unknown";
-}
-
-bool tls_suite_in_13(uint16_t suite)
-{
-    for (size_t i = 0; i < TLS_CIPHER_COUNT; i++)
-        if (ciphers[i].ecdsa == suite || ciphers[i].rsa == suite)
-            return ciphers[i].modern_name != NULL;
-    return false;
 }
 
 bool tls_suite_is(uint16_t suite, bool rsa)

@@ -2,7 +2,7 @@
  *
  *   TLS_ECDHE_{ECDSA,RSA}_WITH_{AES_128_GCM_SHA256, AES_256_GCM_SHA384, CHACHA20_POLY1305_SHA256}
  *
- *   1.3: TLS_{AES_128_GCM, CHACHA20_POLY1305}_SHA256
+ *   1.3: TLS_{AES_128_GCM_SHA256, AES_256_GCM_SHA384, CHACHA20_POLY1305_SHA256}
  *
  * Each has forward secrecy and an AEAD; there is no CBC, no RSA key exchange, nothing older.
  *
@@ -24,6 +24,7 @@ enum tls_cipher {
 enum {
     TLS_SUITES_MAX = 2 * TLS_CIPHER_COUNT,
     TLS_13_AES_128_GCM_SHA256 = 0x1301,
+    TLS_13_AES_256_GCM_SHA384 = 0x1302,
     TLS_13_CHACHA20_POLY1305_SHA256 = 0x1303,
 };
 
@@ -39,9 +40,6 @@ int tls_suites_read(struct tls_suites *ret, const char *text, char *why, size_t 
 
 /* The suite's name in the registry, or "unknown". */
 const char *tls_suite_name(uint16_t suite);
-
-/* Whether the cipher of a suite of 1.2 is spoken with 1.3, too. */
-bool tls_suite_in_13(uint16_t suite);
 
 /* Whether it is one of 1.2 that is spoken here with this kind of key: RSA, or ECDSA. */
 bool tls_suite_is(uint16_t suite, bool rsa);

@@ -14,8 +14,9 @@ enum {
 /* Each cipher of 1.2, then those of 1.3. */
 static void begin(struct tls_direction *direction, uint8_t choice)
 {
-    static const enum tls_cipher of_13[] = {TLS_AES_128_GCM, TLS_CHACHA20_POLY1305};
-    choice %= TLS_CIPHER_COUNT + 2;
+    static const enum tls_cipher of_13[] = {TLS_AES_128_GCM, TLS_CHACHA20_POLY1305,
+                                            TLS_AES_256_GCM};
+    choice %= TLS_CIPHER_COUNT + 3;
     if (choice < TLS_CIPHER_COUNT)
         tls_direction_init(direction, (enum tls_cipher)choice, key, iv);
     else

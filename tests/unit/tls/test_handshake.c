@@ -74,6 +74,8 @@ static void test_every_suite(void **state)
         {TLS_VERSIONS_13, "aes128-gcm", "ec", 0x1301},
         {TLS_VERSIONS_13, "aes128-gcm", "rsa", 0x1301},
         {TLS_VERSIONS_13, "chacha20-poly1305", "ec", 0x1303},
+        {TLS_VERSIONS_13, "aes256-gcm", "ec", 0x1302},
+        {TLS_VERSIONS_13, "aes256-gcm", "rsa", 0x1302},
         {TLS_VERSIONS_13, "chacha20-poly1305", "p384", 0x1303},
         {TLS_VERSIONS_BOTH, "aes128-gcm", "ec", 0x1301},
     };

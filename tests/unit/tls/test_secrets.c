@@ -4,7 +4,7 @@
 
 #include "tls/secrets.h"
 
-static const uint8_t client_secret[] = {
+static const uint8_t client_secret[TLS_SECRET_MAX] = {
     0x9e, 0x40, 0x64, 0x6c, 0xe7, 0x9a, 0x7f, 0x9d, 0xc0, 0x5a, 0xf8, 0x88, 0x9b, 0xce, 0x65, 0x52,
     0x87, 0x5a, 0xfa, 0x0b, 0x06, 0xdf, 0x00, 0x87, 0xf7, 0x92, 0xeb, 0xb7, 0xc1, 0x75, 0x04, 0xa5};
 
@@ -70,7 +70,8 @@ static void test_what_comes_inside(void **state)
         {"\x16", 1, -TLS_ERROR_UNEXPECTED, 0},
         {"\x01\x14", 2, -TLS_ERROR_UNEXPECTED, 0},
     };
-    static const enum tls_cipher ciphers[] = {TLS_AES_128_GCM, TLS_CHACHA20_POLY1305};
+    static const enum tls_cipher ciphers[] = {TLS_AES_128_GCM, TLS_CHACHA20_POLY1305,
+                                              TLS_AES_256_GCM};
     for (size_t c = 0; c < COUNT_OF(ciphers); c++)
         for (size_t i = 0; i < COUNT_OF(rows); i++) {
             struct tls_direction out, in;
@@ -115,7 +116,7 @@ static void test_update(void **state)
 {
     (void)state;
     struct tls_direction out, in, old;
-    uint8_t secrets[2][TLS_TRAFFIC_SECRET_SIZE];
+    uint8_t secrets[2][TLS_SECRET_MAX];
     memcpy(secrets[0], client_secret, sizeof client_secret);
     memcpy(secrets[1], client_secret, sizeof client_secret);
     tls_secret_keys(client_secret, TLS_CHACHA20_POLY1305, &out);
