@@ -2,10 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "tls/crypto.h"
 #include "wire/base64.h"
 #include "wire/json_scan.h"
 
@@ -129,14 +131,6 @@ static int header_read(struct header *ret, struct span text)
 
 /* ---- the signature ---- */
 
-static void digest(unsigned char ret[DIGEST_BYTES], struct span bytes)
-{
-    br_sha256_context sha;
-    br_sha256_init(&sha);
-    br_sha256_update(&sha, bytes.ptr, bytes.len);
-    br_sha256_out(&sha, ret);
-}
-
 static void hmac(unsigned char ret[DIGEST_BYTES], const struct jwt_key *key, struct span bytes)
 {
     br_hmac_context context;
@@ -152,27 +146,52 @@ static bool is_hs256(const struct jwt_key *key, struct span bytes, struct span s
     return signature.len == DIGEST_BYTES && jwt_same(own, signature.ptr, DIGEST_BYTES);
 }
 
-static bool is_rs256(const struct jwt_key *key, struct span bytes, struct span signature)
+static gnutls_datum_t datum(const void *bytes, size_t len)
 {
-    unsigned char own[DIGEST_BYTES], theirs[DIGEST_BYTES];
-    const br_rsa_public_key public = {(unsigned char *)key->n, key->n_len, (unsigned char *)key->e,
-                                      key->e_len};
-    digest(own, bytes);
-    return signature.len == key->n_len &&
-           tls_crypto()->rsa_verify((const unsigned char *)signature.ptr, signature.len,
-                                    BR_HASH_OID_SHA256, DIGEST_BYTES, &public, theirs) == 1 &&
-           jwt_same(own, theirs, DIGEST_BYTES);
+    return (gnutls_datum_t){(unsigned char *)(uintptr_t)bytes, (unsigned)len};
 }
 
+/* Frees `public`, which has been imported unless `err`. GnuTLS multiplies on curves, and with long
+ * numbers, five times as fast as BearSSL does. */
+static bool is_signed_by(gnutls_pubkey_t public, int err, gnutls_sign_algorithm_t algorithm,
+                         struct span bytes, const gnutls_datum_t *signature)
+{
+    const gnutls_datum_t data = datum(bytes.ptr, bytes.len);
+    bool is = err == 0 && gnutls_pubkey_verify_data2(public, algorithm, 0, &data, signature) >= 0;
+    gnutls_pubkey_deinit(public);
+    return is;
+}
+
+static bool is_rs256(const struct jwt_key *key, struct span bytes, struct span signature)
+{
+    const gnutls_datum_t n = datum(key->n, key->n_len), e = datum(key->e, key->e_len);
+    const gnutls_datum_t given = datum(signature.ptr, signature.len);
+    gnutls_pubkey_t public;
+    if (signature.len != key->n_len || gnutls_pubkey_init(&public) < 0)
+        return false;
+    int err = gnutls_pubkey_import_rsa_raw(public, &n, &e);
+    return is_signed_by(public, err, GNUTLS_SIGN_RSA_SHA256, bytes, &given);
+}
+
+/* A token has two numbers side by side, of which GnuTLS wants a sequence (RFC 7518 section 3.4). */
 static bool is_es256(const struct jwt_key *key, struct span bytes, struct span signature)
 {
-    unsigned char own[DIGEST_BYTES];
-    const br_ec_public_key public = {BR_EC_secp256r1, (unsigned char *)key->point,
-                                     JWT_EC_POINT_BYTES};
-    digest(own, bytes);
-    return signature.len == ES256_BYTES &&
-           br_ecdsa_i31_vrfy_raw(&br_ec_p256_m31, own, DIGEST_BYTES, &public, signature.ptr,
-                                 signature.len) == 1;
+    const size_t half = ES256_BYTES / 2;
+    const gnutls_datum_t x = datum(key->point + 1, half), y = datum(key->point + 1 + half, half);
+    gnutls_pubkey_t public;
+    gnutls_datum_t sequence;
+    if (signature.len != ES256_BYTES)
+        return false;
+    const gnutls_datum_t r = datum(signature.ptr, half), s = datum(signature.ptr + half, half);
+    if (gnutls_encode_rs_value(&sequence, &r, &s) < 0)
+        return false;
+    bool is = false;
+    if (gnutls_pubkey_init(&public) == 0) {
+        int err = gnutls_pubkey_import_ecc_raw(public, GNUTLS_ECC_CURVE_SECP256R1, &x, &y);
+        is = is_signed_by(public, err, GNUTLS_SIGN_ECDSA_SHA256, bytes, &sequence);
+    }
+    gnutls_free(sequence.data);
+    return is;
 }
 
 static bool is_signed(const struct jwt_key *key, struct span bytes, struct span signature)
@@ -195,7 +214,7 @@ static bool is_named(const struct jwt_key *key, struct span kid)
     return key->kid_len > 0 && json_string_is(kid, span_of(key->kid, key->kid_len));
 }
 
-/* A signature of a public key takes some hundred times as long as one of HMAC. */
+/* A signature of a public key takes some fifteen to a hundred times as long as one of HMAC. */
 static bool may_look(const struct jwt_rules *rules, const struct jwt_key *key)
 {
     if (!rules->signatures || key->algorithm == JWT_HS256)

@@ -9,8 +9,8 @@
  *          The claims are those of Centrifugo's connection and subscription tokens; others are
  *          passed over.
  * Threads  any.
- * Memory   The caller's: claims point into the area, and are valid as long as it is. Nothing is
- *          allocated.
+ * Memory   The caller's: claims point into the area, and are valid as long as it is. GnuTLS
+ *          allocates while it looks at a signature of RS256 or ES256.
  * Bounds   JWT_BYTES_MAX a token, JWT_KEYS_MAX keys, of which those without a `kid` are tried one
  *          after the other.
  * Errors   enum jwt_error, negative; of these REVOKED and TAKEN are auth/auth.h's.

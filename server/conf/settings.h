@@ -182,7 +182,7 @@ enum proxy_header {
     X(NUMBER, token_signatures_per_turn, 16, 1, 100000, "count",                                   \
       "Tokens of RS256 and ES256 that a shard looks at between two looks at its live "             \
       "connections; "                                                                              \
-      "one takes up to a millisecond. The others get 503, and come back.")                         \
+      "one takes up to 0.2 ms. The others get 503, and come back.")                                \
     X(LIST, api_keys, "", 0, 0, "list of file:PATH",                                               \
       "Keys of servers, 16 bytes or longer: who brings one may do everything that a namespace "    \
       "allows servers. file:PATH or env:NAME; read again at SIGHUP.")                              \

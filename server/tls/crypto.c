@@ -24,7 +24,6 @@ static void choose(void)
         .chacha20 = sse2 ? sse2 : br_chacha20_ct_run,
         .poly1305 = ctmulq ? ctmulq : br_poly1305_ctmul_run,
         .ec = &br_ec_all_m31,
-        .rsa_verify = br_rsa_pkcs1_vrfy_get_default(),
     };
 }
 

@@ -15,7 +15,6 @@ struct tls_crypto {
     br_chacha20_run chacha20;
     br_poly1305_run poly1305;
     const br_ec_impl *ec;
-    br_rsa_pkcs1_vrfy rsa_verify;
 };
 
 /* The choice for this CPU. The first call takes some 50 µs. */
