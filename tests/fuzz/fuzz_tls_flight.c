@@ -6,7 +6,8 @@
  * than was said. The first byte chooses which end, whether a session is resumed, and the version;
  * then come changes of four bytes each: where in all that this end is told, what kind, and a value.
  *
- * However what it is told is cut, that end comes to the same end. */
+ * However what it is told is cut, no two ends come to keys that differ. What is in a handshake is
+ * another thing each time, for GnuTLS draws its own randomness. */
 enum {
     FLIGHT_MAX = 1 << 15,
 };
@@ -65,10 +66,20 @@ static bool hear(struct tls_handshake *to, struct told *told, uint64_t *step)
     return fed > 0 || (want == 0 && told->fed < told->len);
 }
 
-/* Runs until nobody has anything to say. The transcript is of the end that was told something
- * else. */
-static void run(struct span changes, bool to_server, bool resume, bool is_13, uint64_t step,
-                struct transcript *said)
+/* Both are done: what one seals the other opens. */
+static void check_keys(struct tls_handshake *const ends[2])
+{
+    struct tls_keys keys[2];
+    for (int end = 0; end < 2; end++)
+        tls_handshake_keys(ends[end], &keys[end]);
+    for (int end = 0; end < 2; end++) {
+        assert(memcmp(keys[end].in.key, keys[!end].out.key, sizeof keys[end].in.key) == 0);
+        assert(memcmp(&keys[end].in.nonce, &keys[!end].out.nonce, sizeof keys[end].in.nonce) == 0);
+    }
+}
+
+/* Runs until nobody has anything to say. */
+static void run(struct span changes, bool to_server, bool resume, bool is_13, uint64_t step)
 {
     static struct told told[2];
     struct tls_handshake *ends[2] = {tls_handshake_take(pool), tls_handshake_take(pool)};
@@ -87,8 +98,8 @@ static void run(struct span changes, bool to_server, bool resume, bool is_13, ui
             moved |= hear(ends[end], &told[end], &steps[end]);
         }
     }
-    transcript_number(said, tls_handshake_progress(ends[to_server]));
-    transcript_number(said, tls_handshake_error(ends[to_server]));
+    if (tls_handshake_progress(ends[0]) == TLS_DONE && tls_handshake_progress(ends[1]) == TLS_DONE)
+        check_keys(ends);
     if (ticket.len == 0)
         tls_handshake_ticket(ends[0], &ticket);
     for (int end = 0; end < 2; end++)
@@ -113,9 +124,7 @@ static void setup(void)
     err = tls_identities_read(&identities, CERTIFICATES "/ec.pem:" CERTIFICATES "/ec.key.pem", why,
                               sizeof why);
     assert(err == 0 && server && clients[0] && clients[1] && pool);
-    struct transcript said = {0};
-    run((struct span){0}, true, false, false, 0, &said);
-    transcript_free(&said);
+    run((struct span){0}, true, false, false, 0);
     assert(ticket.len > 0);
 }
 
@@ -125,15 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!server)
         setup();
     uint8_t choice = fuzz_choice(&input);
-    struct transcript whole = {0};
-    run(input, choice & 1, choice & 2, choice & 4, 0, &whole);
-    const uint64_t steps[] = {1, FEED_VARIED | size};
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        struct transcript split = {0};
-        run(input, choice & 1, choice & 2, choice & 4, steps[i], &split);
-        assert(span_equal(transcript_span(&whole), transcript_span(&split)));
-        transcript_free(&split);
-    }
-    transcript_free(&whole);
+    const uint64_t steps[] = {0, 1, FEED_VARIED | size};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        run(input, choice & 1, choice & 2, choice & 4, steps[i]);
     return 0;
 }
