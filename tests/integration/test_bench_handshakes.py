@@ -74,8 +74,10 @@ def test_beside_another(tmp_path, manifest):
 
 
 @pytest.mark.skipif(not nginx(), reason="nginx is not installed: ./build.sh peers nginx-tls")
-def test_beside_nginx(tmp_path):
-    found = bench(tmp_path, *SMALL)
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_beside_nginx(tmp_path, version):
+    found = bench(tmp_path, *SMALL, "--tls-version", version)
+    assert found.run["settings"]["tls_version"] == version
     check(of(found.run, "ringside"))
     check(of(found.run, "nginx-tls"))
 

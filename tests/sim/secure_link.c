@@ -24,12 +24,15 @@ struct secure_world *secure_world_create(void)
     assert(err == 0);
     err = tls_identities_read(&world->identities, pair, why, sizeof why);
     assert(err == 0);
-    world->server = tls_server_create(
-        &(struct tls_server_config){.suites = suites, .ticket_lifetime_s = SESSION_S});
-    world->client =
-        tls_client_create(&(struct tls_client_config){.suites = suites, .trust_anybody = true});
+    world->server = tls_server_create(&(struct tls_server_config){
+        .suites = suites, .versions = TLS_VERSIONS_BOTH, .ticket_lifetime_s = SESSION_S});
+    for (int i = 0; i < 2; i++)
+        world->clients[i] = tls_client_create(
+            &(struct tls_client_config){.suites = suites,
+                                        .versions = i == 0 ? TLS_VERSIONS_12 : TLS_VERSIONS_13,
+                                        .trust_anybody = true});
     world->handshakes = tls_handshakes_create(SIM_CLIENTS_MAX);
-    assert(world->server && world->client && world->handshakes);
+    assert(world->server && world->clients[0] && world->clients[1] && world->handshakes);
     return world;
 }
 
@@ -38,9 +41,11 @@ void secure_world_free(struct secure_world *world)
     if (!world)
         return;
     tls_handshakes_free(world->handshakes);
-    tls_client_free(world->client);
+    for (int i = 0; i < 2; i++) {
+        tls_client_free(world->clients[i]);
+        tls_ticket_free(&world->tickets[i]);
+    }
     tls_server_free(world->server);
-    tls_ticket_free(&world->ticket);
     tls_identities_unref(world->identities);
     free(world);
 }
@@ -57,9 +62,11 @@ struct secure_link *secure_link_open(struct sim *sim, struct fake_client *end, b
     link->spoils = spoils;
     link->handshake = tls_handshake_take(world->handshakes);
     assert(link->handshake);
-    bool resumes = world->ticket.len > 0 && sim_chance(sim, 970);
-    tls_handshake_client(link->handshake, world->client, "a.example",
-                         resumes ? &world->ticket : NULL);
+    link->is_13 = sim_chance(sim, 500);
+    const struct tls_ticket *ticket = &world->tickets[link->is_13];
+    bool resumes = ticket->len > 0 && sim_chance(sim, 970);
+    tls_handshake_client(link->handshake, world->clients[link->is_13], "a.example",
+                         resumes ? ticket : NULL);
     return link;
 }
 
@@ -70,11 +77,19 @@ static void handshake_over(struct secure_link *link)
     link->handshake = NULL;
 }
 
+static void late_over(struct secure_link *link)
+{
+    if (link->late)
+        tls_handshake_give(link->sim->secure->handshakes, link->late);
+    link->late = NULL;
+}
+
 void secure_link_free(struct secure_link *link)
 {
     if (!link)
         return;
     handshake_over(link);
+    late_over(link);
     bytes_free(&link->out);
     free(link);
 }
@@ -160,9 +175,11 @@ static void handshake_done(struct secure_link *link)
     bool resumed = tls_handshake_resumed(link->handshake);
     world->resumed += resumed;
     world->full += !resumed;
-    if (!resumed)
-        tls_handshake_ticket(link->handshake, &world->ticket);
     tls_handshake_keys(link->handshake, &link->keys);
+    if (!resumed && !tls_handshake_ticket(link->handshake, &world->tickets[link->is_13])) {
+        link->late = link->handshake;
+        link->handshake = NULL;
+    }
     handshake_over(link);
 }
 
@@ -188,10 +205,20 @@ static ssize_t handshake_go(struct secure_link *link)
     return -EPROTO;
 }
 
+/* A server of 1.3 sends tickets before anything else. */
+static void late_told(struct secure_link *link)
+{
+    struct tls_ticket *ticket = &link->sim->secure->tickets[link->is_13];
+    if (link->late && tls_handshake_told(link->late, link->record, link->record_len))
+        tls_handshake_ticket(link->late, ticket);
+    late_over(link);
+}
+
 /* Opens a record that has come whole. Returns 0 or -EPROTO. */
 static ssize_t record_open(struct secure_link *link)
 {
     struct tls_record record;
+    late_told(link);
     int size = tls_record_open(&link->keys.in, link->record, link->record_len, &record);
     if (size < 0)
         return failed(link, (enum tls_error) - size);

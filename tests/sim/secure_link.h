@@ -14,9 +14,9 @@
 struct secure_world {
     struct tls_identities *identities;
     struct tls_server *server;
-    struct tls_client *client;
+    struct tls_client *clients[2];     /* of 1.2, and of 1.3 */
     struct tls_handshakes *handshakes; /* the clients' */
-    struct tls_ticket ticket;          /* the last that a client got */
+    struct tls_ticket tickets[2];      /* the last that a client of each got */
     uint64_t full, resumed;
 };
 
@@ -24,6 +24,8 @@ struct secure_link {
     struct sim *sim;
     struct fake_client *end;
     struct tls_handshake *handshake; /* NULL: it is over */
+    struct tls_handshake *late;      /* of 1.3: waits for its ticket */
+    bool is_13;
     struct tls_keys keys;
     struct bytes out; /* records that have not left */
     unsigned char record[TLS_RECORD_MAX];

@@ -21,7 +21,7 @@ static void end_make(struct end *end, unsigned at)
 {
     enum tls_cipher cipher = (enum tls_cipher)(at % TLS_CIPHER_COUNT);
     bool is_13 = at >= TLS_CIPHER_COUNT;
-    for (uint8_t i = 0; i < TLS_SECRET_MAX; i++) {
+    for (size_t i = 0; i < TLS_SECRET_MAX; i++) {
         end->secrets.in[i] = (uint8_t)(i + 7);
         end->secrets.out[i] = (uint8_t)(i + 7);
     }
