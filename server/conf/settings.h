@@ -112,7 +112,7 @@ enum proxy_header {
       "tls_handshake_timeout_ms. 0: as many as the shards can do.")                                \
     X(NUMBER, tls_handshakes_per_turn, 16, 1, 1024, "count",                                       \
       "Steps of handshakes that a shard takes between two looks at its live connections, of "      \
-      "which 16 take about a millisecond: one with a signature counts 16, one that may have a "    \
+      "which 16 take some 0.4 ms: one with a signature counts 16, one that may have a "            \
       "key exchange 8, any other 1.")                                                              \
     X(NUMBER, tls_handshake_timeout_ms, 10000, 100, 3600000, "ms",                                 \
       "A handshake must be complete this long after its connection was accepted.")                 \
