@@ -47,6 +47,8 @@ class Talk:
         self.http = None
         self.answers = {}
         self.bytes = {}
+        self.tunnels = {}
+        self.over = set()
         self.changed = asyncio.Event()
         self.ended = None
 
@@ -54,7 +56,13 @@ class Talk:
         """How many bytes have come on a stream."""
         return self.bytes.get(stream, 0)
 
-    def ask(self, path, method="GET", body=None, headers=(), authority="localhost"):
+    def tunnel(self, data):
+        """Opens a stream that is in no frames both ways; returns its number."""
+        stream = self.raw(data)
+        self.tunnels[stream] = bytearray()
+        return stream
+
+    def ask(self, path, method="GET", body=None, headers=(), end=True):
         """Sends a request; returns what its answer will come into."""
         stream = self._quic.get_next_available_stream_id()
         answer = self.answers[stream] = Answer()
@@ -62,13 +70,13 @@ class Talk:
         fields = [
             (b":method", method.encode()),
             (b":scheme", b"https"),
-            (b":authority", authority.encode()),
+            (b":authority", b"localhost"),
             (b":path", path.encode()),
             *headers,
         ]
         self.http.send_headers(stream, fields, end_stream=body is None)
         if body is not None:
-            self.http.send_data(stream, body, end_stream=True)
+            self.http.send_data(stream, body, end_stream=end)
         self.transmit()
         return answer
 
@@ -103,19 +111,24 @@ def make_protocol(modules):
             self.start()
 
         def begin(self):
-            self.http = h3.H3Connection(self._quic)
+            self.http = h3.H3Connection(self._quic, enable_webtransport=True)
 
         def quic_event_received(self, event):
             if isinstance(event, events.ConnectionTerminated):
                 self.ended = event
             if isinstance(event, events.StreamReset) and event.stream_id in self.answers:
                 self.answers[event.stream_id].reset = event.error_code
+            self.changed.set()
+            if isinstance(event, events.StreamDataReceived) and event.stream_id in self.tunnels:
+                self.tunnels[event.stream_id] += event.data
+                if event.end_stream:
+                    self.over.add(event.stream_id)
+                return
             if isinstance(event, events.StreamDataReceived):
                 self.bytes[event.stream_id] = self.heard(event.stream_id) + len(event.data)
             if self.http:
                 for told in self.http.handle_event(event):
                     self.told(told)
-            self.changed.set()
 
         def told(self, event):
             answer = self.answers.get(getattr(event, "stream_id", None))

@@ -109,6 +109,7 @@ static void http3_reset(struct shard *shard, struct conn *line, enum close_reaso
                                                               : HTTP3_REQUEST_CANCELLED);
     else if (!read)
         quic_shutdown_read(quic->conn, stream->id, HTTP3_NO_ERROR);
+    http3_tunnels_end(quic, stream->id);
     carrier_due(shard, &quic->carrier);
 }
 

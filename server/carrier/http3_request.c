@@ -184,7 +184,7 @@ static int request_make(struct head *head, bool ended)
     return err;
 }
 
-static struct conn *line_open(struct http3_stream *stream)
+struct conn *http3_line_open(struct http3_stream *stream)
 {
     struct quic *quic = stream->quic;
     struct shard *shard = quic->shard;
@@ -204,7 +204,7 @@ static void serve(struct http3_stream *stream, struct head *head)
 {
     struct shard *shard = stream->quic->shard;
     int err = request_make(head, stream->input_ended);
-    struct conn *line = line_open(stream);
+    struct conn *line = http3_line_open(stream);
     if (!line)
         return;
     if (err == 0 && head->request.fields.has_content_length)

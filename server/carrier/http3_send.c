@@ -139,7 +139,7 @@ static int take_frame(struct http3_stream *stream, struct conn *line, size_t len
     uint8_t *room = room_for(stream, 2 * VARINT_BYTES_MAX + len);
     if (!room)
         return -ENOMEM;
-    size_t head = http3_frame_head(room, HTTP3_DATA, len);
+    size_t head = stream->is_raw ? 0 : http3_frame_head(room, HTTP3_DATA, len);
     for (size_t done = 0; done < len;) {
         size_t part = line->out_len < len - done ? line->out_len : len - done;
         memcpy(room + head + done, line->out_block->bytes + line->out_at, part);

@@ -71,6 +71,7 @@ void http3_line_end(struct http3_stream *stream, enum close_reason reason)
     stream->slot = TIMERS_NONE;
     stream_forgotten(stream->quic->shard, line);
     conn_end(stream->quic->shard, line, END_CLOSE, reason);
+    http3_tunnels_end(stream->quic, stream->id);
 }
 
 void http3_stream_reset(struct http3_stream *stream, uint64_t code)
@@ -115,10 +116,10 @@ static uint64_t begin_control(struct http3_stream *stream)
 }
 
 /* RFC 9114 section 6.2: of a kind that nobody knows no more is wanted, and it is no error. */
-static uint64_t ignore(struct http3_stream *stream)
+static uint64_t ignore(struct http3_stream *stream, uint64_t code)
 {
     stream->kind = HTTP3_STREAM_IGNORED;
-    quic_shutdown_read(stream->quic->conn, stream->id, HTTP3_STREAM_CREATION_ERROR);
+    quic_shutdown_read(stream->quic->conn, stream->id, code);
     return 0;
 }
 
@@ -134,19 +135,42 @@ static uint64_t begin_kind(struct http3_stream *stream, uint64_t kind)
         return become(stream, HTTP3_STREAM_DECODER, &quic->has_decoder);
     case HTTP3_KIND_PUSH:
         return HTTP3_STREAM_CREATION_ERROR; /* a client does not push */
+    case HTTP3_KIND_WEBTRANSPORT:
+        return ignore(stream, HTTP3_WEBTRANSPORT_REJECTED); /* nothing here takes one-way streams */
     default:
-        return ignore(stream);
+        return ignore(stream, HTTP3_STREAM_CREATION_ERROR);
     }
 }
 
 /* ---- requests ---- */
 
+/* What looks like a frame of that type is a stream of WebTransport, if it is the first thing there:
+ * its length is a session, and all behind it has no frames. */
+static uint64_t tunnel_input(struct http3_stream *stream, const struct http3_piece *piece,
+                             struct span rest, bool ended)
+{
+    if (stream->has_begun)
+        return HTTP3_FRAME_ERROR;
+    uint64_t code = http3_tunnel_begin(stream, piece->length);
+    if (code == 0 && !stream->quic->is_dead)
+        http3_tunnel_input(stream, span_of(piece->payload.ptr, piece->payload.len + rest.len),
+                           ended);
+    return code;
+}
+
 static uint64_t request_input(struct http3_stream *stream, struct span bytes, bool ended)
 {
     struct http3_piece piece;
+    if (stream->is_raw) {
+        http3_tunnel_input(stream, bytes, ended);
+        return 0;
+    }
     while (!stream->is_over && !stream->quic->is_dead &&
            http3_frames_take(&stream->frames, &bytes, &piece)) {
+        if (piece.begins && piece.type == HTTP3_WEBTRANSPORT_STREAM)
+            return tunnel_input(stream, &piece, bytes, ended);
         stream->input_ended = ended && bytes.len == 0 && piece.ends;
+        stream->has_begun = true;
         uint64_t code = http3_piece(stream, &piece);
         if (code != 0)
             return code;

@@ -112,6 +112,8 @@ static bool fill_params(const struct quic *quic, ngtcp2_transport_params *params
     params->max_idle_timeout =
         (ngtcp2_duration)quic->shard->settings->quic_idle_timeout_ms * NGTCP2_MILLISECONDS;
     params->max_udp_payload_size = DATAGRAM_ROOM;
+    /* Clients of WebTransport insist. What comes is for nobody. */
+    params->max_datagram_frame_size = DATAGRAM_BYTES;
     params->active_connection_id_limit = CIDS_MAX;
     params->stateless_reset_token_present = 1;
     return ngtcp2_crypto_generate_stateless_reset_token(params->stateless_reset_token,

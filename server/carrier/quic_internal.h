@@ -7,6 +7,7 @@
  *   http3.c          carrier_ops: a turn, deadlines, drain
  *   http3_stream.c   streams: what kind, their input, their end
  *   http3_request.c  fields become a request, DATA its body
+ *   http3_tunnel.c   streams of WebTransport
  *   http3_answer.c   an answer's head becomes fields
  *   http3_send.c     what streams have queued, as frames, until it is acknowledged */
 #pragma once
@@ -96,6 +97,9 @@ struct http3_stream {
     bool end_sent;
     bool input_ended;
     bool has_head, has_trailers;
+    bool is_raw;       /* of a session of WebTransport: its bytes are in no frames */
+    int64_t session;   /* whose */
+    bool has_begun;    /* a frame has come */
     bool refuses_head; /* it is too long, and is passed over */
 
     struct http3_number number; /* of a one-way stream: what it is */
@@ -139,6 +143,7 @@ struct quic {
     bool is_open;       /* the handshake is over */
     bool has_ended;     /* all that was to be said of its end is */
     bool idles;         /* it has no request, and has the deadline for that */
+    bool has_tunnels;   /* streams of WebTransport have been opened */
     bool drains;        /* takes no requests, and ends when those that it has do */
 };
 
@@ -237,6 +242,17 @@ uint64_t http3_piece(struct http3_stream *stream, const struct http3_piece *piec
 /* The client has ended it. */
 uint64_t http3_request_ended(struct http3_stream *stream);
 void http3_read_on(struct shard *shard, struct conn *line);
+
+/* ---- http3_tunnel.c ---- */
+
+/* A client's stream says which session it belongs to. Returns 0, or a code to close with. */
+uint64_t http3_tunnel_begin(struct http3_stream *stream, uint64_t session);
+/* Its bytes, and its end. */
+void http3_tunnel_input(struct http3_stream *stream, struct span bytes, bool ended);
+/* The line of a request has ended: if it was a session, its streams go. */
+void http3_tunnels_end(struct quic *quic, int64_t session);
+/* A line for a stream; NULL: there is no place, and it is reset. */
+struct conn *http3_line_open(struct http3_stream *stream);
 
 /* ---- http3_answer.c ---- */
 

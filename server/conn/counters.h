@@ -103,6 +103,7 @@
     X(datagrams_sent, counter, "UDP datagrams sent")                                               \
     X(datagrams_unsent, counter, "UDP datagrams that the socket did not take, and that are lost")  \
     X(quic_connections, gauge, "Open QUIC connections, with those in their handshake")             \
+    X(webtransports, gauge, "Open sessions of WebTransport")                                       \
     X(quic_handshakes, counter, "QUIC handshakes completed")                                       \
     X(quic_retries, counter, "Clients of QUIC that had to prove their address first")              \
     X(quic_resets, counter, "Stateless resets, for packets of connections that are gone")          \

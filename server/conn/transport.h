@@ -40,6 +40,8 @@ enum transport_id {
     TRANSPORT_SESSION,        /* a WebSocket with a session: the Centrifuge protocol */
     TRANSPORT_SESSION_LINES,  /* the same as an answer that does not end, of lines */
     TRANSPORT_SESSION_EVENTS, /* likewise, of events */
+    TRANSPORT_WEBTRANSPORT,   /* a session of it, in which streams are opened */
+    TRANSPORT_SESSION_TUNNEL, /* such a stream, of lines both ways */
     TRANSPORT_EMULATION,      /* commands for such a one */
     TRANSPORT_WATCH,          /* the operator's: an event stream about the server */
     TRANSPORT_MERCURE,
@@ -56,6 +58,8 @@ struct transport {
     void (*input)(struct shard *shard, struct conn *conn, char *bytes, size_t len);
     /* A whole message came on a WebSocket; likewise. */
     void (*message)(struct shard *shard, struct conn *conn, struct span payload, bool text);
+    /* A client has opened a stream in a session of WebTransport: makes it what it is to be. */
+    void (*opened)(struct shard *shard, struct conn *stream);
     /* A piece of the request's body came: see http/body.h. `last`: none follows; it may be empty.
      */
     void (*body)(struct shard *shard, struct conn *conn, struct span piece, bool last);

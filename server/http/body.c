@@ -65,7 +65,9 @@ void http_body_end(struct shard *shard, struct conn *stream)
 static bool is_tunnel(const struct conn *stream)
 {
     return stream->transport == TRANSPORT_WEBSOCKET || stream->transport == TRANSPORT_ECHO ||
-           stream->transport == TRANSPORT_OPENING;
+           stream->transport == TRANSPORT_OPENING || stream->transport == TRANSPORT_SESSION ||
+           stream->transport == TRANSPORT_WEBTRANSPORT ||
+           stream->transport == TRANSPORT_SESSION_TUNNEL;
 }
 
 void http_tunnel_ended(struct shard *shard, struct conn *stream)

@@ -119,7 +119,7 @@ void session_connected(struct shard *shard, struct conn *conn, uint32_t id, int6
     out_decimal(&out, ((uint64_t)shard->settings->heartbeat_ms + 999) / 1000);
     if (!one_way)
         out_text(&out, ",\"pong\":true");
-    if (conn->transport != TRANSPORT_SESSION && !one_way)
+    if (session_is_emulated(conn))
         address_write(shard, conn, &out);
     session_data_write(&out, data);
     if (subs.len > 0) {

@@ -112,10 +112,7 @@ static struct conn *stream_of(struct shard *shard, const char id[SESSION_ID_LEN]
     if (slot >= shard->slab_slots)
         return NULL;
     struct conn *conn = conn_at(shard, slot);
-    bool stream =
-        conn->transport == TRANSPORT_SESSION_LINES || conn->transport == TRANSPORT_SESSION_EVENTS;
-    if (conn->state != CONN_OPEN || !stream || !(conn->role & ROLE_SESSION) ||
-        conn->role & ROLE_ONE_WAY)
+    if (conn->state != CONN_OPEN || !session_is_emulated(conn) || !(conn->role & ROLE_SESSION))
         return NULL;
     session_id_write(shard, conn, present);
     return memcmp(id, present, sizeof present) == 0 ? conn : NULL;

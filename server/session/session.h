@@ -7,6 +7,7 @@
  *   commands.c   what a client asks             answers.c      what it is told, and given
  *   replay.c     what it missed, part by part   centrifuge.c   the protocol over a WebSocket
  *   person.c     who it is, by its token        permits.c      and so what it may
+ *   webtransport.c   the same over WebTransport
  *   streams.c    the protocol over HTTP         emulation.c    what such a client asks
  *   speak.c      text, in what carries it
  *   orders.c     what a server has done to it   connecting.c   the channels that it begins with
@@ -77,11 +78,15 @@ _Static_assert(sizeof(struct session) <= 64, "a cache line");
 extern const struct transport session_transport;
 
 extern const struct transport session_lines_transport, session_events_transport;
+extern const struct transport webtransport_transport, session_tunnel_transport;
 extern const struct transport emulation_transport;
 
 /* GET /connection/websocket and /connection/uni_websocket. */
 void session_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 void session_open_one_way(struct shard *shard, struct conn *conn, struct exchange *exchange);
+
+/* CONNECT /connection/webtransport. */
+void webtransport_open(struct shard *shard, struct conn *conn, struct exchange *exchange);
 
 /* POST /connection/http_stream, GET and POST /connection/sse; and for those who only listen. */
 void session_open_lines(struct shard *shard, struct conn *conn, struct exchange *exchange);

@@ -60,6 +60,14 @@ enum {
     SESSION_NODE_LEN = 16,
 };
 
+/* Its stream goes one way: what its client says comes by itself. */
+static inline bool session_is_emulated(const struct conn *conn)
+{
+    bool stream =
+        conn->transport == TRANSPORT_SESSION_LINES || conn->transport == TRANSPORT_SESSION_EVENTS;
+    return stream && !(conn->role & ROLE_ONE_WAY);
+}
+
 /* Writes the name by which its own client knows it: its id, which others may see, and a proof. */
 void session_name_write(const struct shard *shard, const struct conn *conn,
                         char ret[SESSION_NAME_LEN]);

@@ -21,7 +21,7 @@ struct encoding session_encoding(const struct conn *conn)
 {
     bool bare = conn->role & ROLE_ONE_WAY;
     enum framing framing = http_is_chunked(conn) ? FRAMING_CHUNK : FRAMING_NONE;
-    if (conn->transport == TRANSPORT_SESSION_LINES)
+    if (conn->transport == TRANSPORT_SESSION_LINES || conn->transport == TRANSPORT_SESSION_TUNNEL)
         return (struct encoding){.format = bare ? FORMAT_LINE_BARE_PUSH : FORMAT_LINE_PUSH,
                                  .framing = framing};
     if (conn->transport == TRANSPORT_SESSION_EVENTS)

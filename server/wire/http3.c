@@ -29,6 +29,8 @@ static const struct {
     {HTTP3_QPACK_DECOMPRESSION_FAILED, "qpack_decompression_failed"},
     {HTTP3_QPACK_ENCODER_STREAM_ERROR, "qpack_encoder_stream_error"},
     {HTTP3_QPACK_DECODER_STREAM_ERROR, "qpack_decoder_stream_error"},
+    {HTTP3_WEBTRANSPORT_REJECTED, "webtransport_rejected"},
+    {HTTP3_WEBTRANSPORT_GONE, "webtransport_gone"},
     {UINT64_MAX, "other"},
 };
 
@@ -121,7 +123,11 @@ enum {
     SETTING_BLOCKED_STREAMS = 0x07,
     SETTING_CONNECT_PROTOCOL = 0x08,
     SETTING_DATAGRAM = 0x33,
+    SETTING_WEBTRANSPORT = 0x2b603742, /* draft 02, which is what browsers speak */
+    SESSIONS_MAX = 1,
 };
+
+#define SETTING_WEBTRANSPORT_SESSIONS UINT64_C(0xc671706a) /* drafts 07 to 12: the same bytes */
 
 /* RFC 9114 section 7.2.4.1: those of HTTP/2 that it does not have. */
 static bool is_of_http2(uint64_t id)
@@ -157,6 +163,8 @@ static bool setting_read(struct http3_settings *ret, uint64_t id, uint64_t value
         return read_switch(&ignored, value);
     case SETTING_DATAGRAM:
         return read_switch(&ret->datagrams, value);
+    case SETTING_WEBTRANSPORT:
+        return read_switch(&ret->webtransport, value);
     default:
         return !is_of_http2(id);
     }
@@ -188,6 +196,9 @@ size_t http3_preamble_write(uint8_t *to, uint64_t field_section_max)
     uint8_t payload[HTTP3_PREAMBLE_BYTES_MAX];
     size_t len = setting_write(payload, SETTING_FIELD_SECTION_MAX, field_section_max);
     len += setting_write(payload + len, SETTING_CONNECT_PROTOCOL, 1);
+    len += setting_write(payload + len, SETTING_DATAGRAM, 1);
+    len += setting_write(payload + len, SETTING_WEBTRANSPORT, 1);
+    len += setting_write(payload + len, SETTING_WEBTRANSPORT_SESSIONS, SESSIONS_MAX);
     size_t at = varint_write(to, HTTP3_KIND_CONTROL);
     at += http3_frame_head(to + at, HTTP3_SETTINGS, len);
     assert(at + len <= HTTP3_PREAMBLE_BYTES_MAX);

@@ -42,17 +42,20 @@ enum http3_error {
     HTTP3_QPACK_DECOMPRESSION_FAILED = 0x200,
     HTTP3_QPACK_ENCODER_STREAM_ERROR = 0x201,
     HTTP3_QPACK_DECODER_STREAM_ERROR = 0x202,
+    HTTP3_WEBTRANSPORT_REJECTED = 0x3994bd84, /* a stream of a session that is not there */
+    HTTP3_WEBTRANSPORT_GONE = 0x170d7b68,     /* or not any more */
 };
 
 /* Its name as it stands in metrics; "other" for a code that is none of these. Indices from 0 to
  * HTTP3_ERROR_NAMES - 1 stand for all of them. */
 enum {
-    HTTP3_ERROR_NAMES = 22,
+    HTTP3_ERROR_NAMES = 24,
 };
 unsigned http3_error_index(uint64_t code);
 const char *http3_error_name(unsigned index);
 
 enum http3_frame_type {
+    HTTP3_WEBTRANSPORT_STREAM = 0x41, /* section 4.2: no frame; what follows is not in frames */
     HTTP3_DATA = 0x00,
     HTTP3_HEADERS = 0x01,
     HTTP3_CANCEL_PUSH = 0x03,
@@ -64,6 +67,7 @@ enum http3_frame_type {
 
 /* Of a unidirectional stream: its first number. */
 enum http3_stream_kind {
+    HTTP3_KIND_WEBTRANSPORT = 0x54, /* draft-ietf-webtrans-http3-02 section 4.1 */
     HTTP3_KIND_CONTROL = 0x00,
     HTTP3_KIND_PUSH = 0x01,
     HTTP3_KIND_ENCODER = 0x02,
@@ -121,6 +125,7 @@ enum {
 struct http3_settings {
     uint64_t field_section_max; /* VARINT_MAX: not said */
     bool datagrams;             /* SETTINGS_H3_DATAGRAM */
+    bool webtransport;          /* SETTINGS_ENABLE_WEBTRANSPORT of draft 02 */
 };
 
 /* Reads the payload of SETTINGS. Returns an error, or 0. */

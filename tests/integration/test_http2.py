@@ -173,6 +173,14 @@ def test_a_websocket_is_a_stream(client):
     assert client.whole(socket).ended
 
 
+def test_a_session_is_a_websocket_like_any_other(client):
+    socket = client.websocket("/connection/websocket")
+    assert socket.status == 200
+    client.say(socket, TEXT, b'{"id":1,"connect":{}}')
+    opcode, text = client.hear(socket)
+    assert opcode == TEXT and json.loads(text)["id"] == 1
+
+
 def test_what_is_said_ahead_of_the_answer_is_heard(client):
     """At once behind CONNECT, and more than a socket would be read for; on whichever shard."""
     client.websocket("/echo")

@@ -8,6 +8,7 @@ import pytest
 
 import h3
 from ringside import PATIENCE_S
+from wire import TEXT, frame
 
 CONFIG = {"http3": "on", "websocket_publish": "on", "echo": "on"}
 NO_ERROR = 0x100
@@ -131,6 +132,27 @@ def test_a_client_that_takes_no_more_leaves_nothing_behind(served, eventually):
             eventually, lambda: served.metric("ringside_streams_sse") == 0, "the end"
         )
         assert (await client.get("/healthz")).status == 200
+
+    run(served, test)
+
+
+def test_a_websocket_is_a_stream(served):
+    """RFC 9220."""
+
+    async def test(client):
+        asked = [(b":protocol", b"websocket"), (b"sec-websocket-version", b"13")]
+        socket = client.ask("/ws?channel=c", method="CONNECT", body=b"", end=False, headers=asked)
+        await client.until(lambda: socket.status)
+        assert socket.status == 200
+        client.http.send_data(socket.stream, frame(TEXT, b"said"), end_stream=False)
+        client.transmit()
+        await client.until(lambda: socket.body == bytes([0x80 | TEXT, 4]) + b"said")
+        session = client.ask("/connection/websocket", method="CONNECT", body=b"", end=False,
+                             headers=asked)
+        client.http.send_data(session.stream, frame(TEXT, b'{"id":1,"connect":{}}'),
+                              end_stream=False)
+        client.transmit()
+        await client.until(lambda: b'"connect"' in session.body)
 
     run(served, test)
 

@@ -133,9 +133,10 @@ static void settings_are_read(void **state)
 {
     (void)state;
     struct http3_control control;
-    struct span bytes = SPAN("\x04\x05\x06\x44\x01\x33\x01");
+    struct span bytes = SPAN("\x04\x0a\x06\x44\x01\x33\x01\xab\x60\x37\x42\x01");
     assert_int_equal(feed_control(&control, bytes, true), 0);
     assert_true(control.has_settings && control.settings.datagrams);
+    assert_true(control.settings.webtransport);
     assert_int_equal(control.settings.field_section_max, 1025);
     assert_int_equal(feed_control(&control, SPAN("\x04\x00"), false), 0);
     assert_false(control.settings.datagrams);
@@ -152,6 +153,7 @@ static void our_preamble_is_what_we_would_take(void **state)
     struct span frames = span_of((const char *)bytes + 1, len - 1);
     assert_int_equal(feed_control(&control, frames, false), 0);
     assert_int_equal(control.settings.field_section_max, 65536);
+    assert_true(control.settings.datagrams && control.settings.webtransport);
 }
 
 /* ---- QPACK ---- */
