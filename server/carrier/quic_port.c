@@ -13,6 +13,7 @@ enum {
     RESET_RANDOM = 25,   /* bytes of a stateless reset besides its token */
     RESET_ANSWERED = 42, /* the shortest packet that is answered by one: it must be shorter */
     ALARMS_PER_TURN = 4096,
+    LONG_HEADER = 0x80,
 };
 #define TOKEN_NS (UINT64_C(10) * NGTCP2_SECONDS)
 
@@ -247,12 +248,23 @@ static void stranger(struct quic_port *port, const struct ring_packet *packet,
     }
 }
 
+/* What the library takes for a bug of ours, or for something else, when it comes: a datagram
+ * without bytes; and a version negotiation, which is a server's to send. */
+static int decode(const struct ring_packet *packet, ngtcp2_version_cid *ret)
+{
+    const uint8_t *bytes = packet->iov.iov_base;
+    if (packet->res == 0)
+        return NGTCP2_ERR_INVALID_ARGUMENT;
+    int err = ngtcp2_pkt_decode_version_cid(ret, bytes, (size_t)packet->res, QUIC_CID_BYTES);
+    bool is_long = bytes[0] & LONG_HEADER;
+    return err == 0 && is_long && ret->version == 0 ? NGTCP2_ERR_INVALID_ARGUMENT : err;
+}
+
 static void quic_arrived(struct shard *shard, const struct ring_packet *packet)
 {
     struct quic_port *port = quic_port_of(shard);
     ngtcp2_version_cid ids;
-    int err = ngtcp2_pkt_decode_version_cid(&ids, packet->iov.iov_base, (size_t)packet->res,
-                                            QUIC_CID_BYTES);
+    int err = decode(packet, &ids);
     if (err == NGTCP2_ERR_VERSION_NEGOTIATION) {
         negotiate_version(port, packet, &ids);
         return;
