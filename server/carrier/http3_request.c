@@ -154,6 +154,8 @@ static uint64_t decode_head(const struct http3_stream *stream, struct head *head
         return HTTP3_INTERNAL_ERROR;
     uint64_t code = decode(stream, context, head);
     nghttp3_qpack_stream_context_del(context);
+    if (code == HTTP3_QPACK_DECOMPRESSION_FAILED)
+        quic_decoder_renew(stream->quic->port);
     return code;
 }
 

@@ -170,6 +170,9 @@ void quic_cid_draw(const struct shard *shard, ngtcp2_cid *ret, size_t len);
 int quic_cid_add(struct quic *quic, const ngtcp2_cid *cid);
 void quic_cid_remove(struct quic *quic, const ngtcp2_cid *cid);
 void quic_cids_clear(struct quic *quic);
+/* A decoder that has failed once fails for ever: another takes its place. Without memory for one it
+ * stays, and the next failure tries again. */
+void quic_decoder_renew(struct quic_port *port);
 
 /* ---- quic_conn.c ---- */
 

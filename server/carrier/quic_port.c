@@ -330,6 +330,15 @@ static int coders_init(struct quic_port *port)
                : -ENOMEM;
 }
 
+void quic_decoder_renew(struct quic_port *port)
+{
+    nghttp3_qpack_decoder *fresh;
+    if (nghttp3_qpack_decoder_new(&fresh, 0, 0, nghttp3_mem_default()) != 0)
+        return;
+    nghttp3_qpack_decoder_del(port->decoder);
+    port->decoder = fresh;
+}
+
 static int quic_create(struct shard *shard)
 {
     struct quic_port *port = calloc(1, sizeof *port);

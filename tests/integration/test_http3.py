@@ -224,6 +224,13 @@ def test_errors_on_the_streams_of_requests(served):
 
         run(served, test, http=False)
 
+    async def another(client):
+        """Who has done nothing is none the worse, on either shard."""
+        assert (await client.get("/healthz")).status == 200
+
+    for _ in range(8):
+        run(served, another)
+
 
 GET = b"\xd1\xd7\x50\x01a\xc1"  # GET https a /
 
