@@ -6,18 +6,21 @@ from ringside import HOST, PATIENCE_S, ServerFault, hold_port, port_of, wait_unt
 
 
 class Redis:
-    """One redis-server. With `durable` it acknowledges only what is on the disk."""
+    """One redis-server. With `durable` it acknowledges only what is on the disk. `before` is what
+    comes first on its command line: the file of a sentinel."""
 
     name = "redis"
 
-    def __init__(self, folder, durable=False, args=()):
+    def __init__(self, folder, durable=False, args=(), before=()):
         self.held = hold_port()
         self.port = port_of(self.held)
         self.address = f"{HOST}:{self.port}"
         self.settings = {"redis": self.address}
         self.log = folder / "redis.log"
-        self.command = ["redis-server", "--port", str(self.port), "--bind", HOST, "--save", "",
+        self.command = ["redis-server", *before, "--port", str(self.port), "--bind", HOST,
                         "--dir", str(folder), *args]
+        if not before:
+            self.command += ["--save", ""]
         if durable:
             self.command += ["--appendonly", "yes", "--appendfsync", "always"]
         self.password = None

@@ -43,6 +43,51 @@ static int address_read(struct place *ret, const char *name, const char *text, c
     return 0;
 }
 
+/* NAME@address:port,address:port: which sentinels know it. */
+static int sentinels_read(struct redis_sentinels *ret, const char *text, char *why, size_t why_size)
+{
+    const char *at = strchr(text, '@');
+    size_t len = (size_t)(at - text);
+    if (len == 0 || len >= sizeof ret->master) {
+        snprintf(why, why_size, "redis = %s: needs a master's name of 1 to %d bytes before @", text,
+                 REDIS_MASTER_MAX - 1);
+        return -EINVAL;
+    }
+    memcpy(ret->master, text, len);
+    ret->master[len] = '\0';
+    for (const char *next = at + 1; next; ret->count++) {
+        char one[REDIS_HOST_MAX + 16];
+        struct place place;
+        const char *comma = strchr(next, ',');
+        int size = comma ? (int)(comma - next) : (int)strlen(next);
+        snprintf(one, sizeof one, "%.*s", size, next);
+        if (ret->count == REDIS_SENTINELS_MAX) {
+            snprintf(why, why_size, "redis: more than %d sentinels", REDIS_SENTINELS_MAX);
+            return -EINVAL;
+        }
+        if (address_read(&place, "redis", one, why, why_size) < 0)
+            return -EINVAL;
+        struct redis_sentinel *sentinel = &ret->at[ret->count];
+        memcpy(sentinel->host, place.host, sizeof sentinel->host);
+        sentinel->port = place.port;
+        next = comma ? comma + 1 : NULL;
+    }
+    return 0;
+}
+
+static int redis_place_read(struct redis_config *ret, const char *text, char *why, size_t why_size)
+{
+    struct place place;
+    if (strchr(text, '@'))
+        return sentinels_read(&ret->sentinels, text, why, why_size);
+    int err = address_read(&place, "redis", text, why, why_size);
+    if (err < 0)
+        return err;
+    memcpy(ret->address.host, place.host, sizeof ret->address.host);
+    ret->address.port = place.port;
+    return 0;
+}
+
 static int file_read(char *ret, size_t size, const char *name, const char *path, char *why,
                      size_t why_size)
 {
@@ -98,15 +143,12 @@ static int redis_read(struct redis_config *ret, const struct settings *settings,
         .orders_max = (uint32_t)settings->revoked_max,
         .message_bytes_max = (size_t)settings->message_bytes_max,
     };
-    struct place place;
-    int err = address_read(&place, "redis", settings->redis, why, why_size);
+    int err = redis_place_read(ret, settings->redis, why, why_size);
     if (err == 0)
         err = secret_read(ret->address.password, sizeof ret->address.password, "redis",
                           settings->redis_password, why, why_size);
     if (err < 0)
         return err;
-    memcpy(ret->address.host, place.host, sizeof ret->address.host);
-    ret->address.port = place.port;
     if (!redis_prefix_is_good(settings->redis_prefix)) {
         snprintf(why, why_size, "redis_prefix = %s: needs 1 to %d bytes, and no braces or spaces",
                  settings->redis_prefix, REDIS_PREFIX_MAX - 1);
@@ -189,8 +231,7 @@ static int choose_redis(struct broker_choice *ret, const struct settings *settin
     ret->ops = &redis_engine;
     ret->engine = redis_create(&config);
     ret->required = settings->redis_required;
-    snprintf(ret->where, sizeof ret->where, "Redis at %s:%d", config.address.host,
-             config.address.port);
+    snprintf(ret->where, sizeof ret->where, "Redis at %.200s", settings->redis);
     explicit_bzero(config.address.password, sizeof config.address.password);
     return 0;
 }

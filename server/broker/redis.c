@@ -173,13 +173,17 @@ static void disconnect(struct redis *redis)
 }
 
 /* Each step within its time. */
-static int dial(struct redis_dial *dial, const struct redis_address *address, char *why,
+static int dial(struct redis_dial *dial, const struct redis_config *config, char *why,
                 size_t why_size)
 {
-    dial->address = *address;
+    dial->address = config->address;
     if (dial->address.timeout_ms > CONNECT_MS_MAX)
         dial->address.timeout_ms = CONNECT_MS_MAX;
-    int err = redis_link_open(&dial->commands, &dial->address, &dial->greeting, why, why_size);
+    int err = config->sentinels.count > 0
+                  ? redis_sentinels_ask(&config->sentinels, &dial->address, why, why_size)
+                  : 0;
+    if (err == 0)
+        err = redis_link_open(&dial->commands, &dial->address, &dial->greeting, why, why_size);
     if (err == 0)
         err = redis_link_open(&dial->news, &dial->address, NULL, why, why_size);
     if (err < 0)
@@ -203,7 +207,7 @@ static void connected(struct redis *redis)
 
 int redis_connect(struct redis *redis, char *why, size_t why_size)
 {
-    int err = dial(&redis->dial, &redis->config.address, why, why_size);
+    int err = dial(&redis->dial, &redis->config, why, why_size);
     if (err == 0)
         connected(redis);
     return err;
@@ -213,7 +217,7 @@ static void *dial_run(void *context)
 {
     struct redis *redis = context;
     char why[256];
-    redis->dial.err = dial(&redis->dial, &redis->config.address, why, sizeof why);
+    redis->dial.err = dial(&redis->dial, &redis->config, why, sizeof why);
     atomic_store(&redis->dial.done, true);
     return NULL;
 }

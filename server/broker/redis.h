@@ -18,6 +18,7 @@
 
 #include "broker/engine.h"
 #include "broker/redis_link.h"
+#include "broker/redis_sentinel.h"
 #include "core/message.h"
 #include "hub/helper.h"
 #include "hub/hub.h"
@@ -27,6 +28,7 @@ struct redis;
 
 struct redis_config {
     struct redis_address address;
+    struct redis_sentinels sentinels; /* if there are any, they say where it is */
     char prefix[REDIS_PREFIX_MAX];
     uint32_t queue_max;
     int64_t ttl_ms;

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -271,6 +272,33 @@ def test_without_redis_orders_are_refused(nodes, eventually):
     assert a("presence", channel="c") == 100
     assert revoke(a, user="alice")[1]["error"] == "node_silent"
     assert len(a("info")["nodes"]) == 1
+
+
+def test_what_a_user_needs_to_be_allowed(nodes, start_redis, tmp_path):  # noqa: F811
+    """The line of docs/CLUSTER.md is enough, for all that is asked of Redis."""
+    text = (Path(__file__).parents[2] / "docs" / "CLUSTER.md").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("ACL SETUSER ringside"))
+    redis = start_redis()
+    assert redis.ask(*line.replace("SECRET", "secret").split()) == "OK"
+    assert redis.ask("ACL", "SETUSER", "default", "nocommands", "+ping", "+acl") == "OK"
+    (tmp_path / "redis.key").write_text("secret\n")
+    (tmp_path / "ticket.key").write_text("a key of tickets, of thirty-two bytes or more\n")
+    _, (a, b) = nodes(redis=redis, redis_user="ringside", rules=("presence",),
+                      redis_password=f"file:{tmp_path}/redis.key",
+                      ticket_key=f"HS256:file:{tmp_path}/ticket.key")
+    client = Client(a.server, "alice")
+    client.ask("subscribe", channel="c")
+    assert b("publish", channel="c", data=1, idempotency_key="k", version=1)["offset"] == 1
+    assert client.push()["pub"]["data"] == 1
+    assert list(b("presence", channel="c")["presence"]) == [client.id]
+    assert b("history_remove", channel="c") == {} and a.data("c") == []
+    bearer = {"Authorization": f"Bearer {sdk.token(sub='bob')}"}
+    ticket = a.server.request("POST", "/ticket", b"", bearer).json()["ticket"]
+    assert poll_by(b, ticket) == 200
+    assert b("disconnect", user="alice") == {}
+    assert client.ended()[0] == 3503
+    assert a.server.metric("ringside_broker_errors_total") == 0
+    assert b.server.metric("ringside_broker_errors_total") == 0
 
 
 # ---- hostile neighbours ----
