@@ -10,7 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 import sdk
-from conftest import FLAGS
+from chromium_flags import FLAGS
 from ringside import PATIENCE_S
 from test_browser_centrifuge import VERSION
 
