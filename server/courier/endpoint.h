@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <xxhash.h>
+
+/* uthash's own falls through from case to case in a way that clang warns of. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)XXH3_64bits((key), (len)))
 #include <uthash.h>
 
 #include "courier/post.h"
