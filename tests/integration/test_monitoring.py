@@ -56,14 +56,16 @@ class Prometheus:
 def prometheus(server, tmp_path):
     """It has read a server twice on which something happened between."""
     made = Prometheus(tmp_path, server.address)
-    subscriber = RawWebSocket(server, "/ws?channel=a")
-    wait_until(lambda: made.has_read('ringside_streams_websocket == 1'), "the first reading")
-    server.publish("a", "hello")
-    server.get("/nowhere")
-    wait_until(lambda: made.has_read('ringside_published_total == 1'), "the second reading")
-    yield made
-    subscriber.close()
-    made.stop()
+    try:
+        subscriber = RawWebSocket(server, "/ws?channel=a")
+        wait_until(lambda: made.has_read("ringside_streams_websocket == 1"), "the first reading")
+        server.publish("a", "hello")
+        server.get("/nowhere")
+        wait_until(lambda: made.has_read("ringside_published_total == 1"), "the second reading")
+        yield made
+        subscriber.close()
+    finally:
+        made.stop()
 
 
 def panels():
