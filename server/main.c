@@ -536,15 +536,15 @@ int main(int argc, char **argv)
     size_shards(&settings, cpu_count);
     size_connections(&settings, &launch.engine);
     cpu_count = cpus_to_pin(&settings, cpu_count);
-    struct origins *origins;
+    static struct origins *origins; /* of a start that fails the process frees what it has */
     if (settings_check(&settings, why, sizeof why) < 0 ||
         certificates_init(&launch.certificates, &settings, why, sizeof why) < 0 ||
         origins_create(&origins, settings.allowed_origins, why, sizeof why) < 0)
         return fail(why);
-    struct addresses *addresses;
+    static struct addresses *addresses;
     const uint64_t seed[] = {seed_draw(), seed_draw()};
     static struct trusted trusted;
-    struct auth *auth;
+    static struct auth *auth;
     if (clients_table(&addresses, &settings, seed) < 0)
         return fail("addresses_max: memory is out; lower it");
     if (trusted_read(&trusted, settings.trusted_proxies, why, sizeof why) < 0 ||
