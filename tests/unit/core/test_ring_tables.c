@@ -386,16 +386,41 @@ static void idle_tables_cost_no_system_call(void **state)
     assert_int_equal(joined.server->stats.enters - enters, CONTRACT_QUIET_TURNS);
 }
 
+/* Takes one number for each entry, in batches: what is not there yet when the machine is busy comes
+ * with a later one. `taken` counts them by slot. */
+static void receive_numbers(struct ring_io *batch, uint32_t count, uint32_t *taken)
+{
+    static uint32_t got[RING_BATCH_MAX];
+    for (int turns = 0; count > 0; turns++) {
+        assert_true(turns < CONTRACT_PATIENCE);
+        for (uint32_t i = 0; i < count; i++)
+            batch[i].iov = (struct iovec){&got[i], sizeof got[i]};
+        ring_receive(joined.client, batch, count);
+        uint32_t left = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            if (batch[i].res == -EAGAIN) {
+                batch[left++].slot = batch[i].slot;
+                continue;
+            }
+            assert_int_equal(batch[i].res, sizeof got[i]);
+            assert_int_equal(got[i], taken[joined.slot_of[batch[i].slot]]++);
+        }
+        count = left;
+        contract_kernel.turn(joined.server);
+    }
+}
+
 static void a_batch_goes_over_all_tables(void **state)
 {
     (void)state;
     static struct ring_io batch[RING_BATCH_MAX];
     static uint32_t numbers[RING_BATCH_MAX];
-    static uint32_t sent[SLOTS], got[RING_BATCH_MAX];
+    static uint32_t sent[SLOTS], taken[SLOTS];
     uint64_t random = 4;
     fill_ring();
 
     memset(sent, 0, sizeof sent);
+    memset(taken, 0, sizeof taken);
     for (uint32_t i = 0; i < RING_BATCH_MAX; i++) {
         uint32_t slot = (uint32_t)(contract_random(&random) % SLOTS);
         numbers[i] = sent[slot]++;
@@ -405,13 +430,15 @@ static void a_batch_goes_over_all_tables(void **state)
     for (uint32_t i = 0; i < RING_BATCH_MAX; i++) {
         assert_int_equal(batch[i].res, sizeof numbers[i]);
         batch[i].slot = joined.peer_of[batch[i].slot];
-        batch[i].iov.iov_base = &got[i];
     }
-    ring_receive(joined.client, batch, RING_BATCH_MAX);
-    for (uint32_t i = 0; i < RING_BATCH_MAX; i++) {
-        assert_int_equal(batch[i].res, sizeof got[i]);
-        assert_int_equal(got[i], numbers[i]);
-    }
+    receive_numbers(batch, RING_BATCH_MAX, taken);
+    assert_memory_equal(sent, taken, sizeof sent);
+}
+
+/* An address of this process alone: the ports of one that ran a moment ago are still in TIME_WAIT. */
+static struct in_addr own_address(void)
+{
+    return (struct in_addr){htonl((INADDR_LOOPBACK & 0xff000000) | (uint32_t)getpid() << 2 | 2)};
 }
 
 /* The addresses of connects that wait to be submitted, on every table at once. */
@@ -428,7 +455,7 @@ static void connects_on_many_tables_keep_their_addresses(void **state)
     for (uint32_t i = 0; i < SLOTS; i++) {
         uint32_t slot = i % uring->tables_max * DESCRIPTORS + i / uring->tables_max;
         struct sockaddr_in from = {.sin_family = AF_INET,
-                                   .sin_addr = {htonl(INADDR_LOOPBACK + 77)},
+                                   .sin_addr = own_address(),
                                    .sin_port = htons((uint16_t)(PORT_FIRST + i))};
         ring_connect(joined.client, slot, &from, &joined.address);
     }
