@@ -255,6 +255,11 @@ void session_subscribed(struct shard *shard, struct conn *conn, const struct hub
     replay_go_on(shard, conn);
 }
 
+bool session_has_left(const struct conn *conn)
+{
+    return !(conn->role & ROLE_SESSION);
+}
+
 bool session_owes_much(const struct shard *shard, const struct conn *conn)
 {
     return conn_queued(conn) > (uint64_t)shard->settings->queue_bytes_max;
@@ -262,6 +267,8 @@ bool session_owes_much(const struct shard *shard, const struct conn *conn)
 
 void session_read(struct shard *shard, struct conn *conn, const struct hub_reply *reply)
 {
+    if (session_has_left(conn))
+        return;
     if (session_owes_much(shard, conn)) {
         session_reply_error(shard, conn, reply->ticket.tag, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
         return;
@@ -279,6 +286,8 @@ void session_published(struct shard *shard, struct conn *conn, const struct tick
 {
     (void)epoch;
     (void)offset;
+    if (session_has_left(conn))
+        return;
     if (err < 0)
         session_reply_error(shard, conn, ticket->tag, published_error(err));
     else

@@ -474,6 +474,8 @@ static enum centrifuge_error presence_error(int err)
 static void presence_told(struct shard *shard, struct conn *conn, const struct ticket *ticket,
                           const struct presence_answer *answer)
 {
+    if (session_has_left(conn))
+        return;
     if (session_owes_much(shard, conn)) {
         session_reply_error(shard, conn, ticket->tag, CENTRIFUGE_ERROR_TOO_MANY_REQUESTS);
         return;

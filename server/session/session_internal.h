@@ -140,6 +140,9 @@ void session_reply_empty(struct shard *shard, struct conn *conn, uint32_t id,
 void session_reply_error(struct shard *shard, struct conn *conn, uint32_t id,
                          enum centrifuge_error error);
 
+/* A server that drains has said goodbye: an answer that comes behind that has nobody to go to. */
+bool session_has_left(const struct conn *conn);
+
 /* So many answers wait for it that it is given no more large ones. */
 bool session_owes_much(const struct shard *shard, const struct conn *conn);
 

@@ -64,10 +64,14 @@ static bool websocket_input(struct client *client, char *bytes, size_t len)
         .role = WS_CLIENT, .deflate = client->deflates, .message_bytes_max = 16 << 20};
     struct ws_input input = {bytes, bytes + len};
     struct ws_event event;
+    sim_check(client->sim, client->close_code == 0 || len == 0,
+              "client %u is told more behind the close frame", client->index);
     do {
         ws_inbound_next(&client->ws, &rules, &input, &event);
         websocket_event(client, &event);
     } while (event.kind != WS_EVENT_NONE && event.kind != WS_EVENT_CLOSE);
+    sim_check(client->sim, input.at == input.end, "client %u is told more behind the close frame",
+              client->index);
     return true;
 }
 

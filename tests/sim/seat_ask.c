@@ -86,8 +86,9 @@ static void frame_send(struct client *client)
 
 /* ---- tokens ---- */
 
-/* Of the client's user, for all channels or for that one; -1: of a connection. */
-static void token_add(struct client *client, int channel, enum seat_lie lie)
+/* Of the client's user, for all channels or for that one; -1: of a connection. Returns when it
+ * expires, or 0. */
+static int64_t token_add(struct client *client, int channel, enum seat_lie lie)
 {
     struct sim *sim = client->sim;
     struct jwt_key key;
@@ -103,15 +104,16 @@ static void token_add(struct client *client, int channel, enum seat_lie lie)
         client_channel_name((unsigned)channel + (lie == LIE_FOREIGN), name);
         at += snprintf(claims + at, sizeof claims - (size_t)at, ",\"channel\":\"%s\"", name);
     }
+    int64_t exp_s = 0;
     if (lie == LIE_EXPIRED || sim_chance(sim, 300)) {
-        int64_t exp_s =
-            lie == LIE_EXPIRED ? now_s - 5 : now_s + 2 + (int64_t)sim_below(sim, EXPIRES_S_MAX);
+        exp_s = lie == LIE_EXPIRED ? now_s - 5 : now_s + 2 + (int64_t)sim_below(sim, EXPIRES_S_MAX);
         at += snprintf(claims + at, sizeof claims - (size_t)at, ",\"exp\":%" PRId64, exp_s);
     }
     claims[at++] = '}';
     int len = jwt_sign_hs256(token, sizeof token, &key, span_of(claims, (size_t)at));
     assert(len > 0);
     add("\"token\":\"%.*s\"", len, token);
+    return exp_s;
 }
 
 static enum seat_lie lie_of(struct sim *sim)
@@ -132,7 +134,7 @@ static void connect_add(struct client *client)
         connect->lie = lie_of(client->sim);
         if (connect->lie == LIE_FOREIGN) /* a new connection is anybody's */
             connect->lie = LIE_NONE;
-        token_add(client, -1, connect->lie);
+        connect->expires_s = token_add(client, -1, connect->lie);
     }
     command_end();
 }
@@ -152,7 +154,7 @@ static void subscribe_add(struct client *client, unsigned channel)
     if (seat->signed_on && sim_chance(sim, 200)) {
         subscribe->lie = lie_of(sim);
         add(",");
-        token_add(client, (int)channel, subscribe->lie);
+        subscribe->expires_s = token_add(client, (int)channel, subscribe->lie);
     }
     command_end();
     if (own->stage == SEAT_OUT)
@@ -218,7 +220,7 @@ static void refresh_add(struct client *client, unsigned channel)
     refresh->lie = lie_of(sim);
     if (of_channel)
         add(",");
-    token_add(client, of_channel ? (int)channel : -1, refresh->lie);
+    refresh->expires_s = token_add(client, of_channel ? (int)channel : -1, refresh->lie);
     command_end();
 }
 

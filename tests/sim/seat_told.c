@@ -228,8 +228,8 @@ static bool may_fail(const struct client *client, const struct seat_command *ask
     case NOT_AVAILABLE:
         return (method == SEAT_PRESENCE || method == SEAT_PRESENCE_STATS) &&
                !settings->namespaces.list[0].presence;
-    case EXPIRED:
-        return asked->lie == LIE_EXPIRED;
+    case EXPIRED: /* or it did on its way */
+        return asked->expires_s > 0 && asked->expires_s <= sim_now(client->sim) / SIM_S;
     case GONE:
         return method == SEAT_HISTORY && asked->from.known;
     default:
