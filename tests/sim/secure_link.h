@@ -26,6 +26,7 @@ struct secure_link {
     struct tls_handshake *handshake; /* NULL: it is over */
     struct tls_handshake *late;      /* of 1.3: waits for its ticket */
     bool is_13;
+    bool resumes; /* its hello has a ticket */
     struct tls_keys keys;
     struct bytes out; /* records that have not left */
     unsigned char record[TLS_RECORD_MAX];
