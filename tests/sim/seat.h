@@ -53,7 +53,7 @@ struct seat_command {
     unsigned channel;
     uint64_t message; /* of a publish */
     bool recover, reverse;
-    int64_t expires_s; /* its token does; 0: never, or there is none */
+    int64_t expires_s;         /* its token does; 0: never, or there is none */
     struct ledger_cursor from; /* of a subscribe with `recover`, or a history */
 };
 
