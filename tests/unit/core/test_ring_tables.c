@@ -435,7 +435,7 @@ static void a_batch_goes_over_all_tables(void **state)
     assert_memory_equal(sent, taken, sizeof sent);
 }
 
-/* An address of this process alone: the ports of one that ran a moment ago are still in TIME_WAIT. */
+/* Of this process alone: the ports of one that ran a moment ago are still in TIME_WAIT. */
 static struct in_addr own_address(void)
 {
     return (struct in_addr){htonl((INADDR_LOOPBACK & 0xff000000) | (uint32_t)getpid() << 2 | 2)};
@@ -462,7 +462,8 @@ static void connects_on_many_tables_keep_their_addresses(void **state)
     uint32_t connects = 0;
     for (uint32_t i = 0; i < SLOTS; i++) {
         int32_t res = contract_event(joined.client).res;
-        assert_true(res == 0 || res == -EADDRINUSE); /* somebody listens there on all addresses */
+        /* Else somebody listens there on all addresses. */
+        assert_true(res == 0 || res == -EADDRINUSE);
         connects += res == 0;
     }
     assert_true(connects > SLOTS / 2);
