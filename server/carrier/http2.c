@@ -19,6 +19,14 @@ struct conn *http2_stream(struct http2 *http2, int32_t id)
 
 /* ---- bounds and errors ---- */
 
+void http2_submitted(struct http2 *http2, int err)
+{
+    if (!nghttp2_is_fatal(err))
+        return;
+    http2->has_lost = true;
+    carrier_due(http2->shard, &http2->carrier);
+}
+
 int http2_flooded(struct http2 *http2, enum http2_flood flood)
 {
     if (!http2->flooded)
@@ -254,7 +262,8 @@ static void say_goodbye(struct http2 *http2)
 {
     int32_t last = nghttp2_session_get_last_proc_stream_id(http2->session);
     http2->says_goodbye = true;
-    nghttp2_submit_goaway(http2->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
+    http2_submitted(http2, nghttp2_submit_goaway(http2->session, NGHTTP2_FLAG_NONE, last,
+                                                 NGHTTP2_NO_ERROR, NULL, 0));
     carrier_due(http2->shard, &http2->carrier);
 }
 
@@ -289,8 +298,8 @@ static void http2_turn(struct shard *shard, struct carrier *carrier)
         http2_free(http2);
         return;
     }
-    if (err < 0) {
-        end_fatal(http2, err);
+    if (err < 0 || http2->has_lost) {
+        end_fatal(http2, err < 0 ? err : NGHTTP2_ERR_NOMEM);
         return;
     }
     http2->is_busy = true;
@@ -331,7 +340,8 @@ static void http2_reset(struct shard *shard, struct conn *stream, enum close_rea
     const uint32_t both = LINK_END_SENT | LINK_INPUT_ENDED;
     nghttp2_session_set_stream_user_data(http2->session, id, NULL);
     if ((stream->link & both) != both)
-        nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, id, code_of(stream, reason));
+        http2_submitted(http2, nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, id,
+                                                         code_of(stream, reason)));
     carrier_due(shard, &http2->carrier);
 }
 
@@ -419,7 +429,7 @@ static void http2_input(struct shard *shard, struct conn *socket, char *bytes, s
         return;
     http2->has_failed = found.error != 0;
     if (http2->has_failed)
-        nghttp2_session_terminate_session(http2->session, found.error);
+        http2_submitted(http2, nghttp2_session_terminate_session(http2->session, found.error));
     if (socket->role & ROLE_UNWANTED && http2->has_served)
         go_away(http2, shard->draining ? CLOSE_GOING_AWAY : CLOSE_TABLE_FULL);
     carrier_due(shard, &http2->carrier);
@@ -442,7 +452,7 @@ static void http2_timer(struct shard *shard, struct conn *socket)
     } else {
         counter_add(&shard->counters.pings, 1);
         socket->role |= ROLE_PING_SENT;
-        nghttp2_submit_ping(http2->session, NGHTTP2_FLAG_NONE, NULL);
+        http2_submitted(http2, nghttp2_submit_ping(http2->session, NGHTTP2_FLAG_NONE, NULL));
         carrier_due(shard, &http2->carrier);
         conn_heartbeat(shard, socket);
     }

@@ -56,6 +56,7 @@ struct http2 {
     bool is_late;      /* it has not taken its GOAWAY yet */
     bool has_served;
     bool has_failed;    /* what it sends after its error is ignored */
+    bool has_lost;      /* a frame that the client waits for: the connection is to end */
     bool flooded;       /* a bound is reached: the connection is to end */
     uint8_t end_reason; /* enum close_reason */
 };
@@ -74,6 +75,10 @@ static inline struct conn *http2_socket(struct http2 *http2)
 
 /* A bound is reached. Returns what a callback says to the library, to stop it. */
 int http2_flooded(struct http2 *http2, enum http2_flood flood);
+
+/* What the library says to something to send. If it found no memory the client would wait for that
+ * for ever, so its connection ends in the next turn. */
+void http2_submitted(struct http2 *http2, int err);
 
 /* The line of a stream, or NULL when it has none any more. */
 struct conn *http2_stream(struct http2 *http2, int32_t id);

@@ -113,7 +113,8 @@ static void refused(struct http2 *http2, int32_t id)
     struct shard *shard = http2->shard;
     enum refusal refusal = http2->drains ? REFUSAL_DRAINING : REFUSAL_TABLE_FULL;
     counter_add(&shard->counters.refused[refusal], 1);
-    nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    http2_submitted(http2, nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, id,
+                                                     NGHTTP2_REFUSED_STREAM));
 }
 
 struct conn *http2_open(struct http2 *http2, int32_t id)
@@ -173,12 +174,12 @@ static void tell_window(struct http2 *http2, struct conn *stream, int32_t id, si
                  conn_waiting(stream) > (uint64_t)shard->settings->queue_bytes_max;
     struct conn_extra *extra = waits ? conn_extra(stream) : NULL;
     if (!extra) {
-        nghttp2_session_consume(http2->session, id, len);
+        http2_submitted(http2, nghttp2_session_consume(http2->session, id, len));
         return;
     }
     conn_pause(stream);
     extra->unread += (uint32_t)len;
-    nghttp2_session_consume_connection(http2->session, len);
+    http2_submitted(http2, nghttp2_session_consume_connection(http2->session, len));
 }
 
 int http2_on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
@@ -212,7 +213,8 @@ void http2_read_on(struct shard *shard, struct conn *stream)
     if (stream->link & LINK_PAUSED || !extra || extra->unread == 0)
         return;
     struct http2 *http2 = (struct http2 *)stream_carrier(shard, stream);
-    nghttp2_session_consume_stream(http2->session, stream_link(shard, stream)->id, extra->unread);
+    http2_submitted(http2, nghttp2_session_consume_stream(
+                               http2->session, stream_link(shard, stream)->id, extra->unread));
     extra->unread = 0;
     carrier_due(shard, &http2->carrier);
 }
