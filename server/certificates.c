@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conn/log.h"
 #include "conn/secure.h"
 #include "tls/suite.h"
 
@@ -52,6 +53,7 @@ void certificates_reload(const struct server *server)
     char why[RELOAD_WHY_MAX];
     if (tls_identities_read(&identities, server->settings->tls_certificates, why, sizeof why) < 0) {
         fprintf(stderr, "ringside-server: SIGHUP: the certificates stay as they were: %s\n", why);
+        log_server(server->log, LOG_RELOAD, why);
         return;
     }
     for (unsigned i = 0; i < server->shard_count; i++)
@@ -59,5 +61,6 @@ void certificates_reload(const struct server *server)
     printf("ringside-server has read %zu certificate%s again\n", tls_identities_count(identities),
            tls_identities_count(identities) == 1 ? "" : "s");
     fflush(stdout);
+    log_server(server->log, LOG_RELOAD, "certificates");
     tls_identities_unref(identities);
 }

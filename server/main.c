@@ -26,6 +26,7 @@
 #include "conf/machine.h"
 #include "conf/settings.h"
 #include "conn/client.h"
+#include "conn/log.h"
 #include "conn/shard.h"
 #include "conn/trusted.h"
 #include "core/build_info.h"
@@ -37,6 +38,7 @@
 #include "ports.h"
 #include "reload.h"
 #include "session/session.h"
+#include "sizes.h"
 #include "successor.h"
 #include "transport/answering.h"
 #include "transport/encoder.h"
@@ -48,9 +50,6 @@ const char *malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_deca
 
 enum {
     WHY_MAX = 512,
-    MAX_CONNECTIONS_DEFAULT = 100000, /* when the machine does not say how much memory it has */
-    BYTES_PER_CONNECTION = 6144, /* kernel and user memory of one idle connection, with slack */
-    MAX_CONNECTIONS_MAX = 16000000,
 };
 
 /* ---- command line ---- */
@@ -212,7 +211,7 @@ static int make_shard(struct runner *runner)
         .capacity =
             shard_connections((uint64_t)server->settings->max_connections, server->shard_count) +
             spare,
-        .peers = server->addresses != NULL,
+        .peers = server->addresses || server->log,
     };
     struct ring *ring;
     int err = runner->launch->engine.ring_create(&ring, &config, runner->why, sizeof runner->why);
@@ -285,6 +284,7 @@ static void join_shards(struct launch *launch)
     pthread_barrier_wait(&launch->step);
     broker_end(launch->broker);
     couriers_end(&launch->server);
+    log_end(launch->server.log);
     pthread_barrier_wait(&launch->step);
     for (unsigned i = 0; i < launch->server.shard_count; i++)
         pthread_join(launch->runners[i].thread, NULL);
@@ -305,34 +305,6 @@ static bool session_key_draw(struct server *server)
     server->node = seed_draw();
     return getrandom(server->session_key, sizeof server->session_key, 0) ==
            sizeof server->session_key;
-}
-
-static int64_t connections_default(void)
-{
-    uint64_t memory = machine_memory("");
-    if (memory == 0)
-        return MAX_CONNECTIONS_DEFAULT;
-    /* Half of the memory: the other half is for what is sent, and for everybody else. */
-    int64_t fit = (int64_t)(memory / 2 / BYTES_PER_CONNECTION);
-    return fit < 1 ? 1 : fit < MAX_CONNECTIONS_MAX ? fit : MAX_CONNECTIONS_MAX;
-}
-
-/* As many as memory and the engine hold; what was asked for beyond that is said. */
-static void size_connections(struct settings *settings, const struct engine *engine)
-{
-    unsigned shards = (unsigned)settings->shards;
-    uint64_t most = engine_connections_max(engine, shards);
-    uint64_t wanted = (uint64_t)settings->max_connections;
-    if (wanted == 0)
-        wanted = (uint64_t)connections_default();
-    else if (wanted > most)
-        fprintf(stderr,
-                "ringside-server: max_connections = %" PRIu64 " is more than %s can have with "
-                "%" PRIu64 " descriptors, and is lowered to %" PRIu64 "; `ulimit -n %" PRIu64
-                "` (systemd: LimitNOFILE=) would do\n",
-                wanted, engine->name, engine->descriptors, most,
-                engine_descriptors_needed(wanted, shards));
-    settings->max_connections = (int64_t)(wanted < most ? wanted : most);
 }
 
 static int fail(const char *why)
@@ -360,6 +332,7 @@ static void announce(const struct launch *launch)
         printf("nobody is asked for a name: where strangers connect, set token_keys and api_keys, "
                "and what each namespace allows; docs/TOKENS.md says how\n");
     fflush(stdout);
+    log_server(launch->server.log, LOG_START, build_version);
 }
 
 static void block_signals(sigset_t *ret)
@@ -399,6 +372,7 @@ static void run_until_end(struct launch *launch, sigset_t *signals)
 {
     struct server *server = &launch->server;
     bool handed_over = successor_takes_over(wait_for_end(signals, launch));
+    log_server(server->log, handed_over ? LOG_HAND_OVER : LOG_DRAIN, "");
     for (unsigned i = 0; i < server->shard_count; i++) {
         if (handed_over)
             shard_hand_over(server->shards[i]);
@@ -451,6 +425,8 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
         err = cluster_start(launch->broker, server);
     if (err == 0)
         err = couriers_start(server, launch->broker ? 1 : 0);
+    if (err == 0)
+        err = log_start(server->log);
     launch->failed = err < 0;
     if (err == 0)
         announce(launch);
@@ -461,23 +437,6 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
     }
     join_shards(launch);
     return err == 0 ? 0 : 1;
-}
-
-/* One for each core, or for each that the control group's quota amounts to. */
-static void size_shards(struct settings *settings, int cpu_count)
-{
-    uint32_t quota = machine_group_cpus("");
-    if (settings->shards != 0)
-        return;
-    settings->shards = cpu_count > HUB_SHARDS_MAX ? HUB_SHARDS_MAX : cpu_count;
-    if (quota < settings->shards)
-        settings->shards = quota;
-}
-
-/* Fewer threads than cores are not nailed to the first ones unasked: somebody else may be there. */
-static int cpus_to_pin(const struct settings *settings, int cpu_count)
-{
-    return settings->cpus[0] == '\0' && settings->shards < cpu_count ? 0 : cpu_count;
 }
 
 static void read_options(int argc, char **argv, struct settings *settings)
@@ -504,6 +463,7 @@ static void release(struct launch *launch)
     broker_free(launch->broker);
     couriers_free(&launch->server);
     hub_set_free(launch->server.hubs);
+    log_free(launch->server.log);
     free(launch->server.shards);
     certificates_done(&launch->certificates);
 }
@@ -530,12 +490,9 @@ int main(int argc, char **argv)
     if (engine_choose(&launch.engine, settings.engine, why, sizeof why) < 0 ||
         ports_read(&launch.ports, &settings, why, sizeof why) < 0)
         return fail(why);
-    int cpu_count = cpus_read(cpus, settings.cpus, why, sizeof why);
+    int cpu_count = sizes_choose(&settings, &launch.engine, cpus, why, sizeof why);
     if (cpu_count < 0)
         return fail(why);
-    size_shards(&settings, cpu_count);
-    size_connections(&settings, &launch.engine);
-    cpu_count = cpus_to_pin(&settings, cpu_count);
     static struct origins *origins; /* of a start that fails the process frees what it has */
     if (settings_check(&settings, why, sizeof why) < 0 ||
         certificates_init(&launch.certificates, &settings, why, sizeof why) < 0 ||
@@ -550,7 +507,8 @@ int main(int argc, char **argv)
     if (trusted_read(&trusted, settings.trusted_proxies, why, sizeof why) < 0 ||
         auth_create(&auth, &settings, why, sizeof why) < 0 ||
         broker_create(&launch.broker, &settings, seed_draw(), why, sizeof why) < 0 ||
-        couriers_create(&launch.server, &settings, why, sizeof why) < 0)
+        couriers_create(&launch.server, &settings, why, sizeof why) < 0 ||
+        log_create(&launch.server.log, &settings, why, sizeof why) < 0)
         return fail(why);
     launch.server = (struct server){
         .settings = &settings,
@@ -570,6 +528,7 @@ int main(int argc, char **argv)
         .trusted = &trusted,
         .auth = auth,
         .broker = launch.broker,
+        .log = launch.server.log,
         .couriers = {launch.server.couriers[0], launch.server.couriers[1]},
         .hubs = hubs_make(&launch, &settings),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),

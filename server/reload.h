@@ -1,4 +1,5 @@
 /* reload: what SIGHUP reads again: the certificates, and the keys of tokens and servers.
+ * log_file is opened anew.
  *
  * Threads  main's.
  * Errors   Each stays as it was when it cannot be read; a sentence on stderr says why. */

@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "auth/auth.h"
 #include "broker/broker.h"
+#include "conn/log.h"
 #include "core/build_info.h"
 #include "hub/hub.h"
 
@@ -256,6 +257,18 @@ static void write_courier(struct text *text, const struct server *server, enum c
     }
 }
 
+static void write_log(struct text *text, const struct server *server)
+{
+    struct log_counts counts = {0};
+    if (server->log)
+        log_counts(server->log, &counts);
+    heading(text, "log_lines", "_total", "counter", "Lines of the log, written or not");
+    text_add(text, "ringside_log_lines_total{result=\"written\"} %" PRIu64 "\n", counts.written);
+    text_add(text, "ringside_log_lines_total{result=\"suppressed\"} %" PRIu64 "\n",
+             counts.suppressed);
+    text_add(text, "ringside_log_lines_total{result=\"lost\"} %" PRIu64 "\n", counts.lost);
+}
+
 struct span metrics_make(const struct shard *shard)
 {
     struct text text = {.bytes = malloc(TEXT_MAX), .size = TEXT_MAX};
@@ -272,6 +285,7 @@ struct span metrics_make(const struct shard *shard)
     write_broker(&text, shard->server);
     write_courier(&text, shard->server, COURIER_HOOKS, "hooks");
     write_courier(&text, shard->server, COURIER_WEBHOOKS, "webhooks");
+    write_log(&text, shard->server);
     heading(&text, "build_info", "", "gauge", "1 for the source that was built");
     text_add(&text, "ringside_build_info{version=\"%s\",commit=\"%s\"} 1\n", build_version,
              build_source);

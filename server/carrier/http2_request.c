@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "carrier/http2_internal.h"
+#include "conn/log.h"
 #include "http/body.h"
 
 enum {
@@ -112,7 +113,7 @@ static void refused(struct http2 *http2, int32_t id)
 {
     struct shard *shard = http2->shard;
     enum refusal refusal = http2->drains ? REFUSAL_DRAINING : REFUSAL_TABLE_FULL;
-    counter_add(&shard->counters.refused[refusal], 1);
+    log_refusal(shard, http2_socket(http2), refusal);
     http2_submitted(http2, nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, id,
                                                      NGHTTP2_REFUSED_STREAM));
 }

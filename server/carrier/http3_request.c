@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "carrier/quic_internal.h"
+#include "conn/log.h"
 #include "http/body.h"
 #include "wire/chars.h"
 
@@ -192,7 +193,7 @@ struct conn *http3_line_open(struct http3_stream *stream)
     struct shard *shard = quic->shard;
     struct conn *line = stream_open(shard, &quic->carrier, (int32_t)(stream->id / 4 + 1));
     if (!line) {
-        counter_add(&shard->counters.refused[REFUSAL_TABLE_FULL], 1);
+        log_refusal(shard, conn_at(shard, quic->carrier.slot), REFUSAL_TABLE_FULL);
         http3_stream_reset(stream, HTTP3_REQUEST_REJECTED);
         return NULL;
     }

@@ -9,6 +9,7 @@
 #include "carrier/quic_internal.h"
 #include "conn/check.h"
 #include "conn/client.h"
+#include "conn/log.h"
 
 enum {
     PATH_BYTES_MAX = 1452,  /* of an Ethernet's 1,500, behind the heads of IPv6 and UDP */
@@ -181,6 +182,8 @@ struct quic *quic_begin(struct quic_port *port, const struct quic_first *first)
         conn_end(shard, line, END_CLOSE, CLOSE_OVERLOADED);
         return NULL;
     }
+    if (shard->server->log)
+        log_client(shard, line, &first->packet->peer.sin6_addr);
     if (shard->clients && !client_named(shard, line, &first->packet->peer.sin6_addr))
         return NULL;
     return quic;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "carrier/rtc_internal.h"
+#include "conn/log.h"
 #include "http/body.h"
 #include "wire/dcep.h"
 #include "wire/ws.h"
@@ -95,7 +96,7 @@ static void channel_open(struct rtc *rtc, uint16_t id, const struct dcep_open *o
         channels_make(rtc) && rtc->channels[id].slot == TIMERS_NONE && !rtc->channels[id].is_ending;
     struct conn *line = free_id && !rtc->drains ? stream_open(shard, &rtc->carrier, id + 1) : NULL;
     if (!line) {
-        counter_add(&shard->counters.refused[REFUSAL_TABLE_FULL], 1);
+        log_refusal(shard, conn_at(shard, rtc->carrier.slot), REFUSAL_TABLE_FULL);
         if (free_id)
             (void)sctp_reset(&rtc->sctp, id);
         return;

@@ -41,10 +41,18 @@ enum proxy_header {
     PROXY_HEADER_FORWARDED, /* RFC 7239 */
 };
 
+/* Whether there is a log, and of which form its lines are. */
+enum log_format {
+    LOG_OFF,
+    LOG_LOGFMT,
+    LOG_JSON,
+};
+
 /* X(type, name, default, minimum, maximum, unit, reason)
  * Types: NUMBER (int64_t), SWITCH (on/off), TEXT (char[SETTINGS_TEXT_MAX]), LIST (the same with
  * room for more, and further lines of a file add to it); and the enums, whose values have in their
- * order the names that the unit lists: POLICY (slow_reader_policy), PUBLISH_ON, PROXY_HEADER.
+ * order the names that the unit lists: POLICY (slow_reader_policy), PUBLISH_ON, PROXY_HEADER,
+ * LOG_FORMAT.
  * Sections are comments in the file that --help-config prints; names are unique without them. Only
  * those that begin with `namespace` or `hook` count: conf/namespaces.h, conf/hooks.h. */
 #define SETTINGS_TABLE(X, SECTION)                                                                 \
@@ -88,6 +96,16 @@ enum proxy_header {
       "Where messages may be published: wherever clients connect and at admin_listen, at "         \
       "admin_listen alone, or nowhere. Nobody is asked for a name: on a port that strangers "      \
       "reach, all lets them publish.")                                                             \
+    SECTION("log")                                                                                 \
+    X(LOG_FORMAT, log, LOG_OFF, 0, 2, "off, logfmt or json",                                       \
+      "A line for each start, reload, refusal and end of a connection, with its reason and the "   \
+      "client's address. Costs 16 bytes for each connection, and connections are accepted one by " \
+      "one, as with limits by address.")                                                           \
+    X(TEXT, log_file, "", 0, 0, "path",                                                            \
+      "Where the lines go; SIGHUP opens it anew. Empty: standard error.")                          \
+    X(NUMBER, log_lines_per_s, 1000, 1, 1000000, "count",                                          \
+      "Lines of refusals and ends in a second, over all shards. Of what is beyond, each shard "    \
+      "has a line for the first of each reason, and the rest is counted.")                         \
     SECTION("tls")                                                                                 \
     X(TEXT, tls_listen, "", 0, 0, "address:port",                                                  \
       "Where clients connect with TLS, as 0.0.0.0:8443 or [::]:8443. Empty: no TLS.")              \
@@ -472,6 +490,7 @@ enum proxy_header {
 #define SETTINGS_FIELD_LIST(name)         char name[SETTINGS_LIST_MAX];
 #define SETTINGS_FIELD_POLICY(name)       enum slow_reader_policy name;
 #define SETTINGS_FIELD_PROXY_HEADER(name) enum proxy_header name;
+#define SETTINGS_FIELD_LOG_FORMAT(name)   enum log_format name;
 #define SETTINGS_FIELD_PUBLISH_ON(name)   enum publish_on name;
 #define SETTINGS_FIELD(type, name, ...)   SETTINGS_FIELD_##type(name)
 #define SETTINGS_NO_SECTION(name)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <utlist.h>
 
+#include "conn/log.h"
 #include "conn/shard.h"
 #include "core/pages.h"
 #include "hub/hub.h"
@@ -186,6 +187,8 @@ struct conn *stream_open(struct shard *shard, struct carrier *carrier, int32_t i
     timer_link_init(&stream->timer);
     if (shard->clients)
         shard->clients[slot] = shard->clients[carrier->slot];
+    if (shard->server->log)
+        log_carried(shard, stream, carrier->slot);
     *stream_link(shard, stream) = (struct stream_link){
         .carrier = carrier->slot,
         .next = carrier->streams,

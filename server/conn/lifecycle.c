@@ -4,6 +4,7 @@
 #include "conn/carrier.h"
 #include "conn/check.h"
 #include "conn/client.h"
+#include "conn/log.h"
 #include "conn/proxied.h"
 #include "conn/secure.h"
 #include "conn/shard.h"
@@ -76,6 +77,8 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
         secure_accepted(shard, conn);
     if (shard->proxied)
         proxied_accepted(shard, conn);
+    if (shard->server->log)
+        log_accepted(shard, conn);
     if (shard->clients && !client_accepted(shard, conn))
         return;
     /* One that an accept under way still took from the successor is served, and drained. */
@@ -254,6 +257,8 @@ static void count_end(struct shard *shard, const struct conn *conn, enum close_r
     bool is_stream = conn->link & LINK_STREAM && conn->transport != TRANSPORT_QUIC;
     counter_add(
         is_stream ? &shard->counters.streams_closed[reason] : &shard->counters.closed[reason], 1);
+    if (shard->server->log)
+        log_closed(shard, conn, reason);
 }
 
 static void leave(struct shard *shard, struct conn *conn)

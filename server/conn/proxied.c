@@ -1,6 +1,7 @@
 #include "conn/proxied.h"
 
 #include "conn/client.h"
+#include "conn/log.h"
 #include "conn/shard.h"
 #include "wire/proxy.h"
 
@@ -29,6 +30,8 @@ static void begin(struct shard *shard, struct conn *conn, const struct proxy_hea
     conn->link &= ~(uint32_t)LINK_PROXY;
     if (!(conn->link & LINK_TLS || conn->role & ROLE_UNWANTED))
         conn_timer(shard, conn, shard->settings->head_timeout_ms);
+    if (shard->server->log && head->named)
+        log_client(shard, conn, &head->source);
     if (shard->clients && head->named)
         client_named(shard, conn, &head->source);
 }

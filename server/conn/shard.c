@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "conn/client.h"
+#include "conn/log.h"
 #include "conn/secure.h"
 #include "conn/sign_on.h"
 #include "conn/top.h"
@@ -210,6 +211,8 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
         err = streams_init(shard, ring->capacity, streams);
     if (err == 0 && server->addresses)
         err = clients_init(shard);
+    if (err == 0 && server->log)
+        err = log_shard_init(shard);
     if (err == 0 && server->auth)
         err = sign_ons_init(shard);
     if (err == 0 && server->tls)
@@ -270,6 +273,8 @@ void shard_free(struct shard *shard)
         shard->server->sessions_end(shard);
     secure_free(shard->secure);
     clients_done(shard);
+    if (shard->server->log)
+        log_shard_done(shard);
     sign_ons_done(shard);
     hub_free(shard->hub);
     blocks_done(&shard->blocks);

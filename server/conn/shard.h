@@ -40,6 +40,7 @@ struct http2_library;
 struct exchange;
 struct hub;
 struct hub_set;
+struct log;
 struct origins;
 struct presence_home;
 struct quic_library;
@@ -113,6 +114,7 @@ struct server {
     const struct origins *origins;
     struct addresses *addresses;   /* NULL: nothing is limited by address */
     const struct trusted *trusted; /* NULL: no proxy is */
+    struct log *log;               /* NULL: nobody asked for one */
     struct auth *auth;             /* NULL: everybody is anonymous */
     /* Of a request with its head, before it is served: holds it, and serves it later. NULL: none
      * is. */

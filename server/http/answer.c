@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conn/log.h"
 #include "http/exchange.h"
 #include "http/origins.h"
 #include "wire/out.h"
@@ -135,7 +136,7 @@ void http_error_fields(struct shard *shard, struct conn *conn, enum refusal refu
     int len = snprintf(body, sizeof body, "{\"error\":\"%s\",\"message\":\"%s\"}\n",
                        refusal_name(refusal), refusal_sentence(refusal));
     assert(len > 0 && len < (int)sizeof body);
-    counter_add(&shard->counters.refused[refusal], 1);
+    log_refusal(shard, conn, refusal);
     count_error(shard, status);
     http_answer(shard, conn, status, SPAN("application/json"), span_of(body, (size_t)len), extra);
 }

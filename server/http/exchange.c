@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conn/log.h"
 #include "conn/sign_on.h"
 #include "http/limited.h"
 #include "http/origins.h"
@@ -118,7 +119,7 @@ static bool admitted(struct shard *shard, struct conn *conn, const struct route 
         return true;
     }
     conn->asked &= ~(uint32_t)ASKED_KEEP_ALIVE;
-    counter_add(&shard->counters.refused[REFUSAL_ADMISSION], 1);
+    log_refusal(shard, conn, REFUSAL_ADMISSION);
     route->shed(shard, conn, REFUSAL_ADMISSION, retry_ms);
     conn_end(shard, conn, farewell(more_to_read), CLOSE_ADMISSION);
     return false;
@@ -149,6 +150,8 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
     bool refused =
         origins_check(http_origins(shard, conn), request, &conn->origin) == ORIGIN_REFUSED;
     const struct route *route = route_find(shard, conn, request->path);
+    if (shard->server->log)
+        http_logged_request(shard, conn, request);
     /* What is published is no subscription, whatever else its path is for. */
     const struct route *shedding = request->method == HTTP_POST ? NULL : route;
     if (shard->clients && http_limited_request(shard, conn, shedding, request))
@@ -211,15 +214,17 @@ struct params *http_params_any(struct shard *shard, struct conn *conn,
 /* ---- collecting heads ---- */
 
 /* What is answered next is no request that could be read, and has nothing of the last one. */
-static void forget_request(struct conn *conn)
+static void forget_request(struct shard *shard, struct conn *conn)
 {
+    if (shard->server->log)
+        log_request_gone(shard);
     conn->asked = 0;
     conn->origin = 0;
 }
 
 static void answer_none(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
-    forget_request(conn);
+    forget_request(shard, conn);
     http_error(shard, conn, refusal);
 }
 
@@ -231,7 +236,7 @@ static void give_up(struct shard *shard, struct conn *conn)
 
 void http_refuse_head(struct shard *shard, struct conn *conn, enum refusal refusal)
 {
-    forget_request(conn);
+    forget_request(shard, conn);
     http_refuse(shard, conn, refusal);
 }
 
@@ -284,7 +289,7 @@ static size_t take_other(struct shard *shard, struct conn *conn, struct span byt
         return 0;
     }
     if (error == HTTP_ERROR_VERSION && is_no_http(shard, conn, bytes)) {
-        counter_add(&shard->counters.refused[refusal_http(error)], 1);
+        log_refusal(shard, conn, refusal_http(error));
         conn_end(shard, conn, END_CLOSE, CLOSE_BAD_REQUEST);
     } else {
         http_refuse_head(shard, conn, refusal_http(error));

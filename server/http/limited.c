@@ -1,6 +1,7 @@
 #include "http/limited.h"
 
 #include "conn/client.h"
+#include "conn/log.h"
 #include "conn/trusted.h"
 #include "wire/forwarded.h"
 
@@ -37,8 +38,16 @@ static bool client_find(const struct shard *shard, const struct http_request *re
 static void shed(struct shard *shard, struct conn *conn, const struct route *route,
                  enum address_rate rate, uint32_t retry_ms)
 {
-    counter_add(&shard->counters.refused[refusal_of(rate)], 1);
+    log_refusal(shard, conn, refusal_of(rate));
     (route && route->shed ? route->shed : http_shed)(shard, conn, refusal_of(rate), retry_ms);
+}
+
+void http_logged_request(struct shard *shard, struct conn *conn, const struct http_request *request)
+{
+    struct in6_addr client;
+    if (conn->link & LINK_TRUSTED)
+        log_client(shard, conn, client_find(shard, request, &client) ? &client : NULL);
+    log_request(shard, conn, request);
 }
 
 bool http_limited_request(struct shard *shard, struct conn *conn, const struct route *route,

@@ -11,6 +11,10 @@
 
 #include "http/exchange.h"
 
+/* Of a shard with a log: whose request it is. */
+void http_logged_request(struct shard *shard, struct conn *conn,
+                         const struct http_request *request);
+
 /* Of a shard with limits. They return true when the client has had its share, and has been told. */
 bool http_limited_request(struct shard *shard, struct conn *conn, const struct route *route,
                           const struct http_request *request);
