@@ -121,9 +121,11 @@ def test_a_card_with_a_queue_per_core_gets_a_core_per_queue(card):
     card.write("sys/devices/system/cpu/possible", "0-39\n")
     for queue in range(40):
         card.write(f"{CARD}/queues/rx-{queue}/rps_cpus", "00,00000000\n")
+        card.write(f"{CARD}/queues/rx-{queue}/rps_flow_cnt", "0\n")
         card.write(f"{CARD}/queues/tx-{queue}/xps_cpus", "00,00000000\n")
     card.tune("nic", "test0", "--apply")
-    assert card_value(card, "queues/rx-0/rps_cpus") == "00,00000000"
+    assert card_value(card, "queues/rx-0/rps_cpus") == "ff,ffffffff"  # RFS needs it
+    assert card_value(card, "queues/rx-0/rps_flow_cnt") == "819"
     assert card_value(card, "queues/tx-0/xps_cpus") == "00,00000001"
     assert card_value(card, "queues/tx-31/xps_cpus") == "00,80000000"
     assert card_value(card, "queues/tx-39/xps_cpus") == "80,00000000"
@@ -147,6 +149,18 @@ def test_queues_are_raised_to_the_cores_and_put_back(card, tmp_path):
     assert (tmp_path / "combined").read_text() == "2\n"
     card.tune("revert")
     assert (tmp_path / "combined").read_text() == "1\n"
+
+
+def test_a_report_says_where_interrupts_and_sleep_are(card):
+    card.write("proc/interrupts", "      CPU0 CPU1\n 41:  7  0  IR-PCI-MSI  test0-rx-0\n")
+    card.write("proc/irq/41/smp_affinity_list", "1\n")
+    card.write("proc/77/comm", "irqbalance\n")
+    card.write("proc/net/softnet_stat", "0000000c 00000000 0000000a\n00000000 00000000 00000002\n")
+    card.write("sys/devices/system/cpu/cpu0/cpuidle/state2/latency", "133\n")
+    words = card.tune("nic", "test0").words
+    for said in ("IRQ 41 on 1", "irqbalance runs", "softnet out of budget 12",
+                 "deepest idle state, us 133", "busy_poll (epoll only)"):
+        assert said in words
 
 
 def test_a_missing_card_is_said(machine):

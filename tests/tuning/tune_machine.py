@@ -12,6 +12,7 @@ SYSCTLS = {
     "fs.file-max": "2466177",
     "fs.nr_open": "1048576",
     "kernel.io_uring_disabled": "0",
+    "kernel.osrelease": "6.18.0-1-amd64",
     "kernel.random.boot_id": "11111111-2222-3333-4444-555555555555",
     "net.core.netdev_max_backlog": "1000",
     "net.core.rps_sock_flow_entries": "0",

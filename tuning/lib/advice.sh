@@ -10,6 +10,8 @@ PRESSURE_EXEMPT_PAGES=16   # a first number of tcp_rmem above this is not a mini
 CONNTRACK_CHAIN=8          # entries per bucket from which a look-up hurts
 CONNTRACK_IDLE_LEAST_S=300 # several heartbeats and a slow phone
 HUGE_NR_OPEN=$((1 << 26))
+MAP_COUNT_DEFAULT=65530
+BUFFER_LEAST=4096          # the first number of tcp_rmem and tcp_wmem: a page
 
 RUNNING_JUDGED=(
     net.ipv4.tcp_tw_recycle net.ipv4.tcp_tw_reuse net.ipv4.tcp_fin_timeout
@@ -17,7 +19,7 @@ RUNNING_JUDGED=(
     net.ipv4.tcp_window_scaling net.ipv4.tcp_moderate_rcvbuf net.ipv4.tcp_syncookies
     net.ipv4.tcp_abort_on_overflow net.ipv4.tcp_mem net.ipv4.tcp_rmem net.ipv4.tcp_wmem
     net.ipv4.tcp_keepalive_time net.ipv4.tcp_low_latency net.ipv4.ip_local_port_range
-    fs.file-max fs.nr_open vm.swappiness vm.overcommit_memory
+    fs.file-max fs.nr_open vm.max_map_count vm.swappiness vm.overcommit_memory
     net.netfilter.nf_conntrack_max net.netfilter.nf_conntrack_tcp_timeout_established
 )
 
@@ -115,6 +117,10 @@ judge_buffers() {
         ((memory_pages > 0 && last > memory_pages)) && finding harmful "$3" \
             "it counts pages, and this is more pages than the machine has ($memory_pages):" \
             "probably meant as bytes. TCP can then fill the memory with nothing to stop it."
+    elif ((first < BUFFER_LEAST)); then
+        finding harmful "$3" \
+            "the first number is what a socket keeps under pressure: below a page it passes no" \
+            "message. 4096 is the kernel's own."
     elif ((first > PRESSURE_EXEMPT_PAGES * PAGE_BYTES)); then
         finding harmful "$3" \
             "the first number is what each socket may hold in spite of memory pressure. Large," \
@@ -130,9 +136,13 @@ judge_memory_and_files() {
             "lower than the kernel chose for this memory: the article's raise is a cut here." \
             "Remove it." ;;
     fs.nr_open=*)
-        ((${#2} < 19 && $2 > HUGE_NR_OPEN)) && finding harmful "$3" \
+        # systemd itself raises the running value as far as it goes, on some distributions.
+        [[ $3 != *'(now)' ]] && ((${#2} < 19 && $2 > HUGE_NR_OPEN)) && finding harmful "$3" \
             "services with LimitNOFILE=infinity get this many, and programs that close or clear" \
             "every possible descriptor take minutes and gigabytes." ;;
+    vm.max_map_count=*)
+        (($2 < MAP_COUNT_DEFAULT)) && finding harmful "$3" \
+            "below the kernel's own $MAP_COUNT_DEFAULT: mmap fails with memory free." ;;
     vm.swappiness=0 | vm.swappiness=1)
         finding no-effect "$3" \
             "neither sockets nor their buffers can be swapped, whatever it says, and 0 is not" \

@@ -60,7 +60,7 @@ change_from_row() {
     row_state "$i"
     case $kind:$STATE in
     floor:low | triple:low | range:low)
-        change_if_writable "$key" "$HAVE" "$(raised "$kind" "$HAVE" "$need")"
+        change_if_writable "$key" "$HAVE" "$(raised "$kind" "$HAVE" "$(fitted "$key" "$need")")"
         ;;
     flows:low) change_if_writable "$key" "$HAVE" "$need" ;;
     *:host) left_out "$key" "one value for the whole host; apply it there: $need" ;;

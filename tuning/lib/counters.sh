@@ -33,6 +33,15 @@ counters_softnet() {
     printf 'SoftnetDropped %d\n' "$total"
 }
 
+# How often a core stopped in the middle of its packets, since netdev_budget was used up.
+counters_squeezed() {
+    local squeezed total=0
+    while read -r _ _ squeezed _; do
+        total=$((total + 16#$squeezed))
+    done 2>/dev/null <"$TUNE_ROOT/proc/net/softnet_stat"
+    printf '%d' "$total"
+}
+
 counter_value() { awk -v name="$1" '$1 == name { print $2; exit }' <<<"$2"; }
 
 # counters_moved BEFORE AFTER: one line for each that grew; status 1 when none did.

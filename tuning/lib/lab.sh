@@ -58,6 +58,7 @@ lab_options() {
     done
     LAB_COMMAND=("$@")
     ((N)) || N=$LAB_CONNECTIONS
+    options_complete
     ((${#LAB_COMMAND[@]})) || LAB_COMMAND=("${SHELL:-/bin/bash}")
 }
 

@@ -75,6 +75,25 @@ machine_memory_bytes() {
     awk '/^MemTotal:/ { printf "%.0f", $2 * 1024 }' "$TUNE_ROOT/proc/meminfo" 2>/dev/null
 }
 
+# How many processors a mask has room for: 0-63 -> 64
+machine_cpus() {
+    local text
+    text=$(cat "$TUNE_ROOT/sys/devices/system/cpu/possible" 2>/dev/null) || text=0
+    printf '%d' $((${text##*[-,]} + 1))
+}
+
+# What `engine = auto` comes to: direct descriptors from Linux 6.13 on.
+machine_engine() {
+    local major minor rest
+    IFS=. read -r major minor rest <<<"$(machine_get kernel.osrelease)"
+    minor=${minor%%[!0-9]*}
+    if [[ $major =~ ^[0-9]+$ && $minor =~ ^[0-9]+$ ]] && ((major * 1000 + minor < 6013)); then
+        printf 'io_uring_fd'
+    else
+        printf 'io_uring'
+    fi
+}
+
 # Two words: current and largest possible, of an ethtool key.
 machine_ethtool_pair() {
     local iface what flag label

@@ -5,23 +5,24 @@
 # shellcheck shell=bash disable=SC2034
 
 # --- memory of one connection, bytes -------------------------------------------------------------
-SOCKET_BYTES=3788     # a bare accepted TCP connection in kernel slab, measured: tcp_sock 2368 +
-                      # sock_inode 832 + file 192 + dentry 192 + small change
+SOCKET_BYTES=3977     # an accepted TCP connection in kernel memory: recorded with a million,
+                      # 4,243 B less the poll. tcp_sock 2368 + sock_inode 832 + file 192 + dentry
+                      # 192, small change, and what slabs that are not full leave over
 POLL_BYTES=266        # one armed io_uring poll, measured: how the server parks an idle connection
 RECV_BYTES=875        # one armed io_uring receive, measured: how the load generator waits
 USER_BYTES=104        # user memory of a subscribed WebSocket at the server: 64-byte line, 16-byte
                       # subscription, its share of the shard's tables. The project's bound; the
                       # other transports keep the same line
-PAGES_QUEUED=1        # pages of tcp_mem that a socket takes for one small message that nobody has
-                      # read, measured: 9,000 sockets with 64 bytes unread moved `mem` in
-                      # /proc/net/sockstat from 152 to 8,856. An idle socket takes none
+SKB_BYTES=576         # what the kernel counts besides the bytes of a message that waits: sk_buff
+                      # and skb_shared_info. Measured: 9,000 sockets with 64 bytes unread moved
+                      # `mem` in /proc/net/sockstat from 152 to 8,856 pages, with 4,000 bytes to
+                      # 18,073. An idle socket takes none; before Linux 6.0 one that had traffic
+                      # keeps some
 
 # --- descriptors ---------------------------------------------------------------------------------
-RING_RESERVE=1000     # descriptors of the process kept outside a ring's table (listeners, files)
-LIMIT_LEAST=20000     # the lowest RLIMIT_NOFILE that a million was held under: 53 rings of 19,000
+TABLE_SLOTS_MAX=32768 # direct descriptors in one table, at most (server/core/ring_probe.c)
+NOFILE_TABLES=65536   # the RLIMIT_NOFILE under which tables have that many
 FILES_BESIDE=65536    # open files of everything else on the machine
-MAPS_PER_RING=16      # memory maps of one ring, its buffers and its tables; generous
-MAPS_BESIDE=4096      # libraries, thread stacks, the allocator's arenas
 
 # --- arrivals ------------------------------------------------------------------------------------
 STORM_S=30            # everybody comes back within this; clients jitter over it
@@ -43,9 +44,10 @@ PORT_HIGH=65535       # while an old client socket on its port is in TIME_WAIT
 PORTS_PER_ADDRESS=$((PORT_HIGH - PORT_LOW + 1))
 
 # --- a service -----------------------------------------------------------------------------------
-MEMLOCK_LEAST=$((64 << 20)) # registered buffers; before Linux 5.12 the rings themselves as well
+BACKLOG_SETTING_MAX=65535 # the largest listen_backlog that the server takes
 TASKS=4096            # a thread per core and the kernel's io workers, with room
 
+TCP_MEM_PERCENT=50    # of memory that TCP may be allowed: the rest is slab, and everybody else's
 PAGE_BYTES=$(getconf PAGESIZE)
 HASH_MAX=$((1 << 24)) # the kernel refuses a larger tcp_child_ehash_entries
 
@@ -55,7 +57,7 @@ HASH_MAX=$((1 << 24)) # the kernel refuses a larger tcp_child_ehash_entries
 #   memory   bytes of RAM                    worst    bytes of RAM, if the worst happens
 #   hash     TCP hash: boot or namespace     nofile   RLIMIT_NOFILE
 #   zero     must be 0; never written        count    told, not compared
-#   measure  no figure is right everywhere
+#   measure  no figure is right everywhere      server   a setting of the server itself
 ROW_KEY=() ROW_KIND=() ROW_NEED=() ROW_WHY=() ROW_SHOWS=()
 
 # row KEY KIND NEED SHOWS WHY...: SHOWS is what one sees when it is wrong.
@@ -98,18 +100,34 @@ model_short_lived_per_s() {
     esac
 }
 
-model_nofile() { printf '%d' $(($(ceil_div $((N + N / 20 + 1024)) 1000) * 1000)); }
+# Pages of tcp_mem for a message that waits on a socket.
+model_pages() { ceil_div $((MESSAGE_BYTES + SKB_BYTES)) "$PAGE_BYTES"; }
 
-# Rings needed under a limit of descriptors per ring: rings_under LIMIT
-model_rings_under() {
-    (($1 > RING_RESERVE)) || { printf 0 && return; }
-    ceil_div "$N" $(($1 - RING_RESERVE))
+# On direct descriptors the limit sizes a table. Elsewhere a connection is a descriptor, the server
+# takes seven eighths of the limit, and each shard has an eighth more than its share.
+model_nofile() {
+    if [ "$ENGINE" = io_uring ]; then
+        printf '%d' "$NOFILE_TABLES"
+    else
+        printf '%d' $(($(ceil_div $(((N + N / 8 + 1024) * 8 / 7)) 1000) * 1000))
+    fi
 }
 
-model_memlock() {
-    local rings
-    rings=$(model_rings_under "$LIMIT_LEAST")
-    at_least "$MEMLOCK_LEAST" $((rings << 20))
+# table_slots LIMIT: the direct descriptors of one table: a power of two.
+table_slots() {
+    local slots=1
+    while ((slots * 2 <= $1 && slots < TABLE_SLOTS_MAX)); do slots=$((slots * 2)); done
+    printf '%d' "$slots"
+}
+
+# The new connections a second when everybody comes back.
+model_arrivals_per_s() {
+    printf '%d' $(($(ceil_div "$N" "$STORM_S") + $(model_short_lived_per_s)))
+}
+
+# backlog_for SOCKETS: each has a queue of its own.
+backlog_for() {
+    at_least "$(power_of_two $(($(model_arrivals_per_s) * ACCEPT_STALL_S / $1)))" "$BACKLOG_LEAST"
 }
 
 model_build() {
@@ -120,6 +138,7 @@ model_build() {
     model_arrival_rows
     model_departure_rows
     [ "$ROLE" = server ] || model_port_row
+    [ "$ROLE" = client ] || model_server_rows
     model_told_rows
 }
 
@@ -131,31 +150,33 @@ model_memory_rows() {
         "$SOCKET_BYTES B of kernel slab per socket, $POLL_BYTES B for the server's poll," \
         "$RECV_BYTES B for a load generator's receive, $USER_BYTES B of the process. None of it" \
         "can be swapped."
-    row memory:broadcast worst $((idle + N * PAGES_QUEUED * PAGE_BYTES)) \
+    row memory:broadcast worst $((idle + N * $(model_pages) * PAGE_BYTES)) \
         "mem in /proc/net/sockstat, in pages" \
-        "idle, and one page queued on every connection: a broadcast that nobody has read yet."
+        "idle, and a message of $MESSAGE_BYTES bytes queued on every connection: a broadcast that" \
+        "nobody has read yet."
 }
 
 model_descriptor_rows() {
-    local nofile sockets maps
+    local nofile sockets
     nofile=$(model_nofile)
     sockets=$((N * $(model_ends)))
-    maps=$((MAPS_BESIDE + $(model_rings_under "$LIMIT_LEAST") * MAPS_PER_RING))
-    row limit:nofile nofile "$nofile" \
-        "EMFILE when a ring registers its descriptor table" \
-        "an io_uring direct-descriptor table has at most RLIMIT_NOFILE slots. The limit is per" \
-        "ring and rings add up, so a low limit costs rings, not connections."
-    row fs.nr_open floor "$nofile" \
-        "systemd: status=205/LIMITS; setrlimit: EPERM" \
-        "no RLIMIT_NOFILE can be above it, and a service that asks for more does not start."
+    if [ "$ENGINE" = io_uring ]; then
+        row limit:nofile nofile "$nofile" \
+            "the server's second line says how large its tables are" \
+            "an io_uring table of direct descriptors has at most RLIMIT_NOFILE slots, and no more" \
+            "than $TABLE_SLOTS_MAX. Tables add up, so a low limit costs rings, not connections."
+    else
+        row limit:nofile nofile "$nofile" \
+            "max_connections is lowered at the start, and a line says so" \
+            "on $ENGINE each connection is a descriptor of the process."
+        row fs.nr_open floor "$nofile" \
+            "systemd: status=205/LIMITS; setrlimit: EPERM" \
+            "no RLIMIT_NOFILE can be above it, and a service that asks for more does not start."
+    fi
     row fs.file-max floor $((sockets + sockets / 20 + FILES_BESIDE)) \
         "kernel log 'VFS: file-max limit N reached'; ENFILE; first number of /proc/sys/fs/file-nr" \
         "every socket is an open file, direct descriptors too. CAP_SYS_ADMIN is exempt: a test as" \
         "root does not meet this limit and the service then does."
-    row vm.max_map_count floor "$maps" \
-        "ENOMEM from mmap with memory free" \
-        "maps of the rings where rings add up. The kernel's 65530 is enough; only a lowered value" \
-        "bites."
     row kernel.io_uring_disabled zero 0 \
         "EPERM from io_uring_setup" \
         "1 keeps io_uring for one group, 2 for nobody. It is a security choice, so nothing here" \
@@ -165,20 +186,14 @@ model_descriptor_rows() {
 model_hash() { at_most "$(power_of_two $((N * $(model_ends))))" "$HASH_MAX"; }
 
 model_tcp_rows() {
-    local pages=$((N * PAGES_QUEUED))
+    local pages=$((N * $(model_pages)))
     row net.ipv4.tcp_mem triple "$pages $((pages * 4 / 3)) $((pages * 2))" \
         "kernel log 'TCP: out of memory -- consider tuning tcp_mem'; TCPMemoryPressures" \
         "in pages, not bytes, for all sockets of the host. A message queued on every connection" \
-        "is a page each; above the third number no socket may queue anything. It is a bound, it" \
-        "reserves nothing. The one setting that decides at a million: at 575802 pages a broadcast" \
-        "to a million never finished."
-    row net.ipv4.tcp_rmem triple "4096 16384 131072" \
-        "PruneCalled, TCPRcvQDrop" \
-        "the first number is what a socket keeps under pressure: one page carries one message." \
-        "These are bounds, not allocations; larger ones buy an idle connection nothing."
-    row net.ipv4.tcp_wmem triple "4096 16384 131072" \
-        "short sends to readers that are not slow" \
-        "as tcp_rmem, for what is sent and not yet acknowledged."
+        "is $(model_pages) each; above the third number no socket may queue anything. It is a" \
+        "bound, it reserves nothing; apply lets it have $TCP_MEM_PERCENT % of the memory at most." \
+        "The one setting that decides at a million: at 575802 pages a broadcast to a million" \
+        "never finished."
     row net.ipv4.tcp_ehash_entries hash "$(model_hash)" \
         "CPU in __inet_lookup_established" \
         "one bucket per socket; with fewer every packet walks a chain. Fixed at boot for the host" \
@@ -187,14 +202,14 @@ model_tcp_rows() {
 }
 
 model_arrival_rows() {
-    local per_s backlog packets
-    per_s=$(($(ceil_div "$N" "$STORM_S") + $(model_short_lived_per_s)))
-    backlog=$(at_least "$(power_of_two $((per_s * ACCEPT_STALL_S)))" "$BACKLOG_LEAST")
+    local backlog packets
+    backlog=$(backlog_for "$SHARDS")
     packets=$(at_most $((2 * N)) $((PACKETS_PER_S * SOFTIRQ_STALL_MS / 1000)))
     row net.core.somaxconn floor "$backlog" \
         "ListenOverflows, ListenDrops; Recv-Q at Send-Q in ss -ltn" \
         "all N come back within $STORM_S s and a busy shard accepts nothing for $ACCEPT_STALL_S" \
-        "s. It caps what the server passes to listen(): alone it changes nothing."
+        "s. Each of $SHARDS shards has a queue of its own. It caps what the server passes to" \
+        "listen(): alone it changes nothing, see server:listen_backlog."
     row net.ipv4.tcp_max_syn_backlog floor "$backlog" \
         "kernel log 'Possible SYN flooding'; TCPReqQFullDrop, TCPReqQFullDoCookies" \
         "half-open connections. With tcp_syncookies=1 the listen backlog bounds them first; this" \
@@ -222,6 +237,18 @@ model_departure_rows() {
         "$ORPHAN_SHARE at once. Above it they are reset and their last message is lost."
 }
 
+model_server_rows() {
+    row server:max_connections server $((N + N / 20)) \
+        "503 table_full" \
+        "for the server's file: its default is what half of the memory holds at 6 KiB each. A" \
+        "twentieth is for those who come back before their old connection is known to be dead."
+    row server:listen_backlog server \
+        "$(at_most "$(backlog_for "$SHARDS")" "$BACKLOG_SETTING_MAX")" \
+        "ListenOverflows; Send-Q in ss -ltn" \
+        "for the server's file: its default is 2048. Above half of a table of $TABLE_SLOTS_MAX a" \
+        "shard accepts one by one, which costs a little; more shards need less each (--shards)."
+}
+
 model_port_row() {
     row net.ipv4.ip_local_port_range range "$PORT_LOW $PORT_HIGH" \
         "EADDRNOTAVAIL from connect; a connect rate that falls as the range fills" \
@@ -236,9 +263,18 @@ model_told_rows() {
         "chosen by the kernel the rate falls from 27,000/s to 2,000/s past half of the range."
     row net.ipv4.tcp_congestion_control measure measure \
         "ss -ti; CPU per delivery" \
-        "bbr paces with a timer per socket: reno was 5 to 15 % cheaper per delivery on loopback." \
-        "Behind real networks bbr may deliver more. Compare: tune lab --set" \
+        "bbr paces: with a timer per socket, or in the queueing discipline where that is fq" \
+        "(net.core.default_qdisc=fq), which loopback has not. reno was 5 to 15 % cheaper per" \
+        "delivery there. Behind real networks bbr may deliver more. Compare: tune lab --set" \
         "net.ipv4.tcp_congestion_control=reno -- CMD"
+    row net.ipv4.tcp_slow_start_after_idle measure measure \
+        "cwnd in ss -ti behind a pause" \
+        "1: after a pause longer than its retransmission timeout a connection begins with ten" \
+        "segments again, which a replay behind a quiet hour feels and a single message does not."
+    row net.ipv4.tcp_thin_linear_timeouts measure measure \
+        "TCPTimeouts; rto in ss -ti" \
+        "1: a stream with few packets under way, as a push is, repeats six times at the same" \
+        "pace before it backs off. Sooner through a bad radio link, more packets into a full one."
     row net.ipv4.tcp_autocorking measure measure \
         "TCPAutoCorking; p99 of deliveries" \
         "holds a small send back while an earlier one is in the card's queue: fewer packets," \

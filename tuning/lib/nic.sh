@@ -1,9 +1,15 @@
 # nic: one network card. A report by itself; changes only with --apply, undone by tune revert.
 #
-# Recommended and applied: a queue per core, room in the receive ring, and where a card has fewer
-# queues than cores, spreading in software (RPS with RFS) and a transmit queue per core (XPS).
+# Recommended and applied: a queue per core, room in the receive ring, RFS, so that a packet reaches
+# the core whose shard has the socket, and a transmit queue per core (XPS).
+#
+# A listening socket per shard (SO_REUSEPORT) gives a connection to a shard by a hash of its
+# addresses, and the card gives its packets to a queue by another hash. So with as many queues as
+# cores all but one in so many packets arrive on another core than their shard's. RFS mends that in
+# software; where the card can be told (ntuple), the kernel tells it (aRFS).
+#
 # Only shown, because they trade latency for CPU and must be measured: coalescing, NAPI deferral,
-# busy polling.
+# busy polling, and what the processors do when they idle.
 # shellcheck shell=bash
 
 RING_WANTED=4096 # packets; about 20 ms of 200,000 a second
@@ -45,17 +51,10 @@ nic_options() {
 
 # --- processors ----------------------------------------------------------------------------------
 
-# How many processors a mask has room for: 0-63 -> 64
-nic_cpus() {
-    local text
-    text=$(cat "$TUNE_ROOT/sys/devices/system/cpu/possible" 2>/dev/null) || text=0
-    printf '%d' $((${text##*[-,]} + 1))
-}
-
 # cpu_mask CPU|all: as the kernel prints it, 32 processors a group, highest first.
 cpu_mask() {
     local cpus group bits value text=''
-    cpus=$(nic_cpus)
+    cpus=$(machine_cpus)
     for ((group = (cpus - 1) / 32; group >= 0; group--)); do
         bits=$(at_most $((cpus - group * 32)) 32)
         value=0
@@ -89,10 +88,10 @@ nic_want() {
 
 nic_recommend() {
     nic_recommend_hardware
-    if (($(nic_queues rx) < $(nic_cpus))); then
+    if (($(machine_cpus) > 1)); then
         nic_recommend_rps
     fi
-    if (($(nic_queues tx) >= $(nic_cpus) && $(nic_cpus) > 1)); then
+    if (($(nic_queues tx) >= $(machine_cpus) && $(machine_cpus) > 1)); then
         nic_recommend_xps
     fi
 }
@@ -100,9 +99,9 @@ nic_recommend() {
 nic_recommend_hardware() {
     local now most
     if read -r now most <<<"$(machine_ethtool_pair "ethtool:$NIC:combined")" && [ -n "$now" ]; then
-        most=$(at_most "$most" "$(nic_cpus)")
+        most=$(at_most "$most" "$(machine_cpus)")
         ((now < most)) && nic_want "ethtool:$NIC:combined" "$most" \
-            "a queue per core: each receives for its own shard. The link may pause for a moment."
+            "a queue per core: all receive at once. The link may pause for a moment."
     fi
     if read -r now most <<<"$(machine_ethtool_pair "ethtool:$NIC:rx-ring")" && [ -n "$now" ]; then
         most=$(at_most "$most" "$RING_WANTED")
@@ -117,7 +116,7 @@ nic_recommend_rps() {
     queues=$(nic_queues rx)
     for ((queue = 0; queue < queues; queue++)); do
         nic_want "file:$NIC_DIR/queues/rx-$queue/rps_cpus" "$(cpu_mask all)" \
-            "fewer queues than cores: spread what this one receives over all cores."
+            "RPS: without it there is no RFS; and with fewer queues than cores one core takes all."
         nic_want "file:$NIC_DIR/queues/rx-$queue/rps_flow_cnt" $((RPS_FLOWS / queues)) \
             "RFS: hand a packet to the core whose shard reads the socket."
     done
@@ -126,7 +125,7 @@ nic_recommend_rps() {
 
 nic_recommend_xps() {
     local cpu cpus
-    cpus=$(nic_cpus)
+    cpus=$(machine_cpus)
     for ((cpu = 0; cpu < cpus; cpu++)); do
         nic_want "file:$NIC_DIR/queues/tx-$cpu/xps_cpus" "$(cpu_mask "$cpu")" \
             "a transmit queue per core: no lock between shards."
@@ -155,7 +154,7 @@ nic_report() {
     nic_line driver "$(basename "$(readlink "$TUNE_ROOT$NIC_DIR/device/driver")" 2>/dev/null)"
     nic_line 'speed, Mbit/s' "$(nic_file speed)"
     nic_line mtu "$(nic_file mtu)"
-    nic_line 'queues rx, tx; cores' "$(nic_queues rx), $(nic_queues tx); $(nic_cpus)"
+    nic_line 'queues rx, tx; cores' "$(nic_queues rx), $(nic_queues tx); $(machine_cpus)"
     nic_report_ethtool
     nic_report_spreading
     nic_report_latency
@@ -171,6 +170,8 @@ nic_report_ethtool() {
     nic_line 'rx ring now, most' "$(machine_ethtool_pair "ethtool:$NIC:rx-ring")"
     nic_line coalescing "$(nic_ethtool_lines -c '^(Adaptive|[rt]x-(usecs|frames):)')"
     nic_line offloads "$(nic_ethtool_lines -k '^(tcp|generic)-(segmentation|receive)-offload')"
+    nic_line 'ntuple (aRFS)' "$(nic_ethtool_lines -k '^ntuple-filters' | sed 's/.*: //')"
+    nic_line 'RSS table, rows' "$(ethtool -x "$NIC" 2>/dev/null | grep -cE '^ *[0-9]+:')"
 }
 
 # nic_ethtool_lines FLAG PATTERN: those lines of ethtool's answer, on one line.
@@ -192,15 +193,37 @@ nic_report_spreading() {
         esac
     done
     nic_line 'RFS table' "$(machine_get net.core.rps_sock_flow_entries)"
+    nic_report_interrupts
+}
+
+# Which processors each of the card's interrupts goes to, and whether somebody moves them.
+nic_report_interrupts() {
+    local number
+    while read -r number; do
+        nic_line "IRQ $number on" "$(machine_get "file:/proc/irq/$number/smp_affinity_list")"
+    done < <(awk -v nic="$NIC" -F: 'index($0, nic) { gsub(/ /, "", $1); print $1 }' \
+        "$TUNE_ROOT/proc/interrupts" 2>/dev/null)
+    if grep -qx irqbalance "$TUNE_ROOT"/proc/[0-9]*/comm 2>/dev/null; then
+        nic_line irqbalance 'runs: it moves interrupts that you have placed by hand'
+    fi
 }
 
 nic_report_latency() {
     printf 'to be measured: CPU against latency\n'
     nic_line napi_defer_hard_irqs "$(nic_file napi_defer_hard_irqs)"
     nic_line 'gro_flush_timeout, ns' "$(nic_file gro_flush_timeout)"
-    nic_line busy_poll "$(machine_get net.core.busy_poll)"
-    nic_line busy_read "$(machine_get net.core.busy_read)"
     nic_line 'threaded NAPI' "$(nic_file threaded)"
+    nic_line 'busy_poll (epoll only)' "$(machine_get net.core.busy_poll)"
+    nic_line 'transparent huge pages' \
+        "$(machine_get file:/sys/kernel/mm/transparent_hugepage/enabled)"
+    nic_line governor "$(machine_get file:/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)"
+    nic_line 'deepest idle state, us' "$(nic_deepest_idle)"
+}
+
+# How long a processor that sleeps most deeply takes to wake.
+nic_deepest_idle() {
+    cat "$TUNE_ROOT"/sys/devices/system/cpu/cpu0/cpuidle/state*/latency 2>/dev/null |
+        sort -n | tail -1
 }
 
 nic_report_drops() {
@@ -210,4 +233,6 @@ nic_report_drops() {
         nic_line "$name" "$(nic_file "statistics/$name")"
     done
     nic_line 'softnet, all cards' "$(counters_softnet | awk '{ print $2 }')"
+    nic_line 'softnet out of budget' "$(counters_squeezed)"
+    nic_line netdev_budget "$(machine_get net.core.netdev_budget)"
 }

@@ -6,6 +6,9 @@ CONNECTIONS_MAX=100000000 # beyond any one machine; keeps every product below 2^
 N=0
 TRANSPORT=ws
 ROLE=server
+ENGINE=          # empty: what the server would choose on this kernel
+SHARDS=          # empty: a shard for each processor
+MESSAGE_BYTES=64
 STATE_DIR=${TUNE_STATE:-/var/lib/ringside-tune}
 DRY_RUN=no
 FORMAT=table
@@ -39,6 +42,32 @@ option_role() {
     esac
 }
 
+option_engine() {
+    case $1 in
+    io_uring | io_uring_fd | epoll) ENGINE=$1 ;;
+    *) die_usage "no such engine: $1; known: io_uring io_uring_fd epoll" ;;
+    esac
+}
+
+option_shards() {
+    [[ $1 =~ ^[1-9][0-9]{0,2}$ ]] || die_usage "not a number of shards: $1"
+    SHARDS=$1
+}
+
+option_message() {
+    [[ $1 =~ ^[1-9][0-9]{0,8}$ ]] || die_usage "not a number of bytes: $1"
+    MESSAGE_BYTES=$1
+}
+
+# What the words did not say. A profile is the same on every machine.
+options_complete() {
+    if [ "$FORMAT" = profile ]; then
+        ENGINE=${ENGINE:-io_uring} SHARDS=${SHARDS:-1} PAGE_BYTES=4096
+    fi
+    ENGINE=${ENGINE:-$(machine_engine)}
+    SHARDS=${SHARDS:-$(machine_cpus)}
+}
+
 option_seconds() {
     [[ $1 =~ ^[1-9][0-9]{0,5}$ ]] || die_usage "not a number of seconds: $1"
     SECONDS_HELD=$1
@@ -48,18 +77,23 @@ option_seconds() {
 option_take() {
     OPTION_USED=2
     case $1 in
-    --transport | --role | --state | --seconds | --json)
+    --transport | --role | --engine | --shards | --message | --state | --seconds | --json)
         [ $# -ge 2 ] || die_usage "$1 needs a value"
         ;;
     esac
     case $1 in
     --transport) option_transport "$2" ;;
     --role) option_role "$2" ;;
+    --engine) option_engine "$2" ;;
+    --shards) option_shards "$2" ;;
+    --message) option_message "$2" ;;
     --state) STATE_DIR=$2 ;;
     --seconds) option_seconds "$2" ;;
     --json) JSON_FILE=$2 ;;
     --dry-run) DRY_RUN=yes OPTION_USED=1 ;;
-    --sysctl-d | --systemd | --profile) FORMAT=${1#--} OPTION_USED=1 ;;
+    --sysctl-d | --systemd | --profile | --server | --tuned | --docker)
+        FORMAT=${1#--} OPTION_USED=1
+        ;;
     *) OPTION_USED=0 ;;
     esac
 }
@@ -80,4 +114,5 @@ options_read() {
         shift
     done
     ((N > 0)) || die_usage "how many connections? for example 100k"
+    options_complete
 }

@@ -3,13 +3,15 @@
 
 cmd_plan() {
     options_read "$@"
-    [ "$FORMAT" = profile ] && PAGE_BYTES=4096
     model_build
     case $FORMAT in
     table) plan_table ;;
     sysctl-d) plan_sysctl_d ;;
     systemd) plan_systemd ;;
     profile) plan_profile ;;
+    server) plan_server ;;
+    tuned) plan_tuned ;;
+    docker) plan_docker ;;
     esac
 }
 
@@ -23,15 +25,34 @@ plan_title() {
 row_state() {
     local i=$1 key=${ROW_KEY[$1]} need=${ROW_NEED[$1]}
     case ${ROW_KIND[$i]} in
-    floor | triple | range) state_of_sysctl "$key" "${ROW_KIND[$i]}" "$need" ;;
+    floor | triple | range)
+        state_of_sysctl "$key" "${ROW_KIND[$i]}" "$(fitted "$key" "$need")"
+        [ "$STATE" = ok ] && [ "$(raised "${ROW_KIND[$i]}" "$HAVE" "$need")" != "$HAVE" ] &&
+            STATE=tight
+        ;;
     zero) state_of_zero "$key" ;;
     hash) state_of_hash "$need" ;;
     nofile) state_of_nofile "$need" ;;
     memory | worst) state_of_memory "${ROW_KIND[$i]}" "$need" ;;
     flows) state_of_flows "$key" "$need" ;;
-    count) HAVE=- STATE=told ;;
+    count | server) HAVE=- STATE=told ;;
     measure) HAVE=$(machine_get "$key") || HAVE=-; STATE=measure ;;
     esac
+}
+
+# fitted KEY NEED: as much of the need as this machine's memory allows. tcp_mem is a bound, and one
+# above the memory is none: the kernel would meet its own end first.
+fitted() {
+    local need most bytes
+    bytes=$(machine_memory_bytes)
+    if [ "$1" != net.ipv4.tcp_mem ] || [ -z "$bytes" ]; then
+        printf '%s' "$2"
+        return
+    fi
+    read -r -a need <<<"$2"
+    most=$((bytes * TCP_MEM_PERCENT / 100 / PAGE_BYTES))
+    printf '%d %d %d' "$(at_most "${need[0]}" $((most / 2)))" \
+        "$(at_most "${need[1]}" $((most * 2 / 3)))" "$(at_most "${need[2]}" "$most")"
 }
 
 state_of_number() {
@@ -84,7 +105,7 @@ state_of_hash() {
 state_of_nofile() {
     HAVE=$(machine_limit hard 'Max open files') || HAVE=
     state_of_number "$1"
-    [ "$STATE" = low ] && ((HAVE > RING_RESERVE)) && STATE=rings
+    [ "$STATE:$ENGINE" = low:io_uring ] && STATE=rings
     return 0
 }
 
@@ -133,14 +154,21 @@ row_advice() {
     local i=$1
     case ${ROW_KIND[$i]}:$STATE in
     nofile:rings)
-        say_under works "$(model_rings_under "$HAVE") rings of $((HAVE - RING_RESERVE)) direct" \
-            "descriptors under a hard limit of $HAVE; see also plan --systemd"
+        say_under works "$(ceil_div "$N" "$(table_slots "$HAVE")") rings of" \
+            "$(table_slots "$HAVE") direct descriptors under a hard limit of $HAVE; see also plan" \
+            "--systemd"
         ;;
     hash:low) say_under help "one box: tune lab; a host: boot with thash_entries=${ROW_NEED[$i]}" ;;
     memory:low) say_under help "fewer connections or more memory: they do not fit even idle" ;;
     worst:tight)
         say_under help "the connections fit, a broadcast that nobody reads does not: pace it, or" \
             "keep the last number of tcp_mem below what is left"
+        ;;
+    triple:tight | triple:low)
+        [ "$(fitted "${ROW_KEY[$i]}" "${ROW_NEED[$i]}")" = "${ROW_NEED[$i]}" ] ||
+            say_under fits "$(fitted "${ROW_KEY[$i]}" "${ROW_NEED[$i]}") at most, which is" \
+                "$TCP_MEM_PERCENT % of this machine's memory: pace broadcasts, or send them to" \
+                "fewer at a time"
         ;;
     zero:low) say_under help "sysctl -w ${ROW_KEY[$i]}=0, if the machine's owner agrees" ;;
     *:host) say_under help "run tune apply on the host: one value for all namespaces" ;;
@@ -161,7 +189,7 @@ plan_sysctl_d() {
         row_is_sysctl "$i" || continue
         if have=$(machine_get "${ROW_KEY[$i]}"); then
             printf '%s = %s\n' "${ROW_KEY[$i]}" \
-                "$(raised "${ROW_KIND[$i]}" "$have" "${ROW_NEED[$i]}")"
+                "$(raised "${ROW_KIND[$i]}" "$have" "$(fitted "${ROW_KEY[$i]}" "${ROW_NEED[$i]}")")"
         else
             printf '# %s: not here; it needs %s on the host\n' "${ROW_KEY[$i]}" "${ROW_NEED[$i]}"
         fi
@@ -169,22 +197,63 @@ plan_sysctl_d() {
 }
 
 plan_systemd() {
-    local each=$((SOCKET_BYTES + POLL_BYTES + USER_BYTES + PAGES_QUEUED * PAGE_BYTES))
+    local each=$((SOCKET_BYTES + POLL_BYTES + USER_BYTES + $(model_pages) * PAGE_BYTES))
     printf '# '
     plan_title
     cat <<TEXT
 # For /etc/systemd/system/ringside.service.d/connections.conf
-# limits.conf does not reach services, these lines do. fs.nr_open must be LimitNOFILE or more.
+# limits.conf does not reach services, these lines do. For the engine $ENGINE; fs.nr_open must be
+# LimitNOFILE or more.
 [Service]
 LimitNOFILE=$(model_nofile)
-# Registered buffers; before Linux 5.12 the rings as well.
-LimitMEMLOCK=$(model_memlock)
 # A thread per core and the kernel's io workers.
 TasksMax=$TASKS
 # Sockets and their buffers count against the cgroup of the service: a MemoryMax below
 # $(bytes_text $((N * each))) stops it before the machine is full.
 MemoryMax=infinity
 TEXT
+}
+
+# The part of the server's own file that belongs to N.
+plan_server() {
+    local i
+    printf '; '
+    plan_title
+    printf '[server]\n'
+    for i in "${!ROW_KEY[@]}"; do
+        [ "${ROW_KIND[$i]}" = server ] || continue
+        printf '%s = %s\n' "${ROW_KEY[$i]#server:}" "${ROW_NEED[$i]}"
+    done
+}
+
+# A profile of TuneD, which takes values back when another one is chosen. A number with > before it
+# is a floor there; of three numbers there is no floor, so they are made for this machine.
+plan_tuned() {
+    local i have
+    printf '# '
+    plan_title
+    printf '# For /etc/tuned/ringside/tuned.conf: tuned-adm profile ringside\n'
+    printf '[main]\nsummary=Ringside, %s connections\n\n[sysctl]\n' "$N"
+    for i in "${!ROW_KEY[@]}"; do
+        row_is_sysctl "$i" || continue
+        if [ "${ROW_KIND[$i]}" = floor ]; then
+            printf '%s=>%s\n' "${ROW_KEY[$i]}" "${ROW_NEED[$i]}"
+        elif have=$(machine_get "${ROW_KEY[$i]}"); then
+            printf '%s="%s"\n' "${ROW_KEY[$i]}" \
+                "$(raised "${ROW_KIND[$i]}" "$have" "$(fitted "${ROW_KEY[$i]}" "${ROW_NEED[$i]}")")"
+        fi
+    done
+}
+
+# What a container has of its own, as words for docker or podman; the host's part is apply's.
+plan_docker() {
+    local i
+    printf -- '--ulimit nofile=%s:%s\n' "$(model_nofile)" "$(model_nofile)"
+    for i in "${!ROW_KEY[@]}"; do
+        row_is_sysctl "$i" || continue
+        machine_is_host_wide "${ROW_KEY[$i]}" ||
+            printf -- '--sysctl %s="%s"\n' "${ROW_KEY[$i]}" "${ROW_NEED[$i]}"
+    done
 }
 
 # The same on every machine, to read and to review. It says >= where sysctl wants =, on purpose:
@@ -202,8 +271,7 @@ TEXT
         say_under why "${ROW_WHY[$i]}" | sed 's/^ */# /'
         profile_line "${ROW_KEY[$i]}" "${ROW_KIND[$i]}" "${ROW_NEED[$i]}"
     done
-    printf '\n# systemd drop-in\nLimitNOFILE >= %s\nLimitMEMLOCK >= %s\nTasksMax >= %s\n' \
-        "$(model_nofile)" "$(model_memlock)" "$TASKS"
+    printf '\n# systemd drop-in\nLimitNOFILE >= %s\nTasksMax >= %s\n' "$(model_nofile)" "$TASKS"
 }
 
 profile_line() {

@@ -5,7 +5,8 @@ WHY_WIDTH=92
 
 usage() {
     cat <<'TEXT'
-tune plan N      what N connections need, and why      --sysctl-d | --systemd | --profile
+tune plan N      what N connections need, and why      --sysctl-d | --systemd | --server
+                                                       --tuned | --docker | --profile
 tune check N     have / need / why / how it shows      read-only; recognises harmful advice
 tune apply N     raise what is too low, never lower    saves the old values first
 tune verify N    open N connections and see            needs ringside-bench
@@ -16,6 +17,9 @@ tune nic IFACE   report on a network card              --apply to act on it
 
 Options  --transport ws|sse|longpoll|poll   default ws
          --role server|client|both          default server; both: the load runs on this machine too
+         --engine io_uring|io_uring_fd|epoll   default what the server takes on this kernel
+         --shards N                         default a shard for each processor
+         --message BYTES                    of a message that waits, default 64
          --state DIR                        default $TUNE_STATE or /var/lib/ringside-tune
          --dry-run                          say what would be done, change nothing
 N may be written 10k or 1M. Exit status: 0 as asked, 1 short or left out, 2 wrong command line.
