@@ -87,6 +87,7 @@ fuzz   | llvm                | names in the stack traces of a crash
 package | debhelper          | makes the Debian package
 package | dpkg-dev           | likewise
 package | lintian            | looks for what is wrong with it
+root   | mmdebstrap          | makes the root of another Debian
 image  | mmdebstrap          | unpacks the libraries that go into an image
 image  | umoci               | makes an OCI image, without a daemon
 '
@@ -127,7 +128,7 @@ Try it (each of these installs what is missing, builds, and runs; nothing else i
 Work on it
   deps [group ...]             install the Debian packages that are missing, and say why each is
                                needed; groups: build broker report test browser kernel cover lint
-                               fuzz package image
+                               fuzz package root image
                                (default: build report)
   build [flavour]              release (default), debug, asan (with UBSan), tsan or coverage, into
                                build/
@@ -145,6 +146,8 @@ Work on it
   test --kernel VERSION [FILTER]
                                the release build on another kernel, emulated: 6.1 (Debian 12),
                                6.12 (Debian 13), host (this one, to compare with), or all
+  test --on SUITE [FILTER]     the release build on another Debian, as trixie, in a root below
+                               build/roots; needs root, and the network the first time
   fuzz [parser] [seconds]      fuzz one parser, or each (default: for 60 seconds)
   fuzz [parser] --hours N      N hours of CPU over all of them; keeps new inputs in
                                tests/fuzz/corpus, and ends with a line for docs/THREATS.md
@@ -504,7 +507,12 @@ cmd_test() {
         *) die "test --kernel knows 6.1, 6.12, host and all" ;;
         esac
         ;;
-    -*) die "test knows --strict, --quick, --coverage, --kernel VERSION, or a filter" ;;
+    --on)
+        [[ -n "${2:-}" ]] || die "test --on SUITE: which Debian, as trixie?"
+        deps root
+        exec tests/on.sh "${@:2}"
+        ;;
+    -*) die "test knows --strict, --quick, --coverage, --kernel VERSION, --on SUITE, or a filter" ;;
     *) deps build report test ;;
     esac
     run_tests "${strict[@]}" "$@"

@@ -9,6 +9,31 @@ import websockets
 from ringside import PATIENCE_S
 
 
+# Debian 12 has a version before 14, with the interface that later ones call legacy.
+IS_LEGACY = int(websockets.__version__.split(".")[0]) < 14
+HEADERS = "extra_headers" if IS_LEGACY else "additional_headers"
+Refused = websockets.InvalidStatusCode if IS_LEGACY else websockets.InvalidStatus
+
+
+def status_of(refused):
+    """That of the answer which a client of pytest.raises(Refused) had."""
+    return refused.value.status_code if IS_LEGACY else refused.value.response.status_code
+
+
+def extensions_of(socket):
+    return socket.extensions if IS_LEGACY else socket.protocol.extensions
+
+
+def path_of(socket):
+    """Of a server's socket: what its client asked for."""
+    return socket.path if IS_LEGACY else socket.request.path
+
+
+def fields_of(socket):
+    """Likewise, the fields of the request."""
+    return socket.request_headers if IS_LEGACY else socket.request.headers
+
+
 def asynchronous(test):
     """Lets pytest run a coroutine, and gives up on it after a while."""
 
@@ -26,7 +51,7 @@ def connect(server, path="/ws", headers=None, **query):
         max_queue=None,
         open_timeout=PATIENCE_S,
         close_timeout=5,
-        extra_headers=headers or {},
+        **{HEADERS: headers or {}},
         **server.foreign,
     )
 

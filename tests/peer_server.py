@@ -19,6 +19,7 @@ import signal
 import websockets
 
 import lies
+from foreign import fields_of, path_of
 
 CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00"
 CONNACK = b"\x20\x02\x00\x00"
@@ -50,14 +51,14 @@ class Server:
             del self.subscribers[socket]
 
     async def raw(self, socket):
-        if socket.path != "/pub":
+        if path_of(socket) != "/pub":
             return await self.stay(socket)
         async for message in socket:
             self.publish(message)
 
     async def json(self, socket):
         asked = json.loads(await socket.recv())
-        if asked != {"join": "bench"} or socket.request_headers.get("X-Key") != "open":
+        if asked != {"join": "bench"} or fields_of(socket).get("X-Key") != "open":
             return
         await self.stay(socket)
 

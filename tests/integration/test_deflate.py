@@ -8,7 +8,9 @@ import pytest
 import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from foreign import asynchronous, close_code, connect, publish, receive, receive_json
+from foreign import (
+    asynchronous, close_code, connect, extensions_of, publish, receive, receive_json,
+)
 from http2 import Http2
 from wire import BINARY, CLOSE, PING, PONG, TEXT, RawWebSocket, dial, frame, read_head, upgrade
 
@@ -59,7 +61,7 @@ class Deflating(RawWebSocket):
 @asynchronous
 async def test_websockets_inflates(server):
     async with connect(server, channel="c") as socket:
-        (extension,) = socket.extensions
+        (extension,) = extensions_of(socket)
         assert extension.remote_no_context_takeover and extension.local_no_context_takeover
         for text in (LONG, "short", LONG[::-1], "世界" * 500):
             await publish(server, "c", text)
@@ -104,13 +106,13 @@ async def test_each_window(start_server, bits):
             server_max_window_bits=theirs, client_max_window_bits=theirs)
         async with websockets.connect(
                 server.ws_url("/echo"), extensions=[factory], compression=None) as socket:
-            assert bool(socket.extensions) == (theirs >= bits)
+            assert bool(extensions_of(socket)) == (theirs >= bits)
             await socket.send(LONG * 20)
             assert await receive(socket) == LONG * 20
         async with websockets.connect(
                 server.ws_url("/echo"), compression=None,
                 extensions=[factory, ClientPerMessageDeflateFactory()]) as socket:
-            assert socket.extensions
+            assert extensions_of(socket)
             await socket.send(LONG * 20)
             assert await receive(socket) == LONG * 20
 
@@ -307,7 +309,7 @@ def test_nothing_is_inflated_where_clients_may_not_publish(start_server):
 async def test_a_session_is_one_whether_it_is_deflated_or_not(server):
     """What the server pushes goes as it is; what the client says is inflated."""
     async with connect(server, "/connection/websocket") as socket:
-        assert socket.extensions
+        assert extensions_of(socket)
         await socket.send(json.dumps({"id": 1, "connect": {"name": "x" * 200}}))
         assert "connect" in await receive_json(socket)
         await socket.send(json.dumps({"id": 2, "subscribe": {"channel": "c"}}))
@@ -343,7 +345,7 @@ async def test_pushes_to_sessions_are_deflated_once_for_all(start_server):
     sockets = []
     for i in range(4):
         socket = await connect(server, "/connection/websocket")
-        assert socket.extensions
+        assert extensions_of(socket)
         await socket.send('{"id":1,"connect":{}}')
         await receive_json(socket)
         for number, channel in enumerate(("a", "b"), 2):

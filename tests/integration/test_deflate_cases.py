@@ -9,7 +9,7 @@ import pytest
 import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from foreign import asynchronous, receive
+from foreign import asynchronous, extensions_of, receive
 
 MESSAGES = 2  # of each, so that a context that was kept would show
 SIZES = [(size, 0) for size in (16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072)] + [
@@ -69,7 +69,7 @@ def start(start_server):
 @asynchronous
 async def test_12_echoes_of_each_kind_and_size(start, kind):
     async with dial(start(12), factory()) as socket:
-        assert socket.extensions
+        assert extensions_of(socket)
         for size, fragment in SIZES:
             await echoes(socket, DATA[kind], size, fragment)
 
@@ -84,8 +84,8 @@ async def test_13_offers(start, offers, bits):
     """A server with a larger window than is asked for declines that offer, and takes the next."""
     taken = any(theirs is None or theirs >= bits for _, theirs in offers)
     async with dial(start(bits), *(factory(*offer) for offer in offers)) as socket:
-        assert bool(socket.extensions) == taken
-        for extension in socket.extensions:
+        assert bool(extensions_of(socket)) == taken
+        for extension in extensions_of(socket):
             assert extension.remote_no_context_takeover and extension.local_no_context_takeover
             assert extension.remote_max_window_bits == bits
         for size, fragment in SIZES[::5]:
