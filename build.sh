@@ -65,6 +65,7 @@ test   | node-eventsource    | foreign client: SSE
 test   | redis-server        | what the nodes of a cluster share
 test   | nats-server         | likewise
 test   | haproxy             | foreign proxy: the PROXY protocol, X-Forwarded-For
+test   | caddy               | foreign proxy
 test   | nginx-light         | foreign proxy: X-Forwarded-For
 test   | python3-seccomp      | the server under its own profiles
 test   | prometheus          | reads /metrics, for the dashboard and the alerts

@@ -10,6 +10,7 @@
 #include "auth/keys.h"
 #include "certificates.h"
 #include "conn/trusted.h"
+#include "health.h"
 #include "http/origins.h"
 #include "wire/json_scan.h"
 
@@ -26,6 +27,7 @@ enum command command_take(int *argc, char **argv)
     static const char *const names[] = {
         [COMMAND_GEN_CONFIG] = "gen-config",
         [COMMAND_CHECK_CONFIG] = "check-config",
+        [COMMAND_HEALTH] = "health",
         [COMMAND_GEN_TOKEN] = "gen-token",
     };
     for (unsigned i = COMMAND_GEN_CONFIG; *argc > 1 && i < sizeof names / sizeof names[0]; i++) {
@@ -75,6 +77,8 @@ int command_run(enum command command, const struct settings *settings)
 {
     if (command == COMMAND_CHECK_CONFIG)
         return check_config(settings);
+    if (command == COMMAND_HEALTH)
+        return health_ask(settings);
     settings_print(settings);
     return 0;
 }

@@ -94,7 +94,9 @@ static const char documentation[] =
     "  curl -d hello 'http://127.0.0.1:8080/publish?channel=demo'\n"
     "or open http://127.0.0.1:8080/ in a browser.\n\n"
     "Instead of serving: gen-config prints the settings as a file, check-config says whether it "
-    "would start with them (both take the same options), gen-token --help.\n\n"
+    "would start with them, health whether the server with them serves (all take the same "
+    "options); "
+    "gen-token --help.\n\n"
     "SIGTERM and SIGINT send the clients away over drain_ms, then it exits. docs/PROTOCOL.md says "
     "what clients can ask, "
     "docs/OPERATING.md what the settings do.";
@@ -444,7 +446,7 @@ static void read_options(int argc, char **argv, struct settings *settings)
     static const struct argp argp = {
         .options = options,
         .parser = parse_option,
-        .args_doc = "\ngen-config\ncheck-config\ngen-token --key KEY",
+        .args_doc = "\ngen-config\ncheck-config\nhealth\ngen-token --key KEY",
         .doc = documentation,
     };
     successor_prepare(argv);

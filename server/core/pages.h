@@ -10,6 +10,11 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+_Static_assert(
+    sizeof(void *) == 8,
+    "each table is reserved as address space for its whole bound, which may be terabytes: "
+    "this needs a machine of 64 bits");
+
 /* Zeroed. Returns NULL when address space is out. */
 static inline void *pages_map(size_t bytes)
 {

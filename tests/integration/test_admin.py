@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from ringside import HOST, refusal, server_binary, target
+from ringside import HOST, PATIENCE_S, hold_port, port_of, refusal, server_binary, target
 from wire import TEXT, RawWebSocket, dial, exchange, frame
 
 ADMIN = {"admin_listen": f"{HOST}:0"}
@@ -126,3 +126,31 @@ def test_the_operator_gets_in_where_clients_do_not(start_server, eventually, eng
     operator.until_closed("table_full")
     for connection in held:
         connection.close()
+
+
+def health(*options):
+    """(exit code, what it said) of the command that images ask with."""
+    ran = subprocess.run([server_binary(), "health", *options], capture_output=True, text=True,
+                         timeout=PATIENCE_S)
+    return ran.returncode, ran.stderr
+
+
+@pytest.mark.parametrize("with_operator", [False, True])
+def test_a_command_asks_for_the_health(start_server, with_operator):
+    config = {}
+    if with_operator:
+        held = hold_port()
+        config |= {"admin_listen": f"{HOST}:{port_of(held)}", "health_public": "off"}
+    server = start_server(config=config)
+    asked = server.command[1:]
+    assert health(*asked) == (0, "")
+    server.stop()
+    code, said = health(*asked)
+    assert code == 1 and "Connection refused" in said
+    if with_operator:
+        held.close()
+
+
+def test_health_says_where_it_could_ask():
+    code, said = health("--set", "health_public=off")
+    assert code == 1 and "set admin_listen" in said

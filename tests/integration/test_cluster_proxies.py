@@ -1,8 +1,9 @@
-"""No sticky sessions: two nodes behind nginx and HAProxy as packaging/proxies has them, round
-robin. Whatever node a request comes to, its client misses nothing and hears nothing twice."""
+"""No sticky sessions: two nodes behind the proxies of packaging/proxies, round robin. Whatever node
+a request comes to, its client misses nothing and hears nothing twice."""
 
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -17,7 +18,7 @@ from test_cluster import start_redis  # noqa: F401  (a fixture)
 from wire import EventStream
 
 FOLDER = Path(__file__).parents[2] / "packaging" / "proxies"
-FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}
+FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddy": "Caddyfile"}
 TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
 
 
@@ -32,6 +33,7 @@ class Front(Server):
         for known, own in (("10.0.0.11:8080", nodes[0].address),
                            ("10.0.0.12:8080", nodes[1].address),
                            ("listen 80;", f"listen {self.address};"),
+                           ("http://:80 {", f"http://{self.address} {{"),
                            ("bind :80\n", f"bind {self.address}\n")):
             text = text.replace(known, own)
         assert "10.0.0" not in text and self.address in text
@@ -42,9 +44,12 @@ class Front(Server):
             text = text.replace("http {\n", "http {\n" + paths)
             command = [program, "-c", str(config), "-p", str(folder), "-g",
                        f"daemon off; pid {folder}/nginx.pid; error_log stderr;"]
+        if program == "caddy":
+            command = [program, "run", "--adapter", "caddyfile", "--config", str(config)]
         config.write_text(text)
+        own = {**os.environ, "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
         self.log = open(folder / "proxy.log", "wb")
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=own)
         wait_until(self.is_up, f"{program} and both nodes")
 
     def is_up(self):
@@ -61,7 +66,7 @@ class Front(Server):
         self.held[0].close()
 
 
-@pytest.fixture(params=["nginx", "haproxy"])
+@pytest.fixture(params=FILES)
 def cluster(request, start_server, start_redis, tmp_path):  # noqa: F811
     """(the proxy, the nodes)"""
     if not shutil.which(request.param):
