@@ -256,7 +256,8 @@ int post_fd(const struct post_client *client)
 
 unsigned post_places(const struct post_client *client)
 {
-    return client->first ? 0 : client->config.places - client->busy_count;
+    unsigned taken = client->busy_count + client->waiting_count;
+    return taken < client->config.places ? client->config.places - taken : 0;
 }
 
 /* ---- one post ---- */
