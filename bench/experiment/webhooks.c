@@ -28,6 +28,7 @@ enum {
     TROUBLE_ONE_IN = 10,
     CONNECTIONS = 512, /* of a server */
     SETTING_MAX = 256,
+    HOSTS = 250, /* numbers of an address that are used, of each of its last two bytes */
 };
 
 static const int64_t DRAIN_NS = (int64_t)30 * NS_PER_S; /* after a turn */
@@ -62,7 +63,7 @@ static const struct {
 
 /* Lists of a turn each. */
 struct figures {
-    json_t *accepted, *arrived, *elapsed_s, *drained_s, *server_cpu_s;
+    json_t *accepted, *arrived, *elapsed_s, *drained_s, *server_cpu_s, *bench_cpu_s;
     uint64_t refused;
 };
 
@@ -130,6 +131,7 @@ static int folder_make(struct run *run)
     return fclose(key) == 0 ? 0 : bench_fail(-EIO, "the key is not written");
 }
 
+/* Each endpoint is a host of its own, as those of others are. */
 static int endpoints_write(const struct run *run, enum party party, const char *name)
 {
     const struct sockaddr_in at = webhooks_loop_address(run->loop);
@@ -138,9 +140,10 @@ static int endpoints_write(const struct run *run, enum party party, const char *
         return -EIO;
     for (uint32_t i = 0; i < run->sets[party].endpoints; i++)
         fprintf(file,
-                "%s{\"id\": \"e%u\", \"url\": \"http://127.0.0.1:%u/%d/%u\", "
+                "%s{\"id\": \"e%u\", \"url\": \"http://127.%u.%u.%u:%u/%d/%u\", "
                 "\"events\": [\"bench\"], \"channels\": [\"c%u\"]}",
-                i == 0 ? "[" : ",\n", i, ntohs(at.sin_port), party, i, i);
+                i == 0 ? "[" : ",\n", i, 1 + i / (HOSTS * HOSTS), i / HOSTS % HOSTS, 1 + i % HOSTS,
+                ntohs(at.sin_port), party, i, i);
     fprintf(file, "]\n");
     return fclose(file) == 0 ? 0 : bench_fail(-EIO, "the endpoints are not written");
 }
@@ -187,7 +190,7 @@ static int server_make(struct run *run, enum party party)
 {
     char queue[SETTING_MAX], endpoints[SETTING_MAX], keys[SETTING_MAX], name[32];
     const char *const settings[] = {
-        queue, endpoints, keys, "courier_private=127.0.0.1", "webhook_retry_max_ms=2000", NULL};
+        queue, endpoints, keys, "courier_private=127.0.0.0/8", "webhook_retry_max_ms=2000", NULL};
     snprintf(name, sizeof name, "endpoints-%d", party);
     snprintf(queue, sizeof queue, "webhook_queue=%s/queue-%d", run->folder, party);
     snprintf(endpoints, sizeof endpoints, "webhook_endpoints=%s/%s", run->folder, name);
@@ -225,20 +228,28 @@ static void all_free(struct run *run)
 
 /* ---- turns ---- */
 
-static int64_t cpu_ns(const struct run *run, enum party party)
+/* CPU time, of a server and of this loop. */
+struct used {
+    int64_t server_ns, bench_ns;
+};
+
+static struct used used_now(const struct run *run, enum party party)
 {
-    return run->servers[party] ? process_cpu_ns(&run->servers[party]->process) : 0;
+    const struct server *server = run->servers[party];
+    return (struct used){server ? process_cpu_ns(&server->process) : 0,
+                         clock_read_ns(CLOCK_THREAD_CPUTIME_ID)};
 }
 
 static void note_turn(struct run *run, enum part part, uint64_t accepted, uint64_t arrived,
-                      int64_t elapsed_ns, int64_t drained_ns, int64_t server_cpu_ns)
+                      int64_t elapsed_ns, int64_t drained_ns, const struct used *used)
 {
     struct figures *figures = &run->figures[part];
     json_array_append_new(figures->accepted, figure_count(accepted));
     json_array_append_new(figures->arrived, figure_count(arrived));
     json_array_append_new(figures->elapsed_s, figure_seconds(elapsed_ns));
     json_array_append_new(figures->drained_s, figure_seconds(drained_ns));
-    json_array_append_new(figures->server_cpu_s, figure_seconds(server_cpu_ns));
+    json_array_append_new(figures->server_cpu_s, figure_seconds(used->server_ns));
+    json_array_append_new(figures->bench_cpu_s, figure_seconds(used->bench_ns));
     double rate = (double)arrived * NS_PER_S / (double)(elapsed_ns + drained_ns);
     if (part == PART_WELL && (run->rate_per_s == 0 || rate < run->rate_per_s))
         run->rate_per_s = rate;
@@ -251,7 +262,8 @@ static int turn(struct run *run, enum part part, bool counted)
     struct webhooks_set *set = &run->sets[party];
     const uint64_t accepted = set->accepted, arrived = set->taken_fast, refused = set->refused;
     double rate = options->rate_count > 0 ? options->rates[0] : run->rate_per_s / 2;
-    int64_t cpu = cpu_ns(run, party), began_ns = clock_now_ns();
+    const struct used before = used_now(run, party);
+    int64_t began_ns = clock_now_ns();
     watch_phase(run->bench, counted ? "turns" : "warm-up", parts[part].name, parts[part].workload);
     set->latency = counted && parts[part].latency ? run->contestants[part]->corrected : NULL;
     int err =
@@ -261,8 +273,11 @@ static int turn(struct run *run, enum part part, bool counted)
     if (err == 0)
         err = webhooks_loop_drain(run->loop, set, false, DRAIN_NS);
     if (err == 0 && counted) {
+        struct used used = used_now(run, party);
+        used.server_ns -= before.server_ns;
+        used.bench_ns -= before.bench_ns;
         note_turn(run, part, set->accepted - accepted, set->taken_fast - arrived,
-                  posted_ns - began_ns, clock_now_ns() - posted_ns, cpu_ns(run, party) - cpu);
+                  posted_ns - began_ns, clock_now_ns() - posted_ns, &used);
         run->figures[part].refused += set->refused - refused;
     }
     return err;
@@ -283,8 +298,8 @@ static int rounds(struct run *run, enum part first, enum part last)
 
 static void part_begin(struct run *run, enum part part)
 {
-    run->figures[part] =
-        (struct figures){json_array(), json_array(), json_array(), json_array(), json_array(), 0};
+    run->figures[part] = (struct figures){
+        json_array(), json_array(), json_array(), json_array(), json_array(), json_array(), 0};
     run->contestants[part] =
         result_add(&run->bench->result, parts[part].name, parts[part].workload,
                    parts[part].party == PARTY_STRAIGHT ? KIND_CEILING : KIND_TRANSPORT);
@@ -300,10 +315,11 @@ static void part_end(struct run *run, enum part part)
 {
     struct figures *figures = &run->figures[part];
     contestant_figure(run->contestants[part], "webhooks",
-                      json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "accepted", figures->accepted,
-                                "arrived", figures->arrived, "elapsed_s", figures->elapsed_s,
-                                "drained_s", figures->drained_s, "server_cpu_s",
-                                figures->server_cpu_s, "refused", figure_count(figures->refused)));
+                      json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "accepted",
+                                figures->accepted, "arrived", figures->arrived, "elapsed_s",
+                                figures->elapsed_s, "drained_s", figures->drained_s, "server_cpu_s",
+                                figures->server_cpu_s, "bench_cpu_s", figures->bench_cpu_s,
+                                "refused", figure_count(figures->refused)));
 }
 
 /* What became of all events of a server: a contestant of its own, with a ledger. */

@@ -41,6 +41,7 @@ struct receiver {
     int fd; /* -1: free */
     uint32_t len;
     int64_t due_ns; /* an answer is owed then; 0: none is */
+    uint32_t owed;  /* its place among those that owe one, and 1; 0: it owes none */
     bool trickles;
     char request[REQUEST_MAX];
 };
@@ -62,7 +63,8 @@ struct webhooks_loop {
     struct webhooks_set *sets[SETS_MAX];
     struct poster posters[POSTERS_MAX];
     struct receiver receivers[RECEIVERS_MAX];
-    uint32_t receivers_high;
+    struct receiver *free[RECEIVERS_MAX], *owing[RECEIVERS_MAX];
+    uint32_t free_count, owing_count;
     /* posting */
     struct webhooks_set *set;
     unsigned active; /* posters */
@@ -76,19 +78,40 @@ static const char ANSWER_500[] = "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r
 
 /* ---- receivers ---- */
 
-static void receiver_close(struct receiver *receiver)
+static void owe(struct webhooks_loop *loop, struct receiver *receiver, int64_t due_ns)
+{
+    receiver->due_ns = due_ns;
+    if (receiver->owed > 0)
+        return;
+    loop->owing[loop->owing_count++] = receiver;
+    receiver->owed = loop->owing_count;
+}
+
+static void owe_nothing(struct webhooks_loop *loop, struct receiver *receiver)
+{
+    receiver->due_ns = 0;
+    if (receiver->owed == 0)
+        return;
+    struct receiver *last = loop->owing[--loop->owing_count];
+    loop->owing[receiver->owed - 1] = last;
+    last->owed = receiver->owed;
+    receiver->owed = 0;
+}
+
+static void receiver_close(struct webhooks_loop *loop, struct receiver *receiver)
 {
     close(receiver->fd);
     receiver->fd = -1;
-    receiver->due_ns = 0;
     receiver->trickles = false;
+    owe_nothing(loop, receiver);
+    loop->free[loop->free_count++] = receiver;
 }
 
-static void receiver_say(struct receiver *receiver, const char *text)
+static void receiver_say(struct webhooks_loop *loop, struct receiver *receiver, const char *text)
 {
     size_t len = strlen(text);
     if (send(receiver->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
-        receiver_close(receiver);
+        receiver_close(loop, receiver);
 }
 
 static void watch(const struct webhooks_loop *loop, int fd, void *who)
@@ -102,20 +125,15 @@ static void accept_all(struct webhooks_loop *loop)
 {
     int fd, on = 1;
     while ((fd = accept4(loop->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        uint32_t i = 0;
-        while (i < RECEIVERS_MAX && loop->receivers[i].fd >= 0)
-            i++;
-        if (i == RECEIVERS_MAX) {
+        if (loop->free_count == 0) {
             close(fd);
             continue;
         }
-        if (i >= loop->receivers_high)
-            loop->receivers_high = i + 1;
+        struct receiver *receiver = loop->free[--loop->free_count];
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        loop->receivers[i].side = SIDE_RECEIVER;
-        loop->receivers[i].fd = fd;
-        loop->receivers[i].len = 0;
-        watch(loop, fd, &loop->receivers[i]);
+        receiver->fd = fd;
+        receiver->len = 0;
+        watch(loop, fd, receiver);
     }
 }
 
@@ -168,23 +186,23 @@ static void answer(struct webhooks_loop *loop, struct receiver *receiver, struct
     switch (note_arrival(set, n, id_of(receiver->request))) {
     case RECEIVER_FAST:
         take(set, n);
-        receiver_say(receiver, ANSWER_200);
+        receiver_say(loop, receiver, ANSWER_200);
         return;
     case RECEIVER_SLOW:
         take(set, n);
-        receiver->due_ns = clock_now_ns() + loop->slow_ns;
+        owe(loop, receiver, clock_now_ns() + loop->slow_ns);
         return;
     case RECEIVER_FAILING:
-        receiver_say(receiver, ANSWER_500);
+        receiver_say(loop, receiver, ANSWER_500);
         return;
     case RECEIVER_FLAPPING:
         if (up)
             take(set, n);
-        receiver_say(receiver, up ? ANSWER_200 : ANSWER_500);
+        receiver_say(loop, receiver, up ? ANSWER_200 : ANSWER_500);
         return;
     case RECEIVER_TRICKLE:
         receiver->trickles = true;
-        receiver->due_ns = clock_now_ns();
+        owe(loop, receiver, clock_now_ns());
         return;
     case RECEIVER_DEAD:
     case BEHAVIOURS:
@@ -202,7 +220,7 @@ static void request_done(struct webhooks_loop *loop, struct receiver *receiver, 
     if (set && index < set->posted)
         answer(loop, receiver, set, (uint32_t)index);
     else
-        receiver_say(receiver, "HTTP/1.1 404 Unknown\r\nContent-Length: 0\r\n\r\n");
+        receiver_say(loop, receiver, "HTTP/1.1 404 Unknown\r\nContent-Length: 0\r\n\r\n");
 }
 
 static void receive(struct webhooks_loop *loop, struct receiver *receiver)
@@ -212,7 +230,7 @@ static void receive(struct webhooks_loop *loop, struct receiver *receiver)
     if (got < 0 && errno == EAGAIN)
         return;
     if (got <= 0) {
-        receiver_close(receiver);
+        receiver_close(loop, receiver);
         return;
     }
     receiver->len += (uint32_t)got;
@@ -221,7 +239,7 @@ static void receive(struct webhooks_loop *loop, struct receiver *receiver)
     const char *length = end ? strcasestr(receiver->request, "\r\ncontent-length:") : NULL;
     if (!length) {
         if (end || receiver->len == REQUEST_MAX - 1)
-            receiver_close(receiver);
+            receiver_close(loop, receiver);
         return;
     }
     size_t body = strtoul(length + sizeof "\r\ncontent-length:" - 1, NULL, 10);
@@ -231,19 +249,19 @@ static void receive(struct webhooks_loop *loop, struct receiver *receiver)
     request_done(loop, receiver, end + 4);
 }
 
-/* Answers that are due. */
+/* Answers that are due. One that is given, or cannot be, leaves its place to the last. */
 static void receivers_turn(struct webhooks_loop *loop, int64_t now_ns)
 {
-    for (uint32_t i = 0; i < loop->receivers_high; i++) {
-        struct receiver *receiver = &loop->receivers[i];
-        if (receiver->fd < 0 || receiver->due_ns == 0 || receiver->due_ns > now_ns)
+    for (uint32_t i = loop->owing_count; i > 0; i--) {
+        struct receiver *receiver = loop->owing[i - 1];
+        if (receiver->due_ns > now_ns)
             continue;
         if (receiver->trickles) {
-            receiver->due_ns = now_ns + TRICKLE_NS;
-            receiver_say(receiver, "H");
+            owe(loop, receiver, now_ns + TRICKLE_NS);
+            receiver_say(loop, receiver, "H");
         } else {
-            receiver->due_ns = 0;
-            receiver_say(receiver, ANSWER_200);
+            owe_nothing(loop, receiver);
+            receiver_say(loop, receiver, ANSWER_200);
         }
     }
 }
@@ -437,13 +455,15 @@ int webhooks_loop_drain(struct webhooks_loop *loop, struct webhooks_set *set, bo
 
 /* ---- making ---- */
 
+/* At each address of 127.0.0.0/8, and nowhere else. */
 static int listen_anywhere(struct webhooks_loop *loop)
 {
-    const struct sockaddr_in any = {.sin_family = AF_INET,
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    static const char loopback[] = "lo";
+    const struct sockaddr_in any = {.sin_family = AF_INET};
     loop->listener = SIDE_LISTENER;
     loop->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (loop->listen_fd < 0 ||
+        setsockopt(loop->listen_fd, SOL_SOCKET, SO_BINDTODEVICE, loopback, sizeof loopback) < 0 ||
         bind(loop->listen_fd, (const struct sockaddr *)&any, sizeof any) < 0 ||
         listen(loop->listen_fd, SOMAXCONN) < 0)
         return bench_fail(-errno, "receivers cannot listen: %s", strerror(errno));
@@ -460,8 +480,12 @@ int webhooks_loop_create(struct webhooks_loop **ret, uint32_t slow_ms)
     loop->listen_fd = -1;
     for (unsigned i = 0; i < POSTERS_MAX; i++)
         loop->posters[i].fd = -1;
-    for (unsigned i = 0; i < RECEIVERS_MAX; i++)
-        loop->receivers[i].fd = -1;
+    for (unsigned i = RECEIVERS_MAX; i > 0; i--) {
+        struct receiver *receiver = &loop->receivers[i - 1];
+        receiver->side = SIDE_RECEIVER;
+        receiver->fd = -1;
+        loop->free[loop->free_count++] = receiver;
+    }
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll_fd < 0)
         return bench_fail(-errno, "epoll: %s", strerror(errno));
@@ -472,9 +496,9 @@ void webhooks_loop_free(struct webhooks_loop *loop)
 {
     if (!loop)
         return;
-    for (unsigned i = 0; i < loop->receivers_high; i++)
+    for (unsigned i = 0; i < RECEIVERS_MAX; i++)
         if (loop->receivers[i].fd >= 0)
-            receiver_close(&loop->receivers[i]);
+            receiver_close(loop, &loop->receivers[i]);
     if (loop->listen_fd >= 0)
         close(loop->listen_fd);
     if (loop->epoll_fd >= 0)
@@ -488,6 +512,7 @@ struct sockaddr_in webhooks_loop_address(const struct webhooks_loop *loop)
     socklen_t size = sizeof address;
     int err = getsockname(loop->listen_fd, (struct sockaddr *)&address, &size);
     assert(err == 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return address;
 }
 

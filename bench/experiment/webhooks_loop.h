@@ -71,7 +71,7 @@ struct webhooks_loop;
 int webhooks_loop_create(struct webhooks_loop **ret, uint32_t slow_ms);
 void webhooks_loop_free(struct webhooks_loop *loop);
 
-/* Where its receivers listen. */
+/* Where its receivers listen; and at that port of each address of 127.0.0.0/8. */
 struct sockaddr_in webhooks_loop_address(const struct webhooks_loop *loop);
 
 /* A path begins with the number of its set. Sets stay where they are. */

@@ -8,6 +8,8 @@ from series import get
 # What an endpoint in trouble may do to the p99 of the others.
 TROUBLE_MAX = 1.2
 EVENTS_PER_S = 10000
+# Of a CPU: a side that uses more of one in a turn has no time left.
+BUSY = 0.9
 
 
 def derive(run, c, put):
@@ -25,6 +27,12 @@ def derive(run, c, put):
                               zip(of["arrived"], of["elapsed_s"], of["drained_s"])], 1)
     put(of, "server_cpu_ns_per_event",
         [1e9 * cpu / n for cpu, n in zip(of["server_cpu_s"], of["accepted"]) if n and cpu], 1)
+    used = [(server, bench, s + more) for server, bench, s, more in
+            zip(of["server_cpu_s"], of.get("bench_cpu_s", []), of["elapsed_s"], of["drained_s"])
+            if s]
+    if used:
+        put(of, "bench_busy", [bench / s for _, bench, s in used], 3)
+        put(of, "server_busy", [server / s for server, _, s in used], 3)
     if straight:
         put(of, "of_straight",
             [a / b for a, b in zip(rates(of, "accepted"), rates(straight, "accepted")) if b], 4)
@@ -36,6 +44,13 @@ def _p99(run, name):
     return found and series.percentile(get(found, "latency", "corrected"), 99)
 
 
+def limit(of):
+    """Which side had no time left in a turn: the figure is that side's."""
+    bench, server = (get(of, name, "median") or 0 for name in ("bench_busy", "server_busy"))
+    return ("the bench's own posters and receivers" if bench > BUSY and bench >= server else
+            "the server" if server > BUSY else "neither side's CPU: the disk, or waiting")
+
+
 def headline(run):
     ours = series.find(run, "ringside", "as many as are accepted")["webhooks"]
     rate = ours.get("arrived_per_s")
@@ -45,12 +60,14 @@ def headline(run):
 
 def verdicts(run):
     """A claim, a verdict and what was measured of each."""
-    ours = series.find(run, "ringside", "as many as are accepted")["webhooks"].get("arrived_per_s")
+    of = series.find(run, "ringside", "as many as are accepted")["webhooks"]
+    ours = of.get("arrived_per_s")
+    said = f"; the limit was {limit(of)}" if "bench_busy" in of else ""
     if ours:
         yield (f"{EVENTS_PER_S:,} events a second are accepted durably and delivered",
                "holds" if ours["p25"] >= EVENTS_PER_S else
                "fails" if ours["p75"] < EVENTS_PER_S else "depends",
-               f"{ours['median']:,.0f}/s ({ours['p25']:,.0f} to {ours['p75']:,.0f})")
+               f"{ours['median']:,.0f}/s ({ours['p25']:,.0f} to {ours['p75']:,.0f})" + said)
     well, trouble = _p99(run, "all well"), _p99(run, "a tenth in trouble")
     if well and trouble:
         yield (f"A tenth of receivers in trouble raises the p99 of others to {TROUBLE_MAX} times",

@@ -242,6 +242,16 @@ static void wait_for_queue(struct courier *courier)
     }
 }
 
+static void attach(struct courier *courier)
+{
+    int err = webhooks_attach(courier->webhooks, courier->client, courier->helper);
+    if (err == 0)
+        return;
+    courier->is_open = false;
+    fprintf(stderr, "ringside-server: webhooks are not served, the disk has no thread: %s\n",
+            strerror(-err));
+}
+
 static void *run(void *context)
 {
     struct courier *courier = context;
@@ -249,23 +259,24 @@ static void *run(void *context)
     if (courier->webhooks)
         wait_for_queue(courier);
     if (courier->is_open)
-        webhooks_attach(courier->webhooks, courier->client, courier->helper);
+        attach(courier);
     while (more || !helper_stopping(courier->helper)) {
         if (courier->is_open)
             webhooks_tick(courier->webhooks, clock_ns());
         post_turn(courier->client, clock_ns());
         more = helper_turn(courier->helper);
         if (courier->is_open)
-            webhooks_turn(courier->webhooks);
+            webhooks_ship(courier->webhooks);
         post_turn(courier->client, clock_ns());
+        if (courier->is_open)
+            webhooks_settle(courier->webhooks);
         if (!more)
             rest(courier);
     }
     courier->stopped = true;
     post_stop(courier->client);
     if (courier->is_open)
-        webhooks_turn(courier->webhooks);
-    post_stop(courier->client);
+        webhooks_stop(courier->webhooks);
     while (helper_turn(courier->helper))
         ;
     return NULL;

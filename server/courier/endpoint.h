@@ -60,10 +60,10 @@ struct endpoint {
     enum endpoint_state state;
 
     /* Of its deliveries: courier/webhooks.c. */
-    struct shipment *shipments; /* under way */
-    unsigned under_way, carried;
-    unsigned failures; /* in a row */
-    bool is_open;      /* its breaker: one probe at a time */
+    struct shipment *shipments;  /* under way */
+    unsigned under_way, carried; /* posts; rows of the queue in them */
+    unsigned failures;           /* in a row */
+    bool is_open;                /* its breaker: one probe at a time */
     bool is_slow;
     unsigned fresh;        /* events since the last batch was taken */
     int64_t not_before_ms; /* by its breaker, or Retry-After */

@@ -31,6 +31,7 @@ int queue_prepare(struct queue *queue)
         if (sqlite3_prepare_v3(queue->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &queue->statements[i], NULL) != SQLITE_OK)
             return -EIO;
+    queue->changes = 1;
     queue->stats.waiting = queue_number_of(queue, queue->statements[QUEUE_COUNT_DELIVERIES], 0);
     queue->stats.dead = queue_number_of(queue, queue->statements[QUEUE_COUNT_DEAD], 0);
     return queue->err;
@@ -112,9 +113,15 @@ int queue_begin(struct queue *queue)
     return queue->err;
 }
 
+static int held_begin(struct queue *queue)
+{
+    int err = queue->dirty ? queue_begin(queue) : queue->err;
+    return err == 0 && queue->dirty ? queue_held_write(queue) : err;
+}
+
 int queue_commit(struct queue *queue)
 {
-    int err = queue->err;
+    int err = held_begin(queue);
     if (queue->begun) {
         if (err == 0)
             queue_meta_put(queue, "clock", queue->clock_ms);
@@ -126,8 +133,13 @@ int queue_commit(struct queue *queue)
             struct queue_stats *stats = &queue->stats, *before = &queue->before;
             stats->waiting = before->waiting;
             stats->dead = before->dead;
+            queue_all_changed(queue);
         }
     }
+    if (err == 0)
+        queue_held_wrote(queue);
+    else
+        queue_held_failed(queue);
     queue->begun = false;
     queue->err = 0;
     return err;
@@ -135,13 +147,19 @@ int queue_commit(struct queue *queue)
 
 static int64_t used(const struct queue *queue)
 {
-    return queue->stats.bytes + queue->added;
+    return queue->stats.bytes + queue->added + queue->held_bytes;
+}
+
+bool queue_is_changed(const struct queue *queue)
+{
+    return queue->begun || queue->dirty;
 }
 
 void queue_stats_read(const struct queue *queue, struct queue_stats *ret)
 {
     *ret = queue->stats;
     ret->bytes = used(queue);
+    ret->waiting += queue->held_count;
 }
 
 /* ---- room ---- */
@@ -152,6 +170,7 @@ static bool cut(struct queue *queue)
     int64_t seq = queue_number_of(queue, QUEUE_BIND(queue, QUEUE_OLDEST, CUT_EVENTS), -1);
     if (seq < 0)
         seq = INT64_MAX;
+    queue_all_changed(queue);
     queue_run(queue, QUEUE_BIND(queue, QUEUE_CUT_DELIVERIES, seq));
     int gone = sqlite3_changes(queue->db);
     queue->stats.dropped += (uint64_t)gone;
@@ -222,6 +241,7 @@ int queue_endpoint_put(struct queue *queue, const char *id, struct span text, bo
 int queue_endpoint_remove(struct queue *queue, int64_t number)
 {
     int err = queue_begin(queue);
+    queue_rest_changed(queue, number);
     if (err == 0)
         err = queue_run(queue, QUEUE_BIND(queue, QUEUE_ENDPOINT_DELIVERIES, number));
     if (err == 0) {
@@ -233,6 +253,31 @@ int queue_endpoint_remove(struct queue *queue, int64_t number)
         err = queue_run(queue, QUEUE_BIND(queue, QUEUE_ENDPOINT_REMOVE, number));
     }
     return err == 0 ? queue_run(queue, queue->statements[QUEUE_ORPHANS]) : err;
+}
+
+/* ---- when rows are due ---- */
+
+void queue_rest_changed(struct queue *queue, int64_t endpoint)
+{
+    struct queue_line *line = queue_line_find(queue, endpoint);
+    if (line)
+        line->rest_changes = 0;
+}
+
+void queue_all_changed(struct queue *queue)
+{
+    queue->changes++;
+}
+
+static int64_t rest_next(struct queue *queue, struct queue_line *line, unsigned beyond)
+{
+    if (line->rest_changes == queue->changes && line->rest_beyond == beyond)
+        return line->rest_ms;
+    line->rest_ms =
+        queue_number_of(queue, QUEUE_BIND(queue, QUEUE_NEXT, line->endpoint, beyond), INT64_MAX);
+    line->rest_changes = queue->changes;
+    line->rest_beyond = beyond;
+    return line->rest_ms;
 }
 
 /* ---- events ---- */
@@ -268,6 +313,7 @@ static int target_add(struct queue *queue, uint64_t seq, const struct queue_targ
     if (target->key == 0)
         sqlite3_bind_null(statement, 5);
     queue->stats.waiting++;
+    queue_rest_changed(queue, target->endpoint);
     return queue_run(queue, statement);
 }
 
@@ -275,13 +321,18 @@ int queue_event_add(struct queue *queue, uint64_t seq, struct span body,
                     const struct queue_target *targets, unsigned count, int64_t now_ms)
 {
     int64_t bytes = (int64_t)body.len + (int64_t)ROW_BYTES * (count + 1);
+    if (used(queue) + bytes <= queue->config.bytes_max &&
+        queue_held_add(queue, seq, body, targets, count, now_ms))
+        return 0;
     int err = queue_begin(queue);
     if (err == 0)
         err = room_make(queue, bytes);
     if (err < 0)
         return err;
     sqlite3_stmt *statement = QUEUE_BIND(queue, QUEUE_EVENT_ADD, (int64_t)seq);
-    sqlite3_bind_blob64(statement, 2, body.ptr, body.len, SQLITE_STATIC);
+    sqlite3_bind_null(statement, 2);
+    sqlite3_bind_blob64(statement, 3, body.ptr, body.len, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 4, now_ms);
     err = queue_run(queue, statement);
     sqlite3_clear_bindings(statement);
     for (unsigned i = 0; i < count && err == 0; i++)
@@ -292,12 +343,11 @@ int queue_event_add(struct queue *queue, uint64_t seq, struct span body,
 
 /* ---- deliveries ---- */
 
-int queue_due(struct queue *queue, int64_t endpoint, int64_t now_ms, unsigned limit,
-              queue_row_take *take, void *context)
+static int rest_due(struct queue *queue, int64_t endpoint, int64_t now_ms, unsigned limit,
+                    queue_row_take *take, void *context, bool *more)
 {
     sqlite3_stmt *statement = QUEUE_BIND(queue, QUEUE_DUE, endpoint, now_ms, limit);
-    int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while (*more && sqlite3_step(statement) == SQLITE_ROW) {
         const struct queue_row row = {
             .seq = (uint64_t)sqlite3_column_int64(statement, 0),
             .born_ms = sqlite3_column_int64(statement, 1),
@@ -306,16 +356,35 @@ int queue_due(struct queue *queue, int64_t endpoint, int64_t now_ms, unsigned li
             .body = span_of(sqlite3_column_blob(statement, 4),
                             (size_t)sqlite3_column_bytes(statement, 4)),
         };
-        if (!take(context, &row))
-            break;
+        *more = take(context, &row);
     }
-    sqlite3_reset(statement);
-    return code == SQLITE_DONE || code == SQLITE_ROW ? 0 : queue_fail(queue, code);
+    int code = sqlite3_reset(statement);
+    return code == SQLITE_OK ? 0 : queue_fail(queue, code);
 }
 
-int64_t queue_next(struct queue *queue, int64_t endpoint, unsigned beyond)
+int queue_due(struct queue *queue, int64_t endpoint, const struct queue_when *when,
+              queue_row_take *take, void *context)
 {
-    return queue_number_of(queue, QUEUE_BIND(queue, QUEUE_NEXT, endpoint, beyond), INT64_MAX);
+    struct queue_line *line = queue_line_make(queue, endpoint);
+    bool more = true;
+    int err = 0;
+    if (!line)
+        return -ENOMEM;
+    if (rest_next(queue, line, when->under_way) <= when->now_ms)
+        err = rest_due(queue, endpoint, when->now_ms, when->under_way + when->limit, take, context,
+                       &more);
+    if (more && err == 0)
+        queue_held_due(line, when->now_ms, take, context);
+    return err;
+}
+
+int64_t queue_next(struct queue *queue, int64_t endpoint, unsigned under_way)
+{
+    struct queue_line *line = queue_line_make(queue, endpoint);
+    if (!line)
+        return queue->clock_ms;
+    int64_t rest_ms = rest_next(queue, line, under_way), held_ms = queue_held_next(line);
+    return rest_ms < held_ms ? rest_ms : held_ms;
 }
 
 /* The one behind it of the same key has its turn. */
@@ -340,11 +409,14 @@ static int leave(struct queue *queue, int64_t endpoint, uint64_t seq, int64_t ke
     int err = queue_run(queue, QUEUE_BIND(queue, QUEUE_DELIVERY_DONE, (int64_t)seq, endpoint));
     if (err == 0)
         queue->stats.waiting -= sqlite3_changes(queue->db);
+    queue_rest_changed(queue, endpoint);
     return err == 0 ? key_go_on(queue, endpoint, key, now_ms) : err;
 }
 
 int queue_done(struct queue *queue, int64_t endpoint, uint64_t seq, int64_t key, int64_t now_ms)
 {
+    if (queue_held_done(queue, endpoint, seq))
+        return 0;
     int err = queue_begin(queue);
     if (err == 0)
         err = leave(queue, endpoint, seq, key, now_ms);
@@ -356,9 +428,12 @@ int queue_done(struct queue *queue, int64_t endpoint, uint64_t seq, int64_t key,
 int queue_later(struct queue *queue, int64_t endpoint, uint64_t seq, unsigned attempt,
                 int64_t next_ms)
 {
+    if (queue_held_later(queue, endpoint, seq, attempt, next_ms))
+        return 0;
     int err = queue_begin(queue);
     if (err < 0)
         return err;
+    queue_rest_changed(queue, endpoint);
     return queue_run(
         queue, QUEUE_BIND(queue, QUEUE_DELIVERY_LATER, (int64_t)seq, endpoint, next_ms, attempt));
 }
@@ -384,21 +459,29 @@ static int dead_trim(struct queue *queue)
     return queue->err;
 }
 
+int queue_dead_add(struct queue *queue, int64_t seq, int64_t endpoint, unsigned attempt,
+                   const char *why)
+{
+    sqlite3_stmt *statement =
+        QUEUE_BIND(queue, QUEUE_BURY, seq, endpoint, queue->clock_ms, attempt);
+    sqlite3_bind_text(statement, 5, why, -1, SQLITE_STATIC);
+    int err = queue_run(queue, statement);
+    queue->stats.dead++;
+    return err == 0 ? dead_trim(queue) : err;
+}
+
 int queue_bury(struct queue *queue, int64_t endpoint, uint64_t seq, int64_t key, unsigned attempt,
                const char *why, int64_t now_ms)
 {
+    if (queue_held_bury(queue, endpoint, seq, attempt, why))
+        return 0;
     int err = queue_begin(queue);
     int64_t waiting = queue->stats.waiting;
     if (err == 0)
         err = leave(queue, endpoint, seq, key, now_ms);
     if (err < 0 || waiting == queue->stats.waiting)
         return err; /* it has been dropped meanwhile */
-    sqlite3_stmt *statement =
-        QUEUE_BIND(queue, QUEUE_BURY, (int64_t)seq, endpoint, now_ms, attempt);
-    sqlite3_bind_text(statement, 5, why, -1, SQLITE_STATIC);
-    err = queue_run(queue, statement);
-    queue->stats.dead++;
-    return err == 0 ? dead_trim(queue) : err;
+    return queue_dead_add(queue, (int64_t)seq, endpoint, attempt, why);
 }
 
 int queue_bury_all(struct queue *queue, int64_t endpoint, const char *why, int64_t now_ms)
@@ -409,9 +492,13 @@ int queue_bury_all(struct queue *queue, int64_t endpoint, const char *why, int64
     sqlite3_stmt *statement = QUEUE_BIND(queue, QUEUE_BURY_ALL, endpoint, now_ms);
     sqlite3_bind_text(statement, 3, why, -1, SQLITE_STATIC);
     err = queue_run(queue, statement);
-    queue->stats.dead += sqlite3_changes(queue->db);
+    int count = sqlite3_changes(queue->db);
+    queue->stats.dead += count;
     if (err == 0)
         err = queue_run(queue, QUEUE_BIND(queue, QUEUE_ENDPOINT_DELIVERIES, endpoint));
     queue->stats.waiting -= sqlite3_changes(queue->db);
-    return err == 0 ? dead_trim(queue) : err;
+    queue_rest_changed(queue, endpoint);
+    if (err == 0)
+        err = dead_trim(queue);
+    return err < 0 ? err : count + (int)queue_held_bury_all(queue, endpoint, why);
 }

@@ -1,16 +1,21 @@
 /* queue: what is to be delivered, on disk: events, who is to have each, who could not be given it.
  *
  *   endpoints   who wants what, as JSON
- *   events      seq ─► body                      a row as long as somebody is to have it
+ *   events      seq ─► held, body                a row as long as somebody is to have it
  *   deliveries  seq, endpoint ─► next, attempt   a row for each that is to have it
  *   dead        seq, endpoint ─► why             the same, given up
  *
- * Idea     SQLite in WAL mode. All that a turn of the courier does is one transaction, and an event
- *          is accepted when that is committed: it is then on the disk. Whatever ends the process, a
- *          delivery is there until it is known to be done; so it may be made again, with the same
- *          id.
+ * Idea     SQLite in WAL mode. What was done since the last commit is one transaction, and an event
+ *          is accepted when that is committed, and the log is on the disk (courier/syncer.h).
+ *          Whatever ends the process, a delivery is there until it is known to be done; so it may
+ *          be made again, with the same id.
+ *          Most events are delivered a moment after they have come. Those are held in memory, and
+ *          have one row that names who is still to have them; what is delivered before a commit is
+ *          never written. One that fails, waits for another of its key, or finds no room in memory
+ *          is at rest: a row of deliveries, which is read when it is due.
  * Threads  The courier's.
- * Memory   SQLite's cache. What a row of queue_due points to stays until the next call.
+ * Memory   SQLite's cache; QUEUE_HELD_BYTES_MAX of events; 150 bytes for each endpoint that had
+ *          one. What a row of queue_due points to stays until the next call.
  * Bounds   queue_config.bytes_max of the file, and what a checkpoint has not moved yet beside it.
  * Clock    Times are of a clock of its own, which goes on where it stood when it was last saved: a
  *          wall clock that jumps makes nothing late or old.
@@ -57,8 +62,11 @@ int64_t queue_clock(struct queue *queue, int64_t monotonic_ns);
 void queue_stats_read(const struct queue *queue, struct queue_stats *ret);
 
 /* Ends the transaction that the first change began. Returns 0, or the error that makes all of it
- * void. */
+ * void: events that came since the last one are gone; what was delivered is remembered, and written
+ * by the next. It is on the disk when the log has been synced: "-wal" behind the path. */
 int queue_commit(struct queue *queue);
+/* Whether there is something to commit. */
+bool queue_is_changed(const struct queue *queue);
 
 /* ---- endpoints ---- */
 
@@ -68,8 +76,9 @@ int queue_endpoints(struct queue *queue, queue_endpoint_told *told, void *contex
 /* New, or in the place of the one with that id. */
 int queue_endpoint_put(struct queue *queue, const char *id, struct span text, bool from_file,
                        int state, int64_t *ret_number);
-/* With all that it was to have. */
+/* With all that it was to have; queue_endpoint_forget when that is committed. */
 int queue_endpoint_remove(struct queue *queue, int64_t number);
+void queue_endpoint_forget(struct queue *queue, int64_t endpoint);
 
 /* ---- events ---- */
 
@@ -94,15 +103,25 @@ struct queue_row {
     int64_t born_ms;
     int64_t key;
     unsigned attempt; /* that were made */
+    bool held;        /* it is given out once, and is not at rest */
     struct span body;
 };
 
-/* Those of an endpoint that are due, the first first, at most `limit`, until `take` says false. */
+struct queue_when {
+    int64_t now_ms;
+    unsigned under_way; /* rows that were given out, and are not done: they come again */
+    unsigned limit;     /* of rows beyond these */
+};
+
+/* Those of an endpoint that are due, the first first, until `take` says false: that one was taken
+ * too. */
 typedef bool queue_row_take(void *context, const struct queue_row *row);
-int queue_due(struct queue *queue, int64_t endpoint, int64_t now_ms, unsigned limit,
+int queue_due(struct queue *queue, int64_t endpoint, const struct queue_when *when,
               queue_row_take *take, void *context);
-/* When the next one is, beyond so many; INT64_MAX: none. */
-int64_t queue_next(struct queue *queue, int64_t endpoint, unsigned beyond);
+/* What was given out is not under way after all. */
+void queue_give_back(struct queue *queue, int64_t endpoint, uint64_t seq);
+/* When the next one is; INT64_MAX: none. */
+int64_t queue_next(struct queue *queue, int64_t endpoint, unsigned under_way);
 
 int queue_done(struct queue *queue, int64_t endpoint, uint64_t seq, int64_t key, int64_t now_ms);
 int queue_later(struct queue *queue, int64_t endpoint, uint64_t seq, unsigned attempt,
@@ -110,7 +129,7 @@ int queue_later(struct queue *queue, int64_t endpoint, uint64_t seq, unsigned at
 /* Gives it up. */
 int queue_bury(struct queue *queue, int64_t endpoint, uint64_t seq, int64_t key, unsigned attempt,
                const char *why, int64_t now_ms);
-/* Gives up all of an endpoint. */
+/* Gives up all of an endpoint. Returns how many, or negative errno. */
 int queue_bury_all(struct queue *queue, int64_t endpoint, const char *why, int64_t now_ms);
 
 /* ---- dead letters ---- */

@@ -27,6 +27,7 @@ int queue_dead_list(struct queue *queue, const struct queue_which *which, int64_
 int queue_dead_replay(struct queue *queue, const struct queue_which *which, int64_t now_ms)
 {
     int err = queue_begin(queue);
+    queue_all_changed(queue);
     if (err == 0)
         err = queue_run(queue, QUEUE_BIND(queue, QUEUE_DEAD_REPLAY, which->endpoint,
                                           (int64_t)which->seq, now_ms));

@@ -2,6 +2,7 @@
  *
  *   queue_open.c   the file: made, checked, set aside
  *   queue.c        statements, transactions, events and deliveries
+ *   queue_held.c   deliveries that are in memory
  *   queue_dead.c   what was given up
  *
  * Threads  The courier's. */
@@ -10,6 +11,12 @@
 #include "courier/queue.h"
 
 #include <sqlite3.h>
+#include <xxhash.h>
+
+/* uthash's own falls through from case to case in a way that clang warns of. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)XXH3_64bits((key), (len)))
+#define HASH_NONFATAL_OOM             1
+#include <uthash.h>
 
 /* X(NAME, SQL) */
 #define QUEUE_STATEMENTS(X)                                                                        \
@@ -29,12 +36,21 @@
     X(ENDPOINT_REMOVE, "DELETE FROM endpoints WHERE number = ?1")                                  \
     X(ENDPOINT_DELIVERIES, "DELETE FROM deliveries WHERE endpoint = ?1")                           \
     X(ENDPOINT_DEAD, "DELETE FROM dead WHERE endpoint = ?1")                                       \
-    X(ORPHANS, "DELETE FROM events WHERE seq NOT IN (SELECT seq FROM deliveries) "                 \
-               "AND seq NOT IN (SELECT seq FROM dead)")                                            \
-    X(EVENT_ADD, "INSERT INTO events(seq, body) VALUES(?1, ?2)")                                   \
-    X(EVENT_FORGET, "DELETE FROM events WHERE seq = ?1 AND NOT EXISTS "                            \
+    X(ORPHANS, "DELETE FROM events WHERE held IS NULL AND seq NOT IN "                             \
+               "(SELECT seq FROM deliveries) AND seq NOT IN (SELECT seq FROM dead)")               \
+    X(EVENT_ADD, "INSERT INTO events(seq, held, body, born) VALUES(?1, ?2, ?3, ?4)")               \
+    X(EVENT_HELD, "UPDATE events SET held = ?2 WHERE seq = ?1")                                    \
+    X(EVENT_DELETE, "DELETE FROM events WHERE seq = ?1")                                           \
+    X(EVENT_FORGET, "DELETE FROM events WHERE seq = ?1 AND held IS NULL AND NOT EXISTS "           \
                     "(SELECT 1 FROM deliveries WHERE seq = ?1) AND NOT EXISTS "                    \
                     "(SELECT 1 FROM dead WHERE seq = ?1)")                                         \
+    X(HELD_NEXT, "SELECT seq, born, held FROM events WHERE seq > ?1 AND held IS NOT NULL "         \
+                 "ORDER BY seq LIMIT 1")                                                           \
+    X(DELIVERY_RETURN, "INSERT OR IGNORE INTO deliveries(seq, endpoint, next, born, attempt) "     \
+                       "SELECT ?1, ?2, ?3, ?4, 0 WHERE EXISTS "                                    \
+                       "(SELECT 1 FROM endpoints WHERE number = ?2)")                              \
+    X(DELIVERY_REST, "INSERT OR REPLACE INTO deliveries(seq, endpoint, next, born, attempt) "      \
+                     "VALUES(?1, ?2, ?3, ?4, ?5)")                                                 \
     X(DELIVERY_ADD, "INSERT INTO deliveries(seq, endpoint, next, born, attempt, key) "             \
                     "VALUES(?1, ?2, ?3, ?4, 0, ?5)")                                               \
     X(KEY_IS_THERE, "SELECT 1 FROM deliveries WHERE endpoint = ?1 AND key = ?2 LIMIT 1")           \
@@ -56,7 +72,7 @@
     X(OLDEST, "SELECT seq FROM events ORDER BY seq LIMIT 1 OFFSET ?1")                             \
     X(CUT_DELIVERIES, "DELETE FROM deliveries WHERE seq < ?1")                                     \
     X(CUT_DEAD, "DELETE FROM dead WHERE seq < ?1")                                                 \
-    X(CUT_EVENTS, "DELETE FROM events WHERE seq < ?1")                                             \
+    X(CUT_EVENTS, "DELETE FROM events WHERE seq < ?1 AND held IS NULL")                            \
     X(DEAD_OLDEST, "SELECT seq, endpoint FROM dead ORDER BY seq, endpoint LIMIT 1")                \
     X(DEAD_REMOVE, "DELETE FROM dead WHERE seq = ?1 AND endpoint = ?2")                            \
     X(DEAD_LIST,                                                                                   \
@@ -73,6 +89,29 @@ enum queue_statement {
     QUEUE_STATEMENTS(QUEUE_STATEMENT_ENUM) QUEUE_STATEMENT_COUNT,
 };
 
+enum {
+    QUEUE_HELD_BYTES_MAX = 16 << 20,
+    QUEUE_HELD_SHARE = 8, /* of bytes_max, at most: one in so many */
+    QUEUE_HELD_OF_LINE_MAX = 256,
+    QUEUE_HELD_TARGETS_MAX = 64,
+};
+
+struct held;
+struct held_event;
+
+/* What the queue knows of an endpoint without asking SQLite. */
+struct queue_line {
+    int64_t endpoint;
+    struct held *first;
+    unsigned held_count;
+    int64_t later_ms; /* when the first is due that the next commit makes a row */
+    /* When the first of its rows is due, beyond so many: as of that change of rows. */
+    uint64_t rest_changes;
+    unsigned rest_beyond;
+    int64_t rest_ms;
+    UT_hash_handle hh;
+};
+
 struct queue {
     struct queue_config config;
     sqlite3 *db;
@@ -84,6 +123,10 @@ struct queue {
     uint64_t seq_end;  /* those below this are kept for this run */
     int64_t clock_ms, heard_ns;
     int64_t page_bytes;
+    struct queue_line *lines, *line; /* all, and the last one that was made or found for adding */
+    struct held_event *dirty;        /* for the next commit */
+    int64_t held_bytes, held_count;
+    uint64_t changes;                 /* of rows of deliveries, by what may touch any endpoint's */
     int64_t added;                    /* bytes since the size was looked at */
     struct queue_stats stats, before; /* now, and when the transaction began */
 };
@@ -108,3 +151,39 @@ int queue_fail(struct queue *queue, int code);
 int queue_begin(struct queue *queue);
 int queue_meta_put(struct queue *queue, const char *name, int64_t value);
 int64_t queue_meta_get(struct queue *queue, const char *name, int64_t fallback);
+/* Rows of an endpoint, or of any, have changed: when the first is due is to be asked. */
+void queue_rest_changed(struct queue *queue, int64_t endpoint);
+void queue_all_changed(struct queue *queue);
+/* A dead letter: its row. */
+int queue_dead_add(struct queue *queue, int64_t seq, int64_t endpoint, unsigned attempt,
+                   const char *why);
+
+/* ---- queue_held.c ---- */
+
+struct queue_line *queue_line_find(const struct queue *queue, int64_t endpoint);
+/* NULL: memory is out. */
+struct queue_line *queue_line_make(struct queue *queue, int64_t endpoint);
+
+/* Holds an event, if it is one that is held and there is room. */
+bool queue_held_add(struct queue *queue, uint64_t seq, struct span body,
+                    const struct queue_target *targets, unsigned count, int64_t now_ms);
+/* Gives out what is due; returns false when `take` did. */
+bool queue_held_due(const struct queue_line *line, int64_t now_ms, queue_row_take *take,
+                    void *context);
+int64_t queue_held_next(const struct queue_line *line);
+/* Return false when it is not held. */
+bool queue_held_done(struct queue *queue, int64_t endpoint, uint64_t seq);
+bool queue_held_later(struct queue *queue, int64_t endpoint, uint64_t seq, unsigned attempt,
+                      int64_t next_ms);
+bool queue_held_bury(struct queue *queue, int64_t endpoint, uint64_t seq, unsigned attempt,
+                     const char *why);
+/* Returns how many. */
+unsigned queue_held_bury_all(struct queue *queue, int64_t endpoint, const char *why);
+
+/* In a commit: writes; and when it has succeeded, or failed. */
+int queue_held_write(struct queue *queue);
+void queue_held_wrote(struct queue *queue);
+void queue_held_failed(struct queue *queue);
+
+int queue_held_expand(struct queue *queue);
+void queue_held_free(struct queue *queue);

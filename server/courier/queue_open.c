@@ -15,17 +15,22 @@
 enum {
     PATH_ROOM = 1200,
     APPLICATION = 0x52534451, /* RSDQ */
-    VERSION = 1,
+    VERSION = 2,
+    VERSION_WITHOUT_HELD = 1,
     SEQ_KEPT = 1 << 20,             /* numbers that a run keeps for itself */
     DOWN_MS_MAX = 24 * 3600 * 1000, /* what the clock goes on by while the server is not there */
     MS_PER_S = 1000,
 };
 
+/* Of 4 KiB, in the log beside the file until they are moved there: that takes two fsyncs, for which
+ * the courier waits. */
+#define CHECKPOINT_PAGES "4000"
+
 static const char schema[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE endpoints(number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
     " text TEXT NOT NULL, from_file INTEGER NOT NULL, state INTEGER NOT NULL);"
-    "CREATE TABLE events(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY, held BLOB, born INTEGER, body BLOB NOT NULL);"
     "CREATE TABLE deliveries(seq INTEGER NOT NULL, endpoint INTEGER NOT NULL,"
     " next INTEGER NOT NULL, born INTEGER NOT NULL, attempt INTEGER NOT NULL, key INTEGER,"
     " PRIMARY KEY(seq, endpoint)) WITHOUT ROWID;"
@@ -79,6 +84,16 @@ static bool make(sqlite3 *db)
            execute(db, "COMMIT");
 }
 
+static bool renew(sqlite3 *db)
+{
+    char sql[192];
+    snprintf(sql, sizeof sql,
+             "BEGIN IMMEDIATE; ALTER TABLE events ADD COLUMN held BLOB;"
+             "ALTER TABLE events ADD COLUMN born INTEGER; PRAGMA user_version=%d; COMMIT",
+             VERSION);
+    return execute(db, sql);
+}
+
 enum found {
     FOUND_GOOD,
     FOUND_DAMAGED,
@@ -115,6 +130,8 @@ static enum found look(sqlite3 *db)
         return make(db) ? FOUND_GOOD : found_of(db);
     if (tables < 0 || (application == APPLICATION && !is_sound(db)))
         return FOUND_DAMAGED;
+    if (application == APPLICATION && version == VERSION_WITHOUT_HELD)
+        return renew(db) ? FOUND_GOOD : found_of(db);
     return application == APPLICATION && version == VERSION ? FOUND_GOOD : FOUND_FOREIGN;
 }
 
@@ -216,7 +233,7 @@ static int numbers_begin(struct queue *queue)
     queue->tag = tag;
     queue->next_seq = (uint64_t)queue_meta_get(queue, "seq", 1);
     queue->seq_end = queue->next_seq + SEQ_KEPT;
-    int err = queue_begin(queue);
+    int err = queue_held_expand(queue);
     if (err == 0)
         err = queue_meta_put(queue, "tag", (int64_t)tag);
     if (err == 0)
@@ -241,6 +258,10 @@ int queue_open(struct queue **ret, const struct queue_config *config, char *why,
         clock_begin(queue);
         err = numbers_begin(queue);
     }
+    /* From here on who wants to know that it is on the disk asks for that (courier/syncer.h). */
+    if (err == 0 && !execute(queue->db, "PRAGMA synchronous=NORMAL;"
+                                        "PRAGMA wal_autocheckpoint=" CHECKPOINT_PAGES))
+        err = -EIO;
     if (err < 0) {
         snprintf(why, why_size, "webhook_queue = %s: %s", config->path, sqlite3_errmsg(queue->db));
         queue_close(queue);
@@ -254,6 +275,7 @@ void queue_close(struct queue *queue)
 {
     if (!queue)
         return;
+    queue_held_free(queue);
     for (unsigned i = 0; i < QUEUE_STATEMENT_COUNT; i++)
         sqlite3_finalize(queue->statements[i]);
     sqlite3_close(queue->db);

@@ -289,6 +289,8 @@ static void answer(struct webhooks *webhooks, struct webhook_ask *ask, FILE *to)
     }
     bool of_dead = ask->op == WEBHOOK_DEAD || ask->op == WEBHOOK_SHOW ||
                    ask->op == WEBHOOK_REPLAY || ask->op == WEBHOOK_PURGE;
+    if (of_dead)
+        webhooks_commit(webhooks); /* so that those that have just died are there */
     if (of_dead && !which_read(webhooks, &request, &which)) {
         error_write(to, ERROR_UNKNOWN, "there is no such endpoint or event");
         return;

@@ -64,9 +64,9 @@ static bool load_row(void *context, const struct queue_row *row)
     struct loading *loading = context;
     struct shipment *shipment = loading->shipment;
     const struct endpoint *endpoint = loading->endpoint;
-    const struct shipped_event event = {row->seq, row->born_ms, row->key, row->attempt};
+    const struct shipped_event event = {row->seq, row->born_ms, row->key, row->attempt, row->held};
     bool lists = endpoint->batch > 1;
-    if (is_under_way(endpoint, row->seq))
+    if (!row->held && is_under_way(endpoint, row->seq))
         return true;
     if (row->born_ms < loading->oldest_ms) {
         loading->old[loading->old_count++] = event;
@@ -77,6 +77,7 @@ static bool load_row(void *context, const struct queue_row *row)
     if (!body_add(shipment, row->body))
         loading->no_memory = true;
     shipment->events[shipment->count++] = event;
+    shipment->at_rest += !row->held;
     return !loading->no_memory && shipment->count < endpoint->batch &&
            shipment->body_len < LOADED_BYTES;
 }
@@ -107,6 +108,7 @@ static struct shipment *load(struct webhooks *webhooks, struct endpoint *endpoin
     int64_t due_ms = webhooks->now_ms;
     if (endpoint->fresh >= endpoint->batch)
         due_ms += endpoint->batch_delay_ms;
+    const struct queue_when when = {due_ms, endpoint->carried, endpoint->batch + BURIED_MAX};
     struct shipment *shipment =
         calloc(1, sizeof *shipment + endpoint->batch * sizeof(struct shipped_event));
     if (!shipment)
@@ -117,12 +119,13 @@ static struct shipment *load(struct webhooks *webhooks, struct endpoint *endpoin
     loading.no_memory = false;
     do {
         loading.old_count = 0;
-        queue_due(webhooks->queue, endpoint->number, due_ms,
-                  endpoint->carried + endpoint->batch + BURIED_MAX, load_row, &loading);
+        queue_due(webhooks->queue, endpoint->number, &when, load_row, &loading);
         bury_old(webhooks, endpoint, &loading);
     } while (loading.old_count == BURIED_MAX && shipment->count == 0);
     shipment->url = shipment->count > 0 && !loading.no_memory ? strdup(endpoint->url) : NULL;
     if (!shipment->url || (endpoint->batch > 1 && !body_add(shipment, SPAN("]")))) {
+        for (unsigned i = 0; i < shipment->count; i++)
+            queue_give_back(webhooks->queue, endpoint->number, shipment->events[i].seq);
         shipment_free(shipment);
         return NULL;
     }
@@ -186,7 +189,7 @@ static void ship(struct webhooks *webhooks, struct endpoint *endpoint, struct sh
     };
     LL_PREPEND(endpoint->shipments, shipment);
     endpoint->under_way++;
-    endpoint->carried += shipment->count;
+    endpoint->carried += shipment->at_rest;
     endpoint->fresh = endpoint->fresh > shipment->count ? endpoint->fresh - shipment->count : 0;
     post_start(webhooks->client, &shipment->post, webhooks->now_ns);
 }
@@ -321,7 +324,7 @@ static void take_off(struct endpoint *endpoint, struct shipment *shipment)
         link = &(*link)->next;
     *link = shipment->next;
     endpoint->under_way--;
-    endpoint->carried -= shipment->count;
+    endpoint->carried -= shipment->at_rest;
 }
 
 /* What came with a status is judged by that, whatever became of the rest of the answer. */

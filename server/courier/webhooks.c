@@ -10,6 +10,7 @@
 
 #include "conf/settings.h"
 #include "courier/reach.h"
+#include "courier/syncer.h"
 #include "hub/helper.h"
 #include "wire/json_scan.h"
 
@@ -17,8 +18,8 @@
 
 enum {
     WHY_MAX = 512,
+    LOG_PATH_MAX = 1200,
     FILE_BYTES_MAX = 64 << 20,
-    PAUSE_MS = 1000, /* behind a transaction that failed, until it is tried again */
 };
 
 /* ---- endpoints ---- */
@@ -69,23 +70,6 @@ void webhooks_sort(struct webhooks *webhooks)
 }
 
 /* NOLINTEND(readability-function-size) */
-
-static void gauges_set(struct webhooks *webhooks)
-{
-    struct webhook_counters *counters = &webhooks->counters;
-    struct queue_stats stats;
-    queue_stats_read(webhooks->queue, &stats);
-    atomic_store_explicit(&counters->pending, (uint64_t)stats.waiting, memory_order_relaxed);
-    atomic_store_explicit(&counters->dead, (uint64_t)stats.dead, memory_order_relaxed);
-    atomic_store_explicit(&counters->queue_bytes, (uint64_t)stats.bytes, memory_order_relaxed);
-    atomic_store_explicit(&counters->events_lost,
-                          atomic_load_explicit(&webhooks->events.lost, memory_order_relaxed),
-                          memory_order_relaxed);
-    atomic_store_explicit(&counters->dropped, stats.dropped, memory_order_relaxed);
-    atomic_store_explicit(&counters->dead_purged, stats.dead_purged, memory_order_relaxed);
-    atomic_store_explicit(&counters->endpoints, HASH_CNT(hh, webhooks->by_id),
-                          memory_order_relaxed);
-}
 
 struct events *webhooks_events(struct webhooks *webhooks)
 {
@@ -158,15 +142,6 @@ static int put_in(struct webhooks *webhooks, struct endpoint *endpoint)
     return 0;
 }
 
-/* In the middle of a turn. What fails of it fails for all that the turn had done before. */
-static int commit_now(struct webhooks *webhooks)
-{
-    int err = queue_commit(webhooks->queue);
-    if (err < 0)
-        webhooks->failed = err;
-    return err;
-}
-
 static int put_on_disk(struct webhooks *webhooks, struct endpoint *endpoint)
 {
     uint32_t count = HASH_CNT(hh, webhooks->by_id);
@@ -194,7 +169,7 @@ int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint)
 {
     int err = put_on_disk(webhooks, endpoint);
     /* What is in memory is on disk: not before, and not without it. */
-    int committed = commit_now(webhooks);
+    int committed = webhooks_commit(webhooks);
     if (err < 0 || committed < 0)
         return err < 0 ? err : committed;
     return put_in(webhooks, endpoint);
@@ -203,9 +178,11 @@ int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint)
 int webhooks_remove(struct webhooks *webhooks, struct endpoint *endpoint)
 {
     int err = queue_endpoint_remove(webhooks->queue, endpoint->number);
-    int committed = commit_now(webhooks);
-    if (err == 0 && committed == 0)
+    int committed = webhooks_commit(webhooks);
+    if (err == 0 && committed == 0) {
+        queue_endpoint_forget(webhooks->queue, endpoint->number);
         take_out(webhooks, endpoint);
+    }
     return err < 0 ? err : committed;
 }
 
@@ -345,7 +322,7 @@ int webhooks_begin(struct webhooks *webhooks, char *why, size_t why_size)
         snprintf(why, why_size, "webhook_queue = %s: its endpoints cannot be read",
                  settings->webhook_queue);
     if (err == 0)
-        gauges_set(webhooks);
+        webhooks_gauges_set(webhooks);
     else
         forget_all(webhooks);
     return err;
@@ -373,19 +350,26 @@ int webhooks_create(struct webhooks **ret, const struct settings *settings,
     return err;
 }
 
-void webhooks_attach(struct webhooks *webhooks, struct post_client *client, struct helper *helper)
+int webhooks_attach(struct webhooks *webhooks, struct post_client *client, struct helper *helper)
 {
     struct endpoint *endpoint, *next;
+    char log[LOG_PATH_MAX];
+    snprintf(log, sizeof log, "%s-wal", webhooks->settings->webhook_queue);
+    int err = syncer_create(&webhooks->syncer, log, helper ? helper_bell(helper) : NULL);
+    if (err < 0)
+        return err;
     webhooks->client = client;
     webhooks->helper = helper;
     HASH_ITER (hh, webhooks->by_id, endpoint, next)
         webhooks_rest_until(webhooks, endpoint);
+    return 0;
 }
 
 void webhooks_free(struct webhooks *webhooks)
 {
     if (!webhooks)
         return;
+    syncer_free(webhooks->syncer);
     forget_all(webhooks);
     wakes_done(&webhooks->wakes);
     interest_done(&webhooks->interest);
@@ -420,66 +404,10 @@ void webhook_ask_free(struct webhook_ask *ask)
     free(ask);
 }
 
-/* Held until what it changed is on disk. */
-static void hold(struct webhooks *webhooks, struct call *call)
-{
-    call->next = NULL;
-    if (webhooks->held)
-        webhooks->held_last->next = call;
-    else
-        webhooks->held = call;
-    webhooks->held_last = call;
-}
-
 void webhooks_ask(struct webhooks *webhooks, struct webhook_ask *ask)
 {
     webhook_api(webhooks, ask);
-    hold(webhooks, &ask->call);
-}
-
-static void void_answer(struct webhook_ask *ask)
-{
-    static const char text[] =
-        "{\"error\":{\"code\":100,\"message\":\"the queue is not written: disk\"}}";
-    free(ask->answer);
-    ask->answer = strdup(text);
-    ask->answer_len = ask->answer ? strlen(text) : 0;
-}
-
-static void tally(struct webhooks *webhooks, bool is_on_disk)
-{
-    struct webhook_counters *counters = &webhooks->counters;
-    if (is_on_disk) {
-        webhook_count(&counters->events_accepted, webhooks->turn.accepted);
-        webhook_count(&counters->delivered, webhooks->turn.delivered);
-        webhook_count(&counters->attempts_failed, webhooks->turn.failed);
-        webhook_count(&counters->buried, webhooks->turn.buried);
-        webhook_count(&counters->replayed, webhooks->turn.replayed);
-    } else {
-        webhook_count(&counters->disk_failures, 1);
-        webhook_count(&counters->events_refused, webhooks->turn.accepted);
-        webhooks->pause_until_ms = webhooks->now_ms + PAUSE_MS;
-    }
-    memset(&webhooks->turn, 0, sizeof webhooks->turn);
-}
-
-/* What failed is as it was before the turn: what was done is done once more, with the same ids. */
-static void settle(struct webhooks *webhooks)
-{
-    int err = queue_commit(webhooks->queue);
-    if (webhooks->failed < 0)
-        err = webhooks->failed;
-    webhooks->failed = 0;
-    gauges_set(webhooks);
-    tally(webhooks, err == 0);
-    while (webhooks->held) {
-        struct call *call = webhooks->held;
-        struct webhook_ask *ask = (struct webhook_ask *)call;
-        webhooks->held = call->next;
-        if (err < 0 && ask->changes)
-            void_answer(ask);
-        helper_answer(webhooks->helper, call);
-    }
+    webhooks_hold(&webhooks->held, &ask->call);
 }
 
 /* ---- the turn ---- */
@@ -490,19 +418,21 @@ void webhooks_tick(struct webhooks *webhooks, int64_t now_ns)
     webhooks->now_ms = queue_clock(webhooks->queue, now_ns);
 }
 
-void webhooks_turn(struct webhooks *webhooks)
-{
-    webhooks_ship(webhooks);
-    settle(webhooks);
-}
-
-int64_t webhooks_deadline_ns(const struct webhooks *webhooks)
+static int64_t ship_ms(const struct webhooks *webhooks)
 {
     const struct endpoint *first = wakes_first(&webhooks->wakes);
     if (!first || post_places(webhooks->client) == 0)
         return INT64_MAX;
-    int64_t at_ms =
-        first->wake_ms > webhooks->pause_until_ms ? first->wake_ms : webhooks->pause_until_ms;
+    return first->wake_ms > webhooks->pause_until_ms ? first->wake_ms : webhooks->pause_until_ms;
+}
+
+int64_t webhooks_deadline_ns(const struct webhooks *webhooks)
+{
+    int64_t at_ms = ship_ms(webhooks), settle_ms = webhooks_settle_ms(webhooks);
+    if (settle_ms < at_ms)
+        at_ms = settle_ms;
+    if (at_ms == INT64_MAX)
+        return INT64_MAX;
     int64_t left_ms = at_ms - webhooks->now_ms;
     if (left_ms > INT32_MAX)
         left_ms = INT32_MAX;

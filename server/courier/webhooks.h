@@ -4,11 +4,12 @@
  *                              ▲                 └─► else: later, with more and more patience
  *                              └── dead letters ◄──────── too often, too old, or 410
  *
- * Idea     The queue has what is to be delivered; here is when, and how many at a time. An endpoint
+ * Idea     The queue has what is to be delivered; here is when, and how many at a time. A delivery
+ *          does not wait for the disk: only who asks to have an event accepted does. An endpoint
  *          that fails webhook_breaker times in a row is asked by one post at a time until it
  *          answers. Those that are slow or fail have half of the courier's places at most: the
  *          others never wait for them.
- * Threads  The courier's; webhook_counters on any.
+ * Threads  The courier's, and one that waits for the disk; webhook_counters on any.
  * Memory   Endpoints, and what is under way.
  * Bounds   webhook_endpoints_max; those of courier/endpoint.h and courier/queue.h.
  * Source   github.com/standard-webhooks/standard-webhooks */
@@ -58,8 +59,9 @@ struct webhook_counters {
 int webhooks_create(struct webhooks **ret, const struct settings *settings,
                     const struct reach *reach, char *why, size_t why_size);
 int webhooks_begin(struct webhooks *webhooks, char *why, size_t why_size);
-/* Whom its posts go by, and who answers asks; before anything below. */
-void webhooks_attach(struct webhooks *webhooks, struct post_client *client, struct helper *helper);
+/* Whom its posts go by, and who answers asks; before anything below. Returns 0 or negative errno:
+ * there is no thread for the disk. */
+int webhooks_attach(struct webhooks *webhooks, struct post_client *client, struct helper *helper);
 /* NULL is allowed. */
 void webhooks_free(struct webhooks *webhooks);
 
@@ -70,8 +72,13 @@ const struct webhook_counters *webhook_counters(const struct webhooks *webhooks)
 
 /* What time it is: before anything that is done at that time. */
 void webhooks_tick(struct webhooks *webhooks, int64_t now_ns);
-/* Begins what is due, commits what was done, and answers who waited for that. */
-void webhooks_turn(struct webhooks *webhooks);
+/* Begins what is due. */
+void webhooks_ship(struct webhooks *webhooks);
+/* Commits what was done, if somebody waits for it or it is time; answers those who waited for what
+ * is on the disk now. */
+void webhooks_settle(struct webhooks *webhooks);
+/* All of that, with the disk waited for. */
+void webhooks_stop(struct webhooks *webhooks);
 /* By when the next turn is to come; INT64_MAX: only when something comes. */
 int64_t webhooks_deadline_ns(const struct webhooks *webhooks);
 

@@ -1,8 +1,9 @@
 /* webhooks_internal: webhooks from inside.
  *
- *   webhooks.c         endpoints; what is asked, held until it is on disk
+ *   webhooks.c         endpoints; what is asked
  *   webhook_accept.c   events, for who wants them
  *   webhook_ship.c     what is due, as posts; what becomes of each
+ *   webhook_settle.c   what was done, on disk; answers to who waits for that
  *   webhook_patience.c how long until another try
  *   webhook_api.c      what is asked for by the server API, as JSON
  *
@@ -19,6 +20,7 @@ struct shipped_event {
     uint64_t seq;
     int64_t born_ms, key;
     unsigned attempt;
+    bool held;
 };
 
 enum {
@@ -38,9 +40,13 @@ struct shipment {
     const char *field_list[SHIPMENT_FIELDS];
     char *body;
     size_t body_len, body_room;
-    unsigned count;
+    unsigned count, at_rest; /* events; of these, rows of the queue */
     struct shipment *next;
     struct shipped_event events[];
+};
+
+struct call_list {
+    struct call *first, *last;
 };
 
 struct webhooks {
@@ -53,9 +59,12 @@ struct webhooks {
     struct wakes wakes;
     struct interest interest;
     struct events events;
-    struct call *held, *held_last; /* asks whose answers wait for the commit */
-    int64_t now_ns, now_ms;        /* monotonic; of the queue's clock */
-    int64_t pause_until_ms;        /* the disk has failed */
+    struct syncer *syncer;
+    struct call_list held, synced; /* asks that wait for a commit; for the sync that is under way */
+    bool is_syncing;
+    int64_t now_ns, now_ms; /* monotonic; of the queue's clock */
+    int64_t changed_ms;     /* since when there is something to commit; 0: there is not */
+    int64_t pause_until_ms; /* the disk has failed */
     uint64_t random;
     unsigned slow_under_way;
     struct {
@@ -93,8 +102,16 @@ int webhooks_accept(struct webhooks *webhooks, const struct webhook_event *event
 
 /* ---- webhook_ship.c ---- */
 
-void webhooks_ship(struct webhooks *webhooks);
 void webhooks_rest_until(struct webhooks *webhooks, struct endpoint *endpoint);
+
+/* ---- webhook_settle.c ---- */
+
+void webhooks_hold(struct call_list *list, struct call *call);
+/* In the middle of a turn. What fails of it fails for all that was not committed before. */
+int webhooks_commit(struct webhooks *webhooks);
+/* By when webhooks_settle is to be called; INT64_MAX: only when something comes. */
+int64_t webhooks_settle_ms(const struct webhooks *webhooks);
+void webhooks_gauges_set(struct webhooks *webhooks);
 
 /* ---- webhook_patience.c ---- */
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,10 @@ static struct queue *open_queue(int64_t dead_max)
     char why[256] = "";
     if (queue_open(&queue, &config, why, sizeof why) != 0)
         fail_msg("%s", why);
+    int64_t number = 0;
+    assert_int_equal(queue_endpoint_put(queue, "one", SPAN("{}"), false, 0, &number), 0);
+    assert_int_equal(number, 1);
+    assert_int_equal(queue_commit(queue), 0);
     return queue;
 }
 
@@ -66,7 +71,8 @@ static bool take(void *context, const struct queue_row *row)
 static struct seen due(struct queue *queue, int64_t endpoint, int64_t now_ms)
 {
     struct seen seen = {.count = 0};
-    assert_int_equal(queue_due(queue, endpoint, now_ms, 16, take, &seen), 0);
+    assert_int_equal(queue_due(queue, endpoint, &(struct queue_when){now_ms, 0, 16}, take, &seen),
+                     0);
     return seen;
 }
 
@@ -129,6 +135,7 @@ static void test_dead_letters_are_bounded(void **state)
     struct queue_stats stats;
     for (unsigned i = 0; i < 5; i++)
         assert_int_equal(queue_bury(queue, 1, add(queue, 1, 0, 0), 0, 1, "status", 0), 0);
+    assert_int_equal(queue_commit(queue), 0);
     queue_stats_read(queue, &stats);
     assert_int_equal(stats.dead, 3);
     assert_int_equal(stats.dead_purged, 2);
@@ -136,7 +143,7 @@ static void test_dead_letters_are_bounded(void **state)
     assert_int_equal(seen.count, 3);
     assert_int_equal(queue_dead_replay(queue, &all, 10), 3);
     assert_int_equal(due(queue, 1, 10).count, 3);
-    assert_int_equal(queue_bury_all(queue, 1, "gone", 10), 0);
+    assert_int_equal(queue_bury_all(queue, 1, "gone", 10), 3);
     assert_int_equal(queue_dead_purge(queue, &all), 3);
     queue_stats_read(queue, &stats);
     assert_int_equal(stats.dead, 0);
@@ -162,6 +169,91 @@ static void test_a_full_queue_refuses(void **state)
     queue_close(queue);
 }
 
+static int64_t in_file(const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return value;
+}
+
+static int64_t waiting(const struct queue *queue)
+{
+    struct queue_stats stats;
+    queue_stats_read(queue, &stats);
+    return stats.waiting;
+}
+
+static void test_held(void **state)
+{
+    (void)state;
+    struct queue *queue = open_queue(10);
+    int64_t now_ms = queue_clock(queue, S(1));
+    uint64_t quick = add(queue, 1, 0, now_ms), slow = add(queue, 1, 0, now_ms);
+    uint64_t fails = add(queue, 1, 0, now_ms), dies = add(queue, 1, 0, now_ms);
+    assert_int_equal(waiting(queue), 4);
+    struct seen seen = due(queue, 1, now_ms);
+    assert_int_equal(seen.count, 4);
+    assert_int_equal(seen.seqs[0], quick);
+    assert_int_equal(due(queue, 1, now_ms).count, 0); /* each is given out once */
+    assert_int_equal(queue_next(queue, 1, 0), INT64_MAX);
+    assert_int_equal(queue_done(queue, 1, quick, 0, now_ms), 0);
+    assert_int_equal(queue_commit(queue), 0);
+    assert_false(queue_is_changed(queue));
+    assert_int_equal(queue_later(queue, 1, fails, 1, now_ms + 500), 0);
+    assert_int_equal(queue_next(queue, 1, 0), now_ms + 500);
+    assert_int_equal(queue_bury(queue, 1, dies, 0, 2, "status", now_ms), 0);
+    queue_give_back(queue, 1, slow);
+    assert_int_equal(due(queue, 1, now_ms).seqs[0], slow);
+    assert_int_equal(queue_commit(queue), 0);
+    assert_int_equal(waiting(queue), 2);
+    assert_int_equal(queue_next(queue, 1, 0), now_ms + 500);
+    assert_int_equal(due(queue, 1, now_ms + 500).seqs[0], fails);
+    queue_close(queue); /* with one under way */
+    assert_int_equal(in_file("SELECT count(*) FROM events"), 3);
+    assert_int_equal(in_file("SELECT count(*) FROM events WHERE held IS NOT NULL"), 1);
+    queue = open_queue(10);
+    assert_int_equal(waiting(queue), 2);
+    now_ms = queue_clock(queue, S(1));
+    assert_int_equal(due(queue, 1, now_ms).seqs[0], slow);
+    assert_int_equal(queue_done(queue, 1, slow, 0, now_ms), 0);
+    assert_int_equal(queue_done(queue, 1, fails, 0, now_ms), 0);
+    assert_int_equal(queue_commit(queue), 0);
+    queue_close(queue);
+    assert_int_equal(in_file("SELECT count(*) FROM events"), 1);
+    assert_int_equal(in_file("SELECT count(*) FROM dead"), 1);
+}
+
+static void test_held_for_several(void **state)
+{
+    (void)state;
+    struct queue *queue = open_queue(10);
+    int64_t second = 0;
+    assert_int_equal(queue_endpoint_put(queue, "two", SPAN("{}"), false, 0, &second), 0);
+    const struct queue_target targets[] = {{1, 0, 0}, {second, 0, 0}};
+    uint64_t seq = queue_number(queue);
+    assert_int_equal(queue_event_add(queue, seq, SPAN("{}"), targets, 2, 0), 0);
+    assert_int_equal(queue_commit(queue), 0);
+    assert_int_equal(due(queue, 1, 0).count, 1);
+    assert_int_equal(queue_done(queue, 1, seq, 0, 0), 0);
+    assert_int_equal(queue_commit(queue), 0);
+    queue_close(queue);
+    queue = open_queue(10);
+    assert_int_equal(waiting(queue), 1);
+    assert_int_equal(due(queue, second, queue_clock(queue, S(1))).count, 1);
+    assert_int_equal(queue_endpoint_remove(queue, second), 0);
+    queue_endpoint_forget(queue, second);
+    assert_int_equal(queue_commit(queue), 0);
+    assert_int_equal(waiting(queue), 0);
+    queue_close(queue);
+    assert_int_equal(in_file("SELECT count(*) FROM events"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +261,8 @@ int main(void)
         cmocka_unit_test_setup(test_order_by_key, begin),
         cmocka_unit_test_setup(test_dead_letters_are_bounded, begin),
         cmocka_unit_test_setup(test_a_full_queue_refuses, begin),
+        cmocka_unit_test_setup(test_held, begin),
+        cmocka_unit_test_setup(test_held_for_several, begin),
     };
     if (!mkdtemp(folder))
         return 1;
