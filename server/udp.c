@@ -81,8 +81,9 @@ int udp_open_quic(int *ret, unsigned count, const struct listen_address *address
         err = open_one(address, opened == 0);
         ret[opened] = err;
     }
+    /* One socket is in no group that a program could choose from. */
     if (err >= 0)
-        err = route(ret[0], count);
+        err = count > 1 ? route(ret[0], count) : 0;
     if (err == 0)
         return 0;
     for (unsigned i = 0; i < opened; i++)
