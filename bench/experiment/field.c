@@ -44,8 +44,9 @@ struct entrant *field_add(struct field *field, const char *name, enum contestant
         .transport = transport,
         .publish = transport->is & PROTOCOL_SILENT ? NULL : &protocol_websocket,
         .server = server,
-        .reach = server->reach,
+        .reach = transport->is & PROTOCOL_QUIC ? server->tls_address : server->reach,
         .publish_at = server->address,
+        .rtt_ms = field->bench->options->rtt_ms,
         .clients = clients,
         .resume = resume_of(field->bench->options),
     };
@@ -130,7 +131,9 @@ static int create_load(struct field *field)
             .publish_tls = entrant->publish_tls,
             .tls_name = entrant->tls ? BENCH_TLS_NAME : NULL,
             .tls_resume = entrant->resume,
+            .network = socketless_network(options),
         };
+        groups[i].network.rtt_us = entrant->rtt_ms * 1000;
         if (entrant->stream)
             stream_apply(entrant->stream, &groups[i]);
     }
@@ -338,7 +341,7 @@ struct contestant *field_contestant(struct field *field, unsigned index, const c
     contestant->uncorrected = histogram_create();
     assert(contestant->corrected && contestant->uncorrected);
     contestant->has_requests = entrant->transport->is & PROTOCOL_ASKS;
-    if (entrant->tls)
+    if (entrant->tls || entrant->transport->is & PROTOCOL_QUIC)
         snprintf(contestant->tls.cipher, sizeof contestant->tls.cipher, "%s",
                  tls_cipher_name(entrant->cipher));
     if (entrant->plain)

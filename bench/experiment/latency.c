@@ -100,7 +100,9 @@ static int add(struct race *race, struct server *server, const struct reach *rea
     const unsigned index = field->count;
     int err = field_add_way(field, way, server, field->bench->options->subscribers);
     struct entrant *entrant = &field->entrants[index];
-    entrant->reach = way->tls ? reach->tls : reach->plain;
+    if (!(way->transport->is & PROTOCOL_QUIC)) /* which has its network by itself */
+        entrant->reach = way->tls ? reach->tls : reach->plain;
+    entrant->rtt_ms = rtt_ms;
     if (both_ways) {
         entrant->name = both_ways_name(way);
         entrant->publish_at = entrant->reach;
@@ -142,10 +144,13 @@ static int add_rtt(struct race *race, struct server *server, uint32_t rtt_ms)
     struct way ways[WAYS_MAX];
     struct reach reach;
     const struct options *options = race->field.bench->options;
-    const unsigned each = ways_of(options, ways) / options->transport_count;
+    const unsigned count = ways_of(options, ways);
     int err = reach_by(race->field.bench, server, rtt_ms, &reach);
-    for (unsigned i = 0; err == 0 && i < options->transport_count; i++)
-        err = add_transport(race, server, &reach, ways + (size_t)i * each, each, rtt_ms);
+    for (unsigned i = 0, each = 0; err == 0 && i < count; i += each) {
+        for (each = 1; i + each < count && ways[i + each].transport == ways[i].transport; each++)
+            ;
+        err = add_transport(race, server, &reach, ways + i, each, rtt_ms);
+    }
     return err;
 }
 

@@ -249,7 +249,7 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
 {
     const struct options *options = bench->options;
     struct server *server = *ret = server_add(bench);
-    char path[BENCH_PATH_MAX], listen[32], shards[16], most[16];
+    char path[BENCH_PATH_MAX], listen[32], shards[16], most[16], streams[32];
     struct tls_settings tls;
     const char *argv[ARGUMENTS_MAX];
     int count = 0;
@@ -258,8 +258,9 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
     if (options->address) {
         server->address = options->target;
         server->tls_address = options->tls_target;
-        if (options->tls && !options->tls_address)
-            return bench_fail(-EINVAL, "--tls with --address needs --tls-address too");
+        if ((options->tls || ways_quic(options)) && !options->tls_address)
+            return bench_fail(
+                -EINVAL, "--tls, and transports over QUIC, need --tls-address beside --address");
         int adopted = bench_server_adopt(bench, server, "ringside-server", connections);
         if (adopted == 0)
             note_source(bench, server);
@@ -283,7 +284,7 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         argv[count++] = "--set";
         argv[count++] = *extra;
     }
-    if (options->tls) {
+    if (options->tls || ways_quic(options)) {
         err = tls_settings(bench, server, &tls);
         if (err < 0)
             return err;
@@ -292,6 +293,12 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         argv[count++] = "--set";
         argv[count++] = tls.certificates;
     }
+    /* A connection is a stream of its port, and so is each of its requests. */
+    snprintf(streams, sizeof streams, "streams_max=%u",
+             2 * (connections + connections / BENCH_CONNECTIONS_SHARE + BENCH_CONNECTIONS_SLACK));
+    const char *const of_quic[] = {"--set", "http3=on", "--set", streams};
+    for (size_t i = 0; ways_quic(options) && i < sizeof of_quic / sizeof of_quic[0]; i++)
+        argv[count++] = of_quic[i];
     if (options->tokens) {
         (void)secret_of_run();
         argv[count++] = "--set";

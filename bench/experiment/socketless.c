@@ -9,7 +9,7 @@
 
 #define LATE_NS INT64_C(100000000) /* half of the least time after which a server sends again */
 
-static struct network_config network_of(const struct options *options)
+struct network_config socketless_network(const struct options *options)
 {
     return (struct network_config){
         .seed = options->seed,
@@ -50,7 +50,7 @@ int socketless_begin(struct bench *bench)
         return err;
     const struct phantom_config config = {
         .server_cpus = cpus_parse(&cpus, options->server_cpus) == 0 ? &cpus : NULL,
-        .network = network_of(options),
+        .network = socketless_network(options),
     };
     err = phantom_open(&bench->phantom, &config, why, sizeof why);
     if (err < 0)

@@ -8,8 +8,10 @@
 #include <stdint.h>
 
 #include "output/result.h"
+#include "phantom/network.h"
 
 struct bench;
+struct options;
 
 /* Refuses options that do not fit the clients, and makes the device where it is wanted. Returns 0,
  * or negative errno after a sentence. */
@@ -17,6 +19,9 @@ int socketless_begin(struct bench *bench);
 
 /* Says in the result what the device and the network did, and ends the device. */
 void socketless_end(struct bench *bench);
+
+/* What --rtt-ms, --loss and their like make of it. */
+struct network_config socketless_network(const struct options *options);
 
 /* What clients without sockets have received and sent since `before`; all zero: since the device
  * was made, or there are none. */

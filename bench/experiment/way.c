@@ -17,8 +17,9 @@ unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX])
 {
     unsigned count = 0;
     for (unsigned i = 0; i < options->transport_count; i++) {
+        bool has_tls = !(options->transports[i]->is & PROTOCOL_QUIC);
         ret[count++] = (struct way){.transport = options->transports[i]};
-        for (unsigned c = 0; options->tls && c < options->tls_cipher_count; c++)
+        for (unsigned c = 0; has_tls && options->tls && c < options->tls_cipher_count; c++)
             ret[count++] = (struct way){options->transports[i], true, options->tls_ciphers[c]};
     }
     return count;
@@ -26,7 +27,16 @@ unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX])
 
 unsigned ways_count(const struct options *options)
 {
-    return options->transport_count * (options->tls ? options->tls_cipher_count + 1 : 1);
+    struct way ways[WAYS_MAX];
+    return ways_of(options, ways);
+}
+
+bool ways_quic(const struct options *options)
+{
+    for (unsigned i = 0; i < options->transport_count; i++)
+        if (options->transports[i]->is & PROTOCOL_QUIC)
+            return true;
+    return false;
 }
 
 unsigned ways_of_any(const struct options *options, struct way ret[WAYS_ANY_MAX])

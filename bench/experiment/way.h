@@ -36,9 +36,12 @@ struct way {
     enum tls_cipher cipher;
 };
 
-/* What the options ask for: each transport plain, then over TLS. Returns how many. */
+/* What the options ask for: each transport plain, then over TLS; but one over QUIC, which has TLS
+ * inside, once. Returns how many. */
 unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX]);
 unsigned ways_count(const struct options *options);
+/* Whether one of them is over QUIC. */
+bool ways_quic(const struct options *options);
 
 /* Where the transport is not chosen by the options: WebSockets, plain, and with --tls each cipher.
  * Returns how many. */

@@ -532,31 +532,6 @@ const struct protocol protocol_h2_websocket = {
 
 /* ---- polls ---- */
 
-static void nothing(struct load *load, struct subscriber *subscriber)
-{
-    (void)load;
-    (void)subscriber;
-}
-
-static void poll_body(struct load *load, struct subscriber *subscriber, char *input_bytes,
-                      size_t len)
-{
-    char *bytes;
-    struct half *half = half_begin(load, subscriber, &bytes);
-    half_json(load, subscriber, half, span_of(input_bytes, len));
-    half_end(load, subscriber, false);
-}
-
-static void poll_end(struct load *load, struct subscriber *subscriber)
-{
-    char *bytes;
-    struct half *half = half_begin(load, subscriber, &bytes);
-    const struct half answer = *half;
-    half_json_end(half);
-    half_end(load, subscriber, true);
-    poll_answered(load, subscriber, &answer);
-}
-
 const struct protocol protocol_h2_poll = {
     .name = "h2-poll",
     .path = "/poll?channel=%s",
@@ -586,8 +561,8 @@ static const struct speech speeches[] = {
     {&protocol_h2_sse, false, sse_opened, sse_stream, end},
     {&protocol_h2_websocket, true, ws_opened, ws_frames, end},
     {&protocol_h2_websocket_envelope, true, ws_opened, ws_frames, end},
-    {&protocol_h2_poll, false, nothing, poll_body, poll_end},
-    {&protocol_h2_longpoll, false, nothing, poll_body, poll_end},
+    {&protocol_h2_poll, false, poll_begun, poll_piece, poll_over},
+    {&protocol_h2_longpoll, false, poll_begun, poll_piece, poll_over},
 };
 
 static const struct speech *speech_of(const struct protocol *protocol)

@@ -76,6 +76,34 @@ void poll_answered(struct load *load, struct subscriber *subscriber, const struc
     next_request(load, subscriber, answer->last);
 }
 
+/* ---- on a stream ---- */
+
+void poll_begun(struct load *load, struct subscriber *subscriber)
+{
+    (void)load;
+    (void)subscriber;
+}
+
+void poll_piece(struct load *load, struct subscriber *subscriber, char *input_bytes, size_t len)
+{
+    char *bytes;
+    struct half *half = half_begin(load, subscriber, &bytes);
+    half_json(load, subscriber, half, span_of(input_bytes, len));
+    half_end(load, subscriber, false);
+}
+
+void poll_over(struct load *load, struct subscriber *subscriber)
+{
+    char *bytes;
+    struct half *half = half_begin(load, subscriber, &bytes);
+    const struct half answer = *half;
+    half_json_end(half);
+    half_end(load, subscriber, true);
+    poll_answered(load, subscriber, &answer);
+}
+
+/* ---- an answer to a publisher ---- */
+
 static void publish_end(struct load *load, struct subscriber *subscriber, const struct half *answer)
 {
     struct group *group = group_of(load, subscriber);

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "load/engine.h"
+#include "load/quic.h"
 
 enum {
     /* Receiving brings new events: without a bound, those who act by the clock would never act
@@ -118,7 +118,8 @@ static void handle_event(struct load *load, const struct ring_event *event)
         assert(!"a client's ring accepts nothing");
         break;
     case RING_PACKETS:
-        assert(!"no datagram socket is open");
+        quic_packets(load);
+        settle(load);
     }
 }
 
@@ -140,6 +141,8 @@ static int64_t act(struct load *load)
         wait_ns = sooner(wait_ns, poller_step(load, &load->groups[i]));
         wait_ns = sooner(wait_ns, trickler_step(load, &load->groups[i]));
     }
+    wait_ns = sooner(wait_ns, quic_step(load));
+    settle(load);
     return wait_ns;
 }
 
@@ -167,5 +170,6 @@ int engine_step(struct load *load)
         handle_event(load, &event);
     receive_flush(load);
     outbox_flush(load);
+    quic_flush(load);
     return report(load);
 }

@@ -192,8 +192,9 @@ struct group {
     struct histogram *uncorrected;
     struct flights flights;
     struct burst burst;
-    struct packed *packed; /* of PROTOCOL_PACKED: what its messages were; NULL: none has come */
-    uint32_t turn_after;   /* number of the last message before the turn that goes on */
+    struct network *network; /* of links over QUIC; NULL: there is none between */
+    struct packed *packed;   /* of PROTOCOL_PACKED: what its messages were; NULL: none has come */
+    uint32_t turn_after;     /* number of the last message before the turn that goes on */
 };
 
 /* Opens links with a bounded number under way; opener.c. */
@@ -243,7 +244,8 @@ struct load {
     struct sources sources;
     struct stashes stashes;
     struct outbox outbox;
-    struct secure *secure; /* NULL: no group has TLS */
+    struct secure *secure;  /* NULL: no group has TLS */
+    struct quic_port *quic; /* NULL: no link is over QUIC */
     struct opener opener;
     struct churner churner;
 
@@ -508,6 +510,10 @@ struct span poll_target(struct load *load, struct subscriber *subscriber,
 void poll_asked(struct load *load, struct subscriber *subscriber);
 /* An answer is whole; `answer` is what it said. The next request is due. */
 void poll_answered(struct load *load, struct subscriber *subscriber, const struct half *answer);
+/* The same on a stream of a carrier: its head is there, a piece of its body, its end. */
+void poll_begun(struct load *load, struct subscriber *subscriber);
+void poll_piece(struct load *load, struct subscriber *subscriber, char *bytes, size_t len);
+void poll_over(struct load *load, struct subscriber *subscriber);
 
 /* opener.c */
 void opener_start(struct load *load, uint32_t in_flight_max, double rate_per_s,

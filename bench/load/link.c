@@ -5,11 +5,11 @@
  *    └── all watches fired ◄── CLOSING ◄── link_close, link_fail */
 #include <errno.h>
 
-#include "load/engine.h"
+#include "load/quic.h"
 
 void link_watch(struct load *load, struct link *link)
 {
-    if (link->flags & LINK_WATCHED || !link_reads(load, link))
+    if (link->flags & LINK_WATCHED || link_is_quic(load, link) || !link_reads(load, link))
         return;
     link->flags |= LINK_WATCHED;
     ring_watch(load->ring, link_index(load, link), RING_READ);
@@ -32,9 +32,13 @@ static const struct sockaddr_in *target_of(struct load *load, const struct link 
 void link_connect(struct load *load, struct link *link)
 {
     assert(link->phase == LINK_DOWN);
+    link->attempts++;
+    if (link_is_quic(load, link)) {
+        quic_connect(load, link, target_of(load, link));
+        return;
+    }
     struct sockaddr_in from = sources_next(&load->sources);
     link->phase = LINK_CONNECTING;
-    link->attempts++;
     ring_connect(load->ring, link_index(load, link), &from, target_of(load, link));
 }
 
@@ -110,7 +114,8 @@ void link_closing(struct load *load, struct link *link)
 {
     if (link->flags & (LINK_WATCHED | LINK_WRITE_WATCHED))
         return;
-    ring_close(load->ring, link_index(load, link));
+    if (!link_is_quic(load, link))
+        ring_close(load->ring, link_index(load, link));
     gone(load, link);
 }
 
@@ -140,7 +145,9 @@ static void hang_up(struct load *load, struct link *link, bool orderly)
         link_group(load, link)->links_up--;
     link->flags &= (uint8_t)~LINK_STALLED;
     link->phase = LINK_CLOSING;
-    if (!orderly || connecting)
+    if (link_is_quic(load, link))
+        ; /* its row has said goodbye */
+    else if (!orderly || connecting)
         ring_abort(load->ring, slot);
     else
         unwatch(load, link);

@@ -10,6 +10,7 @@
 #include "load/backlog.h"
 #include "load/engine.h"
 #include "load/packed.h"
+#include "load/quic.h"
 #include "phantom/phantom.h"
 
 enum {
@@ -340,6 +341,14 @@ static int backlog_begin(struct load *load, const struct load_config *config, ch
     return err;
 }
 
+static bool any_is_quic(const struct load *load)
+{
+    for (unsigned i = 0; i < load->group_count; i++)
+        if (group_is(&load->groups[i], PROTOCOL_QUIC))
+            return true;
+    return false;
+}
+
 static int parts_init(struct load *load, const struct load_config *config, char *why,
                       size_t why_size)
 {
@@ -363,7 +372,9 @@ static int parts_init(struct load *load, const struct load_config *config, char 
     opener_init(load);
     opener_start(load, 0, 0, 0);
     err = backlog_begin(load, config, why, why_size);
-    return err < 0 ? err : ring_begin(load, config, why, why_size);
+    if (err == 0)
+        err = ring_begin(load, config, why, why_size);
+    return err < 0 || !any_is_quic(load) ? err : quic_port_create(load, why, why_size);
 }
 
 static void timing_init(struct load *load, const struct load_config *config)
@@ -430,10 +441,13 @@ static void abort_all(struct load *load)
             secure_end(load, link);
         if (link_protocol(load, link)->closed)
             link_protocol(load, link)->closed(load, link);
+        if (link_is_quic(load, link))
+            continue;
         ring_abort(load->ring, i);
         if (++queued % ABORTS_AT_ONCE == 0)
             drop_events(load);
     }
+    quic_flush(load);
     drop_events(load);
 }
 
@@ -443,6 +457,7 @@ void load_free(struct load *load)
         return;
     if (load->ring)
         abort_all(load);
+    quic_port_free(load);
     ring_free(load->ring);
     secure_free(load->secure);
     pages_unmap(load->links, load->link_count * sizeof *load->links);

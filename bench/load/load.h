@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 #include "core/histogram.h"
+#include "phantom/network.h"
 #include "tls/error.h"
 
 struct load;
@@ -165,6 +166,8 @@ struct load_group_config {
     /* TLS for all connections of the group, its publisher's too; NULL: plain. It stays the
      * caller's. The publisher's offers what it speaks by ALPN, as the others do; NULL: the same. */
     const struct tls_client *tls, *publish_tls;
+    /* Between links over QUIC and their server; of others it is the phantom's, or a relay. */
+    struct network_config network;
     const char *tls_name; /* server name to ask for; NULL: none */
     enum load_resume tls_resume;
 };

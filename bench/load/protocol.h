@@ -37,6 +37,8 @@ struct subscriber;
     X(h2_sse)                                                                                      \
     X(h2_websocket)                                                                                \
     X(h2_websocket_envelope)                                                                       \
+    X(h3_sse)                                                                                      \
+    X(h3_poll)                                                                                     \
     X(echo)                                                                                        \
     X(longpoll_since)                                                                              \
     X(post)                                                                                        \
@@ -57,6 +59,7 @@ enum protocol_is {
     PROTOCOL_PUSHES = 512,    /* the Centrifuge protocol's, with the payload inside             */
     PROTOCOL_PACKED = 2048,   /* each message is deflated, or told by what changed: load/packed.h */
     PROTOCOL_DEFLATES = 4096, /* by permessage-deflate                                     */
+    PROTOCOL_QUIC = 8192,     /* its links have no sockets of their own: load/quic.h */
     PROTOCOL_BARE = 1024,     /* is up when TCP is, before a server has accepted it             */
 };
 

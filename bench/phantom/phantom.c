@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/ring_packets.h"
 #include "core/ring_queue.h"
 #include "phantom/softnet.h"
 #include "phantom/tun.h"
@@ -303,10 +304,25 @@ static void sleep_for(struct phantom_ring *ring, int64_t wait_ns)
     wait_ns = tcp_wait_ns(ring->tcp, wait_ns);
     if (ring->network)
         wait_ns = network_wait_ns(ring->network, ring->now_ns, wait_ns);
-    struct pollfd device = {.fd = ring->phantom->tun.fd, .events = POLLIN};
+    struct pollfd fds[1 + RING_PACKET_SOCKETS_MAX] = {
+        {.fd = ring->phantom->tun.fd, .events = POLLIN}};
+    unsigned watched[RING_PACKET_SOCKETS_MAX], count = 0;
     const struct timespec wait = {wait_ns / 1000000000, wait_ns % 1000000000};
+    for (unsigned i = 0; ring->base.packets && i < RING_PACKET_SOCKETS_MAX; i++) {
+        const struct ring_packet_socket *at = &ring->base.packets->list[i];
+        if (!at->watched)
+            continue;
+        watched[count++] = i;
+        fds[count] = (struct pollfd){.fd = at->fd, .events = POLLIN};
+    }
     ring->base.stats.enters++;
-    ppoll(&device, 1, &wait, NULL);
+    ppoll(fds, 1 + count, &wait, NULL);
+    for (unsigned i = 0; i < count; i++) {
+        if (!fds[1 + i].revents)
+            continue;
+        ring_packet_socket_at(&ring->base, watched[i])->watched = false;
+        ring_queue_push(&ring->queue, RING_PACKETS, watched[i], fds[1 + i].revents);
+    }
 }
 
 static int phantom_wait(struct ring *base, int64_t timeout_ns)
@@ -314,6 +330,8 @@ static int phantom_wait(struct ring *base, int64_t timeout_ns)
     struct phantom_ring *ring = ring_of(base);
     look_at_the_clock(ring);
     const int64_t until_ns = ring->now_ns + timeout_ns;
+    if (base->packets)
+        sleep_for(ring, 0); /* looks at them */
     for (;;) {
         unsigned count = pump(ring);
         carry(ring);
@@ -436,6 +454,12 @@ static void phantom_listen_stop(struct ring *base)
     (void)base;
 }
 
+/* Sockets for datagrams are the kernel's: they pass no device. */
+static void phantom_packets_watch(struct ring *base, unsigned number)
+{
+    ring_packet_socket_at(base, number)->watched = true;
+}
+
 /* Its thread is the only one: nobody can sleep and be woken. */
 static void phantom_wake(struct ring *base)
 {
@@ -451,6 +475,7 @@ static void phantom_ring_free(struct ring *base)
         ring->phantom->counters = counters;
         ring->phantom->ring = NULL;
     }
+    ring_packet_sockets_done(base);
     tcp_free(ring->tcp);
     network_free(ring->network);
     ring_queue_done(&ring->queue);
@@ -471,6 +496,10 @@ static const struct ring_engine phantom_engine = {
     .close = phantom_close_slot,
     .connect = phantom_connect,
     .abort = phantom_abort,
+    .packets_open = ring_packet_socket_open,
+    .packets_watch = phantom_packets_watch,
+    .packets_receive = ring_packet_sockets_receive,
+    .packets_send = ring_packet_sockets_send,
     .wake = phantom_wake,
     .free = phantom_ring_free,
 };

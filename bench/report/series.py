@@ -6,18 +6,20 @@ LABELS = {
     "websocket": "WebSocket", "websocket both ways": "WebSocket, both ways",
     "centrifuge": "Centrifuge protocol",
     "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
-    "webtransport": "WebTransport", "webrtc": "WebRTC", "webhook": "Webhook",
+    "webtransport": "WebTransport", "webtransport-stream": "WebTransport, streams",
+    "webtransport-datagram": "WebTransport, datagrams", "webrtc": "WebRTC", "webhook": "Webhook",
     "connected": "Stayed connected",
     "ringside": "Ringside", "nginx-tls": "nginx with OpenSSL",
     "bare-send": "Bare send()", "bare-uring": "Bare io_uring", "bare-coalesce": "Bare coalescing",
 }
 
-HTTP2 = "h2-"
+CARRIERS = {"h2-": "HTTP/2", "h3-": "HTTP/3"}
 
 # A transport keeps its colour from report to report. The names are CSS variables of style.css.
 _TRANSPORT_COLOURS = {
     "websocket": "c1", "sse": "c2", "longpoll": "c3", "poll": "c4", "h2-sse": "c5",
-    "webtransport": "c6", "webrtc": "c7", "webhook": "c8",
+    "webtransport": "c6", "webrtc": "c7", "webhook": "c8", "h3-sse": "c7",
+    "webtransport-stream": "c6", "webtransport-datagram": "c8",
     "centrifuge": "c8",
 }
 _CEILING_COLOURS = ("g1", "g2", "g3")
@@ -28,8 +30,9 @@ _DASHES = {"transport": "-", "ceiling": ":", "peer": (0, (5, 2))}
 
 
 def label(name):
-    if name.startswith(HTTP2):
-        return f"{label(name.removeprefix(HTTP2))} over HTTP/2"
+    for prefix, carrier in CARRIERS.items():
+        if name.startswith(prefix):
+            return f"{label(name.removeprefix(prefix))} over {carrier}"
     return LABELS.get(name, name)
 
 

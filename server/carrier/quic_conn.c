@@ -86,13 +86,13 @@ ngtcp2_path quic_path(const struct ring_packet *packet, struct sockaddr_in6 *loc
 static void fill_settings(const struct quic *quic, ngtcp2_settings *settings,
                           const struct quic_first *first)
 {
-    struct span token = quic_head_token(first->head);
+    const ngtcp2_vec token = quic_head_token(first->head);
     ngtcp2_settings_default(settings);
     settings->initial_ts = now(quic);
     settings->handshake_timeout = QUIC_HANDSHAKE_NS;
     settings->max_tx_udp_payload_size = PATH_BYTES_MAX;
     if (first->original)
-        quic_settings_token(settings, (const uint8_t *)token.ptr, token.len);
+        quic_settings_token(settings, token.base, token.len);
 }
 
 /* Returns false when no token could be made. */

@@ -15,7 +15,7 @@
 #include <nghttp3/nghttp3.h>
 
 #include "carrier/quic.h"
-#include "carrier/quic_compat.h"
+#include "tls/quic_compat.h"
 #include "conn/carrier.h"
 #include "conn/http2_floods.h"
 #include "core/alarms.h"

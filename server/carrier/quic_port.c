@@ -186,13 +186,13 @@ static enum proof proof_of(const struct quic_port *port, const struct ring_packe
                            const ngtcp2_pkt_hd *head, ngtcp2_cid *ret_original)
 {
     const struct quic_library *library = port->shard->server->quic;
-    struct span token = quic_head_token(head);
-    if (token.len == 0 || (uint8_t)token.ptr[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY)
+    const ngtcp2_vec token = quic_head_token(head);
+    if (token.len == 0 || token.base[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY)
         return PROOF_NONE; /* of another kind, or another server: it is as if there were none */
     int err = ngtcp2_crypto_verify_retry_token(
-        ret_original, (const uint8_t *)token.ptr, token.len, library->token_secret,
-        sizeof library->token_secret, head->version, (const struct sockaddr *)&packet->peer,
-        sizeof packet->peer, &head->dcid, TOKEN_NS, (ngtcp2_tstamp)port->shard->now_ns);
+        ret_original, token.base, token.len, library->token_secret, sizeof library->token_secret,
+        head->version, (const struct sockaddr *)&packet->peer, sizeof packet->peer, &head->dcid,
+        TOKEN_NS, (ngtcp2_tstamp)port->shard->now_ns);
     return err == 0 ? PROOF_GOOD : PROOF_BAD;
 }
 

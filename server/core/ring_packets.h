@@ -1,4 +1,4 @@
-/* ring_packets: datagram sockets as both engines on a kernel have them. Nobody else includes this.
+/* ring_packets: datagram sockets as engines have them. For engines only.
  *
  * Idea     A batch is one sendmmsg or recvmmsg: per datagram that is less than io_uring takes for a
  *          sendmsg of its own, and no buffer is lent to the kernel across turns. What differs

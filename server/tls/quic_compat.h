@@ -1,12 +1,12 @@
-/* quic_compat: ngtcp2 as the files of carrier/quic*.c call it, of 0.12 (Debian 12) and of 1.x.
+/* quic_compat: ngtcp2 as its callers here know it, of 0.12 (Debian 12) and of 1.x.
  *
  * What differs in name only is here; nothing else knows which version it is. */
 #pragma once
 
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
-
-#include "wire/span.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #if NGTCP2_VERSION_NUM >= 0x010000
 typedef ngtcp2_ccerr quic_close_error;
@@ -54,9 +54,9 @@ static inline void quic_settings_token(ngtcp2_settings *settings, const uint8_t 
     settings->token = token;
     settings->tokenlen = len;
 }
-static inline struct span quic_head_token(const ngtcp2_pkt_hd *head)
+static inline ngtcp2_vec quic_head_token(const ngtcp2_pkt_hd *head)
 {
-    return span_of((const char *)head->token, head->tokenlen);
+    return (ngtcp2_vec){(uint8_t *)(uintptr_t)head->token, head->tokenlen};
 }
 #define QUIC_NO_KEEP_ALIVE UINT64_MAX
 #else
@@ -104,9 +104,9 @@ static inline void quic_settings_token(ngtcp2_settings *settings, const uint8_t 
 {
     settings->token = (ngtcp2_vec){(uint8_t *)(uintptr_t)token, len};
 }
-static inline struct span quic_head_token(const ngtcp2_pkt_hd *head)
+static inline ngtcp2_vec quic_head_token(const ngtcp2_pkt_hd *head)
 {
-    return span_of((const char *)head->token.base, head->token.len);
+    return head->token;
 }
 #define QUIC_NO_KEEP_ALIVE 0
 #endif
