@@ -10,6 +10,7 @@
 #include "session/session.h"
 #include "transport/mercure.h"
 #include "transport/transports.h"
+#include "transport/webtransport.h"
 
 #define GET    (1U << HTTP_GET)
 #define HEAD   (1U << HTTP_HEAD)
@@ -32,6 +33,7 @@ const struct route server_routes[] = {
     {"/sse", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", sse_open, sse_shed, false},
     {"/ws", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", websocket_open, http_shed, true},
     {"/echo", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", echo_open, http_shed, true},
+    {"/wt", FOR_CLIENTS, GET, "GET, OPTIONS", wt_open, http_shed, true},
     {"/connection/websocket", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS", session_open,
      http_shed, true},
     {"/connection/uni_websocket", FOR_CLIENTS, GET | HEAD, "GET, HEAD, OPTIONS",
@@ -79,6 +81,9 @@ const struct transport *const server_transports[TRANSPORT_COUNT] = {
     [TRANSPORT_SSE] = &sse_transport,
     [TRANSPORT_WEBSOCKET] = &websocket_transport,
     [TRANSPORT_ECHO] = &echo_transport,
+    [TRANSPORT_WT] = &wt_transport,
+    [TRANSPORT_WT_TARGET] = &wt_target_transport,
+    [TRANSPORT_WT_MESSAGE] = &wt_message_transport,
     [TRANSPORT_HTTP2] = &http2_transport,
     [TRANSPORT_HELD] = &held_transport,
     [TRANSPORT_REVOKE] = &revoke_transport,

@@ -79,6 +79,7 @@ static void http3_turn(struct shard *shard, struct carrier *carrier)
         return;
     quic->is_busy = true;
     http3_offer(quic);
+    http3_sessions_prepare(quic);
     quic_write(quic);
     if (!quic->is_dead)
         http3_settle(quic);
@@ -89,7 +90,7 @@ static void http3_turn(struct shard *shard, struct carrier *carrier)
     }
     if (!quic_account(quic))
         return;
-    if (quic->drains && carrier->count == 0)
+    if (quic->drains && carrier->count == 0 && !http3_sessions_end(quic))
         quic_end_http3(quic, HTTP3_NO_ERROR, CLOSE_GOING_AWAY);
     else
         watch_idleness(quic);
@@ -103,8 +104,16 @@ static void http3_reset(struct shard *shard, struct conn *line, enum close_reaso
     struct http3_stream *stream = http3_stream_at(quic, conn_slot(shard, line));
     assert(stream && "a line that is not forgotten has a stream");
     bool sent = line->link & LINK_END_SENT, read = line->link & LINK_INPUT_ENDED;
+    bool is_session = stream->session && stream->session->is_open;
+    if (is_session)
+        http3_farewell(shard, line, close_reason_code(reason),
+                       span_from(close_reason_name(reason)));
     stream->slot = TIMERS_NONE;
-    if (!sent)
+    if (is_session)
+        http3_session_over(stream, reason, sent);
+    else if (stream->is_raw)
+        http3_tunnel_close(stream, reason, sent, read);
+    else if (!sent)
         http3_stream_reset(stream, reason == CLOSE_OVERLOADED ? HTTP3_INTERNAL_ERROR
                                                               : HTTP3_REQUEST_CANCELLED);
     else if (!read)
@@ -118,6 +127,8 @@ const struct carrier_ops http3_ops = {
     .turn = http3_turn,
     .reset = http3_reset,
     .read_on = http3_read_on,
+    .wish = http3_wish,
+    .farewell = http3_farewell,
 };
 
 /* ---- the port, as a carrier of connections ---- */

@@ -1,5 +1,6 @@
 /* http3_answer: the head of an answer as fields (RFC 9114 section 4.3.2). */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "carrier/quic_internal.h"
@@ -8,6 +9,7 @@
 enum {
     FIELDS_MAX = 32,
     NAMES_MAX = 1024, /* bytes of all names, in lower case */
+    PROTOCOL_MAX = 64,
 };
 
 struct fields {
@@ -91,14 +93,30 @@ static int send_fields(struct http3_stream *stream, const struct fields *fields)
     return err;
 }
 
+/* The sub-protocol is a string of RFC 8941, in quotes. */
+static void add_session(struct fields *fields, const struct http3_session *session,
+                        char protocol[PROTOCOL_MAX])
+{
+    add(fields, SPAN("sec-webtransport-http3-draft"), SPAN("draft02"));
+    if (!session->protocol)
+        return;
+    int len = snprintf(protocol, PROTOCOL_MAX, "\"%s\"", session->protocol);
+    assert(len > 0 && len < PROTOCOL_MAX);
+    add(fields, SPAN("wt-protocol"), span_of(protocol, (size_t)len));
+}
+
 void http3_head(struct shard *shard, struct conn *line, const struct http_response_head *head)
 {
     struct quic *quic = (struct quic *)stream_carrier(shard, line);
     struct http3_stream *stream = http3_stream_at(quic, conn_slot(shard, line));
     bool interim = head->status < 200;
     bool ends = !interim && has_no_body(line, head);
-    char status[DIGITS_DECIMAL_MAX], length[DIGITS_DECIMAL_MAX];
+    char status[DIGITS_DECIMAL_MAX], length[DIGITS_DECIMAL_MAX], protocol[PROTOCOL_MAX];
     struct fields fields;
+    if (stream->is_raw) {
+        http3_tunnel_head(stream, head);
+        return;
+    }
     fields.count = 0;
     fields.names = out_begin(fields.bytes, sizeof fields.bytes);
     add(&fields, SPAN(":status"),
@@ -109,10 +127,15 @@ void http3_head(struct shard *shard, struct conn *line, const struct http_respon
         add(&fields, SPAN("content-length"),
             span_of(length, digits_decimal_write(length, head->content_length)));
     add_lines(&fields, head->extra);
+    bool is_session = stream->session && head->status >= 200 && head->status < 300;
+    if (is_session)
+        add_session(&fields, stream->session, protocol);
     if (send_fields(stream, &fields) != 0) {
         conn_end(shard, line, END_CLOSE, CLOSE_OVERLOADED);
         return;
     }
+    if (is_session)
+        http3_session_answered(stream);
     if (ends) {
         stream->ends = true;
         line->link |= LINK_END_SENT;

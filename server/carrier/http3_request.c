@@ -191,7 +191,7 @@ struct conn *http3_line_open(struct http3_stream *stream)
 {
     struct quic *quic = stream->quic;
     struct shard *shard = quic->shard;
-    struct conn *line = stream_open(shard, &quic->carrier, (int32_t)(stream->id / 4 + 1));
+    struct conn *line = stream_open(shard, &quic->carrier, 1);
     if (!line) {
         log_refusal(shard, conn_at(shard, quic->carrier.slot), REFUSAL_TABLE_FULL);
         http3_stream_reset(stream, HTTP3_REQUEST_REJECTED);
@@ -207,9 +207,15 @@ static void serve(struct http3_stream *stream, struct head *head)
 {
     struct shard *shard = stream->quic->shard;
     int err = request_make(head, stream->input_ended);
+    bool is_session = err == 0 && span_equal(head->protocol, WEBTRANSPORT_PROTOCOL);
     struct conn *line = http3_line_open(stream);
     if (!line)
         return;
+    if (is_session && http3_session_begin(stream) < 0) {
+        http3_line_end(stream, CLOSE_OVERLOADED);
+        http3_stream_reset(stream, HTTP3_INTERNAL_ERROR);
+        return;
+    }
     if (err == 0 && head->request.fields.has_content_length)
         stream->body_left = head->request.fields.content_length;
     if (err < 0)
@@ -220,8 +226,7 @@ static void serve(struct http3_stream *stream, struct head *head)
         http_stream_ended(shard, line);
 }
 
-/* RFC 9114 section 4.1.2: of the stream, not of the connection. */
-static void malformed(struct http3_stream *stream)
+void http3_malformed(struct http3_stream *stream)
 {
     http3_line_end(stream, CLOSE_BAD_REQUEST);
     http3_stream_reset(stream, HTTP3_MESSAGE_ERROR);
@@ -235,7 +240,7 @@ static uint64_t understand(struct http3_stream *stream, struct head *head)
     if (stream->has_trailers)
         return 0; /* nobody here asks for any */
     if (!head->too_long && !is_whole(head))
-        malformed(stream);
+        http3_malformed(stream);
     else
         serve(stream, head);
     return 0;
@@ -316,11 +321,15 @@ static uint64_t data_input(struct http3_stream *stream, struct span payload)
 {
     struct conn *line = http3_line(stream);
     if (stream->body_left != UINT64_MAX && payload.len > stream->body_left) {
-        malformed(stream);
+        http3_malformed(stream);
         return 0;
     }
     if (stream->body_left != UINT64_MAX)
         stream->body_left -= payload.len;
+    if (stream->session) {
+        http3_session_input(stream, payload);
+        return 0;
+    }
     /* It lies where the library has decrypted it to, and may be changed there. */
     if (line && payload.len > 0)
         http_stream_input(stream->quic->shard, line, (char *)(uintptr_t)payload.ptr, payload.len);
@@ -348,7 +357,9 @@ uint64_t http3_request_ended(struct http3_stream *stream)
     if (!stream->has_head)
         http3_stream_reset(stream, HTTP3_REQUEST_INCOMPLETE);
     else if (line && stream->body_left != UINT64_MAX && stream->body_left > 0)
-        malformed(stream);
+        http3_malformed(stream);
+    else if (line && stream->session && !http3_frames_may_end(&stream->session->capsules.frames))
+        http3_malformed(stream); /* RFC 9297 section 3.3: in the middle of a capsule */
     else if (line && !(line->link & LINK_INPUT_ENDED))
         http_stream_ended(stream->quic->shard, line);
     return 0;
@@ -360,8 +371,8 @@ void http3_read_on(struct shard *shard, struct conn *line)
     if (line->link & LINK_PAUSED || !extra || extra->unread == 0)
         return;
     struct quic *quic = (struct quic *)stream_carrier(shard, line);
-    int64_t id = ((int64_t)stream_link(shard, line)->id - 1) * 4;
-    ngtcp2_conn_extend_max_stream_offset(quic->conn, id, extra->unread);
+    const struct http3_stream *stream = http3_stream_at(quic, conn_slot(shard, line));
+    ngtcp2_conn_extend_max_stream_offset(quic->conn, stream->id, extra->unread);
     extra->unread = 0;
     carrier_due(shard, &quic->carrier);
 }

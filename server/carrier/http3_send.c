@@ -114,7 +114,7 @@ void http3_took(struct http3_stream *stream, size_t len, bool end)
 
 bool http3_has_more(const struct http3_stream *stream)
 {
-    const struct conn *line = http3_line(stream);
+    const struct conn *line = http3_line(stream->owner ? stream->owner : stream);
     return stream->sent < stream->queued || (stream->ends && !stream->end_sent) ||
            (line && line->link & LINK_OFFERED);
 }
@@ -134,45 +134,68 @@ void http3_ready(struct http3_stream *stream)
 }
 
 /* Of a run that is in several blocks each part is copied. Returns 0 or -ENOMEM. */
-static int take_frame(struct http3_stream *stream, struct conn *line, size_t len)
+static int take_frame(struct http3_stream *sink, struct conn *line, size_t len)
 {
-    uint8_t *room = room_for(stream, 2 * VARINT_BYTES_MAX + len);
+    uint8_t *room = room_for(sink, 2 * VARINT_BYTES_MAX + len);
     if (!room)
         return -ENOMEM;
-    size_t head = stream->is_raw ? 0 : http3_frame_head(room, HTTP3_DATA, len);
+    size_t head = sink->is_raw ? 0 : http3_frame_head(room, HTTP3_DATA, len);
     for (size_t done = 0; done < len;) {
         size_t part = line->out_len < len - done ? line->out_len : len - done;
         memcpy(room + head + done, line->out_block->bytes + line->out_at, part);
-        conn_consume(stream->quic->shard, line, (uint32_t)part);
+        conn_consume(sink->quic->shard, line, (uint32_t)part);
         done += part;
     }
-    commit(stream, head + len);
+    commit(sink, head + len);
     return 0;
 }
 
-void http3_fill(struct http3_stream *stream)
+void http3_filled(struct http3_stream *stream)
 {
     struct conn *line = http3_line(stream);
-    uint64_t ahead = stream->queued - stream->sent;
-    if (!line || !(line->link & LINK_OFFERED) || ahead >= AHEAD_MAX)
-        return;
-    uint64_t queued = conn_queued(line), room = AHEAD_MAX - ahead;
-    size_t len = (size_t)(queued < room ? queued : room);
-    if (len > 0 && take_frame(stream, line, len) < 0) {
-        http3_failed(stream->quic, HTTP3_INTERNAL_ERROR);
-        return;
-    }
     if (line->extra)
         line->extra->moved = true;
     if (!(line->link & LINK_DIRTY))
         stream_ready(stream->quic->shard, line);
-    if (len < queued)
+    if (line->out_block)
         return;
     line->link &= ~(uint32_t)LINK_OFFERED;
     if (line->state != CONN_FINISHING)
         return;
     line->link |= LINK_END_SENT;
-    stream->ends = true;
+    if (stream->session && stream->session->is_open)
+        http3_session_ends(stream);
+    else
+        stream->ends = true;
+}
+
+/* Where a line's bytes go; NULL: nowhere yet. */
+static struct http3_stream *sink_of(struct http3_stream *stream, const struct conn *line)
+{
+    if (!line->out_block || !stream->has_messages || !stream->session)
+        return stream;
+    return stream->session->out;
+}
+
+void http3_fill(struct http3_stream *stream)
+{
+    struct conn *line = http3_line(stream);
+    bool is_latest = stream->latest && stream->has_messages;
+    if (!line || !(line->link & LINK_OFFERED) || (is_latest && line->out_block))
+        return;
+    struct http3_stream *sink = sink_of(stream, line);
+    uint64_t ahead = sink ? sink->queued - sink->sent : AHEAD_MAX;
+    if (ahead >= AHEAD_MAX)
+        return;
+    uint64_t queued = conn_queued(line), room = AHEAD_MAX - ahead;
+    size_t len = (size_t)(queued < room ? queued : room);
+    if (len > 0 && take_frame(sink, line, len) < 0) {
+        http3_failed(stream->quic, HTTP3_INTERNAL_ERROR);
+        return;
+    }
+    if (len > 0)
+        http3_ready(sink);
+    http3_filled(stream);
 }
 
 /* ---- lines ---- */
@@ -199,6 +222,9 @@ void http3_settle(struct quic *quic)
         struct conn *line = conn_at(shard, slot);
         slot = line->next_dirty;
         line->link &= ~(uint32_t)LINK_DIRTY;
+        struct http3_stream *stream = http3_stream_at(quic, conn_slot(shard, line));
+        if (stream)
+            http3_latest_settle(stream);
         stream_settle(shard, line, line->extra && line->extra->moved);
     }
 }

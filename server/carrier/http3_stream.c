@@ -44,6 +44,7 @@ void http3_stream_free(struct http3_stream *stream)
     if (stream->is_ready)
         ready_remove(stream);
     DL_DELETE(quic->streams, stream);
+    http3_session_free(stream);
     http3_chunks_free(stream);
     quic->bytes -= sizeof *stream + stream->head_size;
     free(stream->head);
@@ -71,6 +72,8 @@ void http3_line_end(struct http3_stream *stream, enum close_reason reason)
     stream->slot = TIMERS_NONE;
     stream_forgotten(stream->quic->shard, line);
     conn_end(stream->quic->shard, line, END_CLOSE, reason);
+    if (stream->session)
+        http3_session_over(stream, reason, false);
     http3_tunnels_end(stream->quic, stream->id);
 }
 
@@ -136,7 +139,8 @@ static uint64_t begin_kind(struct http3_stream *stream, uint64_t kind)
     case HTTP3_KIND_PUSH:
         return HTTP3_STREAM_CREATION_ERROR; /* a client does not push */
     case HTTP3_KIND_WEBTRANSPORT:
-        return ignore(stream, HTTP3_WEBTRANSPORT_REJECTED); /* nothing here takes one-way streams */
+        stream->kind = HTTP3_STREAM_ONE_WAY;
+        return 0;
     default:
         return ignore(stream, HTTP3_STREAM_CREATION_ERROR);
     }
@@ -201,19 +205,27 @@ uint64_t http3_input(struct http3_stream *stream, struct span bytes, bool ended)
         break;
     case HTTP3_STREAM_REQUEST:
         return request_input(stream, bytes, ended);
+    case HTTP3_STREAM_ONE_WAY:
+        stream->input_ended = ended;
+        return http3_one_way_input(stream, bytes, ended);
     case HTTP3_STREAM_UNKNOWN:
     case HTTP3_STREAM_IGNORED:
     case HTTP3_STREAM_OURS:
+    case HTTP3_STREAM_OUT:
         break;
     }
     return code == 0 && ended && is_critical(stream) ? HTTP3_CLOSED_CRITICAL_STREAM : code;
 }
 
-uint64_t http3_was_reset(struct http3_stream *stream)
+uint64_t http3_was_reset(struct http3_stream *stream, bool its_side)
 {
     struct quic *quic = stream->quic;
     if (is_critical(stream))
         return HTTP3_CLOSED_CRITICAL_STREAM;
+    if (stream->kind == HTTP3_STREAM_ONE_WAY)
+        http3_line_end(stream, CLOSE_PEER_RESET);
+    if (stream->kind == HTTP3_STREAM_OUT && stream->owner)
+        http3_line_end(stream->owner, CLOSE_PEER_RESET); /* it takes no messages */
     if (stream->kind != HTTP3_STREAM_REQUEST)
         return 0;
     int64_t per_s = quic->shard->settings->http2_resets_per_s;
@@ -221,6 +233,10 @@ uint64_t http3_was_reset(struct http3_stream *stream)
         !http2_bucket_take(&quic->resets, per_s, per_s * HTTP2_RESETS_BURST_S, quic->shard->now_ns))
         return HTTP3_EXCESSIVE_LOAD;
     http3_line_end(stream, CLOSE_PEER_RESET);
-    http3_stream_reset(stream, HTTP3_REQUEST_CANCELLED);
+    stream->is_over = true;
+    if (its_side)
+        quic_shutdown_write(quic->conn, stream->id, HTTP3_REQUEST_CANCELLED);
+    else
+        quic_shutdown_read(quic->conn, stream->id, HTTP3_REQUEST_CANCELLED);
     return 0;
 }

@@ -135,7 +135,7 @@ static int on_stream_reset(ngtcp2_conn *conn, int64_t id, uint64_t size, uint64_
                            void *stream_user)
 {
     (void)conn, (void)id, (void)size, (void)code;
-    return result_of(user, stream_user ? http3_was_reset(stream_user) : 0);
+    return result_of(user, stream_user ? http3_was_reset(stream_user, true) : 0);
 }
 
 /* RFC 9114 section 4.1.1: the client takes no answer. The library resets our side by itself. */
@@ -147,7 +147,7 @@ static int on_stop_sending(ngtcp2_conn *conn, int64_t id, uint64_t code, void *u
     if (!stream)
         return 0;
     stream->is_over = true;
-    return result_of(user, http3_was_reset(stream));
+    return result_of(user, http3_was_reset(stream, false));
 }
 
 static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t code, void *user,
@@ -165,6 +165,22 @@ static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64
         http3_stream_free(stream_user);
     }
     return result_of(quic, 0);
+}
+
+static int on_datagram(ngtcp2_conn *conn, uint32_t flags, const uint8_t *data, size_t len,
+                       void *user)
+{
+    (void)conn, (void)flags;
+    return result_of(user, http3_datagram_input(user, span_of((const char *)data, len)));
+}
+
+/* The client lets more streams be opened: some session may wait for that. */
+static int on_more_streams(ngtcp2_conn *conn, uint64_t most, void *user)
+{
+    (void)conn, (void)most;
+    struct quic *quic = user;
+    carrier_due(quic->shard, &quic->carrier);
+    return 0;
 }
 
 const ngtcp2_callbacks quic_callbacks = {
@@ -188,5 +204,7 @@ const ngtcp2_callbacks quic_callbacks = {
     .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
     .get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
     .stream_stop_sending = on_stop_sending,
+    .recv_datagram = on_datagram,
+    .extend_max_local_streams_uni = on_more_streams,
     .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
 };

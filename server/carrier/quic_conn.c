@@ -113,7 +113,6 @@ static bool fill_params(const struct quic *quic, ngtcp2_transport_params *params
     params->max_idle_timeout =
         (ngtcp2_duration)quic->shard->settings->quic_idle_timeout_ms * NGTCP2_MILLISECONDS;
     params->max_udp_payload_size = DATAGRAM_ROOM;
-    /* Clients of WebTransport insist. What comes is for nobody. */
     params->max_datagram_frame_size = DATAGRAM_BYTES;
     params->active_connection_id_limit = CIDS_MAX;
     params->stateless_reset_token_present = 1;
@@ -355,8 +354,26 @@ static struct http3_stream *next_ready(struct quic *quic)
     if (!quic->ready)
         quic->last_ready = NULL;
     stream->is_ready = false;
-    http3_fill(stream);
+    http3_fill(stream->owner ? stream->owner : stream);
     return stream;
+}
+
+/* Returns what the library said, likewise. What it does not take stays where it is. */
+static ngtcp2_ssize write_datagram(struct quic *quic, struct packet *packet,
+                                   struct http3_stream *stream, const struct line_frame *frame)
+{
+    uint8_t head[WEBTRANSPORT_HEAD_MAX];
+    int taken = 0;
+    const ngtcp2_vec vectors[] = {
+        {head, http3_latest_head(stream, head)},
+        {(uint8_t *)(uintptr_t)frame->payload.ptr, frame->payload.len},
+    };
+    ngtcp2_ssize len = ngtcp2_conn_writev_datagram(
+        quic->conn, &packet->path.path, &packet->about, packet->room, DATAGRAM_BYTES, &taken,
+        NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, vectors, 2, now(quic));
+    if (taken)
+        http3_latest_sent(stream, frame);
+    return len;
 }
 
 /* Returns what the library said: the size of a packet, 0 for none, or an error. */
@@ -406,9 +423,14 @@ static ngtcp2_ssize write_packet(struct quic *quic, struct packet *packet)
 {
     for (;;) {
         struct http3_stream *stream = next_ready(quic);
-        if (stream && stream->sent == stream->queued && (!stream->ends || stream->end_sent))
+        struct line_frame frame;
+        bool has_bytes =
+            stream && (stream->sent < stream->queued || (stream->ends && !stream->end_sent));
+        bool has_datagram = stream && !has_bytes && http3_latest_next(stream, &frame);
+        if (stream && !has_bytes && !has_datagram)
             continue;
-        ngtcp2_ssize said = write_stream(quic, packet, stream);
+        ngtcp2_ssize said = has_datagram ? write_datagram(quic, packet, stream, &frame)
+                                         : write_stream(quic, packet, stream);
         bool goes_on = stream && is_of_stream(stream, said);
         if (stream)
             http3_ready(stream);

@@ -7,13 +7,16 @@
  *   http3.c          carrier_ops: a turn, deadlines, drain
  *   http3_stream.c   streams: what kind, their input, their end
  *   http3_request.c  fields become a request, DATA its body
- *   http3_tunnel.c   streams of WebTransport
+ *   http3_tunnel.c   streams that clients open in sessions of WebTransport
+ *   http3_session.c  such sessions, and the streams that we open in them
+ *   http3_latest.c   their datagrams
  *   http3_answer.c   an answer's head becomes fields
  *   http3_send.c     what streams have queued, as frames, until it is acknowledged */
 #pragma once
 
 #include <nghttp3/nghttp3.h>
 
+#include "carrier/line_frame.h"
 #include "carrier/quic.h"
 #include "tls/quic_compat.h"
 #include "conn/carrier.h"
@@ -21,7 +24,9 @@
 #include "core/alarms.h"
 #include "core/linear_hash.h"
 #include "tls/identity.h"
+#include "wire/capsule.h"
 #include "wire/http3.h"
+#include "wire/webtransport.h"
 
 enum {
     QUIC_CID_BYTES = 16, /* of our connection IDs; the first names the shard */
@@ -72,7 +77,29 @@ enum http3_kind {
     HTTP3_STREAM_DECODER,
     HTTP3_STREAM_IGNORED,
     HTTP3_STREAM_REQUEST,
-    HTTP3_STREAM_OURS, /* our control stream */
+    HTTP3_STREAM_ONE_WAY, /* a client's, in a session of WebTransport */
+    HTTP3_STREAM_OURS,    /* our control stream */
+    HTTP3_STREAM_OUT,     /* ours, in a session of WebTransport */
+};
+
+/* What a request has that is a session of WebTransport. */
+struct http3_session {
+    struct capsules capsules;
+    struct http3_stream *out; /* for what its line sends; NULL: there is none yet */
+    const char *protocol;     /* agreed upon; NULL: none */
+    uint8_t *farewell;        /* a frame: what is said last */
+    uint32_t farewell_len;
+    bool is_open;    /* answered, and its line has not ended */
+    bool ends;       /* nothing more comes from its line */
+    bool waits;      /* its client has a moment to read what has come */
+    bool was_closed; /* by the client, which needs no reasons */
+};
+
+/* What a session or a stream in one has whose messages are datagrams. */
+struct http3_latest {
+    struct http3_stream *wide; /* for a message that fits none; NULL: there is none under way */
+    uint64_t sequence;         /* of the next message */
+    uint8_t number;
 };
 
 /* Bytes that are sent, or to be sent: the library needs them where they are until they are
@@ -97,12 +124,19 @@ struct http3_stream {
     bool end_sent;
     bool input_ended;
     bool has_head, has_trailers;
-    bool is_raw;       /* of a session of WebTransport: its bytes are in no frames */
-    int64_t session;   /* whose */
+    bool is_raw;       /* in a session of WebTransport: its bytes are in no frames */
+    bool is_refused;   /* of such a one: what its line has is the body of an error */
+    bool has_messages; /* of a session and what is in it: its line has frames of a WebSocket */
+    int64_t of_session;
     bool has_begun;    /* a frame has come */
     bool refuses_head; /* it is too long, and is passed over */
 
-    struct http3_number number; /* of a one-way stream: what it is */
+    struct http3_session *session; /* it is one of WebTransport */
+    struct http3_latest *latest;   /* its messages are datagrams */
+    struct http3_stream *owner;    /* of HTTP3_STREAM_OUT: whose line it is for */
+    uint64_t heard;                /* one more than the highest sequence of a client's datagram */
+
+    struct http3_number number; /* of a one-way stream: what it is, and whose */
     struct http3_frames frames;
     char *head; /* the payload of HEADERS, while it comes */
     uint32_t head_len, head_size;
@@ -143,9 +177,15 @@ struct quic {
     bool is_open;       /* the handshake is over */
     bool has_ended;     /* all that was to be said of its end is */
     bool idles;         /* it has no request, and has the deadline for that */
-    bool has_tunnels;   /* streams of WebTransport have been opened */
+    bool has_sessions;  /* of WebTransport, or has had */
     bool drains;        /* takes no requests, and ends when those that it has do */
 };
+
+/* The session of WebTransport that a stream is, or belongs to. */
+static inline int64_t http3_session_of(const struct http3_stream *stream)
+{
+    return stream->session ? stream->id : stream->of_session;
+}
 
 static inline struct quic_port *quic_port_of(const struct shard *shard)
 {
@@ -228,8 +268,8 @@ struct http3_stream *http3_stream_open(struct quic *quic, int64_t id, enum http3
 void http3_stream_free(struct http3_stream *stream);
 /* Bytes of a client's. Returns 0, or a code to close the connection with. */
 uint64_t http3_input(struct http3_stream *stream, struct span bytes, bool ended);
-/* The client has reset its side of it. Returns likewise. */
-uint64_t http3_was_reset(struct http3_stream *stream);
+/* The client has reset its side of it, or ours: it takes no more. Returns likewise. */
+uint64_t http3_was_reset(struct http3_stream *stream, bool its_side);
 /* Ends it on both sides. */
 void http3_stream_reset(struct http3_stream *stream, uint64_t code);
 /* The stream of a line, by its slot; NULL: it has none any more. */
@@ -245,6 +285,8 @@ uint64_t http3_piece(struct http3_stream *stream, const struct http3_piece *piec
 /* The client has ended it. */
 uint64_t http3_request_ended(struct http3_stream *stream);
 void http3_read_on(struct shard *shard, struct conn *line);
+/* RFC 9114 section 4.1.2: a request is ended for it, not the connection. */
+void http3_malformed(struct http3_stream *stream);
 
 /* ---- http3_tunnel.c ---- */
 
@@ -252,10 +294,60 @@ void http3_read_on(struct shard *shard, struct conn *line);
 uint64_t http3_tunnel_begin(struct http3_stream *stream, uint64_t session);
 /* Its bytes, and its end. */
 void http3_tunnel_input(struct http3_stream *stream, struct span bytes, bool ended);
+/* Likewise of a stream to us alone; the number of its session may not be all there. */
+uint64_t http3_one_way_input(struct http3_stream *stream, struct span bytes, bool ended);
 /* The line of a request has ended: if it was a session, its streams go. */
 void http3_tunnels_end(struct quic *quic, int64_t session);
+/* The line of such a stream has ended: `sent`, and `read`, as it was meant to. */
+void http3_tunnel_close(struct http3_stream *stream, enum close_reason reason, bool sent,
+                        bool read);
+/* What an answer's head means for such a stream, which has none. */
+void http3_tunnel_head(struct http3_stream *stream, const struct http_response_head *head);
 /* A line for a stream; NULL: there is no place, and it is reset. */
 struct conn *http3_line_open(struct http3_stream *stream);
+
+/* ---- http3_session.c ---- */
+
+/* A request asks for a session. Returns 0 or -ENOMEM. */
+int http3_session_begin(struct http3_stream *stream);
+/* It has got one. */
+void http3_session_answered(struct http3_stream *stream);
+/* One that is open, or NULL. */
+struct http3_stream *http3_session_find(const struct quic *quic, int64_t id);
+/* A stream of ours for what a line sends, with its head. Returns NULL when the client has to let
+ * more be opened first. */
+struct http3_stream *http3_one_way_open(struct http3_stream *owner);
+/* Opens what lines need, before anything is written. */
+void http3_sessions_prepare(struct quic *quic);
+/* Bytes of its body. */
+void http3_session_input(struct http3_stream *stream, struct span bytes);
+/* All that its line has had is queued. */
+void http3_session_ends(struct http3_stream *stream);
+/* Its line has ended; `sent`: as it was meant to. */
+void http3_session_over(struct http3_stream *stream, enum close_reason reason, bool sent);
+/* Whether some have last words that have not left. */
+bool http3_sessions_end(const struct quic *quic);
+/* Gives back what any stream has of all that. */
+void http3_session_free(struct http3_stream *stream);
+/* As carrier_ops has them. */
+int http3_wish(struct shard *shard, struct conn *line, const struct carrier_wish *wish);
+void http3_farewell(struct shard *shard, struct conn *line, uint32_t code, struct span reason);
+
+/* ---- http3_latest.c ---- */
+
+/* Before anything is written: what is no message is queued, what fits no datagram gets a stream. */
+void http3_latest_prepare(struct http3_stream *stream);
+/* Behind that: of what could not leave the last message stays. */
+void http3_latest_settle(struct http3_stream *stream);
+/* The message to go next as a datagram. Returns false when there is none. */
+bool http3_latest_next(const struct http3_stream *stream, struct line_frame *ret);
+size_t http3_latest_head(const struct http3_stream *stream, uint8_t to[WEBTRANSPORT_HEAD_MAX]);
+/* The library has taken it. */
+void http3_latest_sent(struct http3_stream *stream, const struct line_frame *frame);
+/* Whose messages have a number, or NULL. */
+struct http3_stream *http3_latest_find(const struct quic *quic, int64_t session, uint8_t number);
+/* A client's. Returns 0, or a code to close the connection with. */
+uint64_t http3_datagram_input(struct quic *quic, struct span bytes);
 
 /* ---- http3_answer.c ---- */
 
@@ -268,6 +360,8 @@ int http3_queue(struct http3_stream *stream, const void *bytes, size_t len);
 /* It may have something to send, or its end. */
 bool http3_has_more(const struct http3_stream *stream);
 void http3_ready(struct http3_stream *stream);
+/* Something of its line has been taken: it is settled behind that. */
+void http3_filled(struct http3_stream *stream);
 /* Takes from the stream's line what there is room for. */
 void http3_fill(struct http3_stream *stream);
 /* What is to be given to the library next; at most `max` runs. Returns how many. */

@@ -9,7 +9,8 @@
 #include "core/pages.h"
 #include "hub/hub.h"
 
-#define STREAM_LINGER_NS INT64_C(100000000)
+#define STREAM_LINGER_NS   INT64_C(100000000)
+#define MESSAGES_LINGER_NS INT64_C(1000000000) /* for a page to read the last of them */
 
 uint32_t streams_of_shard(const struct settings *settings, unsigned shards)
 {
@@ -205,6 +206,25 @@ struct conn *stream_open(struct shard *shard, struct carrier *carrier, int32_t i
     return stream;
 }
 
+static bool is_known(const struct shard *shard, const struct conn *stream)
+{
+    return stream->link & LINK_STREAM && stream_link(shard, stream)->id != 0;
+}
+
+int stream_wish(struct shard *shard, struct conn *stream, const struct carrier_wish *wish)
+{
+    if (!is_known(shard, stream))
+        return -EOPNOTSUPP;
+    const struct carrier_ops *ops = stream_carrier(shard, stream)->ops;
+    return ops->wish ? ops->wish(shard, stream, wish) : -EOPNOTSUPP;
+}
+
+void stream_farewell(struct shard *shard, struct conn *stream, uint32_t code, struct span reason)
+{
+    if (is_known(shard, stream) && stream_carrier(shard, stream)->ops->farewell)
+        stream_carrier(shard, stream)->ops->farewell(shard, stream, code, reason);
+}
+
 void stream_forgotten(struct shard *shard, struct conn *stream)
 {
     stream_link(shard, stream)->id = 0;
@@ -246,7 +266,9 @@ void stream_sent_all(struct shard *shard, struct conn *stream)
         conn_end(shard, stream, END_CLOSE, (enum close_reason)stream->end_reason);
     } else {
         stream->state = CONN_LINGERING;
-        timers_arm(&shard->timers, conn_slot(shard, stream), shard->now_ns + STREAM_LINGER_NS);
+        bool has_time = stream->role & ROLE_KEPT && !shard->draining;
+        int64_t wait_ns = has_time ? MESSAGES_LINGER_NS : STREAM_LINGER_NS;
+        timers_arm(&shard->timers, conn_slot(shard, stream), shard->now_ns + wait_ns);
     }
 }
 

@@ -31,6 +31,12 @@ struct stream_link {
 struct carrier;
 struct settings;
 
+/* How a session of WebTransport, or a stream in one, is to give its messages. */
+struct carrier_wish {
+    const char *protocol; /* of a session: the sub-protocol agreed upon; NULL: none */
+    int number;           /* as datagrams, with this in front; -1: on a stream */
+};
+
 struct carrier_ops {
     /* Begins the answer of a stream, or is an interim one (status below 200). */
     void (*head)(struct shard *shard, struct conn *stream, const struct http_response_head *head);
@@ -41,6 +47,12 @@ struct carrier_ops {
     void (*reset)(struct shard *shard, struct conn *stream, enum close_reason reason);
     /* A stream that was paused takes input again. */
     void (*read_on)(struct shard *shard, struct conn *stream);
+    /* Before it is answered: what its client asks for. Returns 0; -EOPNOTSUPP: it is no session of
+     * WebTransport, nor a stream in one, or there are no datagrams; -EEXIST: another one has the
+     * number; -ENOMEM. NULL: there are no such sessions. */
+    int (*wish)(struct shard *shard, struct conn *stream, const struct carrier_wish *wish);
+    /* Why a session of WebTransport will end: said when it does. NULL: there are none. */
+    void (*farewell)(struct shard *shard, struct conn *stream, uint32_t code, struct span reason);
 };
 
 struct carrier {
@@ -105,6 +117,10 @@ struct conn *stream_open(struct shard *shard, struct carrier *carrier, int32_t i
 
 struct stream_link *stream_link(const struct shard *shard, const struct conn *stream);
 struct carrier *stream_carrier(const struct shard *shard, const struct conn *stream);
+
+/* As carrier_ops has them; of what is no stream, -EOPNOTSUPP, and nothing. */
+int stream_wish(struct shard *shard, struct conn *stream, const struct carrier_wish *wish);
+void stream_farewell(struct shard *shard, struct conn *stream, uint32_t code, struct span reason);
 
 /* The protocol has forgotten it: its end needs no word there. */
 void stream_forgotten(struct shard *shard, struct conn *stream);

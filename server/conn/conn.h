@@ -127,6 +127,8 @@ enum conn_role {
     ROLE_DEFLATE = 1 << 7,    /* WebSocket: permessage-deflate is agreed upon     */
     ROLE_ONE_WAY = 1 << 8,    /* of a session: its client only listens            */
     ROLE_CONNECTING = 1 << 9, /* of a session: its connect is not answered yet    */
+    ROLE_KEPT = 1 << 10,      /* WebSocket: its carrier sees whether the peer is there: no pings */
+    ROLE_LATEST = 1 << 11,    /* of what waits for room only the latest message is kept */
 };
 
 struct carrier;

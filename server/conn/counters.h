@@ -104,6 +104,13 @@
     X(datagrams_unsent, counter, "UDP datagrams that the socket did not take, and that are lost")  \
     X(quic_connections, gauge, "Open QUIC connections, with those in their handshake")             \
     X(webtransports, gauge, "Open sessions of WebTransport")                                       \
+    X(webtransport_datagrams_sent, counter, "Messages sent as datagrams of WebTransport")          \
+    X(webtransport_superseded, counter,                                                            \
+      "Messages not sent as datagrams, as a later one was there before there was room")            \
+    X(webtransport_wide, counter, "Messages that fit no datagram, and were sent as streams")       \
+    X(webtransport_datagrams_received, counter, "Messages that came as datagrams")                 \
+    X(webtransport_datagrams_dropped, counter,                                                     \
+      "Datagrams of WebTransport for nobody, of another form, or behind a later one")              \
     X(quic_handshakes, counter, "QUIC handshakes completed")                                       \
     X(quic_retries, counter, "Clients of QUIC that had to prove their address first")              \
     X(quic_resets, counter, "Stateless resets, for packets of connections that are gone")          \

@@ -159,7 +159,9 @@ static bool make_room(struct shard *shard, struct conn *conn, struct frame frame
     /* A client with a session believes in its position, and is not told of messages dropped; one
      * with deltas has to have been given the message before. */
     bool believes = conn->role & ROLE_SESSION || conn->asked & ASKED_DELTA;
-    switch (believes ? SLOW_READER_DISCONNECT : shard->slow_reader) {
+    enum slow_reader_policy policy =
+        conn->role & ROLE_LATEST ? SLOW_READER_KEEP_LATEST : shard->slow_reader;
+    switch (believes ? SLOW_READER_DISCONNECT : policy) {
     case SLOW_READER_DISCONNECT:
         if (over > 0)
             conn_end(shard, conn, END_CLOSE, CLOSE_SLOW_READER);

@@ -29,6 +29,10 @@
     X(BAD_TIMEOUT, bad_timeout, 400, "timeout is whole seconds, 0 to 3600")                        \
     X(BAD_QUERY, bad_query, 400, "the query has a broken percent escape")                          \
     X(BAD_DELTA, bad_delta, 400, "delta=fossil is the only one; of a publish delta=1")             \
+    X(BAD_DATAGRAMS, bad_datagrams, 400,                                                           \
+      "datagrams= is the number of a subscription, 0 to 63, and no other may have it")             \
+    X(NO_DATAGRAMS, no_datagrams, 400,                                                             \
+      "datagrams= is for WebTransport, a client that takes them, one channel, and no deltas")      \
     X(ENVELOPE_REQUIRED, envelope_required, 400, "several channels need envelope=1")               \
     X(ECHO_OFF, echo_off, 404, "start with --echo to have this")                                   \
     X(API_KEY_REQUIRED, api_key_required, 401, "only servers may do this: send an API key")        \

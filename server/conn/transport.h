@@ -40,8 +40,11 @@ enum transport_id {
     TRANSPORT_SESSION,        /* a WebSocket with a session: the Centrifuge protocol */
     TRANSPORT_SESSION_LINES,  /* the same as an answer that does not end, of lines */
     TRANSPORT_SESSION_EVENTS, /* likewise, of events */
-    TRANSPORT_WEBTRANSPORT,   /* a session of it, in which streams are opened */
-    TRANSPORT_SESSION_TUNNEL, /* such a stream, of lines both ways */
+    TRANSPORT_WEBTRANSPORT,   /* a session of it, in which sessions of that protocol are opened */
+    TRANSPORT_SESSION_TUNNEL, /* such a one, of lines both ways */
+    TRANSPORT_WT,             /* a session of WebTransport without a channel of its own */
+    TRANSPORT_WT_TARGET,      /* a stream in one: says first what it is for */
+    TRANSPORT_WT_MESSAGE,     /* a client's one-way stream in one: a message */
     TRANSPORT_EMULATION,      /* commands for such a one */
     TRANSPORT_WATCH,          /* the operator's: an event stream about the server */
     TRANSPORT_MERCURE,
@@ -54,12 +57,15 @@ enum transport_id {
 
 struct transport {
     const char *name;
+    bool is_tunnel; /* bytes of its stream are not the body of a request */
     /* Bytes came. They may be changed in place, and are gone when this returns. */
     void (*input)(struct shard *shard, struct conn *conn, char *bytes, size_t len);
     /* A whole message came on a WebSocket; likewise. */
     void (*message)(struct shard *shard, struct conn *conn, struct span payload, bool text);
-    /* A client has opened a stream in a session of WebTransport: makes it what it is to be. */
-    void (*opened)(struct shard *shard, struct conn *stream);
+    /* A client has opened a stream in a session of WebTransport, both ways or to us alone: makes it
+     * what it is to be. NULL: such streams are refused. */
+    void (*opened)(struct shard *shard, struct conn *session, struct conn *stream);
+    void (*opened_one_way)(struct shard *shard, struct conn *session, struct conn *stream);
     /* A piece of the request's body came: see http/body.h. `last`: none follows; it may be empty.
      */
     void (*body)(struct shard *shard, struct conn *conn, struct span piece, bool last);

@@ -62,25 +62,22 @@ void http_body_end(struct shard *shard, struct conn *stream)
     conn_transport(shard, stream)->body(shard, stream, (struct span){0}, true);
 }
 
-static bool is_tunnel(const struct conn *stream)
-{
-    return stream->transport == TRANSPORT_WEBSOCKET || stream->transport == TRANSPORT_ECHO ||
-           stream->transport == TRANSPORT_OPENING || stream->transport == TRANSPORT_SESSION ||
-           stream->transport == TRANSPORT_WEBTRANSPORT ||
-           stream->transport == TRANSPORT_SESSION_TUNNEL;
-}
-
 void http_tunnel_ended(struct shard *shard, struct conn *stream)
 {
-    if (is_tunnel(stream) && stream->state == CONN_OPEN && stream->transport != TRANSPORT_OPENING)
-        conn_end(shard, stream, END_SENT, CLOSE_DONE);
+    const struct transport *transport = conn_transport(shard, stream);
+    if (!transport->is_tunnel || stream->state != CONN_OPEN ||
+        stream->transport == TRANSPORT_OPENING)
+        return;
+    if (transport->input_ended)
+        transport->input_ended(shard, stream);
+    conn_end(shard, stream, END_SENT, CLOSE_DONE);
 }
 
 void http_stream_input(struct shard *shard, struct conn *stream, char *bytes, size_t len)
 {
     if (stream->state != CONN_OPEN)
         return;
-    if (is_tunnel(stream))
+    if (conn_transport(shard, stream)->is_tunnel)
         conn_transport(shard, stream)->input(shard, stream, bytes, len);
     else if (!http_body_ended(stream))
         http_body_input(shard, stream, bytes, len);
@@ -92,7 +89,7 @@ void http_stream_ended(struct shard *shard, struct conn *stream)
     stream->link |= LINK_INPUT_ENDED;
     if (stream->state != CONN_OPEN)
         return;
-    if (is_tunnel(stream))
+    if (conn_transport(shard, stream)->is_tunnel)
         http_tunnel_ended(shard, stream);
     else if (!http_body_ended(stream))
         http_body_end(shard, stream);

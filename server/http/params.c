@@ -4,6 +4,7 @@
 
 #include "wire/json_scan.h"
 #include "wire/position.h"
+#include "wire/webtransport.h"
 
 enum {
     TIMEOUT_S_MAX = 3600,
@@ -106,6 +107,15 @@ static int delta_read(struct params *params, struct span value)
     return 0;
 }
 
+static int number_read(struct params *params, struct span value)
+{
+    uint64_t number;
+    if (!json_number_read(value, &number) || number > WEBTRANSPORT_NUMBER_MAX)
+        return refuse(params, REFUSAL_BAD_DATAGRAMS);
+    params->number = (int)number;
+    return 0;
+}
+
 static int param_read(struct params *params, const struct settings *settings, struct span name,
                       struct span value, struct span *since)
 {
@@ -115,6 +125,8 @@ static int param_read(struct params *params, const struct settings *settings, st
         return timeout_read(params, value);
     if (span_equal(name, SPAN("delta")))
         return delta_read(params, value);
+    if (span_equal(name, SPAN("datagrams")))
+        return number_read(params, value);
     if (span_equal(name, SPAN("since")))
         *since = value;
     else if (span_equal(name, SPAN("envelope")))
@@ -136,6 +148,7 @@ int params_read_any(struct params *ret, const struct settings *settings, struct 
     ret->since_given = false;
     ret->timeout_ms = -1;
     ret->envelope = false;
+    ret->number = -1;
     ret->delta = false;
     ret->token = ret->ticket = ret->user = ret->client = ret->connect = (struct span){0};
     ret->ttl_s = -1;

@@ -26,6 +26,7 @@ struct params {
     bool since_given;
     int64_t timeout_ms; /* -1: not given */
     bool envelope;
+    int number;        /* datagrams: as these, with this in front; -1: not given */
     bool delta;        /* of a stream: it takes what changed, in envelopes; of a publish: it may
                                   be told by that */
     bool end;          /* of a publish: nothing comes behind it */

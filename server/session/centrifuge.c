@@ -179,6 +179,7 @@ void session_open_one_way(struct shard *shard, struct conn *conn, struct exchang
 
 const struct transport session_transport = {
     .name = "session",
+    .is_tunnel = true,
     .input = websocket_input,
     .message = session_input_message,
     .give_up = websocket_give_up,

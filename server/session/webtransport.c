@@ -3,7 +3,7 @@
  * bidirectional stream that the client then opens in it is a session of the protocol: commands and
  * replies as lines, both ways.
  *
- *   CONNECT ─► the session's line, capsules        (TRANSPORT_WEBTRANSPORT)
+ *   CONNECT ─► the session's line                  (TRANSPORT_WEBTRANSPORT)
  *   stream  ─► a line of its own, {"id":1,…} LF …  (TRANSPORT_SESSION_TUNNEL)
  *
  * A lost packet holds up the stream that it belongs to, and no other. */
@@ -11,38 +11,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "conn/carrier.h"
 #include "http/body.h"
 #include "session/presence.h"
 #include "session/session_internal.h"
-#include "wire/capsule.h"
+#include "wire/webtransport.h"
 #include "wire/ws.h"
 
-#define DRAFT_FIELDS "Sec-WebTransport-HTTP3-Draft: draft02\r\n"
+#define PROTOCOL "centrifuge-json" /* the sub-protocol, for clients that offer it */
 
 /* ---- the session of WebTransport ---- */
 
-static void webtransport_end(struct shard *shard, struct conn *conn, uint32_t code,
-                             struct span reason, enum close_reason why)
+static void webtransport_end(struct shard *shard, struct conn *conn, enum close_reason reason)
 {
-    uint8_t capsule[CAPSULE_MAX];
-    size_t len = capsule_close_write(capsule, code, reason);
-    conn_send_bytes(shard, conn, span_of((const char *)capsule, len));
-    if (conn->state == CONN_OPEN)
-        conn_end(shard, conn, END_SENT, why);
-}
-
-static void webtransport_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
-{
-    switch (capsules_input(conn->extra->transport_state, span_of(bytes, len))) {
-    case CAPSULE_NONE:
-        break;
-    case CAPSULE_CLOSED:
-        conn_end(shard, conn, END_SENT, CLOSE_DONE);
-        break;
-    case CAPSULE_BAD:
-        webtransport_end(shard, conn, 0, SPAN("a close that is none"), CLOSE_BAD_REQUEST);
-        break;
-    }
+    stream_farewell(shard, conn, close_reason_code(reason), span_from(close_reason_name(reason)));
+    conn_end(shard, conn, END_SENT, reason);
 }
 
 /* The connection is kept alive by us: a session that has no stream is not what for. */
@@ -51,50 +34,39 @@ static void webtransport_timer(struct shard *shard, struct conn *conn)
     if (stream_carrier(shard, conn)->count > 1)
         conn_timer(shard, conn, shard->settings->idle_timeout_ms);
     else
-        webtransport_end(shard, conn, 0, SPAN("idle"), CLOSE_IDLE);
+        webtransport_end(shard, conn, CLOSE_IDLE);
 }
 
 static void webtransport_drain(struct shard *shard, struct conn *conn)
 {
-    webtransport_end(shard, conn, 0, SPAN("going away"), CLOSE_GOING_AWAY);
-}
-
-static void webtransport_closed(struct shard *shard, struct conn *conn)
-{
-    counter_sub(&shard->counters.webtransports, 1);
-    free(conn->extra->transport_state);
-    conn->extra->transport_state = NULL;
+    webtransport_end(shard, conn, CLOSE_GOING_AWAY);
 }
 
 void webtransport_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
-    if (!span_equal(exchange->request->protocol, SPAN("webtransport"))) {
+    const struct http_request *request = exchange->request;
+    const struct carrier_wish wish = {
+        .protocol = webtransport_offers(&request->fields, SPAN(PROTOCOL)) ? PROTOCOL : NULL,
+        .number = -1,
+    };
+    if (!span_equal(request->protocol, WEBTRANSPORT_PROTOCOL) ||
+        stream_wish(shard, conn, &wish) < 0) {
         http_error(shard, conn, refusal_handshake(WS_HANDSHAKE_UPGRADE));
         http_next(shard, conn);
         return;
     }
-    struct conn_extra *extra = conn_extra(conn);
-    struct capsules *capsules = extra ? calloc(1, sizeof *capsules) : NULL;
-    if (!capsules) {
-        http_refuse(shard, conn, REFUSAL_OVERLOADED);
-        return;
-    }
-    extra->transport_state = capsules;
-    extra->state_bytes = sizeof *capsules;
-    counter_add(&shard->counters.webtransports, 1);
     conn_hand_over(conn, TRANSPORT_WEBTRANSPORT);
     http_head_send(shard, conn,
-                   &(struct http_head){.status = 200,
-                                       .framing = http_stream_framing(conn),
-                                       .extra = SPAN(DRAFT_FIELDS)});
+                   &(struct http_head){.status = 200, .framing = http_stream_framing(conn)});
     if (conn->state == CONN_OPEN)
         conn_timer(shard, conn, shard->settings->head_timeout_ms);
 }
 
 /* ---- a stream of it ---- */
 
-static void tunnel_begin(struct shard *shard, struct conn *stream)
+static void tunnel_begin(struct shard *shard, struct conn *session, struct conn *stream)
 {
+    (void)session;
     if (session_begin(shard, stream) < 0) {
         conn_end(shard, stream, END_CLOSE, CLOSE_OVERLOADED);
         return;
@@ -160,15 +132,15 @@ static void tunnel_closed(struct shard *shard, struct conn *conn)
 
 const struct transport webtransport_transport = {
     .name = "webtransport",
-    .input = webtransport_input,
+    .is_tunnel = true,
     .opened = tunnel_begin,
     .timer = webtransport_timer,
     .drain = webtransport_drain,
-    .closed = webtransport_closed,
 };
 
 const struct transport session_tunnel_transport = {
     .name = "session_tunnel",
+    .is_tunnel = true,
     .input = tunnel_input,
     .give_up = tunnel_give_up,
     .drained = replay_drained,

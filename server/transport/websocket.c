@@ -11,13 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/permit.h"
+#include "conn/carrier.h"
 #include "transport/catch_up.h"
 #include "transport/compression.h"
 #include "transport/gathering.h"
 #include "transport/standing.h"
 #include "transport/stream.h"
 #include "transport/transports.h"
+#include "transport/webtransport.h"
 #include "transport/websocket.h"
 #include "transport/ws_partial.h"
 #include "transport/ws_publish.h"
@@ -43,6 +44,7 @@ static void send_close(struct shard *shard, struct conn *conn, unsigned code, st
     char frame[WS_CONTROL_FRAME_MAX];
     if (conn->role & ROLE_CLOSE_SENT)
         return;
+    stream_farewell(shard, conn, code, reason);
     conn_send_bytes(shard, conn, span_of(frame, ws_close_write(frame, code, reason, NULL)));
     conn->role |= ROLE_CLOSE_SENT;
 }
@@ -106,6 +108,10 @@ void websocket_say_goodbye(struct shard *shard, struct conn *conn)
 /* Subscriptions end at once. */
 static void websocket_drain(struct shard *shard, struct conn *conn)
 {
+    if (conn->role & ROLE_KEPT) {
+        websocket_fail(shard, conn, CLOSE_GOING_AWAY); /* nobody answers with a close frame */
+        return;
+    }
     websocket_say_goodbye(shard, conn);
     hub_unsubscribe_all(shard->hub, &conn->subscriptions);
 }
@@ -281,6 +287,8 @@ static void websocket_timer(struct shard *shard, struct conn *conn)
         conn_end(shard, conn, END_CLOSE, CLOSE_HEARTBEAT);
     } else if (websocket_is_late(shard, conn)) {
         websocket_fail(shard, conn, CLOSE_WS_TIMEOUT);
+    } else if (conn->role & ROLE_KEPT) {
+        conn_heartbeat(shard, conn);
     } else {
         counter_add(&shard->counters.pings, 1);
         bool ping = conn->heartbeats == 0;
@@ -438,141 +446,11 @@ void websocket_begin(struct shard *shard, struct conn *conn, struct span key,
         conn_heartbeat(shard, conn);
 }
 
-/* ---- between the request and its answer ----
- *
- * Whoever has seen the handshake answered hears what is published from then on: so the answer waits
- * for the subscription, and leaves in one send with what that brings. Frames that come before wait
- * in the stash. */
-
-struct opening {
-    size_t key_len;
-    char key[]; /* of the handshake; a stream has none */
-};
-
-static int opening_begin(struct conn *conn, struct span key)
-{
-    struct conn_extra *extra = conn_extra(conn);
-    struct opening *opening = extra ? malloc(sizeof *opening + key.len) : NULL;
-    if (!opening)
-        return -ENOMEM;
-    opening->key_len = key.len;
-    if (key.len > 0)
-        memcpy(opening->key, key.ptr, key.len);
-    extra->transport_state = opening;
-    extra->state_bytes = (uint32_t)(sizeof *opening + key.len);
-    conn_hand_over(conn, TRANSPORT_OPENING);
-    return 0;
-}
-
-/* What a client sends ahead of the answer, at most a message. A socket is not read from beyond a
- * head's length of it; a stream has its window. */
-static void opening_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
-{
-    const struct settings *settings = shard->settings;
-    struct stash *early = &conn->extra->input;
-    size_t max = (size_t)settings->message_bytes_max + 2 * RECEIVE_BYTES;
-    if (stash_append(early, bytes, len, max) < 0)
-        http_refuse(shard, conn, REFUSAL_OVERLOADED);
-    else if (early->len > (size_t)settings->head_bytes_max)
-        conn_pause(conn);
-}
-
-static void opening_closed(struct shard *shard, struct conn *conn)
-{
-    (void)shard;
-    free(conn->extra->transport_state);
-    conn->extra->transport_state = NULL;
-    gathering_end(conn);
-}
-
-static void opening_drain(struct shard *shard, struct conn *conn)
-{
-    http_refuse(shard, conn, REFUSAL_DRAINING);
-}
-
-/* What came before the answer. */
-static void take_early(struct shard *shard, struct conn *conn)
-{
-    if (conn->state != CONN_OPEN || !conn->extra)
-        return;
-    struct stash early = conn->extra->input;
-    conn->extra->input = (struct stash){0};
-    if (early.len > 0)
-        websocket_input(shard, conn, early.bytes, early.len);
-    stash_free(&early);
-    conn_extra_trim(conn);
-    if (conn->state == CONN_OPEN && conn->link & LINK_PAUSED)
-        conn_resume(shard, conn);
-    budgets_charge_input(shard, conn);
-}
-
-static void opening_subscribed(struct shard *shard, struct conn *conn,
-                               const struct hub_reply *reply)
-{
-    struct opening *opening = conn->extra->transport_state;
-    if (reply->err < 0) {
-        http_refuse(shard, conn, REFUSAL_OVERLOADED);
-        return;
-    }
-    conn->extra->transport_state = NULL;
-    websocket_begin(shard, conn, span_of(opening->key, opening->key_len), TRANSPORT_WEBSOCKET);
-    free(opening);
-    if (conn->state == CONN_OPEN)
-        websocket_subscribed(shard, conn, reply);
-    take_early(shard, conn);
-    if (conn->link & LINK_INPUT_ENDED)
-        conn_end(shard, conn, END_SENT, CLOSE_DONE);
-}
-
-/* ---- opening ---- */
-
-void websocket_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
-{
-    struct span key;
-    if (!websocket_handshake(shard, conn, exchange->request, &key))
-        return;
-    struct params *params = http_params(shard, conn, exchange);
-    if (!params)
-        return;
-    if (params->channel_count > 1 && !params->envelope) {
-        http_error(shard, conn, REFUSAL_ENVELOPE_REQUIRED);
-        return;
-    }
-    if (!permit_stream(shard, conn, exchange->request, params))
-        return;
-    if (standing_subscribe(shard, conn, params, GATHERING_UNBOUNDED) < 0) {
-        http_refuse(shard, conn, REFUSAL_OVERLOADED);
-        return;
-    }
-    if (params->envelope)
-        conn->asked |= ASKED_ENVELOPE;
-    if (opening_begin(conn, key) == 0)
-        return;
-    gathering_end(conn);
-    http_refuse(shard, conn, REFUSAL_OVERLOADED);
-}
-
-void echo_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
-{
-    struct span key;
-    if (!shard->settings->echo)
-        http_error(shard, conn, REFUSAL_ECHO_OFF);
-    else if (websocket_handshake(shard, conn, exchange->request, &key))
-        websocket_begin(shard, conn, key, TRANSPORT_ECHO);
-}
-
-const struct transport opening_transport = {
-    .name = "opening",
-    .input = opening_input,
-    .give_up = http_give_up,
-    .signed_off = permit_end,
-    .drain = opening_drain,
-    .closed = opening_closed,
-    .subscribed = opening_subscribed,
-};
-
 const struct transport websocket_transport = {
     .name = "websocket",
+    .is_tunnel = true,
+    .opened = wt_opened,
+    .opened_one_way = wt_opened_one_way,
     .input = websocket_input,
     .message = ws_publish,
     .give_up = websocket_give_up,
@@ -589,6 +467,9 @@ const struct transport websocket_transport = {
 
 const struct transport echo_transport = {
     .name = "echo",
+    .is_tunnel = true,
+    .opened = wt_opened,
+    .opened_one_way = wt_opened_one_way,
     .input = websocket_input,
     .message = echo_message,
     .give_up = websocket_give_up,

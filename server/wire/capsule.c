@@ -2,14 +2,11 @@
 
 #include <assert.h>
 
-static enum capsule_found close_read(struct capsules *capsules)
+static void close_input(struct capsules *capsules, struct span bytes)
 {
-    capsules->code = 0;
-    for (size_t i = 0; i < CAPSULE_CODE_SIZE; i++)
-        capsules->code = capsules->code << 8 | (uint8_t)capsules->bytes[i];
-    capsules->reason =
-        span_of(capsules->bytes + CAPSULE_CODE_SIZE, capsules->have - (size_t)CAPSULE_CODE_SIZE);
-    return CAPSULE_CLOSED;
+    for (size_t i = 0; i < bytes.len; i++, capsules->have++)
+        if (capsules->have < CAPSULE_CODE_SIZE)
+            capsules->code = capsules->code << 8 | (uint8_t)bytes.ptr[i];
 }
 
 enum capsule_found capsules_input(struct capsules *capsules, struct span bytes)
@@ -18,13 +15,12 @@ enum capsule_found capsules_input(struct capsules *capsules, struct span bytes)
     while (http3_frames_take(&capsules->frames, &bytes, &piece)) {
         if (piece.type != CAPSULE_CLOSE)
             continue;
-        if (piece.begins &&
-            (piece.length < CAPSULE_CODE_SIZE || piece.length > sizeof capsules->bytes))
+        if (piece.begins && (piece.length < CAPSULE_CODE_SIZE ||
+                             piece.length > CAPSULE_CODE_SIZE + CAPSULE_REASON_MAX))
             return CAPSULE_BAD;
-        memcpy(capsules->bytes + capsules->have, piece.payload.ptr, piece.payload.len);
-        capsules->have += (uint16_t)piece.payload.len;
+        close_input(capsules, piece.payload);
         if (piece.ends)
-            return close_read(capsules);
+            return CAPSULE_CLOSED;
     }
     return CAPSULE_NONE;
 }

@@ -3,8 +3,8 @@
  *
  *   type │ length │ value …          CLOSE_WEBTRANSPORT_SESSION: code, 32 bits │ reason, UTF-8
  *
- * Idea     A capsule is written as a frame of HTTP/3 is. Of those that come only the close is kept;
- *          others, and there are some that mean nothing on purpose, go by.
+ * Idea     A capsule is written as a frame of HTTP/3 is. Of those that come the code of a close is
+ *          kept; its reason, and others, of which some mean nothing on purpose, go by.
  * Threads  any.
  * Memory   the caller's.
  * Bounds   CAPSULE_REASON_MAX bytes of a reason. */
@@ -23,15 +23,13 @@ enum {
 enum capsule_found {
     CAPSULE_BAD = -1, /* a close that is too short or too long */
     CAPSULE_NONE,     /* nothing that ends the session */
-    CAPSULE_CLOSED,   /* `code` and `reason` say why; what follows is an error of the client's */
+    CAPSULE_CLOSED,   /* `code` says why; what follows is an error of the client's */
 };
 
 struct capsules {
     struct http3_frames frames;
     uint32_t code;
-    struct span reason;
-    uint16_t have;
-    char bytes[CAPSULE_CODE_SIZE + CAPSULE_REASON_MAX];
+    uint16_t have; /* of a close: bytes of its value */
 };
 
 /* Understands what came. After a close or an error it is not to be called again. */

@@ -30,25 +30,12 @@ def run(served, test):
     asyncio.run(asyncio.wait_for(inside(), PATIENCE_S * 2))
 
 
-async def open_session(client, path=PATH):
-    """A session, when it has been answered."""
-    answer = client.ask(path, method="CONNECT", body=b"", end=False, headers=[
-        (b":protocol", b"webtransport"), (b"sec-webtransport-http3-draft02", b"1"),
-        (b"origin", b"https://localhost")])
-    await client.until(lambda: answer.status or answer.reset is not None)
-    return answer
-
-
-def varint(number):
-    return bytes([number]) if number < 64 else bytes([0x40 | number >> 8, number & 0xFF])
-
-
 class Lines:
     """A stream in a session: JSON both ways, a line each."""
 
     def __init__(self, client, session):
         self.client = client
-        self.stream = client.tunnel(b"\x40\x41" + varint(session))
+        self.stream = client.tunnel(b"\x40\x41" + h3.varint(session))
 
     def say(self, *commands, end=False):
         text = "".join(json.dumps(one) + "\n" for one in commands)
@@ -65,7 +52,7 @@ class Lines:
 
 def test_a_stream_is_a_client_of_the_protocol(served):
     async def test(client):
-        session = await open_session(client)
+        session = await client.session(PATH)
         assert session.status == 200
         lines = Lines(client, session.stream)
         lines.say({"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": "news"}})
@@ -90,7 +77,7 @@ def test_a_stream_is_a_client_of_the_protocol(served):
 
 def test_streams_of_a_session_are_apart(served):
     async def test(client):
-        session = await open_session(client)
+        session = await client.session(PATH)
         both = [Lines(client, session.stream) for _ in range(2)]
         for i, lines in enumerate(both):
             lines.say({"id": 1, "connect": {}},
@@ -108,7 +95,7 @@ def test_streams_of_a_session_are_apart(served):
 
 def test_a_close_ends_all_of_it(served, eventually):
     async def test(client):
-        session = await open_session(client)
+        session = await client.session(PATH)
         lines = Lines(client, session.stream)
         lines.say({"id": 1, "connect": {}})
         await lines.hear()
@@ -129,7 +116,7 @@ def test_a_stream_without_a_session_is_reset(served):
         events = client.ask("/sse?channel=c")
         await client.until(lambda: events.body)
         for session in (events.stream, 400):
-            stream = client.tunnel(b"\x40\x41" + varint(session))
+            stream = client.tunnel(b"\x40\x41" + h3.varint(session))
             await client.until(lambda stream=stream: client.answers[stream].reset is not None)
             assert client.answers[stream].reset == REJECTED
         assert not client.ended
@@ -143,7 +130,7 @@ def test_a_stream_without_a_session_is_reset(served):
 ])
 def test_errors_of_the_connection(served, head, code):
     async def test(client):
-        await open_session(client)
+        await client.session(PATH)
         client.tunnel(head)
         await client.until(lambda: client.ended)
         assert client.ended.error_code == code
@@ -154,9 +141,9 @@ def test_errors_of_the_connection(served, head, code):
 def test_who_is_no_client_of_it_is_told(served):
     async def test(client):
         assert (await client.get(PATH)).status == 426
-        refused = await open_session(client, "/ws?channel=c")
+        refused = await client.session("/ws?channel=c")
         assert refused.status and refused.status >= 400
-        session = await open_session(client)
+        session = await client.session(PATH)
         lines = Lines(client, session.stream)
         lines.say({"id": 1, "nothing": {}})
         told = await lines.hear()
@@ -167,7 +154,7 @@ def test_who_is_no_client_of_it_is_told(served):
 
 def test_a_drain_tells_every_stream(served):
     async def test(client):
-        session = await open_session(client)
+        session = await client.session(PATH)
         lines = Lines(client, session.stream)
         lines.say({"id": 1, "connect": {}})
         await lines.hear()
