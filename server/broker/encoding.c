@@ -1,5 +1,6 @@
 #include "broker/encoding.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -176,18 +177,91 @@ static int body_read(struct encoded *ret, struct span body, size_t payload_max)
     return event_good && text_good && ret->payload.len <= payload_max ? 0 : -EINVAL;
 }
 
-int encoding_read(struct encoded *ret, struct span bytes, size_t payload_max)
+/* Takes the line off. */
+static int line_read(struct encoded *ret, struct span *bytes)
 {
     struct span epoch, offset, time;
     uint64_t time_ms;
-    struct encoded read = {0};
-    if (!cut(&epoch, &bytes, ' ') || !cut(&offset, &bytes, ' ') || !cut(&time, &bytes, '\n') ||
-        encoding_epoch(&read.epoch, epoch) < 0 || encoding_number(&read.offset, offset) < 0 ||
-        encoding_number(&time_ms, time) < 0 || body_read(&read, bytes, payload_max) < 0)
+    if (!cut(&epoch, bytes, ' ') || !cut(&offset, bytes, ' ') || !cut(&time, bytes, '\n') ||
+        encoding_epoch(&ret->epoch, epoch) < 0 || encoding_number(&ret->offset, offset) < 0 ||
+        encoding_number(&time_ms, time) < 0)
         return -EINVAL;
-    read.time_ms = (int64_t)time_ms;
+    ret->time_ms = (int64_t)time_ms;
+    return 0;
+}
+
+int encoding_read(struct encoded *ret, struct span bytes, size_t payload_max)
+{
+    struct encoded read = {0};
+    if (line_read(&read, &bytes) < 0 || body_read(&read, bytes, payload_max) < 0)
+        return -EINVAL;
     *ret = read;
     return 0;
+}
+
+/* ---- several ---- */
+
+void encoding_item_write(char ret[ENCODING_ITEM_HEAD], size_t len)
+{
+    assert(len <= UINT32_MAX);
+    for (int i = 0; i < ENCODING_ITEM_HEAD; i++)
+        ret[i] = (char)(len >> (8 * (ENCODING_ITEM_HEAD - 1 - i)));
+}
+
+int encoding_item_next(struct span *items, struct span *ret)
+{
+    uint32_t len = 0;
+    if (items->len == 0)
+        return 0;
+    if (items->len < ENCODING_ITEM_HEAD)
+        return -EINVAL;
+    for (int i = 0; i < ENCODING_ITEM_HEAD; i++)
+        len = len << 8 | (unsigned char)items->ptr[i];
+    *items = span_skip(*items, ENCODING_ITEM_HEAD);
+    if (len == 0 || len > items->len)
+        return -EINVAL;
+    *ret = span_of(items->ptr, len);
+    *items = span_skip(*items, len);
+    return 1;
+}
+
+int encoding_run_read(struct encoded_run *ret, struct span bytes)
+{
+    struct encoded_run run = {0};
+    if (line_read(&run.line, &bytes) < 0 || bytes.len == 0)
+        return -EINVAL;
+    run.single = bytes.ptr[0] != ENCODING_SEVERAL;
+    run.items = run.single ? bytes : span_skip(bytes, 1);
+    run.left = run.single;
+    struct span items = run.items, item;
+    int found = 0;
+    while (!run.single && (found = encoding_item_next(&items, &item)) > 0)
+        run.left++;
+    if (found < 0 || run.left == 0)
+        return -EINVAL;
+    *ret = run;
+    return 0;
+}
+
+int encoding_run_next(struct encoded_run *run, struct encoded *ret, size_t payload_max)
+{
+    struct encoded read = run->line;
+    struct span item = run->items;
+    if (run->left == 0)
+        return 0;
+    run->left--;
+    if (!run->single && encoding_item_next(&run->items, &item) < 0)
+        return -EINVAL;
+    if (body_read(&read, item, payload_max) < 0)
+        return -EINVAL;
+    /* Events have no place of their own. */
+    if (read.kind == MESSAGE_PUBLICATION && run->left > 0) {
+        if (read.offset <= run->left)
+            return -EINVAL;
+        read.offset -= run->left;
+    }
+    *ret = read;
+    return 1;
 }
 
 struct message *encoding_message(const struct encoded *read, struct span name, uint64_t hash)

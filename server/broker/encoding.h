@@ -10,6 +10,14 @@
  *                                        │  what is kept; 64: it may be told by what changed
  *                                        version, the byte '1'
  *
+ * What was published together is heard together: behind the line the byte 2, and each of them from
+ * '1' on, behind its length. The line's offset is that of the last.
+ *
+ *   0123456789abcdef 44 1700000000000\n 2 │ 4 bytes, item │ …
+ *                    offset of the last     ─┬       ─┬──
+ *                                            │        from '1' on
+ *                                            length, big-endian
+ *
  * Idea     The line is the engine's: it numbers, and its clock tells ages. What is behind it is the
  *          publisher's, which the engine does not look into. Whoever else writes to the engine may
  *          have written anything: what is read is taken for hostile.
@@ -22,6 +30,11 @@
 
 #include "core/message.h"
 #include "wire/span.h"
+
+enum {
+    ENCODING_ITEM_HEAD = 4,
+    ENCODING_SEVERAL = '2', /* behind the line */
+};
 
 struct encoded {
     uint64_t epoch;
@@ -42,6 +55,23 @@ void encoding_write(char *ret, const struct message *message);
 
 /* Reads line and body. Returns 0, or -EINVAL: it is none, or the payload is longer. */
 int encoding_read(struct encoded *ret, struct span bytes, size_t payload_max);
+
+/* What was heard: one message, or several. */
+struct encoded_run {
+    struct encoded line; /* epoch, time, and the offset of the last */
+    struct span items;
+    uint64_t left; /* of them */
+    bool single;
+};
+
+/* Reads the line. Returns 0, or -EINVAL: it is none, or the lengths behind it do not fit. */
+int encoding_run_read(struct encoded_run *ret, struct span bytes);
+/* Takes the next message off. Returns 1, 0: there is none, or -EINVAL: it is none. */
+int encoding_run_next(struct encoded_run *run, struct encoded *ret, size_t payload_max);
+
+void encoding_item_write(char ret[ENCODING_ITEM_HEAD], size_t len);
+/* Takes the next item off. Returns 1, 0: there is none, or -EINVAL. */
+int encoding_item_next(struct span *items, struct span *ret);
 
 /* A message of what was read, with its place. Returns NULL when memory is out. */
 struct message *encoding_message(const struct encoded *read, struct span name, uint64_t hash);

@@ -66,7 +66,7 @@ static void last_item(struct nats_channel *channel, struct span items, size_t pa
     struct span item;
     struct encoded read;
     channel->ended = channel->forgotten = false;
-    while (nats_item_next(&items, &item) == 1) {
+    while (encoding_item_next(&items, &item) == 1) {
         bool good = encoding_read(&read, item, payload_max) == 0;
         channel->ended = good && read.last;
         channel->forgotten = good && read.kind == MESSAGE_FORGET;
@@ -110,7 +110,7 @@ static int64_t wall_ms(void)
 
 static size_t item_size(const struct message *message)
 {
-    return NATS_ITEM_HEAD + NATS_BATCH_HEAD + encoding_size(message);
+    return ENCODING_ITEM_HEAD + NATS_BATCH_HEAD + encoding_size(message);
 }
 
 static int batch_begin(struct batch *batch, const struct nats_batch *head, size_t size)
@@ -126,14 +126,14 @@ static int batch_begin(struct batch *batch, const struct nats_batch *head, size_
 static void batch_add(struct batch *batch, const struct message *message, uint64_t epoch,
                       uint64_t offset, int64_t time_ms)
 {
-    char *item = batch->bytes + batch->len, *line = item + NATS_ITEM_HEAD;
+    char *item = batch->bytes + batch->len, *line = item + ENCODING_ITEM_HEAD;
     size_t size = encoding_size(message);
     assert(batch->size - batch->len >= item_size(message));
     size_t len = (size_t)snprintf(line, NATS_BATCH_HEAD, "%016" PRIx64 " %" PRIu64 " %" PRId64 "\n",
                                   epoch, offset, time_ms);
     encoding_write(line + len, message);
-    nats_item_write(item, len + size);
-    batch->len += NATS_ITEM_HEAD + len + size;
+    encoding_item_write(item, len + size);
+    batch->len += ENCODING_ITEM_HEAD + len + size;
 }
 
 /* Behind the newest that we know of, or not at all. `alone`: all before it may go. */

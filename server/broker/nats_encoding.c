@@ -99,27 +99,3 @@ int nats_batch_read(struct nats_batch *ret, struct span bytes)
     *ret = read;
     return 0;
 }
-
-void nats_item_write(char ret[NATS_ITEM_HEAD], size_t len)
-{
-    assert(len <= UINT32_MAX);
-    for (int i = 0; i < NATS_ITEM_HEAD; i++)
-        ret[i] = (char)(len >> (8 * (NATS_ITEM_HEAD - 1 - i)));
-}
-
-int nats_item_next(struct span *items, struct span *ret)
-{
-    uint32_t len = 0;
-    if (items->len == 0)
-        return 0;
-    if (items->len < NATS_ITEM_HEAD)
-        return -EINVAL;
-    for (int i = 0; i < NATS_ITEM_HEAD; i++)
-        len = len << 8 | (unsigned char)items->ptr[i];
-    *items = span_skip(*items, NATS_ITEM_HEAD);
-    if (len == 0 || len > items->len)
-        return -EINVAL;
-    *ret = span_of(items->ptr, len);
-    *items = span_skip(*items, len);
-    return 1;
-}

@@ -26,7 +26,6 @@ enum {
     NATS_NAME_MAX = 128, /* of a channel */
     NATS_SUBJECT_MAX = NATS_PREFIX_MAX + 4 + 3 * NATS_NAME_MAX,
     NATS_BATCH_HEAD = 56, /* at most */
-    NATS_ITEM_HEAD = 4,
 };
 
 enum nats_subject {
@@ -50,6 +49,3 @@ struct nats_batch {
 size_t nats_batch_write(char ret[NATS_BATCH_HEAD], const struct nats_batch *batch);
 /* Returns 0 or -EINVAL. */
 int nats_batch_read(struct nats_batch *ret, struct span bytes);
-void nats_item_write(char ret[NATS_ITEM_HEAD], size_t len);
-/* Takes the next item off. Returns 1, 0: there is none, or -EINVAL. */
-int nats_item_next(struct span *items, struct span *ret);

@@ -104,7 +104,7 @@ int history_take(struct nats *nats, struct nats_channel *channel, const char *da
     }
     if (batch.epoch != channel->epoch)
         return 1; /* of another life */
-    while (err == 0 && (more = nats_item_next(&batch.items, &item)) > 0)
+    while (err == 0 && (more = encoding_item_next(&batch.items, &item)) > 0)
         err = item_take(nats, channel, item, now_ms);
     if (more < 0)
         nats_count(&nats->counters.foreign);
@@ -223,7 +223,7 @@ static bool give_held(struct nats *nats)
         nats_subject_read(name, nats->config.address.prefix, NATS_HEARD, subject_of(nats->held));
     for (;;) {
         struct span rest = nats->held_items, item;
-        int more = nats_item_next(&rest, &item);
+        int more = encoding_item_next(&rest, &item);
         if (more > 0 && !item_give(nats, span_of(name, len), item))
             return false;
         if (more < 0)

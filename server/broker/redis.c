@@ -56,31 +56,15 @@ const struct engine_counters *redis_counters(const struct redis *redis)
 
 /* ---- asks ---- */
 
-static void list_push(struct ask_list *list, struct remote_ask *ask)
-{
-    ask->call.next = NULL;
-    if (list->first)
-        list->last->next = &ask->call;
-    else
-        list->first = &ask->call;
-    list->last = &ask->call;
-    list->count++;
-}
-
-static struct remote_ask *list_pop(struct ask_list *list)
-{
-    struct remote_ask *ask = (struct remote_ask *)list->first;
-    list->first = ask->call.next;
-    list->count--;
-    return ask;
-}
-
 void redis_answer(struct redis *redis, struct remote_ask *ask, int err)
 {
-    if (!ask)
-        return;
-    ask->call.err = err;
-    remote_answer(redis->helper, ask);
+    while (ask) {
+        struct remote_ask *next = (struct remote_ask *)ask->call.next;
+        ask->call.next = NULL;
+        ask->call.err = err;
+        remote_answer(redis->helper, ask);
+        ask = next;
+    }
 }
 
 static int64_t timeout_ns(const struct redis *redis)
@@ -98,15 +82,7 @@ void redis_ask(struct redis *redis, struct remote_ask *ask)
         return;
     }
     ask->until_ns = redis->now_ns + timeout_ns(redis);
-    redis->publishes += publishes;
-    list_push(&redis->queue, ask);
-}
-
-static struct remote_ask *queue_pop(struct redis *redis)
-{
-    struct remote_ask *ask = list_pop(&redis->queue);
-    redis->publishes -= ask->kind == REMOTE_PUBLISH;
-    return ask;
+    redis_queue_push(redis, ask);
 }
 
 /* Puts a join back: it is asked again, on other links. */
@@ -117,7 +93,7 @@ static void again(struct redis *redis, struct sent_ring *ring)
         if (sent.ask && sent.ask->kind != REMOTE_JOIN)
             redis_answer(redis, sent.ask, -ETIMEDOUT);
         else if (sent.ask)
-            list_push(&redis->queue, sent.ask);
+            redis_queue_push(redis, sent.ask);
     }
 }
 
@@ -143,7 +119,7 @@ static void expire(struct redis *redis)
     while (redis->queue.first &&
            ((struct remote_ask *)redis->queue.first)->until_ns <= redis->now_ns) {
         redis_count(&redis->counters.timeouts);
-        redis_answer(redis, queue_pop(redis), -ENOTCONN);
+        redis_answer(redis, redis_queue_pop(redis), -ENOTCONN);
     }
 }
 
@@ -260,7 +236,7 @@ void redis_stop(struct redis *redis)
     }
     disconnect(redis);
     while (redis->queue.first)
-        redis_answer(redis, queue_pop(redis), -ENOTCONN);
+        redis_answer(redis, redis_queue_pop(redis), -ENOTCONN);
 }
 
 void redis_free(struct redis *redis)
@@ -303,22 +279,6 @@ static int receive(struct redis *redis, struct redis_link *link,
     return err;
 }
 
-static int send_queue(struct redis *redis)
-{
-    while (redis->queue.first && redis->commands_sent.count < SENT_MAX / 2) {
-        struct remote_ask *ask = (struct remote_ask *)redis->queue.first;
-        if (ask->kind == REMOTE_JOIN && redis->news_sent.count == SENT_MAX)
-            break;
-        queue_pop(redis);
-        int err = redis_send_ask(redis, ask);
-        if (err < 0) {
-            redis_answer(redis, ask, -ENOTCONN);
-            return err;
-        }
-    }
-    return 0;
-}
-
 static int turn(struct redis *redis)
 {
     int err = receive(redis, &redis->commands, redis_take_command);
@@ -331,7 +291,7 @@ static int turn(struct redis *redis)
     if (err == 0)
         err = redis_nodes_listen(redis);
     if (err == 0)
-        err = send_queue(redis);
+        err = redis_queue_send(redis);
     if (err == 0)
         err = look_alive(redis, &redis->commands, &redis->commands_sent);
     if (err == 0)

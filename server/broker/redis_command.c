@@ -96,18 +96,54 @@ static void add_bounds(struct command *command, const struct hub_rules *rules)
     add_number(command, (uint64_t)(rules->age_ns / 1000000));
 }
 
-/* Where it is published, and as what. Returns the body, to be freed; NULL when memory is out. */
-static char *add_message(struct command *command, const struct names *names,
-                         const struct message *message)
+/* One that goes alone is written as it is. */
+static size_t bodies_size(const struct remote_ask *ask)
 {
-    size_t len = encoding_size(message);
+    size_t len = encoding_size(ask->message);
+    if (!ask->call.next)
+        return len;
+    for (len = 1; ask; ask = (const struct remote_ask *)ask->call.next)
+        len += ENCODING_ITEM_HEAD + encoding_size(ask->message);
+    return len;
+}
+
+static void bodies_write(char *at, const struct remote_ask *ask)
+{
+    if (!ask->call.next) {
+        encoding_write(at, ask->message);
+        return;
+    }
+    *at++ = ENCODING_SEVERAL;
+    for (; ask; ask = (const struct remote_ask *)ask->call.next) {
+        size_t len = encoding_size(ask->message);
+        encoding_item_write(at, len);
+        encoding_write(at + ENCODING_ITEM_HEAD, ask->message);
+        at += ENCODING_ITEM_HEAD + len;
+    }
+}
+
+/* Where it is published, with those behind it, and as what. Returns the body, to be freed; NULL
+ * when memory is out. */
+static char *add_messages(struct command *command, const struct names *names,
+                          const struct remote_ask *ask)
+{
+    size_t len = bodies_size(ask);
     char *body = malloc(len);
     if (!body)
         return NULL;
-    encoding_write(body, message);
+    bodies_write(body, ask);
     add(command, span_of(names->topic, names->topic_len));
     add(command, span_of(body, len));
     return body;
+}
+
+/* How many have a place: of a batch all or none. */
+static uint64_t numbered(const struct remote_ask *ask)
+{
+    uint64_t count = 0;
+    for (; ask; ask = (const struct remote_ask *)ask->call.next)
+        count += ask->message->kind == MESSAGE_PUBLICATION;
+    return count;
 }
 
 static void add_terms(struct command *command, const struct redis *redis,
@@ -140,11 +176,11 @@ static int send_publish(struct redis *redis, const struct remote_ask *ask, bool 
         terms = message_terms(message);
     names_make(&names, redis, ask, terms.lasting);
     begin(&command, redis, &names, SCRIPT_PUBLISH, whole, terms.key != 0);
-    char *body = add_message(&command, &names, message);
+    char *body = add_messages(&command, &names, ask);
     if (!body)
         return -ENOMEM;
     add_bounds(&command, ask->rules);
-    add(&command, message->kind == MESSAGE_PUBLICATION ? SPAN("0") : SPAN("1"));
+    add_number(&command, numbered(ask));
     add(&command, message->last ? SPAN("1") : SPAN("0"));
     add_terms(&command, redis, &terms);
     int err = redis_link_send(&redis->commands, command.arguments, command.count);
@@ -158,7 +194,7 @@ static int send_forget(struct redis *redis, const struct remote_ask *ask, bool w
     struct names names;
     names_make(&names, redis, ask, false);
     begin(&command, redis, &names, SCRIPT_FORGET, whole, false);
-    char *body = add_message(&command, &names, ask->message);
+    char *body = add_messages(&command, &names, ask);
     if (!body)
         return -ENOMEM;
     int err = redis_link_send(&redis->commands, command.arguments, command.count);

@@ -1,6 +1,7 @@
 /* redis_internal: the client of Redis from inside, shared by its files.
  *
- *   redis.c          links, queue, deadlines
+ *   redis.c          links, deadlines
+ *   redis_queue.c    asks that wait, and those that go together
  *   redis_command.c  what is asked, as commands
  *   redis_reply.c    what comes, taken for hostile
  *   redis_nodes.c    what nodes ask each other
@@ -18,6 +19,9 @@ enum {
     TOPIC_MAX = REDIS_PREFIX_MAX + 1 + 128,
     REDIS_NODE_TOPICS = 2,
     REDIS_ORDER_MAX = 48, /* of an order's place */
+    BATCHES_MAX = 64,     /* open at a time; a power of two */
+    BATCH_MESSAGES_MAX = 128,
+    BATCH_BYTES_MAX = 256 << 10,
 };
 
 enum sent_kind {
@@ -31,7 +35,8 @@ enum sent_kind {
 
 struct sent {
     enum sent_kind kind;
-    struct remote_ask *ask; /* NULL: it was answered by its deadline */
+    struct remote_ask *ask; /* and those behind it by call.next, which went with it; NULL: they were
+                               answered by their deadline */
     bool whole;             /* was sent with the text of its script */
     uint64_t id;            /* of a question */
     bool own;               /* is of a node's own topic */
@@ -46,6 +51,13 @@ struct sent_ring {
 struct ask_list {
     struct call *first, *last;
     unsigned count;
+};
+
+/* Publishes of one channel that go in one command: they came in one turn. */
+struct batch {
+    struct remote_ask *first, *last;
+    unsigned count;
+    size_t bytes;
 };
 
 /* Links that are being opened, on a thread of their own: each step may take its time, and those who
@@ -69,9 +81,10 @@ struct redis {
     struct redis_dial dial;
     struct sent_ring commands_sent, news_sent;
     struct ask_list queue;
-    unsigned publishes; /* in the queue */
-    bool more;          /* replies are there that the turn did not take */
-    unsigned resets;    /* shards told, since the links were opened */
+    unsigned publishes;                /* in the queue */
+    struct batch batches[BATCHES_MAX]; /* by the hash of the channel; empty between turns */
+    bool more;                         /* replies are there that the turn did not take */
+    unsigned resets;                   /* shards told, since the links were opened */
     bool behind
         [HUB_SHARDS_MAX]; /* had no room for news: are told to join all again, when they have */
     unsigned behind_count;
@@ -124,12 +137,22 @@ static inline struct sent sent_take(struct sent_ring *ring)
 }
 
 uint64_t redis_random(struct redis *redis);
-/* Gives it back with that error, or 0. NULL is allowed. */
+/* Gives it, and those that went with it, back with that error, or 0. NULL is allowed. */
 void redis_answer(struct redis *redis, struct remote_ask *ask, int err);
+
+/* ---- redis_queue.c ---- */
+
+void redis_queue_push(struct redis *redis, struct remote_ask *ask);
+/* The first of those that wait, or NULL. */
+struct remote_ask *redis_queue_pop(struct redis *redis);
+/* Sends what waits, as far as so much may be under way. Publishes of a channel go together; the
+ * order of what is asked of a channel stays. Returns 0, or -ENOMEM: the link is to be given up. */
+int redis_queue_send(struct redis *redis);
 
 /* ---- redis_command.c ---- */
 
-/* Sends what an ask is. Returns 0, or -ENOBUFS when as many are under way, or -ENOMEM. */
+/* Sends what an ask is, with those behind it. Returns 0, or -ENOBUFS when as many are under way, or
+ * -ENOMEM. */
 int redis_send_ask(struct redis *redis, struct remote_ask *ask);
 /* Sends a script for an ask, by its hash or as a whole. */
 int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole);

@@ -60,6 +60,26 @@ static int place_read(struct remote_ask *ask, const redisReply *reply)
     return 0;
 }
 
+/* What went together has places one behind the other, up to the one that was answered; events have
+ * none. */
+static int places_give(struct remote_ask *first)
+{
+    uint64_t behind = 0, last = first->offset;
+    if (!first->call.next || first->message->kind != MESSAGE_PUBLICATION)
+        behind = 0;
+    else
+        for (const struct call *at = first->call.next; at; at = at->next)
+            behind++;
+    if (behind >= last && behind > 0)
+        return -EPROTO;
+    for (struct remote_ask *ask = first; ask; ask = (struct remote_ask *)ask->call.next) {
+        ask->epoch = first->epoch;
+        ask->offset = last - behind;
+        behind -= behind > 0;
+    }
+    return 0;
+}
+
 static int publish_read(struct remote_ask *ask, const redisReply *reply)
 {
     if (!is_array(reply, 4) || place_read(ask, reply) < 0)
@@ -68,7 +88,7 @@ static int publish_read(struct remote_ask *ask, const redisReply *reply)
     if (known.len != 1 || known.ptr[0] < '0' || known.ptr[0] > '2')
         return -EPROTO;
     ask->known = (enum remote_known)(known.ptr[0] - '0');
-    return ask->ended ? -EPIPE : 0;
+    return ask->ended ? -EPIPE : places_give(ask);
 }
 
 static int forget_read(struct remote_ask *ask, const redisReply *reply)
@@ -214,21 +234,27 @@ static struct span channel_of(const struct redis *redis, struct span topic)
 
 static void message_come(struct redis *redis, struct span topic, struct span body)
 {
+    struct encoded_run run;
     struct encoded read;
+    int more = 0;
     if (redis_nodes_come(redis, topic, body))
         return;
     struct span name = channel_of(redis, topic);
-    if (!name.ptr || encoding_read(&read, body, redis->config.message_bytes_max) < 0) {
+    if (!name.ptr || encoding_run_read(&run, body) < 0) {
         redis_count(&redis->counters.foreign);
         return;
     }
     uint64_t hash = hub_hash(redis->set, name.ptr, name.len);
     unsigned shard = home_of(hash, helper_participant(redis->set, 0));
-    struct message *message = redis->behind[shard] ? NULL : encoding_message(&read, name, hash);
-    if (!message || remote_live(redis->helper, redis->set, message) < 0) {
-        message_unref(message);
-        fall_behind(redis, shard);
+    while ((more = encoding_run_next(&run, &read, redis->config.message_bytes_max)) > 0) {
+        struct message *message = redis->behind[shard] ? NULL : encoding_message(&read, name, hash);
+        if (!message || remote_live(redis->helper, redis->set, message) < 0) {
+            message_unref(message);
+            fall_behind(redis, shard);
+        }
     }
+    if (more < 0)
+        redis_count(&redis->counters.foreign);
 }
 
 /* A subscription is confirmed: what is published from now on comes. */

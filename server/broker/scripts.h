@@ -76,31 +76,52 @@ enum script {
     "  redis.call('PEXPIRE', KEYS[4], ARGV[16])\n"                                                 \
     "end\n"
 
-/* ARGV 5 topic · 6 body · 7 messages_max · 8 bytes_max · 9 age_ms · 10 event · 11 last
+/* ARGV 5 topic · 6 body, or '2' and several · 7 messages_max · 8 bytes_max · 9 age_ms
+ *      10 how many are numbered, 0 of events · 11 last
  *      12 key or empty · 13 version or empty · 14 its epoch · 15 keys_max · 16 keys_ms
  * KEYS 3 and 4 only with a key
- * Returns epoch, offset, ended, and what is known (enum remote_known). */
+ * Returns epoch, offset of the last, ended, and what is known (enum remote_known). Events change
+ * nothing of a channel that is there. */
 #define SCRIPT_PUBLISH_TEXT                                                                        \
     SCRIPT_OPEN                                                                                    \
     SCRIPT_TERMS                                                                                   \
     "if ended == '1' then return {epoch, string.format('%.0f', offset), '1', '0'} end\n"           \
+    "local count = tonumber(ARGV[10])\n"                                                           \
+    "local is_event = count == 0\n"                                                                \
+    "offset = offset + count\n"                                                                    \
+    "local item = string.format('%s %.0f %.0f\\n', epoch, offset, now) .. ARGV[6]\n"               \
+    "if is_event and kept and key == '' and version == '' then\n"                                  \
+    "  redis.call('PUBLISH', ARGV[5], item)\n"                                                     \
+    "  return {epoch, string.format('%.0f', offset), '0', '0'}\n"                                  \
+    "end\n"                                                                                        \
     "if not kept then redis.call('DEL', KEYS[2]); redis.call('HDEL', KEYS[1], 'v', 'w') end\n"     \
     "local most, most_bytes, age = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])\n"      \
-    "local is_event = ARGV[10] == '1'\n"                                                           \
-    "if not is_event then offset = offset + 1 end\n"                                               \
-    "local item = string.format('%s %.0f %.0f\\n', epoch, offset, now) .. ARGV[6]\n"               \
     "if most > 0 and not is_event then\n"                                                          \
-    "  local count = redis.call('RPUSH', KEYS[2], item)\n"                                         \
-    "  if count == 1 then bytes = 0 end\n"                                                         \
-    "  bytes = (bytes or 0) + #item\n"                                                             \
-    "  while count > 1 do\n"                                                                       \
-    "    local over = count > most or bytes > most_bytes\n"                                        \
-    "    if not over then\n"                                                                       \
+    "  local items, at = {item}, 2\n"                                                              \
+    "  if count > 1 then items = {} end\n"                                                         \
+    "  for i = 1, count > 1 and count or 0 do\n"                                                   \
+    "    local size = struct.unpack('>I4', ARGV[6], at)\n"                                         \
+    "    if i > count - most then\n"                                                               \
+    "      items[#items + 1] = string.format('%s %.0f %.0f\\n', epoch, offset - count + i, now) "  \
+    ".. string.sub(ARGV[6], at + 4, at + 3 + size)\n"                                              \
+    "    end\n"                                                                                    \
+    "    at = at + 4 + size\n"                                                                     \
+    "  end\n"                                                                                      \
+    "  local have = redis.call('RPUSH', KEYS[2], unpack(items))\n"                                 \
+    "  if have == #items or not bytes then bytes = 0 end\n"                                        \
+    "  for i = 1, #items do bytes = bytes + #items[i] end\n"                                       \
+    "  if have > most then\n"                                                                      \
+    "    local old = redis.call('LPOP', KEYS[2], have - most)\n"                                   \
+    "    for i = 1, #old do bytes = bytes - #old[i] end\n"                                         \
+    "    have = most\n"                                                                            \
+    "  end\n"                                                                                      \
+    "  while have > 1 do\n"                                                                        \
+    "    if bytes <= most_bytes then\n"                                                            \
     "      local at = string.match(redis.call('LINDEX', KEYS[2], 0), '^%x+ %d+ (%d+)\\n')\n"       \
     "      if at and tonumber(at) >= now - age then break end\n"                                   \
     "    end\n"                                                                                    \
     "    bytes = bytes - #redis.call('LPOP', KEYS[2])\n"                                           \
-    "    count = count - 1\n"                                                                      \
+    "    have = have - 1\n"                                                                        \
     "  end\n"                                                                                      \
     "  redis.call('PEXPIRE', KEYS[2], ARGV[9])\n"                                                  \
     "end\n"                                                                                        \

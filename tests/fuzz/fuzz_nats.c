@@ -25,7 +25,7 @@ static void batch(struct span input)
     size_t len = nats_batch_write(head, &read);
     assert(len <= sizeof head && nats_batch_read(&again, span_of(head, len)) == 0);
     assert(again.run == read.run && again.epoch == read.epoch && again.offset == read.offset);
-    while (nats_item_next(&read.items, &item) > 0) {
+    while (encoding_item_next(&read.items, &item) > 0) {
         struct encoded message;
         assert(item.len > 0 && item.ptr + item.len <= end);
         if (encoding_read(&message, item, PAYLOAD_MAX) == 0)

@@ -134,13 +134,7 @@ static void send_all(struct world *world)
 {
     struct redis *redis = world->redis;
     (void)redis_nodes_listen(redis);
-    while (redis->queue.first) {
-        struct remote_ask *first = (struct remote_ask *)redis->queue.first;
-        redis->queue.first = first->call.next;
-        redis->queue.count--;
-        redis->publishes -= first->kind == REMOTE_PUBLISH;
-        assert(redis_send_ask(redis, first) == 0);
-    }
+    assert(redis_queue_send(redis) == 0);
 }
 
 static void world_open(struct world *world)

@@ -52,12 +52,14 @@ def start_redis(tmp_path_factory):
 
 @pytest.fixture(params=list(ENGINES))
 def nodes(request, start_server, start_engine):
-    """nodes(count, engine=, config=, durable=) -> (the engine, servers), once for each engine"""
+    """nodes(count, engine=, config=, sets=, durable=) -> (the engine, servers), once for each
+    engine"""
 
-    def start(count=2, engine=None, config=None, **options):
+    def start(count=2, engine=None, config=None, sets=(), **options):
         engine = engine or start_engine(request.param, **options)
         settings = {**engine.settings, "broker_timeout_ms": 2000, **(config or {})}
-        return engine, [start_server(config=settings) for _ in range(count)]
+        args = [word for setting in sets for word in ("--set", setting)]
+        return engine, [start_server(config=settings, args=args) for _ in range(count)]
 
     return start
 
@@ -157,6 +159,26 @@ def test_binary_events_types_and_an_end_cross(nodes):
         assert stream.next()["data"] == "bye"
     assert publish_refused(a, "news", "more") == (409, "ended")
     assert publish_refused(b, "news", "more") == (409, "ended")
+
+
+@asynchronous
+async def test_what_is_published_at_once_keeps_order_and_bounds(nodes):
+    """Without waiting for answers: what comes to the engine together goes there together."""
+    count, size = 300, 50
+    _, (a, b) = nodes(config={"websocket_publish": "on", "history_messages_max": 40},
+                      sets=(f"tight:history_bytes={20 * size}", "none:history_messages=0"))
+    data = [f"{i:0{size}}" for i in range(count)]
+    for channel in ("news", "tight:news", "none:news"):
+        async with connect(b, channel=channel) as hears, connect(a, channel=channel) as says:
+            for text in data:
+                await says.send(text)
+            assert [await receive(hears) for _ in data] == data
+            assert [await receive(says) for _ in data] == data
+    kept = [data_of(node.get(target("/poll", channel=channel, since="start")).json())
+            for node in (a, b) for channel in ("news", "tight:news", "none:news")]
+    assert kept[:3] == kept[3:]
+    assert kept[0] == data[-40:] and kept[2] == []
+    assert 3 < len(kept[1]) <= 20 and kept[1] == data[-len(kept[1]):]
 
 
 def test_two_prefixes_are_two_clusters(nodes, start_server):

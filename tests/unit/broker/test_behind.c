@@ -149,12 +149,7 @@ static void broker_turn(void)
 {
     helper_turn(helper);
     redis_catch_up(redis);
-    while (redis->queue.first) {
-        struct remote_ask *first = (struct remote_ask *)redis->queue.first;
-        redis->queue.first = first->call.next;
-        redis->queue.count--;
-        assert_int_equal(redis_send_ask(redis, first), 0);
-    }
+    assert_int_equal(redis_queue_send(redis), 0);
     helper_turn(helper);
 }
 

@@ -54,6 +54,60 @@ static void test_events_of_presence(void **state)
     assert_int_equal(read_text(&read, "1 0 0", "1\x0d\0{}", 5), -EINVAL);
 }
 
+/* Of "ab" and "cd", heard together. */
+static const char several[] = "2\0\0\0\x05"
+                              "1\1\0ab\0\0\0\x05"
+                              "1\1\0cd";
+
+static int run_of(struct encoded_run *ret, const char *line, const char *body, size_t len)
+{
+    static char text[256];
+    int head = snprintf(text, sizeof text, "%s\n", line);
+    memcpy(text + head, body, len);
+    return encoding_run_read(ret, span_of(text, (size_t)head + len));
+}
+
+static void test_several(void **state)
+{
+    (void)state;
+    struct encoded_run run;
+    struct encoded read;
+    assert_int_equal(run_of(&run, "ff 42 7", several, sizeof several - 1), 0);
+    assert_int_equal(encoding_run_next(&run, &read, 16), 1);
+    assert_true(read.offset == 41 && read.epoch == 0xff && read.time_ms == 7);
+    assert_true(span_equal(read.payload, SPAN("ab")));
+    assert_int_equal(encoding_run_next(&run, &read, 16), 1);
+    assert_true(read.offset == 42 && span_equal(read.payload, SPAN("cd")));
+    assert_int_equal(encoding_run_next(&run, &read, 16), 0);
+    assert_int_equal(run_of(&run, "ff 42 7", "1\1\0ab", 5), 0);
+    assert_int_equal(encoding_run_next(&run, &read, 16), 1);
+    assert_true(read.offset == 42 && span_equal(read.payload, SPAN("ab")));
+    assert_int_equal(encoding_run_next(&run, &read, 16), 0);
+    assert_int_equal(run_of(&run, "ff 1 7", several, sizeof several - 1), 0);
+    assert_int_equal(encoding_run_next(&run, &read, 16), -EINVAL);
+    assert_int_equal(run_of(&run, "ff 2 7", several, sizeof several - 1), 0);
+    assert_int_equal(encoding_run_next(&run, &read, 1), -EINVAL);
+    for (size_t len = 0; len < sizeof several - 1; len++)
+        assert_int_equal(run_of(&run, "ff 2 7", several, len), len == 10 ? 0 : -EINVAL);
+    assert_int_equal(run_of(&run, "g 2 7", several, sizeof several - 1), -EINVAL);
+}
+
+/* Events have no place of their own, however many there are. */
+static void test_several_events(void **state)
+{
+    static const char events[] = "2\0\0\0\x03"
+                                 "1\x05\0\0\0\0\x03"
+                                 "1\x09\0";
+    (void)state;
+    struct encoded_run run;
+    struct encoded read;
+    assert_int_equal(run_of(&run, "ff 0 7", events, sizeof events - 1), 0);
+    assert_int_equal(encoding_run_next(&run, &read, 16), 1);
+    assert_true(read.offset == 0 && read.kind == MESSAGE_JOIN);
+    assert_int_equal(encoding_run_next(&run, &read, 16), 1);
+    assert_true(read.offset == 0 && read.kind == MESSAGE_LEAVE);
+}
+
 static void test_what_is_refused(void **state)
 {
     (void)state;
@@ -96,6 +150,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_written_is_read),
         cmocka_unit_test(test_events_of_presence),
+        cmocka_unit_test(test_several),
+        cmocka_unit_test(test_several_events),
         cmocka_unit_test(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+#include "broker/encoding.h"
 #include "broker/nats_encoding.h"
 
 #include <errno.h>
@@ -50,15 +51,15 @@ static void test_items_follow_a_head(void **state)
     struct span item;
     (void)state;
     size_t len = nats_batch_write(bytes, &batch);
-    nats_item_write(bytes + len, 3);
-    memcpy(bytes + len + NATS_ITEM_HEAD, "onetwo", 6);
-    assert_int_equal(nats_batch_read(&read, span_of(bytes, len + NATS_ITEM_HEAD + 3)), 0);
+    encoding_item_write(bytes + len, 3);
+    memcpy(bytes + len + ENCODING_ITEM_HEAD, "onetwo", 6);
+    assert_int_equal(nats_batch_read(&read, span_of(bytes, len + ENCODING_ITEM_HEAD + 3)), 0);
     assert_true(read.run == batch.run && read.epoch == 0xff && read.offset == 43);
-    assert_int_equal(nats_item_next(&read.items, &item), 1);
+    assert_int_equal(encoding_item_next(&read.items, &item), 1);
     assert_true(span_equal(item, span_from("one")));
-    assert_int_equal(nats_item_next(&read.items, &item), 0);
-    assert_int_equal(nats_batch_read(&read, span_of(bytes, len + NATS_ITEM_HEAD + 2)), 0);
-    assert_int_equal(nats_item_next(&read.items, &item), -EINVAL);
+    assert_int_equal(encoding_item_next(&read.items, &item), 0);
+    assert_int_equal(nats_batch_read(&read, span_of(bytes, len + ENCODING_ITEM_HEAD + 2)), 0);
+    assert_int_equal(encoding_item_next(&read.items, &item), -EINVAL);
 }
 
 static void test_heads_that_are_none(void **state)
