@@ -82,7 +82,7 @@ static void defaults(struct options *options)
     options->depth_count = 1;
     options->depths_given = true; /* --rate is that of the trouble, and takes no one's place */
     options->turns = 5;
-    options->channels = 1;
+    options->channels = 0; /* as many as leave a message few hearers */
     options->rates[0] = 100;
     options->rate_count = 1;
     options->away_s = 5;
@@ -313,7 +313,7 @@ static int run_cluster(struct bench *bench)
 {
     static const char *const settings[] = {
         "websocket_publish=on",       "live:history_messages=0", "history_messages_max=10000",
-        "history_bytes_max=16777216", "heartbeat_ms=5000",       NULL,
+        "history_bytes_max=16777216", "heartbeat_ms=25000",      NULL,
     };
     static struct run run;
     int err = check(bench->options);

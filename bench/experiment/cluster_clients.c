@@ -6,6 +6,10 @@
 
 #include "measure/clock.h"
 
+enum {
+    HEARERS = 20, /* of a channel in trouble, on all nodes */
+};
+
 static const int64_t DRAIN_NS = (int64_t)20 * NS_PER_S;
 
 static const struct purpose_row {
@@ -58,6 +62,16 @@ uint32_t clients_of_node(const struct options *options)
     return 3 * options->subscribers + 4 * options->nodes * PURPOSES;
 }
 
+/* A message that all subscribers hear takes all CPU for its sake, and few of them prove little: by
+ * default each has HEARERS, so that many are published while something is wrong. */
+static uint32_t channels_of(const struct options *options, uint32_t clients)
+{
+    uint32_t channels = options->channels > 0 ? options->channels : clients / HEARERS;
+    if (channels > LOAD_CHANNELS_MAX)
+        channels = LOAD_CHANNELS_MAX;
+    return at_least_one(channels < clients ? channels : clients);
+}
+
 static void add(struct clients *clients, enum purpose purpose, unsigned node)
 {
     struct cluster *cluster = clients->cluster;
@@ -80,8 +94,7 @@ static void add(struct clients *clients, enum purpose purpose, unsigned node)
     if (purpose == FOR_TROUBLE) {
         entrant->publish = &protocol_post;
         entrant->certain = true;
-        entrant->channels =
-            options->channels < entrant->clients ? options->channels : entrant->clients;
+        entrant->channels = channels_of(options, entrant->clients);
     }
 }
 

@@ -96,7 +96,15 @@ static int calm(struct clients *clients)
     return err == 0 ? load_chaos_end(clients->field.load, CATCH_UP_NS) : err;
 }
 
-static int suffer(struct clients *clients, const struct step *step)
+static uint64_t acknowledged(const struct clients *clients)
+{
+    struct load_counters sum;
+    counters_sum(clients, &sum);
+    return sum.acknowledged;
+}
+
+/* Also says how many publishes were acknowledged between the blow and the cure. */
+static int suffer(struct clients *clients, const struct step *step, uint64_t *ret_meanwhile)
 {
     struct cluster *cluster = clients->cluster;
     const struct options *options = cluster->bench->options;
@@ -106,10 +114,12 @@ static int suffer(struct clients *clients, const struct step *step)
     int err = publish(clients, options->rates[0]);
     if (err == 0)
         err = pass(clients, CALM_NS);
+    *ret_meanwhile = acknowledged(clients);
     if (err == 0)
         err = step->hit(cluster);
     if (err == 0)
         err = pass(clients, away_ns);
+    *ret_meanwhile = acknowledged(clients) - *ret_meanwhile;
     if (err == 0)
         err = step->heal(cluster);
     if (err == 0)
@@ -118,7 +128,7 @@ static int suffer(struct clients *clients, const struct step *step)
 }
 
 static void take(struct clients *clients, const struct step *step,
-                 const struct load_counters *before,
+                 const struct load_counters *before, uint64_t meanwhile,
                  const struct load_ledger ledgers[CLUSTER_NODES_MAX])
 {
     struct load_counters after;
@@ -139,6 +149,7 @@ static void take(struct clients *clients, const struct step *step,
         {"ended", after.closes[0] - before->closes[0]},
         {"unrecovered", after.unrecovered - before->unrecovered},
         {"acknowledged", after.acknowledged - before->acknowledged},
+        {"meanwhile", meanwhile},
         {"refused", after.refused - before->refused},
         {"doubts", after.doubts - before->doubts},
         {"doubtful", after.doubtful - before->doubtful},
@@ -161,14 +172,15 @@ int trouble_run(struct clients *clients)
         return bench_fail(-EPERM, "--partition needs namespaces, which need root");
     for (size_t i = 0; err == 0 && i < sizeof steps / sizeof steps[0]; i++) {
         struct load_counters before;
+        uint64_t meanwhile;
         struct load_ledger ledgers[CLUSTER_NODES_MAX];
         if (!steps[i].asked)
             continue;
         counters_sum(clients, &before);
         clients_ledgers(clients, FOR_TROUBLE, ledgers);
-        err = suffer(clients, &steps[i]);
+        err = suffer(clients, &steps[i], &meanwhile);
         if (err == 0)
-            take(clients, &steps[i], &before, ledgers);
+            take(clients, &steps[i], &before, meanwhile, ledgers);
         else if (err != -EINTR)
             bench_fail(err, "%s: %s", steps[i].name, strerror(-err));
     }

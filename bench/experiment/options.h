@@ -235,7 +235,8 @@ struct options {
     X(ENGINE_CPUS, 0, "engine-cpus", "LIST", "engine_cpus", CPUS(engine_cpus),                     \
       "CPUs of the engine")                                                                        \
     X(CHANNELS, 0, "channels", "N", "channels", NUMBER(channels, 1, LOAD_CHANNELS_MAX),            \
-      "Of each publisher, in the steps of trouble")                                                \
+      "Of each publisher, in the steps of trouble. Without it as many as leave each message 20 "   \
+      "hearers")                                                                                   \
     X(KILL_NODE, 0, "kill-node", NULL, "kill_node", FLAG(kill_node),                               \
       "A step of trouble: kill -9 of a node under load, and its start")                            \
     X(KILL_ENGINE, 0, "kill-engine", NULL, "kill_engine", FLAG(kill_engine),                       \

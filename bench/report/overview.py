@@ -179,6 +179,7 @@ COLUMNS = (
     Column("Tries", _number(units.count, "deliveries", "tries")),
     Column("Repeated", _number(units.count, "deliveries", "repeated")),
     Column("Acknowledged", _number(units.count, "trouble", "acknowledged")),
+    Column("Meanwhile", _number(units.count, "trouble", "meanwhile")),
     Column("Refused", _number(units.count, "trouble", "refused")),
     Column("In doubt", _number(units.count, "trouble", "doubts")),
     Column("Got by replay", _number(units.count, "trouble", "missed")),

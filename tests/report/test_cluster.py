@@ -53,15 +53,18 @@ def test_a_share_of_the_engines_own_rate_is_asked_for(ours, with_history, withou
     assert list(verdicts(ours=ours).values()) == [with_history, without]
 
 
-@pytest.mark.parametrize("up, lost, verdict", [(10, 0, "holds"), (9, 0, "fails"), (10, 1, "fails")])
-def test_trouble_loses_nothing_and_nobody(up, lost, verdict):
-    seen = {"clients": 10, "up": up, "missed": 3, "ended": 5, "unrecovered": 0, "acknowledged": 7,
-            "refused": 1, "doubts": 1, "doubtful": 2}
+@pytest.mark.parametrize("up, lost, acknowledged, verdict", [
+    (10, 0, 100, "holds"), (9, 0, 100, "fails"), (10, 1, 100, "fails"), (10, 0, 99, "depends")])
+def test_trouble_loses_nothing_and_nobody(up, lost, acknowledged, verdict):
+    seen = {"clients": 10, "up": up, "missed": 3, "ended": 5, "unrecovered": 0,
+            "acknowledged": acknowledged, "meanwhile": 42, "refused": 1, "doubts": 1,
+            "doubtful": 2}
     ledger = {"expected": 70, "delivered": 70 - lost, "lost": lost, "duplicate": 0,
               "out_of_order": 0, "corrupt": 0}
     trouble = contestant("ringside", "a node is killed", trouble=seen, ledger=ledger)
     found = run(trouble=trouble)["verdicts"][-1]
     assert found["claim"].endswith("a node is killed") and found["verdict"] == verdict
+    assert f"{acknowledged} publishes acknowledged (42 meanwhile)" in found["measured"]
 
 
 def test_the_headline_has_both_rates():
