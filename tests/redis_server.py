@@ -1,24 +1,40 @@
 """A redis-server of the tests' own, on loopback and a port of the kernel's choice."""
 
 import subprocess
+from pathlib import Path
 
 from ringside import HOST, PATIENCE_S, ServerFault, hold_port, port_of, wait_until
+
+CERTIFICATES = Path(__file__).resolve().parent / "certificates"
 
 
 class Redis:
     """One redis-server. With `durable` it acknowledges only what is on the disk. `before` is what
-    comes first on its command line: the file of a sentinel."""
+    comes first on its command line: the file of a sentinel. With `tls` it speaks nothing else, by
+    that certificate, and trusts clients with tests/certificates/local.pem: --tls-auth-clients is
+    "yes" unless `args` say otherwise."""
 
     name = "redis"
 
-    def __init__(self, folder, durable=False, args=(), before=()):
+    def __init__(self, folder, durable=False, args=(), before=(), tls=None):
         self.held = hold_port()
         self.port = port_of(self.held)
         self.address = f"{HOST}:{self.port}"
         self.settings = {"redis": self.address}
         self.log = folder / "redis.log"
-        self.command = ["redis-server", *before, "--port", str(self.port), "--bind", HOST,
-                        "--dir", str(folder), *args]
+        self.tls = []
+        ports = ["--port", str(self.port)]
+        if tls:
+            own, local = CERTIFICATES / tls, CERTIFICATES / "local"
+            ports = ["--port", "0", "--tls-port", str(self.port), "--tls-cert-file", f"{own}.pem",
+                     "--tls-key-file", f"{own}.key.pem", "--tls-ca-cert-file", f"{local}.pem"]
+            self.tls = ["--tls", "--insecure", "--cert", f"{local}.pem", "--key",
+                        f"{local}.key.pem"]
+            self.settings |= {"redis_tls": "on", "redis_ca": f"{own}.pem",
+                              "redis_certificate": f"{local}.pem",
+                              "redis_key": f"{local}.key.pem"}
+        self.command = ["redis-server", *before, *ports, "--bind", HOST, "--dir", str(folder),
+                        *args]
         if not before:
             self.command += ["--save", ""]
         if durable:
@@ -39,7 +55,7 @@ class Redis:
         return self.ask("PING") in ("PONG", "NOAUTH Authentication required.")
 
     def ask(self, *words):
-        command = ["redis-cli", "-h", HOST, "-p", str(self.port), *words]
+        command = ["redis-cli", "-h", HOST, "-p", str(self.port), *self.tls, *words]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S,
                               check=False)
         return (done.stdout + done.stderr).strip()

@@ -129,6 +129,36 @@ static bool redis_prefix_is_good(const char *prefix)
     return len > 0 && len < REDIS_PREFIX_MAX && strcspn(prefix, "{} \r\n") == len;
 }
 
+static int path_copy(char ret[REDIS_PATH_MAX], const char *name, const char *path, char *why,
+                     size_t why_size)
+{
+    size_t len = strlen(path);
+    if (len >= REDIS_PATH_MAX) {
+        snprintf(why, why_size, "%s: longer than %d bytes", name, REDIS_PATH_MAX - 1);
+        return -EINVAL;
+    }
+    memcpy(ret, path, len + 1);
+    return 0;
+}
+
+static int redis_tls_read(struct redis_tls *ret, const struct settings *settings, char *why,
+                          size_t why_size)
+{
+    const bool pair = (settings->redis_certificate[0] == '\0') == (settings->redis_key[0] == '\0');
+    ret->on = settings->redis_tls;
+    int err = path_copy(ret->ca, "redis_ca", settings->redis_ca, why, why_size);
+    if (err == 0)
+        err = path_copy(ret->certificate, "redis_certificate", settings->redis_certificate, why,
+                        why_size);
+    if (err == 0)
+        err = path_copy(ret->key, "redis_key", settings->redis_key, why, why_size);
+    if (err == 0 && !pair) {
+        snprintf(why, why_size, "redis_certificate and redis_key: one needs the other");
+        err = -EINVAL;
+    }
+    return err == 0 ? redis_tls_check(ret, why, why_size) : err;
+}
+
 static int redis_read(struct redis_config *ret, const struct settings *settings, char *why,
                       size_t why_size)
 {
@@ -147,6 +177,8 @@ static int redis_read(struct redis_config *ret, const struct settings *settings,
     if (err == 0)
         err = secret_read(ret->address.password, sizeof ret->address.password, "redis",
                           settings->redis_password, why, why_size);
+    if (err == 0)
+        err = redis_tls_read(&ret->address.tls, settings, why, why_size);
     if (err < 0)
         return err;
     if (!redis_prefix_is_good(settings->redis_prefix)) {

@@ -265,7 +265,7 @@ static int look_alive(struct redis *redis, struct redis_link *link, struct sent_
 static int receive(struct redis *redis, struct redis_link *link,
                    int (*take)(struct redis *, const redisReply *))
 {
-    int err = redis_link_receive(link, redis->now_ns);
+    int more = redis_link_receive(link, redis->now_ns), err = more < 0 ? more : 0;
     unsigned taken = 0;
     for (; err == 0 && taken < TURN_REPLIES; taken++) {
         redisReply *reply = NULL;
@@ -275,7 +275,7 @@ static int receive(struct redis *redis, struct redis_link *link,
         err = take(redis, reply);
         freeReplyObject(reply);
     }
-    redis->more |= taken == TURN_REPLIES;
+    redis->more |= taken == TURN_REPLIES || more > 0;
     return err;
 }
 
@@ -322,7 +322,7 @@ void redis_turn(struct redis *redis, int64_t now_ns)
 static unsigned wait_for(struct pollfd *ret, struct redis_link *link)
 {
     int flushed = redis_link_flush(link);
-    *ret = (struct pollfd){.fd = link->context->fd,
+    *ret = (struct pollfd){.fd = link->socket.fd,
                            .events = (short)(POLLIN | (flushed > 0 ? POLLOUT : 0))};
     return 1;
 }

@@ -114,7 +114,7 @@ static inline void redis_count(_Atomic uint64_t *counter)
 
 static inline bool redis_up(const struct redis *redis)
 {
-    return redis->commands.context && redis->news.context;
+    return redis->commands.reader && redis->news.reader;
 }
 
 static inline struct sent *sent_first(struct sent_ring *ring)

@@ -1,20 +1,18 @@
 #include "broker/redis_link.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void close_quietly(struct redis_link *link)
-{
-    if (link->context)
-        redisFree(link->context);
-    link->context = NULL;
-    free(link->functions);
-    link->functions = NULL;
-}
+enum {
+    OUTPUT_MIN = 16 << 10,
+    OUTPUT_KEPT = 1 << 20, /* of an output that is empty */
+    READ_BYTES = 64 << 10,
+    TURN_BYTES = 1 << 20,
+    LENGTH_MAX = 24, /* of a number with its marks */
+};
 
 /* ---- what a reply may make room for ---- */
 
@@ -37,23 +35,31 @@ static void *list_create(const redisReadTask *task, list_size elements)
     return elements <= REDIS_ELEMENTS_MAX ? functions->list(task, elements) : NULL;
 }
 
-int redis_link_bound(struct redis_link *link)
+int redis_link_make(struct redis_link *ret, const struct redis_socket *socket)
 {
-    redisReader *reader = link->context->reader;
-    struct redis_functions *functions = malloc(sizeof *functions);
-    if (!functions)
+    redisReader *reader = redisReaderCreate();
+    struct redis_functions *functions = reader ? malloc(sizeof *functions) : NULL;
+    *ret = (struct redis_link){.reader = reader, .functions = functions, .socket = *socket};
+    if (!functions) {
+        redis_link_close(ret);
         return -ENOMEM;
+    }
     *functions = (struct redis_functions){*reader->fn, reader->fn->createArray};
     functions->table.createArray = list_create;
     reader->fn = &functions->table;
     reader->privdata = functions;
-    link->functions = functions;
     return 0;
 }
 
 void redis_link_close(struct redis_link *link)
 {
-    close_quietly(link);
+    if (!link->reader)
+        return;
+    redisReaderFree(link->reader);
+    free(link->functions);
+    free(link->output.bytes);
+    redis_socket_close(&link->socket);
+    *link = (struct redis_link){0};
 }
 
 /* ---- greeting: blocking, each step within the timeout ---- */
@@ -61,20 +67,54 @@ void redis_link_close(struct redis_link *link)
 static int fail(const struct redis_link *link, const struct redis_address *address,
                 const redisReply *reply, const char *what, char *why, size_t why_size)
 {
-    const char *said = "no answer";
+    const char *said = redis_socket_said(&link->socket);
     if (reply && reply->type == REDIS_REPLY_ERROR)
         said = reply->str;
     else if (reply)
         said = "an answer of another kind than Redis gives";
-    else if (link->context && link->context->err)
-        said = link->context->errstr;
-    snprintf(why, why_size, "redis = %s:%d: %s: %s", address->host, address->port, what, said);
+    snprintf(why, why_size, "redis = %s:%d: %s: %s", address->host, address->port, what,
+             said ? said : "no answer");
     return reply ? -EACCES : -EHOSTUNREACH;
 }
 
-static redisReply *ask(struct redis_link *link, const char *const *words, int count)
+static int flush_all(struct redis_link *link, int timeout_ms)
 {
-    return redisCommandArgv(link->context, count, (const char **)(uintptr_t)words, NULL);
+    int left;
+    while ((left = redis_link_flush(link)) > 0)
+        if (!redis_socket_wait(&link->socket, true, timeout_ms))
+            return -ETIMEDOUT;
+    return left;
+}
+
+redisReply *redis_link_ask(struct redis_link *link, const char *const *words, int count,
+                           int timeout_ms)
+{
+    struct span arguments[REDIS_ARGUMENTS_MAX];
+    redisReply *reply = NULL;
+    assert(count <= REDIS_ARGUMENTS_MAX);
+    for (int i = 0; i < count; i++)
+        arguments[i] = span_from(words[i]);
+    int err = redis_link_send(link, arguments, count);
+    if (err == 0)
+        err = flush_all(link, timeout_ms);
+    while (err == 0 && !reply) {
+        err = redis_link_reply(link, &reply);
+        int more = err == 0 && !reply ? redis_link_receive(link, 0) : 0;
+        if (err < 0 || reply || more > 0)
+            continue;
+        err = more;
+        if (err == 0)
+            err = redis_link_reply(link, &reply);
+        if (err == 0 && !reply && !redis_socket_wait(&link->socket, false, timeout_ms))
+            err = -ETIMEDOUT;
+    }
+    return reply;
+}
+
+static redisReply *ask(struct redis_link *link, const struct redis_address *address,
+                       const char *const *words, int count)
+{
+    return redis_link_ask(link, words, count, address->timeout_ms);
 }
 
 static int authenticate(struct redis_link *link, const struct redis_address *address, char *why,
@@ -85,7 +125,7 @@ static int authenticate(struct redis_link *link, const struct redis_address *add
     if (address->password[0] == '\0')
         return 0;
     bool has_user = address->user[0] != '\0';
-    redisReply *reply = ask(link, has_user ? words : alone, has_user ? 3 : 2);
+    redisReply *reply = ask(link, address, has_user ? words : alone, has_user ? 3 : 2);
     int err = 0;
     if (!reply || reply->type != REDIS_REPLY_STATUS)
         err = fail(link, address, reply, "AUTH", why, why_size);
@@ -112,7 +152,7 @@ static int ask_run(struct redis_link *link, const struct redis_address *address,
                    struct redis_greeting *greeting, char *why, size_t why_size)
 {
     const char *const words[] = {"INFO", "server"};
-    redisReply *reply = ask(link, words, 2);
+    redisReply *reply = ask(link, address, words, 2);
     int err = 0;
     if (!reply || reply->type != REDIS_REPLY_STRING ||
         !info_value(greeting->run, sizeof greeting->run, reply->str, "run_id:"))
@@ -122,10 +162,11 @@ static int ask_run(struct redis_link *link, const struct redis_address *address,
 }
 
 /* Whoever may not ask gets no promise. */
-static bool config_is(struct redis_link *link, const char *name, const char *value)
+static bool config_is(struct redis_link *link, const struct redis_address *address,
+                      const char *name, const char *value)
 {
     const char *const words[] = {"CONFIG", "GET", name};
-    redisReply *reply = ask(link, words, 3);
+    redisReply *reply = ask(link, address, words, 3);
     bool is = reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
               reply->element[1]->type == REDIS_REPLY_STRING &&
               strcmp(reply->element[1]->str, value) == 0;
@@ -134,10 +175,10 @@ static bool config_is(struct redis_link *link, const char *name, const char *val
 }
 
 /* A replica follows what its master has acknowledged from behind, however it writes it down. */
-static bool was_never_replica(struct redis_link *link)
+static bool was_never_replica(struct redis_link *link, const struct redis_address *address)
 {
     const char *const words[] = {"INFO", "replication"};
-    redisReply *reply = ask(link, words, 2);
+    redisReply *reply = ask(link, address, words, 2);
     char role[REDIS_RUN_MAX], before[REDIS_RUN_MAX];
     bool never = reply && reply->type == REDIS_REPLY_STRING &&
                  info_value(role, sizeof role, reply->str, "role:") &&
@@ -153,7 +194,7 @@ static int load_scripts(struct redis_link *link, const struct redis_address *add
     int err = 0;
     for (unsigned i = 0; i < SCRIPT_COUNT && err == 0; i++) {
         const char *const words[] = {"SCRIPT", "LOAD", script_texts[i]};
-        redisReply *reply = ask(link, words, 3);
+        redisReply *reply = ask(link, address, words, 3);
         if (reply && reply->type == REDIS_REPLY_STRING && reply->len + 1 == REDIS_SHA_MAX)
             memcpy(greeting->shas[i], reply->str, REDIS_SHA_MAX);
         else
@@ -173,72 +214,125 @@ static int greet(struct redis_link *link, const struct redis_address *address,
     if (err == 0)
         err = load_scripts(link, address, greeting, why, why_size);
     if (err == 0)
-        greeting->durable = config_is(link, "appendonly", "yes") &&
-                            config_is(link, "appendfsync", "always") && was_never_replica(link);
+        greeting->durable = config_is(link, address, "appendonly", "yes") &&
+                            config_is(link, address, "appendfsync", "always") &&
+                            was_never_replica(link, address);
     return err;
 }
 
 int redis_link_open(struct redis_link *link, const struct redis_address *address,
                     struct redis_greeting *ret_greeting, char *why, size_t why_size)
 {
-    const struct timeval limit = {address->timeout_ms / 1000, address->timeout_ms % 1000 * 1000};
-    *link = (struct redis_link){.context =
-                                    redisConnectWithTimeout(address->host, address->port, limit)};
-    int err = 0;
-    if (!link->context || link->context->err)
-        err = fail(link, address, NULL, "cannot connect", why, why_size);
-    if (err == 0 && redis_link_bound(link) < 0)
-        err = fail(link, address, NULL, "memory is out", why, why_size);
-    if (err == 0 && redisSetTimeout(link->context, limit) != REDIS_OK)
-        err = fail(link, address, NULL, "SO_RCVTIMEO", why, why_size);
-    if (err == 0)
-        err = greet(link, address, ret_greeting, why, why_size);
+    struct redis_socket socket;
+    char what[256];
+    *link = (struct redis_link){0};
+    int err = redis_socket_open(&socket, address, what, sizeof what);
     if (err < 0) {
-        close_quietly(link);
+        snprintf(why, why_size, "redis = %s:%d: cannot connect: %s", address->host, address->port,
+                 what);
         return err;
     }
-    redisEnableKeepAlive(link->context);
-    link->context->flags &= ~REDIS_BLOCK;
-    fcntl(link->context->fd, F_SETFL, fcntl(link->context->fd, F_GETFL) | O_NONBLOCK);
-    return 0;
+    err = redis_link_make(link, &socket);
+    if (err < 0)
+        snprintf(why, why_size, "redis: memory is out");
+    else
+        err = greet(link, address, ret_greeting, why, why_size);
+    if (err < 0)
+        redis_link_close(link);
+    return err;
 }
 
 /* ---- what goes and comes ---- */
 
+static int reserve(struct redis_output *output, size_t more)
+{
+    if (output->at == output->len)
+        output->at = output->len = 0;
+    if (output->size - output->len >= more)
+        return 0;
+    size_t size = output->size > 0 ? output->size : OUTPUT_MIN;
+    while (size - output->len < more)
+        size *= 2;
+    char *bytes = realloc(output->bytes, size);
+    if (!bytes)
+        return -ENOMEM;
+    output->bytes = bytes;
+    output->size = size;
+    return 0;
+}
+
+static void number_write(struct redis_output *output, char mark, size_t number)
+{
+    char digits[LENGTH_MAX];
+    size_t at = sizeof digits;
+    digits[--at] = '\n';
+    digits[--at] = '\r';
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    digits[--at] = mark;
+    memcpy(output->bytes + output->len, digits + at, sizeof digits - at);
+    output->len += sizeof digits - at;
+}
+
 int redis_link_send(struct redis_link *link, const struct span *arguments, int count)
 {
-    const char *words[REDIS_ARGUMENTS_MAX];
-    size_t lens[REDIS_ARGUMENTS_MAX];
-    for (int i = 0; i < count && i < REDIS_ARGUMENTS_MAX; i++) {
-        words[i] = arguments[i].ptr ? arguments[i].ptr : "";
-        lens[i] = arguments[i].len;
+    struct redis_output *output = &link->output;
+    size_t bytes = LENGTH_MAX;
+    for (int i = 0; i < count; i++)
+        bytes += LENGTH_MAX + arguments[i].len + 2;
+    if (reserve(output, bytes) < 0)
+        return -ENOMEM;
+    number_write(output, '*', (size_t)count);
+    for (int i = 0; i < count; i++) {
+        number_write(output, '$', arguments[i].len);
+        if (arguments[i].len > 0)
+            memcpy(output->bytes + output->len, arguments[i].ptr, arguments[i].len);
+        output->len += arguments[i].len;
+        memcpy(output->bytes + output->len, "\r\n", 2);
+        output->len += 2;
     }
-    return redisAppendCommandArgv(link->context, count, words, lens) == REDIS_OK ? 0 : -ENOMEM;
+    return 0;
 }
 
 int redis_link_flush(struct redis_link *link)
 {
-    int done = 0;
-    if (redisBufferWrite(link->context, &done) != REDIS_OK)
-        return -EIO;
-    return done ? 0 : 1;
+    struct redis_output *output = &link->output;
+    while (output->at < output->len) {
+        ssize_t count =
+            redis_socket_write(&link->socket, output->bytes + output->at, output->len - output->at);
+        if (count <= 0)
+            return count < 0 ? -EIO : 1;
+        output->at += (size_t)count;
+    }
+    if (output->size > OUTPUT_KEPT) {
+        free(output->bytes);
+        *output = (struct redis_output){0};
+    }
+    return 0;
 }
 
 int redis_link_receive(struct redis_link *link, int64_t now_ns)
 {
-    struct pollfd wait = {.fd = link->context->fd, .events = POLLIN};
-    if (poll(&wait, 1, 0) <= 0)
-        return 0;
-    link->heard_ns = now_ns;
-    if (redisBufferRead(link->context) != REDIS_OK || link->context->reader->len > REDIS_BUFFER_MAX)
-        return -EIO;
-    return 0;
+    char bytes[READ_BYTES];
+    for (size_t left = TURN_BYTES; left > 0; left -= sizeof bytes) {
+        ssize_t count = redis_socket_read(&link->socket, bytes, sizeof bytes);
+        if (count <= 0)
+            return (int)count;
+        link->heard_ns = now_ns;
+        if (redisReaderFeed(link->reader, bytes, (size_t)count) != REDIS_OK ||
+            link->reader->len > REDIS_BUFFER_MAX)
+            return -EIO;
+        if (!link->socket.tls && (size_t)count < sizeof bytes)
+            return 0; /* level-triggered: what has come since is seen by poll */
+    }
+    return 1;
 }
 
 int redis_link_reply(struct redis_link *link, redisReply **ret)
 {
     void *reply = NULL;
-    if (redisGetReplyFromReader(link->context, &reply) != REDIS_OK)
+    if (redisReaderGetReply(link->reader, &reply) != REDIS_OK)
         return -EPROTO;
     *ret = reply;
     return 0;

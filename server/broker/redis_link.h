@@ -4,8 +4,9 @@
  *   redis_link_send ─► output ─► redis_link_flush ─► socket ─► redis_link_receive ─► replies
  *
  * Threads  The broker's; redis_link_open also on the thread that starts it.
- * Memory   hiredis' output and reader; a reply is the caller's to free.
- * Bounds   The caller's: it sends no more than it has asks for. */
+ * Memory   The output, and hiredis' reader; a reply is the caller's to free.
+ * Bounds   The caller's: it sends no more than it has asks for. Of what comes REDIS_BUFFER_MAX.
+ * Source   RESP2: redis.io/docs/latest/develop/reference/protocol-spec. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,26 +15,17 @@
 
 #include <hiredis/hiredis.h>
 
+#include "broker/redis_socket.h"
 #include "broker/scripts.h"
 #include "wire/span.h"
 
 enum {
     REDIS_RUN_MAX = 64,
     REDIS_SHA_MAX = 41,
-    REDIS_HOST_MAX = 256,
-    REDIS_SECRET_MAX = 1024,
     REDIS_PREFIX_MAX = 64,
     REDIS_ARGUMENTS_MAX = 24,
     REDIS_ELEMENTS_MAX = 1 << 20, /* of a list in a reply */
     REDIS_BUFFER_MAX = 128 << 20, /* of what came and is no reply yet */
-};
-
-struct redis_address {
-    char host[REDIS_HOST_MAX];
-    int port;
-    char user[REDIS_SECRET_MAX];     /* empty: the default one */
-    char password[REDIS_SECRET_MAX]; /* empty: none */
-    int timeout_ms;
 };
 
 /* What it was found to be when the link was greeted. */
@@ -46,16 +38,23 @@ struct redis_greeting {
 
 struct redis_functions;
 
+struct redis_output {
+    char *bytes;
+    size_t at, len, size; /* the first that is to go, behind the last, what there is room for */
+};
+
 struct redis_link {
-    redisContext *context; /* NULL: there is none */
+    redisReader *reader; /* NULL: there is no link */
     struct redis_functions *functions;
+    struct redis_socket socket;
+    struct redis_output output;
     int64_t heard_ns; /* something came */
     int64_t pinged_ns;
 };
 
-/* Lets a list in a reply have no more than REDIS_ELEMENTS_MAX: room for them is made before they
- * come. Returns 0 or -ENOMEM. */
-int redis_link_bound(struct redis_link *link);
+/* Makes one of a socket that is connected, and takes it over. Lists in its replies have no more
+ * than REDIS_ELEMENTS_MAX: room for them is made before they come. Returns 0 or -ENOMEM. */
+int redis_link_make(struct redis_link *ret, const struct redis_socket *socket);
 
 /* Connects, and says who we are; with a greeting also asks what Redis is. Returns 0, or negative
  * errno and a sentence that names the address. */
@@ -63,11 +62,15 @@ int redis_link_open(struct redis_link *link, const struct redis_address *address
                     struct redis_greeting *ret_greeting, char *why, size_t why_size);
 void redis_link_close(struct redis_link *link);
 
+/* Sends a command and waits for its reply. Returns NULL when none came in that time. */
+redisReply *redis_link_ask(struct redis_link *link, const char *const *words, int count,
+                           int timeout_ms);
+
 /* Queues a command. Returns 0 or -ENOMEM. */
 int redis_link_send(struct redis_link *link, const struct span *arguments, int count);
 /* Sends what the socket takes. Returns 1 when some is left, 0, or -EIO: the link is broken. */
 int redis_link_flush(struct redis_link *link);
-/* Reads what has come. Returns 0 or -EIO. */
+/* Reads what has come. Returns 1 when there may be more, 0, or -EIO. */
 int redis_link_receive(struct redis_link *link, int64_t now_ns);
 /* The next reply; NULL when there is none yet. Returns 0, or -EPROTO: what came is no reply. */
 int redis_link_reply(struct redis_link *link, redisReply **ret);

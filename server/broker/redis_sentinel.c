@@ -43,24 +43,28 @@ static const char *place_read(struct redis_address *ret, const redisReply *reply
 static int ask_one(const struct redis_sentinel *sentinel, const char *master,
                    struct redis_address *ret, char *why, size_t why_size)
 {
-    const char *words[] = {"SENTINEL", "get-master-addr-by-name", master};
-    const struct timeval limit = {ret->timeout_ms / 1000, ret->timeout_ms % 1000 * 1000};
-    redisContext *context = redisConnectWithTimeout(sentinel->host, sentinel->port, limit);
-    const char *wrong = !context ? "memory is out" : context->err ? context->errstr : NULL;
+    const char *const words[] = {"SENTINEL", "get-master-addr-by-name", master};
+    struct redis_address address = *ret;
+    struct redis_socket socket;
+    struct redis_link link = {0};
     redisReply *reply = NULL;
+    char what[256];
+    memcpy(address.host, sentinel->host, sizeof address.host);
+    address.port = sentinel->port;
+    const char *wrong = redis_socket_open(&socket, &address, what, sizeof what) < 0 ? what : NULL;
+    if (!wrong && redis_link_make(&link, &socket) < 0)
+        wrong = "memory is out";
     if (!wrong) {
-        redisSetTimeout(context, limit);
-        reply = redisCommandArgv(context, 3, words, NULL);
+        reply = redis_link_ask(&link, words, 3, address.timeout_ms);
         wrong = place_read(ret, reply);
     }
     if (wrong)
         snprintf(why, why_size, "redis_sentinels: %s:%d: master %s: %s", sentinel->host,
                  sentinel->port, master, wrong);
-    int err = wrong ? -EHOSTUNREACH : 0;
     freeReplyObject(reply);
-    if (context)
-        redisFree(context);
-    return err;
+    redis_link_close(&link);
+    explicit_bzero(address.password, sizeof address.password);
+    return wrong ? -EHOSTUNREACH : 0;
 }
 
 int redis_sentinels_ask(const struct redis_sentinels *sentinels, struct redis_address *ret,

@@ -354,6 +354,14 @@ enum log_format {
       "Where the password stands. Empty: there is none.")                                          \
     X(TEXT, redis_prefix, "ringside", 0, 0, "text",                                                \
       "Keys and topics begin with it: two clusters on one Redis need two.")                        \
+    X(SWITCH, redis_tls, false, 0, 1, "on/off",                                                    \
+      "Speak TLS to Redis, and to its sentinels: their certificates have to be for the hosts "     \
+      "that are set here.")                                                                        \
+    X(TEXT, redis_ca, "", 0, 0, "file",                                                            \
+      "Whom to trust for that: certificates of CAs, PEM. Empty: whom the system trusts.")          \
+    X(TEXT, redis_certificate, "", 0, 0, "file",                                                   \
+      "This client's own certificate, PEM, with those that follow it. Empty: it has none.")        \
+    X(TEXT, redis_key, "", 0, 0, "file", "The key to that, PEM.")                                  \
     X(SWITCH, redis_required, true, 0, 1, "on/off",                                                \
       "Without Redis the server does not start. off: it starts, and refuses what needs it.")       \
     X(TEXT, nats, "", 0, 0, "address:port",                                                        \

@@ -137,6 +137,12 @@ static void send_all(struct world *world)
     assert(redis_queue_send(redis) == 0);
 }
 
+static void null_link(struct redis_link *link)
+{
+    const struct redis_socket null = {.fd = open("/dev/null", O_RDWR | O_CLOEXEC)};
+    assert(redis_link_make(link, &null) == 0);
+}
+
 static void world_open(struct world *world)
 {
     static const struct helper_ops helper_ops = {wake};
@@ -173,10 +179,8 @@ static void world_open(struct world *world)
     world->redis = redis_create(&redis_config);
     assert(world->hub && world->helper && world->redis);
     redis_attach(world->redis, world->helper, world->set, 0xaa, ear);
-    world->redis->commands.context = redisConnectFd(open("/dev/null", O_RDWR | O_CLOEXEC));
-    world->redis->news.context = redisConnectFd(open("/dev/null", O_RDWR | O_CLOEXEC));
-    assert(redis_up(world->redis) && redis_link_bound(&world->redis->commands) == 0 &&
-           redis_link_bound(&world->redis->news) == 0);
+    null_link(&world->redis->commands);
+    null_link(&world->redis->news);
 }
 
 static void nodes_told(void *context, struct nodes_ask *ask)
@@ -244,7 +248,7 @@ static void feed(struct world *world, struct span input)
         if (len > input.len)
             len = input.len;
         struct redis_link *link = choice & 2 ? &redis->news : &redis->commands;
-        redisReaderFeed(link->context->reader, input.ptr, len);
+        redisReaderFeed(link->reader, input.ptr, len);
         input = span_skip(input, len);
         take(world, link, link == &redis->news ? redis_take_news : redis_take_command);
     }

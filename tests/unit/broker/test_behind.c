@@ -90,7 +90,7 @@ static void feed(struct redis_link *link, int (*take)(struct redis *, const redi
                  const char *bytes, size_t len)
 {
     redisReply *reply = NULL;
-    redisReaderFeed(link->context->reader, bytes, len);
+    redisReaderFeed(link->reader, bytes, len);
     while (redis_link_reply(link, &reply) == 0 && reply) {
         assert_int_equal(take(redis, reply), 0);
         freeReplyObject(reply);
@@ -185,6 +185,12 @@ static void open_side(unsigned i)
         turn(side);
 }
 
+static void null_link(struct redis_link *link)
+{
+    const struct redis_socket null = {.fd = open("/dev/null", O_RDWR | O_CLOEXEC)};
+    assert_int_equal(redis_link_make(link, &null), 0);
+}
+
 static void open_all(void)
 {
     static const struct helper_ops helper_ops = {wake};
@@ -213,8 +219,8 @@ static void open_all(void)
     redis = redis_create(&redis_config);
     assert_true(set && helper && redis);
     redis_attach(redis, helper, set, 1, NULL);
-    redis->commands.context = redisConnectFd(open("/dev/null", O_RDWR | O_CLOEXEC));
-    redis->news.context = redisConnectFd(open("/dev/null", O_RDWR | O_CLOEXEC));
+    null_link(&redis->commands);
+    null_link(&redis->news);
     for (unsigned i = 0; i < SHARDS; i++)
         open_side(i);
 }
