@@ -71,3 +71,35 @@ class Redis:
 
     def release(self):
         self.held.close()
+
+
+class Several:
+    """Several of them, which share the channels: `of(channel)` is the one that has it."""
+
+    name = "redis"
+
+    def __init__(self, folder, count=3, **options):
+        self.all = []
+        for i in range(count):
+            (folder / str(i)).mkdir()
+            self.all.append(Redis(folder / str(i), **options))
+        self.settings = {**self.all[0].settings,
+                         "redis": " ".join(redis.address for redis in self.all)}
+
+    def start(self):
+        for redis in self.all:
+            redis.start()
+        return self
+
+    def of(self, channel, prefix="ringside"):
+        (redis,) = [one for one in self.all
+                    if one.ask("EXISTS", f"{prefix}:{{{channel}}}:m") == "1"]
+        return redis
+
+    def stop(self):
+        for redis in self.all:
+            redis.stop()
+
+    def release(self):
+        for redis in self.all:
+            redis.release()

@@ -7,11 +7,13 @@
 
 #include "broker/nats.h"
 #include "broker/redis.h"
+#include "broker/redis_ring.h"
 #include "conf/namespaces.h"
 #include "conf/settings.h"
 
 enum {
     PORT_MAX = 65535,
+    REDIS_WORD_MAX = 512,
 };
 
 struct place {
@@ -159,6 +161,7 @@ static int redis_tls_read(struct redis_tls *ret, const struct settings *settings
     return err == 0 ? redis_tls_check(ret, why, why_size) : err;
 }
 
+/* All but where it is. */
 static int redis_read(struct redis_config *ret, const struct settings *settings, char *why,
                       size_t why_size)
 {
@@ -173,9 +176,7 @@ static int redis_read(struct redis_config *ret, const struct settings *settings,
         .orders_max = (uint32_t)settings->revoked_max,
         .message_bytes_max = (size_t)settings->message_bytes_max,
     };
-    int err = redis_place_read(ret, settings->redis, why, why_size);
-    if (err == 0)
-        err = secret_read(ret->address.password, sizeof ret->address.password, "redis",
+    int err = secret_read(ret->address.password, sizeof ret->address.password, "redis",
                           settings->redis_password, why, why_size);
     if (err == 0)
         err = redis_tls_read(&ret->address.tls, settings, why, why_size);
@@ -252,19 +253,57 @@ static int nats_read(struct nats_config *ret, const struct settings *settings, c
 
 /* ---- which ---- */
 
+/* Adds what the next word names, if there is one. Returns 1, 0: there is none, or negative errno
+ * and a sentence. */
+static int redis_next(struct redis_ring *ring, const struct redis_config *common,
+                      const char **words, char *why, size_t why_size)
+{
+    struct redis_config config = *common;
+    char text[REDIS_WORD_MAX];
+    *words += strspn(*words, " \t");
+    size_t len = strcspn(*words, " \t");
+    if (len == 0)
+        return 0;
+    if (len >= sizeof text || ring->count == REDIS_SERVERS_MAX) {
+        snprintf(why, why_size, "redis: more than %d bytes of a word, or %d of them",
+                 REDIS_WORD_MAX - 1, (int)REDIS_SERVERS_MAX);
+        return -EINVAL;
+    }
+    memcpy(text, *words, len);
+    text[len] = '\0';
+    *words += len;
+    int err = redis_place_read(&config, text, why, why_size);
+    config.seed += ring->count;
+    if (err == 0) {
+        err = redis_ring_add(ring, &config, text);
+        if (err < 0)
+            snprintf(why, why_size, "redis: memory is out");
+    }
+    explicit_bzero(config.address.password, sizeof config.address.password);
+    return err < 0 ? err : 1;
+}
+
 static int choose_redis(struct broker_choice *ret, const struct settings *settings, uint64_t seed,
                         char *why, size_t why_size)
 {
     struct redis_config config;
+    const char *words = settings->redis;
     int err = redis_read(&config, settings, why, why_size);
     if (err < 0)
         return err;
     config.seed = seed;
-    ret->ops = &redis_engine;
-    ret->engine = redis_create(&config);
-    ret->required = settings->redis_required;
-    snprintf(ret->where, sizeof ret->where, "Redis at %.200s", settings->redis);
+    struct redis_ring *ring = redis_ring_create();
+    for (err = ring != NULL; err > 0;)
+        err = redis_next(ring, &config, &words, why, why_size);
     explicit_bzero(config.address.password, sizeof config.address.password);
+    if (err < 0) {
+        redis_ring_free(ring);
+        return err;
+    }
+    ret->ops = &redis_ring_engine;
+    ret->engine = ring;
+    ret->required = settings->redis_required;
+    snprintf(ret->where, sizeof ret->where, "Redis at %.300s", settings->redis);
     return 0;
 }
 

@@ -17,7 +17,7 @@ struct hub_set;
 struct remote_ask;
 
 enum {
-    ENGINE_FDS = 2,
+    ENGINE_FDS = 32,
 };
 
 /* X(name, kind, help) */

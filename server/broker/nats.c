@@ -330,7 +330,7 @@ static void turn(void *engine, int64_t now_ns)
     reconnect(nats);
     if (nats_link_up(&nats->link)) {
         while (nats->resets < helper_participant(nats->set, 0) &&
-               remote_reset(nats->helper, nats->set, nats->resets) == 0)
+               remote_reset(nats->helper, nats->set, nats->resets, NULL) == 0)
             nats->resets++;
         answers(nats);
         news_take(nats);

@@ -286,7 +286,7 @@ static int turn(struct redis *redis)
         err = receive(redis, &redis->news, redis_take_news);
     redis_catch_up(redis);
     while (redis->resets < helper_participant(redis->set, 0) &&
-           remote_reset(redis->helper, redis->set, redis->resets) == 0)
+           remote_reset(redis->helper, redis->set, redis->resets, redis->config.scope) == 0)
         redis->resets++;
     if (err == 0)
         err = redis_nodes_listen(redis);
@@ -349,64 +349,3 @@ unsigned redis_wait(struct redis *redis, struct pollfd ret[ENGINE_FDS], int64_t 
     *ret_timeout_ms = most_ms < 0 ? 0 : (int)most_ms;
     return count;
 }
-
-/* ---- for the broker ---- */
-
-static int engine_connect(void *engine, char *why, size_t why_size)
-{
-    return redis_connect(engine, why, why_size);
-}
-
-static void engine_attach(void *engine, struct helper *helper, struct hub_set *set, uint64_t node,
-                          nodes_ear *ear)
-{
-    redis_attach(engine, helper, set, node, ear);
-}
-
-static void engine_ask(void *engine, struct remote_ask *ask)
-{
-    redis_ask(engine, ask);
-}
-
-static void engine_question(void *engine, struct nodes_ask *ask)
-{
-    redis_question(engine, ask);
-}
-
-static void engine_turn(void *engine, int64_t now_ns)
-{
-    redis_turn(engine, now_ns);
-}
-
-static unsigned engine_wait(void *engine, struct pollfd ret[ENGINE_FDS], int64_t now_ns,
-                            int *ret_timeout_ms)
-{
-    return redis_wait(engine, ret, now_ns, ret_timeout_ms);
-}
-
-static void engine_stop(void *engine)
-{
-    redis_stop(engine);
-}
-
-static void engine_free(void *engine)
-{
-    redis_free(engine);
-}
-
-static const struct engine_counters *engine_counters(const void *engine)
-{
-    return redis_counters(engine);
-}
-
-const struct engine_ops redis_engine = {
-    .connect = engine_connect,
-    .attach = engine_attach,
-    .ask = engine_ask,
-    .question = engine_question,
-    .turn = engine_turn,
-    .wait = engine_wait,
-    .stop = engine_stop,
-    .free = engine_free,
-    .counters = engine_counters,
-};

@@ -1,4 +1,4 @@
-/* redis: the engine of a broker: asks in, answers and news out. Internal to broker/.
+/* redis: one Redis of a broker (redis_ring.h): asks in, answers and news out. Internal to broker/.
  *
  *   asks ─► queue ─► commands link, pipelined ─► replies ─► answers
  *   joins ─► news link: SUBSCRIBE, and when that is confirmed: the history, as a command
@@ -29,6 +29,8 @@ struct redis;
 struct redis_config {
     struct redis_address address;
     struct redis_sentinels sentinels; /* if there are any, they say where it is */
+    const struct remote_scope *scope; /* the channels that are here; NULL: all */
+    bool follows;                     /* nodes ask each other over another one */
     char prefix[REDIS_PREFIX_MAX];
     uint32_t queue_max;
     int64_t ttl_ms;
@@ -40,8 +42,6 @@ struct redis_config {
     size_t message_bytes_max;
     uint64_t seed;
 };
-
-extern const struct engine_ops redis_engine;
 
 /* Returns NULL when memory is out. */
 struct redis *redis_create(const struct redis_config *config);

@@ -419,7 +419,7 @@ bool redis_nodes_come(struct redis *redis, struct span topic, struct span body)
 int redis_nodes_listen(struct redis *redis)
 {
     char topic[TOPIC_MAX];
-    if (redis->asked_to_listen)
+    if (redis->asked_to_listen || redis->config.follows)
         return 0;
     redis->asked_to_listen = true;
     for (unsigned i = 0; i < REDIS_NODE_TOPICS; i++) {

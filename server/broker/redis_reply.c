@@ -214,14 +214,14 @@ void redis_catch_up(struct redis *redis)
     unsigned shards = helper_participant(redis->set, 0);
     for (unsigned i = 0; redis->behind_count > 0 && i < shards; i++) {
         if (!redis->behind[i] || !remote_has_room(redis->set, i) ||
-            remote_reset(redis->helper, redis->set, i) < 0)
+            remote_reset(redis->helper, redis->set, i, redis->config.scope) < 0)
             continue;
         redis->behind[i] = false;
         redis->behind_count--;
     }
 }
 
-/* The channel of a topic: behind the prefix. */
+/* The channel of a topic: behind the prefix. One that is at another Redis is numbered there. */
 static struct span channel_of(const struct redis *redis, struct span topic)
 {
     size_t len = strlen(redis->config.prefix);
@@ -229,7 +229,10 @@ static struct span channel_of(const struct redis *redis, struct span topic)
         topic.ptr[len] != ':')
         return (struct span){0};
     struct span name = span_skip(topic, len + 1);
-    return hub_name_valid(name.ptr, name.len) ? name : (struct span){0};
+    const struct remote_scope *scope = redis->config.scope;
+    bool good =
+        hub_name_valid(name.ptr, name.len) && (!scope || scope->has(scope, name.ptr, name.len));
+    return good ? name : (struct span){0};
 }
 
 static void message_come(struct redis *redis, struct span topic, struct span body)

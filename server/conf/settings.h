@@ -347,8 +347,9 @@ enum log_format {
     X(TEXT, redis, "", 0, 0, "address:port, or NAME@address:port,…",                               \
       "Redis that the nodes of a cluster share, as 10.0.0.5:6379: it numbers messages and keeps "  \
       "their history, and each node hears what is published on the others. With a name before @ "  \
-      "these are sentinels, which say where the master of that name is. Empty: this node is by "   \
-      "itself. docs/CLUSTER.md says what is promised.")                                            \
+      "these are sentinels, which say where the master of that name is. Several words: each "      \
+      "channel is at one of them. Empty: this node is by itself. docs/CLUSTER.md says what is "    \
+      "promised.")                                                                                 \
     X(TEXT, redis_user, "", 0, 0, "name", "Whom to be there (ACL). Empty: the default user.")      \
     X(TEXT, redis_password, "", 0, 0, "file:PATH or env:NAME",                                     \
       "Where the password stands. Empty: there is none.")                                          \

@@ -235,10 +235,11 @@ struct remote_table {
     struct call *done_first, *done_last; /* asks that came back */
     struct remote_list busy, wanted;
     struct home_remote *unwanted;
-    unsigned joins;         /* asked and not answered */
-    unsigned reset_part;    /* of the table: from here on everything is to be joined again */
-    unsigned left;          /* messages that this turn may still give */
-    bool more;              /* the turn had not enough room */
+    unsigned joins;      /* asked and not answered */
+    unsigned reset_part; /* of the table: from here on all of that scope is to be joined again */
+    const struct remote_scope *reset_scope; /* NULL: everything */
+    unsigned left;                          /* messages that this turn may still give */
+    bool more;                              /* the turn had not enough room */
     int64_t rest_ns;        /* until then nothing is joined: memory was out for one that failed */
     bool closed;            /* nothing can be asked any more */
     uint64_t publish_bytes; /* of publishes that are not answered */
@@ -271,8 +272,9 @@ struct remote_news {
     struct call call;
     struct hub_set *set;
     unsigned shard;
-    struct message *message; /* NULL: a reset */
-    bool seen;               /* the channel has been asked for since it came */
+    struct message *message;          /* NULL: a reset */
+    const struct remote_scope *scope; /* of what */
+    bool seen;                        /* the channel has been asked for since it came */
 };
 struct remote_ask *remote_ask_create(struct hub *hub, enum remote_kind kind,
                                      const struct hub_rules *rules, const char *name, size_t len,
@@ -286,7 +288,7 @@ void remote_come(struct hub *hub, struct remote_news *news);
 void remote_want(struct hub *hub, struct home_remote *remote);
 void remote_leave(struct hub *hub, const char *name, size_t len, uint64_t hash);
 void remote_work_free(struct hub *hub, struct remote_work *work);
-void remote_reset_begin(struct hub *hub);
+void remote_reset_begin(struct hub *hub, const struct remote_scope *scope);
 void remote_step_busy(struct hub *hub);
 void remote_joined(struct hub *hub, struct remote_ask *ask);
 /* What the authority keeps of a channel is to be removed. Takes the request over. */

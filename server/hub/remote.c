@@ -108,8 +108,8 @@ static void news_run(void *shard, struct call *call)
         remote_come(hub, news);
         return;
     }
+    remote_reset_begin(hub, news->scope);
     remote_news_free(news);
-    remote_reset_begin(hub);
 }
 
 static void news_drop(struct call *call)
@@ -120,13 +120,13 @@ static void news_drop(struct call *call)
 static const struct call_ops news_ops = {news_run, NULL, news_drop};
 
 static int news_send(struct helper *broker, struct hub_set *set, unsigned shard,
-                     struct message *message)
+                     struct message *message, const struct remote_scope *scope)
 {
     struct remote_news *news = malloc(sizeof *news);
     if (!news)
         return -ENOMEM;
-    *news =
-        (struct remote_news){.call.ops = &news_ops, .set = set, .shard = shard, .message = message};
+    *news = (struct remote_news){
+        .call.ops = &news_ops, .set = set, .shard = shard, .message = message, .scope = scope};
     int err = helper_call(broker, shard, &news->call);
     if (err < 0)
         free(news);
@@ -139,7 +139,7 @@ int remote_live(struct helper *broker, struct hub_set *set, struct message *mess
     uint64_t under_way = atomic_load_explicit(&set->news_bytes[shard], memory_order_relaxed);
     if (under_way > 0 && under_way + message_bytes(message) > set->config.remote_bytes_max)
         return -ENOBUFS;
-    int err = news_send(broker, set, shard, message);
+    int err = news_send(broker, set, shard, message, NULL);
     if (err == 0)
         atomic_fetch_add_explicit(&set->news_bytes[shard], message_bytes(message),
                                   memory_order_relaxed);
@@ -152,9 +152,10 @@ bool remote_has_room(const struct hub_set *set, unsigned shard)
            set->config.remote_bytes_max / 2;
 }
 
-int remote_reset(struct helper *broker, struct hub_set *set, unsigned shard)
+int remote_reset(struct helper *broker, struct hub_set *set, unsigned shard,
+                 const struct remote_scope *scope)
 {
-    return news_send(broker, set, shard, NULL);
+    return news_send(broker, set, shard, NULL, scope);
 }
 
 /* ---- publishing ---- */

@@ -79,6 +79,12 @@ struct remote_ask {
     char name[];
 };
 
+/* Some of all channels. Whoever makes one keeps it as long as there are shards; `has` is asked on
+ * their threads. */
+struct remote_scope {
+    bool (*has)(const struct remote_scope *scope, const char *name, size_t len);
+};
+
 struct broker_ops {
     /* On the broker's thread, with what its helper was made with. */
     void (*ask)(void *broker, struct remote_ask *ask);
@@ -94,6 +100,7 @@ int remote_live(struct helper *broker, struct hub_set *set, struct message *mess
 /* Whether half of the bytes that may be on their way to a shard are free. */
 bool remote_has_room(const struct hub_set *set, unsigned shard);
 
-/* All that was joined is to be joined again: the subscriptions were lost. To one shard. Returns 0,
- * -ENOBUFS or -ENOMEM: say it again later. */
-int remote_reset(struct helper *broker, struct hub_set *set, unsigned shard);
+/* All of a scope that was joined is to be joined again: the subscriptions were lost. NULL: all that
+ * there is. To one shard. Returns 0, -ENOBUFS or -ENOMEM: say it again later. */
+int remote_reset(struct helper *broker, struct hub_set *set, unsigned shard,
+                 const struct remote_scope *scope);

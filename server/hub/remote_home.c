@@ -274,10 +274,13 @@ void remote_joined(struct hub *hub, struct remote_ask *ask)
 /* Returns how many channels the part has. */
 static unsigned reset_part(struct hub *hub, struct table_node *node)
 {
+    const struct remote_scope *scope = hub->remote.reset_scope;
     unsigned count = 0;
     for (; node; node = node->hh.next, count++) {
         struct home_remote *remote = remote_of((void *)node);
-        if (remote->phase != REMOTE_COLD)
+        const struct channel_home *channel = &remote->home;
+        bool within = !scope || scope->has(scope, channel->name, channel->name_len);
+        if (within && remote->phase != REMOTE_COLD)
             want_join(hub, remote);
     }
     return count;
@@ -291,9 +294,13 @@ static void reset_slice(struct hub *hub)
     table->more |= table->reset_part < TABLE_PARTS;
 }
 
-void remote_reset_begin(struct hub *hub)
+/* Two scopes at a time are taken for all. */
+void remote_reset_begin(struct hub *hub, const struct remote_scope *scope)
 {
-    hub->remote.reset_part = 0;
+    struct remote_table *remote = &hub->remote;
+    bool under_way = remote->reset_part < TABLE_PARTS;
+    remote->reset_scope = under_way && remote->reset_scope != scope ? NULL : scope;
+    remote->reset_part = 0;
 }
 
 /* ---- giving ---- */

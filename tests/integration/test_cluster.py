@@ -12,12 +12,13 @@ import pytest
 
 from foreign import asynchronous, connect, receive
 from nats_server import Nats
-from redis_server import Redis
+from redis_server import Redis, Several
 from ringside import HOST, data_of, hold_port, port_of, refusal, server_binary, target
 from wire import EventStream
 
 
 ENGINES = {"redis": Redis, "nats": Nats}
+KINDS = {**ENGINES, "several": Several}
 
 
 @contextlib.contextmanager
@@ -26,7 +27,7 @@ def engines(tmp_path_factory):
     started = []
 
     def start(kind, **options):
-        engine = ENGINES[kind](tmp_path_factory.mktemp(kind), **options)
+        engine = KINDS[kind](tmp_path_factory.mktemp(kind), **options)
         started.append(engine)
         return engine.start()
 

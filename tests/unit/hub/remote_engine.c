@@ -133,7 +133,7 @@ const struct broker_ops rw_broker = {.ask = ask};
 static void reset_shards(struct rw_node *node)
 {
     for (unsigned i = 0; i < node->world->config.shards; i++)
-        if (node->resets & 1u << i && remote_reset(node->helper, node->set, i) == 0)
+        if (node->resets & 1u << i && remote_reset(node->helper, node->set, i, NULL) == 0)
             node->resets &= ~(1u << i);
 }
 
