@@ -54,6 +54,7 @@ NOT_IN_TSAN = {
     "test_proxy_hooks.py": "the courier's thread: tests/unit/courier has it",
     "test_webtransport.py": "streams of QUIC, as those of test_http3.py, which has two shards",
     "test_webtransport_raw.py": "likewise",
+    "test_quic_errors.py": "likewise",
     "test_bad_input.py": "requests that one shard refuses by itself",
     "test_http2_bounds.py": "what one connection may do to its shard: test_http2.py has several",
     "test_bench_abuse.py": "threads of the bench: test_bench_half_open.py has them",

@@ -1,5 +1,7 @@
 /* quic_calls: what the library asks and tells. None of these may call it back to read or write, and
  * none frees the connection: that is left to whoever called the library. */
+#include <gnutls/gnutls.h>
+
 #include "carrier/quic_internal.h"
 
 static int result_of(struct quic *quic, uint64_t code)
@@ -17,13 +19,17 @@ static void draw(uint8_t *to, size_t len, const ngtcp2_rand_ctx *context)
 
 /* ---- the handshake ---- */
 
-/* A client has nothing to say in a handshake that is over (RFC 9001 section 6 has no KeyUpdate). */
+/* A client has nothing to say in a handshake that is over: TLS's own KeyUpdate is an error (RFC
+ * 9001 section 6). It may come in the datagram that ends the handshake, and the session is still
+ * there then: it would take new keys, at which the library stops the process. */
 static int on_crypto(ngtcp2_conn *conn, quic_level level, uint64_t offset, const uint8_t *data,
                      size_t len, void *user)
 {
     const struct quic *quic = user;
-    if (!quic->tls)
-        return NGTCP2_ERR_CALLBACK_FAILURE;
+    if (quic->is_open) {
+        ngtcp2_conn_set_tls_alert(conn, GNUTLS_A_UNEXPECTED_MESSAGE);
+        return NGTCP2_ERR_CRYPTO;
+    }
     return ngtcp2_crypto_recv_crypto_data_cb(conn, level, offset, data, len, user);
 }
 
