@@ -193,11 +193,24 @@ static const char *heard_check(const struct conn *conn)
     return NULL;
 }
 
+/* The line of a carrier without a socket: it is its own. */
+static bool is_port(const struct shard *shard, const struct conn *conn)
+{
+    return has(conn, LINK_STREAM) && stream_link(shard, conn)->carrier == conn_slot(shard, conn);
+}
+
+/* A connection, whatever carries it. */
+static bool is_connection(const struct conn *conn)
+{
+    return !has(conn, LINK_STREAM) || conn->transport == TRANSPORT_QUIC ||
+           conn->transport == TRANSPORT_RTC;
+}
+
 static void tally_add(struct tally *tally, const struct shard *shard, const struct conn *conn)
 {
-    bool is_stream = has(conn, LINK_STREAM);
-    tally->live += !is_stream && conn_alive(conn);
-    tally->streams += is_stream && conn_alive(conn);
+    bool is_stream = has(conn, LINK_STREAM), port = is_port(shard, conn);
+    tally->live += is_connection(conn) && !port && conn_alive(conn);
+    tally->streams += is_stream && !port && conn_alive(conn);
     tally->carried += conn->extra && conn->extra->carrier ? conn->extra->carrier->count : 0;
     tally->dirty += !is_stream && has(conn, LINK_DIRTY);
     tally->counted += has(conn, LINK_COUNTED);

@@ -87,6 +87,8 @@ void http_stream_input(struct shard *shard, struct conn *stream, char *bytes, si
 void http_stream_ended(struct shard *shard, struct conn *stream)
 {
     stream->link |= LINK_INPUT_ENDED;
+    if (stream->state == CONN_LINGERING) /* that is what it has waited for */
+        conn_end(shard, stream, END_CLOSE, (enum close_reason)stream->end_reason);
     if (stream->state != CONN_OPEN)
         return;
     if (conn_transport(shard, stream)->is_tunnel)
