@@ -111,7 +111,7 @@ Ringside: a realtime push server on io_uring, and the bench that measures it.
 
 Try it (each of these installs what is missing, builds, and runs; nothing else is needed first)
   run [server arguments]       start the server on 127.0.0.1:8080 and print commands to try on it
-  run --tls [...]              the same with TLS on 127.0.0.1:8443, by a certificate made for it
+  run --tls [...]              the same with TLS and HTTP/3 on 127.0.0.1:8443, and a certificate
   run --broker redis|nats [...]  two nodes on 8080 and 8081 around a Redis of their own, which keeps
                                everything that it acknowledges; all three end together
   compare [bench arguments]    what polling, long polling, SSE and WebSocket cost on this machine:
@@ -312,19 +312,26 @@ value_of() {
     echo "$value"
 }
 
-# A self-signed certificate for this machine alone, kept for the next time.
+# A self-signed certificate for this machine alone, kept for the next time. Chromium takes one by
+# its hash, for WebTransport, if it is for two weeks at most.
 development_certificate() {
     local folder="$1"
     if [[ -s "$folder/certificate.pem" && -s "$folder/key.pem" ]] &&
-        openssl x509 -in "$folder/certificate.pem" -noout -checkend 86400 >/dev/null; then
+        openssl x509 -in "$folder/certificate.pem" -noout -checkend 86400 >/dev/null &&
+        ! openssl x509 -in "$folder/certificate.pem" -noout -checkend 1209600 >/dev/null; then
         return 0
     fi
     say "Making a self-signed certificate for localhost in $folder"
     mkdir -p "$folder"
-    (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
+    (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 13 \
         -subj /CN=localhost -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' \
         -keyout "$folder/key.pem" -out "$folder/certificate.pem" 2>"$folder/openssl.log") ||
         { cat "$folder/openssl.log" >&2; return 1; }
+}
+
+# SHA-256 of a certificate, as a page gives it.
+hash_of() {
+    openssl x509 -in "$1" -outform der | openssl dgst -sha256 -binary | base64
 }
 
 print_tls_commands() {
@@ -336,6 +343,9 @@ The same with TLS, by a certificate that only this machine has reason to trust:
 In a browser, which warns of the certificate once:
   https://$address/
   new WebSocket('wss://$address/ws?channel=news')
+By HTTP/3 and WebTransport, which take this certificate without a warning:
+  new WebTransport('https://$address/wt?channel=news', {serverCertificateHashes: [{algorithm:
+    'sha-256', value: Uint8Array.from(atob('$(hash_of "$certificate")'), c => c.charCodeAt(0))}]})
 \`kill -HUP $$\` reads the certificate again.
 
 TRY
@@ -445,7 +455,7 @@ TRY
         tls_address="$(value_of --tls-listen "$TLS_LISTEN_DEFAULT" "$@")"
         print_tls_commands "$tls_address" "$folder/certificate.pem"
         set -- --tls-listen "$tls_address" \
-            --tls-certificate "$folder/certificate.pem:$folder/key.pem" "$@"
+            --tls-certificate "$folder/certificate.pem:$folder/key.pem" --set http3=on "$@"
     fi
     exec "$BUILD_ROOT/release/server/ringside-server" --listen "$address" "$@"
 }

@@ -254,6 +254,11 @@ void successor_start(const struct ports *ports, unsigned shards)
                 (int)self.child);
         return;
     }
+    if (ports->udp[DATAGRAM_QUIC].open) {
+        fprintf(stderr, "ringside-server: SIGUSR2: no successor: packets of this process's QUIC "
+                        "connections would come to it; with http3 = on, restart instead\n");
+        return;
+    }
     int err = parcel_make(&parcel, ports, shards);
     if (err == 0)
         err = spawn(&parcel);

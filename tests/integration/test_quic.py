@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import socket
 import time
 
@@ -150,6 +151,12 @@ def test_a_client_whose_address_changes_goes_on(served):
     asyncio.run(asyncio.wait_for(several(), PATIENCE_S * 3))
     assert served.metric("ringside_quic_handshakes_total") == 6
     assert served.metric("ringside_quic_resets_total") == 0
+
+
+def test_a_server_with_quic_has_no_successor(served, eventually):
+    served.signal(signal.SIGUSR2)
+    eventually(lambda: "SIGUSR2: no successor: packets" in served.output(), "a word of it")
+    assert served.plain().get("/healthz").status == 200
 
 
 def test_a_reload_shows_another_certificate(start_server, tmp_path, eventually):
