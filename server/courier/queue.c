@@ -31,7 +31,7 @@ int queue_prepare(struct queue *queue)
         if (sqlite3_prepare_v3(queue->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &queue->statements[i], NULL) != SQLITE_OK)
             return -EIO;
-    queue->changes = 1;
+    queue->changes = queue->commits = 1;
     queue->stats.waiting = queue_number_of(queue, queue->statements[QUEUE_COUNT_DELIVERIES], 0);
     queue->stats.dead = queue_number_of(queue, queue->statements[QUEUE_COUNT_DEAD], 0);
     return queue->err;
@@ -383,7 +383,7 @@ int64_t queue_next(struct queue *queue, int64_t endpoint, unsigned under_way)
     struct queue_line *line = queue_line_make(queue, endpoint);
     if (!line)
         return queue->clock_ms;
-    int64_t rest_ms = rest_next(queue, line, under_way), held_ms = queue_held_next(line);
+    int64_t rest_ms = rest_next(queue, line, under_way), held_ms = queue_held_next(queue, line);
     return rest_ms < held_ms ? rest_ms : held_ms;
 }
 

@@ -92,6 +92,7 @@ struct queue_target {
     int64_t endpoint;
     int64_t next_ms;
     int64_t key;
+    bool rests; /* it does not answer now: a row, not memory */
 };
 int queue_event_add(struct queue *queue, uint64_t seq, struct span body,
                     const struct queue_target *targets, unsigned count, int64_t now_ms);
@@ -118,6 +119,8 @@ struct queue_when {
 typedef bool queue_row_take(void *context, const struct queue_row *row);
 int queue_due(struct queue *queue, int64_t endpoint, const struct queue_when *when,
               queue_row_take *take, void *context);
+/* An endpoint does not answer: what is in memory for it, and not under way, becomes rows. */
+void queue_rest(struct queue *queue, int64_t endpoint);
 /* What was given out is not under way after all. */
 void queue_give_back(struct queue *queue, int64_t endpoint, uint64_t seq);
 /* When the next one is; INT64_MAX: none. */

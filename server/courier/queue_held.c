@@ -78,7 +78,6 @@ struct queue_line *queue_line_make(struct queue *queue, int64_t endpoint)
         if (!line)
             return NULL;
         line->endpoint = endpoint;
-        line->later_ms = INT64_MAX;
         HASH_ADD(hh, queue->lines, endpoint, sizeof line->endpoint, line);
         if (!line->hh.tbl) {
             free(line);
@@ -122,8 +121,23 @@ static void event_free(struct queue *queue, struct held_event *event)
 
 /* NOLINTEND(readability-function-size) */
 
-/* An order is kept by rows; what comes to an endpoint with many held goes behind what is at rest,
- * which is tried first. */
+/* ---- what the next commit makes a row ---- */
+
+static int64_t later_of(const struct queue *queue, const struct queue_line *line)
+{
+    return line->later_commit == queue->commits ? line->later_ms : INT64_MAX;
+}
+
+static void later_note(const struct queue *queue, struct queue_line *line, int64_t next_ms)
+{
+    int64_t before_ms = later_of(queue, line);
+    line->later_ms = next_ms < before_ms ? next_ms : before_ms;
+    line->later_commit = queue->commits;
+}
+
+/* ---- adding ---- */
+
+/* An order is kept by rows. */
 static bool may_hold(struct queue *queue, const struct queue_target *targets, unsigned count,
                      size_t bytes)
 {
@@ -131,12 +145,32 @@ static bool may_hold(struct queue *queue, const struct queue_target *targets, un
         queue->held_bytes + (int64_t)bytes > queue->config.bytes_max / QUEUE_HELD_SHARE ||
         queue->held_bytes + (int64_t)bytes > QUEUE_HELD_BYTES_MAX)
         return false;
-    for (unsigned i = 0; i < count; i++) {
-        const struct queue_line *line = queue_line_make(queue, targets[i].endpoint);
-        if (!line || targets[i].key != 0 || line->held_count >= QUEUE_HELD_OF_LINE_MAX)
+    for (unsigned i = 0; i < count; i++)
+        if (targets[i].key != 0 || !queue_line_make(queue, targets[i].endpoint))
             return false;
-    }
     return true;
+}
+
+/* What is for one that does not answer, or has many before it, is at rest from its beginning: it
+ * takes no room from what is on its way. */
+static void held_init(struct queue *queue, struct held_event *event, struct held *held,
+                      const struct queue_target *target)
+{
+    struct queue_line *line = queue_line_find(queue, target->endpoint);
+    held->event = event;
+    held->endpoint = target->endpoint;
+    held->next_ms = target->next_ms;
+    if (target->rests || line->held_count >= QUEUE_HELD_OF_LINE_MAX) {
+        held->state = HELD_LATER;
+        event->rested = true;
+        later_note(queue, line, held->next_ms);
+        return;
+    }
+    held->line = line;
+    line->held_count++;
+    DL_APPEND(line->first, held);
+    queue->held_count++;
+    event->left++;
 }
 
 bool queue_held_add(struct queue *queue, uint64_t seq, struct span body,
@@ -149,19 +183,11 @@ bool queue_held_add(struct queue *queue, uint64_t seq, struct span body,
     event->seq = seq;
     event->born_ms = now_ms;
     event->body_len = body.len;
-    event->count = event->left = count;
+    event->count = count;
     memcpy(body_of(event), body.ptr, body.len);
-    for (unsigned i = 0; i < count; i++) {
-        struct held *held = &event->each[i];
-        held->event = event;
-        held->endpoint = targets[i].endpoint;
-        held->line = queue_line_find(queue, targets[i].endpoint);
-        held->next_ms = targets[i].next_ms;
-        held->line->held_count++;
-        DL_APPEND(held->line->first, held);
-    }
+    for (unsigned i = 0; i < count; i++)
+        held_init(queue, event, &event->each[i], &targets[i]);
     queue->held_bytes += (int64_t)bytes;
-    queue->held_count += count;
     dirty(queue, event);
     return true;
 }
@@ -200,13 +226,14 @@ bool queue_held_due(const struct queue_line *line, int64_t now_ms, queue_row_tak
     return true;
 }
 
-int64_t queue_held_next(const struct queue_line *line)
+int64_t queue_held_next(const struct queue *queue, const struct queue_line *line)
 {
+    const int64_t later_ms = later_of(queue, line);
     const struct held *held;
     DL_FOREACH (line->first, held)
         if (held->state == HELD_WAITS)
-            return held->next_ms < line->later_ms ? held->next_ms : line->later_ms;
-    return line->later_ms;
+            return held->next_ms < later_ms ? held->next_ms : later_ms;
+    return later_ms;
 }
 
 void queue_give_back(struct queue *queue, int64_t endpoint, uint64_t seq)
@@ -249,8 +276,7 @@ bool queue_held_later(struct queue *queue, int64_t endpoint, uint64_t seq, unsig
     if (held) {
         held->attempt = attempt;
         held->next_ms = next_ms;
-        if (next_ms < held->line->later_ms)
-            held->line->later_ms = next_ms;
+        later_note(queue, held->line, next_ms);
         leave(queue, held, HELD_LATER);
     }
     return held != NULL;
@@ -266,6 +292,15 @@ bool queue_held_bury(struct queue *queue, int64_t endpoint, uint64_t seq, unsign
         leave(queue, held, HELD_DEAD);
     }
     return held != NULL;
+}
+
+void queue_rest(struct queue *queue, int64_t endpoint)
+{
+    const struct queue_line *line = queue_line_find(queue, endpoint);
+    struct held *held, *next;
+    DL_FOREACH_SAFE((line ? line->first : NULL), held, next)
+    if (held->state == HELD_WAITS)
+        queue_held_later(queue, endpoint, held->event->seq, 0, held->next_ms);
 }
 
 unsigned queue_held_bury_all(struct queue *queue, int64_t endpoint, const char *why)
@@ -366,22 +401,15 @@ int queue_held_write(struct queue *queue)
     return err;
 }
 
-static void rest(struct queue *queue, const struct held *held)
-{
-    struct queue_line *line = queue_line_find(queue, held->endpoint);
-    queue_rest_changed(queue, held->endpoint);
-    if (line)
-        line->later_ms = INT64_MAX;
-}
-
 void queue_held_wrote(struct queue *queue)
 {
+    queue->commits++;
     while (queue->dirty) {
         struct held_event *event = queue->dirty;
         for (unsigned i = 0; i < event->count; i++) {
             struct held *held = &event->each[i];
             if (held->state == HELD_LATER)
-                rest(queue, held);
+                queue_rest_changed(queue, held->endpoint);
             if (held->state > HELD_TAKEN)
                 held->state = HELD_GONE;
         }

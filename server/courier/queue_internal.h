@@ -92,7 +92,7 @@ enum queue_statement {
 enum {
     QUEUE_HELD_BYTES_MAX = 16 << 20,
     QUEUE_HELD_SHARE = 8, /* of bytes_max, at most: one in so many */
-    QUEUE_HELD_OF_LINE_MAX = 256,
+    QUEUE_HELD_OF_LINE_MAX = 64,
     QUEUE_HELD_TARGETS_MAX = 64,
 };
 
@@ -104,7 +104,9 @@ struct queue_line {
     int64_t endpoint;
     struct held *first;
     unsigned held_count;
-    int64_t later_ms; /* when the first is due that the next commit makes a row */
+    /* When the first is due that the next commit makes a row, as of that commit. */
+    int64_t later_ms;
+    uint64_t later_commit;
     /* When the first of its rows is due, beyond so many: as of that change of rows. */
     uint64_t rest_changes;
     unsigned rest_beyond;
@@ -126,6 +128,7 @@ struct queue {
     struct queue_line *lines, *line; /* all, and the last one that was made or found for adding */
     struct held_event *dirty;        /* for the next commit */
     int64_t held_bytes, held_count;
+    uint64_t commits;                 /* that succeeded, and 1 */
     uint64_t changes;                 /* of rows of deliveries, by what may touch any endpoint's */
     int64_t added;                    /* bytes since the size was looked at */
     struct queue_stats stats, before; /* now, and when the transaction began */
@@ -170,7 +173,7 @@ bool queue_held_add(struct queue *queue, uint64_t seq, struct span body,
 /* Gives out what is due; returns false when `take` did. */
 bool queue_held_due(const struct queue_line *line, int64_t now_ms, queue_row_take *take,
                     void *context);
-int64_t queue_held_next(const struct queue_line *line);
+int64_t queue_held_next(const struct queue *queue, const struct queue_line *line);
 /* Return false when it is not held. */
 bool queue_held_done(struct queue *queue, int64_t endpoint, uint64_t seq);
 bool queue_held_later(struct queue *queue, int64_t endpoint, uint64_t seq, unsigned attempt,

@@ -56,6 +56,7 @@ static bool targets_of(struct webhooks *webhooks, const struct webhook_event *ev
             .endpoint = endpoint->number,
             .next_ms = webhooks->now_ms + endpoint->batch_delay_ms,
             .key = key_of(endpoint, event->channel),
+            .rests = endpoint->is_open || endpoint->is_slow,
         };
         if (!target_add(ret, &target))
             return false;

@@ -283,6 +283,7 @@ static void breaker(struct webhooks *webhooks, struct endpoint *endpoint, int64_
     if (!endpoint->is_open && (int64_t)endpoint->failures >= webhooks->settings->webhook_breaker) {
         endpoint->is_open = true;
         webhook_count(&webhooks->counters.endpoints_failing, 1);
+        queue_rest(webhooks->queue, endpoint->number);
     }
     if (endpoint->is_open || asked_to_wait)
         endpoint->not_before_ms = webhooks->now_ms + wait_ms;

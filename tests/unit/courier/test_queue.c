@@ -49,7 +49,7 @@ static int begin(void **state)
 
 static uint64_t add(struct queue *queue, int64_t endpoint, int64_t key, int64_t now_ms)
 {
-    const struct queue_target target = {endpoint, now_ms, key};
+    const struct queue_target target = {endpoint, now_ms, key, false};
     uint64_t seq = queue_number(queue);
     assert_int_equal(queue_event_add(queue, seq, SPAN("{}"), &target, 1, now_ms), 0);
     return seq;
@@ -157,7 +157,7 @@ static void test_a_full_queue_refuses(void **state)
     (void)state;
     static char body[100000];
     struct queue *queue = open_queue(3);
-    const struct queue_target target = {1, 0, 0};
+    const struct queue_target target = {1, 0, 0, false};
     int err = 0;
     unsigned count = 0;
     for (; err == 0 && count < 20; count++)
@@ -235,7 +235,7 @@ static void test_held_for_several(void **state)
     struct queue *queue = open_queue(10);
     int64_t second = 0;
     assert_int_equal(queue_endpoint_put(queue, "two", SPAN("{}"), false, 0, &second), 0);
-    const struct queue_target targets[] = {{1, 0, 0}, {second, 0, 0}};
+    const struct queue_target targets[] = {{1, 0, 0, false}, {second, 0, 0, false}};
     uint64_t seq = queue_number(queue);
     assert_int_equal(queue_event_add(queue, seq, SPAN("{}"), targets, 2, 0), 0);
     assert_int_equal(queue_commit(queue), 0);
@@ -254,6 +254,32 @@ static void test_held_for_several(void **state)
     assert_int_equal(in_file("SELECT count(*) FROM events"), 0);
 }
 
+static void test_one_that_does_not_answer_is_not_held_for(void **state)
+{
+    (void)state;
+    struct queue *queue = open_queue(10);
+    int64_t second = 0;
+    assert_int_equal(queue_endpoint_put(queue, "two", SPAN("{}"), false, 0, &second), 0);
+    const struct queue_target targets[] = {{1, 7, 0, false}, {second, 7, 0, true}};
+    uint64_t seq = queue_number(queue);
+    assert_int_equal(queue_event_add(queue, seq, SPAN("{}"), targets, 2, 0), 0);
+    uint64_t waits = add(queue, 1, 0, 9);
+    assert_int_equal(queue_next(queue, second, 0), 7);
+    assert_int_equal(due(queue, 1, 7).seqs[0], seq);
+    queue_rest(queue, 1);
+    assert_int_equal(queue_next(queue, 1, 0), 9);
+    assert_int_equal(queue_done(queue, 1, seq, 0, 7), 0);
+    assert_int_equal(queue_commit(queue), 0);
+    assert_int_equal(waiting(queue), 2);
+    assert_int_equal(due(queue, second, 7).seqs[0], seq);
+    assert_int_equal(due(queue, 1, 9).seqs[0], waits);
+    assert_int_equal(queue_done(queue, second, seq, 0, 7), 0);
+    assert_int_equal(queue_done(queue, 1, waits, 0, 7), 0);
+    assert_int_equal(queue_commit(queue), 0);
+    queue_close(queue);
+    assert_int_equal(in_file("SELECT count(*) FROM events"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_full_queue_refuses, begin),
         cmocka_unit_test_setup(test_held, begin),
         cmocka_unit_test_setup(test_held_for_several, begin),
+        cmocka_unit_test_setup(test_one_that_does_not_answer_is_not_held_for, begin),
     };
     if (!mkdtemp(folder))
         return 1;
