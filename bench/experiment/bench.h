@@ -109,6 +109,7 @@ struct bench {
      * speak. */
     struct tls_client *tls_clients[2][2][TLS_CIPHER_COUNT];
     char folder[BENCH_PATH_MAX]; /* of this program */
+    bool beside_clients; /* what a server has besides its shards goes to the clients' CPUs */
 };
 
 struct experiment {

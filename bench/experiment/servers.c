@@ -101,8 +101,9 @@ int bench_server_launch(struct bench *bench, struct server *server, const char *
                         char *const argv[], uint32_t connections)
 {
     cpu_set_t cpus;
-    const char *asked =
-        server->beside_clients ? bench->options->client_cpus : bench->options->server_cpus;
+    const char *asked = server->beside_clients || bench->beside_clients
+                            ? bench->options->client_cpus
+                            : bench->options->server_cpus;
     int err = cpus_parse(&cpus, asked);
     if (err < 0)
         return bench_fail(err, "these CPUs cannot be used: %s", asked);

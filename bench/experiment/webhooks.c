@@ -6,7 +6,9 @@
  *     as many as are accepted     posters wait for each answer; beside it the same posts straight
  *                                 to the receivers, which is what this loop of clients can do
  *     latency                     at half of that rate: from when an event was to be posted until
- *                                 it has arrived at an endpoint that answers at once */
+ *                                 it has arrived at an endpoint that answers at once
+ *
+ *   and a third, whose shards have a CPU that its courier has not: webhooks_push.h */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +20,9 @@
 
 #include "experiment/bench.h"
 #include "experiment/webhooks_loop.h"
+#include "experiment/webhooks_push.h"
 #include "measure/clock.h"
+#include "measure/cpus.h"
 #include "output/figure.h"
 
 enum {
@@ -38,6 +42,7 @@ enum party {
     PARTY_STRAIGHT,
     PARTY_WELL,
     PARTY_TROUBLE,
+    PARTY_PUSH, /* its courier has a CPU that its shards have not */
     PARTIES
 };
 
@@ -69,7 +74,7 @@ struct figures {
 
 struct run {
     struct bench *bench;
-    struct webhooks_loop *loop;
+    struct webhooks_loop *loops[PARTIES]; /* that of the push path is a process's own */
     struct webhooks_set sets[PARTIES];
     struct server *servers[PARTIES];
     enum behaviour *behaviours[PARTIES];
@@ -78,6 +83,7 @@ struct run {
     char folder[32];
     char key[33];
     double rate_per_s; /* of the slowest turn */
+    bool has_push;
 };
 
 static const enum option_id webhooks_options[] = {
@@ -134,16 +140,19 @@ static int folder_make(struct run *run)
 /* Each endpoint is a host of its own, as those of others are. */
 static int endpoints_write(const struct run *run, enum party party, const char *name)
 {
-    const struct sockaddr_in at = webhooks_loop_address(run->loop);
+    const struct sockaddr_in at = webhooks_loop_address(run->loops[party]);
+    const uint32_t channels = run->sets[party].endpoints;
+    const uint32_t count =
+        party == PARTY_PUSH ? webhooks_push_endpoints(run->bench->options) : channels;
     FILE *file = open_in(run, name);
     if (!file)
         return -EIO;
-    for (uint32_t i = 0; i < run->sets[party].endpoints; i++)
+    for (uint32_t i = 0; i < count; i++)
         fprintf(file,
                 "%s{\"id\": \"e%u\", \"url\": \"http://127.%u.%u.%u:%u/%d/%u\", "
                 "\"events\": [\"bench\"], \"channels\": [\"c%u\"]}",
                 i == 0 ? "[" : ",\n", i, 1 + i / (HOSTS * HOSTS), i / HOSTS % HOSTS, 1 + i % HOSTS,
-                ntohs(at.sin_port), party, i, i);
+                ntohs(at.sin_port), party, i, i % channels);
     fprintf(file, "]\n");
     return fclose(file) == 0 ? 0 : bench_fail(-EIO, "the endpoints are not written");
 }
@@ -151,9 +160,10 @@ static int endpoints_write(const struct run *run, enum party party, const char *
 static void folder_remove(const struct run *run)
 {
     static const char *const names[] = {
-        "key",          "endpoints-1",  "endpoints-2",     "queue-1",     "queue-2",
-        "queue-1-wal",  "queue-1-shm",  "queue-2-wal",     "queue-2-shm", "queue-1-journal",
-        "queue-1.lock", "queue-2.lock", "queue-2-journal",
+        "endpoints-3",     "queue-3",      "queue-3-wal",  "queue-3-shm",     "queue-3-journal",
+        "queue-3.lock",    "key",          "endpoints-1",  "endpoints-2",     "queue-1",
+        "queue-2",         "queue-1-wal",  "queue-1-shm",  "queue-2-wal",     "queue-2-shm",
+        "queue-1-journal", "queue-1.lock", "queue-2.lock", "queue-2-journal",
     };
     char path[64];
     if (run->folder[0] == '\0')
@@ -170,19 +180,20 @@ static void folder_remove(const struct run *run)
 static int set_make(struct run *run, enum party party)
 {
     struct webhooks_set *set = &run->sets[party];
-    uint32_t endpoints = run->bench->options->endpoints;
+    uint32_t endpoints =
+        party == PARTY_PUSH ? WEBHOOKS_PUSH_CHANNELS : run->bench->options->endpoints;
     enum behaviour *behaviours = calloc(endpoints, sizeof *behaviours);
     set->events = calloc(EVENTS_MAX, sizeof *set->events);
     set->endpoints = endpoints;
     set->key = run->key;
     set->straight = party == PARTY_STRAIGHT;
-    set->server = webhooks_loop_address(run->loop);
+    set->server = webhooks_loop_address(run->loops[party]);
     set->behaviours = run->behaviours[party] = behaviours;
     if (!behaviours || !set->events)
         return bench_fail(-ENOMEM, "no memory for %d events", EVENTS_MAX);
     for (uint32_t i = 0; party == PARTY_TROUBLE && i < endpoints; i += TROUBLE_ONE_IN)
         behaviours[i] = RECEIVER_SLOW + i / TROUBLE_ONE_IN % (BEHAVIOURS - RECEIVER_SLOW);
-    webhooks_loop_set(run->loop, party, set);
+    webhooks_loop_set(run->loops[party], party, set);
     return 0;
 }
 
@@ -196,8 +207,10 @@ static int server_make(struct run *run, enum party party)
     snprintf(endpoints, sizeof endpoints, "webhook_endpoints=%s/%s", run->folder, name);
     snprintf(keys, sizeof keys, "api_keys=file:%s/key", run->folder);
     int err = endpoints_write(run, party, name);
+    run->bench->beside_clients = party == PARTY_PUSH;
     if (err == 0)
         err = bench_server_start(run->bench, CONNECTIONS, settings, &run->servers[party]);
+    run->bench->beside_clients = false;
     if (err == 0)
         run->sets[party].server = run->servers[party]->address;
     return err;
@@ -205,10 +218,14 @@ static int server_make(struct run *run, enum party party)
 
 static int all_make(struct run *run)
 {
-    int err = webhooks_loop_create(&run->loop, SLOW_MS);
+    int err = webhooks_loop_create(&run->loops[0], SLOW_MS);
+    if (err == 0 && run->has_push)
+        err = webhooks_loop_create(&run->loops[PARTY_PUSH], SLOW_MS);
     if (err == 0)
         err = folder_make(run);
-    for (int party = 0; party < PARTIES && err == 0; party++) {
+    for (int party = 0; party < (run->has_push ? PARTIES : PARTY_PUSH) && err == 0; party++) {
+        if (party != PARTY_PUSH)
+            run->loops[party] = run->loops[0];
         err = set_make(run, (enum party)party);
         if (err == 0 && party != PARTY_STRAIGHT)
             err = server_make(run, (enum party)party);
@@ -222,7 +239,8 @@ static void all_free(struct run *run)
         free(run->sets[party].events);
         free(run->behaviours[party]);
     }
-    webhooks_loop_free(run->loop);
+    webhooks_loop_free(run->loops[0]);
+    webhooks_loop_free(run->loops[PARTY_PUSH]);
     folder_remove(run);
 }
 
@@ -267,11 +285,11 @@ static int turn(struct run *run, enum part part, bool counted)
     watch_phase(run->bench, counted ? "turns" : "warm-up", parts[part].name, parts[part].workload);
     set->latency = counted && parts[part].latency ? run->contestants[part]->corrected : NULL;
     int err =
-        webhooks_loop_post(run->loop, set, options->connections, parts[part].latency ? rate : 0,
+        webhooks_loop_post(run->loops[0], set, options->connections, parts[part].latency ? rate : 0,
                            (int64_t)options->turn_ms * NS_PER_MS);
     int64_t posted_ns = clock_now_ns();
     if (err == 0)
-        err = webhooks_loop_drain(run->loop, set, false, DRAIN_NS);
+        err = webhooks_loop_drain(run->loops[0], set, false, DRAIN_NS);
     if (err == 0 && counted) {
         struct used used = used_now(run, party);
         used.server_ns -= before.server_ns;
@@ -361,9 +379,9 @@ static int play(struct run *run)
         err = rounds(run, PART_LATENCY_WELL, PART_LATENCY_TROUBLE);
     for (int part = 0; part < PARTS; part++)
         part_end(run, (enum part)part);
-    for (int party = PARTY_WELL; party < PARTIES && err == 0; party++)
-        err = webhooks_loop_drain(run->loop, &run->sets[party], true, END_NS);
-    for (int party = PARTY_WELL; party < PARTIES; party++)
+    for (int party = PARTY_WELL; party < PARTY_PUSH && err == 0; party++)
+        err = webhooks_loop_drain(run->loops[0], &run->sets[party], true, END_NS);
+    for (int party = PARTY_WELL; party < PARTY_PUSH; party++)
         account(run, (enum party)party);
     const struct options *options = run->bench->options;
     result_note(
@@ -376,6 +394,20 @@ static int play(struct run *run)
     return err;
 }
 
+/* Otherwise nothing can be said of a courier on the other CPU. */
+static bool has_two_sides(struct bench *bench)
+{
+    cpu_set_t server, clients, both;
+    if (cpus_parse(&server, bench->options->server_cpus) < 0 ||
+        cpus_parse(&clients, bench->options->client_cpus) < 0)
+        return false;
+    CPU_AND(&both, &server, &clients);
+    if (CPU_COUNT(&both) > 0)
+        result_note(&bench->result, "The push path beside a courier at full load was left out: "
+                                    "server and clients share a CPU.");
+    return CPU_COUNT(&both) == 0;
+}
+
 static int run_webhooks(struct bench *bench)
 {
     static struct run run;
@@ -384,9 +416,13 @@ static int run_webhooks(struct bench *bench)
         return bench_fail(-EINVAL, "webhooks starts its own servers: --address is of no use");
     if (bench->options->connections > POSTERS_MAX)
         return bench_fail(-EINVAL, "webhooks has at most %d --under-way", POSTERS_MAX);
+    run.has_push = has_two_sides(bench);
     int err = all_make(&run);
     if (err == 0)
         err = play(&run);
+    if (err == 0 && run.has_push)
+        err = webhooks_push(bench, run.loops[PARTY_PUSH], &run.sets[PARTY_PUSH],
+                            run.servers[PARTY_PUSH]);
     for (int party = PARTIES - 1; party > PARTY_STRAIGHT; party--)
         if (run.servers[party])
             err = bench_server_end(bench, run.servers[party], err);
@@ -402,6 +438,8 @@ const struct experiment experiment_webhooks = {
          "once; of the other a tenth is slow, failing, flapping, dead, or answers a byte a second. "
          "Events are posted as fast as they are accepted, beside the same posts straight to the "
          "receivers; then at half of that rate, with the latency to endpoints that answer at once. "
+         "At last a server pushes to subscribers while its courier, on the clients' CPUs, is at "
+         "rest and at full load. "
          "Every event that was accepted must arrive, and a repeat must have the same id.\n\n"
          "  ringside-bench webhooks\n"
          "  ringside-bench webhooks --endpoints 100 --rate 1000 --turns 10"},

@@ -453,6 +453,17 @@ int webhooks_loop_drain(struct webhooks_loop *loop, struct webhooks_set *set, bo
     return err;
 }
 
+int webhooks_loop_await(struct webhooks_loop *loop, const struct webhooks_set *set, uint64_t came,
+                        int64_t patience_ns)
+{
+    const int64_t end_ns = clock_now_ns() + patience_ns;
+    int err = 0;
+    do
+        err = turn(loop);
+    while (err == 0 && clock_now_ns() < end_ns && set->came < came);
+    return err;
+}
+
 /* ---- making ---- */
 
 /* At each address of 127.0.0.0/8, and nowhere else. */

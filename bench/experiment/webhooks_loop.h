@@ -87,5 +87,9 @@ int webhooks_loop_post(struct webhooks_loop *loop, struct webhooks_set *set, uns
 int webhooks_loop_drain(struct webhooks_loop *loop, struct webhooks_set *set, bool all,
                         int64_t patience_ns);
 
+/* Receives until so many deliveries have come in all, or for so long. */
+int webhooks_loop_await(struct webhooks_loop *loop, const struct webhooks_set *set, uint64_t came,
+                        int64_t patience_ns);
+
 /* Of the accepted events for endpoints that take them in the end: how many were never taken. */
 uint64_t webhooks_set_lacking(const struct webhooks_set *set);

@@ -32,6 +32,8 @@ def of_run(run):
             _cluster(run, c)
         if "webhooks" in c:
             webhooks.derive(run, c, _set)
+        if "beside" in c:
+            webhooks.derive_beside(c, _set)
         if "push" in c:
             _set(c["push"], "load_s", c["push"]["loads_s"], 6)
 

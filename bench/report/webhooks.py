@@ -8,6 +8,7 @@ from series import get
 # What an endpoint in trouble may do to the p99 of the others.
 TROUBLE_MAX = 1.2
 EVENTS_PER_S = 10000
+PUSH_MAX = 1.02
 # Of a CPU: a side that uses more of one in a turn has no time left.
 BUSY = 0.9
 
@@ -36,6 +37,15 @@ def derive(run, c, put):
     if straight:
         put(of, "of_straight",
             [a / b for a, b in zip(rates(of, "accepted"), rates(straight, "accepted")) if b], 4)
+
+
+def derive_beside(c, put):
+    of = c["beside"]
+    put(of, "shard_cpu_ns_per_delivery",
+        [1e9 * cpu / turn["deliveries"] for cpu, turn in zip(of["shard_cpu_s"], c["turns"])
+         if turn["deliveries"]], 1)
+    put(of, "delivered_per_s", [n / turn["elapsed_s"] for n, turn in
+                                zip(of["delivered"], c["turns"]) if turn["elapsed_s"]], 1)
 
 
 def _p99(run, name):
@@ -73,9 +83,29 @@ def verdicts(run):
         yield (f"A tenth of receivers in trouble raises the p99 of others to {TROUBLE_MAX} times",
                "holds" if trouble <= TROUBLE_MAX * well else "fails",
                f"{units.time_ns(trouble)} against {units.time_ns(well)}")
+    yield from _beside(run)
     for c in run["contestants"]:
         if "deliveries" in c:
             yield from _ledger(c)
+
+
+def _beside(run):
+    """What the shards feel of a courier at full load on the other CPU."""
+    rest, load = ([c for c in run["contestants"] if "beside" in c] + [None, None])[:2]
+    if not load:
+        return
+    sides = [{"shard CPU for each delivery": get(c, "beside", "shard_cpu_ns_per_delivery",
+                                                 "median"),
+              "p50": series.percentile(get(c, "latency", "corrected"), 50),
+              "p99": series.percentile(get(c, "latency", "corrected"), 99)}
+             for c in (rest, load)]
+    for name, calm in sides[0].items():
+        busy = sides[1][name]
+        if calm and busy:
+            yield (f"Push beside a courier at full load: {name} within 2 %",
+                   "holds" if busy <= PUSH_MAX * calm else "fails",
+                   f"{units.time_ns(busy)} against {units.time_ns(calm)}, "
+                   f"{get(load, 'beside', 'delivered_per_s', 'median') or 0:,.0f} webhooks/s")
 
 
 def _ledger(c):
