@@ -188,6 +188,8 @@ static bool cut(struct queue *queue)
 /* Returns 0 or -ENOSPC, which is no error of the transaction. */
 static int room_make(struct queue *queue, int64_t bytes)
 {
+    if (used(queue) + bytes > queue->config.bytes_max)
+        size_look(queue); /* what is done since has left room */
     for (int i = 0; queue->config.drop_oldest && i < CUTS_MAX; i++)
         if (used(queue) + bytes <= queue->config.bytes_max || !cut(queue))
             break;
