@@ -101,13 +101,13 @@ static void shard_add(void *context, pid_t thread, bool is_shard)
 {
     struct used_by_shards *used = context;
     char path[TEXT_MAX];
-    long long ns = 0;
+    char text[TEXT_MAX] = "";
     if (!is_shard)
         return;
     snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", (int)used->process, (int)thread);
     FILE *file = fopen(path, "r");
-    if (file && fscanf(file, "%lld", &ns) == 1)
-        used->ns += ns;
+    if (file && fgets(text, sizeof text, file))
+        used->ns += strtoll(text, NULL, 10);
     if (file)
         fclose(file);
 }

@@ -83,13 +83,13 @@ def verdicts(run):
         yield (f"A tenth of receivers in trouble raises the p99 of others to {TROUBLE_MAX} times",
                "holds" if trouble <= TROUBLE_MAX * well else "fails",
                f"{units.time_ns(trouble)} against {units.time_ns(well)}")
-    yield from _beside(run)
+    yield from beside(run)
     for c in run["contestants"]:
         if "deliveries" in c:
             yield from _ledger(c)
 
 
-def _beside(run):
+def beside(run):
     """What the shards feel of a courier at full load on the other CPU."""
     rest, load = ([c for c in run["contestants"] if "beside" in c] + [None, None])[:2]
     if not load:

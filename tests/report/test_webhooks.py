@@ -9,6 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent.parent / "bench" / "
 
 import derive  # noqa: E402
 import judge  # noqa: E402
+import webhooks  # noqa: E402
 
 MOST = "as many as are accepted"
 
@@ -26,6 +27,12 @@ def whole(name, lost=0, corrupt=0):
                                     "duplicate": 0, "out_of_order": 0, "corrupt": corrupt},
             "deliveries": {"accepted": 10, "refused": 0, "unanswered": 0, "tries": 12,
                            "repeated": 1}}
+
+
+def beside(shard_cpu_s):
+    return {"name": "websocket", "workload": "push", "kind": "transport", "connections": 4,
+            "turns": [{"deliveries": 20000, "elapsed_s": 2.0}],
+            "beside": {"shard_cpu_s": [shard_cpu_s], "delivered": [30000]}}
 
 
 def run(counts=(12000, 13000, 14000), **faults):
@@ -63,3 +70,22 @@ def test_the_rate_is_judged(counts, verdict):
 def test_a_fault_is_judged(faults, claim):
     assert verdicts(run())[claim] == "holds"
     assert verdicts(run(**faults))[claim] == "fails"
+
+
+def test_the_limit_is_said():
+    assert webhooks.limit({"bench_busy": {"median": 0.95}, "server_busy": {"median": 0.94}}) \
+        .startswith("the bench")
+    assert webhooks.limit({"bench_busy": {"median": 0.4}, "server_busy": {"median": 0.97}}) == \
+        "the server"
+    assert "disk" in webhooks.limit({"bench_busy": {"median": 0.4}, "server_busy": {"median": 0.5}})
+
+
+@pytest.mark.parametrize("cpu_s, verdict", ((0.101, "holds"), (0.104, "fails")))
+def test_push_beside_a_courier_is_judged(cpu_s, verdict):
+    sides = [beside(0.1), beside(cpu_s)]
+    for side in sides:
+        webhooks.derive_beside(side, lambda into, name, values, places:
+                               into.update({name: {"median": round(values[0], places)}}))
+    said = list(webhooks.beside({"contestants": sides}))
+    assert [v for _, v, _ in said] == [verdict]
+    assert "15,000 webhooks/s" in said[0][2]
