@@ -476,14 +476,13 @@ static int64_t clock_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* To be woken for each of a trickle of events costs more than the events do. */
-static void let_events_gather(const struct shard *shard, int64_t wait_ns)
+/* To be woken for each of a trickle of events costs more than they do: they are let gather. */
+static int wait_for_events(const struct shard *shard, int64_t wait_ns)
 {
     int64_t gather_ns = shard->settings->gather_us * 1000;
     if (!shard->trickle.several || gather_ns == 0 || wait_ns <= gather_ns)
-        return;
-    const struct timespec rest = {.tv_nsec = gather_ns};
-    nanosleep(&rest, NULL);
+        return ring_wait(shard->ring, wait_ns);
+    return ring_gather(shard->ring, gather_ns, wait_ns);
 }
 
 static void count_turn(struct shard *shard, int64_t took_ns)
@@ -502,8 +501,7 @@ void shard_run(struct shard *shard)
     while (!shard_may_leave(shard)) {
         if (wait_ns > 0 && !hub_sleep(shard->hub))
             wait_ns = 0;
-        let_events_gather(shard, wait_ns);
-        int err = ring_wait(shard->ring, wait_ns);
+        int err = wait_for_events(shard, wait_ns);
         assert(err == 0);
         hub_awake(shard->hub);
         int64_t began_ns = clock_ns();

@@ -112,6 +112,7 @@ struct ring_engine {
     int (*listen)(struct ring *ring, unsigned listener, int fd);
     void (*listen_stop)(struct ring *ring);
     int (*wait)(struct ring *ring, int64_t timeout_ns);
+    int (*gather)(struct ring *ring, int64_t gather_ns, int64_t timeout_ns); /* NULL: by a pause */
     bool (*next)(struct ring *ring, struct ring_event *event);
     void (*watch)(struct ring *ring, uint32_t slot, enum ring_direction direction);
     void (*unwatch)(struct ring *ring, uint32_t slot, enum ring_direction direction);
@@ -212,6 +213,12 @@ static inline int ring_wait(struct ring *ring, int64_t timeout_ns)
 {
     return ring->engine->wait(ring, timeout_ns);
 }
+
+/* The same, but gives events `gather_ns` to come together before it looks, and then waits for one
+ * if there is none yet. `gather_ns` is less than `timeout_ns`. */
+int ring_gather(struct ring *ring, int64_t gather_ns, int64_t timeout_ns);
+/* The way of an engine that has no other: sleeps, then waits. */
+int ring_pause(struct ring *ring, int64_t gather_ns, int64_t timeout_ns);
 
 /* Takes the next event. Returns false when there is none left: then ring_wait may bring more. */
 static inline bool ring_next(struct ring *ring, struct ring_event *event)

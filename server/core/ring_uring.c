@@ -171,7 +171,22 @@ void ring_bell_arm(struct ring_uring *ring)
  * that ends this one is silenced before it returns: whatever rings afterwards ends the next. The
  * other tables have their turn before the bell is silenced, as their completions ring it too, and
  * after, as work may have come in between. */
-int ring_uring_wait(struct ring *base, int64_t timeout_ns)
+static int wait_on_first(struct ring_uring *ring, int64_t gather_ns, int64_t timeout_ns)
+{
+    struct io_uring *uring = &ring->tables[0].uring;
+    struct __kernel_timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    struct io_uring_cqe *cqe;
+    ring->base.stats.enters++;
+#ifdef RING_HAS_MIN_WAIT
+    if (gather_ns > 0)
+        return io_uring_submit_and_wait_min_timeout(uring, &cqe, RING_GATHERED, &timeout,
+                                                    (unsigned)(gather_ns / 1000), NULL);
+#endif
+    assert(gather_ns == 0);
+    return io_uring_submit_and_wait_timeout(uring, &cqe, 1, &timeout, NULL);
+}
+
+static int uring_wait(struct ring *base, int64_t gather_ns, int64_t timeout_ns)
 {
     struct ring_uring *ring = uring_of(base);
     bool rung = !ring->bell_armed;
@@ -184,10 +199,7 @@ int ring_uring_wait(struct ring *base, int64_t timeout_ns)
         return 0;
     }
 
-    struct __kernel_timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
-    struct io_uring_cqe *cqe;
-    int err = io_uring_submit_and_wait_timeout(&ring->tables[0].uring, &cqe, 1, &timeout, NULL);
-    base->stats.enters++;
+    int err = wait_on_first(ring, gather_ns, timeout_ns);
     if (err < 0 && err != -ETIME && err != -EINTR && err != -EAGAIN && err != -EBUSY)
         return err;
     ring->tables[0].flag_stale = false;
@@ -198,6 +210,19 @@ int ring_uring_wait(struct ring *base, int64_t timeout_ns)
         other_tables_turn(ring, true);
     }
     return 0;
+}
+
+int ring_uring_wait(struct ring *base, int64_t timeout_ns)
+{
+    return uring_wait(base, 0, timeout_ns);
+}
+
+/* In the wait itself, where the kernel can: a system call less, and it ends when many are there. */
+int ring_uring_gather(struct ring *base, int64_t gather_ns, int64_t timeout_ns)
+{
+    if (!uring_of(base)->min_wait)
+        return ring_pause(base, gather_ns, timeout_ns);
+    return uring_wait(base, gather_ns, timeout_ns);
 }
 
 bool ring_uring_next(struct ring *base, struct ring_event *event)
@@ -358,6 +383,7 @@ const struct ring_engine ring_uring_engine = {
     .listen = ring_accept_listen,
     .listen_stop = ring_accept_listen_stop,
     .wait = ring_uring_wait,
+    .gather = ring_uring_gather,
     .next = ring_uring_next,
     .watch = ring_uring_watch,
     .unwatch = ring_uring_unwatch,

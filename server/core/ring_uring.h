@@ -24,6 +24,7 @@
 enum {
     RING_SQ_ENTRIES = 512,
     RING_CQ_ENTRIES = 4096,
+    RING_GATHERED = 64,    /* events that end a gathering before its time */
     RING_ACCEPTS_MAX = 64, /* one-shot accepts armed at once, where a table is nearly full */
 };
 
@@ -81,6 +82,7 @@ struct ring_uring {
     bool client;
     bool direct; /* sockets are direct descriptors, else ordinary ones */
     bool bind_direct;
+    bool min_wait; /* the kernel lets events gather in the wait itself */
 
     int bell; /* eventfd: ring_wake, and completions on tables 1 … n */
     bool bell_armed;
@@ -137,6 +139,7 @@ void ring_slot_released(struct ring_uring *ring, struct ring_table *table);
 
 /* What the two kinds of descriptors have in common. */
 int ring_uring_wait(struct ring *base, int64_t timeout_ns);
+int ring_uring_gather(struct ring *base, int64_t gather_ns, int64_t timeout_ns);
 bool ring_uring_next(struct ring *base, struct ring_event *event);
 void ring_uring_watch(struct ring *base, uint32_t slot, enum ring_direction direction);
 void ring_uring_unwatch(struct ring *base, uint32_t slot, enum ring_direction direction);

@@ -119,6 +119,7 @@ const struct ring_engine ring_uring_fd_engine = {
     .listen = ring_accept_listen,
     .listen_stop = ring_accept_listen_stop,
     .wait = ring_uring_wait,
+    .gather = ring_uring_gather,
     .next = ring_uring_next,
     .watch = ring_uring_watch,
     .unwatch = ring_uring_unwatch,

@@ -47,6 +47,9 @@ static int table_init(struct ring_uring *ring, struct ring_table *table)
     int err = io_uring_queue_init_params(RING_SQ_ENTRIES, &table->uring, &params);
     if (err < 0)
         return err;
+#ifdef RING_HAS_MIN_WAIT
+    ring->min_wait = params.features & RING_COMPAT_FEAT_MIN_TIMEOUT;
+#endif
     if (ring->client) {
         table->addresses = calloc(RING_SQ_ENTRIES, sizeof *table->addresses);
         err = table->addresses ? 0 : -ENOMEM;

@@ -109,14 +109,14 @@ def test_the_order_of_the_server_counts(start_server):
 @pytest.mark.parametrize("curve, called", [("X25519", "X25519"), ("P-256", "prime256v1")])
 def test_curves(server, curve, called):
     said = s_client(server, "-curves", curve)
-    assert re.search(rf"Server Temp Key: .*{called}", said), said
+    assert re.search(rf"(?:Server|Peer) Temp Key: .*{called}", said), said
 
 
 def test_a_curve_that_the_client_has_no_share_of(start_server):
     """The server asks for another hello (RFC 8446 section 4.1.4)."""
     server = start_server(secure=True, config={"tls_versions": "1.3"})
     said = s_client(server, "-curves", "P-521:P-256", "-msg")
-    assert "Server Temp Key: ECDH, prime256v1" in said, said
+    assert re.search("(?:Server|Peer) Temp Key: ECDH, prime256v1", said), said
     assert said.count("<<< TLS 1.3, Handshake [length") and said.count("ServerHello") == 2
 
 
@@ -159,7 +159,7 @@ def test_the_key_that_the_client_can_verify_is_used(start_server):
 def test_the_key_that_the_client_can_verify_is_used_in_1_3(start_server, algorithm, shown):
     server = start_server(secure=True, certificates=["ec", "p384", "rsa"])
     said = s_client(server, "-tls1_3", "-sigalgs", algorithm)
-    assert f"Peer signature type: {shown}" in said, said
+    assert re.search(f"Peer signature type: (?:{shown}|{algorithm})", said), said
 
 
 def test_no_key_that_the_client_can_verify(start_server):

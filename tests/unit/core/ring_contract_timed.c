@@ -138,6 +138,51 @@ static void a_wake_from_another_thread_ends_the_wait(void **state)
     pthread_join(thread, NULL);
 }
 
+/* ---- ring_gather ---- */
+
+#define GATHER_NS INT64_C(2000000)
+
+static void a_gathering_ends_with_what_has_come(void **state)
+{
+    struct ring *ring = *state;
+    struct ring_event event;
+    int peers[4];
+    for (int i = 0; i < 4; i++)
+        ring_watch(ring, contract_accept(ring, &peers[i]), RING_READ);
+    contract_quiet(ring);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(contract_kernel.peer_write(peers[i], "x", 1), 1);
+    int64_t start = now_ns();
+    assert_int_equal(ring_gather(ring, GATHER_NS, CONTRACT_LONG_NS), 0);
+    assert_true(now_ns() - start < CONTRACT_LONG_NS);
+    for (int i = 0; i < 4; i++) {
+        assert_true(ring_next(ring, &event));
+        assert_int_equal(event.kind, RING_READABLE);
+    }
+}
+
+static void a_gathering_of_nothing_ends_when_the_time_is_over(void **state)
+{
+    struct ring *ring = *state;
+    struct ring_event event;
+    int64_t start = now_ns();
+    assert_int_equal(ring_gather(ring, GATHER_NS, 2 * GATHER_NS), 0);
+    assert_true(now_ns() - start >= GATHER_NS);
+    assert_false(ring_next(ring, &event));
+}
+
+static void a_wake_ends_a_gathering(void **state)
+{
+    struct ring *ring = *state;
+    for (int i = 0; i < 10; i++) {
+        contract_quiet(ring);
+        ring_wake(ring);
+        int64_t start = now_ns();
+        assert_int_equal(ring_gather(ring, GATHER_NS, CONTRACT_LONG_NS), 0);
+        assert_true(now_ns() - start < CONTRACT_LONG_NS);
+    }
+}
+
 int contract_run_timed(void)
 {
     const struct CMUnitTest timed[] = {
@@ -148,6 +193,9 @@ int contract_run_timed(void)
         CONTRACT_TEST(no_wake_is_lost_in_a_batch),
         CONTRACT_TEST(a_wake_is_over_after_its_wait),
         CONTRACT_TEST(a_wake_from_another_thread_ends_the_wait),
+        CONTRACT_TEST(a_gathering_ends_with_what_has_come),
+        CONTRACT_TEST(a_gathering_of_nothing_ends_when_the_time_is_over),
+        CONTRACT_TEST(a_wake_ends_a_gathering),
     };
     return cmocka_run_group_tests_name("waiting and waking", timed, NULL, NULL);
 }
