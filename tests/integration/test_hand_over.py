@@ -8,10 +8,11 @@ import struct
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from ringside import check_output, server_binary, wait_until
+from ringside import PATIENCE_S, check_output, server_binary, wait_until
 from wire import RawWebSocket
 
 TAKES_OVER = re.compile(r"SIGUSR2: process (\d+) is to take over")
@@ -173,3 +174,11 @@ def test_the_service_manager_hears(start_server, tmp_path, monkeypatch):
         assert manager.recv(100).decode() == f"READY=1\nMAINPID={server.process.pid}"
         server.stop()
         assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_a_crowd_comes_back_and_misses_nothing():
+    """`restart.py --clients 100000` is the same with a real crowd."""
+    command = [sys.executable, str(Path(__file__).parents[1] / "restart.py"), "--clients", "300",
+               "--drain-s", "2"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE_S)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
