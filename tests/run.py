@@ -63,6 +63,7 @@ NOT_IN_TSAN = {
     "test_bench_claims.py": "programs in Python",
     "test_bench_cluster.py": "the bench's load is one thread; the nodes': test_cluster.py",
     "test_bench_h2.py": "the bench's load is one thread",
+    "test_bench_h3.py": "the bench's load is one thread",
     "test_bench_handshakes.py": "the bench's load is one thread; the server's: test_tls.py",
     "test_bench_knee.py": "the bench's load is one thread",
     "test_bench_lies.py": "threads of the bench: test_bench_storm.py has them",

@@ -33,6 +33,7 @@ enum {
     BENCH_CONNECTIONS_SLACK = 1024,
     /* Both ends of a connection: two sockets of 3.7 KB with a poll each, and slack. */
     BENCH_BYTES_PER_CONNECTION = 10 * 1024,
+    BENCH_BYTES_QUIC = 140 * 1024, /* and over QUIC: mostly pools of ngtcp2, at both ends */
     /* The server's end alone: 4,175 bytes of the kernel's, 88 of the server's, and 76 of a client's
      * that has no socket. */
     BENCH_BYTES_SOCKETLESS = 4400,
@@ -189,9 +190,9 @@ int bench_server_stop(struct server *server);
 int bench_server_end(struct bench *bench, struct server *server, int err);
 
 /* Refuses, with a sentence, what the memory of this machine cannot hold: both ends of all
- * connections, or the server's alone. Waits for memory that is coming back. Returns 0 or
- * -ENOMEM. */
-int bench_memory_check(const struct bench *bench, uint64_t connections);
+ * connections, or the server's alone; `over_quic` of them have more. Waits for memory that is
+ * coming back. Returns 0 or -ENOMEM. */
+int bench_memory_check(const struct bench *bench, uint64_t connections, uint64_t over_quic);
 
 /* ---- watch ---- */
 

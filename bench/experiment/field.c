@@ -213,10 +213,14 @@ static int ramp_measured(struct field *field, unsigned index)
 
 int field_create(struct field *field)
 {
-    uint64_t clients = 0;
-    for (unsigned i = 0; i < field->count; i++)
-        clients += field->entrants[i].clients;
-    int err = bench_memory_check(field->bench, clients);
+    uint64_t clients = 0, over_quic = 0;
+    for (unsigned i = 0; i < field->count; i++) {
+        const struct entrant *entrant = &field->entrants[i];
+        clients += entrant->clients;
+        if (entrant->transport->is & PROTOCOL_QUIC)
+            over_quic += field_links(field, i, entrant->clients);
+    }
+    int err = bench_memory_check(field->bench, clients, over_quic);
     return err < 0 ? err : create_load(field);
 }
 
@@ -310,6 +314,8 @@ void field_close(struct field *field)
     for (unsigned i = 0; field->load && i < field->count; i++)
         if (field->entrants[i].memory)
             take_peak(field, &field->entrants[i]);
+    if (field->load)
+        socketless_note_datagrams(field->bench, field->load);
     load_free(field->load);
     field->load = field->bench->load = NULL;
     field->bench->group_count = 0;

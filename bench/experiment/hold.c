@@ -157,7 +157,7 @@ static int run(struct bench *bench)
     int64_t sample_ns = (int64_t)bench->options->seconds * NS_PER_S / SAMPLES_MAX;
     if (sample_ns > bench->watch.sample_every_ns)
         bench->watch.sample_every_ns = sample_ns;
-    int err = bench_memory_check(bench, bench->options->connections);
+    int err = bench_memory_check(bench, bench->options->connections, 0);
     if (err == 0 && bare)
         err = hold_bare(bench);
     struct way ways[WAYS_MAX];

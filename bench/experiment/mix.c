@@ -123,7 +123,8 @@ static int start(struct mix *mix)
         err = start_cache(mix, server);
     for (unsigned i = 0; err == 0 && i < count; i++)
         for (unsigned w = 0; err == 0 && w < way_count; w++)
-            err = add(mix, &mix->streams[i], ways[w], server);
+            if (!ways[w].tls || !(mix->streams[i].transport->is & PROTOCOL_QUIC))
+                err = add(mix, &mix->streams[i], ways[w], server);
     return err;
 }
 

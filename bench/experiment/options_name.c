@@ -10,7 +10,7 @@
 
 const char *options_transports(void)
 {
-    static char text[256];
+    static char text[512];
     const struct protocol *transport;
     size_t len = 0;
     for (unsigned i = 0; (transport = protocol_transport(i)) && len < sizeof text; i++)

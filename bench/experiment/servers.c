@@ -501,15 +501,17 @@ static uint64_t memory_there(uint64_t needed)
     return there;
 }
 
-int bench_memory_check(const struct bench *bench, uint64_t connections)
+int bench_memory_check(const struct bench *bench, uint64_t connections, uint64_t over_quic)
 {
     const bool socketless = bench->phantom != NULL;
     const uint64_t each = socketless ? BENCH_BYTES_SOCKETLESS : BENCH_BYTES_PER_CONNECTION;
-    uint64_t needed = connections * each + BYTES_SPARE;
+    uint64_t needed = connections * each + over_quic * BENCH_BYTES_QUIC + BYTES_SPARE;
     uint64_t there = memory_there(needed);
     if (there == 0 || needed <= there)
         return 0;
-    uint64_t fit = there > BYTES_SPARE ? (there - BYTES_SPARE) / each : 0;
+    double share =
+        there > BYTES_SPARE ? (double)(there - BYTES_SPARE) / (double)(needed - BYTES_SPARE) : 0;
+    uint64_t fit = (uint64_t)(share * (double)connections);
     return bench_fail(-ENOMEM,
                       "%s of %lu connections need about %lu MiB, and %lu MiB are free: "
                       "about %lu connections fit. Ask for fewer, or stop other programs",

@@ -64,21 +64,34 @@ int socketless_begin(struct bench *bench)
     return 0;
 }
 
-static void note_network(struct bench *bench, const struct network_counters *network)
+static void note_network(struct bench *bench, const struct network_counters *network,
+                         const char *of)
 {
     struct result *result = &bench->result;
     if (network->passed + network->lost == 0)
         return;
     result_note(
         result,
-        "The network of seed %u carried %lu packets, lost %lu, and let %lu overtake others.",
-        bench->options->seed, (unsigned long)network->passed, (unsigned long)network->lost,
+        "The network of seed %u carried %lu packets%s, lost %lu, and let %lu overtake others.",
+        bench->options->seed, (unsigned long)network->passed, of, (unsigned long)network->lost,
         (unsigned long)network->reordered);
     if (network->overflowed > 0)
         result_note(result,
                     "It had no room for %lu packets, which were lost against its settings: with "
                     "fewer clients or a shorter round trip it has.",
                     (unsigned long)network->overflowed);
+}
+
+void socketless_note_datagrams(struct bench *bench, const struct load *load)
+{
+    struct load_datagrams datagrams;
+    load_datagrams_read(load, &datagrams);
+    note_network(bench, &datagrams.network, " of QUIC");
+    if (datagrams.unread > 0)
+        result_note(&bench->result,
+                    "%lu datagrams found the clients' socket full, and were lost: "
+                    "net.core.rmem_max bounds it, but for root.",
+                    (unsigned long)datagrams.unread);
 }
 
 /* Why the server sent again what had come: each of these lets its timer of 200 ms run out. */
@@ -130,7 +143,7 @@ void socketless_end(struct bench *bench)
         return;
     phantom_count(bench->phantom, &counters);
     note_device(bench, &counters);
-    note_network(bench, &counters.network);
+    note_network(bench, &counters.network, "");
     phantom_close(bench->phantom);
     bench->phantom = NULL;
 }

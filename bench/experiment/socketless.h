@@ -11,6 +11,7 @@
 #include "phantom/network.h"
 
 struct bench;
+struct load;
 struct options;
 
 /* Refuses options that do not fit the clients, and makes the device where it is wanted. Returns 0,
@@ -22,6 +23,9 @@ void socketless_end(struct bench *bench);
 
 /* What --rtt-ms, --loss and their like make of it. */
 struct network_config socketless_network(const struct options *options);
+
+/* Says likewise what became of datagrams over QUIC. */
+void socketless_note_datagrams(struct bench *bench, const struct load *load);
 
 /* What clients without sockets have received and sent since `before`; all zero: since the device
  * was made, or there are none. */

@@ -422,7 +422,7 @@ static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
     struct result *result = &bench->result;
-    int err = bench_memory_check(bench, options->subscribers + live_of(options));
+    int err = bench_memory_check(bench, options->subscribers + live_of(options), 0);
     if (err == 0 && options->address)
         err = bench_fail(-EINVAL, "storm starts its own servers, with settings of their own");
     if (err == 0)

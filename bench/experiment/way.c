@@ -31,10 +31,23 @@ unsigned ways_count(const struct options *options)
     return ways_of(options, ways);
 }
 
+/* As its text says, which may be wrong in other parts. */
+static bool stream_is_quic(const char *text)
+{
+    static const char part[] = "transport=";
+    const char *at = strstr(text, part);
+    const char *name = at ? at + sizeof part - 1 : "";
+    const struct protocol *transport = protocol_find(name, strcspn(name, " "));
+    return transport && transport->is & PROTOCOL_QUIC;
+}
+
 bool ways_quic(const struct options *options)
 {
     for (unsigned i = 0; i < options->transport_count; i++)
         if (options->transports[i]->is & PROTOCOL_QUIC)
+            return true;
+    for (unsigned i = 0; i < options->stream_count; i++)
+        if (stream_is_quic(options->streams[i]))
             return true;
     return false;
 }

@@ -13,19 +13,10 @@
 
 enum {
     FIELDS_MAX = 32,
-    HEAD_MAX = 65536,    /* of an answer */
     FLAG_BLOCKED = 0x04, /* of the decoder: it waits for a table, and there is none */
     /* subscriber.kept, above what an event stream keeps */
     KEPT_WAITS = 0x10, /* for the server to allow one more stream */
     KEPT_REFUSED = 0x20,
-};
-
-enum http3_kind {
-    HTTP3_STREAM_REQUEST,
-    HTTP3_STREAM_UNKNOWN, /* a one-way stream that has not said what it is */
-    HTTP3_STREAM_CONTROL,
-    HTTP3_STREAM_IGNORED,
-    HTTP3_STREAM_RAW, /* of a session of WebTransport */
 };
 
 /* How a row's streams go on behind the head of their answer. */
@@ -146,8 +137,7 @@ static void section_queue(struct http3_stream *stream, const nghttp3_nv *fields,
     nghttp3_buf_free(&table, memory);
 }
 
-/* Opens a stream of ours. Returns NULL when the server allows no more now. */
-static struct http3_stream *request_open(struct quic *quic, struct subscriber *subscriber)
+struct http3_stream *http3_stream_open(struct quic *quic, struct subscriber *subscriber)
 {
     struct http3_stream *stream = stream_make(quic, HTTP3_STREAM_REQUEST);
     stream->subscriber = subscriber;
@@ -158,27 +148,36 @@ static struct http3_stream *request_open(struct quic *quic, struct subscriber *s
     return NULL;
 }
 
-static void ask(struct load *load, struct subscriber *subscriber)
+void http3_ask(struct http3_stream *stream, struct span target, const char *protocol)
 {
-    const struct group *group = group_of(load, subscriber);
-    struct quic *quic = quic_of(load, link_index(load, link_of(load, subscriber)));
-    char target[LOAD_TARGET_MAX], texts[sizeof group->fields];
+    struct quic *quic = stream->quic;
+    const struct group *group = link_group(quic->load, quic_link(quic));
+    char texts[sizeof group->fields];
     nghttp3_nv fields[FIELDS_MAX];
     size_t count = 0;
-    struct http3_stream *stream = request_open(quic, subscriber);
-    if (!stream)
-        return;
-    fields[count++] = field_of(SPAN(":method"), SPAN("GET"));
+    fields[count++] = field_of(SPAN(":method"), protocol ? SPAN("CONNECT") : SPAN("GET"));
+    if (protocol)
+        fields[count++] = field_of(SPAN(":protocol"), span_from(protocol));
     fields[count++] = field_of(SPAN(":scheme"), SPAN("https"));
     fields[count++] = field_of(SPAN(":authority"), span_from(group->host));
-    fields[count++] = field_of(SPAN(":path"), poll_target(load, subscriber, target));
+    fields[count++] = field_of(SPAN(":path"), target);
     memcpy(texts, group->fields, sizeof group->fields);
     section_queue(stream, fields, fields_add(fields, count, texts));
-    stream->ends = true;
-    if (speech_of(quic)->protocol->is & PROTOCOL_ASKS)
-        poll_asked(load, subscriber);
+    stream->ends = !protocol;
     http3_ready(stream);
     quic_due(quic);
+}
+
+static void ask(struct load *load, struct subscriber *subscriber)
+{
+    struct quic *quic = quic_of(load, link_index(load, link_of(load, subscriber)));
+    char target[LOAD_TARGET_MAX];
+    struct http3_stream *stream = http3_stream_open(quic, subscriber);
+    if (!stream)
+        return;
+    http3_ask(stream, poll_target(load, subscriber, target), NULL);
+    if (speech_of(quic)->protocol->is & PROTOCOL_ASKS)
+        poll_asked(load, subscriber);
 }
 
 void http3_more_streams(struct quic *quic)
@@ -202,7 +201,7 @@ void http3_opened(struct quic *quic)
     struct link *link = quic_link(quic);
     struct http3_stream *control = stream_make(quic, HTTP3_STREAM_CONTROL);
     if (preamble_len == 0)
-        preamble_len = http3_preamble_write(preamble, HEAD_MAX);
+        preamble_len = http3_preamble_write(preamble, HTTP3_HEAD_MAX);
     if (ngtcp2_conn_open_uni_stream(quic->conn, &control->id, control) != 0) {
         link_fail(load, link, LOAD_FAIL_HTTP);
         return;
@@ -275,12 +274,24 @@ static void answered(struct http3_stream *stream, struct span head)
 
 /* ---- what comes in ---- */
 
-/* Subscribers of streams that have ended are not told of them. */
+/* Who is told of what comes on it: nobody of a stream that has ended; of a session that all of a
+ * link's subscribers share, the first. */
 static struct subscriber *hearer(const struct http3_stream *stream)
 {
-    return !stream->quic->is_over && stream->subscriber && subscriber_open(stream->subscriber)
-               ? stream->subscriber
-               : NULL;
+    const struct subscriber *subscriber = stream->subscriber;
+    bool hears = subscriber && (subscriber_open(subscriber) || stream == stream->quic->session);
+    return hears && !stream->quic->is_over ? stream->subscriber : NULL;
+}
+
+bool http3_keep(struct http3_stream *stream, struct span piece)
+{
+    if (stream->head_len + piece.len > HTTP3_HEAD_MAX)
+        return false;
+    stream->head = realloc(stream->head, stream->head_len + piece.len + 1);
+    assert(stream->head);
+    memcpy(stream->head + stream->head_len, piece.ptr, piece.len);
+    stream->head_len += (uint32_t)piece.len;
+    return true;
 }
 
 /* HEADERS that come in pieces are put together. Returns false when they are too long. */
@@ -290,13 +301,8 @@ static bool head_take(struct http3_stream *stream, const struct http3_piece *pie
         answered(stream, piece->payload);
         return true;
     }
-    if (stream->head_len + piece->length > HEAD_MAX)
+    if (!http3_keep(stream, piece->payload))
         return false;
-    if (!stream->head)
-        stream->head = malloc(HEAD_MAX);
-    assert(stream->head);
-    memcpy(stream->head + stream->head_len, piece->payload.ptr, piece->payload.len);
-    stream->head_len += (uint32_t)piece->payload.len;
     if (!piece->ends)
         return true;
     answered(stream, span_of(stream->head, stream->head_len));
@@ -354,11 +360,28 @@ static bool control_input(struct quic *quic, struct http3_stream *stream, struct
     return true;
 }
 
-static bool one_way_input(struct quic *quic, struct http3_stream *stream, struct span bytes)
+/* What a server's stream says that it is. */
+static enum http3_kind kind_of(uint64_t number)
 {
-    uint64_t kind;
-    if (stream->kind == HTTP3_STREAM_UNKNOWN && http3_number_take(&stream->number, &bytes, &kind))
-        stream->kind = kind == HTTP3_KIND_CONTROL ? HTTP3_STREAM_CONTROL : HTTP3_STREAM_IGNORED;
+    return number == HTTP3_KIND_CONTROL        ? HTTP3_STREAM_CONTROL
+           : number == HTTP3_KIND_WEBTRANSPORT ? HTTP3_STREAM_SESSIONS
+                                               : HTTP3_STREAM_IGNORED;
+}
+
+static bool one_way_input(struct quic *quic, struct http3_stream *stream, struct span bytes,
+                          bool ended)
+{
+    uint64_t number;
+    if (stream->kind == HTTP3_STREAM_UNKNOWN && http3_number_take(&stream->number, &bytes, &number))
+        stream->kind = (uint8_t)kind_of(number);
+    if (stream->kind == HTTP3_STREAM_SESSIONS &&
+        http3_number_take(&stream->number, &bytes, &number)) {
+        if (!quic->session || number != (uint64_t)quic->session->id)
+            return false;
+        stream->kind = HTTP3_STREAM_RAW;
+    }
+    if (stream->kind == HTTP3_STREAM_RAW)
+        return webtransport_input(stream, bytes, ended);
     return stream->kind != HTTP3_STREAM_CONTROL || control_input(quic, stream, bytes);
 }
 
@@ -371,7 +394,7 @@ bool http3_stream_data(struct quic *quic, struct http3_stream *stream, int64_t i
         ngtcp2_conn_set_stream_user_data(quic->conn, id, stream);
     }
     return stream->kind == HTTP3_STREAM_REQUEST ? request_input(stream, bytes, ended)
-                                                : one_way_input(quic, stream, bytes);
+                                                : one_way_input(quic, stream, bytes, ended);
 }
 
 void http3_stream_closed(struct http3_stream *stream, uint64_t code)
@@ -384,11 +407,13 @@ void http3_stream_closed(struct http3_stream *stream, uint64_t code)
                         code == HTTP3_REQUEST_REJECTED ? LOAD_FAIL_SHED : LOAD_FAIL_RESET);
 }
 
-static void left(struct load *load, struct subscriber *subscriber)
+void http3_left(struct load *load, struct subscriber *subscriber)
 {
-    struct quic *quic = quic_of(load, link_index(load, link_of(load, subscriber)));
+    struct link *link = link_of(load, subscriber);
+    struct quic *quic = quic_of(load, link_index(load, link));
+    bool shares = link_group(load, link)->streams > 1;
     for (struct http3_stream *stream = quic->streams; stream; stream = stream->next)
-        if (stream->subscriber == subscriber) {
+        if (stream->subscriber == subscriber && !(shares && stream == quic->session)) {
             stream->subscriber = NULL;
             quic_shutdown_stream(quic->conn, stream->id, HTTP3_REQUEST_CANCELLED);
         }
@@ -405,7 +430,7 @@ const struct protocol protocol_h3_sse = {
     .held_bytes = STASH_EVENT_EXTRA,
     .ask = ask,
     .closed = quic_closed,
-    .left = left,
+    .left = http3_left,
 };
 
 const struct protocol protocol_h3_poll = {
@@ -414,7 +439,7 @@ const struct protocol protocol_h3_poll = {
     .is = PROTOCOL_STREAMS | PROTOCOL_QUIC | PROTOCOL_ASKS | PROTOCOL_BY_CLOCK,
     .ask = ask,
     .closed = quic_closed,
-    .left = left,
+    .left = http3_left,
 };
 
 static void end(struct load *load, struct subscriber *subscriber)
@@ -422,9 +447,18 @@ static void end(struct load *load, struct subscriber *subscriber)
     subscriber_fail(load, subscriber, LOAD_FAIL_END);
 }
 
+/* The one that counts says why the session ends, as its streams have said. */
+static void capsules(struct load *load, struct subscriber *subscriber, char *bytes, size_t len)
+{
+    (void)load, (void)subscriber, (void)bytes, (void)len;
+}
+
 static const struct speech speeches[] = {
     {&protocol_h3_sse, sse_opened, sse_stream, end},
     {&protocol_h3_poll, poll_begun, poll_piece, poll_over},
+    {&protocol_webtransport, webtransport_answered, capsules, end},
+    {&protocol_webtransport_envelope, webtransport_answered, capsules, end},
+    {&protocol_webtransport_datagram, webtransport_answered, capsules, end},
 };
 
 static const struct speech *speech_of(const struct quic *quic)

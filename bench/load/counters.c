@@ -18,6 +18,10 @@ void load_ledger_read(const struct load *load, unsigned group_index, struct load
         if (!(subscriber->flags & SUBSCRIBER_STALLED))
             ret->lost += subscriber_behind(load, subscriber);
     }
+    if (group_is(group, PROTOCOL_LOSSY)) {
+        ret->superseded = ret->lost;
+        ret->lost = 0;
+    }
     ret->expected = ret->delivered + ret->lost;
 }
 

@@ -100,6 +100,8 @@ static int group_check(const struct load_group_config *config, unsigned group, c
     if (config->streams > LOAD_STREAMS_MAX ||
         (config->streams > 1 && !(config->transport->is & PROTOCOL_STREAMS)))
         return refuse(why, why_size, group, "more streams on a connection than it has");
+    if (config->streams > LOAD_DATAGRAMS_MAX && config->transport->is & PROTOCOL_LOSSY)
+        return refuse(why, why_size, group, "at most 64 subscribers by datagrams on a connection");
     if (config->publish && !config->publish->publish)
         return refuse(why, why_size, group, "nothing is published by that protocol");
     if (!config->channel || strlen(config->channel) > LOAD_NAME_MAX)

@@ -57,6 +57,7 @@ enum {
     LOAD_ATTEMPTS_MAX = 4,   /* connects per client in one ramp */
     LOAD_STASHES = 65535,    /* half reads at one time, over all groups: at most so many */
     LOAD_STREAMS_MAX = 1024, /* subscribers on one connection */
+    LOAD_DATAGRAMS_MAX = 64, /* of them by datagrams */
     LOAD_ERRNO_MAX = 134,    /* the kernel's last errno is EHWPOISON, 133 */
     LOAD_EXAMPLES_MAX = 8,   /* of broken order, kept for the report */
 };
@@ -217,6 +218,9 @@ struct load_ledger {
     uint64_t expected;  /* delivered once, or lost */
     uint64_t delivered; /* without duplicates */
     uint64_t lost;
+    /* Of datagrams, what was lost, or came too late to be news: by design, and no fault. Neither
+     * expected nor lost. */
+    uint64_t superseded;
     uint64_t duplicate;
     uint64_t out_of_order; /* came after a later one; not lost */
     /* Came otherwise than it was published: other bytes, another length, another channel. It is
@@ -269,6 +273,13 @@ const struct load_counters *load_counters(const struct load *load, unsigned grou
  * still on their way count as lost, so call it when a turn is over; what stalled clients have not
  * read does not. */
 void load_ledger_read(const struct load *load, unsigned group, struct load_ledger *ret);
+
+/* What became of the datagrams of links over QUIC. */
+struct load_datagrams {
+    struct network_counters network; /* of those between; all zero: there are none */
+    uint64_t unread;                 /* found no room in the clients' socket */
+};
+void load_datagrams_read(const struct load *load, struct load_datagrams *ret);
 
 /* Clients that are connected and subscribed; of one group, or of all for LOAD_ALL. */
 #define LOAD_ALL UINT32_MAX

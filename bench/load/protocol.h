@@ -39,6 +39,9 @@ struct subscriber;
     X(h2_websocket_envelope)                                                                       \
     X(h3_sse)                                                                                      \
     X(h3_poll)                                                                                     \
+    X(webtransport)                                                                                \
+    X(webtransport_envelope)                                                                       \
+    X(webtransport_datagram)                                                                       \
     X(echo)                                                                                        \
     X(longpoll_since)                                                                              \
     X(post)                                                                                        \
@@ -60,6 +63,7 @@ enum protocol_is {
     PROTOCOL_PACKED = 2048,   /* each message is deflated, or told by what changed: load/packed.h */
     PROTOCOL_DEFLATES = 4096, /* by permessage-deflate                                     */
     PROTOCOL_QUIC = 8192,     /* its links have no sockets of their own: load/quic.h */
+    PROTOCOL_LOSSY = 16384,   /* what is lost is not sent again: a later message takes its place */
     PROTOCOL_BARE = 1024,     /* is up when TCP is, before a server has accepted it             */
 };
 

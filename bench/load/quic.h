@@ -3,6 +3,7 @@
  *   quic_port.c    the socket: whose a datagram is; what is to be sent; alarms; the network between
  *   quic_conn.c    a link's connection: begins, reads, writes, ends
  *   client_h3.c    what is on its streams
+ *   client_wt.c    and of those, what is WebTransport's
  *
  *     engine ─► quic_packets ─► quic_read ─► http3_stream_data ─► a subscriber
  *            ─► quic_step: alarms ─┐
@@ -68,7 +69,7 @@ struct quic {
     struct http3_stream *streams;
     struct http3_stream *ready, *last_ready;
     struct http3_control *control; /* of the server, until it has said its settings */
-    struct http3_stream *session;  /* of WebTransport: the one that opened it; NULL: none is */
+    struct http3_stream *session;  /* of WebTransport: the one that asked for it; NULL: none is */
     uint32_t link;
     bool is_busy; /* the library is on the stack: it may not be freed */
     bool is_over; /* its link has ended meanwhile */
@@ -91,8 +92,6 @@ void quic_due(struct quic *quic);
 /* Room for a packet, and so many bytes of it leave. */
 char *quic_room(struct load *load);
 void quic_send(struct quic *quic, size_t len, uint8_t ecn);
-/* Datagrams that had no room in the socket. */
-uint64_t quic_unread(const struct load *load);
 
 static inline bool link_is_quic(const struct load *load, const struct link *link)
 {
@@ -121,6 +120,19 @@ void quic_closed(struct load *load, struct link *link);
 
 /* ---- client_h3.c ---- */
 
+enum {
+    HTTP3_HEAD_MAX = 65536, /* of an answer; and of a message that is kept until it is whole */
+};
+
+enum http3_kind {
+    HTTP3_STREAM_REQUEST,
+    HTTP3_STREAM_UNKNOWN, /* a one-way stream that has not said what it is */
+    HTTP3_STREAM_CONTROL,
+    HTTP3_STREAM_IGNORED,
+    HTTP3_STREAM_SESSIONS, /* of a session of WebTransport, whose number is still to come */
+    HTTP3_STREAM_RAW,      /* of a session of WebTransport: in no frames */
+};
+
 /* A stream that we have opened, or the server has. */
 struct http3_stream {
     struct quic *quic;
@@ -135,12 +147,11 @@ struct http3_stream {
     bool is_constant; /* `bytes` are */
     bool ends;        /* with what is to be sent */
     bool end_sent;
-    bool is_raw;  /* in no frames */
-    uint8_t kind; /* enum http3_kind: of the server's */
+    uint8_t kind; /* enum http3_kind */
     uint16_t status;
     struct http3_number number;
     struct http3_frames frames;
-    char *head; /* of an answer, while it comes */
+    char *head; /* what is put together of it */
     uint32_t head_len;
 };
 
@@ -155,3 +166,19 @@ void http3_more_streams(struct quic *quic);
 void http3_streams_free(struct quic *quic);
 void http3_acked(struct http3_stream *stream, uint64_t offset);
 void http3_ready(struct http3_stream *stream);
+/* Puts pieces together at `head`. Returns false when they are too long. */
+bool http3_keep(struct http3_stream *stream, struct span piece);
+/* A stream of ours for a subscriber, both ways. Returns NULL when the server allows no more now: it
+ * will ask again. */
+struct http3_stream *http3_stream_open(struct quic *quic, struct subscriber *subscriber);
+/* Asks by it. `protocol` NULL: a GET; else an extended CONNECT, which does not end. */
+void http3_ask(struct http3_stream *stream, struct span target, const char *protocol);
+/* A row's `left`. */
+void http3_left(struct load *load, struct subscriber *subscriber);
+
+/* ---- client_wt.c ---- */
+
+void webtransport_answered(struct load *load, struct subscriber *subscriber);
+/* Bytes of a stream of a session, and its end. Returns false when they break the protocol. */
+bool webtransport_input(struct http3_stream *stream, struct span bytes, bool ended);
+void webtransport_datagram(struct quic *quic, struct span datagram);

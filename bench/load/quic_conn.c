@@ -201,6 +201,14 @@ static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64
     return go_on(quic);
 }
 
+static int on_datagram(ngtcp2_conn *conn, uint32_t flags, const uint8_t *data, size_t len,
+                       void *user)
+{
+    (void)conn, (void)flags;
+    webtransport_datagram(user, span_of((const char *)data, len));
+    return go_on(user);
+}
+
 static int on_more_streams(ngtcp2_conn *conn, uint64_t most, void *user)
 {
     (void)conn, (void)most;
@@ -222,6 +230,7 @@ static const ngtcp2_callbacks callbacks = {
     .rand = draw,
     .get_new_connection_id = on_new_cid,
     .update_key = ngtcp2_crypto_update_key_cb,
+    .recv_datagram = on_datagram,
     .extend_max_stream_data = on_stream_window,
     .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
     .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,

@@ -296,11 +296,22 @@ void quic_port_free(struct load *load)
     load->quic = NULL;
 }
 
-uint64_t quic_unread(const struct load *load)
+void load_datagrams_read(const struct load *load, struct load_datagrams *ret)
 {
     uint32_t about[SK_MEMINFO_VARS] = {0};
     socklen_t size = sizeof about;
-    if (!load->quic || getsockopt(load->quic->fd, SOL_SOCKET, SO_MEMINFO, about, &size) < 0)
-        return 0;
-    return about[SK_MEMINFO_DROPS];
+    *ret = (struct load_datagrams){0};
+    if (!load->quic)
+        return;
+    if (getsockopt(load->quic->fd, SOL_SOCKET, SO_MEMINFO, about, &size) == 0)
+        ret->unread = about[SK_MEMINFO_DROPS];
+    for (unsigned i = 0; i < load->group_count; i++) {
+        const struct network *network = load->groups[i].network;
+        if (!network)
+            continue;
+        ret->network.passed += network_counters(network)->passed;
+        ret->network.lost += network_counters(network)->lost;
+        ret->network.reordered += network_counters(network)->reordered;
+        ret->network.overflowed += network_counters(network)->overflowed;
+    }
 }

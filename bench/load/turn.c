@@ -59,14 +59,15 @@ void turn_end(struct load *load, const struct group *group, const struct turn_ma
 {
     const struct load_counters *from = &mark->counters, *to = &group->counters;
     const int64_t cpu_ns = turn_cpu_ns() - mark->cpu_ns;
+    const bool lossy = group_is(group, PROTOCOL_LOSSY); /* the ledger has what was superseded */
     load->now_ns = engine_clock_ns();
     *ret = (struct load_turn){
         .started_ns = mark->now_ns,
         .elapsed_ns = load->now_ns - mark->now_ns,
         .publishes = to->published - from->published,
         .deliveries = to->deliveries - from->deliveries - (to->late - from->late),
-        .incomplete = group->flights.incomplete - mark->incomplete,
-        .missing = group->flights.missing - mark->missing,
+        .incomplete = lossy ? 0 : group->flights.incomplete - mark->incomplete,
+        .missing = lossy ? 0 : group->flights.missing - mark->missing,
         .bytes_in = to->bytes_in - from->bytes_in,
         .bytes_out = to->bytes_out - from->bytes_out,
         .payload_bytes = to->payload_bytes - from->payload_bytes,

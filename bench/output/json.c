@@ -155,6 +155,9 @@ static void set_counts(json_t *object, const struct contestant *contestant)
                       figure_count(ledger->lost), "duplicate", figure_count(ledger->duplicate),
                       "out_of_order", figure_count(ledger->out_of_order), "corrupt",
                       figure_count(ledger->corrupt)));
+    if (contestant->has_ledger && ledger->superseded > 0)
+        json_object_set_new(json_object_get(object, "ledger"), "superseded",
+                            figure_count(ledger->superseded));
     if (contestant->has_requests)
         json_object_set_new(object, "requests",
                             json_pack("{s:o, s:o, s:o}", "sent",

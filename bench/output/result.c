@@ -142,6 +142,7 @@ void contestant_ledger(struct contestant *contestant, const struct load_ledger *
     contestant->has_ledger = true;
     sum->delivered = moved(sum->delivered, before->delivered, after->delivered);
     sum->lost = moved(sum->lost, before->lost, after->lost);
+    sum->superseded = moved(sum->superseded, before->superseded, after->superseded);
     sum->duplicate = moved(sum->duplicate, before->duplicate, after->duplicate);
     sum->out_of_order = moved(sum->out_of_order, before->out_of_order, after->out_of_order);
     sum->corrupt = moved(sum->corrupt, before->corrupt, after->corrupt);

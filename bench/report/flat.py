@@ -40,6 +40,7 @@ _VALUES = (
     ("ledger_expected", ("ledger", "expected")),
     ("ledger_delivered", ("ledger", "delivered")),
     ("ledger_lost", ("ledger", "lost")),
+    ("ledger_superseded", ("ledger", "superseded")),
     ("ledger_duplicate", ("ledger", "duplicate")),
     ("ledger_out_of_order", ("ledger", "out_of_order")),
     ("ledger_corrupt", ("ledger", "corrupt")),

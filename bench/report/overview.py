@@ -105,7 +105,11 @@ def _ledger(_run, c):
         return None
     told = ", ".join(f"{units.count(c['ledger'][fault])} {fault.replace('_', ' ')}"
                      for fault in series.LEDGER_FAULTS if c["ledger"].get(fault))
-    return Cell(told, tone="bad") if told else Cell("clean", tone="good")
+    if told:
+        return Cell(told, tone="bad")
+    superseded = c["ledger"].get("superseded")
+    return Cell(f"clean, {units.count(superseded)} superseded" if superseded else "clean",
+                tone="good")
 
 
 def _wire_total(c):

@@ -105,7 +105,7 @@ def _deliveries(run):
         return
     for i, c in enumerate(run["contestants"]):
         ledger, subscribers = c.get("ledger"), c.get("subscribers") or c["connections"]
-        faults = ledger and ledger["lost"] + ledger["duplicate"]
+        faults = ledger and (ledger["lost"] + ledger["duplicate"] + ledger.get("superseded", 0))
         if not ledger or faults or c.get("errors") or c.get("closes"):
             continue
         for n, turn in enumerate(c["turns"]):

@@ -29,6 +29,28 @@ def test_connections_are_held_and_come_back(tmp_path):
     assert held["leave"]["connections"] == 20
 
 
+SESSIONS = "webtransport-stream,webtransport-stream-envelope,webtransport-datagram"
+
+
+def test_sessions_of_webtransport_with_a_subscriber_each(tmp_path):
+    found = bench(tmp_path, "hold", "--connections", "10", "--seconds", "1", "--transport",
+                  SESSIONS, "--against", "none")
+    for contestant in taking_part(found.run).values():
+        assert (contestant["connect"]["opened"], contestant["connect"]["failed"]) == (10, 0)
+        assert (contestant["reconnect"]["dropped"], contestant["reconnect"]["recovered"]) == (1, 1)
+        assert contestant["ledger"]["delivered"] + contestant["ledger"].get("superseded", 0) == 40
+
+
+def test_sessions_of_webtransport_with_several(tmp_path):
+    found = bench(tmp_path, "fanout", "--subscribers", "7", "--streams", "3", "--rate", "10",
+                  "--turns", "1", "--turn-ms", "500", "--transport", SESSIONS, "--against", "none")
+    for contestant in taking_part(found.run).values():
+        assert (contestant["connections"], contestant["subscribers"]) == (3, 7)
+        ledger = contestant["ledger"]
+        assert {ledger[k] for k in ("lost", "duplicate", "out_of_order", "corrupt")} == {0}
+        assert ledger["delivered"] > 0
+
+
 def test_a_round_trip_is_made_by_the_bench_itself(tmp_path):
     found = bench(tmp_path, "latency", "--subscribers", "4", "--rtt-ms", "20", "--rate", "10",
                   "--turns", "1", "--turn-ms", "300", "--transport", "h3-sse")
