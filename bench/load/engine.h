@@ -193,8 +193,10 @@ struct group {
     struct flights flights;
     struct burst burst;
     struct network *network; /* of links over QUIC; NULL: there is none between */
-    struct packed *packed;   /* of PROTOCOL_PACKED: what its messages were; NULL: none has come */
-    uint32_t turn_after;     /* number of the last message before the turn that goes on */
+    uint64_t heard;          /* of PROTOCOL_LOSSY: deliveries so far, and when the last was */
+    int64_t heard_ns;
+    struct packed *packed; /* of PROTOCOL_PACKED: what its messages were; NULL: none has come */
+    uint32_t turn_after;   /* number of the last message before the turn that goes on */
 };
 
 /* Opens links with a bounded number under way; opener.c. */

@@ -177,16 +177,27 @@ static void flush(struct load *load, struct link *link, struct publisher *publis
     outbox_taken(load, link, span_of(io.iov.iov_base, io.iov.iov_len), io.res);
 }
 
-/* A datagram that has not come by then is not waited for: nobody sends it again. */
+/* Datagrams that have not come when nobody has heard anything for so long are not waited for: they
+ * are not sent again. */
 #define LOST_NS INT64_C(500000000)
+
+static void forget_lost(const struct load *load, struct group *group)
+{
+    if (group->heard != group->counters.deliveries || group->flights.open == 0) {
+        group->heard = group->counters.deliveries;
+        group->heard_ns = load->now_ns;
+    } else if (load->now_ns - group->heard_ns > LOST_NS &&
+               load->now_ns - flights_oldest_ns(&group->flights) > LOST_NS) {
+        flights_give_up(&group->flights);
+    }
+}
 
 int64_t publisher_step(struct load *load, struct group *group)
 {
     struct publisher *publisher = &group->publisher;
     struct link *link = group_publisher(load, group);
-    if (group_is(group, PROTOCOL_LOSSY) &&
-        flights_oldest_ns(&group->flights) < load->now_ns - LOST_NS)
-        flights_give_up(&group->flights);
+    if (group_is(group, PROTOCOL_LOSSY))
+        forget_lost(load, group);
     if (!publisher->active || link->phase != LINK_UP || link->flags & LINK_BACKLOG)
         return INT64_MAX;
     bool secure = link_secure(load, link);
