@@ -114,7 +114,7 @@ static void *run(void *context)
 
 int broker_start(struct broker *broker, struct hub_set *set, const struct broker_waker *waker)
 {
-    static const struct helper_ops ops = {wake};
+    static const struct helper_ops ops = {.wake = wake};
     broker->set = set;
     broker->waker = *waker;
     broker->helper = helper_create(set, 0, &ops, broker);

@@ -378,6 +378,8 @@ static void next(struct nats *nats, struct nats_channel *channel)
         int err = look(nats, channel);
         if (err < 0)
             nats_give(nats, ask_pop(&channel->asks), err);
+    } else if (remote_canceled(ask)) {
+        nats_give(nats, ask_pop(&channel->asks), -ECANCELED);
     } else if (channel->ended && ask->kind == REMOTE_PUBLISH) {
         nats_give(nats, ask_pop(&channel->asks), -EPIPE);
     } else if (is_numbered(ask)) {

@@ -104,6 +104,10 @@ static int batch_add(struct redis *redis, struct batch *batch, struct remote_ask
 static int take(struct redis *redis, struct remote_ask *ask)
 {
     struct batch *batch = &redis->batches[ask->hash & (BATCHES_MAX - 1)];
+    if (remote_canceled(ask)) {
+        redis_answer(redis, ask, -ECANCELED);
+        return 0;
+    }
     if (goes_with_others(ask))
         return batch_add(redis, batch, ask);
     int err = batch->first && same_channel(batch->first, ask) ? batch_send(redis, batch) : 0;

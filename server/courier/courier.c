@@ -285,7 +285,7 @@ static void *run(void *context)
 int courier_start(struct courier *courier, struct hub_set *set, unsigned which,
                   const struct courier_waker *waker)
 {
-    static const struct helper_ops ops = {wake};
+    static const struct helper_ops ops = {.wake = wake};
     courier->set = set;
     courier->which = which;
     if (courier->webhooks)

@@ -139,13 +139,27 @@ static int place(struct hub *hub, struct channel_home *channel, struct message *
     return 0;
 }
 
+bool home_line_broken(const struct hub *hub, unsigned from, const struct ticket *ticket)
+{
+    return from >= hub->config->shards && line_is_broken(hub->set, ticket);
+}
+
+void home_line_break(struct hub *hub, unsigned from, const struct ticket *ticket, int err)
+{
+    if (from >= hub->config->shards && err < 0 && err != -EPIPE)
+        line_break(hub->set, ticket);
+}
+
 static void publish(struct hub *hub, unsigned from, const struct item *item)
 {
     struct message *message = item->message;
     struct channel_home *channel = NULL;
-    int err = home_open(hub, message_name(message), message->name_len, message->hash, &channel);
+    int err = home_line_broken(hub, from, &item->ticket) ? -ECANCELED : 0;
+    if (!err)
+        err = home_open(hub, message_name(message), message->name_len, message->hash, &channel);
     if (!err)
         err = place(hub, channel, message);
+    home_line_break(hub, from, &item->ticket, err);
     if (err < 0 && err != -ENOMEM && err != -EPIPE)
         counter_add(&hub->counters.refused, 1);
     if (channel)

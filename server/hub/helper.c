@@ -1,5 +1,6 @@
 #include "hub/helper.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "hub/hub_internal.h"
@@ -17,6 +18,7 @@ struct helper {
     struct calls calls;
     struct lane_bits ready;     /* with something to take */
     struct lane_bits unflushed; /* with something pushed */
+    struct lane_bits full;      /* that had no room for a publish */
 };
 
 unsigned helper_participant(const struct hub_set *set, unsigned which)
@@ -63,6 +65,21 @@ void helper_answer(struct helper *helper, struct call *call)
     calls_answer(&helper->calls, call);
 }
 
+int helper_publish(struct helper *helper, const struct ticket *ticket, struct message *message)
+{
+    assert(helper->ops.published && ticket->tag < helper->set->config.lines);
+    assert(ticket->generation != 0 && message->epoch == 0 && message->offset == 0);
+    unsigned home = home_of(message->hash, helper->set->config.shards);
+    const struct item item = {
+        .kind = ITEM_PUBLISH, .ask = true, .ticket = *ticket, .message = message};
+    if (lane_push(helper->set->lanes, helper->self, home, &item) < 0) {
+        lane_bits_add(&helper->full, home);
+        return -ENOBUFS;
+    }
+    lane_bits_add(&helper->unflushed, home);
+    return 0;
+}
+
 /* ---- turning ---- */
 
 static void wake(struct helper *helper, unsigned target)
@@ -83,6 +100,15 @@ static void hand_over(struct helper *helper)
     }
 }
 
+static void take(struct helper *helper, unsigned source, const struct item *item)
+{
+    if (item->kind == ITEM_PUBLISHED)
+        helper->ops.published(helper->context, &item->ticket, item->err, item->position.epoch,
+                              item->position.offset);
+    else
+        calls_take(&helper->calls, source, item->call, helper->context);
+}
+
 /* Returns true when there is more. */
 static bool take_lane(struct helper *helper, unsigned source)
 {
@@ -94,7 +120,7 @@ static bool take_lane(struct helper *helper, unsigned source)
         if (starved)
             wake(helper, source);
         for (unsigned i = 0; i < count; i++)
-            calls_take(&helper->calls, source, items[i].call, helper->context);
+            take(helper, source, &items[i]);
         if (count < TAKE_ITEMS)
             return false;
     }
@@ -117,9 +143,23 @@ bool helper_turn(struct helper *helper)
 
 /* ---- waiting ---- */
 
+/* Whether a lane that was full has room again. */
+static bool publishes_starve(struct helper *helper)
+{
+    for (unsigned target = lane_bits_next(&helper->full, 0); target < LANE_PARTICIPANTS_MAX;
+         target = lane_bits_next(&helper->full, target + 1)) {
+        lane_bits_remove(&helper->full, target);
+        if (lane_starve(helper->set->lanes, helper->self, target))
+            return true;
+    }
+    return false;
+}
+
 bool helper_sleep(struct helper *helper)
 {
     if (lane_bits_any(&helper->ready) || calls_has_own(&helper->calls) || helper_stopping(helper))
+        return false;
+    if (lane_bits_any(&helper->unflushed) || publishes_starve(helper))
         return false;
     return !calls_starve(&helper->calls) && lane_sleep(helper->set->lanes, helper->self);
 }

@@ -6,11 +6,14 @@
  *
  * Idea     It has no ring and no connections. It turns when its bell rings, and when what it waits
  *          for itself has come: helper_bell is one descriptor more for its poll. A helper asks
- *          shards as shards ask it.
+ *          shards as shards ask it, and may publish.
+ * Lines    What it publishes it publishes in lines, and what one line publishes to a channel stays
+ *          in order also when some of it is refused: behind one that was not published, nothing of
+ *          the line is, until the helper begins the line's next run.
  * Threads  helper_create to helper_free on the helper's thread; helper_stop on any.
  * Memory   Its calls; the lanes and the bell are the hub set's, so shards may ask it before it is
  *          there and after it has gone.
- * Bounds   HUB_HELPERS_MAX. HELPER_ITEMS of each lane in a turn.
+ * Bounds   HUB_HELPERS_MAX. HELPER_ITEMS of each lane in a turn; hub_config.lines.
  *
  * Leaving  Shards end first, all together, and are not freed yet; then helpers are stopped and
  *          joined: what shards asked in their last turn is run. Then the shards are freed, which a
@@ -26,10 +29,16 @@
 
 struct helper;
 struct hub_set;
+struct message;
+struct ticket;
 
 struct helper_ops {
     /* That shard sleeps and has something in its lanes: end its wait. */
     void (*wake)(void *context, unsigned shard);
+    /* The answer to helper_publish, from inside helper_turn: as hub_ops.published, or -ECANCELED:
+     * something before it in its line was not published. NULL: it publishes nothing. */
+    void (*published)(void *context, const struct ticket *ticket, int err, uint64_t epoch,
+                      uint64_t offset);
 };
 
 /* The number by which participants call that helper: below hub_config.helpers. */
@@ -44,6 +53,12 @@ void helper_free(struct helper *helper);
 /* As hub_call and hub_answer are for a shard. */
 int helper_call(struct helper *helper, unsigned target, struct call *call);
 void helper_answer(struct helper *helper, struct call *call);
+
+/* Publishes, taking over the caller's reference on success; ops->published follows. The ticket's
+ * `tag` is the line, below hub_config.lines, and `generation` its run, which is not 0: a new one
+ * begins when all of the one before has been answered. `conn` is the caller's. Returns 0, or
+ * -ENOBUFS: the lane is full, and the bell rings when it is not. */
+int helper_publish(struct helper *helper, const struct ticket *ticket, struct message *message);
 
 /* Takes what has come, and hands over what is to go. Returns true when there is more to do at
  * once. */

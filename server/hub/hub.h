@@ -57,6 +57,7 @@ enum {
 struct hub_config {
     unsigned shards;
     unsigned helpers;                 /* participants behind the shards: hub/helper.h */
+    unsigned lines;                   /* in which they publish; 0: they do not */
     uint64_t seed;                    /* of epochs and hashes; random in production */
     uint32_t channels_max;            /* per shard, at home and by subscription each */
     uint32_t subscriptions_max;       /* per shard */

@@ -164,6 +164,10 @@ bool home_delta(const struct hub *hub, const struct channel_home *channel,
                 const struct message *message);
 /* Hands a numbered message to each shard that wants it. */
 void home_send(struct hub *hub, struct channel_home *channel, struct message *message);
+/* Of one that a helper publishes: whether its line is broken. */
+bool home_line_broken(const struct hub *hub, unsigned from, const struct ticket *ticket);
+/* Breaks it, if this is an error after which it may be published later. */
+void home_line_break(struct hub *hub, unsigned from, const struct ticket *ticket, int err);
 /* Answers a publish. */
 void home_published(struct hub *hub, unsigned from, const struct ticket *ticket, int err,
                     uint64_t epoch, uint64_t offset);
@@ -469,7 +473,22 @@ struct hub_set {
     struct helper_door doors[HUB_HELPERS_MAX];
     struct hub *hubs[HUB_SHARDS_MAX];            /* each read and written on its own thread */
     _Atomic uint64_t news_bytes[HUB_SHARDS_MAX]; /* from the broker, on their way to each */
+    _Atomic uint32_t *broken; /* by line of a helper: the run of which nothing more is published;
+                                 written by whoever refuses something of it */
 };
+
+/* The line of what a helper publishes: hub/helper.h. Whatever is published to one channel is looked
+ * at by one thread, in order, so nothing behind what broke a line is missed. */
+static inline bool line_is_broken(const struct hub_set *set, const struct ticket *ticket)
+{
+    return atomic_load_explicit(&set->broken[ticket->tag], memory_order_relaxed) ==
+           ticket->generation;
+}
+
+static inline void line_break(struct hub_set *set, const struct ticket *ticket)
+{
+    atomic_store_explicit(&set->broken[ticket->tag], ticket->generation, memory_order_relaxed);
+}
 
 /* Shards first, helpers behind them. */
 static inline unsigned hub_participants(const struct hub_config *config)

@@ -36,9 +36,11 @@ struct hub_set *hub_set_create(const struct hub_config *config)
     *set = (struct hub_set){.config = *config, .slots = slots};
     set->rules_count = hub_rules_make(set->rules, config);
     int err = doors_open(set);
-    set->lanes = err == 0 ? lane_set_create(participants, slots) : NULL;
+    set->broken = calloc(config->lines + 1, sizeof *set->broken);
+    set->lanes = err == 0 && set->broken ? lane_set_create(participants, slots) : NULL;
     if (set->lanes)
         return set;
+    free(set->broken);
     doors_close(set);
     free(set);
     return NULL;
@@ -73,6 +75,7 @@ void hub_set_free(struct hub_set *set)
     }
     lane_set_free(set->lanes);
     doors_close(set);
+    free(set->broken);
     free(set);
 }
 

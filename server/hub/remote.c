@@ -77,8 +77,15 @@ int remote_ask_send(struct hub *hub, struct remote_ask *ask)
     return hub_call(hub, hub->config->shards, &ask->call);
 }
 
+bool remote_canceled(const struct remote_ask *ask)
+{
+    return ask->kind == REMOTE_PUBLISH && home_line_broken(ask->hub, ask->from, &ask->publisher);
+}
+
 void remote_answer(struct helper *broker, struct remote_ask *ask)
 {
+    if (ask->kind == REMOTE_PUBLISH)
+        home_line_break(ask->hub, ask->from, &ask->publisher, ask->call.err);
     helper_answer(broker, &ask->call);
 }
 
@@ -213,9 +220,10 @@ static int publish_ask(struct hub *hub, unsigned from, const struct item *item)
 
 void remote_publish(struct hub *hub, unsigned from, const struct item *item)
 {
-    int err = publish_ask(hub, from, item);
+    int err = home_line_broken(hub, from, &item->ticket) ? -ECANCELED : publish_ask(hub, from, item);
     if (err == 0)
         return;
+    home_line_break(hub, from, &item->ticket, err);
     if (err != -ENOMEM)
         counter_add(&hub->counters.refused, 1);
     if (item->ask)

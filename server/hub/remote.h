@@ -90,6 +90,10 @@ struct broker_ops {
     void (*ask)(void *broker, struct remote_ask *ask);
 };
 
+/* Before one that waited is sent: whether something before it in its line was refused meanwhile
+ * (hub/helper.h). Then its answer is -ECANCELED. */
+bool remote_canceled(const struct remote_ask *ask);
+
 /* Gives an ask back, with its answer in it. */
 void remote_answer(struct helper *broker, struct remote_ask *ask);
 

@@ -145,7 +145,7 @@ static void null_link(struct redis_link *link)
 
 static void world_open(struct world *world)
 {
-    static const struct helper_ops helper_ops = {wake};
+    static const struct helper_ops helper_ops = {.wake = wake};
     const struct hub_config config = {
         .shards = 1,
         .helpers = 1,

@@ -193,7 +193,7 @@ static void null_link(struct redis_link *link)
 
 static void open_all(void)
 {
-    static const struct helper_ops helper_ops = {wake};
+    static const struct helper_ops helper_ops = {.wake = wake};
     const struct hub_config config = {.shards = SHARDS,
                                       .helpers = 1,
                                       .seed = 3,

@@ -256,7 +256,7 @@ void rw_step(struct rw_world *world)
 
 static void node_open(struct rw_world *world, struct rw_node *node)
 {
-    static const struct helper_ops helper_ops = {wake};
+    static const struct helper_ops helper_ops = {.wake = wake};
     node->world = world;
     node->up = true;
     node->set = hub_set_create(&world->config);

@@ -162,7 +162,7 @@ static void wake(void *context, unsigned shard)
 
 void sim_open_helpers(struct sim *sim)
 {
-    static const struct helper_ops ops = {wake};
+    static const struct helper_ops ops = {.wake = wake};
     for (unsigned i = 0; i < sim->config.shards + sim->config.helpers; i++)
         sim->parties[i].sim = sim;
     for (unsigned i = 0; i < sim->config.helpers; i++) {

@@ -222,7 +222,7 @@ static bool is_rung(const struct helper *helper)
 static void test_a_helper(void **state)
 {
     (void)state;
-    static const struct helper_ops ops = {on_wake};
+    static const struct helper_ops ops = {.wake = on_wake};
     struct world *world = open_world(1, 1);
     struct helper *helper = helper_create(world->set, 0, &ops, &seen);
     assert_non_null(helper);

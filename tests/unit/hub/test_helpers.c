@@ -218,7 +218,7 @@ static void *run_shard(void *arg)
 
 static void *run_helper(void *arg)
 {
-    static const struct helper_ops ops = {wake};
+    static const struct helper_ops ops = {.wake = wake};
     struct participant *participant = arg;
     struct stress *stress = participant->stress;
     struct helper *helper =
