@@ -11,7 +11,9 @@
 #include "carrier/http2.h"
 #include "conf/settings.h"
 #include "conn/shard.h"
+#include "couriers.h"
 #include "hub/hub.h"
+#include "kafka/kafka.h"
 #include "session/orders.h"
 #include "session/presence.h"
 #include "session/session.h"
@@ -22,8 +24,8 @@ enum {
 };
 
 static struct hub_config hub_config(const struct settings *settings, unsigned shards,
-                                    const struct broker *broker, unsigned couriers,
-                                    struct hub_witness *witness, uint64_t seed)
+                                    const struct broker *broker, const struct kafka *kafka,
+                                    unsigned couriers, struct hub_witness *witness, uint64_t seed)
 {
     uint32_t lines = shard_connections((uint64_t)settings->max_connections, shards);
     if (settings->http2)
@@ -47,7 +49,8 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
         .seed = seed,
         .linger_ns = HUB_LINGER_S * INT64_C(1000000000),
         .overflow_max = HUB_OVERFLOW_MAX,
-        .helpers = (broker ? 1 : 0) + couriers,
+        .helpers = (broker ? 1 : 0) + couriers + (kafka ? 1 : 0),
+        .lines = kafka ? (unsigned)KAFKA_LINES : 0,
         .witness = witness,
         .broker = broker ? &broker_ops : NULL,
         .remote_bytes_max = (uint64_t)settings->broker_bytes_max,
@@ -56,10 +59,11 @@ static struct hub_config hub_config(const struct settings *settings, unsigned sh
 }
 
 struct hub_set *cluster_hubs(const struct settings *settings, const struct broker *broker,
-                             unsigned couriers, struct hub_witness *witness, uint64_t seed)
+                             const struct kafka *kafka, unsigned couriers,
+                             struct hub_witness *witness, uint64_t seed)
 {
     const struct hub_config config =
-        hub_config(settings, (unsigned)settings->shards, broker, couriers, witness, seed);
+        hub_config(settings, (unsigned)settings->shards, broker, kafka, couriers, witness, seed);
     return hub_set_create(&config);
 }
 
@@ -98,6 +102,15 @@ static void hear(void *context, struct nodes_heard *heard)
     }
 }
 
+static int read_kafka(struct server *server, unsigned which)
+{
+    const struct kafka_waker waker = {wake_shard, server};
+    int err = server->kafka ? kafka_start(server->kafka, server->hubs, which, &waker) : 0;
+    if (err < 0)
+        fprintf(stderr, "ringside-server: the thread that reads Kafka: %s\n", strerror(-err));
+    return err;
+}
+
 int cluster_start(struct broker *broker, struct server *server)
 {
     if (broker && server->settings->ticket_key[0] != '\0')
@@ -107,5 +120,5 @@ int cluster_start(struct broker *broker, struct server *server)
     int err = broker ? broker_start(broker, server->hubs, &waker) : 0;
     if (err < 0)
         fprintf(stderr, "ringside-server: the broker's thread: %s\n", strerror(-err));
-    return err;
+    return err < 0 ? err : read_kafka(server, (broker ? 1 : 0) + couriers_count(server));
 }

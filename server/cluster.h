@@ -1,4 +1,5 @@
-/* cluster: the hubs of this node, and the broker that joins them to those of others.
+/* cluster: the hubs of this node, the broker that joins them to those of others, and what they read
+ * from Kafka.
  *
  * Threads  The one that starts the server.
  * Memory   The set is the caller's. */
@@ -9,14 +10,16 @@
 struct broker;
 struct hub_set;
 struct hub_witness;
+struct kafka;
 struct server;
 struct settings;
 
-/* Makes the hub set that the settings ask for, with so many helpers behind the broker's; NULL when
- * memory or descriptors are out. */
+/* Makes the hub set that the settings ask for, with so many helpers behind the broker's, and behind
+ * those the one for Kafka; NULL when memory or descriptors are out. */
 struct hub_set *cluster_hubs(const struct settings *settings, const struct broker *broker,
-                             unsigned couriers, struct hub_witness *witness, uint64_t seed);
+                             const struct kafka *kafka, unsigned couriers,
+                             struct hub_witness *witness, uint64_t seed);
 
-/* Starts the broker's thread, once the shards are there; NULL is allowed. Returns 0, or negative
- * errno when it has said why not. */
+/* Starts the broker's thread, once the shards are there, where NULL is allowed, and the one that
+ * reads Kafka, if there is one. Returns 0, or negative errno when it has said why not. */
 int cluster_start(struct broker *broker, struct server *server);

@@ -35,6 +35,7 @@
 #include "engine.h"
 #include "http/origins.h"
 #include "hub/hub.h"
+#include "kafka/kafka.h"
 #include "ports.h"
 #include "reload.h"
 #include "session/session.h"
@@ -83,7 +84,8 @@ static const struct argp_option options[] = {
 static void print_version(FILE *stream, struct argp_state *state)
 {
     (void)state;
-    fprintf(stream, "ringside-server %s (%s)\n", build_version, build_source);
+    fprintf(stream, "ringside-server %s (%s), with %s\n", build_version, build_source,
+            kafka_library());
 }
 
 static const char documentation[] =
@@ -284,6 +286,7 @@ static int launch_shards(struct launch *launch, const int *cpus, int cpu_count)
 static void join_shards(struct launch *launch)
 {
     pthread_barrier_wait(&launch->step);
+    kafka_end(launch->server.kafka);
     broker_end(launch->broker);
     couriers_end(&launch->server);
     log_end(launch->server.log);
@@ -324,6 +327,8 @@ static void announce(const struct launch *launch)
     engine_announce(&launch->engine);
     if (launch->broker)
         printf("one node of a cluster around %s\n", broker_where(launch->broker));
+    if (launch->server.kafka)
+        printf("reads Kafka at %s, by %s\n", kafka_where(launch->server.kafka), kafka_library());
     machine_announce();
     if (!launch->server.addresses && ports_open_to_others(&launch->ports))
         printf("nothing is limited by address: where strangers connect, set "
@@ -375,6 +380,7 @@ static void run_until_end(struct launch *launch, sigset_t *signals)
     struct server *server = &launch->server;
     bool handed_over = successor_takes_over(wait_for_end(signals, launch));
     log_server(server->log, handed_over ? LOG_HAND_OVER : LOG_DRAIN, "");
+    kafka_leave(server->kafka);
     for (unsigned i = 0; i < server->shard_count; i++) {
         if (handed_over)
             shard_hand_over(server->shards[i]);
@@ -462,6 +468,7 @@ static void release(struct launch *launch)
     quic_library_free((struct quic_library *)(uintptr_t)launch->server.quic);
     rtc_library_free(launch->rtc);
     turn_free(launch->server.turn);
+    kafka_free(launch->server.kafka);
     broker_free(launch->broker);
     couriers_free(&launch->server);
     hub_set_free(launch->server.hubs);
@@ -472,8 +479,9 @@ static void release(struct launch *launch)
 
 static struct hub_set *hubs_make(const struct launch *launch, const struct settings *settings)
 {
-    return cluster_hubs(settings, launch->broker, couriers_count(&launch->server),
-                        couriers_witness(&launch->server), seed_draw());
+    return cluster_hubs(settings, launch->broker, launch->server.kafka,
+                        couriers_count(&launch->server), couriers_witness(&launch->server),
+                        seed_draw());
 }
 
 int main(int argc, char **argv)
@@ -510,7 +518,8 @@ int main(int argc, char **argv)
         auth_create(&auth, &settings, why, sizeof why) < 0 ||
         broker_create(&launch.broker, &settings, seed_draw(), why, sizeof why) < 0 ||
         couriers_create(&launch.server, &settings, why, sizeof why) < 0 ||
-        log_create(&launch.server.log, &settings, why, sizeof why) < 0)
+        log_create(&launch.server.log, &settings, why, sizeof why) < 0 ||
+        kafka_create(&launch.server.kafka, &settings, why, sizeof why) < 0)
         return fail(why);
     launch.server = (struct server){
         .settings = &settings,
@@ -532,6 +541,7 @@ int main(int argc, char **argv)
         .broker = launch.broker,
         .log = launch.server.log,
         .couriers = {launch.server.couriers[0], launch.server.couriers[1]},
+        .kafka = launch.server.kafka,
         .hubs = hubs_make(&launch, &settings),
         .shards = calloc((size_t)settings.shards, sizeof(struct shard *)),
         .shard_count = (unsigned)settings.shards,

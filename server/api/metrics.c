@@ -12,6 +12,7 @@
 #include "conn/log.h"
 #include "core/build_info.h"
 #include "hub/hub.h"
+#include "kafka/kafka.h"
 
 /* A text that grows while it is written. */
 struct text {
@@ -32,7 +33,7 @@ __attribute__((format(printf, 2, 3))) static void text_add(struct text *text, co
 }
 
 enum {
-    TEXT_MAX = 64 * 1024,
+    TEXT_MAX = 128 * 1024,
 };
 
 struct counter_row {
@@ -269,6 +270,30 @@ static void write_log(struct text *text, const struct server *server)
     text_add(text, "ringside_log_lines_total{result=\"lost\"} %" PRIu64 "\n", counts.lost);
 }
 
+struct kafka_text {
+    struct text *text;
+    char last[64]; /* row's name */
+};
+
+static void write_kafka_row(void *context, const struct kafka_row *row)
+{
+    struct kafka_text *at = context;
+    char name[sizeof at->last];
+    snprintf(name, sizeof name, "kafka_%s", row->name);
+    if (strcmp(name, at->last) != 0)
+        heading(at->text, name, suffix_of(row->kind), row->kind, row->help);
+    memcpy(at->last, name, sizeof name);
+    text_add(at->text, "ringside_%s%s%s %" PRIu64 "\n", name, suffix_of(row->kind), row->labels,
+             row->value);
+}
+
+static void write_kafka(struct text *text, const struct server *server)
+{
+    struct kafka_text at = {.text = text};
+    if (server->kafka)
+        kafka_stats_each(server->kafka, write_kafka_row, &at);
+}
+
 struct span metrics_make(const struct shard *shard)
 {
     struct text text = {.bytes = malloc(TEXT_MAX), .size = TEXT_MAX};
@@ -286,6 +311,7 @@ struct span metrics_make(const struct shard *shard)
     write_courier(&text, shard->server, COURIER_HOOKS, "hooks");
     write_courier(&text, shard->server, COURIER_WEBHOOKS, "webhooks");
     write_log(&text, shard->server);
+    write_kafka(&text, shard->server);
     heading(&text, "build_info", "", "gauge", "1 for the source that was built");
     text_add(&text, "ringside_build_info{version=\"%s\",commit=\"%s\"} 1\n", build_version,
              build_source);

@@ -9,6 +9,7 @@
 #include "broker/redis.h"
 #include "broker/redis_ring.h"
 #include "conf/namespaces.h"
+#include "conf/password.h"
 #include "conf/settings.h"
 
 enum {
@@ -90,41 +91,6 @@ static int redis_place_read(struct redis_config *ret, const char *text, char *wh
     return 0;
 }
 
-static int file_read(char *ret, size_t size, const char *name, const char *path, char *why,
-                     size_t why_size)
-{
-    FILE *file = fopen(path, "re");
-    size_t len = file ? fread(ret, 1, size - 1, file) : 0;
-    ret[len] = '\0';
-    ret[strcspn(ret, "\r\n")] = '\0';
-    if (file)
-        fclose(file);
-    if (ret[0] != '\0')
-        return 0;
-    snprintf(why, why_size, "%s_password = file:%s: cannot be read, or is empty", name, path);
-    return -EINVAL;
-}
-
-static int secret_read(char *ret, size_t size, const char *name, const char *text, char *why,
-                       size_t why_size)
-{
-    static const char from_file[] = "file:", from_env[] = "env:";
-    ret[0] = '\0';
-    if (text[0] == '\0')
-        return 0;
-    if (strncmp(text, from_file, strlen(from_file)) == 0)
-        return file_read(ret, size, name, text + strlen(from_file), why, why_size);
-    const char *value =
-        strncmp(text, from_env, strlen(from_env)) == 0 ? getenv(text + strlen(from_env)) : NULL;
-    if (!value || value[0] == '\0' || strlen(value) >= size) {
-        snprintf(why, why_size,
-                 "%s_password: needs file:PATH or env:NAME, and the password to stand there", name);
-        return -EINVAL;
-    }
-    memcpy(ret, value, strlen(value) + 1);
-    return 0;
-}
-
 static bool redis_prefix_is_good(const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -176,8 +142,8 @@ static int redis_read(struct redis_config *ret, const struct settings *settings,
         .orders_max = (uint32_t)settings->revoked_max,
         .message_bytes_max = (size_t)settings->message_bytes_max,
     };
-    int err = secret_read(ret->address.password, sizeof ret->address.password, "redis",
-                          settings->redis_password, why, why_size);
+    int err = password_read(ret->address.password, sizeof ret->address.password, "redis",
+                            settings->redis_password, why, why_size);
     if (err == 0)
         err = redis_tls_read(&ret->address.tls, settings, why, why_size);
     if (err < 0)
@@ -227,8 +193,8 @@ static int nats_read(struct nats_config *ret, const struct settings *settings, c
     struct place place;
     int err = address_read(&place, "nats", settings->nats, why, why_size);
     if (err == 0)
-        err = secret_read(ret->address.password, sizeof ret->address.password, "nats",
-                          settings->nats_password, why, why_size);
+        err = password_read(ret->address.password, sizeof ret->address.password, "nats",
+                            settings->nats_password, why, why_size);
     if (err < 0)
         return err;
     if (!nats_prefix_is_good(settings->nats_prefix)) {

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "conf/hooks.h"
+#include "conf/kafka_rows.h"
 #include "conf/namespaces.h"
 #include "conf/rows.h"
 
@@ -52,7 +53,7 @@ enum log_format {
  * Types: NUMBER (int64_t), SWITCH (on/off), TEXT (char[SETTINGS_TEXT_MAX]), LIST (the same with
  * room for more, and further lines of a file add to it); and the enums, whose values have in their
  * order the names that the unit lists: POLICY (slow_reader_policy), PUBLISH_ON, PROXY_HEADER,
- * LOG_FORMAT.
+ * LOG_FORMAT, KAFKA_START, KAFKA_REFUSED.
  * Sections are comments in the file that --help-config prints; names are unique without them. Only
  * those that begin with `namespace` or `hook` count: conf/namespaces.h, conf/hooks.h. */
 #define SETTINGS_TABLE(X, SECTION)                                                                 \
@@ -388,6 +389,7 @@ enum log_format {
       "again from the history.")                                                                   \
     X(NUMBER, broker_position_ttl_s, 604800, 60, 315360000, "s",                                   \
       "A channel that nobody publishes to or joins for so long begins a new epoch.")               \
+    SETTINGS_KAFKA(X, SECTION)                                                                     \
     SECTION("courier")                                                                             \
     X(TEXT, webhook_queue, "", 0, 0, "path",                                                       \
       "The file in which events wait for the endpoints that want them. Empty: there are no "       \
@@ -493,15 +495,17 @@ enum log_format {
     X(SWITCH, echo, false, 0, 1, "on/off",                                                         \
       "GET /echo: a WebSocket that returns what it gets, for measurements.")
 
-#define SETTINGS_FIELD_NUMBER(name)       int64_t name;
-#define SETTINGS_FIELD_SWITCH(name)       bool name;
-#define SETTINGS_FIELD_TEXT(name)         char name[SETTINGS_TEXT_MAX];
-#define SETTINGS_FIELD_LIST(name)         char name[SETTINGS_LIST_MAX];
-#define SETTINGS_FIELD_POLICY(name)       enum slow_reader_policy name;
-#define SETTINGS_FIELD_PROXY_HEADER(name) enum proxy_header name;
-#define SETTINGS_FIELD_LOG_FORMAT(name)   enum log_format name;
-#define SETTINGS_FIELD_PUBLISH_ON(name)   enum publish_on name;
-#define SETTINGS_FIELD(type, name, ...)   SETTINGS_FIELD_##type(name)
+#define SETTINGS_FIELD_NUMBER(name)        int64_t name;
+#define SETTINGS_FIELD_SWITCH(name)        bool name;
+#define SETTINGS_FIELD_TEXT(name)          char name[SETTINGS_TEXT_MAX];
+#define SETTINGS_FIELD_LIST(name)          char name[SETTINGS_LIST_MAX];
+#define SETTINGS_FIELD_POLICY(name)        enum slow_reader_policy name;
+#define SETTINGS_FIELD_PROXY_HEADER(name)  enum proxy_header name;
+#define SETTINGS_FIELD_LOG_FORMAT(name)    enum log_format name;
+#define SETTINGS_FIELD_PUBLISH_ON(name)    enum publish_on name;
+#define SETTINGS_FIELD_KAFKA_START(name)   enum kafka_start name;
+#define SETTINGS_FIELD_KAFKA_REFUSED(name) enum kafka_refused name;
+#define SETTINGS_FIELD(type, name, ...)    SETTINGS_FIELD_##type(name)
 #define SETTINGS_NO_SECTION(name)
 
 struct settings {

@@ -34,6 +34,7 @@ struct answering;
 struct askings;
 struct auth;
 struct broker;
+struct kafka;
 struct compression;
 struct deltas_made;
 struct http2_library;
@@ -123,6 +124,7 @@ struct server {
     struct hub_set *hubs;
     const struct broker *broker;             /* NULL: this node is by itself */
     struct courier *couriers[COURIER_ROLES]; /* NULL: nobody needs that one */
+    struct kafka *kafka;                     /* NULL: none is read */
     struct shard **shards;                   /* for /metrics and for waking */
     unsigned shard_count;
     atomic_uint

@@ -220,7 +220,8 @@ static int publish_ask(struct hub *hub, unsigned from, const struct item *item)
 
 void remote_publish(struct hub *hub, unsigned from, const struct item *item)
 {
-    int err = home_line_broken(hub, from, &item->ticket) ? -ECANCELED : publish_ask(hub, from, item);
+    int err =
+        home_line_broken(hub, from, &item->ticket) ? -ECANCELED : publish_ask(hub, from, item);
     if (err == 0)
         return;
     home_line_break(hub, from, &item->ticket, err);

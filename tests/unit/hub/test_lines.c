@@ -58,8 +58,8 @@ static int publish(struct world *world, struct helper *helper, const char *name,
                    unsigned run, unsigned number)
 {
     const struct ticket ticket = {.conn = number, .generation = run, .tag = line};
-    struct message *message = message_create(name, strlen(name),
-                                             hub_hash(world->set, name, strlen(name)), "x", 1, true);
+    struct message *message =
+        message_create(name, strlen(name), hub_hash(world->set, name, strlen(name)), "x", 1, true);
     assert_non_null(message);
     int err = helper_publish(helper, &ticket, message);
     if (err < 0)
