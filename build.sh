@@ -37,6 +37,7 @@ build  | libnghttp3-dev      | QPACK, for HTTP/3
 build  | zlib1g-dev          | permessage-deflate
 build  | libhiredis-dev      | Redis, for several nodes
 build  | libnats-dev         | NATS, for several nodes
+build  | librdkafka-dev      | Kafka, as a source; without it the server is built without
 build  | libcurl4-gnutls-dev | posts to the servers of others
 build  | libsqlite3-dev      | the queue of webhooks
 build  | libxxhash-dev       | hashes of channel names
@@ -64,6 +65,10 @@ test   | node-ws             | foreign client: WebSocket
 test   | node-eventsource    | foreign client: SSE
 test   | redis-server        | what the nodes of a cluster share
 test   | nats-server         | likewise
+test   | python3-confluent-kafka | foreign client: Kafka
+test   | kcat                | foreign client: Kafka
+test   | default-jre-headless | Kafka itself, for a few tests
+test   | maven               | brings it
 test   | haproxy             | foreign proxy: the PROXY protocol, X-Forwarded-For
 test   | caddy               | foreign proxy
 test   | nginx-light         | foreign proxy: X-Forwarded-For

@@ -23,6 +23,15 @@ enum {
     HUB_LINGER_S = 30,
 };
 
+int cluster_create(struct broker **ret, struct server *server, const struct settings *settings,
+                   uint64_t seed, char *why, size_t why_size)
+{
+    int err = broker_create(ret, settings, seed, why, why_size);
+    if (err == 0)
+        err = couriers_create(server, settings, why, why_size);
+    return err < 0 ? err : kafka_create(&server->kafka, settings, why, why_size);
+}
+
 static struct hub_config hub_config(const struct settings *settings, unsigned shards,
                                     const struct broker *broker, const struct kafka *kafka,
                                     unsigned couriers, struct hub_witness *witness, uint64_t seed)
@@ -121,4 +130,19 @@ int cluster_start(struct broker *broker, struct server *server)
     if (err < 0)
         fprintf(stderr, "ringside-server: the broker's thread: %s\n", strerror(-err));
     return err < 0 ? err : read_kafka(server, (broker ? 1 : 0) + couriers_count(server));
+}
+
+void cluster_announce(const struct broker *broker, const struct server *server)
+{
+    if (broker)
+        printf("one node of a cluster around %s\n", broker_where(broker));
+    if (server->kafka)
+        printf("reads Kafka at %s, by %s\n", kafka_where(server->kafka), kafka_library());
+}
+
+void cluster_end(struct broker *broker, struct server *server)
+{
+    kafka_end(server->kafka);
+    broker_end(broker);
+    couriers_end(server);
 }

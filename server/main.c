@@ -286,9 +286,7 @@ static int launch_shards(struct launch *launch, const int *cpus, int cpu_count)
 static void join_shards(struct launch *launch)
 {
     pthread_barrier_wait(&launch->step);
-    kafka_end(launch->server.kafka);
-    broker_end(launch->broker);
-    couriers_end(&launch->server);
+    cluster_end(launch->broker, &launch->server);
     log_end(launch->server.log);
     pthread_barrier_wait(&launch->step);
     for (unsigned i = 0; i < launch->server.shard_count; i++)
@@ -325,10 +323,7 @@ static void announce(const struct launch *launch)
     printf(" with %u shard%s, for up to %" PRId64 " connections\n", launch->server.shard_count,
            launch->server.shard_count == 1 ? "" : "s", launch->server.settings->max_connections);
     engine_announce(&launch->engine);
-    if (launch->broker)
-        printf("one node of a cluster around %s\n", broker_where(launch->broker));
-    if (launch->server.kafka)
-        printf("reads Kafka at %s, by %s\n", kafka_where(launch->server.kafka), kafka_library());
+    cluster_announce(launch->broker, &launch->server);
     machine_announce();
     if (!launch->server.addresses && ports_open_to_others(&launch->ports))
         printf("nothing is limited by address: where strangers connect, set "
@@ -516,10 +511,9 @@ int main(int argc, char **argv)
         return fail("addresses_max: memory is out; lower it");
     if (trusted_read(&trusted, settings.trusted_proxies, why, sizeof why) < 0 ||
         auth_create(&auth, &settings, why, sizeof why) < 0 ||
-        broker_create(&launch.broker, &settings, seed_draw(), why, sizeof why) < 0 ||
-        couriers_create(&launch.server, &settings, why, sizeof why) < 0 ||
-        log_create(&launch.server.log, &settings, why, sizeof why) < 0 ||
-        kafka_create(&launch.server.kafka, &settings, why, sizeof why) < 0)
+        cluster_create(&launch.broker, &launch.server, &settings, seed_draw(), why, sizeof why) <
+            0 ||
+        log_create(&launch.server.log, &settings, why, sizeof why) < 0)
         return fail(why);
     launch.server = (struct server){
         .settings = &settings,

@@ -55,8 +55,8 @@ LEFT_OVER = re.compile(r"\b(TO" + "DO|FIX" + "ME|XX" + "X|HA" + r"CK)\b")
 # The folders of server/, lowest first. A folder includes itself and what stands before it; core/,
 # wire/ and tls/ include nothing but themselves. Files in server/ itself include anything.
 PATH_ORDER = [
-    "core", "wire", "conf", "hub", "broker", "kafka", "courier", "tls", "conn", "http", "carrier", "auth",
-    "transport", "session", "api",
+    "core", "wire", "conf", "hub", "broker", "kafka", "courier", "tls", "conn", "http", "carrier",
+    "auth", "transport", "session", "api",
 ]
 STANDS_ALONE = {"core", "wire", "tls"}
 SHARED_WITH_BENCH = {"core", "wire", "tls"}

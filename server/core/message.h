@@ -4,9 +4,9 @@
  *   │ head         │ channel name │ event type   │ payload      │ more │ terms │   one allocation
  *   └──────────────┴──────────────┴──────────────┴──────────────┴──────┴───────┘
  *
- * Threads  Made by the publisher's shard or helper; offset and epoch are set by the home shard before
- *          anybody else sees it; from then on it is read-only and shared between shards by counted
- *          references.
+ * Threads  Made by the publisher's shard, or a helper; offset and epoch are set by the home shard
+ *          before anybody else sees it; from then on it is read-only and shared between shards by
+ *          counted references.
  * Memory   message_create gives one reference; the last message_unref frees, on whatever thread.
  * Bounds   The payload by `message_bytes_max`, the name by CHANNEL_NAME_MAX; callers check both. */
 #pragma once

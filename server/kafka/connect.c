@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "conf/password.h"
 #include "kafka/kafka_internal.h"
 
 enum {
     REACH_STEP_MS = 100,
+    HEARTBEATS = 10, /* in a session: by them a node hears of a rebalance */
 };
 
 struct property {
@@ -56,13 +58,32 @@ static const char *protocol_of(const struct settings *settings)
     return settings->kafka_tls ? "ssl" : "plaintext";
 }
 
+/* Said by the names of our settings, before librdkafka says it by those of its own. */
+static int files_check(const struct settings *settings, char *why, size_t why_size)
+{
+    const struct property files[] = {
+        {"kafka_authorities", settings->kafka_authorities},
+        {"kafka_certificate", settings->kafka_certificate},
+        {"kafka_certificate_key", settings->kafka_certificate_key},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        if (files[i].value[0] == '\0' || access(files[i].value, R_OK) == 0)
+            continue;
+        snprintf(why, why_size, "%s = %.200s: %s", files[i].name, files[i].value, strerror(errno));
+        return -EINVAL;
+    }
+    return 0;
+}
+
 /* Who the brokers are, and who we are to them. */
 static int set_way(rd_kafka_conf_t *conf, const struct settings *settings, char *why,
                    size_t why_size)
 {
     char password[KAFKA_SECRET_MAX];
-    int err =
-        password_read(password, sizeof password, "kafka", settings->kafka_password, why, why_size);
+    int err = files_check(settings, why, why_size);
+    if (err == 0)
+        err = password_read(password, sizeof password, "kafka", settings->kafka_password, why,
+                            why_size);
     if (err < 0)
         return err;
     const struct property properties[] = {
@@ -92,9 +113,10 @@ static void number_write(char ret[24], int64_t number)
 static int set_reading(rd_kafka_conf_t *conf, const struct settings *settings, char *why,
                        size_t why_size)
 {
-    char commit_ms[24], session_ms[24], fetch[24], queued[24], metadata_ms[24];
+    char commit_ms[24], session_ms[24], heartbeat_ms[24], fetch[24], queued[24], metadata_ms[24];
     number_write(commit_ms, settings->kafka_commit_ms);
     number_write(session_ms, settings->kafka_session_ms);
+    number_write(heartbeat_ms, settings->kafka_session_ms / HEARTBEATS);
     number_write(fetch, settings->kafka_fetch_bytes_max);
     number_write(queued, settings->kafka_fetch_bytes_max / 1024);
     number_write(metadata_ms, KAFKA_METADATA_MS);
@@ -107,6 +129,7 @@ static int set_reading(rd_kafka_conf_t *conf, const struct settings *settings, c
         {"enable.auto.offset.store", "false"},
         {"auto.commit.interval.ms", commit_ms},
         {"session.timeout.ms", session_ms},
+        {"heartbeat.interval.ms", heartbeat_ms},
         {"partition.assignment.strategy", "cooperative-sticky"},
         {"fetch.message.max.bytes", fetch},
         {"queued.max.messages.kbytes", queued},

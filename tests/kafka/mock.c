@@ -32,12 +32,13 @@ static rd_kafka_resp_err_t obey(rd_kafka_mock_cluster_t *cluster, const char *li
     return RD_KAFKA_RESP_ERR__INVALID_ARG;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     char why[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
-    int brokers = argc > 1 ? atoi(argv[1]) : 1;
-    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), why, sizeof why);
-    rd_kafka_mock_cluster_t *cluster = client ? rd_kafka_mock_cluster_new(client, brokers) : NULL;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "log_level", "0", why, sizeof why);
+    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    rd_kafka_mock_cluster_t *cluster = client ? rd_kafka_mock_cluster_new(client, 1) : NULL;
     if (!cluster) {
         fprintf(stderr, "kafka-mock: %s\n", client ? "no cluster" : why);
         return 1;

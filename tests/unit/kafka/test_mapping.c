@@ -1,0 +1,155 @@
+#include "kafka/mapping.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "conf/settings.h"
+
+static struct settings settings;
+static struct kafka_mapping mapping;
+static char why[512];
+
+static int read_topics(const char *topics, const char *tags)
+{
+    settings_default(&settings);
+    snprintf(settings.kafka_topics, sizeof settings.kafka_topics, "%s", topics);
+    snprintf(settings.kafka_tags, sizeof settings.kafka_tags, "%s", tags);
+    settings.message_bytes_max = 100;
+    return mapping_read(&mapping, &settings, why, sizeof why);
+}
+
+static const struct kafka_header headers[] = {
+    {SPAN_INIT("room"), SPAN_INIT("first")},
+    {SPAN_INIT("room"), SPAN_INIT("blue")},
+    {SPAN_INIT("empty"), SPAN_INIT("")},
+    {SPAN_INIT("bytes"), SPAN_INIT("\xff")},
+};
+
+static struct kafka_record record_of(const char *topic, struct span key)
+{
+    return (struct kafka_record){
+        .topic = span_from(topic),
+        .partition = 7,
+        .offset = 1,
+        .key = key,
+        .value = SPAN("x"),
+        .headers = headers,
+        .headers_count = sizeof headers / sizeof headers[0],
+    };
+}
+
+static void expect(const char *template, struct span key, enum kafka_refusal refusal,
+                   const char *channel)
+{
+    char topics[300];
+    struct kafka_draft draft;
+    snprintf(topics, sizeof topics, "t=%s", template);
+    assert_int_equal(read_topics(topics, ""), 0);
+    const struct kafka_record record = record_of("t", key);
+    assert_int_equal(mapping_draft(&draft, &mapping, mapping_of(&mapping, "t"), &record), refusal);
+    if (refusal == KAFKA_TAKEN)
+        assert_true(span_equal(span_of(draft.channel, draft.channel_len), span_from(channel)));
+    mapping_done(&mapping);
+}
+
+static void test_channels(void **state)
+{
+    (void)state;
+    expect("{topic}", SPAN("k"), KAFKA_TAKEN, "t");
+    expect("a:{key}/{partition}", SPAN("k"), KAFKA_TAKEN, "a:k/7");
+    expect("{header:room}", SPAN("k"), KAFKA_TAKEN, "blue");
+    expect("{key}", (struct span){0}, KAFKA_NO_CHANNEL, NULL);
+    expect("{key}", SPAN(""), KAFKA_NO_CHANNEL, NULL);
+    expect("x{header:none}", SPAN("k"), KAFKA_NO_CHANNEL, NULL);
+    expect("x{header:empty}", SPAN("k"), KAFKA_NO_CHANNEL, NULL);
+    expect("{header:bytes}", SPAN("k"), KAFKA_BAD_CHANNEL, NULL);
+    expect("{key}", SPAN("a b"), KAFKA_BAD_CHANNEL, NULL);
+    expect("{key}", SPAN("a\0b"), KAFKA_BAD_CHANNEL, NULL);
+    char longest[CHANNEL_NAME_MAX + 2];
+    memset(longest, 'k', sizeof longest - 1);
+    longest[CHANNEL_NAME_MAX] = '\0';
+    expect("{key}", span_of(longest, CHANNEL_NAME_MAX), KAFKA_TAKEN, longest);
+    expect("{key}", span_of(longest, CHANNEL_NAME_MAX + 1), KAFKA_BAD_CHANNEL, NULL);
+}
+
+static void test_topics(void **state)
+{
+    (void)state;
+    assert_int_equal(read_topics("^a.*=p a=one ^.*=rest  b", ""), 0);
+    assert_int_equal(mapping.count, 4);
+    assert_ptr_equal(mapping_of(&mapping, "a"), &mapping.topics[1].template);
+    assert_ptr_equal(mapping_of(&mapping, "ab"), &mapping.topics[0].template);
+    assert_ptr_equal(mapping_of(&mapping, "c"), &mapping.topics[2].template);
+    assert_ptr_equal(mapping_of(&mapping, "b"), &mapping.topics[3].template);
+    mapping_done(&mapping);
+    assert_int_equal(read_topics("a", ""), 0);
+    assert_null(mapping_of(&mapping, "b"));
+    mapping_done(&mapping);
+    static const char *const bad[] = {"",     "a=", "a={",  "a={}",       "a={key",     "a=b c=}",
+                                      "a= b", "=x", "^[=x", "a=\xc3\xa4", "a={header:}"};
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_true(read_topics(bad[i], "") < 0);
+}
+
+static void expect_tags(const char *tags, enum kafka_refusal refusal, const char *more)
+{
+    struct kafka_draft draft;
+    assert_int_equal(read_topics("t", tags), 0);
+    struct kafka_record record = record_of("t", SPAN("k"));
+    if (tags[0] == '*')
+        record.headers_count--;
+    assert_int_equal(mapping_draft(&draft, &mapping, mapping_of(&mapping, "t"), &record), refusal);
+    if (refusal == KAFKA_TAKEN)
+        assert_true(span_equal(span_of(draft.more, draft.more_len), span_from(more)));
+    mapping_done(&mapping);
+}
+
+static void test_tags(void **state)
+{
+    (void)state;
+    expect_tags("", KAFKA_TAKEN, "");
+    expect_tags("none", KAFKA_TAKEN, "");
+    expect_tags("room none empty", KAFKA_TAKEN, ",\"tags\":{\"room\":\"blue\",\"empty\":\"\"}");
+    expect_tags("*", KAFKA_TAKEN, ",\"tags\":{\"room\":\"blue\",\"empty\":\"\"}");
+    expect_tags("bytes", KAFKA_BAD_TAGS, NULL);
+}
+
+static void test_values_and_keys(void **state)
+{
+    (void)state;
+    static const char large[101];
+    struct kafka_draft draft;
+    char key[KAFKA_KEY_BYTES], other[KAFKA_KEY_BYTES];
+    assert_int_equal(read_topics("t", ""), 0);
+    const struct kafka_template *template = mapping_of(&mapping, "t");
+    struct kafka_record record = record_of("t", SPAN("k"));
+    record.value = span_of(large, 100);
+    assert_int_equal(mapping_draft(&draft, &mapping, template, &record), KAFKA_TAKEN);
+    record.value = span_of(large, 101);
+    assert_int_equal(mapping_draft(&draft, &mapping, template, &record), KAFKA_TOO_LARGE);
+    record.value = (struct span){0};
+    assert_int_equal(mapping_draft(&draft, &mapping, template, &record), KAFKA_NO_VALUE);
+    record.value = SPAN("");
+    assert_int_equal(mapping_draft(&draft, &mapping, template, &record), KAFKA_TAKEN);
+    size_t len = mapping_key(key, &record);
+    assert_int_equal(mapping_key(other, &record), len);
+    assert_memory_equal(key, other, len);
+    record.offset++;
+    assert_true(mapping_key(other, &record) == len && memcmp(key, other, len) != 0);
+    mapping_done(&mapping);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_topics),
+        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_values_and_keys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
