@@ -16,6 +16,7 @@ from ringside import HOST, PATIENCE_S, ServerFault, hold_port, port_of, server_b
 from sdk import FOLDER, alone, install
 
 VERSION = "3.9.0"
+JAVA_S = 10 * PATIENCE_S  # it takes ten seconds of a processor to start
 SASL_JAAS = ("org.apache.kafka.common.security.plain.PlainLoginModule required "
              'username="admin" password="secret" user_admin="secret" user_ringside="stage";')
 PROTOCOLS = "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"
@@ -169,14 +170,14 @@ num.io.threads=2
     def format(self):
         command = self.java("kafka.tools.StorageTool", "format", "-c", str(self.config), "-t",
                             "MkU3OEVBNTcwNTJENDM2Qg")
-        subprocess.run(command, check=True, capture_output=True, timeout=4 * PATIENCE_S)
+        subprocess.run(command, check=True, capture_output=True, timeout=JAVA_S)
 
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.java("kafka.Kafka", str(self.config)),
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             cwd=self.folder, env={**os.environ})
-        wait_until(self.is_up, "a Kafka that answers", 4 * PATIENCE_S)
+        wait_until(self.is_up, "a Kafka that answers", JAVA_S)
         return self
 
     def is_up(self):

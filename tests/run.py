@@ -47,6 +47,7 @@ NOT_IN_TSAN = {
     "test_cluster_tls.py": "the broker's thread alone: test_cluster.py has the others",
     "test_cluster_proxies.py": "proxies in between: test_cluster_api.py has the threads",
     "test_mercure.py": "threads meet in the hub: test_cross_shard.py has them",
+    "test_kafka_broker.py": "the same threads as in test_kafka.py",
     "test_hooks.py": "threads meet in the hub and in the keys: test_tokens.py has them",
     "test_mercure_subscriptions.py": "threads meet in a survey: test_server_api.py has one",
     "test_deflate_cases.py": "one client at a time: test_deflate.py has several",
@@ -94,6 +95,7 @@ NOT_IN_ASAN = {
     "test_bench_claims.py": "programs in Python, around experiments of other files",
     "test_bench_programs.py": "programs in Python",
     "test_install.py": "where files lie",
+    "test_kafka_broker.py": "a machine in Java, around C that test_kafka.py runs",
     "test_monitoring.py": "what Prometheus makes of /metrics",
 }
 

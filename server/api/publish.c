@@ -111,6 +111,7 @@ enum refusal publish_refusal(int err, bool has_broker)
         return REFUSAL_BROKER_DOWN;
     case -ETIMEDOUT:
         return REFUSAL_BROKER_TIMEOUT;
+    case -EMSGSIZE: /* of the engine */
     case -ENOSPC:
         return has_broker ? REFUSAL_BROKER_FULL : REFUSAL_OVERLOADED;
     default:

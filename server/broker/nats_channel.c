@@ -210,7 +210,7 @@ static void publish(struct nats *nats, struct nats_channel *channel)
     if (err == -EMSGSIZE)
         nats_count(&nats->counters.out_of_memory);
     if (err < 0)
-        refuse_sent(nats, channel, err == -EMSGSIZE ? -ENOSPC : err);
+        refuse_sent(nats, channel, err);
 }
 
 /* One that is given to those who are there, and has no number: past the stream. And the removal of
@@ -243,7 +243,7 @@ static void announce(struct nats *nats, struct nats_channel *channel, struct rem
     natsMsg_Destroy(message);
     ask->epoch = channel->epoch;
     ask->offset = channel->offset;
-    nats_give(nats, ask, err == -EMSGSIZE ? -ENOSPC : err);
+    nats_give(nats, ask, err);
 }
 
 /* A batch of nothing: from now on the epoch is everybody's. */

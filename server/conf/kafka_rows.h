@@ -40,11 +40,11 @@ enum kafka_refused {
       "Records that are read and not yet published and answered, over all partitions; no more "    \
       "are taken meanwhile.")                                                                      \
     X(NUMBER, kafka_bytes_max, 67108864, 65536, 1099511627776, "bytes", "Likewise, their bytes.")  \
-    X(NUMBER, kafka_fetch_bytes_max, 1048576, 1024, 1073741824, "bytes",                           \
+    X(NUMBER, kafka_fetch_bytes_max, 1048576, 1024, 1000000000, "bytes",                           \
       "Of each partition, what is fetched before it is wanted; one record is, however large.")     \
     X(NUMBER, kafka_commit_ms, 1000, 10, 3600000, "ms",                                            \
       "How often is committed what was published. So much is read again after a crash.")           \
-    X(NUMBER, kafka_session_ms, 10000, 1000, 3600000, "ms",                                        \
+    X(NUMBER, kafka_session_ms, 10000, 1000, 300000, "ms",                                         \
       "When a node has been silent for so long others have its partitions. Brokers allow 6000 "    \
       "and more, if they are not told otherwise.")                                                 \
     X(SWITCH, kafka_required, true, 0, 1, "on/off",                                                \

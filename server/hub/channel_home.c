@@ -146,7 +146,8 @@ bool home_line_broken(const struct hub *hub, unsigned from, const struct ticket 
 
 void home_line_break(struct hub *hub, unsigned from, const struct ticket *ticket, int err)
 {
-    if (from >= hub->config->shards && err < 0 && err != -EPIPE)
+    bool never = err == -EPIPE || err == -EMSGSIZE;
+    if (from >= hub->config->shards && err < 0 && !never)
         line_break(hub->set, ticket);
 }
 

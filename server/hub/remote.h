@@ -49,8 +49,10 @@ enum remote_known {
 
 struct remote_ask {
     struct call call; /* err is the answer: 0; -ENOTCONN: not done, the engine is not reached;
-                         -ETIMEDOUT: perhaps done; -ENOSPC: the engine has no room; -EPIPE: the
-                         channel has ended; -ENOMEM; -EPROTO: the engine says what it must not */
+                         -ETIMEDOUT: perhaps done; -ENOSPC: the engine has no room; -EMSGSIZE:
+                         never for what is so large; -EPIPE: the channel has ended; -ECANCELED:
+                         see remote_canceled; -ENOMEM; -EPROTO: the engine says what it must
+                         not */
     struct hub *hub;
     enum remote_kind kind;
     int64_t until_ns;              /* the broker's own */

@@ -214,7 +214,8 @@ static void revoke(struct kafka *kafka, const rd_kafka_topic_partition_list_t *l
 static void rebalance(struct kafka *kafka, rd_kafka_event_t *event)
 {
     const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
-    assert(!kafka->revoked && "one rebalance is over before the next");
+    kafka->revoked_ns = 0; /* of one that is not over: nobody waits for it any more */
+    kafka_revoke_step(kafka);
     kafka_count(&kafka->counters.rebalances, 1);
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
         assign(kafka, list);

@@ -137,6 +137,7 @@ struct kafka {
     uint32_t line_hint;
     struct kafka_partition **partitions;
     unsigned count, capacity;
+    unsigned first;                           /* which is read first in this turn */
     rd_kafka_topic_partition_list_t *revoked; /* to be given back when `revoked_ns` has come, or
                                                  what is under way is answered; NULL: none */
     int64_t revoked_ns;

@@ -320,8 +320,9 @@ static bool read_partition(struct kafka *kafka, struct kafka_partition *partitio
 bool kafka_read(struct kafka *kafka)
 {
     bool more = false;
+    kafka->first++; /* where there is little room each is the first in its turn */
     for (unsigned i = 0; i < kafka->count; i++) {
-        struct kafka_partition *partition = kafka->partitions[i];
+        struct kafka_partition *partition = kafka->partitions[(kafka->first + i) % kafka->count];
         send_all(kafka, partition);
         if (wants_more(kafka, partition) && read_partition(kafka, partition))
             more = true;
