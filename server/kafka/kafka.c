@@ -158,8 +158,9 @@ static bool turn(struct kafka *kafka)
     kafka->now_ns = clock_ns();
     bool more = kafka_events(kafka);
     kafka_reports(kafka);
+    kafka->is_answered = false;
     more |= kafka_read(kafka);
-    more |= helper_turn(kafka->helper);
+    more |= helper_turn(kafka->helper) || kafka->is_answered;
     kafka_store(kafka);
     kafka_revoke_step(kafka);
     leave_step(kafka);

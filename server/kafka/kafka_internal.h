@@ -130,8 +130,9 @@ struct kafka {
     bool started;
     atomic_bool leaving;
     enum kafka_life life;
-    bool keys;     /* records are published with a key */
-    bool is_stale; /* what they are read for has gone: nobody answers any more */
+    bool keys;        /* records are published with a key */
+    bool is_answered; /* something was, since the last reading: there may be room */
+    bool is_stale;    /* what they are read for has gone: nobody answers any more */
     int64_t now_ns, until_ns, tick_ns;
     struct kafka_line lines[KAFKA_LINES];
     uint32_t line_hint;

@@ -233,6 +233,7 @@ static void begin_again(struct kafka *kafka, struct kafka_partition *partition)
 void kafka_done(struct kafka *kafka, const struct ticket *ticket, bool done)
 {
     struct kafka_partition *partition = partition_of(kafka, ticket);
+    kafka->is_answered = true;
     if (!partition)
         return;
     if (done) {
