@@ -66,9 +66,7 @@ test   | node-eventsource    | foreign client: SSE
 test   | redis-server        | what the nodes of a cluster share
 test   | nats-server         | likewise
 test   | python3-confluent-kafka | foreign client: Kafka
-test   | kcat                | foreign client: Kafka
-test   | default-jre-headless | Kafka itself, for a few tests
-test   | maven               | brings it
+test   | maven               | brings Java, and Kafka itself, for a few tests
 test   | haproxy             | foreign proxy: the PROXY protocol, X-Forwarded-For
 test   | caddy               | foreign proxy
 test   | nginx-light         | foreign proxy: X-Forwarded-For
@@ -480,9 +478,7 @@ cmd_bench() {
         report="$(find runs -name report.html -newer "$stamp" | sort | tail -n 1)"
     fi
     rm -f "$stamp"
-    if [[ -n "$report" ]]; then
-        say "Report, for a browser: file://$PWD/$report"
-    fi
+    [[ -z "$report" ]] || say "Report, for a browser: file://$PWD/$report"
     return "$status"
 }
 

@@ -1,5 +1,5 @@
 """A Kafka of the tests' own, on loopback: librdkafka's mock cluster, or Kafka itself, which takes a
-Java machine. Records come from another client than the server's: Confluent's for Python, or kcat.
+Java machine. Records come from Confluent's client for Python.
 """
 
 import itertools
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from ringside import HOST, PATIENCE_S, ServerFault, hold_port, port_of, server_binary, wait_until
 from sdk import FOLDER, alone, install
@@ -183,9 +183,11 @@ num.io.threads=2
     def is_up(self):
         if self.process.poll() is not None:
             raise ServerFault(self.log.read_text(errors="replace")[-2000:])
-        done = subprocess.run(["kcat", "-b", self.address, "-L", "-m", "2"], capture_output=True,
-                              check=False)
-        return done.returncode == 0
+        try:
+            return bool(Producer({"bootstrap.servers": self.address, "log_level": 0})
+                        .list_topics(timeout=2).brokers)
+        except KafkaException:
+            return False
 
     def kill(self):
         self.process.kill()
