@@ -12,6 +12,7 @@
 #include "page_css.h"
 #include "page_html.h"
 #include "page_js.h"
+#include "webhooks_js.h"
 #include "wire/etag.h"
 #include "wire/out.h"
 
@@ -42,9 +43,13 @@ static const struct page {
     size_t size;
     uint64_t tag;
 } pages[] = {
-    PAGE("/", HTML, page_html),          PAGE("/page.js", SCRIPT, page_js),
-    PAGE("/page.css", STYLE, page_css),  PAGE("/admin", HTML, admin_html),
-    PAGE("/admin.js", SCRIPT, admin_js), PAGE("/admin.css", STYLE, page_css),
+    PAGE("/", HTML, page_html),
+    PAGE("/page.js", SCRIPT, page_js),
+    PAGE("/page.css", STYLE, page_css),
+    PAGE("/admin", HTML, admin_html),
+    PAGE("/admin.js", SCRIPT, admin_js),
+    PAGE("/admin.css", STYLE, page_css),
+    PAGE("/admin/webhooks.js", SCRIPT, webhooks_js),
 };
 
 static const struct page *page_find(struct span path)

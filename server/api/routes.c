@@ -24,6 +24,10 @@
 #define WEBHOOK_ROUTE(NAME, name)                                                                  \
     {"/api/webhook/" #name, FOR_PUBLISHERS, POST, "POST, OPTIONS", webhooks_open, NULL, false},
 
+/* Those of them that the operator's page asks for. */
+#define WEBHOOK_PAGE_ROUTE(name)                                                                   \
+    {"/admin/webhook/" #name, FOR_OPERATOR, POST, "POST, OPTIONS", webhooks_open, NULL, false},
+
 const struct route server_routes[] = {
     {"/publish", FOR_PUBLISHERS, POST, "POST, OPTIONS", publish_open, NULL, false},
     {"/ticket", FOR_TOKENS, POST, "POST, OPTIONS", ticket_open, NULL, false},
@@ -66,9 +70,12 @@ const struct route server_routes[] = {
     {"/page.css", FOR_VISITORS, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
     {"/admin", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
     {"/admin.js", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
+    {"/admin/webhooks.js", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
     {"/admin.css", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", page_open, NULL, false},
     {"/admin/events", FOR_OPERATOR, GET | HEAD, "GET, HEAD, OPTIONS", watch_open, NULL, false},
-    WEBHOOK_OPS(WEBHOOK_ROUTE) API_METHODS(API_ROUTE){0},
+    WEBHOOK_PAGE_ROUTE(list) WEBHOOK_PAGE_ROUTE(dead) WEBHOOK_PAGE_ROUTE(show)
+        WEBHOOK_PAGE_ROUTE(replay) WEBHOOK_PAGE_ROUTE(purge) WEBHOOK_OPS(WEBHOOK_ROUTE)
+            API_METHODS(API_ROUTE){0},
 };
 
 const struct transport *const server_transports[TRANSPORT_COUNT] = {

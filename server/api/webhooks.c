@@ -1,5 +1,6 @@
 /* webhooks: POST /api/webhook/OP, for servers and the operator: events of the application,
- * endpoints, dead letters.
+ * endpoints, dead letters. POST /admin/webhook/OP is the same for the operator's page, which brings
+ * an API key.
  *
  *   body ─► courier for webhooks ─► its answer, when what it changed is on disk
  *
@@ -109,8 +110,16 @@ static void timer(struct shard *shard, struct conn *conn)
         http_refuse(shard, conn, REFUSAL_BODY_TIMEOUT);
 }
 
-static int op_of(struct span name)
+static bool of_page(struct span path)
 {
+    const struct span page = SPAN("/admin/webhook/");
+    return path.len > page.len && memcmp(path.ptr, page.ptr, page.len) == 0;
+}
+
+static int op_of(struct span path)
+{
+    const struct span name =
+        span_skip(path, of_page(path) ? strlen("/admin/webhook/") : strlen("/api/webhook/"));
     static const struct span names[] = {
 #define NAME(NAME, name) SPAN_INIT(#name),
         WEBHOOK_OPS(NAME)
@@ -125,9 +134,10 @@ static int op_of(struct span name)
 void webhooks_open(struct shard *shard, struct conn *conn, struct exchange *exchange)
 {
     const struct http_request *request = exchange->request;
-    int op = op_of(span_skip(request->path, strlen("/api/webhook/")));
+    int op = op_of(request->path);
+    bool needs_key = conn->listener != LISTENER_ADMIN || of_page(request->path);
     assert(op >= 0 && "the routes name no other");
-    if (conn->listener != LISTENER_ADMIN && !auth_is_server(shard, request)) {
+    if (needs_key && !auth_is_server(shard, request)) {
         http_refuse(shard, conn, REFUSAL_API_KEY_REQUIRED);
         return;
     }

@@ -65,6 +65,11 @@ struct endpoint {
     unsigned failures;           /* in a row */
     bool is_open;                /* its breaker: one probe at a time */
     bool is_slow;
+    struct {
+        int64_t at_ms; /* of the queue's clock; 0: none since the start */
+        int status;    /* of HTTP; 0: there was none, and `end` says why */
+        enum post_end end;
+    } last_failure;
     unsigned fresh;        /* events since the last batch was taken */
     int64_t not_before_ms; /* by its breaker, or Retry-After */
     int64_t wake_ms;

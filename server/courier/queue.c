@@ -245,16 +245,16 @@ int queue_endpoint_remove(struct queue *queue, int64_t number)
     int err = queue_begin(queue);
     queue_rest_changed(queue, number);
     if (err == 0)
+        err = queue_run(queue, QUEUE_BIND(queue, QUEUE_ENDPOINT_EVENTS, number));
+    if (err == 0)
         err = queue_run(queue, QUEUE_BIND(queue, QUEUE_ENDPOINT_DELIVERIES, number));
     if (err == 0) {
         queue->stats.waiting -= sqlite3_changes(queue->db);
         err = queue_run(queue, QUEUE_BIND(queue, QUEUE_ENDPOINT_DEAD, number));
     }
-    if (err == 0) {
+    if (err == 0)
         queue->stats.dead -= sqlite3_changes(queue->db);
-        err = queue_run(queue, QUEUE_BIND(queue, QUEUE_ENDPOINT_REMOVE, number));
-    }
-    return err == 0 ? queue_run(queue, queue->statements[QUEUE_ORPHANS]) : err;
+    return err == 0 ? queue_run(queue, QUEUE_BIND(queue, QUEUE_ENDPOINT_REMOVE, number)) : err;
 }
 
 /* ---- when rows are due ---- */

@@ -33,6 +33,7 @@ struct queue;
 
 enum {
     QUEUE_ID_MAX = 40, /* of an event */
+    QUEUE_COUNTED_MAX = 1000,
 };
 
 struct queue_config {
@@ -73,10 +74,19 @@ bool queue_is_changed(const struct queue *queue);
 typedef void queue_endpoint_told(void *context, int64_t number, struct span text, bool from_file,
                                  int state);
 int queue_endpoints(struct queue *queue, queue_endpoint_told *told, void *context);
+/* The numbers of those whose ids come after `after`, in order, at most `limit`. */
+typedef void queue_number_told(void *context, int64_t number);
+int queue_endpoints_after(struct queue *queue, struct span after, unsigned limit,
+                          queue_number_told *told, void *context);
+/* What it is to have, and its dead letters: each counted to QUEUE_COUNTED_MAX, so that looking at
+ * an endpoint has a bound. */
+void queue_endpoint_count(struct queue *queue, int64_t number, unsigned *ret_waiting,
+                          unsigned *ret_dead);
 /* New, or in the place of the one with that id. */
 int queue_endpoint_put(struct queue *queue, const char *id, struct span text, bool from_file,
                        int state, int64_t *ret_number);
-/* With all that it was to have; queue_endpoint_forget when that is committed. */
+/* With all that it was to have, and costs what that is; queue_endpoint_forget when that is
+ * committed. */
 int queue_endpoint_remove(struct queue *queue, int64_t number);
 void queue_endpoint_forget(struct queue *queue, int64_t endpoint);
 
@@ -146,14 +156,18 @@ struct queue_dead {
 };
 typedef void queue_dead_told(void *context, const struct queue_dead *dead);
 
-/* Of one endpoint and one event, or of all where that is 0; `limit` behind `after`. */
+/* Of one endpoint and one event, or of all where that is 0. Listed are `limit` behind one that is
+ * of the event `after` and the endpoint `after_endpoint`; INT64_MAX: behind all of that event. */
 struct queue_which {
-    int64_t endpoint;
+    int64_t endpoint, after_endpoint;
     uint64_t seq, after;
     unsigned limit;
 };
 int queue_dead_list(struct queue *queue, const struct queue_which *which, int64_t now_ms,
                     queue_dead_told *told, void *context);
+/* Whose dead letters these are. */
+int queue_dead_endpoints(struct queue *queue, const struct queue_which *which,
+                         queue_number_told *told, void *context);
 /* Return how many, or negative errno. */
 int queue_dead_replay(struct queue *queue, const struct queue_which *which, int64_t now_ms);
 int queue_dead_purge(struct queue *queue, const struct queue_which *which);

@@ -1,11 +1,20 @@
 /* queue_dead: what was given up: listed, given another try, thrown away. */
 #include "courier/queue_internal.h"
 
+/* The last event of a span: one, or all. */
+static int64_t last_of(const struct queue_which *which)
+{
+    return which->seq > 0 ? (int64_t)which->seq : INT64_MAX;
+}
+
 int queue_dead_list(struct queue *queue, const struct queue_which *which, int64_t now_ms,
                     queue_dead_told *told, void *context)
 {
-    sqlite3_stmt *statement = QUEUE_BIND(queue, QUEUE_DEAD_LIST, which->endpoint,
-                                         (int64_t)which->seq, (int64_t)which->after, which->limit);
+    bool of_one = which->seq > 0;
+    sqlite3_stmt *statement =
+        QUEUE_BIND(queue, which->endpoint ? QUEUE_DEAD_LIST_OF : QUEUE_DEAD_LIST, which->endpoint,
+                   (int64_t)(of_one ? which->seq : which->after), last_of(which),
+                   of_one ? 0 : which->after_endpoint, which->limit);
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         const struct queue_dead dead = {
@@ -24,18 +33,33 @@ int queue_dead_list(struct queue *queue, const struct queue_which *which, int64_
     return code == SQLITE_DONE ? 0 : queue_fail(queue, code);
 }
 
+int queue_dead_endpoints(struct queue *queue, const struct queue_which *which,
+                         queue_number_told *told, void *context)
+{
+    return queue_numbers_tell(queue,
+                              QUEUE_BIND(queue, QUEUE_DEAD_ENDPOINTS, which->endpoint,
+                                         (int64_t)which->seq, last_of(which)),
+                              told, context);
+}
+
+static int throw_away(struct queue *queue, enum queue_statement what,
+                      const struct queue_which *which)
+{
+    return queue_run(queue,
+                     QUEUE_BIND(queue, what, which->endpoint, (int64_t)which->seq, last_of(which)));
+}
+
 int queue_dead_replay(struct queue *queue, const struct queue_which *which, int64_t now_ms)
 {
     int err = queue_begin(queue);
     queue_all_changed(queue);
     if (err == 0)
         err = queue_run(queue, QUEUE_BIND(queue, QUEUE_DEAD_REPLAY, which->endpoint,
-                                          (int64_t)which->seq, now_ms));
+                                          (int64_t)which->seq, last_of(which), now_ms));
     if (err < 0)
         return err;
     queue->stats.waiting += sqlite3_changes(queue->db);
-    err =
-        queue_run(queue, QUEUE_BIND(queue, QUEUE_DEAD_PURGE, which->endpoint, (int64_t)which->seq));
+    err = throw_away(queue, QUEUE_DEAD_PURGE, which);
     int count = sqlite3_changes(queue->db);
     queue->stats.dead -= count;
     return err < 0 ? err : count;
@@ -45,12 +69,12 @@ int queue_dead_purge(struct queue *queue, const struct queue_which *which)
 {
     int err = queue_begin(queue);
     if (err == 0)
-        err = queue_run(queue,
-                        QUEUE_BIND(queue, QUEUE_DEAD_PURGE, which->endpoint, (int64_t)which->seq));
+        err = throw_away(queue, QUEUE_DEAD_EVENTS, which);
+    if (err == 0)
+        err = throw_away(queue, QUEUE_DEAD_PURGE, which);
     if (err < 0)
         return err;
     int count = sqlite3_changes(queue->db);
     queue->stats.dead -= count;
-    err = queue_run(queue, queue->statements[QUEUE_ORPHANS]);
-    return err < 0 ? err : count;
+    return count;
 }

@@ -4,6 +4,7 @@
  *   queue.c        statements, transactions, events and deliveries
  *   queue_held.c   deliveries that are in memory
  *   queue_dead.c   what was given up
+ *   queue_look.c   endpoints in their order, and what each has
  *
  * Threads  The courier's. */
 #pragma once
@@ -30,14 +31,22 @@
     X(COUNT_DELIVERIES, "SELECT count(*) FROM deliveries")                                         \
     X(COUNT_DEAD, "SELECT count(*) FROM dead")                                                     \
     X(ENDPOINTS, "SELECT number, text, from_file, state FROM endpoints")                           \
+    X(ENDPOINTS_AFTER, "SELECT number FROM endpoints WHERE id > ?1 ORDER BY id LIMIT ?2")          \
+    X(WAITING_OF, "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE endpoint = ?1 LIMIT ?2)")  \
+    X(DEAD_OF, "SELECT count(*) FROM (SELECT 1 FROM dead WHERE endpoint = ?1 LIMIT ?2)")           \
     X(ENDPOINT_PUT,                                                                                \
       "INSERT INTO endpoints(id, text, from_file, state) VALUES(?1, ?2, ?3, ?4) "                  \
       "ON CONFLICT(id) DO UPDATE SET text = ?2, from_file = ?3, state = ?4 RETURNING number")      \
     X(ENDPOINT_REMOVE, "DELETE FROM endpoints WHERE number = ?1")                                  \
     X(ENDPOINT_DELIVERIES, "DELETE FROM deliveries WHERE endpoint = ?1")                           \
     X(ENDPOINT_DEAD, "DELETE FROM dead WHERE endpoint = ?1")                                       \
-    X(ORPHANS, "DELETE FROM events WHERE held IS NULL AND seq NOT IN "                             \
-               "(SELECT seq FROM deliveries) AND seq NOT IN (SELECT seq FROM dead)")               \
+    /* Events that nobody else has, before what that endpoint has goes. */                         \
+    X(ENDPOINT_EVENTS, "DELETE FROM events WHERE held IS NULL AND seq IN ("                        \
+                       "SELECT seq FROM deliveries WHERE endpoint = ?1 "                           \
+                       "UNION SELECT seq FROM dead WHERE endpoint = ?1) AND NOT EXISTS "           \
+                       "(SELECT 1 FROM deliveries d "                                              \
+                       "WHERE d.seq = events.seq AND d.endpoint <> ?1) AND NOT EXISTS "            \
+                       "(SELECT 1 FROM dead d WHERE d.seq = events.seq AND d.endpoint <> ?1)")     \
     X(EVENT_ADD, "INSERT INTO events(seq, held, body, born) VALUES(?1, ?2, ?3, ?4)")               \
     X(EVENT_HELD, "UPDATE events SET held = ?2 WHERE seq = ?1")                                    \
     X(EVENT_DELETE, "DELETE FROM events WHERE seq = ?1")                                           \
@@ -75,14 +84,30 @@
     X(CUT_EVENTS, "DELETE FROM events WHERE seq < ?1 AND held IS NULL")                            \
     X(DEAD_OLDEST, "SELECT seq, endpoint FROM dead ORDER BY seq, endpoint LIMIT 1")                \
     X(DEAD_REMOVE, "DELETE FROM dead WHERE seq = ?1 AND endpoint = ?2")                            \
+    /* Those of one endpoint, or all (?1 is 0), of a span of events. */                            \
     X(DEAD_LIST,                                                                                   \
       "SELECT d.seq, d.endpoint, d.died, d.attempt, d.why, e.body FROM dead d JOIN events e "      \
-      "ON e.seq = d.seq WHERE d.seq > ?3 AND (?1 = 0 OR d.endpoint = ?1) "                         \
-      "AND (?2 = 0 OR d.seq = ?2) ORDER BY d.seq, d.endpoint LIMIT ?4")                            \
+      "ON e.seq = d.seq WHERE ?1 = 0 AND d.seq >= ?2 AND d.seq <= ?3 "                             \
+      "AND (d.seq > ?2 OR d.endpoint > ?4) "                                                       \
+      "ORDER BY d.seq, d.endpoint LIMIT ?5")                                                       \
+    X(DEAD_LIST_OF,                                                                                \
+      "SELECT d.seq, d.endpoint, d.died, d.attempt, d.why, e.body FROM dead d JOIN events e "      \
+      "ON e.seq = d.seq WHERE d.endpoint = ?1 AND d.seq >= ?2 AND d.seq <= ?3 "                    \
+      "AND (d.seq > ?2 OR d.endpoint > ?4) "                                                       \
+      "ORDER BY d.seq LIMIT ?5")                                                                   \
+    X(DEAD_ENDPOINTS, "SELECT DISTINCT endpoint FROM dead "                                        \
+                      "WHERE (?1 = 0 OR endpoint = ?1) AND seq >= ?2 AND seq <= ?3")               \
     X(DEAD_REPLAY, "INSERT OR IGNORE INTO deliveries(seq, endpoint, next, born, attempt, key) "    \
-                   "SELECT seq, endpoint, ?3, ?3, 0, NULL FROM dead "                              \
-                   "WHERE (?1 = 0 OR endpoint = ?1) AND (?2 = 0 OR seq = ?2)")                     \
-    X(DEAD_PURGE, "DELETE FROM dead WHERE (?1 = 0 OR endpoint = ?1) AND (?2 = 0 OR seq = ?2)")
+                   "SELECT seq, endpoint, ?4, ?4, 0, NULL FROM dead "                              \
+                   "WHERE (?1 = 0 OR endpoint = ?1) AND seq >= ?2 AND seq <= ?3")                  \
+    /* Events that nobody else has, before those letters go. */                                    \
+    X(DEAD_EVENTS,                                                                                 \
+      "DELETE FROM events WHERE held IS NULL AND seq IN (SELECT seq FROM dead "                    \
+      "WHERE (?1 = 0 OR endpoint = ?1) AND seq >= ?2 AND seq <= ?3) "                              \
+      "AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = events.seq) AND NOT EXISTS "       \
+      "(SELECT 1 FROM dead d WHERE d.seq = events.seq AND ?1 <> 0 AND d.endpoint <> ?1)")          \
+    X(DEAD_PURGE, "DELETE FROM dead "                                                              \
+                  "WHERE (?1 = 0 OR endpoint = ?1) AND seq >= ?2 AND seq <= ?3")
 
 #define QUEUE_STATEMENT_ENUM(NAME, sql) QUEUE_##NAME,
 enum queue_statement {
@@ -148,6 +173,9 @@ sqlite3_stmt *queue_bind(struct queue *queue, enum queue_statement which, unsign
 int queue_run(struct queue *queue, sqlite3_stmt *statement);
 /* Steps one for its first integer; `fallback` where there is no row. */
 int64_t queue_number_of(struct queue *queue, sqlite3_stmt *statement, int64_t fallback);
+/* Steps one for the first integer of each row. */
+int queue_numbers_tell(struct queue *queue, sqlite3_stmt *statement, queue_number_told *told,
+                       void *context);
 /* Remembers an error of SQLite for the transaction. */
 int queue_fail(struct queue *queue, int code);
 /* Before a change. Returns 0, or the error that the transaction has. */

@@ -15,6 +15,7 @@ enum {
     LIMIT = 100,
     LIMIT_MAX = 1000,
     ID_ROOM = 128,
+    MS_PER_S = 1000,
 };
 
 /* Codes of errors: those of the server API where they are the same. */
@@ -27,7 +28,7 @@ enum {
 
 /* What a request may have. */
 struct request {
-    struct span type, channel, data, id, endpoint, event, after;
+    struct span type, channel, data, id, endpoint, event, after, after_endpoint;
     uint64_t limit;
 };
 
@@ -66,6 +67,7 @@ static bool member_take(struct request *request, const struct json_member *membe
         {SPAN("event"), &request->event},
         {SPAN("endpoint"), &request->endpoint},
         {SPAN("after"), &request->after},
+        {SPAN("after_endpoint"), &request->after_endpoint},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (json_string_is(member->name, texts[i].name))
@@ -172,39 +174,57 @@ static void remove_one(struct webhooks *webhooks, const struct request *request,
         fputs("{\"result\":{}}", to);
 }
 
-static void list(struct webhooks *webhooks, const struct request *request, FILE *to)
-{
-    char after[ENDPOINT_ID_MAX + 1] = "";
-    struct endpoint *endpoint, *next;
-    unsigned count = 0;
-    if (request->after.len < sizeof after && request->after.len > 0)
-        memcpy(after, request->after.ptr, request->after.len);
-    webhooks_sort(webhooks);
-    fputs("{\"result\":{\"endpoints\":[", to);
-    HASH_ITER (hh, webhooks->by_id, endpoint, next) {
-        if (strcmp(endpoint->id, after) <= 0)
-            continue;
-        if (count++ == request->limit)
-            break;
-        fprintf(to,
-                "%s{\"state\":\"%s\",\"failures\":%u,\"under_way\":%u,\"secrets\":%u,"
-                "\"endpoint\":",
-                count > 1 ? "," : "", endpoint_state_name(endpoint->state), endpoint->failures,
-                endpoint->under_way, endpoint->secret_count);
-        endpoint_write(endpoint, false, to);
-        fputs("}", to);
-    }
-    fprintf(to, "],\"total\":%u}}", HASH_CNT(hh, webhooks->by_id));
-}
-
-/* ---- dead letters ---- */
-
+/* What a list is written with: endpoints, or dead letters. */
 struct telling {
     struct webhooks *webhooks;
     FILE *to;
     bool bodies;
     unsigned count;
 };
+
+static void failure_told(FILE *to, const struct endpoint *endpoint, int64_t now_ms)
+{
+    int status = endpoint->last_failure.status;
+    if (endpoint->last_failure.at_ms == 0)
+        return;
+    fprintf(to, ",\"last_failure\":{\"why\":\"%s\"",
+            status > 0 ? "status" : post_end_name(endpoint->last_failure.end));
+    if (status > 0)
+        fprintf(to, ",\"status\":%d", status);
+    fprintf(to, ",\"age_s\":%lld}", (long long)(now_ms - endpoint->last_failure.at_ms) / MS_PER_S);
+}
+
+static void endpoint_told(void *context, int64_t number)
+{
+    struct telling *telling = context;
+    struct webhooks *webhooks = telling->webhooks;
+    const struct endpoint *endpoint = webhooks_numbered(webhooks, number);
+    unsigned waiting = 0, dead = 0;
+    if (!endpoint)
+        return; /* memory was out when it was registered */
+    queue_endpoint_count(webhooks->queue, number, &waiting, &dead);
+    fprintf(telling->to,
+            "%s{\"state\":\"%s\",\"breaker\":\"%s\",\"failures\":%u,\"under_way\":%u,"
+            "\"waiting\":%u,\"dead\":%u,\"secrets\":%u",
+            telling->count++ > 0 ? "," : "", endpoint_state_name(endpoint->state),
+            endpoint->is_open ? "open" : "closed", endpoint->failures, endpoint->under_way, waiting,
+            dead, endpoint->secret_count);
+    failure_told(telling->to, endpoint, webhooks->now_ms);
+    fputs(",\"endpoint\":", telling->to);
+    endpoint_write(endpoint, false, telling->to);
+    fputs("}", telling->to);
+}
+
+static void list(struct webhooks *webhooks, const struct request *request, FILE *to)
+{
+    struct telling telling = {.webhooks = webhooks, .to = to};
+    fputs("{\"result\":{\"endpoints\":[", to);
+    queue_endpoints_after(webhooks->queue, request->after, (unsigned)request->limit, endpoint_told,
+                          &telling);
+    fprintf(to, "],\"total\":%u}}", HASH_CNT(hh, webhooks->by_id));
+}
+
+/* ---- dead letters ---- */
 
 static void dead_told(void *context, const struct queue_dead *dead)
 {
@@ -222,19 +242,26 @@ static void dead_told(void *context, const struct queue_dead *dead)
     fputs("}", telling->to);
 }
 
+/* Returns false when there is no such endpoint. */
+static bool number_of(struct webhooks *webhooks, struct span id, int64_t *ret)
+{
+    const struct endpoint *endpoint = webhooks_endpoint(webhooks, id);
+    if (endpoint)
+        *ret = endpoint->number;
+    return endpoint != NULL;
+}
+
 /* Returns false when there is no such endpoint or event. */
 static bool which_read(struct webhooks *webhooks, const struct request *request,
                        struct queue_which *ret)
 {
-    *ret = (struct queue_which){.limit = (unsigned)request->limit};
-    if (request->endpoint.len > 0) {
-        const struct endpoint *endpoint = webhooks_endpoint(webhooks, request->endpoint);
-        if (!endpoint)
-            return false;
-        ret->endpoint = endpoint->number;
-    }
-    return (request->event.len == 0 || queue_id_read(webhooks->queue, request->event, &ret->seq)) &&
-           (request->after.len == 0 || queue_id_read(webhooks->queue, request->after, &ret->after));
+    const struct queue *queue = webhooks->queue;
+    *ret = (struct queue_which){.limit = (unsigned)request->limit, .after_endpoint = INT64_MAX};
+    return (request->endpoint.len == 0 || number_of(webhooks, request->endpoint, &ret->endpoint)) &&
+           (request->after_endpoint.len == 0 ||
+            number_of(webhooks, request->after_endpoint, &ret->after_endpoint)) &&
+           (request->event.len == 0 || queue_id_read(queue, request->event, &ret->seq)) &&
+           (request->after.len == 0 || queue_id_read(queue, request->after, &ret->after));
 }
 
 static void dead_list(struct webhooks *webhooks, const struct queue_which *which, bool bodies,
@@ -248,18 +275,29 @@ static void dead_list(struct webhooks *webhooks, const struct queue_which *which
     fprintf(to, "],\"total\":%lld}}", (long long)stats.dead);
 }
 
+/* It looks for what is due: what it is to have again is there at the end of the turn. */
+static void wake_for_replay(void *context, int64_t number)
+{
+    struct webhooks *webhooks = context;
+    struct endpoint *endpoint = webhooks_numbered(webhooks, number);
+    if (!endpoint || endpoint->state != ENDPOINT_ACTIVE)
+        return;
+    int64_t wake_ms = endpoint->not_before_ms;
+    if (wake_ms < webhooks->now_ms)
+        wake_ms = webhooks->now_ms;
+    if (endpoint->place == 0 || wake_ms < endpoint->wake_ms)
+        wakes_set(&webhooks->wakes, endpoint, wake_ms);
+}
+
 static void replay(struct webhooks *webhooks, const struct queue_which *which, FILE *to)
 {
+    queue_dead_endpoints(webhooks->queue, which, wake_for_replay, webhooks);
     int count = queue_dead_replay(webhooks->queue, which, webhooks->now_ms);
-    struct endpoint *endpoint, *next;
     if (count < 0) {
         failure_write(to, count);
         return;
     }
     webhooks->turn.replayed += (unsigned)count;
-    HASH_ITER (hh, webhooks->by_id, endpoint, next)
-        if (which->endpoint == 0 || which->endpoint == endpoint->number)
-            webhooks_rest_until(webhooks, endpoint);
     fprintf(to, "{\"result\":{\"replayed\":%d}}", count);
 }
 

@@ -318,6 +318,15 @@ static void failed(struct webhooks *webhooks, struct endpoint *endpoint,
             post->retry_after_s > 0);
 }
 
+/* For whoever looks at the endpoint. */
+static void note_failure(const struct webhooks *webhooks, struct endpoint *endpoint,
+                         const struct post *post)
+{
+    endpoint->last_failure.at_ms = webhooks->now_ms;
+    endpoint->last_failure.status = post->status;
+    endpoint->last_failure.end = post->end;
+}
+
 static void take_off(struct endpoint *endpoint, struct shipment *shipment)
 {
     struct shipment **link = &endpoint->shipments;
@@ -341,6 +350,8 @@ static void shipped(void *context, struct post *post)
         take_off(endpoint, shipment);
     if (endpoint && post->end != POST_STOPPED) {
         endpoint->is_slow = !well || webhooks->now_ms - shipment->began_ms > SLOW_MS;
+        if (!well)
+            note_failure(webhooks, endpoint, post);
         if (well)
             done_well(webhooks, endpoint, shipment);
         else if (post->status == STATUS_GONE)

@@ -59,16 +59,6 @@ static void hashes_remove(struct webhooks *webhooks, struct endpoint *endpoint)
     HASH_DELETE(by_number, webhooks->by_number, endpoint);
 }
 
-static int in_order(const struct endpoint *a, const struct endpoint *b)
-{
-    return strcmp(a->id, b->id);
-}
-
-void webhooks_sort(struct webhooks *webhooks)
-{
-    HASH_SRT(hh, webhooks->by_id, in_order);
-}
-
 /* NOLINTEND(readability-function-size) */
 
 struct events *webhooks_events(struct webhooks *webhooks)

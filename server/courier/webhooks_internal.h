@@ -85,8 +85,6 @@ static inline void webhook_count(_Atomic uint64_t *counter, uint64_t more)
 int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint);
 int webhooks_remove(struct webhooks *webhooks, struct endpoint *endpoint);
 struct endpoint *webhooks_endpoint(struct webhooks *webhooks, struct span id);
-/* by_id is in the order of the ids until the next is added. */
-void webhooks_sort(struct webhooks *webhooks);
 struct endpoint *webhooks_numbered(struct webhooks *webhooks, int64_t number);
 /* ---- webhook_accept.c ---- */
 

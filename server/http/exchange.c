@@ -98,6 +98,16 @@ static void note_request(struct conn *conn, const struct http_request *request)
         conn->asked |= ASKED_HEAD_ONLY;
 }
 
+/* The operator's page may ask for what is its own: each of these paths wants a key, or has nothing
+ * to hide. */
+static bool is_refused(struct shard *shard, struct conn *conn, const struct route *route,
+                       const struct http_request *request)
+{
+    if (origins_check(http_origins(shard, conn), request, &conn->origin) != ORIGIN_REFUSED)
+        return false;
+    return !route || route->audience != FOR_OPERATOR || !origin_is_own(request);
+}
+
 /* A client that is refused its place: what was read whole needs no lingering, and its place is free
  * again at once. */
 static enum conn_how farewell(bool more_to_read)
@@ -147,11 +157,10 @@ static void dispatch(struct shard *shard, struct conn *conn, struct exchange *ex
     const struct http_request *request = exchange->request;
     counter_add(&shard->counters.requests, 1);
     note_request(conn, request);
-    bool refused =
-        origins_check(http_origins(shard, conn), request, &conn->origin) == ORIGIN_REFUSED;
     const struct route *route = route_find(shard, conn, request->path);
     if (shard->server->log)
         http_logged_request(shard, conn, request);
+    bool refused = is_refused(shard, conn, route, request);
     /* What is published is no subscription, whatever else its path is for. */
     const struct route *shedding = request->method == HTTP_POST ? NULL : route;
     if (shard->clients && http_limited_request(shard, conn, shedding, request))

@@ -29,7 +29,7 @@ struct exchange {
 enum audience {
     FOR_CLIENTS,
     FOR_VISITORS, /* of the page that shows the transports */
-    FOR_OPERATOR,
+    FOR_OPERATOR, /* and his page: what tells or does anything wants an API key */
     FOR_PUBLISHERS,
     FOR_TOKENS,
     FOR_METRICS,

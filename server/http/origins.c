@@ -91,6 +91,17 @@ enum origin_verdict origins_check(const struct origins *origins, const struct ht
     return ORIGIN_REFUSED;
 }
 
+bool origin_is_own(const struct http_request *request)
+{
+    static const char scheme[] = "http://";
+    const struct http_field *origin = http_field_find(&request->fields, SPAN("Origin"));
+    const struct http_field *host = http_field_find(&request->fields, SPAN("Host"));
+    if (!origin || !host || origin->value.len < strlen(scheme) ||
+        memcmp(origin->value.ptr, scheme, strlen(scheme)) != 0)
+        return false;
+    return span_equal_nocase(span_skip(origin->value, strlen(scheme)), host->value);
+}
+
 struct span origins_fields(const struct origins *origins, uint8_t origin)
 {
     if (!origins)

@@ -33,6 +33,10 @@ enum origin_verdict {
 enum origin_verdict origins_check(const struct origins *origins, const struct http_request *request,
                                   uint8_t *ret);
 
+/* Whether the request comes from a page of this very server, over plain HTTP: its Origin is what
+ * its Host names (RFC 6454 section 5). */
+bool origin_is_own(const struct http_request *request);
+
 /* The response fields that tell the browser so, each ended by CRLF; empty for ORIGIN_NONE with a
  * list. */
 struct span origins_fields(const struct origins *origins, uint8_t origin);

@@ -113,6 +113,34 @@ def test_no_web_page_may_use_it(start_server):
     assert "Access-Control-Allow-Origin" not in operator.get("/metrics").headers
 
 
+def test_its_own_page_may_with_a_key(start_server, tmp_path):
+    """Only what wants a key anyway; and a page whose name was made to point here has none."""
+    (tmp_path / "api.key").write_text("0123456789abcdef\n")
+    operator = start_server(config={
+        **ADMIN, "api_keys": f"file:{tmp_path}/api.key", "webhook_queue": str(tmp_path / "q.db"),
+    }).operator()
+    own = {"Origin": f"http://{HOST}:{operator.port}"}
+    key = {"X-API-Key": "0123456789abcdef"}
+
+    def ask(path, headers):
+        answer = operator.request("POST", path, b"{}", headers)
+        return answer.status, refusal(answer) if answer.status != 200 else None
+
+    page, api = "/admin/webhook/list", "/api/webhook/list"
+    assert ask(page, {**own, **key}) == ask(page, key) == ask(api, {}) == (200, None)
+    named = {"Host": "rebound.example", "Origin": "http://rebound.example"}
+    for headers in (own, {}, named):
+        assert ask(page, headers) == (401, "api_key_required"), headers
+    for strange in ("http://elsewhere.example", own["Origin"].replace("http", "https"),
+                    own["Origin"] + "0", "null", ""):
+        assert ask(page, {**key, "Origin": strange}) == (403, "origin_refused"), strange
+    assert ask(api, {**own, **key}) == (403, "origin_refused")
+    assert ask("/publish?channel=c", {**own, **key}) == (403, "origin_refused")
+    assert operator.get("/metrics", own).status == 403
+    for method in ("publish", "register", "remove"):
+        assert ask(f"/admin/webhook/{method}", {**own, **key})[0] == 404
+
+
 @pytest.mark.parametrize("engine", ["auto", "io_uring_fd", "epoll"])
 def test_the_operator_gets_in_where_clients_do_not(start_server, eventually, engine):
     server = start_server(

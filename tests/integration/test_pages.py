@@ -43,7 +43,8 @@ def test_the_page_can_be_turned_off(start_server):
 
 # ---- the operator's ----
 
-OF_OPERATOR = {"/admin": "text/html", "/admin.js": "text/javascript", "/admin.css": "text/css"}
+OF_OPERATOR = {"/admin": "text/html", "/admin.js": "text/javascript", "/admin.css": "text/css",
+               "/admin/webhooks.js": "text/javascript"}
 KEY = "0123456789abcdef"
 
 

@@ -193,6 +193,47 @@ def test_dead_letters(hooks, receiver, eventually):
     assert app.ask("show", {"event": "evt_1"})["error"]["code"] == 1001
 
 
+def test_dead_letters_are_paged_within_an_event(hooks, receiver, eventually):
+    app = hooks(webhook_budget_s="1")
+    for name in ("one", "two", "three"):
+        receiver.answers[f"/{name}"] = 503
+        app.register(name, receiver.url(f"/{name}"))
+    events = [app.publish(data=number) for number in range(2)]
+    eventually(lambda: app.metric("dead") == 6, "all are dead")
+    listed, after = [], {}
+    while page := app.result("dead", limit=2, **after)["dead"]:
+        listed += [(letter["event"], letter["endpoint"]) for letter in page]
+        after = dict(zip(("after", "after_endpoint"), listed[-1]))
+    assert listed == [(e, n) for e in events for n in ("one", "two", "three")]
+    assert [letter["event"] for letter in app.result("dead", endpoint="two")["dead"]] == events
+    assert app.result("dead", after=events[0], limit=9)["dead"][0]["event"] == events[1]
+    assert app.result("purge", event=events[0], endpoint="two")["purged"] == 1
+    assert app.result("show", event=events[0], endpoint="one")["dead"][0]["body"]["data"] == 0
+    assert app.result("remove", id="one") == {}
+    assert app.result("purge", endpoint="two")["purged"] == 1
+    assert [(letter["event"], letter["endpoint"]) for letter in app.result("dead")["dead"]] == [
+        (event, "three") for event in events]
+    assert app.result("purge")["purged"] == 2 and app.metric("dead") == 0
+
+
+def test_the_list_says_how_each_is(hooks, receiver, eventually):
+    app = hooks(webhook_breaker="3")
+    receiver.answers["/bad"] = 503
+    app.register("bad", receiver.url("/bad"), concurrency=1)
+    app.register("down", "http://127.0.0.1:1025/")
+    app.register("good", receiver.url("/good"))
+    for _ in range(5):
+        app.publish()
+    eventually(lambda: app.metric("endpoints_failing") == 2, "both fail")
+    eventually(lambda: app.metric("delivered_total") == 5, "the third is well")
+    bad, down, good = app.result("list")["endpoints"]
+    assert bad["breaker"] == down["breaker"] == "open" and good["breaker"] == "closed"
+    assert bad["state"] == "active" and bad["waiting"] == 5 and good["waiting"] == 0
+    assert bad["failures"] >= 3 and bad["last_failure"]["why"] == "status"
+    assert bad["last_failure"]["status"] == 503 and "last_failure" not in good
+    assert down["last_failure"]["why"] == "connect" and "status" not in down["last_failure"]
+
+
 def test_gone_ends_the_endpoint(hooks, receiver, eventually):
     app = hooks()
     receiver.answers["/"] = 410

@@ -165,6 +165,7 @@ function channels() {
     "nothing was delivered");
 }
 
+const watchers = []; /* what else is shown of a report */
 const draws = [...TILES.map(tile), ...PLOTS.map(plot)];
 
 function heard(kind, data) {
@@ -189,6 +190,7 @@ function heard(kind, data) {
   const engine = [...(newest().families.get("engine") || new Map()).keys()][0];
   find("#about").textContent = `${value("shards")} ${value("shards") === 1 ? "shard" : "shards"}`
     + ` on ${engine}, a report each second.`;
+  for (const look of watchers) look();
 }
 
 /* ---- the stream ---- */
