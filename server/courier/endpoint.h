@@ -73,6 +73,7 @@ struct endpoint {
     unsigned fresh;        /* events since the last batch was taken */
     int64_t not_before_ms; /* by its breaker, or Retry-After */
     int64_t wake_ms;
+    uint64_t asked; /* the event that it was asked about last: courier/interest.h */
     uint32_t types; /* of this server's events that it is counted for: courier/events.h */
     uint32_t place; /* in the heap of wakes, and 1; 0: in none */
     UT_hash_handle hh, by_number;

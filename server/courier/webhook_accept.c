@@ -45,31 +45,33 @@ static int64_t key_of(const struct endpoint *endpoint, struct span channel)
     return key != 0 ? key : 1;
 }
 
-static bool targets_of(struct webhooks *webhooks, const struct webhook_event *event,
-                       const struct endpoint_list *list, struct targets *ret)
+struct finding {
+    const struct webhooks *webhooks;
+    const struct webhook_event *event;
+    struct targets *targets;
+};
+
+static bool may_want(void *context, struct endpoint *endpoint)
 {
-    for (unsigned i = 0; i < list->count; i++) {
-        const struct endpoint *endpoint = list->at[i];
-        if (!endpoint_wants(endpoint, event->type, event->channel))
-            continue;
-        const struct queue_target target = {
-            .endpoint = endpoint->number,
-            .next_ms = webhooks->now_ms + endpoint->batch_delay_ms,
-            .key = key_of(endpoint, event->channel),
-            .rests = endpoint->is_open || endpoint->is_slow,
-        };
-        if (!target_add(ret, &target))
-            return false;
-    }
-    return true;
+    const struct finding *finding = context;
+    const struct webhook_event *event = finding->event;
+    if (!endpoint_wants(endpoint, event->type, event->channel))
+        return true;
+    const struct queue_target target = {
+        .endpoint = endpoint->number,
+        .next_ms = finding->webhooks->now_ms + endpoint->batch_delay_ms,
+        .key = key_of(endpoint, event->channel),
+        .rests = endpoint->is_open || endpoint->is_slow,
+    };
+    return target_add(finding->targets, &target);
 }
 
+/* Returns false when memory is out. */
 static bool targets_find(struct webhooks *webhooks, const struct webhook_event *event,
                          struct targets *ret)
 {
-    const struct interest *interest = &webhooks->interest;
-    return targets_of(webhooks, event, interest_in(interest, event->channel), ret) &&
-           targets_of(webhooks, event, &interest->others, ret);
+    struct finding finding = {webhooks, event, ret};
+    return interest_ask(&webhooks->interest, event->type, event->channel, may_want, &finding);
 }
 
 static size_t body_write(char *body, size_t room, const char *id, const struct webhook_event *event)

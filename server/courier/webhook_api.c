@@ -141,15 +141,16 @@ static void publish(struct webhooks *webhooks, const struct request *request, FI
 
 /* ---- endpoints ---- */
 
-static void register_one(struct webhooks *webhooks, struct span text, FILE *to)
+static void register_one(struct webhooks *webhooks, struct webhook_ask *ask, FILE *to)
 {
+    struct span text = span_of(ask->text, ask->len);
     char why[WHY_MAX];
     struct endpoint *endpoint = endpoint_read(text, webhooks->reach, why, sizeof why);
     if (!endpoint) {
         error_write(to, ERROR_BAD_REQUEST, why);
         return;
     }
-    int err = webhooks_register(webhooks, endpoint);
+    int err = webhooks_register(webhooks, endpoint, ask);
     if (err < 0) {
         endpoint_free(endpoint);
         failure_write(to, err);
@@ -318,9 +319,10 @@ static void answer(struct webhooks *webhooks, struct webhook_ask *ask, FILE *to)
     struct request request;
     struct queue_which which = {0};
     if (ask->op == WEBHOOK_REGISTER) {
-        register_one(webhooks, text, to);
+        register_one(webhooks, ask, to);
         return;
     }
+    webhooks_registered_now(webhooks);
     if (!request_read(&request, text)) {
         error_write(to, ERROR_BAD_REQUEST, "bad request");
         return;

@@ -47,7 +47,7 @@ void webhooks_gauges_set(struct webhooks *webhooks)
                           memory_order_relaxed);
 }
 
-static void void_answer(struct webhook_ask *ask)
+void webhooks_void(struct webhook_ask *ask)
 {
     static const char text[] =
         "{\"error\":{\"code\":100,\"message\":\"the queue is not written: disk\"}}";
@@ -90,7 +90,7 @@ static void answer_all(struct webhooks *webhooks, struct call_list *list, int er
         struct webhook_ask *ask = (struct webhook_ask *)call;
         list->first = call->next;
         if (err < 0 && ask->changes)
-            void_answer(ask);
+            webhooks_void(ask);
         helper_answer(webhooks->helper, call);
     }
 }
@@ -118,6 +118,7 @@ static int commit_all(struct webhooks *webhooks)
         err = webhooks->failed;
     webhooks->failed = 0;
     webhooks->changed_ms = 0;
+    webhooks_registered(webhooks, err);
     tally(webhooks, err == 0);
     if (err < 0)
         answer_all(webhooks, &webhooks->held, err);

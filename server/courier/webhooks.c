@@ -134,7 +134,7 @@ static int put_in(struct webhooks *webhooks, struct endpoint *endpoint)
 
 static int put_on_disk(struct webhooks *webhooks, struct endpoint *endpoint)
 {
-    uint32_t count = HASH_CNT(hh, webhooks->by_id);
+    uint32_t count = HASH_CNT(hh, webhooks->by_id) + webhooks->registering;
     bool fresh = !webhooks_endpoint(webhooks, span_from(endpoint->id));
     if (fresh && count >= webhooks->settings->webhook_endpoints_max)
         return -ENOBUFS;
@@ -155,14 +155,38 @@ static int put_on_disk(struct webhooks *webhooks, struct endpoint *endpoint)
     return err;
 }
 
-int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint)
+int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint, struct webhook_ask *ask)
 {
     int err = put_on_disk(webhooks, endpoint);
-    /* What is in memory is on disk: not before, and not without it. */
-    int committed = webhooks_commit(webhooks);
-    if (err < 0 || committed < 0)
-        return err < 0 ? err : committed;
-    return put_in(webhooks, endpoint);
+    if (err < 0)
+        return err;
+    ask->registered = endpoint;
+    ask->changes = true;
+    webhooks->registering++;
+    return 0;
+}
+
+void webhooks_registered(struct webhooks *webhooks, int err)
+{
+    for (struct call *call = webhooks->held.first; call && webhooks->registering > 0;
+         call = call->next) {
+        struct webhook_ask *ask = (struct webhook_ask *)call;
+        if (!ask->registered)
+            continue;
+        if (err < 0 || put_in(webhooks, ask->registered) < 0) {
+            endpoint_free(ask->registered);
+            webhooks_void(ask);
+        }
+        ask->registered = NULL;
+        ask->changes = err < 0;
+        webhooks->registering--;
+    }
+}
+
+void webhooks_registered_now(struct webhooks *webhooks)
+{
+    if (webhooks->registering > 0)
+        webhooks_registered(webhooks, webhooks_commit(webhooks));
 }
 
 int webhooks_remove(struct webhooks *webhooks, struct endpoint *endpoint)

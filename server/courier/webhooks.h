@@ -106,7 +106,8 @@ struct webhook_ask {
     enum webhook_op op;
     char *answer; /* JSON, {"result":…} or {"error":{"code":…,"message":…}}; NULL: no memory */
     size_t answer_len;
-    bool changes; /* its answer counts only if the queue says so */
+    bool changes;                /* its answer counts only if the queue says so */
+    struct endpoint *registered; /* counts when it is on disk */
     size_t len;
     char text[]; /* the body of the request */
 };

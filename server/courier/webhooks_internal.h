@@ -61,6 +61,7 @@ struct webhooks {
     struct events events;
     struct syncer *syncer;
     struct call_list held, synced; /* asks that wait for a commit; for the sync that is under way */
+    unsigned registering;          /* of those held that have `registered` */
     bool is_syncing;
     int64_t now_ns, now_ms; /* monotonic; of the queue's clock */
     int64_t changed_ms;     /* since when there is something to commit; 0: there is not */
@@ -81,8 +82,15 @@ static inline void webhook_count(_Atomic uint64_t *counter, uint64_t more)
 
 /* ---- webhooks.c ---- */
 
-/* Puts an endpoint in the place of the one with its id, on disk first. Takes it over on success. */
-int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint);
+/* Writes an endpoint down in the place of the one with its id; with the transaction of the turn it
+ * takes that place here, too. Those of a turn share it, so that many are registered at the cost of
+ * one. Taken over by the ask on success. */
+int webhooks_register(struct webhooks *webhooks, struct endpoint *endpoint,
+                      struct webhook_ask *ask);
+/* Before anything that the endpoints of this turn count for. */
+void webhooks_registered_now(struct webhooks *webhooks);
+/* Behind a transaction: what is in memory is on disk, not before, and not without it. */
+void webhooks_registered(struct webhooks *webhooks, int err);
 int webhooks_remove(struct webhooks *webhooks, struct endpoint *endpoint);
 struct endpoint *webhooks_endpoint(struct webhooks *webhooks, struct span id);
 struct endpoint *webhooks_numbered(struct webhooks *webhooks, int64_t number);
@@ -104,6 +112,8 @@ void webhooks_rest_until(struct webhooks *webhooks, struct endpoint *endpoint);
 
 /* ---- webhook_settle.c ---- */
 
+/* Makes an answer one of an error of the disk. */
+void webhooks_void(struct webhook_ask *ask);
 void webhooks_hold(struct call_list *list, struct call *call);
 /* In the middle of a turn. What fails of it fails for all that was not committed before. */
 int webhooks_commit(struct webhooks *webhooks);
