@@ -106,6 +106,8 @@ enum refusal publish_refusal(int err, bool has_broker)
     switch (err) {
     case -EBUSY:
         return REFUSAL_CHANNEL_PUBLISHES;
+    case -EDQUOT:
+        return REFUSAL_WEBHOOKS_FULL;
     case -ENOTCONN:
     case -EPROTO:
         return REFUSAL_BROKER_DOWN;

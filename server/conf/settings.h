@@ -402,6 +402,11 @@ enum log_format {
     X(SWITCH, webhook_drop_oldest, false, 0, 1, "on/off",                                          \
       "When the queue is full the oldest events go, whoever has not had them. off: new ones are "  \
       "refused.")                                                                                  \
+    X(SWITCH, webhook_refuse_publish, false, 0, 1, "on/off",                                       \
+      "While the queue has no room, or the disk fails, messages whose channel.published "          \
+      "somebody "                                                                                  \
+      "wants are refused. off: they are published, and what would be told of them is lost and "    \
+      "counted.")                                                                                  \
     X(NUMBER, webhook_dead_max, 100000, 1, 1000000000, "count",                                    \
       "Dead letters that are kept; beyond it the oldest goes.")                                    \
     X(NUMBER, webhook_endpoints_max, 100000, 1, 10000000, "count",                                 \

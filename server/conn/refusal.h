@@ -77,6 +77,8 @@
     X(HOOK_STALE, hook_stale, 401, "it was signed too long ago, or in the future: see the clocks") \
     X(HOOK_ID, hook_id, 400, "the body is no JSON object with a short id, as this scheme has it")  \
     X(WEBHOOKS_OFF, webhooks_off, 404, "webhook_queue is empty")                                   \
+    X(WEBHOOKS_FULL, webhooks_full, 507,                                                           \
+      "the queue of webhooks has no room for what this would tell; not published")                 \
     X(RTC_OFF, rtc_off, 404, "start with rtc_address to have this")                                \
     X(RTC_FULL, rtc_full, 503, "as many peers, or handshakes, as there may be; try again")         \
     X(NO_PEER, no_peer, 404, "there is no such peer, or it is not yours")                          \

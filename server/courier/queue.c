@@ -164,6 +164,18 @@ void queue_stats_read(const struct queue *queue, struct queue_stats *ret)
 
 /* ---- room ---- */
 
+bool queue_has_room(const struct queue *queue)
+{
+    const struct queue_config *config = &queue->config;
+    return config->drop_oldest ||
+           used(queue) <= config->bytes_max - config->bytes_max / QUEUE_SPARE;
+}
+
+void queue_try(struct queue *queue)
+{
+    queue_begin(queue);
+}
+
 /* The oldest events go, whoever has not had them. Returns false when there are none. */
 static bool cut(struct queue *queue)
 {

@@ -34,6 +34,7 @@ struct queue;
 enum {
     QUEUE_ID_MAX = 40, /* of an event */
     QUEUE_COUNTED_MAX = 1000,
+    QUEUE_SPARE = 16,
 };
 
 struct queue_config {
@@ -57,6 +58,11 @@ struct queue_stats {
 int queue_open(struct queue **ret, const struct queue_config *config, char *why, size_t why_size);
 /* NULL is allowed. What is not committed is lost. */
 void queue_close(struct queue *queue);
+
+/* Whether it takes what comes: 1/QUEUE_SPARE of it is free, or the oldest go for it. */
+bool queue_has_room(const struct queue *queue);
+/* Begins a transaction that changes nothing: its commit says whether the disk takes one. */
+void queue_try(struct queue *queue);
 
 /* The queue's clock, in ms. `monotonic_ns` never goes back. */
 int64_t queue_clock(struct queue *queue, int64_t monotonic_ns);

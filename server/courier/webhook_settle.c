@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/settings.h"
 #include "courier/syncer.h"
 #include "hub/helper.h"
 
@@ -45,6 +46,14 @@ void webhooks_gauges_set(struct webhooks *webhooks)
     atomic_store_explicit(&counters->dead_purged, stats.dead_purged, memory_order_relaxed);
     atomic_store_explicit(&counters->endpoints, HASH_CNT(hh, webhooks->by_id),
                           memory_order_relaxed);
+}
+
+void webhooks_full_set(struct webhooks *webhooks)
+{
+    bool full = !webhooks->queue || webhooks->disk_fails || !queue_has_room(webhooks->queue);
+    atomic_store_explicit(&webhooks->counters.full, full, memory_order_relaxed);
+    atomic_store_explicit(&webhooks->events.witness.full,
+                          full && webhooks->settings->webhook_refuse_publish, memory_order_relaxed);
 }
 
 void webhooks_void(struct webhook_ask *ask)
@@ -104,6 +113,7 @@ static void take_synced(struct webhooks *webhooks)
     webhooks->is_syncing = false;
     if (err < 0) {
         webhook_count(&webhooks->counters.disk_failures, 1);
+        webhooks->disk_fails = true;
         webhooks->pause_until_ms = webhooks->now_ms + PAUSE_MS;
     }
     answer_all(webhooks, &webhooks->synced, err);
@@ -113,9 +123,11 @@ static void take_synced(struct webhooks *webhooks)
  * written by the next. */
 static int commit_all(struct webhooks *webhooks)
 {
+    bool tried = queue_is_changed(webhooks->queue);
     int err = webhooks_commit(webhooks);
     if (webhooks->failed < 0)
         err = webhooks->failed;
+    webhooks->disk_fails = err < 0 || (webhooks->disk_fails && !tried);
     webhooks->failed = 0;
     webhooks->changed_ms = 0;
     webhooks_registered(webhooks, err);
@@ -152,7 +164,10 @@ static void commit_and_sync(struct webhooks *webhooks)
 void webhooks_settle(struct webhooks *webhooks)
 {
     take_synced(webhooks);
-    bool late = is_late(webhooks);
+    bool tries = webhooks->disk_fails && webhooks->now_ms >= webhooks->pause_until_ms;
+    if (tries)
+        queue_try(webhooks->queue);
+    bool late = is_late(webhooks) || tries;
     if (is_waited_for(webhooks)) {
         if (!webhooks->is_syncing)
             commit_and_sync(webhooks);
@@ -160,10 +175,13 @@ void webhooks_settle(struct webhooks *webhooks)
         commit_all(webhooks);
     }
     webhooks_gauges_set(webhooks);
+    webhooks_full_set(webhooks);
 }
 
 int64_t webhooks_settle_ms(const struct webhooks *webhooks)
 {
+    if (webhooks->disk_fails)
+        return webhooks->pause_until_ms;
     if (is_waited_for(webhooks) || webhooks->changed_ms == 0)
         return INT64_MAX; /* the syncer's bell rings */
     return webhooks->changed_ms + LAZY_MS;

@@ -335,10 +335,12 @@ int webhooks_begin(struct webhooks *webhooks, char *why, size_t why_size)
     else
         snprintf(why, why_size, "webhook_queue = %s: its endpoints cannot be read",
                  settings->webhook_queue);
-    if (err == 0)
+    if (err == 0) {
         webhooks_gauges_set(webhooks);
-    else
+        webhooks_full_set(webhooks);
+    } else {
         forget_all(webhooks);
+    }
     return err;
 }
 
@@ -355,6 +357,7 @@ int webhooks_create(struct webhooks **ret, const struct settings *settings,
     events_init(&webhooks->events, webhooks);
     if (getrandom(&webhooks->random, sizeof webhooks->random, 0) < 0)
         webhooks->random = (uint64_t)time(NULL);
+    webhooks_full_set(webhooks);
     int err = webhooks_begin(webhooks, why, why_size);
     if (err < 0 && err != -EBUSY) {
         webhooks_free(webhooks);

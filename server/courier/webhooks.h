@@ -43,6 +43,7 @@ struct webhooks;
     X(pending, "gauge", "Deliveries that wait or are under way")                                   \
     X(dead, "gauge", "Dead letters")                                                               \
     X(queue_bytes, "gauge", "Bytes of the queue in use")                                           \
+    X(full, "gauge", "1: the queue has no room, is not there, or its disk fails")                  \
     X(endpoints, "gauge", "Endpoints")                                                             \
     X(endpoints_failing, "gauge", "Endpoints asked by one post at a time, since they fail")        \
     X(endpoints_gone, "gauge", "Endpoints that have answered 410")

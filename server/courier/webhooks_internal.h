@@ -66,6 +66,7 @@ struct webhooks {
     int64_t now_ns, now_ms; /* monotonic; of the queue's clock */
     int64_t changed_ms;     /* since when there is something to commit; 0: there is not */
     int64_t pause_until_ms; /* the disk has failed */
+    bool disk_fails;        /* and has taken nothing since */
     uint64_t random;
     unsigned slow_under_way;
     struct {
@@ -120,6 +121,8 @@ int webhooks_commit(struct webhooks *webhooks);
 /* By when webhooks_settle is to be called; INT64_MAX: only when something comes. */
 int64_t webhooks_settle_ms(const struct webhooks *webhooks);
 void webhooks_gauges_set(struct webhooks *webhooks);
+/* Whether what is published now could be told: shards look at it before they publish. */
+void webhooks_full_set(struct webhooks *webhooks);
 
 /* ---- webhook_patience.c ---- */
 

@@ -51,6 +51,8 @@ static int publish_check(struct hub *hub, struct channel_home *channel,
 {
     if (channel->ended)
         return -EPIPE;
+    if (message->kind < MESSAGE_JOIN && witness_refuses(hub->config->witness))
+        return -EDQUOT;
     int err = home_room(hub, channel);
     if (!err && message->kind < MESSAGE_JOIN)
         err = home_rate(hub, channel);

@@ -154,7 +154,8 @@ struct hub_ops {
     void (*read)(void *shard, const struct hub_reply *reply);
     /* err: 0; 1: it had been published before, by its key or its version, and was not again; or
      * -ENOBUFS, -ENOSPC, -ENOMEM or -EBUSY when the home shard could not take it; or
-     * -EPIPE: its channel has ended. With a broker also those of remote_ask. */
+     * -EPIPE: its channel has ended; or -EDQUOT: the witness is full. With a broker also those of
+     * remote_ask. */
     void (*published)(void *shard, const struct ticket *ticket, int err, uint64_t epoch,
                       uint64_t offset);
     /* Once before the deliveries of a batch. They may take several turns, in which nothing else is

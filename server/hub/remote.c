@@ -197,6 +197,8 @@ static int publish_ask(struct hub *hub, unsigned from, const struct item *item)
         message->kind = MESSAGE_EPHEMERAL;
     if (hub->remote.publish_bytes + message_bytes(message) > hub->config->remote_bytes_max)
         return -ENOBUFS;
+    if (message->kind < MESSAGE_JOIN && witness_refuses(hub->config->witness))
+        return -EDQUOT;
     int err = publish_rate(hub, message, rules);
     if (err)
         return err;

@@ -17,6 +17,8 @@ import pytest
 
 from receiver import Receiver
 from test_webhooks import API_KEY, OTHER, SECRET, Hooks, hooks, receiver, verify  # noqa: F401
+from ringside import refusal
+from wire import RawWebSocket
 import sdk
 
 KILLS = 100
@@ -134,10 +136,10 @@ def test_a_queue_goes_from_one_server_to_the_next(hooks, start_server, receiver,
     assert receiver.of()[0].id == event
 
 
-def fill(app):
+def fill(app, kind="a"):
     """Publishes until something else is answered than that it was accepted, or for long enough."""
     for _ in range(400):
-        answer = app.ask("publish", {"type": "a", "data": BIG})
+        answer = app.ask("publish", {"type": kind, "data": BIG})
         if "error" in answer:
             return answer["error"]
     return None
@@ -163,6 +165,79 @@ def test_or_drops_the_oldest(hooks, receiver):
     app.register("one", receiver.url())
     assert fill(app) is None
     assert app.metric("dropped_total") > 0 and app.metric("events_refused_total") == 0
+
+
+def test_publishers_are_refused_where_their_event_has_no_room(hooks, receiver, eventually):
+    """By name, and only of what somebody wants to be told; live push goes on."""
+    app = hooks(webhook_queue_bytes_max="1048576", webhook_refuse_publish="on")
+    receiver.answers["/"] = 500
+    with contextlib.closing(RawWebSocket(app.server, "/ws?channel=free")) as socket:
+        app.server.publish("free", "nobody wants to be told")
+        app.register("one", receiver.url(), events=["order.*"])
+        fill(app, "order.paid")
+        eventually(lambda: app.metric("full") == 1, "that there is no room")
+        app.server.publish("free", "still nobody")
+        app.register("two", receiver.url(), events=["channel.published"])
+        refused = app.server.request("POST", "/publish?channel=free", body=b"x")
+        assert (refused.status, refusal(refused)) == (507, "webhooks_full")
+        api = app.server.request("POST", "/api/publish", headers={"X-API-Key": API_KEY},
+                                 body=b'{"channel":"free","data":1}').json()
+        assert api["error"]["code"] == 111
+        assert app.server.metric("ringside_requests_refused_total", reason="webhooks_full") == 1
+        receiver.answers["/"] = 200
+        eventually(lambda: app.metric("full") == 0, "that there is room")
+        app.server.publish("free", "and told")
+        eventually(lambda: [r for r in receiver.of() if r.json().get("channel") == "free"],
+                   "what it is told")
+        assert [socket.read()[1] for _ in range(3)] == [
+            b"nobody wants to be told", b"still nobody", b"and told"]
+    assert app.metric("events_refused_total") == 1
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small disk of its own, where root may mount one."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", path], check=False,
+                      capture_output=True).returncode != 0:
+        pytest.skip("a small disk is mounted by root")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_a_disk_that_cannot_be_written(hooks, disk):
+    app = hooks(webhook_queue=str(disk / "queue.db"))
+    app.server.stop()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    assert f"webhook_queue = {disk}/queue.db: " in refused_to_start(app)
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    app.server.start()
+    assert app.result("list")["total"] == 0
+
+
+def test_a_full_disk(hooks, receiver, disk, eventually):
+    """ENOSPC of a file system: events and publishes are refused by name, push of what nobody wants
+    to be told goes on, and what was accepted arrives when there is room."""
+    app = hooks(webhook_queue=str(disk / "queue.db"), webhook_refuse_publish="on")
+    receiver.answers["/"] = 500
+    app.register("one", receiver.url(), events=["order.*", "channel.published"])
+    first = app.publish(data="before")
+    with open(disk / "others", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    error = fill(app, "order.paid")
+    assert error["code"] in (100, 1002)
+    assert app.metric("disk_failures_total") > 0
+    eventually(lambda: app.metric("full") == 1, "that it is known")
+    (disk / "others").unlink()
+    receiver.answers["/"] = 200
+    eventually(lambda: app.metric("pending") == 0, "that all is delivered")
+    eventually(lambda: app.metric("full") == 0, "that it is well")
+    assert first in {r.id for r in receiver.of()}
+    app.server.publish("news", "there is room again")
+    accepted = app.metric("events_accepted_total")
+    eventually(lambda: len({r.id for r in receiver.of()}) >= accepted, "all that was accepted")
 
 
 def limit_files():
