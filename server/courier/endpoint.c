@@ -57,8 +57,8 @@ static bool url_take(struct reading *reading)
     reading->endpoint->url = url;
     if (!url || reading->member->kind != JSON_IS_STRING)
         return false;
-    json_string_decode(url, value);
-    return post_url_good(reading->reach, url);
+    size_t len = json_string_decode(url, value);
+    return !memchr(url, 0, len) && post_url_good(reading->reach, url);
 }
 
 static bool patterns_take(struct patterns *ret, const struct json_member *member)

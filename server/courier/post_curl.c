@@ -219,6 +219,7 @@ static void rules_set(CURL *easy, const struct post_client *client)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2); /* RFC 8996 */
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "Ringside");
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     if (client->config.authorities[0] != '\0')

@@ -178,7 +178,6 @@ void webhooks_registered(struct webhooks *webhooks, int err)
             webhooks_void(ask);
         }
         ask->registered = NULL;
-        ask->changes = err < 0;
         webhooks->registering--;
     }
 }
