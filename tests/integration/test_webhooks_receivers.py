@@ -275,3 +275,36 @@ def test_a_receiver_says_when_to_come_back(hooks, receiver, eventually):  # noqa
     eventually(lambda: app.metric("delivered_total") == 2, "both")
     stamps = [int(each.headers["webhook-timestamp"]) for each in when]
     assert len(stamps) == 3 and min(stamps[1:]) >= stamps[0] + 1
+
+
+# ---- what is claimed of webhooks ----
+
+def test_one_that_answers_too_late_has_it_again(hooks, receiver, eventually):  # noqa: F811
+    """It took it each time; the ids tell that it is one event."""
+    app = hooks(webhook_breaker="1000")
+    late = iter([True, True, False])
+    go_on = threading.Event()
+    receiver.answers["/"] = lambda *_: (next(late) and go_on.wait(), 200)[1]
+    app.register("one", receiver.url(), timeout_ms=300)
+    event = app.publish(data=1)
+    eventually(lambda: app.metric("delivered_total") == 1, "an answer in time")
+    go_on.set()
+    assert [each.id for each in receiver.of()] == [event] * 3
+    assert len({each.body for each in receiver.of()}) == 1
+
+
+def test_without_an_order_a_later_event_overtakes(hooks, receiver, eventually):  # noqa: F811
+    """With order by channel none does."""
+    app = hooks(webhook_breaker="1000")
+    told = lambda path: [each.json()["data"] for each in receiver.of(path)]
+    receiver.answers["/none"] = lambda _handler, received: (
+        503 if received.json()["data"] == 0 and 1 not in told("/none") else 200)
+    answers = iter([503, 503, 503])
+    receiver.answers["/channel"] = lambda *_: next(answers, 200)
+    for order in ("none", "channel"):
+        app.register(order, receiver.url("/" + order), order=order, concurrency=2)
+    for number in range(3):
+        app.publish(channel="a", data=number)
+    eventually(lambda: app.metric("delivered_total") == 6, "all three, of both")
+    assert told("/none").index(1) < len(told("/none")) - 1 - told("/none")[::-1].index(0)
+    assert told("/channel") == [0, 0, 0, 0, 1, 2]

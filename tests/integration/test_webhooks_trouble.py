@@ -4,6 +4,7 @@ disk without room, names, certificates and clocks that are not as they should be
 import contextlib
 import http.client
 import json
+import os
 import random
 import resource
 import signal
@@ -104,6 +105,76 @@ def test_a_damaged_queue_is_set_aside(hooks, receiver, eventually):
     app.register("one", receiver.url())
     app.publish(data="anew")
     eventually(lambda: [r for r in receiver.of() if r.json()["data"] == "anew"], "the next event")
+
+
+def overwrite(at, with_what=b"\xa5" * 64):
+    def damage(path):
+        with open(path, "r+b") as file:
+            size = file.seek(0, 2)
+            file.seek(int(at * size) if isinstance(at, float) else at)
+            file.write(with_what)
+    return damage
+
+
+def cut(share):
+    return lambda path: os.truncate(path, int(share * os.path.getsize(path)))
+
+
+# Of which file, and whether that is found at the start and set aside. Damage in the log is as if
+# the machine had lost power before the log was written: what is behind it is not there. What an
+# event says has no checksum: SQLite knows the structure of its file.
+DAMAGES = {
+    "magic": ("", overwrite(0), True),
+    "page size": ("", overwrite(16, b"\x00\x03"), True),
+    "schema": ("", overwrite(100), True),
+    "page in the middle": ("", overwrite(0.5, b"\xa5" * 4096), True),
+    "body of an event": ("", overwrite(0.97, b"\xa5" * 512), False),
+    "half of it": ("", cut(0.5), True),
+    "head of the log": ("-wal", overwrite(0), False),
+    "middle of the log": ("-wal", overwrite(0.5), False),
+    "half of the log": ("-wal", cut(0.5), False),
+    "index of the log": ("-shm", lambda path: path.write_bytes(b"\xa5" * 32768), False),
+}
+
+
+def test_damage_at_each_place_is_found_or_harmless(hooks, receiver, eventually):
+    """Whatever is found, the server starts and serves."""
+    def files():
+        return list(app.queue.parent.glob(app.queue.name + "*"))
+
+    app = hooks()
+    receiver.answers["/"] = 503
+    app.register("one", receiver.url())
+    for _ in range(60):
+        app.publish(data=BIG)
+    app.server.stop()
+    whole = {path.name: path.read_bytes() for path in files()}
+    app.server.start()
+    for _ in range(20):
+        app.publish(data=BIG)
+    app.server.signal(signal.SIGKILL)
+    app.server.process.wait()
+    logged = {path.name: path.read_bytes() for path in files()}
+    assert list(whole) == [app.queue.name] and app.queue.name + "-wal" in logged
+    receiver.answers["/"] = 200
+    for number, (where, (end, damage, is_found)) in enumerate(DAMAGES.items()):
+        for path in files():
+            path.unlink()
+        for name, content in (logged if end else whole).items():
+            (app.queue.parent / name).write_bytes(content)
+        damage(app.queue.parent / (app.queue.name + end))
+        app.server.start()
+        aside = [path for path in files() if ".damaged-" in path.name]
+        assert bool(aside) == is_found, where
+        assert not is_found or "was damaged, and is now" in app.server.output(), where
+        if is_found:
+            assert app.result("list")["total"] == 0, where
+        app.register("one", receiver.url())
+        event = app.publish(data=number)
+        eventually(lambda event=event: event in {r.id for r in receiver.of()}, where)
+        app.server.signal(signal.SIGKILL)
+        app.server.process.wait()
+    app.server.start()
 
 
 def refused_to_start(app):
