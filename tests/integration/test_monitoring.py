@@ -53,6 +53,12 @@ class Prometheus:
 
 
 @pytest.fixture
+def server(start_server, tmp_path):
+    """With webhooks, of which there are rules, too."""
+    return start_server(config={"webhook_queue": str(tmp_path / "queue.db")})
+
+
+@pytest.fixture
 def prometheus(server, tmp_path):
     """It has read a server twice on which something happened between."""
     made = Prometheus(tmp_path, server.address)
@@ -83,9 +89,10 @@ def test_each_panel_has_something_to_show(prometheus):
 
 
 def test_the_rules_are_read_and_know_the_server(prometheus):
-    (group,) = prometheus.get("rules")["groups"]
-    assert len(group["rules"]) >= 10
-    for rule in group["rules"]:
+    groups = prometheus.get("rules")["groups"]
+    assert [group["name"] for group in groups] == ["ringside", "ringside-webhooks"]
+    assert len(groups[0]["rules"]) >= 10
+    for rule in [rule for group in groups for rule in group["rules"]]:
         assert rule["health"] in ("ok", "unknown"), rule
         for name in set(NAME.findall(rule["query"])):
             assert prometheus.ask(name), f"{rule['name']} asks for {name}"
