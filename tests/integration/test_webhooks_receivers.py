@@ -114,7 +114,8 @@ def test_each_class_of_tls_failure(hooks, tmp_path, eventually):  # noqa: F811
     old = Receiver(context_of(tmp_path, "good", newest=ssl.TLSVersion.TLSv1_1))
     raws = {"tls": (Raw(no_tls), "tls"), "hangs-up": (Raw(hang_up), "tls"),
             "mute": (Raw(mute), "timeout")}
-    app = hooks(courier_authorities=str(tmp_path / "authority.pem"), webhook_retry_min_ms="5000")
+    app = hooks(courier_authorities=str(tmp_path / "authority.pem"), webhook_retry_min_ms="60000",
+                webhook_retry_max_ms="60000")
     try:
         urls = {name: (each.url(), end_of[name]) for name, each in receivers.items()}
         urls["old-version"] = old.url(), "tls"
