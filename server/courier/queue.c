@@ -164,11 +164,13 @@ void queue_stats_read(const struct queue *queue, struct queue_stats *ret)
 
 /* ---- room ---- */
 
-bool queue_has_room(const struct queue *queue)
+bool queue_has_room(struct queue *queue)
 {
     const struct queue_config *config = &queue->config;
-    return config->drop_oldest ||
-           used(queue) <= config->bytes_max - config->bytes_max / QUEUE_SPARE;
+    int64_t most = config->bytes_max - config->bytes_max / QUEUE_SPARE;
+    if (used(queue) > most && !queue_is_changed(queue))
+        size_look(queue); /* what the last commit gave back */
+    return config->drop_oldest || used(queue) <= most;
 }
 
 void queue_try(struct queue *queue)

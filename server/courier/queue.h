@@ -60,7 +60,7 @@ int queue_open(struct queue **ret, const struct queue_config *config, char *why,
 void queue_close(struct queue *queue);
 
 /* Whether it takes what comes: 1/QUEUE_SPARE of it is free, or the oldest go for it. */
-bool queue_has_room(const struct queue *queue);
+bool queue_has_room(struct queue *queue);
 /* Begins a transaction that changes nothing: its commit says whether the disk takes one. */
 void queue_try(struct queue *queue);
 
