@@ -1,5 +1,5 @@
-/* compare: the four transports of the plain interface, and streams of HTTP/2, on one workload, in
- * one table. */
+/* compare: the four transports of the plain interface, streams of HTTP/2, and webhooks, on one
+ * workload, in one table. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "experiment/bench.h"
 #include "experiment/field.h"
 #include "experiment/versus.h"
+#include "experiment/webhooks_race.h"
 #include "measure/clock.h"
 
 enum {
@@ -22,7 +23,7 @@ static const enum option_id compare_options[] = {
     OPTION_TURNS,        OPTION_TURN_MS,      OPTION_WARMUP,         OPTION_RTT,
     OPTION_JITTER,       OPTION_TLS,          OPTION_TLS_VERSION,    OPTION_TLS_CIPHER,
     OPTION_PEER,         OPTION_PEER_URL,     OPTION_PEER_SUBSCRIBE, OPTION_PEER_PUBLISH_URL,
-    OPTION_PEER_PUBLISH, OPTIONS_OF_CLIENTS,  OPTION_COUNT,
+    OPTION_PEER_PUBLISH, OPTION_ENDPOINTS,    OPTIONS_OF_CLIENTS,    OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -41,6 +42,15 @@ static void defaults(struct options *options)
     options->depth_count = 1;
     options->depths_given = true; /* both loops are part of the comparison */
     options->against[BARE_SEND] = true;
+    options->endpoints = WEBHOOKS_RACE_ENDPOINTS;
+}
+
+/* Who names transports means these, but for webhooks that are asked for. */
+static void settle(struct options *options)
+{
+    versus_settle(options);
+    if (options_given(options, OPTION_TRANSPORT) && !options_given(options, OPTION_ENDPOINTS))
+        options->endpoints = 0;
 }
 
 /* ---- running ---- */
@@ -121,14 +131,18 @@ static int race(struct field *field, const char *ceiling)
     if (err == 0)
         err = quiet_polling(field);
     field_close(field);
+    if (err == 0)
+        err = webhooks_race(field->bench, workloads, count);
     return err;
 }
 
 static int run(struct bench *bench)
 {
     const struct options *options = bench->options;
-    if (versus_wanted(options))
+    if (versus_wanted(options)) {
+        result_note(&bench->result, "Webhooks were left out: peers have none, or others.");
         return versus_run(bench);
+    }
     struct field field;
     const char *ceiling;
     field_init(&field, bench);
@@ -147,7 +161,8 @@ const struct experiment experiment_compare = {
             "Short polling, long polling, SSE and WebSocket on one workload, in one table.",
             "The last two also over HTTP/2, ten streams on a connection (--streams). Latency is "
             "measured at a modest rate (--rate), deliveries per second in a closed loop "
-            "(--depth), polling waste with one message per 50 polls. With the default of 10,000 "
+            "(--depth), polling waste with one message per 50 polls. Behind them webhooks to "
+            "--endpoints, unless --transport names others. With the default of 10,000 "
             "subscribers for each transport it takes about two minutes.\n\n"
             "  ringside-bench compare\n"
             "  ringside-bench compare --subscribers 2000 --poll-interval-ms 1000\n"
@@ -159,6 +174,6 @@ const struct experiment experiment_compare = {
             "  ringside-bench compare --peer-url ws://127.0.0.1:9000/sub --peer-publish-url "
             "http://127.0.0.1:9000/pub"},
     .defaults = defaults,
-    .settle = versus_settle,
+    .settle = settle,
     .run = run,
 };

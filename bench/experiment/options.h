@@ -227,7 +227,7 @@ struct options {
     X(ATTACKERS, 0, "attackers", "N", "attackers_max", NUMBER(attackers, 1, 20000),                \
       "At most so many connections of an attacker")                                                \
     X(ENDPOINTS, 0, "endpoints", "N", "endpoints", NUMBER(endpoints, 10, 100000),                  \
-      "Webhooks that each server posts to")                                                        \
+      "Webhooks that a server posts to")                                                           \
     X(NODES, 'N', "nodes", "N", "nodes", NUMBER(nodes, 2, 4), "Servers that share their channels") \
     X(BROKER, 'B', "broker", "redis|nats", "broker", TEXT(broker), "The engine that they share")   \
     X(FSYNC, 0, "fsync", "no|everysec|always", "fsync", TEXT(fsync),                               \

@@ -11,14 +11,10 @@
  *   and a third, whose shards have a CPU that its courier has not: webhooks_push.h */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "experiment/bench.h"
+#include "experiment/webhooks_home.h"
 #include "experiment/webhooks_loop.h"
 #include "experiment/webhooks_push.h"
 #include "measure/clock.h"
@@ -30,9 +26,6 @@ enum {
     POSTERS = 64,
     SLOW_MS = 30000,
     TROUBLE_ONE_IN = 10,
-    CONNECTIONS = 512, /* of a server */
-    SETTING_MAX = 256,
-    HOSTS = 250, /* numbers of an address that are used, of each of its last two bytes */
 };
 
 static const int64_t DRAIN_NS = (int64_t)30 * NS_PER_S; /* after a turn */
@@ -80,8 +73,7 @@ struct run {
     enum behaviour *behaviours[PARTIES];
     struct contestant *contestants[PARTS];
     struct figures figures[PARTS];
-    char folder[32];
-    char key[33];
+    struct webhooks_home home;
     double rate_per_s; /* of the slowest turn */
     bool has_push;
 };
@@ -99,82 +91,6 @@ static void defaults(struct options *options)
     options->turn_ms = 2000;
 }
 
-/* ---- files ---- */
-
-static int key_draw(struct run *run)
-{
-    uint8_t bytes[16];
-    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-        return bench_fail(-EIO, "no random bytes");
-    for (unsigned i = 0; i < sizeof bytes; i++)
-        snprintf(run->key + 2 * i, 3, "%02x", bytes[i]);
-    return 0;
-}
-
-static FILE *open_in(const struct run *run, const char *name)
-{
-    char path[64];
-    snprintf(path, sizeof path, "%s/%s", run->folder, name);
-    FILE *file = fopen(path, "w");
-    if (!file)
-        bench_fail(-errno, "cannot write %s: %s", path, strerror(errno));
-    return file;
-}
-
-/* Where each server keeps its queue, the key, and the endpoints of each. */
-static int folder_make(struct run *run)
-{
-    snprintf(run->folder, sizeof run->folder, "/var/tmp/ringside-hooks-XXXXXX");
-    if (!mkdtemp(run->folder)) {
-        run->folder[0] = '\0';
-        return bench_fail(-errno, "no folder for the queues: %s", strerror(errno));
-    }
-    int err = key_draw(run);
-    FILE *key = err == 0 ? open_in(run, "key") : NULL;
-    if (!key)
-        return -EIO;
-    fprintf(key, "%s\n", run->key);
-    return fclose(key) == 0 ? 0 : bench_fail(-EIO, "the key is not written");
-}
-
-/* Each endpoint is a host of its own, as those of others are. */
-static int endpoints_write(const struct run *run, enum party party, const char *name)
-{
-    const struct sockaddr_in at = webhooks_loop_address(run->loops[party]);
-    const uint32_t channels = run->sets[party].endpoints;
-    const uint32_t count =
-        party == PARTY_PUSH ? webhooks_push_endpoints(run->bench->options) : channels;
-    FILE *file = open_in(run, name);
-    if (!file)
-        return -EIO;
-    for (uint32_t i = 0; i < count; i++)
-        fprintf(file,
-                "%s{\"id\": \"e%u\", \"url\": \"http://127.%u.%u.%u:%u/%d/%u\", "
-                "\"events\": [\"bench\"], \"channels\": [\"c%u\"]}",
-                i == 0 ? "[" : ",\n", i, 1 + i / (HOSTS * HOSTS), i / HOSTS % HOSTS, 1 + i % HOSTS,
-                ntohs(at.sin_port), party, i, i % channels);
-    fprintf(file, "]\n");
-    return fclose(file) == 0 ? 0 : bench_fail(-EIO, "the endpoints are not written");
-}
-
-static void folder_remove(const struct run *run)
-{
-    static const char *const names[] = {
-        "endpoints-3",     "queue-3",      "queue-3-wal",  "queue-3-shm",     "queue-3-journal",
-        "queue-3.lock",    "key",          "endpoints-1",  "endpoints-2",     "queue-1",
-        "queue-2",         "queue-1-wal",  "queue-1-shm",  "queue-2-wal",     "queue-2-shm",
-        "queue-1-journal", "queue-1.lock", "queue-2.lock", "queue-2-journal",
-    };
-    char path[64];
-    if (run->folder[0] == '\0')
-        return;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", run->folder, names[i]);
-        unlink(path);
-    }
-    rmdir(run->folder);
-}
-
 /* ---- servers and their endpoints ---- */
 
 static int set_make(struct run *run, enum party party)
@@ -185,7 +101,7 @@ static int set_make(struct run *run, enum party party)
     enum behaviour *behaviours = calloc(endpoints, sizeof *behaviours);
     set->events = calloc(EVENTS_MAX, sizeof *set->events);
     set->endpoints = endpoints;
-    set->key = run->key;
+    set->key = run->home.key;
     set->straight = party == PARTY_STRAIGHT;
     set->server = webhooks_loop_address(run->loops[party]);
     set->behaviours = run->behaviours[party] = behaviours;
@@ -199,17 +115,12 @@ static int set_make(struct run *run, enum party party)
 
 static int server_make(struct run *run, enum party party)
 {
-    char queue[SETTING_MAX], endpoints[SETTING_MAX], keys[SETTING_MAX], name[32];
-    const char *const settings[] = {
-        queue, endpoints, keys, "courier_private=127.0.0.0/8", "webhook_retry_max_ms=2000", NULL};
-    snprintf(name, sizeof name, "endpoints-%d", party);
-    snprintf(queue, sizeof queue, "webhook_queue=%s/queue-%d", run->folder, party);
-    snprintf(endpoints, sizeof endpoints, "webhook_endpoints=%s/%s", run->folder, name);
-    snprintf(keys, sizeof keys, "api_keys=file:%s/key", run->folder);
-    int err = endpoints_write(run, party, name);
+    const uint32_t channels = run->sets[party].endpoints;
+    const uint32_t endpoints =
+        party == PARTY_PUSH ? webhooks_push_endpoints(run->bench->options) : channels;
     run->bench->beside_clients = party == PARTY_PUSH;
-    if (err == 0)
-        err = bench_server_start(run->bench, CONNECTIONS, settings, &run->servers[party]);
+    int err = webhooks_home_serve(&run->home, run->bench, party, run->loops[party], endpoints,
+                                  channels, &run->servers[party]);
     run->bench->beside_clients = false;
     if (err == 0)
         run->sets[party].server = run->servers[party]->address;
@@ -222,7 +133,7 @@ static int all_make(struct run *run)
     if (err == 0 && run->has_push)
         err = webhooks_loop_create(&run->loops[PARTY_PUSH], SLOW_MS);
     if (err == 0)
-        err = folder_make(run);
+        err = webhooks_home_make(&run->home);
     for (int party = 0; party < (run->has_push ? PARTIES : PARTY_PUSH) && err == 0; party++) {
         if (party != PARTY_PUSH)
             run->loops[party] = run->loops[0];
@@ -241,7 +152,7 @@ static void all_free(struct run *run)
     }
     webhooks_loop_free(run->loops[0]);
     webhooks_loop_free(run->loops[PARTY_PUSH]);
-    folder_remove(run);
+    webhooks_home_remove(&run->home);
 }
 
 /* ---- turns ---- */
@@ -360,7 +271,7 @@ static void account(struct run *run, enum party party)
     contestant->subscribers = set->endpoints;
     contestant->has_ledger = true;
     contestant->ledger.expected = expected;
-    contestant->ledger.lost = webhooks_set_lacking(set);
+    contestant->ledger.lost = webhooks_set_lacking(set, 0);
     contestant->ledger.delivered = expected - contestant->ledger.lost;
     contestant->ledger.corrupt = renamed;
     contestant_figure(contestant, "deliveries",

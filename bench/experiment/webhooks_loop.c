@@ -22,6 +22,8 @@ enum {
     FLAP_NS = 500000000,
     ANSWER_MAX = 1024, /* of a server to a poster */
     ANSWER_NS = 1000000000,
+    BODY_MAX = DATA_MAX + 96, /* of a post, and its head */
+    POST_HEAD_MAX = 256,
 };
 
 const char *const behaviour_names[BEHAVIOURS] = {
@@ -155,6 +157,13 @@ static uint32_t id_of(const char *head)
     return hash_of(id, strcspn(id, "\r"));
 }
 
+static void note_id(struct event *event, uint32_t id)
+{
+    if (event->id == 0)
+        event->id = id;
+    event->renamed |= event->id != id;
+}
+
 /* An event has come. Returns how its endpoint behaves. */
 static enum behaviour note_arrival(struct webhooks_set *set, uint32_t n, uint32_t id)
 {
@@ -162,9 +171,7 @@ static enum behaviour note_arrival(struct webhooks_set *set, uint32_t n, uint32_
     enum behaviour behaviour = set->behaviours[n % set->endpoints];
     bool first = event->tries == 0;
     set->came++;
-    if (event->id == 0)
-        event->id = id;
-    event->renamed |= event->id != id;
+    note_id(event, id);
     event->tries += event->tries < UINT8_MAX;
     if (first && behaviour == RECEIVER_FAST && set->latency)
         histogram_record(set->latency, (uint64_t)(clock_now_ns() - event->due_ns));
@@ -210,14 +217,40 @@ static void answer(struct webhooks_loop *loop, struct receiver *receiver, struct
     }
 }
 
-/* One request that is whole: POST /SET HTTP/1.1, and the event's number in its body. */
-static void request_done(struct webhooks_loop *loop, struct receiver *receiver, const char *body)
+/* Where each event is for several endpoints. */
+static void answer_one_of(struct webhooks_loop *loop, struct receiver *receiver,
+                          struct webhooks_set *set, uint32_t n, uint64_t endpoint)
 {
-    unsigned long number = strtoul(receiver->request + sizeof "POST /" - 1, NULL, 10);
+    const uint64_t bit = (uint64_t)n * set->each + endpoint;
+    const uint8_t mask = (uint8_t)(1u << bit % 8);
+    const bool first = !(set->arrived[bit / 8] & mask);
+    set->arrived[bit / 8] |= mask;
+    note_id(&set->events[n], id_of(receiver->request));
+    set->came++;
+    set->taken++;
+    set->taken_fast += first;
+    set->repeated += !first;
+    set->bytes_out += sizeof ANSWER_200 - 1;
+    if (first && set->latency)
+        histogram_record(set->latency, (uint64_t)(clock_now_ns() - set->events[n].due_ns));
+    receiver_say(loop, receiver, ANSWER_200);
+}
+
+/* One request that is whole: POST /SET HTTP/1.1 or /SET/ENDPOINT, of so many bytes, and the event's
+ * number in its body. */
+static void request_done(struct webhooks_loop *loop, struct receiver *receiver, const char *body,
+                         size_t size)
+{
+    char *rest;
+    unsigned long number = strtoul(receiver->request + sizeof "POST /" - 1, &rest, 10);
+    unsigned long endpoint = *rest == '/' ? strtoul(rest + 1, NULL, 10) : 0;
     const char *n = strstr(body, "\"n\":");
     struct webhooks_set *set = number < SETS_MAX ? loop->sets[number] : NULL;
     unsigned long index = n ? strtoul(n + 4, NULL, 10) : EVENTS_MAX;
-    if (set && index < set->posted)
+    if (set && set->each > 0 && index < set->posted && endpoint < set->each) {
+        set->bytes_in += size;
+        answer_one_of(loop, receiver, set, (uint32_t)index, endpoint);
+    } else if (set && set->each == 0 && index < set->posted)
         answer(loop, receiver, set, (uint32_t)index);
     else
         receiver_say(loop, receiver, "HTTP/1.1 404 Unknown\r\nContent-Length: 0\r\n\r\n");
@@ -243,10 +276,11 @@ static void receive(struct webhooks_loop *loop, struct receiver *receiver)
         return;
     }
     size_t body = strtoul(length + sizeof "\r\ncontent-length:" - 1, NULL, 10);
-    if ((size_t)(end + 4 - receiver->request) + body > receiver->len)
+    const size_t size = (size_t)(end + 4 - receiver->request) + body;
+    if (size > receiver->len)
         return;
     receiver->len = 0;
-    request_done(loop, receiver, end + 4);
+    request_done(loop, receiver, end + 4, size);
 }
 
 /* Answers that are due. One that is given, or cannot be, leaves its place to the last. */
@@ -292,16 +326,26 @@ static void poster_close(struct poster *poster)
     poster->waits = false;
 }
 
+/* What it says of event n. Returns its length. */
+static int body_write(const struct webhooks_set *set, uint32_t n, char body[BODY_MAX])
+{
+    char data[DATA_MAX + 1];
+    int len = snprintf(data, sizeof data, "{\"n\":%u}", n);
+    int more = (int)set->data_bytes - len - (int)sizeof ",\"\":\"\"" + 1;
+    if (more > 0)
+        snprintf(data, sizeof data, "{\"n\":%u,\"\":\"%0*d\"}", n, more, 0);
+    return snprintf(body, BODY_MAX, "{\"type\":\"bench\",\"channel\":\"c%u\",\"data\":%s}",
+                    n % set->endpoints, data);
+}
+
 static int post(struct webhooks_loop *loop, struct poster *poster, int64_t due_ns)
 {
     struct webhooks_set *set = loop->set;
-    char body[160], request[512];
+    char body[BODY_MAX], request[BODY_MAX + POST_HEAD_MAX];
     if (set->posted == EVENTS_MAX)
         return bench_fail(-ENOSPC, "more than %d events: take shorter or fewer turns", EVENTS_MAX);
     uint32_t n = poster->event = set->posted++;
-    int size =
-        snprintf(body, sizeof body, "{\"type\":\"bench\",\"channel\":\"c%u\",\"data\":{\"n\":%u}}",
-                 n % set->endpoints, n);
+    int size = body_write(set, n, body);
     int len = snprintf(request, sizeof request,
                        "POST %s HTTP/1.1\r\nHost: bench\r\nX-API-Key: %s\r\n"
                        "Content-Length: %d\r\n\r\n%s",
@@ -314,6 +358,12 @@ static int post(struct webhooks_loop *loop, struct poster *poster, int64_t due_n
                : bench_fail(-EPIPE, "the server ended a poster's connection");
 }
 
+static bool enough_under_way(const struct webhooks_set *set)
+{
+    const uint64_t wanted = (set->posted - set->refused - set->failed) * set->each;
+    return set->depth > 0 && wanted >= set->taken_fast + (uint64_t)set->depth * set->each;
+}
+
 /* The next event, if one is due. */
 static int poster_next(struct webhooks_loop *loop, struct poster *poster, int64_t now_ns)
 {
@@ -321,7 +371,9 @@ static int poster_next(struct webhooks_loop *loop, struct poster *poster, int64_
     if (loop->rate_per_s > 0)
         due_ns = loop->began_ns +
                  (int64_t)((loop->set->posted - loop->first) * (double)NS_PER_S / loop->rate_per_s);
-    return due_ns > now_ns || due_ns >= loop->end_ns ? 0 : post(loop, poster, due_ns);
+    if (due_ns > now_ns || due_ns >= loop->end_ns || enough_under_way(loop->set))
+        return 0;
+    return post(loop, poster, due_ns);
 }
 
 static int poster_answered(struct webhooks_loop *loop, struct poster *poster)
@@ -332,8 +384,8 @@ static int poster_answered(struct webhooks_loop *loop, struct poster *poster)
     poster->waits = false;
     set->events[poster->event].accepted = accepted;
     set->accepted += accepted;
-    set->accepted_fast +=
-        accepted && set->behaviours[poster->event % set->endpoints] == RECEIVER_FAST;
+    if (accepted && set->behaviours[poster->event % set->endpoints] == RECEIVER_FAST)
+        set->accepted_fast += set->each > 0 ? set->each : 1;
     set->refused += !accepted;
     return poster_next(loop, poster, clock_now_ns());
 }
@@ -427,10 +479,22 @@ int webhooks_loop_post(struct webhooks_loop *loop, struct webhooks_set *set, uns
     return err;
 }
 
-uint64_t webhooks_set_lacking(const struct webhooks_set *set)
+static uint64_t lacking_of_each(const struct webhooks_set *set, uint32_t from)
 {
     uint64_t lacking = 0;
-    for (uint32_t n = 0; n < set->posted; n++) {
+    for (uint32_t n = from; n < set->posted; n++)
+        for (uint64_t bit = (uint64_t)n * set->each, i = 0;
+             set->events[n].accepted && i < set->each; bit++, i++)
+            lacking += !(set->arrived[bit / 8] >> bit % 8 & 1);
+    return lacking;
+}
+
+uint64_t webhooks_set_lacking(const struct webhooks_set *set, uint32_t from)
+{
+    uint64_t lacking = 0;
+    if (set->each > 0)
+        return lacking_of_each(set, from);
+    for (uint32_t n = from; n < set->posted; n++) {
         enum behaviour behaviour = set->behaviours[n % set->endpoints];
         lacking += set->events[n].accepted && set->events[n].taken == 0 &&
                    (behaviour == RECEIVER_FAST || behaviour == RECEIVER_FLAPPING);
@@ -440,7 +504,7 @@ uint64_t webhooks_set_lacking(const struct webhooks_set *set)
 
 static bool is_drained(const struct webhooks_set *set, bool all)
 {
-    return set->taken_fast >= set->accepted_fast && (!all || webhooks_set_lacking(set) == 0);
+    return set->taken_fast >= set->accepted_fast && (!all || webhooks_set_lacking(set, 0) == 0);
 }
 
 int webhooks_loop_drain(struct webhooks_loop *loop, struct webhooks_set *set, bool all,

@@ -9,7 +9,8 @@
  * Threads  one.
  * Memory   webhooks_loop_init to webhooks_loop_done.
  * Bounds   EVENTS_MAX events of a set of endpoints, POSTERS_MAX posters, RECEIVERS_MAX connections
- *          of servers; requests of up to REQUEST_MAX bytes.
+ *          of servers; requests of up to REQUEST_MAX bytes,
+ *          and data of up to DATA_MAX.
  * Errors   negative errno, after a sentence on standard error. */
 #pragma once
 
@@ -25,6 +26,7 @@ enum {
     RECEIVERS_MAX = 8192,
     REQUEST_MAX = 4096,
     ID_SIZE = 40, /* of an event, as the server calls it */
+    DATA_MAX = 2048,
 };
 
 /* How an endpoint answers: the word in its path. */
@@ -64,6 +66,13 @@ struct webhooks_set {
     uint64_t taken_fast;    /* of these, the first of events for fast endpoints */
     struct histogram
         *latency; /* from due to arrival, of fast endpoints, the first time; NULL: not kept */
+    /* Where each event is for several endpoints, all of them fast, on one channel. */
+    uint32_t each;       /* so many; 0: for one. They count in accepted_fast and taken_fast */
+    uint8_t *arrived;    /* a bit for each event and endpoint */
+    uint32_t depth;      /* at most so many events are on their way; 0: any number */
+    uint32_t data_bytes; /* of an event's data, if its number leaves room; 0: the number alone */
+    uint64_t repeated;   /* deliveries after the first to the same endpoint */
+    uint64_t bytes_in, bytes_out; /* of requests to them, and of their answers */
 };
 
 struct webhooks_loop;
@@ -91,5 +100,6 @@ int webhooks_loop_drain(struct webhooks_loop *loop, struct webhooks_set *set, bo
 int webhooks_loop_await(struct webhooks_loop *loop, const struct webhooks_set *set, uint64_t came,
                         int64_t patience_ns);
 
-/* Of the accepted events for endpoints that take them in the end: how many were never taken. */
-uint64_t webhooks_set_lacking(const struct webhooks_set *set);
+/* Of the accepted events from number `from` on, for endpoints that take them in the end: how many
+ * were never taken; with `each`, how many deliveries of them. */
+uint64_t webhooks_set_lacking(const struct webhooks_set *set, uint32_t from);

@@ -139,6 +139,7 @@ def test_compare(tmp_path, lying):
     """On a busy machine a turn at a rate may be over before there was enough to lie about: the rest
     is told in the next one, which is as fast as it can be."""
     found = bench(tmp_path, "compare", *FEW, "--depth", "2", "--poll-interval-ms", "10",
+                  "--transport", ",".join((*TRANSPORTS[:-1], "h2-sse", "h2-websocket")),
                   *lying("--double", "2"), expect=LEDGER)
     seen = Counter()
     for (name, _), c in contestants(found).items():

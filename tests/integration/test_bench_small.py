@@ -27,14 +27,28 @@ def check_clean(contestant, subscribers, streams=1):
     assert {ledger[k] for k in ("lost", "duplicate", "out_of_order", "corrupt")} == {0}
 
 
+def check_webhooks(contestant, endpoints):
+    """Likewise, and every delivery is a request and its answer."""
+    check_clean(contestant, endpoints)
+    wire = contestant["wire"]
+    assert wire["up_bytes_per_delivery"] == len("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    assert wire["down_bytes_per_delivery"] > wire["payload_bytes"] == 128
+    latency, = contestant["latency"].values()
+    assert latency["count"] >= contestant["ledger"]["delivered"]
+    assert contestant.get("errors") is None and "ratio" not in contestant
+
+
 def judged(run):
     return {v["claim"]: v for v in run["verdicts"]}
 
 
 def test_compare_as_it_comes(tmp_path):
-    """Both loops, all transports, the bare loop, and the quiet hour of short polling."""
-    found = bench(tmp_path, "compare", "--subscribers", "10", *SMALL, "--poll-interval-ms", "10")
+    """Both loops, all transports, the bare loop, the quiet hour of short polling, and webhooks."""
+    found = bench(tmp_path, "compare", "--subscribers", "10", *SMALL, "--poll-interval-ms", "10",
+                  "--endpoints", "12")
     seen = taking_part(found.run)
+    for load in ("rate 2/s", "depth 1"):
+        check_webhooks(seen.pop(("webhooks", load)), 12)
     names = ("poll", "longpoll", "sse", "websocket", "h2-sse", "h2-websocket", "bare-send")
     assert seen.keys() == {(name, load) for name in names for load in ("rate 2/s", "depth 1")} | {
         ("poll", "quiet")}
@@ -58,7 +72,8 @@ def test_compare_as_it_comes(tmp_path):
     empty = verdicts["98 % of short polls bring nothing"]["measured"]
     share = 100 * requests["empty"] / requests["answered"]
     assert empty.startswith(f"{share:.1f} % of {requests['answered']} answers were empty")
-    assert "poll interval" in found.output
+    assert "poll interval" in found.output and "Webhooks" in found.output
+    assert any(note.startswith("Webhooks: each delivery is") for note in found.run["notes"])
 
 
 def test_ceiling(tmp_path):
