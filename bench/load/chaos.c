@@ -85,7 +85,7 @@ int load_chaos_end(struct load *load, int64_t timeout_ns)
 {
     begin(load);
     for (unsigned i = 0; i < load->group_count; i++)
-        publisher_stop(&load->groups[i]);
+        publisher_end(&load->groups[i]);
     int64_t deadline_ns = load->now_ns + timeout_ns;
     int err = 0;
     while (err == 0 && load->now_ns < deadline_ns && !all_have_all(load)) {
@@ -94,8 +94,10 @@ int load_chaos_end(struct load *load, int64_t timeout_ns)
         while (err == 0 && load->now_ns < look_ns)
             err = engine_step(load);
     }
-    for (unsigned i = 0; i < load->group_count; i++)
+    for (unsigned i = 0; i < load->group_count; i++) {
+        publisher_stop(&load->groups[i]);
         load->groups[i].poller.active = false;
+    }
     opener_start(load, 0, 0, 0);
     return err;
 }

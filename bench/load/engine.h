@@ -539,6 +539,8 @@ void opener_init(struct load *load);
 /* publisher.c */
 int publisher_init(struct group *group);
 void publisher_start(struct load *load, struct group *group, const struct load_mode *mode);
+/* No new messages; what was refused by name is asked again. */
+void publisher_end(struct group *group);
 void publisher_stop(struct group *group);
 /* Publishes what is due, in one send. Returns nanoseconds until the next, or INT64_MAX. */
 int64_t publisher_step(struct load *load, struct group *group);

@@ -85,6 +85,11 @@ int load_publish(struct load *load, unsigned group_index, const struct load_mode
     return 0;
 }
 
+void publisher_end(struct group *group)
+{
+    group->publisher.left = 0;
+}
+
 void publisher_stop(struct group *group)
 {
     group->publisher.active = false;
@@ -154,7 +159,7 @@ static bool may_publish(const struct load *load, const struct group *group)
 {
     const struct publisher *publisher = &group->publisher;
     bool nobody = group->up == group->stalled && !publisher->alone;
-    if (publisher->left == 0 || nobody ||
+    if ((publisher->left == 0 && !publisher->again) || nobody ||
         publisher->size - publisher->len < REQUEST_HEAD_MAX + message_size_most(group))
         return false;
     if (publisher->unanswered >= (group->config.certain ? 1 : PIPELINE_MAX) || is_full(group))
@@ -210,7 +215,8 @@ int64_t publisher_step(struct load *load, struct group *group)
     if (secure && publisher->len > 0)
         publisher->len = secure_seal(load, link, publisher->buffer, publisher->len);
     flush(load, link, publisher);
-    if (publisher->mode.depth > 0 || publisher->left == 0 || is_full(group))
+    bool over = publisher->left == 0 && !publisher->again;
+    if (publisher->mode.depth > 0 || over || is_full(group))
         return INT64_MAX;
     int64_t wait_ns = (int64_t)publisher->due_ns - load->now_ns;
     return wait_ns > 0 ? wait_ns : 0;
