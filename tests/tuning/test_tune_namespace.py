@@ -17,6 +17,8 @@ import pytest
 from tune_machine import TUNE, TUNING, run_tune
 
 ROOT = os.geteuid() == 0
+# What the values below were worked out for, whatever machine this is.
+ONE_EPOLL = ("--shards", "1", "--engine", "epoll")
 UNSHARE = ["unshare", "-n"] if ROOT else ["unshare", "-U", "-r", "-n"]
 SYS = Path("/proc/sys")
 HOST_WIDE = ["fs/nr_open", "fs/file-max", "vm/max_map_count", "net/ipv4/tcp_mem",
@@ -96,7 +98,7 @@ def state(tmp_path):
 
 def test_apply_check_revert_in_a_namespace(namespace, state, host):
     before = namespace.values()
-    words = ("1M", "--role", "both")
+    words = ("1M", "--role", "both", *ONE_EPOLL)
     answer = namespace.tune("apply", *words, "--state", state)
     assert answer.err == "" and "needs root" not in answer.out
     assert namespace.get("net.core.somaxconn") == "65536"
@@ -127,12 +129,12 @@ def test_a_raised_backlog_is_what_a_new_listener_gets(namespace, state):
     listen = ["/usr/bin/python3", "-c", LISTEN]
     namespace.run("ip", "link", "set", "lo", "up")
     before = int(namespace.run(*listen))
-    namespace.tune("apply", "1M", "--state", state)
+    namespace.tune("apply", "1M", *ONE_EPOLL, "--state", state)
     assert before < int(namespace.run(*listen)) == 65536
 
 
 def test_a_namespace_keeps_its_hands_off_the_host(namespace, state, host):
-    answer = namespace.tune("apply", "2M", "--state", state)
+    answer = namespace.tune("apply", "2M", *ONE_EPOLL, "--state", state)
     assert "left out  net.ipv4.tcp_mem" in answer.out
     assert "left out  fs.nr_open" in answer.out or int(host["fs/nr_open"]) >= 2102000
     assert host_values() == host
@@ -141,7 +143,7 @@ def test_a_namespace_keeps_its_hands_off_the_host(namespace, state, host):
 def test_a_second_apply_keeps_the_first_originals(namespace, state):
     before = namespace.values()
     namespace.tune("apply", "10k", "--role", "both", "--state", state)
-    namespace.tune("apply", "2M", "--role", "both", "--state", state)
+    namespace.tune("apply", "2M", "--role", "both", *ONE_EPOLL, "--state", state)
     assert namespace.get("net.core.somaxconn") == "131072"
     assert namespace.tune("revert", "--state", state).status == 0
     assert namespace.values() == before
@@ -179,10 +181,12 @@ def test_values_are_put_back_only_where_they_came_from(namespace, state):
 @pytest.mark.skipif(not ROOT, reason="host values need root")
 def test_apply_and_revert_on_the_host(host, state):
     try:
-        answer = run_tune("apply", "2M", "--state", state)
+        answer = run_tune("apply", "2M", *ONE_EPOLL, "--state", state)
         assert answer.err == ""
         assert int((SYS / "fs/nr_open").read_text()) >= 2102000
-        assert int((SYS / "net/ipv4/tcp_mem").read_text().split()[2]) >= 4000000
+        pages = os.sysconf("SC_PHYS_PAGES")  # tcp_mem counts in them, and fits into the memory
+        most = int((SYS / "net/ipv4/tcp_mem").read_text().split()[2])
+        assert int(host["net/ipv4/tcp_mem"].split()[2]) < most < pages
         assert [int((SYS / k).read_text().split()[0]) >= int(v.split()[0]) for k, v in host.items()]
     finally:
         answer = run_tune("revert", "--state", state)
@@ -213,7 +217,7 @@ def test_without_root_it_says_what_it_left_out(tmp_path):
 
 def test_a_lab_has_its_own_hash_and_leaves_no_trace(host, state):
     answer = run_tune(
-        "lab", "--for", "500k", "--state", state, "--set", "net.ipv4.tcp_congestion_control=reno",
+        "lab", "--for", "500k", *ONE_EPOLL, "--state", state, "--set", "net.ipv4.tcp_congestion_control=reno",
         "--", "sh", "-c", "ip -br link; cd /proc/sys/net; cat ipv4/tcp_ehash_entries"
         " core/somaxconn ipv4/ip_local_port_range ipv4/tcp_congestion_control; exit 7")
     assert answer.status == 7
@@ -235,7 +239,8 @@ def test_a_plain_lab_is_an_untuned_namespace(host, state):
 
 @pytest.mark.skipif(not ROOT, reason="host values need root")
 def test_a_lab_raises_what_only_the_host_has_and_reverts_it(host, state):
-    answer = run_tune("lab", "--for", "2M", "--state", state, "--", "cat", "/proc/sys/fs/nr_open")
+    answer = run_tune("lab", "--for", "2M", *ONE_EPOLL, "--state", state, "--", "cat",
+                      "/proc/sys/fs/nr_open")
     assert int(answer.out) >= 2102000
     assert host_values() == host
 

@@ -92,7 +92,8 @@ lab_hash() {
 
 lab_words() {
     local pair
-    printf '%s\0' lab --for "$N" --role "$ROLE" --state "$STATE_DIR"
+    printf '%s\0' lab --for "$N" --role "$ROLE" --state "$STATE_DIR" --engine "$ENGINE" \
+        --shards "$SHARDS" --transport "$TRANSPORT" --message "$MESSAGE_BYTES"
     [ "$LAB_PLAIN" = yes ] && printf '%s\0' --plain
     for pair in "${LAB_SET[@]}"; do printf '%s\0' --set "$pair"; done
     printf '%s\0' -- "${LAB_COMMAND[@]}"
