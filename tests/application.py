@@ -28,8 +28,11 @@ class Application:
             def answer(self, said):
                 status = said if isinstance(said, int) else 200
                 body = said if isinstance(said, bytes) else json.dumps(said).encode()
+                if status == 204:  # which has none
+                    body = b""
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
+                if status != 204:
+                    self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 

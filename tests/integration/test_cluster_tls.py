@@ -49,7 +49,8 @@ def settings_of(engine, **others):
     ({"redis_ca": CERTIFICATES / "ec.pem"}, "certificate is NOT trusted"),
     ({"redis_ca": "/nowhere/ca.pem"}, "redis_ca = /nowhere/ca.pem: no certificate of a CA"),
     ({"redis_ca": CERTIFICATES / "local.key.pem"}, "no certificate of a CA"),
-    ({"redis_certificate": "", "redis_key": ""}, "ertificate"),
+    # Redis says why, and closes: what it said may be lost with the connection.
+    ({"redis_certificate": "", "redis_key": ""}, ("ertificate", "TLS connection was non-properly")),
     ({"redis_key": ""}, "redis_certificate and redis_key: one needs the other"),
     ({"redis_key": CERTIFICATES / "ec.key.pem"}, "redis_certificate = "),
     ({"redis_tls": "off"}, "no answer"),
@@ -57,7 +58,8 @@ def settings_of(engine, **others):
 def test_what_is_wrong_is_said_in_a_line(start_redis, others, said):  # noqa: F811
     engine = start_redis(tls="local")
     complaint = start_fails(*settings_of(engine, broker_timeout_ms=2000, **others))
-    assert said in complaint and complaint.count("\n") == 1, complaint
+    texts = said if isinstance(said, tuple) else (said,)
+    assert any(text in complaint for text in texts) and complaint.count("\n") == 1, complaint
 
 
 def test_the_certificate_of_another_host(start_redis):  # noqa: F811
