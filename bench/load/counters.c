@@ -12,6 +12,8 @@ void load_ledger_read(const struct load *load, unsigned group_index, struct load
     assert(group_index < load->group_count);
     const struct group *group = &load->groups[group_index];
     *ret = group->ledger;
+    /* What is asked for again because its answer was cut off is no duplicate. */
+    ret->duplicate -= ret->duplicate < group->torn ? ret->duplicate : group->torn;
     bool published = group->config.publish != NULL;
     for (uint32_t i = 0; i < group->config.clients && published; i++) {
         const struct subscriber *subscriber = &load->subscribers[group->first + i];

@@ -184,6 +184,7 @@ struct group {
     uint32_t echoes; /* under way */
     struct load_counters counters;
     struct load_ledger ledger;
+    uint64_t torn; /* messages of polls' answers that were cut off: they are asked for again */
     struct publisher publisher;
     struct doubts doubts;
     struct poller poller;

@@ -94,8 +94,11 @@ void subscriber_hang_up(struct load *load, struct subscriber *subscriber)
 {
     const uint8_t cycling =
         link_of(load, subscriber)->flags & LINK_CYCLING ? SUBSCRIBER_UP | SUBSCRIBER_STALLED : 0;
-    if (subscriber->stash)
+    if (subscriber->stash) {
+        const struct stash *stash = stash_at(&load->stashes, subscriber->stash - 1U);
+        group_of(load, subscriber)->torn += stash->half.messages;
         stash_give(&load->stashes, subscriber->stash - 1U);
+    }
     subscriber->stash = 0;
     subscriber->flags &= cycling;
 }
