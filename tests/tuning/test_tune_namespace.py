@@ -217,7 +217,8 @@ def test_without_root_it_says_what_it_left_out(tmp_path):
 
 def test_a_lab_has_its_own_hash_and_leaves_no_trace(host, state):
     answer = run_tune(
-        "lab", "--for", "500k", *ONE_EPOLL, "--state", state, "--set", "net.ipv4.tcp_congestion_control=reno",
+        "lab", "--for", "500k", *ONE_EPOLL, "--state", state,
+        "--set", "net.ipv4.tcp_congestion_control=reno",
         "--", "sh", "-c", "ip -br link; cd /proc/sys/net; cat ipv4/tcp_ehash_entries"
         " core/somaxconn ipv4/ip_local_port_range ipv4/tcp_congestion_control; exit 7")
     assert answer.status == 7
