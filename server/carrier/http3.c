@@ -153,7 +153,7 @@ const struct carrier_ops quic_port_ops = {
 
 static void quic_drain(struct shard *shard, struct conn *line)
 {
-    struct quic *quic = quic_of(line);
+    struct quic *quic = quic_of(shard, line);
     if (quic->drains)
         return;
     quic->drains = true;
@@ -173,7 +173,7 @@ static void quic_drain(struct shard *shard, struct conn *line)
 
 static void quic_timer(struct shard *shard, struct conn *line)
 {
-    struct quic *quic = quic_of(line);
+    struct quic *quic = quic_of(shard, line);
     if (quic->carrier.count > 0)
         conn_timer(shard, line, shard->settings->idle_timeout_ms);
     else
@@ -185,7 +185,7 @@ static void quic_timer(struct shard *shard, struct conn *line)
  * what it sends next is answered by a stateless reset. */
 static void quic_closed(struct shard *shard, struct conn *line)
 {
-    struct quic *quic = quic_of(line);
+    struct quic *quic = quic_of(shard, line);
     shard->live--;
     counter_set(&shard->counters.connections, shard->live);
     counter_sub(&shard->counters.quic_connections, 1);
@@ -198,7 +198,7 @@ static void quic_closed(struct shard *shard, struct conn *line)
     budget_clear(&quic->charge);
     alarms_cancel(&quic->port->alarms, quic->carrier.slot - shard->streams.first);
     quic_cids_clear(quic);
-    line->extra->carrier = NULL;
+    stream_carries(shard, line, NULL);
     quic->is_dead = true;
     if (!quic->is_busy)
         quic_free(quic);

@@ -144,8 +144,7 @@ static int make(struct quic *quic, const struct quic_first *first)
 static struct quic *attach(struct quic_port *port, struct conn *line)
 {
     struct shard *shard = port->shard;
-    struct conn_extra *extra = conn_extra(line);
-    struct quic *quic = extra ? calloc(1, sizeof *quic) : NULL;
+    struct quic *quic = calloc(1, sizeof *quic);
     if (!quic)
         return NULL;
     *quic = (struct quic){
@@ -156,7 +155,7 @@ static struct quic *attach(struct quic_port *port, struct conn *line)
         .end_reason = CLOSE_DONE,
     };
     carrier_init(&quic->carrier, &http3_ops, conn_slot(shard, line));
-    extra->carrier = &quic->carrier;
+    stream_carries(shard, line, &quic->carrier);
     return quic;
 }
 

@@ -192,9 +192,9 @@ static inline struct quic_port *quic_port_of(const struct shard *shard)
     return shard->datagrams.state[DATAGRAM_QUIC];
 }
 
-static inline struct quic *quic_of(const struct conn *line)
+static inline struct quic *quic_of(const struct shard *shard, const struct conn *line)
 {
-    return line->extra ? (struct quic *)line->extra->carrier : NULL;
+    return (struct quic *)conn_carrier(shard, line);
 }
 
 static inline struct conn *quic_line(const struct quic *quic)

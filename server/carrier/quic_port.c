@@ -284,7 +284,7 @@ static void quic_arrived(struct shard *shard, const struct ring_packet *packet)
 
 static struct quic *quic_at(const struct quic_port *port, uint32_t id)
 {
-    return quic_of(conn_at(port->shard, port->shard->streams.first + id));
+    return quic_of(port->shard, conn_at(port->shard, port->shard->streams.first + id));
 }
 
 /* Tells each connection once that the server goes away. */

@@ -27,31 +27,27 @@ enum {
 
 static struct rtc_channel *channel_of(struct rtc *rtc, unsigned id)
 {
-    return rtc->channels && id < SCTP_STREAMS_MAX ? &rtc->channels[id] : NULL;
+    return id < SCTP_STREAMS_MAX ? &rtc->live->channels[id] : NULL;
 }
 
 /* The stream of SCTP that a line is for. */
 static uint16_t id_of(const struct rtc *rtc, const struct conn *stream)
 {
-    return (uint16_t)(stream_link(rtc->shard, stream)->id - 1);
+    return (uint16_t)(stream_link(rtc_shard(rtc), stream)->id - 1);
 }
 
 static struct conn *line_of(struct rtc *rtc, unsigned id)
 {
     const struct rtc_channel *channel = channel_of(rtc, id);
-    return channel && channel->slot != TIMERS_NONE ? conn_at(rtc->shard, channel->slot) : NULL;
+    return channel && channel->slot != TIMERS_NONE ? conn_at(rtc_shard(rtc), channel->slot) : NULL;
 }
 
 /* ---- opening ---- */
 
-static bool channels_make(struct rtc *rtc)
+void rtc_channels_init(struct rtc_live *live)
 {
-    if (rtc->channels)
-        return true;
-    rtc->channels = calloc(SCTP_STREAMS_MAX, sizeof *rtc->channels);
-    for (unsigned i = 0; rtc->channels && i < SCTP_STREAMS_MAX; i++)
-        rtc->channels[i].slot = TIMERS_NONE;
-    return rtc->channels != NULL;
+    for (unsigned i = 0; i < SCTP_STREAMS_MAX; i++)
+        live->channels[i] = (struct rtc_channel){.slot = TIMERS_NONE};
 }
 
 static void send_ack(struct rtc *rtc, uint16_t id)
@@ -62,7 +58,7 @@ static void send_ack(struct rtc *rtc, uint16_t id)
         .payload = DCEP_CONTROL,
         .bytes = {(const char *)ack, dcep_write_ack(ack)},
     };
-    (void)sctp_send(&rtc->sctp, &message, SCTP_RELIABLE);
+    (void)sctp_send(&rtc->live->sctp, &message, SCTP_RELIABLE);
 }
 
 /* The request that a browser would send for a WebSocket, with the token of the offer. */
@@ -74,9 +70,9 @@ static void serve(struct rtc *rtc, struct conn *line, struct span target)
             (struct http_field){SPAN("authorization"), span_from(rtc->authorization)};
     int err = http_request_make(&request, SPAN("CONNECT"), target, SPAN("rtc"), SPAN("websocket"));
     if (err < 0)
-        http_refuse_head(rtc->shard, line, refusal_http(err));
+        http_refuse_head(rtc_shard(rtc), line, refusal_http(err));
     else
-        http_serve(rtc->shard, line, &request);
+        http_serve(rtc_shard(rtc), line, &request);
 }
 
 static struct sctp_effort effort_of(const struct dcep_open *open)
@@ -91,17 +87,17 @@ static struct sctp_effort effort_of(const struct dcep_open *open)
 
 static void channel_open(struct rtc *rtc, uint16_t id, const struct dcep_open *open)
 {
-    struct shard *shard = rtc->shard;
-    bool free_id =
-        channels_make(rtc) && rtc->channels[id].slot == TIMERS_NONE && !rtc->channels[id].is_ending;
+    struct shard *shard = rtc_shard(rtc);
+    struct rtc_channel *channel = &rtc->live->channels[id];
+    bool free_id = channel->slot == TIMERS_NONE && !channel->is_ending;
     struct conn *line = free_id && !rtc->drains ? stream_open(shard, &rtc->carrier, id + 1) : NULL;
     if (!line) {
         log_refusal(shard, conn_at(shard, rtc->carrier.slot), REFUSAL_TABLE_FULL);
         if (free_id)
-            (void)sctp_reset(&rtc->sctp, id);
+            (void)sctp_reset(&rtc->live->sctp, id);
         return;
     }
-    rtc->channels[id] = (struct rtc_channel){
+    *channel = (struct rtc_channel){
         .slot = conn_slot(shard, line),
         .effort = effort_of(open),
         .is_lossy = open->reliability != DCEP_RELIABLE,
@@ -117,7 +113,7 @@ static void control_taken(struct rtc *rtc, const struct sctp_message *message)
     struct dcep_open open;
     int said = dcep_read(&open, message->bytes);
     if (said < 0)
-        (void)sctp_reset(&rtc->sctp, message->stream);
+        (void)sctp_reset(&rtc->live->sctp, message->stream);
     else if (said == DCEP_OPENS)
         channel_open(rtc, message->stream, &open);
 }
@@ -136,16 +132,16 @@ static void message_take(struct rtc *rtc, struct conn *line, enum ws_opcode opco
     };
     char *frame = malloc(WS_FRAME_HEAD_MAX + payload.len);
     if (!frame) {
-        conn_end(rtc->shard, line, END_CLOSE, CLOSE_OVERLOADED);
+        conn_end(rtc_shard(rtc), line, END_CLOSE, CLOSE_OVERLOADED);
         return;
     }
     size_t size = ws_frame_head_write(frame, &head);
     if (payload.len > 0)
         memcpy(frame + size, payload.ptr, payload.len);
-    http_stream_input(rtc->shard, line, frame, size + payload.len);
+    http_stream_input(rtc_shard(rtc), line, frame, size + payload.len);
     free(frame);
     if (line->state == CONN_OPEN)
-        budgets_charge_input(rtc->shard, line);
+        budgets_charge_input(rtc_shard(rtc), line);
 }
 
 static void on_message(struct sctp *sctp, const struct sctp_message *message)
@@ -165,7 +161,7 @@ static void on_message(struct sctp *sctp, const struct sctp_message *message)
         message_take(rtc, line, text ? WS_TEXT : WS_BINARY,
                      empty ? (struct span){0} : message->bytes);
     else
-        conn_end(rtc->shard, line, END_CLOSE, CLOSE_WS_PROTOCOL);
+        conn_end(rtc_shard(rtc), line, END_CLOSE, CLOSE_WS_PROTOCOL);
 }
 
 /* ---- the end ---- */
@@ -175,7 +171,7 @@ static void on_reset(struct sctp *sctp, uint16_t id)
     struct rtc *rtc = rtc_of_sctp(sctp);
     struct conn *line = line_of(rtc, id);
     if (line)
-        conn_end(rtc->shard, line, END_CLOSE, CLOSE_DONE);
+        conn_end(rtc_shard(rtc), line, END_CLOSE, CLOSE_DONE);
     else
         (void)sctp_reset(sctp, id); /* ours too, so that the number is free again */
 }
@@ -194,9 +190,13 @@ void rtc_reset(struct shard *shard, struct conn *stream, enum close_reason reaso
     (void)reason;
     struct rtc *rtc = (struct rtc *)stream_carrier(shard, stream);
     uint16_t id = id_of(rtc, stream);
-    rtc->channels[id].slot = TIMERS_NONE;
-    rtc->channels[id].is_ending = sctp_reset(&rtc->sctp, id) == 0;
     carrier_due(shard, &rtc->carrier);
+    if (rtc->is_parked) {
+        rtc_parked_reset(rtc, id);
+        return;
+    }
+    rtc->live->channels[id].slot = TIMERS_NONE;
+    rtc->live->channels[id].is_ending = sctp_reset(&rtc->live->sctp, id) == 0;
 }
 
 /* There is no window of a channel: what it sends before its answer is bounded there. */
@@ -209,18 +209,18 @@ void rtc_head(struct shard *shard, struct conn *stream, const struct http_respon
 {
     struct rtc *rtc = (struct rtc *)stream_carrier(shard, stream);
     if (head->status >= 300)
-        rtc->channels[id_of(rtc, stream)].is_refused = true;
+        rtc->live->channels[id_of(rtc, stream)].is_refused = true;
 }
 
 /* ---- messages out ---- */
 
 static int message_send(struct rtc *rtc, uint16_t id, uint32_t payload, struct span bytes)
 {
-    const struct rtc_channel *channel = &rtc->channels[id];
+    const struct rtc_channel *channel = &rtc->live->channels[id];
     struct sctp_effort effort = channel->effort;
     static const char zero[1];
     if (effort.until_ns != SCTP_NEVER)
-        effort.until_ns += (uint64_t)rtc->shard->now_ns;
+        effort.until_ns += (uint64_t)rtc_shard(rtc)->now_ns;
     if (bytes.len == 0) {
         payload = payload == DCEP_TEXT ? DCEP_TEXT_EMPTY : DCEP_BINARY_EMPTY;
         bytes = span_of(zero, sizeof zero);
@@ -231,16 +231,16 @@ static int message_send(struct rtc *rtc, uint16_t id, uint32_t payload, struct s
         .payload = payload,
         .bytes = bytes,
     };
-    return sctp_send(&rtc->sctp, &message, effort);
+    return sctp_send(&rtc->live->sctp, &message, effort);
 }
 
 /* What SCTP says of a message, to the line: whether it was taken, or waits. */
 static bool sent(struct rtc *rtc, struct conn *line, int err)
 {
     if (err == -EMSGSIZE)
-        conn_end(rtc->shard, line, END_CLOSE, CLOSE_RTC_TOO_BIG);
+        conn_end(rtc_shard(rtc), line, END_CLOSE, CLOSE_RTC_TOO_BIG);
     else if (err == -ENOMEM)
-        conn_end(rtc->shard, line, END_CLOSE, CLOSE_OVERLOADED);
+        conn_end(rtc_shard(rtc), line, END_CLOSE, CLOSE_OVERLOADED);
     return err == 0;
 }
 
@@ -251,7 +251,7 @@ static bool error_take(struct rtc *rtc, struct conn *line)
     uint32_t len = line->out_len;
     if (!sent(rtc, line, message_send(rtc, id_of(rtc, line), DCEP_TEXT, span_of(at, len))))
         return false;
-    conn_consume(rtc->shard, line, len);
+    conn_consume(rtc_shard(rtc), line, len);
     return true;
 }
 
@@ -267,12 +267,12 @@ static bool frame_take(struct rtc *rtc, struct conn *line, bool passes_over)
     bool data = head.opcode == WS_TEXT || head.opcode == WS_BINARY;
     uint32_t kind = head.opcode == WS_TEXT ? DCEP_TEXT : DCEP_BINARY;
     if (data && passes_over)
-        counter_add(&rtc->shard->counters.rtc_superseded, 1);
+        counter_add(&rtc_shard(rtc)->counters.rtc_superseded, 1);
     else if (data && !sent(rtc, line, message_send(rtc, id_of(rtc, line), kind, payload)))
         return false;
     if (!data)
         line->role &= ~(uint32_t)ROLE_PING_SENT;
-    conn_consume(rtc->shard, line, (uint32_t)((uint64_t)size + head.length));
+    conn_consume(rtc_shard(rtc), line, (uint32_t)((uint64_t)size + head.length));
     return true;
 }
 
@@ -287,7 +287,7 @@ static bool has_later(const struct conn *line)
 
 static bool has_room(const struct rtc *rtc)
 {
-    return sctp_owes(&rtc->sctp) < AHEAD_MAX;
+    return sctp_owes(&rtc->live->sctp) < AHEAD_MAX;
 }
 
 static void line_is_empty(struct conn *line)
@@ -300,8 +300,8 @@ static void line_is_empty(struct conn *line)
 /* Gives SCTP what a line has. Returns whether something was taken. */
 static bool line_fill(struct rtc *rtc, struct conn *line)
 {
-    const struct rtc_channel *channel = &rtc->channels[id_of(rtc, line)];
-    bool lossy = channel->is_lossy && !channel->is_refused, waits = sctp_waits(&rtc->sctp);
+    const struct rtc_channel *channel = &rtc->live->channels[id_of(rtc, line)];
+    bool lossy = channel->is_lossy && !channel->is_refused, waits = sctp_waits(&rtc->live->sctp);
     unsigned taken = 0;
     while (line->out_block && taken < FRAMES_PER_ROUND && has_room(rtc)) {
         bool later = lossy && waits && has_later(line);
@@ -320,14 +320,14 @@ static bool line_fill(struct rtc *rtc, struct conn *line)
     if (line->extra)
         line->extra->moved = true;
     if (!(line->link & LINK_DIRTY))
-        stream_ready(rtc->shard, line);
+        stream_ready(rtc_shard(rtc), line);
     return true;
 }
 
 void rtc_offer_lines(struct rtc *rtc)
 {
     for (uint32_t slot = rtc->carrier.ready_head; slot != TIMERS_NONE;) {
-        struct conn *line = conn_at(rtc->shard, slot);
+        struct conn *line = conn_at(rtc_shard(rtc), slot);
         slot = line->next_dirty;
         if (line->state != CONN_CLOSING && !(line->link & LINK_END_SENT))
             line->link |= LINK_OFFERED;
@@ -347,7 +347,7 @@ bool rtc_fill(struct rtc *rtc)
 
 void rtc_settle(struct rtc *rtc)
 {
-    struct shard *shard = rtc->shard;
+    struct shard *shard = rtc_shard(rtc);
     uint32_t slot = rtc->carrier.ready_head;
     rtc->carrier.ready_head = TIMERS_NONE;
     while (slot != TIMERS_NONE) {

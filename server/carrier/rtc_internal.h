@@ -3,6 +3,7 @@
  *   rtc_port.c      a datagram: whose it is; alarms; the library
  *   rtc_offer.c     an offer and its answer; the end that a client asks for
  *   rtc_peer.c      a peer: handshake, association, turn, deadlines, end
+ *   rtc_park.c      what is left of a peer while nothing happens, and back
  *   rtc_channel.c   a data channel: opens, messages in and out, ends */
 #pragma once
 
@@ -57,46 +58,64 @@ struct rtc_channel {
     bool is_ending;  /* reset, and not confirmed yet */
 };
 
+/* What a peer has while something is under way. */
+struct rtc_live {
+    struct rtc *rtc;
+    struct sctp sctp;
+    struct dtls_keys keys;
+    struct dtls_handshake *handshake; /* NULL: the keys are there */
+    int64_t say_again_ns;             /* of the handshake, its last flight; INT64_MAX: never */
+    int64_t began_ns;                 /* the offer came */
+    struct rtc_channel channels[SCTP_STREAMS_MAX];
+};
+
+struct rtc_parked;
+
 struct rtc {
     struct carrier carrier; /* its streams are data channels */
     struct linear_node node;
-    struct sctp sctp;
-    struct dtls_keys keys;
-    struct shard *shard;
-    struct rtc_port *port;
-    struct dtls_handshake *handshake; /* NULL: the keys are there */
-    struct rtc_channel *channels;     /* SCTP_STREAMS_MAX; NULL: none was opened yet */
-    char *authorization;              /* of the offer, for its channels; NULL: there was none */
     struct charge charge;
+    struct rtc_port *port;
+    union {
+        struct rtc_live *live;
+        struct rtc_parked *parked; /* is_parked: rtc_park.c */
+    };
+    char *authorization; /* of the offer, for its channels; NULL: there was none */
     struct in6_addr address, local;
-    int64_t began_ns, heard_ns; /* the offer came; the last check did */
-    int64_t say_again_ns;       /* of the handshake, its last flight; INT64_MAX: never */
-    uint16_t port_number;       /* of the peer, in network order */
-    bool is_bound;              /* address and port are its own */
-    bool is_shaken;             /* the handshake is over on our side */
-    bool is_busy;               /* SCTP is on the stack: it may not be freed */
-    bool is_dead;               /* its line is closed: free it when that is over */
-    bool drains;                /* ends when its channels have */
+    int64_t heard_ns;     /* the last check came, or before the first the offer */
+    uint16_t port_number; /* of the peer, in network order */
+    bool is_parked : 1;
+    bool is_bound : 1;  /* address and port are its own */
+    bool is_shaken : 1; /* the handshake is over on our side */
+    bool is_busy : 1;   /* SCTP is on the stack: it may not be freed */
+    bool is_dead : 1;   /* its line is closed: free it when that is over */
+    bool drains : 1;    /* ends when its channels have */
 };
+_Static_assert(sizeof(struct rtc) <= 192, "what an idle peer has, with some 160 bytes parked");
 
 static inline struct rtc_port *rtc_port_of(const struct shard *shard)
 {
     return shard->datagrams.state[DATAGRAM_RTC];
 }
 
-static inline struct rtc *rtc_of(const struct conn *line)
+static inline struct shard *rtc_shard(const struct rtc *rtc)
 {
-    return line->extra ? (struct rtc *)line->extra->carrier : NULL;
+    return rtc->port->shard;
+}
+
+static inline struct rtc *rtc_of(const struct shard *shard, const struct conn *line)
+{
+    return (struct rtc *)conn_carrier(shard, line);
 }
 
 static inline struct conn *rtc_line(const struct rtc *rtc)
 {
-    return conn_at(rtc->shard, rtc->carrier.slot);
+    return conn_at(rtc_shard(rtc), rtc->carrier.slot);
 }
 
 static inline struct rtc *rtc_of_sctp(struct sctp *sctp)
 {
-    return (struct rtc *)(void *)((char *)sctp - offsetof(struct rtc, sctp));
+    return ((struct rtc_live *)(void *)((char *)sctp - offsetof(struct rtc_live, sctp)))->rtc;
 }
 
 /* ---- rtc_port.c ---- */
@@ -125,6 +144,16 @@ void rtc_end(struct rtc *rtc, enum close_reason reason);
 /* Charges what is held. Returns false when that has closed the peer. */
 bool rtc_account(struct rtc *rtc);
 
+/* ---- rtc_park.c ---- */
+
+/* Leaves only what an idle peer needs, if this one is idle, and if there is memory to. */
+void rtc_park(struct rtc *rtc);
+/* Makes it a live one again. Returns NULL when memory is out: then nothing has changed. */
+struct rtc_live *rtc_awake(struct rtc *rtc);
+/* One line fewer: the stream is to be reset when it is awake. */
+void rtc_parked_reset(struct rtc *rtc, uint16_t id);
+size_t rtc_parked_bytes(const struct rtc *rtc);
+
 /* ---- rtc_channel.c ---- */
 
 extern const struct sctp_ops rtc_sctp_ops;
@@ -135,3 +164,5 @@ void rtc_offer_lines(struct rtc *rtc);
 /* Gives SCTP what the lines have, as far as it takes it. Returns whether it took something. */
 bool rtc_fill(struct rtc *rtc);
 void rtc_settle(struct rtc *rtc);
+/* A channel without a line. */
+void rtc_channels_init(struct rtc_live *live);

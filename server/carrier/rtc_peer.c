@@ -38,24 +38,44 @@ static bool has_place(const struct rtc_port *port)
            port->handshakes < shard->settings->rtc_handshakes_max;
 }
 
+/* Returns NULL when memory is out. */
+static struct rtc_live *live_make(struct rtc *rtc, const struct sdp_offer *offer)
+{
+    const struct rtc_library *library = rtc_shard(rtc)->server->rtc;
+    struct rtc_live *live = calloc(1, sizeof *live);
+    if (!live)
+        return NULL;
+    live->rtc = rtc;
+    live->began_ns = rtc->heard_ns;
+    live->say_again_ns = INT64_MAX;
+    rtc_channels_init(live);
+    sctp_init(&live->sctp, &library->sctp, &rtc_sctp_ops, offer->sctp_port, random_32() | 1,
+              random_32());
+    live->handshake = dtls_handshake_create(library->dtls, offer->fingerprint);
+    if (!live->handshake) {
+        free(live);
+        return NULL;
+    }
+    rtc->port->handshakes++;
+    return live;
+}
+
+/* Returns NULL when memory is out. */
 static struct rtc *attach(struct rtc_port *port, struct conn *line, const struct sdp_offer *offer)
 {
     struct shard *shard = port->shard;
-    const struct rtc_library *library = shard->server->rtc;
-    struct conn_extra *extra = conn_extra(line);
-    struct rtc *rtc = extra ? calloc(1, sizeof *rtc) : NULL;
+    struct rtc *rtc = calloc(1, sizeof *rtc);
     if (!rtc)
         return NULL;
-    rtc->shard = shard;
     rtc->port = port;
-    rtc->began_ns = rtc->heard_ns = shard->now_ns;
-    rtc->say_again_ns = INT64_MAX;
+    rtc->heard_ns = shard->now_ns;
+    rtc->live = live_make(rtc, offer);
+    if (!rtc->live) {
+        free(rtc);
+        return NULL;
+    }
     carrier_init(&rtc->carrier, &rtc_ops, conn_slot(shard, line));
-    extra->carrier = &rtc->carrier;
-    sctp_init(&rtc->sctp, &library->sctp, &rtc_sctp_ops, offer->sctp_port, random_32() | 1,
-              random_32());
-    port->handshakes++;
-    rtc->handshake = dtls_handshake_create(library->dtls, offer->fingerprint);
+    stream_carries(shard, line, &rtc->carrier);
     return rtc;
 }
 
@@ -73,7 +93,7 @@ struct rtc *rtc_begin(struct rtc_port *port, const struct sdp_offer *offer)
     counter_add(&shard->counters.rtc_peers, 1);
     counter_set(&shard->counters.connections, shard->live);
     struct rtc *rtc = attach(port, line, offer);
-    if (!rtc || !rtc->handshake) {
+    if (!rtc) {
         conn_end(shard, line, END_CLOSE, CLOSE_OVERLOADED);
         return NULL;
     }
@@ -81,12 +101,18 @@ struct rtc *rtc_begin(struct rtc_port *port, const struct sdp_offer *offer)
     return rtc_account(rtc) ? rtc : NULL;
 }
 
+static bool shakes_hands(const struct rtc *rtc)
+{
+    return !rtc->is_parked && rtc->live->handshake;
+}
+
 static void handshake_end(struct rtc *rtc)
 {
-    if (rtc->handshake)
-        rtc->port->handshakes--;
-    dtls_handshake_free(rtc->handshake);
-    rtc->handshake = NULL;
+    if (!shakes_hands(rtc))
+        return;
+    rtc->port->handshakes--;
+    dtls_handshake_free(rtc->live->handshake);
+    rtc->live->handshake = NULL;
 }
 
 /* ---- sending ---- */
@@ -98,15 +124,15 @@ static void send_now(struct rtc *rtc, size_t len)
         .sin6_port = rtc->port_number,
         .sin6_addr = rtc->address,
     };
-    datagram_send(rtc->shard, DATAGRAM_RTC, len, &peer, &rtc->local, 0);
+    datagram_send(rtc_shard(rtc), DATAGRAM_RTC, len, &peer, &rtc->local, 0);
 }
 
 static void handshake_flush(struct rtc *rtc)
 {
     uint8_t datagram[DTLS_DATAGRAM_MAX];
     size_t len;
-    while (rtc->is_bound && (len = dtls_handshake_output(rtc->handshake, datagram)) > 0) {
-        memcpy(datagram_room(rtc->shard, DATAGRAM_RTC), datagram, len);
+    while (rtc->is_bound && (len = dtls_handshake_output(rtc->live->handshake, datagram)) > 0) {
+        memcpy(datagram_room(rtc_shard(rtc), DATAGRAM_RTC), datagram, len);
         send_now(rtc, len);
     }
 }
@@ -114,50 +140,56 @@ static void handshake_flush(struct rtc *rtc)
 /* Seals the next packet of SCTP. Returns whether there was one. */
 static bool packet_send(struct rtc *rtc)
 {
-    uint8_t *room = datagram_room(rtc->shard, DATAGRAM_RTC);
+    uint8_t *room = datagram_room(rtc_shard(rtc), DATAGRAM_RTC);
     uint8_t packet[SCTP_PACKET_MAX];
-    size_t len = sctp_output(&rtc->sctp, (uint64_t)rtc->shard->now_ns, packet);
+    size_t len = sctp_output(&rtc->live->sctp, (uint64_t)rtc_shard(rtc)->now_ns, packet);
     if (len == 0)
         return false;
-    memcpy(room + dtls_record_head(&rtc->keys), packet, len);
-    send_now(rtc, dtls_record_seal(&rtc->keys, TLS_APPLICATION_DATA, room, len));
+    memcpy(room + dtls_record_head(&rtc->live->keys), packet, len);
+    send_now(rtc, dtls_record_seal(&rtc->live->keys, TLS_APPLICATION_DATA, room, len));
     return true;
 }
 
 static bool is_fresh(const struct rtc *rtc)
 {
-    return rtc->is_bound && rtc->shard->now_ns - rtc->heard_ns < RTC_FRESH_MS * MS;
+    return rtc->is_bound && rtc_shard(rtc)->now_ns - rtc->heard_ns < RTC_FRESH_MS * MS;
 }
 
 /* ---- the end ---- */
 
 void rtc_end(struct rtc *rtc, enum close_reason reason)
 {
-    conn_end(rtc->shard, rtc_line(rtc), END_CLOSE, reason);
+    conn_end(rtc_shard(rtc), rtc_line(rtc), END_CLOSE, reason);
 }
 
 /* The peer is told, if it has keys to hear it by. */
 static void say_end(struct rtc *rtc)
 {
-    if (rtc->handshake || !rtc->is_bound)
+    struct rtc_live *live = shakes_hands(rtc) || !rtc->is_bound ? NULL : rtc_awake(rtc);
+    if (!live)
         return;
-    sctp_abort(&rtc->sctp);
+    sctp_abort(&live->sctp);
     packet_send(rtc);
-    send_now(rtc, dtls_close_seal(&rtc->keys, datagram_room(rtc->shard, DATAGRAM_RTC)));
+    send_now(rtc, dtls_close_seal(&live->keys, datagram_room(rtc_shard(rtc), DATAGRAM_RTC)));
 }
 
 static void rtc_free(struct rtc *rtc)
 {
-    sctp_done(&rtc->sctp);
-    dtls_keys_wipe(&rtc->keys);
-    free(rtc->channels);
+    if (rtc->is_parked) {
+        explicit_bzero(rtc->parked, rtc_parked_bytes(rtc));
+        free(rtc->parked);
+    } else {
+        sctp_done(&rtc->live->sctp);
+        dtls_keys_wipe(&rtc->live->keys);
+        free(rtc->live);
+    }
     free(rtc->authorization);
     free(rtc);
 }
 
 static void rtc_closed(struct shard *shard, struct conn *line)
 {
-    struct rtc *rtc = rtc_of(line);
+    struct rtc *rtc = rtc_of(shard, line);
     shard->live--;
     counter_set(&shard->counters.connections, shard->live);
     counter_sub(&shard->counters.rtc_peers, 1);
@@ -170,7 +202,7 @@ static void rtc_closed(struct shard *shard, struct conn *line)
     budget_clear(&rtc->charge);
     alarms_cancel(&rtc->port->alarms, rtc->carrier.slot - shard->streams.first);
     rtc_unbind(rtc);
-    line->extra->carrier = NULL;
+    stream_carries(shard, line, NULL);
     rtc->is_dead = true;
     if (!rtc->is_busy)
         rtc_free(rtc);
@@ -195,16 +227,22 @@ static enum close_reason reason_of(enum sctp_end end)
     __builtin_unreachable();
 }
 
+static uint64_t held(const struct rtc *rtc)
+{
+    uint64_t bytes = sizeof *rtc + (rtc->authorization ? strlen(rtc->authorization) + 1 : 0);
+    if (rtc->is_parked)
+        return bytes + rtc_parked_bytes(rtc);
+    return bytes + sizeof *rtc->live + sctp_held(&rtc->live->sctp) +
+           (rtc->live->handshake ? HANDSHAKE_BYTES : 0);
+}
+
 bool rtc_account(struct rtc *rtc)
 {
-    struct shard *shard = rtc->shard;
+    struct shard *shard = rtc_shard(rtc);
     struct conn *line = rtc_line(rtc);
     uint32_t generation = line->generation;
-    uint64_t bytes = sizeof *rtc + sizeof(struct conn_extra) + sctp_held(&rtc->sctp) +
-                     (rtc->channels ? SCTP_STREAMS_MAX * sizeof *rtc->channels : 0) +
-                     (rtc->authorization ? strlen(rtc->authorization) : 0) +
-                     (rtc->handshake ? HANDSHAKE_BYTES : 0);
-    budget_set(&shard->budgets[BUDGET_RTC], &rtc->charge, rtc->carrier.slot, bytes, shard->now_ns);
+    budget_set(&shard->budgets[BUDGET_RTC], &rtc->charge, rtc->carrier.slot, held(rtc),
+               shard->now_ns);
     budgets_relieve(shard, BUDGET_RTC);
     return line->generation == generation && line->state == CONN_OPEN;
 }
@@ -215,29 +253,31 @@ bool rtc_account(struct rtc *rtc)
 static bool packet_taken(struct rtc *rtc, const struct dtls_record *record)
 {
     rtc->is_busy = true;
-    (void)sctp_input(&rtc->sctp, (uint64_t)rtc->shard->now_ns, record->bytes, record->len);
+    (void)sctp_input(&rtc->live->sctp, (uint64_t)rtc_shard(rtc)->now_ns, record->bytes,
+                     record->len);
     rtc->is_busy = false;
     if (rtc->is_dead) {
         rtc_free(rtc);
         return false;
     }
-    carrier_due(rtc->shard, &rtc->carrier);
+    carrier_due(rtc_shard(rtc), &rtc->carrier);
     return true;
 }
 
 /* What does not open is dropped: anybody may have sent it. */
-static void parked_taken(struct rtc *rtc, uint8_t *bytes, size_t len)
+static void sealed_taken(struct rtc *rtc, uint8_t *bytes, size_t len)
 {
-    while (len > 0) {
+    struct rtc_live *live = rtc_awake(rtc);
+    while (live && len > 0) {
         struct dtls_record record;
         uint8_t type;
         uint16_t epoch;
         int size = dtls_record_peek(bytes, len, &type, &epoch);
         if (size < 0)
-            return;
-        int opened = dtls_record_open(&rtc->keys, bytes, len, &record);
+            break;
+        int opened = dtls_record_open(&live->keys, bytes, len, &record);
         if (opened < 0)
-            counter_add(&rtc->shard->counters.rtc_records_bad, 1);
+            counter_add(&rtc_shard(rtc)->counters.rtc_records_bad, 1);
         else if (record.type == TLS_APPLICATION_DATA && !packet_taken(rtc, &record))
             return;
         else if (record.type == TLS_ALERT) {
@@ -247,6 +287,8 @@ static void parked_taken(struct rtc *rtc, uint8_t *bytes, size_t len)
         bytes += size;
         len -= (size_t)size;
     }
+    if (live && !rtc->carrier.is_due)
+        rtc_park(rtc); /* nothing of it was true */
 }
 
 /* The first record under the new keys shows that the peer has heard our last flight. */
@@ -266,22 +308,23 @@ static void handshake_taken(struct rtc *rtc, enum dtls_progress progress)
         return;
     }
     rtc->is_shaken = progress == DTLS_SHAKEN;
-    unsigned wait_ms = dtls_handshake_wait_ms(rtc->handshake);
-    rtc->say_again_ns = wait_ms > 0 ? rtc->shard->now_ns + (int64_t)wait_ms * MS : INT64_MAX;
+    unsigned wait_ms = dtls_handshake_wait_ms(rtc->live->handshake);
+    rtc->live->say_again_ns =
+        wait_ms > 0 ? rtc_shard(rtc)->now_ns + (int64_t)wait_ms * MS : INT64_MAX;
     rtc_alarm_set(rtc);
 }
 
 void rtc_records(struct rtc *rtc, uint8_t *bytes, size_t len)
 {
-    if (rtc->handshake && is_parking(rtc, bytes, len)) {
-        dtls_handshake_keys(rtc->handshake, &rtc->keys);
+    if (shakes_hands(rtc) && is_parking(rtc, bytes, len)) {
+        dtls_handshake_keys(rtc->live->handshake, &rtc->live->keys);
         handshake_end(rtc);
-        counter_add(&rtc->shard->counters.rtc_handshakes, 1);
+        counter_add(&rtc_shard(rtc)->counters.rtc_handshakes, 1);
     }
-    if (rtc->handshake)
-        handshake_taken(rtc, dtls_handshake_feed(rtc->handshake, bytes, len));
+    if (shakes_hands(rtc))
+        handshake_taken(rtc, dtls_handshake_feed(rtc->live->handshake, bytes, len));
     else
-        parked_taken(rtc, bytes, len);
+        sealed_taken(rtc, bytes, len);
 }
 
 /* ---- deadlines ---- */
@@ -289,44 +332,48 @@ void rtc_records(struct rtc *rtc, uint8_t *bytes, size_t len)
 /* When the peer ends if nothing changes, and why. */
 static int64_t ends_ns(const struct rtc *rtc, enum close_reason *ret)
 {
+    if (rtc->is_parked || sctp_open(&rtc->live->sctp)) {
+        *ret = CLOSE_RTC_SILENT;
+        return rtc->heard_ns + RTC_CONSENT_MS * MS;
+    }
     *ret = CLOSE_RTC_TIMEOUT;
-    if (!rtc->is_bound && !sctp_open(&rtc->sctp))
-        return rtc->began_ns + RTC_FIRST_MS * MS;
-    if (!sctp_open(&rtc->sctp))
-        return rtc->began_ns + RTC_OPEN_MS * MS;
-    *ret = CLOSE_RTC_SILENT;
-    return rtc->heard_ns + RTC_CONSENT_MS * MS;
+    return rtc->live->began_ns + (rtc->is_bound ? RTC_OPEN_MS : RTC_FIRST_MS) * MS;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 void rtc_alarm_set(struct rtc *rtc)
 {
     enum close_reason reason;
     int64_t at = ends_ns(rtc, &reason);
-    uint64_t sctp = sctp_deadline(&rtc->sctp);
-    if (rtc->handshake && rtc->say_again_ns < at)
-        at = rtc->say_again_ns;
-    if (!rtc->handshake && sctp < (uint64_t)at)
-        at = (int64_t)sctp;
-    alarms_set(&rtc->port->alarms, rtc->carrier.slot - rtc->shard->streams.first, at);
+    if (shakes_hands(rtc))
+        at = least(at, rtc->live->say_again_ns);
+    else if (!rtc->is_parked && sctp_deadline(&rtc->live->sctp) < (uint64_t)at)
+        at = (int64_t)sctp_deadline(&rtc->live->sctp);
+    alarms_set(&rtc->port->alarms, rtc->carrier.slot - rtc_shard(rtc)->streams.first, at);
 }
 
 void rtc_alarm(struct rtc *rtc)
 {
     enum close_reason reason;
-    int64_t now = rtc->shard->now_ns;
+    int64_t now = rtc_shard(rtc)->now_ns;
     if (ends_ns(rtc, &reason) <= now) {
         rtc_end(rtc, reason);
         return;
     }
-    if (rtc->handshake) {
-        if (rtc->say_again_ns <= now)
-            handshake_taken(rtc, dtls_handshake_timer(rtc->handshake));
-        else
-            rtc_alarm_set(rtc);
+    if (shakes_hands(rtc) && rtc->live->say_again_ns <= now) {
+        handshake_taken(rtc, dtls_handshake_timer(rtc->live->handshake));
         return;
     }
-    sctp_timer(&rtc->sctp, (uint64_t)now);
-    carrier_due(rtc->shard, &rtc->carrier);
+    if (rtc->is_parked || shakes_hands(rtc)) {
+        rtc_alarm_set(rtc);
+        return;
+    }
+    sctp_timer(&rtc->live->sctp, (uint64_t)now);
+    carrier_due(rtc_shard(rtc), &rtc->carrier);
 }
 
 /* ---- a turn ---- */
@@ -349,9 +396,13 @@ static void rtc_turn(struct shard *shard, struct carrier *carrier)
     struct rtc *rtc = (struct rtc *)carrier;
     if (rtc_line(rtc)->state != CONN_OPEN)
         return;
+    if (!rtc_awake(rtc)) {
+        rtc_end(rtc, CLOSE_OVERLOADED);
+        return;
+    }
     rtc->is_busy = true;
     rtc_offer_lines(rtc);
-    bool more = !rtc->handshake && is_fresh(rtc) && pump(rtc);
+    bool more = !shakes_hands(rtc) && is_fresh(rtc) && pump(rtc);
     if (!rtc->is_dead)
         rtc_settle(rtc);
     rtc->is_busy = false;
@@ -359,10 +410,11 @@ static void rtc_turn(struct shard *shard, struct carrier *carrier)
         rtc_free(rtc);
         return;
     }
-    if (sctp_ended(&rtc->sctp) != SCTP_LIVES) {
-        rtc_end(rtc, reason_of(sctp_ended(&rtc->sctp)));
+    if (sctp_ended(&rtc->live->sctp) != SCTP_LIVES) {
+        rtc_end(rtc, reason_of(sctp_ended(&rtc->live->sctp)));
         return;
     }
+    rtc_park(rtc);
     if (!rtc_account(rtc))
         return;
     rtc_alarm_set(rtc);
@@ -401,7 +453,7 @@ const struct carrier_ops rtc_port_ops = {
 
 static void rtc_drain(struct shard *shard, struct conn *line)
 {
-    struct rtc *rtc = rtc_of(line);
+    struct rtc *rtc = rtc_of(shard, line);
     if (rtc->drains)
         return;
     rtc->drains = true;

@@ -44,7 +44,7 @@ static uint64_t hex_read(const char *at, unsigned digits)
 
 void rtc_name_write(const struct rtc *rtc, char name[RTC_NAME_LEN])
 {
-    hex_write(name, rtc->shard->index, 4);
+    hex_write(name, rtc_shard(rtc)->index, 4);
     hex_write(name + 4, rtc->carrier.slot, 8);
     hex_write(name + 12, rtc_line(rtc)->generation, 8);
 }
@@ -81,7 +81,7 @@ struct rtc *rtc_named(struct shard *shard, struct span name)
     struct conn *line = conn_at(shard, (uint32_t)slot);
     bool lives = line->state == CONN_OPEN && line->transport == TRANSPORT_RTC &&
                  line->generation == generation;
-    return lives ? rtc_of(line) : NULL;
+    return lives ? rtc_of(shard, line) : NULL;
 }
 
 /* ---- addresses ---- */
@@ -124,7 +124,7 @@ static void bind_to(struct rtc *rtc, const struct ring_packet *packet)
     rtc->address = packet->peer.sin6_addr;
     rtc->port_number = packet->peer.sin6_port;
     rtc->local = packet->local;
-    rtc->node.hash = hash_of(rtc->shard, &rtc->address, rtc->port_number);
+    rtc->node.hash = hash_of(rtc_shard(rtc), &rtc->address, rtc->port_number);
     rtc->is_bound = linear_hash_add(&rtc->port->peers, &rtc->node) == 0;
 }
 
@@ -155,10 +155,10 @@ static void check_taken(struct rtc *rtc, const struct ring_packet *packet, bool 
                 IN6_ARE_ADDR_EQUAL(&rtc->address, &packet->peer.sin6_addr);
     if (!same && (nominates || !rtc->is_bound))
         bind_to(rtc, packet);
-    bool was_silent = rtc->shard->now_ns - rtc->heard_ns >= RTC_FRESH_MS * INT64_C(1000000);
-    rtc->heard_ns = rtc->shard->now_ns;
-    if (was_silent)
-        carrier_due(rtc->shard, &rtc->carrier);
+    bool was_silent = rtc_shard(rtc)->now_ns - rtc->heard_ns >= RTC_FRESH_MS * INT64_C(1000000);
+    rtc->heard_ns = rtc_shard(rtc)->now_ns;
+    if (was_silent && !rtc->is_parked)
+        carrier_due(rtc_shard(rtc), &rtc->carrier);
 }
 
 static void stun_arrived(struct shard *shard, const struct ring_packet *packet)
@@ -222,7 +222,7 @@ static bool rtc_turn_due(struct shard *shard)
         uint32_t id = alarms_pop(&port->alarms, shard->now_ns);
         if (id == ALARMS_NONE)
             break;
-        rtc_alarm(rtc_of(conn_at(shard, shard->streams.first + id)));
+        rtc_alarm(rtc_of(shard, conn_at(shard, shard->streams.first + id)));
     }
     if (shard->draining && !port->drains)
         drain(port);

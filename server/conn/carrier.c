@@ -25,12 +25,15 @@ int streams_init(struct shard *shard, uint32_t first, uint32_t count)
     if (count == 0)
         return 0;
     streams->links = pages_map(count * sizeof *streams->links);
-    return streams->links ? 0 : -ENOMEM;
+    streams->carried = pages_map(count * sizeof(struct carrier *));
+    return streams->links && streams->carried ? 0 : -ENOMEM;
 }
 
 void streams_done(struct shard *shard)
 {
-    pages_unmap(shard->streams.links, shard->streams.count * sizeof *shard->streams.links);
+    const struct streams *streams = &shard->streams;
+    pages_unmap(streams->links, streams->count * sizeof *streams->links);
+    pages_unmap((void *)streams->carried, streams->count * sizeof(struct carrier *));
 }
 
 struct stream_link *stream_link(const struct shard *shard, const struct conn *stream)
@@ -46,8 +49,20 @@ struct conn *conn_socket(struct shard *shard, struct conn *conn)
 
 struct carrier *stream_carrier(const struct shard *shard, const struct conn *stream)
 {
-    const struct conn *socket = &shard->slab[stream_link(shard, stream)->carrier];
-    return socket->extra->carrier;
+    return conn_carrier(shard, &shard->slab[stream_link(shard, stream)->carrier]);
+}
+
+struct carrier *conn_carrier(const struct shard *shard, const struct conn *conn)
+{
+    if (conn->link & LINK_STREAM)
+        return shard->streams.carried[conn_slot(shard, conn) - shard->streams.first];
+    return conn->extra ? conn->extra->carrier : NULL;
+}
+
+void stream_carries(struct shard *shard, const struct conn *stream, struct carrier *carrier)
+{
+    assert(stream->link & LINK_STREAM);
+    shard->streams.carried[conn_slot(shard, stream) - shard->streams.first] = carrier;
 }
 
 /* ---- a carrier ---- */
@@ -150,10 +165,7 @@ int carrier_port_open(struct shard *shard, struct carrier *carrier, const struct
         .previous = TIMERS_NONE,
     };
     carrier_init(carrier, ops, slot);
-    struct conn_extra *extra = conn_extra(line);
-    if (!extra)
-        return -ENOMEM;
-    extra->carrier = carrier;
+    stream_carries(shard, line, carrier);
     return 0;
 }
 
@@ -161,9 +173,7 @@ void carrier_port_close(struct shard *shard, struct carrier *carrier)
 {
     struct conn *line = conn_at(shard, carrier->slot);
     carrier_done(shard, carrier);
-    if (line->extra)
-        line->extra->carrier = NULL;
-    conn_extra_trim(line);
+    stream_carries(shard, line, NULL);
     line->state = CONN_FREE;
     stream_free(shard, line);
 }

@@ -9,8 +9,9 @@
  *          takes what its streams have queued to the line of its socket, and settles each stream
  *          that it has touched.
  * Threads  The shard's.
- * Memory   16 bytes for each stream beside its line, reserved for all and touched as they come into
- *          use. struct carrier is part of what its protocol keeps.
+ * Memory   16 bytes for each stream beside its line, and 8 for each that is a carrier itself,
+ *          reserved for all and touched as they come into use. struct carrier is part of what its
+ *          protocol keeps.
  * Bounds   streams_max over all shards. How many one connection may have is its protocol's affair.
  */
 #pragma once
@@ -69,6 +70,7 @@ struct carrier {
 /* A shard's. */
 struct streams {
     struct stream_link *links; /* by slot − first */
+    struct carrier **carried;  /* likewise: what a stream carries itself, as a peer does; NULL */
     uint32_t first;            /* slot of the first stream: the ring's capacity */
     uint32_t count;
     uint32_t high; /* so many have been used */
@@ -89,6 +91,11 @@ void streams_done(struct shard *shard);
 
 void carrier_init(struct carrier *carrier, const struct carrier_ops *ops, uint32_t slot);
 
+/* What a line carries; NULL: nothing. */
+struct carrier *conn_carrier(const struct shard *shard, const struct conn *conn);
+/* A stream's line carries it from now on; NULL: nothing any more. A socket's is in conn_extra. */
+void stream_carries(struct shard *shard, const struct conn *stream, struct carrier *carrier);
+
 /* Closes its streams, which are its protocol's no longer. */
 void carrier_end_streams(struct shard *shard, struct carrier *carrier);
 
@@ -96,7 +103,7 @@ void carrier_end_streams(struct shard *shard, struct carrier *carrier);
 void carrier_done(struct shard *shard, struct carrier *carrier);
 
 /* A carrier without a socket: what comes for its streams comes by datagrams. It takes a line of its
- * own among those of streams, with itself as what that carries. Returns 0, -ENOBUFS or -ENOMEM. */
+ * own among those of streams, with itself as what that carries. Returns 0 or -ENOBUFS. */
 int carrier_port_open(struct shard *shard, struct carrier *carrier, const struct carrier_ops *ops,
                       enum transport_id transport, uint8_t listener);
 /* Its streams are closed. */

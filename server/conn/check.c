@@ -1,5 +1,6 @@
 #include "conn/check.h"
 
+#include "conn/carrier.h"
 #include "hub/hub.h"
 
 /* One rule a line: a sentence for when it is broken. */
@@ -209,9 +210,10 @@ static bool is_connection(const struct conn *conn)
 static void tally_add(struct tally *tally, const struct shard *shard, const struct conn *conn)
 {
     bool is_stream = has(conn, LINK_STREAM), port = is_port(shard, conn);
+    const struct carrier *carrier = conn_carrier(shard, conn);
     tally->live += is_connection(conn) && !port && conn_alive(conn);
     tally->streams += is_stream && !port && conn_alive(conn);
-    tally->carried += conn->extra && conn->extra->carrier ? conn->extra->carrier->count : 0;
+    tally->carried += carrier ? carrier->count : 0;
     tally->dirty += !is_stream && has(conn, LINK_DIRTY);
     tally->counted += has(conn, LINK_COUNTED);
     tally->timed += conn->generation > 0 && is_timed(shard, conn);

@@ -175,7 +175,7 @@ struct conn_extra {
     struct stash message;        /* of a body or a message whose end has not come */
     struct stash record;         /* TLS: the beginning of a record that is not all there */
     uint32_t scanned;            /* of `input`, how many were searched for the end of a head */
-    struct carrier *carrier;     /* of a connection that carries streams */
+    struct carrier *carrier;     /* of a socket that carries streams */
     uint32_t unread;             /* of a paused stream: bytes taken, and its window not told */
     void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
     uint32_t state_bytes;        /* of it */

@@ -320,8 +320,8 @@ static void finish(struct shard *shard, struct conn *conn, enum conn_how how,
     if (is_stream)                             /* which shares its road with the others */
         wait_ms *= stream_carrier(shard, conn)->count;
     leave(shard, conn);
-    if (conn->extra && conn->extra->carrier)
-        carrier_end_streams(shard, conn->extra->carrier);
+    if (conn_carrier(shard, conn))
+        carrier_end_streams(shard, conn_carrier(shard, conn));
     conn->state = CONN_FINISHING;
     conn->end_reason = reason;
     if (!is_stream && (how == END_SENT || !conn->out_block))

@@ -140,6 +140,26 @@ void dtls_keys_wipe(struct dtls_keys *keys)
     explicit_bzero(keys, sizeof *keys);
 }
 
+bool dtls_keys_park(const struct dtls_keys *keys, struct dtls_parked *ret)
+{
+    if (!is_gcm(keys))
+        return false;
+    *ret = (struct dtls_parked){keys->in.sequence, keys->out.sequence, .came = keys->came};
+    memcpy(ret->in_key, keys->in.key, AES_KEY_SIZE);
+    memcpy(ret->out_key, keys->out.key, AES_KEY_SIZE);
+    memcpy(ret->in_iv, keys->in.iv, SALT_SIZE);
+    memcpy(ret->out_iv, keys->out.iv, SALT_SIZE);
+    return true;
+}
+
+void dtls_keys_wake(struct dtls_keys *keys, const struct dtls_parked *parked)
+{
+    dtls_keys_init(keys, TLS_AES_128_GCM, parked->in_key, parked->in_iv, parked->out_key,
+                   parked->out_iv, parked->out_sequence);
+    keys->in.sequence = parked->in_sequence;
+    keys->came = parked->came;
+}
+
 /* ---- receiving ---- */
 
 int dtls_record_peek(const uint8_t *datagram, size_t len, uint8_t *ret_type, uint16_t *ret_epoch)

@@ -41,6 +41,14 @@ struct dtls_keys {
     uint8_t cipher; /* enum tls_cipher: TLS_AES_128_GCM or TLS_CHACHA20_POLY1305 */
 };
 
+/* The same in half of the bytes, which AES-128-GCM allows: the key of GHASH is made again. */
+struct dtls_parked {
+    uint64_t in_sequence, out_sequence, came;
+    uint8_t in_key[16], out_key[16];
+    uint8_t in_iv[4], out_iv[4];
+};
+_Static_assert(sizeof(struct dtls_parked) == 64, "a cache line");
+
 enum dtls_error {
     DTLS_LENGTH = -1,   /* no head, or a length that the datagram contradicts */
     DTLS_VERSION = -2,  /* another version                                    */
@@ -60,6 +68,10 @@ void dtls_keys_init(struct dtls_keys *keys, enum tls_cipher cipher, const uint8_
                     const uint8_t *in_iv, const uint8_t *out_key, const uint8_t *out_iv,
                     uint64_t sequence);
 void dtls_keys_wipe(struct dtls_keys *keys);
+
+/* Returns false for a cipher whose keys are no shorter: they stay as they are. */
+bool dtls_keys_park(const struct dtls_keys *keys, struct dtls_parked *ret);
+void dtls_keys_wake(struct dtls_keys *keys, const struct dtls_parked *parked);
 
 /* The type and the epoch of the record that a datagram begins with. Returns its size, or
  * DTLS_LENGTH. */

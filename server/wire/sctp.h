@@ -12,6 +12,8 @@
  * Threads  one at a time; nothing is shared.
  * Memory   The struct is the owner's. On the heap are messages that wait to be acknowledged, and
  *          fragments that wait for others; sctp_held says how many bytes. sctp_done frees all.
+ * Idle     sctp_park writes an association in which nothing is under way as some 70 bytes, and
+ *          sctp_wake goes on with it. In between nothing is due and nothing may come.
  * Bounds   SCTP_STREAMS_MAX streams; the settings' bytes of either kind; SCTP_GAPS_MAX gaps among
  *          the TSNs that came, beyond which what comes is taken for lost; SCTP_HELD_MAX fragments;
  *          SCTP_CHUNKS_MAX chunks of a packet.
@@ -171,6 +173,34 @@ int sctp_reset(struct sctp *sctp, uint16_t stream);
 /* Ends the association behind all that is queued; or at once. */
 void sctp_close(struct sctp *sctp);
 void sctp_abort(struct sctp *sctp);
+
+/* An association in which nothing is under way, either way, and nothing is due. */
+struct sctp_parked {
+    uint64_t sent_at;
+    uint32_t peer_tag, own_tag, peer_window;
+    uint32_t next_tsn, first_tsn, peer_tsn;
+    uint32_t reset_sequence, peer_reset_sequence;
+    uint32_t cwnd, ssthresh, srtt_us, rttvar_us;
+    uint16_t peer_port;
+    uint8_t own_streams, peer_streams;
+    uint8_t peer_reset_result;
+    bool peer_forgets : 1, peer_resets : 1;
+    uint16_t counted; /* streams on which a message was numbered: a bit for each */
+    struct {
+        uint16_t next, peer;
+    } numbers[]; /* of these */
+};
+
+/* Whether there is nothing to do until a packet comes or a message is sent. Never where
+ * heartbeat_ms is set. */
+bool sctp_idle(const struct sctp *sctp);
+/* What sctp_park writes. */
+size_t sctp_parked_size(const struct sctp *sctp);
+/* Of an idle one. It needs no sctp_done then. */
+void sctp_park(const struct sctp *sctp, struct sctp_parked *ret);
+/* Begins where sctp_park left off. */
+void sctp_wake(struct sctp *sctp, const struct sctp_settings *settings, const struct sctp_ops *ops,
+               const struct sctp_parked *parked);
 
 /* Bytes on the heap. */
 static inline size_t sctp_held(const struct sctp *sctp)

@@ -1,7 +1,7 @@
 /* What the files of wire/sctp* share. sctp.c is the life of an association and its packets,
  * sctp_setup.c how it begins, sctp_send.c what goes out, sctp_acked.c what of that arrived,
  * sctp_receive.c what comes in, sctp_reassembly.c how it becomes messages, sctp_reset.c streams
- * that begin anew. */
+ * that begin anew, sctp_park.c what is kept while nothing happens. */
 #ifndef RINGSIDE_WIRE_SCTP_INTERNAL_H
 #define RINGSIDE_WIRE_SCTP_INTERNAL_H
 

@@ -41,7 +41,15 @@ void sctp_path_measured(struct sctp_path *path, uint64_t rtt_ns)
         path->rttvar_us = path->rttvar_us - path->rttvar_us / 4 + off / 4;
         path->srtt_us = most(path->srtt_us - path->srtt_us / 8 + rtt / 8, 1);
     }
-    path->rto_us = least(most(path->srtt_us + 4 * path->rttvar_us, RTO_MIN_US), RTO_MAX_US);
+    sctp_path_resume(path, path->srtt_us, path->rttvar_us);
+}
+
+void sctp_path_resume(struct sctp_path *path, uint32_t srtt_us, uint32_t rttvar_us)
+{
+    path->srtt_us = srtt_us;
+    path->rttvar_us = rttvar_us;
+    path->rto_us =
+        srtt_us == 0 ? RTO_FIRST_US : least(most(srtt_us + 4 * rttvar_us, RTO_MIN_US), RTO_MAX_US);
 }
 
 void sctp_path_acked(struct sctp_path *path, uint32_t bytes, bool full)

@@ -32,6 +32,9 @@ void sctp_path_acked(struct sctp_path *path, uint32_t bytes, bool full);
 /* A packet was lost, and others behind it arrived. */
 void sctp_path_lost(struct sctp_path *path);
 
+/* Goes on with what was measured before, as if each answer since had come in time. */
+void sctp_path_resume(struct sctp_path *path, uint32_t srtt_us, uint32_t rttvar_us);
+
 /* No data was acknowledged in time; or something else was not answered. The next wait is twice as
  * long. */
 void sctp_path_timed_out(struct sctp_path *path);

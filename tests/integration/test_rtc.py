@@ -23,6 +23,7 @@ from ringside import HOST, PATIENCE_S
 HERE = Path(__file__).parent
 AIORTC = "1.16.0"
 WERIFT = "0.25.2"
+IDLE_BYTES = 400  # of a peer with two channels, besides its lines
 CONFIG = {"rtc_address": HOST, "rtc_port": 0}
 
 
@@ -126,6 +127,28 @@ def test_a_channel_that_is_closed_may_be_opened_again(server, connect, eventuall
     eventually(lambda: server.metric("ringside_subscriptions") == 0, "it is not subscribed")
     client.act("send", 1, "still here")
     assert client.wait("message", 1) == ["still here"]
+
+
+def test_an_idle_peer_is_parked_and_wakes(server, connect, eventually):
+    """Also while it is parked its channels end, and are opened anew."""
+    def parked():
+        return 0 < server.metric("ringside_rtc_bytes") <= IDLE_BYTES
+
+    lossy = ("/ws?channel=news", {"ordered": False, "maxPacketLifeTime": 300})
+    client = connect(server, "/ws?channel=news", lossy)
+    client.wait("open", 0)
+    client.wait("open", 1)
+    for text in ("one", "two"):
+        eventually(parked, "nothing is under way")
+        server.publish("news", text)
+        assert client.wait("message", 0) == [text]
+        assert client.wait("message", 1) == [text]
+    eventually(parked, "nothing is under way")
+    client.act("close", 0)
+    client.wait("close", 0)
+    eventually(parked, "nothing is under way")
+    server.publish("news", "three")
+    assert client.wait("message", 1) == ["three"]
 
 
 def test_what_is_no_websocket_is_said_and_closed(server, connect):

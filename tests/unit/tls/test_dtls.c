@@ -314,6 +314,36 @@ static size_t seal(struct dtls_keys *keys, uint8_t *area)
     return dtls_record_seal(keys, TLS_APPLICATION_DATA, area, 5);
 }
 
+/* Parked in the middle: numbers, window and keys go on, both ways. */
+static void test_parked_keys_go_on(void **state)
+{
+    (void)state;
+    struct dtls_keys a, b;
+    struct dtls_parked parked;
+    struct dtls_record record;
+    uint8_t records[3][64], copy[64];
+    size_t len = 0;
+    keys_pair(&a, &b, TLS_AES_128_GCM);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(dtls_keys_park(&a, &parked));
+        dtls_keys_wipe(&a);
+        dtls_keys_wake(&a, &parked);
+        len = seal(&a, records[i]);
+    }
+    static const unsigned order[] = {1, 0, 2};
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(copy, records[order[i]], len);
+        assert_int_equal(dtls_record_open(&b, copy, len, &record), (int)len);
+        assert_true(dtls_keys_park(&b, &parked));
+        dtls_keys_wipe(&b);
+        dtls_keys_wake(&b, &parked);
+        memcpy(copy, records[order[i]], len);
+        assert_int_equal(dtls_record_open(&b, copy, len, &record), DTLS_REPLAYED);
+    }
+    keys_pair(&a, &b, TLS_CHACHA20_POLY1305);
+    assert_false(dtls_keys_park(&a, &parked));
+}
+
 static void test_window(void **state)
 {
     (void)state;
@@ -405,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_half_a_hello),
         cmocka_unit_test(test_flights_are_said_again_some_times),
         cmocka_unit_test(test_window),
+        cmocka_unit_test(test_parked_keys_go_on),
         cmocka_unit_test(test_what_is_no_record),
     };
     return cmocka_run_group_tests(tests, make_server, free_server);

@@ -62,6 +62,19 @@ static void wire_put(struct pair *pair, unsigned to, const uint8_t *bytes, size_
     pair->wire[pair->wire_count++] = packet;
 }
 
+static void park(struct pair *pair, struct sctp *sctp)
+{
+    const struct sctp_settings *settings = sctp->settings;
+    const struct sctp_ops *ops = sctp->ops;
+    struct sctp_parked *parked = malloc(sctp_parked_size(sctp));
+    assert(parked);
+    sctp_park(sctp, parked);
+    memset(sctp, 0xa5, sizeof *sctp);
+    sctp_wake(sctp, settings, ops, parked);
+    free(parked);
+    pair->parkings++;
+}
+
 void pair_flush(struct pair *pair, unsigned end)
 {
     uint8_t bytes[SCTP_PACKET_MAX];
@@ -76,6 +89,8 @@ void pair_flush(struct pair *pair, unsigned end)
         if (chance(pair) < pair->twice)
             wire_put(pair, !end, bytes, len);
     }
+    if (pair->parks && sctp_idle(&pair->ends[end].sctp))
+        park(pair, &pair->ends[end].sctp);
 }
 
 static bool before(const struct pair_packet *a, const struct pair_packet *b)

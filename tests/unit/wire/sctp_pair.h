@@ -38,7 +38,8 @@ struct pair {
     uint64_t delay_ns, jitter_ns;
     struct pair_packet *wire[PAIR_WIRE_MAX];
     unsigned wire_count;
-    uint64_t packets, losses;
+    uint64_t packets, losses, parkings;
+    bool parks; /* an end is parked, and wakes, whenever it is idle */
     /* Whether a packet is lost whatever the chances; may be NULL. */
     bool (*drop)(struct pair *pair, unsigned to, const uint8_t *packet, size_t len);
     void *owner;

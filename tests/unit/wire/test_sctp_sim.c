@@ -1,6 +1,7 @@
 /* Two ends under loss, reordering and duplication, in virtual time: whatever was sent reliably
  * arrives once, whole and in order; what may be lost arrives at most once, whole; streams begin
- * anew in between; in the end both shut down, and hold nothing.
+ * anew in between; in the end both shut down, and hold nothing. With half of the seeds an end is
+ * parked whenever it is idle, and woken.
  *
  *     test_wire_sctp_sim [--seed N] [--count M]
  *
@@ -43,7 +44,13 @@ struct sim {
     uint64_t seed;
 };
 
-static uint64_t totals[4]; /* messages sent and got, packets, losses */
+static uint64_t totals[5]; /* messages sent and got, packets, losses, parkings */
+
+static const struct sctp_settings parking_settings = {
+    .message_bytes_max = 65536,
+    .send_bytes_max = 1 << 20,
+    .receive_bytes_max = 256 << 10,
+};
 
 static bool reliable(unsigned stream)
 {
@@ -232,8 +239,10 @@ static void run(uint64_t seed)
     /* In a third the TSNs wrap. */
     uint32_t tsn = seed % 3 == 0 ? UINT32_MAX - (uint32_t)(random_next(&sim.seed) % 60)
                                  : (uint32_t)random_next(&sim.seed);
-    pair_init(&sim.pair, seed, &pair_settings, &ops, tsn);
+    bool parks = seed % 4 < 2;
+    pair_init(&sim.pair, seed, parks ? &parking_settings : &pair_settings, &ops, tsn);
     sim.pair.owner = &sim;
+    sim.pair.parks = parks;
     network(&sim);
     for (unsigned i = 0; i < 2; i++) {
         sim.sides[i].to_send = (unsigned)(random_next(&sim.seed) % MESSAGES_MAX);
@@ -251,6 +260,7 @@ static void run(uint64_t seed)
     assert(sctp_ended(&sim.pair.ends[1].sctp) == SCTP_END_SHUTDOWN);
     totals[2] += sim.pair.packets;
     totals[3] += sim.pair.losses;
+    totals[4] += sim.pair.parkings;
     pair_done(&sim.pair);
 }
 
@@ -269,8 +279,10 @@ int main(int argc, char **argv)
         fflush(stdout);
         run(seed);
     }
-    printf("\r%llu seeds: %llu messages sent, %llu arrived; %llu packets, %llu lost\n",
+    printf("\r%llu seeds: %llu messages sent, %llu arrived; %llu packets, %llu lost; "
+           "%llu parkings\n",
            (unsigned long long)count, (unsigned long long)totals[0], (unsigned long long)totals[1],
-           (unsigned long long)totals[2], (unsigned long long)totals[3]);
+           (unsigned long long)totals[2], (unsigned long long)totals[3],
+           (unsigned long long)totals[4]);
     return 0;
 }
