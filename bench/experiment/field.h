@@ -39,7 +39,7 @@ struct entrant {
     enum tls_cipher cipher;
     enum load_resume resume;
     struct entrant *plain; /* the same without TLS, to compare with; NULL: there is none */
-    uint32_t rtt_ms;       /* of the network before links over QUIC */
+    uint32_t rtt_ms;       /* of the network before links over UDP */
     uint32_t clients;
     /* Of several servers that share their channels, as load_group_config has them. */
     const struct sockaddr_in *targets;

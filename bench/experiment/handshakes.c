@@ -81,7 +81,7 @@ static int add(struct race *race, struct server *server, enum handshake kind,
         entrant->protocol = &peer->protocol;
         entrant->version = peer->version;
     }
-    if (kind == HANDSHAKE_PLAIN || ways_quic(options))
+    if (kind == HANDSHAKE_PLAIN || ways_have(options, PROTOCOL_QUIC))
         return 0;
     entrant->tls = kind == HANDSHAKE_P256 ? bench_tls_client_p256(bench, cipher, protocol)
                                           : bench_tls_client(bench, cipher, protocol);
@@ -96,7 +96,7 @@ static int add_server(struct race *race, struct server *server, const struct pee
     static const enum handshake kinds[KINDS_TLS] = {HANDSHAKE_P256, HANDSHAKE_X25519,
                                                     HANDSHAKE_RESUMED};
     const struct options *options = race->field.bench->options;
-    bool quic = ways_quic(options); /* which has one cipher, and no tickets */
+    bool quic = ways_have(options, PROTOCOL_QUIC); /* which has one cipher, and no tickets */
     int err = add(race, server, quic ? HANDSHAKE_X25519 : HANDSHAKE_PLAIN, TLS_AES_128_GCM, peer);
     for (unsigned c = 0; !quic && c < options->tls_cipher_count; c++)
         for (unsigned k = 0; err == 0 && k < KINDS_TLS; k++)
@@ -211,7 +211,8 @@ static int run_field(struct bench *bench, struct peer *const peers[], unsigned c
     const struct options *options = bench->options;
     struct server *server;
     field_init(&race.field, bench);
-    race.workloads = ways_quic(options) ? 1 : 1 + KINDS_TLS * options->tls_cipher_count;
+    race.workloads =
+        ways_have(options, PROTOCOL_QUIC) ? 1 : 1 + KINDS_TLS * options->tls_cipher_count;
     if (race.workloads * (1 + count) > FIELD_ENTRANTS_MAX)
         return bench_fail(-ENOSPC,
                           "%u contestants are too many for one run: name fewer with "

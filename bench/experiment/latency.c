@@ -68,7 +68,8 @@ static double budget_ms(const struct race *race, unsigned index)
     const uint32_t rtt_ms = race->rtts_ms[index];
     if (transport->is & PROTOCOL_BY_CLOCK)
         return race->field.bench->options->poll_interval_ms / 2.0 + rtt_ms;
-    return transport->is & PROTOCOL_SENDS && !race->both_ways[index] ? rtt_ms / 2.0 : rtt_ms;
+    const bool one_way = transport->is & (PROTOCOL_SENDS | PROTOCOL_RTC) && !race->both_ways[index];
+    return one_way ? rtt_ms / 2.0 : rtt_ms;
 }
 
 /* ---- the field ---- */

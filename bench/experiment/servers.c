@@ -259,7 +259,7 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
     if (options->address) {
         server->address = options->target;
         server->tls_address = options->tls_target;
-        if ((options->tls || ways_quic(options)) && !options->tls_address)
+        if ((options->tls || ways_have(options, PROTOCOL_QUIC)) && !options->tls_address)
             return bench_fail(
                 -EINVAL, "--tls, and transports over QUIC, need --tls-address beside --address");
         int adopted = bench_server_adopt(bench, server, "ringside-server", connections);
@@ -285,7 +285,7 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         argv[count++] = "--set";
         argv[count++] = *extra;
     }
-    if (options->tls || ways_quic(options)) {
+    if (options->tls || ways_have(options, PROTOCOL_QUIC)) {
         err = tls_settings(bench, server, &tls);
         if (err < 0)
             return err;
@@ -294,12 +294,22 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         argv[count++] = "--set";
         argv[count++] = tls.certificates;
     }
-    /* A connection is a stream of its port, and so is each of its requests. */
+    /* A connection is a stream of its port, and so is each of its requests or channels. */
     snprintf(streams, sizeof streams, "streams_max=%u",
              2 * (connections + connections / BENCH_CONNECTIONS_SHARE + BENCH_CONNECTIONS_SLACK));
-    const char *const of_quic[] = {"--set", "http3=on", "--set", streams};
-    for (size_t i = 0; ways_quic(options) && i < sizeof of_quic / sizeof of_quic[0]; i++)
+    const char *const of_udp[] = {"--set", streams};
+    const char *const of_quic[] = {"--set", "http3=on"};
+    const char *const of_rtc[] = {"--set", "rtc_address=127.0.0.1", "--set",
+                                  "rtc_handshakes_max=4096"};
+    for (size_t i = 0; ways_have(options, PROTOCOL_UDP) && i < sizeof of_udp / sizeof of_udp[0];
+         i++)
+        argv[count++] = of_udp[i];
+    for (size_t i = 0; ways_have(options, PROTOCOL_QUIC) && i < sizeof of_quic / sizeof of_quic[0];
+         i++)
         argv[count++] = of_quic[i];
+    for (size_t i = 0; ways_have(options, PROTOCOL_RTC) && i < sizeof of_rtc / sizeof of_rtc[0];
+         i++)
+        argv[count++] = of_rtc[i];
     if (options->tokens) {
         (void)secret_of_run();
         argv[count++] = "--set";

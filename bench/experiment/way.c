@@ -17,7 +17,7 @@ unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX])
 {
     unsigned count = 0;
     for (unsigned i = 0; i < options->transport_count; i++) {
-        bool has_tls = !(options->transports[i]->is & PROTOCOL_QUIC);
+        bool has_tls = !(options->transports[i]->is & PROTOCOL_UDP);
         ret[count++] = (struct way){.transport = options->transports[i]};
         for (unsigned c = 0; has_tls && options->tls && c < options->tls_cipher_count; c++)
             ret[count++] = (struct way){options->transports[i], true, options->tls_ciphers[c]};
@@ -31,23 +31,23 @@ unsigned ways_count(const struct options *options)
     return ways_of(options, ways);
 }
 
-/* As its text says, which may be wrong in other parts. */
-static bool stream_is_quic(const char *text)
+/* What its text says, which may be wrong in other parts. */
+static bool stream_is(const char *text, unsigned trait)
 {
     static const char part[] = "transport=";
     const char *at = strstr(text, part);
     const char *name = at ? at + sizeof part - 1 : "";
     const struct protocol *transport = protocol_find(name, strcspn(name, " "));
-    return transport && transport->is & PROTOCOL_QUIC;
+    return transport && transport->is & trait;
 }
 
-bool ways_quic(const struct options *options)
+bool ways_have(const struct options *options, unsigned trait)
 {
     for (unsigned i = 0; i < options->transport_count; i++)
-        if (options->transports[i]->is & PROTOCOL_QUIC)
+        if (options->transports[i]->is & trait)
             return true;
     for (unsigned i = 0; i < options->stream_count; i++)
-        if (stream_is_quic(options->streams[i]))
+        if (stream_is(options->streams[i], trait))
             return true;
     return false;
 }

@@ -36,12 +36,12 @@ struct way {
     enum tls_cipher cipher;
 };
 
-/* What the options ask for: each transport plain, then over TLS; but one over QUIC, which has TLS
- * inside, once. Returns how many. */
+/* What the options ask for: each transport plain, then over TLS; but one over UDP, which has TLS
+ * or DTLS inside, once. Returns how many. */
 unsigned ways_of(const struct options *options, struct way ret[WAYS_MAX]);
 unsigned ways_count(const struct options *options);
-/* Whether one of them is over QUIC. */
-bool ways_quic(const struct options *options);
+/* Whether one of them has that trait (enum protocol_is). */
+bool ways_have(const struct options *options, unsigned trait);
 
 /* Where the transport is not chosen by the options: WebSockets, plain, and with --tls each cipher.
  * Returns how many. */

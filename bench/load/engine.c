@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "load/quic.h"
+#include "load/rtc.h"
 
 enum {
     /* Receiving brings new events: without a bound, those who act by the clock would never act
@@ -118,7 +119,10 @@ static void handle_event(struct load *load, const struct ring_event *event)
         assert(!"a client's ring accepts nothing");
         break;
     case RING_PACKETS:
-        quic_packets(load);
+        if (event->slot == RTC_SOCKET)
+            rtc_packets(load);
+        else
+            quic_packets(load);
         settle(load);
     }
 }
@@ -142,6 +146,7 @@ static int64_t act(struct load *load)
         wait_ns = sooner(wait_ns, trickler_step(load, &load->groups[i]));
     }
     wait_ns = sooner(wait_ns, quic_step(load));
+    wait_ns = sooner(wait_ns, rtc_step(load));
     settle(load);
     return wait_ns;
 }
@@ -171,5 +176,6 @@ int engine_step(struct load *load)
     receive_flush(load);
     outbox_flush(load);
     quic_flush(load);
+    rtc_flush(load);
     return report(load);
 }

@@ -193,7 +193,7 @@ struct group {
     struct histogram *uncorrected;
     struct flights flights;
     struct burst burst;
-    struct network *network; /* of links over QUIC; NULL: there is none between */
+    struct network *network; /* of links over UDP; NULL: there is none between */
     uint64_t heard;          /* of PROTOCOL_LOSSY: deliveries so far, and when the last was */
     int64_t heard_ns;
     struct packed *packed; /* of PROTOCOL_PACKED: what its messages were; NULL: none has come */
@@ -249,6 +249,7 @@ struct load {
     struct outbox outbox;
     struct secure *secure;  /* NULL: no group has TLS */
     struct quic_port *quic; /* NULL: no link is over QUIC */
+    struct rtc_port *rtc;   /* NULL: no link is of WebRTC */
     struct opener opener;
     struct churner churner;
 

@@ -6,10 +6,17 @@
 #include <errno.h>
 
 #include "load/quic.h"
+#include "load/rtc.h"
+
+/* Whether nothing of its slot in the ring is its own. */
+static bool link_has_no_socket(const struct load *load, const struct link *link)
+{
+    return link_is_quic(load, link) || link_is_detached(load, link);
+}
 
 void link_watch(struct load *load, struct link *link)
 {
-    if (link->flags & LINK_WATCHED || link_is_quic(load, link) || !link_reads(load, link))
+    if (link->flags & LINK_WATCHED || link_has_no_socket(load, link) || !link_reads(load, link))
         return;
     link->flags |= LINK_WATCHED;
     ring_watch(load->ring, link_index(load, link), RING_READ);
@@ -131,7 +138,7 @@ static void unwatch(struct load *load, const struct link *link)
 static void hang_up(struct load *load, struct link *link, bool orderly)
 {
     uint32_t slot = link_index(load, link), count = link_streams(load, link);
-    bool connecting = link->phase == LINK_CONNECTING;
+    bool connecting = link->phase == LINK_CONNECTING, no_socket = link_has_no_socket(load, link);
     struct subscriber *first = link_first(load, link);
     const struct protocol *protocol = link_protocol(load, link);
     if (link_secure(load, link))
@@ -145,9 +152,11 @@ static void hang_up(struct load *load, struct link *link, bool orderly)
         link_group(load, link)->links_up--;
     link->flags &= (uint8_t)~LINK_STALLED;
     link->phase = LINK_CLOSING;
-    if (link_is_quic(load, link))
-        ; /* its row has said goodbye */
-    else if (!orderly || connecting)
+    if (no_socket) { /* its row has said goodbye */
+        gone(load, link);
+        return;
+    }
+    if (!orderly || connecting)
         ring_abort(load->ring, slot);
     else
         unwatch(load, link);

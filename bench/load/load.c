@@ -11,6 +11,7 @@
 #include "load/engine.h"
 #include "load/packed.h"
 #include "load/quic.h"
+#include "load/rtc.h"
 #include "phantom/phantom.h"
 
 enum {
@@ -343,12 +344,23 @@ static int backlog_begin(struct load *load, const struct load_config *config, ch
     return err;
 }
 
-static bool any_is_quic(const struct load *load)
+static bool any_is(const struct load *load, unsigned trait)
 {
     for (unsigned i = 0; i < load->group_count; i++)
-        if (group_is(&load->groups[i], PROTOCOL_QUIC))
+        if (group_is(&load->groups[i], trait))
             return true;
     return false;
+}
+
+static int networks_create(struct load *load)
+{
+    int err = 0;
+    for (unsigned i = 0; err == 0 && i < load->group_count; i++) {
+        struct group *group = &load->groups[i];
+        if (group_is(group, PROTOCOL_UDP) && network_wanted(&group->config.network))
+            err = network_create(&group->network, &group->config.network, group->links);
+    }
+    return err;
 }
 
 static int parts_init(struct load *load, const struct load_config *config, char *why,
@@ -376,7 +388,13 @@ static int parts_init(struct load *load, const struct load_config *config, char 
     err = backlog_begin(load, config, why, why_size);
     if (err == 0)
         err = ring_begin(load, config, why, why_size);
-    return err < 0 || !any_is_quic(load) ? err : quic_port_create(load, why, why_size);
+    if (err == 0)
+        err = networks_create(load);
+    if (err == 0 && any_is(load, PROTOCOL_QUIC))
+        err = quic_port_create(load, why, why_size);
+    if (err == 0 && any_is(load, PROTOCOL_RTC))
+        err = rtc_port_create(load, why, why_size);
+    return err;
 }
 
 static void timing_init(struct load *load, const struct load_config *config)
@@ -441,15 +459,17 @@ static void abort_all(struct load *load)
             continue;
         if (link_secure(load, link))
             secure_end(load, link);
+        bool no_socket = link_is_quic(load, link) || link_is_detached(load, link);
         if (link_protocol(load, link)->closed)
             link_protocol(load, link)->closed(load, link);
-        if (link_is_quic(load, link))
+        if (no_socket)
             continue;
         ring_abort(load->ring, i);
         if (++queued % ABORTS_AT_ONCE == 0)
             drop_events(load);
     }
     quic_flush(load);
+    rtc_flush(load);
     drop_events(load);
 }
 
@@ -460,12 +480,14 @@ void load_free(struct load *load)
     if (load->ring)
         abort_all(load);
     quic_port_free(load);
+    rtc_port_free(load);
     ring_free(load->ring);
     secure_free(load->secure);
     pages_unmap(load->links, load->link_count * sizeof *load->links);
     pages_unmap(load->subscribers, load->subscriber_count * sizeof *load->subscribers);
     pages_unmap(load->states, load->link_count * sizeof *load->states);
     for (unsigned i = 0; i < load->group_count; i++) {
+        network_free(load->groups[i].network);
         histogram_free(load->groups[i].corrected);
         histogram_free(load->groups[i].uncorrected);
         free(load->groups[i].publisher.buffer);

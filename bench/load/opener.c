@@ -4,7 +4,7 @@
  * queue is bounded, and what overruns it comes back after a second. So those that nobody has
  * accepted yet are bounded too, by what the kernel says of that queue. */
 #include "load/backlog.h"
-#include "load/engine.h"
+#include "load/rtc.h"
 
 enum {
     IN_FLIGHT_MAX = 512,
@@ -148,6 +148,8 @@ void opener_start(struct load *load, uint32_t in_flight_max, double rate_per_s,
     opener->in_flight_max = in_flight_max ? in_flight_max : IN_FLIGHT_MAX;
     if (load->secure && opener->in_flight_max > load->secure->handshakes_max)
         opener->in_flight_max = load->secure->handshakes_max;
+    if (load->rtc && opener->in_flight_max > RTC_HANDSHAKES)
+        opener->in_flight_max = RTC_HANDSHAKES;
     opener->attempts_max = attempts_max ? attempts_max : LOAD_ATTEMPTS_MAX;
     opener->interval_ns = rate_per_s > 0 ? 1e9 / rate_per_s : 0;
     opener->due_ns = (double)load->now_ns;

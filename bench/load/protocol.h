@@ -42,6 +42,8 @@ struct subscriber;
     X(webtransport)                                                                                \
     X(webtransport_envelope)                                                                       \
     X(webtransport_datagram)                                                                       \
+    X(webrtc_reliable)                                                                             \
+    X(webrtc_unreliable)                                                                           \
     X(echo)                                                                                        \
     X(longpoll_since)                                                                              \
     X(post)                                                                                        \
@@ -64,7 +66,9 @@ enum protocol_is {
     PROTOCOL_DEFLATES = 4096, /* by permessage-deflate                                     */
     PROTOCOL_QUIC = 8192,     /* its links have no sockets of their own: load/quic.h */
     PROTOCOL_LOSSY = 16384,   /* what is lost is not sent again: a later message takes its place */
-    PROTOCOL_BARE = 1024,     /* is up when TCP is, before a server has accepted it             */
+    PROTOCOL_RTC = 32768,     /* WebRTC: a peer of load/rtc.h, once its offer is answered       */
+    PROTOCOL_UDP = PROTOCOL_QUIC | PROTOCOL_RTC,
+    PROTOCOL_BARE = 1024, /* is up when TCP is, before a server has accepted it             */
 };
 
 struct protocol {

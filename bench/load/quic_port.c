@@ -188,7 +188,7 @@ int64_t quic_step(struct load *load)
     if (!port)
         return wait_ns;
     for (unsigned i = 0; i < load->group_count; i++)
-        if (load->groups[i].network)
+        if (load->groups[i].network && group_is(&load->groups[i], PROTOCOL_QUIC))
             carry(load, load->groups[i].network);
     for (unsigned i = 0; i < ALARMS_PER_STEP; i++) {
         uint32_t link = alarms_pop(&port->alarms, load->now_ns);
@@ -201,7 +201,7 @@ int64_t quic_step(struct load *load)
     if (next_ns != INT64_MAX)
         wait_ns = next_ns > load->now_ns ? next_ns - load->now_ns : 0;
     for (unsigned i = 0; i < load->group_count; i++)
-        if (load->groups[i].network)
+        if (load->groups[i].network && group_is(&load->groups[i], PROTOCOL_QUIC))
             wait_ns = network_wait_ns(load->groups[i].network, load->now_ns, wait_ns);
     return wait_ns;
 }
@@ -243,17 +243,6 @@ static int memory_take(struct quic_port *port, uint32_t links)
     return has ? 0 : -ENOMEM;
 }
 
-static int networks_create(struct load *load)
-{
-    int err = 0;
-    for (unsigned i = 0; err == 0 && i < load->group_count; i++) {
-        struct group *group = &load->groups[i];
-        if (group_is(group, PROTOCOL_QUIC) && network_wanted(&group->config.network))
-            err = network_create(&group->network, &group->config.network, group->links);
-    }
-    return err;
-}
-
 int quic_port_create(struct load *load, char *why, size_t why_size)
 {
     struct quic_port *port = load->quic = calloc(1, sizeof *port);
@@ -261,8 +250,6 @@ int quic_port_create(struct load *load, char *why, size_t why_size)
         return -ENOMEM;
     port->fd = socket_open();
     int err = port->fd < 0 ? port->fd : memory_take(port, load->link_count);
-    if (err == 0)
-        err = networks_create(load);
     if (err == 0)
         err = ring_packets_open(load->ring, QUIC_SOCKET, port->fd);
     if (err < 0) {
@@ -278,8 +265,6 @@ void quic_port_free(struct load *load)
     struct quic_port *port = load->quic;
     if (!port)
         return;
-    for (unsigned i = 0; i < load->group_count; i++)
-        network_free(load->groups[i].network);
     alarms_done(&port->alarms);
     nghttp3_qpack_encoder_del(port->encoder);
     nghttp3_qpack_decoder_del(port->decoder);

@@ -7,7 +7,8 @@ LABELS = {
     "centrifuge": "Centrifuge protocol",
     "sse": "SSE", "longpoll": "Long polling", "poll": "Short polling",
     "webtransport": "WebTransport", "webtransport-stream": "WebTransport, streams",
-    "webtransport-datagram": "WebTransport, datagrams", "webrtc": "WebRTC", "webhooks": "Webhooks",
+    "webtransport-datagram": "WebTransport, datagrams", "webrtc-reliable": "WebRTC, reliable",
+    "webrtc-unreliable": "WebRTC, unreliable", "webhooks": "Webhooks",
     "connected": "Stayed connected",
     "ringside": "Ringside", "nginx-tls": "nginx with OpenSSL",
     "bare-send": "Bare send()", "bare-uring": "Bare io_uring", "bare-coalesce": "Bare coalescing",
@@ -18,8 +19,8 @@ CARRIERS = {"h2-": "HTTP/2", "h3-": "HTTP/3"}
 # A transport keeps its colour from report to report. The names are CSS variables of style.css.
 _TRANSPORT_COLOURS = {
     "websocket": "c1", "sse": "c2", "longpoll": "c3", "poll": "c4", "h2-sse": "c5",
-    "webtransport": "c6", "webrtc": "c7", "webhooks": "c8", "h3-sse": "c7",
-    "webtransport-stream": "c6", "webtransport-datagram": "c8",
+    "webtransport": "c6", "webrtc-reliable": "c7", "webrtc-unreliable": "c4",
+    "webhooks": "c8", "h3-sse": "c7", "webtransport-stream": "c6", "webtransport-datagram": "c8",
     "centrifuge": "c8",
 }
 _CEILING_COLOURS = ("g1", "g2", "g3")

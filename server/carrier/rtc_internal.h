@@ -31,7 +31,7 @@ enum {
 };
 
 struct rtc_library {
-    struct dtls_server *dtls;
+    struct dtls_identity *dtls;
     uint8_t secret[RTC_SECRET_BYTES];
     struct in6_addr addresses[SDP_ADDRESSES_MAX];
     unsigned address_count;

@@ -39,7 +39,7 @@ static void answer(struct shard *shard, struct conn *conn, struct rtc *rtc,
         .message_bytes_max = RTC_MESSAGE_MAX,
         .session = rtc_line(rtc)->generation,
     };
-    memcpy(said.fingerprint, dtls_server_fingerprint(library->dtls), sizeof said.fingerprint);
+    memcpy(said.fingerprint, dtls_identity_fingerprint(library->dtls), sizeof said.fingerprint);
     memcpy(said.addresses, library->addresses, sizeof said.addresses);
     int len = sdp_answer_write(text, sizeof text, &said);
     struct out out = out_begin(fields, sizeof fields);

@@ -51,7 +51,7 @@ static struct rtc_live *live_make(struct rtc *rtc, const struct sdp_offer *offer
     rtc_channels_init(live);
     sctp_init(&live->sctp, &library->sctp, &rtc_sctp_ops, offer->sctp_port, random_32() | 1,
               random_32());
-    live->handshake = dtls_handshake_create(library->dtls, offer->fingerprint);
+    live->handshake = dtls_handshake_create(library->dtls, DTLS_SERVER, offer->fingerprint);
     if (!live->handshake) {
         free(live);
         return NULL;

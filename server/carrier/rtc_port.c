@@ -307,7 +307,7 @@ int rtc_library_create(struct rtc_library **ret, const struct settings *settings
                        "space between them",
                        settings->rtc_address);
     if (err == 0) {
-        library->dtls = dtls_server_create();
+        library->dtls = dtls_identity_create();
         library->sctp = (struct sctp_settings){
             .message_bytes_max = RTC_MESSAGE_MAX,
             .send_bytes_max = RTC_SEND_BYTES,
@@ -330,7 +330,7 @@ void rtc_library_free(struct rtc_library *library)
 {
     if (!library)
         return;
-    dtls_server_free(library->dtls);
+    dtls_identity_free(library->dtls);
     explicit_bzero(library->secret, sizeof library->secret);
     free(library);
 }

@@ -22,7 +22,7 @@ enum {
     "NONE:+VERS-DTLS1.2:+ECDHE-ECDSA:+AES-128-GCM:+CHACHA20-POLY1305:+AEAD:"                       \
     "+SIGN-ECDSA-SHA256:+SIGN-RSA-SHA256:+GROUP-X25519:+GROUP-SECP256R1:+COMP-NULL:+CTYPE-X509"
 
-struct dtls_server {
+struct dtls_identity {
     gnutls_certificate_credentials_t credentials;
     gnutls_priority_t priority;
     uint8_t fingerprint[DTLS_FINGERPRINT_SIZE];
@@ -63,34 +63,34 @@ static int certificate_fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key)
     return err == 0 ? gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0) : err;
 }
 
-static int certificate_make(struct dtls_server *server, gnutls_x509_crt_t crt,
+static int certificate_make(struct dtls_identity *identity, gnutls_x509_crt_t crt,
                             gnutls_x509_privkey_t key)
 {
-    size_t len = sizeof server->fingerprint;
+    size_t len = sizeof identity->fingerprint;
     int err = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
                                            GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
     if (err == 0)
         err = certificate_fill(crt, key);
     if (err == 0)
-        err = gnutls_x509_crt_get_fingerprint(crt, GNUTLS_DIG_SHA256, server->fingerprint, &len);
+        err = gnutls_x509_crt_get_fingerprint(crt, GNUTLS_DIG_SHA256, identity->fingerprint, &len);
     if (err == 0)
-        err = gnutls_certificate_set_x509_key(server->credentials, &crt, 1, key);
+        err = gnutls_certificate_set_x509_key(identity->credentials, &crt, 1, key);
     return err;
 }
 
-static int server_init(struct dtls_server *server)
+static int identity_init(struct dtls_identity *identity)
 {
     gnutls_x509_crt_t crt = NULL;
     gnutls_x509_privkey_t key = NULL;
-    int err = gnutls_certificate_allocate_credentials(&server->credentials);
+    int err = gnutls_certificate_allocate_credentials(&identity->credentials);
     if (err == 0)
-        err = gnutls_priority_init(&server->priority, PRIORITY, NULL);
+        err = gnutls_priority_init(&identity->priority, PRIORITY, NULL);
     if (err == 0)
         err = gnutls_x509_crt_init(&crt);
     if (err == 0)
         err = gnutls_x509_privkey_init(&key);
     if (err == 0)
-        err = certificate_make(server, crt, key);
+        err = certificate_make(identity, crt, key);
     if (crt)
         gnutls_x509_crt_deinit(crt);
     if (key)
@@ -98,30 +98,30 @@ static int server_init(struct dtls_server *server)
     return err;
 }
 
-struct dtls_server *dtls_server_create(void)
+struct dtls_identity *dtls_identity_create(void)
 {
-    struct dtls_server *server = calloc(1, sizeof *server);
-    if (server && server_init(server) < 0) {
-        dtls_server_free(server);
+    struct dtls_identity *identity = calloc(1, sizeof *identity);
+    if (identity && identity_init(identity) < 0) {
+        dtls_identity_free(identity);
         return NULL;
     }
-    return server;
+    return identity;
 }
 
-void dtls_server_free(struct dtls_server *server)
+void dtls_identity_free(struct dtls_identity *identity)
 {
-    if (!server)
+    if (!identity)
         return;
-    if (server->credentials)
-        gnutls_certificate_free_credentials(server->credentials);
-    if (server->priority)
-        gnutls_priority_deinit(server->priority);
-    free(server);
+    if (identity->credentials)
+        gnutls_certificate_free_credentials(identity->credentials);
+    if (identity->priority)
+        gnutls_priority_deinit(identity->priority);
+    free(identity);
 }
 
-const uint8_t *dtls_server_fingerprint(const struct dtls_server *server)
+const uint8_t *dtls_identity_fingerprint(const struct dtls_identity *identity)
 {
-    return server->fingerprint;
+    return identity->fingerprint;
 }
 
 /* ---- datagrams in and out ---- */
@@ -182,19 +182,21 @@ size_t dtls_handshake_output(struct dtls_handshake *handshake, uint8_t datagram[
 
 /* ---- a session ---- */
 
-static int session_set(struct dtls_handshake *handshake, const struct dtls_server *server)
+static int session_set(struct dtls_handshake *handshake, const struct dtls_identity *identity,
+                       enum dtls_role role)
 {
     gnutls_session_t session = handshake->session;
     gnutls_transport_set_ptr(session, handshake);
     gnutls_transport_set_pull_function(session, pull);
     gnutls_transport_set_pull_timeout_function(session, pull_timeout);
     gnutls_transport_set_push_function(session, push);
-    gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
+    if (role == DTLS_SERVER)
+        gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
     gnutls_dtls_set_mtu(session, DTLS_DATAGRAM_MAX);
     gnutls_dtls_set_timeouts(session, RETRANSMIT_MS, TOTAL_MS);
-    int err = gnutls_priority_set(session, server->priority);
+    int err = gnutls_priority_set(session, identity->priority);
     if (err == 0)
-        err = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, server->credentials);
+        err = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, identity->credentials);
     /* Some stacks end a transport without it, though no media is wanted. */
     if (err == 0)
         err = gnutls_srtp_set_profile(session, GNUTLS_SRTP_AES128_CM_HMAC_SHA1_80);
@@ -271,19 +273,22 @@ enum dtls_progress dtls_handshake_timer(struct dtls_handshake *handshake)
 
 /* ---- beginning, and end ---- */
 
-struct dtls_handshake *dtls_handshake_create(const struct dtls_server *server,
+struct dtls_handshake *dtls_handshake_create(const struct dtls_identity *identity,
+                                             enum dtls_role role,
                                              const uint8_t fingerprint[DTLS_FINGERPRINT_SIZE])
 {
     struct dtls_handshake *handshake = calloc(1, sizeof *handshake);
     if (!handshake)
         return NULL;
     memcpy(handshake->expected, fingerprint, sizeof handshake->expected);
-    if (gnutls_init(&handshake->session,
-                    GNUTLS_SERVER | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0 ||
-        session_set(handshake, server) < 0) {
+    unsigned flags = GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL;
+    flags |= role == DTLS_SERVER ? GNUTLS_SERVER : GNUTLS_CLIENT;
+    if (gnutls_init(&handshake->session, flags) < 0 || session_set(handshake, identity, role) < 0) {
         dtls_handshake_free(handshake);
         return NULL;
     }
+    if (role == DTLS_CLIENT)
+        shake(handshake);
     return handshake;
 }
 

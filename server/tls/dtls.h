@@ -1,8 +1,8 @@
-/* dtls: a server's handshake of DTLS 1.2 with a peer whose certificate was named before, by GnuTLS:
- * datagrams in, datagrams out.
+/* dtls: a handshake of DTLS 1.2, of either side, with a peer whose certificate was named before, by
+ * GnuTLS: datagrams in, datagrams out.
  *
- *   begin ─► feed ⇄ output ─► DTLS_SHAKEN ─► keys (dtls_record.h)
- *            timer ┘     └──► DTLS_FAILED
+ *   create ─► feed ⇄ output ─► DTLS_SHAKEN ─► keys (dtls_record.h)
+ *             timer ┘     └──► DTLS_FAILED
  *
  * Idea     As with TLS 1.3, a library shakes hands and its session goes; what stays is a line of
  *          keys. The caller keeps the handshake until the first record under the new keys comes: as
@@ -12,7 +12,8 @@
  *          all that is asked of it. Ours is made at the start and has no name.
  * Cookies  None: ICE has shown already that the peer hears at its address, and today's hellos come
  *          in two datagrams, which cookies do not survive.
- * Threads  struct dtls_server is read by all; a handshake belongs to one.
+ *          A client has heard the server's last flight when it is done, and needs it no longer.
+ * Threads  struct dtls_identity is read by all; a handshake belongs to one.
  * Memory   11 KB of the heap for a handshake, and a buffer for one flight.
  * Bounds   DTLS_FLIGHT_MAX bytes that wait to be taken; DTLS_TIMEOUTS_MAX flights said again in a
  *          row, so that somebody else's address gets no more than that.
@@ -26,7 +27,7 @@
 
 #include "tls/dtls_record.h"
 
-struct dtls_server;
+struct dtls_identity;
 struct dtls_handshake;
 
 enum {
@@ -37,11 +38,11 @@ enum {
 };
 
 /* Makes a key and a certificate. Returns NULL when it cannot. */
-struct dtls_server *dtls_server_create(void);
-void dtls_server_free(struct dtls_server *server);
+struct dtls_identity *dtls_identity_create(void);
+void dtls_identity_free(struct dtls_identity *identity);
 
 /* SHA-256 of the certificate. */
-const uint8_t *dtls_server_fingerprint(const struct dtls_server *server);
+const uint8_t *dtls_identity_fingerprint(const struct dtls_identity *identity);
 
 enum dtls_progress {
     DTLS_SHAKING,
@@ -49,8 +50,14 @@ enum dtls_progress {
     DTLS_FAILED,
 };
 
+enum dtls_role {
+    DTLS_SERVER,
+    DTLS_CLIENT, /* its first flight can be taken at once */
+};
+
 /* Returns NULL when memory is out. */
-struct dtls_handshake *dtls_handshake_create(const struct dtls_server *server,
+struct dtls_handshake *dtls_handshake_create(const struct dtls_identity *identity,
+                                             enum dtls_role role,
                                              const uint8_t fingerprint[DTLS_FINGERPRINT_SIZE]);
 void dtls_handshake_free(struct dtls_handshake *handshake);
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdbool.h>
 
+#include "wire/address.h"
 #include "wire/chars.h"
 #include "wire/out.h"
 
@@ -13,13 +14,17 @@ enum {
     CREDENTIAL_MAX = 256,
     MESSAGE_BYTES_DEFAULT = 65536, /* RFC 8841 section 6.1 */
     HOST_PREFERENCE = 126,         /* RFC 8445 section 5.1.2.2 */
+    CANDIDATE_ADDRESS_AT = 4,      /* words before it */
 };
 
 /* What the lines have said. What the session says counts for its media, too. */
 struct reading {
     struct sdp_offer offer;
+    struct span ufrag, password; /* empty: none, or not as they must be */
+    struct span candidate;       /* the first */
     unsigned media;
-    bool ufrag, password, fingerprint, sctp_port, lite, passive, setup;
+    bool fingerprint, sctp_port, lite, setup;
+    bool is_answer; /* its peer is passive */
 };
 
 /* Takes one line off; its end may lack the CR. */
@@ -67,14 +72,14 @@ static int64_t number_read(struct span text, int64_t max)
 }
 
 /* ice-char of RFC 8839 section 5.4: letters, digits, + and /. */
-static bool credential_good(struct span text, size_t min)
+static struct span credential_take(struct span text, size_t min)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = span_lower(text.ptr[i]);
         if (!(c >= 'a' && c <= 'z') && !chars_is(c, CHAR_DIGIT) && c != '+' && c != '/')
-            return false;
+            return (struct span){0};
     }
-    return text.len >= min && text.len <= CREDENTIAL_MAX;
+    return text.len >= min && text.len <= CREDENTIAL_MAX ? text : (struct span){0};
 }
 
 /* `sha-256 AB:CD:…`. Those of other functions are passed over: there may be several. */
@@ -109,9 +114,11 @@ static int media_take(struct reading *reading, struct span value)
 
 static int setup_take(struct reading *reading, struct span value)
 {
+    bool active = span_equal(value, SPAN("active"));
     reading->setup = true;
-    reading->passive = !span_equal(value, SPAN("actpass")) && !span_equal(value, SPAN("active"));
-    return reading->passive ? SDP_SETUP : 0;
+    if (reading->is_answer)
+        return span_equal(value, SPAN("passive")) ? 0 : SDP_SETUP;
+    return active || span_equal(value, SPAN("actpass")) ? 0 : SDP_SETUP;
 }
 
 static int mid_take(struct reading *reading, struct span value)
@@ -144,9 +151,9 @@ static int attribute_take(struct reading *reading, struct span value)
     if (span_equal(value, SPAN("ice-lite")))
         reading->lite = true;
     else if (prefix_take(&value, SPAN("ice-ufrag:")))
-        reading->ufrag = credential_good(value, UFRAG_MIN);
+        reading->ufrag = credential_take(value, UFRAG_MIN);
     else if (prefix_take(&value, SPAN("ice-pwd:")))
-        reading->password = credential_good(value, PASSWORD_MIN);
+        reading->password = credential_take(value, PASSWORD_MIN);
     else if (prefix_take(&value, SPAN("fingerprint:")))
         return fingerprint_take(reading, value);
     else if (prefix_take(&value, SPAN("setup:")))
@@ -157,6 +164,8 @@ static int attribute_take(struct reading *reading, struct span value)
         return sctp_port_take(reading, value);
     else if (prefix_take(&value, SPAN("max-message-size:")))
         return message_bytes_take(reading, value);
+    else if (prefix_take(&value, SPAN("candidate:")) && reading->candidate.len == 0)
+        reading->candidate = value;
     return 0;
 }
 
@@ -173,7 +182,8 @@ static int reading_end(const struct reading *reading)
 {
     if (reading->media != 1)
         return SDP_MEDIA;
-    if (!reading->ufrag || !reading->password || reading->lite)
+    if (reading->ufrag.len == 0 || reading->password.len == 0 ||
+        reading->lite != reading->is_answer)
         return SDP_ICE;
     if (!reading->fingerprint)
         return SDP_FINGERPRINT;
@@ -182,9 +192,9 @@ static int reading_end(const struct reading *reading)
     return reading->sctp_port ? 0 : SDP_SCTP;
 }
 
-int sdp_offer_read(struct sdp_offer *ret, struct span text)
+/* Reads all lines. Returns 0, or an enum sdp_error. */
+static int reading_run(struct reading *reading, struct span text)
 {
-    struct reading reading = {.offer.message_bytes_max = MESSAGE_BYTES_DEFAULT};
     struct span line;
     if (text.len == 0 || text.len > SDP_OFFER_MAX)
         return SDP_SYNTAX;
@@ -193,11 +203,17 @@ int sdp_offer_read(struct sdp_offer *ret, struct span text)
     while (text.len > 0) {
         if (!line_take(&line, &text))
             return SDP_SYNTAX;
-        int err = line_understand(&reading, line);
+        int err = line_understand(reading, line);
         if (err < 0)
             return err;
     }
-    int err = reading_end(&reading);
+    return reading_end(reading);
+}
+
+int sdp_offer_read(struct sdp_offer *ret, struct span text)
+{
+    struct reading reading = {.offer.message_bytes_max = MESSAGE_BYTES_DEFAULT};
+    int err = reading_run(&reading, text);
     if (err == 0)
         *ret = reading.offer;
     return err;
@@ -286,4 +302,58 @@ int sdp_answer_write(char *buf, size_t size, const struct sdp_answer *answer)
         out_candidate(&out, answer, i);
     out_text(&out, "a=end-of-candidates\r\n");
     return out_end(&out);
+}
+
+/* ---- the other side ---- */
+
+int sdp_offer_write(char *buf, size_t size, struct span ufrag, struct span password,
+                    const uint8_t fingerprint[SDP_FINGERPRINT_SIZE], uint16_t sctp_port)
+{
+    struct out out = out_begin(buf, size);
+    out_text(&out, "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
+                   "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
+                   "a=mid:0\r\na=ice-ufrag:");
+    out_span(&out, ufrag);
+    out_text(&out, "\r\na=ice-pwd:");
+    out_span(&out, password);
+    out_text(&out, "\r\na=fingerprint:sha-256 ");
+    out_fingerprint(&out, fingerprint);
+    out_text(&out, "\r\na=setup:active\r\na=sctp-port:");
+    out_decimal(&out, sctp_port);
+    out_text(&out, "\r\n");
+    return out_end(&out);
+}
+
+/* `1 1 udp 2113937151 192.0.2.1 3478 typ host`. */
+static bool candidate_read(struct sdp_answer *ret, struct span text)
+{
+    for (unsigned i = 0; i < CANDIDATE_ADDRESS_AT; i++)
+        (void)word_take(&text);
+    struct span address = word_take(&text), port = word_take(&text);
+    int64_t number = number_read(port, UINT16_MAX);
+    ret->port = (uint16_t)number;
+    ret->address_count = 1;
+    return address_read(&ret->addresses[0], address) && IN6_IS_ADDR_V4MAPPED(&ret->addresses[0]) &&
+           number > 0;
+}
+
+int sdp_answer_read(struct sdp_answer *ret, struct span text)
+{
+    struct reading reading = {
+        .offer.message_bytes_max = MESSAGE_BYTES_DEFAULT,
+        .is_answer = true,
+    };
+    struct sdp_answer answer = {0};
+    int err = reading_run(&reading, text);
+    if (err < 0)
+        return err;
+    if (!candidate_read(&answer, reading.candidate))
+        return SDP_ICE;
+    answer.ufrag = reading.ufrag;
+    answer.password = reading.password;
+    answer.sctp_port = reading.offer.sctp_port;
+    answer.message_bytes_max = reading.offer.message_bytes_max;
+    memcpy(answer.fingerprint, reading.offer.fingerprint, sizeof answer.fingerprint);
+    *ret = answer;
+    return 0;
 }

@@ -69,4 +69,14 @@ int sdp_offer_read(struct sdp_offer *ret, struct span text);
 /* Writes the answer. Returns its size, or -ENOBUFS. */
 int sdp_answer_write(char *buf, size_t size, const struct sdp_answer *answer);
 
+/* ---- the other side, for clients that measure ---- */
+
+/* Writes an offer of data channels alone, without candidates. Returns its size, or -ENOBUFS. */
+int sdp_offer_write(char *buf, size_t size, struct span ufrag, struct span password,
+                    const uint8_t fingerprint[SDP_FINGERPRINT_SIZE], uint16_t sctp_port);
+
+/* Reads an answer as sdp_answer_write has it: one that does not begin the handshake, with an IPv4
+ * candidate. Its `mid` and `session` are not read. Returns 0, or an enum sdp_error. */
+int sdp_answer_read(struct sdp_answer *ret, struct span text);
+
 #endif

@@ -223,6 +223,22 @@ size_t stun_answer(uint8_t buf[STUN_ANSWER_MAX], const struct stun_request *requ
     return at;
 }
 
+/* The address is not looked at: who asked knows whether it was answered, and that is all. */
+bool stun_answers(const uint8_t *bytes, size_t len, const uint8_t *transaction,
+                  struct span password)
+{
+    struct stun_request answer = {0};
+    if (len < STUN_HEAD_SIZE + INTEGRITY_SIZE + FINGERPRINT_SIZE || len > STUN_ANSWER_MAX ||
+        octets_get16(bytes) != BINDING_SUCCESS || octets_get32(bytes + 4) != MAGIC ||
+        octets_get16(bytes + 2) != len - STUN_HEAD_SIZE ||
+        memcmp(bytes + 8, transaction, STUN_TRANSACTION_SIZE) != 0)
+        return false;
+    answer.integrity_at = len - INTEGRITY_SIZE - FINGERPRINT_SIZE;
+    return octets_get16(bytes + answer.integrity_at) == MESSAGE_INTEGRITY &&
+           fingerprint_check(bytes, answer.integrity_at + INTEGRITY_SIZE, len) == 0 &&
+           stun_authentic(&answer, bytes, password);
+}
+
 int stun_write(uint8_t *buf, size_t size, const struct stun_request *request, struct span password)
 {
     static const uint8_t tie_breaker[8]; /* a lite peer has no role to dispute */

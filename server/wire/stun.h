@@ -1,5 +1,5 @@
 /* stun: the Binding requests with which an ICE agent checks a path, and the answers that a lite
- * agent gives (RFC 8489, RFC 8445).
+ * agent gives (RFC 8489, RFC 8445). The other side of both is for clients that measure.
  *
  *    0              2               4                8                          20
  *   ┌──────────────┬───────────────┬────────────────┬──────────────────────────┬────────────┐
@@ -61,6 +61,10 @@ bool stun_authentic(const struct stun_request *request, const uint8_t *bytes, st
  * comes as its mapped IPv6 address. Returns its size: 64, or 76 for IPv6. */
 size_t stun_answer(uint8_t buf[STUN_ANSWER_MAX], const struct stun_request *request,
                    const struct in6_addr *address, uint16_t port, struct span password);
+
+/* Whether the datagram is the success response to that request, made with the password. */
+bool stun_answers(const uint8_t *bytes, size_t len, const uint8_t *transaction,
+                  struct span password);
 
 /* Writes a request of a controlling agent. Returns its size, or -ENOBUFS. */
 int stun_write(uint8_t *buf, size_t size, const struct stun_request *request, struct span password);

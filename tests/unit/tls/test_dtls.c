@@ -34,7 +34,7 @@ struct client {
     bool srtp;
 };
 
-static struct dtls_server *server;
+static struct dtls_identity *server;
 
 static ssize_t client_pull(gnutls_transport_ptr_t context, void *bytes, size_t size)
 {
@@ -162,7 +162,8 @@ static void test_shake_and_park(void **state)
         unsigned datagrams = 0;
         uint8_t area[256];
         client_init(&client, ciphers[i], true);
-        struct dtls_handshake *handshake = dtls_handshake_create(server, client.fingerprint);
+        struct dtls_handshake *handshake =
+            dtls_handshake_create(server, DTLS_SERVER, client.fingerprint);
         assert_non_null(handshake);
         assert_int_equal(shake(&client, handshake, &datagrams), DTLS_SHAKEN);
         assert_int_equal(datagrams, 2); /* a flight is one datagram, in both directions */
@@ -208,7 +209,8 @@ static void test_another_certificate(void **state)
         unsigned datagrams = 0;
         client_init(&client, "AES-128-GCM", i == 0);
         client.fingerprint[31] ^= 1;
-        struct dtls_handshake *handshake = dtls_handshake_create(server, client.fingerprint);
+        struct dtls_handshake *handshake =
+            dtls_handshake_create(server, DTLS_SERVER, client.fingerprint);
         assert_int_equal(shake(&client, handshake, &datagrams), DTLS_FAILED);
         assert_int_equal(dtls_handshake_feed(handshake, (const uint8_t *)"", 0), DTLS_FAILED);
         dtls_handshake_free(handshake);
@@ -224,7 +226,8 @@ static void test_last_flight_is_said_again(void **state)
     unsigned datagrams = 0;
     client_init(&client, "AES-128-GCM", true);
     gnutls_dtls_set_timeouts(client.session, RETRANSMIT_MS, 60000);
-    struct dtls_handshake *handshake = dtls_handshake_create(server, client.fingerprint);
+    struct dtls_handshake *handshake =
+        dtls_handshake_create(server, DTLS_SERVER, client.fingerprint);
     (void)gnutls_handshake(client.session);
     assert_int_equal(exchange(&client, handshake, 0, &datagrams), DTLS_SHAKING);
     assert_int_equal(exchange(&client, handshake, 9, &datagrams), DTLS_SHAKEN);
@@ -252,7 +255,8 @@ static void test_half_a_hello(void **state)
     client_init(&client, "AES-128-GCM", true);
     gnutls_dtls_set_mtu(client.session, 150);
     gnutls_dtls_set_timeouts(client.session, 20, 60000);
-    struct dtls_handshake *handshake = dtls_handshake_create(server, client.fingerprint);
+    struct dtls_handshake *handshake =
+        dtls_handshake_create(server, DTLS_SERVER, client.fingerprint);
     (void)gnutls_handshake(client.session);
     assert_true(client.out_count >= 2);
     for (unsigned i = 1; i < client.out_count; i++)
@@ -272,7 +276,7 @@ static void test_half_a_hello(void **state)
     assert_int_equal(progress, DTLS_SHAKEN);
     /* What is no hello at all is not answered, either. */
     dtls_handshake_free(handshake);
-    handshake = dtls_handshake_create(server, client.fingerprint);
+    handshake = dtls_handshake_create(server, DTLS_SERVER, client.fingerprint);
     static const uint8_t noise[] = "\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\4abcd";
     uint8_t datagram[DTLS_DATAGRAM_MAX];
     assert_int_equal(dtls_handshake_feed(handshake, noise, sizeof noise - 1), DTLS_SHAKING);
@@ -287,7 +291,8 @@ static void test_flights_are_said_again_some_times(void **state)
     struct client client;
     unsigned datagrams = 0;
     client_init(&client, "AES-128-GCM", true);
-    struct dtls_handshake *handshake = dtls_handshake_create(server, client.fingerprint);
+    struct dtls_handshake *handshake =
+        dtls_handshake_create(server, DTLS_SERVER, client.fingerprint);
     (void)gnutls_handshake(client.session);
     assert_int_equal(exchange(&client, handshake, 9, &datagrams), DTLS_SHAKING);
     for (unsigned i = 0; i < DTLS_TIMEOUTS_MAX; i++)
@@ -295,6 +300,60 @@ static void test_flights_are_said_again_some_times(void **state)
     assert_int_equal(dtls_handshake_timer(handshake), DTLS_FAILED);
     dtls_handshake_free(handshake);
     client_done(&client);
+}
+
+/* ---- both sides ours ---- */
+
+static size_t seal(struct dtls_keys *keys, uint8_t *area)
+{
+    memcpy(area + dtls_record_head(keys), "bytes", 5);
+    return dtls_record_seal(keys, TLS_APPLICATION_DATA, area, 5);
+}
+
+/* Moves all that one has to say to the other. Returns whether there was something. */
+static bool carry(struct dtls_handshake *from, struct dtls_handshake *to)
+{
+    uint8_t datagram[DTLS_DATAGRAM_MAX];
+    size_t len;
+    bool some = false;
+    while ((len = dtls_handshake_output(from, datagram)) > 0) {
+        (void)dtls_handshake_feed(to, datagram, len);
+        some = true;
+    }
+    return some;
+}
+
+static void test_client(void **state)
+{
+    (void)state;
+    struct dtls_identity *other = dtls_identity_create();
+    assert_non_null(other);
+    for (int wrong = 0; wrong < 2; wrong++) {
+        struct dtls_keys a, b;
+        uint8_t area[64];
+        struct dtls_record record;
+        const uint8_t *expected = dtls_identity_fingerprint(wrong ? other : server);
+        struct dtls_handshake *client = dtls_handshake_create(other, DTLS_CLIENT, expected);
+        struct dtls_handshake *host =
+            dtls_handshake_create(server, DTLS_SERVER, dtls_identity_fingerprint(other));
+        assert_non_null(client);
+        assert_non_null(host);
+        while (carry(client, host) | carry(host, client))
+            ;
+        enum dtls_progress progress = dtls_handshake_timer(client);
+        assert_int_equal(progress, wrong ? DTLS_FAILED : DTLS_SHAKEN);
+        if (!wrong) {
+            dtls_handshake_keys(client, &a);
+            dtls_handshake_keys(host, &b);
+            size_t len = seal(&a, area);
+            assert_int_equal(dtls_record_open(&b, area, len, &record), (int)len);
+            len = seal(&b, area);
+            assert_int_equal(dtls_record_open(&a, area, len, &record), (int)len);
+        }
+        dtls_handshake_free(client);
+        dtls_handshake_free(host);
+    }
+    dtls_identity_free(other);
 }
 
 /* ---- records ---- */
@@ -306,12 +365,6 @@ static void keys_pair(struct dtls_keys *a, struct dtls_keys *b, enum tls_cipher 
     static const uint8_t iv[12] = "twelve bytes";
     dtls_keys_init(a, cipher, first, iv, second, iv, UINT64_C(1) << 48);
     dtls_keys_init(b, cipher, second, iv, first, iv, UINT64_C(1) << 48);
-}
-
-static size_t seal(struct dtls_keys *keys, uint8_t *area)
-{
-    memcpy(area + dtls_record_head(keys), "bytes", 5);
-    return dtls_record_seal(keys, TLS_APPLICATION_DATA, area, 5);
 }
 
 /* Parked in the middle: numbers, window and keys go on, both ways. */
@@ -415,14 +468,14 @@ static void test_what_is_no_record(void **state)
 static int make_server(void **state)
 {
     (void)state;
-    server = dtls_server_create();
+    server = dtls_identity_create();
     return server ? 0 : -1;
 }
 
 static int free_server(void **state)
 {
     (void)state;
-    dtls_server_free(server);
+    dtls_identity_free(server);
     return 0;
 }
 
@@ -434,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_last_flight_is_said_again),
         cmocka_unit_test(test_half_a_hello),
         cmocka_unit_test(test_flights_are_said_again_some_times),
+        cmocka_unit_test(test_client),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_parked_keys_go_on),
         cmocka_unit_test(test_what_is_no_record),

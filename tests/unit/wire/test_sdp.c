@@ -184,11 +184,52 @@ static void test_answer(void **state)
     assert_null(memmem(text, (size_t)len, "a=group", 7));
 }
 
+/* What either side writes the other reads. */
+static void test_other_side(void **state)
+{
+    (void)state;
+    static const uint8_t print[SDP_FINGERPRINT_SIZE] = "a fingerprint of thirty-two byte";
+    char text[SDP_ANSWER_MAX];
+    struct sdp_offer offer;
+    int len = sdp_offer_write(text, sizeof text, SPAN("wPzj"), SPAN("2mWsTDAT1DfqGk0QeVKFlyTE"),
+                              print, 5000);
+    assert_true(len > 0);
+    assert_int_equal(offer_read(&offer, span_of(text, (size_t)len)), 0);
+    assert_memory_equal(offer.fingerprint, print, sizeof print);
+    assert_int_equal(offer.sctp_port, 5000);
+    assert_int_equal(
+        sdp_offer_write(text, 100, SPAN("wPzj"), SPAN("2mWsTDAT1DfqGk0QeVKFlyTE"), print, 5000),
+        -ENOBUFS);
+    struct sdp_answer read, answer = {
+                                .mid = SPAN("0"),
+                                .ufrag = SPAN("AAAAAAAAbbbb"),
+                                .password = SPAN("0123456789abcdef01234567"),
+                                .addresses = {{.s6_addr = {[10] = 255, 255, 192, 0, 2, 1}}},
+                                .address_count = 1,
+                                .port = 3478,
+                                .sctp_port = 5000,
+                                .message_bytes_max = 65536,
+                            };
+    len = sdp_answer_write(text, sizeof text, &answer);
+    assert_int_equal(sdp_answer_read(&read, span_of(text, (size_t)len)), 0);
+    assert_true(span_equal(read.ufrag, answer.ufrag) && span_equal(read.password, answer.password));
+    assert_memory_equal(&read.addresses[0], &answer.addresses[0], sizeof answer.addresses[0]);
+    assert_int_equal(read.port, answer.port);
+    assert_int_equal(read.sctp_port, answer.sctp_port);
+    assert_int_equal(read.message_bytes_max, answer.message_bytes_max);
+    /* An offer is none, nor is an answer without an IPv4 candidate. */
+    assert_int_equal(sdp_answer_read(&read, SPAN(HEAD MEDIA ICE DTLS SCTP)), SDP_SETUP);
+    memset(&answer.addresses[0], 0x20, sizeof answer.addresses[0]);
+    len = sdp_answer_write(text, sizeof text, &answer);
+    assert_int_equal(sdp_answer_read(&read, span_of(text, (size_t)len)), SDP_ICE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_sizes),  cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_bounds), cmocka_unit_test(test_answer),
+        cmocka_unit_test(test_good),   cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_errors), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_answer), cmocka_unit_test(test_other_side),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,12 +158,31 @@ static void test_answer(void **state)
     }
 }
 
+static void test_answer_is_known(void **state)
+{
+    (void)state;
+    uint8_t bytes[STUN_ANSWER_MAX];
+    struct stun_request request = {.transaction = (const uint8_t *)TRANSACTION};
+    struct in6_addr address = {.s6_addr = {[10] = 255, 255, 192, 0, 2, 1}};
+    size_t size = stun_answer(bytes, &request, &address, 9347, PASSWORD);
+    assert_true(stun_answers(bytes, size, request.transaction, PASSWORD));
+    assert_false(stun_answers(bytes, size, request.transaction, SPAN("another")));
+    assert_false(stun_answers(bytes, size, (const uint8_t *)"another numb", PASSWORD));
+    for (size_t len = 0; len < size; len++)
+        assert_false(stun_answers(bytes, len, request.transaction, PASSWORD));
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_false(stun_answers(bytes, size, request.transaction, PASSWORD));
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vector), cmocka_unit_test(test_each_bit_counts),
         cmocka_unit_test(test_errors), cmocka_unit_test(test_written_is_read),
-        cmocka_unit_test(test_answer),
+        cmocka_unit_test(test_answer), cmocka_unit_test(test_answer_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
