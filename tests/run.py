@@ -76,6 +76,7 @@ NOT_IN_TSAN = {
     "test_bench_push.py": "the client is one thread",
     "test_bench_saturation.py": "the bench's load is one thread",
     "test_bench_small.py": "threads of the bench: test_bench_storm.py has them",
+    "test_bench_rtc.py": "the bench's load is one thread; the server's: test_rtc.py",
     "test_bench_slow_readers.py": "threads of the bench: test_bench_half_open.py has them",
     "test_bench_socketless.py": "the bench's load is one thread, its clients without sockets too",
     "test_bench_tls.py": "the bench's load is one thread",

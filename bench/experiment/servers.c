@@ -24,6 +24,7 @@ enum {
     READY_PATIENCE_MS = 20000,
     STOP_GRACE_MS = 15000,
     ARGUMENTS_MAX = 64,
+    UDP_SETTING_MAX = 32,
     ARGUMENTS_BYTES_MAX = 8192,
     DESCRIPTORS_OWN = 32,
     PATH_CONNECTIONS_SPARE = 16, /* health checks, and what has not closed yet */
@@ -245,12 +246,39 @@ static void note_source(struct bench *bench, const struct server *server)
                     build_source);
 }
 
+static int arguments_add(const char **argv, int count, const char *const *list, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        argv[count++] = list[i];
+    return count;
+}
+
+/* What transports over UDP need. A connection is a stream of its port, and so is each of its
+ * requests or channels. Returns how many arguments there are then. */
+static int udp_set(const struct options *options, uint32_t connections, const char **argv,
+                   int count, char streams[UDP_SETTING_MAX])
+{
+    snprintf(streams, UDP_SETTING_MAX, "streams_max=%u",
+             2 * (connections + connections / BENCH_CONNECTIONS_SHARE + BENCH_CONNECTIONS_SLACK));
+    const char *const both[] = {"--set", streams};
+    const char *const quic[] = {"--set", "http3=on"};
+    const char *const rtc[] = {"--set", "rtc_address=127.0.0.1", "--set",
+                               "rtc_handshakes_max=4096"};
+    if (ways_have(options, PROTOCOL_UDP))
+        count = arguments_add(argv, count, both, sizeof both / sizeof both[0]);
+    if (ways_have(options, PROTOCOL_QUIC))
+        count = arguments_add(argv, count, quic, sizeof quic / sizeof quic[0]);
+    if (ways_have(options, PROTOCOL_RTC))
+        count = arguments_add(argv, count, rtc, sizeof rtc / sizeof rtc[0]);
+    return count;
+}
+
 int bench_server_start(struct bench *bench, uint32_t connections, const char *const *extra,
                        struct server **ret)
 {
     const struct options *options = bench->options;
     struct server *server = *ret = server_add(bench);
-    char path[BENCH_PATH_MAX], listen[32], shards[16], most[16], streams[32];
+    char path[BENCH_PATH_MAX], listen[32], shards[16], most[16], streams[UDP_SETTING_MAX];
     struct tls_settings tls;
     const char *argv[ARGUMENTS_MAX];
     int count = 0;
@@ -294,22 +322,7 @@ int bench_server_start(struct bench *bench, uint32_t connections, const char *co
         argv[count++] = "--set";
         argv[count++] = tls.certificates;
     }
-    /* A connection is a stream of its port, and so is each of its requests or channels. */
-    snprintf(streams, sizeof streams, "streams_max=%u",
-             2 * (connections + connections / BENCH_CONNECTIONS_SHARE + BENCH_CONNECTIONS_SLACK));
-    const char *const of_udp[] = {"--set", streams};
-    const char *const of_quic[] = {"--set", "http3=on"};
-    const char *const of_rtc[] = {"--set", "rtc_address=127.0.0.1", "--set",
-                                  "rtc_handshakes_max=4096"};
-    for (size_t i = 0; ways_have(options, PROTOCOL_UDP) && i < sizeof of_udp / sizeof of_udp[0];
-         i++)
-        argv[count++] = of_udp[i];
-    for (size_t i = 0; ways_have(options, PROTOCOL_QUIC) && i < sizeof of_quic / sizeof of_quic[0];
-         i++)
-        argv[count++] = of_quic[i];
-    for (size_t i = 0; ways_have(options, PROTOCOL_RTC) && i < sizeof of_rtc / sizeof of_rtc[0];
-         i++)
-        argv[count++] = of_rtc[i];
+    count = udp_set(options, connections, argv, count, streams);
     if (options->tokens) {
         (void)secret_of_run();
         argv[count++] = "--set";

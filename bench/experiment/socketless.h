@@ -33,6 +33,3 @@ struct segments socketless_segments(const struct bench *bench, const struct segm
 
 /* The address that servers listen on; host order. */
 uint32_t socketless_host(const struct bench *bench);
-
-/* What --rtt-ms, --loss and their like make of the network. */
-struct network_config socketless_network(const struct options *options);

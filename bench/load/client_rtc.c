@@ -36,7 +36,7 @@ static void offer_post(struct load *load, struct link *link)
                        group->host, group->fields, body);
     assert(len > 0 && len < REQUEST_HEAD_MAX);
     memcpy(request + len, offer, (size_t)body);
-    outbox_commit(load, link, (size_t)(len + body));
+    outbox_commit(load, link, (size_t)len + (size_t)body);
 }
 
 static void rtc_opened(struct load *load, struct link *link)
