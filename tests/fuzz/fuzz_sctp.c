@@ -83,7 +83,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span input = fuzz_input(data, size);
     uint8_t choice = fuzz_choice(&input);
-    pair_init(&pair, 1, &pair_settings, &ops, choice & 1 ? UINT32_MAX - 3 : 100);
+    static const struct sctp_settings parking = {65536, 1 << 20, 256 << 10, 0};
+    bool parks = choice & 4;
+    pair_init(&pair, 1, parks ? &parking : &pair_settings, &ops, choice & 1 ? UINT32_MAX - 3 : 100);
+    pair.parks = parks;
     if (choice & 2)
         pair_run(&pair, 50 * PAIR_MS);
     for (unsigned step = 0; step < STEPS_MAX && input.len > 0; step++) {

@@ -6,6 +6,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct sdp_offer offer, bare;
     static char without[SDP_OFFER_MAX], answer[SDP_ANSWER_MAX];
+    struct sdp_answer read;
+    if (sdp_answer_read(&read, fuzz_input(data, size)) == 0)
+        assert(read.port > 0 && read.ufrag.len > 0 && read.password.len > 0);
     int err = sdp_offer_read(&offer, fuzz_input(data, size));
     assert(err <= 0 && err >= SDP_SCTP);
     if (err < 0)

@@ -5,7 +5,9 @@
  * no other password is as good. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const uint8_t transaction[STUN_TRANSACTION_SIZE];
     struct stun_request said, again;
+    (void)stun_answers(data, size, transaction, SPAN("key"));
     uint8_t made[STUN_REQUEST_MAX];
     int err = stun_read(&said, data, size);
     assert(err <= 0 && err >= STUN_FINGERPRINT);
@@ -25,6 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct in6_addr address;
     memset(&address, 0, sizeof address);
     memcpy(&address, data, size < sizeof address ? size : sizeof address);
-    assert(stun_answer(answer, &said, &address, 9347, SPAN("key")) <= STUN_ANSWER_MAX);
+    size_t answered = stun_answer(answer, &said, &address, 9347, SPAN("key"));
+    assert(answered <= STUN_ANSWER_MAX);
+    assert(stun_answers(answer, answered, said.transaction, SPAN("key")));
+    assert(!stun_answers(answer, answered, said.transaction, SPAN("kez")));
     return 0;
 }

@@ -1,6 +1,5 @@
 """Experiments with data channels, reliable and not. The server is ours; what the clients speak is
-by the same codecs in the active role, and these are held to other stacks in test_rtc.py. No speed is
-asserted."""
+by the same codecs, which test_rtc.py holds to other stacks. No speed is asserted."""
 
 from bench import bench
 from test_bench_small import SMALL, check_clean, taking_part
