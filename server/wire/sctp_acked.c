@@ -149,6 +149,9 @@ static void acked_up_to(struct sctp *sctp, uint32_t tsn, struct harvest *harvest
         return;
     acked_pop(sctp, tsn, harvest, now_ns);
     sctp->errors = 0;
+    /* What was sent again measures nothing, and would leave the wait as long as it had grown: on a
+     * bad path each further loss would cost the longest. That it arrived is enough. */
+    sctp_path_resume(&sctp->path, sctp->path.srtt_us, sctp->path.rttvar_us);
     sctp->retransmit_at = sctp->sent ? now_ns + sctp_path_rto_ns(&sctp->path) : SCTP_NEVER;
 }
 

@@ -16,3 +16,6 @@ FLAGS = (
     # Two pages find each other by names that only a network with multicast resolves.
     "--disable-features=WebRtcHideLocalIpsWithMdns",
 )
+
+# The last list of features counts, so it has the other one, too.
+OLD_HELLO = "--disable-features=WebRtcHideLocalIpsWithMdns,WebRtcPqcForDtls"

@@ -1,0 +1,168 @@
+"""Data channels on a bad network: losses each way, records that come again, peers that share an
+address or are gone without a word."""
+
+import hashlib
+import hmac
+import os
+import socket
+import struct
+import zlib
+
+import pytest
+
+from ringside import HOST
+from test_rtc import CONFIG, SDP, connect, offer  # noqa: F401 (a fixture)
+from udp_relay import UdpRelay
+
+LOSS = 0.15
+
+
+@pytest.fixture
+def server(start_server):
+    return start_server(args=("--echo",), config=CONFIG)
+
+
+@pytest.fixture
+def relay(server):
+    """relay(...): a UdpRelay to the server."""
+    relays = []
+
+    def begin(**how):
+        relays.append(UdpRelay(server, **how))
+        return relays[-1]
+
+    yield begin
+    for each in relays:
+        each.close()
+
+
+class Through:
+    """As a server whose offers are posted to a relay."""
+
+    def __init__(self, relay):
+        self.relay = relay
+
+    def url(self, _):
+        return self.relay.url
+
+
+@pytest.mark.parametrize("connect", ["aiortc"], indirect=True)
+def test_losses_each_way(server, connect, relay, eventually):  # noqa: F811
+    """All of it still works: handshake, both kinds, what is long, what is closed."""
+    bad = relay(loss=LOSS, seed=15)
+    unreliable = ("/ws?channel=news", {"ordered": False, "maxRetransmits": 0})
+    client = connect(Through(bad), "/ws?channel=news", unreliable, "/echo")
+    for number in range(3):
+        client.wait("open", number)
+    eventually(lambda: server.metric("ringside_subscriptions") == 2, "both are subscribed")
+    client.act("send", 2, "x" * 60000)
+    for number in range(30):
+        server.publish("news", f"message {number}")
+    for number in range(30):
+        assert client.wait("message", 0) == [f"message {number}"]
+    assert client.wait("message", 2) == ["x" * 60000]
+    client.act("close", 2)
+    client.wait("close", 2)
+    assert bad.lost > 10
+
+
+def test_records_that_come_again_are_heard_once(server, connect, relay):  # noqa: F811
+    twice = relay(twice=1.0)
+    client = connect(Through(twice), "/echo")
+    client.wait("open", 0)
+    for number in range(20):
+        client.act("send", 0, str(number))
+    for number in range(20):
+        assert client.wait("message", 0) == [str(number)]
+    assert server.metric("ringside_rtc_records_bad_total") >= 20
+    client.act("send", 0, "the last")
+    assert client.wait("message", 0) == ["the last"]
+
+
+def test_peers_of_one_host(server, connect, relay, eventually):  # noqa: F811
+    """Behind one address, told apart by their ports."""
+    both = relay()
+    clients = [connect(Through(both), "/ws?channel=news", "/echo") for _ in range(2)]
+    for client in clients:
+        client.wait("open", 0)
+        client.wait("open", 1)
+    eventually(lambda: server.metric("ringside_subscriptions") == 2, "both are subscribed")
+    server.publish("news", "hello")
+    for number, client in enumerate(clients):
+        assert client.wait("message", 0) == ["hello"]
+        client.act("send", 1, str(number))
+        assert client.wait("message", 1) == [str(number)]
+
+
+# ---- without a stack ----
+
+def check(sdp, nominates=True):
+    """A check of the peer's path, as its owner makes one."""
+    user = f"{sdp.split('a=ice-ufrag:')[1].split()[0]}:abcd".encode()
+    password = sdp.split("a=ice-pwd:")[1].split()[0].encode()
+    body = struct.pack(">HH", 6, len(user)) + user + b"\0" * (-len(user) % 4)
+    body += struct.pack(">HHI", 0x24, 4, 1) + struct.pack(">HH", 0x802A, 8) + b"\0" * 8
+    if nominates:
+        body += struct.pack(">HH", 0x25, 0)
+    transaction = os.urandom(12)
+
+    def head(more):
+        return struct.pack(">HHI", 1, len(body) + more, 0x2112A442) + transaction
+
+    mac = hmac.new(password, head(24) + body, hashlib.sha1).digest()
+    body += struct.pack(">HH", 8, 20) + mac
+    crc = zlib.crc32(head(8) + body) ^ 0x5354554E
+    return head(8) + body + struct.pack(">HHI", 0x8028, 4, crc)
+
+
+def mapped_port(answer):
+    assert answer[:2] == b"\x01\x01"
+    return struct.unpack(">H", answer[26:28])[0] ^ 0x2112
+
+
+def test_an_address_that_is_another_peers_next(server, eventually):
+    """Whoever is heard from an address last has it; one that nominates another moves there."""
+    answers = [server.request("POST", "/rtc", offer(), SDP).body.decode() for _ in range(2)]
+    ports = [int(sdp.split("m=application ")[1].split()[0]) for sdp in answers]
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for each in sockets:
+        each.bind((HOST, 0))
+        each.settimeout(20)
+    # A record from an address that no check has come from is a stray.
+    record = b"\x16\xfe\xfd" + b"\0" * 8 + struct.pack(">H", 4) + b"abcd"
+    steps = [(0, 0, True), (0, 1, True), (0, 0, False), (1, 0, True)]
+    for at, peer, nominates in steps:
+        sockets[at].sendto(check(answers[peer], nominates), (HOST, ports[peer]))
+        assert mapped_port(sockets[at].recv(2000)) == sockets[at].getsockname()[1]
+    assert server.metric("ringside_rtc_checks_total") == len(steps)
+    strays = server.metric("ringside_rtc_strays_total")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(record, (HOST, ports[0]))
+    eventually(lambda: server.metric("ringside_rtc_strays_total") == strays + 1, "it has come")
+    for each in sockets:
+        each.close()
+
+
+def test_a_flood_of_offers_is_bounded(start_server, eventually):
+    """In all by rtc_handshakes_max; and they are gone when no check has come."""
+    server = start_server(shards=1, config={**CONFIG, "rtc_handshakes_max": 8})
+    answers = [server.request("POST", "/rtc", offer(), SDP) for _ in range(30)]
+    assert [answer.status for answer in answers].count(201) == 8
+    assert {answer.json()["error"] for answer in answers if answer.status != 201} == {"rtc_full"}
+    assert server.metric("ringside_rtc_bytes") < 8 * 20000
+    eventually(lambda: server.metric("ringside_rtc_peers") == 0, "nobody has come", 30)
+    assert server.request("POST", "/rtc", offer(), SDP).status == 201
+
+
+def test_a_flood_of_checks_is_answered_by_nobody(server, eventually):
+    sdp = server.request("POST", "/rtc", offer(), SDP).body.decode()
+    port = int(sdp.split("m=application ")[1].split()[0])
+    forged = check(sdp.replace("a=ice-pwd:", "a=ice-pwd:forged"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        flood.connect((HOST, port))
+        for _ in range(500):
+            flood.send(forged)
+        eventually(lambda: server.metric("ringside_rtc_forged_total") > 0, "some have come")
+        flood.send(check(sdp))
+        flood.settimeout(20)
+        assert mapped_port(flood.recv(2000)) == flood.getsockname()[1]
