@@ -42,6 +42,7 @@ OTHERS = [TESTS / name for name in ("browser", "report", "runner", "tuning")]
 # same threads do the same as in the file that is named; release and ASan run all of it.
 NOT_IN_TSAN = {
     "test_cluster_chaos.py": "crowds and silence: test_cluster_api.py has the threads",
+    "test_rtc_trouble.py": "a peer is of one thread, as in test_rtc.py",
     "test_rtc.py": "a peer is of one thread; calls between threads: test_centrifuge_http.py",
     "test_cluster_several.py": "the broker's thread alone: test_cluster.py has the others",
     "test_cluster_tls.py": "the broker's thread alone: test_cluster.py has the others",
