@@ -30,6 +30,11 @@ ANSWER = """
     const [sdp, done] = arguments;
     peer.setRemoteDescription({ type: "answer", sdp }).then(() => done(true), done);
 """
+SETTLED = """
+    return seen.some(([what]) => what === "open") ||
+        ["disconnected", "failed"].includes(peer.connectionState);
+"""
+ATTEMPTS = 5
 
 
 @pytest.fixture
@@ -45,13 +50,24 @@ def messages(page, number):
     return [event[2] for event in seen(page) if event[:2] == ["message", number]]
 
 
+def connect(page, relay, eventually):
+    """As an application does: whose handshake is lost again and again, until nobody waits for it
+    any longer, connects anew. About one in thirty has to."""
+    for _ in range(ATTEMPTS):
+        sdp = page.execute_async_script(OFFER)
+        assert page.execute_async_script(ANSWER, relay.answered(sdp)) is True
+        eventually(lambda: page.execute_script(SETTLED), "open, or given up")
+        if ["open", 0] in seen(page):
+            break
+        page.execute_script("window.peer.close()")
+    for number in range(2):
+        eventually(lambda n=number: ["open", n] in seen(page), f"channel {number} is open")
+
+
 def test_losses_each_way(server, page, eventually):
     bad = UdpRelay(server, loss=0.15, seed=7)
     try:
-        sdp = page.execute_async_script(OFFER)
-        assert page.execute_async_script(ANSWER, bad.answered(sdp)) is True
-        for number in range(2):
-            eventually(lambda n=number: ["open", n] in seen(page), f"channel {number} is open")
+        connect(page, bad, eventually)
         eventually(lambda: server.metric("ringside_subscriptions") == 1, "it is subscribed")
         page.execute_script("channels[1].send('x'.repeat(60000))")
         wanted = [f"message {number}" for number in range(30)]

@@ -263,8 +263,8 @@ static void setup(void)
     err = shard_datagrams(fake.shard, DATAGRAM_QUIC, PORT);
     assert(err == 0);
     /* For who looks for leaks and does not look into the slab. */
-    static struct conn_extra *volatile kept;
-    kept = conn_at(fake.shard, quic_port_of(fake.shard)->carrier.slot)->extra;
+    static struct carrier *volatile kept;
+    kept = conn_carrier(fake.shard, conn_at(fake.shard, quic_port_of(fake.shard)->carrier.slot));
     assert(kept);
 }
 
