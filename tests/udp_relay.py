@@ -1,6 +1,6 @@
 """A bad network of datagrams between peers of WebRTC and a server: what is lost, and what comes
 twice, is chosen by a seed. Whoever connects posts his offer to `url`, and is told the relay's port
-in place of the server's."""
+in place of the server's, which has one shard: each has a port of its own."""
 
 import http.server
 import random

@@ -39,7 +39,8 @@ ATTEMPTS = 5
 
 @pytest.fixture
 def server(start_server):
-    return start_server(args=("--echo",), config={"rtc_address": HOST, "rtc_port": 0})
+    return start_server(shards=1, args=("--echo",),
+                        config={"rtc_address": HOST, "rtc_port": 0})
 
 
 def seen(page):

@@ -19,7 +19,7 @@ LOSS = 0.15
 
 @pytest.fixture
 def server(start_server):
-    return start_server(args=("--echo",), config=CONFIG)
+    return start_server(shards=1, args=("--echo",), config=CONFIG)
 
 
 @pytest.fixture
