@@ -224,7 +224,8 @@ static bool fill(struct endpoint *endpoint, struct span json, const struct reach
         if (!member_take(&reading, why, why_size))
             return false;
     bool named = endpoint->id[0] != '\0' && endpoint->url;
-    if (found == 0 && named && endpoint->secret_count == 0)
+    endpoint->drawn = found == 0 && named && endpoint->secret_count == 0;
+    if (endpoint->drawn)
         endpoint->secret_count = whsec_draw(&endpoint->secrets[0]);
     if (found < 0 || !named || endpoint->secret_count == 0)
         snprintf(why, why_size, "an endpoint is a JSON object with id and url");

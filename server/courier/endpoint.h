@@ -53,6 +53,7 @@ struct endpoint {
     struct patterns events, channels;
     struct whsec secrets[WHSEC_MAX];
     unsigned secret_count;
+    bool drawn; /* its secret was drawn when it was read: nobody else knows it */
     unsigned concurrency, batch;
     int64_t batch_delay_ms, timeout_ms;
     bool keyed;     /* order "channel": one after the other, of each channel */

@@ -258,7 +258,12 @@ static int file_item(struct webhooks *webhooks, struct span item, char *why, siz
     char reason[WHY_MAX];
     struct endpoint *endpoint = endpoint_read(item, webhooks->reach, reason, sizeof reason);
     int err = -EINVAL;
-    if (endpoint) {
+    if (endpoint && endpoint->drawn) {
+        snprintf(reason, sizeof reason,
+                 "%s: an endpoint of a file needs secrets: one that is "
+                 "drawn at each start is known to no receiver",
+                 endpoint->id);
+    } else if (endpoint) {
         const struct endpoint *old = webhooks_endpoint(webhooks, span_from(endpoint->id));
         endpoint->from_file = true;
         endpoint->fresh = 1;

@@ -437,6 +437,8 @@ def test_endpoints_of_a_file(hooks, receiver, tmp_path, eventually):
     app.server.stop()
     path.write_text('[{"id":"one"}]')
     assert "webhook_endpoints" in refused_to_start(app)
+    path.write_text(json.dumps([{"id": "one", "url": receiver.url("/one")}]))
+    assert "one: an endpoint of a file needs secrets" in refused_to_start(app)
     path.write_text("{}")
     assert "no JSON list" in refused_to_start(app)
     path.write_text(json.dumps([one]))
