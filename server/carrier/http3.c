@@ -14,6 +14,14 @@ int http3_failed(struct quic *quic, uint64_t code)
     return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
+void quic_submitted(struct quic *quic, int err)
+{
+    if (err != NGTCP2_ERR_NOMEM)
+        return;
+    http3_failed(quic, HTTP3_INTERNAL_ERROR);
+    carrier_due(quic->shard, &quic->carrier);
+}
+
 static struct http3_stream *control_stream(const struct quic *quic)
 {
     struct http3_stream *stream = quic->streams;
@@ -117,7 +125,7 @@ static void http3_reset(struct shard *shard, struct conn *line, enum close_reaso
         http3_stream_reset(stream, reason == CLOSE_OVERLOADED ? HTTP3_INTERNAL_ERROR
                                                               : HTTP3_REQUEST_CANCELLED);
     else if (!read)
-        quic_shutdown_read(quic->conn, stream->id, HTTP3_NO_ERROR);
+        quic_submitted(quic, quic_shutdown_read(quic->conn, stream->id, HTTP3_NO_ERROR));
     http3_tunnels_end(quic, stream->id);
     carrier_due(shard, &quic->carrier);
 }

@@ -372,7 +372,8 @@ void http3_read_on(struct shard *shard, struct conn *line)
         return;
     struct quic *quic = (struct quic *)stream_carrier(shard, line);
     const struct http3_stream *stream = http3_stream_at(quic, conn_slot(shard, line));
-    ngtcp2_conn_extend_max_stream_offset(quic->conn, stream->id, extra->unread);
+    quic_submitted(quic,
+                   ngtcp2_conn_extend_max_stream_offset(quic->conn, stream->id, extra->unread));
     extra->unread = 0;
     carrier_due(shard, &quic->carrier);
 }

@@ -176,7 +176,7 @@ static void drop(struct http3_stream **ours, uint64_t code)
     *ours = NULL;
     stream->owner = NULL;
     stream->is_over = true;
-    quic_shutdown_write(stream->quic->conn, stream->id, code);
+    quic_submitted(stream->quic, quic_shutdown_write(stream->quic->conn, stream->id, code));
 }
 
 void http3_session_over(struct http3_stream *stream, enum close_reason reason, bool sent)

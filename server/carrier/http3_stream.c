@@ -83,7 +83,7 @@ void http3_stream_reset(struct http3_stream *stream, uint64_t code)
     stream->is_over = true;
     if (code != HTTP3_REQUEST_CANCELLED)
         counter_add(&quic->shard->counters.http3_errors[http3_error_index(code)], 1);
-    quic_shutdown_stream(quic->conn, stream->id, code);
+    quic_submitted(quic, quic_shutdown_stream(quic->conn, stream->id, code));
 }
 
 /* ---- one-way streams ---- */
@@ -122,7 +122,7 @@ static uint64_t begin_control(struct http3_stream *stream)
 static uint64_t ignore(struct http3_stream *stream, uint64_t code)
 {
     stream->kind = HTTP3_STREAM_IGNORED;
-    quic_shutdown_read(stream->quic->conn, stream->id, code);
+    quic_submitted(stream->quic, quic_shutdown_read(stream->quic->conn, stream->id, code));
     return 0;
 }
 
@@ -235,8 +235,8 @@ uint64_t http3_was_reset(struct http3_stream *stream, bool its_side)
     http3_line_end(stream, CLOSE_PEER_RESET);
     stream->is_over = true;
     if (its_side)
-        quic_shutdown_write(quic->conn, stream->id, HTTP3_REQUEST_CANCELLED);
+        quic_submitted(quic, quic_shutdown_write(quic->conn, stream->id, HTTP3_REQUEST_CANCELLED));
     else
-        quic_shutdown_read(quic->conn, stream->id, HTTP3_REQUEST_CANCELLED);
+        quic_submitted(quic, quic_shutdown_read(quic->conn, stream->id, HTTP3_REQUEST_CANCELLED));
     return 0;
 }

@@ -44,7 +44,8 @@ static void one_way_refuse(struct http3_stream *stream)
     counter_add(
         &stream->quic->shard->counters.http3_errors[http3_error_index(HTTP3_WEBTRANSPORT_REJECTED)],
         1);
-    quic_shutdown_read(stream->quic->conn, stream->id, HTTP3_WEBTRANSPORT_REJECTED);
+    quic_submitted(stream->quic,
+                   quic_shutdown_read(stream->quic->conn, stream->id, HTTP3_WEBTRANSPORT_REJECTED));
 }
 
 static uint64_t one_way_begin(struct http3_stream *stream, uint64_t session)
@@ -106,9 +107,9 @@ void http3_tunnel_close(struct http3_stream *stream, enum close_reason reason, b
     uint64_t code = webtransport_error(close_reason_code(reason));
     if (!sent) {
         stream->is_over = true;
-        quic_shutdown_stream(conn, stream->id, code);
+        quic_submitted(stream->quic, quic_shutdown_stream(conn, stream->id, code));
     } else if (!read) {
-        quic_shutdown_read(conn, stream->id, code);
+        quic_submitted(stream->quic, quic_shutdown_read(conn, stream->id, code));
     }
 }
 
@@ -125,7 +126,8 @@ void http3_tunnels_end(struct quic *quic, int64_t session)
             continue;
         http3_line_end(stream, CLOSE_CARRIER);
         if (stream->kind == HTTP3_STREAM_ONE_WAY)
-            quic_shutdown_read(quic->conn, stream->id, HTTP3_WEBTRANSPORT_GONE);
+            quic_submitted(quic,
+                           quic_shutdown_read(quic->conn, stream->id, HTTP3_WEBTRANSPORT_GONE));
         else
             http3_stream_reset(stream, HTTP3_WEBTRANSPORT_GONE);
     }

@@ -97,7 +97,7 @@ static void tell_window(struct quic *quic, struct http3_stream *stream, size_t l
         conn_pause(line);
         extra->unread += (uint32_t)len;
     } else {
-        ngtcp2_conn_extend_max_stream_offset(quic->conn, stream->id, len);
+        quic_submitted(quic, ngtcp2_conn_extend_max_stream_offset(quic->conn, stream->id, len));
     }
 }
 

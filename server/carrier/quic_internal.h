@@ -260,6 +260,9 @@ extern const struct carrier_ops http3_ops, quic_port_ops;
 int http3_begin(struct quic *quic);
 /* The connection is to be closed with a code. Returns what a callback says to the library. */
 int http3_failed(struct quic *quic, uint64_t code);
+/* What the library says to something to send. If it found no memory the client would wait for that
+ * for ever, so its connection ends in the next turn. */
+void quic_submitted(struct quic *quic, int err);
 
 /* ---- http3_stream.c ---- */
 

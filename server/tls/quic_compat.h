@@ -28,17 +28,17 @@ static inline void quic_error_application(quic_close_error *error, uint64_t code
 {
     ngtcp2_ccerr_set_application_error(error, code, NULL, 0);
 }
-static inline void quic_shutdown_stream(ngtcp2_conn *conn, int64_t id, uint64_t code)
+static inline int quic_shutdown_stream(ngtcp2_conn *conn, int64_t id, uint64_t code)
 {
-    ngtcp2_conn_shutdown_stream(conn, 0, id, code);
+    return ngtcp2_conn_shutdown_stream(conn, 0, id, code);
 }
-static inline void quic_shutdown_read(ngtcp2_conn *conn, int64_t id, uint64_t code)
+static inline int quic_shutdown_read(ngtcp2_conn *conn, int64_t id, uint64_t code)
 {
-    ngtcp2_conn_shutdown_stream_read(conn, 0, id, code);
+    return ngtcp2_conn_shutdown_stream_read(conn, 0, id, code);
 }
-static inline void quic_shutdown_write(ngtcp2_conn *conn, int64_t id, uint64_t code)
+static inline int quic_shutdown_write(ngtcp2_conn *conn, int64_t id, uint64_t code)
 {
-    ngtcp2_conn_shutdown_stream_write(conn, 0, id, code);
+    return ngtcp2_conn_shutdown_stream_write(conn, 0, id, code);
 }
 static inline bool quic_is_draining(ngtcp2_conn *conn)
 {
@@ -79,17 +79,17 @@ static inline void quic_error_application(quic_close_error *error, uint64_t code
 {
     ngtcp2_connection_close_error_set_application_error(error, code, NULL, 0);
 }
-static inline void quic_shutdown_stream(ngtcp2_conn *conn, int64_t id, uint64_t code)
+static inline int quic_shutdown_stream(ngtcp2_conn *conn, int64_t id, uint64_t code)
 {
-    ngtcp2_conn_shutdown_stream(conn, id, code);
+    return ngtcp2_conn_shutdown_stream(conn, id, code);
 }
-static inline void quic_shutdown_read(ngtcp2_conn *conn, int64_t id, uint64_t code)
+static inline int quic_shutdown_read(ngtcp2_conn *conn, int64_t id, uint64_t code)
 {
-    ngtcp2_conn_shutdown_stream_read(conn, id, code);
+    return ngtcp2_conn_shutdown_stream_read(conn, id, code);
 }
-static inline void quic_shutdown_write(ngtcp2_conn *conn, int64_t id, uint64_t code)
+static inline int quic_shutdown_write(ngtcp2_conn *conn, int64_t id, uint64_t code)
 {
-    ngtcp2_conn_shutdown_stream_write(conn, id, code);
+    return ngtcp2_conn_shutdown_stream_write(conn, id, code);
 }
 static inline bool quic_is_draining(ngtcp2_conn *conn)
 {
