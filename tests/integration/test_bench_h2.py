@@ -99,6 +99,7 @@ def test_a_climb_counts_subscribers(tmp_path):
             ] == [(11, 110), (21, 205)]
 
 
+@pytest.mark.not_in("asan", why="a knee of subscribers is in test_bench_knee.py too")
 def test_a_knee_of_subscribers_on_shared_connections(tmp_path):
     found = bench(tmp_path, "knee", "--rate", "10", "--subscribers", "60", "--streams", "10",
                   "--turns", "1", "--turn-ms", "200", "--bound-ms", "2000", "--search-seconds",

@@ -2,12 +2,14 @@
 The server is ours; what the clients speak is by ngtcp2 and nghttp3, as the server's is, and held to
 somebody else's reading in test_h3*.py. No speed is asserted."""
 
+import pytest
 from bench import bench
 from test_bench_small import SMALL, check_clean, taking_part
 
 NAMES = "h3-sse,h3-poll"
 
 
+@pytest.mark.not_in("asan", why="each row of it has a test of its own here")
 def test_compared_with_tcp(tmp_path):
     found = bench(tmp_path, "compare", "--subscribers", "7", "--streams", "3", *SMALL,
                   "--transport", f"sse,{NAMES}", "--against", "none")
