@@ -351,15 +351,21 @@ uint64_t http3_piece(struct http3_stream *stream, const struct http3_piece *piec
     }
 }
 
+/* Of its body, or of a capsule (RFC 9297 section 3.3). */
+static bool ends_in_the_middle(const struct http3_stream *stream)
+{
+    if (stream->body_left != UINT64_MAX && stream->body_left > 0)
+        return true;
+    return stream->session && !http3_frames_may_end(&stream->session->capsules.frames);
+}
+
 uint64_t http3_request_ended(struct http3_stream *stream)
 {
     struct conn *line = http3_line(stream);
     if (!stream->has_head)
         http3_stream_reset(stream, HTTP3_REQUEST_INCOMPLETE);
-    else if (line && stream->body_left != UINT64_MAX && stream->body_left > 0)
+    else if (line && ends_in_the_middle(stream))
         http3_malformed(stream);
-    else if (line && stream->session && !http3_frames_may_end(&stream->session->capsules.frames))
-        http3_malformed(stream); /* RFC 9297 section 3.3: in the middle of a capsule */
     else if (line && !(line->link & LINK_INPUT_ENDED))
         http_stream_ended(stream->quic->shard, line);
     return 0;

@@ -142,6 +142,7 @@ static int take_frame(struct http3_stream *sink, struct conn *line, size_t len)
     size_t head = sink->is_raw ? 0 : http3_frame_head(room, HTTP3_DATA, len);
     for (size_t done = 0; done < len;) {
         size_t part = line->out_len < len - done ? line->out_len : len - done;
+        assert(line->out_block);
         memcpy(room + head + done, line->out_block->bytes + line->out_at, part);
         conn_consume(sink->quic->shard, line, (uint32_t)part);
         done += part;

@@ -30,6 +30,7 @@ struct interest_node {
 
 static int list_add(struct endpoint_list *list, struct endpoint *endpoint)
 {
+    assert(list);
     if (list->count == list->room) {
         unsigned room = list->room > 0 ? 2 * list->room : ROOM_FIRST;
         struct endpoint **longer = realloc(list->at, room * sizeof(struct endpoint *));

@@ -414,6 +414,7 @@ void queue_held_wrote(struct queue *queue)
                 held->state = HELD_GONE;
         }
         event->on_disk = true;
+        assert(event->dirty);
         clean(queue, event);
         if (event->left == 0)
             event_free(queue, event);
@@ -425,8 +426,11 @@ void queue_held_failed(struct queue *queue)
 {
     struct held_event *event, *next;
     DL_FOREACH_SAFE(queue->dirty, event, next)
-    if (!event->on_disk)
-        event_free(queue, event);
+    {
+        assert(event->dirty);
+        if (!event->on_disk)
+            event_free(queue, event);
+    }
 }
 
 /* What was held when another run ended is at rest. */

@@ -24,7 +24,7 @@ const char *kafka_refusal_name(enum kafka_refusal refusal)
 const char *kafka_refusal_sentence(enum kafka_refusal refusal)
 {
     static const char *const sentences[KAFKA_REFUSAL_COUNT] = {
-#define SENTENCE(upper, lower, sentence) [KAFKA_##upper] = sentence,
+#define SENTENCE(upper, lower, sentence) [KAFKA_##upper] = (sentence),
         KAFKA_REFUSALS(SENTENCE)
 #undef SENTENCE
     };
