@@ -77,6 +77,8 @@ void webhooks_home_remove(const struct webhooks_home *home)
 static int endpoints_write(const struct webhooks_home *home, unsigned number,
                            const struct webhooks_loop *loop, uint32_t endpoints, uint32_t channels)
 {
+    /* Of no worth: nobody here verifies. */
+    static const char secret[] = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
     const struct sockaddr_in at = webhooks_loop_address(loop);
     char name[32];
     snprintf(name, sizeof name, "endpoints-%u", number);
@@ -86,9 +88,9 @@ static int endpoints_write(const struct webhooks_home *home, unsigned number,
     for (uint32_t i = 0; i < endpoints; i++)
         fprintf(file,
                 "%s{\"id\": \"e%u\", \"url\": \"http://127.%u.%u.%u:%u/%u/%u\", "
-                "\"events\": [\"bench\"], \"channels\": [\"c%u\"]}",
+                "\"events\": [\"bench\"], \"channels\": [\"c%u\"], \"secrets\": [\"%s\"]}",
                 i == 0 ? "[" : ",\n", i, 1 + i / (HOSTS * HOSTS), i / HOSTS % HOSTS, 1 + i % HOSTS,
-                ntohs(at.sin_port), number, i, i % channels);
+                ntohs(at.sin_port), number, i, i % channels, secret);
     fprintf(file, "]\n");
     return fclose(file) == 0 ? 0 : bench_fail(-EIO, "the endpoints are not written");
 }
