@@ -225,10 +225,19 @@ int encoding_item_next(struct span *items, struct span *ret)
     return 1;
 }
 
-int encoding_run_read(struct encoded_run *ret, struct span bytes)
+int encoding_line_read(struct encoded *ret, struct span bytes)
 {
-    struct encoded_run run = {0};
-    if (line_read(&run.line, &bytes) < 0 || bytes.len == 0)
+    struct encoded line = {0};
+    if (line_read(&line, &bytes) < 0 || bytes.len != 1 || bytes.ptr[0] != ENCODING_APART)
+        return -EINVAL;
+    *ret = line;
+    return 0;
+}
+
+int encoding_rest_read(struct encoded_run *ret, const struct encoded *line, struct span bytes)
+{
+    struct encoded_run run = {.line = *line};
+    if (bytes.len == 0)
         return -EINVAL;
     run.single = bytes.ptr[0] != ENCODING_SEVERAL;
     run.items = run.single ? bytes : span_skip(bytes, 1);
@@ -241,6 +250,12 @@ int encoding_run_read(struct encoded_run *ret, struct span bytes)
         return -EINVAL;
     *ret = run;
     return 0;
+}
+
+int encoding_run_read(struct encoded_run *ret, struct span bytes)
+{
+    struct encoded line = {0};
+    return line_read(&line, &bytes) < 0 ? -EINVAL : encoding_rest_read(ret, &line, bytes);
 }
 
 int encoding_run_next(struct encoded_run *run, struct encoded *ret, size_t payload_max)

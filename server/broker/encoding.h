@@ -18,6 +18,10 @@
  *                                            │        from '1' on
  *                                            length, big-endian
  *
+ * What is large and not kept is heard in two parts, one directly behind the other, so that the
+ * engine's script needs not look at the second: the line with the byte 3, and what would have been
+ * in its place, from '1' or '2' on.
+ *
  * Idea     The line is the engine's: it numbers, and its clock tells ages. What is behind it is the
  *          publisher's, which the engine does not look into. Whoever else writes to the engine may
  *          have written anything: what is read is taken for hostile.
@@ -34,6 +38,7 @@
 enum {
     ENCODING_ITEM_HEAD = 4,
     ENCODING_SEVERAL = '2', /* behind the line */
+    ENCODING_APART = '3',   /* likewise: the rest is the next that is heard */
 };
 
 struct encoded {
@@ -66,6 +71,9 @@ struct encoded_run {
 
 /* Reads the line. Returns 0, or -EINVAL: it is none, or the lengths behind it do not fit. */
 int encoding_run_read(struct encoded_run *ret, struct span bytes);
+/* Likewise a line with nothing but ENCODING_APART behind it, and what comes behind such a one. */
+int encoding_line_read(struct encoded *ret, struct span bytes);
+int encoding_rest_read(struct encoded_run *ret, const struct encoded *line, struct span bytes);
 /* Takes the next message off. Returns 1, 0: there is none, or -EINVAL: it is none. */
 int encoding_run_next(struct encoded_run *run, struct encoded *ret, size_t payload_max);
 

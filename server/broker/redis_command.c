@@ -122,19 +122,26 @@ static void bodies_write(char *at, const struct remote_ask *ask)
     }
 }
 
-/* Where it is published, with those behind it, and as what. Returns the body, to be freed; NULL
- * when memory is out. */
-static char *add_messages(struct command *command, const struct names *names,
-                          const struct remote_ask *ask)
+/* What it is, with those behind it. To be freed; NULL when memory is out. */
+static struct span body_make(const struct remote_ask *ask)
 {
     size_t len = bodies_size(ask);
     char *body = malloc(len);
-    if (!body)
-        return NULL;
-    bodies_write(body, ask);
+    if (body)
+        bodies_write(body, ask);
+    return span_of(body, len);
+}
+
+static void body_free(struct span body)
+{
+    free((char *)(uintptr_t)body.ptr);
+}
+
+/* Where it is published, and as what. */
+static void add_message(struct command *command, const struct names *names, struct span body)
+{
     add(command, span_of(names->topic, names->topic_len));
-    add(command, span_of(body, len));
-    return body;
+    add(command, body);
 }
 
 /* How many have a place: of a batch all or none. */
@@ -166,7 +173,8 @@ static void add_terms(struct command *command, const struct redis *redis,
     add_number(command, (uint64_t)(terms->lasting ? config->lasting_ms : config->keys_ms));
 }
 
-static int send_publish(struct redis *redis, const struct remote_ask *ask, bool whole)
+static int send_publish(struct redis *redis, const struct remote_ask *ask, struct span body,
+                        bool whole)
 {
     const struct message *message = ask->message;
     struct message_terms terms = {0};
@@ -176,30 +184,53 @@ static int send_publish(struct redis *redis, const struct remote_ask *ask, bool 
         terms = message_terms(message);
     names_make(&names, redis, ask, terms.lasting);
     begin(&command, redis, &names, SCRIPT_PUBLISH, whole, terms.key != 0);
-    char *body = add_messages(&command, &names, ask);
-    if (!body)
-        return -ENOMEM;
+    add_message(&command, &names, body);
     add_bounds(&command, ask->rules);
     add_number(&command, numbered(ask));
     add(&command, message->last ? SPAN("1") : SPAN("0"));
     add_terms(&command, redis, &terms);
-    int err = redis_link_send(&redis->commands, command.arguments, command.count);
-    free(body);
+    return redis_link_send(&redis->commands, command.arguments, command.count);
+}
+
+/* Lua hashes each byte of each text that it is given or makes, which for a large one takes most of
+ * its time. What the script has no need to look at goes past it. What has terms may turn out not to
+ * be published. */
+static bool goes_apart(const struct redis *redis, const struct remote_ask *ask, size_t len)
+{
+    bool kept = ask->rules->messages_max > 0 && ask->message->kind == MESSAGE_PUBLICATION;
+    return redis->greeting.transacts && !kept && !ask->message->has_terms && !ask->message->last &&
+           len >= APART_BYTES_MIN;
+}
+
+/* Nothing comes between the two. */
+static int send_apart(struct redis *redis, const struct remote_ask *ask, struct span body)
+{
+    static const char text[] = {ENCODING_APART};
+    const struct span multi = SPAN("MULTI"), exec = SPAN("EXEC");
+    struct names names;
+    names_make(&names, redis, ask, false);
+    const struct span publish[] = {SPAN("PUBLISH"), span_of(names.topic, names.topic_len), body};
+    int err = redis_link_send(&redis->commands, &multi, 1);
+    if (err == 0)
+        err = send_publish(redis, ask, span_of(text, sizeof text), false);
+    if (err == 0)
+        err = redis_link_send(&redis->commands, publish, 3);
+    if (err == 0)
+        err = redis_link_send(&redis->commands, &exec, 1);
+    for (unsigned i = 1; err == 0 && i < APART_COMMANDS; i++)
+        sent_add(&redis->commands_sent, (struct sent){.kind = SENT_QUEUED});
     return err;
 }
 
-static int send_forget(struct redis *redis, const struct remote_ask *ask, bool whole)
+static int send_forget(struct redis *redis, const struct remote_ask *ask, struct span body,
+                       bool whole)
 {
     struct command command;
     struct names names;
     names_make(&names, redis, ask, false);
     begin(&command, redis, &names, SCRIPT_FORGET, whole, false);
-    char *body = add_messages(&command, &names, ask);
-    if (!body)
-        return -ENOMEM;
-    int err = redis_link_send(&redis->commands, command.arguments, command.count);
-    free(body);
-    return err;
+    add_message(&command, &names, body);
+    return redis_link_send(&redis->commands, command.arguments, command.count);
 }
 
 static int send_join(struct redis *redis, const struct remote_ask *ask, bool whole)
@@ -217,27 +248,40 @@ static int send_join(struct redis *redis, const struct remote_ask *ask, bool who
     return redis_link_send(&redis->commands, command.arguments, command.count);
 }
 
+static int send_message(struct redis *redis, const struct remote_ask *ask, bool whole,
+                        enum sent_kind *ret)
+{
+    struct span body = body_make(ask);
+    if (!body.ptr)
+        return -ENOMEM;
+    bool apart = ask->kind == REMOTE_PUBLISH && !whole && goes_apart(redis, ask, body.len);
+    int err = apart                         ? send_apart(redis, ask, body)
+              : ask->kind == REMOTE_PUBLISH ? send_publish(redis, ask, body, whole)
+                                            : send_forget(redis, ask, body, whole);
+    body_free(body);
+    *ret = apart ? SENT_APART : SENT_SCRIPT;
+    return err;
+}
+
 int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
 {
+    enum sent_kind kind = SENT_SCRIPT;
     int err = 0;
-    if (redis->commands_sent.count == SENT_MAX)
+    if (redis->commands_sent.count + APART_COMMANDS > SENT_MAX)
         return -ENOBUFS;
     switch (ask->kind) {
     case REMOTE_PUBLISH:
-        err = send_publish(redis, ask, whole);
+    case REMOTE_FORGET:
+        err = send_message(redis, ask, whole, &kind);
         break;
     case REMOTE_JOIN:
         err = send_join(redis, ask, whole);
-        break;
-    case REMOTE_FORGET:
-        err = send_forget(redis, ask, whole);
         break;
     case REMOTE_LEAVE:
         assert(!"leaving is no script");
     }
     if (err == 0)
-        sent_add(&redis->commands_sent,
-                 (struct sent){.kind = SENT_SCRIPT, .ask = ask, .whole = whole});
+        sent_add(&redis->commands_sent, (struct sent){.kind = kind, .ask = ask, .whole = whole});
     return err;
 }
 

@@ -14,18 +14,24 @@
 #include <assert.h>
 #include <pthread.h>
 
+#include "broker/encoding.h"
+
 enum {
     SENT_MAX = 4096, /* a power of two */
     TOPIC_MAX = REDIS_PREFIX_MAX + 1 + 128,
     REDIS_NODE_TOPICS = 2,
     REDIS_ORDER_MAX = 48, /* of an order's place */
-    BATCHES_MAX = 64,     /* open at a time; a power of two */
+    APART_COMMANDS = 4,
+    APART_BYTES_MIN = 2048, /* below it costs more than it saves */
+    BATCHES_MAX = 64,       /* open at a time; a power of two */
     BATCH_MESSAGES_MAX = 128,
     BATCH_BYTES_MAX = 256 << 10,
 };
 
 enum sent_kind {
     SENT_SCRIPT,
+    SENT_APART,  /* EXEC of a script and a PUBLISH */
+    SENT_QUEUED, /* what is before that: answered by "queued" */
     SENT_PING,
     SENT_SUBSCRIBE, /* on the news link: confirmed, it becomes a join */
     SENT_QUESTION,
@@ -84,7 +90,10 @@ struct redis {
     unsigned publishes;                /* in the queue */
     struct batch batches[BATCHES_MAX]; /* by the hash of the channel; empty between turns */
     bool more;                         /* replies are there that the turn did not take */
-    unsigned resets;                   /* shards told, since the links were opened */
+    struct encoded apart;              /* was heard, and its rest is next, on this topic */
+    char apart_topic[TOPIC_MAX];
+    size_t apart_topic_len; /* 0: nothing was */
+    unsigned resets;        /* shards told, since the links were opened */
     bool behind
         [HUB_SHARDS_MAX]; /* had no room for news: are told to join all again, when they have */
     unsigned behind_count;

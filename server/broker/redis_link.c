@@ -188,6 +188,19 @@ static bool was_never_replica(struct redis_link *link, const struct redis_addres
     return never;
 }
 
+/* Whoever may not is asked for less. */
+static bool may_transact(struct redis_link *link, const struct redis_address *address)
+{
+    const char *const begin[] = {"MULTI"}, *const end[] = {"EXEC"};
+    redisReply *begun = ask(link, address, begin, 1);
+    redisReply *ended = ask(link, address, end, 1);
+    bool may = begun && begun->type == REDIS_REPLY_STATUS && ended &&
+               ended->type == REDIS_REPLY_ARRAY && ended->elements == 0;
+    freeReplyObject(begun);
+    freeReplyObject(ended);
+    return may;
+}
+
 static int load_scripts(struct redis_link *link, const struct redis_address *address,
                         struct redis_greeting *greeting, char *why, size_t why_size)
 {
@@ -213,6 +226,8 @@ static int greet(struct redis_link *link, const struct redis_address *address,
     err = ask_run(link, address, greeting, why, why_size);
     if (err == 0)
         err = load_scripts(link, address, greeting, why, why_size);
+    if (err == 0)
+        greeting->transacts = may_transact(link, address);
     if (err == 0)
         greeting->durable = config_is(link, address, "appendonly", "yes") &&
                             config_is(link, address, "appendfsync", "always") &&

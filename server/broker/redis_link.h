@@ -32,6 +32,7 @@ enum {
 struct redis_greeting {
     char run[REDIS_RUN_MAX];
     char shas[SCRIPT_COUNT][REDIS_SHA_MAX];
+    bool transacts; /* MULTI and EXEC are allowed */
     bool durable; /* appendonly yes, appendfsync always, and it may be asked so; and it was never a
                      replica, which may have missed the end of what another has acknowledged */
 };

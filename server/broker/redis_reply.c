@@ -32,9 +32,9 @@ static bool starts(const redisReply *reply, const char *word)
 /* What an error says of the ask; none of these has changed anything. */
 static int error_of(struct redis *redis, const redisReply *reply)
 {
-    static const char *const elsewhere[] = {"LOADING",    "READONLY",    "MISCONF",
-                                            "MASTERDOWN", "CLUSTERDOWN", "BUSY",
-                                            "NOAUTH",     "NOPERM",      "NOREPLICAS"};
+    static const char *const elsewhere[] = {"LOADING",     "READONLY", "MISCONF", "MASTERDOWN",
+                                            "CLUSTERDOWN", "BUSY",     "NOAUTH",  "NOPERM",
+                                            "NOREPLICAS",  "EXECABORT"};
     /* Since 7.0 an error in a script begins with what it is of, or with ERR. */
     if (starts(reply, "OOM") || memmem(reply->str, (size_t)reply->len, "OOM command", 11)) {
         redis_count(&redis->counters.out_of_memory);
@@ -173,16 +173,31 @@ static void take_answer(struct redis *redis, struct remote_ask *ask, const redis
     redis_answer(redis, ask, err);
 }
 
+/* What the script of a transaction said, or why nothing of it was done; NULL: neither. */
+static const redisReply *script_of(const redisReply *exec)
+{
+    if (exec->type == REDIS_REPLY_ERROR)
+        return exec;
+    return is_array(exec, 2) ? exec->element[0] : NULL;
+}
+
 int redis_take_command(struct redis *redis, const redisReply *reply)
 {
     if (redis->commands_sent.count == 0)
         return -EPROTO;
     struct sent sent = sent_take(&redis->commands_sent);
-    bool is_error = reply->type == REDIS_REPLY_ERROR;
     if (sent.kind > SENT_SUBSCRIBE) {
         redis_nodes_answered(redis, &sent, reply);
         return 0;
     }
+    if (sent.kind == SENT_APART)
+        reply = script_of(reply);
+    if (!reply) {
+        redis_count(&redis->counters.foreign);
+        redis_answer(redis, sent.ask, -EPROTO);
+        return 0;
+    }
+    bool is_error = reply->type == REDIS_REPLY_ERROR;
     /* The server that we are at is no master any more, or not yet: another one may be. */
     bool moved = is_error && (starts(reply, "READONLY") || starts(reply, "LOADING"));
     if (!sent.ask)
@@ -235,6 +250,25 @@ static struct span channel_of(const struct redis *redis, struct span topic)
     return good ? name : (struct span){0};
 }
 
+/* What was heard, if it is whole: perhaps with the line that came before it. Returns 1, 0: its rest
+ * is the next, or -EINVAL. */
+static int run_read(struct redis *redis, struct encoded_run *ret, struct span topic,
+                    struct span body)
+{
+    const struct span line_topic = span_of(redis->apart_topic, redis->apart_topic_len);
+    redis->apart_topic_len = 0;
+    if (line_topic.len > 0 && span_equal(topic, line_topic))
+        return encoding_rest_read(ret, &redis->apart, body) < 0 ? -EINVAL : 1;
+    if (line_topic.len > 0)
+        redis_count(&redis->counters.foreign);
+    if (encoding_line_read(&redis->apart, body) < 0)
+        return encoding_run_read(ret, body) < 0 ? -EINVAL : 1;
+    assert(topic.len <= sizeof redis->apart_topic);
+    memcpy(redis->apart_topic, topic.ptr, topic.len);
+    redis->apart_topic_len = topic.len;
+    return 0;
+}
+
 static void message_come(struct redis *redis, struct span topic, struct span body)
 {
     struct encoded_run run;
@@ -243,8 +277,10 @@ static void message_come(struct redis *redis, struct span topic, struct span bod
     if (redis_nodes_come(redis, topic, body))
         return;
     struct span name = channel_of(redis, topic);
-    if (!name.ptr || encoding_run_read(&run, body) < 0) {
-        redis_count(&redis->counters.foreign);
+    int whole = name.ptr ? run_read(redis, &run, topic, body) : -EINVAL;
+    if (whole <= 0) {
+        if (whole < 0)
+            redis_count(&redis->counters.foreign);
         return;
     }
     uint64_t hash = hub_hash(redis->set, name.ptr, name.len);

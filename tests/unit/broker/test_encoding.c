@@ -108,6 +108,30 @@ static void test_several_events(void **state)
     assert_true(read.offset == 0 && read.kind == MESSAGE_LEAVE);
 }
 
+static void test_in_two_parts(void **state)
+{
+    (void)state;
+    struct encoded line, read;
+    struct encoded_run run;
+    const struct span rest = SPAN("2\0\0\0\x04"
+                                  "1\0\0x\0\0\0\x04"
+                                  "1\0\0y");
+    assert_int_equal(encoding_line_read(&line, SPAN("ff 9 7\n1")), -EINVAL);
+    assert_int_equal(encoding_line_read(&line, SPAN("ff 9 7\n3x")), -EINVAL);
+    assert_int_equal(encoding_line_read(&line, SPAN("ff 9 7\n")), -EINVAL);
+    assert_int_equal(encoding_run_read(&run, SPAN("ff 9 7\n3")), 0);
+    assert_int_equal(encoding_run_next(&run, &read, 16), -EINVAL);
+    assert_int_equal(encoding_line_read(&line, SPAN("ff 9 7\n3")), 0);
+    assert_int_equal(encoding_rest_read(&run, &line, SPAN("")), -EINVAL);
+    assert_int_equal(encoding_rest_read(&run, &line, span_of(rest.ptr, 8)), -EINVAL);
+    assert_int_equal(encoding_rest_read(&run, &line, rest), 0);
+    for (uint64_t offset = 8; offset <= 9; offset++) {
+        assert_int_equal(encoding_run_next(&run, &read, 16), 1);
+        assert_true(read.epoch == 0xff && read.offset == offset && read.payload.len == 1);
+    }
+    assert_int_equal(encoding_run_next(&run, &read, 16), 0);
+}
+
 static void test_what_is_refused(void **state)
 {
     (void)state;
@@ -152,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_events_of_presence),
         cmocka_unit_test(test_several),
         cmocka_unit_test(test_several_events),
+        cmocka_unit_test(test_in_two_parts),
         cmocka_unit_test(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -211,6 +211,46 @@ static void test_bounds(void **state)
     assert_int_equal(answered, BATCH_MESSAGES_MAX + 1 + 3 + 1);
 }
 
+/* What is large and not kept goes past the script, if that is allowed. */
+static void test_what_goes_past_the_script(void **state)
+{
+    static const char queued[] = "+OK\r\n+QUEUED\r\n+QUEUED\r\n";
+    (void)state;
+    open_all();
+    publish("a", APART_BYTES_MIN, MESSAGE_EPHEMERAL, false);
+    assert_int_equal(sent(), 1);
+    redis->greeting.transacts = true;
+    publish("a", APART_BYTES_MIN, MESSAGE_PUBLICATION, false);
+    publish("b", 1, MESSAGE_EPHEMERAL, false);
+    assert_int_equal(sent(), 2);
+    answer("*4\r\n$2\r\nff\r\n$1\r\n9\r\n$1\r\n0\r\n$1\r\n0\r\n");
+    answer("-OOM command not allowed\r\n");
+    answer("-OOM command not allowed\r\n");
+    assert_int_equal(answered, 3);
+    for (unsigned i = 0; i < 4; i++) {
+        publish("a", APART_BYTES_MIN, MESSAGE_EPHEMERAL, false);
+        assert_int_equal(sent(), APART_COMMANDS);
+    }
+    const char *const said[] = {
+        "*2\r\n*4\r\n$2\r\nff\r\n$1\r\n9\r\n$1\r\n0\r\n$1\r\n0\r\n:2\r\n",
+        "-EXECABORT Transaction discarded because of: OOM command not allowed\r\n",
+        "*2\r\n-NOSCRIPT it is not there\r\n:2\r\n", "*0\r\n"};
+    for (unsigned i = 0; i < 4; i++) {
+        for (const char *at = queued; *at; at = strchr(at, '\n') + 1) {
+            char line[16];
+            snprintf(line, sizeof line, "%.*s", (int)(strchr(at, '\n') + 1 - at), at);
+            answer(line);
+        }
+        answer(said[i]);
+    }
+    assert_int_equal(answered, 6);
+    assert_int_equal(answers[3].err, 0);
+    assert_true(answers[4].err < 0 && answers[5].err < 0);
+    assert_int_equal(redis->commands_sent.count, 1);
+    assert_true(sent_first(&redis->commands_sent)->whole);
+    close_all();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_that_lies),
         cmocka_unit_test(test_order_of_a_channel_stays),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_what_goes_past_the_script),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
