@@ -18,8 +18,10 @@ DATAGRAM_MAX = 2048
 class UdpRelay:
     """For each address of a client a socket of its own towards the server."""
 
-    def __init__(self, server, loss=0.0, twice=0.0, seed=1):
+    def __init__(self, server, loss=0.0, twice=0.0, seed=1, meddle=None):
+        """`meddle(datagram, to_server)` says which datagrams go on in the place of one."""
         self.server, self.loss, self.twice = server, loss, twice
+        self.meddle = meddle or (lambda datagram, to_server: [datagram])
         self.random = random.Random(seed)
         self.lost = self.doubled = 0
         self.front = self._socket()
@@ -84,12 +86,14 @@ class UdpRelay:
         if source is self.front:
             if sender not in self.backs:
                 self.backs[sender] = self._socket()
-            self._pass(self.backs[sender], datagram, self.target)
+            for each in self.meddle(datagram, True):
+                self._pass(self.backs[sender], each, self.target)
         for client, back in list(self.backs.items()):
             if back not in selector.get_map():
                 selector.register(back, selectors.EVENT_READ)
             if back is source:
-                self._pass(self.front, datagram, client)
+                for each in self.meddle(datagram, False):
+                    self._pass(self.front, each, client)
 
     def _run(self):
         with selectors.DefaultSelector() as selector:

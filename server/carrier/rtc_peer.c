@@ -291,13 +291,22 @@ static void sealed_taken(struct rtc *rtc, uint8_t *bytes, size_t len)
         rtc_park(rtc); /* nothing of it was true */
 }
 
-/* The first record under the new keys shows that the peer has heard our last flight. */
-static bool is_parking(const struct rtc *rtc, const uint8_t *bytes, size_t len)
+/* A record under the new keys shows that the peer has heard our last flight: a true one, for until
+ * then the peer says its own again, and only the session can answer. */
+static bool is_parking(struct rtc *rtc, const uint8_t *bytes, size_t len)
 {
-    uint8_t type;
+    uint8_t type, copy[DATAGRAM_BYTES];
     uint16_t epoch;
-    return rtc->is_shaken && dtls_record_peek(bytes, len, &type, &epoch) > 0 &&
-           type == TLS_APPLICATION_DATA && epoch > 0;
+    struct dtls_keys keys;
+    struct dtls_record record;
+    int size = rtc->is_shaken ? dtls_record_peek(bytes, len, &type, &epoch) : 0;
+    if (size <= 0 || (size_t)size > sizeof copy || type != TLS_APPLICATION_DATA || epoch == 0)
+        return false;
+    memcpy(copy, bytes, (size_t)size);
+    dtls_handshake_keys(rtc->live->handshake, &keys);
+    bool opens = dtls_record_open(&keys, copy, (size_t)size, &record) > 0;
+    dtls_keys_wipe(&keys);
+    return opens;
 }
 
 static void handshake_taken(struct rtc *rtc, enum dtls_progress progress)

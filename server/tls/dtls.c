@@ -11,10 +11,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "tls/record.h"
+
 enum {
     DATAGRAMS_MAX = 8,
     RETRANSMIT_MS = 400,
-    TOTAL_MS = 10000,
+    TOTAL_MS = 20000,
+    LATE_BYTES_MAX = 64, /* of a change of keys, or of a Finished: 61 with AES-128-GCM */
     YEAR_S = 365 * 24 * 3600,
 };
 
@@ -28,10 +31,19 @@ struct dtls_identity {
     uint8_t fingerprint[DTLS_FINGERPRINT_SIZE];
 };
 
+/* A record that has come before what is to be taken first; len 0: none. */
+struct late {
+    uint8_t len;
+    uint8_t bytes[LATE_BYTES_MAX];
+};
+
 struct dtls_handshake {
     gnutls_session_t session;
-    bool has_answered; /* something was said to the client */
-    const uint8_t *in; /* the datagram that is being fed; NULL when it has been taken */
+    enum dtls_role role;
+    bool may_repeat;   /* the last flight, as far as is known */
+    bool has_said;     /* something, since this was last set to false */
+    bool has_changed;  /* the peer's change of keys has been taken */
+    const uint8_t *in; /* the record that is being fed; NULL when it has been taken */
     size_t in_len;
     uint8_t expected[DTLS_FINGERPRINT_SIZE];
     enum dtls_progress progress;
@@ -41,6 +53,7 @@ struct dtls_handshake {
     size_t out_from, out_end;
     uint16_t out_len[DATAGRAMS_MAX];
     uint8_t out[DTLS_FLIGHT_MAX];
+    struct late late_change, late_finished;
 };
 
 /* ---- the certificate ---- */
@@ -151,7 +164,7 @@ static int pull_timeout(gnutls_transport_ptr_t context, unsigned ms)
 static ssize_t push(gnutls_transport_ptr_t context, const void *bytes, size_t size)
 {
     struct dtls_handshake *handshake = context;
-    handshake->has_answered = true;
+    handshake->has_said = handshake->may_repeat = true;
     if (handshake->out_at == handshake->out_count)
         handshake->out_at = handshake->out_count = 0, handshake->out_from = handshake->out_end = 0;
     uint16_t *last = handshake->out_count > handshake->out_at
@@ -238,36 +251,130 @@ static void shake(struct dtls_handshake *handshake)
         failed(handshake, err);
 }
 
+static void record_feed(struct dtls_handshake *handshake, const uint8_t *record, size_t len)
+{
+    handshake->in = record;
+    handshake->in_len = len;
+    shake(handshake);
+    handshake->in = NULL;
+}
+
+/* A client that has not heard our last flight says its own again, perhaps in the same records,
+ * which the library passes over; otherwise it answers ever more seldom. So what was said last is
+ * said again, as it was, to whoever proves to have the keys. */
+static void flight_repeat(struct dtls_handshake *handshake, const uint8_t *record, size_t len)
+{
+    struct dtls_keys keys;
+    struct dtls_record opened;
+    uint8_t copy[LATE_BYTES_MAX];
+    if (handshake->role != DTLS_SERVER || len > sizeof copy)
+        return;
+    memcpy(copy, record, len);
+    dtls_handshake_keys(handshake, &keys);
+    if (dtls_record_open(&keys, copy, len, &opened) > 0 && opened.type == TLS_HANDSHAKE)
+        handshake->out_at = 0, handshake->out_from = 0;
+    dtls_keys_wipe(&keys);
+}
+
+/* ---- order ---- */
+
+/* The library ends a handshake, for good, when the change of keys comes where a message of its
+ * flight is missing, and knows no record under keys that it does not have yet. Both come again,
+ * but on a bad network there may be no flight of which everything comes. So they wait here. */
+static void keep(struct late *late, const uint8_t *record, size_t len)
+{
+    if (len > sizeof late->bytes)
+        return;
+    memcpy(late->bytes, record, len);
+    late->len = (uint8_t)len;
+}
+
+/* Whether the last message that a change of keys follows has been taken. */
+static bool flight_ends(const struct dtls_handshake *handshake)
+{
+    gnutls_handshake_description_t last = gnutls_handshake_get_last_in(handshake->session);
+    return last == GNUTLS_HANDSHAKE_CERTIFICATE_VERIFY ||
+           last == GNUTLS_HANDSHAKE_SERVER_HELLO_DONE;
+}
+
+static void late_feed(struct dtls_handshake *handshake)
+{
+    if (handshake->progress != DTLS_SHAKING || !flight_ends(handshake))
+        return;
+    if (!handshake->has_changed && handshake->late_change.len > 0) {
+        handshake->has_changed = true;
+        record_feed(handshake, handshake->late_change.bytes, handshake->late_change.len);
+    }
+    size_t len = handshake->has_changed ? handshake->late_finished.len : 0;
+    if (len == 0 || handshake->progress != DTLS_SHAKING)
+        return;
+    handshake->late_finished.len = 0;
+    record_feed(handshake, handshake->late_finished.bytes, len);
+}
+
+static void record_taken(struct dtls_handshake *handshake, const uint8_t *record, size_t len)
+{
+    uint8_t type;
+    uint16_t epoch;
+    (void)dtls_record_peek(record, len, &type, &epoch);
+    if (handshake->progress == DTLS_FAILED)
+        return;
+    if (handshake->progress == DTLS_SHAKEN) {
+        if (epoch > 0)
+            flight_repeat(handshake, record, len);
+        return;
+    }
+    if (type == TLS_CHANGE_CIPHER_SPEC)
+        keep(&handshake->late_change, record, len);
+    else if (epoch > 0)
+        keep(&handshake->late_finished, record, len);
+    else
+        record_feed(handshake, record, len);
+    late_feed(handshake);
+}
+
 enum dtls_progress dtls_handshake_feed(struct dtls_handshake *handshake, const uint8_t *datagram,
                                        size_t len)
 {
-    uint8_t none[1];
-    handshake->in = datagram;
-    handshake->in_len = len;
-    if (handshake->progress == DTLS_SHAKING)
-        shake(handshake);
-    else if (handshake->progress == DTLS_SHAKEN)
-        (void)gnutls_record_recv(handshake->session, none, sizeof none);
-    handshake->in = NULL;
+    uint8_t type;
+    uint16_t epoch;
+    int size;
+    handshake->has_said = false;
+    while ((size = dtls_record_peek(datagram, len, &type, &epoch)) > 0) {
+        record_taken(handshake, datagram, (size_t)size);
+        datagram += size;
+        len -= (size_t)size;
+    }
+    if (handshake->has_said)
+        handshake->timeouts = 0;
     return handshake->progress;
 }
 
+/* ---- time ---- */
+
 unsigned dtls_handshake_wait_ms(struct dtls_handshake *handshake)
 {
-    if (!handshake->has_answered || handshake->progress != DTLS_SHAKING)
+    if (!handshake->may_repeat || handshake->progress != DTLS_SHAKING)
         return 0;
     unsigned ms = gnutls_dtls_get_timeout(handshake->session);
     return ms > 0 ? ms : 1;
 }
 
+/* The library's clock is not the caller's: called too early it says nothing, and is to be asked
+ * again. When it is time and it says nothing, the peer has begun with its next flight: then it is
+ * the peer's turn to repeat. */
 enum dtls_progress dtls_handshake_timer(struct dtls_handshake *handshake)
 {
-    if (handshake->progress != DTLS_SHAKING || !handshake->has_answered)
+    if (handshake->progress != DTLS_SHAKING || !handshake->may_repeat ||
+        gnutls_dtls_get_timeout(handshake->session) > 0)
         return handshake->progress;
-    if (++handshake->timeouts > DTLS_TIMEOUTS_MAX)
+    handshake->has_said = false;
+    if (handshake->timeouts == DTLS_TIMEOUTS_MAX)
         handshake->progress = DTLS_FAILED;
     else
         shake(handshake);
+    handshake->may_repeat = handshake->has_said;
+    handshake->timeouts += handshake->has_said;
     return handshake->progress;
 }
 
@@ -280,6 +387,7 @@ struct dtls_handshake *dtls_handshake_create(const struct dtls_identity *identit
     struct dtls_handshake *handshake = calloc(1, sizeof *handshake);
     if (!handshake)
         return NULL;
+    handshake->role = role;
     memcpy(handshake->expected, fingerprint, sizeof handshake->expected);
     unsigned flags = GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL;
     flags |= role == DTLS_SERVER ? GNUTLS_SERVER : GNUTLS_CLIENT;

@@ -81,6 +81,32 @@ def test_records_that_come_again_are_heard_once(server, connect, relay):  # noqa
     assert client.wait("message", 0) == ["the last"]
 
 
+FLIGHT_LAST = 20  # the first byte of a datagram with a change of keys
+HELLO, REPEATS = 22, 2
+
+
+def test_a_handshake_survives_what_is_lost_and_what_is_forged(server, connect, relay):  # noqa: F811
+    """The server's last flight is lost twice, what comes before the client's last message is
+    swapped with it, and somebody sends records that only look like those under the keys."""
+    lost, kept = [], []
+    forged = b"\x17\xfe\xfd\0\1" + b"\0" * 6 + struct.pack(">H", 40) + b"f" * 40
+
+    def meddle(datagram, to_server):
+        if not to_server and datagram[0] == FLIGHT_LAST and len(lost) < REPEATS:
+            lost.append(datagram)
+            return []
+        if to_server and datagram[0] == HELLO and len(kept) == 0 and datagram[13] == 11:
+            kept.append(datagram)  # the certificate: it comes with the next flight
+            return []
+        return [datagram, forged] if to_server and datagram[0] >= FLIGHT_LAST else [datagram]
+
+    client = connect(Through(relay(meddle=meddle)), "/echo")
+    client.wait("open", 0)
+    assert len(lost) == REPEATS and len(kept) == 1
+    client.act("send", 0, "hello")
+    assert client.wait("message", 0) == ["hello"]
+
+
 def test_peers_of_one_host(server, connect, relay, eventually):  # noqa: F811
     """Behind one address, told apart by their ports."""
     both = relay()
