@@ -18,6 +18,7 @@
 #include "experiment/field.h"
 #include "measure/clock.h"
 #include "output/figure.h"
+#include "phantom/random.h"
 
 static const int64_t CATCH_UP_NS = (int64_t)120 * NS_PER_S;
 static const int64_t RUSH_NS = (int64_t)500 * NS_PER_MS;
@@ -111,15 +112,6 @@ static int publish(struct chaos *chaos)
 
 /* ---- meanwhile ---- */
 
-/* splitmix64 */
-static uint64_t random_below(struct chaos *chaos, uint64_t bound)
-{
-    uint64_t z = (chaos->random += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (z ^ (z >> 31)) % bound;
-}
-
 static int cuts(struct chaos *chaos, int64_t duration_ns)
 {
     const struct load_chaos config = {
@@ -137,7 +129,7 @@ static int cuts(struct chaos *chaos, int64_t duration_ns)
 /* The server stands still while connections are cut, and others knock. */
 static int stand_still(struct chaos *chaos)
 {
-    uint64_t stop_ms = STOP_MS_LEAST + random_below(chaos, STOP_MS_MOST - STOP_MS_LEAST);
+    uint64_t stop_ms = STOP_MS_LEAST + random_next(&chaos->random) % (STOP_MS_MOST - STOP_MS_LEAST);
     pid_t pid = chaos->server->process.pid;
     watch_phase(chaos->field.bench, "stopped", "the server", NULL);
     if (pid <= 0 || kill(pid, SIGSTOP) < 0)
@@ -167,7 +159,7 @@ static int rage(struct chaos *chaos)
         err = cuts(chaos, each_ns);
         if (err < 0 || stops + restarts == 0)
             break;
-        if (random_below(chaos, stops + restarts) < stops) {
+        if (random_next(&chaos->random) % (stops + restarts) < stops) {
             stops--;
             err = stand_still(chaos);
         } else {

@@ -1,7 +1,7 @@
 /* field_race: the contestants and workloads of a fan-out. */
 #include <stdio.h>
 
-#include "experiment/field.h"
+#include "experiment/vanishing.h"
 
 unsigned field_workloads(const struct options *options, struct workload *ret)
 {
@@ -65,9 +65,13 @@ int field_race(struct field *field)
 {
     struct workload workloads[FIELD_WORKLOADS_MAX];
     unsigned count = field_workloads(field->bench->options, workloads);
+    struct vanishing vanishing = {0};
     int err = field_open(field);
     if (err == 0)
+        err = vanishing_begin(&vanishing, field);
+    if (err == 0)
         err = field_rounds(field, workloads, count, field_ceiling(field));
+    err = vanishing_end(&vanishing, field, field->bench->result.contestants[0], err);
     field_close(field);
     return err;
 }

@@ -12,6 +12,7 @@
 #include "experiment/field.h"
 #include "experiment/goings.h"
 #include "experiment/settings.h"
+#include "experiment/vanishing.h"
 #include "measure/clock.h"
 #include "output/figure.h"
 
@@ -26,7 +27,7 @@ static const enum option_id hold_options[] = {
     OPTION_HEARTBEAT,   OPTION_AGAINST,    OPTION_SIZE,         OPTION_TLS,
     OPTION_TLS_VERSION, OPTION_TLS_CIPHER, OPTION_TLS_RESUME,   OPTION_TLS_RESUME_RAMP,
     OPTION_RTT,         OPTION_TOKENS,     OPTION_JITTER,       OPTIONS_OF_CLIENTS,
-    OPTION_COUNT,
+    OPTION_VANISH,      OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -95,7 +96,11 @@ static int hold(struct field *field)
     if (err < 0)
         return err;
     struct contestant *contestant = field_contestant(field, 0, "");
+    struct vanishing vanishing = {0};
     err = idle(field, contestant);
+    if (err == 0)
+        err = vanishing_begin(&vanishing, field);
+    err = vanishing_end(&vanishing, field, contestant, err);
     if (err < 0 || !entrant->publish)
         return err;
     err = broadcast(field, contestant, BROADCASTS);

@@ -28,12 +28,16 @@ static int check(const struct options *options)
         enum option_id id;
         const char *name;
     } only[] = {
-        {OPTION_LOSS, "--loss"}, {OPTION_REORDER, "--reorder"}, {OPTION_LINE_RATE, "--line-rate"}};
+        {OPTION_LOSS, "--loss"},
+        {OPTION_REORDER, "--reorder"},
+        {OPTION_LINE_RATE, "--line-rate"},
+        {OPTION_VANISH, "--vanish"},
+    };
     for (size_t i = 0; i < sizeof only / sizeof only[0] && !options->socketless; i++)
         if (options_given(options, only[i].id))
-            return bench_fail(-EINVAL,
-                              "%s needs --clients socketless: a relay of bytes loses no packets",
-                              only[i].name);
+            return bench_fail(
+                -EINVAL, "%s needs --clients socketless: with sockets the kernel answers for them",
+                only[i].name);
     if (options->socketless && options->address)
         return bench_fail(-EINVAL, "--clients socketless starts its own server: one at --address "
                                    "does not listen behind the clients' device");

@@ -2,21 +2,13 @@
 #include <math.h>
 
 #include "load/engine.h"
+#include "phantom/random.h"
 
 enum {
     LOOK_MS = 50, /* between two walks through all links */
     BACKOFF_FIRST_MS = 50,
     BACKOFF_MOST_MS = 1000,
 };
-
-/* splitmix64 */
-static uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
 
 /* Any connection that there is, also one that is being opened; half of them by a reset. */
 static bool cut_one(struct load *load, uint64_t *random)
@@ -58,7 +50,7 @@ int load_chaos(struct load *load, const struct load_chaos *chaos, struct load_ch
     int err = 0;
     while (err == 0 && load->now_ns < until_ns) {
         while (chaos->cuts_per_s > 0 && due_ns <= (double)load->now_ns) {
-            double part = (double)(random_next(chaos->random) >> 11) * 0x1p-53;
+            double part = random_part(random_next(chaos->random));
             due_ns -= log(1 - part) * 1e9 / chaos->cuts_per_s;
             ret->cut += cut_one(load, chaos->random);
         }

@@ -282,8 +282,9 @@ static void unstall(struct load *load, struct group *group)
     }
 }
 
-static void stall(struct load *load, struct group *group, struct link *link)
+void link_stall(struct load *load, struct link *link)
 {
+    struct group *group = link_group(load, link);
     struct subscriber *first = link_first(load, link);
     uint32_t count = link_streams(load, link);
     for (uint32_t i = 0; i < count; i++) {
@@ -313,7 +314,7 @@ void load_stall(struct load *load, unsigned group_index, uint32_t count)
             continue;
         seen++;
         if (seen * count / up != (seen - 1) * count / up)
-            stall(load, group, link);
+            link_stall(load, link);
     }
 }
 

@@ -567,6 +567,8 @@ int64_t trickler_step(struct load *load, struct group *group);
 
 /* churn.c */
 int64_t churner_step(struct load *load);
+/* It is up, and reads no longer: nobody waits for its subscribers. */
+void link_stall(struct load *load, struct link *link);
 
 /* User and system time of this thread. */
 int64_t turn_cpu_ns(void);

@@ -475,6 +475,10 @@ void load_trickle(struct load *load, unsigned group, uint32_t bytes_per_s);
  * waited for by anybody. Of clients without sockets only. They still count as up. */
 void load_silence(struct load *load, unsigned group);
 
+/* So many of its connections that are up fall silent likewise, by `share` (0 … 1): which of them
+ * follows from the seed. Their subscribers leave the ledger. Returns how many did. */
+uint32_t load_vanish(struct load *load, unsigned group, double share, uint64_t seed);
+
 /* How many clients of the group are up and have not received the message of that number, of
  * whichever group published it. Walks the group. */
 uint32_t load_lacking(const struct load *load, unsigned group, uint64_t number);

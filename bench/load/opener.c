@@ -5,6 +5,7 @@
  * accepted yet are bounded too, by what the kernel says of that queue. */
 #include "load/backlog.h"
 #include "load/rtc.h"
+#include "phantom/random.h"
 
 enum {
     IN_FLIGHT_MAX = 512,
@@ -105,13 +106,9 @@ static int64_t wheel_step(struct load *load)
     return opener->waiting > 0 ? WAIT_TICK_MS * INT64_C(1000000) : INT64_MAX;
 }
 
-/* splitmix64 */
 static uint32_t random_upto(struct opener *opener, uint32_t most)
 {
-    uint64_t z = (opener->random += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)((z ^ (z >> 31)) % ((uint64_t)most + 1));
+    return (uint32_t)(random_next(&opener->random) % ((uint64_t)most + 1));
 }
 
 /* The longest that one of its subscribers was told. A hint is good for one wait: who was told

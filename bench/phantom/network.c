@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/pages.h"
+#include "phantom/random.h"
 
 #define PACKET_NONE UINT32_MAX
 
@@ -100,21 +101,14 @@ const struct network_counters *network_counters(const struct network *network)
 
 /* ---- chance ---- */
 
-static uint64_t mixed(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 /* 0 … 1, without 1; the same for the same packet. */
 static double drawn(const struct network *network, const struct line_state *line,
                     enum network_way way, enum draw draw)
 {
-    uint64_t z = mixed(network->config.seed + UINT64_C(0x9e3779b97f4a7c15) * line->key);
-    z = mixed(z + UINT64_C(0x9e3779b97f4a7c15) * (line->ways[way].count * UINT64_C(16) +
-                                                  (uint64_t)way * 8 + (uint64_t)draw + 1));
-    return (double)(z >> 11) * 0x1p-53;
+    uint64_t z = random_mixed(network->config.seed + UINT64_C(0x9e3779b97f4a7c15) * line->key);
+    z = random_mixed(z + UINT64_C(0x9e3779b97f4a7c15) * (line->ways[way].count * UINT64_C(16) +
+                                                         (uint64_t)way * 8 + (uint64_t)draw + 1));
+    return random_part(z);
 }
 
 static uint32_t ms_since(const struct network *network, int64_t now_ns)
@@ -130,7 +124,7 @@ void network_begin(struct network *network, uint32_t index, int64_t now_ns)
         network->start_ns = now_ns;
     uint32_t begun = line->begun + 1;
     *line = (struct line_state){
-        .key = (uint32_t)mixed((uint64_t)index << 32 | begun) | 1,
+        .key = (uint32_t)random_mixed((uint64_t)index << 32 | begun) | 1,
         .begun = begun,
     };
     if (network->last_ns)

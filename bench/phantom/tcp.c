@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/pages.h"
+#include "phantom/random.h"
 #include "phantom/tcp_internal.h"
 
 /* The wheel's ticks are 100 ms of the time that it is told: it is told that time runs faster. */
@@ -217,14 +218,6 @@ void line_die(struct tcp *tcp, struct tcp_line *line, int err)
 
 /* ---- opening ---- */
 
-static uint32_t random_next(struct tcp *tcp)
-{
-    uint64_t z = (tcp->random += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)(z ^ (z >> 31));
-}
-
 static uint32_t server_of(struct tcp *tcp, const struct sockaddr_in *to)
 {
     uint32_t address = ntohl(to->sin_addr.s_addr);
@@ -262,7 +255,7 @@ int tcp_open(struct tcp *tcp, uint32_t slot, const struct sockaddr_in *from,
         return -EADDRINUSE;
     *line = (struct tcp_line){
         .pair = pair,
-        .snd_next = random_next(tcp),
+        .snd_next = (uint32_t)random_next(&tcp->random),
         .flow = FLOW_NONE,
         .server = (uint8_t)server,
         .quick = TCP_QUICK,

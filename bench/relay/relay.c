@@ -11,6 +11,7 @@
 
 #include "core/pages.h"
 #include "measure/clock.h"
+#include "phantom/random.h"
 #include "relay/agenda.h"
 #include "relay/delay.h"
 
@@ -211,21 +212,12 @@ static void link_start(struct relay *relay, struct link *link, int client_fd, in
 
 /* ---- moving bytes ---- */
 
-/* splitmix64: any seed gives a sequence of its own. */
-static uint64_t random_next(struct relay *relay)
-{
-    uint64_t z = relay->random += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
 static int64_t due_ns(struct relay *relay, const struct link *link)
 {
     int64_t from_ns = relay->now_ns > link->open_ns ? relay->now_ns : link->open_ns;
     int64_t jitter_ns = relay->config.jitter_ns;
     if (jitter_ns > 0)
-        jitter_ns = (int64_t)(random_next(relay) % (uint64_t)(jitter_ns + 1));
+        jitter_ns = (int64_t)(random_next(&relay->random) % (uint64_t)(jitter_ns + 1));
     return from_ns + relay->config.rtt_ns / 2 + jitter_ns;
 }
 

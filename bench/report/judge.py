@@ -38,6 +38,7 @@ def of_run(run):
     run.setdefault("notes", [])
     judge = JUDGES.get(run["experiment"])
     if judge and not run["interrupted"]:
+        _vanished(run)
         headline = judge(run)
         if headline:
             run["headline"] = headline
@@ -138,6 +139,15 @@ def _versus(run):
         if c["kind"] == "peer" and c.get("workload") == first and ratio(ours, c):
             told.append(f"{c['name']} {ratio(ours, c)['median']:.2f}")
     return f"Deliveries per second, Ringside to {', '.join(told)}" if told else None
+
+
+def _vanished(run):
+    for c in (c for c in run["contestants"] if "vanished" in c):
+        seen = c["vanished"]
+        say(run, "Clients that vanish are found by the server, by name",
+            holds(seen["closed"] == seen["clients"] > 0),
+            f"{seen['closed']} of {seen['clients']} within {seen['found_s']:.1f} s, by "
+            f"{' and '.join(seen['reasons'])}; {faults(c)} faults in the ledger of the others")
 
 
 def _fanout(run):

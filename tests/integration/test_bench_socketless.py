@@ -124,6 +124,27 @@ def test_half_open(tmp_path):
     assert [contestant["connections"] for contestant in found] == [100] * 3
 
 
+@pytest.mark.parametrize("experiment", [
+    ["hold", "-n", 300, "-s", 1, "-T", "sse"],
+    ["fanout", "-n", 300, "-r", 20, "-t", 1, "--turn-ms", 500, "--warmup", 0, "-T", "websocket"],
+])
+def test_clients_that_vanish(tmp_path, experiment):
+    """Both sides count the same, by a seed; and nobody else lacks a message."""
+    def vanished(seed):
+        run = bench(tmp_path, *experiment, "--against", "none", "--vanish", 10, "--seed", seed,
+                    *CLIENTS, "--set", "heartbeat_ms=700", "--set", "stall_timeout_ms=1000",
+                    within=ALONE).run
+        ledgers_clean(run)
+        (contestant,) = run["contestants"]
+        seen = contestant["vanished"]
+        assert seen["closed"] == seen["clients"] > 0
+        assert {"closed_heartbeat", "closed_stalled"} >= set(seen["reasons"]) - {"closed_idle"}
+        return seen["clients"]
+
+    counts = [vanished(seed) for seed in (3, 3, 4)]
+    assert counts[0] == counts[1] and all(10 < count < 60 for count in counts)
+
+
 def test_bare_connects_do_not_overrun_the_accept_queue(tmp_path):
     """A bare connect is over before it is accepted: only the kernel knows how many are not yet."""
     script = ('ip link set lo up; echo 2048 > /proc/sys/net/core/somaxconn; "$@"; '
@@ -190,7 +211,8 @@ def test_addresses_in_use(tmp_path, taken):
     assert "addresses near 198.18.0.1 are in use here" in refusal(tmp_path, within, *CLIENTS)
 
 
-@pytest.mark.parametrize("option", [["--loss", "1"], ["--reorder", "1"], ["--line-rate", "5000"]])
+@pytest.mark.parametrize("option", [["--loss", "1"], ["--reorder", "1"], ["--line-rate", "5000"],
+                                    ["--vanish", "1"]])
 def test_a_network_needs_clients_without_sockets(tmp_path, option):
     assert f"{option[0]} needs --clients socketless" in refusal(tmp_path, ALONE, *option)
 
