@@ -333,6 +333,19 @@ static int target_add(struct queue *queue, uint64_t seq, const struct queue_targ
     return queue_run(queue, statement);
 }
 
+/* Of the body, and whose it is. */
+static int64_t sum_of(uint64_t seq, struct span body)
+{
+    return (int64_t)XXH3_64bits_withSeed(body.ptr, body.len, seq);
+}
+
+void queue_bind_event(sqlite3_stmt *statement, uint64_t seq, struct span body, int64_t born_ms)
+{
+    sqlite3_bind_blob64(statement, 3, body.ptr, body.len, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 4, born_ms);
+    sqlite3_bind_int64(statement, 5, sum_of(seq, body));
+}
+
 int queue_event_add(struct queue *queue, uint64_t seq, struct span body,
                     const struct queue_target *targets, unsigned count, int64_t now_ms)
 {
@@ -347,8 +360,7 @@ int queue_event_add(struct queue *queue, uint64_t seq, struct span body,
         return err;
     sqlite3_stmt *statement = QUEUE_BIND(queue, QUEUE_EVENT_ADD, (int64_t)seq);
     sqlite3_bind_null(statement, 2);
-    sqlite3_bind_blob64(statement, 3, body.ptr, body.len, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 4, now_ms);
+    queue_bind_event(statement, seq, body, now_ms);
     err = queue_run(queue, statement);
     sqlite3_clear_bindings(statement);
     for (unsigned i = 0; i < count && err == 0; i++)
@@ -364,7 +376,7 @@ static int rest_due(struct queue *queue, int64_t endpoint, int64_t now_ms, unsig
 {
     sqlite3_stmt *statement = QUEUE_BIND(queue, QUEUE_DUE, endpoint, now_ms, limit);
     while (*more && sqlite3_step(statement) == SQLITE_ROW) {
-        const struct queue_row row = {
+        struct queue_row row = {
             .seq = (uint64_t)sqlite3_column_int64(statement, 0),
             .born_ms = sqlite3_column_int64(statement, 1),
             .key = sqlite3_column_int64(statement, 2),
@@ -372,6 +384,8 @@ static int rest_due(struct queue *queue, int64_t endpoint, int64_t now_ms, unsig
             .body = span_of(sqlite3_column_blob(statement, 4),
                             (size_t)sqlite3_column_bytes(statement, 4)),
         };
+        row.damaged = sqlite3_column_type(statement, 5) != SQLITE_NULL &&
+                      sqlite3_column_int64(statement, 5) != sum_of(row.seq, row.body);
         *more = take(context, &row);
     }
     int code = sqlite3_reset(statement);

@@ -1,7 +1,7 @@
 /* queue: what is to be delivered, on disk: events, who is to have each, who could not be given it.
  *
  *   endpoints   who wants what, as JSON
- *   events      seq ─► held, body                a row as long as somebody is to have it
+ *   events      seq ─► held, body, sum           a row as long as somebody is to have it
  *   deliveries  seq, endpoint ─► next, attempt   a row for each that is to have it
  *   dead        seq, endpoint ─► why             the same, given up
  *
@@ -121,6 +121,7 @@ struct queue_row {
     int64_t key;
     unsigned attempt; /* that were made */
     bool held;        /* it is given out once, and is not at rest */
+    bool damaged;     /* the body is not what was written: the disk has changed it */
     struct span body;
 };
 

@@ -370,8 +370,8 @@ static int event_row_write(struct queue *queue, struct held_event *event)
     else
         sqlite3_bind_null(statement, 2);
     if (!event->on_disk) {
-        sqlite3_bind_blob64(statement, 3, body_of(event), event->body_len, SQLITE_STATIC);
-        sqlite3_bind_int64(statement, 4, event->born_ms);
+        queue_bind_event(statement, event->seq, span_of(body_of(event), event->body_len),
+                         event->born_ms);
     }
     int err = queue_run(queue, statement);
     sqlite3_clear_bindings(statement);

@@ -47,7 +47,7 @@
                        "(SELECT 1 FROM deliveries d "                                              \
                        "WHERE d.seq = events.seq AND d.endpoint <> ?1) AND NOT EXISTS "            \
                        "(SELECT 1 FROM dead d WHERE d.seq = events.seq AND d.endpoint <> ?1)")     \
-    X(EVENT_ADD, "INSERT INTO events(seq, held, body, born) VALUES(?1, ?2, ?3, ?4)")               \
+    X(EVENT_ADD, "INSERT INTO events(seq, held, body, born, sum) VALUES(?1, ?2, ?3, ?4, ?5)")      \
     X(EVENT_HELD, "UPDATE events SET held = ?2 WHERE seq = ?1")                                    \
     X(EVENT_DELETE, "DELETE FROM events WHERE seq = ?1")                                           \
     X(EVENT_FORGET, "DELETE FROM events WHERE seq = ?1 AND held IS NULL AND NOT EXISTS "           \
@@ -65,8 +65,8 @@
     X(KEY_IS_THERE, "SELECT 1 FROM deliveries WHERE endpoint = ?1 AND key = ?2 LIMIT 1")           \
     X(KEY_FIRST,                                                                                   \
       "SELECT seq, next FROM deliveries WHERE endpoint = ?1 AND key = ?2 ORDER BY seq LIMIT 1")    \
-    X(DUE, "SELECT d.seq, d.born, d.key, d.attempt, e.body FROM deliveries d JOIN events e "       \
-           "ON e.seq = d.seq WHERE d.endpoint = ?1 AND d.next <= ?2 "                              \
+    X(DUE, "SELECT d.seq, d.born, d.key, d.attempt, e.body, e.sum FROM deliveries d "              \
+           "JOIN events e ON e.seq = d.seq WHERE d.endpoint = ?1 AND d.next <= ?2 "                \
            "ORDER BY d.next, d.seq LIMIT ?3")                                                      \
     X(NEXT,                                                                                        \
       "SELECT next FROM deliveries WHERE endpoint = ?1 ORDER BY next, seq LIMIT 1 OFFSET ?2")      \
@@ -169,6 +169,8 @@ sqlite3_stmt *queue_bind(struct queue *queue, enum queue_statement which, unsign
     queue_bind((queue), (which), sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t),               \
                (int64_t[]){__VA_ARGS__})
 
+/* Binds what is written of an event that was not there: its body, and when it came. */
+void queue_bind_event(sqlite3_stmt *statement, uint64_t seq, struct span body, int64_t born_ms);
 /* Steps one that gives no row, and resets it. Remembers an error for the transaction. */
 int queue_run(struct queue *queue, sqlite3_stmt *statement);
 /* Steps one for its first integer; `fallback` where there is no row. */

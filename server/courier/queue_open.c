@@ -15,7 +15,8 @@
 enum {
     PATH_ROOM = 1200,
     APPLICATION = 0x52534451, /* RSDQ */
-    VERSION = 2,
+    VERSION = 3,
+    VERSION_WITHOUT_SUM = 2,
     VERSION_WITHOUT_HELD = 1,
     SEQ_KEPT = 1 << 20,             /* numbers that a run keeps for itself */
     DOWN_MS_MAX = 24 * 3600 * 1000, /* what the clock goes on by while the server is not there */
@@ -30,7 +31,8 @@ static const char schema[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE endpoints(number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
     " text TEXT NOT NULL, from_file INTEGER NOT NULL, state INTEGER NOT NULL);"
-    "CREATE TABLE events(seq INTEGER PRIMARY KEY, held BLOB, born INTEGER, body BLOB NOT NULL);"
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY, held BLOB, born INTEGER, body BLOB NOT NULL,"
+    " sum INTEGER);"
     "CREATE TABLE deliveries(seq INTEGER NOT NULL, endpoint INTEGER NOT NULL,"
     " next INTEGER NOT NULL, born INTEGER NOT NULL, attempt INTEGER NOT NULL, key INTEGER,"
     " PRIMARY KEY(seq, endpoint)) WITHOUT ROWID;"
@@ -84,14 +86,16 @@ static bool make(sqlite3 *db)
            execute(db, "COMMIT");
 }
 
-static bool renew(sqlite3 *db)
+/* Events of before have no sum, and are not held against one. */
+static bool renew(sqlite3 *db, int64_t version)
 {
-    char sql[192];
-    snprintf(sql, sizeof sql,
-             "BEGIN IMMEDIATE; ALTER TABLE events ADD COLUMN held BLOB;"
-             "ALTER TABLE events ADD COLUMN born INTEGER; PRAGMA user_version=%d; COMMIT",
-             VERSION);
-    return execute(db, sql);
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA user_version=%d; COMMIT", VERSION);
+    return execute(db, "BEGIN IMMEDIATE") &&
+           (version > VERSION_WITHOUT_HELD ||
+            execute(db, "ALTER TABLE events ADD COLUMN held BLOB;"
+                        "ALTER TABLE events ADD COLUMN born INTEGER")) &&
+           execute(db, "ALTER TABLE events ADD COLUMN sum INTEGER") && execute(db, sql);
 }
 
 enum found {
@@ -130,8 +134,9 @@ static enum found look(sqlite3 *db)
         return make(db) ? FOUND_GOOD : found_of(db);
     if (tables < 0 || (application == APPLICATION && !is_sound(db)))
         return FOUND_DAMAGED;
-    if (application == APPLICATION && version == VERSION_WITHOUT_HELD)
-        return renew(db) ? FOUND_GOOD : found_of(db);
+    if (application == APPLICATION &&
+        (version == VERSION_WITHOUT_HELD || version == VERSION_WITHOUT_SUM))
+        return renew(db, version) ? FOUND_GOOD : found_of(db);
     return application == APPLICATION && version == VERSION ? FOUND_GOOD : FOUND_FOREIGN;
 }
 

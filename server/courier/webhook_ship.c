@@ -17,7 +17,7 @@ enum {
     STATUS_GONE = 410,
     SLOW_MS = 1000,       /* an endpoint that takes so long is a slow one */
     SLOW_LOOK_MS = 50,    /* until a slow one asks again for a place */
-    BURIED_MAX = 256,     /* too old, found while looking for what is due */
+    BURIED_MAX = 256,     /* too old or damaged, found while looking for what is due */
     LOADED_BYTES = 65536, /* a batch is not made longer than that */
 };
 
@@ -26,8 +26,11 @@ enum {
 struct loading {
     struct shipment *shipment;
     const struct endpoint *endpoint;
-    struct shipped_event old[BURIED_MAX];
-    unsigned old_count;
+    struct given_up {
+        struct shipped_event event;
+        const char *why;
+    } given_up[BURIED_MAX];
+    unsigned given_up_count;
     int64_t oldest_ms; /* what was born before is too old */
     bool no_memory;
 };
@@ -68,9 +71,10 @@ static bool load_row(void *context, const struct queue_row *row)
     bool lists = endpoint->batch > 1;
     if (!row->held && is_under_way(endpoint, row->seq))
         return true;
-    if (row->born_ms < loading->oldest_ms) {
-        loading->old[loading->old_count++] = event;
-        return loading->old_count < BURIED_MAX;
+    if (row->damaged || row->born_ms < loading->oldest_ms) {
+        const char *why = row->damaged ? "damaged" : "budget";
+        loading->given_up[loading->given_up_count++] = (struct given_up){event, why};
+        return loading->given_up_count < BURIED_MAX;
     }
     if (lists && !body_add(shipment, shipment->count > 0 ? SPAN(",") : SPAN("[")))
         loading->no_memory = true;
@@ -89,13 +93,13 @@ static void shipment_free(struct shipment *shipment)
     free(shipment);
 }
 
-static void bury_old(struct webhooks *webhooks, const struct endpoint *endpoint,
-                     const struct loading *loading)
+static void bury_given_up(struct webhooks *webhooks, const struct endpoint *endpoint,
+                          const struct loading *loading)
 {
-    for (unsigned i = 0; i < loading->old_count; i++) {
-        const struct shipped_event *event = &loading->old[i];
+    for (unsigned i = 0; i < loading->given_up_count; i++) {
+        const struct shipped_event *event = &loading->given_up[i].event;
         if (queue_bury(webhooks->queue, endpoint->number, event->seq, event->key, event->attempt,
-                       "budget", webhooks->now_ms) == 0)
+                       loading->given_up[i].why, webhooks->now_ms) == 0)
             webhooks->turn.buried++;
     }
 }
@@ -118,10 +122,10 @@ static struct shipment *load(struct webhooks *webhooks, struct endpoint *endpoin
     loading.oldest_ms = webhooks->now_ms - settings->webhook_budget_s * MS_PER_S;
     loading.no_memory = false;
     do {
-        loading.old_count = 0;
+        loading.given_up_count = 0;
         queue_due(webhooks->queue, endpoint->number, &when, load_row, &loading);
-        bury_old(webhooks, endpoint, &loading);
-    } while (loading.old_count == BURIED_MAX && shipment->count == 0);
+        bury_given_up(webhooks, endpoint, &loading);
+    } while (loading.given_up_count == BURIED_MAX && shipment->count == 0);
     shipment->url = shipment->count > 0 && !loading.no_memory ? strdup(endpoint->url) : NULL;
     if (!shipment->url || (endpoint->batch > 1 && !body_add(shipment, SPAN("]")))) {
         for (unsigned i = 0; i < shipment->count; i++)

@@ -89,8 +89,9 @@ static void test_a_new_run_goes_on(void **state)
     assert_true(queue_id_read(queue, span_of(id, len), &read) && read == kept);
     queue_close(queue);
     queue = open_queue(10);
-    assert_true(queue_clock(queue, S(1)) >= now_ms);
-    struct seen seen = due(queue, 1, now_ms);
+    int64_t later_ms = queue_clock(queue, S(1));
+    assert_true(later_ms >= now_ms);
+    struct seen seen = due(queue, 1, later_ms);
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.seqs[0], kept);
     assert_true(queue_number(queue) > lost);
@@ -182,6 +183,82 @@ static int64_t in_file(const char *sql)
     return value;
 }
 
+static void change_file(const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static bool take_damaged(void *context, const struct queue_row *row)
+{
+    uint64_t *damaged = context;
+    if (row->damaged)
+        *damaged = row->seq;
+    return true;
+}
+
+static uint64_t damaged_of(struct queue *queue, int64_t now_ms)
+{
+    uint64_t seq = 0;
+    assert_int_equal(queue_due(queue, 1, &(struct queue_when){now_ms, 0, 16}, take_damaged, &seq),
+                     0);
+    return seq;
+}
+
+/* Whether it was held in memory, or a row from the start: both are read from rows by a new run. */
+static void test_a_body_that_the_disk_changed(void **state)
+{
+    (void)state;
+    for (int64_t key = 0; key < 2; key++) {
+        begin(NULL);
+        struct queue *queue = open_queue(10);
+        int64_t now_ms = queue_clock(queue, S(1));
+        add(queue, 1, key, now_ms);
+        uint64_t changed = add(queue, 1, 0, now_ms);
+        add(queue, 1, 2 * key, now_ms);
+        assert_int_equal(queue_commit(queue), 0);
+        queue_close(queue);
+        char sql[96];
+        snprintf(sql, sizeof sql, "UPDATE events SET body = x'7b7c' WHERE seq = %d", (int)changed);
+        change_file(sql);
+        queue = open_queue(10);
+        assert_int_equal(damaged_of(queue, queue_clock(queue, S(1))), changed);
+        queue_close(queue);
+    }
+}
+
+/* A file as each older version left it, with an event that waits. */
+static void test_files_of_older_versions(void **state)
+{
+    static const char *const older[] = {
+        "ALTER TABLE events DROP COLUMN sum; PRAGMA user_version=2;",
+        "ALTER TABLE events DROP COLUMN sum; ALTER TABLE events DROP COLUMN held;"
+        "ALTER TABLE events DROP COLUMN born; PRAGMA user_version=1;",
+    };
+    (void)state;
+    for (unsigned i = 0; i < sizeof older / sizeof older[0]; i++) {
+        begin(NULL);
+        struct queue *queue = open_queue(10);
+        int64_t now_ms = queue_clock(queue, S(1));
+        uint64_t waits = add(queue, 1, 7, now_ms);
+        assert_int_equal(queue_commit(queue), 0);
+        queue_close(queue);
+        change_file(older[i]);
+        queue = open_queue(10);
+        uint64_t fresh = add(queue, 1, 0, now_ms);
+        assert_int_equal(queue_commit(queue), 0);
+        struct seen seen = due(queue, 1, queue_clock(queue, S(1)));
+        assert_int_equal(seen.count, 2);
+        assert_int_equal(seen.seqs[0], waits);
+        assert_int_equal(seen.seqs[1], fresh);
+        assert_int_equal(damaged_of(queue, queue_clock(queue, S(1))), 0);
+        queue_close(queue);
+        assert_int_equal(in_file("PRAGMA user_version"), 3);
+    }
+}
+
 static int64_t waiting(const struct queue *queue)
 {
     struct queue_stats stats;
@@ -205,15 +282,15 @@ static void test_held(void **state)
     assert_int_equal(queue_done(queue, 1, quick, 0, now_ms), 0);
     assert_int_equal(queue_commit(queue), 0);
     assert_false(queue_is_changed(queue));
-    assert_int_equal(queue_later(queue, 1, fails, 1, now_ms + 500), 0);
-    assert_int_equal(queue_next(queue, 1, 0), now_ms + 500);
+    assert_int_equal(queue_later(queue, 1, fails, 1, now_ms + 60000), 0);
+    assert_int_equal(queue_next(queue, 1, 0), now_ms + 60000);
     assert_int_equal(queue_bury(queue, 1, dies, 0, 2, "status", now_ms), 0);
     queue_give_back(queue, 1, slow);
     assert_int_equal(due(queue, 1, now_ms).seqs[0], slow);
     assert_int_equal(queue_commit(queue), 0);
     assert_int_equal(waiting(queue), 2);
-    assert_int_equal(queue_next(queue, 1, 0), now_ms + 500);
-    assert_int_equal(due(queue, 1, now_ms + 500).seqs[0], fails);
+    assert_int_equal(queue_next(queue, 1, 0), now_ms + 60000);
+    assert_int_equal(due(queue, 1, now_ms + 60000).seqs[0], fails);
     queue_close(queue); /* with one under way */
     assert_int_equal(in_file("SELECT count(*) FROM events"), 3);
     assert_int_equal(in_file("SELECT count(*) FROM events WHERE held IS NOT NULL"), 1);
@@ -287,6 +364,8 @@ int main(void)
         cmocka_unit_test_setup(test_order_by_key, begin),
         cmocka_unit_test_setup(test_dead_letters_are_bounded, begin),
         cmocka_unit_test_setup(test_a_full_queue_refuses, begin),
+        cmocka_unit_test_setup(test_a_body_that_the_disk_changed, begin),
+        cmocka_unit_test_setup(test_files_of_older_versions, begin),
         cmocka_unit_test_setup(test_held, begin),
         cmocka_unit_test_setup(test_held_for_several, begin),
         cmocka_unit_test_setup(test_one_that_does_not_answer_is_not_held_for, begin),
