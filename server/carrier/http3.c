@@ -96,6 +96,8 @@ static void http3_turn(struct shard *shard, struct carrier *carrier)
         quic_free(quic);
         return;
     }
+    if (quic->is_open && !quic->is_trimmed)
+        quic_trim(quic);
     if (!quic_account(quic))
         return;
     if (quic->drains && carrier->count == 0 && !http3_sessions_end(quic))

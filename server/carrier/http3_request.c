@@ -248,8 +248,7 @@ static uint64_t understand(struct http3_stream *stream, struct head *head)
 
 static void head_free(struct http3_stream *stream)
 {
-    stream->quic->bytes -= stream->head_size;
-    free(stream->head);
+    quic_give(stream->quic, stream->head);
     stream->head = NULL;
     stream->head_len = stream->head_size = 0;
 }
@@ -295,11 +294,10 @@ static uint64_t frame_begins(struct http3_stream *stream, const struct http3_pie
     stream->refuses_head = piece->length > (uint64_t)stream->quic->shard->settings->head_bytes_max;
     if (stream->refuses_head || piece->length == 0)
         return 0;
-    stream->head = malloc((size_t)piece->length);
+    stream->head = quic_take(stream->quic, (size_t)piece->length);
     if (!stream->head)
         return HTTP3_INTERNAL_ERROR;
     stream->head_size = (uint32_t)piece->length;
-    stream->quic->bytes += stream->head_size;
     return 0;
 }
 

@@ -22,7 +22,7 @@ enum {
 static struct http3_chunk *chunk_add(struct http3_stream *stream, size_t len)
 {
     size_t size = len > CHUNK_BYTES ? len : len > CHUNK_BYTES / 4 ? CHUNK_BYTES : CHUNK_BYTES / 4;
-    struct http3_chunk *chunk = malloc(sizeof *chunk + size);
+    struct http3_chunk *chunk = quic_take(stream->quic, sizeof *chunk + size);
     if (!chunk)
         return NULL;
     *chunk = (struct http3_chunk){.size = (uint32_t)size};
@@ -31,7 +31,6 @@ static struct http3_chunk *chunk_add(struct http3_stream *stream, size_t len)
     else
         stream->chunks = chunk;
     stream->last_chunk = chunk;
-    stream->quic->bytes += sizeof *chunk + size;
     return chunk;
 }
 
@@ -42,8 +41,7 @@ static void chunk_remove(struct http3_stream *stream)
     if (!stream->chunks)
         stream->last_chunk = NULL;
     stream->freed += first->len;
-    stream->quic->bytes -= sizeof *first + first->size;
-    free(first);
+    quic_give(stream->quic, first);
 }
 
 void http3_chunks_free(struct http3_stream *stream)

@@ -20,10 +20,9 @@
 
 int http3_session_begin(struct http3_stream *stream)
 {
-    stream->session = calloc(1, sizeof *stream->session);
+    stream->session = quic_take_zeroed(stream->quic, sizeof *stream->session);
     if (!stream->session)
         return -ENOMEM;
-    stream->quic->bytes += sizeof *stream->session;
     stream->quic->has_sessions = true;
     return 0;
 }
@@ -130,13 +129,12 @@ void http3_farewell(struct shard *shard, struct conn *line, uint32_t code, struc
         return;
     size_t len = capsule_close_write(capsule, code, reason);
     size_t head_len = http3_frame_head(head, HTTP3_DATA, len);
-    session->farewell = malloc(head_len + len);
+    session->farewell = quic_take(quic, head_len + len);
     if (!session->farewell)
         return; /* then it ends without */
     memcpy(session->farewell, head, head_len);
     memcpy(session->farewell + head_len, capsule, len);
     session->farewell_len = (uint32_t)(head_len + len);
-    quic->bytes += session->farewell_len;
 }
 
 static bool has_streams(const struct http3_stream *stream)
@@ -210,15 +208,13 @@ void http3_session_free(struct http3_stream *stream)
         uncount(stream);
         if (stream->session->out)
             stream->session->out->owner = NULL;
-        stream->quic->bytes -= sizeof *stream->session + stream->session->farewell_len;
-        free(stream->session->farewell);
-        free(stream->session);
+        quic_give(stream->quic, stream->session->farewell);
+        quic_give(stream->quic, stream->session);
     }
     if (stream->latest) {
         if (stream->latest->wide)
             stream->latest->wide->owner = NULL;
-        stream->quic->bytes -= sizeof *stream->latest;
-        free(stream->latest);
+        quic_give(stream->quic, stream->latest);
     }
     if (!owner)
         return;
@@ -252,10 +248,9 @@ int http3_wish(struct shard *shard, struct conn *line, const struct carrier_wish
         return -EOPNOTSUPP;
     if (http3_latest_find(quic, http3_session_of(stream), (uint8_t)wish->number))
         return -EEXIST;
-    stream->latest = calloc(1, sizeof *stream->latest);
+    stream->latest = quic_take_zeroed(quic, sizeof *stream->latest);
     if (!stream->latest)
         return -ENOMEM;
     stream->latest->number = (uint8_t)wish->number;
-    quic->bytes += sizeof *stream->latest;
     return 0;
 }

@@ -9,7 +9,7 @@
 
 struct http3_stream *http3_stream_open(struct quic *quic, int64_t id, enum http3_kind kind)
 {
-    struct http3_stream *stream = calloc(1, sizeof *stream);
+    struct http3_stream *stream = quic_take_zeroed(quic, sizeof *stream);
     if (!stream)
         return NULL;
     stream->quic = quic;
@@ -18,7 +18,6 @@ struct http3_stream *http3_stream_open(struct quic *quic, int64_t id, enum http3
     stream->slot = TIMERS_NONE;
     stream->body_left = UINT64_MAX;
     DL_APPEND(quic->streams, stream);
-    quic->bytes += sizeof *stream;
     if (kind == HTTP3_STREAM_REQUEST && id > quic->last_request)
         quic->last_request = id;
     return stream;
@@ -46,9 +45,8 @@ void http3_stream_free(struct http3_stream *stream)
     DL_DELETE(quic->streams, stream);
     http3_session_free(stream);
     http3_chunks_free(stream);
-    quic->bytes -= sizeof *stream + stream->head_size;
-    free(stream->head);
-    free(stream);
+    quic_give(quic, stream->head);
+    quic_give(quic, stream);
 }
 
 struct conn *http3_line(const struct http3_stream *stream)
@@ -111,10 +109,9 @@ static uint64_t begin_control(struct http3_stream *stream)
     uint64_t code = become(stream, HTTP3_STREAM_CONTROL, &has);
     if (code != 0)
         return code;
-    quic->control = calloc(1, sizeof *quic->control);
+    quic->control = quic_take_zeroed(quic, sizeof *quic->control);
     if (!quic->control)
         return HTTP3_INTERNAL_ERROR;
-    quic->bytes += sizeof *quic->control;
     return 0;
 }
 

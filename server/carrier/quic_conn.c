@@ -2,8 +2,6 @@
  * and may not be called by what it calls: what has to be sent is sent in the carrier's turn. */
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "carrier/quic_internal.h"
@@ -19,41 +17,6 @@ enum {
 };
 
 /* ---- memory ---- */
-
-static void *counted(struct quic *quic, void *memory)
-{
-    if (memory)
-        quic->bytes += malloc_usable_size(memory);
-    return memory;
-}
-
-static void *take(size_t size, void *user)
-{
-    return counted(user, malloc(size));
-}
-
-static void *take_zeroed(size_t count, size_t size, void *user)
-{
-    return counted(user, calloc(count, size));
-}
-
-static void give(void *memory, void *user)
-{
-    struct quic *quic = user;
-    if (memory)
-        quic->bytes -= malloc_usable_size(memory);
-    free(memory);
-}
-
-static void *take_again(void *memory, size_t size, void *user)
-{
-    struct quic *quic = user;
-    size_t before = memory ? malloc_usable_size(memory) : 0;
-    void *again = realloc(memory, size);
-    if (again)
-        quic->bytes += malloc_usable_size(again) - before;
-    return again;
-}
 
 bool quic_account(struct quic *quic)
 {
@@ -130,7 +93,6 @@ static int make(struct quic *quic, const struct quic_first *first)
     const ngtcp2_path path = quic_path(first->packet, &local);
     quic_cid_draw(quic->shard, &cid, QUIC_CID_BYTES);
     fill_settings(quic, &settings, first);
-    quic->memory = (ngtcp2_mem){quic, take, give, take_zeroed, take_again};
     if (!fill_params(quic, &params, first, &cid) ||
         ngtcp2_conn_server_new(&quic->conn, &first->head->scid, &cid, &path, first->head->version,
                                &quic_callbacks, &settings, &params, &quic->memory, quic) != 0)
@@ -144,16 +106,12 @@ static int make(struct quic *quic, const struct quic_first *first)
 static struct quic *attach(struct quic_port *port, struct conn *line)
 {
     struct shard *shard = port->shard;
-    struct quic *quic = calloc(1, sizeof *quic);
+    struct quic *quic = quic_make(port);
     if (!quic)
         return NULL;
-    *quic = (struct quic){
-        .shard = shard,
-        .port = port,
-        .bytes = sizeof *quic,
-        .last_request = -1,
-        .end_reason = CLOSE_DONE,
-    };
+    quic->shard = shard;
+    quic->last_request = -1;
+    quic->end_reason = CLOSE_DONE;
     carrier_init(&quic->carrier, &http3_ops, conn_slot(shard, line));
     stream_carries(shard, line, &quic->carrier);
     return quic;
@@ -194,8 +152,8 @@ void quic_free(struct quic *quic)
         http3_stream_free(quic->streams);
     if (quic->conn)
         ngtcp2_conn_del(quic->conn);
-    free(quic->control);
-    free(quic);
+    quic_give(quic, quic->control);
+    quic_unmake(quic);
 }
 
 /* ---- ending ---- */

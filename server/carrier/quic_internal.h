@@ -3,6 +3,7 @@
  *   quic_port.c      a datagram: whose it is; what strangers are told
  *   quic_conn.c      a connection: begins, reads, writes, ends
  *   quic_calls.c     what the library asks and tells
+ *   quic_memory.c    its memory
  *   quic_tls.c       its handshake
  *   http3.c          carrier_ops: a turn, deadlines, drain
  *   http3_stream.c   streams: what kind, their input, their end
@@ -22,6 +23,7 @@
 #include "conn/carrier.h"
 #include "conn/http2_floods.h"
 #include "core/alarms.h"
+#include "core/arena.h"
 #include "core/linear_hash.h"
 #include "tls/identity.h"
 #include "wire/capsule.h"
@@ -63,6 +65,7 @@ struct quic_port {
     struct shard *shard;
     struct alarms alarms; /* by slot, from the first stream on */
     struct linear_hash cids;
+    struct arenas arenas;
     nghttp3_qpack_encoder *encoder; /* with no table: one for all connections */
     nghttp3_qpack_decoder *decoder;
     uint32_t handshakes;       /* under way */
@@ -155,6 +158,7 @@ struct quic {
     ngtcp2_conn *conn;
     ngtcp2_crypto_conn_ref ref;
     ngtcp2_mem memory;
+    struct arena *arena;                   /* that memory is from; NULL: from malloc */
     struct gnutls_session_int *tls;        /* NULL: the handshake is over */
     struct tls_identity_choice identities; /* of the handshake */
     struct quic_cid *cids;
@@ -175,6 +179,7 @@ struct quic {
     bool is_busy;       /* the library is on the stack: it may not be freed */
     bool is_dead;       /* the connection is closed: free it when that is over */
     bool is_open;       /* the handshake is over */
+    bool is_trimmed;    /* so is what it took */
     bool has_ended;     /* all that was to be said of its end is */
     bool idles;         /* it has no request, and has the deadline for that */
     bool has_sessions;  /* of WebTransport, or has had */
@@ -240,6 +245,20 @@ void quic_say_end(struct quic *quic, uint64_t code);
 void quic_end_http3(struct quic *quic, uint64_t code, enum close_reason reason);
 void quic_free(struct quic *quic);
 ngtcp2_path quic_path(const struct ring_packet *packet, struct sockaddr_in6 *local);
+
+/* ---- quic_memory.c ---- */
+
+/* One that is empty but for its port and its memory; NULL: that is out. */
+struct quic *quic_make(struct quic_port *port);
+void quic_unmake(struct quic *quic);
+/* What is taken is counted in quic->bytes, and given back before the connection goes. NULL: memory
+ * is out. */
+void *quic_take(struct quic *quic, size_t size);
+void *quic_take_zeroed(struct quic *quic, size_t size);
+/* Accepts NULL. */
+void quic_give(struct quic *quic, void *memory);
+/* The handshake is over: what it took goes back to the kernel. */
+void quic_trim(struct quic *quic);
 
 /* ---- quic_calls.c ---- */
 

@@ -56,7 +56,7 @@ static struct quic_cid *cid_find(const struct quic_port *port, const uint8_t *ci
 
 int quic_cid_add(struct quic *quic, const ngtcp2_cid *cid)
 {
-    struct quic_cid *added = malloc(sizeof *added);
+    struct quic_cid *added = quic_take(quic, sizeof *added);
     if (!added)
         return -ENOMEM;
     *added = (struct quic_cid){
@@ -66,11 +66,10 @@ int quic_cid_add(struct quic *quic, const ngtcp2_cid *cid)
         .cid = *cid,
     };
     if (linear_hash_add(&quic->port->cids, &added->node) < 0) {
-        free(added);
+        quic_give(quic, added);
         return -ENOMEM;
     }
     quic->cids = added;
-    quic->bytes += sizeof *added;
     return 0;
 }
 
@@ -82,8 +81,7 @@ void quic_cid_remove(struct quic *quic, const ngtcp2_cid *cid)
             continue;
         *link = removed->next;
         linear_hash_remove(&quic->port->cids, &removed->node);
-        quic->bytes -= sizeof *removed;
-        free(removed);
+        quic_give(quic, removed);
         return;
     }
 }
@@ -368,6 +366,7 @@ static void quic_port_free(struct shard *shard)
     nghttp3_qpack_encoder_del(port->encoder);
     nghttp3_qpack_decoder_del(port->decoder);
     alarms_done(&port->alarms);
+    arenas_done(&port->arenas);
     free(port);
     shard->datagrams.state[DATAGRAM_QUIC] = NULL;
 }
