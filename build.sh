@@ -15,6 +15,8 @@ export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
 readonly BUILD_ROOT="${RINGSIDE_BUILD:-build}"
 readonly LISTEN_DEFAULT="127.0.0.1:8080"
 readonly TLS_LISTEN_DEFAULT="127.0.0.1:8443"
+# shellcheck disable=SC1091
+DISTRIBUTION="$(. /etc/os-release && echo "$ID${VERSION_ID:-}")" || DISTRIBUTION=""
 
 # ---- packages ---------------------------------------------------------------------------------
 # group | Debian 12 package | why. A command names the groups that it needs, and nothing else is
@@ -92,6 +94,7 @@ package | debhelper          | makes the Debian package
 package | dpkg-dev           | likewise
 package | lintian            | looks for what is wrong with it
 root   | mmdebstrap          | makes the root of another Debian
+root   | systemd-container   | boots one, to try the package and its service in it
 image  | mmdebstrap          | unpacks the libraries that go into an image
 image  | umoci               | makes an OCI image, without a daemon
 '
@@ -151,7 +154,8 @@ Work on it
                                the release build on another kernel, emulated: 6.1 (Debian 12),
                                6.12 (Debian 13), host (this one, to compare with), or all
   test --on SUITE [FILTER]     the release build on another Debian, as trixie, in a root below
-                               build/roots; needs root, and the network the first time
+                               build/roots; needs root, and the network the first time;
+                               --service: the package, on a machine with systemd
   fuzz [parser] [seconds]      fuzz one parser, or each (default: for 60 seconds)
   fuzz [parser] --hours N      N hours of CPU over all of them; keeps new inputs in
                                tests/fuzz/corpus, and ends with a line for docs/THREATS.md
@@ -177,6 +181,11 @@ packages_of() {
     local group package why wanted
     while IFS='|' read -r group package why; do
         group="${group// /}" package="${package// /}" why="${why# }"
+        case "$DISTRIBUTION:$package" in # which calls it otherwise
+        debian13:libcurl4-gnutls-dev) package=libcurl4-openssl-dev ;; # librdkafka-dev wants that one
+        debian13:libclang-rt-14-dev) package=libclang-rt-19-dev ;;
+        ubuntu24.04:libclang-rt-14-dev) package=libclang-rt-18-dev ;;
+        esac
         for wanted in "$@"; do
             if [[ -n "$group" && "$group" == "$wanted" ]]; then
                 printf '%s|%s\n' "$package" "$why"
@@ -213,14 +222,11 @@ deps() {
             printf '  missing: %-20s %s\n' "$package" "$why"
         fi
     done < <(packages_of "$@")
-    if [[ ${#missing[@]} -eq 0 ]]; then
-        return 0
-    fi
+    [[ ${#missing[@]} -gt 0 ]] || return 0
     say "Installing ${#missing[@]} Debian packages: ${missing[*]}"
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600)
     as_root "${apt[@]}" update
-    # haproxy and nginx are clients of the tests: nothing is to listen on this machine because of
-    # them. Where there is a policy-rc.d already, it is the machine's own word.
+    # haproxy and nginx are clients of the tests: nothing is to listen because of them.
     local held=/usr/sbin/policy-rc.d made="" status=0
     if [[ ! -e "$held" ]]; then
         printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin "$held" && made=yes
@@ -278,14 +284,12 @@ build_flavour() {
         # What is counted where is named by the folder that it was compiled in.
         export CCACHE_DISABLE=1
     fi
-    if [[ "${CI:-}" == true ]]; then
-        options+=" -Dwerror=true"
-    fi
+    [[ "${CI:-}" != true ]] || options+=" -Dwerror=true"
     place_ccache
     say "Building $flavour in $dir"
     if [[ -f "$dir/build.ninja" ]]; then
-        # Packages may have come since: look again for what is optional.
-        # shellcheck disable=SC2086  # the options are words
+        # Again, as what is optional may have come since.
+        # shellcheck disable=SC2086  # words
         meson setup --reconfigure "$dir" $options >"$dir/configure.log" ||
             { cat "$dir/configure.log" >&2; return 1; }
     else
@@ -332,13 +336,9 @@ development_certificate() {
         { cat "$folder/openssl.log" >&2; return 1; }
 }
 
-# SHA-256 of a certificate, as a page gives it.
-hash_of() {
-    openssl x509 -in "$1" -outform der | openssl dgst -sha256 -binary | base64
-}
-
 print_tls_commands() {
-    local address="$1" certificate="$2"
+    local address="$1" certificate="$2" hash # its SHA-256, as a page gives it
+    hash="$(openssl x509 -in "$2" -outform der | openssl dgst -sha256 -binary | base64)"
     cat <<TRY
 The same with TLS, by a certificate that only this machine has reason to trust:
   curl --cacert $certificate -N 'https://$address/sse?channel=news'
@@ -348,7 +348,7 @@ In a browser, which warns of the certificate once:
   new WebSocket('wss://$address/ws?channel=news')
 By HTTP/3 and WebTransport, which take this certificate without a warning:
   new WebTransport('https://$address/wt?channel=news', {serverCertificateHashes: [{algorithm:
-    'sha-256', value: Uint8Array.from(atob('$(hash_of "$certificate")'), c => c.charCodeAt(0))}]})
+    'sha-256', value: Uint8Array.from(atob('$hash'), c => c.charCodeAt(0))}]})
 \`kill -HUP $$\` reads the certificate again.
 
 TRY

@@ -369,7 +369,7 @@ static pid_t wait_for_end(sigset_t *signals, const struct launch *launch)
     return info.si_pid;
 }
 
-/* Both signals drain; a successor's leaves the listening sockets as they are. */
+/* Both signals drain. Sockets that a successor, or systemd, goes on with stay as they are. */
 static void run_until_end(struct launch *launch, sigset_t *signals)
 {
     struct server *server = &launch->server;
@@ -377,8 +377,9 @@ static void run_until_end(struct launch *launch, sigset_t *signals)
     log_server(server->log, handed_over ? LOG_HAND_OVER : LOG_DRAIN, "");
     kafka_leave(server->kafka);
     for (unsigned i = 0; i < server->shard_count; i++) {
-        if (handed_over)
-            shard_hand_over(server->shards[i]);
+        for (unsigned at = 0; at < RING_LISTENERS_MAX; at++)
+            if (handed_over || launch->ports.of[at].kept)
+                shard_keep(server->shards[i], (enum listener)at);
         shard_stop(server->shards[i]);
     }
 }

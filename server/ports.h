@@ -19,6 +19,7 @@ struct ports {
     struct port {
         bool open;      /* is listened on */
         bool inherited; /* by sockets that somebody else has opened */
+        bool kept;      /* by systemd, which listens when this process has gone */
         struct listen_address address;
         int fds[HUB_SHARDS_MAX]; /* by shard */
     } of[RING_LISTENERS_MAX];    /* by enum listener */

@@ -18,11 +18,14 @@
 enum {
     FIRST_FD = 3, /* of those that are handed over, as systemd has it */
     SOCKETS_MAX = RING_LISTENERS_MAX * HUB_SHARDS_MAX,
-    NAME_MAX_LEN = sizeof "admin",
+    NAME_MAX_LEN = sizeof "admin@",
     NAMES_SIZE = SOCKETS_MAX * NAME_MAX_LEN,
     PATH_SIZE = 4096,
     TEXT_SIZE = 64,
 };
+
+/* Behind the name of a socket that is systemd's: it must not be shut down. */
+#define KEPT "@"
 
 /* Ours is not called LISTEN_FDS, which needs the process's number, known too late to be told. */
 #define SOCKETS     "RINGSIDE_SOCKETS"
@@ -54,17 +57,18 @@ void successor_prepare(char **argv)
 }
 
 /* Adds one to a list with colons between. */
-static void name_add(char names[NAMES_SIZE], int port)
+static void name_add(char names[NAMES_SIZE], int port, bool kept)
 {
     size_t len = strlen(names);
-    snprintf(names + len, NAMES_SIZE - len, "%s%s", len > 0 ? ":" : "", port_names[port]);
+    snprintf(names + len, NAMES_SIZE - len, "%s%s%s", len > 0 ? ":" : "", port_names[port],
+             kept ? KEPT : "");
 }
 
 /* ---- what was handed to us ---- */
 
-/* Copies the names of the descriptors from FIRST_FD on, with colons between. False: there are
- * none. */
-static bool names_read(char names[NAMES_SIZE])
+/* Copies the names of the descriptors from FIRST_FD on, with colons between, and says whether they
+ * are systemd's. False: there are none. */
+static bool names_read(char names[NAMES_SIZE], bool *ret_kept)
 {
     const char *ours = self.predecessor ? getenv(SOCKETS) : NULL;
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
@@ -77,8 +81,9 @@ static bool names_read(char names[NAMES_SIZE])
         if (theirs)
             snprintf(names, NAMES_SIZE, "%s", theirs);
         for (long i = 0; !theirs && i < fds && i < SOCKETS_MAX; i++)
-            name_add(names, LISTENER_PLAIN);
+            name_add(names, LISTENER_PLAIN, false);
     }
+    *ret_kept = !ours;
     unsetenv(SOCKETS);
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
@@ -103,11 +108,14 @@ static int refused(char *why, size_t why_size, int port, const char *what)
 }
 
 static int sockets_take(struct ports *ports, unsigned counts[RING_LISTENERS_MAX], char *names,
-                        char *why, size_t why_size)
+                        bool kept, char *why, size_t why_size)
 {
     char *rest = names;
     int fd = FIRST_FD;
-    for (const char *name; (name = strsep(&rest, ":")) != NULL; fd++) {
+    for (char *name; (name = strsep(&rest, ":")) != NULL; fd++) {
+        size_t len = strcspn(name, KEPT);
+        bool is_kept = kept || name[len] != '\0';
+        name[len] = '\0';
         int i = port_of(name);
         if (i < 0) {
             snprintf(why, why_size,
@@ -119,6 +127,7 @@ static int sockets_take(struct ports *ports, unsigned counts[RING_LISTENERS_MAX]
         if (counts[i] == HUB_SHARDS_MAX)
             return refused(why, why_size, i, "there are more than shards");
         ports->of[i].fds[counts[i]++] = fd;
+        ports->of[i].kept |= is_kept;
     }
     return 0;
 }
@@ -165,7 +174,9 @@ int successor_inherit(struct ports *ports, const struct settings *settings, char
 {
     char names[NAMES_SIZE];
     unsigned counts[RING_LISTENERS_MAX] = {0};
-    int err = names_read(names) ? sockets_take(ports, counts, names, why, why_size) : 0;
+    bool kept;
+    int err =
+        names_read(names, &kept) ? sockets_take(ports, counts, names, kept, why, why_size) : 0;
     for (int i = 0; i < RING_LISTENERS_MAX && err == 0; i++)
         if (counts[i] > 0)
             err = port_check(ports, i, counts[i], settings, why, why_size);
@@ -188,7 +199,7 @@ static int parcel_make(struct parcel *ret, const struct ports *ports, unsigned s
             int fd = fcntl(ports->of[i].fds[shard], F_DUPFD_CLOEXEC, FIRST_FD + SOCKETS_MAX);
             if (fd < 0)
                 return -errno;
-            name_add(ret->names, i);
+            name_add(ret->names, i, ports->of[i].kept);
             ret->fds[ret->count++] = fd;
         }
     }

@@ -2,6 +2,9 @@
 # on.sh: the tests on another Debian, in a root made for it.
 #
 #   tests/on.sh SUITE [FILTER]     what ./build.sh test --on SUITE [FILTER] calls
+#   tests/on.sh SUITE --service [PACKAGE.deb]
+#                                  makes the package there, or takes that one, and tries it on a
+#                                  machine with systemd: tests/service/
 #
 # The root is below build/roots/SUITE and is kept, with what was built in it; take it away with
 # `rm -r`, as root. It is Debian's own packages and nothing of this machine but the kernel. The
@@ -18,11 +21,14 @@ readonly ROOT="$SOURCE/build/roots/$SUITE"
 readonly MIRROR="http://deb.debian.org/debian"
 readonly LEFT_OUT='chromium|chromium-driver|firefox-esr|python3-selenium|prometheus'
 
-# The list is build.sh's own.
+# The list is build.sh's own, but for what another Debian calls otherwise: its librdkafka-dev wants
+# the OpenSSL flavour of libcurl, and there can be one.
 packages() {
+    local curl=libcurl4-gnutls-dev
+    [[ "$SUITE" == bookworm ]] || curl=libcurl4-openssl-dev
     sed -n "/^readonly PACKAGES='/,/^'/p" "$SOURCE/build.sh" |
-        awk -F'|' '$1 ~ /^(build|report|test) *$/ { gsub(/ /, "", $2); print $2 }' |
-        grep -vxE "$LEFT_OUT" | sort -u | paste -s -d ,
+        awk -F'|' '$1 ~ /^(build|report|test|package) *$/ { gsub(/ /, "", $2); print $2 }' |
+        grep -vxE "$LEFT_OUT" | sed "s/^libcurl4-gnutls-dev$/$curl/" | sort -u | paste -s -d ,
 }
 
 make_root() {
@@ -41,7 +47,7 @@ inside() {
 set -euo pipefail
 cd /src
 export CI=true RINGSIDE_BUILD=/build PYTHONDONTWRITEBYTECODE=1 CCACHE_DIR=/build/ccache
-git config --global --add safe.directory /src
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=/src
 meson setup --reconfigure /build/release --buildtype=debugoptimized -Dwerror=true >/dev/null ||
     meson setup /build/release --buildtype=debugoptimized -Dwerror=true
 ninja -C /build/release
@@ -56,20 +62,53 @@ exit "$status"
 INSIDE
 }
 
+# What makes the package of the commit, of a clone in the root.
+package_inside() {
+    cat <<'INSIDE'
+set -euo pipefail
+export PYTHONDONTWRITEBYTECODE=1 CCACHE_DIR=/build/ccache
+cd /build/package/ringside
+dpkg-buildpackage -b -us -uc >../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
+INSIDE
+}
+
+# enter SCRIPT [ARGUMENT]: runs a script that lies in the root.
+enter() {
+    # shellcheck disable=SC2016  # for the shell in the namespace
+    unshare --mount --pid --fork --kill-child bash -c '
+        set -e
+        mount --make-rprivate /
+        mount -o bind,ro "$2" "$1/src"
+        mount -t proc proc "$1/proc"
+        mount --rbind /dev "$1/dev"
+        mount --rbind /sys "$1/sys"
+        mount -t tmpfs tmpfs "$1/tmp"
+        exec chroot "$1" bash "$3" "$4"
+    ' _ "$ROOT" "$SOURCE" "$@"
+}
+
+try_service() {
+    local package="${1:-}" folder="$ROOT/build/package"
+    if [[ -z "$package" ]]; then
+        make_root
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        git clone -q "$SOURCE" "$folder/ringside"
+        cp -r "$SOURCE/packaging/debian" "$folder/ringside/debian"
+        package_inside >"$ROOT/package.sh"
+        enter /package.sh ""
+        package="$(echo "$folder"/ringside_*.deb)"
+    fi
+    exec "$SOURCE/tests/service/machine.sh" "$SUITE" "$package"
+}
+
 if [[ "$(id -u)" -ne 0 ]]; then
     echo "test --on needs root: it mounts, and changes its root" >&2
     exit 1
 fi
+if [[ "$FILTER" == --service ]]; then
+    try_service "${3:-}"
+fi
 make_root
 inside >"$ROOT/inside.sh"
-# shellcheck disable=SC2016  # for the shell in the namespace
-exec unshare --mount --pid --fork --kill-child bash -c '
-    set -e
-    mount --make-rprivate /
-    mount -o bind,ro "$2" "$1/src"
-    mount -t proc proc "$1/proc"
-    mount --rbind /dev "$1/dev"
-    mount --rbind /sys "$1/sys"
-    mount -t tmpfs tmpfs "$1/tmp"
-    exec chroot "$1" bash /inside.sh "$3"
-' _ "$ROOT" "$SOURCE" "$FILTER"
+enter /inside.sh "$FILTER"

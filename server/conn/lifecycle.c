@@ -81,8 +81,8 @@ void shard_accepted(struct shard *shard, uint32_t slot, enum listener listener)
         log_accepted(shard, conn);
     if (shard->clients && !client_accepted(shard, conn))
         return;
-    /* One that an accept under way still took from the successor is served, and drained. */
-    if ((shard->draining && !shard_is_handed_over(shard)) || is_full(shard, listener))
+    /* One that an accept under way still took from another process is served, and drained. */
+    if ((shard->draining && !shard_is_kept(shard, listener)) || is_full(shard, listener))
         turn_away(shard, conn);
     conn_watch_read(shard, conn);
 }

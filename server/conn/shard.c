@@ -252,7 +252,7 @@ static void stop_listening(struct shard *shard)
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
         if (shard->listen_fds[i] < 0)
             continue;
-        if (!shard_is_handed_over(shard))
+        if (!shard_is_kept(shard, (enum listener)i))
             shutdown(shard->listen_fds[i], SHUT_RDWR);
         close(shard->listen_fds[i]);
         shard->listen_fds[i] = -1;
@@ -512,9 +512,9 @@ void shard_run(struct shard *shard)
 
 /* ---- drain ---- */
 
-void shard_hand_over(struct shard *shard)
+void shard_keep(struct shard *shard, enum listener listener)
 {
-    atomic_store_explicit(&shard->handed_over, true, memory_order_relaxed);
+    atomic_fetch_or_explicit(&shard->kept, 1U << listener, memory_order_relaxed);
 }
 
 void shard_stop(struct shard *shard)

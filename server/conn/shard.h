@@ -207,7 +207,7 @@ struct shard {
     unsigned mercure_lists;              /* transport/: of subscriptions, that are gathered */
 
     atomic_bool stopping;
-    atomic_bool handed_over; /* its listening sockets are those of another process, too */
+    atomic_uint kept; /* a bit for each enum listener: another process has that socket, too */
     bool draining;
     bool has_drained;     /* it counts as serving no more */
     uint32_t drain_conns; /* there were when the drain began */
@@ -240,13 +240,13 @@ void shard_run(struct shard *shard);
 /* Begins to drain. Any thread; also from a signal's thread. */
 void shard_stop(struct shard *shard);
 
-/* Before shard_stop, when another process goes on to accept from the listening sockets: they stay
- * as they are. Any thread. */
-void shard_hand_over(struct shard *shard);
+/* Before shard_stop, when another process goes on with that listening socket: it stays as it is.
+ * Any thread. */
+void shard_keep(struct shard *shard, enum listener listener);
 
-static inline bool shard_is_handed_over(const struct shard *shard)
+static inline bool shard_is_kept(const struct shard *shard, enum listener listener)
 {
-    return atomic_load_explicit(&shard->handed_over, memory_order_relaxed);
+    return atomic_load_explicit(&shard->kept, memory_order_relaxed) & (1U << listener);
 }
 
 /* True when it has drained: no connection is left, or the drain is over. */

@@ -57,6 +57,13 @@ static struct fake_stream *stream_of(int64_t id)
 
 /* ---- the library ---- */
 
+/* What 1.x asks for besides. */
+#if NGTCP2_VERSION_NUM >= 0x010000
+#define WITH_FLAGS uint32_t flags __attribute__((unused)),
+#else
+#define WITH_FLAGS
+#endif
+
 int ngtcp2_conn_open_uni_stream(ngtcp2_conn *conn, int64_t *ret, void *user)
 {
     (void)conn;
@@ -74,24 +81,24 @@ int ngtcp2_conn_set_stream_user_data(ngtcp2_conn *conn, int64_t id, void *user)
     return 0;
 }
 
-int ngtcp2_conn_shutdown_stream_write(ngtcp2_conn *conn, int64_t id, uint64_t code)
+int ngtcp2_conn_shutdown_stream_write(ngtcp2_conn *conn, WITH_FLAGS int64_t id, uint64_t code)
 {
     (void)conn, (void)code;
     stream_of(id)->has_output = false;
     return 0;
 }
 
-int ngtcp2_conn_shutdown_stream_read(ngtcp2_conn *conn, int64_t id, uint64_t code)
+int ngtcp2_conn_shutdown_stream_read(ngtcp2_conn *conn, WITH_FLAGS int64_t id, uint64_t code)
 {
     (void)conn, (void)code;
     stream_of(id)->has_input = false;
     return 0;
 }
 
-int ngtcp2_conn_shutdown_stream(ngtcp2_conn *conn, int64_t id, uint64_t code)
+int ngtcp2_conn_shutdown_stream(ngtcp2_conn *conn, WITH_FLAGS int64_t id, uint64_t code)
 {
-    ngtcp2_conn_shutdown_stream_read(conn, id, code);
-    return ngtcp2_conn_shutdown_stream_write(conn, id, code);
+    quic_shutdown_read(conn, id, code);
+    return quic_shutdown_write(conn, id, code);
 }
 
 int ngtcp2_conn_extend_max_stream_offset(ngtcp2_conn *conn, int64_t id, uint64_t len)

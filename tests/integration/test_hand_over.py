@@ -153,6 +153,40 @@ def test_sockets_of_systemd(names):
     check_output(output)
 
 
+def ask(client):
+    client.settimeout(PATIENCE_S)
+    client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    return client.recv(4096)
+
+
+@pytest.mark.parametrize("replaced", (False, True))
+def test_a_socket_of_systemd_goes_on_listening(replaced):
+    """Who connects between two processes waits for the second."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        arguments = ("--listen", "%s:%d" % address, "--shards", "2")
+        first = activated(listening, *arguments)
+        with socket.create_connection(address) as client:
+            assert ask(client).startswith(b"HTTP/1.1 200")
+        last = first.pid
+        if replaced:
+            first.send_signal(signal.SIGUSR2)
+            wait_until(lambda: first.poll() is not None, "the first to go")
+            told = TAKES_OVER.search(first.stdout.read1().decode())
+            last = int(told.group(1))
+        os.kill(last, signal.SIGTERM)
+        wait_until(lambda: first.poll() is not None and not is_there(last), "the end")
+        with socket.create_connection(address) as client:
+            second = activated(listening, *arguments)
+            try:
+                assert ask(client).startswith(b"HTTP/1.1 200")
+            finally:
+                second.terminate()
+                output = second.communicate()[0].decode()
+    assert second.returncode == 0, output
+    check_output(output)
+
+
 def test_a_name_that_is_no_port():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         done = activated(listening, names="web", text=True).communicate()[0]

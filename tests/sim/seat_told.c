@@ -271,7 +271,7 @@ static void told_unsubscribe(struct client *client, const struct seat_command *a
 static void told_result(struct client *client, const struct seat_command *asked,
                         const json_t *reply, struct span line)
 {
-    const json_t *result;
+    const json_t *result = NULL;
     switch (asked->method) {
     case SEAT_CONNECT:
         result = json_object_get(reply, "connect");
