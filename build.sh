@@ -182,7 +182,7 @@ packages_of() {
     while IFS='|' read -r group package why; do
         group="${group// /}" package="${package// /}" why="${why# }"
         case "$DISTRIBUTION:$package" in # which calls it otherwise
-        debian13:libcurl4-gnutls-dev) package=libcurl4-openssl-dev ;; # librdkafka-dev wants that one
+        debian13:libcurl4-gnutls-dev) package=libcurl4-openssl-dev ;; # librdkafka-dev's
         debian13:libclang-rt-14-dev) package=libclang-rt-19-dev ;;
         ubuntu24.04:libclang-rt-14-dev) package=libclang-rt-18-dev ;;
         esac

@@ -53,11 +53,18 @@ meson setup --reconfigure /build/release --buildtype=debugoptimized -Dwerror=tru
 ninja -C /build/release
 export RINGSIDE_SERVER=/build/release/server/ringside-server
 export RINGSIDE_BENCH=/build/release/bench/ringside-bench
-status=0
-meson test -C /build/release --no-rebuild ${1:+$(meson test -C /build/release --list |
-    sed 's/.* \/ //' | grep -F -- "$1" || true)} || status=$?
-python3 -m pytest -q -p no:cacheprovider -n 4 --dist loadfile tests/integration ${1:+-k "$1"} ||
-    status=$?
+# Of unit tests and integration tests, a filter may be meant for either.
+filter="${1:-}" status=0
+mapfile -t units < <(meson test -C /build/release --list 2>/dev/null | sed 's/.* \/ //' |
+    grep -F -- "$filter")
+if [[ ${#units[@]} -gt 0 ]]; then
+    nice meson test -C /build/release --no-rebuild ${filter:+"${units[@]}"} || status=$?
+fi
+integration=0
+nice python3 -m pytest -q -p no:cacheprovider -n 2 --dist loadfile tests/integration \
+    ${filter:+-k "$filter"} || integration=$?
+# 5: none of that name.
+[[ "$integration" -eq 5 && ${#units[@]} -gt 0 ]] || status=$((status + integration))
 exit "$status"
 INSIDE
 }

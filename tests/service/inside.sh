@@ -69,8 +69,9 @@ installs() { apt-get install -y /try/ringside.deb && systemctl is-enabled ringsi
 is_told() { [[ "$(property Type)" == notify && "$(property SubState)" == running ]] && is_active; }
 
 exposed_at_most_two() {
-    systemd-analyze security --no-pager ringside | tail -n 1
-    [[ "$(systemd-analyze security --no-pager ringside | sed -n 's/.*level for ringside.service: \([0-9.]*\) .*/\1/p')" =~ ^(1\.[0-9]|2\.0|0\.[0-9])$ ]]
+    systemd-analyze security --no-pager ringside | tail -n 1 | tee /try/exposure
+    awk '{ for (i = 1; i < NF; i++) if ($i == "ringside.service:") exit !($(i + 1) <= 2.0) }' \
+        /try/exposure
 }
 
 own_user() { [[ "$(stat -c %U "/proc/$(property MainPID)")" != root ]]; }
@@ -92,7 +93,7 @@ starts_again_after_a_crash() {
 answers() {
     local status=0 round
     for ((round = 0; round < $1; round++)); do
-        curl -s -S -o /dev/null -w '%{http_code} %{time_total}\n' "$PLAIN/poll?channel=news" || status=1
+        curl -sS -o /dev/null -w '%{http_code} %{time_total}\n' "$PLAIN/poll?channel=news"
         sleep 0.01
     done 2>&1 | grep -v '^200 0' && status=1
     return "$status"

@@ -15,7 +15,8 @@ HERE="$(realpath "$(dirname "${BASH_SOURCE[0]}")")"
 readonly PACKAGE HERE
 readonly ROOT="$HERE/../../build/roots/$SUITE-service"
 readonly MIRROR="http://deb.debian.org/debian"
-readonly INCLUDE=ca-certificates,systemd,systemd-sysv,dbus,procps,iproute2,curl,openssl,nginx-light,python3
+readonly INCLUDE="ca-certificates,systemd,systemd-sysv,dbus,procps,iproute2,curl,openssl,\
+nginx-light,python3"
 readonly SECONDS_MAX=300
 
 make_root() {
@@ -73,9 +74,10 @@ boot() {
         mount -t cgroup2 none /sys/fs/cgroup
     fi
     mkdir -p "$group"
-    (echo "$BASHPID" >"$group/cgroup.procs" && SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec timeout -k 10 \
-        "$SECONDS_MAX" systemd-nspawn -q --register=no --keep-unit --private-network \
-        --machine=ringside-service --directory="$1" --boot </dev/null >"$1/try/console" 2>&1) || true
+    export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
+    (echo "$BASHPID" >"$group/cgroup.procs" && exec timeout -k 10 "$SECONDS_MAX" \
+        systemd-nspawn -q --register=no --keep-unit --private-network \
+        --machine=ringside-service -D "$1" --boot </dev/null >"$1/try/console" 2>&1) || true
     find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
 }
 
