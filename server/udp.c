@@ -54,8 +54,9 @@ static int open_one(const struct listen_address *address, bool first)
 }
 
 /* The byte of the destination's ID, modulo the number of sockets. A packet that is too short for it
- * is for the first. */
-static int route(int fd, unsigned count)
+ * is for the first. A sandbox may refuse it: then shards hand on by lane what they are not meant to
+ * have got. */
+static void route(int fd, unsigned count)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
@@ -67,9 +68,7 @@ static int route(int fd, unsigned count)
         BPF_STMT(BPF_RET | BPF_A, 0),
     };
     const struct sock_fprog program = {sizeof code / sizeof code[0], code};
-    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) < 0
-               ? -errno
-               : 0;
+    setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
 }
 
 int udp_open_quic(int *ret, unsigned count, const struct listen_address *address, char *why,
@@ -82,9 +81,9 @@ int udp_open_quic(int *ret, unsigned count, const struct listen_address *address
         ret[opened] = err;
     }
     /* One socket is in no group that a program could choose from. */
+    if (err >= 0 && count > 1)
+        route(ret[0], count);
     if (err >= 0)
-        err = count > 1 ? route(ret[0], count) : 0;
-    if (err == 0)
         return 0;
     for (unsigned i = 0; i < opened; i++)
         if (ret[i] >= 0)

@@ -4,6 +4,7 @@
  *   quic_conn.c      a connection: begins, reads, writes, ends
  *   quic_calls.c     what the library asks and tells
  *   quic_memory.c    its memory
+ *   quic_strays.c    packets of other shards
  *   quic_tls.c       its handshake
  *   http3.c          carrier_ops: a turn, deadlines, drain
  *   http3_stream.c   streams: what kind, their input, their end
@@ -70,6 +71,7 @@ struct quic_port {
     nghttp3_qpack_decoder *decoder;
     uint32_t handshakes;       /* under way */
     struct http2_bucket words; /* to strangers */
+    uint32_t strays;           /* on their way to other shards */
     bool drains;
 };
 
@@ -218,6 +220,15 @@ void quic_cids_clear(struct quic *quic);
 /* A decoder that has failed once fails for ever: another takes its place. Without memory for one it
  * stays, and the next failure tries again. */
 void quic_decoder_renew(struct quic_port *port);
+/* A datagram has come. */
+void quic_arrived(struct shard *shard, const struct ring_packet *packet);
+
+/* ---- quic_strays.c ---- */
+
+/* Whether a packet of a connection that is not known here is one of another shard's. */
+bool quic_is_elsewhere(const struct shard *shard, const uint8_t *bytes,
+                       const ngtcp2_version_cid *ids);
+void quic_hand_on(struct quic_port *port, const struct ring_packet *packet, unsigned target);
 
 /* ---- quic_conn.c ---- */
 

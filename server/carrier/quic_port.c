@@ -258,7 +258,7 @@ static int decode(const struct ring_packet *packet, ngtcp2_version_cid *ret)
     return err == 0 && is_long && ret->version == 0 ? NGTCP2_ERR_INVALID_ARGUMENT : err;
 }
 
-static void quic_arrived(struct shard *shard, const struct ring_packet *packet)
+void quic_arrived(struct shard *shard, const struct ring_packet *packet)
 {
     struct quic_port *port = quic_port_of(shard);
     ngtcp2_version_cid ids;
@@ -274,6 +274,8 @@ static void quic_arrived(struct shard *shard, const struct ring_packet *packet)
     struct quic_cid *known = cid_find(port, ids.dcid, ids.dcidlen);
     if (known)
         quic_read(known->quic, packet);
+    else if (quic_is_elsewhere(shard, packet->iov.iov_base, &ids))
+        quic_hand_on(port, packet, ids.dcid[0] % shard->server->shard_count);
     else
         stranger(port, packet, &ids);
 }

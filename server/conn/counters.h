@@ -117,6 +117,8 @@
     X(quic_versions, counter, "Clients of QUIC told which versions are spoken")                    \
     X(quic_refused, counter, "Clients of QUIC refused: no room, a drain, or a bad token")          \
     X(quic_strays, counter, "Datagrams that were no packet of QUIC for this server")               \
+    X(quic_handed_on, counter, "Packets of QUIC that came to another shard, and went on by lane")  \
+    X(quic_stuck, counter, "Likewise, and lost: too many were on their way")                       \
     X(quic_errors, counter, "QUIC connections ended with a transport error of the client's")       \
     X(quic_bytes, gauge, "Bytes held for QUIC connections")                                        \
     X(rtc_offers, counter, "Offers of WebRTC that were answered")                                  \

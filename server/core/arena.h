@@ -49,7 +49,7 @@ struct arena *arena_get(struct arenas *arenas);
 void arena_put(struct arenas *arenas, struct arena *arena);
 
 /* What is to be written in whole is `dense`: it lies in the base, and is not given back before the
- * the arena. Aligned as malloc does it. NULL: there is no room for it. */
+ * arena. Aligned as malloc does it. NULL: there is no room for it. */
 void *arena_take(struct arena *arena, size_t size, bool dense);
 void arena_give(struct arena *arena, void *memory);
 /* Whether it is from there. */

@@ -1,9 +1,12 @@
 """QUIC below HTTP/3: who is no client, addresses that change, floods, certificates."""
 
 import asyncio
+import ctypes
+import platform
 import shutil
 import signal
 import socket
+import struct
 import time
 
 import pytest
@@ -16,6 +19,8 @@ FLOOD = 150
 HALF_OPEN = 20
 SILENCE_S = 0.7
 LONG_HEADER = 0xC0
+SETSOCKOPT = 54
+ATTACH_REUSEPORT_CBPF = 51
 
 
 @pytest.fixture
@@ -125,7 +130,7 @@ class Nat(asyncio.DatagramProtocol):
         )
 
 
-def test_a_client_whose_address_changes_goes_on(served):
+def change_addresses(served):
     async def one(number):
         loop = asyncio.get_running_loop()
         _, nat = await loop.create_datagram_endpoint(
@@ -151,6 +156,33 @@ def test_a_client_whose_address_changes_goes_on(served):
     asyncio.run(asyncio.wait_for(several(), PATIENCE_S * 3))
     assert served.metric("ringside_quic_handshakes_total") == 6
     assert served.metric("ringside_quic_resets_total") == 0
+
+
+def test_a_client_whose_address_changes_goes_on(served):
+    change_addresses(served)
+    assert served.metric("ringside_quic_handed_on_total") == 0
+
+
+def refuse_programs():
+    """No socket gets a program: as a sandbox has it."""
+    load, equal, give = 0x20, 0x15, 0x06
+    code = [(load, 0, 0, 0), (equal, 0, 3, SETSOCKOPT), (load, 0, 0, 32),
+            (equal, 0, 1, ATTACH_REUSEPORT_CBPF), (give, 0, 0, 0x00050001),
+            (give, 0, 0, 0x7FFF0000)]
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in code))
+    program = struct.pack("HxxxxxxQ", len(code), ctypes.addressof(filters))
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_new_privileges, seccomp, by_filter = 38, 22, 2
+    assert libc.prctl(no_new_privileges, 1, 0, 0, 0) == 0
+    assert libc.prctl(seccomp, by_filter, program, 0, 0) == 0
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of its system calls")
+def test_without_a_program_packets_find_their_shard_by_lane(start_server):
+    served = start_server(secure=True, config={"http3": "on"}, before=refuse_programs)
+    change_addresses(served)
+    assert served.metric("ringside_quic_handed_on_total") > 0
+    assert served.metric("ringside_quic_stuck_total") == 0
 
 
 def test_a_server_with_quic_has_no_successor(served, eventually):
