@@ -111,16 +111,17 @@ struct options {
     bool socketless; /* clients: phantom/phantom.h */
     double loss_percent, loss_burst;
     double reorder_percent;
-    double vanish_percent; /* of the clients: how many fall silent */
-    uint32_t line_rate;    /* bytes a second of each client, each way; 0: any */
-    uint32_t seed;         /* of the network between */
-    const char *attacks;   /* names with commas; NULL: all */
-    uint32_t attackers;    /* at most so many connections of one attack */
-    uint32_t nodes;        /* of a cluster */
-    uint32_t endpoints;    /* of webhooks */
-    const char *broker;    /* the engine that they share */
-    const char *fsync;     /* when it has what it acknowledges on the disk: no, everysec, always */
-    uint32_t channels;     /* of each node's publisher */
+    double vanish_percent;               /* of the clients: how many fall silent */
+    bool timestamps, sack, window_scale; /* options of TCP that clients without sockets say */
+    uint32_t line_rate;                  /* bytes a second of each client, each way; 0: any */
+    uint32_t seed;                       /* of the network between */
+    const char *attacks;                 /* names with commas; NULL: all */
+    uint32_t attackers;                  /* at most so many connections of one attack */
+    uint32_t nodes;                      /* of a cluster */
+    uint32_t endpoints;                  /* of webhooks */
+    const char *broker;                  /* the engine that they share */
+    const char *fsync; /* when it has what it acknowledges on the disk: no, everysec, always */
+    uint32_t channels; /* of each node's publisher */
     bool kill_node, kill_engine, partition;
     uint32_t away_s; /* how long what was killed or cut off stays so */
     char engine_cpus[CPUS_TEXT_MAX];
@@ -265,6 +266,9 @@ struct options {
       "Without sockets: the network loses so many packets, BURST in a row on average")             \
     X(REORDER, 0, "reorder", "PERCENT", "reorder_percent", PERCENT(reorder_percent),               \
       "Without sockets: so many packets overtake those before them")                               \
+    X(TCP_OPTIONS, 0, "tcp-options", "LIST", "tcp_options", OF_KIND(tcp_options),                  \
+      "Without sockets: what clients say beside their MSS: timestamps, sack, window-scale; none "  \
+      "(sack goes without saying where packets are lost)")                                         \
     X(VANISH, 0, "vanish", "PERCENT", "vanish_percent", PERCENT(vanish_percent),                   \
       "Without sockets: so many clients fall silent without a word, by the seed, and the server "  \
       "has to find them")                                                                          \
@@ -307,7 +311,7 @@ static_assert(OPTION_COUNT <= 128, "each has a bit of options.given");
 
 /* Of experiments whose clients need no sockets. */
 #define OPTIONS_OF_CLIENTS                                                                         \
-    OPTION_CLIENTS, OPTION_LOSS, OPTION_REORDER, OPTION_LINE_RATE, OPTION_SEED
+    OPTION_CLIENTS, OPTION_LOSS, OPTION_REORDER, OPTION_LINE_RATE, OPTION_SEED, OPTION_TCP_OPTIONS
 
 struct options_use {
     const enum option_id *ids; /* ended by OPTION_COUNT */

@@ -290,6 +290,43 @@ static json_t *say_loss(const struct options *options, const struct option_value
 
 const struct option_kind kind_loss = {take_loss, say_loss};
 
+static void take_tcp_option(struct argp_state *state, struct options *options,
+                            const struct option_value *value, const char *part)
+{
+    (void)value;
+    if (strcmp(part, "timestamps") == 0)
+        options->timestamps = true;
+    else if (strcmp(part, "sack") == 0)
+        options->sack = true;
+    else if (strcmp(part, "window-scale") == 0)
+        options->window_scale = true;
+    else if (strcmp(part, "none") == 0)
+        options->timestamps = options->sack = options->window_scale = false;
+    else
+        argp_error(state, "%s: there are timestamps, sack, window-scale and none", part);
+}
+
+static void take_tcp_options(struct argp_state *state, struct options *options,
+                             const struct option_value *value, char *text)
+{
+    each_of(state, options, value, text, take_tcp_option);
+}
+
+static json_t *say_tcp_options(const struct options *options, const struct option_value *value)
+{
+    (void)value;
+    struct said said = {0};
+    if (options->timestamps)
+        add(&said, ", ", "timestamps");
+    if (options->sack)
+        add(&said, ", ", "sack");
+    if (options->window_scale)
+        add(&said, ", ", "window-scale");
+    return json_string(said.text[0] ? said.text : "none");
+}
+
+const struct option_kind kind_tcp_options = {take_tcp_options, say_tcp_options};
+
 static void take_transport(struct argp_state *state, struct options *options,
                            const struct option_value *value, const char *part)
 {

@@ -33,4 +33,4 @@ extern const struct option_kind kind_number, kind_milliseconds, kind_numbers, ki
     kind_texts, kind_flag, kind_cpus, kind_percent;
 /* Of one option each. */
 extern const struct option_kind kind_transports, kind_against, kind_ciphers, kind_step, kind_drop,
-    kind_address, kind_tls_address, kind_clients, kind_loss, kind_version;
+    kind_address, kind_tls_address, kind_clients, kind_loss, kind_version, kind_tcp_options;

@@ -32,6 +32,7 @@ static int check(const struct options *options)
         {OPTION_REORDER, "--reorder"},
         {OPTION_LINE_RATE, "--line-rate"},
         {OPTION_VANISH, "--vanish"},
+        {OPTION_TCP_OPTIONS, "--tcp-options"},
     };
     for (size_t i = 0; i < sizeof only / sizeof only[0] && !options->socketless; i++)
         if (options_given(options, only[i].id))
@@ -55,6 +56,9 @@ int socketless_begin(struct bench *bench)
     const struct phantom_config config = {
         .server_cpus = cpus_parse(&cpus, options->server_cpus) == 0 ? &cpus : NULL,
         .network = socketless_network(options),
+        .sack = options->sack,
+        .timestamps = options->timestamps,
+        .window_scale = options->window_scale,
     };
     err = phantom_open(&bench->phantom, &config, why, sizeof why);
     if (err < 0)

@@ -506,7 +506,8 @@ static const struct ring_engine phantom_engine = {
 
 static struct tcp_config tcp_config_of(struct phantom_ring *ring)
 {
-    bool lossy = network_wanted(&ring->phantom->config.network);
+    const struct phantom_config *config = &ring->phantom->config;
+    bool lossy = network_wanted(&config->network);
     return (struct tcp_config){
         .slots = ring->config.slots,
         .orphans = ORPHANS,
@@ -517,7 +518,9 @@ static struct tcp_config tcp_config_of(struct phantom_ring *ring)
         .port_count = ring->config.port_count,
         .mtu = TUN_MTU,
         .large = !lossy,
-        .sack = lossy,
+        .sack = lossy || config->sack,
+        .timestamps = config->timestamps,
+        .window_scale = config->window_scale,
         .calls = {ring, segment_leaves, moves, happens},
     };
 }

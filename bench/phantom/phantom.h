@@ -37,6 +37,7 @@ enum {
 struct phantom_config {
     const cpu_set_t *server_cpus;  /* these receive what clients send; NULL: whoever sends it */
     struct network_config network; /* all zero: there is none between */
+    bool sack, timestamps, window_scale; /* said by clients; SACK also where the network loses */
 };
 
 /* Of all rings since phantom_open. */

@@ -14,8 +14,10 @@ enum {
     OPTION_END = 0,
     OPTION_NOTHING = 1,
     OPTION_MSS = 2,
+    OPTION_SCALE = 3,
     OPTION_SACK_PERMITTED = 4,
     OPTION_SACK = 5,
+    OPTION_TIMESTAMP = 8,
 };
 
 static uint16_t get16(const char *bytes)
@@ -85,6 +87,25 @@ static void sacks_parse(struct segment *segment, const char *option, size_t len)
             (struct segment_sack){get32(option + at), get32(option + at + 4)};
 }
 
+static void option_parse(struct segment *segment, const char *option, size_t size)
+{
+    if (*option == OPTION_MSS && size == 4) {
+        segment->mss = get16(option + 2);
+    } else if (*option == OPTION_SACK_PERMITTED && size == 2) {
+        segment->sack_permitted = true;
+    } else if (*option == OPTION_SCALE && size == 3) {
+        uint8_t scale = (uint8_t)option[2];
+        segment->scaled = true;
+        segment->scale = scale < SEGMENT_SCALE_MAX ? scale : SEGMENT_SCALE_MAX;
+    } else if (*option == OPTION_TIMESTAMP && size == 10) {
+        segment->timed = true;
+        segment->time = get32(option + 2);
+        segment->echo = get32(option + 6);
+    } else if (*option == OPTION_SACK) {
+        sacks_parse(segment, option, size);
+    }
+}
+
 /* An option whose length is wrong ends the list: what is before it counts. */
 static void options_parse_all(struct segment *segment, const char *options, size_t len)
 {
@@ -97,12 +118,7 @@ static void options_parse_all(struct segment *segment, const char *options, size
         size_t size = at + 1 < len ? (unsigned char)options[at + 1] : 0;
         if (size < 2 || size > len - at)
             return;
-        if (options[at] == OPTION_MSS && size == 4)
-            segment->mss = get16(options + at + 2);
-        else if (options[at] == OPTION_SACK_PERMITTED && size == 2)
-            segment->sack_permitted = true;
-        else if (options[at] == OPTION_SACK)
-            sacks_parse(segment, options + at, size);
+        option_parse(segment, options + at, size);
         at += size;
     }
 }
@@ -158,6 +174,22 @@ int segment_parse(struct segment *ret, const char *packet, size_t len, bool vouc
 
 /* ---- writing ---- */
 
+static size_t sacks_write(char *out, const struct segment *segment)
+{
+    const unsigned most = SEGMENT_SACKS_MAX - segment->timed;
+    const unsigned count = segment->sack_count < most ? segment->sack_count : most;
+    if (count == 0)
+        return 0;
+    out[0] = out[1] = OPTION_NOTHING;
+    out[2] = OPTION_SACK;
+    out[3] = (char)(2 + 8 * count);
+    for (unsigned i = 0; i < count; i++) {
+        put32(out + 4 + 8 * (size_t)i, segment->sacks[i].from);
+        put32(out + 8 + 8 * (size_t)i, segment->sacks[i].to);
+    }
+    return 4 + 8 * (size_t)count;
+}
+
 static size_t options_write(char *out, const struct segment *segment)
 {
     size_t len = 0;
@@ -171,17 +203,17 @@ static size_t options_write(char *out, const struct segment *segment)
         memcpy(out + len, (char[]){OPTION_NOTHING, OPTION_NOTHING, OPTION_SACK_PERMITTED, 2}, 4);
         len += 4;
     }
-    if (segment->sack_count == 0)
-        return len;
-    out[len] = out[len + 1] = OPTION_NOTHING;
-    out[len + 2] = OPTION_SACK;
-    out[len + 3] = (char)(2 + 8 * segment->sack_count);
-    len += 4;
-    for (unsigned i = 0; i < segment->sack_count; i++, len += 8) {
-        put32(out + len, segment->sacks[i].from);
-        put32(out + len + 4, segment->sacks[i].to);
+    if (segment->timed) {
+        memcpy(out + len, (char[]){OPTION_NOTHING, OPTION_NOTHING, OPTION_TIMESTAMP, 10}, 4);
+        put32(out + len + 4, segment->time);
+        put32(out + len + 8, segment->echo);
+        len += SEGMENT_TIMESTAMP;
     }
-    return len;
+    if (segment->scaled) {
+        memcpy(out + len, (char[]){OPTION_NOTHING, OPTION_SCALE, 3, (char)segment->scale}, 4);
+        len += 4;
+    }
+    return len + sacks_write(out + len, segment);
 }
 
 size_t segment_head_write(char out[SEGMENT_HEAD_MAX], const struct segment *segment)

@@ -3,8 +3,8 @@
  *   0       20      40
  *   ├ IPv4 ─┼ TCP ──┼ options ┼ payload ─┤      RFC 791, RFC 9293 section 3.1
  *
- * Idea     What a client says needs few options: MSS, and SACK (RFC 2018) where a network loses.
- *          Options of the other side that we do not know are passed over, as the RFC has it.
+ * Idea     What a client says needs few options: MSS, and where they are asked for SACK (RFC 2018),
+ *          timestamps and window scale (RFC 7323). Those that we do not know are passed over.
  * Threads  any.
  * Memory   the caller's; a parsed payload points into the packet.
  * Errors   enum segment_error, negated: why a packet is not taken. */
@@ -16,8 +16,10 @@
 
 enum {
     SEGMENT_HEAD_MIN = 40,
-    SEGMENT_HEAD_MAX = 76, /* with MSS, or with SEGMENT_SACKS_MAX blocks */
-    SEGMENT_SACKS_MAX = 4,
+    SEGMENT_HEAD_MAX = 80,
+    SEGMENT_SACKS_MAX = 4,     /* with a timestamp one less are written */
+    SEGMENT_TIMESTAMP = 12,    /* bytes of a head that it takes */
+    SEGMENT_SCALE_MAX = 14,    /* RFC 7323 section 2.3 */
     SEGMENT_MSS_DEFAULT = 536, /* of who says nothing; RFC 9293 section 3.7.1 */
 };
 
@@ -51,7 +53,11 @@ struct segment {
     uint16_t window;
     uint8_t flags;
     bool sack_permitted; /* of a SYN */
-    uint16_t mss;        /* of a SYN; 0: not said */
+    bool scaled;         /* of a SYN: windows after it are to be shifted left by `scale` */
+    bool timed;          /* it has a timestamp, and an echo of one */
+    uint8_t scale;
+    uint16_t mss; /* of a SYN; 0: not said */
+    uint32_t time, echo;
     uint16_t sack_count;
     struct segment_sack sacks[SEGMENT_SACKS_MAX];
     const char *bytes; /* payload */

@@ -33,7 +33,10 @@ int tcp_create(struct tcp **ret, const struct tcp_config *config)
     tcp->by_pair = pages_map(tcp->pair_count * sizeof *tcp->by_pair);
     tcp->flows = pages_map(tcp->flow_count * sizeof *tcp->flows);
     tcp->delayed = pages_map(TCP_DELAYED * sizeof *tcp->delayed);
-    if (!tcp->lines || !tcp->by_pair || !tcp->flows || !tcp->delayed ||
+    const bool extra = config->timestamps || config->window_scale;
+    if (extra)
+        tcp->extras = pages_map(tcp->line_count * sizeof *tcp->extras);
+    if (!tcp->lines || !tcp->by_pair || !tcp->flows || !tcp->delayed || (extra && !tcp->extras) ||
         chunks_init(&tcp->chunks, config->chunks) < 0) {
         tcp_free(tcp);
         return -ENOMEM;
@@ -47,6 +50,7 @@ void tcp_free(struct tcp *tcp)
     if (!tcp)
         return;
     pages_unmap(tcp->lines, tcp->line_count * sizeof *tcp->lines);
+    pages_unmap(tcp->extras, tcp->line_count * sizeof *tcp->extras);
     pages_unmap(tcp->by_pair, tcp->pair_count * sizeof *tcp->by_pair);
     pages_unmap(tcp->flows, tcp->flow_count * sizeof *tcp->flows);
     pages_unmap(tcp->delayed, TCP_DELAYED * sizeof *tcp->delayed);
@@ -260,6 +264,8 @@ int tcp_open(struct tcp *tcp, uint32_t slot, const struct sockaddr_in *from,
         .server = (uint8_t)server,
         .quick = TCP_QUICK,
     };
+    if (tcp->extras)
+        *extra_of(tcp, line) = (struct tcp_extra){0};
     if (!flow_want(tcp, line))
         return -ENOBUFS;
     line->state = LINE_CONNECTING;
@@ -275,9 +281,10 @@ ptrdiff_t tcp_read(struct tcp *tcp, uint32_t slot, char *out, size_t len)
     struct tcp_line *line = &tcp->lines[slot];
     struct tcp_flow *flow = flow_of(tcp, line);
     if (flow && flow->in.bytes > 0) {
-        bool low = flow->in.bytes > WINDOW_LOW;
+        const uint32_t half = window_most(tcp, line) / 2;
+        bool low = flow->in.bytes > half;
         size_t taken = chunk_queue_take(&tcp->chunks, &flow->in, out, len);
-        if (low && flow->in.bytes <= WINDOW_LOW && line->state == LINE_OPEN)
+        if (low && flow->in.bytes <= half && line->state == LINE_OPEN)
             send_ack(tcp, line);
         flow_settle(tcp, line);
         return (ptrdiff_t)taken;
@@ -387,6 +394,8 @@ static bool orphan(struct tcp *tcp, struct tcp_line *line)
     if (!heir)
         return false;
     *heir = *line;
+    if (tcp->extras)
+        *extra_of(tcp, heir) = *extra_of(tcp, line);
     heir->flags = (uint8_t)((line->flags | LINE_ORPHAN) & ~(LINE_ACK_OWED));
     if (flow)
         tcp->flows[line->flow].line = line_index(tcp, heir);

@@ -9,13 +9,14 @@
  *          comes, goes and passes are arguments, so that a seeded network can stand in for one.
  * Source   RFC 9293 (states, section 3.10), 5961 (resets), 6298 (time-outs), 5681 (slow start,
  *          third duplicate), 2018 (SACK, of what was received), 1122 section 4.2.3.2 (late
- *          acknowledgements). No timestamps and no window scale: windows are at most 65,535 bytes.
+ *          acknowledgements), and where it is asked for 7323: timestamps with PAWS, window scale.
+ *          Without that a window is at most 65,535 bytes.
  * Slots    0 … slots-1 are the caller's. A connection that is closed with something under way goes
  *          on in a line of its own, so that its slot is free at once.
  * Watches  as in core/ring.h: each is answered by one event.
  * Threads  the owner's.
- * Memory   Lines, and four bytes for each source address and port; the pools are touched as far as
- *          they were ever needed.
+ * Memory   Lines, and four bytes for each source address and port; eight for each line with
+ *          timestamps or window scale; the pools are touched as far as they were ever needed.
  * Bounds   TCP_SEND_MAX unsent and unacknowledged bytes of a connection, its window unread,
  *          TCP_STORE_MAX pieces out of order, TCP_TRIES_MAX time-outs in a row, the orphans given
  *          at creation, TCP_DELAYED late acknowledgements, the chunks given at creation. What
@@ -44,6 +45,7 @@ enum {
     TCP_PAYLOADS_MAX = 40, /* pieces of a segment's payload */
     TCP_DELAY_MS = 40,     /* of an acknowledgement */
     TCP_QUICK = 16,        /* segments acknowledged one by one, until the client answers one */
+    TCP_SCALE = 5,         /* of own windows, which are 2 MiB with it */
 };
 
 enum tcp_event {
@@ -80,6 +82,7 @@ struct tcp_config {
     uint16_t mtu;
     bool large; /* the path takes segments of up to 64 KiB, and cuts them */
     bool sack;  /* says what it received out of order */
+    bool timestamps, window_scale;
     struct tcp_calls calls;
 };
 

@@ -176,6 +176,8 @@ static void disorder(struct tcp *tcp, struct tcp_line *line, const struct segmen
         if (flow->store != CHUNK_NONE)
             store_of(tcp, flow)->count = 0;
     }
+    if (flow && flow->store != CHUNK_NONE)
+        store_of(tcp, flow)->latest = segment->seq;
     bool kept = flow && flow->store != CHUNK_NONE && store_put(tcp, store_of(tcp, flow), segment);
     if (!kept)
         tcp->counters.no_room++;
@@ -290,6 +292,38 @@ static void data_input(struct tcp *tcp, struct tcp_line *line, const struct segm
     }
 }
 
+/* ---- RFC 7323 ---- */
+
+static void agree(struct tcp *tcp, struct tcp_line *line, const struct segment *segment)
+{
+    struct tcp_extra *extra = extra_of(tcp, line);
+    if (!extra)
+        return;
+    *extra = (struct tcp_extra){
+        .recent = segment->time,
+        .timed = tcp->config.timestamps && segment->timed,
+        .scaled = tcp->config.window_scale && segment->scaled,
+    };
+    extra->scale = extra->scaled ? segment->scale : 0;
+}
+
+/* Whether its timestamp is none of long ago (PAWS, section 5), and it has one. */
+static bool is_of_now(const struct tcp *tcp, const struct tcp_line *line,
+                      const struct segment *segment)
+{
+    return !line_timed(tcp, line) || segment->flags & SEGMENT_RST ||
+           (segment->timed && !segment_before(segment->time, extra_of(tcp, line)->recent));
+}
+
+/* Of segments whose acknowledgement waits the first one's is echoed: section 4.3. */
+static void note_time(const struct tcp *tcp, const struct tcp_line *line,
+                      const struct segment *segment)
+{
+    if (line_timed(tcp, line) && !(line->flags & LINE_ACK_OWED) &&
+        !segment_before(line->rcv_next, segment->seq))
+        extra_of(tcp, line)->recent = segment->time;
+}
+
 /* ---- by state ---- */
 
 static void connecting_input(struct tcp *tcp, struct tcp_line *line, const struct segment *segment)
@@ -308,11 +342,14 @@ static void connecting_input(struct tcp *tcp, struct tcp_line *line, const struc
         tcp->servers[line->server].mss = segment->mss ? segment->mss : SEGMENT_MSS_DEFAULT;
         note_round_trip(tcp, line, segment->ack);
         timers_cancel(&tcp->timers, line->flow);
+        agree(tcp, line, segment);
         flow->una = segment->ack;
         flow->tries = 0;
         flow->cwnd = FIRST_SEGMENTS * (uint32_t)mss_of(tcp, line);
         line->rcv_next = segment->seq + 1;
-        line->window = segment->window;
+        line->window = segment->window; /* a SYN's is not scaled */
+        if (tcp->extras)
+            line->window >>= extra_of(tcp, line)->scale;
         line->state = LINE_OPEN;
         if (segment->sack_permitted && tcp->config.sack)
             line->flags |= LINE_SACK;
@@ -327,16 +364,20 @@ static bool acceptable(struct tcp *tcp, struct tcp_line *line, const struct segm
 {
     uint32_t len = (uint32_t)segment->len + !!(segment->flags & SEGMENT_FIN);
     bool old = segment_before(segment->seq + len, line->rcv_next);
-    bool ahead = !segment_before(segment->seq, line->rcv_next + WINDOW_MAX);
+    bool ahead = !segment_before(segment->seq, line->rcv_next + window_most(tcp, line));
     if (segment->flags & SEGMENT_RST && segment->seq == line->rcv_next) {
         line_die(tcp, line, ECONNRESET);
         return false;
     }
     if (segment->flags & SEGMENT_RST && (old || ahead))
         return false;
-    if (!old && !ahead && !(segment->flags & (SEGMENT_RST | SEGMENT_SYN)))
+    if (!old && !ahead && !(segment->flags & (SEGMENT_RST | SEGMENT_SYN)) &&
+        is_of_now(tcp, line, segment)) {
+        note_time(tcp, line, segment);
         return segment->flags & SEGMENT_ACK;
+    }
     tcp->counters.again += old && len > 0;
+    tcp->counters.unexpected += !old && !ahead && len > 0;
     send_ack(tcp, line);
     return false;
 }

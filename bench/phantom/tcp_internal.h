@@ -15,9 +15,8 @@
 #define SERVER_NONE UINT32_MAX
 
 enum {
-    WINDOW_MAX = 65535, /* bytes that may be unread */
-    WINDOW_LOW = WINDOW_MAX / 2,
-    TICK_MS = 4, /* of all timers */
+    WINDOW_MAX = 65535, /* bytes that may be unread; shifted by what is agreed on */
+    TICK_MS = 4,        /* of all timers */
     SYN_TIMEOUT_MS = 1000,
     TIMEOUT_MIN_MS = 200, /* beyond a round trip, as Linux has it */
     TIMEOUT_MAX_MS = 60000,
@@ -60,6 +59,15 @@ struct tcp_line {
 };
 static_assert(sizeof(struct tcp_line) == 24, "tcp.h says so");
 
+/* What a connection has agreed on of RFC 7323. */
+struct tcp_extra {
+    uint32_t recent; /* TS.Recent: the timestamp to echo */
+    bool timed;
+    bool scaled;
+    uint8_t scale; /* of the server's windows */
+};
+static_assert(sizeof(struct tcp_extra) == 8, "tcp.h says so");
+
 /* Came out of order: kept until what is missing has come. */
 struct store_piece {
     uint32_t seq, len;
@@ -68,6 +76,7 @@ struct store_piece {
 };
 struct store {
     uint32_t count;
+    uint32_t latest; /* the segment that came last: the first that SACK has to name */
     struct store_piece pieces[TCP_STORE_MAX]; /* by seq; none touches another */
 };
 static_assert(sizeof(struct store) <= CHUNK_BYTES, "a store lies in a chunk");
@@ -104,7 +113,8 @@ struct tcp {
     int64_t now_ns;
     struct tcp_line *lines; /* slots, then orphans */
     uint32_t line_count;
-    uint32_t *by_pair; /* line + 1; 0: none */
+    struct tcp_extra *extras; /* by line; NULL: nothing of it is asked for */
+    uint32_t *by_pair;        /* line + 1; 0: none */
     uint64_t pair_count;
     struct tcp_flow *flows;
     uint32_t flow_count, flow_fresh, flow_free, flow_used;
@@ -127,6 +137,28 @@ static inline uint32_t line_index(const struct tcp *tcp, const struct tcp_line *
 static inline struct tcp_flow *flow_of(const struct tcp *tcp, const struct tcp_line *line)
 {
     return line->state == LINE_FREE || line->flow == FLOW_NONE ? NULL : &tcp->flows[line->flow];
+}
+
+/* NULL: plain, as nothing else was asked for. */
+static inline struct tcp_extra *extra_of(const struct tcp *tcp, const struct tcp_line *line)
+{
+    return tcp->extras ? &tcp->extras[line_index(tcp, line)] : NULL;
+}
+
+static inline bool line_timed(const struct tcp *tcp, const struct tcp_line *line)
+{
+    return tcp->extras && extra_of(tcp, line)->timed;
+}
+
+static inline unsigned own_scale(const struct tcp *tcp, const struct tcp_line *line)
+{
+    return tcp->extras && extra_of(tcp, line)->scaled ? TCP_SCALE : 0;
+}
+
+/* SND.WND in bytes. */
+static inline uint32_t line_window(const struct tcp *tcp, const struct tcp_line *line)
+{
+    return (uint32_t)line->window << (tcp->extras ? extra_of(tcp, line)->scale : 0);
 }
 
 static inline struct store *store_of(const struct tcp *tcp, const struct tcp_flow *flow)
@@ -159,8 +191,9 @@ void line_writable(struct tcp *tcp, struct tcp_line *line);
 void line_connected(struct tcp *tcp, struct tcp_line *line, int err);
 
 /* tcp_out.c */
-/* How many bytes the server may still send. */
-uint16_t window_of(const struct tcp *tcp, const struct tcp_line *line);
+/* How many bytes may be unread, and how many the server may still send. */
+uint32_t window_most(const struct tcp *tcp, const struct tcp_line *line);
+uint32_t window_of(const struct tcp *tcp, const struct tcp_line *line);
 void send_syn(struct tcp *tcp, struct tcp_line *line);
 void send_ack(struct tcp *tcp, struct tcp_line *line);
 void send_reset(struct tcp *tcp, struct tcp_line *line);

@@ -13,14 +13,20 @@ uint16_t mss_of(const struct tcp *tcp, const struct tcp_line *line)
 {
     uint16_t own = (uint16_t)(tcp->config.mtu - SEGMENT_HEAD_MIN);
     uint16_t theirs = tcp->servers[line->server].mss;
-    return own < theirs ? own : theirs;
+    uint16_t least = own < theirs ? own : theirs;
+    return line_timed(tcp, line) && least > SEGMENT_TIMESTAMP ? least - SEGMENT_TIMESTAMP : least;
 }
 
-uint16_t window_of(const struct tcp *tcp, const struct tcp_line *line)
+uint32_t window_most(const struct tcp *tcp, const struct tcp_line *line)
+{
+    return (uint32_t)WINDOW_MAX << own_scale(tcp, line);
+}
+
+uint32_t window_of(const struct tcp *tcp, const struct tcp_line *line)
 {
     const struct tcp_flow *flow = flow_of(tcp, line);
-    uint32_t held = flow ? flow->in.bytes : 0;
-    return held < WINDOW_MAX ? (uint16_t)(WINDOW_MAX - held) : 0;
+    uint32_t held = flow ? flow->in.bytes : 0, most = window_most(tcp, line);
+    return held < most ? most - held : 0;
 }
 
 uint32_t timeout_ms(const struct tcp_line *line, unsigned tries)
@@ -31,6 +37,11 @@ uint32_t timeout_ms(const struct tcp_line *line, unsigned tries)
 }
 
 /* ---- segments ---- */
+
+static uint32_t timestamp(const struct tcp *tcp)
+{
+    return (uint32_t)(tcp->now_ns / 1000000);
+}
 
 static struct segment segment_of(const struct tcp *tcp, const struct tcp_line *line)
 {
@@ -43,8 +54,11 @@ static struct segment segment_of(const struct tcp *tcp, const struct tcp_line *l
         .to_port = server->port,
         .seq = line->snd_next,
         .ack = line->rcv_next,
-        .window = window_of(tcp, line),
+        .window = (uint16_t)(window_of(tcp, line) >> own_scale(tcp, line)),
         .flags = SEGMENT_ACK,
+        .timed = line_timed(tcp, line),
+        .time = timestamp(tcp),
+        .echo = tcp->extras ? extra_of(tcp, line)->recent : 0,
     };
 }
 
@@ -62,8 +76,12 @@ static void sacks_add(const struct tcp *tcp, const struct tcp_line *line, struct
     if (!(line->flags & LINE_SACK) || !flow || flow->store == CHUNK_NONE)
         return;
     const struct store *store = store_of(tcp, flow);
+    uint32_t first = 0; /* RFC 2018 section 4: the block with the segment that came last */
+    for (uint32_t i = 0; i < store->count; i++)
+        if (store->latest - store->pieces[i].seq < store->pieces[i].len)
+            first = i;
     for (uint32_t i = 0; i < store->count && i < SEGMENT_SACKS_MAX; i++) {
-        const struct store_piece *piece = &store->pieces[i];
+        const struct store_piece *piece = &store->pieces[(first + i) % store->count];
         segment->sacks[segment->sack_count++] =
             (struct segment_sack){piece->seq, piece->seq + piece->len};
     }
@@ -78,6 +96,9 @@ void send_syn(struct tcp *tcp, struct tcp_line *line)
     segment.flags = SEGMENT_SYN;
     segment.mss = (uint16_t)(tcp->config.mtu - SEGMENT_HEAD_MIN);
     segment.sack_permitted = tcp->config.sack;
+    segment.timed = tcp->config.timestamps;
+    segment.scaled = tcp->config.window_scale;
+    segment.scale = TCP_SCALE;
     line->snd_next = flow->high = flow->una + 1;
     tcp->counters.retransmitted += flow->tries > 0;
     flow->timed_seq = line->snd_next;
@@ -188,11 +209,13 @@ static uint32_t piece(struct tcp *tcp, struct tcp_line *line, uint32_t offset, u
 
 /* Bytes behind una that may be under way: what the server takes, and the network. One byte asks a
  * closed window whether it is still closed. */
-static uint32_t limit_of(const struct tcp_line *line, const struct tcp_flow *flow)
+static uint32_t limit_of(const struct tcp *tcp, const struct tcp_line *line,
+                         const struct tcp_flow *flow)
 {
-    if (line->window == 0)
+    const uint32_t window = line_window(tcp, line);
+    if (window == 0)
         return flow->tries > 0 ? 1 : 0;
-    return line->window < flow->cwnd ? line->window : flow->cwnd;
+    return window < flow->cwnd ? window : flow->cwnd;
 }
 
 static void note_high(struct tcp *tcp, struct tcp_line *line)
@@ -224,7 +247,7 @@ static void fin(struct tcp *tcp, struct tcp_line *line)
 static void send_allowed(struct tcp *tcp, struct tcp_line *line)
 {
     struct tcp_flow *flow = flow_of(tcp, line);
-    uint32_t sent = line->snd_next - flow->una, limit = limit_of(line, flow);
+    uint32_t sent = line->snd_next - flow->una, limit = limit_of(tcp, line, flow);
     while (sent < flow->out.bytes && sent < limit) {
         uint32_t len = piece(tcp, line, sent, limit - sent);
         sent += len;

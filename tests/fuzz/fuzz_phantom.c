@@ -116,6 +116,10 @@ static void near(struct world *world, uint32_t slot, struct span *input)
         .flags = flags & 0x1f,
         .mss = window,
         .sack_permitted = window & 1,
+        .timed = window & 2,
+        .scaled = window & 4,
+        .time = last->time + (uint32_t)(int32_t)seq,
+        .scale = window % (SEGMENT_SCALE_MAX + 1),
         .bytes = bytes,
         .len = (size_t)len * (flags & 0x80 ? 16 : 1),
     };
@@ -205,6 +209,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .mtu = MTU,
         .large = choice & 1,
         .sack = choice & 2,
+        .timestamps = choice & 4,
+        .window_scale = choice & 8,
         .calls = {&world, leaves, NULL, happens},
     };
     int err = tcp_create(&world.tcp, &config);

@@ -212,7 +212,7 @@ def test_addresses_in_use(tmp_path, taken):
 
 
 @pytest.mark.parametrize("option", [["--loss", "1"], ["--reorder", "1"], ["--line-rate", "5000"],
-                                    ["--vanish", "1"]])
+                                    ["--vanish", "1"], ["--tcp-options", "sack"]])
 def test_a_network_needs_clients_without_sockets(tmp_path, option):
     assert f"{option[0]} needs --clients socketless" in refusal(tmp_path, ALONE, *option)
 

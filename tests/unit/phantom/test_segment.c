@@ -28,7 +28,10 @@ static void test_reads(void **state)
     assert_int_equal(segment.flags, SEGMENT_SYN | SEGMENT_ACK);
     assert_int_equal(segment.window, 0xfe88);
     assert_int_equal(segment.mss, 1460);
-    assert_true(segment.sack_permitted);
+    assert_true(segment.sack_permitted && segment.timed && segment.scaled);
+    assert_int_equal(segment.scale, 7);
+    assert_int_equal(segment.time, 1);
+    assert_int_equal(segment.echo, 0);
     assert_int_equal(segment.len, 0);
 }
 
@@ -92,6 +95,37 @@ static void test_written_is_read(void **state)
     assert_int_equal(segment_parse(&read, packet, head + 5, false), -SEGMENT_CHECKSUM);
 }
 
+/* All options of a SYN, and what a timestamp leaves of SACK's blocks. */
+static void test_options(void **state)
+{
+    (void)state;
+    char packet[SEGMENT_HEAD_MAX];
+    struct segment read, written = {.flags = SEGMENT_SYN,
+                                    .mss = 1460,
+                                    .sack_permitted = true,
+                                    .timed = true,
+                                    .time = 0x01020304,
+                                    .echo = 0xfffefdfc,
+                                    .scaled = true,
+                                    .scale = SEGMENT_SCALE_MAX};
+    size_t head = segment_head_write(packet, &written);
+    assert_int_equal(segment_parse(&read, packet, head, true), 0);
+    written.bytes = read.bytes;
+    assert_memory_equal(&read, &written, sizeof read);
+    packet[head - 1] = SEGMENT_SCALE_MAX + 1;
+    assert_int_equal(segment_parse(&read, packet, head, true), 0);
+    assert_int_equal(read.scale, SEGMENT_SCALE_MAX);
+    written = (struct segment){.flags = SEGMENT_ACK,
+                               .timed = true,
+                               .sack_count = 4,
+                               .sacks = {{1, 2}, {3, 4}, {5, 6}, {7, 8}}};
+    head = segment_head_write(packet, &written);
+    assert_int_equal(head, SEGMENT_HEAD_MAX);
+    assert_int_equal(segment_parse(&read, packet, head, true), 0);
+    assert_int_equal(read.sack_count, 3);
+    assert_int_equal(read.sacks[2].to, 6);
+}
+
 static void test_circle(void **state)
 {
     (void)state;
@@ -104,9 +138,8 @@ static void test_circle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),
-        cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_written_is_read),
+        cmocka_unit_test(test_reads),           cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_written_is_read), cmocka_unit_test(test_options),
         cmocka_unit_test(test_circle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@ enum {
     CHUNKS = 64,
     SERVER_ISS = 5000,
     BIG = 65000,
+    EXTRA_CHUNKS = 256,
 };
 
 /* A connection, and what comes next on it: of the client, and of the server. */
@@ -60,7 +61,7 @@ static void hear_all(struct talk *talk)
 
 static void begin(struct talk *talk, bool sack)
 {
-    wire_init(&talk->wire, 4, CHUNKS, sack);
+    wire_init(&talk->wire, 4, CHUNKS, sack, false);
     wire_open(&talk->wire, 0);
     const struct segment *syn = expect(talk, SEGMENT_SYN);
     assert_int_equal(syn->mss, WIRE_MTU - SEGMENT_HEAD_MIN);
@@ -108,7 +109,7 @@ static void test_refused(void **state)
 {
     (void)state;
     struct talk talk;
-    wire_init(&talk.wire, 4, CHUNKS, false);
+    wire_init(&talk.wire, 4, CHUNKS, false, false);
     wire_open(&talk.wire, 0);
     talk.client = expect(&talk, SEGMENT_SYN)->seq;
     talk.server = 0;
@@ -128,7 +129,7 @@ static void test_nobody_answers(void **state)
 {
     (void)state;
     struct talk talk;
-    wire_init(&talk.wire, 4, CHUNKS, false);
+    wire_init(&talk.wire, 4, CHUNKS, false, false);
     wire_open(&talk.wire, 0);
     uint32_t seq = expect(&talk, SEGMENT_SYN)->seq;
     for (int i = 0; i < TCP_TRIES_MAX; i++) {
@@ -233,7 +234,7 @@ static void test_out_of_order(void **state)
         const struct segment *ack = expect(&talk, SEGMENT_ACK);
         assert_int_equal(ack->ack, from);
         assert_true(ack->sack_count > 0);
-        assert_true(ack->sacks[0].from >= from + 100 && ack->sacks[0].to <= from + 500);
+        assert_true(ack->sacks[0].from <= talk.server && talk.server < ack->sacks[0].to);
     }
     assert_int_equal(tcp_read(talk.wire.tcp, 0, bytes, sizeof bytes), -EAGAIN);
     talk.server = from;
@@ -338,6 +339,111 @@ static void test_own_window(void **state)
     assert_int_equal(tcp_read(talk.wire.tcp, 0, bytes, 40000), 40000);
     const struct segment *opened = expect(&talk, SEGMENT_ACK); /* and says that it is open */
     assert_int_equal(opened->window, 40000);
+    end(&talk);
+}
+
+/* A server that takes timestamps and window scale, whose own windows are four times as long. */
+static void begin_extra(struct talk *talk, bool agreed)
+{
+    wire_init(&talk->wire, 4, EXTRA_CHUNKS, true, true);
+    wire_open(&talk->wire, 0);
+    const struct segment *syn = expect(talk, SEGMENT_SYN);
+    assert_true(syn->timed && syn->scaled && syn->sack_permitted);
+    assert_int_equal(syn->scale, TCP_SCALE);
+    talk->client = syn->seq + 1;
+    talk->server = SERVER_ISS + 1;
+    wire_say(&talk->wire, 0,
+             (struct segment){.seq = SERVER_ISS,
+                              .ack = talk->client,
+                              .flags = SEGMENT_SYN | SEGMENT_ACK,
+                              .window = 1000,
+                              .mss = 1000,
+                              .timed = agreed,
+                              .time = 500,
+                              .scaled = agreed,
+                              .scale = 2});
+    const struct segment *ack = expect(talk, SEGMENT_ACK);
+    assert_int_equal(ack->timed, agreed);
+    assert_int_equal(ack->window, UINT16_MAX);
+    expect_event(&talk->wire, TCP_CONNECTED, 0);
+}
+
+static void say_at(struct talk *talk, uint32_t time, uint32_t seq, const char *bytes, size_t len)
+{
+    wire_say(&talk->wire, 0,
+             (struct segment){.seq = seq,
+                              .ack = talk->client,
+                              .flags = SEGMENT_ACK,
+                              .window = 1000,
+                              .timed = time > 0,
+                              .time = time,
+                              .bytes = bytes,
+                              .len = len});
+}
+
+static void test_timestamps(void **state)
+{
+    (void)state;
+    struct talk talk;
+    char bytes[500];
+    begin_extra(&talk, true);
+    say_at(&talk, 510, talk.server, HUNDRED, 100);
+    assert_int_equal(expect(&talk, SEGMENT_ACK)->echo, 510);
+    say_at(&talk, 530, talk.server + 200, HUNDRED, 100); /* ahead: the time stays that in order */
+    assert_int_equal(expect(&talk, SEGMENT_ACK)->echo, 510);
+    say_at(&talk, 505, talk.server + 100, HUNDRED, 100); /* of long ago */
+    assert_int_equal(expect(&talk, SEGMENT_ACK)->ack, talk.server + 100);
+    say_at(&talk, 0, talk.server + 100, HUNDRED, 100); /* without one */
+    assert_int_equal(expect(&talk, SEGMENT_ACK)->ack, talk.server + 100);
+    assert_int_equal(tcp_counters(talk.wire.tcp)->unexpected, 2);
+    say_at(&talk, 540, talk.server + 100, HUNDRED, 100);
+    const struct segment *ack = expect(&talk, SEGMENT_ACK);
+    assert_int_equal(ack->echo, 540);
+    assert_int_equal(ack->ack, talk.server + 300);
+    assert_int_equal(tcp_read(talk.wire.tcp, 0, bytes, sizeof bytes), 300);
+    /* A segment has room for as much less as its timestamp takes. */
+    static char many[2000];
+    assert_int_equal(tcp_write(talk.wire.tcp, 0, many, sizeof many), sizeof many);
+    const struct segment *data = expect(&talk, SEGMENT_ACK);
+    assert_int_equal(data->len, 1000 - SEGMENT_TIMESTAMP);
+    assert_true(data->timed);
+    end(&talk);
+}
+
+static void test_window_scale(void **state)
+{
+    (void)state;
+    struct talk talk;
+    static char bytes[BIG];
+    begin_extra(&talk, true);
+    for (unsigned i = 0; i < 4; i++, talk.server += BIG) { /* more than a plain window */
+        say_at(&talk, 510, talk.server, bytes, BIG);
+        const struct segment *ack = expect(&talk, SEGMENT_ACK);
+        assert_int_equal(ack->ack, talk.server + BIG);
+        assert_int_equal(ack->window, ((UINT16_MAX << TCP_SCALE) - (i + 1) * BIG) >> TCP_SCALE);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(tcp_read(talk.wire.tcp, 0, bytes, BIG), BIG);
+    hear_all(&talk);
+    /* The server's: 1,000 of its units after the handshake. */
+    uint32_t sent = 0, len;
+    assert_int_equal(tcp_write(talk.wire.tcp, 0, bytes, 6000), 6000);
+    for (const struct segment *at; (at = wire_heard(&talk.wire)); sent = at->seq + len)
+        len = (uint32_t)at->len;
+    assert_int_equal(sent - talk.client, 4000);
+    end(&talk);
+}
+
+/* A server that says nothing of it has a plain connection. */
+static void test_not_agreed(void **state)
+{
+    (void)state;
+    struct talk talk;
+    begin_extra(&talk, false);
+    say(&talk, SEGMENT_ACK, HUNDRED, sizeof HUNDRED);
+    const struct segment *ack = expect(&talk, SEGMENT_ACK);
+    assert_false(ack->timed);
+    assert_int_equal(ack->window, UINT16_MAX - sizeof HUNDRED);
     end(&talk);
 }
 
@@ -480,6 +586,9 @@ int main(void)
         cmocka_unit_test(test_third_duplicate),
         cmocka_unit_test(test_closed_window),
         cmocka_unit_test(test_own_window),
+        cmocka_unit_test(test_timestamps),
+        cmocka_unit_test(test_window_scale),
+        cmocka_unit_test(test_not_agreed),
         cmocka_unit_test(test_resets),
         cmocka_unit_test(test_silenced),
         cmocka_unit_test(test_server_ends),

@@ -40,6 +40,7 @@ struct world {
     struct client clients[CLIENTS];
     uint64_t random;
     bool abrupt; /* some connections are reset in the middle */
+    bool extra;  /* timestamps and window scale, both ways */
 };
 
 static char byte_of(uint32_t slot, bool client, uint32_t at)
@@ -65,10 +66,14 @@ static void peer_send(struct world *world, uint32_t slot, uint8_t flags, uint32_
         .to_port = (uint16_t)(WIRE_FIRST_PORT + slot % WIRE_PORTS),
         .seq = seq,
         .ack = peer->rcv,
-        .window = SERVER_WINDOW,
+        .window = (uint16_t)(flags & SEGMENT_SYN ? SERVER_WINDOW : SERVER_WINDOW >> world->extra),
         .flags = flags,
         .mss = flags & SEGMENT_SYN ? SERVER_MSS : 0,
         .sack_permitted = flags & SEGMENT_SYN,
+        .timed = world->extra,
+        .time = (uint32_t)(world->wire.now_ns / WIRE_MS),
+        .scaled = world->extra && flags & SEGMENT_SYN,
+        .scale = 1,
         .len = len,
     };
     for (uint32_t i = 0; i < len; i++)
@@ -281,7 +286,8 @@ static void run(uint64_t seed, bool abrupt)
     assert_non_null(world);
     world->random = seed;
     world->abrupt = abrupt;
-    wire_init(&world->wire, CLIENTS, 2000, seed & 1);
+    world->extra = seed % 5 < 2;
+    wire_init(&world->wire, CLIENTS, 2000, seed & 1, world->extra);
     const struct network_config config = {
         .seed = seed,
         .rtt_us = 20000,

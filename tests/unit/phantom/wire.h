@@ -80,7 +80,8 @@ static inline void wire_happens(void *context, enum tcp_event event, uint32_t sl
     wire->events[wire->event_count++] = (struct wire_event){event, slot, res};
 }
 
-static inline void wire_init(struct wire *wire, uint32_t slots, uint32_t chunks, bool sack)
+static inline void wire_init(struct wire *wire, uint32_t slots, uint32_t chunks, bool sack,
+                             bool extra)
 {
     *wire = (struct wire){.now_ns = 1000 * WIRE_MS};
     wire->out = calloc(WIRE_OUT_MAX, sizeof *wire->out);
@@ -95,6 +96,8 @@ static inline void wire_init(struct wire *wire, uint32_t slots, uint32_t chunks,
         .port_count = WIRE_PORTS,
         .mtu = WIRE_MTU,
         .sack = sack,
+        .timestamps = extra,
+        .window_scale = extra,
         .calls = {wire, wire_send, NULL, wire_happens},
     };
     assert_int_equal(tcp_create(&wire->tcp, &config), 0);
