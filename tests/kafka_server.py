@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from ringside import HOST, PATIENCE_S, ServerFault, hold_port, port_of, server_binary, wait_until
 from sdk import FOLDER, alone, install
@@ -42,14 +43,14 @@ class Client:
         return {"kafka_brokers": self.address, "kafka_topics": topics, "kafka_start": "earliest",
                 "kafka_commit_ms": 50, "kafka_group": f"group-{next(self.numbers)}", **more}
 
-    def produce(self, topic, values, key=None, headers=None, partition=None, **options):
+    def produce(self, topic, values, key=None, headers=None, partition=None, time_ms=0, **options):
         """Writes records, in order, and waits until they are there."""
         client = Producer({"bootstrap.servers": self.address, "log_level": 0,
                            "message.timeout.ms": PATIENCE_S * 1000, **options})
         failed = []
         place = {} if partition is None else {"partition": partition}
         for value in values:
-            client.produce(topic, value, key=key, headers=headers, **place,
+            client.produce(topic, value, key=key, headers=headers, timestamp=time_ms, **place,
                            on_delivery=lambda error, _: error and failed.append(error))
             client.poll(0)
         assert client.flush(PATIENCE_S) == 0 and not failed, failed
@@ -62,6 +63,13 @@ class Client:
                    for place in client.committed(places, timeout=PATIENCE_S)]
         client.close()
         return offsets
+
+    def watermarks(self, topic, partition=0):
+        """The oldest record that is still there, and the next that comes."""
+        client = Consumer({"bootstrap.servers": self.address, "group.id": "w", "log_level": 0})
+        low, high = client.get_watermark_offsets(TopicPartition(topic, partition), PATIENCE_S)
+        client.close()
+        return low, high
 
     def records(self, topic, count):
         """The first records of a topic, as (value, headers)."""
@@ -158,9 +166,18 @@ transaction.state.log.num.partitions=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+log.initial.task.delay.ms=100
+log.retention.check.interval.ms=500
 num.network.threads=2
 num.io.threads=2
 """)
+
+    def keep(self, topic, retention_ms):
+        """From now on what is older is thrown away, by the time that stands in a record."""
+        client = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic,
+                                  set_config={"retention.ms": str(retention_ms)})
+        client.alter_configs([resource])[resource].result(PATIENCE_S)
 
     def java(self, name, *args):
         return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",

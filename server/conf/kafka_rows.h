@@ -29,7 +29,8 @@ enum kafka_refused {
       "a group, and so the partitions; nodes without an engine need a group each, since each "     \
       "must read all.")                                                                            \
     X(KAFKA_START, kafka_start, KAFKA_START_LATEST, 0, 1, "latest or earliest",                    \
-      "Where a group begins that has committed nothing, or too long ago.")                         \
+      "Where a group begins that has committed nothing; and a partition whose log ends before "    \
+      "what was to come next.")                                                                    \
     X(LIST, kafka_tags, "", 0, 0, "list of names",                                                 \
       "Headers that clients of the Centrifuge protocol are given as tags; * is all of them.")      \
     X(SWITCH, kafka_keys, true, 0, 1, "on/off",                                                    \

@@ -40,7 +40,7 @@
     X(HTTP2_TOTAL, http2_total, 0,                                                                 \
       "http2_total_bytes_max reached, and this connection had held most for longest")              \
     X(UNRECOVERABLE, unrecoverable, 4410, "a raw WebSocket asked for a position that is gone")     \
-    X(GAP, gap, 4411, "messages of its channel were missed between the nodes of a cluster")        \
+    X(GAP, gap, 4411, "messages of its channel were missed, and cannot be had any more")           \
     X(OVERLOADED, overloaded, 1013, "a bound of the hub was reached, or memory was out")           \
     X(SESSION_BAD_REQUEST, session_bad_request, 3501,                                              \
       "a session's client sent what is no command, or a command out of place")                     \

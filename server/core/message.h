@@ -30,7 +30,7 @@ enum message_kind {
     MESSAGE_EPHEMERAL, /* for those who are there: it is given to subscribers, and kept by nobody */
     MESSAGE_JOIN,   /* a client came to the channel: the payload is a JSON object that says who */
     MESSAGE_LEAVE,  /* it left */
-    MESSAGE_GAP,    /* something before this was missed, and cannot be had: only with a broker */
+    MESSAGE_GAP,    /* something before this was missed, and cannot be had */
     MESSAGE_FORGET, /* between nodes alone: the history up to its offset was removed */
 };
 

@@ -24,11 +24,11 @@ static uint64_t random_next(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-static uint64_t epoch_new(struct home_table *home)
+uint64_t home_epoch(struct hub *hub)
 {
     uint64_t epoch;
     do {
-        epoch = random_next(&home->random);
+        epoch = random_next(&hub->home.random);
     } while (epoch == 0);
     return epoch;
 }
@@ -111,7 +111,7 @@ static struct channel_home *channel_create(struct hub *hub, const char *name, si
     if (!channel)
         return NULL;
     *channel = (struct channel_home){
-        .epoch = epoch_new(home), .rules = rules_of(hub, name, len), .name_len = (uint8_t)len};
+        .epoch = home_epoch(hub), .rules = rules_of(hub, name, len), .name_len = (uint8_t)len};
     memcpy(channel->name, name, len);
     if (table_insert(&home->table, &channel->node, channel->name, len, hash) != 0) {
         free(elsewhere ? (void *)remote_of(channel) : channel);

@@ -40,6 +40,7 @@ void hub_free(struct hub *hub)
     hub->set->hubs[hub->index] = NULL;
     exchange_done(hub);
     remote_done(hub);
+    gap_done(hub);
     local_done(hub);
     home_done(hub);
     subscription_pool_done(&hub->subscriptions);
@@ -122,7 +123,7 @@ static bool busy(const struct hub *hub)
 {
     return hub->exchange.own.count > 0 || hub->local.dirty_first || local_waits(hub) ||
            lane_bits_any(&hub->exchange.ready) || calls_has_own(&hub->exchange.calls) ||
-           hub->remote.more;
+           hub->remote.more || hub->gaps;
 }
 
 bool hub_turn(struct hub *hub, int64_t now_ns)
@@ -140,6 +141,8 @@ bool hub_turn(struct hub *hub, int64_t now_ns)
         take_own(hub);
         calls_take_own(&hub->exchange.calls, hub->shard);
         take_lanes(hub);
+        if (hub->gaps)
+            gap_turn(hub);
         if (hub->config->broker)
             remote_turn(hub);
         /* The other shards start on theirs while this one delivers. */

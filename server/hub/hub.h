@@ -170,7 +170,7 @@ struct hub_ops {
     void (*deliver_events)(void *shard, uint32_t conn, uint32_t subscription,
                            const struct hub_batch *batch);
     /* Something that it should have been given is gone: end it, so that its client comes back with
-     * its position and is told. Only with a broker. */
+     * its position and is told. */
     void (*lost)(void *shard, uint32_t conn, uint32_t subscription, const struct hub_batch *batch);
     /* The hub of shard `target` sleeps and has something in its lanes: end its wait. */
     void (*wake)(void *shard, unsigned target);

@@ -12,6 +12,7 @@
  *   exchange.c       items over lanes, and what waits where a lane is full
  *   calls.c          calls over lanes, likewise
  *   helper.c         a participant that is no shard
+ *   gap.c            what was lost before it came: channels that begin anew
  *   remote.c         with a broker: what goes to it and comes from it
  *   remote_home.c    with a broker: a channel that is numbered elsewhere
  *   remote_leave.c   with a broker: one that nobody here wants any more
@@ -171,6 +172,8 @@ void home_line_break(struct hub *hub, unsigned from, const struct ticket *ticket
 /* Answers a publish. */
 void home_published(struct hub *hub, unsigned from, const struct ticket *ticket, int err,
                     uint64_t epoch, uint64_t offset);
+/* For one that begins, or begins anew. */
+uint64_t home_epoch(struct hub *hub);
 /* Forgets a channel. */
 void home_free(struct hub *hub, struct channel_home *channel);
 
@@ -195,6 +198,12 @@ void home_forget_until(struct hub *hub, struct channel_home *channel, uint64_t o
 /* A slice of the forgetting. Returns true when there is more to forget. */
 bool home_sweep(struct hub *hub);
 void home_done(struct hub *hub);
+
+/* ---- gap.c ---- */
+
+/* A slice of the walks. */
+void gap_turn(struct hub *hub);
+void gap_done(struct hub *hub);
 
 /* ---- remote.c, remote_home.c, remote_leave.c ---- */
 
@@ -543,6 +552,7 @@ struct hub {
     struct subscription_pool subscriptions;
     struct home_table home;
     struct remote_table remote;
+    struct gap *gaps; /* that are walked, one after the other */
     struct hub_counters counters;
 };
 

@@ -72,6 +72,14 @@ static bool list_grow(struct kafka *kafka)
     return true;
 }
 
+void kafka_listen(struct kafka *kafka, struct kafka_partition *partition)
+{
+    static const uint64_t one = 1;
+    rd_kafka_queue_forward(partition->queue, NULL);
+    rd_kafka_queue_io_event_enable(partition->queue, helper_bell(kafka->helper)->fd, &one,
+                                   sizeof one);
+}
+
 /* Its queue is its own from before it is fetched for, so that nothing comes by another. Returns
  * false when there is no line or no memory for it. */
 static bool partition_add(struct kafka *kafka, const rd_kafka_topic_partition_t *at)
@@ -89,10 +97,7 @@ static bool partition_add(struct kafka *kafka, const rd_kafka_topic_partition_t 
     partition->slot = slot_of(kafka, at->topic, at->partition);
     partition->queue = rd_kafka_queue_get_partition(kafka->consumer, at->topic, at->partition);
     assert(partition->queue && partition->template && "it was subscribed to");
-    static const uint64_t one = 1;
-    rd_kafka_queue_forward(partition->queue, NULL);
-    rd_kafka_queue_io_event_enable(partition->queue, helper_bell(kafka->helper)->fd, &one,
-                                   sizeof one);
+    kafka_listen(kafka, partition);
     kafka->partitions[kafka->count++] = partition;
     return true;
 }
@@ -137,7 +142,7 @@ static bool is_cooperative(const struct kafka *kafka)
     return strcmp(rd_kafka_rebalance_protocol(kafka->consumer), "COOPERATIVE") == 0;
 }
 
-static void complain_of(struct kafka *kafka, rd_kafka_error_t *error)
+void kafka_error(struct kafka *kafka, rd_kafka_error_t *error)
 {
     if (!error)
         return;
@@ -160,7 +165,7 @@ static void assign(struct kafka *kafka, const rd_kafka_topic_partition_list_t *l
                     at->topic, at->partition, KAFKA_LINES);
     }
     if (is_cooperative(kafka))
-        complain_of(kafka, rd_kafka_incremental_assign(kafka->consumer, read));
+        kafka_error(kafka, rd_kafka_incremental_assign(kafka->consumer, read));
     else
         rd_kafka_assign(kafka->consumer, read);
     rd_kafka_topic_partition_list_destroy(read);
@@ -171,7 +176,7 @@ static void unassign(struct kafka *kafka, const rd_kafka_topic_partition_list_t 
     kafka_store(kafka);
     partitions_remove(kafka, list);
     if (is_cooperative(kafka))
-        complain_of(kafka, rd_kafka_incremental_unassign(kafka->consumer, list));
+        kafka_error(kafka, rd_kafka_incremental_unassign(kafka->consumer, list));
     else
         rd_kafka_assign(kafka->consumer, NULL);
 }

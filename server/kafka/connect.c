@@ -122,8 +122,7 @@ static int set_reading(rd_kafka_conf_t *conf, const struct settings *settings, c
     number_write(metadata_ms, KAFKA_METADATA_MS);
     const struct property properties[] = {
         {"group.id", settings->kafka_group},
-        {"auto.offset.reset",
-         settings->kafka_start == KAFKA_START_EARLIEST ? "earliest" : "latest"},
+        {"auto.offset.reset", "error"}, /* gap.c, and kafka_start */
         /* What is stored is committed: now and then, when partitions go, and at the end. */
         {"enable.auto.commit", "true"},
         {"enable.auto.offset.store", "false"},

@@ -161,6 +161,7 @@ static bool turn(struct kafka *kafka)
     kafka->is_answered = false;
     more |= kafka_read(kafka);
     more |= helper_turn(kafka->helper) || kafka->is_answered;
+    kafka_gaps(kafka);
     kafka_store(kafka);
     kafka_revoke_step(kafka);
     leave_step(kafka);
@@ -175,6 +176,9 @@ static int64_t deadline_ns(const struct kafka *kafka)
         const struct kafka_partition *partition = kafka->partitions[i];
         if (partition->retry_ns > kafka->now_ns && partition->retry_ns < until_ns)
             until_ns = partition->retry_ns;
+        if (partition->gap.state == KAFKA_GAP_SEEN && partition->gap.retry_ns <= kafka->now_ns &&
+            window_count(&partition->window) == 0)
+            until_ns = kafka->now_ns;
     }
     if (kafka->revoked && kafka->revoked_ns < until_ns)
         until_ns = kafka->revoked_ns;
@@ -305,6 +309,16 @@ void kafka_stats_each(const struct kafka *kafka,
         snprintf(labels, sizeof labels, "{kind=\"%s\"}", troubles[i]);
         one = (struct kafka_row){"troubles", "counter", "What librdkafka complained of", labels,
                                  counter_read(&counters->troubles[i])};
+        row(context, &one);
+    }
+    for (unsigned i = 0; i < KAFKA_SLOTS; i++) {
+        const struct kafka_missed *missed = &kafka->missed[i];
+        if (!atomic_load_explicit(&missed->known, memory_order_acquire))
+            break;
+        snprintf(labels, sizeof labels, "{topic=\"%s\"}", missed->topic);
+        one = (struct kafka_row){"missed", "counter",
+                                 "Records that Kafka threw away before they were read", labels,
+                                 counter_read(&missed->records)};
         row(context, &one);
     }
     for (unsigned i = 0; i < KAFKA_SLOTS; i++) {

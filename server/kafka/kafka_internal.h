@@ -4,6 +4,7 @@
  *   connect.c     what librdkafka is told, and the first look at a broker
  *   trouble.c     what librdkafka complains of, for people
  *   assignment.c  partitions that come and go
+ *   gap.c         what comes next is not there any more
  *   records.c     from a partition's queue to the lanes, and the answers
  *   dead.c        records that are refused, where they go to a topic of their own
  *
@@ -54,7 +55,8 @@ enum {
     X(commits, "counter", "Commits of offsets")                                                    \
     X(commit_failures, "counter", "Commits that failed")                                           \
     X(rebalances, "counter", "Times that partitions came or went")                                 \
-    X(lost, "counter", "Times that they were lost: this node was silent for too long")
+    X(lost, "counter", "Times that they were lost: this node was silent for too long")             \
+    X(gaps, "counter", "Times that what came next in a partition was not there any more")
 
 /* What librdkafka complains of. X(NAME, name) */
 #define KAFKA_TROUBLES(X)                                                                          \
@@ -87,6 +89,29 @@ struct kafka_slot {
     atomic_bool known;
 };
 
+/* What Kafka threw away of a topic before it was read; likewise. The last is for all others, and
+ * has no name. */
+struct kafka_missed {
+    char topic[KAFKA_TOPIC_MAX + 1];
+    _Atomic uint64_t records;
+    atomic_bool known;
+};
+
+enum kafka_gap_state {
+    KAFKA_GAP_NONE,
+    KAFKA_GAP_SEEN,  /* it is not known how large it is */
+    KAFKA_GAP_TOLD,  /* shards are, and have not all answered */
+    KAFKA_GAP_KNOWN, /* it is read on at `to` */
+};
+
+struct kafka_gap {
+    enum kafka_gap_state state;
+    int64_t offset; /* what was to come; negative: the group begins */
+    int64_t to;
+    int64_t retry_ns;
+    unsigned told, answers; /* shards; those of them that have not answered */
+};
+
 struct kafka_partition {
     char topic[KAFKA_TOPIC_MAX + 1];
     int32_t partition;
@@ -94,6 +119,7 @@ struct kafka_partition {
     rd_kafka_queue_t *queue;
     const struct kafka_template *template; /* NULL: of no topic that is mapped any more */
     struct window window;
+    struct kafka_gap gap;    /* nothing is read meanwhile */
     struct kafka_slot *slot; /* NULL: there is none left */
     int64_t position;        /* behind the last that is done; -1: none is */
     bool is_dirty;           /* and it is not said yet that it may be committed */
@@ -143,6 +169,7 @@ struct kafka {
                                                  what is under way is answered; NULL: none */
     int64_t revoked_ns;
     struct kafka_slot slots[KAFKA_SLOTS];
+    struct kafka_missed missed[KAFKA_SLOTS];
     uint64_t records, bytes; /* under way */
     struct kafka_counters counters;
     int64_t said_ns[KAFKA_TROUBLE_COUNT];
@@ -185,9 +212,24 @@ bool kafka_events(struct kafka *kafka);
 /* Gives back what was revoked, if it is time. */
 void kafka_revoke_step(struct kafka *kafka);
 void kafka_partitions_free(struct kafka *kafka);
+/* Its records come by its queue. */
+void kafka_listen(struct kafka *kafka, struct kafka_partition *partition);
+/* Complains of it, if it is one, and frees it. */
+void kafka_error(struct kafka *kafka, rd_kafka_error_t *error);
+
+/* ---- gap.c ---- */
+
+/* What was to come next is not there. Negative: nothing was, or it could not be looked for. */
+void kafka_gap(struct kafka *kafka, struct kafka_partition *partition, int64_t offset);
+/* A step of all of them. */
+void kafka_gaps(struct kafka *kafka);
+/* A shard has answered. */
+void kafka_gap_told(struct kafka *kafka, const struct ticket *ticket, int err);
 
 /* ---- records.c ---- */
 
+/* Whose line it is, if that is in the same run; else NULL. */
+struct kafka_partition *kafka_partition_of(const struct kafka *kafka, const struct ticket *ticket);
 /* Sends what waits, and reads on where there is room. Returns true when there is more. */
 bool kafka_read(struct kafka *kafka);
 /* For helper_ops. */

@@ -186,6 +186,54 @@ const struct kafka_template *mapping_of(const struct kafka_mapping *mapping, con
     return NULL;
 }
 
+void mapping_glob(char ret[KAFKA_GLOB_BYTES], const struct kafka_template *template,
+                  const char *topic, int32_t partition)
+{
+    struct out out = out_begin(ret, KAFKA_GLOB_BYTES - 1);
+    for (unsigned i = 0; i < template->count; i++) {
+        const struct kafka_part *part = &template->parts[i];
+        switch (part->kind) {
+        case KAFKA_TEXT:
+            out_span(&out, part->text);
+            break;
+        case KAFKA_TOPIC:
+            out_span(&out, span_from(topic));
+            break;
+        case KAFKA_PARTITION:
+            out_decimal(&out, (uint64_t)partition);
+            break;
+        case KAFKA_KEY:
+        case KAFKA_HEADER:
+            out_text(&out, "*");
+            break;
+        }
+    }
+    int len = out_end(&out);
+    ret[len < 0 ? 0 : len] = '\0';
+}
+
+/* It goes back to the last * alone: what one takes more another need not. */
+bool mapping_glob_has(const char *glob, struct span name)
+{
+    const char *star = NULL;
+    size_t at = 0, behind = 0; /* what the last * takes ends before `behind` */
+    while (at < name.len || *glob != '\0') {
+        if (*glob == '*') {
+            star = glob++;
+            behind = ++at;
+        } else if (at < name.len && *glob == name.ptr[at]) {
+            glob++;
+            at++;
+        } else if (star && behind < name.len) {
+            glob = star + 1;
+            at = ++behind;
+        } else {
+            return false;
+        }
+    }
+    return at == name.len;
+}
+
 /* ---- records ---- */
 
 /* The last of that name. */

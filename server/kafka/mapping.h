@@ -30,6 +30,7 @@ enum {
     KAFKA_TAGS_MAX = 16,
     KAFKA_TAG_BYTES_MAX = 4096, /* as the server API has it */
     KAFKA_KEY_BYTES = KAFKA_TOPIC_MAX + 24,
+    KAFKA_GLOB_BYTES = 512,
 };
 
 /* X(NAME, name, sentence) */
@@ -95,6 +96,12 @@ void mapping_done(struct kafka_mapping *mapping);
 
 /* By which template records of that topic go: of its name, or of the first pattern; NULL: none. */
 const struct kafka_template *mapping_of(const struct kafka_mapping *mapping, const char *topic);
+
+/* The names that a template may make of a partition's records, where * is one byte or more. What is
+ * longer than any name is of none. */
+void mapping_glob(char ret[KAFKA_GLOB_BYTES], const struct kafka_template *template,
+                  const char *topic, int32_t partition);
+bool mapping_glob_has(const char *glob, struct span name);
 
 /* ---- what a record says ---- */
 

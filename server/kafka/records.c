@@ -210,7 +210,7 @@ static void send_all(struct kafka *kafka, struct kafka_partition *partition)
 
 /* ---- answers ---- */
 
-static struct kafka_partition *partition_of(const struct kafka *kafka, const struct ticket *ticket)
+struct kafka_partition *kafka_partition_of(const struct kafka *kafka, const struct ticket *ticket)
 {
     const struct kafka_line *line = &kafka->lines[ticket->tag];
     return line->run == ticket->generation ? line->partition : NULL;
@@ -232,7 +232,7 @@ static void begin_again(struct kafka *kafka, struct kafka_partition *partition)
 
 void kafka_done(struct kafka *kafka, const struct ticket *ticket, bool done)
 {
-    struct kafka_partition *partition = partition_of(kafka, ticket);
+    struct kafka_partition *partition = kafka_partition_of(kafka, ticket);
     kafka->is_answered = true;
     if (!partition)
         return;
@@ -264,7 +264,7 @@ void kafka_published(void *context, const struct ticket *ticket, int err, uint64
                      uint64_t offset)
 {
     struct kafka *kafka = context;
-    struct kafka_partition *partition = partition_of(kafka, ticket);
+    struct kafka_partition *partition = kafka_partition_of(kafka, ticket);
     (void)epoch;
     (void)offset;
     if (!partition)
@@ -284,13 +284,19 @@ static bool wants_more(const struct kafka *kafka, const struct kafka_partition *
 {
     const struct window *window = &partition->window;
     return kafka->life == KAFKA_READS && !partition->is_stopped && !partition->is_revoked &&
-           !window->is_broken && window->next == window->end &&
+           partition->gap.state == KAFKA_GAP_NONE && !window->is_broken &&
+           window->next == window->end &&
            kafka->records < (uint64_t)kafka->settings->kafka_records_max &&
            kafka->bytes < (uint64_t)kafka->settings->kafka_bytes_max;
 }
 
 static void take(struct kafka *kafka, struct kafka_partition *partition, rd_kafka_message_t *record)
 {
+    if (record->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+        kafka_gap(kafka, partition, record->offset);
+        rd_kafka_message_destroy(record);
+        return;
+    }
     if (record->err) {
         kafka_complain(kafka, record->err, rd_kafka_message_errstr(record));
         rd_kafka_message_destroy(record);

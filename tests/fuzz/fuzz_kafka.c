@@ -1,6 +1,7 @@
 /* A record of Kafka, whatever its template, key and headers say: what is published has a channel's
- * name and tags that are JSON in one line, and is refused by name otherwise. The input is lines: a
- * topic's template, names of tags, a key, and headers, a name and a value each. */
+ * name, among those that its template may make, and tags that are JSON in one line, and is refused
+ * by name otherwise. The input is lines: a topic's template, names of tags, a key, and headers, a
+ * name and a value each. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -60,6 +61,28 @@ static void plain_holds(const struct kafka_draft *draft, const struct kafka_temp
         assert(span_equal(channel, record->key));
 }
 
+static bool glob_has(const char *glob, struct span name)
+{
+    if (*glob == '\0' || name.len == 0)
+        return *glob == '\0' && name.len == 0;
+    if (*glob == '*')
+        return glob_has(glob + 1, span_skip(name, 1)) || glob_has(glob, span_skip(name, 1));
+    return *glob == name.ptr[0] && glob_has(glob + 1, span_skip(name, 1));
+}
+
+/* What a record makes is among what any may make; and it is the same as the simplest way of asking,
+ * which takes long where names do. */
+static void glob_holds(const struct kafka_draft *draft, const struct kafka_template *template,
+                       const struct kafka_record *record)
+{
+    char glob[KAFKA_GLOB_BYTES];
+    mapping_glob(glob, template, "t", record->partition);
+    if (draft)
+        assert(mapping_glob_has(glob, span_of(draft->channel, draft->channel_len)));
+    struct span name = record->key.len > 12 ? span_of(record->key.ptr, 12) : record->key;
+    assert(mapping_glob_has(glob, name) == glob_has(glob, name));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct settings settings;
@@ -85,8 +108,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (refusal == KAFKA_TAKEN) {
             draft_holds(&draft, &mapping);
             plain_holds(&draft, template, &record);
+            glob_holds(&draft, template, &record);
         } else {
             assert(kafka_refusal_name(refusal) && kafka_refusal_sentence(refusal));
+            glob_holds(NULL, template, &record);
         }
         assert(mapping_key(key, &record) <= sizeof key);
     }

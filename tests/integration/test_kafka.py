@@ -166,6 +166,60 @@ def test_a_node_without_an_engine_has_a_group_of_its_own(start_server, kafka):
             assert events.data(3) == ["a", "b", "c"]
 
 
+# ---- what Kafka has thrown away ----
+
+LARGE = 500_000  # the mock cluster keeps 5 MB of a partition
+
+
+def test_what_is_gone_before_it_is_read_is_told(start_server, kafka, eventually):
+    """Records go while the server is away. kafka_start is for groups that begin."""
+    kafka.topic("short")
+    kafka.produce("short", ["early"], key="a")
+    settings = kafka.settings("short=s:{key}", kafka_group="short", message_bytes_max=2 * LARGE)
+    server = start_server(config=settings)
+    eventually(lambda: kafka.committed("short", "short") == [1], "a commit")
+    assert server.metric("ringside_kafka_gaps_total") == 0
+    server.stop()
+    kafka.produce("short", [str(number).ljust(LARGE) for number in range(1, 21)], key="a")
+    low, high = kafka.watermarks("short")
+    assert 1 < low < high == 21
+    server = start_server(config=settings | {"kafka_start": "latest"})
+    eventually(lambda: kafka.committed("short", "short") == [high], "all are committed")
+    assert server.metric("ringside_kafka_published_total") == high - low
+    assert server.metric("ringside_kafka_missed_total", topic="short") == low - 1
+    assert server.metric("ringside_kafka_gaps_total") == 1
+    assert (f"kafka: short[0]: {low - 1} records from 1 on are gone: Kafka threw them away before "
+            f"they were read; goes on at {low}") in server.output()
+
+
+def test_subscribers_are_told_what_is_gone(start_server, kafka, eventually):
+    """Records go while their partition waits. Who subscribes to what it feeds is ended, and learns
+    that its position is no good; others stay."""
+    kafka.topic("rush")
+    server = start_server(config=kafka.settings("rush=slow:{key}", kafka_records_max=1,
+                                                kafka_fetch_bytes_max=LARGE,
+                                                message_bytes_max=2 * LARGE),
+                          args=["--set", "slow:publishes_per_s=2"])
+    with stream(server, "slow:a") as fed, stream(server, "slow:b") as too, \
+            stream(server, "other") as other:
+        kafka.produce("rush", ["0"], key="a")
+        eventually(lambda: read(server) == 1, "the first")
+        kafka.produce("rush", [str(number).ljust(LARGE) for number in range(1, 21)], key="a")
+        found = []
+        while (event := fed.next()):
+            found.append(int(event["data"]))
+            position = event["id"]
+        assert found == list(range(len(found)))
+        assert too.next() is None
+        server.publish("other", "stays")
+        assert other.data(1) == ["stays"]
+    low, _ = kafka.watermarks("rush")
+    assert server.metric("ringside_kafka_missed_total", topic="rush") == low - len(found)
+    server.until_closed("gap", 2)
+    answer = server.poll("slow:a", since=position)
+    assert not answer["recovered"]
+
+
 # ---- what cannot be published ----
 
 

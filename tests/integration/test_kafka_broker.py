@@ -5,6 +5,7 @@ Without Java, or where Kafka cannot be had, these are skipped: test_kafka.py has
 cluster then, and says so."""
 
 import subprocess
+import time
 
 import pytest
 from confluent_kafka import Producer
@@ -72,6 +73,33 @@ def test_transactions_that_are_aborted_are_not_read(start_server, kafka):
     server = start_server(config=kafka.settings("sums"))
     with stream(server, "sums") as events:
         assert events.data(2) == ["kept", "kept too"]
+
+
+def test_records_that_were_too_old(start_server, kafka, eventually):
+    """Retention takes all that was there, while nobody reads: no record comes to show it. The loss
+    is told once, and what comes is read."""
+    old = {"partition": 0, "time_ms": int(time.time() * 1000) - 3600_000}
+    settings = kafka.settings("brief=b:{partition}", kafka_group="brief")
+    server = start_server(config=settings)
+    kafka.produce("brief", ["read"], **old)
+    eventually(lambda: kafka.committed("brief", "brief") == [1], "a commit")
+    server.stop()
+    kafka.produce("brief", [b"missed"] * 9, **old)
+    kafka.keep("brief", 60000)
+    eventually(lambda: kafka.watermarks("brief") == (10, 10), "all to be gone")
+    server = start_server(config=settings)
+    eventually(lambda: server.metric("ringside_kafka_missed_total", topic="brief") == 9, "a gap")
+    eventually(lambda: kafka.committed("brief", "brief") == [10], "a commit of where it goes on")
+    with stream(server, "b:0") as events:
+        kafka.produce("brief", ["new"], partition=0)
+        assert events.data(1) == ["new"]
+    assert server.metric("ringside_kafka_gaps_total") == 1
+    server.stop()
+    server = start_server(config=settings)
+    kafka.produce("brief", ["newer"], partition=0)
+    with stream(server, "b:0") as events:
+        assert events.data(1) == ["newer"]
+    assert server.metric("ringside_kafka_gaps_total") == 0
 
 
 def test_a_name_and_a_password(start_server, kafka, monkeypatch):

@@ -1,4 +1,5 @@
 /* What a helper publishes, in lines, one turn at a time. */
+#include "hub/gap.h"
 #include "hub/helper.h"
 #include "world.h"
 
@@ -6,6 +7,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -148,6 +150,100 @@ static void test_a_broken_line(void **state)
     world_close(world);
 }
 
+/* ---- gaps ---- */
+
+static struct {
+    struct gap gap;
+    bool is_answered, is_dropped;
+} asked;
+
+static void on_answered(void *context, struct call *call)
+{
+    assert_ptr_equal(context, &heard);
+    assert_ptr_equal(call, &asked.gap.call);
+    asked.is_answered = true;
+}
+
+static void on_dropped(struct call *call)
+{
+    assert_ptr_equal(call, &asked.gap.call);
+    asked.is_dropped = true;
+}
+
+static bool begins_with_a(const struct remote_scope *scope, const char *name, size_t len)
+{
+    (void)scope;
+    return len > 0 && name[0] == 'a';
+}
+
+static void ask(const struct world *world)
+{
+    static const struct call_ops ops = {gap_run, on_answered, on_dropped};
+    static const struct remote_scope scope = {begins_with_a};
+    memset(&asked, 0, sizeof asked);
+    asked.gap = (struct gap){.call.ops = &ops, .set = world->set, .scope = &scope};
+}
+
+static void publish_one(struct world *world, struct helper *helper, const char *name)
+{
+    static unsigned run = 100;
+    assert_int_equal(publish(world, helper, name, 1, ++run, 0), 0);
+    settle(world, helper);
+}
+
+/* Channels of the scope begin anew: who is there is ended, and no position from before holds. */
+static void test_a_gap(void **state)
+{
+    (void)state;
+    struct helper *helper;
+    struct world *world = open_world(2000, &helper);
+    uint32_t chains[2] = {HUB_NONE, HUB_NONE};
+    char name[8];
+    publish_one(world, helper, "ab");
+    publish_one(world, helper, "b");
+    for (unsigned i = 0; i < 900; i++) {
+        snprintf(name, sizeof name, "a%u", i);
+        assert_int_equal(world_read(world, 0, 1, name, since_start()), 0);
+    }
+    world_subscribe(world, 0, &chains[0], 5, "ab", since_now());
+    world_subscribe(world, 0, &chains[1], 6, "b", since_now());
+    world_settle(world);
+    uint64_t epochs[2], offset;
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(hub_position(world->hubs[0], chains[i], &epochs[i], &offset));
+    world->seen = world->count;
+    ask(world);
+    assert_int_equal(helper_call(helper, 0, &asked.gap.call), 0);
+    settle(world, helper);
+    assert_true(asked.is_answered && !asked.is_dropped && asked.gap.call.err == 0);
+    assert_int_equal(asked.gap.channels, 901);
+    const struct event *lost = world_next(world, EVENT_LOST);
+    assert_true(lost && lost->conn == 5 && !world_next(world, EVENT_LOST));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(world_read(world, 0, 9, i == 0 ? "ab" : "b", since_position(epochs[i], 1)),
+                         0);
+        world_settle(world);
+        const struct event *read = world_next(world, EVENT_READ);
+        assert_true(read && read->recovered == (i == 1) && read->offset == 1);
+        assert_true((read->epoch == epochs[i]) == (i == 1));
+    }
+    helper_free(helper);
+    world_close(world);
+}
+
+/* A hub that goes gives it back. */
+static void test_a_gap_is_left_over(void **state)
+{
+    (void)state;
+    struct helper *helper;
+    struct world *world = open_world(8, &helper);
+    ask(world);
+    gap_run(NULL, &asked.gap.call);
+    helper_free(helper);
+    world_close(world);
+    assert_true(asked.is_dropped);
+}
+
 /* What nobody took is given back, and so is what nobody heard. */
 static void test_left_over(void **state)
 {
@@ -167,10 +263,9 @@ static void test_left_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_in_order),
-        cmocka_unit_test(test_a_full_lane),
-        cmocka_unit_test(test_a_broken_line),
-        cmocka_unit_test(test_left_over),
+        cmocka_unit_test(test_published_in_order), cmocka_unit_test(test_a_full_lane),
+        cmocka_unit_test(test_a_broken_line),      cmocka_unit_test(test_a_gap),
+        cmocka_unit_test(test_a_gap_is_left_over), cmocka_unit_test(test_left_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,6 +107,15 @@ static void on_events(void *shard, uint32_t conn, uint32_t subscription,
     record(((struct place *)shard)->world, &event);
 }
 
+static void on_lost(void *shard, uint32_t conn, uint32_t subscription,
+                    const struct hub_batch *batch)
+{
+    struct event event = batch_event(shard, EVENT_LOST, batch);
+    event.conn = conn;
+    event.subscription = subscription;
+    record(((struct place *)shard)->world, &event);
+}
+
 static void on_wake(void *shard, unsigned target)
 {
     struct event event = event_of(shard, EVENT_WAKE);
@@ -141,6 +150,7 @@ struct world *world_open(const struct hub_config *config)
         .batch_done = on_batch_done,
         .deliver = on_deliver,
         .deliver_events = on_events,
+        .lost = on_lost,
         .wake = on_wake,
     };
     struct world *world = calloc(1, sizeof *world);

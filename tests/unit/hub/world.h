@@ -20,6 +20,7 @@ enum event_kind {
     EVENT_BATCH,
     EVENT_DELIVER,
     EVENT_JOINED, /* somebody, or left: a batch of events */
+    EVENT_LOST,
     EVENT_WAKE,
 };
 

@@ -143,12 +143,45 @@ static void test_values_and_keys(void **state)
     mapping_done(&mapping);
 }
 
+/* Which names could have been made of records that nobody has seen. */
+static void expect_glob(const char *template, const char *name, bool has)
+{
+    char topics[300], glob[KAFKA_GLOB_BYTES];
+    snprintf(topics, sizeof topics, "t=%s", template);
+    assert_int_equal(read_topics(topics, ""), 0);
+    mapping_glob(glob, mapping_of(&mapping, "t"), "t", 7);
+    assert_true(mapping_glob_has(glob, span_from(name)) == has);
+    mapping_done(&mapping);
+}
+
+static void test_globs(void **state)
+{
+    (void)state;
+    expect_glob("a:{topic}/{partition}", "a:t/7", true);
+    expect_glob("a:{topic}/{partition}", "a:t/77", false);
+    expect_glob("a:{topic}/{partition}", "a:t/", false);
+    expect_glob("{key}", "a", true);
+    expect_glob("{key}", "", false);
+    expect_glob("a{key}", "a", false);
+    expect_glob("{key}a", "a", false);
+    expect_glob("{key}a", "aa", true);
+    expect_glob("{key}{header:x}", "a", false);
+    expect_glob("{key}{header:x}", "ab", true);
+    expect_glob("{key}ab{header:x}ab", "xabxaab", true);
+    expect_glob("{key}ab{header:x}ab", "xabab", false);
+    expect_glob("{key}ab{header:x}ab", "xabababc", false);
+    expect_glob("o:{key}", "orders:1", false);
+    char longest[4 * CHANNEL_NAME_MAX + 16] = "";
+    for (unsigned i = 0; i < 4; i++)
+        memset(longest + strlen(longest), 'a', CHANNEL_NAME_MAX - 1);
+    expect_glob(longest + 3 * (CHANNEL_NAME_MAX - 1), longest, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_channels),
-        cmocka_unit_test(test_topics),
-        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_channels),        cmocka_unit_test(test_topics),
+        cmocka_unit_test(test_globs),           cmocka_unit_test(test_tags),
         cmocka_unit_test(test_values_and_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,218 @@
+/* gap: what comes next in a partition is not there any more.
+ *
+ *   fetch ──► error of its queue ──► all before it is done ──► where does the log begin? ─┐
+ *   reads on at what is oldest ◄── all shards have answered ◄── channels begin anew ◄─────┘
+ *
+ * Kafka throws records away by age and size, read or not. Nobody knows how many of those that are
+ * gone were for which channel; so all channels that the partition could have fed begin a new epoch
+ * (hub/gap.h). librdkafka is told to say so in place of going on by itself. That a group begins
+ * comes by the same error, without an offset: then nothing is missed. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hub/gap.h"
+#include "kafka/kafka_internal.h"
+
+enum {
+    LOOK_MS = 1000, /* for a broker's answer; the thread waits for it */
+};
+
+/* Of one shard. The scope is in it, so that it needs nobody else. */
+struct question {
+    struct gap gap;
+    struct remote_scope scope;
+    char glob[KAFKA_GLOB_BYTES];
+};
+
+/* ---- the shards ---- */
+
+static bool may_be_of(const struct remote_scope *scope, const char *name, size_t len)
+{
+    const struct question *question =
+        (const void *)((const char *)scope - offsetof(struct question, scope));
+    return mapping_glob_has(question->glob, span_of(name, len));
+}
+
+static void answered(void *context, struct call *call)
+{
+    kafka_gap_told(context, &call->ticket, call->err);
+    free(call);
+}
+
+static void dropped(struct call *call)
+{
+    free(call);
+}
+
+static bool ask_shard(struct kafka *kafka, const struct kafka_partition *partition, unsigned shard)
+{
+    static const struct call_ops ops = {gap_run, answered, dropped};
+    struct question *question = malloc(sizeof *question);
+    if (!question)
+        return false;
+    *question = (struct question){
+        .gap.call.ops = &ops,
+        .gap.call.ticket = {.generation = kafka->lines[partition->line].run,
+                            .tag = partition->line},
+        .gap.set = kafka->set,
+        .gap.shard = shard,
+        .gap.scope = &question->scope,
+        .scope.has = may_be_of,
+    };
+    mapping_glob(question->glob, partition->template, partition->topic, partition->partition);
+    if (helper_call(kafka->helper, shard, &question->gap.call) == 0)
+        return true;
+    free(question);
+    return false;
+}
+
+/* Those that have not been told. A shard that has no room for it is told later. */
+static void tell(struct kafka *kafka, struct kafka_partition *partition)
+{
+    struct kafka_gap *gap = &partition->gap;
+    while (gap->told < kafka->settings->shards && ask_shard(kafka, partition, gap->told)) {
+        gap->told++;
+        gap->answers++;
+    }
+    if (gap->answers == 0 && gap->told == kafka->settings->shards)
+        gap->state = KAFKA_GAP_KNOWN;
+}
+
+void kafka_gap_told(struct kafka *kafka, const struct ticket *ticket, int err)
+{
+    struct kafka_partition *partition = kafka_partition_of(kafka, ticket);
+    (void)err; /* an engine numbers: docs/KAFKA.md */
+    kafka->is_answered = true;
+    if (partition && partition->gap.state == KAFKA_GAP_TOLD)
+        partition->gap.answers--;
+}
+
+/* ---- what is missed ---- */
+
+static void count_missed(struct kafka *kafka, const char *topic, uint64_t missed)
+{
+    struct kafka_missed *row = kafka->missed;
+    for (unsigned i = 0; i < KAFKA_SLOTS; i++, row++) {
+        bool known = atomic_load_explicit(&row->known, memory_order_relaxed);
+        bool last = i == KAFKA_SLOTS - 1;
+        if (!known) {
+            snprintf(row->topic, sizeof row->topic, "%s", last ? "" : topic);
+            atomic_store_explicit(&row->known, true, memory_order_release);
+        }
+        if (last || strcmp(row->topic, topic) == 0)
+            break;
+    }
+    kafka_count(&row->records, missed);
+}
+
+static void say(const struct kafka_partition *partition, int64_t low, int64_t high)
+{
+    int64_t at = partition->gap.offset;
+    if (at < low)
+        fprintf(stderr,
+                "ringside-server: kafka: %s[%" PRId32 "]: %" PRId64 " records from %" PRId64
+                " on are gone: Kafka threw them away before they were read; goes on at %" PRId64
+                "\n",
+                partition->topic, partition->partition, low - at, at, low);
+    else
+        fprintf(stderr,
+                "ringside-server: kafka: %s[%" PRId32 "]: %" PRId64 " is to come next, and the log "
+                "ends at %" PRId64 ": it was cut, or is another; goes on by kafka_start\n",
+                partition->topic, partition->partition, at, high);
+}
+
+static int64_t start_of(const struct kafka *kafka)
+{
+    return kafka->settings->kafka_start == KAFKA_START_EARLIEST ? RD_KAFKA_OFFSET_BEGINNING
+                                                                : RD_KAFKA_OFFSET_END;
+}
+
+/* Where it is to go on. Returns false when that cannot be said now. */
+static bool look(struct kafka *kafka, struct kafka_partition *partition)
+{
+    struct kafka_gap *gap = &partition->gap;
+    int64_t low, high;
+    rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(
+        kafka->consumer, partition->topic, partition->partition, &low, &high, LOOK_MS);
+    if (err) {
+        kafka_complain(kafka, err, rd_kafka_err2str(err));
+        return false;
+    }
+    gap->state = KAFKA_GAP_KNOWN;
+    gap->to = gap->offset;
+    if (gap->offset >= low && gap->offset <= high)
+        return true; /* it is there: the broker that said so was not its leader any more */
+    say(partition, low, high);
+    kafka_count(&kafka->counters.gaps, 1);
+    if (gap->offset < low)
+        count_missed(kafka, partition->topic, (uint64_t)(low - gap->offset));
+    gap->to = gap->offset < low ? low : start_of(kafka);
+    gap->state = KAFKA_GAP_TOLD;
+    gap->told = gap->answers = 0;
+    return true;
+}
+
+/* ---- steps ---- */
+
+void kafka_gap(struct kafka *kafka, struct kafka_partition *partition, int64_t offset)
+{
+    partition->gap = (struct kafka_gap){.state = KAFKA_GAP_SEEN, .offset = offset};
+    if (offset >= 0)
+        return;
+    /* A group that begins; or what was looked for could not be found, which has been said. */
+    bool begins = offset == RD_KAFKA_OFFSET_INVALID;
+    partition->gap.state = KAFKA_GAP_KNOWN;
+    partition->gap.to = begins ? start_of(kafka) : offset;
+    partition->gap.retry_ns = begins ? 0 : kafka->now_ns + KAFKA_SECOND_NS;
+}
+
+/* Returns true when it is to be read on. One in a turn is looked for: *looks. */
+static bool step(struct kafka *kafka, struct kafka_partition *partition, unsigned *looks)
+{
+    struct kafka_gap *gap = &partition->gap;
+    if (gap->state == KAFKA_GAP_NONE || window_count(&partition->window) > 0 ||
+        kafka->now_ns < gap->retry_ns)
+        return false;
+    if (gap->state == KAFKA_GAP_SEEN && *looks > 0) {
+        --*looks;
+        if (!look(kafka, partition))
+            gap->retry_ns = kafka->now_ns + KAFKA_SECOND_NS;
+    }
+    if (gap->state == KAFKA_GAP_TOLD)
+        tell(kafka, partition);
+    return gap->state == KAFKA_GAP_KNOWN;
+}
+
+/* librdkafka stops fetching where it has said that; it begins again where it is assigned. */
+static void read_on(struct kafka *kafka, rd_kafka_topic_partition_list_t *list)
+{
+    kafka_error(kafka, rd_kafka_incremental_unassign(kafka->consumer, list));
+    kafka_error(kafka, rd_kafka_incremental_assign(kafka->consumer, list));
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+void kafka_gaps(struct kafka *kafka)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    unsigned looks = 1;
+    if (kafka->life != KAFKA_READS || kafka->revoked)
+        return;
+    for (unsigned i = 0; i < kafka->count; i++) {
+        struct kafka_partition *partition = kafka->partitions[i];
+        if (!step(kafka, partition, &looks))
+            continue;
+        list = list ? list : rd_kafka_topic_partition_list_new((int)kafka->count);
+        rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition)->offset =
+            partition->gap.to;
+        if (partition->gap.offset >= 0 && partition->gap.to >= 0) {
+            partition->position = partition->gap.to;
+            partition->is_dirty = true;
+        }
+        partition->gap = (struct kafka_gap){0};
+        kafka_listen(kafka, partition);
+    }
+    if (list)
+        read_on(kafka, list);
+}
