@@ -8,10 +8,12 @@
 #include <time.h>
 
 #include "auth/keys.h"
+#include "broker/broker.h"
 #include "certificates.h"
 #include "conn/trusted.h"
 #include "health.h"
 #include "http/origins.h"
+#include "kafka/kafka.h"
 #include "wire/json_scan.h"
 
 enum {
@@ -58,6 +60,7 @@ static int check_config(const struct settings *settings)
     struct auth_keys *keys;
     if (settings_check(settings, why, sizeof why) < 0 ||
         trusted_read(&trusted, settings->trusted_proxies, why, sizeof why) < 0 ||
+        broker_check(settings, why, sizeof why) < 0 || kafka_check(settings, why, sizeof why) < 0 ||
         certificates_init(&certificates, settings, why, sizeof why) < 0 ||
         origins_create(&origins, settings->allowed_origins, why, sizeof why) < 0 ||
         auth_keys_read(&keys, settings, why, sizeof why) < 0)

@@ -74,6 +74,15 @@ int broker_create(struct broker **ret, const struct settings *settings, uint64_t
     return 0;
 }
 
+int broker_check(const struct settings *settings, char *why, size_t why_size)
+{
+    struct broker_choice choice;
+    int err = broker_choose(&choice, settings, 1, why, why_size);
+    if (err == 0 && choice.engine)
+        choice.ops->free(choice.engine);
+    return err;
+}
+
 static void wake(void *context, unsigned shard)
 {
     const struct broker *broker = context;

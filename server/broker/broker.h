@@ -45,6 +45,9 @@ extern const struct broker_ops broker_ops;
  * set; or negative errno and a sentence that names the address. */
 int broker_create(struct broker **ret, const struct settings *settings, uint64_t seed, char *why,
                   size_t why_size);
+/* Whether it could be created: the engine is not asked. Returns 0, or negative errno and a
+ * sentence. */
+int broker_check(const struct settings *settings, char *why, size_t why_size);
 /* Starts the thread; the shards are there. Returns 0 or negative errno. */
 int broker_start(struct broker *broker, struct hub_set *set, const struct broker_waker *waker);
 /* Stops the thread and waits for it: behind the end of the shards, and before they are freed. NULL

@@ -202,6 +202,10 @@ static int nats_read(struct nats_config *ret, const struct settings *settings, c
                  settings->nats_prefix, NATS_PREFIX_MAX - 1);
         return -EINVAL;
     }
+    if (settings->nats_password[0] != '\0' && settings->nats_user[0] == '\0') {
+        snprintf(why, why_size, "nats_password needs nats_user");
+        return -EINVAL;
+    }
     size_t user_len = strlen(settings->nats_user);
     if (user_len >= sizeof ret->address.user) {
         snprintf(why, why_size, "nats_user is too long");

@@ -23,6 +23,12 @@ int kafka_create(struct kafka **ret, const struct settings *settings, char *why,
     return -ENOTSUP;
 }
 
+int kafka_check(const struct settings *settings, char *why, size_t why_size)
+{
+    struct kafka *none;
+    return kafka_create(&none, settings, why, why_size);
+}
+
 int kafka_start(struct kafka *kafka, struct hub_set *set, unsigned which,
                 const struct kafka_waker *waker)
 {

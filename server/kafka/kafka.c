@@ -30,24 +30,8 @@ const char *kafka_library(void)
 
 /* ---- making ---- */
 
-static int check(const struct settings *settings, char *why, size_t why_size)
-{
-    if (settings->kafka_group[0] == '\0') {
-        snprintf(why, why_size,
-                 "kafka_brokers needs kafka_group: what has been read is "
-                 "remembered by it");
-        return -EINVAL;
-    }
-    if (settings->kafka_dead_letters[0] != '\0' && settings->kafka_refused == KAFKA_REFUSED_STOP) {
-        snprintf(why, why_size,
-                 "kafka_dead_letters and kafka_refused = stop: a record that is "
-                 "refused goes there, or stops its partition");
-        return -EINVAL;
-    }
-    return 0;
-}
-
-int kafka_create(struct kafka **ret, const struct settings *settings, char *why, size_t why_size)
+/* All but the first look at a broker. */
+static int make(struct kafka **ret, const struct settings *settings, char *why, size_t why_size)
 {
     *ret = NULL;
     if (settings->kafka_brokers[0] == '\0')
@@ -63,19 +47,38 @@ int kafka_create(struct kafka **ret, const struct settings *settings, char *why,
         settings->kafka_keys && settings->idempotency_keys_max > 0 && settings->nats[0] == '\0';
     snprintf(kafka->where, sizeof kafka->where, "%.200s, as group %.200s", settings->kafka_brokers,
              settings->kafka_group);
-    int err = check(settings, why, why_size);
+    int err = mapping_read(&kafka->mapping, settings, why, why_size);
     if (err == 0)
-        err = mapping_read(&kafka->mapping, settings, why, why_size);
+        err = kafka_rules_check(settings, &kafka->mapping, why, why_size);
     if (err == 0)
         err = kafka_connect(kafka, why, why_size);
-    if (err == 0 && settings->kafka_required)
-        err = kafka_reach(kafka, why, why_size);
     if (err < 0) {
         kafka_free(kafka);
         return err;
     }
     *ret = kafka;
     return 0;
+}
+
+int kafka_check(const struct settings *settings, char *why, size_t why_size)
+{
+    struct kafka *kafka;
+    int err = make(&kafka, settings, why, why_size);
+    kafka_free(kafka);
+    return err;
+}
+
+int kafka_create(struct kafka **ret, const struct settings *settings, char *why, size_t why_size)
+{
+    int err = make(ret, settings, why, why_size);
+    if (err < 0 || !*ret || !settings->kafka_required)
+        return err;
+    err = kafka_reach(*ret, why, why_size);
+    if (err < 0) {
+        kafka_free(*ret);
+        *ret = NULL;
+    }
+    return err;
 }
 
 /* ---- the thread ---- */

@@ -38,6 +38,8 @@ const char *kafka_library(void);
 /* Reads the settings, and asks a broker if kafka_required says so. Returns 0, and NULL where
  * kafka_brokers is empty; or negative errno and a sentence. */
 int kafka_create(struct kafka **ret, const struct settings *settings, char *why, size_t why_size);
+/* Whether it could be created: no broker is asked. Returns 0, or negative errno and a sentence. */
+int kafka_check(const struct settings *settings, char *why, size_t why_size);
 /* Starts the thread, as that helper of the set; the shards are there. Returns 0 or negative
  * errno. */
 int kafka_start(struct kafka *kafka, struct hub_set *set, unsigned which,

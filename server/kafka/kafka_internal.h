@@ -1,6 +1,7 @@
 /* kafka_internal: the consumer from inside.
  *
  *   kafka.c       the thread: its turn, its wait, its end; counters
+ *   rules.c       settings that do not go together
  *   connect.c     what librdkafka is told, and the first look at a broker
  *   trouble.c     what librdkafka complains of, for people
  *   assignment.c  partitions that come and go
@@ -189,6 +190,12 @@ static inline void kafka_count(_Atomic uint64_t *counter, uint64_t more)
 {
     kafka_set(counter, atomic_load_explicit(counter, memory_order_relaxed) + more);
 }
+
+/* ---- rules.c ---- */
+
+/* Returns 0, or -EINVAL and a sentence that names the setting. */
+int kafka_rules_check(const struct settings *settings, const struct kafka_mapping *mapping,
+                      char *why, size_t why_size);
 
 /* ---- connect.c ---- */
 

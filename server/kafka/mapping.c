@@ -85,6 +85,14 @@ bad:
     return -EINVAL;
 }
 
+bool mapping_topic_is_good(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] == '\0' || !strchr(topic_bytes, name.ptr[i]))
+            return false;
+    return name.len > 0 && name.len <= KAFKA_TOPIC_MAX;
+}
+
 static int topic_name_read(struct kafka_topic *ret, struct span name, char *why, size_t why_size)
 {
     ret->is_pattern = name.len > 0 && name.ptr[0] == '^';
@@ -92,7 +100,7 @@ static int topic_name_read(struct kafka_topic *ret, struct span name, char *why,
         goto bad;
     memcpy(ret->name, name.ptr, name.len);
     ret->name[name.len] = '\0';
-    if (!ret->is_pattern && strspn(ret->name, topic_bytes) != name.len)
+    if (!ret->is_pattern && !mapping_topic_is_good(name))
         goto bad;
     if (ret->is_pattern && regcomp(&ret->pattern, ret->name, REG_EXTENDED | REG_NOSUB) != 0) {
         ret->is_pattern = false;

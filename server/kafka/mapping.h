@@ -94,6 +94,9 @@ int mapping_read(struct kafka_mapping *ret, const struct settings *settings, cha
                  size_t why_size);
 void mapping_done(struct kafka_mapping *mapping);
 
+/* Of one topic, which is no pattern. */
+bool mapping_topic_is_good(struct span name);
+
 /* By which template records of that topic go: of its name, or of the first pattern; NULL: none. */
 const struct kafka_template *mapping_of(const struct kafka_mapping *mapping, const char *topic);
 

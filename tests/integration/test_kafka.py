@@ -290,10 +290,10 @@ def test_what_is_refused_for_now_is_published_later(start_server, kafka, eventua
 # ---- Kafka that is not there ----
 
 
-def complaint(settings):
+def complaint(settings, *command):
     """What the server says, which does not start with these settings."""
     sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    done = subprocess.run([server_binary(), "--listen", f"{HOST}:0", *sets],
+    done = subprocess.run([server_binary(), *command, "--listen", f"{HOST}:0", *sets],
                           capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
@@ -355,13 +355,33 @@ def test_a_topic_that_comes_later(start_server, kafka, eventually):
     ({"kafka_topics": "^("}, "is no topic"),
     ({"kafka_channel": "a b"}, "makes no channel's name"),
     ({"kafka_group": ""}, "needs kafka_group"),
-    ({"kafka_sasl": "NTLM"}, "NTLM"),
-    ({"kafka_password": "secret"}, "kafka_password: needs file:PATH or env:NAME"),
+    ({"kafka_brokers": "nowhere"}, "kafka_brokers = nowhere: needs addresses with ports"),
+    ({"kafka_brokers": "a:1,,b:2"}, "needs addresses with ports"),
+    ({"kafka_brokers": "a:65536"}, "needs addresses with ports"),
+    ({"kafka_sasl": "NTLM", "kafka_user": "u", "kafka_password": "env:HOME"}, "NTLM"),
+    ({"kafka_sasl": "PLAIN"}, "kafka_sasl needs kafka_user"),
+    ({"kafka_user": "u"}, "kafka_user needs kafka_sasl"),
+    ({"kafka_sasl": "PLAIN", "kafka_user": "u", "kafka_password": "secret"},
+     "kafka_password: needs file:PATH or env:NAME"),
+    ({"kafka_authorities": "a.pem"}, "kafka_authorities needs kafka_tls = on"),
+    ({"kafka_tls": "on", "kafka_certificate": "c"}, "kafka_certificate needs kafka_certificate_"),
+    ({"kafka_topics": "^d.*", "kafka_dead_letters": "dead"}, "would come back for ever"),
+    ({"kafka_dead_letters": "a b"}, "kafka_dead_letters = a b: is no topic's name"),
     ({"kafka_tls": "on", "kafka_authorities": "/nowhere.pem"}, "kafka_authorities = /nowhere.pem"),
     ({"kafka_refused": "stop", "kafka_dead_letters": "d"}, "a record that is refused goes there"),
 ], ids=lambda value: str(value)[:40])
 def test_settings_that_are_wrong_are_named(kafka, settings, why):
-    assert why in complaint(kafka.settings("a") | settings)
+    """At the start, and by check-config, which asks no broker."""
+    settings = kafka.settings("a") | settings
+    assert why in complaint(settings)
+    assert why in complaint(settings, "check-config")
+
+
+def test_good_settings_are_good_without_a_broker():
+    done = subprocess.run([server_binary(), "check-config", "--set", "kafka_brokers=127.0.0.1:1",
+                           "--set", "kafka_topics=a"], capture_output=True, text=True,
+                          timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0 and "the settings are good" in done.stdout, done.stderr
 
 
 def test_a_version_names_the_library(server):

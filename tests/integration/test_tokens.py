@@ -468,6 +468,13 @@ def test_check_config_says_whether_it_would_start(tmp_path):
         ("token_keys = HS256:file:/nowhere\n", "/nowhere: No such file"),
         ("api_keys = secret\n", "a key stands in file:PATH or env:NAME"),
         ("tls_listen = 127.0.0.1:0\n", "needs tls_certificates"),
+        ("redis = 127.0.0.1\n", "redis = 127.0.0.1: needs an address and a port"),
+        ("redis = a:1\nredis_prefix = {\n", "redis_prefix = {: needs"),
+        ("redis = a:1\nredis_key = k\n", "redis_certificate and redis_key: one needs the other"),
+        ("redis = a:1\nnats = b:1\n", "redis and nats are both set"),
+        ("nats = b\n", "nats = b: needs an address and a port"),
+        ("nats = b:1\nnats_prefix = a.b\n", "nats_prefix = a.b: needs"),
+        ("nats = b:1\nnats_password = env:NOWHERE\n", "nats_password"),
     ]
     for text, said in rows:
         path.write_text(text)
