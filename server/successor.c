@@ -164,8 +164,10 @@ static int port_check(struct ports *ports, int i, unsigned count, const struct s
     int err = sockets_share(port, count, shards);
     if (err == 0)
         port->inherited = true;
-    snprintf(text, sizeof text, "%u, and there are %u shards; it takes one, or one for each", count,
-             shards);
+    snprintf(text, sizeof text,
+             "%u, and there are %u shards; it takes one, or one for each; to change their number, "
+             "restart",
+             count, shards);
     return err == 0 ? 0 : refused(why, why_size, i, text);
 }
 

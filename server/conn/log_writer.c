@@ -32,6 +32,7 @@ struct writer {
     unsigned lines;
     uint64_t suppressed; /* told so far */
     uint64_t lost;
+    bool fails; /* to write, since the last time that it did */
     char text[WRITTEN_MAX];
 };
 
@@ -81,13 +82,27 @@ static bool wait_writable(struct writer *writer)
     }
 }
 
+/* A file that takes less than all is on a disk that is full. Said when it begins, and not for each
+ * line: nobody looks for a sentence among what is lost. */
+static bool written_whole(struct writer *writer)
+{
+    ssize_t took = write(writer->log->fd, writer->text, writer->len);
+    bool whole = took == (ssize_t)writer->len;
+    if (!whole && !writer->fails && writer->log->file[0] != '\0')
+        fprintf(stderr,
+                "ringside-server: log_file %s: %s; lines are lost, and counted "
+                "(ringside_log_lines_total), until it can be written\n",
+                writer->log->file, strerror(took < 0 ? errno : ENOSPC));
+    writer->fails = !whole;
+    return whole;
+}
+
 static void write_out(struct writer *writer)
 {
     struct log *log = writer->log;
     if (writer->len == 0)
         return;
-    bool written =
-        wait_writable(writer) && write(log->fd, writer->text, writer->len) == (ssize_t)writer->len;
+    bool written = wait_writable(writer) && written_whole(writer);
     counter_add(written ? &log->written : &log->unwritten, writer->lines);
     writer->len = 0;
     writer->lines = 0;
@@ -187,7 +202,9 @@ static int destination(struct log *log, char *why, size_t why_size)
     log->fd = log->file[0] == '\0' ? STDERR_FILENO : open_file(log->file);
     if (log->fd >= 0)
         return 0;
-    snprintf(why, why_size, "log_file %s: %s", log->file, strerror(-log->fd));
+    snprintf(why, why_size,
+             "log_file %s: %s; its folder must be there, and the server's user able to write in it",
+             log->file, strerror(-log->fd));
     return log->fd;
 }
 

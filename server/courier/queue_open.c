@@ -170,14 +170,16 @@ static sqlite3 *connect(const char *path)
 
 static int refuse(const char *path, enum found found, sqlite3 *db, char *why, size_t why_size)
 {
-    const char *said = db ? sqlite3_errmsg(db) : "cannot be opened";
+    const char *said = db ? sqlite3_errmsg(db) : strerror(errno), *help = "";
+    if (found == FOUND_BROKEN)
+        help = "; its folder must be there, the server's user able to write in it, and room left";
     if (found == FOUND_TAKEN)
         said = "another server has it";
     else if (found == FOUND_FOREIGN)
         said = "is no queue of webhooks of this version";
     else if (found == FOUND_DAMAGED)
         said = "is damaged, and cannot be set aside";
-    snprintf(why, why_size, "webhook_queue = %s: %s", path, said);
+    snprintf(why, why_size, "webhook_queue = %s: %s%s", path, said, help);
     sqlite3_close(db);
     return found == FOUND_TAKEN ? -EBUSY : -EIO;
 }
