@@ -172,3 +172,13 @@ def test_a_log_file_that_cannot_be_opened_is_said(tmp_path):
     ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert ran.returncode == 1
     assert f"log_file {missing}: No such file" in ran.stderr
+
+
+def test_a_full_disk_is_said_once(start_server, eventually):
+    server = start_server(config={"log": "json", "log_file": "/dev/full"}, shards=1)
+    for _ in range(3):
+        before = server.metric("ringside_log_lines_total", result="lost")
+        exchange(server, b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        eventually(lambda was=before: server.metric("ringside_log_lines_total", result="lost") > was,
+                   "a line that is lost")
+    assert server.output().count("log_file /dev/full: No space left on device; lines are lost") == 1
