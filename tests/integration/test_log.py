@@ -179,6 +179,7 @@ def test_a_full_disk_is_said_once(start_server, eventually):
     for _ in range(3):
         before = server.metric("ringside_log_lines_total", result="lost")
         exchange(server, b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        eventually(lambda was=before: server.metric("ringside_log_lines_total", result="lost") > was,
-                   "a line that is lost")
+        eventually(
+            lambda was=before: server.metric("ringside_log_lines_total", result="lost") > was,
+            "a line that is lost")
     assert server.output().count("log_file /dev/full: No space left on device; lines are lost") == 1
