@@ -247,14 +247,12 @@ cmd_deps() {
 }
 
 # ---- build ------------------------------------------------------------------------------------
-readonly NO_RECOVER='-Dc_args=-fno-sanitize-recover=undefined'
-
 flavour_options() {
     case "$1" in
     release) echo --buildtype=debugoptimized ;;
     debug) echo --buildtype=debug ;;
-    asan) echo --buildtype=debugoptimized -Db_sanitize=address,undefined "$NO_RECOVER" ;;
-    tsan) echo --buildtype=debugoptimized -Db_sanitize=thread ;;
+    asan) echo --optimization=1 --debug -Db_sanitize=address,undefined ;;
+    tsan) echo --optimization=1 --debug -Db_sanitize=thread ;;
     # Several threads count in the same place.
     coverage) echo --buildtype=debug -Db_coverage=true -Dc_args=-fprofile-update=atomic ;;
     fuzz)

@@ -61,7 +61,8 @@ def pip(package, version, *needs):
     """A folder for PYTHONPATH with a package of PyPI, in exactly this version. One that needs
     others in versions of their own has a folder to itself."""
     folder = FOLDER / (package if needs else "pip")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", "."]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile",
+               "--disable-pip-version-check", "--target", "."]
     with alone(folder):
         if not list(folder.glob(f"*-{version}.dist-info")):
             install(folder, [*command, f"{package}=={version}", *needs])
@@ -75,7 +76,10 @@ def go(source, module, version):
     folder = FOLDER / "go" / Path(source).stem
     program = folder / f"program-{version}"
     text = (ROOT / "tests" / source).read_text()
-    environment = {**os.environ, "GOFLAGS": "-mod=mod -buildvcs=false"}
+    # A client of one test need not be fast: two thirds of the compiler's time without its optimizer,
+    # and without C.
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS":
+                   "-mod=mod -buildvcs=false '-gcflags=all=-N -l' -ldflags=-s"}
     with alone(folder):
         copy = folder / Path(source).name
         if program.is_file() and copy.is_file() and copy.read_text() == text:

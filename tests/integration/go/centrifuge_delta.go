@@ -1,12 +1,14 @@
 // The official Go SDK of Centrifugo, as it is published, with deltas: prints what it got, one JSON
-// array a line, disconnects and comes back when a line is written to it.
+// array a line, loses its connection and comes back when a line is written to it.
 //
 //	centrifuge_delta <ws url> <channel>
 package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -30,8 +32,31 @@ func must(err error) {
 	}
 }
 
+// sockets remembers the connection of the SDK. It is cut here: after Disconnect and Connect, what reads
+// from the first connection may find out late that it has ended, and the SDK then ends the second.
+type sockets struct {
+	sync.Mutex
+	last net.Conn
+}
+
+func (s *sockets) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	s.Lock()
+	s.last = conn
+	s.Unlock()
+	return conn, err
+}
+
+func (s *sockets) cut() {
+	s.Lock()
+	defer s.Unlock()
+	must(s.last.Close())
+}
+
 func main() {
+	var connections sockets
 	client := centrifuge.NewJsonClient(os.Args[1], centrifuge.Config{
+		NetDialContext:    connections.dial,
 		MinReconnectDelay: 20 * time.Millisecond,
 	})
 	sub, err := client.NewSubscription(os.Args[2], centrifuge.SubscriptionConfig{
@@ -44,8 +69,7 @@ func main() {
 	must(sub.Subscribe())
 	must(client.Connect())
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		must(client.Disconnect())
 		say("cut")
-		must(client.Connect())
+		connections.cut()
 	}
 }
