@@ -256,7 +256,8 @@ flavour_options() {
     # Several threads count in the same place.
     coverage) echo --buildtype=debug -Db_coverage=true -Dc_args=-fprofile-update=atomic ;;
     fuzz)
-        echo --buildtype=debugoptimized -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+        echo --optimization="$FUZZ_OPTIMIZATION" --debug -Dfuzz=true \
+            -Db_sanitize=address,undefined -Db_lundef=false
         ;;
     *) die "no build flavour '$1'; there are: release debug asan tsan coverage" ;;
     esac

@@ -76,8 +76,8 @@ def go(source, module, version):
     folder = FOLDER / "go" / Path(source).stem
     program = folder / f"program-{version}"
     text = (ROOT / "tests" / source).read_text()
-    # A client of one test need not be fast: two thirds of the compiler's time without its optimizer,
-    # and without C.
+    # A client of one test need not be fast: without the optimizer and without C it is made in two
+    # thirds of the time.
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS":
                    "-mod=mod -buildvcs=false '-gcflags=all=-N -l' -ldflags=-s"}
     with alone(folder):

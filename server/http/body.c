@@ -125,7 +125,9 @@ bool http_body_begin(struct shard *shard, struct conn *conn, struct exchange *ex
     if (conn->state != CONN_OPEN)
         return false;
     size_t used = take(shard, conn, span_of(exchange->rest, exchange->rest_len));
-    exchange->rest += used;
-    exchange->rest_len -= used;
+    if (used > 0) { /* else there may be none */
+        exchange->rest += used;
+        exchange->rest_len -= used;
+    }
     return conn->state == CONN_OPEN;
 }
