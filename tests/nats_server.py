@@ -3,16 +3,18 @@
 import socket
 import subprocess
 
+from redis_server import CERTIFICATES
 from ringside import HOST, PATIENCE_S, ServerFault, hold_port, port_of, wait_until
 
 
 class Nats:
     """One nats-server. With `durable` nodes take it for one that has kept all that it acknowledged
-    when it is started again: it has, unless the machine has ended with it."""
+    when it is started again: it has, unless the machine has ended with it. With `tls` it speaks
+    that, by that certificate, and trusts clients with tests/certificates/local.pem."""
 
     name = "nats"
 
-    def __init__(self, folder, durable=False, args=()):
+    def __init__(self, folder, durable=False, args=(), tls=None):
         self.held = hold_port()
         self.port = port_of(self.held)
         self.address = f"{HOST}:{self.port}"
@@ -20,6 +22,13 @@ class Nats:
         self.command = ["nats-server", "-a", HOST, "-p", str(self.port), "-js",
                         "-sd", str(folder), *args]
         self.settings = {"nats": self.address, "nats_durable": "on" if durable else "off"}
+        if tls:
+            own, local = CERTIFICATES / tls, CERTIFICATES / "local"
+            self.command += ["--tlsverify", "--tlscert", f"{own}.pem", "--tlskey",
+                             f"{own}.key.pem", "--tlscacert", f"{local}.pem"]
+            self.settings |= {"nats": f"localhost:{self.port}", "nats_tls": "on",
+                              "nats_ca": f"{own}.pem", "nats_certificate": f"{local}.pem",
+                              "nats_key": f"{local}.key.pem"}
         self.process = None
 
     def start(self):

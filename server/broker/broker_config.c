@@ -178,6 +178,29 @@ static int64_t messages_most(const struct settings *settings)
     return most;
 }
 
+static int nats_tls_read(struct nats_tls *ret, const struct settings *settings, char *why,
+                         size_t why_size)
+{
+    const char *ca = settings->nats_ca, *certificate = settings->nats_certificate;
+    const char *key = settings->nats_key;
+    ret->on = settings->nats_tls;
+    if (!ret->on && (ca[0] != '\0' || certificate[0] != '\0' || key[0] != '\0'))
+        snprintf(why, why_size, "nats_ca, nats_certificate and nats_key need nats_tls = on");
+    else if ((certificate[0] == '\0') != (key[0] == '\0'))
+        snprintf(why, why_size, "nats_certificate and nats_key: one needs the other");
+    else if (strlen(ca) >= sizeof ret->ca || strlen(certificate) >= sizeof ret->certificate ||
+             strlen(key) >= sizeof ret->key)
+        snprintf(why, why_size, "nats_ca, nats_certificate or nats_key: longer than %d bytes",
+                 NATS_PATH_MAX - 1);
+    else {
+        snprintf(ret->ca, sizeof ret->ca, "%s", ca);
+        snprintf(ret->certificate, sizeof ret->certificate, "%s", certificate);
+        snprintf(ret->key, sizeof ret->key, "%s", key);
+        return nats_link_tls_check(ret, why, why_size);
+    }
+    return -EINVAL;
+}
+
 static int nats_read(struct nats_config *ret, const struct settings *settings, char *why,
                      size_t why_size)
 {
@@ -195,6 +218,8 @@ static int nats_read(struct nats_config *ret, const struct settings *settings, c
     if (err == 0)
         err = password_read(ret->address.password, sizeof ret->address.password, "nats",
                             settings->nats_password, why, why_size);
+    if (err == 0)
+        err = nats_tls_read(&ret->address.tls, settings, why, why_size);
     if (err < 0)
         return err;
     if (!nats_prefix_is_good(settings->nats_prefix)) {

@@ -150,6 +150,50 @@ void nats_link_done(struct nats_link *link)
     pthread_mutex_destroy(&link->lock);
 }
 
+/* Files are read here, with each connection; its own way to say what is wrong with one names
+ * neither the file nor the setting. */
+static int tls_set(natsOptions *options, const struct nats_tls *tls, char *why, size_t why_size)
+{
+    if (!tls->on)
+        return 0;
+    if (tls->ca[0] != '\0' && natsOptions_LoadCATrustedCertificates(options, tls->ca) != NATS_OK) {
+        snprintf(why, why_size, "nats_ca = %s: no certificate of a CA", tls->ca);
+        return -EINVAL;
+    }
+    if (tls->certificate[0] != '\0' &&
+        natsOptions_LoadCertificatesChain(options, tls->certificate, tls->key) != NATS_OK) {
+        snprintf(why, why_size,
+                 "nats_certificate = %s, nats_key = %s: no certificate, or not its key",
+                 tls->certificate, tls->key);
+        return -EINVAL;
+    }
+    if (natsOptions_SetSecure(options, true) == NATS_OK)
+        return 0;
+    snprintf(why, why_size, "nats_tls = on: the library has no TLS");
+    return -EINVAL;
+}
+
+int nats_link_tls_check(const struct nats_tls *tls, char *why, size_t why_size)
+{
+    natsOptions *options = NULL;
+    if (natsOptions_Create(&options) != NATS_OK) {
+        snprintf(why, why_size, "nats: memory is out");
+        return -ENOMEM;
+    }
+    int err = tls_set(options, tls, why, why_size);
+    natsOptions_Destroy(options);
+    return err;
+}
+
+/* The certificate is to be for the host of the setting. */
+static natsStatus host_expect(natsOptions *options, const struct nats_address *address)
+{
+    char host[NATS_HOST_MAX];
+    size_t len = strcspn(address->host + (address->host[0] == '['), "]");
+    snprintf(host, sizeof host, "%.*s", (int)len, address->host + (address->host[0] == '['));
+    return natsOptions_SetExpectedHostname(options, host);
+}
+
 /* One thread of the library hands everything over, so that what came in order stays so. */
 static natsStatus options_make(struct nats_link *link, const struct nats_address *address)
 {
@@ -173,6 +217,8 @@ static natsStatus options_make(struct nats_link *link, const struct nats_address
     THEN(natsOptions_SetErrorHandler(options, on_error, link));
     if (address->user[0] != '\0')
         THEN(natsOptions_SetUserInfo(options, address->user, address->password));
+    if (address->tls.on)
+        THEN(host_expect(options, address));
     return status;
 }
 
@@ -259,25 +305,40 @@ static natsStatus inbox_open(struct nats_link *link)
     return natsConnection_Subscribe(&link->answers, link->connection, subject, on_answer, link);
 }
 
+/* In one line: of TLS the library says more than that there was an error. */
+static void say(const struct nats_address *address, natsStatus status, char *why, size_t why_size)
+{
+    const char *text = status == NATS_SSL_ERROR ? nats_GetLastError(NULL) : NULL;
+    const char *place = text && text[0] == '(' ? strstr(text, "): ") : NULL;
+    text = place ? place + 3 : text; /* of its source */
+    text = text && text[0] != '\0' ? text : natsStatus_GetText(status);
+    snprintf(why, why_size, "nats = %s:%d: %s%.*s", address->host, address->port,
+             address->tls.on ? "TLS: " : "", (int)strcspn(text, "\n"), text);
+}
+
 int nats_link_open(struct nats_link *link, const struct nats_address *address, char *why,
                    size_t why_size)
 {
     natsStatus status = options_make(link, address);
+    int err = status == NATS_OK ? tls_set(link->options, &address->tls, why, why_size) : 0;
     atomic_store(&link->lost, false);
+    if (err < 0) {
+        nats_link_close(link);
+        return err;
+    }
     if (status == NATS_OK)
         status = natsConnection_Connect(&link->connection, link->options);
     atomic_store(&link->current, link->connection);
     if (status == NATS_OK)
         status = inbox_open(link);
     if (status != NATS_OK) {
-        snprintf(why, why_size, "nats = %s:%d: %s", address->host, address->port,
-                 natsStatus_GetText(status));
+        say(address, status, why, why_size);
         nats_link_close(link);
         return -ENOTCONN;
     }
     link->run = run_of(link->connection);
     link->payload_max = natsConnection_GetMaxPayload(link->connection);
-    int err = stream_open(link, address, why, why_size);
+    err = stream_open(link, address, why, why_size);
     if (err < 0)
         nats_link_close(link);
     return err;

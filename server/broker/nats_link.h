@@ -19,14 +19,23 @@
 enum {
     NATS_HOST_MAX = 256,
     NATS_SECRET_MAX = 256,
+    NATS_PATH_MAX = 512,
     LINK_NEWS_MAX = 65536,
     LINK_NEWS_BYTES = 64 << 20,
+};
+
+struct nats_tls {
+    bool on;
+    char ca[NATS_PATH_MAX];          /* empty: whom the system trusts */
+    char certificate[NATS_PATH_MAX]; /* of this client; empty: it has none */
+    char key[NATS_PATH_MAX];
 };
 
 struct nats_address {
     char host[NATS_HOST_MAX]; /* as in a URL: IPv6 in brackets */
     int port;
     char user[NATS_SECRET_MAX], password[NATS_SECRET_MAX];
+    struct nats_tls tls;
     char prefix[NATS_PREFIX_MAX]; /* of subjects; the stream has its name */
     int timeout_ms;
     int64_t messages_max; /* that the stream keeps of a channel */
@@ -61,6 +70,8 @@ struct nats_link {
 int nats_link_init(struct nats_link *link);
 void nats_link_done(struct nats_link *link);
 
+/* Whether the files can be read. Returns 0, or -EINVAL and a sentence. */
+int nats_link_tls_check(const struct nats_tls *tls, char *why, size_t why_size);
 /* Connects, and sees to the stream. Returns 0, or negative errno and a sentence. */
 int nats_link_open(struct nats_link *link, const struct nats_address *address, char *why,
                    size_t why_size);

@@ -373,6 +373,13 @@ enum log_format {
       "Where the password stands. Empty: there is none.")                                          \
     X(TEXT, nats_prefix, "ringside", 0, 0, "text",                                                 \
       "Subjects begin with it, and the stream has its name: two clusters on one NATS need two.")   \
+    X(SWITCH, nats_tls, false, 0, 1, "on/off",                                                     \
+      "Speak TLS to NATS: its certificate has to be for the host that is set here.")               \
+    X(TEXT, nats_ca, "", 0, 0, "file",                                                             \
+      "Whom to trust for that: certificates of CAs, PEM. Empty: whom the system trusts.")          \
+    X(TEXT, nats_certificate, "", 0, 0, "file",                                                    \
+      "This client's own certificate, PEM, with those that follow it. Empty: it has none.")        \
+    X(TEXT, nats_key, "", 0, 0, "file", "The key to that, PEM.")                                   \
     X(SWITCH, nats_required, true, 0, 1, "on/off",                                                 \
       "Without NATS the server does not start. off: it starts, and refuses what needs it.")        \
     X(SWITCH, nats_durable, false, 0, 1, "on/off",                                                 \

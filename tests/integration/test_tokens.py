@@ -474,6 +474,8 @@ def test_check_config_says_whether_it_would_start(tmp_path):
         ("redis = a:1\nnats = b:1\n", "redis and nats are both set"),
         ("nats = b\n", "nats = b: needs an address and a port"),
         ("nats = b:1\nnats_prefix = a.b\n", "nats_prefix = a.b: needs"),
+        ("nats = b:1\nnats_ca = /nowhere\n", "need nats_tls = on"),
+        ("nats = b:1\nnats_tls = on\nnats_ca = /nowhere\n", "nats_ca = /nowhere: no cert"),
         ("nats = b:1\nnats_password = env:NOWHERE\n", "nats_password"),
     ]
     for text, said in rows:
