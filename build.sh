@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # build.sh: the front door. One command per thing a person wants from this repository.
 #
-# Everything is done by Meson, Ninja and the two programs that they build; this file knows the
-# order, the Debian packages (one list, below) and where the results are. `./build.sh --help` is
-# the manual.
+# Everything is done by Meson, Ninja and the two programs that they build; this file knows the order,
+# the Debian packages (one list, below) and the places of results. `./build.sh --help` is the manual.
 set -euo pipefail
 # A folder that is named from where the caller stands.
 [[ -z "${RINGSIDE_BUILD:-}" ]] || RINGSIDE_BUILD="$(realpath -m -- "$RINGSIDE_BUILD")"
@@ -51,6 +50,8 @@ broker | nats-server         | likewise, with --broker nats
 report | python3-matplotlib  | draws the plots of a report as SVG
 report | python3-jsonschema  | checks a run.json against its schema
 test   | libcmocka-dev       | unit tests
+test   | libusrsctp-dev      | foreign end of associations of SCTP
+test   | coturn              | foreign relay, and its client, for the credentials of /turn
 test   | curl                | foreign client: polling, long polling, SSE
 test   | python3-pytest      | integration tests
 test   | python3-jsonschema  | runs of the bench against their schema
@@ -196,9 +197,7 @@ packages_of() {
 
 package_present() {
     # A node from elsewhere serves as well as Debian's.
-    if [[ "$1" == nodejs ]] && command -v node >/dev/null; then
-        return 0
-    fi
+    [[ "$1" == nodejs ]] && command -v node >/dev/null && return 0
     [[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]
 }
 

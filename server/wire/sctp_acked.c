@@ -87,8 +87,9 @@ static void blocks_taken(struct sctp *sctp, const uint8_t *blocks, unsigned coun
         if (has && sent->fate != SCTP_ARRIVED) {
             arrived(sctp, sent, harvest, now_ns);
         } else if (!has && sent->fate == SCTP_ARRIVED) {
-            sent->fate = SCTP_LOST;
-            sctp->lost_count++;
+            bool given_up = sent->message->given_up;
+            sent->fate = given_up ? SCTP_GIVEN_UP : SCTP_LOST;
+            sctp->lost_count += !given_up;
             sctp->arrived_count--;
         }
     }
@@ -121,6 +122,13 @@ static void missed_count(struct sctp *sctp, const struct harvest *harvest)
     }
 }
 
+/* A message's pieces go together, those that have arrived too: usrsctp would take the rest of them
+ * for a message. */
+static bool passes(const struct sctp_sent *sent)
+{
+    return sent->fate == SCTP_GIVEN_UP || (sent->fate == SCTP_ARRIVED && sent->message->given_up);
+}
+
 /* RFC 3758 section 3.5, C2 and C3. */
 void sctp_given_up_advance(struct sctp *sctp, uint64_t now_ns)
 {
@@ -130,7 +138,7 @@ void sctp_given_up_advance(struct sctp *sctp, uint64_t now_ns)
     for (const struct sctp_sent *sent = sctp->sent; sent; sent = sent->next) {
         if (sctp_before(sctp->given_up_tsn + 1, sent->tsn))
             break;
-        if (sent->fate == SCTP_GIVEN_UP)
+        if (passes(sent))
             sctp->given_up_tsn = sent->tsn;
         else if (sent->tsn == sctp->given_up_tsn + 1)
             break;

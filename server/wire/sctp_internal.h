@@ -44,7 +44,7 @@ struct sctp_queued {
     uint32_t payload, len, cut; /* `cut` bytes have TSNs */
     uint32_t refs;              /* TSNs that have not been acknowledged */
     uint16_t stream, ssn;
-    bool unordered, begun;
+    bool unordered, begun, given_up;
     uint8_t bytes[];
 };
 

@@ -160,6 +160,7 @@ static void piece_give_up(struct sctp *sctp, struct sctp_sent *sent)
  * it the peer would take the next message's pieces for those of this one. */
 void sctp_give_up(struct sctp *sctp, struct sctp_queued *message)
 {
+    message->given_up = true;
     for (struct sctp_sent *sent = sctp->sent; sent; sent = sent->next)
         if (sent->message == message)
             piece_give_up(sctp, sent);
