@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # build.sh: the front door. One command per thing a person wants from this repository.
 #
-# Everything is done by Meson, Ninja and the two programs that they build; this file knows the order,
-# the Debian packages (one list, below) and the places of results. `./build.sh --help` is the manual.
+# All is done by Meson, Ninja and the two programs that they build; this file knows the order, the
+# Debian packages (one list, below) and where the results are. `./build.sh --help` is the manual.
 set -euo pipefail
 # A folder that is named from where the caller stands.
 [[ -z "${RINGSIDE_BUILD:-}" ]] || RINGSIDE_BUILD="$(realpath -m -- "$RINGSIDE_BUILD")"

@@ -43,6 +43,7 @@ OTHERS = [TESTS / name for name in ("browser", "report", "runner", "tuning")]
 NOT_IN_TSAN = {
     "test_cluster_chaos.py": "crowds and silence: test_cluster_api.py has the threads",
     "test_rtc_trouble.py": "a peer is of one thread, as in test_rtc.py",
+    "test_turn.py": "one request at a time, and programs of others",
     "test_rtc.py": "a peer is of one thread; calls between threads: test_centrifuge_http.py",
     "test_cluster_several.py": "the broker's thread alone: test_cluster.py has the others",
     "test_cluster_tls.py": "the broker's thread alone: test_cluster.py has the others",
@@ -89,6 +90,7 @@ NOT_IN_TSAN = {
     "test_install.py": "where files lie",
     "test_ipv6.py": "the same server at another address",
     "test_monitoring.py": "what Prometheus makes of /metrics",
+    "test_turn.py": "programs of others: test_rtc.py asks for /turn",
     "test_pause.py": "a server with one shard",
     "test_relay.py": "the relay is one thread",
     "test_webhooks_trouble.py": "the same threads as in test_webhooks.py",
@@ -100,6 +102,7 @@ NOT_IN_ASAN = {
     "test_install.py": "where files lie",
     "test_kafka_broker.py": "a machine in Java, around C that test_kafka.py runs",
     "test_monitoring.py": "what Prometheus makes of /metrics",
+    "test_turn.py": "programs of others: test_rtc.py asks for /turn",
 }
 
 ENVIRONMENT = {

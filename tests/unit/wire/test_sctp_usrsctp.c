@@ -5,8 +5,8 @@
  *
  *     test_wire_sctp_usrsctp [--seed N] [--count M]
  *
- * Without arguments some seeds. A failure names its seed. What the library draws by itself, tags and
- * TSNs, is not of the seed. */
+ * Without arguments some seeds. A failure names its seed. What the library draws by itself, tags
+ * and TSNs, is not of the seed. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -70,8 +70,8 @@ static struct {
 static uint64_t total_sent, total_got, total_lost, total_stopped;
 static uint64_t ticks; /* of the library's clock */
 
-/* The library's clock goes by its ticks: else a timer may go off some ms before what it is for is as
- * old, and the library waits once more, twice as long. */
+/* The library's clock goes by its ticks: else a timer may go off some ms before what it is for is
+ * as old, and the library waits once more, twice as long. */
 int gettimeofday(struct timeval *restrict tv, void *restrict tz)
 {
     (void)tz;
@@ -355,9 +355,9 @@ static bool all_of(unsigned from)
     return all;
 }
 
-/* Behind losses the library sometimes stops for good in the middle of its queue, with an open window
- * and nothing under way, or counts its timers as errors and ends the association. What it has sent
- * has arrived, and that is what is asked of us. */
+/* Behind losses the library sometimes stops for good in the middle of its queue, with an open
+ * window and nothing under way, or counts its timers as errors and ends the association. What it
+ * has sent has arrived, and that is what is asked of us. */
 static bool has_stopped(void)
 {
     return sim.has_given_up || sim.now - sim.heard_at > STOPPED_MS * MS;
