@@ -23,8 +23,7 @@ enum {
     RTC_ID_LEN = RTC_NAME_LEN + RTC_PASSWORD_LEN,
     RTC_FIRST_MS = 10000,          /* from the offer to the first check */
     RTC_OPEN_MS = 20000,           /* from the offer until its association stands */
-    RTC_FRESH_MS = 10000,          /* without a check nothing is sent any more … */
-    RTC_CONSENT_MS = 30000,        /* … and then the peer is gone (RFC 7675 section 5.1) */
+    RTC_FRESH_PART = 3,            /* of rtc_consent_ms: without a check nothing is sent any more */
     RTC_SCTP_PORT = 5000,          /* of our end */
     RTC_SEND_BYTES = 512 << 10,    /* of messages, not acknowledged, for a peer */
     RTC_RECEIVE_BYTES = 256 << 10, /* of pieces, that wait for others */
@@ -139,6 +138,8 @@ struct rtc *rtc_begin(struct rtc_port *port, const struct sdp_offer *offer);
 /* Records that have come from its address. */
 void rtc_records(struct rtc *rtc, uint8_t *bytes, size_t len);
 void rtc_alarm(struct rtc *rtc);
+/* Whether the peer has been heard lately, so that it may be sent to. */
+bool rtc_fresh(const struct rtc *rtc);
 void rtc_alarm_set(struct rtc *rtc);
 void rtc_end(struct rtc *rtc, enum close_reason reason);
 /* Charges what is held. Returns false when that has closed the peer. */

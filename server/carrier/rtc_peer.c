@@ -2,7 +2,7 @@
  *
  *   offer ─► first check ─► DTLS ─► keys, at the first record under them ─► SCTP ─► channels
  *     └ RTC_FIRST_MS ┘          └──────────────── RTC_OPEN_MS ────────────┘
- *                          checks: RTC_FRESH_MS, RTC_CONSENT_MS */
+ *                          checks: rtc_consent_ms */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,9 +150,10 @@ static bool packet_send(struct rtc *rtc)
     return true;
 }
 
-static bool is_fresh(const struct rtc *rtc)
+bool rtc_fresh(const struct rtc *rtc)
 {
-    return rtc->is_bound && rtc_shard(rtc)->now_ns - rtc->heard_ns < RTC_FRESH_MS * MS;
+    int64_t fresh_ns = rtc_shard(rtc)->settings->rtc_consent_ms * MS / RTC_FRESH_PART;
+    return rtc->is_bound && rtc_shard(rtc)->now_ns - rtc->heard_ns < fresh_ns;
 }
 
 /* ---- the end ---- */
@@ -343,7 +344,7 @@ static int64_t ends_ns(const struct rtc *rtc, enum close_reason *ret)
 {
     if (rtc->is_parked || sctp_open(&rtc->live->sctp)) {
         *ret = CLOSE_RTC_SILENT;
-        return rtc->heard_ns + RTC_CONSENT_MS * MS;
+        return rtc->heard_ns + rtc_shard(rtc)->settings->rtc_consent_ms * MS;
     }
     *ret = CLOSE_RTC_TIMEOUT;
     return rtc->live->began_ns + (rtc->is_bound ? RTC_OPEN_MS : RTC_FIRST_MS) * MS;
@@ -411,7 +412,7 @@ static void rtc_turn(struct shard *shard, struct carrier *carrier)
     }
     rtc->is_busy = true;
     rtc_offer_lines(rtc);
-    bool more = !shakes_hands(rtc) && is_fresh(rtc) && pump(rtc);
+    bool more = !shakes_hands(rtc) && rtc_fresh(rtc) && pump(rtc);
     if (!rtc->is_dead)
         rtc_settle(rtc);
     rtc->is_busy = false;

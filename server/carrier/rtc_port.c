@@ -10,6 +10,7 @@
 #include <xxhash.h>
 
 #include "carrier/rtc_internal.h"
+#include "conn/addresses.h"
 #include "wire/address.h"
 #include "wire/stun.h"
 
@@ -147,15 +148,31 @@ static struct rtc *peer_of(struct shard *shard, const struct stun_request *reque
     return parted ? rtc_named(shard, name) : NULL;
 }
 
+static bool is_at(const struct rtc *rtc, const struct ring_packet *packet)
+{
+    return rtc->is_bound && rtc->port_number == packet->peer.sin6_port &&
+           IN6_ARE_ADDR_EQUAL(&rtc->address, &packet->peer.sin6_addr);
+}
+
+/* What is not from where the peer is costs an HMAC before anything is known: it counts as a request
+ * of its address, where these are limited. A peer's own checks do not: nobody else can use them up.
+ */
+static bool is_one_too_many(struct shard *shard, const struct rtc *rtc,
+                            const struct ring_packet *packet)
+{
+    if (!shard->clients || is_at(rtc, packet))
+        return false;
+    return addresses_take(shard->server->addresses, address_key(&packet->peer.sin6_addr),
+                          ADDRESS_REQUESTS, shard->now_ns) > 0;
+}
+
 /* The address is that of the first check; another one takes its place when the peer nominates it.
  */
 static void check_taken(struct rtc *rtc, const struct ring_packet *packet, bool nominates)
 {
-    bool same = rtc->is_bound && rtc->port_number == packet->peer.sin6_port &&
-                IN6_ARE_ADDR_EQUAL(&rtc->address, &packet->peer.sin6_addr);
-    if (!same && (nominates || !rtc->is_bound))
+    if (!is_at(rtc, packet) && (nominates || !rtc->is_bound))
         bind_to(rtc, packet);
-    bool was_silent = rtc_shard(rtc)->now_ns - rtc->heard_ns >= RTC_FRESH_MS * INT64_C(1000000);
+    bool was_silent = !rtc_fresh(rtc);
     rtc->heard_ns = rtc_shard(rtc)->now_ns;
     if (was_silent && !rtc->is_parked)
         carrier_due(rtc_shard(rtc), &rtc->carrier);
@@ -170,6 +187,10 @@ static void stun_arrived(struct shard *shard, const struct ring_packet *packet)
     struct rtc *rtc = err == 0 ? peer_of(shard, &request) : NULL;
     if (!rtc) {
         counter_add(&shard->counters.rtc_strays, 1);
+        return;
+    }
+    if (is_one_too_many(shard, rtc, packet)) {
+        counter_add(&shard->counters.rtc_limited, 1);
         return;
     }
     rtc_password_write(shard, request.username.ptr, false, password);

@@ -245,6 +245,9 @@ enum log_format {
     X(NUMBER, rtc_handshakes_max, 256, 1, 65536, "count",                                          \
       "Peers between their offer and the end of their handshake, in one shard: 15 KB each. More "  \
       "are refused: 503.")                                                                         \
+    X(NUMBER, rtc_consent_ms, 30000, 1000, 30000, "ms",                                            \
+      "A peer of WebRTC from which no check has come for so long is gone (RFC 7675); after a "     \
+      "third of it nothing is sent to it. Browsers check every 2.7 s, others every 5 s.")          \
     X(NUMBER, rtc_total_bytes_max, 1073741824, 1048576, 1099511627776, "bytes",                    \
       "What peers of WebRTC take in one shard. Beyond it new ones are refused, and those that "    \
       "have held most for longest are closed.")                                                    \

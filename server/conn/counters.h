@@ -126,6 +126,7 @@
     X(rtc_handshakes, counter, "DTLS handshakes completed")                                        \
     X(rtc_checks, counter, "Checks of ICE that were answered")                                     \
     X(rtc_forged, counter, "Checks whose sender did not know the password")                        \
+    X(rtc_limited, counter, "Checks of addresses with too many requests")                          \
     X(rtc_strays, counter, "Datagrams of nobody: no check, or from no peer's address")             \
     X(rtc_records_bad, counter, "Records of DTLS that were false, late or there before")           \
     X(rtc_channels_opened, counter, "Data channels opened")                                        \

@@ -15,6 +15,7 @@ from test_rtc import CONFIG, SDP, connect, offer  # noqa: F401 (a fixture)
 from udp_relay import UdpRelay
 
 LOSS = 0.15
+CONSENT_MS = 9000  # these stacks check every 5 s, or 6
 
 
 @pytest.fixture
@@ -180,6 +181,46 @@ def test_a_flood_of_offers_is_bounded(start_server, eventually):
     assert server.metric("ringside_rtc_bytes") < 8 * 20000
     eventually(lambda: server.metric("ringside_rtc_peers") == 0, "nobody has come", 30)
     assert server.request("POST", "/rtc", offer(), SDP).status == 201
+
+
+def test_who_is_killed_is_gone(start_server, connect, eventually):  # noqa: F811
+    """Without a word, as a tab is; others stay, who are checked for in time."""
+    server = start_server(shards=1, config={**CONFIG, "rtc_consent_ms": CONSENT_MS})
+    killed, stays = [connect(server, "/ws?channel=news") for _ in range(2)]
+    for client in (killed, stays):
+        client.wait("open", 0)
+    eventually(lambda: server.metric("ringside_subscriptions") == 2, "both are subscribed")
+    killed.process.kill()
+    eventually(lambda: server.metric("ringside_rtc_peers") == 1, "one is gone")
+    assert server.metric("ringside_subscriptions") == 1
+    server.publish("news", "hello")
+    assert stays.wait("message", 0) == ["hello"]
+
+
+def test_a_flood_of_checks_is_bounded_by_address(start_server, eventually):
+    """What is beyond costs no HMAC, and a peer's own checks are not part of it."""
+    server = start_server(shards=1, config={**CONFIG, "address_requests_per_s": 20})
+    answer = server.request("POST", "/rtc", offer(), SDP).body.decode()
+    port = int(answer.split("m=application ")[1].split()[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        for each in (peer, flood):
+            each.connect((HOST, port))
+        peer.settimeout(20)
+        peer.send(check(answer))
+        assert mapped_port(peer.recv(2000)) == peer.getsockname()[1]
+        forged = check(answer.replace("a=ice-pwd:", "a=ice-pwd:forged"))
+        for _ in range(200):
+            flood.send(forged)
+        for _ in range(5):
+            peer.send(check(answer))
+            assert mapped_port(peer.recv(2000)) == peer.getsockname()[1]
+
+    def limited():
+        answer = server.get("/metrics")  # a request of that address, too
+        return answer.status == 200 and b"ringside_rtc_limited_total 0" not in answer.body
+
+    eventually(limited, "it was too much")
 
 
 def test_a_flood_of_checks_is_answered_by_nobody(server, eventually):
