@@ -60,6 +60,12 @@ class Redis:
                               check=False)
         return (done.stdout + done.stderr).strip()
 
+    def has(self, slot):
+        """Of a cluster: whether it is the master of that."""
+        own = next(line for line in self.ask("CLUSTER", "NODES").splitlines() if "myself" in line)
+        ranges = [word.split("-") for word in own.split()[8:] if "[" not in word]
+        return "master" in own and any(int(r[0]) <= slot <= int(r[-1]) for r in ranges)
+
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
@@ -103,3 +109,65 @@ class Several:
     def release(self):
         for redis in self.all:
             redis.release()
+
+
+class Cluster:
+    """A Redis Cluster of masters, and so many replicas of each: `of(channel)` is the one that has
+    its slot."""
+
+    name = "redis"
+    SLOTS = 16384
+
+    def __init__(self, folder, masters=3, replicas=0, args=(), **options):
+        self.masters, self.replicas = masters, replicas
+        args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
+                "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0", *args]
+        self.all = []
+        for i in range(masters * (1 + replicas)):
+            (folder / str(i)).mkdir()
+            self.all.append(Redis(folder / str(i), args=args, **options))
+        self.settings = {**self.all[0].settings, "redis_cluster": "on",
+                         "redis": " ".join(redis.address for redis in self.all[:2])}
+
+    def start(self):
+        for redis in self.all:
+            redis.bus = hold_port()
+            redis.command += ["--cluster-port", str(port_of(redis.bus))]
+            redis.start()
+        said = self.all[0].ask("--cluster", "create", *(redis.address for redis in self.all),
+                               "--cluster-replicas", str(self.replicas), "--cluster-yes")
+        assert "All 16384 slots covered" in said, said
+        wait_until(lambda: all("cluster_state:ok" in redis.ask("CLUSTER", "INFO")
+                               for redis in self.all), "a cluster that all agree on")
+        return self
+
+    def slot(self, channel):
+        return int(self.all[0].ask("CLUSTER", "KEYSLOT", f"{{{channel}}}"))
+
+    def of(self, channel):
+        """By its own word, as others may not know yet."""
+        slot = self.slot(channel)
+        (redis,) = [one for one in self.all if one.process.poll() is None and one.has(slot)]
+        return redis
+
+    def move(self, slot, target, keys=1):
+        """As redis-cli does it: the keys one after the other, then the slot."""
+        source = next(one for one in self.all if one.process.poll() is None and one.has(slot))
+        ours, theirs = (one.ask("CLUSTER", "MYID") for one in (source, target))
+        assert target.ask("CLUSTER", "SETSLOT", str(slot), "IMPORTING", ours) == "OK"
+        assert source.ask("CLUSTER", "SETSLOT", str(slot), "MIGRATING", theirs) == "OK"
+        while names := source.ask("CLUSTER", "GETKEYSINSLOT", str(slot), str(keys)).split():
+            for name in names:
+                assert source.ask("MIGRATE", HOST, str(target.port), name, "0", "5000") in (
+                    "OK", "NOKEY")
+        for one in (target, source):
+            assert one.ask("CLUSTER", "SETSLOT", str(slot), "NODE", theirs) == "OK"
+
+    def stop(self):
+        for redis in self.all:
+            redis.stop()
+
+    def release(self):
+        for redis in self.all:
+            redis.release()
+            redis.bus.close()

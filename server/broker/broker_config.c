@@ -7,6 +7,7 @@
 
 #include "broker/nats.h"
 #include "broker/redis.h"
+#include "broker/redis_cluster.h"
 #include "broker/redis_ring.h"
 #include "conf/namespaces.h"
 #include "conf/password.h"
@@ -268,6 +269,11 @@ static int redis_next(struct redis_ring *ring, const struct redis_config *common
     text[len] = '\0';
     *words += len;
     int err = redis_place_read(&config, text, why, why_size);
+    if (err == 0 && ring->cluster && config.sentinels.count > 0) {
+        snprintf(why, why_size, "redis = %s: redis_cluster = on takes nodes, and no sentinels",
+                 text);
+        err = -EINVAL;
+    }
     config.seed += ring->count;
     if (err == 0) {
         err = redis_ring_add(ring, &config, text);
@@ -288,8 +294,12 @@ static int choose_redis(struct broker_choice *ret, const struct settings *settin
         return err;
     config.seed = seed;
     struct redis_ring *ring = redis_ring_create();
-    for (err = ring != NULL; err > 0;)
+    if (ring && settings->redis_cluster)
+        err = redis_cluster_create(ring, &config);
+    for (err = ring && err == 0; err > 0;)
         err = redis_next(ring, &config, &words, why, why_size);
+    if (ring)
+        ring->seeds = ring->count;
     explicit_bzero(config.address.password, sizeof config.address.password);
     if (err < 0) {
         redis_ring_free(ring);

@@ -145,6 +145,7 @@ static void disconnect(struct redis *redis)
     redis_nodes_lost(redis);
     memset(redis->behind, 0, sizeof redis->behind);
     redis->behind_count = 0;
+    redis->leaves = 0;
     redis->apart_topic_len = 0;
     atomic_store(&redis->counters.connected, 0);
 }
@@ -280,15 +281,20 @@ static int receive(struct redis *redis, struct redis_link *link,
     return err;
 }
 
+void redis_reset_shards(struct redis *redis)
+{
+    while (redis->resets < helper_participant(redis->set, 0) &&
+           remote_reset(redis->helper, redis->set, redis->resets, redis->config.scope) == 0)
+        redis->resets++;
+}
+
 static int turn(struct redis *redis)
 {
     int err = receive(redis, &redis->commands, redis_take_command);
     if (err == 0)
         err = receive(redis, &redis->news, redis_take_news);
     redis_catch_up(redis);
-    while (redis->resets < helper_participant(redis->set, 0) &&
-           remote_reset(redis->helper, redis->set, redis->resets, redis->config.scope) == 0)
-        redis->resets++;
+    redis_reset_shards(redis);
     if (err == 0)
         err = redis_nodes_listen(redis);
     if (err == 0)

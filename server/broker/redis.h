@@ -26,8 +26,19 @@
 
 struct redis;
 
+/* What one that is a node of a Redis Cluster says of others (redis_cluster.h). */
+struct redis_peers {
+    /* Something was refused for its place, or moved: the error, or nothing. Takes over the ask and
+     * those that went with it; it may be NULL. */
+    void (*turned)(void *context, struct redis *redis, struct remote_ask *ask, struct span error);
+    /* The answer to CLUSTER SLOTS. */
+    void (*slots)(void *context, struct redis *redis, const redisReply *reply);
+    void *context;
+};
+
 struct redis_config {
     struct redis_address address;
+    const struct redis_peers *peers;  /* NULL: it is no node of a cluster */
     struct redis_sentinels sentinels; /* if there are any, they say where it is */
     const struct remote_scope *scope; /* the channels that are here; NULL: all */
     bool follows;                     /* nodes ask each other over another one */

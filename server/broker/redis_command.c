@@ -33,8 +33,9 @@ static void names_make(struct names *ret, const struct redis *redis, const struc
              lasting ? 'l' : 'k');
     snprintf(ret->order, sizeof ret->order, "%s:{%.*s}:%c", prefix, len, ask->name,
              lasting ? 'r' : 'q');
-    ret->topic_len =
-        (size_t)snprintf(ret->topic, sizeof ret->topic, "%s:%.*s", prefix, len, ask->name);
+    bool braces = redis_in_cluster(redis);
+    ret->topic_len = (size_t)snprintf(ret->topic, sizeof ret->topic, "%s:%s%.*s%s", prefix,
+                                      braces ? "{" : "", len, ask->name, braces ? "}" : "");
 }
 
 /* A command under way: its arguments, and the texts of numbers among them. */
@@ -74,7 +75,8 @@ static void begin(struct command *command, struct redis *redis, const struct nam
 {
     command->count = 0;
     add(command, span_from(whole ? "EVAL" : "EVALSHA"));
-    add(command, span_from(whole ? script_texts[script] : redis->greeting.shas[script]));
+    const char *text = script_texts[redis_in_cluster(redis)][script];
+    add(command, span_from(whole ? text : redis->greeting.shas[script]));
     add(command, with_keys ? SPAN("4") : SPAN("2"));
     add(command, span_from(names->meta));
     add(command, span_from(names->history));
@@ -209,7 +211,8 @@ static int send_apart(struct redis *redis, const struct remote_ask *ask, struct 
     const struct span multi = SPAN("MULTI"), exec = SPAN("EXEC");
     struct names names;
     names_make(&names, redis, ask, false);
-    const struct span publish[] = {SPAN("PUBLISH"), span_of(names.topic, names.topic_len), body};
+    const struct span verb = redis_in_cluster(redis) ? SPAN("SPUBLISH") : SPAN("PUBLISH");
+    const struct span publish[] = {verb, span_of(names.topic, names.topic_len), body};
     int err = redis_link_send(&redis->commands, &multi, 1);
     if (err == 0)
         err = send_publish(redis, ask, span_of(text, sizeof text), false);
@@ -249,12 +252,13 @@ static int send_join(struct redis *redis, const struct remote_ask *ask, bool who
 }
 
 static int send_message(struct redis *redis, const struct remote_ask *ask, bool whole,
-                        enum sent_kind *ret)
+                        bool may_be_apart, enum sent_kind *ret)
 {
     struct span body = body_make(ask);
     if (!body.ptr)
         return -ENOMEM;
-    bool apart = ask->kind == REMOTE_PUBLISH && !whole && goes_apart(redis, ask, body.len);
+    bool apart =
+        ask->kind == REMOTE_PUBLISH && !whole && may_be_apart && goes_apart(redis, ask, body.len);
     int err = apart                         ? send_apart(redis, ask, body)
               : ask->kind == REMOTE_PUBLISH ? send_publish(redis, ask, body, whole)
                                             : send_forget(redis, ask, body, whole);
@@ -263,7 +267,7 @@ static int send_message(struct redis *redis, const struct remote_ask *ask, bool 
     return err;
 }
 
-int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
+static int send_script(struct redis *redis, struct remote_ask *ask, bool whole, bool may_be_apart)
 {
     enum sent_kind kind = SENT_SCRIPT;
     int err = 0;
@@ -272,7 +276,7 @@ int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
     switch (ask->kind) {
     case REMOTE_PUBLISH:
     case REMOTE_FORGET:
-        err = send_message(redis, ask, whole, &kind);
+        err = send_message(redis, ask, whole, may_be_apart, &kind);
         break;
     case REMOTE_JOIN:
         err = send_join(redis, ask, whole);
@@ -283,6 +287,33 @@ int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
     if (err == 0)
         sent_add(&redis->commands_sent, (struct sent){.kind = kind, .ask = ask, .whole = whole});
     return err;
+}
+
+int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
+{
+    return send_script(redis, ask, whole, true);
+}
+
+/* It counts for one command. */
+int redis_send_asking(struct redis *redis, struct remote_ask *ask)
+{
+    const struct span asking = SPAN("ASKING");
+    if (redis->commands_sent.count + 1 + APART_COMMANDS > SENT_MAX)
+        return -ENOBUFS;
+    int err = redis_link_send(&redis->commands, &asking, 1);
+    if (err == 0)
+        sent_add(&redis->commands_sent, (struct sent){.kind = SENT_QUEUED});
+    return err == 0 ? send_script(redis, ask, false, false) : err;
+}
+
+bool redis_ask_slots(struct redis *redis)
+{
+    const struct span words[] = {SPAN("CLUSTER"), SPAN("SLOTS")};
+    if (!redis_up(redis) || redis->commands_sent.count == SENT_MAX ||
+        redis_link_send(&redis->commands, words, 2) < 0)
+        return false;
+    sent_add(&redis->commands_sent, (struct sent){.kind = SENT_SLOTS});
+    return true;
 }
 
 static int send_topic(struct redis *redis, const char *verb, const struct remote_ask *ask)
@@ -303,12 +334,13 @@ int redis_send_ask(struct redis *redis, struct remote_ask *ask)
     case REMOTE_JOIN:
         if (redis->news_sent.count == SENT_MAX)
             return -ENOBUFS;
-        err = send_topic(redis, "SUBSCRIBE", ask);
+        err = send_topic(redis, redis_in_cluster(redis) ? "SSUBSCRIBE" : "SUBSCRIBE", ask);
         if (err == 0)
             sent_add(&redis->news_sent, (struct sent){.kind = SENT_SUBSCRIBE, .ask = ask});
         break;
     case REMOTE_LEAVE:
-        err = send_topic(redis, "UNSUBSCRIBE", ask);
+        err = send_topic(redis, redis_in_cluster(redis) ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", ask);
+        redis->leaves += err == 0;
         if (err == 0)
             redis_answer(redis, ask, 0);
         break;

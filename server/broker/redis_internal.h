@@ -5,6 +5,7 @@
  *   redis_command.c  what is asked, as commands
  *   redis_reply.c    what comes, taken for hostile
  *   redis_nodes.c    what nodes ask each other
+ *   redis_cluster.c  what is at another node of a Redis Cluster
  *
  * Threads  The broker's. */
 #pragma once
@@ -18,7 +19,7 @@
 
 enum {
     SENT_MAX = 4096, /* a power of two */
-    TOPIC_MAX = REDIS_PREFIX_MAX + 1 + 128,
+    TOPIC_MAX = REDIS_PREFIX_MAX + 3 + 128,
     REDIS_NODE_TOPICS = 2,
     REDIS_ORDER_MAX = 48, /* of an order's place */
     APART_COMMANDS = 4,
@@ -37,6 +38,7 @@ enum sent_kind {
     SENT_QUESTION,
     SENT_SAY,    /* an answer to another node */
     SENT_ORDERS, /* the orders that this node missed */
+    SENT_SLOTS,
 };
 
 struct sent {
@@ -93,7 +95,8 @@ struct redis {
     struct encoded apart;              /* was heard, and its rest is next, on this topic */
     char apart_topic[TOPIC_MAX];
     size_t apart_topic_len; /* 0: nothing was */
-    unsigned resets;        /* shards told, since the links were opened */
+    unsigned resets;        /* shards told, since something was lost */
+    unsigned leaves;        /* that are not confirmed */
     bool behind
         [HUB_SHARDS_MAX]; /* had no room for news: are told to join all again, when they have */
     unsigned behind_count;
@@ -104,6 +107,7 @@ struct redis {
     unsigned open_at, open_count;
     unsigned heard_count;
     bool asked_to_listen;
+    int64_t listen_ns;               /* not before */
     unsigned listening;              /* of its topics: confirmed */
     char orders_at[REDIS_ORDER_MAX]; /* the last that was heard of */
     bool orders_known;               /* since it began */
@@ -145,7 +149,14 @@ static inline struct sent sent_take(struct sent_ring *ring)
     return sent;
 }
 
+static inline bool redis_in_cluster(const struct redis *redis)
+{
+    return redis->config.peers != NULL;
+}
+
 uint64_t redis_random(struct redis *redis);
+/* Tells shards that have not been told yet to join all that is here again. */
+void redis_reset_shards(struct redis *redis);
 /* Gives it, and those that went with it, back with that error, or 0. NULL is allowed. */
 void redis_answer(struct redis *redis, struct remote_ask *ask, int err);
 
@@ -165,6 +176,10 @@ int redis_queue_send(struct redis *redis);
 int redis_send_ask(struct redis *redis, struct remote_ask *ask);
 /* Sends a script for an ask, by its hash or as a whole. */
 int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole);
+/* Likewise where a slot is on its way to. */
+int redis_send_asking(struct redis *redis, struct remote_ask *ask);
+/* Asks who has which slot. Returns whether it could be sent. */
+bool redis_ask_slots(struct redis *redis);
 int redis_send_ping(struct redis *redis, struct redis_link *link, struct sent_ring *sent);
 
 /* ---- redis_reply.c ---- */
@@ -179,6 +194,10 @@ void redis_catch_up(struct redis *redis);
 
 /* Subscribes to this node's topics, once for each pair of links. Returns 0 or -ENOMEM. */
 int redis_nodes_listen(struct redis *redis);
+/* One of them was refused, or is lost. */
+void redis_nodes_unheard(struct redis *redis);
+/* Whether it is one of theirs, of any node. */
+bool redis_nodes_topic(const struct redis *redis, struct span topic);
 /* One of them is confirmed. */
 void redis_nodes_listening(struct redis *redis);
 /* Redis has answered what is of that kind. */

@@ -148,15 +148,27 @@ static bool info_value(char *ret, size_t size, const char *text, const char *nam
     return true;
 }
 
+static int mode_is_wrong(const struct redis_address *address, char *why, size_t why_size)
+{
+    snprintf(why, why_size, "redis = %s:%d: %s", address->host, address->port,
+             address->cluster ? "is no node of a Redis Cluster: set redis_cluster = off"
+                              : "is a node of a Redis Cluster: set redis_cluster = on");
+    return -EINVAL;
+}
+
 static int ask_run(struct redis_link *link, const struct redis_address *address,
                    struct redis_greeting *greeting, char *why, size_t why_size)
 {
     const char *const words[] = {"INFO", "server"};
     redisReply *reply = ask(link, address, words, 2);
     int err = 0;
+    char mode[REDIS_RUN_MAX] = "";
     if (!reply || reply->type != REDIS_REPLY_STRING ||
         !info_value(greeting->run, sizeof greeting->run, reply->str, "run_id:"))
         err = fail(link, address, reply, "INFO server", why, why_size);
+    else if (info_value(mode, sizeof mode, reply->str, "redis_mode:") &&
+             (strcmp(mode, "cluster") == 0) != address->cluster)
+        err = mode_is_wrong(address, why, why_size);
     freeReplyObject(reply);
     return err;
 }
@@ -206,7 +218,7 @@ static int load_scripts(struct redis_link *link, const struct redis_address *add
 {
     int err = 0;
     for (unsigned i = 0; i < SCRIPT_COUNT && err == 0; i++) {
-        const char *const words[] = {"SCRIPT", "LOAD", script_texts[i]};
+        const char *const words[] = {"SCRIPT", "LOAD", script_texts[address->cluster][i]};
         redisReply *reply = ask(link, address, words, 3);
         if (reply && reply->type == REDIS_REPLY_STRING && reply->len + 1 == REDIS_SHA_MAX)
             memcpy(greeting->shas[i], reply->str, REDIS_SHA_MAX);

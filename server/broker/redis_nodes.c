@@ -4,6 +4,7 @@
  *   PREFIX:!NODE         questions to one, and answers to it; 16 hex digits
  *   PREFIX:!orders       stream: the newest orders
  *
+ * In a Redis Cluster {!} is in the place of the exclamation mark, so that all of it has one slot.
  * No channel has an exclamation mark. PUBLISH answers with how many heard it: so many answers
  * are waited for, this node's own ears left out. */
 #include "broker/redis_internal.h"
@@ -22,22 +23,30 @@ enum {
     NODES_SLOT_BITS = 12,
     ORDERS_PAGE = 256, /* old orders asked for at a time */
     LOOK_MS = 20,
+    LISTEN_MS = 50, /* until a topic that was refused is asked for again */
 };
 static_assert(NODES_OPEN_MAX == 1 << NODES_SLOT_BITS, "a question's number begins with its place");
 
+/* What is behind the prefix of all that is the nodes' own. */
+static const char *mark_of(const struct redis *redis)
+{
+    return redis_in_cluster(redis) ? ":{!}" : ":!";
+}
+
 static size_t topic_all(const struct redis *redis, char ret[TOPIC_MAX])
 {
-    return (size_t)snprintf(ret, TOPIC_MAX, "%s:!all", redis->config.prefix);
+    return (size_t)snprintf(ret, TOPIC_MAX, "%s%sall", redis->config.prefix, mark_of(redis));
 }
 
 static size_t topic_node(const struct redis *redis, uint64_t node, char ret[TOPIC_MAX])
 {
-    return (size_t)snprintf(ret, TOPIC_MAX, "%s:!%016" PRIx64, redis->config.prefix, node);
+    return (size_t)snprintf(ret, TOPIC_MAX, "%s%s%016" PRIx64, redis->config.prefix, mark_of(redis),
+                            node);
 }
 
 static size_t topic_orders(const struct redis *redis, char ret[TOPIC_MAX])
 {
-    return (size_t)snprintf(ret, TOPIC_MAX, "%s:!orders", redis->config.prefix);
+    return (size_t)snprintf(ret, TOPIC_MAX, "%s%sorders", redis->config.prefix, mark_of(redis));
 }
 
 /* ---- questions ---- */
@@ -77,7 +86,8 @@ static int send_bytes(struct redis *redis, struct span topic, struct span head, 
     memcpy(body, head.ptr, head.len);
     if (text.len > 0)
         memcpy(body + head.len, text.ptr, text.len);
-    const struct span publish[] = {SPAN("PUBLISH"), topic, span_of(body, head.len + text.len)};
+    const struct span verb = redis_in_cluster(redis) ? SPAN("SPUBLISH") : SPAN("PUBLISH");
+    const struct span publish[] = {verb, topic, span_of(body, head.len + text.len)};
     int err = redis_link_send(&redis->commands, publish, 3);
     free(body);
     return err;
@@ -96,9 +106,10 @@ static int send_order(struct redis *redis, const struct nodes_ask *ask, struct s
         return -ENOMEM;
     memcpy(body, head.ptr, head.len);
     memcpy(body + head.len, ask->text, ask->len);
+    const char *text = script_texts[redis_in_cluster(redis)][SCRIPT_ORDER];
     const struct span words[] = {
         span_from(whole ? "EVAL" : "EVALSHA"),
-        span_from(whole ? script_texts[SCRIPT_ORDER] : redis->greeting.shas[SCRIPT_ORDER]),
+        span_from(whole ? text : redis->greeting.shas[SCRIPT_ORDER]),
         SPAN("1"),
         orders,
         span_of(body, head.len + ask->len),
@@ -117,8 +128,8 @@ static int send_take(struct redis *redis, const struct nodes_ask *ask)
     const char *space = memchr(ask->text, ' ', ask->len);
     size_t len = space ? (size_t)(space - ask->text) : 0;
     assert(space && len <= NODES_NUMBER_BYTES);
-    int key_len =
-        snprintf(key, sizeof key, "%s:!ticket:%.*s", redis->config.prefix, (int)len, ask->text);
+    int key_len = snprintf(key, sizeof key, "%s%sticket:%.*s", redis->config.prefix, mark_of(redis),
+                           (int)len, ask->text);
     const struct span words[] = {
         SPAN("SET"), span_of(key, (size_t)key_len),          SPAN("1"), SPAN("NX"),
         SPAN("PX"),  span_of(space + 1, ask->len - len - 1),
@@ -298,6 +309,9 @@ static void orders_come(struct redis *redis, const redisReply *reply)
 
 void redis_nodes_answered(struct redis *redis, const struct sent *sent, const redisReply *reply)
 {
+    const struct redis_peers *peers = redis->config.peers;
+    if (peers && reply->type == REDIS_REPLY_ERROR)
+        peers->turned(peers->context, redis, NULL, span_of(reply->str, (size_t)reply->len));
     if (sent->kind == SENT_QUESTION)
         question_sent(redis, sent, reply);
     else if (sent->kind == SENT_ORDERS)
@@ -398,12 +412,18 @@ static struct span order_place(struct redis *redis, struct span body)
     return span_skip(body, len + 1);
 }
 
+bool redis_nodes_topic(const struct redis *redis, struct span topic)
+{
+    const size_t len = strlen(redis->config.prefix);
+    const struct span mark = span_from(mark_of(redis));
+    return topic.len >= len + mark.len && memcmp(topic.ptr, redis->config.prefix, len) == 0 &&
+           memcmp(topic.ptr + len, mark.ptr, mark.len) == 0;
+}
+
 bool redis_nodes_come(struct redis *redis, struct span topic, struct span body)
 {
-    size_t len = strlen(redis->config.prefix);
     struct nodes_said said;
-    if (topic.len < len + 2 || topic.ptr[len] != ':' || topic.ptr[len + 1] != '!' ||
-        memcmp(topic.ptr, redis->config.prefix, len) != 0)
+    if (!redis_nodes_topic(redis, topic))
         return false;
     if (nodes_said_read(&said, order_place(redis, body)) < 0)
         redis_count(&redis->counters.foreign);
@@ -419,12 +439,13 @@ bool redis_nodes_come(struct redis *redis, struct span topic, struct span body)
 int redis_nodes_listen(struct redis *redis)
 {
     char topic[TOPIC_MAX];
-    if (redis->asked_to_listen || redis->config.follows)
+    if (redis->asked_to_listen || redis->config.follows || redis->listen_ns > redis->now_ns)
         return 0;
     redis->asked_to_listen = true;
     for (unsigned i = 0; i < REDIS_NODE_TOPICS; i++) {
         size_t len = i == 0 ? topic_all(redis, topic) : topic_node(redis, redis->node, topic);
-        const struct span words[] = {SPAN("SUBSCRIBE"), span_of(topic, len)};
+        const struct span verb = redis_in_cluster(redis) ? SPAN("SSUBSCRIBE") : SPAN("SUBSCRIBE");
+        const struct span words[] = {verb, span_of(topic, len)};
         if (redis->news_sent.count == SENT_MAX || redis_link_send(&redis->news, words, 2) < 0)
             return -ENOMEM;
         sent_add(&redis->news_sent, (struct sent){.kind = SENT_SUBSCRIBE, .own = true});
@@ -451,6 +472,14 @@ void redis_nodes_lost(struct redis *redis)
     for (unsigned i = 0; redis->open_count > 0 && i < NODES_OPEN_MAX; i++)
         if (redis->open[i])
             close_ask(redis, redis->open[i], -ETIMEDOUT);
+}
+
+void redis_nodes_unheard(struct redis *redis)
+{
+    if (redis->config.follows)
+        return;
+    redis_nodes_lost(redis);
+    redis->listen_ns = redis->now_ns + LISTEN_MS * NS_PER_MS;
 }
 
 void redis_nodes_expire(struct redis *redis)

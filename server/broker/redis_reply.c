@@ -181,11 +181,30 @@ static const redisReply *script_of(const redisReply *exec)
     return is_array(exec, 2) ? exec->element[0] : NULL;
 }
 
+/* In a cluster: what was refused for its place was not done, and may be elsewhere. */
+static bool turns(struct redis *redis, const struct sent *sent, const redisReply *reply)
+{
+    static const char *const places[] = {"MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "EXECABORT"};
+    const struct redis_peers *peers = redis->config.peers;
+    bool may = peers && !memmem(reply->str, (size_t)reply->len, "OOM command", 11);
+    for (size_t i = 0; may && i < sizeof places / sizeof *places; i++)
+        if (starts(reply, places[i])) {
+            struct span error = span_of(reply->str, (size_t)reply->len);
+            peers->turned(peers->context, redis, sent->ask, error);
+            return true;
+        }
+    return false;
+}
+
 int redis_take_command(struct redis *redis, const redisReply *reply)
 {
     if (redis->commands_sent.count == 0)
         return -EPROTO;
     struct sent sent = sent_take(&redis->commands_sent);
+    if (sent.kind == SENT_SLOTS) {
+        redis->config.peers->slots(redis->config.peers->context, redis, reply);
+        return 0;
+    }
     if (sent.kind > SENT_SUBSCRIBE) {
         redis_nodes_answered(redis, &sent, reply);
         return 0;
@@ -198,6 +217,8 @@ int redis_take_command(struct redis *redis, const redisReply *reply)
         return 0;
     }
     bool is_error = reply->type == REDIS_REPLY_ERROR;
+    if (is_error && turns(redis, &sent, reply))
+        return 0;
     /* The server that we are at is no master any more, or not yet: another one may be. */
     bool moved = is_error && (starts(reply, "READONLY") || starts(reply, "LOADING"));
     if (!sent.ask)
@@ -236,18 +257,29 @@ void redis_catch_up(struct redis *redis)
     }
 }
 
-/* The channel of a topic: behind the prefix. One that is at another Redis is numbered there. */
-static struct span channel_of(const struct redis *redis, struct span topic)
+/* The channel of a topic: behind the prefix, in a cluster in braces. */
+static struct span name_of(const struct redis *redis, struct span topic)
 {
     size_t len = strlen(redis->config.prefix);
     if (topic.len <= len + 1 || memcmp(topic.ptr, redis->config.prefix, len) != 0 ||
         topic.ptr[len] != ':')
         return (struct span){0};
     struct span name = span_skip(topic, len + 1);
+    if (redis_in_cluster(redis)) {
+        if (name.len < 2 || name.ptr[0] != '{' || name.ptr[name.len - 1] != '}')
+            return (struct span){0};
+        name = span_of(name.ptr + 1, name.len - 2);
+    }
+    return hub_name_valid(name.ptr, name.len) ? name : (struct span){0};
+}
+
+/* Likewise, if it is here. One that is at another Redis is numbered there. */
+static struct span channel_of(const struct redis *redis, struct span topic)
+{
     const struct remote_scope *scope = redis->config.scope;
-    bool good =
-        hub_name_valid(name.ptr, name.len) && (!scope || scope->has(scope, name.ptr, name.len));
-    return good ? name : (struct span){0};
+    struct span name = name_of(redis, topic);
+    bool here = name.ptr && (!scope || scope->has(scope, name.ptr, name.len));
+    return here ? name : (struct span){0};
 }
 
 /* What was heard, if it is whole: perhaps with the line that came before it. Returns 1, 0: its rest
@@ -309,6 +341,41 @@ static int subscribed(struct redis *redis)
     return 0;
 }
 
+/* A node of a cluster refuses what is elsewhere. */
+static int refused(struct redis *redis, struct span error)
+{
+    const struct redis_peers *peers = redis->config.peers;
+    if (!peers || redis->news_sent.count == 0 ||
+        sent_first(&redis->news_sent)->kind != SENT_SUBSCRIBE)
+        return -EPROTO;
+    struct sent sent = sent_take(&redis->news_sent);
+    if (sent.own)
+        redis_nodes_unheard(redis);
+    peers->turned(peers->context, redis, sent.ask, error);
+    return 0;
+}
+
+/* Asked for, or its slot was moved away. */
+static void unsubscribed(struct redis *redis, struct span topic)
+{
+    const struct redis_peers *peers = redis->config.peers;
+    bool asked = redis->leaves > 0;
+    redis->leaves -= asked;
+    if (!peers)
+        return;
+    if (!asked)
+        peers->turned(peers->context, redis, NULL, (struct span){0});
+    if (topic.len > 0 && redis_nodes_topic(redis, topic)) {
+        redis_nodes_unheard(redis);
+        return;
+    }
+    struct span name = name_of(redis, topic);
+    if (!name.ptr || remote_rejoin(redis->helper, redis->set, name.ptr, name.len) == 0)
+        return;
+    uint64_t hash = hub_hash(redis->set, name.ptr, name.len);
+    fall_behind(redis, home_of(hash, helper_participant(redis->set, 0)));
+}
+
 static int ponged(struct redis *redis)
 {
     if (redis->news_sent.count == 0 || sent_first(&redis->news_sent)->kind != SENT_PING)
@@ -322,14 +389,22 @@ int redis_take_news(struct redis *redis, const redisReply *reply)
     struct span kind = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
                            ? text_of(reply->element[0])
                            : text_of(reply);
-    if (span_equal(kind, SPAN("message")) && is_array(reply, 3)) {
+    if (reply->type == REDIS_REPLY_ERROR)
+        return refused(redis, span_of(reply->str, (size_t)reply->len));
+    const bool sharded = redis_in_cluster(redis);
+    const struct span message = sharded ? SPAN("smessage") : SPAN("message");
+    const struct span confirmed = sharded ? SPAN("ssubscribe") : SPAN("subscribe");
+    const struct span ended = sharded ? SPAN("sunsubscribe") : SPAN("unsubscribe");
+    if (span_equal(kind, message) && is_array(reply, 3)) {
         message_come(redis, text_of(reply->element[1]), text_of(reply->element[2]));
         return 0;
     }
-    if (span_equal(kind, SPAN("subscribe")))
+    if (span_equal(kind, confirmed))
         return subscribed(redis);
-    if (span_equal(kind, SPAN("unsubscribe")))
+    if (span_equal(kind, ended) && is_array(reply, 3)) {
+        unsubscribed(redis, text_of(reply->element[1]));
         return 0;
+    }
     /* Without a subscription it is a plain PONG. */
     if (span_equal(kind, SPAN("pong")) || span_equal(kind, SPAN("PONG")))
         return ponged(redis);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/redis_cluster.h"
+
 enum {
     TEXT_MAX = 512,
 };
@@ -60,6 +62,8 @@ unsigned redis_ring_find(const struct redis_ring *ring, const char *name, size_t
 static bool part_has(const struct remote_scope *scope, const char *name, size_t len)
 {
     const struct redis_part *part = (const struct redis_part *)scope;
+    if (part->ring->cluster)
+        return redis_cluster_has(part->ring->cluster, part->server, name, len);
     return redis_ring_find(part->ring, name, len) == part->server;
 }
 
@@ -77,11 +81,14 @@ int redis_ring_add(struct redis_ring *ring, struct redis_config *config, const c
     ring->parts[at] = (struct redis_part){{part_has}, ring, at};
     config->scope = &ring->parts[at].scope;
     config->follows = at > 0;
+    if (ring->cluster)
+        redis_cluster_join(ring->cluster, config);
     ring->servers[at] = redis_create(config);
     if (!ring->servers[at])
         return -ENOMEM;
     ring->count++;
-    points_add(ring, at, text);
+    if (!ring->cluster)
+        points_add(ring, at, text);
     return 0;
 }
 
@@ -91,6 +98,7 @@ void redis_ring_free(struct redis_ring *ring)
         return;
     for (unsigned i = 0; i < ring->count; i++)
         redis_free(ring->servers[i]);
+    redis_cluster_free(ring->cluster);
     free(ring);
 }
 
@@ -100,6 +108,8 @@ static int ring_connect(void *engine, char *why, size_t why_size)
 {
     struct redis_ring *ring = engine;
     int err = 0;
+    if (ring->cluster)
+        return redis_cluster_connect(ring->cluster, why, why_size);
     for (unsigned i = 0; err == 0 && i < ring->count; i++)
         err = redis_connect(ring->servers[i], why, why_size);
     return err;
@@ -111,18 +121,26 @@ static void ring_attach(void *engine, struct helper *helper, struct hub_set *set
     struct redis_ring *ring = engine;
     for (unsigned i = 0; i < ring->count; i++)
         redis_attach(ring->servers[i], helper, set, node, ear);
+    if (ring->cluster)
+        redis_cluster_attach(ring->cluster, helper, set, node, ear);
 }
 
 static void ring_ask(void *engine, struct remote_ask *ask)
 {
     struct redis_ring *ring = engine;
-    redis_ask(ring->servers[redis_ring_find(ring, ask->name, ask->name_len)], ask);
+    if (ring->cluster)
+        redis_cluster_ask(ring->cluster, ask);
+    else
+        redis_ask(ring->servers[redis_ring_find(ring, ask->name, ask->name_len)], ask);
 }
 
 static void ring_question(void *engine, struct nodes_ask *ask)
 {
     struct redis_ring *ring = engine;
-    redis_question(ring->servers[0], ask);
+    if (ring->cluster)
+        redis_cluster_question(ring->cluster, ask);
+    else
+        redis_question(ring->servers[0], ask);
 }
 
 static_assert(offsetof(struct engine_counters, connected) == 0, "the first of them is the gauge");
@@ -138,7 +156,7 @@ static void sum(struct redis_ring *ring)
             count += atomic_load_explicit(&counters->connected + i, memory_order_relaxed);
         }
         if (i == 0)
-            count = count == ring->count;
+            count = ring->cluster ? redis_cluster_whole(ring->cluster) : count == ring->count;
         atomic_store_explicit(sums + i, count, memory_order_relaxed);
     }
 }
@@ -148,6 +166,8 @@ static void ring_turn(void *engine, int64_t now_ns)
     struct redis_ring *ring = engine;
     for (unsigned i = 0; i < ring->count; i++)
         redis_turn(ring->servers[i], now_ns);
+    if (ring->cluster)
+        redis_cluster_turn(ring->cluster, now_ns);
     sum(ring);
 }
 
@@ -162,6 +182,8 @@ static unsigned ring_wait(void *engine, struct pollfd ret[ENGINE_FDS], int64_t n
         if (i == 0 || timeout_ms < *ret_timeout_ms)
             *ret_timeout_ms = timeout_ms;
     }
+    if (ring->cluster)
+        *ret_timeout_ms = redis_cluster_wait(ring->cluster, *ret_timeout_ms);
     return count;
 }
 
@@ -170,6 +192,8 @@ static void ring_stop(void *engine)
     struct redis_ring *ring = engine;
     for (unsigned i = 0; i < ring->count; i++)
         redis_stop(ring->servers[i]);
+    if (ring->cluster)
+        redis_cluster_stop(ring->cluster);
 }
 
 static void ring_free(void *engine)

@@ -6,7 +6,8 @@
  * Idea     Consistent hashing: all nodes that know the same addresses find the same Redis, and one
  *          that is added or taken away moves its share of the channels alone. One that dies affects
  *          its channels alone. What nodes ask each other, orders, revocations and tickets go over
- *          the first one named.
+ *          the first one named. Of a Redis Cluster its slots say where a channel is
+ *          (redis_cluster.h), and the ring has no points.
  * Threads  As broker/redis.h; where a channel is, is asked on any.
  * Bounds   REDIS_SERVERS_MAX. */
 #pragma once
@@ -26,6 +27,7 @@ struct redis_point {
     unsigned server;
 };
 
+struct redis_cluster;
 struct redis_ring;
 
 /* The channels of one of them. */
@@ -40,6 +42,8 @@ struct redis_ring {
     struct redis_part parts[REDIS_SERVERS_MAX];
     struct redis_point points[REDIS_SERVERS_MAX * REDIS_POINTS]; /* in order */
     unsigned count, points_count;
+    struct redis_cluster *cluster;   /* NULL: the points are asked */
+    unsigned seeds;                  /* of a cluster: those that the settings name */
     struct engine_counters counters; /* sums; connected: all are */
 };
 

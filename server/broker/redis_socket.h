@@ -37,6 +37,7 @@ struct redis_address {
     char password[REDIS_SECRET_MAX]; /* empty: none */
     struct redis_tls tls;
     int timeout_ms;
+    bool cluster; /* it is to be a node of a Redis Cluster */
 };
 
 struct redis_socket {

@@ -6,8 +6,9 @@
  *   PREFIX:{CHANNEL}:k   hash: keys of publishes ─► until when, epoch and offset
  *   PREFIX:{CHANNEL}:q   list: those keys, the oldest first
  *   PREFIX:{CHANNEL}:l and r   the same of lasting keys
- *   PREFIX:CHANNEL       where they are published
- *   PREFIX:!orders       stream: what all nodes were told to do last (redis_nodes.c)
+ *   PREFIX:CHANNEL       where they are published; in a Redis Cluster PREFIX:{CHANNEL}
+ *   PREFIX:!orders       stream: what all nodes were told to do last (redis_nodes.c); in a cluster
+ *                        PREFIX:{!}orders
  *
  * The epoch is one life of a channel's numbering. It begins anew where the hash is gone, and where
  * Redis has been started again since and does not promise to have kept everything (`durable`): what
@@ -82,7 +83,7 @@ enum script {
  * KEYS 3 and 4 only with a key
  * Returns epoch, offset of the last, ended, and what is known (enum remote_known). Events change
  * nothing of a channel that is there. */
-#define SCRIPT_PUBLISH_TEXT                                                                        \
+#define SCRIPT_PUBLISH_TEXT(verb)                                                                  \
     SCRIPT_OPEN                                                                                    \
     SCRIPT_TERMS                                                                                   \
     "if ended == '1' then return {epoch, string.format('%.0f', offset), '1', '0'} end\n"           \
@@ -91,7 +92,7 @@ enum script {
     "offset = offset + count\n"                                                                    \
     "local item = string.format('%s %.0f %.0f\\n', epoch, offset, now) .. ARGV[6]\n"               \
     "if is_event and kept and key == '' and version == '' then\n"                                  \
-    "  redis.call('PUBLISH', ARGV[5], item)\n"                                                     \
+    "  redis.call('" verb "', ARGV[5], item)\n"                                                    \
     "  return {epoch, string.format('%.0f', offset), '0', '0'}\n"                                  \
     "end\n"                                                                                        \
     "if not kept then redis.call('DEL', KEYS[2]); redis.call('HDEL', KEYS[1], 'v', 'w') end\n"     \
@@ -127,8 +128,8 @@ enum script {
     "end\n"                                                                                        \
     "redis.call('HSET', KEYS[1], 'e', epoch, 'o', string.format('%.0f', offset),\n"                \
     "  'b', string.format('%.0f', bytes or 0), 'r', ARGV[2], 'x', ARGV[11])\n"                     \
-    "redis.call('PEXPIRE', KEYS[1], ARGV[4])\n" SCRIPT_TERMS_KEEP                                  \
-    "redis.call('PUBLISH', ARGV[5], item)\n"                                                       \
+    "redis.call('PEXPIRE', KEYS[1], ARGV[4])\n" SCRIPT_TERMS_KEEP "redis.call('" verb              \
+    "', ARGV[5], item)\n"                                                                          \
     "return {epoch, string.format('%.0f', offset), '0', '0'}\n"
 
 /* ARGV 5 messages_max · 6 epoch and 7 offset of who asks, or empty
@@ -155,21 +156,26 @@ enum script {
 
 /* ARGV 5 topic · 6 body
  * Returns epoch, offset, ended. */
-#define SCRIPT_FORGET_TEXT                                                                         \
+#define SCRIPT_FORGET_TEXT(verb)                                                                   \
     SCRIPT_OPEN                                                                                    \
     "redis.call('DEL', KEYS[2])\n"                                                                 \
     "redis.call('HSET', KEYS[1], 'e', epoch, 'o', string.format('%.0f', offset), 'b', '0',\n"      \
     "  'r', ARGV[2])\n"                                                                            \
     "redis.call('PEXPIRE', KEYS[1], ARGV[4])\n"                                                    \
     "local item = string.format('%s %.0f %.0f\\n', epoch, offset, now) .. ARGV[6]\n"               \
-    "redis.call('PUBLISH', ARGV[5], item)\n"                                                       \
+    "redis.call('" verb "', ARGV[5], item)\n"                                                      \
     "return {epoch, string.format('%.0f', offset), ended or '0'}\n"
 
 /* KEYS 1 orders · ARGV 1 order · 2 how many are kept · 3 topic
  * Returns how many hear it, and its place, which is told before it. */
-#define SCRIPT_ORDER_TEXT                                                                          \
+#define SCRIPT_ORDER_TEXT(verb)                                                                    \
     "local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'o', ARGV[1])\n"          \
-    "return {redis.call('PUBLISH', ARGV[3], id .. ' ' .. ARGV[1]), id}\n"
+    "return {redis.call('" verb "', ARGV[3], id .. ' ' .. ARGV[1]), id}\n"
 
-static const char *const script_texts[SCRIPT_COUNT] = {SCRIPT_PUBLISH_TEXT, SCRIPT_JOIN_TEXT,
-                                                       SCRIPT_FORGET_TEXT, SCRIPT_ORDER_TEXT};
+/* By whether it is for a Redis Cluster, where what is published is heard at one shard. */
+static const char *const script_texts[2][SCRIPT_COUNT] = {
+    {SCRIPT_PUBLISH_TEXT("PUBLISH"), SCRIPT_JOIN_TEXT, SCRIPT_FORGET_TEXT("PUBLISH"),
+     SCRIPT_ORDER_TEXT("PUBLISH")},
+    {SCRIPT_PUBLISH_TEXT("SPUBLISH"), SCRIPT_JOIN_TEXT, SCRIPT_FORGET_TEXT("SPUBLISH"),
+     SCRIPT_ORDER_TEXT("SPUBLISH")},
+};

@@ -354,6 +354,9 @@ enum log_format {
       "these are sentinels, which say where the master of that name is. Several words: each "      \
       "channel is at one of them. Empty: this node is by itself. docs/CLUSTER.md says what is "    \
       "promised.")                                                                                 \
+    X(SWITCH, redis_cluster, false, 0, 1, "on/off",                                                \
+      "They are nodes of a Redis Cluster (7.0 or later): some of it, which say where the others "  \
+      "are. Off, as a Redis by itself takes fewer commands.")                                      \
     X(TEXT, redis_user, "", 0, 0, "name", "Whom to be there (ACL). Empty: the default user.")      \
     X(TEXT, redis_password, "", 0, 0, "file:PATH or env:NAME",                                     \
       "Where the password stands. Empty: there is none.")                                          \

@@ -153,6 +153,19 @@ int remote_live(struct helper *broker, struct hub_set *set, struct message *mess
     return err;
 }
 
+/* It is told as a message that has no place: something is missing before it. */
+int remote_rejoin(struct helper *broker, struct hub_set *set, const char *name, size_t len)
+{
+    struct message *message = message_create(name, len, hub_hash(set, name, len), NULL, 0, false);
+    if (!message)
+        return -ENOMEM;
+    message->epoch = REMOTE_NO_EPOCH;
+    int err = remote_live(broker, set, message);
+    if (err < 0)
+        message_unref(message);
+    return err;
+}
+
 bool remote_has_room(const struct hub_set *set, unsigned shard)
 {
     return atomic_load_explicit(&set->news_bytes[shard], memory_order_relaxed) <=

@@ -31,6 +31,7 @@ struct request;
 
 enum {
     REMOTE_JOINS_MAX = 256,
+    REMOTE_NO_EPOCH = 0, /* no channel has it */
 };
 
 enum remote_kind {
@@ -102,6 +103,10 @@ void remote_answer(struct helper *broker, struct remote_ask *ask);
 /* A message of this channel has been published, here or on another node; epoch and offset are the
  * engine's. Returns 0, or -ENOBUFS or -ENOMEM; then the message stays with the caller. */
 int remote_live(struct helper *broker, struct hub_set *set, struct message *message);
+
+/* One channel that was joined is to be joined again: its subscription was lost. Returns 0, -ENOBUFS
+ * or -ENOMEM. */
+int remote_rejoin(struct helper *broker, struct hub_set *set, const char *name, size_t len);
 
 /* Whether half of the bytes that may be on their way to a shard are free. */
 bool remote_has_room(const struct hub_set *set, unsigned shard);

@@ -483,7 +483,8 @@ void remote_come(struct hub *hub, struct remote_news *news)
                                                       message->name_len, message->hash);
     struct home_remote *remote = channel ? remote_of(channel) : NULL;
     if (!remote || remote->phase == REMOTE_COLD) {
-        remote_leave(hub, message_name(message), message->name_len, message->hash);
+        if (message->epoch != REMOTE_NO_EPOCH)
+            remote_leave(hub, message_name(message), message->name_len, message->hash);
         remote_news_free(news);
         return;
     }

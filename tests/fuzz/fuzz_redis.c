@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/redis_cluster.h"
 #include "broker/redis_internal.h"
 #include "hub/hub_internal.h"
 
@@ -22,7 +23,8 @@ struct world {
     struct hub_set *set;
     struct hub *hub;
     struct helper *helper;
-    struct redis *redis;
+    struct redis_ring *ring;
+    struct redis *redis; /* the first of it, which is reached */
     int64_t now_ns;
     unsigned published, read, told;
     uint64_t epoch, offset;
@@ -110,7 +112,7 @@ static const struct hub_ops hub_ops = {.subscribed = subscribed,
 
 static void ask(void *context, struct remote_ask *ask)
 {
-    redis_ask(((struct world *)context)->redis, ask);
+    redis_ring_engine.ask(((struct world *)context)->ring, ask);
 }
 
 static const struct broker_ops fake_ops = {.ask = ask};
@@ -127,6 +129,8 @@ static void turn(struct world *world)
     world->now_ns += 1000000;
     hub_turn(world->hub, world->now_ns);
     helper_turn(world->helper);
+    if (world->ring->cluster)
+        redis_cluster_turn(world->ring->cluster, world->now_ns);
 }
 
 /* Sends what waits: into buffers that nobody reads. */
@@ -141,6 +145,41 @@ static void null_link(struct redis_link *link)
 {
     const struct redis_socket null = {.fd = open("/dev/null", O_RDWR | O_CLOEXEC)};
     assert(redis_link_make(link, &null) == 0);
+}
+
+/* Of a cluster it has all slots, at first. */
+static void cluster_open(struct redis_ring *ring, const struct redis_config *config)
+{
+    static const char slots[] = "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$1\r\nh\r\n:1\r\n";
+    redisReader *reader = redisReaderCreate();
+    void *reply = NULL;
+    assert(redis_cluster_create(ring, config) == 0 && reader);
+    struct redis_config seed = *config;
+    memcpy(seed.address.host, "h", 2);
+    seed.address.port = 1;
+    assert(redis_ring_add(ring, &seed, "h:1") == 0);
+    ring->seeds = 1;
+    redisReaderFeed(reader, slots, sizeof slots - 1);
+    assert(redisReaderGetReply(reader, &reply) == REDIS_OK && reply);
+    const struct redis_peers *peers = &ring->cluster->peers;
+    peers->slots(peers->context, ring->servers[0], reply);
+    assert(ring->cluster->covered == REDIS_SLOTS);
+    freeReplyObject(reply);
+    redisReaderFree(reader);
+}
+
+static struct redis_ring *ring_open(const struct redis_config *config)
+{
+    struct redis_config copy = *config;
+    struct redis_ring *ring = redis_ring_create();
+    assert(ring);
+#ifdef FUZZ_CLUSTER
+    cluster_open(ring, &copy);
+#else
+    (void)cluster_open;
+    assert(redis_ring_add(ring, &copy, "h:1") == 0);
+#endif
+    return ring;
 }
 
 static void world_open(struct world *world)
@@ -176,9 +215,10 @@ static void world_open(struct world *world)
     world->set = hub_set_create(&config);
     world->hub = world->set ? hub_create(world->set, 0, &hub_ops, world) : NULL;
     world->helper = world->set ? helper_create(world->set, 0, &helper_ops, world) : NULL;
-    world->redis = redis_create(&redis_config);
-    assert(world->hub && world->helper && world->redis);
-    redis_attach(world->redis, world->helper, world->set, 0xaa, ear);
+    assert(world->hub && world->helper);
+    world->ring = ring_open(&redis_config);
+    world->redis = world->ring->servers[0];
+    redis_ring_engine.attach(world->ring, world->helper, world->set, 0xaa, ear);
     null_link(&world->redis->commands);
     null_link(&world->redis->news);
 }
@@ -217,7 +257,7 @@ static void ask_all(struct world *world)
 /* nodes_send leads here. */
 void broker_question(struct broker *broker, struct nodes_ask *ask)
 {
-    redis_question(((struct world *)broker)->redis, ask);
+    redis_ring_engine.question(((struct world *)broker)->ring, ask);
 }
 
 static void take(struct world *world, struct redis_link *link,
@@ -256,17 +296,17 @@ static void feed(struct world *world, struct span input)
 
 static void world_close(struct world *world)
 {
-    redis_stop(world->redis);
+    redis_ring_engine.stop(world->ring);
     for (unsigned i = 0; i < TURNS; i++) {
         turn(world);
-        redis_stop(world->redis);
+        redis_ring_engine.stop(world->ring);
     }
     assert(world->published == PUBLISHES && world->read == 1 && world->told == 1);
     hub_unsubscribe_all(world->hub, &world->chain);
     turn(world);
     hub_free(world->hub);
     helper_free(world->helper);
-    redis_free(world->redis);
+    redis_ring_free(world->ring);
     hub_set_free(world->set);
 }
 
