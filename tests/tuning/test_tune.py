@@ -10,7 +10,9 @@ from tune_machine import TUNING, run_tune
 
 RAISED_AT_1M = {
     "net.core.netdev_max_backlog": "20000",
+    "net.core.rmem_max": "4194304",
     "net.core.somaxconn": "32768",
+    "net.core.wmem_max": "4194304",
     "net.ipv4.tcp_max_orphans": "250000",
     "net.ipv4.tcp_max_syn_backlog": "32768",
     "net.ipv4.tcp_mem": "1000000 1333333 2000000",
@@ -209,7 +211,7 @@ def test_revert_restores_every_value_and_says_so(machine):
     machine.tune("apply", "1M", "--role", "both")
     answer = machine.tune("revert")
     assert answer.status == 0
-    assert "all 6 values are as they were" in answer.out
+    assert "all 8 values are as they were" in answer.out
     assert machine.values() == before
     assert "nothing to put back" in machine.tune("revert").out
 
@@ -233,7 +235,7 @@ def test_apply_twice_has_nothing_left_to_raise(machine):
 
 def test_a_dry_run_changes_nothing(machine):
     before = machine.values()
-    assert "5 would be set" in machine.tune("apply", "1M", "--dry-run").out
+    assert "7 would be set" in machine.tune("apply", "1M", "--dry-run").out
     assert machine.values() == before
     assert not machine.state.exists()
 
@@ -338,7 +340,7 @@ def test_a_revert_that_does_not_work_keeps_the_saved_values(machine):
     machine.file("net.core.somaxconn").mkdir()
     answer = machine.tune("revert")
     assert answer.status == 1
-    assert "1 of 5 values are not back" in answer.out
+    assert "1 of 7 values are not back" in answer.out
     assert (machine.state / "saved").exists()
 
 

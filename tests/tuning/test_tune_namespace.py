@@ -22,7 +22,8 @@ ONE_EPOLL = ("--shards", "1", "--engine", "epoll")
 UNSHARE = ["unshare", "-n"] if ROOT else ["unshare", "-U", "-r", "-n"]
 SYS = Path("/proc/sys")
 HOST_WIDE = ["fs/nr_open", "fs/file-max", "vm/max_map_count", "net/ipv4/tcp_mem",
-             "net/ipv4/tcp_max_orphans", "net/core/netdev_max_backlog",
+             "net/ipv4/tcp_max_orphans", "net/core/netdev_max_backlog", "net/core/rmem_max",
+             "net/core/wmem_max",
              "net/ipv4/tcp_child_ehash_entries"]
 
 

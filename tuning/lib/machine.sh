@@ -46,6 +46,7 @@ machine_write() {
 machine_is_host_wide() {
     case $1 in
     net.ipv4.tcp_mem | net.ipv4.tcp_max_orphans | net.core.netdev_max_backlog) return 0 ;;
+    net.core.rmem_max | net.core.wmem_max) return 0 ;;
     net.core.rps_sock_flow_entries | net.core.busy_poll | net.core.busy_read) return 0 ;;
     net.netfilter.nf_conntrack_max) return 0 ;; # there, and read-only
     net.* | limit:*) return 1 ;;

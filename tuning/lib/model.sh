@@ -29,6 +29,7 @@ STORM_S=30            # everybody comes back within this; clients jitter over it
 ACCEPT_STALL_S=1      # the longest time a shard does not accept, because it delivers a broadcast
 BACKLOG_LEAST=4096    # the kernel's own default since 5.4
 PACKETS_PER_S=200000  # 100,000 deliveries/s measured, each one data and one ACK
+UDP_BUFFER_BYTES=4194304 # what the server asks for (server/udp.c): 3,640 first packets, measured
 SOFTIRQ_STALL_MS=100  # how long a core may leave its packet queue alone
 
 # --- departures ----------------------------------------------------------------------------------
@@ -218,6 +219,14 @@ model_arrival_rows() {
         "second column of /proc/net/softnet_stat" \
         "packets waiting per core on loopback, veth and RPS: $PACKETS_PER_S a second for" \
         "$SOFTIRQ_STALL_MS ms. A card with a queue per core does not use it."
+    row net.core.rmem_max floor "$UDP_BUFFER_BYTES" \
+        "UdpRcvbufErrors in nstat; connects over QUIC that take a second" \
+        "http3 and rtc: each shard has one UDP socket for all its peers, and asks for as much. A" \
+        "first packet takes 2304 bytes of twice that. Where it is 212992, as older kernels have" \
+        "it, 185 at once are too many: those handshakes begin again after a second."
+    row net.core.wmem_max floor "$UDP_BUFFER_BYTES" \
+        "UdpSndbufErrors in nstat; ringside_datagrams_unsent_total" \
+        "the same for what a broadcast sends."
     row net.netfilter.nf_conntrack_max flows $((N + N / 20 + FILES_BESIDE)) \
         "kernel log 'nf_conntrack: table full, dropping packet'" \
         "one entry per connection, only where a firewall rule tracks. Better: do not track the" \
