@@ -101,6 +101,7 @@
     X(tls_records_sent, counter, "TLS records sealed")                                             \
     X(datagrams_received, counter, "UDP datagrams received")                                       \
     X(datagrams_sent, counter, "UDP datagrams sent")                                               \
+    X(datagrams_joined, counter, "Those among them that left with the one before, in one entry")   \
     X(datagrams_unsent, counter, "UDP datagrams that the socket did not take, and that are lost")  \
     X(quic_connections, gauge, "Open QUIC connections, with those in their handshake")             \
     X(webtransports, gauge, "Open sessions of WebTransport")                                       \

@@ -3,17 +3,26 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conn/shard.h"
+
+enum {
+    JOINED_MAX = 64,          /* datagrams in an entry: more the kernel does not take */
+    JOINED_BYTES_MAX = 65000, /* and so many of theirs */
+};
 
 struct datagram_batch {
     struct ring_packet in[RING_PACKETS_MAX];
     struct ring_packet out[RING_PACKETS_MAX];
+    struct ring_packet pieces[JOINED_MAX]; /* of an entry that was not taken */
     unsigned out_count;
-    unsigned taken; /* in this turn */
-    bool waits;     /* more is there than a turn takes */
+    size_t made_len;
+    bool joins_none; /* the way out does not take several datagrams in one entry */
+    unsigned taken;  /* in this turn */
+    bool waits;      /* more is there than a turn takes */
     uint8_t rooms[RING_PACKETS_MAX][DATAGRAM_ROOM];
-    uint8_t made[RING_PACKETS_MAX][DATAGRAM_BYTES];
+    uint8_t made[RING_PACKETS_MAX * DATAGRAM_BYTES]; /* one behind the other */
 };
 
 static const struct datagram_ops *ops_of(const struct shard *shard, unsigned port)
@@ -123,19 +132,56 @@ int64_t datagrams_wait_ns(const struct shard *shard, int64_t most_ns)
 
 /* ---- out ---- */
 
+static unsigned datagrams_in(const struct ring_packet *packet)
+{
+    size_t segment = packet->segment;
+    return segment == 0 ? 1 : (unsigned)((packet->iov.iov_len + segment - 1) / segment);
+}
+
+static void count(struct shard *shard, const struct ring_packet *packet)
+{
+    struct counters *counters = &shard->counters;
+    unsigned datagrams = datagrams_in(packet);
+    counter_add(packet->res < 0 ? &counters->datagrams_unsent : &counters->datagrams_sent,
+                datagrams);
+    if (packet->res < 0)
+        return;
+    counter_add(&counters->datagrams_joined, datagrams - 1);
+    counter_add(&counters->bytes_sent, (uint64_t)packet->res);
+}
+
+/* What was not taken together may be taken one by one: where a device cannot cut, or one of them is
+ * too long for its way. */
+static void send_pieces(struct shard *shard, unsigned port, const struct ring_packet *joined)
+{
+    struct datagram_batch *batch = shard->datagrams.batches[port];
+    unsigned pieces = datagrams_in(joined);
+    batch->joins_none |= joined->res == -EIO || joined->res == -EINVAL;
+    for (unsigned i = 0; i < pieces; i++) {
+        size_t at = (size_t)i * joined->segment, left = joined->iov.iov_len - at;
+        batch->pieces[i] = *joined;
+        batch->pieces[i].segment = 0;
+        batch->pieces[i].iov.iov_base = (uint8_t *)joined->iov.iov_base + at;
+        batch->pieces[i].iov.iov_len = left < joined->segment ? left : joined->segment;
+    }
+    ring_packets_send(shard->ring, port, batch->pieces, pieces);
+    for (unsigned i = 0; i < pieces; i++)
+        count(shard, &batch->pieces[i]);
+}
+
 static void send_batch(struct shard *shard, unsigned port)
 {
     struct datagram_batch *batch = shard->datagrams.batches[port];
-    uint64_t lost = 0, bytes = 0;
     ring_packets_send(shard->ring, port, batch->out, batch->out_count);
     for (unsigned i = 0; i < batch->out_count; i++) {
-        lost += batch->out[i].res < 0;
-        bytes += batch->out[i].res > 0 ? (uint64_t)batch->out[i].res : 0;
+        const struct ring_packet *packet = &batch->out[i];
+        if (packet->res < 0 && packet->res != -EAGAIN && packet->segment != 0)
+            send_pieces(shard, port, packet);
+        else
+            count(shard, packet);
     }
-    counter_add(&shard->counters.datagrams_sent, batch->out_count - lost);
-    counter_add(&shard->counters.datagrams_unsent, lost);
-    counter_add(&shard->counters.bytes_sent, bytes);
     batch->out_count = 0;
+    batch->made_len = 0;
 }
 
 void datagrams_flush(struct shard *shard)
@@ -148,9 +194,23 @@ void datagrams_flush(struct shard *shard)
 uint8_t *datagram_room(struct shard *shard, enum datagram_port port)
 {
     struct datagram_batch *batch = shard->datagrams.batches[port];
-    if (batch->out_count == RING_PACKETS_MAX)
+    if (batch->out_count == RING_PACKETS_MAX ||
+        batch->made_len + DATAGRAM_BYTES > sizeof batch->made)
         send_batch(shard, port);
-    return batch->made[batch->out_count];
+    return batch->made + batch->made_len;
+}
+
+/* Whether it can be the next of an entry: all are as long as the first, but for the last, which may
+ * be shorter. */
+static bool joins(const struct datagram_batch *batch, const struct ring_packet *last,
+                  const struct ring_packet *next)
+{
+    size_t segment = last->segment ? last->segment : last->iov.iov_len;
+    return !batch->joins_none && next->iov.iov_len <= segment && last->iov.iov_len % segment == 0 &&
+           last->iov.iov_len / segment < JOINED_MAX &&
+           last->iov.iov_len + next->iov.iov_len <= JOINED_BYTES_MAX && last->ecn == next->ecn &&
+           memcmp(&last->peer, &next->peer, sizeof next->peer) == 0 &&
+           memcmp(&last->local, &next->local, sizeof next->local) == 0;
 }
 
 void datagram_send(struct shard *shard, enum datagram_port port, size_t len,
@@ -158,11 +218,18 @@ void datagram_send(struct shard *shard, enum datagram_port port, size_t len,
 {
     struct datagram_batch *batch = shard->datagrams.batches[port];
     assert(batch->out_count < RING_PACKETS_MAX && len > 0 && len <= DATAGRAM_BYTES);
-    batch->out[batch->out_count] = (struct ring_packet){
-        .iov = {batch->made[batch->out_count], len},
+    const struct ring_packet next = {
+        .iov = {batch->made + batch->made_len, len},
         .ecn = ecn,
         .peer = *peer,
         .local = *local,
     };
-    batch->out_count++;
+    struct ring_packet *last = batch->out_count > 0 ? &batch->out[batch->out_count - 1] : NULL;
+    batch->made_len += len;
+    if (last && joins(batch, last, &next)) {
+        last->segment = (uint16_t)(last->segment ? last->segment : last->iov.iov_len);
+        last->iov.iov_len += len;
+        return;
+    }
+    batch->out[batch->out_count++] = next;
 }

@@ -8,6 +8,8 @@
  *          has no socket (carrier_port_open), and carries streams itself.
  * Threads  The shard's.
  * Memory   A batch to receive and one to send: 224 KiB for each socket.
+ * Batches  Datagrams that follow each other to one peer, equally long, leave as one entry, which
+ *          the kernel or the device cuts (UDP_SEGMENT).
  * Bounds   DATAGRAMS_PER_TURN received in a turn; what the socket does not take is lost. */
 #pragma once
 

@@ -280,6 +280,7 @@ def test_what_fits_no_datagram_comes_on_a_stream_of_its_own(served):
         assert [(number, sequence, len(message)) for number, sequence, message in told] == [
             (1, 0, FITS), (1, 1, MESSAGE_MAX), (1, 2, 2000), (1, 3, 3)]
         assert served.metric("ringside_webtransport_wide_total") == 2
+        assert served.metric("ringside_datagrams_joined_total") > 10  # packets of the large one
 
     run(served, test)
 
