@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "carrier/quic_internal.h"
 #include "conn/log.h"
@@ -198,6 +199,9 @@ struct conn *http3_line_open(struct http3_stream *stream)
         return NULL;
     }
     stream->slot = conn_slot(shard, line);
+    stream->had_line = true;
+    DL_DELETE(quic->streams, stream);
+    DL_PREPEND(quic->streams, stream);
     if (stream->input_ended)
         line->link |= LINK_INPUT_ENDED;
     return line;

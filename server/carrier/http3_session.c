@@ -93,6 +93,8 @@ void http3_sessions_prepare(struct quic *quic)
         return;
     DL_FOREACH_SAFE(quic->streams, stream, next)
     {
+        if (!stream->had_line)
+            return; /* nor has any behind it */
         prepare(stream);
     }
 }

@@ -199,9 +199,21 @@ void quic_end_http3(struct quic *quic, uint64_t code, enum close_reason reason)
     quic_end(quic, &error, reason);
 }
 
+static void end_silently(struct quic *quic, enum close_reason reason)
+{
+    quic->has_ended = true;
+    conn_end(quic->shard, quic_line(quic), END_CLOSE, reason);
+}
+
+/* The library may not be called again when it has found no memory. What the client sends next is
+ * answered by a stateless reset. */
 static void end_by(struct quic *quic, int err)
 {
     quic_close_error error;
+    if (err == NGTCP2_ERR_NOMEM) {
+        end_silently(quic, CLOSE_OVERLOADED);
+        return;
+    }
     quic_error_default(&error);
     if (quic->error != 0) {
         quic_end_http3(quic, quic->error, (enum close_reason)quic->end_reason);
@@ -213,12 +225,6 @@ static void end_by(struct quic *quic, int err)
         quic_error_transport(&error, err);
     counter_add(&quic->shard->counters.quic_errors, 1);
     quic_end(quic, &error, err == NGTCP2_ERR_CRYPTO ? CLOSE_TLS : CLOSE_QUIC_ERROR);
-}
-
-static void end_silently(struct quic *quic, enum close_reason reason)
-{
-    quic->has_ended = true;
-    conn_end(quic->shard, quic_line(quic), END_CLOSE, reason);
 }
 
 /* ---- reading ---- */
@@ -234,9 +240,6 @@ static bool read_failed(struct quic *quic, int err)
     case NGTCP2_ERR_RETRY:
         end_silently(quic, CLOSE_QUIC_ERROR);
         return err != NGTCP2_ERR_RETRY;
-    case NGTCP2_ERR_NOMEM:
-        end_silently(quic, CLOSE_OVERLOADED);
-        return true;
     default:
         end_by(quic, err);
         return true;

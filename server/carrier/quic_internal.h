@@ -117,13 +117,14 @@ struct http3_chunk {
 
 struct http3_stream {
     struct quic *quic;
-    struct http3_stream *prev, *next; /* of the connection's */
+    struct http3_stream *prev, *next; /* of the connection's: those that had lines are first */
     struct http3_stream *next_ready;
     int64_t id;
     uint32_t slot;   /* of its line; TIMERS_NONE: it has none, or none any more */
     uint8_t kind;    /* enum http3_kind */
     bool is_ready;   /* in the list of those with something to send */
     bool is_blocked; /* by the peer's window: not in the list before that grows */
+    bool had_line;   /* it has one, or had */
     bool is_over;    /* reset: what is left in it is not sent */
     bool ends;       /* nothing follows what is in its chunks */
     bool end_sent;
