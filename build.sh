@@ -18,7 +18,7 @@ readonly TLS_LISTEN_DEFAULT="127.0.0.1:8443"
 DISTRIBUTION="$(. /etc/os-release && echo "$ID${VERSION_ID:-}")" || DISTRIBUTION=""
 
 # ---- packages ---------------------------------------------------------------------------------
-# group | Debian 12 package | why. A command names the groups that it needs, and nothing else is
+# group | Debian's package | why. A command names the groups that it needs, and nothing else is
 # installed: `compare` gets by without the browser and the linters that `test` wants.
 readonly PACKAGES='
 build  | build-essential     | the C compiler and libc headers
@@ -172,7 +172,7 @@ Environment
   CI=true                      warnings are errors (in `test` they always are)
   RINGSIDE_BUILD=DIR           build in DIR, named from where you stand, instead of in build/
 
-Packages come from Debian 12 with apt-get, which needs root or sudo, and only when one is missing.
+Packages are those of Debian 12 or 13, by apt-get, which needs root or sudo when one is missing.
 HELP
 }
 

@@ -31,14 +31,20 @@ packages() {
         grep -vxE "$LEFT_OUT" | sed "s/^libcurl4-gnutls-dev$/$curl/" | sort -u | paste -s -d ,
 }
 
+# Made anew where the list has changed; what was built stays.
 make_root() {
-    [[ ! -e "$ROOT/made" ]] || return 0
+    local list made="$ROOT.packages"
+    list="ca-certificates,git,iproute2,procps,$(packages)"
+    [[ "$(cat "$made" 2>/dev/null)" != "$list" ]] || return 0
+    rm -rf "$ROOT.build"
+    [[ ! -d "$ROOT/build" ]] || mv "$ROOT/build" "$ROOT.build"
     rm -rf "$ROOT"
     mkdir -p "$(dirname "$ROOT")"
     mmdebstrap --variant=minbase --aptopt='APT::Install-Recommends "false"' \
-        --include="ca-certificates,git,iproute2,procps,$(packages)" "$SUITE" "$ROOT" "$MIRROR"
-    mkdir -p "$ROOT/src" "$ROOT/build"
-    touch "$ROOT/made"
+        --include="$list" "$SUITE" "$ROOT" "$MIRROR"
+    mkdir -p "$ROOT/src" "$ROOT.build"
+    mv "$ROOT.build" "$ROOT/build"
+    echo "$list" >"$made"
 }
 
 # What runs in the root; $1 is the filter.
