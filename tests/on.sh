@@ -8,8 +8,9 @@
 #
 # The root is below build/roots/SUITE and is kept, with what was built in it; take it away with
 # `rm -r`, as root. It is Debian's own packages and nothing of this machine but the kernel. The
-# source tree is mounted in it for reading; the build goes into the root. Mounts are those of a
-# namespace, and go with the command.
+# source tree is mounted in it for reading, by a name that nothing else has, as a test looks for it
+# in what is installed; the build goes into the root. Mounts are those of a namespace, and go with
+# the command.
 #
 # Needs root, and mmdebstrap. No browsers and no linters: those are tried on Debian 12.
 set -euo pipefail
@@ -34,7 +35,7 @@ packages() {
 # Made anew where the list has changed; what was built stays.
 make_root() {
     local list made="$ROOT.packages"
-    list="ca-certificates,git,iproute2,procps,$(packages)"
+    list="ca-certificates,git,iproute2,procps,python3-pip,$(packages)"
     [[ "$(cat "$made" 2>/dev/null)" != "$list" ]] || return 0
     rm -rf "$ROOT.build"
     [[ ! -d "$ROOT/build" ]] || mv "$ROOT/build" "$ROOT.build"
@@ -42,7 +43,7 @@ make_root() {
     mkdir -p "$(dirname "$ROOT")"
     mmdebstrap --variant=minbase --aptopt='APT::Install-Recommends "false"' \
         --include="$list" "$SUITE" "$ROOT" "$MIRROR"
-    mkdir -p "$ROOT/src" "$ROOT.build"
+    mkdir -p "$ROOT/ringside-source" "$ROOT.build"
     mv "$ROOT.build" "$ROOT/build"
     echo "$list" >"$made"
 }
@@ -51,9 +52,9 @@ make_root() {
 inside() {
     cat <<'INSIDE'
 set -euo pipefail
-cd /src
+cd /ringside-source
 export CI=true RINGSIDE_BUILD=/build PYTHONDONTWRITEBYTECODE=1 CCACHE_DIR=/build/ccache
-export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=/src
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=/ringside-source
 meson setup --reconfigure /build/release --buildtype=debugoptimized -Dwerror=true >/dev/null ||
     meson setup /build/release --buildtype=debugoptimized -Dwerror=true
 ninja -C /build/release
@@ -91,7 +92,7 @@ enter() {
     unshare --mount --pid --fork --kill-child bash -c '
         set -e
         mount --make-rprivate /
-        mount -o bind,ro "$2" "$1/src"
+        mount -o bind,ro "$2" "$1/ringside-source"
         mount -t proc proc "$1/proc"
         mount --rbind /dev "$1/dev"
         mount --rbind /sys "$1/sys"

@@ -1,6 +1,6 @@
 """Official SDKs that Debian does not have: installed from their registry when a test asks for one.
 
-They lie below `build/sdk/`, and stay there. Without a registry the tests that need one are skipped,
+They lie in `sdk/` of the folder of builds, and stay there. Without a registry the tests that need one are skipped,
 and say so."""
 
 import base64
@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "build" / "sdk"
+FOLDER = ROOT / os.environ.get("RINGSIDE_BUILD", "build") / "sdk"
 INSTALL_S = 180
 
 
