@@ -1,7 +1,7 @@
 """Official SDKs that Debian does not have: installed from their registry when a test asks for one.
 
-They lie in `sdk/` of the folder of builds, and stay there. Without a registry the tests that need one are skipped,
-and say so."""
+They lie in `sdk/` of the folder of builds, and stay there. Without a registry the tests that need
+one are skipped, and say so."""
 
 import base64
 import contextlib
