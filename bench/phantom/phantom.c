@@ -18,12 +18,14 @@
 enum {
     PUMP_PACKETS = 256, /* read before the load has its turn */
     ORPHANS = 65536,
-    CROWD_LOOK = 128, /* packets written between two looks at the server's CPUs */
+    CROWD_LOOK = 256, /* packets written between two looks at the server's CPUs */
     CROWD_MOST = 400, /* that may wait for one: net.core.netdev_max_backlog is 1,000 by default */
     CROWD_TRIES = 1000,
 };
 #define CROWD_WAIT_NS INT64_C(50000)    /* a try; with the timer's slack about 100 µs */
 #define LATE_NS       INT64_C(10000000) /* the load may be without the device so long */
+#define REST_NS       INT64_C(500000)
+#define RESTLESS_NS   INT64_C(10000000) /* after the last packet it waits for the next again */
 
 struct phantom {
     struct tun tun;
@@ -34,7 +36,7 @@ struct phantom {
     uint64_t unheard_before;
     struct phantom_ring *ring; /* NULL: there is none */
     struct phantom_counters counters;
-    char packet[TUN_PACKET_MAX];
+    struct tun_packet packet;
 };
 
 struct phantom_ring {
@@ -46,6 +48,8 @@ struct phantom_ring {
     struct ring_queue queue;
     int64_t now_ns;
     int64_t since_ns; /* the device has had something to read since then; 0: it had not */
+    int64_t read_ns;  /* when the last packet was read */
+    bool rests;
 };
 
 /* ---- whether the server's CPUs keep up ---- */
@@ -249,12 +253,14 @@ static unsigned pump(struct phantom_ring *ring)
     bool vouched;
     ptrdiff_t len;
     while (count < PUMP_PACKETS &&
-           (len = tun_read(&phantom->tun, phantom->packet, &vouched)) >= 0) {
+           (len = tun_read(&phantom->tun, &phantom->packet, &vouched)) >= 0) {
         count++;
-        arrives(ring, phantom->packet, (size_t)len, vouched);
+        arrives(ring, phantom->packet.bytes, (size_t)len, vouched);
     }
     phantom->counters.packets_in += count;
     ring->base.stats.enters += count + 1;
+    if (count > 0)
+        ring->read_ns = ring->now_ns;
     note_behind(ring, count);
     return count;
 }
@@ -299,11 +305,24 @@ static void look_at_the_clock(struct phantom_ring *ring)
     tcp_time(ring->tcp, ring->now_ns);
 }
 
+/* By the clock, and not by the device: see phantom_rest. */
+static bool rest(const struct phantom_ring *ring, int64_t wait_ns)
+{
+    const struct timespec wait = {.tv_nsec = REST_NS};
+    if (!ring->rests || ring->base.packets || wait_ns < REST_NS ||
+        ring->now_ns - ring->read_ns > RESTLESS_NS)
+        return false;
+    nanosleep(&wait, NULL);
+    return true;
+}
+
 static void sleep_for(struct phantom_ring *ring, int64_t wait_ns)
 {
     wait_ns = tcp_wait_ns(ring->tcp, wait_ns);
     if (ring->network)
         wait_ns = network_wait_ns(ring->network, ring->now_ns, wait_ns);
+    if (rest(ring, wait_ns))
+        return;
     struct pollfd fds[1 + RING_PACKET_SOCKETS_MAX] = {
         {.fd = ring->phantom->tun.fd, .events = POLLIN}};
     unsigned watched[RING_PACKET_SOCKETS_MAX], count = 0;
@@ -523,6 +542,12 @@ static struct tcp_config tcp_config_of(struct phantom_ring *ring)
         .window_scale = config->window_scale,
         .calls = {ring, segment_leaves, moves, happens},
     };
+}
+
+void phantom_rest(struct ring *ring, bool rests)
+{
+    if (ring->engine == &phantom_engine)
+        ring_of(ring)->rests = rests;
 }
 
 int phantom_ring_create(struct ring **ret, struct phantom *phantom,

@@ -77,5 +77,10 @@ int phantom_ring_create(struct ring **ret, struct phantom *phantom,
 /* A client of that ring falls silent: see tcp_silence. */
 void phantom_silence(struct ring *ring, uint32_t slot);
 
+/* Nobody asks how long anything takes: packets may wait for half a millisecond. Who waits for
+ * a device is woken by who sends, at the server's expense; who looks by the clock is not, as a
+ * network card's interrupts are moderated. A ring of another engine goes on as it is. */
+void phantom_rest(struct ring *ring, bool rests);
+
 /* With what the ring that there is has counted. */
 void phantom_count(const struct phantom *phantom, struct phantom_counters *ret);

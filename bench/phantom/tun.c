@@ -22,9 +22,12 @@
 #include "phantom/segment.h"
 #include "phantom/tcp.h"
 
+static_assert(sizeof(struct virtio_net_hdr) == TUN_HEAD, "what the kernel puts before a packet");
+
 enum {
     IP_HEAD = 20,
     CHECKSUM_OFFSET = 16, /* in a TCP head */
+    SHORT_MAX = 256,      /* bytes of payload */
     MASK_MAX = 64,
 };
 
@@ -277,17 +280,32 @@ uint64_t tun_dropped(const struct tun *tun)
     return dropped;
 }
 
-ptrdiff_t tun_read(const struct tun *tun, char packet[TUN_PACKET_MAX], bool *ret_vouched)
+/* What is one piece costs the kernel less than what is two: a call without a list of them. */
+ptrdiff_t tun_read(const struct tun *tun, struct tun_packet *packet, bool *ret_vouched)
 {
     struct virtio_net_hdr head;
-    struct iovec parts[] = {{&head, sizeof head}, {packet, TUN_PACKET_MAX}};
-    ssize_t got = readv(tun->fd, parts, 2);
+    ssize_t got = read(tun->fd, packet, sizeof *packet);
     if (got < 0)
         return -errno;
     if ((size_t)got < sizeof head)
         return -EIO;
+    memcpy(&head, packet->head, sizeof head);
     *ret_vouched = head.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID);
     return got - (ptrdiff_t)sizeof head;
+}
+
+/* Short payloads are copied behind their head, for the same reason. */
+static ssize_t write_short(const struct tun *tun, const struct virtio_net_hdr *virtio,
+                           const char *head, size_t head_len, const struct iovec *payload,
+                           unsigned count)
+{
+    char bytes[TUN_HEAD + SEGMENT_HEAD_MAX + SHORT_MAX];
+    size_t len = sizeof *virtio + head_len;
+    memcpy(bytes, virtio, sizeof *virtio);
+    memcpy(bytes + sizeof *virtio, head, head_len);
+    for (unsigned i = 0; i < count; len += payload[i++].iov_len)
+        memcpy(bytes + len, payload[i].iov_base, payload[i].iov_len);
+    return write(tun->fd, bytes, len);
 }
 
 int tun_write(const struct tun *tun, const char *head, size_t head_len, const struct iovec *payload,
@@ -303,6 +321,9 @@ int tun_write(const struct tun *tun, const char *head, size_t head_len, const st
         virtio.gso_size = mss;
         virtio.hdr_len = (uint16_t)head_len;
     }
+    assert(head_len <= SEGMENT_HEAD_MAX);
+    if (payload_len <= SHORT_MAX)
+        return write_short(tun, &virtio, head, head_len, payload, count) < 0 ? -errno : 0;
     struct iovec parts[2 + TCP_PAYLOADS_MAX] = {{&virtio, sizeof virtio},
                                                 {(char *)(uintptr_t)head, head_len}};
     assert(count <= TCP_PAYLOADS_MAX);

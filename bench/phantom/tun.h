@@ -19,6 +19,7 @@
 
 enum {
     TUN_NAME_MAX = 16,
+    TUN_HEAD = 10, /* of the kernel's, before a packet */
     TUN_PACKET_MAX = 65536,
     TUN_MTU = 1500,
     TUN_QUEUE = 500000, /* packets that wait for tun_read; beyond, the kernel drops */
@@ -27,6 +28,11 @@ enum {
 struct tun {
     int fd;
     char name[TUN_NAME_MAX];
+};
+
+struct tun_packet {
+    char head[TUN_HEAD];
+    char bytes[TUN_PACKET_MAX];
 };
 
 struct tun_config {
@@ -51,7 +57,7 @@ int tun_receive_on(const struct tun *tun, const cpu_set_t *cpus);
 uint64_t tun_dropped(const struct tun *tun);
 
 /* Returns the bytes of a packet, or -EAGAIN. `ret_vouched`: its checksum need not be looked at. */
-ptrdiff_t tun_read(const struct tun *tun, char packet[TUN_PACKET_MAX], bool *ret_vouched);
+ptrdiff_t tun_read(const struct tun *tun, struct tun_packet *packet, bool *ret_vouched);
 
 /* Writes a packet whose TCP checksum is open (segment_head_write). One of more than `mss` bytes of
  * payload is several segments. Returns 0 or negative errno. */
