@@ -229,8 +229,7 @@ def test_a_server_that_runs_already(tmp_path):
 
 def test_nothing_is_left(tmp_path):
     """The device, its addresses and its routes end with the run."""
-    script = ('ip link set lo up; "$@"; ip -brief link; ip route; '
-              'test "$(ls /sys/class/net | grep -c ringside)" = 0')
+    script = 'ip link set lo up; "$@"; ip -brief link; ip route'
     run = bench(tmp_path, "hold", "-T", "websocket", "-n", 50, *SMALL, *CLIENTS,
                 within=["unshare", "-n", "--", "sh", "-ec", script, "sh"])
     assert "ringside0" not in run.output and "198.18" not in run.output
