@@ -214,6 +214,9 @@ static int nats_read(struct nats_config *ret, const struct settings *settings, c
         .durable = settings->nats_durable,
         .message_bytes_max = (size_t)settings->message_bytes_max,
     };
+    /* A ticket that was taken is known for as long as it is one. */
+    if (ret->address.age_ms < settings->ticket_ttl_ms)
+        ret->address.age_ms = settings->ticket_ttl_ms;
     struct place place;
     int err = address_read(&place, "nats", settings->nats, why, why_size);
     if (err == 0)

@@ -250,7 +250,8 @@ static void answers(struct nats *nats)
 {
     natsMsg *message;
     while ((message = nats_link_answer(&nats->link))) {
-        answer(nats, message);
+        if (!nats_nodes_come(nats, message))
+            answer(nats, message);
         natsMsg_Destroy(message);
     }
 }
@@ -280,6 +281,7 @@ static void disconnect(struct nats *nats)
     }
     for (struct nats_channel *channel = nats->idle.first; channel; channel = channel->next)
         channel->known = false;
+    nats_nodes_lost(nats);
     natsMsg_Destroy(nats->held);
     nats->held = NULL;
     nats_link_close(&nats->link);
@@ -310,12 +312,9 @@ static void reconnect(struct nats *nats)
         nats->expire_ns = 0; /* all that waits is asked */
 }
 
-/* Each node answers for itself: there is no registry over NATS. */
 static void question(void *engine, struct nodes_ask *ask)
 {
-    const struct nats *nats = engine;
-    ask->call.err = ask->to != 0 ? -ENOENT : 0;
-    helper_answer(nats->helper, &ask->call);
+    nats_question(engine, ask);
 }
 
 static void turn(void *engine, int64_t now_ns)
@@ -332,8 +331,14 @@ static void turn(void *engine, int64_t now_ns)
         while (nats->resets < helper_participant(nats->set, 0) &&
                remote_reset(nats->helper, nats->set, nats->resets, NULL) == 0)
             nats->resets++;
+        if (!nats->nodes.topics[0] && nats_nodes_open(nats) < 0) {
+            disconnect(nats);
+            backoff(nats);
+            return;
+        }
         answers(nats);
         news_take(nats);
+        nats_nodes_turn(nats);
     }
     expire(nats);
     atomic_store_explicit(&nats->counters.queued, nats->asks, memory_order_relaxed);
@@ -343,7 +348,7 @@ static unsigned wait_for(void *engine, struct pollfd ret[ENGINE_FDS], int64_t no
                          int *ret_timeout_ms)
 {
     const struct nats *nats = engine;
-    int64_t most_ms = nats->busy.first ? EXPIRE_MS : WAIT_MS_MAX;
+    int64_t most_ms = nats->busy.first || nats->nodes.open_count > 0 ? EXPIRE_MS : WAIT_MS_MAX;
     if (nats->held ||
         (nats_link_up(&nats->link) && nats->resets < helper_participant(nats->set, 0)))
         most_ms = HELD_WAIT_MS;
@@ -376,8 +381,8 @@ static void attach(void *engine, struct helper *helper, struct hub_set *set, uin
                    nodes_ear *ear)
 {
     struct nats *nats = engine;
-    (void)node;
-    (void)ear;
+    nats->nodes.self = node;
+    nats->nodes.ear = ear;
     nats->helper = helper;
     nats->set = set;
 }
@@ -385,6 +390,7 @@ static void attach(void *engine, struct helper *helper, struct hub_set *set, uin
 static void stop(void *engine)
 {
     struct nats *nats = engine;
+    nats_nodes_leave(nats);
     disconnect(nats);
     for (struct nats_channel *channel = nats->busy.first; channel; channel = channel->next)
         while (channel->asks.first)

@@ -3,6 +3,7 @@
  *   nats.c           asks, deadlines, the connection
  *   nats_channel.c   one channel: what is asked of NATS for it, one question at a time
  *   nats_history.c   what is read back, and heard
+ *   nats_nodes.c     what nodes ask each other
  *
  *   IDLE ─► LOOKING for the newest message ─► PUBLISHING, behind that ─► IDLE
  *                       ▲                           │ somebody else was faster
@@ -24,8 +25,10 @@
 #include "hub/table.h"
 
 enum {
-    BATCH_MAX = 64,            /* messages published together */
-    BATCH_BYTES = 256 * 1024,  /* or so many of them, but one in any case */
+    BATCH_MAX = 64,           /* messages published together */
+    BATCH_BYTES = 256 * 1024, /* or so many of them, but one in any case */
+    NATS_PEERS_MAX = 256,     /* other nodes that are waited for */
+    NATS_NODE_TOPICS = 3,
     CHANNELS_IDLE_MAX = 65536, /* that are neither joined nor asked for, and remembered */
 };
 
@@ -74,6 +77,27 @@ struct nats_channel {
     char name[CHANNEL_NAME_MAX];
 };
 
+struct nats_peer {
+    uint64_t node;
+    int64_t since_ns, heard_ns;
+};
+
+struct nats_nodes {
+    uint64_t self;
+    nodes_ear *ear;
+    natsSubscription *topics[NATS_NODE_TOPICS];
+    struct nats_peer peers[NATS_PEERS_MAX];
+    unsigned peers_count;
+    struct nodes_ask *open[NODES_OPEN_MAX]; /* by the lowest bits of their numbers */
+    unsigned open_count, open_at;
+    unsigned heard_count; /* of others, and not answered */
+    int64_t beat_ns;      /* the next of this node's */
+    int64_t ready_ns;     /* from then on the others are known */
+    uint64_t orders_at;   /* the stream's number of the last order that is known */
+    bool orders_read;     /* since the link was opened */
+    bool orders_known;    /* once */
+};
+
 struct nats {
     struct nats_config config;
     struct helper *helper;
@@ -90,6 +114,7 @@ struct nats {
     int64_t now_ns, retry_ns, expire_ns;
     unsigned failures;
     uint64_t random, tokens;
+    struct nats_nodes nodes;
     struct engine_counters counters;
 };
 
@@ -136,6 +161,18 @@ int nats_ask_for(struct nats *nats, struct nats_channel *channel, natsMsg *messa
 #define NATS_REPLY_MAX (64 + 20 + NATS_SUBJECT_MAX)
 void nats_reply_to(char ret[NATS_REPLY_MAX], const struct nats *nats,
                    const struct nats_channel *channel, uint64_t token);
+
+/* ---- nats_nodes.c ---- */
+
+void nats_question(struct nats *nats, struct nodes_ask *ask);
+/* Returns false when it is for somebody else. */
+bool nats_nodes_come(struct nats *nats, natsMsg *message);
+/* A link is there; 0 or negative errno. It was lost. It is to be closed. */
+int nats_nodes_open(struct nats *nats);
+void nats_nodes_lost(struct nats *nats);
+void nats_nodes_leave(struct nats *nats);
+/* Beats, and what nobody answered. */
+void nats_nodes_turn(struct nats *nats);
 
 /* ---- nats_channel.c ---- */
 

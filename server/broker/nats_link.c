@@ -382,6 +382,11 @@ int nats_link_subscribe(struct nats_link *link, natsSubscription **ret, const ch
     return errno_of(natsConnection_Subscribe(ret, link->connection, subject, on_news, link));
 }
 
+int nats_link_listen(struct nats_link *link, natsSubscription **ret, const char *subject)
+{
+    return errno_of(natsConnection_Subscribe(ret, link->connection, subject, on_answer, link));
+}
+
 int nats_link_send(struct nats_link *link, natsMsg *message)
 {
     return errno_of(natsConnection_PublishMsg(link->connection, message));

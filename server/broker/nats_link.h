@@ -89,4 +89,6 @@ bool nats_link_lost(const struct nats_link *link);
 
 /* Return 0 or negative errno: -EMSGSIZE when it is larger than NATS takes. */
 int nats_link_subscribe(struct nats_link *link, natsSubscription **ret, const char *subject);
+/* Likewise, of what comes as answers do. */
+int nats_link_listen(struct nats_link *link, natsSubscription **ret, const char *subject);
 int nats_link_send(struct nats_link *link, natsMsg *message);
