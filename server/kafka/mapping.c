@@ -229,7 +229,7 @@ bool mapping_glob_has(const char *glob, struct span name)
         if (*glob == '*') {
             star = glob++;
             behind = ++at;
-        } else if (at < name.len && *glob == name.ptr[at]) {
+        } else if (at < name.len && *glob != '\0' && *glob == name.ptr[at]) {
             glob++;
             at++;
         } else if (star && behind < name.len) {

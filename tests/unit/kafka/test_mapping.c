@@ -171,6 +171,11 @@ static void test_globs(void **state)
     expect_glob("{key}ab{header:x}ab", "xabab", false);
     expect_glob("{key}ab{header:x}ab", "xabababc", false);
     expect_glob("o:{key}", "orders:1", false);
+    assert_int_equal(read_topics("t={key}x", ""), 0);
+    char glob[KAFKA_GLOB_BYTES];
+    mapping_glob(glob, mapping_of(&mapping, "t"), "t", 7);
+    assert_false(mapping_glob_has(glob, SPAN("ax\0\0"))); /* no name, but no end of the glob */
+    mapping_done(&mapping);
     char longest[4 * CHANNEL_NAME_MAX + 16] = "";
     for (unsigned i = 0; i < 4; i++)
         memset(longest + strlen(longest), 'a', CHANNEL_NAME_MAX - 1);
