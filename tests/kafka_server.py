@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 
+from redis_server import CERTIFICATES
 from ringside import HOST, PATIENCE_S, ServerFault, hold_port, port_of, server_binary, wait_until
 from sdk import FOLDER, alone, install
 
@@ -20,7 +21,9 @@ VERSION = "3.9.0"
 JAVA_S = 10 * PATIENCE_S  # it takes ten seconds of a processor to start
 SASL_JAAS = ("org.apache.kafka.common.security.plain.PlainLoginModule required "
              'username="admin" password="secret" user_admin="secret" user_ringside="stage";')
-PROTOCOLS = "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"
+SCRAM_JAAS = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+PROTOCOLS = ("PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,"
+             "CONTROLLER:PLAINTEXT")
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 <modelVersion>4.0.0</modelVersion><groupId>ringside</groupId><artifactId>kafka</artifactId>
 <version>1</version><dependencies>
@@ -133,30 +136,42 @@ def jars():
 
 class Kafka(Client):
     """One broker of Kafka that is its own controller (KRaft). Beside the plain listener is one that
-    asks for a name and a password (`sasl_address`)."""
+    asks for a name and a password (`sasl_address`), and one that does so by TLS and SCRAM
+    (`tls_address`), with tests/certificates/local.pem."""
 
     name = "kafka"
 
     def __init__(self, folder):
-        self.held = [hold_port() for _ in range(3)]
-        plain, sasl, controller = [port_of(held) for held in self.held]
+        self.held = [hold_port() for _ in range(4)]
+        plain, sasl, tls, controller = [port_of(held) for held in self.held]
         self.address = f"{HOST}:{plain}"
         self.sasl_address = f"{HOST}:{sasl}"
+        self.tls_address = f"{HOST}:{tls}"
+        pem = folder / "local.pem"
+        pem.write_text("".join((CERTIFICATES / name).read_text()
+                               for name in ("local.key.pem", "local.pem")))
         self.folder = folder
         self.log = folder / "kafka.log"
         self.libs = jars()
         self.process = None
         self.config = folder / "server.properties"
+        listeners = (f"PLAINTEXT://{self.address},SASL_PLAINTEXT://{self.sasl_address},"
+                     f"SASL_SSL://{self.tls_address}")
         self.config.write_text(f"""
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{HOST}:{controller}
-listeners=PLAINTEXT://{HOST}:{plain},SASL_PLAINTEXT://{HOST}:{sasl},CONTROLLER://{HOST}:{controller}
-advertised.listeners=PLAINTEXT://{HOST}:{plain},SASL_PLAINTEXT://{HOST}:{sasl}
+listeners={listeners},CONTROLLER://{HOST}:{controller}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map={PROTOCOLS}
 listener.name.sasl_plaintext.sasl.enabled.mechanisms=PLAIN
 listener.name.sasl_plaintext.plain.sasl.jaas.config={SASL_JAAS}
+listener.name.sasl_ssl.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={SCRAM_JAAS}
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={SCRAM_JAAS}
+listener.name.sasl_ssl.ssl.keystore.type=PEM
+listener.name.sasl_ssl.ssl.keystore.location={pem}
 inter.broker.listener.name=PLAINTEXT
 log.dirs={folder}/data
 num.partitions=4
@@ -186,7 +201,9 @@ num.io.threads=2
 
     def format(self):
         command = self.java("kafka.tools.StorageTool", "format", "-c", str(self.config), "-t",
-                            "MkU3OEVBNTcwNTJENDM2Qg")
+                            "MkU3OEVBNTcwNTJENDM2Qg",
+                            *(word for kind in ("256", "512") for word in
+                              ("-S", f"SCRAM-SHA-{kind}=[name=ringside,password=stage]")))
         subprocess.run(command, check=True, capture_output=True, timeout=JAVA_S)
 
     def start(self):

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from kafka_server import Kafka
+from redis_server import CERTIFICATES
 from ringside import PATIENCE_S, server_binary
 from wire import EventStream
 
@@ -27,6 +28,15 @@ def kafka(tmp_path_factory):
 
 def stream(server, channel):
     return EventStream(server.url("/sse", channel=channel, since="start"))
+
+
+def complaint(settings):
+    sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    done = subprocess.run([server_binary(), "--listen", "127.0.0.1:0", *sets], check=False,
+                          capture_output=True, text=True, timeout=PATIENCE_S)
+    [line] = done.stderr.splitlines()
+    assert done.returncode == 1
+    return line
 
 
 def test_records_of_another_client(start_server, kafka, eventually):
@@ -112,12 +122,27 @@ def test_a_name_and_a_password(start_server, kafka, monkeypatch):
         assert events.data(1) == ["in"]
     monkeypatch.setenv("KAFKA_SECRET", "wrong")
     settings = {**kafka.settings("guarded"), **sasl, "broker_timeout_ms": 20000}
-    sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    done = subprocess.run([server_binary(), "--listen", "127.0.0.1:0", *sets], check=False,
-                          capture_output=True, text=True, timeout=PATIENCE_S)
-    [line] = done.stderr.splitlines()
-    assert done.returncode == 1 and "SASL authentication error" in line
+    line = complaint(settings)
+    assert "SASL authentication error" in line
     assert "Invalid username or password" in line
+
+
+def test_tls_and_scram(start_server, kafka, monkeypatch):
+    """A handshake, and a password that is not sent; and what is wrong with either, in a line."""
+    monkeypatch.setenv("KAFKA_SECRET", "stage")
+    kafka.produce("sealed", ["in"])
+    for kind in ("256", "512"):
+        way = {"kafka_brokers": kafka.tls_address, "kafka_sasl": f"SCRAM-SHA-{kind}",
+               "kafka_user": "ringside", "kafka_password": "env:KAFKA_SECRET", "kafka_tls": "on",
+               "kafka_authorities": CERTIFICATES / "local.pem"}
+        server = start_server(config={**kafka.settings("sealed"), **way})
+        with stream(server, "sealed") as events:
+            assert events.data(1) == ["in"]
+    settings = {**kafka.settings("sealed"), **way, "broker_timeout_ms": 20000}
+    assert "certificate verify failed" in complaint(
+        settings | {"kafka_authorities": CERTIFICATES / "ec.pem"})
+    monkeypatch.setenv("KAFKA_SECRET", "wrong")
+    assert "SASL authentication error" in complaint(settings)
 
 
 def test_it_is_killed_and_comes_back(start_server, kafka, eventually):
