@@ -145,7 +145,7 @@ static void disconnect(struct redis *redis)
     redis_nodes_lost(redis);
     memset(redis->behind, 0, sizeof redis->behind);
     redis->behind_count = 0;
-    redis->leaves = 0;
+    redis->leaves = redis->downs = 0;
     redis->apart_topic_len = 0;
     atomic_store(&redis->counters.connected, 0);
 }

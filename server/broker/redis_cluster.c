@@ -277,6 +277,11 @@ static void slots_come(void *context, struct redis *redis, const redisReply *rep
 static void refresh(struct redis_cluster *cluster)
 {
     const struct redis_ring *ring = cluster->ring;
+    for (unsigned i = 0; cluster->now_ns >= cluster->probe_ns && i < ring->count; i++)
+        if (cluster->owners >> i & 1)
+            redis_probe(ring->servers[i]);
+    if (cluster->now_ns >= cluster->probe_ns)
+        cluster->probe_ns = cluster->now_ns + REFRESH_MS * NS_PER_MS;
     cluster->refresh_ns = cluster->now_ns + REFRESH_MS * NS_PER_MS;
     for (unsigned i = 0; i < ring->count; i++, cluster->asked++)
         if (redis_ask_slots(ring->servers[cluster->asked % ring->count]))

@@ -41,7 +41,7 @@ struct redis_cluster {
     unsigned asked;                  /* whom for the map */
     struct remote_ask *first, *last; /* wait for a slot */
     unsigned publishes;              /* of them */
-    int64_t again_ns, refresh_ns, now_ns;
+    int64_t again_ns, refresh_ns, probe_ns, now_ns;
     struct helper *helper; /* as redis_attach */
     struct hub_set *set;
     uint64_t node;

@@ -306,14 +306,28 @@ int redis_send_asking(struct redis *redis, struct remote_ask *ask)
     return err == 0 ? send_script(redis, ask, false, false) : err;
 }
 
+static bool send_plain(struct redis *redis, const struct span *words, int count,
+                       enum sent_kind kind)
+{
+    if (!redis_up(redis) || redis->commands_sent.count == SENT_MAX ||
+        redis_link_send(&redis->commands, words, count) < 0)
+        return false;
+    sent_add(&redis->commands_sent, (struct sent){.kind = kind});
+    return true;
+}
+
 bool redis_ask_slots(struct redis *redis)
 {
     const struct span words[] = {SPAN("CLUSTER"), SPAN("SLOTS")};
-    if (!redis_up(redis) || redis->commands_sent.count == SENT_MAX ||
-        redis_link_send(&redis->commands, words, 2) < 0)
-        return false;
-    sent_add(&redis->commands_sent, (struct sent){.kind = SENT_SLOTS});
-    return true;
+    return send_plain(redis, words, 2, SENT_SLOTS);
+}
+
+bool redis_probe(struct redis *redis)
+{
+    char key[TOPIC_MAX];
+    int len = snprintf(key, sizeof key, "%s:{!}probe", redis->config.prefix);
+    const struct span words[] = {SPAN("HGET"), span_of(key, (size_t)len), SPAN("x")};
+    return send_plain(redis, words, 3, SENT_PROBE);
 }
 
 static int send_topic(struct redis *redis, const char *verb, const struct remote_ask *ask)

@@ -23,6 +23,7 @@ enum {
     REDIS_NODE_TOPICS = 2,
     REDIS_ORDER_MAX = 48, /* of an order's place */
     APART_COMMANDS = 4,
+    DOWNS_MAX = 3,          /* then another node of the cluster may have what this one had */
     APART_BYTES_MIN = 2048, /* below it costs more than it saves */
     BATCHES_MAX = 64,       /* open at a time; a power of two */
     BATCH_MESSAGES_MAX = 128,
@@ -39,6 +40,7 @@ enum sent_kind {
     SENT_SAY,    /* an answer to another node */
     SENT_ORDERS, /* the orders that this node missed */
     SENT_SLOTS,
+    SENT_PROBE, /* whether it is of a cluster that works */
 };
 
 struct sent {
@@ -96,6 +98,7 @@ struct redis {
     char apart_topic[TOPIC_MAX];
     size_t apart_topic_len; /* 0: nothing was */
     unsigned resets;        /* shards told, since something was lost */
+    unsigned downs;         /* probes that failed, one behind the other */
     unsigned leaves;        /* that are not confirmed */
     bool behind
         [HUB_SHARDS_MAX]; /* had no room for news: are told to join all again, when they have */
@@ -178,8 +181,10 @@ int redis_send_ask(struct redis *redis, struct remote_ask *ask);
 int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole);
 /* Likewise where a slot is on its way to. */
 int redis_send_asking(struct redis *redis, struct remote_ask *ask);
-/* Asks who has which slot. Returns whether it could be sent. */
+/* Asks who has which slot; and for a key, which one that is cut off from its cluster refuses.
+ * Return whether it could be sent. */
 bool redis_ask_slots(struct redis *redis);
+bool redis_probe(struct redis *redis);
 int redis_send_ping(struct redis *redis, struct redis_link *link, struct sent_ring *sent);
 
 /* ---- redis_reply.c ---- */

@@ -196,6 +196,15 @@ static bool turns(struct redis *redis, const struct sent *sent, const redisReply
     return false;
 }
 
+/* One that goes on to be down has perhaps lost its slots, and cannot say so: the link is given up,
+ * and what subscribes there looks where they are. */
+static int probed(struct redis *redis, const redisReply *reply)
+{
+    bool down = reply->type == REDIS_REPLY_ERROR && starts(reply, "CLUSTERDOWN");
+    redis->downs = down ? redis->downs + 1 : 0;
+    return redis->downs >= DOWNS_MAX ? -EPROTO : 0;
+}
+
 int redis_take_command(struct redis *redis, const redisReply *reply)
 {
     if (redis->commands_sent.count == 0)
@@ -205,6 +214,8 @@ int redis_take_command(struct redis *redis, const redisReply *reply)
         redis->config.peers->slots(redis->config.peers->context, redis, reply);
         return 0;
     }
+    if (sent.kind == SENT_PROBE)
+        return probed(redis, reply);
     if (sent.kind > SENT_SUBSCRIBE) {
         redis_nodes_answered(redis, &sent, reply);
         return 0;

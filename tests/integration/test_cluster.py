@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -317,6 +318,97 @@ def test_scripts_that_redis_has_forgotten(nodes):
     redis.ask("SCRIPT", "FLUSH")
     assert a.publish("news", "2")["offset"] == 2
     assert data_of(a.poll("news")) == ["1", "2"]
+
+
+# ---- clocks ----
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static time_t ahead(clockid_t clock)
+{
+    return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? atol(getenv("AHEAD_S")) : 0;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    long err = syscall(SYS_clock_gettime, clock, ret);
+    ret->tv_sec += ahead(clock);
+    return (int)err;
+}
+
+int gettimeofday(struct timeval *restrict ret, void *restrict zone)
+{
+    struct timespec now;
+    (void)zone;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *ret = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
+    return 0;
+}
+
+time_t time(time_t *ret)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ret ? *ret = now.tv_sec : now.tv_sec;
+}
+"""
+DAY_S = 86400
+
+
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    """clock(seconds): what is started from now on believes that it is so much later"""
+    source = tmp_path / "clock.c"
+    source.write_text(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "clock.so", source], check=True)
+
+    def start(ahead_s):
+        monkeypatch.setenv("AHEAD_S", str(ahead_s))
+        monkeypatch.setenv("LD_PRELOAD", str(tmp_path / "clock.so"))
+
+    return start
+
+
+@only("redis")
+@pytest.mark.not_in("asan", "tsan", why="the sanitizer has to be loaded first")
+def test_clocks_that_differ_and_jump(nodes, clock, eventually):
+    redis, (a,) = nodes(count=1, durable=True, config={"history_age_ms": 3600000})
+    clock(7 * DAY_S)
+    _, (ahead,) = nodes(count=1, engine=redis, config={"history_age_ms": 3600000})
+    clock(-7 * DAY_S)
+    _, (behind,) = nodes(count=1, engine=redis, config={"history_age_ms": 3600000})
+    servers = [a, ahead, behind]
+    position = a.position("news")
+    for i in range(6):
+        servers[i % 3].publish("news", f"{i}")
+    for server in servers:
+        poll = server.poll("news", position)
+        assert poll["recovered"] and data_of(poll) == [f"{i}" for i in range(6)]
+    # The engine's own clock: what is kept may be younger than now, and is there all the same.
+    clock(-2 * DAY_S)
+    redis.kill()
+    redis.start()
+    assert int(redis.ask("TIME").split()[0]) < time.time() - DAY_S
+    eventually(lambda: all(connected(server) for server in servers), "they are back")
+    ahead.publish("news", "6")
+    for server in servers:
+        poll = server.poll("news", position)
+        assert poll["recovered"] and data_of(poll) == [f"{i}" for i in range(7)]
+    # Forward beyond their age: they are gone, and that is said.
+    clock(2 * DAY_S)
+    redis.kill()
+    redis.start()
+    eventually(lambda: all(connected(server) for server in servers), "they are back again")
+    behind.publish("news", "7")
+    for server in servers:
+        poll = server.poll("news", position)
+        assert not poll["recovered"]
 
 
 # ---- a failover ----

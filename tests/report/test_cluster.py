@@ -12,7 +12,7 @@ import derive  # noqa: E402
 import judge  # noqa: E402
 
 
-def figures(publishes, cpu_s):
+def figures(publishes, cpu_s=0.25):
     return {"nodes": 2, "publishes": publishes, "elapsed_s": [0.5] * len(publishes),
             "engine_cpu_s": [cpu_s] * len(publishes)}
 
@@ -21,11 +21,11 @@ def contestant(name, workload, kind="transport", **more):
     return {"name": name, "workload": workload, "kind": kind, "connections": 4, "turns": []} | more
 
 
-def run(ours=(600, 800), bare=(1000, 1000), trouble=None):
-    both = [contestant(name, f"publish, {kind}", of, cluster=figures(list(counts), 0.25))
+def run(ours=(600, 800), bare=(1000, 1000), ours_cpu_s=0.25, trouble=None):
+    both = [contestant(name, f"publish, {kind}", of, cluster=figures(list(counts), cpu_s))
             for kind in ("with history", "without history")
-            for name, of, counts in (("ringside", "transport", ours),
-                                     ("redis-benchmark", "ceiling", bare))]
+            for name, of, counts, cpu_s in (("ringside", "transport", ours, ours_cpu_s),
+                                            ("redis-benchmark", "ceiling", bare, 0.25))]
     latencies = [contestant(name, "latency") for name in ("within a node", "across nodes")]
     found = {"experiment": "cluster", "interrupted": False, "settings": {"nodes": 2},
              "contestants": [*both, *latencies, *([trouble] if trouble else [])]}
@@ -51,6 +51,13 @@ def test_rates_are_set_beside_those_of_the_same_round():
     ((700, 900), "holds", "depends"), ((100, 100), "fails", "fails")])
 def test_a_share_of_the_engines_own_rate_is_asked_for(ours, with_history, without):
     assert list(verdicts(ours=ours).values()) == [with_history, without]
+
+
+@pytest.mark.parametrize("cpu_s, verdict", [(0.03, "depends"), (0.04, "fails"), (0.5, "fails")])
+def test_an_engine_that_was_idle_was_not_the_limit(cpu_s, verdict):
+    found = run(ours=(300, 300), bare=(3000, 3000), ours_cpu_s=cpu_s)["verdicts"][1]
+    assert found["verdict"] == verdict
+    assert ("were the limit" in found["measured"]) == (verdict == "depends")
 
 
 @pytest.mark.parametrize("up, lost, acknowledged, verdict", [

@@ -1,4 +1,5 @@
 /* What goes to Redis together, and in which order. */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,6 +145,16 @@ static void answer(const char *text)
     turn();
 }
 
+static void answer_to_probe(const char *text, int err)
+{
+    redisReply *reply = NULL;
+    assert_true(redis_probe(redis));
+    assert_int_equal(redisReaderFeed(redis->commands.reader, text, strlen(text)), REDIS_OK);
+    assert_int_equal(redis_link_reply(&redis->commands, &reply), 0);
+    assert_int_equal(redis_take_command(redis, reply), err);
+    freeReplyObject(reply);
+}
+
 static void test_a_channel_of_a_turn_is_a_command(void **state)
 {
     (void)state;
@@ -251,6 +262,20 @@ static void test_what_goes_past_the_script(void **state)
     close_all();
 }
 
+/* A node of a cluster that goes on to be cut off from it. */
+static void test_probes(void **state)
+{
+    (void)state;
+    open_all();
+    answer_to_probe("-CLUSTERDOWN The cluster is down\r\n", 0);
+    answer_to_probe("-CLUSTERDOWN The cluster is down\r\n", 0);
+    answer_to_probe("-MOVED 1 h:1\r\n", 0);
+    for (unsigned i = 1; i < DOWNS_MAX; i++)
+        answer_to_probe("-CLUSTERDOWN The cluster is down\r\n", 0);
+    answer_to_probe("-CLUSTERDOWN The cluster is down\r\n", -EPROTO);
+    close_all();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_order_of_a_channel_stays),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_what_goes_past_the_script),
+        cmocka_unit_test(test_probes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
