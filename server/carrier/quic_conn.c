@@ -84,9 +84,11 @@ static bool fill_params(const struct quic *quic, ngtcp2_transport_params *params
                                                         sizeof library->reset_secret, cid) == 0;
 }
 
+/* Without memory the library leaves a pointer to what it has freed. */
 static int make(struct quic *quic, const struct quic_first *first)
 {
     struct sockaddr_in6 local;
+    ngtcp2_conn *conn;
     ngtcp2_settings settings;
     ngtcp2_transport_params params;
     ngtcp2_cid cid;
@@ -94,9 +96,10 @@ static int make(struct quic *quic, const struct quic_first *first)
     quic_cid_draw(quic->shard, &cid, QUIC_CID_BYTES);
     fill_settings(quic, &settings, first);
     if (!fill_params(quic, &params, first, &cid) ||
-        ngtcp2_conn_server_new(&quic->conn, &first->head->scid, &cid, &path, first->head->version,
+        ngtcp2_conn_server_new(&conn, &first->head->scid, &cid, &path, first->head->version,
                                &quic_callbacks, &settings, &params, &quic->memory, quic) != 0)
         return -ENOMEM;
+    quic->conn = conn;
     int err = quic_tls_begin(quic);
     if (err == 0)
         err = quic_cid_add(quic, &cid);

@@ -73,9 +73,11 @@ int quic_tls_begin(struct quic *quic)
 {
     quic->identities.identities = tls_identities_ref(secure_identities(quic->shard->secure));
     quic->port->handshakes++;
-    if (gnutls_init(&quic->tls, GNUTLS_SERVER | GNUTLS_NO_SIGNAL | GNUTLS_NO_AUTO_SEND_TICKET) <
-            0 ||
-        session_set(quic) < 0)
+    gnutls_session_t session;
+    if (gnutls_init(&session, GNUTLS_SERVER | GNUTLS_NO_SIGNAL | GNUTLS_NO_AUTO_SEND_TICKET) < 0)
+        return -ENOMEM;
+    quic->tls = session;
+    if (session_set(quic) < 0)
         return -ENOMEM;
     ngtcp2_conn_set_tls_native_handle(quic->conn, quic->tls);
     return 0;
