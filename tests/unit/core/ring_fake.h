@@ -44,6 +44,7 @@ struct fake_config {
     unsigned packet_lost;        /* a datagram does not arrive */
     unsigned packet_twice;       /* or does so twice */
     unsigned packet_cut;         /* or loses its end */
+    unsigned packet_spoilt;      /* or one bit of it changes */
     int64_t packet_delay_ns_max; /* each is under way for as long as is drawn, up to this */
 };
 
@@ -87,6 +88,11 @@ void fake_udp_close(struct fake_udp *udp);
 /* From here on it has another address, as behind a NAT that has forgotten it. What is under way to
  * the old one is lost. */
 void fake_udp_move(struct fake_udp *udp, struct sockaddr_in6 address);
+/* What rings have taken from its address, and what they have sent there, in bytes, since it has it:
+ * lost ones too. A server sends at most three times as much to an address as came from there, until
+ * it knows that the peer is at it (RFC 9000, 8.1). */
+uint64_t fake_udp_taken(const struct fake_udp *udp);
+uint64_t fake_udp_given(const struct fake_udp *udp);
 /* To a ring's port; `ecn` arrives with it. */
 void fake_udp_send(struct fake_udp *udp, int fd, const void *data, size_t size, uint8_t ecn);
 /* The next that has arrived: its size, or -EAGAIN. */

@@ -26,6 +26,7 @@ struct fake_config fake_config_wild(uint64_t seed)
         .packet_lost = 50,
         .packet_twice = 50,
         .packet_cut = 5,
+        .packet_spoilt = 5,
         .packet_delay_ns_max = 20000000,
     };
 }

@@ -23,6 +23,7 @@ struct fake_udp {
     bool is_ring; /* of a ring: it is at any address */
     bool watched;
     struct sockaddr_in6 address;
+    uint64_t taken, given;  /* bytes, between this address and rings */
     struct datagram *queue; /* in the order in which they arrive */
 };
 
@@ -86,6 +87,18 @@ void fake_udp_move(struct fake_udp *udp, struct sockaddr_in6 address)
 {
     drop_queue(udp);
     udp->address = address;
+    udp->taken = 0;
+    udp->given = 0;
+}
+
+uint64_t fake_udp_taken(const struct fake_udp *udp)
+{
+    return udp->taken;
+}
+
+uint64_t fake_udp_given(const struct fake_udp *udp)
+{
+    return udp->given;
 }
 
 /* ---- the way ---- */
@@ -144,6 +157,10 @@ static void arrive(struct fake_udp *at, const struct sockaddr_in6 *from, const v
     if (net->config.packet_delay_ns_max > 0)
         datagram->due_ns += (int64_t)fake_below(net, (uint64_t)net->config.packet_delay_ns_max + 1);
     memcpy(datagram->bytes, data, size);
+    if (size > 0 && fake_chance(net, net->config.packet_spoilt)) {
+        uint64_t bit = fake_below(net, size * 8);
+        datagram->bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
     struct datagram **link = &at->queue;
     while (*link && (*link)->due_ns <= datagram->due_ns)
         link = &(*link)->next;
@@ -226,6 +243,9 @@ bool fake_udp_take(struct fake_udp *socket, struct ring_packet *packet)
     packet->ecn = first->ecn;
     packet->peer = first->from;
     packet->local = first->to;
+    struct fake_udp *from = test_socket(socket->net, &first->from);
+    if (from)
+        from->taken += first->size;
     fake_trace(socket->net, (uint64_t)first->size << 32 ^ ntohs(first->from.sin6_port));
     free(first);
     return true;
@@ -242,7 +262,9 @@ void fake_udp_give(struct fake_udp *socket, struct ring_packet *packet)
     do {
         size_t part = left < segment ? left : segment;
         struct fake_udp *to = test_socket(net, &packet->peer);
-        if (!to)
+        if (to)
+            to->given += part;
+        else
             to = ring_socket(net, &socket->address, packet->peer.sin6_port, bytes, part);
         carry(to, &socket->address, bytes, part, packet->ecn);
         bytes += part;

@@ -48,6 +48,7 @@ static void datagrams_are_lost_doubled_and_out_of_order(void **state)
     (void)state;
     struct fake_config config = fake_config_wild(7);
     config.packet_cut = 0;
+    config.packet_spoilt = 0;
     net = fake_net_create(&config);
     struct ring *ring = packet_ring();
     struct fake_udp *udp = fake_udp_open(net, peer_address(0));
@@ -119,12 +120,55 @@ static void one_that_has_moved_is_found_at_its_new_address_only(void **state)
     fake_net_free(net);
 }
 
+static void a_spoilt_one_differs_in_one_bit(void **state)
+{
+    (void)state;
+    struct fake_config config = fake_config_calm();
+    config.packet_spoilt = 1000;
+    net = fake_net_create(&config);
+    struct ring *ring = packet_ring();
+    struct fake_udp *udp = fake_udp_open(net, peer_address(0));
+    for (unsigned i = 0; i < 100; i++) {
+        const uint16_t number = 0;
+        fake_udp_send(udp, PACKET_PORT, &number, sizeof number, 0);
+        uint16_t spoilt = take_number(ring);
+        assert_true(spoilt != 0 && (spoilt & (spoilt - 1)) == 0);
+    }
+    ring_free(ring);
+    fake_net_free(net);
+}
+
+static void what_came_from_an_address_and_went_there_is_known(void **state)
+{
+    (void)state;
+    struct fake_config config = fake_config_calm();
+    net = fake_net_create(&config);
+    struct ring *ring = packet_ring();
+    struct fake_udp *udp = fake_udp_open(net, peer_address(0));
+    fake_udp_send(udp, PACKET_PORT, "ab", 2, 0);
+    assert_int_equal(fake_udp_taken(udp), 0);
+    take_number(ring);
+    assert_int_equal(fake_udp_taken(udp), 2);
+    config.packet_lost = 1000;
+    fake_net_configure(net, &config);
+    struct ring_packet packet = {
+        .iov = {(char[]){"abcde"}, 5}, .segment = 2, .peer = peer_address(0)};
+    ring_packets_send(ring, 0, &packet, 1);
+    assert_int_equal(fake_udp_given(udp), 5);
+    fake_udp_move(udp, peer_address(1));
+    assert_int_equal(fake_udp_taken(udp) + fake_udp_given(udp), 0);
+    ring_free(ring);
+    fake_net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(datagrams_are_lost_doubled_and_out_of_order),
         cmocka_unit_test(rings_on_one_port_are_chosen_between),
         cmocka_unit_test(one_that_has_moved_is_found_at_its_new_address_only),
+        cmocka_unit_test(a_spoilt_one_differs_in_one_bit),
+        cmocka_unit_test(what_came_from_an_address_and_went_there_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
