@@ -227,6 +227,8 @@ static int make_shard(struct runner *runner)
         if (runner->launch->ports.of[i].open)
             err = shard_listen(*shard, (enum listener)i,
                                runner->launch->ports.of[i].fds[runner->index]);
+    if (err == 0 && runner->launch->ports.of[LISTENER_PLAIN].inherited)
+        shard_succeed(*shard);
     for (unsigned i = 0; i < DATAGRAM_PORTS && err == 0; i++)
         if (runner->launch->ports.udp[i].open)
             err = shard_datagrams(*shard, (enum datagram_port)i,

@@ -330,6 +330,24 @@ static void listen_again(struct shard *shard)
             ring_listen(shard->ring, i, shard->listen_fds[i]);
 }
 
+void shard_succeed(struct shard *shard)
+{
+    shard->listen_anew_left = ACCEPT_ANEW_TIMES;
+}
+
+static void listen_anew(struct shard *shard)
+{
+    if (shard->listen_anew_left == 0 || shard->now_ns < shard->listen_anew_ns)
+        return;
+    shard->listen_anew_left--;
+    shard->listen_anew_ns = shard->now_ns + ACCEPT_ANEW_MS * INT64_C(1000000);
+    if (!has_listeners(shard) || shard->listen_again_ns != 0)
+        return;
+    ring_listen_stop(shard->ring);
+    shard->listen_again_ns = shard->now_ns;
+    listen_again(shard);
+}
+
 /* How long nothing needs this shard but what comes from outside. */
 static int64_t wait_ns(const struct shard *shard)
 {
@@ -341,6 +359,8 @@ static int64_t wait_ns(const struct shard *shard)
     int64_t handshake = shard->secure ? secure_wait_ns(shard) : INT64_MAX;
     if (handshake < wait)
         wait = handshake;
+    if (shard->listen_anew_left > 0 && shard->listen_anew_ns - shard->now_ns < wait)
+        wait = shard->listen_anew_ns - shard->now_ns;
     if (shard->listen_again_ns == 0)
         return wait;
     int64_t listen = shard->listen_again_ns - shard->now_ns;
@@ -451,6 +471,7 @@ int64_t shard_turn(struct shard *shard, int64_t now_ns)
     bool more = take_events(shard);
     int64_t heard_ns = heard_until(shard, now_ns, more);
     listen_again(shard);
+    listen_anew(shard);
     if (atomic_load_explicit(&shard->stopping, memory_order_relaxed))
         more |= shard_drain_turn(shard);
     more |= timers_advance(&shard->timers, heard_ns, TIMERS_PER_TURN, conn_timer_fired, shard);

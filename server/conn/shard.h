@@ -75,6 +75,8 @@ enum {
     TRICKLE_NS = 1000000,  /* from a turn with events to the next; slower ones wait for nobody */
     ADMIN_SPARE = 32,      /* connections of the operator beyond max_connections */
     ACCEPT_PAUSE_MS = 100, /* after an accept that failed for want of descriptors or memory */
+    ACCEPT_ANEW_MS = 500,  /* between two looks at sockets that another process lets go of */
+    ACCEPT_ANEW_TIMES = 40,
 };
 
 /* Which port a connection came to. The operator's is kept from clients by its address. */
@@ -171,6 +173,8 @@ struct shard {
     struct trickle trickle;
     int listen_fds[RING_LISTENERS_MAX]; /* by enum listener; -1: none, or no longer */
     int64_t listen_again_ns; /* 0: listening, or not at all; else when to try after a shortage */
+    int64_t listen_anew_ns;  /* when the next look is due, if any is left */
+    uint8_t listen_anew_left;
     struct admission admission;
     struct secure *secure; /* NULL: no TLS */
     unsigned proxied;      /* bits 1 << enum listener: those that expect the PROXY protocol */
@@ -226,6 +230,12 @@ int shard_create(struct shard **ret, const struct server *server, unsigned index
 /* Starts to accept from a listening socket, which becomes the shard's: closed when it drains, so
  * that nobody waits in the backlog of a server that goes away. */
 int shard_listen(struct shard *shard, enum listener listener, int fd);
+
+/* For sockets that come from another process, which accepts, too, until it drains. The kernel wakes
+ * one accept for each connection: if that is the other's, and is cancelled before it ran, nobody
+ * else is woken, and the connection would wait for the next one. So for a while the accepts are
+ * made anew, which look at the backlog first. */
+void shard_succeed(struct shard *shard);
 
 /* Handshakes begin with these from now on; takes over a reference. Any thread. */
 void shard_reload(struct shard *shard, struct tls_identities *identities);
