@@ -93,6 +93,19 @@ bool mapping_topic_is_good(struct span name)
     return name.len > 0 && name.len <= KAFKA_TOPIC_MAX;
 }
 
+/* glibc writes out what is repeated, and each repetition of a repetition doubles it: 34 of `+` took
+ * gigabytes. */
+static bool is_small_pattern(const char *pattern)
+{
+    unsigned repeated = 0;
+    for (; *pattern != '\0'; pattern++) {
+        repeated += *pattern == '+';
+        if (*pattern == '{')
+            return false;
+    }
+    return repeated <= KAFKA_PATTERN_PLUS_MAX;
+}
+
 static int topic_name_read(struct kafka_topic *ret, struct span name, char *why, size_t why_size)
 {
     ret->is_pattern = name.len > 0 && name.ptr[0] == '^';
@@ -102,7 +115,8 @@ static int topic_name_read(struct kafka_topic *ret, struct span name, char *why,
     ret->name[name.len] = '\0';
     if (!ret->is_pattern && !mapping_topic_is_good(name))
         goto bad;
-    if (ret->is_pattern && regcomp(&ret->pattern, ret->name, REG_EXTENDED | REG_NOSUB) != 0) {
+    if (ret->is_pattern && (!is_small_pattern(ret->name) ||
+                            regcomp(&ret->pattern, ret->name, REG_EXTENDED | REG_NOSUB) != 0)) {
         ret->is_pattern = false;
         goto bad;
     }
@@ -110,8 +124,8 @@ static int topic_name_read(struct kafka_topic *ret, struct span name, char *why,
 bad:
     snprintf(why, why_size,
              "kafka_topics: %.*s: is no topic: 1 to %d of A-Z a-z 0-9 . _ -, or a regular "
-             "expression that begins with ^",
-             (int)name.len, name.ptr, KAFKA_TOPIC_MAX);
+             "expression that begins with ^ and has no { and at most %d of +",
+             (int)name.len, name.ptr, KAFKA_TOPIC_MAX, KAFKA_PATTERN_PLUS_MAX);
     return -EINVAL;
 }
 

@@ -25,7 +25,8 @@ struct settings;
 
 enum {
     KAFKA_TOPICS_MAX = 64,
-    KAFKA_TOPIC_MAX = 249, /* bytes of a topic's name, as Kafka has it */
+    KAFKA_TOPIC_MAX = 249,      /* bytes of a topic's name, as Kafka has it */
+    KAFKA_PATTERN_PLUS_MAX = 8, /* of + in a regular expression */
     KAFKA_PARTS_MAX = 16,
     KAFKA_TAGS_MAX = 16,
     KAFKA_TAG_BYTES_MAX = 4096, /* as the server API has it */

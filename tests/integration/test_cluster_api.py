@@ -125,15 +125,15 @@ def test_a_history_that_is_removed_is_gone_on_all_nodes(nodes, eventually):
     redis, (a, b) = nodes()
     a("publish", channel="c", data=1)
     place = a("publish", channel="c", data=2)
-    assert a.data("c") == b.data("c") == [1, 2]
+    eventually(lambda: a.data("c") == b.data("c") == [1, 2], "both have both")
     since = f"{place['epoch']}.0"
     assert b("history_remove", channel="c") == {}
-    assert b.data("c") == []
+    eventually(lambda: b.data("c") == [], "it is gone")
     eventually(lambda: a.data("c") == [], "the other node hears of it")
     assert int(redis.ask("LLEN", "ringside:{c}:h")) == 0
     # Its numbers go on.
     assert a("publish", channel="c", data=3)["offset"] == 3
-    assert a.data("c") == b.data("c") == [3]
+    eventually(lambda: a.data("c") == b.data("c") == [3], "both have the next")
     assert not a.server.poll("c", since)["recovered"]
     late = b.server.poll("c", f"{place['epoch']}.2")
     assert late["recovered"] and data_of(late) == ["3"]
