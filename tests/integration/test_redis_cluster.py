@@ -36,6 +36,20 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture
+def start_cluster(tmp_path):
+    """start_cluster(replicas=, args=) -> one of the test's own, which ends with it"""
+    all_of_them = []
+
+    def start(**options):
+        all_of_them.append(Started(tmp_path, **options))
+        return all_of_them[-1].cluster
+
+    yield start
+    for started in all_of_them:
+        started.end()
+
+
+@pytest.fixture
 def nodes(start_server, tmp_path, request):
     """nodes(cluster, …settings) -> two servers, whose keys begin with the name of the test"""
     (tmp_path / "api.key").write_text(API_KEY + "\n")
@@ -148,9 +162,8 @@ def test_nodes_ask_each_other_wherever_that_slot_is(cluster, start_server, tmp_p
 
 
 @pytest.mark.not_in("tsan", why="the broker's thread alone")
-def test_a_master_fails(nodes, tmp_path, eventually):
-    started = Started(tmp_path, replicas=1)
-    cluster = started.cluster
+def test_a_master_fails(nodes, start_cluster, eventually):
+    cluster = start_cluster(replicas=1)
     a, b = nodes(cluster)
     channels = CHANNELS[:6]
     lost = cluster.of(channels[0])
@@ -178,13 +191,10 @@ def test_a_master_fails(nodes, tmp_path, eventually):
     lost.start()
     eventually(lambda: "slave" in lost.ask("ROLE"), "it follows")
     a.publish(gone[0], "more")
-    started.end()
-
 
 @pytest.mark.not_in("tsan", why="the broker's thread alone")
-def test_a_part_of_the_cluster_is_gone(nodes, tmp_path, eventually):
-    started = Started(tmp_path, args=["--cluster-require-full-coverage", "no"])
-    cluster = started.cluster
+def test_a_part_of_the_cluster_is_gone(nodes, start_cluster, eventually):
+    cluster = start_cluster(args=["--cluster-require-full-coverage", "no"])
     a, b = nodes(cluster, broker_timeout_ms=500)
     lost = cluster.of(CHANNELS[0])
     kept = next(channel for channel in CHANNELS if cluster.of(channel) is not lost)
@@ -201,7 +211,6 @@ def test_a_part_of_the_cluster_is_gone(nodes, tmp_path, eventually):
     eventually(lambda: data_of(b.poll(kept)) == ["y", "z"], "both are there")
     lost.start()
     eventually(lambda: publish_refused(b, CHANNELS[0], "z")[0] == 200, "it is back")
-    started.end()
 
 
 def test_what_is_none_is_said(cluster, start_redis):  # noqa: F811
