@@ -298,8 +298,10 @@ static int make(struct quic *quic)
     params.max_udp_payload_size = QUIC_PACKET_MAX;
     params.active_connection_id_limit = CIDS_MAX;
     if (ngtcp2_conn_client_new(&quic->conn, &server, &client, &path, NGTCP2_PROTO_VER_V1,
-                               &callbacks, &settings, &params, NULL, quic) != 0)
+                               &callbacks, &settings, &params, NULL, quic) != 0) {
+        quic->conn = NULL; /* it may be what the library has freed */
         return -ENOMEM;
+    }
     ngtcp2_conn_set_keep_alive_timeout(quic->conn, KEEP_ALIVE);
     return tls_begin(quic);
 }

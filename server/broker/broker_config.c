@@ -194,9 +194,9 @@ static int nats_tls_read(struct nats_tls *ret, const struct settings *settings, 
         snprintf(why, why_size, "nats_ca, nats_certificate or nats_key: longer than %d bytes",
                  NATS_PATH_MAX - 1);
     else {
-        snprintf(ret->ca, sizeof ret->ca, "%s", ca);
-        snprintf(ret->certificate, sizeof ret->certificate, "%s", certificate);
-        snprintf(ret->key, sizeof ret->key, "%s", key);
+        memcpy(ret->ca, ca, strlen(ca) + 1);
+        memcpy(ret->certificate, certificate, strlen(certificate) + 1);
+        memcpy(ret->key, key, strlen(key) + 1);
         return nats_link_tls_check(ret, why, why_size);
     }
     return -EINVAL;
