@@ -187,7 +187,8 @@ void sctp_sack_taken(struct sctp *sctp, const struct sctp_chunk *chunk, uint64_t
         return;
     }
     uint32_t tsn = octets_get32(chunk->value), before = sctp->acked_tsn;
-    bool full = sctp->path.flight + SCTP_PACKET_MAX > sctp->path.cwnd;
+    const uint32_t flight = sctp->path.flight;
+    bool full = flight + SCTP_PACKET_MAX > sctp->path.cwnd;
     if (sctp_before(tsn, before))
         return; /* overtaken by a later one */
     acked_up_to(sctp, tsn, &harvest, now_ns);
@@ -201,7 +202,7 @@ void sctp_sack_taken(struct sctp *sctp, const struct sctp_chunk *chunk, uint64_t
         missed_count(sctp, &harvest);
     if (sctp->acked_tsn != before && !sctp->recovering)
         sctp_path_acked(&sctp->path, harvest.bytes, full);
-    sctp_path_no_burst(&sctp->path);
+    sctp_path_answered(&sctp->path, flight);
     sctp_given_up_advance(sctp, now_ns);
     if (sctp_before(sctp->acked_tsn, sctp->given_up_tsn))
         sctp->pending |= SCTP_SAY_FORWARD;

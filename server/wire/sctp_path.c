@@ -9,6 +9,7 @@ enum {
     RTO_MIN_US = 400000, /* above the 200 ms for which a peer may hold its acknowledgement back */
     RTO_MAX_US = 10000000,
     IDLE_HALVINGS_MAX = 16,
+    ROUNDS_TO_IDLE = 2,
 };
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -26,6 +27,7 @@ void sctp_path_init(struct sctp_path *path, uint32_t peer_window)
     *path = (struct sctp_path){
         .cwnd = least(4 * MTU, most(2 * MTU, 4404)),
         .ssthresh = most(peer_window, 2 * MTU),
+        .burst = UINT32_MAX,
         .rto_us = RTO_FIRST_US,
     };
 }
@@ -90,13 +92,27 @@ void sctp_path_waited(struct sctp_path *path)
 void sctp_path_idle(struct sctp_path *path, uint64_t idle_ns)
 {
     uint64_t times = idle_ns / sctp_path_rto_ns(path);
+    if (idle_ns / 1000 > (uint64_t)ROUNDS_TO_IDLE * path->srtt_us)
+        path->burst = least(path->burst, BURST_PACKETS * MTU);
     for (uint64_t i = 0; i < times && i < IDLE_HALVINGS_MAX; i++)
         path->cwnd = least(path->cwnd, most(path->cwnd / 2, 4 * MTU));
 }
 
-void sctp_path_no_burst(struct sctp_path *path)
+void sctp_path_answered(struct sctp_path *path, uint32_t flight_before)
 {
-    path->cwnd = least(path->cwnd, most(path->flight + BURST_PACKETS * MTU, MTU));
+    path->burst = path->answered ? path->burst + MTU : flight_before + BURST_PACKETS * MTU;
+    path->answered = true;
+}
+
+void sctp_path_left(struct sctp_path *path, uint32_t bytes)
+{
+    path->flight += bytes;
+    path->answered = false;
+}
+
+bool sctp_path_open(const struct sctp_path *path)
+{
+    return path->flight == 0 || (path->flight < path->cwnd && path->flight < path->burst);
 }
 
 uint64_t sctp_path_rto_ns(const struct sctp_path *path)

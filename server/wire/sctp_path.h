@@ -17,7 +17,9 @@
 
 struct sctp_path {
     uint32_t cwnd, ssthresh, flight, partial; /* bytes */
-    uint32_t srtt_us, rttvar_us, rto_us;      /* srtt is 0 until something was measured */
+    uint32_t burst; /* what may be under way until the next acknowledgement, besides */
+    bool answered;  /* an acknowledgement has come since a packet left */
+    uint32_t srtt_us, rttvar_us, rto_us; /* srtt is 0 until something was measured */
 };
 
 void sctp_path_init(struct sctp_path *path, uint32_t peer_window);
@@ -43,8 +45,16 @@ void sctp_path_waited(struct sctp_path *path);
 /* Nothing was sent for so long: the window is worth less (section 7.2.1). */
 void sctp_path_idle(struct sctp_path *path, uint64_t idle_ns);
 
-/* No more than a few packets leave at once behind an acknowledgement (section 6.1 D). */
-void sctp_path_no_burst(struct sctp_path *path);
+/* An acknowledgement came, before which so much was under way. Behind it only a few packets more
+ * than that may be at once (section 6.1 D), and one more for each that came with it: a sender that
+ * hears of a whole window at once has not to begin anew. */
+void sctp_path_answered(struct sctp_path *path, uint32_t flight_before);
+
+/* So much more is under way. */
+void sctp_path_left(struct sctp_path *path, uint32_t bytes);
+
+/* Whether more may be. */
+bool sctp_path_open(const struct sctp_path *path);
 
 uint64_t sctp_path_rto_ns(const struct sctp_path *path);
 

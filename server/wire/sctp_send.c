@@ -200,7 +200,7 @@ static void piece_write(struct sctp *sctp, struct sctp_writer *writer, struct sc
     sent->fate = SCTP_UNDER_WAY;
     sent->before = sctp->next_tsn;
     sent->transmissions++;
-    sctp->path.flight += sent->len;
+    sctp_path_left(&sctp->path, sent->len);
     sctp->sent_at = now_ns;
     if (sctp->rtt_at == 0 && sent->transmissions == 1) {
         sctp->rtt_tsn = sent->tsn;
@@ -215,9 +215,7 @@ static void piece_write(struct sctp *sctp, struct sctp_writer *writer, struct sc
 static bool window_open(const struct sctp *sctp, uint32_t len)
 {
     const struct sctp_path *path = &sctp->path;
-    if (path->flight == 0)
-        return true;
-    return path->flight < path->cwnd && path->flight + len <= sctp->peer_window;
+    return sctp_path_open(path) && (path->flight == 0 || path->flight + len <= sctp->peer_window);
 }
 
 /* What was lost, in order. After a fast retransmission one packet leaves whatever the window. */

@@ -98,6 +98,15 @@ static bool before(const struct pair_packet *a, const struct pair_packet *b)
     return a->at != b->at ? a->at < b->at : a->order < b->order;
 }
 
+/* Whether more comes to that end at this time. */
+static bool more_comes(const struct pair *pair, unsigned end)
+{
+    for (unsigned i = 0; i < pair->wire_count; i++)
+        if (pair->wire[i]->to == end && pair->wire[i]->at <= pair->now)
+            return true;
+    return false;
+}
+
 bool pair_step(struct pair *pair, uint64_t until)
 {
     unsigned first = PAIR_WIRE_MAX;
@@ -123,7 +132,8 @@ bool pair_step(struct pair *pair, uint64_t until)
         assert(err == 0 || err == SCTP_TAG);
         free(packet);
     }
-    pair_flush(pair, end);
+    if (!pair->together || !more_comes(pair, end))
+        pair_flush(pair, end);
     return true;
 }
 

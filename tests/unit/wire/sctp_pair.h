@@ -39,7 +39,8 @@ struct pair {
     struct pair_packet *wire[PAIR_WIRE_MAX];
     unsigned wire_count;
     uint64_t packets, losses, parkings;
-    bool parks; /* an end is parked, and wakes, whenever it is idle */
+    bool together; /* an end answers when it has all that comes at that time */
+    bool parks;    /* an end is parked, and wakes, whenever it is idle */
     /* Whether a packet is lost whatever the chances; may be NULL. */
     bool (*drop)(struct pair *pair, unsigned to, const uint8_t *packet, size_t len);
     void *owner;
