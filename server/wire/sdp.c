@@ -51,7 +51,7 @@ static bool prefix_take(struct span *value, struct span prefix)
 
 static struct span word_take(struct span *rest)
 {
-    const char *space = memchr(rest->ptr, ' ', rest->len);
+    const char *space = rest->len > 0 ? memchr(rest->ptr, ' ', rest->len) : NULL;
     struct span word = {rest->ptr, space ? (size_t)(space - rest->ptr) : rest->len};
     *rest = span_skip(*rest, space ? word.len + 1 : word.len);
     return word;

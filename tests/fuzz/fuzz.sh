@@ -118,6 +118,7 @@ cmd_fuzz() {
             ;;
         --report)
             report="${2:-}"
+            # shellcheck disable=SC2034  # build.sh
             FUZZ_OPTIMIZATION=0
             shift
             ;;
