@@ -88,6 +88,7 @@ void sctp_wake(struct sctp *sctp, const struct sctp_settings *settings, const st
     sctp->peer_resets = parked->peer_resets;
     sctp->peer_known = true;
     sctp->state = SCTP_ESTABLISHED;
+    sctp_path_init(&sctp->path, parked->peer_window);
     sctp->path.cwnd = parked->cwnd;
     sctp->path.ssthresh = parked->ssthresh;
     sctp_path_resume(&sctp->path, parked->srtt_us, parked->rttvar_us);
