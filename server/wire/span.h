@@ -31,10 +31,11 @@ static inline struct span span_from(const char *string)
     return (struct span){string, strlen(string)};
 }
 
-/* The bytes of `span` from `count` on; `count` is at most its length. */
+/* The bytes of `span` from `count` on; `count` is at most its length. An empty one may point to
+ * nothing, from which C counts no bytes, not even none. */
 static inline struct span span_skip(struct span span, size_t count)
 {
-    return (struct span){span.ptr + count, span.len - count};
+    return count == 0 ? span : (struct span){span.ptr + count, span.len - count};
 }
 
 static inline bool span_equal(struct span a, struct span b)
