@@ -212,7 +212,7 @@ def test_what_follows_a_stream_is_dropped(server):
             connection.sendall(b"x" * 10000)
         while b"\n" not in rest.partition(b'{"id":1')[2]:
             rest += connection.recv(65536)
-        assert b"404" not in rest
+        assert b"HTTP/1.1" not in rest  # ids may have any digits
 
 
 def test_who_sends_no_pong(start_server):
