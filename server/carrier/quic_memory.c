@@ -7,6 +7,12 @@
 #include "carrier/quic_internal.h"
 #include "conn/check.h"
 
+enum {
+    /* Of a block that is wiped when it is given back: traffic secrets, and pieces of what was said.
+     * Larger ones are the library's pools, of which most was never touched. */
+    WIPED_MAX = 2048,
+};
+
 static bool is_inside(const struct quic *quic, const void *memory)
 {
     return quic->arena && arena_has(quic->arena, memory);
@@ -42,7 +48,11 @@ void quic_give(struct quic *quic, void *memory)
 {
     if (!memory)
         return;
-    quic->bytes -= bytes_of(quic, memory);
+    size_t bytes = bytes_of(quic, memory);
+    quic->bytes -= bytes;
+    bytes -= is_inside(quic, memory) ? ARENA_HEAD_BYTES : 0;
+    if (bytes <= WIPED_MAX)
+        explicit_bzero(memory, bytes);
     if (is_inside(quic, memory))
         arena_give(quic->arena, memory);
     else
@@ -111,7 +121,9 @@ void quic_unmake(struct quic *quic)
 {
     struct arena *arena = quic->arena;
     struct arenas *arenas = &quic->port->arenas;
-    if (!is_inside(quic, quic))
+    bool inside = is_inside(quic, quic);
+    explicit_bzero(quic, sizeof *quic);
+    if (!inside)
         free(quic);
     arena_put(arenas, arena);
 }

@@ -62,6 +62,26 @@ static void every_allocation_may_fail(void **state)
     assert_true(n > ALLOCATIONS_MIN);
 }
 
+/* Secrets are in small blocks, of which the next connection of an arena would find them. */
+static void what_is_given_back_is_wiped(void **state)
+{
+    static const size_t sizes[] = {16, 100, 1500, 2000};
+    (void)state;
+    struct arenas arenas = {0};
+    struct quic quic = {.arena = arena_get(&arenas)};
+    assert_non_null(quic.arena);
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        uint8_t *block = quic_take(&quic, sizes[i]);
+        assert_true(is_inside(&quic, block));
+        memset(block, 0x5a, sizes[i]);
+        quic_give(&quic, block);
+        for (size_t at = 0; at < sizes[i]; at++)
+            assert_int_equal(block[at], 0);
+    }
+    assert_int_equal(quic.bytes, 0);
+    arenas_done(&arenas);
+}
+
 static int setup(void **state)
 {
     static struct fake_shard fake;
@@ -87,6 +107,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_given_back_is_wiped),
         cmocka_unit_test_setup_teardown(every_allocation_may_fail, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
