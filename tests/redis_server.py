@@ -111,12 +111,9 @@ class Several:
             redis.release()
 
 
-class Cluster:
+class Cluster(Several):
     """A Redis Cluster of masters, and so many replicas of each: `of(channel)` is the one that has
     its slot."""
-
-    name = "redis"
-    SLOTS = 16384
 
     def __init__(self, folder, masters=3, replicas=0, args=(), **options):
         self.masters, self.replicas = masters, replicas
@@ -163,11 +160,7 @@ class Cluster:
         for one in (target, source):
             assert one.ask("CLUSTER", "SETSLOT", str(slot), "NODE", theirs) == "OK"
 
-    def stop(self):
-        for redis in self.all:
-            redis.stop()
-
     def release(self):
+        super().release()
         for redis in self.all:
-            redis.release()
             redis.bus.close()

@@ -70,21 +70,25 @@ def pip(package, version, *needs):
 
 
 def go(source, module, version):
-    """The program that `source`, a path below tests/, makes of a module in exactly this version."""
+    """What `source`, a path below tests/, and `sockets.go` beside it make of a module in exactly
+    this version."""
     if not shutil.which("go"):
         pytest.skip("no SDK: no Go")
     folder = FOLDER / "go" / Path(source).stem
     program = folder / f"program-{version}"
-    text = (ROOT / "tests" / source).read_text()
+    path = ROOT / "tests" / source
+    texts = {one.name: one.read_text() for one in (path, path.with_name("sockets.go"))}
     # A client of one test need not be fast: without the optimizer and without C it is made in two
     # thirds of the time.
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS":
                    "-mod=mod -buildvcs=false '-gcflags=all=-N -l' -ldflags=-s"}
     with alone(folder):
-        copy = folder / Path(source).name
-        if program.is_file() and copy.is_file() and copy.read_text() == text:
+        copies = {name: folder / name for name in texts}
+        if program.is_file() and all(copy.is_file() and copy.read_text() == texts[name]
+                                     for name, copy in copies.items()):
             return program
-        copy.write_text(text)
+        for name, copy in copies.items():
+            copy.write_text(texts[name])
         (folder / "go.mod").write_text(f"module sdk\n\ngo 1.25\n\nrequire {module} {version}\n")
         install(folder, ["go", "build", "-o", program.name, "."], environment)
     return program

@@ -6,9 +6,7 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -30,27 +28,6 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
-}
-
-// sockets remembers the connection of the SDK. It is cut here: after Disconnect and Connect, what reads
-// from the first connection may find out late that it has ended, and the SDK then ends the second.
-type sockets struct {
-	sync.Mutex
-	last net.Conn
-}
-
-func (s *sockets) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
-	s.Lock()
-	s.last = conn
-	s.Unlock()
-	return conn, err
-}
-
-func (s *sockets) cut() {
-	s.Lock()
-	defer s.Unlock()
-	must(s.last.Close())
 }
 
 func main() {

@@ -9,11 +9,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"sort"
-	"sync"
 	"time"
 
 	"github.com/centrifugal/centrifuge-go"
@@ -34,26 +32,6 @@ func say(words ...any) {
 	line, err := json.Marshal(words)
 	check(err)
 	fmt.Println(string(line))
-}
-
-// sockets remembers the connections of the SDK, so that they can be cut.
-type sockets struct {
-	sync.Mutex
-	last net.Conn
-}
-
-func (s *sockets) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
-	s.Lock()
-	s.last = conn
-	s.Unlock()
-	return conn, err
-}
-
-func (s *sockets) cut() {
-	s.Lock()
-	defer s.Unlock()
-	check(s.last.Close())
 }
 
 func publish(url, text string) {
