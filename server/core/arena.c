@@ -29,6 +29,7 @@ struct block {
 struct arena {
     uint32_t gaps;          /* where small blocks are cut from: the lowest first */
     uint16_t taken, opened; /* cells: they have a block; their first page has a gap, or had */
+    uint16_t touched;       /* cells with pages, an owner's before among them */
     uint32_t free[LISTS];
 };
 
@@ -113,7 +114,7 @@ struct arena *arena_get(struct arenas *arenas)
         return NULL;
     struct arena *arena = arenas->warm_count > 0 ? arenas->warm[--arenas->warm_count]
                                                  : arenas->cold[--arenas->cold_count];
-    *arena = (struct arena){0};
+    *arena = (struct arena){.touched = arena->touched};
     gap_add(arena, place(sizeof *arena), BASE_BYTES);
     return arena;
 }
@@ -172,6 +173,7 @@ static void cell_open(struct arena *arena, unsigned cell)
     if (arena->opened >> cell & 1)
         return;
     arena->opened |= (uint16_t)(1U << cell);
+    arena->touched |= arena->opened;
     gap_add(arena, place(cell_at(cell)), cell_at(cell) + GAP_BYTES);
 }
 
@@ -259,15 +261,25 @@ static uint32_t *whole_gap(struct arena *arena, unsigned cell)
     return NULL;
 }
 
+/* Returns whether nothing is in it: then it is as if it had not been opened. */
+static bool cell_close(struct arena *arena, unsigned cell)
+{
+    if (!(arena->opened >> cell & 1))
+        return true;
+    uint32_t *gap = arena->taken >> cell & 1 ? NULL : whole_gap(arena, cell);
+    if (!gap)
+        return false;
+    *gap = at(arena, *gap)->next;
+    arena->opened &= (uint16_t) ~(1U << cell);
+    return true;
+}
+
 void arena_trim(struct arena *arena)
 {
     for (unsigned cell = 0; cell < ARENA_CELLS; cell++) {
-        bool idle = (arena->opened & ~arena->taken) >> cell & 1;
-        uint32_t *gap = idle ? whole_gap(arena, cell) : NULL;
-        if (!gap)
+        if (!(arena->touched >> cell & 1) || !cell_close(arena, cell))
             continue;
-        *gap = at(arena, *gap)->next;
-        arena->opened &= (uint16_t) ~(1U << cell);
+        arena->touched &= (uint16_t) ~(1U << cell);
         madvise(at(arena, cell_at(cell)), CELL_BYTES, MADV_DONTNEED);
     }
 }

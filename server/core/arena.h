@@ -57,5 +57,6 @@ bool arena_has(const struct arena *arena, const void *memory);
 /* What a block takes: at least what was asked for. */
 size_t arena_block_bytes(const void *memory);
 
-/* Gives the pages of cells without a block to the kernel. A call of it for each. */
+/* Gives the pages of cells without a block to the kernel, those that an owner before has left there
+ * too. A call of it for each. */
 void arena_trim(struct arena *arena);

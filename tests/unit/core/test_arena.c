@@ -170,6 +170,26 @@ static void the_last_few_that_come_back_are_warm(void **state)
     arenas_done(&arenas);
 }
 
+/* One whose next owner needs less. */
+static void what_an_owner_has_left_is_given_back(void **state)
+{
+    (void)state;
+    struct arenas arenas = {0};
+    struct arena *arena = arena_get(&arenas);
+    for (unsigned i = 0; i < ARENA_CELLS; i++)
+        memset(arena_take(arena, LARGE, false), 1, LARGE);
+    arena_put(&arenas, arena);
+    assert_ptr_equal(arena_get(&arenas), arena);
+    unsigned char *kept = arena_take(arena, LARGE, false);
+    assert_true(pages_of(arena) > 3 * ARENA_CELLS - 1);
+    arena_trim(arena);
+    assert_int_equal(pages_of(arena), 1 + 3);
+    assert_int_equal(kept[LARGE - 1], 1);
+    unsigned char *next = arena_take(arena, LARGE, false);
+    assert_int_equal(next[0], 0);
+    arenas_done(&arenas);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +198,7 @@ int main(void)
         cmocka_unit_test(cells_without_blocks_are_given_back),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(the_last_few_that_come_back_are_warm),
+        cmocka_unit_test(what_an_owner_has_left_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
