@@ -151,12 +151,13 @@ static void count(struct shard *shard, const struct ring_packet *packet)
 }
 
 /* What was not taken together may be taken one by one: where a device cannot cut, or one of them is
- * too long for its way. */
+ * too long for its way. That says nothing of other peers' ways, so what is refused alone as well
+ * does not end the joining. */
 static void send_pieces(struct shard *shard, unsigned port, const struct ring_packet *joined)
 {
     struct datagram_batch *batch = shard->datagrams.batches[port];
     unsigned pieces = datagrams_in(joined);
-    batch->joins_none |= joined->res == -EIO || joined->res == -EINVAL;
+    bool all_taken = true;
     for (unsigned i = 0; i < pieces; i++) {
         size_t at = (size_t)i * joined->segment, left = joined->iov.iov_len - at;
         batch->pieces[i] = *joined;
@@ -165,8 +166,11 @@ static void send_pieces(struct shard *shard, unsigned port, const struct ring_pa
         batch->pieces[i].iov.iov_len = left < joined->segment ? left : joined->segment;
     }
     ring_packets_send(shard->ring, port, batch->pieces, pieces);
-    for (unsigned i = 0; i < pieces; i++)
+    for (unsigned i = 0; i < pieces; i++) {
         count(shard, &batch->pieces[i]);
+        all_taken &= batch->pieces[i].res >= 0;
+    }
+    batch->joins_none |= joined->res == -EIO || (joined->res == -EINVAL && all_taken);
 }
 
 static void send_batch(struct shard *shard, unsigned port)

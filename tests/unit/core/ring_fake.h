@@ -45,6 +45,8 @@ struct fake_config {
     unsigned packet_twice;       /* or does so twice */
     unsigned packet_cut;         /* or loses its end */
     unsigned packet_spoilt;      /* or one bit of it changes */
+    int32_t joined_err;          /* what an entry of several datagrams comes to; 0: they leave */
+    uint32_t packet_bytes_max;   /* a longer one alone comes to -EMSGSIZE; 0: any leaves */
     int64_t packet_delay_ns_max; /* each is under way for as long as is drawn, up to this */
 };
 

@@ -251,6 +251,16 @@ bool fake_udp_take(struct fake_udp *socket, struct ring_packet *packet)
     return true;
 }
 
+/* What the kernel has against an entry: 0 or negative errno. */
+static int32_t refusal_of(const struct fake_net *net, const struct ring_packet *packet)
+{
+    const struct fake_config *config = &net->config;
+    bool too_long = config->packet_bytes_max != 0 && packet->iov.iov_len > config->packet_bytes_max;
+    if (packet->segment != 0)
+        return config->joined_err;
+    return too_long ? -EMSGSIZE : 0;
+}
+
 void fake_udp_give(struct fake_udp *socket, struct ring_packet *packet)
 {
     struct fake_net *net = socket->net;
@@ -258,6 +268,9 @@ void fake_udp_give(struct fake_udp *socket, struct ring_packet *packet)
     size_t left = packet->iov.iov_len;
     size_t segment = packet->segment ? packet->segment : left;
     assert(packet->ecn <= 3);
+    packet->res = refusal_of(net, packet);
+    if (packet->res < 0)
+        return;
     packet->res = (int32_t)left;
     do {
         size_t part = left < segment ? left : segment;
