@@ -305,7 +305,7 @@ static bool ask_there(struct redis_cluster *cluster, const struct redis_range *r
 {
     unsigned at = server_of(cluster, range);
     struct redis *redis = at == REDIS_NOWHERE ? NULL : cluster->ring->servers[at];
-    return redis && redis_up(redis) && redis_send_asking(redis, ask) == 0;
+    return redis && redis_up(redis) && redis_send_asking(redis, ask, false) == 0;
 }
 
 static void turned(void *context, struct redis *redis, struct remote_ask *ask, struct span error)

@@ -294,8 +294,13 @@ int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole)
     return send_script(redis, ask, whole, true);
 }
 
+int redis_send_through(struct redis *redis, struct remote_ask *ask)
+{
+    return send_script(redis, ask, false, false);
+}
+
 /* It counts for one command. */
-int redis_send_asking(struct redis *redis, struct remote_ask *ask)
+int redis_send_asking(struct redis *redis, struct remote_ask *ask, bool whole)
 {
     const struct span asking = SPAN("ASKING");
     if (redis->commands_sent.count + 1 + APART_COMMANDS > SENT_MAX)
@@ -303,7 +308,11 @@ int redis_send_asking(struct redis *redis, struct remote_ask *ask)
     int err = redis_link_send(&redis->commands, &asking, 1);
     if (err == 0)
         sent_add(&redis->commands_sent, (struct sent){.kind = SENT_QUEUED});
-    return err == 0 ? send_script(redis, ask, false, false) : err;
+    if (err == 0)
+        err = send_script(redis, ask, whole, false);
+    if (err == 0)
+        sent_last(&redis->commands_sent)->asking = true;
+    return err;
 }
 
 static bool send_plain(struct redis *redis, const struct span *words, int count,

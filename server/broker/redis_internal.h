@@ -48,6 +48,8 @@ struct sent {
     struct remote_ask *ask; /* and those behind it by call.next, which went with it; NULL: they were
                                answered by their deadline */
     bool whole;             /* was sent with the text of its script */
+    bool asking;            /* was sent where its slot is on its way to */
+    bool unqueued;          /* memory was out for what is before it in its transaction */
     uint64_t id;            /* of a question */
     bool own;               /* is of a node's own topic */
 };
@@ -138,6 +140,11 @@ static inline struct sent *sent_first(struct sent_ring *ring)
     return ring->count > 0 ? &ring->at[ring->head] : NULL;
 }
 
+static inline struct sent *sent_last(struct sent_ring *ring)
+{
+    return ring->count > 0 ? &ring->at[(ring->head + ring->count - 1) & (SENT_MAX - 1)] : NULL;
+}
+
 static inline void sent_add(struct sent_ring *ring, struct sent sent)
 {
     assert(ring->count < SENT_MAX);
@@ -179,8 +186,10 @@ int redis_queue_send(struct redis *redis);
 int redis_send_ask(struct redis *redis, struct remote_ask *ask);
 /* Sends a script for an ask, by its hash or as a whole. */
 int redis_send_script(struct redis *redis, struct remote_ask *ask, bool whole);
+/* Likewise, with all of it through the script. */
+int redis_send_through(struct redis *redis, struct remote_ask *ask);
 /* Likewise where a slot is on its way to. */
-int redis_send_asking(struct redis *redis, struct remote_ask *ask);
+int redis_send_asking(struct redis *redis, struct remote_ask *ask, bool whole);
 /* Asks who has which slot; and for a key, which one that is cut off from its cluster refuses.
  * Return whether it could be sent. */
 bool redis_ask_slots(struct redis *redis);

@@ -29,14 +29,19 @@ static bool starts(const redisReply *reply, const char *word)
     return (size_t)reply->len >= len && memcmp(reply->str, word, len) == 0;
 }
 
+/* Since 7.0 an error in a script begins with what it is of, or with ERR. */
+static bool is_out_of_memory(const redisReply *reply)
+{
+    return starts(reply, "OOM") || memmem(reply->str, (size_t)reply->len, "OOM command", 11);
+}
+
 /* What an error says of the ask; none of these has changed anything. */
 static int error_of(struct redis *redis, const redisReply *reply)
 {
     static const char *const elsewhere[] = {"LOADING",     "READONLY", "MISCONF", "MASTERDOWN",
                                             "CLUSTERDOWN", "BUSY",     "NOAUTH",  "NOPERM",
                                             "NOREPLICAS",  "EXECABORT"};
-    /* Since 7.0 an error in a script begins with what it is of, or with ERR. */
-    if (starts(reply, "OOM") || memmem(reply->str, (size_t)reply->len, "OOM command", 11)) {
+    if (is_out_of_memory(reply)) {
         redis_count(&redis->counters.out_of_memory);
         return -ENOSPC;
     }
@@ -186,7 +191,7 @@ static bool turns(struct redis *redis, const struct sent *sent, const redisReply
 {
     static const char *const places[] = {"MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "EXECABORT"};
     const struct redis_peers *peers = redis->config.peers;
-    bool may = peers && !memmem(reply->str, (size_t)reply->len, "OOM command", 11);
+    bool may = peers && !is_out_of_memory(reply);
     for (size_t i = 0; may && i < sizeof places / sizeof *places; i++)
         if (starts(reply, places[i])) {
             struct span error = span_of(reply->str, (size_t)reply->len);
@@ -194,6 +199,34 @@ static bool turns(struct redis *redis, const struct sent *sent, const redisReply
             return true;
         }
     return false;
+}
+
+/* Without memory nothing is queued, not even what needs none: the script alone is asked, which says
+ * what a small message is told. Returns whether it was taken. */
+static bool unqueued(struct redis *redis, const struct sent *sent, const redisReply *reply)
+{
+    bool is_error = reply->type == REDIS_REPLY_ERROR;
+    struct sent *next = sent_first(&redis->commands_sent);
+    if (sent->kind == SENT_QUEUED && next)
+        next->unqueued = sent->unqueued || (is_error && is_out_of_memory(reply));
+    if (sent->kind != SENT_APART || !sent->unqueued || !sent->ask || !is_error ||
+        !starts(reply, "EXECABORT"))
+        return false;
+    if (redis_send_through(redis, sent->ask) < 0)
+        redis_answer(redis, sent->ask, -ENOTCONN);
+    return true;
+}
+
+/* The text of the script is sent where its hash is not known. */
+static bool forgotten(struct redis *redis, const struct sent *sent, const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_ERROR || !starts(reply, "NOSCRIPT") || sent->whole)
+        return false;
+    int err = sent->asking ? redis_send_asking(redis, sent->ask, true)
+                           : redis_send_script(redis, sent->ask, true);
+    if (err < 0)
+        redis_answer(redis, sent->ask, -ENOTCONN);
+    return true;
 }
 
 /* One that goes on to be down has perhaps lost its slots, and cannot say so: the link is given up,
@@ -228,18 +261,14 @@ int redis_take_command(struct redis *redis, const redisReply *reply)
         return 0;
     }
     bool is_error = reply->type == REDIS_REPLY_ERROR;
-    if (is_error && turns(redis, &sent, reply))
+    if (unqueued(redis, &sent, reply) || (is_error && turns(redis, &sent, reply)))
         return 0;
     /* The server that we are at is no master any more, or not yet: another one may be. */
     bool moved = is_error && (starts(reply, "READONLY") || starts(reply, "LOADING"));
     if (!sent.ask)
         return moved ? -EPROTO : 0;
-    if (is_error && starts(reply, "NOSCRIPT") && !sent.whole) {
-        int err = redis_send_script(redis, sent.ask, true);
-        if (err < 0)
-            redis_answer(redis, sent.ask, -ENOTCONN);
+    if (forgotten(redis, &sent, reply))
         return 0;
-    }
     take_answer(redis, sent.ask, reply);
     return moved ? -EPROTO : 0;
 }

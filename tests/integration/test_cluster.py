@@ -20,6 +20,7 @@ from wire import EventStream
 
 ENGINES = {"redis": Redis, "nats": Nats}
 KINDS = {**ENGINES, "several": Several}
+LARGE = "x" * 5000  # past the script of Redis, if nothing of it is kept
 
 
 @contextlib.contextmanager
@@ -302,22 +303,31 @@ def test_the_engine_answers_slowly(nodes, eventually):
 
 @only("redis")
 def test_redis_has_no_room(nodes):
-    redis, (a,) = nodes(count=1)
+    redis, (a,) = nodes(count=1, sets=("none:history_messages=0",))
     a.publish("news", "before")
+    a.publish("none:news", LARGE)
     redis.ask("CONFIG", "SET", "maxmemory", "1")
     assert publish_refused(a, "news", "x") == (507, "broker_full")
-    assert a.metric("ringside_broker_out_of_memory_total") == 1
+    # What is large and not kept goes another way.
+    assert publish_refused(a, "none:news", LARGE) == (507, "broker_full")
+    assert a.metric("ringside_broker_out_of_memory_total") == 2
     redis.ask("CONFIG", "SET", "maxmemory", "0")
     assert a.publish("news", "after")["offset"] == 2
+    assert a.publish("none:news", LARGE)["offset"] == 2
 
 
 @only("redis")
 def test_scripts_that_redis_has_forgotten(nodes):
-    redis, (a,) = nodes(count=1)
+    redis, (a,) = nodes(count=1, sets=("none:history_messages=0",))
     a.publish("news", "1")
     redis.ask("SCRIPT", "FLUSH")
     assert a.publish("news", "2")["offset"] == 2
     assert data_of(a.poll("news")) == ["1", "2"]
+    with EventStream(a.url("/sse", channel="none:news")) as stream:
+        for i in range(4):
+            redis.ask("SCRIPT", "FLUSH")
+            assert a.publish("none:news", f"{i}{LARGE}")["offset"] == i + 1
+        assert stream.data(4) == [f"{i}{LARGE}" for i in range(4)]
 
 
 # ---- clocks ----

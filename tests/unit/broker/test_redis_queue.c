@@ -262,6 +262,50 @@ static void test_what_goes_past_the_script(void **state)
     close_all();
 }
 
+/* Without memory Redis queues nothing, and the script has the last word. */
+static void test_what_is_not_queued(void **state)
+{
+    (void)state;
+    open_all();
+    redis->greeting.transacts = true;
+    publish("a", APART_BYTES_MIN, MESSAGE_EPHEMERAL, false);
+    publish("b", APART_BYTES_MIN, MESSAGE_EPHEMERAL, false);
+    assert_int_equal(sent(), 2 * APART_COMMANDS);
+    for (unsigned i = 0; i < 2; i++) {
+        answer("+OK\r\n");
+        answer("-OOM command not allowed\r\n");
+        answer(i == 0 ? "-OOM command not allowed\r\n" : "+QUEUED\r\n");
+        answer("-EXECABORT Transaction discarded because of previous errors.\r\n");
+    }
+    assert_int_equal(answered, 0);
+    assert_int_equal(redis->commands_sent.count, 2);
+    answer("*4\r\n$2\r\nff\r\n$1\r\n9\r\n$1\r\n0\r\n$1\r\n0\r\n");
+    answer("-OOM command not allowed\r\n");
+    assert_int_equal(answered, 2);
+    assert_true(answers[0].err == 0 && answers[1].err == -ENOSPC);
+    close_all();
+}
+
+/* One that is asked where its slot is on its way to is asked as that again. */
+static void test_a_script_that_is_forgotten_on_the_way(void **state)
+{
+    (void)state;
+    open_all();
+    publish("a", 1, MESSAGE_PUBLICATION, false);
+    assert_int_equal(sent(), 1);
+    struct sent one = sent_take(&redis->commands_sent);
+    assert_int_equal(redis_send_asking(redis, one.ask, false), 0);
+    answer("+OK\r\n");
+    answer("-NOSCRIPT it is not there\r\n");
+    assert_int_equal(redis->commands_sent.count, 2);
+    assert_int_equal(sent_first(&redis->commands_sent)->kind, SENT_QUEUED);
+    assert_true(sent_last(&redis->commands_sent)->whole);
+    answer("+OK\r\n");
+    answer("*4\r\n$2\r\nff\r\n$1\r\n9\r\n$1\r\n0\r\n$1\r\n0\r\n");
+    assert_true(answered == 1 && answers[0].err == 0);
+    close_all();
+}
+
 /* A node of a cluster that goes on to be cut off from it. */
 static void test_probes(void **state)
 {
@@ -284,6 +328,8 @@ int main(void)
         cmocka_unit_test(test_order_of_a_channel_stays),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_what_goes_past_the_script),
+        cmocka_unit_test(test_what_is_not_queued),
+        cmocka_unit_test(test_a_script_that_is_forgotten_on_the_way),
         cmocka_unit_test(test_probes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
