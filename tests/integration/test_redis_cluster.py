@@ -219,3 +219,18 @@ def test_what_is_none_is_said(cluster, start_redis):  # noqa: F811
     assert "set redis_cluster = off" in start_fails(f"redis={start_redis().address}",
                                                     "redis_cluster=on")
     assert "no sentinels" in start_fails(f"redis=mine@{one}", "redis_cluster=on")
+
+
+def test_by_tls(start_cluster, nodes):
+    """Also to the master that a slot has moved to, whose address the cluster has told."""
+    cluster = start_cluster(tls="local", durable=True, args=["--tls-cluster", "yes"])
+    a, b = nodes(cluster)
+    with EventStream(a.url("/sse", channel="news")) as stream:
+        b.publish("news", "x" * 20_000)
+        assert stream.next()["data"] == "x" * 20_000
+        position = b.position("news")
+        source = cluster.of("news")
+        cluster.move(cluster.slot("news"), next(one for one in cluster.all if one is not source))
+        b.publish("news", "after")
+        assert stream.next()["data"] == "after"
+    assert a.poll("news", position)["recovered"]
