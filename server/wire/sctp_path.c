@@ -100,7 +100,8 @@ void sctp_path_idle(struct sctp_path *path, uint64_t idle_ns)
 
 void sctp_path_answered(struct sctp_path *path, uint32_t flight_before)
 {
-    path->burst = path->answered ? path->burst + MTU : flight_before + BURST_PACKETS * MTU;
+    path->burst = path->answered ? least(path->burst, UINT32_MAX - MTU) + MTU
+                                 : flight_before + BURST_PACKETS * MTU;
     path->answered = true;
 }
 

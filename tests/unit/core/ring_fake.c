@@ -258,6 +258,7 @@ static int fake_listen(struct ring *base, unsigned listener, int fd)
     assert(fd >= 0 && listener < RING_LISTENERS_MAX);
     assert(!ring->client && ring->ports[listener] < 0 && "ring_listen on a server's ring, once");
     ring->ports[listener] = (int)fake_port_of(ring->net, fd);
+    fake_backlog_look(ring->net, (unsigned)ring->ports[listener]);
     return 0;
 }
 

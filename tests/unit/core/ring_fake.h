@@ -118,6 +118,9 @@ ssize_t fake_client_write(struct fake_client *client, const void *data, size_t s
 ssize_t fake_client_read(struct fake_client *client, void *data, size_t size);
 /* True when a read would not say -EAGAIN. */
 bool fake_client_readable(const struct fake_client *client);
+/* The accept that it woke was cancelled before it ran, as that of a process that goes away: it
+ * waits in the backlog until another comes to that port, or a ring begins to listen there. */
+void fake_client_miss(struct fake_net *net, const struct fake_client *client);
 /* True while it is in the backlog. */
 bool fake_client_waits(const struct fake_client *client);
 /* Who has accepted it. Returns false when nobody has, or when that end is closed. */

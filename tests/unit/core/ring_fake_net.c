@@ -349,7 +349,16 @@ void fake_arrive(struct fake_net *net, unsigned port, struct fake_end *end)
         at->arrivals = realloc(at->arrivals, at->size * sizeof *at->arrivals);
         assert(at->arrivals);
     }
+    fake_backlog_look(net, port);
     at->arrivals[at->count++] = (struct fake_arrival){end, fake_soon(net)};
+}
+
+void fake_backlog_look(struct fake_net *net, unsigned port)
+{
+    struct fake_port *at = &net->ports[port];
+    for (uint32_t i = 0; i < at->count; i++)
+        if (at->arrivals[i].due_ns == INT64_MAX)
+            at->arrivals[i].due_ns = net->now_ns;
 }
 
 struct fake_end *fake_arrival_take(struct fake_net *net, unsigned port)
@@ -404,6 +413,14 @@ ssize_t fake_client_read(struct fake_client *client, void *data, size_t size)
 bool fake_client_readable(const struct fake_client *client)
 {
     return fake_end_poll(&client->end, RING_READ) != 0;
+}
+
+void fake_client_miss(struct fake_net *net, const struct fake_client *client)
+{
+    for (unsigned port = 0; port < net->port_count; port++)
+        for (uint32_t i = 0; i < net->ports[port].count; i++)
+            if (net->ports[port].arrivals[i].end == client->end.peer)
+                net->ports[port].arrivals[i].due_ns = INT64_MAX;
 }
 
 bool fake_client_waits(const struct fake_client *client)

@@ -43,7 +43,7 @@ struct fake_client {
 /* A connection that waits to be accepted. */
 struct fake_arrival {
     struct fake_end *end;
-    int64_t due_ns;
+    int64_t due_ns; /* INT64_MAX: it has woken nobody */
 };
 
 struct fake_port {
@@ -84,6 +84,8 @@ struct fake_end *fake_end_pair(struct fake_net *net);
 /* The place of a descriptor among the ports; made when it is new. */
 unsigned fake_port_of(struct fake_net *net, int fd);
 void fake_arrive(struct fake_net *net, unsigned port, struct fake_end *end);
+/* Whoever looks at the backlog finds those, too, that have woken nobody. */
+void fake_backlog_look(struct fake_net *net, unsigned port);
 /* Takes the first arrival that is due; NULL when there is none. */
 struct fake_end *fake_arrival_take(struct fake_net *net, unsigned port);
 int64_t fake_arrival_due(const struct fake_net *net, unsigned port);

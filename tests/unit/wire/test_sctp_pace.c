@@ -82,11 +82,66 @@ static void test_no_small_message_waits(void **state)
     }
 }
 
+/* All of several packets is lost, and given up or sent again when the time is over: what comes
+ * behind it waits for no acknowledgement that its peer holds back, which costs 200 ms. */
+static void test_it_goes_on_after_all_was_lost(void **state)
+{
+    (void)state;
+    enum {
+        SIZE = 4000,
+        BEHIND = 16
+    };
+    static const char bytes[SIZE];
+    const struct sctp_effort once = {.retransmits = 0, .until_ns = SCTP_NEVER};
+    struct sctp_settings settings = pair_settings;
+    settings.heartbeat_ms = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        const bool given_up = i & 1;
+        const struct sctp_message message = {.payload = 53, .bytes = {bytes, i & 4 ? 100 : SIZE}};
+        pair_init(&pair, 1, &settings, &ops, 100);
+        pair.delay_ns = (uint64_t)2 * PAIR_MS;
+        pair.parks = i & 2;
+        struct sctp *from = &pair.ends[1].sctp;
+        pair_run(&pair, (uint64_t)1000 * PAIR_MS);
+        assert_int_equal(sctp_send(from, &message, SCTP_RELIABLE), 0);
+        pair_flush(&pair, 1);
+        pair_run(&pair, (uint64_t)1000 * PAIR_MS);
+        pair.lost = 1000;
+        heard = 0;
+        assert_int_equal(sctp_send(from, &message, given_up ? once : SCTP_RELIABLE), 0);
+        pair_flush(&pair, 1);
+        pair.lost = 0;
+        for (unsigned j = 0; j < BEHIND; j++)
+            assert_int_equal(sctp_send(from, &message, SCTP_RELIABLE), 0);
+        const uint64_t timeout_ns = sctp_path_rto_ns(&from->path);
+        pair_run(&pair, timeout_ns + (uint64_t)50 * PAIR_MS);
+        assert_int_equal(heard, BEHIND + !given_up);
+        pair_done(&pair);
+    }
+}
+
+/* However many acknowledgements come while nothing leaves. */
+static void test_a_burst_has_an_end(void **state)
+{
+    (void)state;
+    struct sctp_path path;
+    sctp_path_init(&path, 1 << 20);
+    sctp_path_left(&path, 1000);
+    uint32_t before = 0;
+    for (unsigned i = 0; i < 4000000; i++) {
+        sctp_path_answered(&path, 1000);
+        assert_true(path.burst >= before);
+        before = path.burst;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_throughput),
         cmocka_unit_test(test_no_small_message_waits),
+        cmocka_unit_test(test_it_goes_on_after_all_was_lost),
+        cmocka_unit_test(test_a_burst_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
