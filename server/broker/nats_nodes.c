@@ -353,21 +353,24 @@ static void order_come(struct nats *nats, struct span body, bool old)
 }
 
 /* One that came before this node began is of interest as far as it still counts: sessions that it
- * could end are not there yet. */
+ * could end are not there yet. That there is no other is said by one error alone: after any other,
+ * and after silence, the next beat asks again, so the same one may come twice. */
 static void old_order(struct nats *nats, struct span json)
 {
+    struct nats_nodes *nodes = &nats->nodes;
     struct nats_answer answer;
-    if (nats->nodes.orders_read || nats_answer_read(&answer, json) < 0)
+    if (nodes->orders_read || nats_answer_read(&answer, json) < 0)
         return;
-    bool there = answer.code == 0 && answer.seq > nats->nodes.orders_at;
-    if (there) {
+    if (answer.code == 0 && answer.seq > nodes->orders_at) {
         order_come(nats, span_of(answer.data, answer.len), true);
-        nats->nodes.orders_at = answer.seq;
+        nodes->orders_at = answer.seq;
         orders_read_on(nats);
+    } else if (answer.err_code == NATS_NOTHING_FOUND) {
+        nodes->orders_read = nodes->orders_known = true;
+    } else if (answer.code != 0) {
+        nats_count(&nats->counters.errors);
     }
     free(answer.data);
-    nats->nodes.orders_read = !there;
-    nats->nodes.orders_known |= !there;
 }
 
 static void new_order(struct nats *nats, natsMsg *message)
@@ -457,8 +460,11 @@ void nats_nodes_leave(struct nats *nats)
 void nats_nodes_turn(struct nats *nats)
 {
     struct nats_nodes *nodes = &nats->nodes;
-    if (nats->now_ns >= nodes->beat_ns)
+    if (nats->now_ns >= nodes->beat_ns) {
         beat(nats, 'B');
+        if (!nodes->orders_read)
+            orders_read_on(nats);
+    }
     peers_expire(nats);
     for (unsigned i = 0; nodes->open_count > 0 && i < NODES_OPEN_MAX; i++) {
         struct nodes_ask *ask = nodes->open[i];
