@@ -67,6 +67,12 @@ class Client:
         client.close()
         return offsets
 
+    def commit(self, group, topic, offset, partition=0):
+        """Says for a group, which has no members, what it has read."""
+        client = Consumer({"bootstrap.servers": self.address, "group.id": group, "log_level": 0})
+        client.commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)
+        client.close()
+
     def watermarks(self, topic, partition=0):
         """The oldest record that is still there, and the next that comes."""
         client = Consumer({"bootstrap.servers": self.address, "group.id": "w", "log_level": 0})

@@ -6,7 +6,9 @@
  * Kafka throws records away by age and size, read or not. Nobody knows how many of those that are
  * gone were for which channel; so all channels that the partition could have fed begin a new epoch
  * (hub/gap.h). librdkafka is told to say so in place of going on by itself. That a group begins
- * comes by the same error, without an offset: then nothing is missed. */
+ * comes by the same error, without an offset: then nothing is missed. Where it goes on is committed
+ * either way: else a node that comes before the first record does would begin where the log ends
+ * then, or go on behind the cut as soon as the log is as long as it was. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 
 enum {
     LOOK_MS = 1000, /* for a broker's answer; the thread waits for it */
+    LOOKS = 8,      /* in a turn, until one fails */
 };
 
 /* Of one shard. The scope is in it, so that it needs nobody else. */
@@ -107,26 +110,25 @@ static void count_missed(struct kafka *kafka, const char *topic, uint64_t missed
     kafka_count(&row->records, missed);
 }
 
-static void say(const struct kafka_partition *partition, int64_t low, int64_t high)
+static void say(const struct kafka *kafka, const struct kafka_partition *partition, int64_t low,
+                int64_t high)
 {
+    const struct settings *settings = kafka->settings;
+    bool engine = settings->redis[0] != '\0' || settings->nats[0] != '\0';
+    const char *untold = engine ? "; subscribers are not told, as an engine numbers channels" : "";
     int64_t at = partition->gap.offset;
     if (at < low)
         fprintf(stderr,
                 "ringside-server: kafka: %s[%" PRId32 "]: %" PRId64 " records from %" PRId64
                 " on are gone: Kafka threw them away before they were read; goes on at %" PRId64
-                "\n",
-                partition->topic, partition->partition, low - at, at, low);
+                "%s\n",
+                partition->topic, partition->partition, low - at, at, low, untold);
     else
         fprintf(stderr,
                 "ringside-server: kafka: %s[%" PRId32 "]: %" PRId64 " is to come next, and the log "
-                "ends at %" PRId64 ": it was cut, or is another; goes on by kafka_start\n",
-                partition->topic, partition->partition, at, high);
-}
-
-static int64_t start_of(const struct kafka *kafka)
-{
-    return kafka->settings->kafka_start == KAFKA_START_EARLIEST ? RD_KAFKA_OFFSET_BEGINNING
-                                                                : RD_KAFKA_OFFSET_END;
+                "ends at %" PRId64 ": it was cut, or is another; goes on at %" PRId64
+                ", by kafka_start%s\n",
+                partition->topic, partition->partition, at, high, partition->gap.to, untold);
 }
 
 /* Where it is to go on. Returns false when that cannot be said now. */
@@ -140,15 +142,19 @@ static bool look(struct kafka *kafka, struct kafka_partition *partition)
         kafka_complain(kafka, err, rd_kafka_err2str(err));
         return false;
     }
+    bool begins = gap->offset < 0, is_short = !begins && gap->offset < low;
     gap->state = KAFKA_GAP_KNOWN;
     gap->to = gap->offset;
-    if (gap->offset >= low && gap->offset <= high)
+    if (!begins && !is_short && gap->offset <= high)
         return true; /* it is there: the broker that said so was not its leader any more */
-    say(partition, low, high);
+    bool from_low = is_short || kafka->settings->kafka_start == KAFKA_START_EARLIEST;
+    gap->to = from_low ? low : high;
+    if (begins)
+        return true;
+    say(kafka, partition, low, high);
     kafka_count(&kafka->counters.gaps, 1);
-    if (gap->offset < low)
+    if (is_short)
         count_missed(kafka, partition->topic, (uint64_t)(low - gap->offset));
-    gap->to = gap->offset < low ? low : start_of(kafka);
     gap->state = KAFKA_GAP_TOLD;
     gap->told = gap->answers = 0;
     return true;
@@ -156,60 +162,72 @@ static bool look(struct kafka *kafka, struct kafka_partition *partition)
 
 /* ---- steps ---- */
 
-void kafka_gap(struct kafka *kafka, struct kafka_partition *partition, int64_t offset)
+void kafka_gap(struct kafka_partition *partition, int64_t offset)
 {
     partition->gap = (struct kafka_gap){.state = KAFKA_GAP_SEEN, .offset = offset};
-    if (offset >= 0)
-        return;
-    /* A group that begins; or what was looked for could not be found, which has been said. */
-    bool begins = offset == RD_KAFKA_OFFSET_INVALID;
-    partition->gap.state = KAFKA_GAP_KNOWN;
-    partition->gap.to = begins ? start_of(kafka) : offset;
-    partition->gap.retry_ns = begins ? 0 : kafka->now_ns + KAFKA_SECOND_NS;
 }
 
-/* Returns true when it is to be read on. One in a turn is looked for: *looks. */
-static bool step(struct kafka *kafka, struct kafka_partition *partition, unsigned *looks)
+static bool is_due(const struct kafka *kafka, const struct kafka_partition *partition)
 {
-    struct kafka_gap *gap = &partition->gap;
-    if (gap->state == KAFKA_GAP_NONE || window_count(&partition->window) > 0 ||
-        kafka->now_ns < gap->retry_ns)
-        return false;
-    if (gap->state == KAFKA_GAP_SEEN && *looks > 0) {
-        --*looks;
-        if (!look(kafka, partition))
-            gap->retry_ns = kafka->now_ns + KAFKA_SECOND_NS;
-    }
-    if (gap->state == KAFKA_GAP_TOLD)
-        tell(kafka, partition);
-    return gap->state == KAFKA_GAP_KNOWN;
+    return window_count(&partition->window) == 0 && kafka->now_ns >= partition->gap.retry_ns;
 }
 
-/* librdkafka stops fetching where it has said that; it begins again where it is assigned. */
+bool kafka_gap_is_due(const struct kafka *kafka, const struct kafka_partition *partition)
+{
+    enum kafka_gap_state state = partition->gap.state;
+    return (state == KAFKA_GAP_SEEN || state == KAFKA_GAP_KNOWN) && is_due(kafka, partition);
+}
+
+/* Returns how many were looked for: that took time, in which librdkafka may have said more. */
+static unsigned look_all(struct kafka *kafka)
+{
+    unsigned looks = 0;
+    for (unsigned i = 0; i < kafka->count && looks < LOOKS; i++) {
+        struct kafka_partition *partition = kafka->partitions[i];
+        if (partition->gap.state != KAFKA_GAP_SEEN || !is_due(kafka, partition))
+            continue;
+        looks++;
+        if (look(kafka, partition))
+            continue;
+        partition->gap.retry_ns = kafka->now_ns + KAFKA_SECOND_NS;
+        break;
+    }
+    return looks;
+}
+
+/* Returns true when it is to be read on. */
+static bool step(struct kafka *kafka, struct kafka_partition *partition)
+{
+    if (partition->gap.state == KAFKA_GAP_TOLD)
+        tell(kafka, partition);
+    return partition->gap.state == KAFKA_GAP_KNOWN && is_due(kafka, partition);
+}
+
+/* librdkafka stops fetching where it has said that; it begins again where it is assigned. What is
+ * stored is committed only if it is more than what was; this may be less, and behind the last
+ * commit of what is unassigned. */
 static void read_on(struct kafka *kafka, rd_kafka_topic_partition_list_t *list)
 {
     kafka_error(kafka, rd_kafka_incremental_unassign(kafka->consumer, list));
     kafka_error(kafka, rd_kafka_incremental_assign(kafka->consumer, list));
+    rd_kafka_commit(kafka->consumer, list, 1);
     rd_kafka_topic_partition_list_destroy(list);
 }
 
 void kafka_gaps(struct kafka *kafka)
 {
     rd_kafka_topic_partition_list_t *list = NULL;
-    unsigned looks = 1;
-    if (kafka->life != KAFKA_READS || kafka->revoked)
+    if (kafka->life != KAFKA_READS || kafka->revoked || look_all(kafka) > 0)
         return;
     for (unsigned i = 0; i < kafka->count; i++) {
         struct kafka_partition *partition = kafka->partitions[i];
-        if (!step(kafka, partition, &looks))
+        if (!step(kafka, partition))
             continue;
         list = list ? list : rd_kafka_topic_partition_list_new((int)kafka->count);
         rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition)->offset =
             partition->gap.to;
-        if (partition->gap.offset >= 0 && partition->gap.to >= 0) {
-            partition->position = partition->gap.to;
-            partition->is_dirty = true;
-        }
+        partition->position = partition->gap.to;
+        partition->is_dirty = true;
         partition->gap = (struct kafka_gap){0};
         kafka_listen(kafka, partition);
     }

@@ -179,8 +179,7 @@ static int64_t deadline_ns(const struct kafka *kafka)
         const struct kafka_partition *partition = kafka->partitions[i];
         if (partition->retry_ns > kafka->now_ns && partition->retry_ns < until_ns)
             until_ns = partition->retry_ns;
-        if (partition->gap.state == KAFKA_GAP_SEEN && partition->gap.retry_ns <= kafka->now_ns &&
-            window_count(&partition->window) == 0)
+        if (kafka_gap_is_due(kafka, partition))
             until_ns = kafka->now_ns;
     }
     if (kafka->revoked && kafka->revoked_ns < until_ns)

@@ -226,8 +226,10 @@ void kafka_error(struct kafka *kafka, rd_kafka_error_t *error);
 
 /* ---- gap.c ---- */
 
-/* What was to come next is not there. Negative: nothing was, or it could not be looked for. */
-void kafka_gap(struct kafka *kafka, struct kafka_partition *partition, int64_t offset);
+/* What was to come next is not there. Negative: nothing was; the group begins. */
+void kafka_gap(struct kafka_partition *partition, int64_t offset);
+/* Whether there is something to do for it at once. */
+bool kafka_gap_is_due(const struct kafka *kafka, const struct kafka_partition *partition);
 /* A step of all of them. */
 void kafka_gaps(struct kafka *kafka);
 /* A shard has answered. */

@@ -293,7 +293,7 @@ static bool wants_more(const struct kafka *kafka, const struct kafka_partition *
 static void take(struct kafka *kafka, struct kafka_partition *partition, rd_kafka_message_t *record)
 {
     if (record->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
-        kafka_gap(kafka, partition, record->offset);
+        kafka_gap(partition, record->offset);
         rd_kafka_message_destroy(record);
         return;
     }

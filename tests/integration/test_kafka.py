@@ -220,6 +220,32 @@ def test_subscribers_are_told_what_is_gone(start_server, kafka, eventually):
     assert not answer["recovered"]
 
 
+def test_a_group_begins_where_it_began(start_server, kafka, eventually):
+    """It has read nothing when its node goes: what comes meanwhile is not before its begin."""
+    kafka.topic("fresh")
+    kafka.produce("fresh", ["before"])
+    server = start_server(config=kafka.settings("fresh", kafka_group="fresh", kafka_start="latest"))
+    eventually(lambda: kafka.committed("fresh", "fresh") == [1], "the place where it began")
+    server.stop()
+    kafka.produce("fresh", ["meanwhile"])
+    server.start()
+    with stream(server, "fresh") as events:
+        assert events.data(1) == ["meanwhile"]
+
+
+def test_a_log_that_was_cut_is_told(start_server, kafka, eventually):
+    """It has less than was read: from here on what is read is committed, though it is less."""
+    kafka.topic("cut")
+    kafka.produce("cut", ["0", "1", "2"])
+    kafka.commit("cut", "cut", 100)
+    server = start_server(config=kafka.settings("cut", kafka_group="cut", kafka_start="latest"))
+    eventually(lambda: kafka.committed("cut", "cut") == [3], "the end that there is")
+    assert server.metric("ringside_kafka_gaps_total") == 1
+    assert "cut[0]: 100 is to come next, and the log ends at 3" in server.output()
+    kafka.produce("cut", ["3"])
+    eventually(lambda: kafka.committed("cut", "cut") == [4], "what came behind it")
+
+
 # ---- what cannot be published ----
 
 

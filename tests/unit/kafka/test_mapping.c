@@ -1,5 +1,6 @@
 #include "kafka/mapping.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -184,12 +185,92 @@ static void test_globs(void **state)
     expect_glob(longest + 3 * (CHANNEL_NAME_MAX - 1), longest, false);
 }
 
+/* Whatever a template makes of a record is among what it may make: each name is asked of the draft,
+ * and of the glob. */
+static void expect_fed(const char *template, const char *topic, int32_t partition, const char *key)
+{
+    char topics[1200], glob[KAFKA_GLOB_BYTES];
+    struct kafka_draft draft;
+    struct kafka_record record = record_of(topic, span_from(key));
+    record.partition = partition;
+    snprintf(topics, sizeof topics, "^.*=%s", template);
+    assert_int_equal(read_topics(topics, ""), 0);
+    const struct kafka_template *read = mapping_of(&mapping, topic);
+    assert_int_equal(mapping_draft(&draft, &mapping, read, &record), KAFKA_TAKEN);
+    mapping_glob(glob, read, topic, partition);
+    assert_true(mapping_glob_has(glob, span_of(draft.channel, draft.channel_len)));
+    mapping_done(&mapping);
+}
+
+static void test_what_is_made_is_in_the_glob(void **state)
+{
+    static const char *const templates[] = {
+        "x",
+        "{topic}",
+        "{partition}",
+        "{key}",
+        "{header:room}",
+        "{topic}{partition}{key}{header:room}",
+        "{header:room}{key}{partition}{topic}",
+        "a{key}a{key}a",
+        "{key}{key}{key}{key}{key}{key}{key}{key}{key}{key}{key}{key}{key}{key}{key}{key}",
+        "user:{topic}.{partition}/{key}@{header:room},#",
+    };
+    static const char *const keys[] = {"a", "aa", "aaa", "7", "t", "a/a:a", "-_.:/@#,"};
+    (void)state;
+    for (size_t i = 0; i < sizeof templates / sizeof templates[0]; i++) {
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            expect_fed(templates[i], "t", 0, keys[k]);
+            expect_fed(templates[i], "a.a_a-a", INT32_MAX, keys[k]);
+        }
+    }
+    char longest[CHANNEL_NAME_MAX + 1] = "";
+    memset(longest, 'k', CHANNEL_NAME_MAX);
+    expect_fed("{key}", "t", 0, longest);
+    expect_fed("{topic}", longest, 0, "k");
+    expect_fed(longest, "t", 0, "k");
+}
+
+/* What means something in globs elsewhere is in no name, so it is in no glob either; and a topic
+ * that Kafka would not have, with a * in it, makes the glob wider, not narrower. */
+static void test_signs_of_globs(void **state)
+{
+    static const char *const signs[] = {"*", "?", "[", "]", "\\", "a*b", "[a-z]", "\\*"};
+    (void)state;
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+        char topics[64];
+        snprintf(topics, sizeof topics, "t={key}%s", signs[i]);
+        assert_int_equal(read_topics(topics, ""), -EINVAL);
+        expect("{key}", span_from(signs[i]), KAFKA_BAD_CHANNEL, NULL);
+    }
+    char glob[KAFKA_GLOB_BYTES];
+    assert_int_equal(read_topics("^.*={topic}/{key}", ""), 0);
+    mapping_glob(glob, mapping_of(&mapping, "a*b"), "a*b", 0);
+    assert_true(mapping_glob_has(glob, SPAN("a*b/k")) && mapping_glob_has(glob, SPAN("axb/k")));
+    mapping_done(&mapping);
+}
+
+/* It has room for what makes a name, and is of none where it has not: three topics of the longest
+ * names are longer than it. */
+static void test_a_glob_that_has_no_room(void **state)
+{
+    char topic[KAFKA_TOPIC_MAX + 1] = "", glob[KAFKA_GLOB_BYTES];
+    (void)state;
+    memset(topic, 't', KAFKA_TOPIC_MAX);
+    assert_int_equal(read_topics("^t*={topic}/{topic}/{topic}", ""), 0);
+    mapping_glob(glob, mapping_of(&mapping, topic), topic, 0);
+    assert_string_equal(glob, "");
+    assert_false(mapping_glob_has(glob, span_from(topic)));
+    mapping_done(&mapping);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_channels),        cmocka_unit_test(test_topics),
         cmocka_unit_test(test_globs),           cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_values_and_keys),
+        cmocka_unit_test(test_values_and_keys), cmocka_unit_test(test_what_is_made_is_in_the_glob),
+        cmocka_unit_test(test_signs_of_globs),  cmocka_unit_test(test_a_glob_that_has_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
