@@ -270,10 +270,10 @@ bool quic_read(struct quic *quic, const struct ring_packet *packet)
     return true;
 }
 
-void quic_alarm(struct quic *quic)
+void quic_alarm(struct quic *quic, int64_t heard_ns)
 {
     int64_t expiry_ns = (int64_t)ngtcp2_conn_get_expiry(quic->conn);
-    if (expiry_ns > quic->shard->now_ns) {
+    if (expiry_ns > heard_ns) {
         alarms_set(&quic->port->alarms, quic->carrier.slot - quic->shard->streams.first, expiry_ns);
         return;
     }

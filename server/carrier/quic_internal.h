@@ -244,8 +244,8 @@ struct quic *quic_begin(struct quic_port *port, const struct quic_first *first);
 /* A packet for a connection. Returns false when its client has to be told to prove its address; it
  * is gone then. */
 bool quic_read(struct quic *quic, const struct ring_packet *packet);
-/* Its alarm has gone off. */
-void quic_alarm(struct quic *quic);
+/* Its alarm has gone off, and may have been too early: nothing is due that is not by `heard_ns`. */
+void quic_alarm(struct quic *quic, int64_t heard_ns);
 /* Sends what there is to be sent, as far as windows go. Ends the connection at an error. */
 void quic_write(struct quic *quic);
 /* Charges what is held. Returns false when that has closed the connection. */

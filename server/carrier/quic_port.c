@@ -302,12 +302,13 @@ static void drain(struct quic_port *port)
 static bool quic_turn(struct shard *shard)
 {
     struct quic_port *port = quic_port_of(shard);
+    int64_t heard_ns = datagrams_heard_ns(shard, DATAGRAM_QUIC);
     unsigned gone_off = 0;
     for (; gone_off < ALARMS_PER_TURN; gone_off++) {
-        uint32_t id = alarms_pop(&port->alarms, shard->now_ns);
+        uint32_t id = alarms_pop(&port->alarms, heard_ns);
         if (id == ALARMS_NONE)
             break;
-        quic_alarm(quic_at(port, id));
+        quic_alarm(quic_at(port, id), heard_ns);
     }
     if (shard->draining && !port->drains)
         drain(port);

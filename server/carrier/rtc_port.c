@@ -238,9 +238,10 @@ static void drain(struct rtc_port *port)
 static bool rtc_turn_due(struct shard *shard)
 {
     struct rtc_port *port = rtc_port_of(shard);
+    int64_t heard_ns = datagrams_heard_ns(shard, DATAGRAM_RTC);
     unsigned gone_off = 0;
     for (; gone_off < ALARMS_PER_TURN; gone_off++) {
-        uint32_t id = alarms_pop(&port->alarms, shard->now_ns);
+        uint32_t id = alarms_pop(&port->alarms, heard_ns);
         if (id == ALARMS_NONE)
             break;
         rtc_alarm(rtc_of(shard, conn_at(shard, shard->streams.first + id)));

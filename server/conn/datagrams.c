@@ -21,6 +21,7 @@ struct datagram_batch {
     bool joins_none; /* the way out does not take several datagrams in one entry */
     unsigned taken;  /* in this turn */
     bool waits;      /* more is there than a turn takes */
+    int64_t heard_ns;
     uint8_t rooms[RING_PACKETS_MAX][DATAGRAM_ROOM];
     uint8_t made[RING_PACKETS_MAX * DATAGRAM_BYTES]; /* one behind the other */
 };
@@ -103,6 +104,20 @@ void datagrams_arrived(struct shard *shard, uint32_t number, int32_t res)
 
 /* ---- a turn ---- */
 
+static void hear(struct datagram_batch *batch, int64_t now_ns)
+{
+    int64_t least_ns = now_ns - DATAGRAMS_BEHIND_NS;
+    if (!batch->waits)
+        batch->heard_ns = now_ns;
+    else if (batch->heard_ns < least_ns)
+        batch->heard_ns = least_ns;
+}
+
+int64_t datagrams_heard_ns(const struct shard *shard, enum datagram_port port)
+{
+    return shard->datagrams.batches[port]->heard_ns;
+}
+
 bool datagrams_turn(struct shard *shard)
 {
     bool more = false;
@@ -114,6 +129,7 @@ bool datagrams_turn(struct shard *shard)
             take(shard, port);
         batch->taken = 0;
         more |= batch->waits;
+        hear(batch, shard->now_ns);
         more |= ops_of(shard, port)->turn(shard);
     }
     return more;

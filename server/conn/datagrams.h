@@ -8,6 +8,9 @@
  *          has no socket (carrier_port_open), and carries streams itself.
  * Threads  The shard's.
  * Memory   A batch to receive and one to send: 224 KiB for each socket.
+ * Deadlines  Of alarms are held against datagrams_heard_ns: what a peer has sent in time may lie in
+ *          the socket behind what others have, and a packet that seems lost is sent once more for
+ *          nothing, when there is least time for it.
  * Batches  Datagrams that follow each other to one peer, equally long, leave as one entry, which
  *          the kernel or the device cuts (UDP_SEGMENT).
  * Bounds   DATAGRAMS_PER_TURN received in a turn; what the socket does not take is lost. */
@@ -33,6 +36,8 @@ enum {
     DATAGRAM_ROOM = 2048,  /* the longest that is received */
     DATAGRAMS_PER_TURN = 1024,
 };
+#define DATAGRAMS_BEHIND_NS                                                                        \
+    INT64_C(100000000) /* the socket holds less than is taken in that time */
 
 struct datagram_ops {
     /* Makes what the shard keeps for it: shard->datagrams.state[port]. Returns 0 or negative errno.
@@ -70,6 +75,10 @@ bool datagrams_turn(struct shard *shard);
 
 /* Sends what is in the batches. */
 void datagrams_flush(struct shard *shard);
+
+/* Until when all that had come was taken; at most DATAGRAMS_BEHIND_NS ago, so that a flood holds up
+ * no alarm for longer. For what goes off in ops.turn. */
+int64_t datagrams_heard_ns(const struct shard *shard, enum datagram_port port);
 
 /* How long nothing is due, at most `most_ns`. */
 int64_t datagrams_wait_ns(const struct shard *shard, int64_t most_ns);

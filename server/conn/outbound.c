@@ -503,7 +503,8 @@ void shard_flush_batch(struct shard *shard)
 bool shard_flush(struct shard *shard)
 {
     struct send_batch *batch = shard->batch;
-    uint32_t carriers = shard->streams.due_count, last = shard->dirty_tail;
+    uint32_t due = shard->streams.due_count, last = shard->dirty_tail;
+    uint32_t carriers = due < CARRIERS_PER_TURN ? due : CARRIERS_PER_TURN;
     bool all = false;
     size_t bytes = 0;
     for (unsigned done = 0; done < FLUSH_MAX && bytes < FLUSH_BYTES_MAX && !all;) {

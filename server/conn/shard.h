@@ -7,8 +7,9 @@
  * Threads  shard_create to shard_free on one thread; shard_stop and reading `counters` on any.
  * Memory   Everything a shard touches is its own, except the lanes between hubs.
  * Bounds   RECEIVE_BATCH sockets a receive batch, RECEIVE_TURN_BYTES and a batch a turn; SEND_BATCH
- *          a send batch, FLUSH_MAX sends and about FLUSH_BYTES_MAX bytes a turn besides what the
- *          hub's visits send: one broadcast cannot keep the loop from listening. */
+ *          a send batch, FLUSH_MAX sends, CARRIERS_PER_TURN carriers and about FLUSH_BYTES_MAX
+ *          bytes a turn besides what the hub's visits send: one broadcast cannot keep the loop from
+ *          listening. */
 #pragma once
 
 #include <netinet/in.h>
@@ -67,6 +68,7 @@ enum {
     SEND_GATHERED = 64, /* sockets in a batch that send more than one run */
     SEND_BATCH_BYTES = 4 << 20,
     FLUSH_MAX = 4096,
+    CARRIERS_PER_TURN = 1024, /* as many as datagrams are received: each is answered by one */
     FLUSH_BYTES_MAX = 16 << 20,
     LINGER_MS = 2000,          /* for the last answer to leave, and for the peer to close */
     LINGER_BYTES_PER_MS = 128, /* a long last answer has longer to leave */

@@ -1,5 +1,6 @@
 /* Datagrams that leave together where the kernel takes none together, or not these: each that it
- * takes alone leaves once, in order, and is counted once. */
+ * takes alone leaves once, in order, and is counted once. And until when those that came were
+ * heard. */
 #include "fake_shard.h"
 
 #include <arpa/inet.h>
@@ -239,6 +240,33 @@ static void what_a_full_socket_refuses_is_lost(void **state)
     expect_counted(way, 3, 2, 3, 3 * SHORT);
 }
 
+static void come(struct way *way, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        fake_udp_send(way->peers[0], PORT, "", 1, 0);
+}
+
+static int64_t behind_ns(struct way *way, int64_t after_ns)
+{
+    struct shard *shard = way->fake.shard;
+    fake_net_advance(way->fake.net, fake_net_now(way->fake.net) + after_ns);
+    ring_wait(shard->ring, 0);
+    shard_turn(shard, fake_net_now(way->fake.net));
+    return shard->now_ns - datagrams_heard_ns(shard, DATAGRAM_QUIC);
+}
+
+static void what_lies_in_the_socket_is_not_heard_yet(void **state)
+{
+    struct way *way = *state;
+    come(way, 1);
+    assert_int_equal(behind_ns(way, 0), 0);
+    come(way, 3 * DATAGRAMS_PER_TURN);
+    assert_int_equal(behind_ns(way, FAKE_SHARD_MS), FAKE_SHARD_MS);
+    assert_int_equal(behind_ns(way, FAKE_SHARD_MS), 2 * FAKE_SHARD_MS);
+    assert_int_equal(behind_ns(way, FAKE_SHARD_S), DATAGRAMS_BEHIND_NS);
+    assert_int_equal(behind_ns(way, FAKE_SHARD_MS), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_way_that_is_too_narrow_ends_no_joining, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_a_full_socket_refuses_is_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_lies_in_the_socket_is_not_heard_yet, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
