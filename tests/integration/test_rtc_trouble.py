@@ -84,12 +84,14 @@ def test_records_that_come_again_are_heard_once(server, connect, relay):  # noqa
 
 FLIGHT_LAST = 20  # the first byte of a datagram with a change of keys
 HELLO, REPEATS = 22, 2
+SEALED, COOKIE_ACK_SIZE = 23, 53  # a chunk without a value: until the end there is no other
 
 
 def test_a_handshake_survives_what_is_lost_and_what_is_forged(server, connect, relay):  # noqa: F811
     """The server's last flight is lost twice, what comes before the client's last message is
-    swapped with it, and somebody sends records that only look like those under the keys."""
-    lost, kept = [], []
+    swapped with it, and somebody sends records that only look like those under the keys. Then the
+    answer to the peer's cookie is lost: it asks again a server that has parked it."""
+    lost, kept, answers = [], [], []
     forged = b"\x17\xfe\xfd\0\1" + b"\0" * 6 + struct.pack(">H", 40) + b"f" * 40
 
     def meddle(datagram, to_server):
@@ -99,11 +101,14 @@ def test_a_handshake_survives_what_is_lost_and_what_is_forged(server, connect, r
         if to_server and datagram[0] == HELLO and len(kept) == 0 and datagram[13] == 11:
             kept.append(datagram)  # the certificate: it comes with the next flight
             return []
+        if not to_server and (datagram[0], len(datagram)) == (SEALED, COOKIE_ACK_SIZE):
+            answers.append(datagram)
+            return [datagram] if len(answers) > 1 else []
         return [datagram, forged] if to_server and datagram[0] >= FLIGHT_LAST else [datagram]
 
     client = connect(Through(relay(meddle=meddle)), "/echo")
     client.wait("open", 0)
-    assert len(lost) == REPEATS and len(kept) == 1
+    assert len(lost) == REPEATS and len(kept) == 1 and len(answers) > 1
     client.act("send", 0, "hello")
     assert client.wait("message", 0) == ["hello"]
 
