@@ -73,6 +73,8 @@ uint64_t http3_one_way_input(struct http3_stream *stream, struct span bytes, boo
     return code;
 }
 
+/* They lie in the packet, or in what the library has kept of the stream, and it never looks at them
+ * again: so a frame is unmasked there. */
 void http3_tunnel_input(struct http3_stream *stream, struct span bytes, bool ended)
 {
     struct shard *shard = stream->quic->shard;

@@ -94,13 +94,15 @@ bool mapping_topic_is_good(struct span name)
 }
 
 /* glibc writes out what is repeated, and each repetition of a repetition doubles it: 34 of `+` took
- * gigabytes. */
+ * gigabytes, 180 of `*` seconds. */
 static bool is_small_pattern(const char *pattern)
 {
     unsigned repeated = 0;
-    for (; *pattern != '\0'; pattern++) {
+    bool before = false, repeats;
+    for (; *pattern != '\0'; pattern++, before = repeats) {
+        repeats = *pattern == '*' || *pattern == '+' || *pattern == '?';
         repeated += *pattern == '+';
-        if (*pattern == '{')
+        if (*pattern == '{' || (before && repeats))
             return false;
     }
     return repeated <= KAFKA_PATTERN_PLUS_MAX;
@@ -124,7 +126,7 @@ static int topic_name_read(struct kafka_topic *ret, struct span name, char *why,
 bad:
     snprintf(why, why_size,
              "kafka_topics: %.*s: is no topic: 1 to %d of A-Z a-z 0-9 . _ -, or a regular "
-             "expression that begins with ^ and has no { and at most %d of +",
+             "expression that begins with ^ and has no {, no ** or the like, and at most %d of +",
              (int)name.len, name.ptr, KAFKA_TOPIC_MAX, KAFKA_PATTERN_PLUS_MAX);
     return -EINVAL;
 }

@@ -416,12 +416,21 @@ static bool turn(void)
 }
 
 /* The next piece of the input, as long as its first byte says. */
+/* In a block of its own, which may be written to as the library's own may: frames are unmasked
+ * where they lie. It stays until the next. */
 static struct span piece_of(struct span *input)
 {
+    static char *copy;
     size_t len = fuzz_choice(input);
-    struct span piece = span_of(input->ptr, len < input->len ? len : input->len);
-    *input = span_skip(*input, piece.len);
-    return piece;
+    if (len > input->len)
+        len = input->len;
+    free(copy);
+    copy = malloc(len + 1);
+    assert(copy);
+    if (len > 0)
+        memcpy(copy, input->ptr, len);
+    *input = span_skip(*input, len);
+    return span_of(copy, len);
 }
 
 static bool step(struct span *input)

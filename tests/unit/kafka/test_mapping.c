@@ -91,9 +91,9 @@ static void test_topics(void **state)
     assert_null(mapping_of(&mapping, "b"));
     mapping_done(&mapping);
     static const char *const bad[] = {
-        "",        "a=",         "a={",        "a={}", "a={key",
-        "a=b c=}", "a= b",       "=x",         "^[=x", "^a++++++++++=x",
-        "^a{9}=x", "a=\xc3\xa4", "a={header:}"};
+        "",        "a=",      "a={",        "a={}",       "a={key",
+        "a=b c=}", "a= b",    "=x",         "^[=x",       "^a++++++++++=x",
+        "^a{9}=x", "^a.**=x", "a=\xc3\xa4", "a={header:}"};
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_true(read_topics(bad[i], "") < 0);
 }
