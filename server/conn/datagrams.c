@@ -66,6 +66,14 @@ int shard_datagrams(struct shard *shard, enum datagram_port port, int fd)
     return 0;
 }
 
+bool datagrams_served(const struct shard *shard)
+{
+    bool served = false;
+    for (unsigned port = 0; port < DATAGRAM_PORTS; port++)
+        served |= shard->datagrams.batches[port] != NULL;
+    return served;
+}
+
 /* ---- in ---- */
 
 /* Returns whether there may be more. */

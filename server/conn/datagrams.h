@@ -67,6 +67,9 @@ void datagrams_done(struct shard *shard);
 /* Serves on a bound socket, which stays the caller's. */
 int shard_datagrams(struct shard *shard, enum datagram_port port, int fd);
 
+/* Whether there is such a socket. */
+bool datagrams_served(const struct shard *shard);
+
 /* Something has arrived. */
 void datagrams_arrived(struct shard *shard, uint32_t number, int32_t res);
 

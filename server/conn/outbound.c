@@ -500,11 +500,18 @@ void shard_flush_batch(struct shard *shard)
     batch_run(shard, shard->batch);
 }
 
+/* Those on sockets of their own are bounded by what they send. */
+static uint32_t carriers_at_once(const struct shard *shard)
+{
+    uint32_t due = shard->streams.due_count;
+    uint32_t most = datagrams_served(shard) ? CARRIERS_PER_TURN : due;
+    return due < most ? due : most;
+}
+
 bool shard_flush(struct shard *shard)
 {
     struct send_batch *batch = shard->batch;
-    uint32_t due = shard->streams.due_count, last = shard->dirty_tail;
-    uint32_t carriers = due < CARRIERS_PER_TURN ? due : CARRIERS_PER_TURN;
+    uint32_t carriers = carriers_at_once(shard), last = shard->dirty_tail;
     bool all = false;
     size_t bytes = 0;
     for (unsigned done = 0; done < FLUSH_MAX && bytes < FLUSH_BYTES_MAX && !all;) {

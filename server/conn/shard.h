@@ -68,7 +68,7 @@ enum {
     SEND_GATHERED = 64, /* sockets in a batch that send more than one run */
     SEND_BATCH_BYTES = 4 << 20,
     FLUSH_MAX = 4096,
-    CARRIERS_PER_TURN = 1024, /* as many as datagrams are received: each is answered by one */
+    CARRIERS_PER_TURN = 1024, /* with datagrams: as many as are received, for each is answered */
     FLUSH_BYTES_MAX = 16 << 20,
     LINGER_MS = 2000,          /* for the last answer to leave, and for the peer to close */
     LINGER_BYTES_PER_MS = 128, /* a long last answer has longer to leave */

@@ -1,6 +1,6 @@
 /* Datagrams that leave together where the kernel takes none together, or not these: each that it
- * takes alone leaves once, in order, and is counted once. And until when those that came were
- * heard. */
+ * takes alone leaves once, in order, and is counted once. And what a turn
+ * hears, between what it sends. */
 #include "fake_shard.h"
 
 #include <arpa/inet.h>
@@ -267,6 +267,42 @@ static void what_lies_in_the_socket_is_not_heard_yet(void **state)
     assert_int_equal(behind_ns(way, FAKE_SHARD_MS), 0);
 }
 
+struct counted {
+    struct carrier carrier;
+    unsigned turns;
+};
+
+static void count_turn(struct shard *shard, struct carrier *carrier)
+{
+    (void)shard;
+    ((struct counted *)carrier)->turns++;
+}
+
+/* A message for all of them leaves room between to hear what they answer. */
+static void a_turn_turns_so_many_carriers(void **state)
+{
+    struct way *way = *state;
+    enum {
+        LAST = 100,
+        CROWD = 2 * CARRIERS_PER_TURN + LAST,
+    };
+    static const struct carrier_ops ops = {.turn = count_turn};
+    static struct counted all[CROWD];
+    struct shard *shard = way->fake.shard;
+    for (unsigned i = 0; i < CROWD; i++) {
+        carrier_init(&all[i].carrier, &ops, TIMERS_NONE);
+        carrier_due(shard, &all[i].carrier);
+    }
+    for (unsigned turned = 0; turned < CROWD;) {
+        unsigned left = CROWD - turned;
+        turned += left < CARRIERS_PER_TURN ? left : CARRIERS_PER_TURN;
+        int64_t wait_ns = shard_turn(shard, fake_net_now(way->fake.net));
+        assert_int_equal(wait_ns == 0, turned < CROWD);
+        for (unsigned i = 0; i < CROWD; i++)
+            assert_int_equal(all[i].turns, i < turned);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +316,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_a_full_socket_refuses_is_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(what_lies_in_the_socket_is_not_heard_yet, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_turn_turns_so_many_carriers, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

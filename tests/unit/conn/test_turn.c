@@ -189,52 +189,12 @@ static void a_turn_signs_once(void **state)
     world_end(&world);
 }
 
-struct counted {
-    struct carrier carrier;
-    unsigned turns;
-};
-
-static void count_turn(struct shard *shard, struct carrier *carrier)
-{
-    (void)shard;
-    ((struct counted *)carrier)->turns++;
-}
-
-/* A message for all of them leaves room between to hear what they answer. */
-static void a_turn_turns_so_many_carriers(void **state)
-{
-    (void)state;
-    enum {
-        LAST = 100,
-        MANY = 2 * CARRIERS_PER_TURN + LAST,
-    };
-    static const struct carrier_ops ops = {.turn = count_turn};
-    static struct counted all[MANY];
-    struct world world;
-    world_begin(&world);
-    struct shard *shard = world.fake.shard;
-    for (unsigned i = 0; i < MANY; i++) {
-        carrier_init(&all[i].carrier, &ops, TIMERS_NONE);
-        carrier_due(shard, &all[i].carrier);
-    }
-    for (unsigned turned = 0; turned < MANY;) {
-        unsigned left = MANY - turned;
-        turned += left < CARRIERS_PER_TURN ? left : CARRIERS_PER_TURN;
-        int64_t wait_ns = shard_turn(shard, fake_net_now(world.fake.net));
-        assert_int_equal(wait_ns == 0, turned < MANY);
-        for (unsigned i = 0; i < MANY; i++)
-            assert_int_equal(all[i].turns, i < turned);
-    }
-    world_end(&world);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_made_in_turns),
         cmocka_unit_test(a_turn_receives_so_much),
         cmocka_unit_test(a_turn_signs_once),
-        cmocka_unit_test(a_turn_turns_so_many_carriers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
