@@ -107,13 +107,34 @@ static void hear(void *context, struct nodes_heard *heard)
         revoke_heard(shard, heard);
         break;
     case NODES_TAKE:
+    case NODES_GAP:
         assert(!"nobody asks another node for that");
     }
 }
 
-static int read_kafka(struct server *server, unsigned which)
+static void gap_made(void *kafka, struct nodes_ask *ask)
 {
-    const struct kafka_waker waker = {wake_shard, server};
+    kafka_told(kafka, &ask->call.ticket, ask->call.err);
+    nodes_ask_free(ask);
+}
+
+static int gap_make(struct helper *helper, const struct hub_set *set, const struct ticket *ticket,
+                    const char *glob)
+{
+    struct nodes_ask *ask = nodes_ask_create(NODES_GAP, 0, span_from(glob));
+    if (!ask)
+        return -ENOMEM;
+    ask->done = gap_made;
+    ask->call.ticket = *ticket;
+    int err = nodes_send_by(helper, set, ask);
+    if (err < 0)
+        nodes_ask_free(ask);
+    return err;
+}
+
+static int read_kafka(const struct broker *broker, struct server *server, unsigned which)
+{
+    const struct kafka_waker waker = {wake_shard, server, broker ? gap_make : NULL};
     int err = server->kafka ? kafka_start(server->kafka, server->hubs, which, &waker) : 0;
     if (err < 0)
         fprintf(stderr, "ringside-server: the thread that reads Kafka: %s\n", strerror(-err));
@@ -129,7 +150,7 @@ int cluster_start(struct broker *broker, struct server *server)
     int err = broker ? broker_start(broker, server->hubs, &waker) : 0;
     if (err < 0)
         fprintf(stderr, "ringside-server: the broker's thread: %s\n", strerror(-err));
-    return err < 0 ? err : read_kafka(server, (broker ? 1 : 0) + couriers_count(server));
+    return err < 0 ? err : read_kafka(broker, server, (broker ? 1 : 0) + couriers_count(server));
 }
 
 void cluster_announce(const struct broker *broker, const struct server *server)

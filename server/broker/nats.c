@@ -314,7 +314,13 @@ static void reconnect(struct nats *nats)
 
 static void question(void *engine, struct nodes_ask *ask)
 {
-    nats_question(engine, ask);
+    struct nats *nats = engine;
+    if (ask->kind == NODES_GAP) {
+        ask->call.err = -ENOTSUP;
+        helper_answer(nats->helper, &ask->call);
+        return;
+    }
+    nats_question(nats, ask);
 }
 
 static void turn(void *engine, int64_t now_ns)

@@ -64,6 +64,12 @@ int nodes_send(struct hub *hub, const struct hub_set *set, struct nodes_ask *ask
                                       : -ENOBUFS;
 }
 
+int nodes_send_by(struct helper *helper, const struct hub_set *set, struct nodes_ask *ask)
+{
+    ask->call.ops = &ask_ops;
+    return helper_call(helper, helper_participant(set, 0), &ask->call);
+}
+
 int nodes_answer_add(struct nodes_ask *ask, int err, struct span text)
 {
     if (ask->bytes + text.len > NODES_ANSWERS_MAX)

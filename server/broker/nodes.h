@@ -24,6 +24,7 @@
 #include "hub/call.h"
 #include "wire/span.h"
 
+struct helper;
 struct hub;
 struct hub_set;
 
@@ -32,6 +33,7 @@ enum {
     NODES_HEARD_MAX = 1024,
     NODES_TEXT_MAX = 2 << 20,
     NODES_ANSWERS_MAX = 8 << 20,
+    NODES_GLOB_MAX = 512,
 };
 
 /* X(NAME, letter): as the engine carries it. */
@@ -49,6 +51,8 @@ enum nodes_kind {
     NODES_KINDS(NODES_KIND_ENUM)
     NODES_TAKE = 't', /* no question to nodes, but to the engine: NONCE MS, in hex and digits. It is
                          taken for so long; -EEXIST: it was already */
+    NODES_GAP = 'g', /* likewise: all channels of a glob, where * is whatever there is, are to begin
+                         a new epoch, and subscribers are to be told; -ENOTSUP: it cannot do that */
 };
 
 /* What one node has said. */
@@ -87,6 +91,8 @@ void nodes_ask_free(struct nodes_ask *ask);
 
 /* Asks. Returns 0, and `done` follows; or -ENOBUFS: then it stays with the caller. */
 int nodes_send(struct hub *hub, const struct hub_set *set, struct nodes_ask *ask);
+/* Likewise for another helper, on its thread; `done` is given what it was made with. */
+int nodes_send_by(struct helper *helper, const struct hub_set *set, struct nodes_ask *ask);
 
 struct nodes_heard;
 

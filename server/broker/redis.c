@@ -143,6 +143,7 @@ static void disconnect(struct redis *redis)
     again(redis, &redis->commands_sent);
     again(redis, &redis->news_sent);
     redis_nodes_lost(redis);
+    redis_sweep_lost(redis);
     memset(redis->behind, 0, sizeof redis->behind);
     redis->behind_count = 0;
     redis->leaves = redis->downs = 0;

@@ -67,6 +67,9 @@ int redis_connect(struct redis *redis, char *why, size_t why_size);
 void redis_ask(struct redis *redis, struct remote_ask *ask);
 /* Asks other nodes. */
 void redis_question(struct redis *redis, struct nodes_ask *ask);
+/* All channels of a glob begin anew (NODES_GAP); then those of the next one. */
+void redis_sweep(struct redis *redis, struct nodes_ask *ask);
+void redis_sweep_next(struct redis *redis, struct redis *next);
 /* Gives all asks back: the helper goes. */
 void redis_stop(struct redis *redis);
 /* Everything that can be done now. */

@@ -5,6 +5,7 @@
  *   redis_command.c  what is asked, as commands
  *   redis_reply.c    what comes, taken for hostile
  *   redis_nodes.c    what nodes ask each other
+ *   redis_sweep.c    channels of a glob that begin anew
  *   redis_cluster.c  what is at another node of a Redis Cluster
  *
  * Threads  The broker's. */
@@ -22,6 +23,7 @@ enum {
     TOPIC_MAX = REDIS_PREFIX_MAX + 3 + 128,
     REDIS_NODE_TOPICS = 2,
     REDIS_ORDER_MAX = 48, /* of an order's place */
+    REDIS_CURSOR_MAX = 24,
     APART_COMMANDS = 4,
     DOWNS_MAX = 3,          /* then another node of the cluster may have what this one had */
     APART_BYTES_MIN = 2048, /* below it costs more than it saves */
@@ -41,6 +43,8 @@ enum sent_kind {
     SENT_ORDERS, /* the orders that this node missed */
     SENT_SLOTS,
     SENT_PROBE, /* whether it is of a cluster that works */
+    SENT_SWEEP, /* a page of keys */
+    SENT_SWEPT, /* one of them */
 };
 
 struct sent {
@@ -50,7 +54,7 @@ struct sent {
     bool whole;             /* was sent with the text of its script */
     bool asking;            /* was sent where its slot is on its way to */
     bool unqueued;          /* memory was out for what is before it in its transaction */
-    uint64_t id;            /* of a question */
+    uint64_t id;            /* of a question; of a sweep its run */
     bool own;               /* is of a node's own topic */
 };
 
@@ -84,6 +88,15 @@ struct redis_dial {
     int err;
 };
 
+/* One at a time. */
+struct redis_sweep {
+    struct nodes_ask *ask; /* NULL: there is none */
+    struct redis *next;    /* is walked behind this one */
+    uint64_t run;
+    unsigned left; /* of a page: not answered */
+    char cursor[REDIS_CURSOR_MAX];
+};
+
 struct redis {
     struct redis_config config;
     struct helper *helper;
@@ -93,7 +106,8 @@ struct redis {
     struct redis_dial dial;
     struct sent_ring commands_sent, news_sent;
     struct ask_list queue;
-    unsigned publishes;                /* in the queue */
+    unsigned publishes; /* in the queue */
+    struct redis_sweep sweep;
     struct batch batches[BATCHES_MAX]; /* by the hash of the channel; empty between turns */
     bool more;                         /* replies are there that the turn did not take */
     struct encoded apart;              /* was heard, and its rest is next, on this topic */
@@ -203,6 +217,12 @@ int redis_take_command(struct redis *redis, const redisReply *reply);
 int redis_take_news(struct redis *redis, const redisReply *reply);
 /* Tells shards that were behind, and are no more, to join all again. */
 void redis_catch_up(struct redis *redis);
+
+/* ---- redis_sweep.c ---- */
+
+void redis_sweep_answered(struct redis *redis, const struct sent *sent, const redisReply *reply);
+/* The link is lost. */
+void redis_sweep_lost(struct redis *redis);
 
 /* ---- redis_nodes.c ---- */
 

@@ -87,6 +87,8 @@ int redis_ring_add(struct redis_ring *ring, struct redis_config *config, const c
     if (!ring->servers[at])
         return -ENOMEM;
     ring->count++;
+    if (at > 0)
+        redis_sweep_next(ring->servers[at - 1], ring->servers[at]);
     if (!ring->cluster)
         points_add(ring, at, text);
     return 0;
@@ -137,7 +139,9 @@ static void ring_ask(void *engine, struct remote_ask *ask)
 static void ring_question(void *engine, struct nodes_ask *ask)
 {
     struct redis_ring *ring = engine;
-    if (ring->cluster)
+    if (ask->kind == NODES_GAP)
+        redis_sweep(ring->servers[0], ask);
+    else if (ring->cluster)
         redis_cluster_question(ring->cluster, ask);
     else
         redis_question(ring->servers[0], ask);

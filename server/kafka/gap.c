@@ -9,6 +9,7 @@
  * comes by the same error, without an offset: then nothing is missed. Where it goes on is committed
  * either way: else a node that comes before the first record does would begin where the log ends
  * then, or go on behind the cut as soon as the log is as long as it was. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static bool may_be_of(const struct remote_scope *scope, const char *name, size_t
 
 static void answered(void *context, struct call *call)
 {
-    kafka_gap_told(context, &call->ticket, call->err);
+    kafka_told(context, &call->ticket, call->err);
     free(call);
 }
 
@@ -71,25 +72,50 @@ static bool ask_shard(struct kafka *kafka, const struct kafka_partition *partiti
     return false;
 }
 
-/* Those that have not been told. A shard that has no room for it is told later. */
+static bool ask_engine(struct kafka *kafka, const struct kafka_partition *partition)
+{
+    char glob[KAFKA_GLOB_BYTES];
+    const struct ticket ticket = {.generation = kafka->lines[partition->line].run,
+                                  .tag = partition->line};
+    mapping_glob(glob, partition->template, partition->topic, partition->partition);
+    return kafka->waker.gap(kafka->helper, kafka->set, &ticket, glob) == 0;
+}
+
+/* Those that have not been told: who has the channels' epochs. A shard that has no room for it is
+ * told later. */
 static void tell(struct kafka *kafka, struct kafka_partition *partition)
 {
     struct kafka_gap *gap = &partition->gap;
-    while (gap->told < kafka->settings->shards && ask_shard(kafka, partition, gap->told)) {
+    const bool engine = kafka->waker.gap != NULL;
+    const unsigned all = engine ? 1 : (unsigned)kafka->settings->shards;
+    while (gap->told < all &&
+           (engine ? ask_engine(kafka, partition) : ask_shard(kafka, partition, gap->told))) {
         gap->told++;
         gap->answers++;
     }
-    if (gap->answers == 0 && gap->told == kafka->settings->shards)
+    if (gap->told < all)
+        gap->retry_ns = kafka->now_ns + KAFKA_RETRY_MIN_NS;
+    else if (gap->answers == 0)
         gap->state = KAFKA_GAP_KNOWN;
 }
 
-void kafka_gap_told(struct kafka *kafka, const struct ticket *ticket, int err)
+void kafka_told(struct kafka *kafka, const struct ticket *ticket, int err)
 {
     struct kafka_partition *partition = kafka_partition_of(kafka, ticket);
-    (void)err; /* an engine numbers: docs/KAFKA.md */
     kafka->is_answered = true;
-    if (partition && partition->gap.state == KAFKA_GAP_TOLD)
-        partition->gap.answers--;
+    if (!partition || partition->gap.state != KAFKA_GAP_TOLD)
+        return;
+    partition->gap.answers--;
+    if (err == -ENOTSUP)
+        fprintf(stderr,
+                "ringside-server: kafka: %s[%" PRId32
+                "]: subscribers are not told of what is gone: "
+                "around NATS and a Redis Cluster channels cannot begin anew\n",
+                partition->topic, partition->partition);
+    else if (err < 0) {
+        partition->gap.told = 0;
+        partition->gap.retry_ns = kafka->now_ns + KAFKA_SECOND_NS;
+    }
 }
 
 /* ---- what is missed ---- */
@@ -110,25 +136,21 @@ static void count_missed(struct kafka *kafka, const char *topic, uint64_t missed
     kafka_count(&row->records, missed);
 }
 
-static void say(const struct kafka *kafka, const struct kafka_partition *partition, int64_t low,
-                int64_t high)
+static void say(const struct kafka_partition *partition, int64_t low, int64_t high)
 {
-    const struct settings *settings = kafka->settings;
-    bool engine = settings->redis[0] != '\0' || settings->nats[0] != '\0';
-    const char *untold = engine ? "; subscribers are not told, as an engine numbers channels" : "";
     int64_t at = partition->gap.offset;
     if (at < low)
         fprintf(stderr,
                 "ringside-server: kafka: %s[%" PRId32 "]: %" PRId64 " records from %" PRId64
                 " on are gone: Kafka threw them away before they were read; goes on at %" PRId64
-                "%s\n",
-                partition->topic, partition->partition, low - at, at, low, untold);
+                "\n",
+                partition->topic, partition->partition, low - at, at, low);
     else
         fprintf(stderr,
                 "ringside-server: kafka: %s[%" PRId32 "]: %" PRId64 " is to come next, and the log "
                 "ends at %" PRId64 ": it was cut, or is another; goes on at %" PRId64
-                ", by kafka_start%s\n",
-                partition->topic, partition->partition, at, high, partition->gap.to, untold);
+                ", by kafka_start\n",
+                partition->topic, partition->partition, at, high, partition->gap.to);
 }
 
 /* Where it is to go on. Returns false when that cannot be said now. */
@@ -151,7 +173,7 @@ static bool look(struct kafka *kafka, struct kafka_partition *partition)
     gap->to = from_low ? low : high;
     if (begins)
         return true;
-    say(kafka, partition, low, high);
+    say(partition, low, high);
     kafka_count(&kafka->counters.gaps, 1);
     if (is_short)
         count_missed(kafka, partition->topic, (uint64_t)(low - gap->offset));
@@ -174,8 +196,9 @@ static bool is_due(const struct kafka *kafka, const struct kafka_partition *part
 
 bool kafka_gap_is_due(const struct kafka *kafka, const struct kafka_partition *partition)
 {
-    enum kafka_gap_state state = partition->gap.state;
-    return (state == KAFKA_GAP_SEEN || state == KAFKA_GAP_KNOWN) && is_due(kafka, partition);
+    const struct kafka_gap *gap = &partition->gap;
+    bool waits = gap->state == KAFKA_GAP_TOLD && gap->answers > 0;
+    return gap->state != KAFKA_GAP_NONE && !waits && is_due(kafka, partition);
 }
 
 /* Returns how many were looked for: that took time, in which librdkafka may have said more. */
@@ -198,7 +221,7 @@ static unsigned look_all(struct kafka *kafka)
 /* Returns true when it is to be read on. */
 static bool step(struct kafka *kafka, struct kafka_partition *partition)
 {
-    if (partition->gap.state == KAFKA_GAP_TOLD)
+    if (partition->gap.state == KAFKA_GAP_TOLD && is_due(kafka, partition))
         tell(kafka, partition);
     return partition->gap.state == KAFKA_GAP_KNOWN && is_due(kafka, partition);
 }

@@ -18,9 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct helper;
 struct hub_set;
 struct kafka;
 struct settings;
+struct ticket;
 
 enum {
     KAFKA_LINES = 16384, /* partitions of this node: hub_config.lines */
@@ -30,6 +32,10 @@ enum {
 struct kafka_waker {
     void (*wake)(void *context, unsigned shard);
     void *context;
+    /* Has an engine begin all channels of a glob anew; kafka_told follows, with that ticket.
+     * Returns 0, -ENOBUFS or -ENOMEM. NULL: there is no engine. */
+    int (*gap)(struct helper *helper, const struct hub_set *set, const struct ticket *ticket,
+               const char *glob);
 };
 
 /* Which librdkafka this program has, or that it has none. */
@@ -44,6 +50,8 @@ int kafka_check(const struct settings *settings, char *why, size_t why_size);
  * errno. */
 int kafka_start(struct kafka *kafka, struct hub_set *set, unsigned which,
                 const struct kafka_waker *waker);
+/* On its thread: the engine has, or could not; -ENOTSUP: nor will it. */
+void kafka_told(struct kafka *kafka, const struct ticket *ticket, int err);
 /* It reads no more, and leaves its group when what is under way has been answered: its clients are
  * sent away, and others are to have what comes now. NULL is allowed. */
 void kafka_leave(struct kafka *kafka);

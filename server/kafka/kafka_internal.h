@@ -110,7 +110,7 @@ struct kafka_gap {
     int64_t offset; /* what was to come; negative: the group begins */
     int64_t to;
     int64_t retry_ns;
-    unsigned told, answers; /* shards; those of them that have not answered */
+    unsigned told, answers; /* shards, or the engine; those of them that have not answered */
 };
 
 struct kafka_partition {
@@ -232,8 +232,6 @@ void kafka_gap(struct kafka_partition *partition, int64_t offset);
 bool kafka_gap_is_due(const struct kafka *kafka, const struct kafka_partition *partition);
 /* A step of all of them. */
 void kafka_gaps(struct kafka *kafka);
-/* A shard has answered. */
-void kafka_gap_told(struct kafka *kafka, const struct ticket *ticket, int err);
 
 /* ---- records.c ---- */
 

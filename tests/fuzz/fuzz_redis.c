@@ -17,6 +17,7 @@ enum {
     MESSAGE_MAX = 256,
     PUBLISHES = 3,
     TURNS = 20,
+    SWEEP = 5, /* in the place of a piece's length */
 };
 
 struct world {
@@ -27,6 +28,7 @@ struct world {
     struct redis *redis; /* the first of it, which is reached */
     int64_t now_ns;
     unsigned published, read, told;
+    unsigned asked; /* nodes, and for a sweep */
     uint64_t epoch, offset;
     bool live;
     uint32_t chain, subscription;
@@ -229,6 +231,19 @@ static void nodes_told(void *context, struct nodes_ask *ask)
     nodes_ask_free(ask);
 }
 
+static void ask_nodes(struct world *world, enum nodes_kind kind, struct span text)
+{
+    struct nodes_ask *question = nodes_ask_create(kind, 0, text);
+    assert(question);
+    question->done = nodes_told;
+    if (nodes_send(world->hub, world->set, question) < 0)
+        nodes_ask_free(question);
+    else
+        world->asked++;
+    turn(world);
+    turn(world);
+}
+
 /* Everything that is asked of Redis is under way. */
 static void ask_all(struct world *world)
 {
@@ -245,13 +260,9 @@ static void ask_all(struct world *world)
     turn(world);
     turn(world);
     send_all(world);
-    struct nodes_ask *question = nodes_ask_create(NODES_INFO, 0, (struct span){0});
-    assert(question);
-    question->done = nodes_told;
     world->redis->listening = REDIS_NODE_TOPICS;
-    assert(nodes_send(world->hub, world->set, question) == 0);
-    turn(world);
-    turn(world);
+    ask_nodes(world, NODES_INFO, (struct span){0});
+    assert(world->asked == 1);
 }
 
 /* nodes_send leads here. */
@@ -278,12 +289,17 @@ static void take(struct world *world, struct redis_link *link,
     }
 }
 
-/* Pieces, each behind a byte that says for which link it is and how long. */
+/* Pieces, each behind a byte that says for which link it is and how long; or that a sweep is asked
+ * for. */
 static void feed(struct world *world, struct span input)
 {
     struct redis *redis = world->redis;
     while (input.len > 0) {
         uint8_t choice = fuzz_choice(&input);
+        if (choice == SWEEP) {
+            ask_nodes(world, NODES_GAP, SPAN("c*"));
+            continue;
+        }
         size_t len = choice & 1 ? input.len : (size_t)choice >> 2;
         if (len > input.len)
             len = input.len;
@@ -301,7 +317,7 @@ static void world_close(struct world *world)
         turn(world);
         redis_ring_engine.stop(world->ring);
     }
-    assert(world->published == PUBLISHES && world->read == 1 && world->told == 1);
+    assert(world->published == PUBLISHES && world->read == 1 && world->told == world->asked);
     hub_unsubscribe_all(world->hub, &world->chain);
     turn(world);
     hub_free(world->hub);

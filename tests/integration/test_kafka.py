@@ -246,6 +246,33 @@ def test_a_log_that_was_cut_is_told(start_server, kafka, eventually):
     eventually(lambda: kafka.committed("cut", "cut") == [4], "what came behind it")
 
 
+def test_nodes_around_redis_are_told_what_is_gone(start_server, kafka, redis, eventually):
+    """Also one that reads no Kafka, and of a channel without subscribers; others stay."""
+    kafka.topic("split")
+    settings = kafka.settings("split=split:{key}", kafka_group="split", message_bytes_max=2 * LARGE,
+                              **redis.settings)
+    node = start_server(config=redis.settings)
+    reader = start_server(config=settings)
+    kafka.produce("split", ["early"], key="a")
+    kafka.produce("split", ["early"], key="b")
+    eventually(lambda: kafka.committed("split", "split") == [2], "a commit")
+    reader.stop()
+    place = {name: node.poll(f"split:{name}", since="start")["position"] for name in "ab"}
+    with stream(node, "split:a") as fed, stream(node, "other") as other:
+        assert fed.data(1) == ["early"]
+        kafka.produce("split", [str(number).ljust(LARGE) for number in range(20)], key="a")
+        reader.start()
+        assert fed.next() is None
+        node.publish("other", "stays")
+        assert other.data(1) == ["stays"]
+    node.until_closed("gap", 1)
+    for server in (node, reader):
+        for name in "ab":
+            eventually(lambda s=server, n=name:
+                       not s.poll(f"split:{n}", since=place[n])["recovered"], "no recovery")
+    assert "subscribers are not told" not in reader.output()
+
+
 # ---- what cannot be published ----
 
 
