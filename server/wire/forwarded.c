@@ -45,11 +45,12 @@ static bool is_port(struct span text)
 /* "[address]", and a port. */
 static bool bracketed_read(struct in6_addr *ret, struct span text)
 {
-    const char *end = memchr(text.ptr, ']', text.len);
+    struct span rest = span_skip(text, 1);
+    const char *end = memchr(rest.ptr, ']', rest.len);
     if (!end)
         return false;
-    struct span inside = {text.ptr + 1, (size_t)(end - text.ptr) - 1};
-    struct span behind = span_skip(text, inside.len + 2);
+    struct span inside = {rest.ptr, (size_t)(end - rest.ptr)};
+    struct span behind = span_skip(rest, inside.len + 1);
     if (!memchr(inside.ptr, ':', inside.len) ||
         (behind.len > 0 && (behind.ptr[0] != ':' || !is_port(span_skip(behind, 1)))))
         return false;
