@@ -174,7 +174,8 @@ static void say_end(struct quic *quic, const quic_close_error *error)
     struct sockaddr_in6 peer, local;
     memcpy(&peer, path.path.remote.addr, sizeof peer);
     memcpy(&local, path.path.local.addr, sizeof local);
-    datagram_send(quic->shard, DATAGRAM_QUIC, (size_t)len, &peer, &local.sin6_addr, about.ecn);
+    datagram_send(quic->shard, DATAGRAM_QUIC, quic->carrier.slot, (size_t)len, &peer,
+                  &local.sin6_addr, about.ecn);
 }
 
 void quic_say_end(struct quic *quic, uint64_t code)
@@ -407,8 +408,8 @@ static void send_packet(struct quic *quic, const struct packet *packet, ngtcp2_s
     struct sockaddr_in6 peer, local;
     memcpy(&peer, packet->path.path.remote.addr, sizeof peer);
     memcpy(&local, packet->path.path.local.addr, sizeof local);
-    datagram_send(quic->shard, DATAGRAM_QUIC, (size_t)len, &peer, &local.sin6_addr,
-                  packet->about.ecn);
+    datagram_send(quic->shard, DATAGRAM_QUIC, quic->carrier.slot, (size_t)len, &peer,
+                  &local.sin6_addr, packet->about.ecn);
 }
 
 void quic_write(struct quic *quic)

@@ -102,7 +102,8 @@ static bool may_speak(struct quic_port *port)
 static void say(struct quic_port *port, const struct ring_packet *packet, ngtcp2_ssize len)
 {
     if (len > 0)
-        datagram_send(port->shard, DATAGRAM_QUIC, (size_t)len, &packet->peer, &packet->local, 0);
+        datagram_send(port->shard, DATAGRAM_QUIC, DATAGRAM_NOBODYS, (size_t)len, &packet->peer,
+                      &packet->local, 0);
 }
 
 static void negotiate_version(struct quic_port *port, const struct ring_packet *packet,

@@ -124,7 +124,7 @@ static void send_now(struct rtc *rtc, size_t len)
         .sin6_port = rtc->port_number,
         .sin6_addr = rtc->address,
     };
-    datagram_send(rtc_shard(rtc), DATAGRAM_RTC, len, &peer, &rtc->local, 0);
+    datagram_send(rtc_shard(rtc), DATAGRAM_RTC, rtc->carrier.slot, len, &peer, &rtc->local, 0);
 }
 
 static void handshake_flush(struct rtc *rtc)

@@ -137,7 +137,7 @@ static void answer(struct shard *shard, const struct ring_packet *packet,
     uint8_t *room = datagram_room(shard, DATAGRAM_RTC);
     size_t len = stun_answer(room, request, &packet->peer.sin6_addr, ntohs(packet->peer.sin6_port),
                              password);
-    datagram_send(shard, DATAGRAM_RTC, len, &packet->peer, &packet->local, 0);
+    datagram_send(shard, DATAGRAM_RTC, DATAGRAM_NOBODYS, len, &packet->peer, &packet->local, 0);
 }
 
 /* `ours:theirs`, of which the first is a peer's name. */

@@ -17,6 +17,7 @@ struct datagram_batch {
     struct ring_packet out[RING_PACKETS_MAX];
     struct ring_packet pieces[JOINED_MAX]; /* of an entry that was not taken */
     unsigned out_count;
+    uint32_t last_whose; /* the last of `out` */
     size_t made_len;
     bool joins_none; /* the way out does not take several datagrams in one entry */
     unsigned taken;  /* in this turn */
@@ -231,17 +232,18 @@ uint8_t *datagram_room(struct shard *shard, enum datagram_port port)
 /* Whether it can be the next of an entry: all are as long as the first, but for the last, which may
  * be shorter. */
 static bool joins(const struct datagram_batch *batch, const struct ring_packet *last,
-                  const struct ring_packet *next)
+                  const struct ring_packet *next, uint32_t whose)
 {
     size_t segment = last->segment ? last->segment : last->iov.iov_len;
-    return !batch->joins_none && next->iov.iov_len <= segment && last->iov.iov_len % segment == 0 &&
+    return !batch->joins_none && whose != DATAGRAM_NOBODYS && whose == batch->last_whose &&
+           next->iov.iov_len <= segment && last->iov.iov_len % segment == 0 &&
            last->iov.iov_len / segment < JOINED_MAX &&
            last->iov.iov_len + next->iov.iov_len <= JOINED_BYTES_MAX && last->ecn == next->ecn &&
            memcmp(&last->peer, &next->peer, sizeof next->peer) == 0 &&
            memcmp(&last->local, &next->local, sizeof next->local) == 0;
 }
 
-void datagram_send(struct shard *shard, enum datagram_port port, size_t len,
+void datagram_send(struct shard *shard, enum datagram_port port, uint32_t whose, size_t len,
                    const struct sockaddr_in6 *peer, const struct in6_addr *local, uint8_t ecn)
 {
     struct datagram_batch *batch = shard->datagrams.batches[port];
@@ -254,10 +256,11 @@ void datagram_send(struct shard *shard, enum datagram_port port, size_t len,
     };
     struct ring_packet *last = batch->out_count > 0 ? &batch->out[batch->out_count - 1] : NULL;
     batch->made_len += len;
-    if (last && joins(batch, last, &next)) {
+    if (last && joins(batch, last, &next, whose)) {
         last->segment = (uint16_t)(last->segment ? last->segment : last->iov.iov_len);
         last->iov.iov_len += len;
         return;
     }
     batch->out[batch->out_count++] = next;
+    batch->last_whose = whose;
 }

@@ -11,8 +11,10 @@
  * Deadlines  Of alarms are held against datagrams_heard_ns: what a peer has sent in time may lie in
  *          the socket behind what others have, and a packet that seems lost is sent once more for
  *          nothing, when there is least time for it.
- * Batches  Datagrams that follow each other to one peer, equally long, leave as one entry, which
- *          the kernel or the device cuts (UDP_SEGMENT).
+ * Batches  Datagrams of one connection that follow each other, equally long, leave as one entry,
+ *          which the kernel or the device cuts (UDP_SEGMENT). Those of two are not joined though
+ *          they go to one address: only a bench has many connections behind one, and it would
+ *          measure what no user gets.
  * Bounds   DATAGRAMS_PER_TURN received in a turn; what the socket does not take is lost. */
 #pragma once
 
@@ -36,6 +38,7 @@ enum {
     DATAGRAM_ROOM = 2048,  /* the longest that is received */
     DATAGRAMS_PER_TURN = 1024,
 };
+#define DATAGRAM_NOBODYS UINT32_MAX
 #define DATAGRAMS_BEHIND_NS                                                                        \
     INT64_C(100000000) /* the socket holds less than is taken in that time */
 
@@ -89,6 +92,7 @@ int64_t datagrams_wait_ns(const struct shard *shard, int64_t most_ns);
 /* Room for the next datagram, DATAGRAM_BYTES. */
 uint8_t *datagram_room(struct shard *shard, enum datagram_port port);
 
-/* Queues what was written there. `local` is where it is to come from, or unspecified. */
-void datagram_send(struct shard *shard, enum datagram_port port, size_t len,
+/* Queues what was written there. `whose` is the connection's slot, or DATAGRAM_NOBODYS; `local` is
+ * where it is to come from, or unspecified. */
+void datagram_send(struct shard *shard, enum datagram_port port, uint32_t whose, size_t len,
                    const struct sockaddr_in6 *peer, const struct in6_addr *local, uint8_t ecn);

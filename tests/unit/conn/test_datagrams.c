@@ -107,13 +107,18 @@ static void refuse(struct way *way, int32_t joined_err, uint32_t packet_bytes_ma
 }
 
 /* Each says which it is, from its first byte to its last. */
-static void make(struct way *way, unsigned peer, size_t len, unsigned count)
+static void make_of(struct way *way, uint32_t whose, unsigned peer, size_t len, unsigned count)
 {
     const struct sockaddr_in6 address = address_of(peer);
     for (unsigned i = 0; i < count; i++) {
         memset(datagram_room(way->fake.shard, DATAGRAM_QUIC), ++way->sent[peer], len);
-        datagram_send(way->fake.shard, DATAGRAM_QUIC, len, &address, &in6addr_any, 0);
+        datagram_send(way->fake.shard, DATAGRAM_QUIC, whose, len, &address, &in6addr_any, 0);
     }
+}
+
+static void make(struct way *way, unsigned peer, size_t len, unsigned count)
+{
+    make_of(way, peer, peer, len, count);
 }
 
 static void pass_over(struct way *way, unsigned peer, unsigned count)
@@ -163,6 +168,19 @@ static void what_is_taken_together_is_counted_one_by_one(void **state)
     expect(way, 1, SHORT, 2);
     expect_no_more(way);
     expect_counted(way, 6, 4, 0, 3 * LONG + 3 * SHORT);
+}
+
+static void connections_at_one_address_are_not_joined(void **state)
+{
+    struct way *way = *state;
+    make_of(way, 1, 0, SHORT, 2);
+    make_of(way, 2, 0, SHORT, 3);
+    make_of(way, 1, 0, SHORT, 1);
+    make_of(way, DATAGRAM_NOBODYS, 0, SHORT, 2);
+    datagrams_flush(way->fake.shard);
+    expect(way, 0, SHORT, 8);
+    expect_no_more(way);
+    expect_counted(way, 8, 3, 0, 8 * SHORT);
 }
 
 /* An entry between such as are taken, and one that is as full as they get. */
@@ -308,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_taken_together_is_counted_one_by_one, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(connections_at_one_address_are_not_joined, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_that_cuts_nothing_gets_them_one_by_one, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_kernel_that_knows_no_entries_gets_them_one_by_one, setup,
