@@ -46,6 +46,7 @@ NOT_IN_TSAN = {
     "test_turn.py": "one request at a time, and programs of others",
     "test_rtc.py": "a peer is of one thread; calls between threads: test_centrifuge_http.py",
     "test_cluster_several.py": "the broker's thread alone: test_cluster.py has the others",
+    "test_cluster_failover.py": "likewise",
     "test_cluster_tls.py": "the broker's thread alone: test_cluster.py has the others",
     "test_cluster_proxies.py": "proxies in between: test_cluster_api.py has the threads",
     "test_mercure.py": "threads meet in the hub: test_cross_shard.py has them",

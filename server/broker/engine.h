@@ -30,6 +30,7 @@ enum {
     X(timeouts, "counter", "Asks that the engine did not answer in broker_timeout_ms")             \
     X(queue_full, "counter", "Publishes refused as broker_queue_max was reached")                  \
     X(out_of_memory, "counter", "Publishes that the engine refused for want of memory")            \
+    X(replaced, "counter", "Times that the engine was found to have other data than it had")       \
     X(errors, "counter", "Other errors that the engine answered")                                  \
     X(dropped, "counter", "Messages that a shard had no room for, and read from the history")      \
     X(unheard, "counter", "Questions of other nodes for which there was no room")                  \

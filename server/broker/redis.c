@@ -147,6 +147,7 @@ static void disconnect(struct redis *redis)
     memset(redis->behind, 0, sizeof redis->behind);
     redis->behind_count = 0;
     redis->leaves = redis->downs = 0;
+    redis->looks = false;
     redis->apart_topic_len = 0;
     atomic_store(&redis->counters.connected, 0);
 }
@@ -298,6 +299,8 @@ static int turn(struct redis *redis)
     redis_reset_shards(redis);
     if (err == 0)
         err = redis_nodes_listen(redis);
+    if (err == 0)
+        err = redis_look(redis);
     if (err == 0)
         err = redis_queue_send(redis);
     if (err == 0)

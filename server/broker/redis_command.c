@@ -85,9 +85,10 @@ static void begin(struct command *command, struct redis *redis, const struct nam
         add(command, span_from(names->order));
     }
     add_epoch(command, redis_random(redis) | 1);
-    add(command, span_from(redis->greeting.run));
+    add(command, span_from(redis->greeting.life));
     add(command, redis->greeting.durable ? SPAN("1") : SPAN("0"));
     add_number(command, (uint64_t)redis->config.ttl_ms);
+    add_number(command, redis->greeting.seen_ms);
 }
 
 static void add_bounds(struct command *command, const struct hub_rules *rules)

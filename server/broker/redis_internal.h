@@ -4,6 +4,7 @@
  *   redis_queue.c    asks that wait, and those that go together
  *   redis_command.c  what is asked, as commands
  *   redis_reply.c    what comes, taken for hostile
+ *   redis_life.c     whose data it has
  *   redis_nodes.c    what nodes ask each other
  *   redis_sweep.c    channels of a glob that begin anew
  *   redis_cluster.c  what is at another node of a Redis Cluster
@@ -37,6 +38,7 @@ enum sent_kind {
     SENT_APART,  /* EXEC of a script and a PUBLISH */
     SENT_QUEUED, /* what is before that: answered by "queued" */
     SENT_PING,
+    SENT_LOOK,
     SENT_SUBSCRIBE, /* on the news link: confirmed, it becomes a join */
     SENT_QUESTION,
     SENT_SAY,    /* an answer to another node */
@@ -114,6 +116,8 @@ struct redis {
     char apart_topic[TOPIC_MAX];
     size_t apart_topic_len; /* 0: nothing was */
     unsigned resets;        /* shards told, since something was lost */
+    bool looks;             /* at the life of Redis: not answered yet */
+    int64_t life_ns;        /* when it was last asked for */
     unsigned downs;         /* probes that failed, one behind the other */
     unsigned leaves;        /* that are not confirmed */
     bool behind
@@ -217,6 +221,12 @@ int redis_take_command(struct redis *redis, const redisReply *reply);
 int redis_take_news(struct redis *redis, const redisReply *reply);
 /* Tells shards that were behind, and are no more, to join all again. */
 void redis_catch_up(struct redis *redis);
+
+/* ---- redis_life.c ---- */
+
+/* Asks for it, where it is time to. Returns 0 or -ENOMEM. */
+int redis_look(struct redis *redis);
+void redis_looked(struct redis *redis, const struct sent *sent, const redisReply *reply);
 
 /* ---- redis_sweep.c ---- */
 

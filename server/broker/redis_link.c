@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/encoding.h"
+
 enum {
     OUTPUT_MIN = 16 << 10,
     OUTPUT_KEPT = 1 << 20, /* of an output that is empty */
@@ -134,14 +136,14 @@ static int authenticate(struct redis_link *link, const struct redis_address *add
 }
 
 /* The value of a line "name:value" of INFO. */
-static bool info_value(char *ret, size_t size, const char *text, const char *name)
+static bool info_value(char ret[REDIS_VALUE_MAX], const char *text, const char *name)
 {
     const char *at = strstr(text, name);
     if (!at)
         return false;
     at += strlen(name);
     size_t len = strcspn(at, "\r\n");
-    if (len == 0 || len >= size)
+    if (len == 0 || len >= REDIS_VALUE_MAX)
         return false;
     memcpy(ret, at, len);
     ret[len] = '\0';
@@ -156,17 +158,16 @@ static int mode_is_wrong(const struct redis_address *address, char *why, size_t 
     return -EINVAL;
 }
 
-static int ask_run(struct redis_link *link, const struct redis_address *address,
-                   struct redis_greeting *greeting, char *why, size_t why_size)
+static int ask_mode(struct redis_link *link, const struct redis_address *address, char *why,
+                    size_t why_size)
 {
     const char *const words[] = {"INFO", "server"};
     redisReply *reply = ask(link, address, words, 2);
     int err = 0;
-    char mode[REDIS_RUN_MAX] = "";
-    if (!reply || reply->type != REDIS_REPLY_STRING ||
-        !info_value(greeting->run, sizeof greeting->run, reply->str, "run_id:"))
+    char mode[REDIS_VALUE_MAX];
+    if (!reply || reply->type != REDIS_REPLY_STRING)
         err = fail(link, address, reply, "INFO server", why, why_size);
-    else if (info_value(mode, sizeof mode, reply->str, "redis_mode:") &&
+    else if (info_value(mode, reply->str, "redis_mode:") &&
              (strcmp(mode, "cluster") == 0) != address->cluster)
         err = mode_is_wrong(address, why, why_size);
     freeReplyObject(reply);
@@ -184,20 +185,6 @@ static bool config_is(struct redis_link *link, const struct redis_address *addre
               strcmp(reply->element[1]->str, value) == 0;
     freeReplyObject(reply);
     return is;
-}
-
-/* A replica follows what its master has acknowledged from behind, however it writes it down. */
-static bool was_never_replica(struct redis_link *link, const struct redis_address *address)
-{
-    const char *const words[] = {"INFO", "replication"};
-    redisReply *reply = ask(link, address, words, 2);
-    char role[REDIS_RUN_MAX], before[REDIS_RUN_MAX];
-    bool never = reply && reply->type == REDIS_REPLY_STRING &&
-                 info_value(role, sizeof role, reply->str, "role:") &&
-                 info_value(before, sizeof before, reply->str, "master_replid2:") &&
-                 strcmp(role, "master") == 0 && strspn(before, "0") == strlen(before);
-    freeReplyObject(reply);
-    return never;
 }
 
 /* Whoever may not is asked for less. */
@@ -229,22 +216,59 @@ static int load_scripts(struct redis_link *link, const struct redis_address *add
     return err;
 }
 
+int redis_life_read(struct redis_greeting *greeting, const redisReply *reply)
+{
+    char role[REDIS_VALUE_MAX], life[REDIS_VALUE_MAX], before[REDIS_VALUE_MAX];
+    uint64_t now_ms;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_STRING)
+        return -EPROTO;
+    const redisReply *info = reply->element[0], *now = reply->element[1];
+    if (encoding_number(&now_ms, span_of(now->str, (size_t)now->len)) < 0 ||
+        !info_value(role, info->str, "role:") || !info_value(life, info->str, "master_replid:") ||
+        !info_value(before, info->str, "master_replid2:") ||
+        strspn(life, "0123456789abcdef") != strlen(life))
+        return -EPROTO;
+    if (strcmp(role, "master") != 0)
+        return 0;
+    bool is_new = greeting->life[0] != '\0' && strcmp(greeting->life, life) != 0;
+    memcpy(greeting->life, life, sizeof life);
+    greeting->seen_ms = now_ms;
+    greeting->durable &= strspn(before, "0") == strlen(before);
+    return is_new;
+}
+
+/* What is found here is of now: scripts look by themselves when it is too old. */
+static int ask_life(struct redis_link *link, const struct redis_address *address,
+                    struct redis_greeting *greeting, char *why, size_t why_size)
+{
+    const char *const words[] = {"EVALSHA", greeting->shas[SCRIPT_LOOK], "0"};
+    greeting->life[0] = '\0';
+    greeting->seen_ms = 0;
+    redisReply *reply = ask(link, address, words, 3);
+    int err = reply ? redis_life_read(greeting, reply) : -EHOSTUNREACH;
+    if (err < 0)
+        err = fail(link, address, reply, "INFO replication in a script", why, why_size);
+    freeReplyObject(reply);
+    return err < 0 ? err : 0;
+}
+
 static int greet(struct redis_link *link, const struct redis_address *address,
                  struct redis_greeting *greeting, char *why, size_t why_size)
 {
     int err = authenticate(link, address, why, why_size);
     if (err < 0 || !greeting)
         return err;
-    err = ask_run(link, address, greeting, why, why_size);
+    err = ask_mode(link, address, why, why_size);
     if (err == 0)
         err = load_scripts(link, address, greeting, why, why_size);
     if (err == 0)
         greeting->transacts = may_transact(link, address);
     if (err == 0)
         greeting->durable = config_is(link, address, "appendonly", "yes") &&
-                            config_is(link, address, "appendfsync", "always") &&
-                            was_never_replica(link, address);
-    return err;
+                            config_is(link, address, "appendfsync", "always");
+    return err < 0 ? err : ask_life(link, address, greeting, why, why_size);
 }
 
 int redis_link_open(struct redis_link *link, const struct redis_address *address,

@@ -20,7 +20,7 @@
 #include "wire/span.h"
 
 enum {
-    REDIS_RUN_MAX = 64,
+    REDIS_VALUE_MAX = 64, /* in INFO */
     REDIS_SHA_MAX = 41,
     REDIS_PREFIX_MAX = 64,
     REDIS_ARGUMENTS_MAX = 24,
@@ -28,9 +28,10 @@ enum {
     REDIS_BUFFER_MAX = 128 << 20, /* of what came and is no reply yet */
 };
 
-/* What it was found to be when the link was greeted. */
+/* What it was found to be when the link was greeted, and what a look has found since. */
 struct redis_greeting {
-    char run[REDIS_RUN_MAX];
+    char life[REDIS_VALUE_MAX]; /* empty: it was a replica whenever it was looked at */
+    uint64_t seen_ms;           /* when it had that life, by its own clock */
     char shas[SCRIPT_COUNT][REDIS_SHA_MAX];
     bool transacts; /* MULTI and EXEC are allowed */
     bool durable; /* appendonly yes, appendfsync always, and it may be asked so; and it was never a
@@ -73,5 +74,8 @@ int redis_link_send(struct redis_link *link, const struct span *arguments, int c
 int redis_link_flush(struct redis_link *link);
 /* Reads what has come. Returns 1 when there may be more, 0, or -EIO. */
 int redis_link_receive(struct redis_link *link, int64_t now_ns);
+/* Takes the answer to SCRIPT_LOOK. Returns 1: it has another life than before, 0, or -EPROTO: it is
+ * no such answer. */
+int redis_life_read(struct redis_greeting *greeting, const redisReply *reply);
 /* The next reply; NULL when there is none yet. Returns 0, or -EPROTO: what came is no reply. */
 int redis_link_reply(struct redis_link *link, redisReply **ret);

@@ -249,6 +249,10 @@ int redis_take_command(struct redis *redis, const redisReply *reply)
     }
     if (sent.kind == SENT_PROBE)
         return probed(redis, reply);
+    if (sent.kind == SENT_LOOK) {
+        redis_looked(redis, &sent, reply);
+        return 0;
+    }
     if (sent.kind == SENT_SWEEP || sent.kind == SENT_SWEPT) {
         redis_sweep_answered(redis, &sent, reply);
         return 0;

@@ -18,6 +18,7 @@ enum {
     PUBLISHES = 3,
     TURNS = 20,
     SWEEP = 5, /* in the place of a piece's length */
+    LOOK = 13, /* likewise */
 };
 
 struct world {
@@ -290,7 +291,7 @@ static void take(struct world *world, struct redis_link *link,
 }
 
 /* Pieces, each behind a byte that says for which link it is and how long; or that a sweep is asked
- * for. */
+ * for, or Redis looked at. */
 static void feed(struct world *world, struct span input)
 {
     struct redis *redis = world->redis;
@@ -298,6 +299,11 @@ static void feed(struct world *world, struct span input)
         uint8_t choice = fuzz_choice(&input);
         if (choice == SWEEP) {
             ask_nodes(world, NODES_GAP, SPAN("c*"));
+            continue;
+        }
+        if (choice == LOOK) {
+            redis->now_ns += INT64_C(1000000000);
+            assert(redis_look(redis) == 0);
             continue;
         }
         size_t len = choice & 1 ? input.len : (size_t)choice >> 2;

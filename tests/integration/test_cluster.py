@@ -14,7 +14,7 @@ import pytest
 from foreign import asynchronous, connect, receive
 from nats_server import Nats
 from redis_server import Redis, Several
-from ringside import HOST, data_of, hold_port, port_of, refusal, server_binary, target
+from ringside import data_of, refusal, server_binary, target
 from wire import EventStream
 
 
@@ -421,40 +421,6 @@ def test_clocks_that_differ_and_jump(nodes, clock, eventually):
     behind.publish("news", "7")
     eventually(lambda: not any(server.poll("news", position)["recovered"] for server in servers),
                "each says so")
-
-
-# ---- a failover ----
-
-
-def test_sentinels_say_where_the_master_is(start_redis, start_server, tmp_path, eventually):
-    master = start_redis()
-    replica = start_redis(args=["--replicaof", HOST, str(master.port)])
-    eventually(lambda: "master_link_status:up" in replica.ask("INFO", "replication"), "it follows")
-    file = tmp_path / "sentinel.conf"
-    file.write_text(f"sentinel monitor mine {HOST} {master.port} 1\n"
-                    "sentinel down-after-milliseconds mine 300\n"
-                    "sentinel failover-timeout mine 1000\n")
-    sentinel = start_redis(before=[str(file), "--sentinel"])
-    absent = hold_port()
-    where = f"mine@{HOST}:{port_of(absent)},{sentinel.address}"
-    eventually(lambda: "num-slaves" in sentinel.ask("SENTINEL", "master", "mine"), "it knows")
-    eventually(lambda: str(replica.port) in sentinel.ask("SENTINEL", "replicas", "mine"), "of both")
-    said = start_fails(f"redis=other@{sentinel.address}")
-    assert "other" in said and sentinel.address in said
-    servers = [start_server(config={"redis": where, "broker_timeout_ms": 1000}) for _ in range(2)]
-    a, b = servers
-    a.publish("news", "before")
-    position = b.position("news")
-    master.kill()
-    eventually(lambda: publish_refused(a, "news", "after")[0] == 200, "there is another master")
-    assert replica.ask("ROLE").startswith("master")
-    # It may have missed the end of what the first had acknowledged: so all is new.
-    eventually(lambda: publish_refused(b, "news", "and more")[0] == 200, "both are there")
-    again = b.poll("news", position)
-    assert not again["recovered"] and again["messages"] == []
-    assert data_of(a.poll("news")) == data_of(b.poll("news")) == ["after", "and more"]
-    absent.close()
-    master.start()
 
 
 # ---- what others write ----

@@ -1,6 +1,7 @@
 """Nodes around a Redis Cluster: each channel is at the master of its slot, which may change."""
 
 import threading
+import time
 
 import pytest
 
@@ -191,6 +192,28 @@ def test_a_master_fails(nodes, start_cluster, eventually):
     lost.start()
     eventually(lambda: "slave" in lost.ask("ROLE"), "it follows")
     a.publish(gone[0], "more")
+    master = cluster.of(gone[0])
+    quiet = next(name for i in range(99) if cluster.of(name := f"quiet-{i}") is master)
+    fails_back(a, b, quiet, master, lost, eventually)
+
+
+def fails_back(a, b, channel, master, replica, eventually):
+    """The replica has the slots, lacks the end of what was acknowledged, and gives them back to
+    that master, which was never started again. Nobody has joined the channel meanwhile."""
+    follows = "master_link_status:up"
+    a.publish(channel, "kept")
+    eventually(lambda: follows in replica.ask("INFO", "replication"), "it has all")
+    assert master.ask("ACL", "SETUSER", "default", "-psync") == "OK"
+    master.ask("CLIENT", "KILL", "TYPE", "replica")
+    place = a.publish(channel, "lost")
+    position = f"{place['epoch']}.{place['offset']}"
+    assert replica.ask("CLUSTER", "FAILOVER", "TAKEOVER") == "OK"
+    eventually(lambda: follows in master.ask("INFO", "replication"), "they have changed places")
+    time.sleep(0.5)  # what nodes know of it is believed no longer
+    assert master.ask("CLUSTER", "FAILOVER", "TAKEOVER") == "OK"
+    eventually(lambda: publish_refused(a, channel, "new")[0] == 200, "it has its slots again")
+    assert not b.poll(channel, position)["recovered"]
+
 
 @pytest.mark.not_in("tsan", why="the broker's thread alone")
 def test_a_part_of_the_cluster_is_gone(nodes, start_cluster, eventually):
