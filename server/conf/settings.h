@@ -327,6 +327,9 @@ enum log_format {
       "Every so many heartbeats of a WebSocket are a ping, which is answered; those between are "  \
       "unsolicited pongs (RFC 6455 section 5.5.3), which keep the path and cost "                  \
       "less.")                                                                                     \
+    X(NUMBER, heartbeats_skipped_max, 3, 0, 100, "count",                                          \
+      "A heartbeat is left out where a message was sent within heartbeat_ms: on a WebSocket so "   \
+      "many between two pings, on an event stream each. 0: none.")                                 \
     X(NUMBER, longpoll_hold_ms, 25000, 10, 3600000, "ms",                                          \
       "A long poll is answered empty after this, unless timeout= says less.")                      \
     X(NUMBER, poll_s_maxage, 0, 0, 86400, "s",                                                     \

@@ -153,9 +153,11 @@ struct conn {
     uint32_t next_dirty;
     uint32_t subscriptions; /* head of the hub's chain; with ROLE_SESSION its session's number */
     struct timer_link timer;
-    uint8_t heartbeats; /* WebSocket: since the last ping */
+    uint8_t since_ping; /* WebSocket: 1 + half heartbeats since the last ping; 0: there was none */
     uint8_t listener;   /* enum listener: where it came in */
     uint8_t out_kind;   /* enum send_kind, of the run to send */
+    uint8_t told;       /* when a message was last sent, as shard->beat was; 0: not since the last
+                           heartbeat */
 };
 _Static_assert(sizeof(struct conn) == 64, "a connection is one cache line");
 
@@ -259,6 +261,11 @@ void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms);
 /* Sets the deadline for a stream's next heartbeat: after heartbeat_ms, or the first ones somewhat
  * sooner, but not before half of it. */
 void conn_heartbeat(struct shard *shard, struct conn *conn);
+
+/* For a heartbeat that is due: whether it can be left out, since a message was sent so lately that
+ * the peer has not been without a byte for heartbeat_ms. The deadline is set anew then. Returns the
+ * half heartbeats until that, or 0: it is to be sent. */
+unsigned conn_heartbeat_skip(struct shard *shard, struct conn *conn);
 
 /* Hands the connection to another transport. */
 void conn_hand_over(struct conn *conn, enum transport_id transport);

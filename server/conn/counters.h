@@ -60,6 +60,7 @@
       "Subscriptions that ask for deltas unknown here, or in a namespace without")                 \
     X(inflates, counter, "Messages of clients inflated")                                           \
     X(pings, counter, "Heartbeats sent")                                                           \
+    X(pings_skipped, counter, "Heartbeats left out, as a message had just been sent")              \
     X(input_bytes, gauge, "Bytes of input that is no whole request or message yet")                \
     X(queue_bytes, gauge,                                                                          \
       "Bytes of blocks with frames for readers that are behind; each shard's open block is one")   \

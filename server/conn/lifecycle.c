@@ -109,6 +109,17 @@ void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms)
     conn_timer_ns(shard, conn, delay_ms * NS_PER_MS);
 }
 
+/* How long before then the last point of its phase was, if there is one in each step. */
+static int64_t past_phase_ns(const struct shard *shard, const struct conn *conn, int64_t then_ns,
+                             int64_t step_ns)
+{
+    int64_t interval_ns = shard->settings->heartbeat_ms * NS_PER_MS;
+    /* Multiples of the golden ratio: however many there are, they part the interval evenly. */
+    uint64_t place = conn_slot(shard, conn) / HEARTBEAT_NEIGHBOURS * UINT64_C(0x9e3779b97f4a7c15);
+    int64_t phase_ns = (int64_t)((unsigned __int128)place * (uint64_t)interval_ns >> 64);
+    return ((then_ns - phase_ns) % step_ns + step_ns) % step_ns;
+}
+
 /* Heartbeats keep to a phase of the interval that belongs to the slot. Timed from the last one they
  * would bunch: all that a broadcast had held up would be due together ever after. Neighbours share
  * a phase, since they share a table and pages. Who is out of phase gets there by two shorter steps:
@@ -116,13 +127,30 @@ void conn_timer(struct shard *shard, struct conn *conn, int64_t delay_ms)
 void conn_heartbeat(struct shard *shard, struct conn *conn)
 {
     int64_t interval_ns = shard->settings->heartbeat_ms * NS_PER_MS;
-    /* Multiples of the golden ratio: however many there are, they part the interval evenly. */
-    uint64_t place = conn_slot(shard, conn) / HEARTBEAT_NEIGHBOURS * UINT64_C(0x9e3779b97f4a7c15);
-    int64_t phase_ns = (int64_t)((unsigned __int128)place * (uint64_t)interval_ns >> 64);
     int64_t half_ns = shard->now_ns + interval_ns / 2;
-    int64_t past_ns = ((half_ns - phase_ns) % interval_ns + interval_ns) % interval_ns;
+    int64_t past_ns = past_phase_ns(shard, conn, half_ns, interval_ns);
     int64_t wait_ns = interval_ns / 2 + interval_ns - past_ns;
     conn_timer_ns(shard, conn, wait_ns > interval_ns ? wait_ns / 2 : wait_ns);
+    conn->told = 0;
+}
+
+/* It is looked at again at the last point of its phase, or half an interval off that, before the
+ * peer has heard nothing for an interval: whom a broadcast has reached would else all be due
+ * together, an interval behind it. */
+unsigned conn_heartbeat_skip(struct shard *shard, struct conn *conn)
+{
+    int64_t interval_ns = shard->settings->heartbeat_ms * NS_PER_MS;
+    if (conn->told == 0 || shard->settings->heartbeats_skipped_max == 0)
+        return 0;
+    unsigned parts = 1 + (shard->beat + BEATS - conn->told) % BEATS;
+    int64_t until_ns = shard->now_ns + interval_ns - parts * heartbeat_part_ns(shard);
+    int64_t wait_ns =
+        until_ns - past_phase_ns(shard, conn, until_ns, interval_ns / 2) - shard->now_ns;
+    if (wait_ns < TIMERS_TICK_NS)
+        return 0;
+    counter_add(&shard->counters.pings_skipped, 1);
+    conn_timer_ns(shard, conn, wait_ns);
+    return wait_ns > interval_ns / 2 ? 2 : 1;
 }
 
 static void stall_check(struct shard *shard, struct conn *conn)

@@ -220,6 +220,8 @@ void conn_send(struct shard *shard, struct conn *conn, struct frame frame, enum 
         return;
     if (owes(conn))
         frame = blocks_keep(&shard->blocks, frame);
+    if (!blocked && kind != SEND_CONTROL)
+        conn->told = shard->beat;
     const struct queued_frame queued = {frame.block, frame.at, frame.len, messages, (uint8_t)kind};
     if (!conn->out_block) {
         block_ref(frame.block);

@@ -465,6 +465,7 @@ static bool shake_hands(struct shard *shard)
 int64_t shard_turn(struct shard *shard, int64_t now_ns)
 {
     shard->now_ns = now_ns;
+    shard->beat = (uint8_t)(1 + now_ns / heartbeat_part_ns(shard) % BEATS);
     tell_date(shard);
     counter_add(&shard->counters.turns, 1);
     counter_set(&shard->counters.system_calls, shard->ring->stats.enters);

@@ -73,6 +73,8 @@ enum {
     LINGER_MS = 2000,          /* for the last answer to leave, and for the peer to close */
     LINGER_BYTES_PER_MS = 128, /* a long last answer has longer to leave */
     HEARTBEAT_NEIGHBOURS = 64, /* slots whose heartbeats are due together */
+    HEARTBEAT_PARTS = 64,      /* of heartbeat_ms: so exact is when a message was last sent */
+    BEATS = 255,               /* values of shard->beat */
     TRICKLE_EVENTS = 64,       /* of a turn; more are a batch already */
     TRICKLE_NS = 1000000,  /* from a turn with events to the next; slower ones wait for nobody */
     ADMIN_SPARE = 32,      /* connections of the operator beyond max_connections */
@@ -164,6 +166,7 @@ struct shard {
     unsigned index;
     int64_t now_ns;
     int64_t heard_ns; /* all that had arrived by then was taken */
+    uint8_t beat;     /* now_ns in parts of heartbeat_ms: 1 to 255, and round again */
     int64_t date_s;   /* the second that `date` shows */
     uint8_t date_len; /* 0: there is no wall clock (a simulation) */
     char date[48];    /* "Date: …" CRLF */
@@ -255,6 +258,11 @@ void shard_stop(struct shard *shard);
 /* Before shard_stop, when another process goes on with that listening socket: it stays as it is.
  * Any thread. */
 void shard_keep(struct shard *shard, enum listener listener);
+
+static inline int64_t heartbeat_part_ns(const struct shard *shard)
+{
+    return shard->settings->heartbeat_ms * INT64_C(1000000) / HEARTBEAT_PARTS;
+}
 
 static inline bool shard_is_kept(const struct shard *shard, enum listener listener)
 {

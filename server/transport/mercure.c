@@ -252,6 +252,8 @@ static void mercure_deliver(struct shard *shard, struct conn *conn, uint32_t sub
 
 static void mercure_timer(struct shard *shard, struct conn *conn)
 {
+    if (conn_heartbeat_skip(shard, conn) > 0)
+        return;
     if (mercure_stream_of(conn)->has_begun) {
         counter_add(&shard->counters.pings, 1);
         conn_send_bytes(shard, conn,

@@ -4,7 +4,7 @@
  *   id: 5f3a.16            where the stream begins, under `event: recovered` (or `unrecoverable`)
  *                          when a position was asked for
  *   id: 5f3a.17 / data: …  a message; `id` is the position behind it
- *   :                      a comment, every heartbeat_ms */
+ *   :                      a comment, when nothing was sent for heartbeat_ms */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,6 +172,8 @@ static void sse_events(struct shard *shard, struct conn *conn, uint32_t subscrip
 
 static void sse_timer(struct shard *shard, struct conn *conn)
 {
+    if (conn_heartbeat_skip(shard, conn) > 0)
+        return;
     counter_add(&shard->counters.pings, 1);
     send_text(shard, conn, SPAN(SSE_KEEP_ALIVE));
     conn_heartbeat(shard, conn);

@@ -279,6 +279,33 @@ bool websocket_is_late(const struct shard *shard, const struct conn *conn)
     return partial && shard->now_ns - partial->since_ns > most_ns;
 }
 
+/* Messages show the path to be there, and TCP takes note if nobody acknowledges them. That the
+ * client still reads is shown by the answer to a ping alone: so one is sent in between. */
+static bool heartbeat_skip(struct shard *shard, struct conn *conn)
+{
+    const struct settings *settings = shard->settings;
+    int64_t skipped = settings->heartbeats_skipped_max + 1;
+    int64_t apart =
+        settings->heartbeats_per_ping > skipped ? settings->heartbeats_per_ping : skipped;
+    if (conn->since_ping == 0 || conn->since_ping > 2 * apart)
+        return false;
+    unsigned halves = conn_heartbeat_skip(shard, conn);
+    conn->since_ping = (uint8_t)(conn->since_ping + halves);
+    return halves > 0;
+}
+
+static void heartbeat_send(struct shard *shard, struct conn *conn)
+{
+    bool ping =
+        conn->since_ping == 0 || conn->since_ping > 2 * shard->settings->heartbeats_per_ping;
+    conn->since_ping = ping ? 3 : (uint8_t)(conn->since_ping + 2); /* when the next is due */
+    if (ping)
+        conn->role |= ROLE_PING_SENT;
+    counter_add(&shard->counters.pings, 1);
+    send_control(shard, conn, ping ? WS_PING : WS_PONG, (struct span){0}, SEND_CONTROL);
+    conn_heartbeat(shard, conn);
+}
+
 static void websocket_timer(struct shard *shard, struct conn *conn)
 {
     if (conn->role & ROLE_CLOSE_SENT) {
@@ -289,14 +316,8 @@ static void websocket_timer(struct shard *shard, struct conn *conn)
         websocket_fail(shard, conn, CLOSE_WS_TIMEOUT);
     } else if (conn->role & ROLE_KEPT) {
         conn_heartbeat(shard, conn);
-    } else {
-        counter_add(&shard->counters.pings, 1);
-        bool ping = conn->heartbeats == 0;
-        conn->heartbeats = (uint8_t)((conn->heartbeats + 1) % shard->settings->heartbeats_per_ping);
-        if (ping)
-            conn->role |= ROLE_PING_SENT;
-        send_control(shard, conn, ping ? WS_PING : WS_PONG, (struct span){0}, SEND_CONTROL);
-        conn_heartbeat(shard, conn);
+    } else if (!heartbeat_skip(shard, conn)) {
+        heartbeat_send(shard, conn);
     }
 }
 

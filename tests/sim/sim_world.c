@@ -142,6 +142,7 @@ static void settings_draw(struct sim *sim)
     settings->websocket_publish = sim_chance(sim, 900);
     settings->echo = true;
     /* By the seed itself: drawn, it would change what all others do. */
+    settings->heartbeats_skipped_max = (int64_t)(sim->seed % 5);
     if (sim->seed % 3 == 1) {
         settings->admits_per_s = INT64_C(1) << sim->seed / 3 % 8;
         settings->admit_burst_ms = (int64_t)(sim->seed % 5) * 200;

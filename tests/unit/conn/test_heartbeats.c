@@ -1,5 +1,6 @@
 /* Heartbeats spread evenly over the interval: of a crowd that came at once, and again after a
- * broadcast that held all of them up. */
+ * broadcast that held all of them up. They are left out where messages were sent, and nobody is
+ * without a byte for longer than the interval. */
 #include "api/api.h"
 #include "fake_shard.h"
 #include "http/origins.h"
@@ -21,13 +22,19 @@ enum {
     /* A step may have one phase more or less than its share. */
     MOST = MEAN + HEARTBEAT_NEIGHBOURS,
     LEAST = MEAN - HEARTBEAT_NEIGHBOURS,
+    SHORT_BYTES = 5,
+    /* A tick for which the wheel is early, one for that in which it looks, one of a part of the
+     * interval that has begun. */
+    SILENT_MAX = INTERVAL_TICKS + 2,
 };
 
 struct crowd {
     struct fake_shard fake;
     struct origins *origins;
     struct fake_client *clients[CROWD];
+    unsigned silent[CROWD]; /* steps since something was read */
     bool reads;
+    bool answers; /* pings */
 };
 
 static bool is_websocket(unsigned i)
@@ -53,11 +60,14 @@ static void client_read(struct crowd *crowd, unsigned i)
 {
     static char bytes[PIPE_BYTES];
     struct fake_client *client = crowd->clients[i];
-    if (!fake_client_readable(client))
+    if (!fake_client_readable(client)) {
+        assert_in_range(crowd->silent[i]++, 0, SILENT_MAX);
         return;
+    }
+    crowd->silent[i] = 0;
     while (fake_client_read(client, bytes, sizeof bytes) > 0)
         ;
-    if (is_websocket(i))
+    if (is_websocket(i) && crowd->answers)
         write_all(crowd, client, "\x8a\x80\0\0\0", 6);
 }
 
@@ -115,16 +125,16 @@ static void all_come(struct crowd *crowd)
     assert_int_equal(counter_read(&crowd->fake.shard->counters.streams_sse), CROWD / 2);
 }
 
-static void broadcast(struct crowd *crowd)
+static void broadcast(struct crowd *crowd, int bytes)
 {
     static char request[MESSAGE_BYTES + 100];
     int head = snprintf(request, sizeof request,
                         "POST /publish?channel=a HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n",
-                        (int)MESSAGE_BYTES);
+                        bytes);
     struct fake_client *publisher =
         fake_client_open(crowd->fake.net, crowd->fake.listeners[LISTENER_PLAIN]);
-    memset(request + head, 'x', MESSAGE_BYTES);
-    write_all(crowd, publisher, request, (size_t)head + MESSAGE_BYTES);
+    memset(request + head, 'x', (size_t)bytes);
+    write_all(crowd, publisher, request, (size_t)head + (size_t)bytes);
     fake_shard_turn(&crowd->fake);
     fake_client_close(publisher);
     fake_shard_turn(&crowd->fake);
@@ -146,7 +156,7 @@ static int setup(void **state)
     fake->server.batch_end = encoder_done;
     fake->server.answers_turn = answering_turn;
     fake_shard_start(fake, CROWD + 1, PIPE_BYTES);
-    crowd.reads = true;
+    crowd.reads = crowd.answers = true;
     *state = &crowd;
     return 0;
 }
@@ -162,13 +172,14 @@ static int teardown(void **state)
 static void test_heartbeats_spread_evenly(void **state)
 {
     struct crowd *crowd = *state;
+    crowd->fake.settings.heartbeats_skipped_max = 0;
     all_come(crowd);
     steps(crowd, 2 * INTERVAL_TICKS);
     are_even(crowd);
 
     /* All are held up for most of an interval: what was due then is due together. */
     crowd->reads = false;
-    broadcast(crowd);
+    broadcast(crowd, MESSAGE_BYTES);
     steps(crowd, INTERVAL_TICKS * 3 / 4);
     crowd->reads = true;
     assert_int_equal(counter_read(&crowd->fake.shard->counters.sends_short), CROWD);
@@ -178,10 +189,51 @@ static void test_heartbeats_spread_evenly(void **state)
     are_even(crowd);
 }
 
+/* A message each quarter of an interval. */
+static void steps_with_messages(struct crowd *crowd, unsigned intervals)
+{
+    for (unsigned i = 0; i < 4 * intervals; i++) {
+        broadcast(crowd, SHORT_BYTES);
+        steps(crowd, INTERVAL_TICKS / 4);
+    }
+}
+
+static void test_messages_take_the_place_of_heartbeats(void **state)
+{
+    struct crowd *crowd = *state;
+    all_come(crowd);
+    steps_with_messages(crowd, 5);
+    uint64_t before = heartbeats(crowd);
+    steps_with_messages(crowd, 4);
+    /* One in four is sent all the same, to those who answer. */
+    assert_int_equal(heartbeats(crowd) - before, CROWD / 2);
+    assert_int_equal(crowd->fake.shard->live, CROWD);
+
+    /* Then all are due in half an interval, and not in a moment. */
+    for (unsigned i = 0; i < INTERVAL_TICKS; i++)
+        assert_in_range(step(crowd), 0, 2 * MEAN + 2 * HEARTBEAT_NEIGHBOURS);
+    steps(crowd, INTERVAL_TICKS);
+    are_even(crowd);
+}
+
+static void test_messages_hide_nobody_who_answers_nothing(void **state)
+{
+    struct crowd *crowd = *state;
+    all_come(crowd);
+    crowd->answers = false;
+    steps_with_messages(crowd, 5);
+    assert_int_equal(counter_read(&crowd->fake.shard->counters.closed[CLOSE_HEARTBEAT]), CROWD / 2);
+    assert_int_equal(crowd->fake.shard->live, CROWD / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_heartbeats_spread_evenly, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_messages_take_the_place_of_heartbeats, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_messages_hide_nobody_who_answers_nothing, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
