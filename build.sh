@@ -278,10 +278,8 @@ build_flavour() {
     local flavour="$1" dir="$BUILD_ROOT/$1" options
     shift
     options="$(flavour_options "$flavour")"
-    if [[ "$flavour" == coverage ]]; then
-        # What is counted where is named by the folder that it was compiled in.
-        export CCACHE_DISABLE=1
-    fi
+    # What is counted where is named by the folder that it was compiled in.
+    [[ "$flavour" != coverage ]] || export CCACHE_DISABLE=1
     # GCC's manual: a sanitizer makes some warnings untrue. The release build has all of them.
     [[ "${CI:-}" != true || "$options" == *b_sanitize* ]] || options+=" -Dwerror=true"
     place_ccache
@@ -295,7 +293,8 @@ build_flavour() {
         # shellcheck disable=SC2086
         meson setup "$dir" $options || return 1
     fi
-    ninja -C "$dir" "$@"
+    # One run is to say all that is wrong.
+    ninja -C "$dir" ${CI:+-k 0} "$@"
 }
 
 cmd_build() {

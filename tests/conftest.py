@@ -10,7 +10,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from ringside import Server, sanitizer, wait_until  # noqa: E402  (needs the line above)
 from secure import SecureServer  # noqa: E402
 
-LONGEST = ("test_bench_lies.py", "test_bench_socketless.py", "test_bench_h2.py")
+# What takes longest, in this order: what begins last is to be short.
+LONGEST = [f"test_{name}.py" for name in (
+    "bench_lies", "kafka", "bench_abuse", "bench_socketless", "rtc_trouble", "bench_slow_readers",
+    "kafka_broker", "bench_h2", "rtc", "bench_h3", "cluster_api", "cluster_chaos", "tls_bounds",
+    "http2_bounds", "cluster_proxies", "bench_claims", "centrifuge_go", "bench_small", "tokens",
+    "bench_mix", "bench_cluster", "centrifuge_sdk", "drain", "bench_trace", "deflate",
+    "proxy_hooks", "webhooks_trouble", "bench_view", "redis_cluster", "monitoring", "cluster")]
 
 
 def pytest_configure(config):
@@ -21,15 +27,16 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Whole runs of the bench take longest, so their files come first, and LONGEST before the
-    others. The order within each stays, since its tests share what they have run."""
+    """The files of LONGEST come first, and whole runs of the bench before the others. The order
+    within each stays, since its tests share what they have run."""
     left_out = [item for item in items for marker in item.iter_markers("not_in")
                 if sanitizer() in marker.args]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: (not item.path.name.startswith("test_bench"),
-                                 item.path.name not in LONGEST))
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (place.get(item.path.name, len(LONGEST)),
+                                 not item.path.name.startswith("test_bench")))
 
 
 @pytest.fixture

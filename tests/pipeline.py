@@ -21,6 +21,12 @@ import count
 
 GRACE_S = 10  # from SIGTERM to SIGKILL
 SHOWN_LINES = 400  # of the output of a step that failed; the whole is in its file
+# What of it is said again below the summary, for whoever has the last lines alone. Of compilers and
+# linkers, linters, Meson's tests and pytest: what they say of a fault.
+REPEATED_LINES = 40  # of all steps
+LINE_CHARS = 300
+FAULT = re.compile(r"\berror\b|undefined reference|^FAILED|^ERROR|^E  |\b(FAIL|TIMEOUT)\b"
+                   r"|Sanitizer:|^SUMMARY|\bfailed\b", re.IGNORECASE)
 # Runs a command, and leaves in the file $0 what its processes took of the CPU.
 TIMED = '"$@"; status=$?; times >"$0"; exit $status'
 TIME = re.compile(r"(\d+)m([\d.]+)s")
@@ -205,11 +211,32 @@ class Pipeline:
         not_run = sum(1 for outcome in self.outcomes if outcome.note and not outcome.cases.failed)
         if not_run:
             say(f"  not run: {not_run} steps")
+        self.say_faults()
         skipped = f", {total.skipped} skipped" if total.skipped else ""
         say(f"{total.passed} passed, {total.failed} failed{skipped}")
         if self.ended_by:
             return 128 + self.ended_by
         return 0 if total.passed and not total.failed and not not_run else 1
+
+
+    def say_faults(self):
+        """Says again, in few lines, why steps have failed."""
+        failed = [one for one in self.outcomes if one.cases.failed and one.log]
+        for outcome in failed if not self.shown else ():
+            say(f"  why {outcome.step.name} failed:")
+            for line in faults_in(outcome.log, REPEATED_LINES // len(failed)):
+                say(f"    {line[:LINE_CHARS]}")
+
+
+def faults_in(log, count):
+    """The lines in which a fault is said, or the last ones; the first and the last of them when
+    they are too many, for compilers say the cause first and pytest gives a list at the end."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    found = [line for line in lines if FAULT.search(line)] or lines[-count:]
+    if len(found) <= count:
+        return found
+    first = count // 2
+    return [*found[:first], *found[len(found) - (count - first):]]
 
 
 def cases_of(step, status):

@@ -29,8 +29,9 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ring
 TESTS = ROOT / "tests"
 PYTHON = sys.executable
 CORES = len(os.sched_getaffinity(0))
-# A worker waits more than half of its time.
-WORKERS = max(2, min(2 * CORES, 16))
+# A worker waits four fifths of its time, and those who run builds and linters are the nicer ones.
+WORKERS = max(3, min(3 * CORES, 24))
+ALONE_FILES = 5
 NICE = 5  # of what takes all the time that it is given: whoever waits for an answer goes first
 FLAVOURS = ("release", "asan", "tsan")
 KERNELS = ("6.1", "6.12", "host")
@@ -137,11 +138,10 @@ def build(flavour):
 
 
 def unit(flavour, wanted=None):
-    """Unit tests, corpus and simulation. In TSan, those with threads."""
+    """Unit tests, corpus and simulation: those that tests/meson.build has for the flavour."""
     folder = BUILD / flavour
-    some = ["--no-suite", "one-thread"] if flavour == "tsan" else []
     command = [*without_aslr(), "meson", "test", "-C", folder, "--no-rebuild",
-               "--print-errorlogs", "-t", "5", *some]
+               "--print-errorlogs", "-t", "5"]
 
     def named():
         listed = subprocess.run(["meson", "test", "-C", folder, "--list"], check=True,
@@ -166,15 +166,15 @@ def pytest(name, flavour, *arguments):
                 again=lambda names: pytest(f"{name}, again", flavour, "-p", "no:xdist", *names))
 
 
-def beside(*arguments):
+def beside(*arguments, workers=WORKERS):
     """Tests that run beside others: those of a file one after the other, several files at once."""
-    return ["-m", "not alone", "-n", WORKERS, "--dist", "loadfile", *arguments]
+    return ["-m", "not alone", "-n", workers, "--dist", "loadfile", *arguments]
 
 
 def alone(*arguments):
     """Tests that need the machine for themselves, without compilers and analysers beside them: they
-    wait a lot, so two at a time, in each flavour."""
-    return ["-m", "alone", "-n", "2", "--dist", "loadfile", *arguments]
+    wait a lot, so all of their files at a time, in each flavour."""
+    return ["-m", "alone", "-n", ALONE_FILES, "--dist", "loadfile", *arguments]
 
 
 def left_out(flavour):
@@ -182,8 +182,9 @@ def left_out(flavour):
     return [f"--ignore={TESTS / 'integration' / name}" for name in names]
 
 
-def integration(flavour):
-    return pytest("integration", flavour, *beside(*left_out(flavour), TESTS / "integration"))
+def integration(flavour, workers=WORKERS):
+    return pytest("integration", flavour,
+                  *beside(*left_out(flavour), TESTS / "integration", workers=workers))
 
 
 def integration_alone(flavour):
@@ -245,10 +246,12 @@ def everything():
     """Returns the lanes, and those that come after them."""
     compiled = [style(), build("release"), build("asan"), unit("release"), build("tsan"),
                 unit("asan"), unit("tsan"), fuzz(), *lint(), clang_tidy()]
-    waiting = [integration("release"),
-               pytest("browser, report, tuning", "release", *beside(*OTHERS)),
-               integration("asan"), integration("tsan")]
-    return ([compiled, waiting, [kernel("6.1", "--short")]],
+    waiting = [integration("release"), integration("asan")]
+    half = WORKERS // 2  # beside all others that wait
+    few = [kernel("6.1", "--short"),
+           pytest("browser, report, tuning", "release", *beside(*OTHERS, workers=half)),
+           integration("tsan", workers=half)]
+    return ([compiled, waiting, few],
             [[integration_alone(flavour)] for flavour in FLAVOURS])
 
 

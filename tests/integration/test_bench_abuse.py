@@ -21,7 +21,9 @@ from ringside import sanitizer
 pytestmark = pytest.mark.alone
 
 HELD = "tls-held"
-SIDE_BY_SIDE = 3
+# Each waits most of its second. A sanitizer's allocator keeps what it was given back, so the bench
+# looks for eight seconds, in vain and without work, whether memory is what it was.
+SIDE_BY_SIDE = 9 if sanitizer() else 4
 
 
 def listed():

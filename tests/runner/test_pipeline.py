@@ -199,6 +199,16 @@ def test_what_needs_a_step_that_failed_is_not_run(tmp_path, capfd):
     assert "not run: 1 steps" in capfd.readouterr().out
 
 
+def test_why_a_step_failed_is_said_in_the_last_lines(tmp_path, capfd):
+    said = "\n".join(["wire.c:7:3: error: 'x' undeclared", *["compiling"] * 1000, "ninja: stopped"])
+    steps = [Step("build", ["sh", "-c", 'echo "$0"; exit 1', said]),
+             Step("other", ["sh", "-c", "seq 1000; exit 1"])]
+    assert Pipeline(tmp_path / "logs").run([steps]) == FAILED
+    last = capfd.readouterr().out.splitlines()[-60:]
+    assert "  why build failed:" in last and "    wire.c:7:3: error: 'x' undeclared" in last
+    assert last[-2:] == ["    1000", "0 passed, 2 failed"] and last[-22] == "  why other failed:"
+
+
 def test_the_last_lanes_wait_for_all_others(tmp_path, capfd):
     made = [tmp_path / name for name in "ab"]
     lanes = [[Step(f"make {path.name}", ["sh", "-c", f"sleep 0.3; touch {path}"])] for path in made]
