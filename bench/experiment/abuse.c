@@ -29,7 +29,6 @@
 
 static const int64_t DRAIN_NS = (int64_t)5 * NS_PER_S;
 static const int64_t RECOVERY_LOOK_NS = (int64_t)250 * NS_PER_MS;
-static const int64_t RECOVERY_MOST_NS = (int64_t)8 * NS_PER_S;
 static const int64_t UNNAMED_LOOK_NS = (int64_t)250 * NS_PER_MS;
 static const int64_t UNNAMED_MOST_NS = (int64_t)20 * NS_PER_S;
 static const int64_t SAMPLE_NS = (int64_t)250 * NS_PER_MS;
@@ -61,8 +60,9 @@ struct trial {
 };
 
 static const enum option_id abuse_options[] = {
-    OPTION_ATTACK,      OPTION_LIST, OPTION_ATTACKERS, OPTION_SECONDS, OPTION_TURN_MS,
-    OPTION_SUBSCRIBERS, OPTION_SIZE, OPTION_RATE,      OPTION_PEER,    OPTION_COUNT,
+    OPTION_ATTACK,  OPTION_LIST,        OPTION_ATTACKERS, OPTION_SECONDS,
+    OPTION_TURN_MS, OPTION_SUBSCRIBERS, OPTION_SIZE,      OPTION_RATE,
+    OPTION_PEER,    OPTION_GIVE_UP,     OPTION_COUNT,
 };
 
 static void defaults(struct options *options)
@@ -72,6 +72,7 @@ static void defaults(struct options *options)
     options->rates[0] = 40;
     options->rate_count = 1;
     options->seconds = 4;
+    options->give_up_s = 8;
     options->turn_ms = 3000;
     options->attackers = ATTACKER_VISITS_MAX;
 }
@@ -309,9 +310,10 @@ static int recover(struct trial *trial)
 {
     struct turn turn_of;
     struct harm *harm = trial->harm;
+    const int64_t most_ns = (int64_t)trial->bench->options->give_up_s * NS_PER_S;
     const int64_t start_ns = clock_now_ns();
     int err = 0;
-    while (err == 0 && clock_now_ns() - start_ns < RECOVERY_MOST_NS) {
+    while (err == 0 && clock_now_ns() - start_ns < most_ns) {
         err = turn(trial, "recovery", RECOVERY_LOOK_NS, &turn_of);
         if (has_died(trial))
             return err;

@@ -197,7 +197,7 @@ struct options {
     X(DROP, 0, "drop", "rst|fin", "drop", OF_KIND(drop),                                           \
       "How the connections end: reset, or in order")                                               \
     X(GIVE_UP, 0, "give-up", "S", "give_up_s", NUMBER(give_up_s, 1, 3600),                         \
-      "Who is not back after so many seconds stays away")                                          \
+      "Who, or what, is not back after so many seconds stays away")                                \
     X(RTT, 0, "rtt-ms", "MS", "rtt_ms", NUMBER(rtt_ms, 0, RELAY_MS_MAX),                           \
       "Put a relay between subscribers and server, with this round-trip time")                     \
     X(RTTS, 0, "rtt-ms", "MS[,MS...]", "rtt_ms", NUMBERS(rtts, rtt_count, 0, RELAY_MS_MAX),        \

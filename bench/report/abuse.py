@@ -66,7 +66,7 @@ def row(c):
             f"{units.share(a['cpu_calm'])} → {units.share(a['cpu_during'])}",
             units.time_ns(calm_p99(a)), units.time_ns(a.get("p99_ns")), units.count(a["closed"]),
             units.count(a["lost"]), f"{a['newcomers_served']} of {a['newcomers']}",
-            units.duration(a["recovered_s"]) if a.get("recovered_s") is not None else "not in 8 s",
+            units.duration(a["recovered_s"]) if a.get("recovered_s") is not None else "not in time",
             ", ".join(name for name, _ in reasons[:2]) or units.UNKNOWN,
             "died" if not a["alive"] else ", ".join(a["broken"]) or "nothing"]
 
