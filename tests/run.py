@@ -31,7 +31,7 @@ PYTHON = sys.executable
 CORES = len(os.sched_getaffinity(0))
 # A worker waits four fifths of its time, and those who run builds and linters are the nicer ones.
 WORKERS = max(3, min(3 * CORES, 24))
-ALONE_FILES = 5
+ALONE_FILES = 3
 NICE = 5  # of what takes all the time that it is given: whoever waits for an answer goes first
 FLAVOURS = ("release", "asan", "tsan")
 KERNELS = ("6.1", "6.12", "host")
@@ -173,7 +173,7 @@ def beside(*arguments, workers=WORKERS):
 
 def alone(*arguments):
     """Tests that need the machine for themselves, without compilers and analysers beside them: they
-    wait a lot, so all of their files at a time, in each flavour."""
+    wait a lot, so three files at a time, in each flavour."""
     return ["-m", "alone", "-n", ALONE_FILES, "--dist", "loadfile", *arguments]
 
 
