@@ -351,6 +351,17 @@ static void block_signals(sigset_t *ret)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* A child has ended, or the predecessor. The kernel may have its sockets for a moment more, and
+ * they count. */
+static void family_changed(const struct launch *launch)
+{
+    successor_reap();
+    if (!successor_is_left())
+        return;
+    sleep(1);
+    ports_take_all(&launch->ports, launch->server.shard_count);
+}
+
 /* Until SIGINT or SIGTERM. A second one ends the process at once. Returns who sent it. */
 static pid_t wait_for_end(sigset_t *signals, const struct launch *launch)
 {
@@ -362,7 +373,7 @@ static pid_t wait_for_end(sigset_t *signals, const struct launch *launch)
         else if (signal == SIGUSR2)
             successor_start(&launch->ports, launch->server.shard_count);
         else if (signal == SIGCHLD)
-            successor_reap();
+            family_changed(launch);
     }
     sigemptyset(signals);
     sigaddset(signals, SIGINT);
@@ -381,18 +392,24 @@ static void run_until_end(struct launch *launch, sigset_t *signals)
     for (unsigned i = 0; i < server->shard_count; i++) {
         for (unsigned at = 0; at < RING_LISTENERS_MAX; at++)
             if (handed_over || launch->ports.of[at].kept)
-                shard_keep(server->shards[i], (enum listener)at);
+                shard_keep(server->shards[i], at);
+        if (handed_over)
+            shard_keep(server->shards[i], KEPT_DATAGRAMS);
         shard_stop(server->shards[i]);
     }
 }
 
-static void speak_http3(struct server *server)
+static void speak_http3(struct server *server, struct ports *ports)
 {
     if (!server->settings->http3 || !server->tls)
         return;
-    server->quic = quic_library_create();
+    struct quic_library *library = quic_library_create();
+    assert(library);
+    if (ports->udp[DATAGRAM_QUIC].joins)
+        quic_library_tag_apart(library, ports->predecessor_tag);
+    ports->tag = quic_library_tag(library);
+    server->quic = library;
     server->datagrams[DATAGRAM_QUIC] = &quic_datagrams;
-    assert(server->quic);
 }
 
 /* Behind ports_open: the answers of a shard tell its port. */
@@ -416,11 +433,12 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
     char why[WHY_MAX];
     sigset_t signals;
     block_signals(&signals);
-    speak_http3(server);
     if (!session_key_draw(server))
         return fail("getrandom: the kernel gives no random bytes");
-    if (successor_inherit(&launch->ports, server->settings, why, sizeof why) < 0 ||
-        ports_open(&launch->ports, server->settings, server->shard_count, why, sizeof why) < 0)
+    if (successor_inherit(&launch->ports, server->settings, why, sizeof why) < 0)
+        return fail(why);
+    speak_http3(server, &launch->ports);
+    if (ports_open(&launch->ports, server->settings, server->shard_count, why, sizeof why) < 0)
         return fail(why);
     if (rtc_make(launch, why, sizeof why) < 0)
         return fail(why);
@@ -433,6 +451,8 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
         err = couriers_start(server, launch->broker ? 1 : 0);
     if (err == 0)
         err = log_start(server->log);
+    if (err == 0 && (err = ports_take_over(&launch->ports, server->shard_count, why, sizeof why)))
+        fail(why);
     launch->failed = err < 0;
     if (err == 0)
         announce(launch);
@@ -442,6 +462,7 @@ static int serve(struct launch *launch, const int *cpus, int cpu_count)
         run_until_end(launch, &signals);
     }
     join_shards(launch);
+    ports_close(&launch->ports, server->shard_count);
     return err == 0 ? 0 : 1;
 }
 

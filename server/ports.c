@@ -1,6 +1,8 @@
 #include "ports.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "conf/settings.h"
 #include "conn/shard.h"
@@ -49,15 +51,42 @@ int ports_open(struct ports *ports, const struct settings *settings, unsigned sh
     }
     struct udp_port *quic = &ports->udp[DATAGRAM_QUIC];
     quic->open = settings->http3 && ports->of[LISTENER_TLS].open;
-    int err = quic->open ? udp_open_quic(quic->fds, shards, &ports->of[LISTENER_TLS].address, why,
-                                         why_size)
+    int err = quic->open ? udp_open_quic(quic->fds, shards, &ports->of[LISTENER_TLS].address,
+                                         quic->joins, why, why_size)
                          : 0;
+    if (err == 0 && quic->open && !quic->joins)
+        ports->routed = udp_route(quic->fds[0], shards) == 0;
     struct udp_port *rtc = &ports->udp[DATAGRAM_RTC];
     rtc->open = settings->rtc_address[0] != '\0';
     if (err == 0 && rtc->open)
-        err = udp_open_rtc(rtc->fds, rtc->numbers, shards, (uint16_t)settings->rtc_port, why,
-                           why_size);
+        err = udp_open_rtc(rtc->fds, rtc->numbers, shards, (uint16_t)settings->rtc_port, rtc->joins,
+                           why, why_size);
     return err;
+}
+
+int ports_take_over(struct ports *ports, unsigned shards, char *why, size_t why_size)
+{
+    const struct udp_port *quic = &ports->udp[DATAGRAM_QUIC];
+    if (!quic->open || !quic->joins)
+        return 0;
+    int err = udp_route_apart(quic->fds[0], shards, ports->predecessor_tag);
+    ports->routed = err == 0;
+    if (err < 0)
+        snprintf(why, why_size, "the UDP port is not shared with the predecessor: %s; restart it",
+                 strerror(-err));
+    return err;
+}
+
+void ports_take_all(const struct ports *ports, unsigned shards)
+{
+    if (ports->udp[DATAGRAM_QUIC].open)
+        udp_route(ports->udp[DATAGRAM_QUIC].fds[0], shards);
+}
+
+void ports_close(const struct ports *ports, unsigned shards)
+{
+    for (unsigned i = shards; ports->udp[DATAGRAM_QUIC].open && i-- > 0;)
+        close(ports->udp[DATAGRAM_QUIC].fds[i]);
 }
 
 struct span ports_alt_svc(const struct ports *ports, char area[ALT_SVC_MAX])

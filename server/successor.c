@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,7 +42,9 @@ static struct {
     char program[PATH_SIZE];
     char **argv;
     pid_t predecessor; /* 0: none */
-    pid_t child;       /* 0: none */
+    bool joins_quic;   /* the predecessor, with this tag */
+    uint16_t tag;
+    pid_t child; /* 0: none */
 } self;
 
 void successor_prepare(char **argv)
@@ -50,10 +53,24 @@ void successor_prepare(char **argv)
     ssize_t len = readlink("/proc/self/exe", self.program, sizeof self.program - 1);
     self.program[len > 0 ? len : 0] = '\0';
     self.argv = argv;
+    char *end = (char[]){""};
     /* Told by the parent, or left over from somebody else. */
-    if (predecessor && strtol(predecessor, NULL, 10) == getppid())
+    if (predecessor && strtol(predecessor, &end, 10) == getppid())
         self.predecessor = getppid();
+    if (self.predecessor && *end == ' ') {
+        self.joins_quic = true;
+        self.tag = (uint16_t)strtoul(end, NULL, 10);
+        prctl(PR_SET_PDEATHSIG, SIGCHLD); /* as it is no child's end, nobody else tells it */
+    }
     unsetenv(PREDECESSOR);
+}
+
+bool successor_is_left(void)
+{
+    bool left = self.joins_quic && getppid() != self.predecessor;
+    if (left)
+        self.joins_quic = false;
+    return left;
 }
 
 /* Adds one to a list with colons between. */
@@ -177,6 +194,9 @@ int successor_inherit(struct ports *ports, const struct settings *settings, char
     char names[NAMES_SIZE];
     unsigned counts[RING_LISTENERS_MAX] = {0};
     bool kept;
+    ports->udp[DATAGRAM_QUIC].joins = self.joins_quic;
+    ports->udp[DATAGRAM_RTC].joins = self.predecessor != 0;
+    ports->predecessor_tag = self.tag;
     int err =
         names_read(names, &kept) ? sockets_take(ports, counts, names, kept, why, why_size) : 0;
     for (int i = 0; i < RING_LISTENERS_MAX && err == 0; i++)
@@ -229,7 +249,7 @@ static char **environment_with(char *sockets, char *predecessor)
     return made;
 }
 
-static int spawn(struct parcel *parcel)
+static int spawn(const struct parcel *parcel, const struct ports *ports)
 {
     static char sockets[sizeof SOCKETS + 1 + NAMES_SIZE];
     char predecessor[TEXT_SIZE];
@@ -237,6 +257,8 @@ static int spawn(struct parcel *parcel)
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     snprintf(predecessor, sizeof predecessor, PREDECESSOR "=%d", (int)getpid());
+    if (ports->udp[DATAGRAM_QUIC].open)
+        snprintf(predecessor, sizeof predecessor, PREDECESSOR "=%d %u", (int)getpid(), ports->tag);
     snprintf(sockets, sizeof sockets, SOCKETS "=%s", parcel->names);
     char **environment = environment_with(sockets, predecessor);
     if (!environment)
@@ -267,14 +289,22 @@ void successor_start(const struct ports *ports, unsigned shards)
                 (int)self.child);
         return;
     }
-    if (ports->udp[DATAGRAM_QUIC].open) {
-        fprintf(stderr, "ringside-server: SIGUSR2: no successor: packets of this process's QUIC "
-                        "connections would come to it; with http3 = on, restart instead\n");
+    if (self.joins_quic) {
+        fprintf(stderr,
+                "ringside-server: SIGUSR2: no successor: process %d, whose successor this "
+                "is, still has connections of QUIC; ask again when it has ended\n",
+                (int)self.predecessor);
+        return;
+    }
+    if (ports->udp[DATAGRAM_QUIC].open && !ports->routed) {
+        fprintf(stderr, "ringside-server: SIGUSR2: no successor: the kernel took no program that "
+                        "would tell its packets of QUIC from ours (SO_ATTACH_REUSEPORT_CBPF); with "
+                        "http3 = on, restart instead\n");
         return;
     }
     int err = parcel_make(&parcel, ports, shards);
     if (err == 0)
-        err = spawn(&parcel);
+        err = spawn(&parcel, ports);
     parcel_done(&parcel);
     if (err < 0) {
         self.child = 0;

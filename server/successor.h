@@ -28,11 +28,15 @@ void successor_prepare(char **argv);
 int successor_inherit(struct ports *ports, const struct settings *settings, char *why,
                       size_t why_size);
 
-/* For SIGUSR2: starts a successor, or says that one is on its way. */
+/* For SIGUSR2: starts a successor, or says why not yet: one is on its way, or the predecessor still
+ * has connections of QUIC. */
 void successor_start(const struct ports *ports, unsigned shards);
 
 /* For SIGCHLD: says that the successor has ended, when it has. */
 void successor_reap(void);
+
+/* For SIGCHLD: whether the predecessor, whose port QUIC joined, has ended. Once. */
+bool successor_is_left(void);
 
 /* For the first moment at which this process accepts: tells the one whose successor it is. */
 void successor_ready(void);

@@ -7,11 +7,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "carrier/quic.h"
+
 enum {
     BUFFER_BYTES = 4 << 20, /* of the kernel, each way: a burst for all peers of a shard */
     LONG_HEADER = 0x80,
     LONG_ID_AT = 6, /* behind the first byte, the version and a length */
     SHORT_ID_AT = 1,
+    TAG_AT = 1, /* in the ID */
 };
 
 static int set(int fd, int level, int option, int value)
@@ -53,10 +56,13 @@ static int open_one(const struct listen_address *address, bool first)
     return err;
 }
 
-/* The byte of the destination's ID, modulo the number of sockets. A packet that is too short for it
- * is for the first. A sandbox may refuse it: then shards hand on by lane what they are not meant to
- * have got. */
-static void route(int fd, unsigned count)
+static int attach(int fd, struct sock_filter *code, size_t count)
+{
+    const struct sock_fprog program = {(unsigned short)count, code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+}
+
+int udp_route(int fd, unsigned count)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
@@ -67,22 +73,55 @@ static void route(int fd, unsigned count)
         BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
         BPF_STMT(BPF_RET | BPF_A, 0),
     };
-    const struct sock_fprog program = {sizeof code / sizeof code[0], code};
-    setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+    return attach(fd, code, sizeof code / sizeof code[0]) < 0 ? -errno : 0;
 }
 
-int udp_open_quic(int *ret, unsigned count, const struct listen_address *address, char *why,
-                  size_t why_size)
+int udp_route_apart(int fd, unsigned count, uint16_t tag)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, LONG_HEADER, 0, 7),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, LONG_ID_AT),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, LONG_ID_AT - 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, QUIC_CID_BYTES, 0, 9),
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, LONG_ID_AT + TAG_AT),
+        BPF_JUMP(BPF_JMP | BPF_JA, 4, 0, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, SHORT_ID_AT),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, SHORT_ID_AT + TAG_AT),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, tag, 0, 2),
+        BPF_STMT(BPF_MISC | BPF_TXA, 0),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+        BPF_STMT(BPF_MISC | BPF_TXA, 0),
+        BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, count),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    return attach(fd, code, sizeof code / sizeof code[0]) < 0 ? -errno : 0;
+}
+
+/* One socket alone is in no group that a program could choose from, until it was in one of two. */
+static int group_of_one(const struct listen_address *address)
+{
+    int fd = open_one(address, false);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0 ? fd : 0;
+}
+
+int udp_open_quic(int *ret, unsigned count, const struct listen_address *address, bool joins,
+                  char *why, size_t why_size)
 {
     unsigned opened = 0;
     int err = 0;
     for (; opened < count && err >= 0; opened++) {
-        err = open_one(address, opened == 0);
+        err = open_one(address, opened == 0 && !joins);
         ret[opened] = err;
     }
-    /* One socket is in no group that a program could choose from. */
-    if (err >= 0 && count > 1)
-        route(ret[0], count);
+    if (err >= 0 && count == 1 && !joins)
+        err = group_of_one(address);
     if (err >= 0)
         return 0;
     for (unsigned i = 0; i < opened; i++)
@@ -117,23 +156,31 @@ static int open_any(uint16_t port, uint16_t *ret_port)
     return fd;
 }
 
-int udp_open_rtc(int *ret, uint16_t *ret_ports, unsigned count, uint16_t port, char *why,
-                 size_t why_size)
+static int open_row(int *ret, uint16_t *ret_ports, unsigned count, unsigned port)
 {
     for (unsigned i = 0; i < count; i++) {
-        uint16_t wanted = port == 0 ? 0 : (uint16_t)(port + i);
-        int fd = port != 0 && wanted < port ? -ERANGE : open_any(wanted, &ret_ports[i]);
-        if (fd >= 0) {
-            ret[i] = fd;
+        unsigned wanted = port == 0 ? 0 : port + i;
+        int fd = wanted > UINT16_MAX ? -ERANGE : open_any((uint16_t)wanted, &ret_ports[i]);
+        ret[i] = fd;
+        if (fd >= 0)
             continue;
-        }
         while (i-- > 0)
             close(ret[i]);
-        snprintf(why, why_size,
-                 "rtc_port = %u: the UDP port %u cannot be had: %s; `ss -lunp` shows which program "
-                 "has it, rtc_port takes others",
-                 port, wanted, strerror(-fd));
         return fd;
     }
     return 0;
+}
+
+int udp_open_rtc(int *ret, uint16_t *ret_ports, unsigned count, uint16_t port, bool joins,
+                 char *why, size_t why_size)
+{
+    int err = open_row(ret, ret_ports, count, port);
+    if (err == -EADDRINUSE && joins && port != 0)
+        err = open_row(ret, ret_ports, count, port + count);
+    if (err < 0)
+        snprintf(why, why_size,
+                 "rtc_port = %u: of the %u UDP ports from there on one cannot be had: %s; `ss "
+                 "-lunp` shows which program has it, rtc_port takes others",
+                 port, joins ? 2 * count : count, strerror(-err));
+    return err;
 }

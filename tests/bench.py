@@ -63,5 +63,6 @@ def bench(folder, *arguments, expect=0, report=False, lines=False, within=()):
     if found.folder:
         found.run = json.loads(path.read_text(encoding="utf-8"))
         path.unlink()  # so that a further run in this folder cannot pass for this one
-        assert load.faults(found.run, strict=True) == []
+        faults = load.faults(found.run, strict=True)
+        assert faults == [], faults
     return found

@@ -262,8 +262,8 @@ static int udp_set(const struct options *options, uint32_t connections, const ch
              2 * (connections + connections / BENCH_CONNECTIONS_SHARE + BENCH_CONNECTIONS_SLACK));
     const char *const both[] = {"--set", streams};
     const char *const quic[] = {"--set", "http3=on"};
-    const char *const rtc[] = {"--set", "rtc_address=127.0.0.1", "--set",
-                               "rtc_handshakes_max=4096"};
+    const char *const rtc[] = {"--set", "rtc_address=127.0.0.1",  "--set", "rtc_port=0",
+                               "--set", "rtc_handshakes_max=4096"};
     if (ways_have(options, PROTOCOL_UDP))
         count = arguments_add(argv, count, both, sizeof both / sizeof both[0]);
     if (ways_have(options, PROTOCOL_QUIC))

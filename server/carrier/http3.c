@@ -161,10 +161,11 @@ const struct carrier_ops quic_port_ops = {
 
 /* ---- the transport of a connection ---- */
 
+/* With a successor no connect is refused: a handshake goes on, and is followed by the goodbye. */
 static void quic_drain(struct shard *shard, struct conn *line)
 {
     struct quic *quic = quic_of(shard, line);
-    if (quic->drains)
+    if (quic->drains || (!quic->is_open && shard_is_kept(shard, KEPT_DATAGRAMS)))
         return;
     quic->drains = true;
     say_goodbye(quic);

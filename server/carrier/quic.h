@@ -16,13 +16,23 @@
  * Source   RFC 9000, RFC 9001, RFC 9002, RFC 9114, RFC 9204, RFC 9220. */
 #pragma once
 
+#include <stdint.h>
+
 #include "conn/datagrams.h"
 #include "conn/shard.h"
 
 extern const struct transport quic_transport;
 extern const struct datagram_ops quic_datagrams;
 
+enum {
+    QUIC_CID_BYTES = 16, /* of our connection IDs: the shard's number, the tag, and random ones */
+};
+
 /* What all connections have in common. Returns NULL when memory is out. */
 struct quic_library *quic_library_create(void);
+/* Names this process in its connection IDs, so that the kernel finds it beside another one. */
+uint16_t quic_library_tag(const struct quic_library *library);
+/* Before there are connections: takes another one than that. */
+void quic_library_tag_apart(struct quic_library *library, uint16_t other);
 /* Accepts NULL. */
 void quic_library_free(struct quic_library *library);

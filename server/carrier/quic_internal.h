@@ -32,8 +32,8 @@
 #include "wire/webtransport.h"
 
 enum {
-    QUIC_CID_BYTES = 16, /* of our connection IDs; the first names the shard */
     QUIC_SECRET_BYTES = 32,
+    QUIC_TAG_BYTES = 2,
     QUIC_PATH_BYTES = 1200,  /* what any path takes; also the least of a first datagram */
     HTTP3_STREAMS_MAX = 100, /* requests of a connection at once */
     HTTP3_UNI_MAX = 16,      /* one-way streams of a client at once: it needs three */
@@ -50,6 +50,7 @@ struct quic_library {
     struct gnutls_priority_st *priority;
     uint8_t reset_secret[QUIC_SECRET_BYTES]; /* of stateless reset tokens */
     uint8_t token_secret[QUIC_SECRET_BYTES]; /* of Retry */
+    uint8_t tag[QUIC_TAG_BYTES];
 };
 
 /* A connection ID by which a peer names a connection. */

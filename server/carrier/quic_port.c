@@ -29,6 +29,8 @@ void quic_cid_draw(const struct shard *shard, ngtcp2_cid *ret, size_t len)
     unsigned base = bytes[0] - bytes[0] % shards;
     base = base + shards > UINT8_MAX + 1 ? base - shards : base;
     bytes[0] = (uint8_t)(base + shard->index);
+    if (len > QUIC_TAG_BYTES)
+        memcpy(bytes + 1, shard->server->quic->tag, QUIC_TAG_BYTES);
     ngtcp2_cid_init(ret, bytes, len);
 }
 
@@ -198,7 +200,14 @@ static enum proof proof_of(const struct quic_port *port, const struct ring_packe
 static bool has_place(const struct quic_port *port)
 {
     const struct shard *shard = port->shard;
-    return !shard->draining && shard->live < shard->live_max && !budgets_spent(shard, BUDGET_QUIC);
+    return (!shard->draining || shard_is_kept(shard, KEPT_DATAGRAMS)) &&
+           shard->live < shard->live_max && !budgets_spent(shard, BUDGET_QUIC);
+}
+
+/* It came before the successor had the port. The client says it again, and then it goes there. */
+static bool is_successors(const struct shard *shard, enum proof proof)
+{
+    return shard->draining && shard_is_kept(shard, KEPT_DATAGRAMS) && proof == PROOF_NONE;
 }
 
 static void begin(struct quic_port *port, const struct ring_packet *packet,
@@ -210,6 +219,8 @@ static void begin(struct quic_port *port, const struct ring_packet *packet,
         refuse(port, packet, head, NGTCP2_INVALID_TOKEN);
         return;
     }
+    if (is_successors(port->shard, proof))
+        return;
     if (!has_place(port)) {
         refuse(port, packet, head, NGTCP2_CONNECTION_REFUSED);
         return;

@@ -31,11 +31,23 @@ struct quic_library *quic_library_create(void)
         return NULL;
     if (gnutls_priority_init(&library->priority, priority, NULL) < 0 ||
         gnutls_rnd(GNUTLS_RND_KEY, library->reset_secret, sizeof library->reset_secret) < 0 ||
-        gnutls_rnd(GNUTLS_RND_KEY, library->token_secret, sizeof library->token_secret) < 0) {
+        gnutls_rnd(GNUTLS_RND_KEY, library->token_secret, sizeof library->token_secret) < 0 ||
+        gnutls_rnd(GNUTLS_RND_NONCE, library->tag, sizeof library->tag) < 0) {
         quic_library_free(library);
         return NULL;
     }
     return library;
+}
+
+/* As the kernel's program reads it. */
+uint16_t quic_library_tag(const struct quic_library *library)
+{
+    return (uint16_t)(library->tag[0] << 8 | library->tag[1]);
+}
+
+void quic_library_tag_apart(struct quic_library *library, uint16_t other)
+{
+    library->tag[0] ^= quic_library_tag(library) == other;
 }
 
 void quic_library_free(struct quic_library *library)

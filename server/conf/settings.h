@@ -241,7 +241,8 @@ enum log_format {
       "What peers of WebRTC are told: an IPv4 address, an IPv6 address, or both. It is the one "   \
       "that they reach, also behind a NAT. Empty: no WebRTC.")                                     \
     X(NUMBER, rtc_port, 9300, 0, 65535, "port",                                                    \
-      "The UDP port of the first shard; each other one has the next. 0: any that are free.")       \
+      "The UDP port of the first shard; each other one has the next. A successor has the row of "  \
+      "ports behind, and the one after it this row again. 0: any that are free.")                  \
     X(NUMBER, rtc_handshakes_max, 256, 1, 65536, "count",                                          \
       "Peers between their offer and the end of their handshake, in one shard: 15 KB each. More "  \
       "are refused: 503.")                                                                         \

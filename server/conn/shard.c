@@ -252,7 +252,7 @@ static void stop_listening(struct shard *shard)
     for (unsigned i = 0; i < RING_LISTENERS_MAX; i++) {
         if (shard->listen_fds[i] < 0)
             continue;
-        if (!shard_is_kept(shard, (enum listener)i))
+        if (!shard_is_kept(shard, i))
             shutdown(shard->listen_fds[i], SHUT_RDWR);
         close(shard->listen_fds[i]);
         shard->listen_fds[i] = -1;
@@ -534,9 +534,9 @@ void shard_run(struct shard *shard)
 
 /* ---- drain ---- */
 
-void shard_keep(struct shard *shard, enum listener listener)
+void shard_keep(struct shard *shard, unsigned which)
 {
-    atomic_fetch_or_explicit(&shard->kept, 1U << listener, memory_order_relaxed);
+    atomic_fetch_or_explicit(&shard->kept, 1U << which, memory_order_relaxed);
 }
 
 void shard_stop(struct shard *shard)

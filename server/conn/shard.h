@@ -90,6 +90,11 @@ enum listener {
     LISTENER_ADMIN,
 };
 
+/* For shard_keep, behind those. */
+enum {
+    KEPT_DATAGRAMS = RING_LISTENERS_MAX,
+};
+
 /* What all shards share and only read. */
 enum {
     SESSION_KEY_BYTES = 32,
@@ -216,7 +221,7 @@ struct shard {
     unsigned mercure_lists;              /* transport/: of subscriptions, that are gathered */
 
     atomic_bool stopping;
-    atomic_uint kept; /* a bit for each enum listener: another process has that socket, too */
+    atomic_uint kept; /* bits 1 << what shard_keep names: another process has that, too */
     bool draining;
     bool has_drained;     /* it counts as serving no more */
     uint32_t drain_conns; /* there were when the drain began */
@@ -255,18 +260,18 @@ void shard_run(struct shard *shard);
 /* Begins to drain. Any thread; also from a signal's thread. */
 void shard_stop(struct shard *shard);
 
-/* Before shard_stop, when another process goes on with that listening socket: it stays as it is.
- * Any thread. */
-void shard_keep(struct shard *shard, enum listener listener);
+/* Before shard_stop, when another process goes on with that (enum listener, or KEPT_DATAGRAMS): a
+ * listening socket stays as it is, and strangers' first packets are left to it. Any thread. */
+void shard_keep(struct shard *shard, unsigned which);
 
 static inline int64_t heartbeat_part_ns(const struct shard *shard)
 {
     return shard->settings->heartbeat_ms * INT64_C(1000000) / HEARTBEAT_PARTS;
 }
 
-static inline bool shard_is_kept(const struct shard *shard, enum listener listener)
+static inline bool shard_is_kept(const struct shard *shard, unsigned which)
 {
-    return atomic_load_explicit(&shard->kept, memory_order_relaxed) & (1U << listener);
+    return atomic_load_explicit(&shard->kept, memory_order_relaxed) & (1U << which);
 }
 
 /* True when it has drained: no connection is left, or the drain is over. */

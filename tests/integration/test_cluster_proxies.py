@@ -33,7 +33,8 @@ class Front(Server):
         for known, own in (("10.0.0.11:8080", nodes[0].address),
                            ("10.0.0.12:8080", nodes[1].address),
                            ("listen 80;", f"listen {self.address};"),
-                           ("http://:80 {", f"http://{self.address} {{"),
+                           # A name alone does not say where it listens.
+                           ("http://:80 {", f"http://{self.address} {{\n\tbind {HOST}"),
                            ("bind :80\n", f"bind {self.address}\n")):
             text = text.replace(known, own)
         assert "10.0.0" not in text and self.address in text

@@ -1,6 +1,8 @@
 """A server that is replaced while clients connect, and one whose sockets somebody else opened."""
 
+import asyncio
 import os
+import random
 import re
 import signal
 import socket
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import h3
 from ringside import PATIENCE_S, check_output, server_binary, wait_until
 from wire import RawWebSocket
 
@@ -114,6 +117,105 @@ def test_a_change_of_address_takes_a_restart(start_server, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         done = activated(listening, "--listen", "127.0.0.1:1", text=True).communicate()[0]
     assert "handed over for plain: they are of another address than the settings" in done
+
+
+# ---- QUIC ----
+
+NO_ERROR = 0x100
+TOKEN_BYTES = 16
+QUIC = {"http3": "on", "drain_ms": 3600000}
+
+
+def listens(server, times):
+    wait_until(lambda: server.output().count("ringside-server listens on") == times,
+               "a successor that serves")
+
+
+async def ask_once(port):
+    """Returns by which name the server knew the connection, and the token of a reset for it. One
+    whose handshake an old server has ended in its last moments is told so, and comes again."""
+    while True:
+        async with h3.connect(port) as client:
+            answer = await client.get("/healthz")
+            if answer.status == 200:
+                peer = client._quic._peer_cid
+                return peer.cid, peer.stateless_reset_token
+            await client.until(lambda c=client: c.ended)
+            assert client.ended.error_code == NO_ERROR, client.ended
+
+
+def ask_many(port):
+    async def many():
+        return await asyncio.gather(*(ask_once(port) for _ in range(16)))
+
+    h3.load()
+    return asyncio.run(asyncio.wait_for(many(), PATIENCE_S * 2))
+
+
+def are_of_this_server(port, names):
+    """A packet of a connection that has ended is answered by a reset, with a token that only the
+    process knows which had the connection."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.connect(("127.0.0.1", port))
+        udp.settimeout(PATIENCE_S)
+        for cid, token in names:
+            udp.send(b"\x40" + cid + bytes(60))
+            if udp.recv(2048)[-TOKEN_BYTES:] != token:
+                return False
+    return True
+
+
+def hand_over(server, pid, turn):
+    """While it drains both have the port. Returns the successor's number and a connection of it."""
+    stays = RawWebSocket(server.plain(), "/ws?channel=news")  # for so long the old server drains
+    old = ask_many(server.port)
+    os.kill(pid, signal.SIGUSR2)
+    ask_many(server.port)
+    listens(server, turn)
+    new = ask_many(server.port)
+    assert are_of_this_server(server.port, old)
+    assert are_of_this_server(server.port, new)
+    stays.close()
+    wait_until(lambda: not is_there(pid), "the end of the old server")
+    assert are_of_this_server(server.port, new)
+    assert not are_of_this_server(server.port, old[:1])
+    return int(TAKES_OVER.findall(server.output())[-1])
+
+
+# One socket alone is in no group; and a process that took over is taken over from.
+@pytest.mark.parametrize("shards, turns", [(1, 1), (2, 2)])
+def test_packets_find_the_process_of_their_connection(start_server, shards, turns):
+    server = start_server(secure=True, shards=shards, config=QUIC)
+    pid = server.process.pid
+    try:
+        for turn in range(turns):
+            pid = hand_over(server, pid, turn + 2)
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not is_there(pid), "the end of the successor")
+
+
+def rows_of(base, shards):
+    """Which of the first two rows of ports are bound."""
+    bound = set()
+    for name in ("udp", "udp6"):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            bound.add(int(line.split()[1].rpartition(":")[2], 16))
+    return [all(base + row * shards + shard in bound for shard in range(shards))
+            for row in range(2)]
+
+
+def test_webrtc_takes_turns_with_two_rows_of_ports(start_server, eventually):
+    base = random.randrange(20000, 30000)
+    server = start_server(shards=2, config={"rtc_address": "127.0.0.1", "rtc_port": base})
+    pid = server.process.pid
+    for row in (1, 0):
+        os.kill(pid, signal.SIGUSR2)
+        eventually(lambda one=pid: not is_there(one), "the end of the old server")
+        pid = int(TAKES_OVER.findall(server.output())[-1])
+        assert rows_of(base, 2) == [row == 0, row == 1]
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not is_there(pid), "the end of the last")
 
 
 # ---- as systemd hands sockets over ----

@@ -185,12 +185,6 @@ def test_without_a_program_packets_find_their_shard_by_lane(start_server):
     assert served.metric("ringside_quic_stuck_total") == 0
 
 
-def test_a_server_with_quic_has_no_successor(served, eventually):
-    served.signal(signal.SIGUSR2)
-    eventually(lambda: "SIGUSR2: no successor: packets" in served.output(), "a word of it")
-    assert served.plain().get("/healthz").status == 200
-
-
 def test_a_reload_shows_another_certificate(start_server, tmp_path, eventually):
     own = tmp_path / "own"
 
