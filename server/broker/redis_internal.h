@@ -56,6 +56,7 @@ struct sent {
     bool whole;             /* was sent with the text of its script */
     bool asking;            /* was sent where its slot is on its way to */
     bool unqueued;          /* memory was out for what is before it in its transaction */
+    bool loose;             /* what is before it was done at once: there is no transaction */
     uint64_t id;            /* of a question; of a sweep its run */
     bool own;               /* is of a node's own topic */
 };
@@ -135,6 +136,8 @@ struct redis {
     char orders_at[REDIS_ORDER_MAX]; /* the last that was heard of */
     bool orders_known;               /* since it began */
     bool orders_read;                /* since the links were opened */
+    bool orders_asked;               /* a page is under way */
+    int64_t orders_ns;               /* not before, as the last was refused */
     int64_t looked_ns;               /* for questions that nobody answers */
     int64_t now_ns;
     int64_t retry_ns; /* when to connect again */

@@ -22,6 +22,7 @@
 enum {
     NODES_SLOT_BITS = 12,
     ORDERS_PAGE = 256, /* old orders asked for at a time */
+    ORDERS_MS = 1000,  /* until what was refused is asked for again */
     LOOK_MS = 20,
     LISTEN_MS = 50, /* until a topic that was refused is asked for again */
 };
@@ -232,7 +233,8 @@ static void question_sent(struct redis *redis, const struct sent *sent, const re
     }
 }
 
-static int send_orders_page(struct redis *redis)
+/* Without room it is asked for in another turn. */
+static void send_orders_page(struct redis *redis)
 {
     char key[TOPIC_MAX], from[REDIS_ORDER_MAX + 1];
     int from_len = snprintf(from, sizeof from, "(%s", redis->orders_at);
@@ -244,12 +246,11 @@ static int send_orders_page(struct redis *redis)
         SPAN("COUNT"),
         SPAN("256"),
     };
-    if (redis->commands_sent.count == SENT_MAX)
-        return -ENOBUFS;
-    int err = redis_link_send(&redis->commands, words, sizeof words / sizeof *words);
-    if (err == 0)
-        sent_add(&redis->commands_sent, (struct sent){.kind = SENT_ORDERS});
-    return err;
+    if (redis->commands_sent.count == SENT_MAX ||
+        redis_link_send(&redis->commands, words, sizeof words / sizeof *words) < 0)
+        return;
+    sent_add(&redis->commands_sent, (struct sent){.kind = SENT_ORDERS});
+    redis->orders_asked = true;
 }
 
 static void hear(struct redis *redis, const struct nodes_said *said, bool old);
@@ -293,18 +294,29 @@ static bool old_order(struct redis *redis, const redisReply *entry)
     return true;
 }
 
+/* Until all are read they are asked for again, behind the last that was. What is heard meanwhile may
+ * be read again then: an order is done at least once. */
 static void orders_come(struct redis *redis, const redisReply *reply)
 {
     bool good = reply->type == REDIS_REPLY_ARRAY;
     for (size_t i = 0; good && i < reply->elements; i++)
         good = old_order(redis, reply->element[i]);
-    if (!good)
+    redis->orders_asked = false;
+    if (!good) {
         redis_count(reply->type == REDIS_REPLY_ERROR ? &redis->counters.errors
                                                      : &redis->counters.foreign);
-    if (good && reply->elements == ORDERS_PAGE && send_orders_page(redis) == 0)
-        return;
-    redis->orders_known = true;
-    redis->orders_read = true;
+        redis->orders_ns = redis->now_ns + ORDERS_MS * NS_PER_MS;
+    } else if (reply->elements < ORDERS_PAGE) {
+        redis->orders_known = true;
+        redis->orders_read = true;
+    }
+}
+
+static void orders_read_on(struct redis *redis)
+{
+    bool hears = redis->listening == REDIS_NODE_TOPICS && !redis->config.follows;
+    if (hears && !redis->orders_read && !redis->orders_asked && redis->orders_ns <= redis->now_ns)
+        send_orders_page(redis);
 }
 
 void redis_nodes_answered(struct redis *redis, const struct sent *sent, const redisReply *reply)
@@ -439,6 +451,7 @@ bool redis_nodes_come(struct redis *redis, struct span topic, struct span body)
 int redis_nodes_listen(struct redis *redis)
 {
     char topic[TOPIC_MAX];
+    orders_read_on(redis);
     if (redis->asked_to_listen || redis->config.follows || redis->listen_ns > redis->now_ns)
         return 0;
     redis->asked_to_listen = true;
@@ -457,8 +470,6 @@ void redis_nodes_listening(struct redis *redis)
 {
     if (++redis->listening < REDIS_NODE_TOPICS)
         return;
-    if (send_orders_page(redis) < 0)
-        redis->orders_read = true;
     for (unsigned i = 0; redis->open_count > 0 && i < NODES_OPEN_MAX; i++)
         if (redis->open[i])
             ask_now(redis, redis->open[i]);
@@ -468,7 +479,8 @@ void redis_nodes_lost(struct redis *redis)
 {
     redis->asked_to_listen = false;
     redis->listening = 0;
-    redis->orders_read = false;
+    redis->orders_read = redis->orders_asked = false;
+    redis->orders_ns = 0;
     for (unsigned i = 0; redis->open_count > 0 && i < NODES_OPEN_MAX; i++)
         if (redis->open[i])
             close_ask(redis, redis->open[i], -ETIMEDOUT);

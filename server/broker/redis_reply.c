@@ -175,6 +175,9 @@ static void take_answer(struct redis *redis, struct remote_ask *ask, const redis
         reply->type == REDIS_REPLY_ERROR ? error_of(redis, reply) : answer_read(redis, ask, reply);
     if (err == -EPROTO && reply->type != REDIS_REPLY_ERROR)
         redis_count(&redis->counters.foreign);
+    /* Whatever that is, it was run. */
+    if (err == -EPROTO && reply->type != REDIS_REPLY_ERROR && ask->kind == REMOTE_PUBLISH)
+        err = -ETIMEDOUT;
     redis_answer(redis, ask, err);
 }
 
@@ -215,6 +218,26 @@ static bool unqueued(struct redis *redis, const struct sent *sent, const redisRe
     if (redis_send_through(redis, sent->ask) < 0)
         redis_answer(redis, sent->ask, -ENOTCONN);
     return true;
+}
+
+/* Who may not MULTI any more has had each of them done by itself, and nobody knows the end of that;
+ * who may not EXEC would have all that follows queued. Returns 1: the first was so, 0: neither, or
+ * -EPROTO: the link is to be given up. */
+static int forbidden(struct redis *redis, const struct sent *sent, const redisReply *reply)
+{
+    struct sent *next = sent_first(&redis->commands_sent);
+    bool waits = reply->type == REDIS_REPLY_STATUS || reply->type == REDIS_REPLY_ERROR;
+    if (sent->kind == SENT_QUEUED && next)
+        next->loose = sent->loose || !waits;
+    if (sent->kind != SENT_APART)
+        return 0;
+    bool may_not = reply->type == REDIS_REPLY_ERROR && starts(reply, "NOPERM");
+    if (!sent->loose)
+        return may_not ? -EPROTO : 0;
+    redis->greeting.transacts = false;
+    redis_count(&redis->counters.errors);
+    redis_answer(redis, sent->ask, -ETIMEDOUT);
+    return 1;
 }
 
 /* The text of the script is sent where its hash is not known. */
@@ -261,18 +284,22 @@ int redis_take_command(struct redis *redis, const redisReply *reply)
         redis_nodes_answered(redis, &sent, reply);
         return 0;
     }
+    int may_not = forbidden(redis, &sent, reply);
+    if (may_not > 0)
+        return 0;
     if (sent.kind == SENT_APART)
         reply = script_of(reply);
     if (!reply) {
         redis_count(&redis->counters.foreign);
-        redis_answer(redis, sent.ask, -EPROTO);
+        redis_answer(redis, sent.ask, -ETIMEDOUT);
         return 0;
     }
     bool is_error = reply->type == REDIS_REPLY_ERROR;
     if (unqueued(redis, &sent, reply) || (is_error && turns(redis, &sent, reply)))
         return 0;
     /* The server that we are at is no master any more, or not yet: another one may be. */
-    bool moved = is_error && (starts(reply, "READONLY") || starts(reply, "LOADING"));
+    bool moved =
+        may_not < 0 || (is_error && (starts(reply, "READONLY") || starts(reply, "LOADING")));
     if (!sent.ask)
         return moved ? -EPROTO : 0;
     if (forgotten(redis, &sent, reply))

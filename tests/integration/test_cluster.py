@@ -317,6 +317,23 @@ def test_redis_has_no_room(nodes):
 
 
 @only("redis")
+def test_what_redis_allows_no_more(nodes):
+    """What was begun is told for what it is, and what follows goes another way."""
+    redis, servers = nodes(sets=("none:history_messages=0",))
+    with EventStream(servers[1].url("/sse", channel="none:news")) as stream:
+        for i, (node, forbidden, said) in enumerate(zip(servers, ("-multi", "-exec"), (504, 503))):
+            node.publish("none:news", f"{i}{LARGE}")
+            redis.ask("ACL", "SETUSER", "default", forbidden)
+            name = {503: "broker_down", 504: "broker_timeout"}[said]
+            assert publish_refused(node, "none:news", f"{i}{LARGE}{said}") == (said, name)
+            node.publish("none:news", f"{i}")
+            redis.ask("ACL", "SETUSER", "default", "+multi", "+exec")
+            went = [f"{i}{LARGE}504"] if said == 504 else []
+            assert stream.data(2 + len(went)) == [f"{i}{LARGE}", *went, f"{i}"]
+        assert all(node.metric("ringside_broker_errors_total") == 1 for node in servers)
+
+
+@only("redis")
 def test_scripts_that_redis_has_forgotten(nodes):
     redis, (a,) = nodes(count=1, sets=("none:history_messages=0",))
     a.publish("news", "1")
