@@ -1,5 +1,6 @@
 """A nats-server of the tests' own, with JetStream, on loopback and a port of its own."""
 
+import json
 import socket
 import subprocess
 
@@ -55,6 +56,17 @@ class Nats:
             there.sendall(b'CONNECT {"verbose":false}\r\n' + b"".join(lines) + b"PING\r\n")
             while file.readline() != b"PONG\r\n":
                 pass
+
+    def request(self, api, text=b""):
+        """Of JetStream: its answer."""
+        with socket.create_connection((HOST, self.port), timeout=PATIENCE_S) as there:
+            file = there.makefile("rb")
+            file.readline()
+            there.sendall(b'CONNECT {"verbose":false}\r\nSUB _INBOX.test 1\r\n' +
+                          f"PUB $JS.API.{api} _INBOX.test {len(text)}\r\n".encode() + text +
+                          b"\r\n")
+            size = int(file.readline().split()[-1])
+            return json.loads(file.read(size))
 
     def publish(self, subject, data):
         self.say(f"PUB {subject} {len(data)}\r\n".encode() + data + b"\r\n")

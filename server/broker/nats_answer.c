@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "wire/base64.h"
 
@@ -67,6 +68,27 @@ int nats_answer_read(struct nats_answer *ret, struct span json)
     json_t *root = json.len > 0 ? json_loadb(json.ptr, json.len, JSON_ALLOW_NUL, NULL) : NULL;
     *ret = (struct nats_answer){0};
     int err = json_is_object(root) ? read(ret, root) : -EPROTO;
+    json_decref(root);
+    return err;
+}
+
+static int stream_read(uint64_t *ret, const json_t *root)
+{
+    const json_t *error = json_object_get(root, "error");
+    const json_t *created = json_object_get(root, "created");
+    struct nats_answer said = {0};
+    if (error && error_read(&said, error) == 0 && said.err_code == NATS_NO_STREAM)
+        return -ENOENT;
+    if (error || !json_is_string(created) || !json_is_object(json_object_get(root, "state")))
+        return -EPROTO;
+    *ret = XXH3_64bits(json_string_value(created), json_string_length(created)) | 1;
+    return 0;
+}
+
+int nats_stream_read(uint64_t *ret, struct span json)
+{
+    json_t *root = json.len > 0 ? json_loadb(json.ptr, json.len, JSON_ALLOW_NUL, NULL) : NULL;
+    int err = json_is_object(root) ? stream_read(ret, root) : -EPROTO;
     json_decref(root);
     return err;
 }

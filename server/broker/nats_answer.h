@@ -1,7 +1,7 @@
 /* nats_answer: what JetStream answers, as JSON: to a publish, and to who asks for what is stored.
  *
  *   {"stream":"ringside","seq":7}            {"message":{"seq":7,"data":"…base64…"}}
- *   {"error":{"code":400,"err_code":10071}}
+ *   {"error":{"code":400,"err_code":10071}}  {"created":"2026-…","state":{…}}
  *
  * Threads  any.
  * Memory   `data` is the caller's to free. */
@@ -15,6 +15,7 @@
 enum nats_error {
     NATS_WRONG_SEQUENCE = 10071, /* somebody else has published to the subject meanwhile */
     NATS_NOTHING_FOUND = 10037,
+    NATS_NO_STREAM = 10059,
 };
 
 struct nats_answer {
@@ -26,3 +27,6 @@ struct nats_answer {
 
 /* Returns 0; -EPROTO: it is no answer; or -ENOMEM. */
 int nats_answer_read(struct nats_answer *ret, struct span json);
+/* What a stream is told from the one before it by, of the same name: never 0. Returns 0; -ENOENT:
+ * there is none; or -EPROTO: it is no answer, or another error. */
+int nats_stream_read(uint64_t *ret, struct span json);

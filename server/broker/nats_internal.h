@@ -4,6 +4,7 @@
  *   nats_channel.c   one channel: what is asked of NATS for it, one question at a time
  *   nats_history.c   what is read back, and heard
  *   nats_nodes.c     what nodes ask each other
+ *   nats_stream.c    which stream it is
  *
  *   IDLE ─► LOOKING for the newest message ─► PUBLISHING, behind that ─► IDLE
  *                       ▲                           │ somebody else was faster
@@ -114,6 +115,7 @@ struct nats {
     int64_t now_ns, retry_ns, expire_ns;
     unsigned failures;
     uint64_t random, tokens;
+    uint64_t stream; /* which one it is; 0: not known */
     struct nats_nodes nodes;
     struct engine_counters counters;
 };
@@ -173,6 +175,11 @@ void nats_nodes_lost(struct nats *nats);
 void nats_nodes_leave(struct nats *nats);
 /* Beats, and what nobody answered. */
 void nats_nodes_turn(struct nats *nats);
+
+/* ---- nats_stream.c ---- */
+
+void nats_stream_ask(struct nats *nats);
+void nats_stream_come(struct nats *nats, struct span json);
 
 /* ---- nats_channel.c ---- */
 

@@ -70,7 +70,7 @@ natsMsg *nats_link_news(struct nats_link *link)
     return take(link, &link->news);
 }
 
-static void give_up(struct nats_link *link)
+void nats_link_give_up(struct nats_link *link)
 {
     atomic_store(&link->lost, true);
     bell_ring(&link->bell);
@@ -95,7 +95,7 @@ static void append(struct nats_link *link, struct nats_letters *list, natsMsg *m
     }
     free(letter);
     natsMsg_Destroy(message);
-    give_up(link);
+    nats_link_give_up(link);
 }
 
 static void on_news(natsConnection *connection, natsSubscription *subscription, natsMsg *message,
@@ -121,7 +121,7 @@ static void on_lost(natsConnection *connection, void *context)
 {
     struct nats_link *link = context;
     if (connection == atomic_load(&link->current))
-        give_up(link);
+        nats_link_give_up(link);
 }
 
 /* A subscription that is too slow has dropped something. */
@@ -131,7 +131,7 @@ static void on_error(natsConnection *connection, natsSubscription *subscription,
     struct nats_link *link = context;
     (void)subscription;
     if (status == NATS_SLOW_CONSUMER && connection == atomic_load(&link->current))
-        give_up(link);
+        nats_link_give_up(link);
 }
 
 /* ---- connecting ---- */

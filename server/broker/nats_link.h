@@ -85,6 +85,8 @@ static inline bool nats_link_up(const struct nats_link *link)
 natsMsg *nats_link_answer(struct nats_link *link);
 natsMsg *nats_link_news(struct nats_link *link);
 
+/* It counts as lost from now on. On any thread. */
+void nats_link_give_up(struct nats_link *link);
 bool nats_link_lost(const struct nats_link *link);
 
 /* Return 0 or negative errno: -EMSGSIZE when it is larger than NATS takes. */

@@ -411,6 +411,8 @@ bool nats_nodes_come(struct nats *nats, natsMsg *message)
         return false;
     if (subject[len - 1] == 'o') {
         old_order(nats, data_of(message));
+    } else if (subject[len - 1] == 'i') {
+        nats_stream_come(nats, data_of(message));
     } else {
         struct nodes_ask *ask = ask_of(nats, strtoull(subject + inbox + 1, NULL, 16));
         if (ask && ask->expected != UINT32_MAX && (is_order(ask->kind) || ask->kind == NODES_TAKE))
@@ -436,6 +438,7 @@ int nats_nodes_open(struct nats *nats)
     nodes->orders_read = false;
     nodes->ready_ns = nats->now_ns + READY_MS * NS_PER_MS;
     beat(nats, 'B');
+    nats_stream_ask(nats);
     orders_read_on(nats);
     return err;
 }
@@ -462,6 +465,7 @@ void nats_nodes_turn(struct nats *nats)
     struct nats_nodes *nodes = &nats->nodes;
     if (nats->now_ns >= nodes->beat_ns) {
         beat(nats, 'B');
+        nats_stream_ask(nats);
         if (!nodes->orders_read)
             orders_read_on(nats);
     }

@@ -294,8 +294,8 @@ static bool old_order(struct redis *redis, const redisReply *entry)
     return true;
 }
 
-/* Until all are read they are asked for again, behind the last that was. What is heard meanwhile may
- * be read again then: an order is done at least once. */
+/* Until all are read they are asked for again, behind the last that was. What is heard meanwhile
+ * may be read again then: an order is done at least once. */
 static void orders_come(struct redis *redis, const redisReply *reply)
 {
     bool good = reply->type == REDIS_REPLY_ARRAY;

@@ -48,6 +48,8 @@ static void subject(struct span input)
 static void answer(struct span input)
 {
     struct nats_answer read;
+    uint64_t stream = 0;
+    assert((nats_stream_read(&stream, input) == 0) == (stream != 0));
     if (nats_answer_read(&read, input) == 0) {
         assert((read.code > 0) != (read.seq > 0));
         assert(read.len == 0 || read.data);

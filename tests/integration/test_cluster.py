@@ -481,6 +481,27 @@ def test_foreign_data_under_our_subjects(nodes, eventually):
 
 
 @only("nats")
+def test_a_stream_that_is_made_anew(nodes, eventually):
+    """It numbers from 1 again: what a node knew of the numbers of the old one would fit."""
+    nats, (a, b) = nodes()
+    first = a.publish("news", "lost")
+    config = nats.request("STREAM.INFO.ringside")["config"]
+    assert nats.request("STREAM.DELETE.ringside")["success"]
+    assert nats.request("STREAM.CREATE.ringside", json.dumps(config).encode())["config"] == config
+    eventually(lambda: all(node.metric("ringside_broker_replaced_total") == 1 for node in (a, b)),
+               "both have seen it")
+    eventually(lambda: publish_refused(b, "news", "1")[0] == 200, "it is joined again")
+    eventually(lambda: connected(a), "by the other one, too")
+    again = a.publish("news", "2")
+    assert again["epoch"] != first["epoch"] and again["offset"] == 2
+    assert not b.poll("news", f"{first['epoch']}.1")["recovered"]
+    assert data_of(b.poll("news")) == ["1", "2"]
+    assert nats.request("STREAM.DELETE.ringside")["success"]
+    eventually(lambda: publish_refused(a, "news", "3")[0] == 200, "a node makes what is not there")
+    eventually(lambda: not b.poll("news", f"{again['epoch']}.2")["recovered"], "the other hears it")
+
+
+@only("nats")
 def test_nats_has_no_room(nodes, tmp_path):
     (tmp_path / "small.conf").write_text("jetstream { max_file_store: 100KB }\n")
     _, (a,) = nodes(count=1, args=["-c", str(tmp_path / "small.conf")])

@@ -26,6 +26,25 @@ static void test_what_jetstream_says(void **state)
     assert_true(answer.seq == 4 && !answer.data && answer.len == 0);
 }
 
+static void test_which_stream_it_is(void **state)
+{
+    uint64_t one = 0, other = 0, none = 0;
+    (void)state;
+    assert_int_equal(nats_stream_read(&one, span_from("{\"created\":\"2026-01-01\",\"state\":{}}")),
+                     0);
+    assert_int_equal(nats_stream_read(&other, span_from("{\"created\":\"2027\",\"state\":{}}")), 0);
+    assert_true(one != other && one != 0 && other != 0);
+    assert_int_equal(
+        nats_stream_read(&none, span_from("{\"error\":{\"code\":404,\"err_code\":10059}}")),
+        -ENOENT);
+    assert_int_equal(
+        nats_stream_read(&none, span_from("{\"error\":{\"code\":503,\"err_code\":10008}}")),
+        -EPROTO);
+    assert_int_equal(nats_stream_read(&none, span_from("{\"created\":7,\"state\":{}}")), -EPROTO);
+    assert_int_equal(nats_stream_read(&none, span_from("")), -EPROTO);
+    assert_true(none == 0);
+}
+
 static void test_what_is_no_answer(void **state)
 {
     static const char *const texts[] = {
@@ -58,6 +77,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_jetstream_says),
+        cmocka_unit_test(test_which_stream_it_is),
         cmocka_unit_test(test_what_is_no_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
