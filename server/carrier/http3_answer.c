@@ -134,6 +134,7 @@ void http3_head(struct shard *shard, struct conn *line, const struct http_respon
         conn_end(shard, line, END_CLOSE, CLOSE_OVERLOADED);
         return;
     }
+    stream->has_answer |= !interim;
     if (is_session)
         http3_session_answered(stream);
     if (ends) {

@@ -164,8 +164,10 @@ void http3_filled(struct http3_stream *stream)
     line->link |= LINK_END_SENT;
     if (stream->session && stream->session->is_open)
         http3_session_ends(stream);
-    else
+    else if (stream->has_answer || stream->is_raw)
         stream->ends = true;
+    else
+        http3_stream_reset(stream, HTTP3_INTERNAL_ERROR); /* there was no memory for one */
 }
 
 /* Where a line's bytes go; NULL: nowhere yet. */

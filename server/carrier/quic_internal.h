@@ -136,6 +136,7 @@ struct http3_stream {
     bool has_messages; /* of a session and what is in it: its line has frames of a WebSocket */
     int64_t of_session;
     bool has_begun;    /* a frame has come */
+    bool has_answer;   /* the head of one, and not an interim one, is queued */
     bool refuses_head; /* it is too long, and is passed over */
 
     struct http3_session *session; /* it is one of WebTransport */

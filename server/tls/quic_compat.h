@@ -44,6 +44,15 @@ static inline bool quic_is_draining(ngtcp2_conn *conn)
 {
     return ngtcp2_conn_in_draining_period(conn);
 }
+/* What the peer has closed with. */
+static inline void quic_error_of_peer(ngtcp2_conn *conn, quic_close_error *ret)
+{
+    *ret = *ngtcp2_conn_get_ccerr(conn);
+}
+static inline bool quic_error_is_application(const quic_close_error *error)
+{
+    return error->type == NGTCP2_CCERR_TYPE_APPLICATION;
+}
 static inline void quic_params_original(ngtcp2_transport_params *params, const ngtcp2_cid *cid)
 {
     params->original_dcid = *cid;
@@ -94,6 +103,14 @@ static inline int quic_shutdown_write(ngtcp2_conn *conn, int64_t id, uint64_t co
 static inline bool quic_is_draining(ngtcp2_conn *conn)
 {
     return ngtcp2_conn_is_in_draining_period(conn);
+}
+static inline void quic_error_of_peer(ngtcp2_conn *conn, quic_close_error *ret)
+{
+    ngtcp2_conn_get_connection_close_error(conn, ret);
+}
+static inline bool quic_error_is_application(const quic_close_error *error)
+{
+    return error->type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION;
 }
 static inline void quic_params_original(ngtcp2_transport_params *params, const ngtcp2_cid *cid)
 {

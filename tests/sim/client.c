@@ -6,6 +6,7 @@
 
 #include "changes.h"
 #include "h2_link.h"
+#include "h3_link.h"
 #include "secure_link.h"
 
 enum {
@@ -43,7 +44,7 @@ bool client_streams(const struct client *client)
 
 bool client_is_here(const struct client *client)
 {
-    return client->link || client->carried;
+    return client->link || client_shares(client);
 }
 
 struct fake_client *client_end(const struct client *client)
@@ -63,6 +64,7 @@ void client_gone(struct client *client)
     client->secure = NULL;
     client->link = NULL;
     client->carried = NULL;
+    client->h3 = NULL;
 }
 
 /* Half of those with TLS say so. */
@@ -74,6 +76,8 @@ void client_leave(struct client *client)
     }
     if (client->carried)
         h2_link_close(client->carried);
+    else if (client->h3)
+        h3_link_close(client->h3);
     else
         fake_client_close(client->link);
     client_gone(client);
@@ -89,6 +93,8 @@ static bool trouble(struct client *client)
         sim->stats.resets++;
         if (client->carried)
             h2_link_reset(client->carried);
+        else if (client->h3)
+            h3_link_reset(client->h3);
         else
             fake_client_reset(client->link);
         client_gone(client);
@@ -102,7 +108,8 @@ static bool trouble(struct client *client)
         sim->stats.stalls++;
         client->stalled_until_ns = sim_now(sim) + (int64_t)sim_below(sim, 6 * SIM_S);
         /* It may have vanished already, with the connection that it shares. */
-        client->vanished |= !client->carried && client->role != ROLE_SSE && sim_chance(sim, 400);
+        client->vanished |=
+            !client_shares(client) && client->role != ROLE_SSE && sim_chance(sim, 400);
     }
     return true;
 }
@@ -120,6 +127,8 @@ static ssize_t link_write(struct client *client, const char *bytes, size_t size)
 {
     if (client->carried)
         return h2_link_write(client->carried, bytes, size);
+    if (client->h3)
+        return h3_link_write(client->h3, bytes, size);
     return client->secure ? secure_link_write(client->secure, bytes, size)
                           : fake_client_write(client->link, bytes, size);
 }
@@ -133,6 +142,7 @@ static ssize_t link_read(struct client *client, char *bytes, size_t size)
         return n;
     }
     ssize_t n = client->carried ? h2_link_read(client->carried, bytes, size)
+                : client->h3    ? h3_link_read(client->h3, bytes, size)
                                 : fake_client_read(client->link, bytes, size);
     client->bytes_read += n > 0 ? (uint64_t)n : 0;
     return n;
@@ -207,7 +217,7 @@ static void shut_now_and_then(struct client *client)
             secure_link_goodbye(client->secure);
             secure_link_push(client->secure);
         }
-        if (all_sent(client) && !client->carried)
+        if (all_sent(client) && !client_shares(client))
             fake_client_shutdown(client->link);
     }
 }
@@ -224,6 +234,8 @@ static void act_connected(struct client *client)
         return;
     if (client->carried)
         h2_link_go(client->carried);
+    if (client->h3)
+        h3_link_go(client->h3);
     if (!sim->calm && !trouble(client))
         return;
     if (client->vanished || !write_some(client) || (!client->deaf && !read_some(client)))

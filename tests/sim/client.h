@@ -44,6 +44,7 @@ struct bytes {
 };
 
 struct h2_link;
+struct h3_link;
 struct secure_link;
 
 struct client {
@@ -53,6 +54,7 @@ struct client {
     struct fake_client *link;   /* NULL: away, or carried */
     struct secure_link *secure; /* around it; NULL: without TLS */
     struct h2_link *carried;    /* a stream of a connection that others share, instead of it */
+    struct h3_link *h3;         /* or one of HTTP/3 */
     bool stray;                 /* speaks without TLS at the port of TLS */
     int64_t arrived_ns;
     int64_t stalled_until_ns;
@@ -121,6 +123,11 @@ void client_leave(struct client *client);
 void client_gone(struct client *client);
 bool client_streams(const struct client *client);
 bool client_is_here(const struct client *client);
+/* Whether its connection is shared with others. */
+static inline bool client_shares(const struct client *client)
+{
+    return client->carried || client->h3;
+}
 /* The connection below, whoever shares it; NULL when that is over. */
 struct fake_client *client_end(const struct client *client);
 

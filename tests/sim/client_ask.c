@@ -6,6 +6,7 @@
 
 #include "changes.h"
 #include "h2_link.h"
+#include "h3_link.h"
 #include "secure_link.h"
 #include "wire/base64.h"
 #include "wire/json_out.h"
@@ -199,7 +200,7 @@ static void ask_websocket(struct client *client)
     uint64_t nonce[2] = {sim_random(client->sim), sim_random(client->sim)};
     client->envelope =
         !echo && !session && (client->reading_count > 1 || sim_chance(client->sim, 400));
-    client->offers = client->sim->changes && !client->carried && sim_chance(client->sim, 600);
+    client->offers = client->sim->changes && !client_shares(client) && sim_chance(client->sim, 600);
     if (echo || session)
         snprintf(target, sizeof target, "%s", echo ? "/echo" : "/connection/websocket");
     else
@@ -353,8 +354,13 @@ void client_open_as(struct client *client, enum client_role role)
     struct sim *sim = client->sim;
     uint64_t shard = sim_below(sim, sim->server.shard_count);
     bool secure = sim->secure && sim_chance(sim, 500);
-    bool carried = sim->server.http2 && !secure && role != ROLE_NUISANCE && sim_chance(sim, 600);
-    if (carried)
+    bool quic = sim->quic && role != ROLE_NUISANCE && sim_chance(sim, 600);
+    bool carried =
+        sim->server.http2 && !secure && !quic && role != ROLE_NUISANCE && sim_chance(sim, 600);
+    secure &= !quic;
+    if (quic)
+        client->h3 = h3_link_open(client);
+    else if (carried)
         client->carried = h2_link_open(client, (unsigned)shard);
     else
         client->link = fake_client_open(sim->net, secure ? sim->secure_listeners[shard]
@@ -362,7 +368,7 @@ void client_open_as(struct client *client, enum client_role role)
     client->stray = secure && role == ROLE_NUISANCE && sim_chance(sim, 300);
     if (secure && !client->stray)
         client->secure = secure_link_open(sim, client->link, role == ROLE_NUISANCE);
-    if (!secure && !carried && sim->settings.proxy_protocol)
+    if (client->link && !secure && sim->settings.proxy_protocol)
         introduce(client);
     client->arrived_ns = sim_now(sim);
     client->stalled_until_ns = 0;

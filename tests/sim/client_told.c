@@ -53,7 +53,7 @@ static void take(struct client *client, unsigned channel, struct span payload, u
     else
         jump(client, cursor, epoch, offset);
     ledger_take(ledger, cursor, id, epoch, offset, gaps_allowed(client));
-    client->sim->stats.carried += client->carried != NULL;
+    client->sim->stats.carried += client_shares(client);
 }
 
 static void take_base64(struct client *client, unsigned channel, struct span text, uint64_t epoch,

@@ -4,24 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "carried.h"
 #include "conn/carrier.h"
-#include "wire/http.h"
-
-enum {
-    HEAD_MAX = 1 << 20,
-    FIELDS_MAX = 16,
-};
 
 /* ---- what the library tells ---- */
 
 static struct h2_link *link_of(nghttp2_session *session, int32_t stream)
 {
     return nghttp2_session_get_stream_user_data(session, stream);
-}
-
-static void hear(struct h2_link *link, const char *text)
-{
-    bytes_add(&link->in, text, strlen(text));
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
@@ -40,21 +30,13 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 /* A head, as HTTP/1.1 would have it. */
 static void hear_head(struct h2_link *link, bool ends)
 {
-    char head[512];
     link->has_answer = link->status >= 200;
     if (link->tunnel && link->status == 200) {
-        int len = ws_handshake_answer_write(head, sizeof head, span_of(link->key, sizeof link->key),
-                                            (struct span){0});
-        assert(len > 0);
-        bytes_add(&link->in, head, (size_t)len);
+        carried_open(&link->in, link->key);
         return;
     }
     link->tunnel = false; /* it was refused */
-    snprintf(head, sizeof head, "HTTP/1.1 %d So\r\n%s\r\n", link->status,
-             !link->has_answer ? ""
-             : ends            ? "Content-Length: 0\r\n"
-                               : "Transfer-Encoding: chunked\r\n");
-    hear(link, head);
+    carried_head(&link->in, link->status, ends);
     link->has_answer &= !ends;
 }
 
@@ -72,7 +54,7 @@ static void hear_end(struct h2_link *link)
     if (link->tunnel)
         link->closed = true;
     else if (link->has_answer)
-        hear(link, HTTP_CHUNK_LAST);
+        carried_end(&link->in);
     stream_over(link);
 }
 
@@ -96,17 +78,15 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 {
     (void)flags, (void)user;
     struct h2_link *link = link_of(session, stream);
-    char head[HTTP_CHUNK_HEAD_MAX];
     if (!link) {
         nghttp2_session_consume(session, stream, len);
         return 0;
     }
     link->unread += len;
-    if (!link->tunnel && len > 0)
-        bytes_add(&link->in, head, http_chunk_head_write(head, len));
-    bytes_add(&link->in, data, len);
-    if (!link->tunnel && len > 0)
-        hear(link, HTTP_CHUNK_TAIL);
+    if (link->tunnel)
+        bytes_add(&link->in, data, len);
+    else
+        carried_piece(&link->in, data, len);
     return 0;
 }
 
@@ -180,40 +160,17 @@ static nghttp2_nv field_of(struct span name, struct span value)
                         value.len, NGHTTP2_NV_FLAG_NONE};
 }
 
-/* Of the fields that clients of the simulation send, those that are not about the connection. */
-static bool is_passed_on(struct span name)
-{
-    return span_equal_nocase(name, SPAN("last-event-id")) ||
-           span_equal_nocase(name, SPAN("expect"));
-}
-
-static void submit(struct h2_link *link, const struct http_request *request, bool has_body)
+static void submit(struct h2_link *link, const struct carried_request *asked)
 {
     static const nghttp2_data_provider provider = {.read_callback = read_body};
-    nghttp2_nv fields[FIELDS_MAX];
-    size_t count = 0;
-    char names[FIELDS_MAX][32];
-    fields[count++] =
-        field_of(SPAN(":method"), link->tunnel ? SPAN("CONNECT") : request->method_name);
-    fields[count++] = field_of(SPAN(":scheme"), SPAN("http"));
-    fields[count++] = field_of(SPAN(":authority"), SPAN("sim"));
-    fields[count++] = field_of(SPAN(":path"), request->target);
-    if (link->tunnel) {
-        fields[count++] = field_of(SPAN(":protocol"), SPAN("websocket"));
-        fields[count++] = field_of(SPAN("sec-websocket-version"), SPAN("13"));
-    }
-    for (size_t i = 0; i < request->fields.count; i++) {
-        const struct http_field *field = &request->fields.list[i];
-        if (!is_passed_on(field->name))
-            continue;
-        for (size_t k = 0; k < field->name.len; k++)
-            names[count][k] = (char)span_lower(field->name.ptr[k]);
-        fields[count] = field_of(span_of(names[count], field->name.len), field->value);
-        count++;
-    }
+    struct carried_field fields[CARRIED_FIELDS_MAX];
+    nghttp2_nv values[CARRIED_FIELDS_MAX];
+    size_t count = carried_fields(asked, SPAN("http"), fields);
+    for (size_t i = 0; i < count; i++)
+        values[i] = field_of(fields[i].name, fields[i].value);
     link->has_answer = link->wide = false;
-    link->stream = nghttp2_submit_request(link->road->session, NULL, fields, count,
-                                          has_body || link->tunnel ? &provider : NULL, link);
+    link->stream = nghttp2_submit_request(link->road->session, NULL, values, count,
+                                          asked->has_body || link->tunnel ? &provider : NULL, link);
     link->client->sim->stats.streams++;
     if (link->stream < 0) {
         link->stream = 0;
@@ -221,26 +178,9 @@ static void submit(struct h2_link *link, const struct http_request *request, boo
     }
 }
 
-/* Takes the body of a request off the input, if it has come whole. */
-static bool take_body(struct h2_link *link, const struct http_request *request, struct span *input)
-{
-    struct http_body body;
-    struct span piece;
-    int result = http_request_body_init(&body, request, UINT64_MAX);
-    assert(result == 0);
-    while ((result = http_body_next(&body, input, &piece)) == HTTP_BODY_DATA)
-        bytes_add(&link->body, piece.ptr, piece.len);
-    assert(result >= 0);
-    if (result == HTTP_BODY_END)
-        return true;
-    bytes_free(&link->body);
-    return false;
-}
-
 /* Returns whether the server may be asked for a WebSocket. */
-static bool take_key(struct h2_link *link, const struct http_request *request)
+static bool take_key(struct h2_link *link, const struct http_field *key)
 {
-    const struct http_field *key = http_field_find(&request->fields, SPAN("sec-websocket-key"));
     if (!key)
         return true;
     if (!nghttp2_session_get_remote_settings(link->road->session,
@@ -253,23 +193,15 @@ static bool take_key(struct h2_link *link, const struct http_request *request)
 
 void h2_link_ask(struct h2_link *link)
 {
-    struct http_request request;
-    struct span left = bytes_left(&link->out);
-    if (link->stream != 0 || link->closed || link->tunnel || left.len == 0)
+    struct carried_request asked;
+    if (link->stream != 0 || link->closed || link->tunnel || link->out.at == link->out.len)
         return;
     link->closed = link->road->leaves;
-    if (link->closed)
+    if (link->closed || !carried_take(&link->out, &link->body, &asked) ||
+        !take_key(link, asked.key))
         return;
-    int head = http_request_parse(&request, left.ptr, left.len, 0, HEAD_MAX);
-    assert(head >= 0 && "a client of the simulation asks for nonsense over HTTP/2");
-    if (head == 0)
-        return; /* it has not come whole */
-    struct span rest = span_skip(left, (size_t)head);
-    bool has_body = request.fields.chunked || request.fields.content_length > 0;
-    if (!take_body(link, &request, &rest) || !take_key(link, &request))
-        return;
-    submit(link, &request, has_body);
-    link->out.at = link->out.len - rest.len;
+    submit(link, &asked);
+    link->out.at += asked.size;
     if (link->out.at == link->out.len)
         bytes_free(&link->out);
 }

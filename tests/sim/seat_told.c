@@ -62,7 +62,7 @@ static void take(struct client *client, unsigned channel, const json_t *publicat
                channel, (uint64_t)offset);
     uint64_t id = identify(client, channel, json_object_get(publication, "data"), line);
     ledger_take(&sim->ledger, &own->cursor, id, own->cursor.epoch, (uint64_t)offset, false);
-    sim->stats.carried += client->carried != NULL;
+    sim->stats.carried += client_shares(client);
     sim->stats.by_session++;
 }
 

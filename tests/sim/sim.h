@@ -8,6 +8,9 @@
  *   secure_link.c   TLS around that connection, in one of four seeds
  *   h2_link.c       HTTP/2 below several of them, in two of five seeds
  *   h2_road.c       the connection that they share
+ *   h3_link.c       HTTP/3 below several of them, from seed 3,000 on
+ *   h3_road.c       the connection of QUIC that they share, over a network that loses
+ *   carried.c       what both have of requests and answers
  *   client_ask.c    what clients ask for: requests, frames, nonsense
  *   client_read.c   what they are told: from bytes to answers, events and frames
  *   client_told.c   what those say, held against the ledger
@@ -45,6 +48,7 @@ enum {
 
 struct client;
 struct h2_road;
+struct h3_road;
 struct secure_world;
 
 struct sim {
@@ -63,8 +67,10 @@ struct sim {
     int64_t busy_until_ns[SIM_SHARDS_MAX]; /* its last turn takes until then */
     uint64_t turns;
 
-    struct h2_road *roads;  /* connections of HTTP/2 that clients share */
-    struct client *clients; /* client_count of them */
+    struct h2_road *roads;      /* connections of HTTP/2 that clients share */
+    struct h3_road *quic_roads; /* and those of QUIC */
+    uint64_t addresses;         /* that such have had */
+    struct client *clients;     /* client_count of them */
     unsigned client_count;
     unsigned channel_count;
     unsigned messages_max;
@@ -73,6 +79,7 @@ struct sim {
     bool sessions; /* many clients speak the Centrifuge protocol */
     bool changes;  /* messages come deflated, or as what changed; readers begin with the latest;
                       there are tales */
+    bool quic;     /* there is HTTP/3 */
     bool crowded;  /* few calls between shards may be under way: presence may be lost */
     bool starved;  /* the server finds no memory now and then */
     bool narrow;   /* some connections hold few bytes, and so are slow */
@@ -89,7 +96,9 @@ struct sim {
         uint64_t by_session;              /* messages that came by it */
         uint64_t deltas, inflated;        /* that came so */
         uint64_t ends;                    /* that readers were told */
-        uint64_t roads, streams, carried; /* of HTTP/2; and messages that came by it */
+        uint64_t roads, streams, carried; /* of HTTP/2 and 3; and messages that came by them */
+        uint64_t quic_roads, quic_open;   /* of QUIC; of these those whose handshake was done */
+        uint64_t moves;                   /* to another address */
     } stats;
 };
 

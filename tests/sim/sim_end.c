@@ -1,6 +1,7 @@
 /* What must hold in the end: everybody has what it must have, and everything is given back. */
 #include <inttypes.h>
 
+#include "carrier/quic_internal.h"
 #include "client.h"
 #include "conn/secure.h"
 #include "h2_link.h"
@@ -50,6 +51,8 @@ static bool nothing_waits_for(const struct sim *sim, const struct client *client
 {
     const struct ring *ring;
     uint32_t slot;
+    if (client->h3)
+        return true; /* what waits for it is on the network */
     if (client->carried)
         return h2_link_queued(client->carried) == 0;
     if (!fake_client_slot(client->link, &ring, &slot))
@@ -233,6 +236,42 @@ static void secrets_are_gone(const struct sim *sim, const struct shard *shard)
     }
 }
 
+/* No connection is known, none is under way, and the memory of all has come back. */
+static void quic_is_over(const struct sim *sim, const struct shard *shard)
+{
+    const struct quic_port *port = quic_port_of(shard);
+    const struct arenas *arenas = &port->arenas;
+    sim_check(sim, port->carrier.count == 0 && port->handshakes == 0 && port->strays == 0,
+              "QUIC: %u connections, %u handshakes, %u strays left", port->carrier.count,
+              port->handshakes, port->strays);
+    sim_check(sim, port->cids.count == 0, "QUIC: %u connection IDs left",
+              (unsigned)port->cids.count);
+    sim_check(sim, alarms_next_ns(&port->alarms) == INT64_MAX, "QUIC: alarms left");
+    sim_check(sim, arenas->warm_count + arenas->cold_count == arenas->region_count * ARENA_REGION,
+              "QUIC: of %u regions %u arenas are back", arenas->region_count,
+              arenas->warm_count + arenas->cold_count);
+}
+
+static bool is_port(const struct shard *shard, uint32_t slot)
+{
+    const struct quic_port *port = quic_port_of(shard);
+    return port && port->carrier.slot == slot;
+}
+
+static void slots_are_free(const struct sim *sim, const struct shard *shard)
+{
+    for (uint32_t slot = 0; slot < shard->slab_slots; slot++)
+        sim_check(sim,
+                  is_port(shard, slot) ||
+                      (shard->slab[slot].state == CONN_FREE && !shard->slab[slot].extra &&
+                       !shard->slab[slot].out_block),
+                  "shard %u: slot %u is not free", shard->index, slot);
+    for (unsigned kind = 0; kind < BUDGET_COUNT; kind++)
+        sim_check(sim, shard->budgets[kind].bytes == 0 && shard->budgets[kind].holders == 0,
+                  "shard %u: of budget %u %llu bytes are left", shard->index, kind,
+                  (unsigned long long)shard->budgets[kind].bytes);
+}
+
 void sim_end_visits(struct sim *sim)
 {
     sim->calm = true;
@@ -253,11 +292,9 @@ void sim_end_visits(struct sim *sim)
                   shard->timers.armed);
         sim_check(sim, stats.subscriptions == 0, "shard %u: %" PRIu64 " subscriptions left", i,
                   stats.subscriptions);
-        for (uint32_t slot = 0; slot < shard->slab_slots; slot++)
-            sim_check(sim,
-                      shard->slab[slot].state == CONN_FREE && !shard->slab[slot].extra &&
-                          !shard->slab[slot].out_block,
-                      "shard %u: slot %u is not free", i, slot);
+        slots_are_free(sim, shard);
+        if (sim->quic)
+            quic_is_over(sim, shard);
     }
     if (sim->sessions)
         seats_are_present(sim);

@@ -10,9 +10,11 @@
 #include "api/api.h"
 #include "auth/auth.h"
 #include "carrier/http2.h"
+#include "carrier/quic.h"
 #include "changes.h"
 #include "conn/client.h"
 #include "core/message.h"
+#include "h3_link.h"
 #include "http/origins.h"
 #include "seat.h"
 #include "secure_link.h"
@@ -114,6 +116,18 @@ static void changes_draw(struct sim *sim)
     settings->delta_total_bytes_max = between_wide(sim, 100, 40000000);
 }
 
+/* From 3,000 on. */
+static void quic_draw(struct sim *sim)
+{
+    struct settings *settings = &sim->settings;
+    sim->quic = sim->seed >= 3000;
+    if (!sim->quic)
+        return;
+    settings->http3 = true;
+    settings->quic_idle_timeout_ms = between_wide(sim, 1000, 30000);
+    settings->quic_retry_over = sim_chance(sim, 300) ? between(sim, 0, 5) : 100;
+}
+
 static void settings_draw(struct sim *sim)
 {
     struct settings *settings = &sim->settings;
@@ -162,7 +176,8 @@ static void settings_draw(struct sim *sim)
     }
     sessions_draw(sim);
     changes_draw(sim);
-    if (sim->seed % 4 == 3) {
+    quic_draw(sim);
+    if (sim->seed % 4 == 3 || sim->quic) {
         sim->secure = secure_world_create();
         settings->tls_handshakes_max = between_wide(sim, 1, 200);
         settings->tls_handshakes_per_turn = between(sim, 1, 16);
@@ -256,6 +271,8 @@ static void server_make(struct sim *sim)
         .tls = sim->secure ? sim->secure->server : NULL,
         .identities = sim->secure ? sim->secure->identities : NULL,
         .http2 = sim->settings.http2 ? http2_library_create() : NULL,
+        .quic = sim->quic ? quic_library_create() : NULL,
+        .datagrams = {[DATAGRAM_QUIC] = sim->quic ? &quic_datagrams : NULL},
         .origins = origins,
         .auth = auth,
         .hubs = hub_set_create(&config),
@@ -280,6 +297,8 @@ static void server_make(struct sim *sim)
         sim->listeners[i] = listener_make(sim->shards[i], LISTENER_PLAIN);
         if (sim->secure)
             sim->secure_listeners[i] = listener_make(sim->shards[i], LISTENER_TLS);
+        err = sim->quic ? shard_datagrams(sim->shards[i], DATAGRAM_QUIC, H3_PORT) : 0;
+        sim_check(sim, err == 0, "shard %u: datagrams: %s", i, strerror(-err));
         sim->run_at_ns[i] = sim_now(sim);
     }
 }
@@ -290,6 +309,7 @@ static void server_free(struct sim *sim)
         shard_free(sim->shards[i]);
     hub_set_free(sim->server.hubs);
     http2_library_free((struct http2_library *)(uintptr_t)sim->server.http2);
+    quic_library_free((struct quic_library *)(uintptr_t)sim->server.quic);
     addresses_free(sim->server.addresses);
     auth_free(sim->server.auth);
     origins_free((struct origins *)(uintptr_t)sim->server.origins);
@@ -306,10 +326,13 @@ static void report(const struct sim *sim)
            (double)sim_now(sim) / 1e9, stats->connections, stats->published, stats->delivered,
            stats->recovered, stats->lost, stats->refused, stats->resets, stats->stalls,
            stats->unheralded, sim->turns);
-    if (sim->server.http2)
-        printf("  HTTP/2: %" PRIu64 " streams on %" PRIu64 " connections, %" PRIu64
+    if (sim->server.http2 || sim->quic)
+        printf("  HTTP/2 and 3: %" PRIu64 " streams on %" PRIu64 " connections, %" PRIu64
                " messages by them\n",
                stats->streams, stats->roads, stats->carried);
+    if (sim->quic)
+        printf("  QUIC: %" PRIu64 " connections, %" PRIu64 " opened, %" PRIu64 " moves\n",
+               stats->quic_roads, stats->quic_open, stats->moves);
     if (sim->sessions)
         printf("  sessions: %" PRIu64 " messages by them\n", stats->by_session);
     if (sim->changes)
@@ -328,6 +351,7 @@ uint64_t sim_run(uint64_t seed, bool verbose)
     struct sim sim = {.seed = seed, .random = seed};
     struct fake_config config = fake_config_wild(seed);
     running = &sim;
+    h3_random_seed(seed);
     sim.trouble = troubles[sim_below(&sim, sizeof troubles / sizeof troubles[0])];
     config.reset = (unsigned)sim_below(&sim, 2);
     config.pipe_bytes_min = sim_chance(&sim, 500) ? (uint32_t)between_wide(&sim, 16, 4000) : 4000;
