@@ -58,8 +58,9 @@ static void check(struct rtc_peer *peer)
         .controlling = true,
         .use_candidate = true,
     };
-    int len = stun_write(rtc_room(load), RTC_PACKET_ROOM, &request,
-                         span_of(peer->password, peer->password_len));
+    struct stun_key key;
+    stun_key_init(&key, span_of(peer->password, peer->password_len));
+    int len = stun_write(rtc_room(load), RTC_PACKET_ROOM, &request, &key);
     assert(len > 0);
     rtc_send(peer, (size_t)len);
     bool first = peer->phase == RTC_CHECKS;
@@ -145,7 +146,9 @@ static void shake_begin(struct rtc_peer *peer)
 
 static void answer_taken(struct rtc_peer *peer, const uint8_t *bytes, size_t len)
 {
-    if (!stun_answers(bytes, len, peer->transaction, span_of(peer->password, peer->password_len)))
+    struct stun_key key;
+    stun_key_init(&key, span_of(peer->password, peer->password_len));
+    if (!stun_answers(bytes, len, peer->transaction, &key))
         return;
     peer->answered_ns = peer->load->now_ns;
     if (peer->phase == RTC_CHECKS)

@@ -492,7 +492,7 @@ static void http2_closed(struct shard *shard, struct conn *socket)
         return;
     carrier_end_streams(shard, &http2->carrier);
     carrier_done(shard, &http2->carrier);
-    budget_clear(&http2->charge);
+    budget_clear(&shard->budgets[BUDGET_HTTP2], &http2->charge);
     socket->extra->carrier = NULL;
     counter_sub(&shard->counters.http2_connections, 1);
     http2->is_dead = true;

@@ -206,7 +206,7 @@ static void quic_closed(struct shard *shard, struct conn *line)
         quic_say_end(quic, shard->draining ? HTTP3_NO_ERROR : HTTP3_EXCESSIVE_LOAD);
     carrier_end_streams(shard, &quic->carrier);
     carrier_done(shard, &quic->carrier);
-    budget_clear(&quic->charge);
+    budget_clear(&shard->budgets[BUDGET_QUIC], &quic->charge);
     alarms_cancel(&quic->port->alarms, quic->carrier.slot - shard->streams.first);
     quic_cids_clear(quic);
     stream_carries(shard, line, NULL);

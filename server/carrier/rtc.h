@@ -13,7 +13,7 @@
  * Peers    The name of a peer is its slot and its generation; its password is an HMAC of that. So
  *          nothing is kept to know it by, and a stranger gets no answer.
  * Threads  The shard's. struct rtc_library is made once and read by all.
- * Memory   Two lines for a peer with a channel, and some 350 bytes while it is idle; 1 KB more
+ * Memory   Two lines for a peer with a channel, and some 300 bytes while it is idle; 1 KB more
  *          while something is under way, and 15 KB for a handshake. All of it, and what SCTP
  *          holds, is charged (BUDGET_RTC).
  * Bounds   rtc_total_bytes_max, streams_max, rtc_handshakes_max; SCTP_STREAMS_MAX channels of a

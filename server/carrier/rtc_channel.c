@@ -65,9 +65,9 @@ static void send_ack(struct rtc *rtc, uint16_t id)
 static void serve(struct rtc *rtc, struct conn *line, struct span target)
 {
     struct http_request request = {0};
-    if (rtc->authorization)
+    if (rtc_authorization(rtc))
         request.fields.list[request.fields.count++] =
-            (struct http_field){SPAN("authorization"), span_from(rtc->authorization)};
+            (struct http_field){SPAN("authorization"), span_from(rtc_authorization(rtc))};
     int err = http_request_make(&request, SPAN("CONNECT"), target, SPAN("rtc"), SPAN("websocket"));
     if (err < 0)
         http_refuse_head(rtc_shard(rtc), line, refusal_http(err));
@@ -78,10 +78,11 @@ static void serve(struct rtc *rtc, struct conn *line, struct span target)
 static struct sctp_effort effort_of(const struct dcep_open *open)
 {
     struct sctp_effort effort = SCTP_RELIABLE;
+    uint32_t limit = open->limit < RTC_LIMIT_MAX ? open->limit : RTC_LIMIT_MAX;
     if (open->reliability == DCEP_RETRANSMITS)
-        effort.retransmits = open->limit;
+        effort.retransmits = limit;
     if (open->reliability == DCEP_LIFETIME)
-        effort.until_ns = open->limit * MS;
+        effort.until_ns = limit * MS;
     return effort;
 }
 

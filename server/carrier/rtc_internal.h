@@ -7,6 +7,8 @@
  *   rtc_channel.c   a data channel: opens, messages in and out, ends */
 #pragma once
 
+#include <nettle/hmac.h>
+
 #include "carrier/rtc.h"
 #include "conn/carrier.h"
 #include "core/alarms.h"
@@ -27,11 +29,12 @@ enum {
     RTC_SCTP_PORT = 5000,          /* of our end */
     RTC_SEND_BYTES = 512 << 10,    /* of messages, not acknowledged, for a peer */
     RTC_RECEIVE_BYTES = 256 << 10, /* of pieces, that wait for others */
+    RTC_LIMIT_MAX = UINT16_MAX,    /* of milliseconds or retransmissions: browsers have no more */
 };
 
 struct rtc_library {
     struct dtls_identity *dtls;
-    uint8_t secret[RTC_SECRET_BYTES];
+    struct hmac_sha256_ctx secret; /* keyed, and nothing hashed yet: to be copied */
     struct in6_addr addresses[SDP_ADDRESSES_MAX];
     unsigned address_count;
     struct sctp_settings sctp;
@@ -70,6 +73,12 @@ struct rtc_live {
 
 struct rtc_parked;
 
+/* What a peer has by IPv6, or with a token. */
+struct rtc_more {
+    struct in6_addr address, local;
+    char *authorization; /* of the offer, for its channels; NULL: there was none */
+};
+
 struct rtc {
     struct carrier carrier; /* its streams are data channels */
     struct linear_node node;
@@ -79,10 +88,15 @@ struct rtc {
         struct rtc_live *live;
         struct rtc_parked *parked; /* is_parked: rtc_park.c */
     };
-    char *authorization; /* of the offer, for its channels; NULL: there was none */
-    struct in6_addr address, local;
-    int64_t heard_ns;     /* the last check came, or before the first the offer */
+    union {
+        struct {
+            struct in_addr address, local; /* 0: not known */
+        };
+        struct rtc_more *more; /* has_more */
+    };
+    uint32_t heard_ms;    /* the last check came, or before the first the offer; goes round */
     uint16_t port_number; /* of the peer, in network order */
+    bool has_more : 1;
     bool is_parked : 1;
     bool is_bound : 1;  /* address and port are its own */
     bool is_shaken : 1; /* the handshake is over on our side */
@@ -90,7 +104,7 @@ struct rtc {
     bool is_dead : 1;   /* its line is closed: free it when that is over */
     bool drains : 1;    /* ends when its channels have */
 };
-_Static_assert(sizeof(struct rtc) <= 192, "what an idle peer has, with some 160 bytes parked");
+_Static_assert(sizeof(struct rtc) <= 128, "what an idle peer has, with 128 bytes parked");
 
 static inline struct rtc_port *rtc_port_of(const struct shard *shard)
 {
@@ -112,6 +126,23 @@ static inline struct conn *rtc_line(const struct rtc *rtc)
     return conn_at(rtc_shard(rtc), rtc->carrier.slot);
 }
 
+static inline const char *rtc_authorization(const struct rtc *rtc)
+{
+    return rtc->has_more ? rtc->more->authorization : NULL;
+}
+
+/* When it was heard, in whole milliseconds: within the 49 days after it. */
+static inline int64_t rtc_heard_ns(const struct rtc *rtc)
+{
+    int64_t now_ms = rtc_shard(rtc)->now_ns / 1000000;
+    return (now_ms - (uint32_t)((uint32_t)now_ms - rtc->heard_ms)) * 1000000;
+}
+
+static inline void rtc_heard(struct rtc *rtc)
+{
+    rtc->heard_ms = (uint32_t)(rtc_shard(rtc)->now_ns / 1000000);
+}
+
 static inline struct rtc *rtc_of_sctp(struct sctp *sctp)
 {
     return ((struct rtc_live *)(void *)((char *)sctp - offsetof(struct rtc_live, sctp)))->rtc;
@@ -126,6 +157,11 @@ void rtc_password_write(const struct shard *shard, const char name[RTC_NAME_LEN]
                         char password[RTC_PASSWORD_LEN]);
 /* The peer of a name that lives on this shard, or NULL. */
 struct rtc *rtc_named(struct shard *shard, struct span name);
+/* Where it is, and by which address of ours it came; or unspecified. IPv4 as mapped. */
+struct sockaddr_in6 rtc_address(const struct rtc *rtc);
+struct in6_addr rtc_local(const struct rtc *rtc);
+/* The part that few have, made when it is missing. Returns NULL when memory is out. */
+struct rtc_more *rtc_more(struct rtc *rtc);
 /* The shard of a name; UINT32_MAX: it is none. */
 uint32_t rtc_name_shard(struct span name);
 void rtc_unbind(struct rtc *rtc);
@@ -133,8 +169,9 @@ void rtc_unbind(struct rtc *rtc);
 /* ---- rtc_peer.c ---- */
 
 extern const struct carrier_ops rtc_ops, rtc_port_ops;
-/* A peer for an offer. Returns NULL when there is no place, or memory is out. */
-struct rtc *rtc_begin(struct rtc_port *port, const struct sdp_offer *offer);
+/* A peer for an offer, with its token, on the heap, or NULL, taken over. Returns NULL when there is
+ * no place, or memory is out. */
+struct rtc *rtc_begin(struct rtc_port *port, const struct sdp_offer *offer, char *authorization);
 /* Records that have come from its address. */
 void rtc_records(struct rtc *rtc, uint8_t *bytes, size_t len);
 void rtc_alarm(struct rtc *rtc);

@@ -77,15 +77,13 @@ static void offer_whole(struct shard *shard, struct conn *conn, struct span body
     struct sdp_offer offer;
     char *authorization = authorization_take(conn);
     int err = sdp_offer_read(&offer, body);
-    struct rtc *rtc = err == 0 ? rtc_begin(rtc_port_of(shard), &offer) : NULL;
+    struct rtc *rtc = err == 0 ? rtc_begin(rtc_port_of(shard), &offer, authorization) : NULL;
     if (!rtc) {
-        free(authorization);
         refuse(shard, conn,
                err < 0 ? (enum refusal)(REFUSAL_OFFER_SYNTAX - 1 - err) : REFUSAL_RTC_FULL);
         return;
     }
     struct conn *line = rtc_line(rtc);
-    rtc->authorization = authorization;
     line->listener = conn->listener;
     if (shard->clients)
         shard->clients[rtc->carrier.slot] = shard->clients[conn_slot(shard, conn)];

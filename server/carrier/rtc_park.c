@@ -1,7 +1,7 @@
 /* rtc_park: what is left of a peer while nothing happens, and back.
  *
- *   struct rtc ─► parked │ keys: 64 bytes │ a channel: 16 │ … │ SCTP: 68 for one stream │
- *         192     160    │ or 128         │               │   │                         │
+ *   struct rtc ─► parked │ 4 │ keys: 56 bytes │ a channel: 8 │ … │ SCTP: 60 for one stream │
+ *         128     128    │   │ or 136         │              │   │                         │
  *
  * A peer is idle when all is acknowledged and nothing is due but its next check. Checks are
  * answered without any of this; a record, or something to send, wakes it. */
@@ -14,7 +14,7 @@
 #define MS UINT64_C(1000000)
 
 enum {
-    PARKED_ALIGN = 8,
+    PARKED_ALIGN = 4,
 };
 
 enum parked_is {
@@ -27,14 +27,13 @@ enum parked_is {
 
 struct parked_channel {
     uint32_t slot;
-    uint32_t limit;
+    uint16_t limit; /* at most RTC_LIMIT_MAX */
     uint8_t id;
     uint8_t is; /* enum parked_is */
 };
 
 struct rtc_parked {
     uint16_t bytes; /* of all of it */
-    uint16_t sctp_at;
     uint8_t channel_count;
     bool has_wide_keys;
     _Alignas(PARKED_ALIGN) uint8_t rest[]; /* keys, association, channels */
@@ -42,24 +41,25 @@ struct rtc_parked {
 
 /* ---- where things are ---- */
 
-static size_t aligned(size_t size)
-{
-    return (size + PARKED_ALIGN - 1) / PARKED_ALIGN * PARKED_ALIGN;
-}
-
 static size_t keys_size(bool wide)
 {
     return wide ? sizeof(struct dtls_keys) : sizeof(struct dtls_parked);
 }
-
-static struct sctp_parked *parked_sctp(struct rtc_parked *parked)
-{
-    return (struct sctp_parked *)(void *)(parked->rest + parked->sctp_at);
-}
+_Static_assert(sizeof(struct dtls_keys) % PARKED_ALIGN == 0 &&
+                   sizeof(struct dtls_parked) % PARKED_ALIGN == 0 &&
+                   sizeof(struct parked_channel) % PARKED_ALIGN == 0 &&
+                   _Alignof(struct parked_channel) <= PARKED_ALIGN &&
+                   _Alignof(struct sctp_parked) <= PARKED_ALIGN,
+               "one lies behind the other");
 
 static struct parked_channel *parked_channels(struct rtc_parked *parked)
 {
     return (struct parked_channel *)(void *)(parked->rest + keys_size(parked->has_wide_keys));
+}
+
+static struct sctp_parked *parked_sctp(struct rtc_parked *parked)
+{
+    return (struct sctp_parked *)(void *)(parked_channels(parked) + parked->channel_count);
 }
 
 /* ---- channels ---- */
@@ -89,9 +89,9 @@ static struct parked_channel channel_park(const struct rtc_channel *channel, uns
                           (channel->is_unordered ? PARKED_UNORDERED : 0));
     if (channel->effort.until_ns != SCTP_NEVER) {
         parked.is |= PARKED_BY_TIME;
-        parked.limit = (uint32_t)(channel->effort.until_ns / MS);
+        parked.limit = (uint16_t)(channel->effort.until_ns / MS);
     } else if (channel->effort.retransmits != UINT32_MAX) {
-        parked.limit = channel->effort.retransmits;
+        parked.limit = (uint16_t)channel->effort.retransmits;
     } else {
         parked.is |= PARKED_RELIABLE;
     }
@@ -131,12 +131,12 @@ static struct rtc_parked *parked_make(const struct rtc_live *live)
     struct dtls_parked keys = {0};
     bool wide = !dtls_keys_park(&live->keys, &keys);
     unsigned count = channels_count(live);
-    size_t sctp_at = aligned(keys_size(wide) + count * sizeof(struct parked_channel));
-    size_t bytes = sizeof(struct rtc_parked) + sctp_at + sctp_parked_size(&live->sctp);
+    size_t bytes = sizeof(struct rtc_parked) + keys_size(wide) +
+                   count * sizeof(struct parked_channel) + sctp_parked_size(&live->sctp);
     struct rtc_parked *parked = calloc(1, bytes);
     if (!parked)
         return NULL;
-    *parked = (struct rtc_parked){(uint16_t)bytes, (uint16_t)sctp_at, (uint8_t)count, wide};
+    *parked = (struct rtc_parked){(uint16_t)bytes, (uint8_t)count, wide};
     if (wide)
         memcpy(parked->rest, &live->keys, sizeof live->keys);
     else

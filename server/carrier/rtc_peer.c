@@ -46,7 +46,7 @@ static struct rtc_live *live_make(struct rtc *rtc, const struct sdp_offer *offer
     if (!live)
         return NULL;
     live->rtc = rtc;
-    live->began_ns = rtc->heard_ns;
+    live->began_ns = rtc_shard(rtc)->now_ns;
     live->say_again_ns = INT64_MAX;
     rtc_channels_init(live);
     sctp_init(&live->sctp, &library->sctp, &rtc_sctp_ops, offer->sctp_port, random_32() | 1,
@@ -58,47 +58,6 @@ static struct rtc_live *live_make(struct rtc *rtc, const struct sdp_offer *offer
     }
     rtc->port->handshakes++;
     return live;
-}
-
-/* Returns NULL when memory is out. */
-static struct rtc *attach(struct rtc_port *port, struct conn *line, const struct sdp_offer *offer)
-{
-    struct shard *shard = port->shard;
-    struct rtc *rtc = calloc(1, sizeof *rtc);
-    if (!rtc)
-        return NULL;
-    rtc->port = port;
-    rtc->heard_ns = shard->now_ns;
-    rtc->live = live_make(rtc, offer);
-    if (!rtc->live) {
-        free(rtc);
-        return NULL;
-    }
-    carrier_init(&rtc->carrier, &rtc_ops, conn_slot(shard, line));
-    stream_carries(shard, line, &rtc->carrier);
-    return rtc;
-}
-
-struct rtc *rtc_begin(struct rtc_port *port, const struct sdp_offer *offer)
-{
-    struct shard *shard = port->shard;
-    struct conn *line = has_place(port) ? stream_open(shard, &port->carrier, 1) : NULL;
-    if (!line)
-        return NULL;
-    /* Nothing is sent on the line itself: what ends it ends it at once. */
-    line->link |= LINK_END_SENT | LINK_INPUT_ENDED;
-    line->transport = TRANSPORT_RTC;
-    shard->live++;
-    counter_add(&shard->counters.rtc_offers, 1);
-    counter_add(&shard->counters.rtc_peers, 1);
-    counter_set(&shard->counters.connections, shard->live);
-    struct rtc *rtc = attach(port, line, offer);
-    if (!rtc) {
-        conn_end(shard, line, END_CLOSE, CLOSE_OVERLOADED);
-        return NULL;
-    }
-    rtc_alarm_set(rtc);
-    return rtc_account(rtc) ? rtc : NULL;
 }
 
 static bool shakes_hands(const struct rtc *rtc)
@@ -115,16 +74,71 @@ static void handshake_end(struct rtc *rtc)
     rtc->live->handshake = NULL;
 }
 
+/* Returns false when memory is out. */
+static bool authorization_keep(struct rtc *rtc, char *authorization)
+{
+    if (authorization && !rtc_more(rtc))
+        return false;
+    if (authorization)
+        rtc->more->authorization = authorization;
+    return true;
+}
+
+/* Takes over the token, if it succeeds. Returns NULL when memory is out. */
+static struct rtc *attach(struct rtc_port *port, struct conn *line, const struct sdp_offer *offer,
+                          char *authorization)
+{
+    struct shard *shard = port->shard;
+    struct rtc *rtc = calloc(1, sizeof *rtc);
+    if (!rtc)
+        return NULL;
+    rtc->port = port;
+    rtc_heard(rtc);
+    rtc->live = live_make(rtc, offer);
+    if (!rtc->live || !authorization_keep(rtc, authorization)) {
+        if (rtc->live)
+            handshake_end(rtc);
+        free(rtc->live);
+        free(rtc);
+        return NULL;
+    }
+    carrier_init(&rtc->carrier, &rtc_ops, conn_slot(shard, line));
+    stream_carries(shard, line, &rtc->carrier);
+    return rtc;
+}
+
+struct rtc *rtc_begin(struct rtc_port *port, const struct sdp_offer *offer, char *authorization)
+{
+    struct shard *shard = port->shard;
+    struct conn *line = has_place(port) ? stream_open(shard, &port->carrier, 1) : NULL;
+    if (!line) {
+        free(authorization);
+        return NULL;
+    }
+    /* Nothing is sent on the line itself: what ends it ends it at once. */
+    line->link |= LINK_END_SENT | LINK_INPUT_ENDED;
+    line->transport = TRANSPORT_RTC;
+    shard->live++;
+    counter_add(&shard->counters.rtc_offers, 1);
+    counter_add(&shard->counters.rtc_peers, 1);
+    counter_set(&shard->counters.connections, shard->live);
+    struct rtc *rtc = attach(port, line, offer, authorization);
+    if (!rtc) {
+        free(authorization);
+        conn_end(shard, line, END_CLOSE, CLOSE_OVERLOADED);
+        return NULL;
+    }
+    rtc_alarm_set(rtc);
+    return rtc_account(rtc) ? rtc : NULL;
+}
+
 /* ---- sending ---- */
 
 static void send_now(struct rtc *rtc, size_t len)
 {
-    const struct sockaddr_in6 peer = {
-        .sin6_family = AF_INET6,
-        .sin6_port = rtc->port_number,
-        .sin6_addr = rtc->address,
-    };
-    datagram_send(rtc_shard(rtc), DATAGRAM_RTC, rtc->carrier.slot, len, &peer, &rtc->local, 0);
+    const struct sockaddr_in6 peer = rtc_address(rtc);
+    const struct in6_addr local = rtc_local(rtc);
+    datagram_send(rtc_shard(rtc), DATAGRAM_RTC, rtc->carrier.slot, len, &peer, &local, 0);
 }
 
 static void handshake_flush(struct rtc *rtc)
@@ -153,7 +167,7 @@ static bool packet_send(struct rtc *rtc)
 bool rtc_fresh(const struct rtc *rtc)
 {
     int64_t fresh_ns = rtc_shard(rtc)->settings->rtc_consent_ms * MS / RTC_FRESH_PART;
-    return rtc->is_bound && rtc_shard(rtc)->now_ns - rtc->heard_ns < fresh_ns;
+    return rtc->is_bound && rtc_shard(rtc)->now_ns - rtc_heard_ns(rtc) < fresh_ns;
 }
 
 /* ---- the end ---- */
@@ -184,7 +198,10 @@ static void rtc_free(struct rtc *rtc)
         dtls_keys_wipe(&rtc->live->keys);
         free(rtc->live);
     }
-    free(rtc->authorization);
+    if (rtc->has_more) {
+        free(rtc->more->authorization);
+        free(rtc->more);
+    }
     free(rtc);
 }
 
@@ -200,7 +217,7 @@ static void rtc_closed(struct shard *shard, struct conn *line)
     handshake_end(rtc);
     carrier_end_streams(shard, &rtc->carrier);
     carrier_done(shard, &rtc->carrier);
-    budget_clear(&rtc->charge);
+    budget_clear(&shard->budgets[BUDGET_RTC], &rtc->charge);
     alarms_cancel(&rtc->port->alarms, rtc->carrier.slot - shard->streams.first);
     rtc_unbind(rtc);
     stream_carries(shard, line, NULL);
@@ -230,7 +247,9 @@ static enum close_reason reason_of(enum sctp_end end)
 
 static uint64_t held(const struct rtc *rtc)
 {
-    uint64_t bytes = sizeof *rtc + (rtc->authorization ? strlen(rtc->authorization) + 1 : 0);
+    const char *authorization = rtc_authorization(rtc);
+    uint64_t bytes = sizeof *rtc + (rtc->has_more ? sizeof *rtc->more : 0) +
+                     (authorization ? strlen(authorization) + 1 : 0);
     if (rtc->is_parked)
         return bytes + rtc_parked_bytes(rtc);
     return bytes + sizeof *rtc->live + sctp_held(&rtc->live->sctp) +
@@ -344,7 +363,7 @@ static int64_t ends_ns(const struct rtc *rtc, enum close_reason *ret)
 {
     if (rtc->is_parked || sctp_open(&rtc->live->sctp)) {
         *ret = CLOSE_RTC_SILENT;
-        return rtc->heard_ns + rtc_shard(rtc)->settings->rtc_consent_ms * MS;
+        return rtc_heard_ns(rtc) + rtc_shard(rtc)->settings->rtc_consent_ms * MS;
     }
     *ret = CLOSE_RTC_TIMEOUT;
     return rtc->live->began_ns + (rtc->is_bound ? RTC_OPEN_MS : RTC_FIRST_MS) * MS;

@@ -1,7 +1,6 @@
 /* rtc_port: a datagram: whose it is. STUN is answered here, to those who know a peer's password;
  * the rest goes to the peer whose address it came from. Nobody else hears anything. */
 #include <assert.h>
-#include <bearssl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,16 +58,12 @@ uint32_t rtc_name_shard(struct span name)
 void rtc_password_write(const struct shard *shard, const char name[RTC_NAME_LEN], bool end,
                         char password[RTC_PASSWORD_LEN])
 {
-    const struct rtc_library *library = shard->server->rtc;
-    uint8_t mac[br_sha256_SIZE];
-    br_hmac_key_context key;
-    br_hmac_context hmac;
-    br_hmac_key_init(&key, &br_sha256_vtable, library->secret, sizeof library->secret);
-    br_hmac_init(&hmac, &key, sizeof mac);
-    br_hmac_update(&hmac, end ? "end" : "ice", 3);
-    br_hmac_update(&hmac, name, RTC_NAME_LEN);
-    br_hmac_out(&hmac, mac);
-    for (unsigned i = 0; i < RTC_PASSWORD_LEN / 2; i++)
+    struct hmac_sha256_ctx hmac = shard->server->rtc->secret;
+    uint8_t mac[RTC_PASSWORD_LEN / 2];
+    hmac_sha256_update(&hmac, 3, (const uint8_t *)(end ? "end" : "ice"));
+    hmac_sha256_update(&hmac, RTC_NAME_LEN, (const uint8_t *)name);
+    hmac_sha256_digest(&hmac, sizeof mac, mac);
+    for (unsigned i = 0; i < sizeof mac; i++)
         hex_write(password + 2 * (size_t)i, mac[i], 2);
 }
 
@@ -95,14 +90,82 @@ static uint32_t hash_of(const struct shard *shard, const struct in6_addr *addres
     return (uint32_t)XXH64(bytes, sizeof bytes, shard->server->seed);
 }
 
+static struct in6_addr mapped(struct in_addr address)
+{
+    struct in6_addr ret = {.s6_addr = {[10] = 0xff, 0xff}};
+    memcpy(ret.s6_addr + 12, &address, sizeof address);
+    return ret;
+}
+
+static struct in_addr unmapped(const struct in6_addr *address)
+{
+    struct in_addr ret;
+    memcpy(&ret, address->s6_addr + 12, sizeof ret);
+    return ret;
+}
+
+struct sockaddr_in6 rtc_address(const struct rtc *rtc)
+{
+    return (struct sockaddr_in6){
+        .sin6_family = AF_INET6,
+        .sin6_port = rtc->port_number,
+        .sin6_addr = rtc->has_more ? rtc->more->address : mapped(rtc->address),
+    };
+}
+
+struct in6_addr rtc_local(const struct rtc *rtc)
+{
+    if (rtc->has_more)
+        return rtc->more->local;
+    return rtc->local.s_addr == INADDR_ANY ? in6addr_any : mapped(rtc->local);
+}
+
+struct rtc_more *rtc_more(struct rtc *rtc)
+{
+    if (rtc->has_more)
+        return rtc->more;
+    struct rtc_more *more = malloc(sizeof *more);
+    if (!more)
+        return NULL;
+    *more = (struct rtc_more){.address = rtc_address(rtc).sin6_addr, .local = rtc_local(rtc)};
+    rtc->more = more;
+    rtc->has_more = true;
+    return more;
+}
+
+/* Returns false when memory is out. */
+static bool address_keep(struct rtc *rtc, const struct in6_addr *address,
+                         const struct in6_addr *local)
+{
+    bool is_short = IN6_IS_ADDR_V4MAPPED(address) &&
+                    (IN6_IS_ADDR_V4MAPPED(local) || IN6_IS_ADDR_UNSPECIFIED(local));
+    if (is_short && !rtc->has_more) {
+        rtc->address = unmapped(address);
+        rtc->local = unmapped(local);
+        return true;
+    }
+    struct rtc_more *more = rtc_more(rtc);
+    if (!more)
+        return false;
+    more->address = *address;
+    more->local = *local;
+    return true;
+}
+
+static bool is_at(const struct rtc *rtc, const struct sockaddr_in6 *peer)
+{
+    const struct sockaddr_in6 own = rtc_address(rtc);
+    return rtc->is_bound && own.sin6_port == peer->sin6_port &&
+           IN6_ARE_ADDR_EQUAL(&own.sin6_addr, &peer->sin6_addr);
+}
+
 static struct rtc *at_address(const struct rtc_port *port, const struct sockaddr_in6 *peer)
 {
     uint32_t hash = hash_of(port->shard, &peer->sin6_addr, peer->sin6_port);
     struct linear_node *node = linear_hash_first(&port->peers, hash);
     for (; node; node = node->next) {
         struct rtc *rtc = (struct rtc *)(void *)((char *)node - offsetof(struct rtc, node));
-        if (node->hash == hash && rtc->port_number == peer->sin6_port &&
-            IN6_ARE_ADDR_EQUAL(&rtc->address, &peer->sin6_addr))
+        if (node->hash == hash && is_at(rtc, peer))
             return rtc;
     }
     return NULL;
@@ -122,21 +185,21 @@ static void bind_to(struct rtc *rtc, const struct ring_packet *packet)
     if (other)
         rtc_unbind(other);
     rtc_unbind(rtc);
-    rtc->address = packet->peer.sin6_addr;
+    if (!address_keep(rtc, &packet->peer.sin6_addr, &packet->local))
+        return;
     rtc->port_number = packet->peer.sin6_port;
-    rtc->local = packet->local;
-    rtc->node.hash = hash_of(rtc_shard(rtc), &rtc->address, rtc->port_number);
+    rtc->node.hash = hash_of(rtc_shard(rtc), &packet->peer.sin6_addr, rtc->port_number);
     rtc->is_bound = linear_hash_add(&rtc->port->peers, &rtc->node) == 0;
 }
 
 /* ---- STUN ---- */
 
 static void answer(struct shard *shard, const struct ring_packet *packet,
-                   const struct stun_request *request, struct span password)
+                   const struct stun_request *request, struct stun_key *key)
 {
     uint8_t *room = datagram_room(shard, DATAGRAM_RTC);
-    size_t len = stun_answer(room, request, &packet->peer.sin6_addr, ntohs(packet->peer.sin6_port),
-                             password);
+    size_t len =
+        stun_answer(room, request, &packet->peer.sin6_addr, ntohs(packet->peer.sin6_port), key);
     datagram_send(shard, DATAGRAM_RTC, DATAGRAM_NOBODYS, len, &packet->peer, &packet->local, 0);
 }
 
@@ -148,19 +211,13 @@ static struct rtc *peer_of(struct shard *shard, const struct stun_request *reque
     return parted ? rtc_named(shard, name) : NULL;
 }
 
-static bool is_at(const struct rtc *rtc, const struct ring_packet *packet)
-{
-    return rtc->is_bound && rtc->port_number == packet->peer.sin6_port &&
-           IN6_ARE_ADDR_EQUAL(&rtc->address, &packet->peer.sin6_addr);
-}
-
 /* What is not from where the peer is costs an HMAC before anything is known: it counts as a request
  * of its address, where these are limited. A peer's own checks do not: nobody else can use them up.
  */
 static bool is_one_too_many(struct shard *shard, const struct rtc *rtc,
                             const struct ring_packet *packet)
 {
-    if (!shard->clients || is_at(rtc, packet))
+    if (!shard->clients || is_at(rtc, &packet->peer))
         return false;
     return addresses_take(shard->server->addresses, address_key(&packet->peer.sin6_addr),
                           ADDRESS_REQUESTS, shard->now_ns) > 0;
@@ -170,10 +227,10 @@ static bool is_one_too_many(struct shard *shard, const struct rtc *rtc,
  */
 static void check_taken(struct rtc *rtc, const struct ring_packet *packet, bool nominates)
 {
-    if (!is_at(rtc, packet) && (nominates || !rtc->is_bound))
+    if (!is_at(rtc, &packet->peer) && (nominates || !rtc->is_bound))
         bind_to(rtc, packet);
     bool was_silent = !rtc_fresh(rtc);
-    rtc->heard_ns = rtc_shard(rtc)->now_ns;
+    rtc_heard(rtc);
     if (was_silent && !rtc->is_parked)
         carrier_due(rtc_shard(rtc), &rtc->carrier);
 }
@@ -194,14 +251,15 @@ static void stun_arrived(struct shard *shard, const struct ring_packet *packet)
         return;
     }
     rtc_password_write(shard, request.username.ptr, false, password);
-    const struct span secret = span_of(password, sizeof password);
-    if (!stun_authentic(&request, bytes, secret)) {
+    struct stun_key key;
+    stun_key_init(&key, span_of(password, sizeof password));
+    if (!stun_authentic(&request, bytes, &key)) {
         counter_add(&shard->counters.rtc_forged, 1);
         return;
     }
     counter_add(&shard->counters.rtc_checks, 1);
     check_taken(rtc, packet, request.use_candidate);
-    answer(shard, packet, &request, secret);
+    answer(shard, packet, &request, &key);
 }
 
 /* ---- datagrams ---- */
@@ -318,6 +376,16 @@ static int addresses_read(struct rtc_library *library, struct span text)
     return library->address_count > 0 ? 0 : -EINVAL;
 }
 
+static bool secret_draw(struct rtc_library *library)
+{
+    uint8_t secret[RTC_SECRET_BYTES];
+    bool drawn = getrandom(secret, sizeof secret, 0) == sizeof secret;
+    if (drawn)
+        hmac_sha256_set_key(&library->secret, sizeof secret, secret);
+    explicit_bzero(secret, sizeof secret);
+    return drawn;
+}
+
 int rtc_library_create(struct rtc_library **ret, const struct settings *settings, char *why,
                        size_t why_size)
 {
@@ -335,7 +403,7 @@ int rtc_library_create(struct rtc_library **ret, const struct settings *settings
             .send_bytes_max = RTC_SEND_BYTES,
             .receive_bytes_max = RTC_RECEIVE_BYTES,
         };
-        if (!library->dtls || getrandom(library->secret, RTC_SECRET_BYTES, 0) != RTC_SECRET_BYTES)
+        if (!library->dtls || !secret_draw(library))
             err = -ENOMEM;
     }
     if (err == -ENOMEM)
@@ -353,7 +421,7 @@ void rtc_library_free(struct rtc_library *library)
     if (!library)
         return;
     dtls_identity_free(library->dtls);
-    explicit_bzero(library->secret, sizeof library->secret);
+    explicit_bzero(&library->secret, sizeof library->secret);
     free(library);
 }
 

@@ -44,7 +44,7 @@ static void give_up_input(struct shard *shard, struct conn *conn)
     stash_free(&extra->input);
     stash_free(&extra->record);
     stash_free(&extra->message);
-    budget_clear(&extra->held);
+    budget_clear(&shard->budgets[BUDGET_INPUT], &extra->held);
     if (conn->link & LINK_HANDSHAKE)
         secure_give_up(shard, conn);
     else

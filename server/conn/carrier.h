@@ -62,9 +62,9 @@ struct carrier {
     uint32_t streams; /* the newest of them, or TIMERS_NONE */
     uint32_t count;
     uint32_t ready_head, ready_tail; /* linked by next_dirty */
-    struct carrier *prev, *next;     /* in the shard's list */
-    bool is_due;                     /* it is there */
+    bool is_due;                     /* it is in the shard's list */
     bool holds_back; /* its socket had no room for all: is due again when that has drained */
+    struct carrier *prev, *next; /* there */
 };
 
 /* A shard's. */

@@ -115,7 +115,7 @@ static const char *output_check(const struct conn *conn)
          "has something to send, and nobody will");
     MUST(!queued || conn->out_block, "has a queue behind nothing");
     MUST(!has(conn, LINK_WATCH_WRITE) || !conn->out_block ||
-             (conn->extra && conn->extra->owed.budget),
+             (conn->extra && conn->extra->owed.bytes > 0),
          "has a full socket, and is not charged for what waits");
     MUST(!conn->extra || conn->extra->held.bytes >= input_held(conn->extra),
          "is charged less than it holds");
@@ -171,7 +171,7 @@ static const char *extra_check(const struct conn *conn)
 {
     if (!conn->extra)
         return NULL;
-    if (conn->extra->owed.budget && 2 * conn->extra->owed.bytes < conn_share(conn))
+    if (conn->extra->owed.bytes > 0 && 2 * conn->extra->owed.bytes < conn_share(conn))
         return "is charged less than half of what it keeps";
     return queue_check(&conn->extra->queue);
 }

@@ -193,7 +193,7 @@ struct conn_extra {
 /* The extra part, made when it is missing. Returns NULL when memory is out. */
 struct conn_extra *conn_extra(struct conn *conn);
 /* Frees it when nothing is in it. */
-void conn_extra_trim(struct conn *conn);
+void conn_extra_trim(struct shard *shard, struct conn *conn);
 
 struct conn *conn_at(struct shard *shard, uint32_t slot);
 uint32_t conn_slot(const struct shard *shard, const struct conn *conn);

@@ -245,7 +245,7 @@ static bool is_reset(enum close_reason reason)
            reason == CLOSE_QUEUE_TOTAL || reason == CLOSE_LINGER;
 }
 
-static void extra_clear(struct conn *conn)
+static void extra_clear(struct shard *shard, struct conn *conn)
 {
     if (!conn->extra)
         return;
@@ -255,7 +255,7 @@ static void extra_clear(struct conn *conn)
     stash_free(&conn->extra->message);
     conn->extra->stalled = false;
     conn->extra->has_body = false;
-    conn_extra_trim(conn);
+    conn_extra_trim(shard, conn);
     assert(!conn->extra);
 }
 
@@ -313,7 +313,7 @@ static void close_now(struct shard *shard, struct conn *conn, enum close_reason 
         secure_closed(shard, conn);
     if (conn->link & LINK_COUNTED)
         client_closed(shard, conn);
-    extra_clear(conn);
+    extra_clear(shard, conn);
     if (conn->link & LINK_STREAM)
         stream_closed(shard, conn, reason);
     else

@@ -78,7 +78,7 @@ static void count_places(struct shard *shard, const struct send_queue *queue, ui
 /* Its socket was full, and has not taken everything since. */
 static bool owes(const struct conn *conn)
 {
-    return conn->extra && conn->extra->owed.budget;
+    return conn->extra && conn->extra->owed.bytes > 0;
 }
 
 /* ---- the line's run and the queue behind it ---- */
@@ -131,9 +131,9 @@ void conn_queue_clear(struct shard *shard, struct conn *conn)
     uint64_t before = queue_room(queue);
     queue_clear(queue, &shard->blocks);
     count_places(shard, queue, before);
-    budget_clear(&conn->extra->owed);
-    budget_clear(&conn->extra->kept);
-    conn_extra_trim(conn);
+    budget_clear(&shard->budgets[BUDGET_OUTPUT], &conn->extra->owed);
+    budget_clear(&shard->budgets[BUDGET_KEPT], &conn->extra->kept);
+    conn_extra_trim(shard, conn);
 }
 
 /* ---- queueing ---- */
@@ -392,10 +392,10 @@ void conn_drained(struct shard *shard, struct conn *conn)
         conn->extra->stalled = false;
     }
     if (conn->extra) {
-        budget_clear(&conn->extra->owed);
-        budget_clear(&conn->extra->kept);
+        budget_clear(&shard->budgets[BUDGET_OUTPUT], &conn->extra->owed);
+        budget_clear(&shard->budgets[BUDGET_KEPT], &conn->extra->kept);
     }
-    conn_extra_trim(conn);
+    conn_extra_trim(shard, conn);
     if (conn->extra && conn->extra->carrier && conn->extra->carrier->holds_back)
         carrier_due(shard, conn->extra->carrier);
     if (conn->state == CONN_FINISHING)

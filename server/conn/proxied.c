@@ -49,7 +49,7 @@ void proxied_input(struct shard *shard, struct conn *conn, const char *bytes, si
         conn_end(shard, conn, END_CLOSE, CLOSE_PROXY);
     } else if (size > 0) {
         stash_free(&extra->input);
-        conn_extra_trim(conn);
+        conn_extra_trim(shard, conn);
         begin(shard, conn, &head);
     }
 }

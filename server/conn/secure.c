@@ -156,7 +156,7 @@ static void hello_failed(struct shard *shard, struct conn *conn, enum tls_error 
     handshake_failed(shard, conn, error);
     if (conn->extra) {
         stash_free(&conn->extra->record);
-        conn_extra_trim(conn);
+        conn_extra_trim(shard, conn);
     }
 }
 
@@ -197,7 +197,7 @@ bool secure_begin(struct shard *shard, struct conn *conn)
     handshake = conn->state == CONN_OPEN ? line_of(shard, conn)->early.handshake : NULL;
     bool signed_for = handshake && !tls_handshake_resumed(handshake);
     stash_free(&hello);
-    conn_extra_trim(conn);
+    conn_extra_trim(shard, conn);
     budgets_charge_input(shard, conn);
     conn_watch_read(shard, conn);
     return signed_for;
@@ -361,7 +361,7 @@ static size_t held_input(struct shard *shard, struct conn *conn, const unsigned 
             continue;
         }
         stash_free(&held);
-        conn_extra_trim(conn);
+        conn_extra_trim(shard, conn);
         break;
     }
     return takes_records(conn) ? at : len;

@@ -2,7 +2,7 @@
  *
  * It grows by doubling. A large one is a mapping of its own, whose pages are moved and not copied:
  * a crowd whose bodies grow side by side all double in the same turn. */
-#include "conn/conn.h"
+#include "conn/shard.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -93,16 +93,16 @@ struct conn_extra *conn_extra(struct conn *conn)
     return conn->extra;
 }
 
-void conn_extra_trim(struct conn *conn)
+void conn_extra_trim(struct shard *shard, struct conn *conn)
 {
     struct conn_extra *extra = conn->extra;
     if (!extra || extra->queue.count > 0 || extra->input.len > 0 || extra->record.len > 0 ||
         extra->message.len > 0 || extra->transport_state || extra->gathering || extra->catch_up ||
-        extra->carrier || extra->stalled || extra->has_body || extra->owed.budget ||
-        extra->kept.budget)
+        extra->carrier || extra->stalled || extra->has_body || extra->owed.bytes > 0 ||
+        extra->kept.bytes > 0)
         return;
     free(extra->queue.frames);
-    budget_clear(&extra->held);
+    budget_clear(&shard->budgets[BUDGET_INPUT], &extra->held);
     release(&extra->input);
     release(&extra->message);
     release(&extra->record);

@@ -1,51 +1,64 @@
 #include "core/budget.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <utlist.h>
 
-static uint8_t class_of(uint64_t bytes)
+enum {
+    TICK_SHIFT = 20,
+    CHARGE_CLASS_MAX = 63,
+};
+#define CHARGE_BYTES_MAX ((UINT64_C(1) << 58) - 1)
+_Static_assert((int)BUDGET_CLASSES <= (int)CHARGE_CLASS_MAX, "a class has a place in a charge");
+
+static unsigned class_of(uint64_t bytes)
 {
     unsigned log = 63 - (unsigned)__builtin_clzll(bytes);
-    return (uint8_t)(log < BUDGET_CLASSES ? log : BUDGET_CLASSES - 1);
+    return log < BUDGET_CLASSES ? log : BUDGET_CLASSES - 1;
 }
 
-static void unlink_charge(struct charge *charge)
+static uint32_t tick_of(int64_t now_ns)
 {
-    DL_DELETE(charge->budget->classes[charge->class], charge);
+    return (uint32_t)((uint64_t)now_ns >> TICK_SHIFT);
+}
+
+static void unlink_charge(struct budget *budget, struct charge *charge)
+{
+    DL_DELETE(budget->classes[charge->class], charge);
 }
 
 void budget_set(struct budget *budget, struct charge *charge, uint32_t holder, uint64_t bytes,
                 int64_t now_ns)
 {
-    assert(!charge->budget || charge->budget == budget);
     if (bytes == 0) {
-        budget_clear(charge);
+        budget_clear(budget, charge);
         return;
     }
-    uint8_t class = class_of(bytes);
+    unsigned class = class_of(bytes);
+    bool held = charge->bytes > 0;
     budget->bytes += bytes - charge->bytes;
-    charge->bytes = bytes;
-    if (charge->budget && charge->class == class)
+    charge->bytes = bytes & CHARGE_BYTES_MAX;
+    assert(charge->bytes == bytes);
+    if (held && charge->class == class)
         return;
-    if (charge->budget)
-        unlink_charge(charge);
+    if (held)
+        unlink_charge(budget, charge);
     else
         budget->holders++;
-    charge->budget = budget;
-    charge->class = class;
-    charge->since_ns = now_ns;
+    charge->class = class & CHARGE_CLASS_MAX;
+    charge->since = tick_of(now_ns);
     charge->holder = holder;
     DL_APPEND(budget->classes[class], charge);
 }
 
-void budget_clear(struct charge *charge)
+void budget_clear(struct budget *budget, struct charge *charge)
 {
-    if (!charge->budget)
+    if (charge->bytes == 0)
         return;
-    charge->budget->bytes -= charge->bytes;
-    charge->budget->holders--;
-    unlink_charge(charge);
+    budget->bytes -= charge->bytes;
+    budget->holders--;
+    unlink_charge(budget, charge);
     *charge = (struct charge){0};
 }
 
@@ -58,8 +71,8 @@ uint32_t budget_worst(const struct budget *budget, int64_t now_ns)
         if (!first)
             continue;
         /* One tick at least: what came in this turn counts by its bytes. */
-        uint64_t held_ns = (uint64_t)(now_ns - first->since_ns) + 1;
-        unsigned __int128 product = (unsigned __int128)first->bytes * held_ns;
+        uint64_t held = (uint64_t)(uint32_t)(tick_of(now_ns) - first->since) + 1;
+        unsigned __int128 product = (unsigned __int128)first->bytes * held;
         if (product < most)
             continue;
         most = product;

@@ -12,7 +12,7 @@
  *          one that came just now, nor a large one for a crowd; and whoever makes progress moves to
  *          the end of a smaller class.
  * Threads  One.
- * Memory   The charges are their holders'; budget_set and budget_clear link them.
+ * Memory   The charges are their holders', 32 bytes each; budget_set and budget_clear link them.
  * Bounds   Each call is O(1), budget_worst O(BUDGET_CLASSES). Whether the budget is spent, and what
  *          then happens, is the caller's affair. */
 #pragma once
@@ -27,11 +27,10 @@ enum {
 
 struct charge {
     struct charge *prev, *next;
-    struct budget *budget; /* NULL: nothing is held */
-    uint64_t bytes;
-    int64_t since_ns; /* in this class */
+    uint64_t bytes : 58; /* 0: nothing is held */
+    uint64_t class : 6;
+    uint32_t since; /* in this class: ticks of 2^20 ns, which go round in 52 days: then it is new */
     uint32_t holder;
-    uint8_t class;
 };
 
 struct budget {
@@ -45,7 +44,7 @@ void budget_set(struct budget *budget, struct charge *charge, uint32_t holder, u
                 int64_t now_ns);
 
 /* It has none. */
-void budget_clear(struct charge *charge);
+void budget_clear(struct budget *budget, struct charge *charge);
 
 /* Who has held most for longest, or BUDGET_NONE. */
 uint32_t budget_worst(const struct budget *budget, int64_t now_ns);

@@ -430,7 +430,7 @@ static void input_stashed(struct shard *shard, struct conn *conn)
         conn_transport(shard, conn)->input(shard, conn, stash.bytes + used, stash.len - used);
     }
     stash_free(&stash);
-    conn_extra_trim(conn);
+    conn_extra_trim(shard, conn);
 }
 
 static void http_input(struct shard *shard, struct conn *conn, char *bytes, size_t len)
@@ -477,7 +477,7 @@ void http_next(struct shard *shard, struct conn *conn)
     if (has_stash(conn) || conn->link & LINK_PAUSED)
         go_on(shard, conn);
     else {
-        conn_extra_trim(conn);
+        conn_extra_trim(shard, conn);
         budgets_charge_input(shard, conn);
     }
 }

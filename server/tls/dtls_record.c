@@ -140,11 +140,29 @@ void dtls_keys_wipe(struct dtls_keys *keys)
     explicit_bzero(keys, sizeof *keys);
 }
 
+#define EPOCH_1 (UINT64_C(1) << 48)
+
+static void put_48(uint8_t at[6], uint64_t number)
+{
+    for (unsigned i = 6; i-- > 0; number >>= 8)
+        at[i] = (uint8_t)number;
+}
+
+static uint64_t get_48(const uint8_t at[6])
+{
+    uint64_t number = 0;
+    for (unsigned i = 0; i < 6; i++)
+        number = number << 8 | at[i];
+    return number;
+}
+
 bool dtls_keys_park(const struct dtls_keys *keys, struct dtls_parked *ret)
 {
-    if (!is_gcm(keys))
+    if (!is_gcm(keys) || keys->in.sequence >> 48 != 1 || keys->out.sequence >> 48 != 1)
         return false;
-    *ret = (struct dtls_parked){keys->in.sequence, keys->out.sequence, .came = keys->came};
+    *ret = (struct dtls_parked){.came = (uint32_t)keys->came};
+    put_48(ret->in_sequence, keys->in.sequence);
+    put_48(ret->out_sequence, keys->out.sequence);
     memcpy(ret->in_key, keys->in.key, AES_KEY_SIZE);
     memcpy(ret->out_key, keys->out.key, AES_KEY_SIZE);
     memcpy(ret->in_iv, keys->in.iv, SALT_SIZE);
@@ -155,9 +173,9 @@ bool dtls_keys_park(const struct dtls_keys *keys, struct dtls_parked *ret)
 void dtls_keys_wake(struct dtls_keys *keys, const struct dtls_parked *parked)
 {
     dtls_keys_init(keys, TLS_AES_128_GCM, parked->in_key, parked->in_iv, parked->out_key,
-                   parked->out_iv, parked->out_sequence);
-    keys->in.sequence = parked->in_sequence;
-    keys->came = parked->came;
+                   parked->out_iv, EPOCH_1 | get_48(parked->out_sequence));
+    keys->in.sequence = EPOCH_1 | get_48(parked->in_sequence);
+    keys->came = parked->came | ~UINT64_C(0) << DTLS_PARKED_WINDOW;
 }
 
 /* ---- receiving ---- */

@@ -26,6 +26,7 @@ enum {
     DTLS_OVERHEAD_MAX = DTLS_HEAD_SIZE + 8 + 16,
     DTLS_ALERT_SIZE = DTLS_OVERHEAD_MAX + 2,
     DTLS_WINDOW = 64,
+    DTLS_PARKED_WINDOW = 32,
 };
 
 struct dtls_direction {
@@ -41,13 +42,16 @@ struct dtls_keys {
     uint8_t cipher; /* enum tls_cipher: TLS_AES_128_GCM or TLS_CHACHA20_POLY1305 */
 };
 
-/* The same in half of the bytes, which AES-128-GCM allows: the key of GHASH is made again. */
+/* The same in less than half of the bytes, which AES-128-GCM allows: the key of GHASH is made
+ * again. Of the numbers that came the last DTLS_PARKED_WINDOW are told apart, as many as RFC 6347
+ * asks for: whatever is older counts as come. */
 struct dtls_parked {
-    uint64_t in_sequence, out_sequence, came;
+    uint32_t came;
+    uint8_t in_sequence[6], out_sequence[6]; /* of epoch 1 */
     uint8_t in_key[16], out_key[16];
     uint8_t in_iv[4], out_iv[4];
 };
-_Static_assert(sizeof(struct dtls_parked) == 64, "a cache line");
+_Static_assert(sizeof(struct dtls_parked) == 56, "nothing between them");
 
 enum dtls_error {
     DTLS_LENGTH = -1,   /* no head, or a length that the datagram contradicts */

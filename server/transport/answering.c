@@ -74,7 +74,7 @@ static void end(struct shard *shard, struct conn *conn)
     free(answering);
     conn->extra->transport_state = NULL;
     conn->extra->kept_bytes = 0;
-    budget_clear(&conn->extra->kept);
+    budget_clear(&shard->budgets[BUDGET_KEPT], &conn->extra->kept);
 }
 
 /* ---- writing ---- */

@@ -17,13 +17,14 @@ static struct catch_up *catch_up_of(const struct conn *conn)
     return conn->extra ? conn->extra->catch_up : NULL;
 }
 
-int catch_up_note(struct conn *conn, unsigned place, uint64_t epoch, uint64_t offset)
+int catch_up_note(struct shard *shard, struct conn *conn, unsigned place, uint64_t epoch,
+                  uint64_t offset)
 {
     struct conn_extra *extra = conn_extra(conn);
     if (extra && !extra->catch_up)
         extra->catch_up = calloc(1, sizeof *extra->catch_up);
     if (!extra || !extra->catch_up) {
-        conn_extra_trim(conn);
+        conn_extra_trim(shard, conn);
         return -ENOMEM;
     }
     extra->catch_up->pending |= UINT64_C(1) << place;
@@ -31,7 +32,7 @@ int catch_up_note(struct conn *conn, unsigned place, uint64_t epoch, uint64_t of
     return 0;
 }
 
-void catch_up_done(struct conn *conn, unsigned place)
+void catch_up_done(struct shard *shard, struct conn *conn, unsigned place)
 {
     struct catch_up *catch_up = catch_up_of(conn);
     if (!catch_up)
@@ -39,7 +40,7 @@ void catch_up_done(struct conn *conn, unsigned place)
     catch_up->pending &= ~(UINT64_C(1) << place);
     if (catch_up->pending == 0) {
         catch_up_end(conn);
-        conn_extra_trim(conn);
+        conn_extra_trim(shard, conn);
     }
 }
 

@@ -15,10 +15,11 @@
 
 /* The channel with this place in the request has more to give behind the position. Returns 0 or
  * -ENOMEM. */
-int catch_up_note(struct conn *conn, unsigned place, uint64_t epoch, uint64_t offset);
+int catch_up_note(struct shard *shard, struct conn *conn, unsigned place, uint64_t epoch,
+                  uint64_t offset);
 
 /* The channel has given all, and is live. */
-void catch_up_done(struct conn *conn, unsigned place);
+void catch_up_done(struct shard *shard, struct conn *conn, unsigned place);
 
 /* How far it has been given, if it is not live yet. */
 bool catch_up_position(const struct conn *conn, unsigned place, struct position *ret);

@@ -27,14 +27,14 @@ struct gathering {
     struct position start[];  /* epoch 0: not answered yet */
 };
 
-int gathering_begin(struct conn *conn, unsigned channels, uint64_t weight_max)
+int gathering_begin(struct shard *shard, struct conn *conn, unsigned channels, uint64_t weight_max)
 {
     assert(!gathering_of(conn) && channels <= UINT8_MAX);
     struct conn_extra *extra = conn_extra(conn);
     size_t size = sizeof(struct gathering) + 2 * channels * sizeof(struct position);
     struct gathering *gathering = extra ? calloc(1, size) : NULL;
     if (!gathering) {
-        conn_extra_trim(conn);
+        conn_extra_trim(shard, conn);
         return -ENOMEM;
     }
     gathering->channels = channels;

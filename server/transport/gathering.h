@@ -21,7 +21,7 @@
 /* Begins one. The connection must have none. An answer has messages of at most `weight_max`
  * (json_weight) and HUB_REPLY_MESSAGES_MAX of them over all channels, but one message however
  * large; what is left is behind the positions that it tells. Returns 0 or -ENOMEM. */
-int gathering_begin(struct conn *conn, unsigned channels, uint64_t weight_max);
+int gathering_begin(struct shard *shard, struct conn *conn, unsigned channels, uint64_t weight_max);
 
 /* The present one, or NULL. */
 struct gathering *gathering_of(const struct conn *conn);

@@ -82,7 +82,7 @@ void poll_open(struct shard *shard, struct conn *conn, struct exchange *exchange
     conn_hand_over(conn, TRANSPORT_POLL);
     if (cacheable_begin(shard, conn, exchange->request, params) < 0 ||
         (params->channel_count > 1 &&
-         gathering_begin(conn, params->channel_count, answer_weight_max(shard)) < 0)) {
+         gathering_begin(shard, conn, params->channel_count, answer_weight_max(shard)) < 0)) {
         poll_fail(shard, conn);
         return;
     }

@@ -40,7 +40,7 @@ int standing_subscribe(struct shard *shard, struct conn *conn, const struct para
         conn->asked |= ASKED_SINCE | ASKED_RECOVERED;
     if (params->channel_count > 1) {
         conn->asked |= ASKED_SEVERAL;
-        int err = gathering_begin(conn, params->channel_count, answer_weight_max);
+        int err = gathering_begin(shard, conn, params->channel_count, answer_weight_max);
         if (err < 0)
             hub_unsubscribe_all(shard->hub, &conn->subscriptions);
         return err;

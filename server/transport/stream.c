@@ -47,13 +47,13 @@ static int subscribed_several(struct shard *shard, struct conn *conn, const stru
     memcpy(positions, start, standing.count * sizeof *positions);
     for (unsigned i = 0; i < standing.count; i++)
         if (gathering_more(gathering, i, &behind) &&
-            catch_up_note(conn, i, behind.epoch, behind.offset) < 0)
+            catch_up_note(shard, conn, i, behind.epoch, behind.offset) < 0)
             return -ENOMEM;
     writer->standing(shard, conn, positions, standing.count);
     write_gathered(shard, conn, gathering, &standing, writer);
     gathering_end(conn);
     catch_up_go_on(shard, conn);
-    conn_extra_trim(conn);
+    conn_extra_trim(shard, conn);
     return 0;
 }
 
@@ -84,8 +84,8 @@ int stream_replayed(struct shard *shard, struct conn *conn, const struct hub_rep
     if (conn->state != CONN_OPEN)
         return 0;
     if (!reply->more)
-        catch_up_done(conn, reply->ticket.tag);
-    else if (catch_up_note(conn, reply->ticket.tag, reply->epoch, reply->offset) < 0)
+        catch_up_done(shard, conn, reply->ticket.tag);
+    else if (catch_up_note(shard, conn, reply->ticket.tag, reply->epoch, reply->offset) < 0)
         return -ENOMEM;
     catch_up_go_on(shard, conn);
     return 0;

@@ -265,7 +265,7 @@ void websocket_input(struct shard *shard, struct conn *conn, char *bytes, size_t
     } while (event.kind != WS_EVENT_NONE && conn->state == CONN_OPEN);
     if (partial.since_ns == 0)
         partial.since_ns = shard->now_ns;
-    if (ws_partial_store(&partial, conn) < 0)
+    if (ws_partial_store(shard, &partial, conn) < 0)
         websocket_fail(shard, conn, CLOSE_OVERLOADED);
 }
 

@@ -87,7 +87,7 @@ static void target_input(struct shard *shard, struct conn *stream, char *bytes, 
     extra->input = (struct stash){0};
     serve(shard, stream, span_of(target.bytes, target.len - 1));
     stash_free(&target);
-    conn_extra_trim(stream);
+    conn_extra_trim(shard, stream);
     if (taken < len)
         http_stream_input(shard, stream, bytes + taken, len - taken);
 }

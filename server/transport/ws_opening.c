@@ -74,7 +74,7 @@ static void take_early(struct shard *shard, struct conn *conn)
     if (early.len > 0)
         websocket_input(shard, conn, early.bytes, early.len);
     stash_free(&early);
-    conn_extra_trim(conn);
+    conn_extra_trim(shard, conn);
     if (conn->state == CONN_OPEN && conn->link & LINK_PAUSED)
         conn_resume(shard, conn);
     budgets_charge_input(shard, conn);

@@ -19,7 +19,7 @@ void ws_partial_load(struct ws_partial *partial, struct conn *conn)
     conn->extra->transport_state = NULL;
 }
 
-int ws_partial_store(struct ws_partial *partial, struct conn *conn)
+int ws_partial_store(struct shard *shard, struct ws_partial *partial, struct conn *conn)
 {
     if (conn->state != CONN_OPEN) {
         if (conn->extra)
@@ -28,7 +28,7 @@ int ws_partial_store(struct ws_partial *partial, struct conn *conn)
     }
     if (ws_inbound_idle(&partial->inbound)) {
         assert(!conn->extra || conn->extra->message.len == 0);
-        conn_extra_trim(conn);
+        conn_extra_trim(shard, conn);
         return 0;
     }
     struct conn_extra *extra = conn_extra(conn);
@@ -36,7 +36,7 @@ int ws_partial_store(struct ws_partial *partial, struct conn *conn)
     if (!stored) {
         if (extra)
             stash_free(&extra->message);
-        conn_extra_trim(conn);
+        conn_extra_trim(shard, conn);
         return -ENOMEM;
     }
     *stored = *partial;

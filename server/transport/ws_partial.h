@@ -16,5 +16,5 @@ struct ws_partial {
 
 void ws_partial_load(struct ws_partial *partial, struct conn *conn);
 /* Returns 0 or -ENOMEM; then nothing is kept. */
-int ws_partial_store(struct ws_partial *partial, struct conn *conn);
+int ws_partial_store(struct shard *shard, struct ws_partial *partial, struct conn *conn);
 void ws_partial_discard(struct conn *conn);

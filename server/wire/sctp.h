@@ -12,7 +12,7 @@
  * Threads  one at a time; nothing is shared.
  * Memory   The struct is the owner's. On the heap are messages that wait to be acknowledged, and
  *          fragments that wait for others; sctp_held says how many bytes. sctp_done frees all.
- * Idle     sctp_park writes an association in which nothing is under way as some 70 bytes, and
+ * Idle     sctp_park writes an association in which nothing is under way as some 60 bytes, and
  *          sctp_wake goes on with it. In between nothing is due and nothing may come.
  * Bounds   SCTP_STREAMS_MAX streams; the settings' bytes of either kind; SCTP_GAPS_MAX gaps among
  *          the TSNs that came, beyond which what comes is taken for lost; SCTP_HELD_MAX fragments;
@@ -176,9 +176,9 @@ void sctp_abort(struct sctp *sctp);
 
 /* An association in which nothing is under way, either way, and nothing is due. */
 struct sctp_parked {
-    uint64_t sent_at;
+    uint32_t sent_at; /* ticks of 2^24 ns, which go round in two years: then it is a new window */
     uint32_t peer_tag, own_tag, peer_window;
-    uint32_t next_tsn, first_tsn, peer_tsn;
+    uint32_t next_tsn, peer_tsn;
     uint32_t reset_sequence, peer_reset_sequence;
     uint32_t cwnd, ssthresh, srtt_us, rttvar_us;
     uint16_t peer_port;

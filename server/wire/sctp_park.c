@@ -4,6 +4,10 @@
 
 #include "wire/sctp_internal.h"
 
+enum {
+    SENT_AT_SHIFT = 24,
+};
+
 /* What was heard, and is not said yet, or waits for the peer. */
 static bool is_settled(const struct sctp *sctp)
 {
@@ -41,12 +45,11 @@ void sctp_park(const struct sctp *sctp, struct sctp_parked *ret)
 {
     assert(sctp_idle(sctp) && sctp->acked_tsn + 1 == sctp->next_tsn);
     *ret = (struct sctp_parked){
-        .sent_at = sctp->sent_at,
+        .sent_at = (uint32_t)(sctp->sent_at >> SENT_AT_SHIFT),
         .peer_tag = sctp->peer_tag,
         .own_tag = sctp->own_tag,
         .peer_window = sctp->peer_window,
         .next_tsn = sctp->next_tsn,
-        .first_tsn = sctp->first_tsn,
         .peer_tsn = sctp->peer_tsn,
         .reset_sequence = sctp->reset_sequence,
         .peer_reset_sequence = sctp->peer_reset_sequence,
@@ -72,7 +75,7 @@ void sctp_park(const struct sctp *sctp, struct sctp_parked *ret)
 void sctp_wake(struct sctp *sctp, const struct sctp_settings *settings, const struct sctp_ops *ops,
                const struct sctp_parked *parked)
 {
-    sctp_init(sctp, settings, ops, parked->peer_port, parked->own_tag, parked->first_tsn);
+    sctp_init(sctp, settings, ops, parked->peer_port, parked->own_tag, parked->next_tsn);
     sctp->next_tsn = parked->next_tsn;
     sctp->acked_tsn = sctp->given_up_tsn = parked->next_tsn - 1;
     sctp->peer_tag = parked->peer_tag;
@@ -81,7 +84,7 @@ void sctp_wake(struct sctp *sctp, const struct sctp_settings *settings, const st
     sctp->reset_sequence = parked->reset_sequence;
     sctp->peer_reset_sequence = parked->peer_reset_sequence;
     sctp->peer_reset_result = parked->peer_reset_result;
-    sctp->sent_at = parked->sent_at;
+    sctp->sent_at = (uint64_t)parked->sent_at << SENT_AT_SHIFT;
     sctp->own_streams = parked->own_streams;
     sctp->peer_streams = parked->peer_streams;
     sctp->peer_forgets = parked->peer_forgets;

@@ -25,7 +25,7 @@ enum {
 static void cookie_of(const struct sctp *sctp, uint8_t ret[COOKIE_SIZE])
 {
     octets_put32(ret, sctp->own_tag);
-    octets_put32(ret + 4, sctp->first_tsn);
+    octets_put32(ret + 4, sctp->peer_tag);
 }
 
 void sctp_init_write(struct sctp *sctp, struct sctp_writer *writer, bool ack)

@@ -1,7 +1,6 @@
 #include "wire/stun.h"
 
 #include <assert.h>
-#include <bearssl.h>
 #include <errno.h>
 #include <string.h>
 #include <zlib.h>
@@ -15,7 +14,7 @@ enum {
     BINDING_REQUEST = 0x0001,
     BINDING_SUCCESS = 0x0101,
     ATTRIBUTE_HEAD = 4,
-    INTEGRITY_SIZE = ATTRIBUTE_HEAD + br_sha1_SIZE,
+    INTEGRITY_SIZE = ATTRIBUTE_HEAD + SHA1_DIGEST_SIZE,
     FINGERPRINT_SIZE = ATTRIBUTE_HEAD + 4,
     OPTIONAL = 0x8000, /* who does not know an attribute from here on passes over it */
     FAMILY_IPV4 = 1,
@@ -40,19 +39,20 @@ static size_t padded(size_t size)
 
 /* ---- integrity and fingerprint ---- */
 
+void stun_key_init(struct stun_key *key, struct span password)
+{
+    hmac_sha1_set_key(&key->hmac, password.len, (const uint8_t *)password.ptr);
+}
+
 /* HMAC of the message up to `len`, as if it ended behind the attribute that begins there. */
-static void integrity_of(uint8_t ret[br_sha1_SIZE], const uint8_t *bytes, size_t len,
-                         struct span password)
+static void integrity_of(uint8_t ret[SHA1_DIGEST_SIZE], const uint8_t *bytes, size_t len,
+                         struct stun_key *key)
 {
     uint8_t head[4] = {bytes[0], bytes[1]};
-    br_hmac_key_context key;
-    br_hmac_context hmac;
     octets_put16(head + 2, (uint16_t)(len + INTEGRITY_SIZE - STUN_HEAD_SIZE));
-    br_hmac_key_init(&key, &br_sha1_vtable, password.ptr, password.len);
-    br_hmac_init(&hmac, &key, 0);
-    br_hmac_update(&hmac, head, sizeof head);
-    br_hmac_update(&hmac, bytes + sizeof head, len - sizeof head);
-    br_hmac_out(&hmac, ret);
+    hmac_sha1_update(&key->hmac, sizeof head, head);
+    hmac_sha1_update(&key->hmac, len - sizeof head, bytes + sizeof head);
+    hmac_sha1_digest(&key->hmac, SHA1_DIGEST_SIZE, ret);
 }
 
 static uint32_t fingerprint_of(const uint8_t *bytes, size_t len)
@@ -60,12 +60,12 @@ static uint32_t fingerprint_of(const uint8_t *bytes, size_t len)
     return (uint32_t)crc32(0, bytes, (uInt)len) ^ FINGERPRINT_XOR;
 }
 
-bool stun_authentic(const struct stun_request *request, const uint8_t *bytes, struct span password)
+bool stun_authentic(const struct stun_request *request, const uint8_t *bytes, struct stun_key *key)
 {
-    uint8_t expected[br_sha1_SIZE], differs = 0;
+    uint8_t expected[SHA1_DIGEST_SIZE], differs = 0;
     const uint8_t *said = bytes + request->integrity_at + ATTRIBUTE_HEAD;
     assert(request->integrity_at >= STUN_HEAD_SIZE);
-    integrity_of(expected, bytes, request->integrity_at, password);
+    integrity_of(expected, bytes, request->integrity_at, key);
     for (size_t i = 0; i < sizeof expected; i++)
         differs |= (uint8_t)(expected[i] ^ said[i]);
     return differs == 0;
@@ -121,7 +121,7 @@ static int attributes_read(struct stun_request *ret, const uint8_t *bytes, size_
             return STUN_LENGTH;
         if (type == MESSAGE_INTEGRITY) {
             ret->integrity_at = at;
-            return sized(size, br_sha1_SIZE);
+            return sized(size, SHA1_DIGEST_SIZE);
         }
         if (type == FINGERPRINT)
             return STUN_MISSING;
@@ -188,11 +188,11 @@ static uint8_t *attribute_write(uint8_t *buf, size_t *at, enum attribute type, s
 }
 
 /* Integrity, length and fingerprint: the end of a message. */
-static size_t message_end(uint8_t *buf, size_t at, struct span password)
+static size_t message_end(uint8_t *buf, size_t at, struct stun_key *key)
 {
     size_t integrity_at = at;
-    uint8_t *hmac = attribute_write(buf, &at, MESSAGE_INTEGRITY, br_sha1_SIZE);
-    integrity_of(hmac, buf, integrity_at, password);
+    uint8_t *hmac = attribute_write(buf, &at, MESSAGE_INTEGRITY, SHA1_DIGEST_SIZE);
+    integrity_of(hmac, buf, integrity_at, key);
     octets_put16(buf + 2, (uint16_t)(at + FINGERPRINT_SIZE - STUN_HEAD_SIZE));
     uint32_t crc = fingerprint_of(buf, at);
     octets_put32(attribute_write(buf, &at, FINGERPRINT, 4), crc);
@@ -213,19 +213,19 @@ static void address_write(uint8_t *buf, size_t *at, const struct in6_addr *addre
 }
 
 size_t stun_answer(uint8_t buf[STUN_ANSWER_MAX], const struct stun_request *request,
-                   const struct in6_addr *address, uint16_t port, struct span password)
+                   const struct in6_addr *address, uint16_t port, struct stun_key *key)
 {
     size_t at = STUN_HEAD_SIZE;
     head_write(buf, BINDING_SUCCESS, request->transaction);
     address_write(buf, &at, address, port);
-    at = message_end(buf, at, password);
+    at = message_end(buf, at, key);
     assert(at <= STUN_ANSWER_MAX);
     return at;
 }
 
 /* The address is not looked at: who asked knows whether it was answered, and that is all. */
 bool stun_answers(const uint8_t *bytes, size_t len, const uint8_t *transaction,
-                  struct span password)
+                  struct stun_key *key)
 {
     struct stun_request answer = {0};
     if (len < STUN_HEAD_SIZE + INTEGRITY_SIZE + FINGERPRINT_SIZE || len > STUN_ANSWER_MAX ||
@@ -236,10 +236,10 @@ bool stun_answers(const uint8_t *bytes, size_t len, const uint8_t *transaction,
     answer.integrity_at = len - INTEGRITY_SIZE - FINGERPRINT_SIZE;
     return octets_get16(bytes + answer.integrity_at) == MESSAGE_INTEGRITY &&
            fingerprint_check(bytes, answer.integrity_at + INTEGRITY_SIZE, len) == 0 &&
-           stun_authentic(&answer, bytes, password);
+           stun_authentic(&answer, bytes, key);
 }
 
-int stun_write(uint8_t *buf, size_t size, const struct stun_request *request, struct span password)
+int stun_write(uint8_t *buf, size_t size, const struct stun_request *request, struct stun_key *key)
 {
     static const uint8_t tie_breaker[8]; /* a lite peer has no role to dispute */
     size_t at = STUN_HEAD_SIZE;
@@ -257,5 +257,5 @@ int stun_write(uint8_t *buf, size_t size, const struct stun_request *request, st
                sizeof tie_breaker);
     if (request->use_candidate)
         attribute_write(buf, &at, USE_CANDIDATE, 0);
-    return (int)message_end(buf, at, password);
+    return (int)message_end(buf, at, key);
 }

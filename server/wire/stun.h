@@ -19,6 +19,7 @@
 #define RINGSIDE_WIRE_STUN_H
 
 #include <netinet/in.h>
+#include <nettle/hmac.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,12 @@ enum {
     STUN_ANSWER_MAX = STUN_HEAD_SIZE + 24 + 24 + 8, /* address, integrity, fingerprint */
     STUN_REQUEST_MAX = 1500,
     STUN_USERNAME_MAX = 513, /* RFC 8445 section 7.2.2: two fragments and a colon */
+};
+
+/* A password, as far as it can be hashed ahead of any message: what checks a request makes the
+ * answer as well. */
+struct stun_key {
+    struct hmac_sha1_ctx hmac;
 };
 
 struct stun_request {
@@ -51,22 +58,24 @@ enum stun_error {
     STUN_FINGERPRINT = -6, /* the CRC-32 is another                                        */
 };
 
+void stun_key_init(struct stun_key *key, struct span password);
+
 /* Returns 0, or an enum stun_error. Nothing is authentic yet. */
 int stun_read(struct stun_request *ret, const uint8_t *bytes, size_t len);
 
 /* Whether MESSAGE-INTEGRITY was made with the password. `bytes` is what `request` was read from. */
-bool stun_authentic(const struct stun_request *request, const uint8_t *bytes, struct span password);
+bool stun_authentic(const struct stun_request *request, const uint8_t *bytes, struct stun_key *key);
 
 /* Writes the success response that tells the peer its address (XOR-MAPPED-ADDRESS); an IPv4 address
  * comes as its mapped IPv6 address. Returns its size: 64, or 76 for IPv6. */
 size_t stun_answer(uint8_t buf[STUN_ANSWER_MAX], const struct stun_request *request,
-                   const struct in6_addr *address, uint16_t port, struct span password);
+                   const struct in6_addr *address, uint16_t port, struct stun_key *key);
 
 /* Whether the datagram is the success response to that request, made with the password. */
 bool stun_answers(const uint8_t *bytes, size_t len, const uint8_t *transaction,
-                  struct span password);
+                  struct stun_key *key);
 
 /* Writes a request of a controlling agent. Returns its size, or -ENOBUFS. */
-int stun_write(uint8_t *buf, size_t size, const struct stun_request *request, struct span password);
+int stun_write(uint8_t *buf, size_t size, const struct stun_request *request, struct stun_key *key);
 
 #endif
