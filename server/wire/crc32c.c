@@ -3,8 +3,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
-#elif defined(__ARM_FEATURE_CRC32)
-#include <arm_acle.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 /* The polynomial 0x1edc6f41, reflected, for four bits at a time. */
@@ -39,17 +39,24 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t state,
         wide = _mm_crc32_u8((uint32_t)wide, *bytes);
     return (uint32_t)wide;
 }
-#elif defined(__ARM_FEATURE_CRC32)
-#define HAS_INSTRUCTION 1
+#elif defined(__aarch64__)
+#define HAS_INSTRUCTION ((getauxval(AT_HWCAP) & HWCAP_CRC32) != 0)
+
+/* Written out, since arm_acle.h has them only where the whole program may use them. */
+#define CRC_STEP(instruction, size, state, value)                                                  \
+    __asm__(".arch_extension crc\n\t" instruction " %w0, %w0, %" size "1"                          \
+            : "+r"(state)                                                                          \
+            : "r"(value))
+
 static uint32_t by_instruction(uint32_t state, const uint8_t *bytes, size_t len)
 {
     for (; len >= 8; bytes += 8, len -= 8) {
         uint64_t word;
         memcpy(&word, bytes, sizeof word);
-        state = __crc32cd(state, word);
+        CRC_STEP("crc32cx", "x", state, word);
     }
     for (; len > 0; bytes++, len--)
-        state = __crc32cb(state, *bytes);
+        CRC_STEP("crc32cb", "w", state, (uint32_t)*bytes);
     return state;
 }
 #else
