@@ -45,6 +45,7 @@ build  | libxxhash-dev       | hashes of channel names
 build  | uthash-dev          | hash tables and lists
 build  | openssl             | makes the certificates of run --tls and bench --tls
 build  | ccache              | what was compiled once is not compiled again
+build  | curl                | what run says to try; in tests, polling, long polling, SSE
 broker | redis-server        | what the nodes of run --broker share
 broker | nats-server         | likewise, with --broker nats
 report | python3-matplotlib  | draws the plots of a report as SVG
@@ -52,7 +53,6 @@ report | python3-jsonschema  | checks a run.json against its schema
 test   | libcmocka-dev       | unit tests
 test   | libusrsctp-dev      | foreign end of associations of SCTP
 test   | coturn              | foreign relay, and its client, for the credentials of /turn
-test   | curl                | foreign client: polling, long polling, SSE
 test   | python3-pytest      | integration tests
 test   | python3-jsonschema  | runs of the bench against their schema
 test   | python3-pytest-xdist | several of them at once
@@ -156,7 +156,8 @@ Work on it
                                6.12 (Debian 13), host (this one, to compare with), or all
   test --on SUITE [FILTER]     the release build on another Debian, as trixie, in a root below
                                build/roots; needs root, and the network the first time;
-                               --service: the package, on a machine with systemd
+                               --service: the package, on a machine with systemd;
+                               SUITE arm64: unit tests and simulation, compiled for it and emulated
   fuzz [parser] [seconds]      fuzz one parser, or each (default: for 60 seconds)
   fuzz [parser] --hours N      N hours of CPU over all of them; keeps new inputs in
                                tests/fuzz/corpus, and ends with a line for docs/THREATS.md

@@ -122,16 +122,20 @@ certificate() {
 readonly CHAIN=/etc/letsencrypt/live/www.example.org/fullchain.pem
 readonly OUTSIDE=(--cacert "$CHAIN" --resolve 'www.example.org:443:127.0.0.1')
 
-# The block of the documents, and what it calls "as usual".
+# The block of the documents, as it is.
 nginx_in_front() {
     awk '/^## Behind a proxy/ { there = 1 } there && /^```$/ && block { exit }
-        block { print } there && /^```nginx/ { block = 1 }' "$DOCS/OPERATING.md" |
-        sed 's|listen 443 ssl;.*|listen 443 ssl; server_name www.example.org;\
-    ssl_certificate /etc/letsencrypt/live/www.example.org/fullchain.pem;\
-    ssl_certificate_key /etc/letsencrypt/live/www.example.org/privkey.pem;|' \
-            >/etc/nginx/conf.d/ringside.conf
+        block { print } there && /^```nginx/ { block = 1 }' "$DOCS/OPERATING.md" \
+        >/etc/nginx/conf.d/ringside.conf
     cat /etc/nginx/conf.d/ringside.conf
     nginx -t && systemctl restart nginx
+}
+
+page_outside() {
+    local file
+    for file in "" page.js page.css; do
+        curl -sf -o /dev/null "${OUTSIDE[@]}" "https://www.example.org/$file" || return
+    done
 }
 
 # The lines of the documents that hand the key over, as a drop-in.
@@ -232,6 +236,7 @@ try "a certificate" certificate
 try "nginx in front, as the documents say" nginx_in_front
 try "a message through nginx with TLS" published 'https://www.example.org/sse?channel=news' \
     "${OUTSIDE[@]}"
+try "the page through nginx" page_outside
 try "publish is not passed on" not_from_outside https://127.0.0.1/publish?channel=news 404
 try "ports 80 and 443, and a key by LoadCredential" credentials
 try "a message with TLS of its own" published 'https://www.example.org/sse?channel=news' \

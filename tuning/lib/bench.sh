@@ -27,10 +27,10 @@ bench_transport() {
 # bench_hold FILE: opens N connections, server and clients on this machine, and holds them.
 bench_hold() {
     local results code=0
-    results=$(mktemp -d)
+    results=$(mktemp -d -t ringside-verify.XXXXXX) # kept: the bench names the report in it
     "$(bench_path)" hold --connections "$N" --transport "$(bench_transport)" --against none \
         --seconds "$SECONDS_HELD" --results "$results" --json "$1" || code=$?
-    rm -r "$results"
+    rmdir --ignore-fail-on-non-empty "$results"
     return "$code"
 }
 

@@ -197,7 +197,9 @@ async function publish(text) {
   let said = "";
   try {
     const answer = await fetch("publish?" + query, { method: "POST", body: text });
-    if (!answer.ok) said = "Not published: " + (await answer.json()).message + ".";
+    const why = () => `status ${answer.status}, which is not the server's`; /* a proxy's */
+    if (!answer.ok)
+      said = `Not published: ${await answer.json().then((told) => told.message, why)}.`;
   } catch {
     said = "Not published: the server does not answer.";
   }
