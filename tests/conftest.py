@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+# An assertion in what tests share is to say what it saw, as one in a test does.
+pytest.register_assert_rewrite(*(path.stem for path in HERE.glob("*.py")))
 
 from ringside import Server, sanitizer, wait_until  # noqa: E402  (needs the line above)
 from secure import SecureServer  # noqa: E402

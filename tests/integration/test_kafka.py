@@ -122,10 +122,11 @@ def test_nothing_is_lost_when_the_server_is_killed(start_server, kafka, redis, e
 @pytest.mark.not_in("asan", why="a group's patience with its members; the others run the same code")
 def test_partitions_go_from_node_to_node(start_server, kafka, redis, eventually):
     """Two nodes of a group share the partitions; a third comes and goes; each record once, and
-    those of a key in order."""
+    those of a key in order. With each change the mock cluster waits for a session, less a
+    second."""
     kafka.topic("shared", 6)
-    settings = kafka.settings("shared=shared", kafka_group="shared", history_messages_max=5000,
-                              **redis.settings)
+    settings = kafka.settings("shared=shared", kafka_group="shared", kafka_session_ms=3000,
+                              history_messages_max=5000, **redis.settings)
     nodes = [start_server(config=settings) for _ in range(2)]
 
     def partitions():
