@@ -39,17 +39,31 @@ FUZZ_SECONDS = 1  # for each parser
 NO_TESTS = 5  # pytest's exit status when it has found none
 OTHERS = [TESTS / name for name in ("browser", "report", "runner", "tuning")]
 
+# Clients and programs of others: what they make of the server. No sanitizer looks at it, for what
+# they make it do, a client by hand does in the file that is named.
+OF_OTHERS = {
+    "test_cent.py": "Centrifugo's own library for its server API: test_server_api.py",
+    "test_centrifuge_go.py": "Go: test_centrifuge.py",
+    "test_centrifuge_http.py": "JavaScript: test_centrifuge_streams.py",
+    "test_centrifuge_sdk.py": "JavaScript and Python: test_centrifuge.py",
+    "test_cluster_proxies.py": "proxies in between: test_cluster_api.py",
+    "test_delta_sdk.py": "JavaScript, Go and Python: test_delta.py",
+    "test_foreign_proxies.py": "proxies in between: test_proxied.py",
+    "test_install.py": "where files lie",
+    "test_monitoring.py": "what Prometheus makes of /metrics: test_metrics.py",
+    "test_node.py": "JavaScript: test_sse.py, test_websocket.py",
+    "test_turn.py": "coturn: test_rtc.py asks for /turn",
+}
 # TSan looks for races, so it runs what several threads take part in. In these only one does, or the
 # same threads do the same as in the file that is named; release and ASan run all of it.
 NOT_IN_TSAN = {
+    **OF_OTHERS,
     "test_cluster_chaos.py": "crowds and silence: test_cluster_api.py has the threads",
     "test_rtc_trouble.py": "a peer is of one thread, as in test_rtc.py",
-    "test_turn.py": "one request at a time, and programs of others",
-    "test_rtc.py": "a peer is of one thread; calls between threads: test_centrifuge_http.py",
+    "test_rtc.py": "a peer is of one thread; calls between threads: test_centrifuge_streams.py",
     "test_cluster_several.py": "the broker's thread alone: test_cluster.py has the others",
     "test_cluster_failover.py": "likewise",
     "test_cluster_tls.py": "the broker's thread alone: test_cluster.py has the others",
-    "test_cluster_proxies.py": "proxies in between: test_cluster_api.py has the threads",
     "test_mercure.py": "threads meet in the hub: test_cross_shard.py has them",
     "test_kafka.py": "TSan sees no atomics of librdkafka; tests/unit/hub/test_publishing.c ours",
     "test_kafka_broker.py": "likewise",
@@ -85,26 +99,22 @@ NOT_IN_TSAN = {
     "test_bench_socketless.py": "the bench's load is one thread, its clients without sockets too",
     "test_bench_tls.py": "the bench's load is one thread",
     "test_bench_webhooks.py": "the bench's loop is one thread",
+    "test_bench_trace.py": "the bench's load is one thread",
     "test_bench_view.py": "what draws is another process",
-    "test_centrifuge_go.py": "one client, as those of test_centrifuge_sdk.py",
-    "test_centrifuge_http.py": "JavaScript: test_centrifuge_streams.py has it by hand",
     "test_gzip_sse.py": "a server with one shard",
-    "test_install.py": "where files lie",
     "test_ipv6.py": "the same server at another address",
-    "test_monitoring.py": "what Prometheus makes of /metrics",
-    "test_turn.py": "programs of others: test_rtc.py asks for /turn",
     "test_pause.py": "a server with one shard",
+    "test_proxied.py": "requests that one shard reads by itself",
     "test_relay.py": "the relay is one thread",
+    "test_tls.py": "one connection at a time: test_tls_bounds.py and test_tls_keys.py have more",
     "test_webhooks_trouble.py": "the same threads as in test_webhooks.py",
 }
 # Nor does ASan run what is Python, around C that other files run.
 NOT_IN_ASAN = {
+    **OF_OTHERS,
     "test_bench_claims.py": "programs in Python, around experiments of other files",
     "test_bench_programs.py": "programs in Python",
-    "test_install.py": "where files lie",
     "test_kafka_broker.py": "a machine in Java, around C that test_kafka.py runs",
-    "test_monitoring.py": "what Prometheus makes of /metrics",
-    "test_turn.py": "programs of others: test_rtc.py asks for /turn",
 }
 
 ENVIRONMENT = {
