@@ -23,8 +23,13 @@ enum {
     ITEM_MAX = 256,
 };
 
-/* What was published as the last stays so: nothing can have been lost behind it. */
-static const char script[] = "if redis.call('HGET', KEYS[1], 'x') == '1' then return 0 end\n"
+/* What was published as the last stays so: nothing can have been lost behind it. And what is no
+ * hash is somebody else's: nobody can join such a channel, and it holds up no other. */
+static const char script[] = "local ended = redis.pcall('HGET', KEYS[1], 'x')\n"
+                             "local err = type(ended) == 'table' and ended.err\n"
+                             "if ended == '1' or (err and string.find(err, '^WRONGTYPE')) then\n"
+                             "  return 0\n"
+                             "end\n"
                              "redis.call('DEL', KEYS[1], KEYS[2])\n"
                              "redis.call('PUBLISH', ARGV[1], ARGV[2])\n"
                              "return 1\n";

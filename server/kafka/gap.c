@@ -99,6 +99,21 @@ static void tell(struct kafka *kafka, struct kafka_partition *partition)
         gap->state = KAFKA_GAP_KNOWN;
 }
 
+/* It is asked again until it can: nothing behind the gap is published before. */
+static void failed(struct kafka *kafka, struct kafka_partition *partition)
+{
+    struct kafka_gap *gap = &partition->gap;
+    if (!gap->failed)
+        fprintf(stderr,
+                "ringside-server: kafka: %s[%" PRId32
+                "]: waits for the engine, whose channels cannot begin anew now; Redis has to be "
+                "there, and to allow SCAN\n",
+                partition->topic, partition->partition);
+    gap->failed = true;
+    gap->told = 0;
+    gap->retry_ns = kafka->now_ns + KAFKA_SECOND_NS;
+}
+
 void kafka_told(struct kafka *kafka, const struct ticket *ticket, int err)
 {
     struct kafka_partition *partition = kafka_partition_of(kafka, ticket);
@@ -112,10 +127,8 @@ void kafka_told(struct kafka *kafka, const struct ticket *ticket, int err)
                 "]: subscribers are not told of what is gone: "
                 "around NATS and a Redis Cluster channels cannot begin anew\n",
                 partition->topic, partition->partition);
-    else if (err < 0) {
-        partition->gap.told = 0;
-        partition->gap.retry_ns = kafka->now_ns + KAFKA_SECOND_NS;
-    }
+    else if (err < 0)
+        failed(kafka, partition);
 }
 
 /* ---- what is missed ---- */

@@ -111,6 +111,7 @@ struct kafka_gap {
     int64_t to;
     int64_t retry_ns;
     unsigned told, answers; /* shards, or the engine; those of them that have not answered */
+    bool failed;            /* the engine could not, and that was said */
 };
 
 struct kafka_partition {
