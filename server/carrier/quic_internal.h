@@ -73,7 +73,6 @@ struct quic_port {
     uint32_t handshakes;       /* under way */
     struct http2_bucket words; /* to strangers */
     uint32_t strays;           /* on their way to other shards */
-    bool drains;
 };
 
 enum http3_kind {

@@ -299,18 +299,6 @@ static struct quic *quic_at(const struct quic_port *port, uint32_t id)
     return quic_of(port->shard, conn_at(port->shard, port->shard->streams.first + id));
 }
 
-/* Tells each connection once that the server goes away. */
-static void drain(struct quic_port *port)
-{
-    struct shard *shard = port->shard;
-    port->drains = true;
-    for (uint32_t slot = port->carrier.streams; slot != TIMERS_NONE;) {
-        struct conn *line = conn_at(shard, slot);
-        slot = stream_link(shard, line)->next;
-        quic_transport.drain(shard, line);
-    }
-}
-
 static bool quic_turn(struct shard *shard)
 {
     struct quic_port *port = quic_port_of(shard);
@@ -322,8 +310,6 @@ static bool quic_turn(struct shard *shard)
             break;
         quic_alarm(quic_at(port, id), heard_ns);
     }
-    if (shard->draining && !port->drains)
-        drain(port);
     return gone_off == ALARMS_PER_TURN;
 }
 

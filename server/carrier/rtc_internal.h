@@ -48,7 +48,6 @@ struct rtc_port {
     struct alarms alarms;     /* by slot, from the first stream on */
     struct linear_hash peers; /* by address, once a check has come from it */
     uint32_t handshakes;      /* under way */
-    bool drains;
 };
 
 struct rtc_channel {

@@ -282,17 +282,6 @@ static void rtc_arrived(struct shard *shard, const struct ring_packet *packet)
 
 /* ---- a turn ---- */
 
-static void drain(struct rtc_port *port)
-{
-    struct shard *shard = port->shard;
-    port->drains = true;
-    for (uint32_t slot = port->carrier.streams; slot != TIMERS_NONE;) {
-        struct conn *line = conn_at(shard, slot);
-        slot = stream_link(shard, line)->next;
-        rtc_transport.drain(shard, line);
-    }
-}
-
 static bool rtc_turn_due(struct shard *shard)
 {
     struct rtc_port *port = rtc_port_of(shard);
@@ -304,8 +293,6 @@ static bool rtc_turn_due(struct shard *shard)
             break;
         rtc_alarm(rtc_of(shard, conn_at(shard, shard->streams.first + id)));
     }
-    if (shard->draining && !port->drains)
-        drain(port);
     return gone_off == ALARMS_PER_TURN;
 }
 

@@ -26,8 +26,6 @@ enum {
     EVENTS_PER_TURN_MAX = 1024,
     /* As many as a turn can flush: pings do not outrun what is sent and heard. */
     TIMERS_PER_TURN = FLUSH_MAX,
-    /* Slots that a drain looks at in a turn. */
-    DRAIN_VISITS = 65536,
 };
 #define WAIT_MAX_NS    INT64_C(1000000000)
 #define DRAIN_STEP_NS  INT64_C(10000000)
@@ -243,7 +241,7 @@ static bool has_listeners(const struct shard *shard)
     return some;
 }
 
-static void stop_listening(struct shard *shard)
+void shard_stop_listening(struct shard *shard)
 {
     /* The armed accept holds the socket for a while; shut down, it gives up the port at once. */
     if (has_listeners(shard) && shard->listen_again_ns == 0)
@@ -279,7 +277,7 @@ void shard_free(struct shard *shard)
     hub_free(shard->hub);
     blocks_done(&shard->blocks);
     if (shard->ring)
-        stop_listening(shard);
+        shard_stop_listening(shard);
     ring_free(shard->ring);
     if (shard->batch) {
         free(shard->batch->gathered);
@@ -530,67 +528,4 @@ void shard_run(struct shard *shard)
         wait_ns = shard_turn(shard, began_ns);
         count_turn(shard, clock_ns() - began_ns);
     }
-}
-
-/* ---- drain ---- */
-
-void shard_keep(struct shard *shard, unsigned which)
-{
-    atomic_fetch_or_explicit(&shard->kept, 1U << which, memory_order_relaxed);
-}
-
-void shard_stop(struct shard *shard)
-{
-    atomic_store_explicit(&shard->stopping, true, memory_order_relaxed);
-    ring_wake(shard->ring);
-}
-
-bool shard_done(const struct shard *shard)
-{
-    return shard->draining && (shard->live == 0 || shard->now_ns >= shard->drain_end_ns);
-}
-
-bool shard_may_leave(struct shard *shard)
-{
-    atomic_uint *serving = shard->server->serving;
-    if (!shard_done(shard))
-        return false;
-    if (!shard->has_drained)
-        atomic_fetch_sub_explicit(serving, 1, memory_order_relaxed);
-    shard->has_drained = true;
-    return atomic_load_explicit(serving, memory_order_relaxed) == 0 ||
-           shard->now_ns >= shard->drain_end_ns;
-}
-
-/* Sends away as many connections as the time passed since the drain began asks for: of those that
- * were there, not of the slots, of which most are free after a rush. Returns whether there is more
- * to do at once. */
-bool shard_drain_turn(struct shard *shard)
-{
-    int64_t window_ns = shard->settings->drain_ms * 1000000;
-    if (!shard->draining) {
-        shard->draining = true;
-        shard->drain_end_ns = shard->now_ns + window_ns + LINGER_MS * INT64_C(1000000);
-        shard->drain_conns = shard->live;
-        stop_listening(shard);
-    }
-    int64_t left_ns = shard->drain_end_ns - LINGER_MS * INT64_C(1000000) - shard->now_ns;
-    uint64_t due = UINT64_MAX;
-    if (left_ns > 0)
-        due = (uint64_t)((double)shard->drain_conns * (double)(window_ns - left_ns) /
-                         (double)window_ns);
-    unsigned visits = 0;
-    while (shard->drain_gone < due && shard->drain_next < shard->slots_high) {
-        if (visits++ == DRAIN_VISITS)
-            return true;
-        struct conn *conn = &shard->slab[shard->drain_next++];
-        if (conn->state != CONN_OPEN)
-            continue;
-        shard->drain_gone++;
-        if (conn_transport(shard, conn)->drain)
-            conn_transport(shard, conn)->drain(shard, conn);
-        else
-            conn_end(shard, conn, END_LINGER, CLOSE_GOING_AWAY);
-    }
-    return false;
 }

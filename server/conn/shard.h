@@ -260,6 +260,9 @@ void shard_run(struct shard *shard);
 /* Begins to drain. Any thread; also from a signal's thread. */
 void shard_stop(struct shard *shard);
 
+/* Lets go of the listening sockets. */
+void shard_stop_listening(struct shard *shard);
+
 /* Before shard_stop, when another process goes on with that (enum listener, or KEPT_DATAGRAMS): a
  * listening socket stays as it is, and strangers' first packets are left to it. Any thread. */
 void shard_keep(struct shard *shard, unsigned which);
