@@ -24,7 +24,7 @@ enum {
     SLOTS = 8,
     PIPE_BYTES = 4096,
     PORT = 7,
-    ALLOCATIONS_MIN = 8, /* of the library's alone */
+    ALLOCATIONS_MIN = 6, /* of the library's alone; ngtcp2 0.12 has more of them than 1.11 */
     ALLOCATIONS_MAX = 100,
 };
 
