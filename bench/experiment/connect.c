@@ -29,13 +29,27 @@ static void defaults(struct options *options)
     options->transport_count = 3;
 }
 
-/* One turn for one entrant; its rate in connections per second goes to `rates` if it counts. */
+/* Of a contestant, by round. */
+struct rounds {
+    json_t *rates;
+    json_t *cpu_ns; /* of the server, for each that connected */
+};
+
+static int64_t server_cpu_ns(const struct field *field, unsigned index)
+{
+    const struct server *server = field->entrants[index].server;
+    return server ? process_cpu_ns(&server->process) : 0;
+}
+
+/* One turn for one entrant; what it took goes to `rounds` if it counts. */
 static int turn(struct field *field, unsigned index, uint32_t count, struct contestant *into,
-                json_t *rates)
+                const struct rounds *rounds)
 {
     const struct load_ramp_config config = {.count = count, .timeout_ns = TURN_TIMEOUT_NS};
     struct load_ramp_result ramp;
+    int64_t cpu_ns = server_cpu_ns(field, index);
     int err = load_ramp(field->load, index, &config, &ramp);
+    cpu_ns = server_cpu_ns(field, index) - cpu_ns;
     if (err == 0 && ramp.failed > 0)
         err = bench_fail(-ECONNREFUSED, "%s: %u of %u clients did not connect", into->name,
                          ramp.failed, count);
@@ -44,8 +58,10 @@ static int turn(struct field *field, unsigned index, uint32_t count, struct cont
     into->connections += ramp.opened;
     into->connect.opened += ramp.opened;
     into->connect.elapsed_ns += ramp.elapsed_ns;
-    if (rates)
-        json_array_append_new(rates, figure_number(ramp.rate_per_s, 0.1));
+    if (rounds) {
+        json_array_append_new(rounds->rates, figure_number(ramp.rate_per_s, 0.1));
+        json_array_append_new(rounds->cpu_ns, figure_number((double)cpu_ns / ramp.opened, 1));
+    }
     return load_idle(field->load, CALM_NS, LOAD_ALL);
 }
 
@@ -54,13 +70,14 @@ static int race(struct field *field)
 {
     const struct options *options = field->bench->options;
     struct contestant *contestants[FIELD_ENTRANTS_MAX];
-    json_t *rates[FIELD_ENTRANTS_MAX];
+    struct rounds rounds[FIELD_ENTRANTS_MAX];
     int err = 0;
     for (unsigned i = 0; i < field->count; i++) {
         contestants[i] = field_contestant(field, i, "");
         contestants[i]->has_connect = true;
-        rates[i] = json_array();
-        contestant_figure(contestants[i], "connects_per_s", rates[i]);
+        rounds[i] = (struct rounds){json_array(), json_array()};
+        contestant_figure(contestants[i], "connects_per_s", rounds[i].rates);
+        contestant_figure(contestants[i], "server_cpu_ns_per_connect", rounds[i].cpu_ns);
     }
     for (unsigned round = 0; err == 0 && round <= options->turns; round++)
         for (unsigned i = 0; err == 0 && i < field->count; i++) {
@@ -68,7 +85,7 @@ static int race(struct field *field)
             snprintf(detail, sizeof detail, "round %u", round);
             watch_phase(field->bench, "ramp", field->entrants[i].name, detail);
             err = turn(field, i, options->connections / (options->turns + 1), contestants[i],
-                       round > 0 ? rates[i] : NULL);
+                       round > 0 ? &rounds[i] : NULL);
         }
     return err;
 }

@@ -50,6 +50,7 @@ _VALUES = (
 _DERIVED = (
     ("empty_answers_share", series.empty_share),
     ("connects_per_s", series.connects_per_s),
+    ("server_cpu_ns_per_connect", series.cpu_ns_per_connect),
     ("idle_server_cpu", series.idle_cpu),
 )
 STATISTICS = ("median", "min", "p25", "p75", "max")

@@ -236,6 +236,7 @@ COLUMNS = (
            _number(units.size_bytes, "memory", "kernel_bytes_per_connection")),
     Column("Ends per GiB", _derived(units.count, series.per_gib), on_page=False),
     Column("Connects", _derived(units.rate, series.connects_per_s)),
+    Column("Server CPU per connect", _derived(units.time_ns, series.cpu_ns_per_connect)),
     Column("Idle server CPU", _derived(units.share, series.idle_cpu)),
     Column("Broadcast to all", _broadcast, on_page=False),
     Column("Empty answers", _derived(units.share, series.empty_share)),

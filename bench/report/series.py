@@ -1,6 +1,7 @@
 """The contestants of a run in reading order, with the name and colour each has in every report."""
 
 import math
+import statistics
 
 LABELS = {
     "websocket": "WebSocket", "websocket both ways": "WebSocket, both ways",
@@ -130,6 +131,11 @@ def empty_share(contestant):
 def connects_per_s(contestant):
     connect = contestant.get("connect")
     return connect["opened"] / connect["elapsed_s"] if connect and connect["elapsed_s"] else None
+
+
+def cpu_ns_per_connect(contestant):
+    rounds = contestant.get("server_cpu_ns_per_connect")
+    return statistics.median(rounds) if rounds else None
 
 
 def per_gib(contestant):

@@ -23,7 +23,7 @@ from ringside import HOST, PATIENCE_S
 HERE = Path(__file__).parent
 AIORTC = "1.16.0"
 WERIFT = "0.25.2"
-IDLE_BYTES = 400  # of a peer with two channels, besides its lines
+IDLE_BYTES = 280  # of a peer with two channels, besides its lines
 CONFIG = {"rtc_address": HOST, "rtc_port": 0}
 
 

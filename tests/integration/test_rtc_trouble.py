@@ -155,22 +155,27 @@ def mapped_port(answer):
 
 
 def test_an_address_that_is_another_peers_next(server, eventually):
-    """Whoever is heard from an address last has it; one that nominates another moves there."""
+    """Whoever is heard from an address last has it; one that nominates another moves there, also
+    from IPv4 to IPv6 and back."""
     answers = [server.request("POST", "/rtc", offer(), SDP).body.decode() for _ in range(2)]
     ports = [int(sdp.split("m=application ")[1].split()[0]) for sdp in answers]
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
-    for each in sockets:
-        each.bind((HOST, 0))
+    hosts = (HOST, HOST, "::1")
+    sockets = [socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET,
+                             socket.SOCK_DGRAM) for host in hosts]
+    for each, host in zip(sockets, hosts):
+        each.bind((host, 0))
         each.settimeout(20)
     # A record from an address that no check has come from is a stray.
     record = b"\x16\xfe\xfd" + b"\0" * 8 + struct.pack(">H", 4) + b"abcd"
-    steps = [(0, 0, True), (0, 1, True), (0, 0, False), (1, 0, True)]
+    steps = [(0, 0, True), (0, 1, True), (0, 0, False), (1, 0, True), (2, 1, True), (1, 1, True),
+             (2, 0, True)]
     for at, peer, nominates in steps:
-        sockets[at].sendto(check(answers[peer], nominates), (HOST, ports[peer]))
+        sockets[at].sendto(check(answers[peer], nominates), (hosts[at], ports[peer]))
         assert mapped_port(sockets[at].recv(2000)) == sockets[at].getsockname()[1]
     assert server.metric("ringside_rtc_checks_total") == len(steps)
     strays = server.metric("ringside_rtc_strays_total")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        sockets[2].sendto(record, (hosts[2], ports[0]))
         stranger.sendto(record, (HOST, ports[0]))
     eventually(lambda: server.metric("ringside_rtc_strays_total") == strays + 1, "it has come")
     for each in sockets:
