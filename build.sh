@@ -27,7 +27,8 @@ build  | ninja-build         | runs the build
 build  | pkg-config          | finds the libraries
 build  | liburing-dev        | io_uring
 build  | libbearssl-dev      | SHA-1 for the WebSocket handshake, TLS 1.2, records
-build  | libgnutls28-dev     | handshakes of TLS 1.3; it brings nettle-dev, for STUN
+build  | libgnutls28-dev     | handshakes of TLS 1.3
+build  | nettle-dev          | hashes of STUN
 build  | libjemalloc-dev     | the heap, and its statistics
 build  | libjansson-dev      | JSON on the control plane
 build  | libinih-dev         | the config file

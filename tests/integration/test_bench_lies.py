@@ -303,7 +303,7 @@ def test_a_peer(tmp_path, protocol, lie):
     how = RAW if protocol == "raw" else MQTT
     path = manifest(tmp_path, f"[server]\ncommand = {command}\n{how}")
     found = bench(tmp_path, "compare", "--peer", path, "--subscribers", "6", "--turns", "1",
-                  "--warmup", "0", "--turn-ms", "300", "--depth", "8", "--against", "none",
+                  "--warmup", "0", "--turn-ms", "600", "--depth", "8", "--against", "none",
                   expect=LEDGER)
     (peer,) = contestants(found, "peer").values()
     assert faults(peer["ledger"]) == {NAMED[lie]: 3}

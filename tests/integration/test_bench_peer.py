@@ -47,7 +47,8 @@ def installed():
 
 
 # In the same order in every process that collects the tests.
-PRESENT = [name for name in WITH_SUBSCRIBERS if name in installed()]
+THERE = installed()
+PRESENT = [name for name in WITH_SUBSCRIBERS if name in THERE]
 
 
 def ws_of_debian(folder):

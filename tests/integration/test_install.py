@@ -85,7 +85,8 @@ def test_pages(root, page):
 def test_the_package_is_built_with_what_build_sh_installs():
     """Of the group `build`, but for what every builder of packages has, or only build.sh uses."""
     listed = {line.split("|")[1].strip() for line in (SOURCES / "build.sh").read_text().splitlines()
-              if line.startswith("build ")} - {"build-essential", "ccache", "openssl"}
+              if line.startswith("build ")} - {
+                  "build-essential", "ccache", "curl", "openssl"}
     control = (SOURCES / "packaging" / "debian" / "control").read_text()
     needs = control.partition("Build-Depends:")[2].partition("\nStandards")[0].split(",")
     assert {name.split()[0] for name in needs} == listed | {"debhelper-compat", "python3"}
