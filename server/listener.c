@@ -197,6 +197,26 @@ static int bound_waiting(int fd, const struct settings *settings, char *why, siz
     return err;
 }
 
+/* Set also where it is 0, as a predecessor may have had another. */
+static int defer_accept(int fd, const struct settings *settings, char *why, size_t why_size)
+{
+    int seconds = (int)settings->defer_accept_s;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0)
+        return 0;
+    int err = -errno;
+    snprintf(why, why_size, "the kernel does not take defer_accept_s (TCP_DEFER_ACCEPT): %s",
+             strerror(-err));
+    return err;
+}
+
+static int apply_settings(int fd, const struct settings *settings, char *why, size_t why_size)
+{
+    int err = choose_congestion_control(fd, settings->congestion_control, why, why_size);
+    if (err == 0)
+        err = bound_waiting(fd, settings, why, why_size);
+    return err == 0 ? defer_accept(fd, settings, why, why_size) : err;
+}
+
 /* With SO_REUSEPORT from the start, two servers could share a port without noticing. So the first
  * socket is bound and listens without it, which fails where anybody listens already, and only then
  * lets the others join. */
@@ -213,10 +233,7 @@ static int try_open(struct listen_address *address, bool first, const struct set
                     char *why, size_t why_size)
 {
     int fd = open_socket(address, first ? 0 : SO_REUSEPORT);
-    int err = fd < 0 ? failed(address, why, why_size)
-                     : choose_congestion_control(fd, settings->congestion_control, why, why_size);
-    if (err == 0)
-        err = bound_waiting(fd, settings, why, why_size);
+    int err = fd < 0 ? failed(address, why, why_size) : apply_settings(fd, settings, why, why_size);
     if (err == 0 && (listen(fd, address->backlog) < 0 || (first && let_join(fd, address) < 0)))
         err = failed(address, why, why_size);
     if (err == 0)
@@ -262,9 +279,7 @@ int listener_adopt(int fd, struct listen_address *address, const struct settings
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
         listen(fd, address->backlog) < 0)
         return -errno;
-    int err = choose_congestion_control(fd, settings->congestion_control, why, sizeof why);
-    if (err == 0)
-        err = bound_waiting(fd, settings, why, sizeof why);
+    int err = apply_settings(fd, settings, why, sizeof why);
     if (err == 0)
         *address = got;
     return err;

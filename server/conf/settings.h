@@ -75,6 +75,10 @@ enum log_format {
       "at 6 KiB each; on epoll, no more than RLIMIT_NOFILE allows.")                               \
     X(NUMBER, listen_backlog, 2048, 16, 65535, "count",                                            \
       "Connections the kernel keeps ready until a shard takes them.")                              \
+    X(NUMBER, defer_accept_s, 0, 0, 60, "s",                                                       \
+      "A connection is accepted with its first bytes, or about so long after it was made: saves "  \
+      "a wake for each, and a place for those that say nothing. Until then the kernel has it "     \
+      "among those half open. 0: it is accepted at once.")                                         \
     X(TEXT, congestion_control, "", 0, 0, "name",                                                  \
       "TCP congestion control of accepted connections, as reno or cubic. Empty: the system's.")    \
     X(NUMBER, gather_us, 100, 0, 10000, "us",                                                      \

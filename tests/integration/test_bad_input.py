@@ -204,6 +204,15 @@ def test_a_head_that_trickles_gets_no_more_time(start_server):
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+def test_who_says_nothing_takes_no_place_where_accepts_are_put_off(start_server):
+    server = start_server(config={"defer_accept_s": 30})
+    with dial(server) as connection:
+        for _ in range(2):  # each is a round trip to every shard
+            assert server.metric("ringside_connections") == 1  # the one that asks
+        connection.sendall(GET + b"\r\n")
+        assert read_answer(connection)[0] == 200
+
+
 def test_requests_behind_a_held_one_do_not_hide_the_end(start_server, eventually):
     """More than may wait is not read, and so neither is what comes behind it: a reset."""
     server = start_server(config={"longpoll_hold_ms": 3_600_000})

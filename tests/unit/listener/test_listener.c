@@ -92,12 +92,41 @@ static void loopback_is_this_machine_alone(void **state)
     }
 }
 
+/* The kernel counts SYN-ACKs, and tells the time of so many: no less than was asked for. */
+static int deferred_s(int fd)
+{
+    int seconds = -1;
+    socklen_t size = sizeof seconds;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &size), 0);
+    return seconds;
+}
+
+static void accepts_are_put_off_as_long_as_settings_say(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct listen_address address;
+    char why[256] = "";
+    settings_default(&settings);
+    settings.defer_accept_s = 5;
+    assert_int_equal(listener_address(&address, "listen", "127.0.0.1:0", why, sizeof why), 0);
+    address.backlog = 16;
+    int fd = listener_open(&address, true, &settings, why, sizeof why);
+    assert_true(fd >= 0);
+    assert_in_range(deferred_s(fd), 5, 10);
+    settings.defer_accept_s = 0;
+    assert_int_equal(listener_adopt(fd, &address, &settings), 0);
+    assert_int_equal(deferred_s(fd), 0);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_is_named_as_in_a_url),
         cmocka_unit_test(what_is_none_is_told_what_would_be),
         cmocka_unit_test(loopback_is_this_machine_alone),
+        cmocka_unit_test(accepts_are_put_off_as_long_as_settings_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
