@@ -149,6 +149,24 @@ static int go_on(const struct quic *quic)
     return quic->is_over ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 
+static bool is_servers_own(int64_t id)
+{
+    return (id & 3) == 3;
+}
+
+/* ngtcp2 0.12 never closes a server's one-way stream: the server may open another one now. */
+static void one_way_over(const struct quic *quic, int64_t id)
+{
+    struct http3_stream *stream = quic->streams;
+    while (stream && stream->id != id)
+        stream = stream->next;
+    if (!stream)
+        return;
+    ngtcp2_conn_extend_max_streams_uni(quic->conn, 1);
+    ngtcp2_conn_set_stream_user_data(quic->conn, id, NULL);
+    http3_stream_closed(stream, HTTP3_NO_ERROR);
+}
+
 static int on_stream_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t offset,
                           const uint8_t *data, size_t len, void *user, void *stream_user)
 {
@@ -162,6 +180,8 @@ static int on_stream_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_
         ngtcp2_conn_extend_max_offset(conn, len);
         ngtcp2_conn_extend_max_stream_offset(conn, id, len);
     }
+    if (sound && !quic->is_over && is_servers_own(id) && flags & NGTCP2_STREAM_DATA_FLAG_FIN)
+        one_way_over(quic, id);
     return go_on(quic);
 }
 
@@ -190,13 +210,12 @@ static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64
                            void *stream_user)
 {
     const struct quic *quic = user;
-    bool is_servers = id & 1;
     (void)flags;
-    if (is_servers && id & 2)
-        ngtcp2_conn_extend_max_streams_uni(conn, 1);
-    else if (is_servers)
+    if (is_servers_own(id))
+        one_way_over(quic, id);
+    else if (id & 1)
         ngtcp2_conn_extend_max_streams_bidi(conn, 1);
-    if (stream_user)
+    if (stream_user && !is_servers_own(id))
         http3_stream_closed(stream_user, code);
     return go_on(quic);
 }

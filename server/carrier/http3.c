@@ -91,6 +91,8 @@ static void http3_turn(struct shard *shard, struct carrier *carrier)
     quic_write(quic);
     if (!quic->is_dead)
         http3_settle(quic);
+    if (!quic->is_dead)
+        http3_one_ways_free(quic);
     quic->is_busy = false;
     if (quic->is_dead) {
         quic_free(quic);

@@ -46,6 +46,7 @@ static void one_way_refuse(struct http3_stream *stream)
         1);
     quic_submitted(stream->quic,
                    quic_shutdown_read(stream->quic->conn, stream->id, HTTP3_WEBTRANSPORT_REJECTED));
+    http3_one_way_done(stream);
 }
 
 static uint64_t one_way_begin(struct http3_stream *stream, uint64_t session)
@@ -112,6 +113,8 @@ void http3_tunnel_close(struct http3_stream *stream, enum close_reason reason, b
         quic_submitted(stream->quic, quic_shutdown_stream(conn, stream->id, code));
     } else if (!read) {
         quic_submitted(stream->quic, quic_shutdown_read(conn, stream->id, code));
+        if (stream->kind == HTTP3_STREAM_ONE_WAY)
+            http3_one_way_done(stream);
     }
 }
 
@@ -127,10 +130,44 @@ void http3_tunnels_end(struct quic *quic, int64_t session)
         if (!stream->is_raw || stream->of_session != session || !line || line->state != CONN_OPEN)
             continue;
         http3_line_end(stream, CLOSE_CARRIER);
-        if (stream->kind == HTTP3_STREAM_ONE_WAY)
-            quic_submitted(quic,
-                           quic_shutdown_read(quic->conn, stream->id, HTTP3_WEBTRANSPORT_GONE));
-        else
+        if (stream->kind != HTTP3_STREAM_ONE_WAY) {
             http3_stream_reset(stream, HTTP3_WEBTRANSPORT_GONE);
+            continue;
+        }
+        quic_submitted(quic, quic_shutdown_read(quic->conn, stream->id, HTTP3_WEBTRANSPORT_GONE));
+        http3_one_way_done(stream);
     }
+}
+
+/* ngtcp2 0.12 never closes a client's one-way stream, however it ends: the client may open another
+ * one now, and ours is freed when its line has ended. What the library keeps of it is charged until
+ * the connection ends. */
+void http3_one_way_done(struct http3_stream *stream)
+{
+    struct quic *quic = stream->quic;
+    if (stream->is_done)
+        return;
+    stream->is_done = true;
+    quic->has_done = true;
+    ngtcp2_conn_extend_max_streams_uni(quic->conn, 1);
+    carrier_due(quic->shard, &quic->carrier);
+}
+
+void http3_one_ways_free(struct quic *quic)
+{
+    struct http3_stream *stream, *next;
+    bool some_stay = false;
+    if (!quic->has_done)
+        return;
+    DL_FOREACH_SAFE(quic->streams, stream, next)
+    {
+        if (!stream->is_done)
+            continue;
+        some_stay |= http3_line(stream) != NULL;
+        if (http3_line(stream))
+            continue;
+        ngtcp2_conn_set_stream_user_data(quic->conn, stream->id, NULL);
+        http3_stream_free(stream);
+    }
+    quic->has_done = some_stay;
 }

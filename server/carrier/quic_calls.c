@@ -74,6 +74,11 @@ static bool is_one_way(int64_t id)
     return id & 2;
 }
 
+static bool is_clients_own(int64_t id)
+{
+    return is_one_way(id) && !(id & 1);
+}
+
 static int on_stream(ngtcp2_conn *conn, int64_t id, void *user)
 {
     struct quic *quic = user;
@@ -115,6 +120,8 @@ static int on_stream_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_
         http3_input(stream, span_of((const char *)data, len), flags & NGTCP2_STREAM_DATA_FLAG_FIN);
     if (code == 0 && !quic->is_dead && len > 0)
         tell_window(quic, stream, len);
+    if (code == 0 && !quic->is_dead && flags & NGTCP2_STREAM_DATA_FLAG_FIN && is_clients_own(id))
+        http3_one_way_done(stream);
     return result_of(quic, code);
 }
 
@@ -142,8 +149,12 @@ static int on_stream_window(ngtcp2_conn *conn, int64_t id, uint64_t most, void *
 static int on_stream_reset(ngtcp2_conn *conn, int64_t id, uint64_t size, uint64_t code, void *user,
                            void *stream_user)
 {
-    (void)conn, (void)id, (void)size, (void)code;
-    return result_of(user, stream_user ? http3_was_reset(stream_user, true) : 0);
+    struct quic *quic = user;
+    (void)conn, (void)size, (void)code;
+    uint64_t error = stream_user ? http3_was_reset(stream_user, true) : 0;
+    if (stream_user && error == 0 && !quic->is_dead && is_clients_own(id))
+        http3_one_way_done(stream_user);
+    return result_of(quic, error);
 }
 
 /* RFC 9114 section 4.1.1: the client takes no answer. The library resets our side by itself. */
@@ -163,10 +174,9 @@ static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64
 {
     (void)flags, (void)code;
     struct quic *quic = user;
-    bool is_clients = !(id & 1);
-    if (is_clients && is_one_way(id))
-        ngtcp2_conn_extend_max_streams_uni(conn, 1);
-    else if (is_clients)
+    if (is_clients_own(id) && stream_user)
+        http3_one_way_done(stream_user);
+    else if (!is_one_way(id) && !(id & 1))
         ngtcp2_conn_extend_max_streams_bidi(conn, 1);
     if (stream_user) {
         http3_line_end(stream_user, CLOSE_DONE);

@@ -134,6 +134,7 @@ struct http3_stream {
     bool is_refused;   /* of such a one: what its line has is the body of an error */
     bool has_messages; /* of a session and what is in it: its line has frames of a WebSocket */
     int64_t of_session;
+    bool is_done;      /* of a client's one-way stream: nothing of it is wanted any more */
     bool has_begun;    /* a frame has come */
     bool has_answer;   /* the head of one, and not an interim one, is queued */
     bool refuses_head; /* it is too long, and is passed over */
@@ -184,6 +185,7 @@ struct quic {
     bool is_dead;       /* the connection is closed: free it when that is over */
     bool is_open;       /* the handshake is over */
     bool is_trimmed;    /* so is what it took */
+    bool has_done;      /* some stream is_done, and is to be freed */
     bool has_ended;     /* all that was to be said of its end is */
     bool idles;         /* it has no request, and has the deadline for that */
     bool has_sessions;  /* of WebTransport, or has had */
@@ -331,6 +333,10 @@ uint64_t http3_tunnel_begin(struct http3_stream *stream, uint64_t session);
 void http3_tunnel_input(struct http3_stream *stream, struct span bytes, bool ended);
 /* Likewise of a stream to us alone; the number of its session may not be all there. */
 uint64_t http3_one_way_input(struct http3_stream *stream, struct span bytes, bool ended);
+/* A client's one-way stream has ended, or nothing of it is wanted. */
+void http3_one_way_done(struct http3_stream *stream);
+/* Frees those whose lines have ended too. */
+void http3_one_ways_free(struct quic *quic);
 /* The line of a request has ended: if it was a session, its streams go. */
 void http3_tunnels_end(struct quic *quic, int64_t session);
 /* The line of such a stream has ended: `sent`, and `read`, as it was meant to. */

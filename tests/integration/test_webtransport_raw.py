@@ -439,6 +439,20 @@ def test_a_one_way_stream_is_a_message(served):
     run(served, test)
 
 
+def test_one_way_streams_may_follow_each_other_for_ever(served):
+    async def test(client):
+        session = await client.session("/wt?channel=many")
+        head = ONE_WAY + h3.varint(session.stream)
+        for number in range(40):
+            cut = client.raw(head + b"lost", one_way=True)
+            client._quic.reset_stream(cut, app_code(1))
+            client.raw(head + b"%d" % number, one_way=True, end=True)
+            await client.until(lambda number=number: len(came(client)) > number)
+        assert came(client) == [(TEXT, b"%d" % number) for number in range(40)]
+
+    run(served, test)
+
+
 def test_a_one_way_stream_that_nobody_takes_is_stopped(served):
     async def test(client):
         session = await client.session("/wt?channel=c")

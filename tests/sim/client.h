@@ -55,6 +55,7 @@ struct client {
     struct secure_link *secure; /* around it; NULL: without TLS */
     struct h2_link *carried;    /* a stream of a connection that others share, instead of it */
     struct h3_link *h3;         /* or one of HTTP/3 */
+    bool lossy;                 /* its messages are datagrams */
     bool stray;                 /* speaks without TLS at the port of TLS */
     int64_t arrived_ns;
     int64_t stalled_until_ns;

@@ -375,6 +375,7 @@ void client_open_as(struct client *client, enum client_role role)
     client->role = role;
     client->state = CLIENT_HTTP;
     client->requests_left = 0;
+    client->lossy = false;
     client->leaving = client->vanished = client->shut = client->deaf = false;
     client->in_body = client->envelope = client->close_seen = false;
     client->asked_count = client->published_count = 0;

@@ -12,7 +12,7 @@
 static bool gaps_allowed(const struct client *client)
 {
     return client->state != CLIENT_HTTP &&
-           client->sim->settings.slow_reader != SLOW_READER_DISCONNECT;
+           (client->lossy || client->sim->settings.slow_reader != SLOW_READER_DISCONNECT);
 }
 
 static struct ledger_cursor *cursor_of(struct client *client, unsigned channel)

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "carried.h"
-
 enum {
     FLAG_BLOCKED = 0x04, /* of the decoder: it waits for a table, and there is none */
 };
@@ -53,9 +51,13 @@ static void hear_head(struct h3_stream *stream)
     struct h3_link *link = stream->link;
     int status = status_decode(stream);
     sim_check(stream->road->sim, status >= 100, "HTTP/3: a head without a status");
-    link->tunnel &= status == 200;
+    if (stream == link->session) {
+        h3_session_answered(link, status);
+        return;
+    }
+    link->way = status == 200 ? link->way : H3_PLAIN;
     link->has_answer = status >= 200;
-    if (link->tunnel)
+    if (link->way == H3_TUNNEL)
         carried_open(&link->in, link->key);
     else
         carried_head(&link->in, status, false);
@@ -63,8 +65,9 @@ static void hear_head(struct h3_stream *stream)
 
 static void hear_end(struct h3_link *link)
 {
-    sim_check(link->client->sim, link->tunnel || link->has_answer, "HTTP/3: an end, and no answer");
-    if (link->tunnel)
+    sim_check(link->client->sim, link->way == H3_TUNNEL || link->has_answer,
+              "HTTP/3: an end, and no answer");
+    if (link->way == H3_TUNNEL)
         link->closed = true;
     else
         carried_end(&link->in);
@@ -76,7 +79,12 @@ void h3_link_hear(struct h3_stream *stream, struct span bytes, bool ended)
 {
     struct h3_link *link = stream->link;
     struct http3_piece piece;
-    link->unread += bytes.len;
+    if (stream == link->stream)
+        link->unread += bytes.len;
+    if (stream->kind == H3_RAW) {
+        h3_session_raw(stream, bytes, ended);
+        return;
+    }
     while (http3_frames_take(&stream->frames, &bytes, &piece)) {
         if (piece.type == HTTP3_HEADERS)
             bytes_add(&stream->head, piece.payload.ptr, piece.payload.len);
@@ -84,30 +92,43 @@ void h3_link_hear(struct h3_stream *stream, struct span bytes, bool ended)
             hear_head(stream);
             bytes_free(&stream->head);
         }
-        if (piece.type == HTTP3_DATA && link->tunnel)
+        if (piece.type == HTTP3_DATA && stream == link->session)
+            h3_session_capsules(link, piece.payload);
+        else if (piece.type == HTTP3_DATA && link->way == H3_TUNNEL)
             bytes_add(&link->in, piece.payload.ptr, piece.payload.len);
         else if (piece.type == HTTP3_DATA)
             carried_piece(&link->in, piece.payload.ptr, piece.payload.len);
     }
-    if (ended)
+    if (ended && stream == link->session)
+        h3_session_ended(link);
+    else if (ended)
         hear_end(link);
 }
 
 /* Without its end: the client sees its connection close. */
 void h3_link_over(struct h3_link *link)
 {
-    link->stream = NULL;
+    link->stream = link->session = NULL;
     link->closed = true;
+}
+
+/* A session may end before the stream that it is there for. */
+void h3_link_stream_over(const struct h3_stream *stream)
+{
+    struct h3_link *link = stream->link;
+    link->closed |= stream == link->stream || (stream == link->session && !link->stream);
+    if (stream == link->session)
+        link->session = NULL;
+    else if (stream == link->stream)
+        link->stream = NULL;
 }
 
 /* ---- requests become streams ---- */
 
-static void queue_head(struct h3_stream *stream, const struct carried_request *asked)
+void h3_queue_head(struct h3_stream *stream, const struct carried_field *fields, size_t count)
 {
     const nghttp3_mem *memory = nghttp3_mem_default();
-    struct carried_field fields[CARRIED_FIELDS_MAX];
     nghttp3_nv values[CARRIED_FIELDS_MAX];
-    size_t count = carried_fields(asked, SPAN("https"), fields);
     uint8_t frame[2 * VARINT_BYTES_MAX];
     nghttp3_buf prefix, section, table;
     for (size_t i = 0; i < count; i++)
@@ -156,7 +177,8 @@ void h3_link_ask(struct h3_link *link)
 {
     struct h3_road *road = link->road;
     struct carried_request asked;
-    if (!road->open || link->stream || link->closed || link->tunnel ||
+    struct carried_field fields[CARRIED_FIELDS_MAX];
+    if (!road->open || link->stream || link->closed || link->way != H3_PLAIN ||
         link->out.at == link->out.len)
         return;
     link->closed = road->leaves;
@@ -170,13 +192,17 @@ void h3_link_ask(struct h3_link *link)
     }
     link->stream->link = link;
     link->has_answer = false;
-    link->tunnel = asked.key;
     link->unread = 0;
     if (asked.key)
         memcpy(link->key, asked.key->value.ptr, sizeof link->key);
-    queue_head(link->stream, &asked);
-    queue_body(link);
-    link->stream->ends = !link->tunnel;
+    link->way = asked.key ? h3_session_way(link, &asked) : H3_PLAIN;
+    if (link->way > H3_TUNNEL) {
+        h3_session_ask(link, &asked);
+    } else {
+        h3_queue_head(link->stream, fields, carried_fields(&asked, SPAN("https"), fields));
+        queue_body(link);
+        link->stream->ends = link->way == H3_PLAIN;
+    }
     link->client->sim->stats.streams++;
     link->out.at += asked.size;
     if (link->out.at == link->out.len)
@@ -207,8 +233,10 @@ ssize_t h3_link_write(struct h3_link *link, const char *bytes, size_t size)
 {
     if (link->closed)
         return -EPIPE;
-    if (link->tunnel)
+    if (link->way == H3_TUNNEL)
         queue_data(link->stream, span_of(bytes, size));
+    else if (link->way != H3_PLAIN)
+        h3_session_write(link, bytes, size);
     else
         bytes_add(&link->out, bytes, size);
     return (ssize_t)size;
@@ -240,16 +268,19 @@ ssize_t h3_link_read(struct h3_link *link, char *bytes, size_t size)
 /* Gives it all back. A tunnel that is `ended` says so; anything else is reset. */
 static void done(struct h3_link *link, bool ended)
 {
-    struct h3_stream *stream = link->stream;
-    if (stream) {
+    struct h3_stream *stream = link->road ? link->road->streams : NULL;
+    for (; stream; stream = stream->next) {
+        if (stream->link != link)
+            continue;
         stream->link = NULL;
-        if (ended && link->tunnel)
+        if (ended && link->way != H3_PLAIN && stream->kind != H3_RAW)
             stream->ends = true;
         else
             h3_stream_reset(stream);
     }
     if (link->road)
         h3_road_leave(link);
+    h3_session_free(link);
     bytes_free(&link->out);
     bytes_free(&link->body);
     bytes_free(&link->in);

@@ -223,9 +223,29 @@ static ngtcp2_ssize write_stream(struct h3_road *road, struct h3_stream *stream,
     return said;
 }
 
+/* What does not fit now is lost. */
+static ngtcp2_ssize write_datagram(struct h3_road *road, struct bytes *datagram, uint8_t *room,
+                                   ngtcp2_pkt_info *about)
+{
+    const ngtcp2_vec vector = {(uint8_t *)datagram->ptr, datagram->len};
+    int taken = 0;
+    ngtcp2_ssize said =
+        ngtcp2_conn_writev_datagram(road->conn, NULL, about, room, PACKET_MAX, &taken,
+                                    NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &vector, 1, now(road));
+    bytes_free(datagram);
+    return said;
+}
+
 /* Returns the size of a packet, 0, or an error. */
 static ngtcp2_ssize write_packet(struct h3_road *road, uint8_t *room, ngtcp2_pkt_info *about)
 {
+    for (struct h3_link *link = road->links; link; link = link->next) {
+        if (link->datagram.len == 0)
+            continue;
+        ngtcp2_ssize said = write_datagram(road, &link->datagram, room, about);
+        if (said != NGTCP2_ERR_WRITE_MORE)
+            return said;
+    }
     for (struct h3_stream *stream = road->streams; stream; stream = stream->next) {
         while (has_more(stream)) {
             ngtcp2_ssize said = write_stream(road, stream, room, about);

@@ -114,6 +114,20 @@ static void control_input(struct h3_stream *stream, struct span bytes)
     road->leaves |= road->control.goaway != 0;
 }
 
+/* ngtcp2 0.12 never closes a server's one-way stream, however it ends. What nobody could hear yet
+ * stays. */
+static void one_way_over(struct h3_stream *stream)
+{
+    ngtcp2_conn *conn = stream->road->conn;
+    if (stream->link && stream->ended)
+        return;
+    ngtcp2_conn_extend_max_streams_uni(conn, 1);
+    ngtcp2_conn_set_stream_user_data(conn, stream->id, NULL);
+    if (stream->link)
+        h3_link_stream_over(stream);
+    h3_stream_free(stream);
+}
+
 static int on_stream_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t offset,
                           const uint8_t *data, size_t len, void *user, void *stream_user)
 {
@@ -128,14 +142,31 @@ static int on_stream_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_
         ngtcp2_conn_set_stream_user_data(conn, id, stream);
     }
     ngtcp2_conn_extend_max_offset(conn, len);
-    if (!stream->link)
+    if (!stream->link || stream != stream->link->stream)
         ngtcp2_conn_extend_max_stream_offset(conn, id, len);
     if (stream->kind == H3_UNKNOWN && http3_number_take(&stream->number, &bytes, &number))
-        stream->kind = number == HTTP3_KIND_CONTROL ? H3_CONTROL : H3_IGNORED;
+        stream->kind = number == HTTP3_KIND_CONTROL        ? H3_CONTROL
+                       : number == HTTP3_KIND_WEBTRANSPORT ? H3_SESSIONS
+                                                           : H3_IGNORED;
+    if (stream->kind == H3_SESSIONS && http3_number_take(&stream->number, &bytes, &number)) {
+        stream->kind = H3_RAW;
+        stream->link = h3_session_find(road, number);
+    }
     if (stream->kind == H3_CONTROL)
         control_input(stream, bytes);
     else if (stream->link)
         h3_link_hear(stream, bytes, flags & NGTCP2_STREAM_DATA_FLAG_FIN);
+    if (id & 1 && flags & NGTCP2_STREAM_DATA_FLAG_FIN)
+        one_way_over(stream);
+    return 0;
+}
+
+static int on_stream_reset(ngtcp2_conn *conn, int64_t id, uint64_t size, uint64_t code, void *user,
+                           void *stream_user)
+{
+    (void)conn, (void)size, (void)code, (void)user;
+    if (id & 1 && stream_user)
+        one_way_over(stream_user);
     return 0;
 }
 
@@ -162,14 +193,24 @@ static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64
                            void *stream_user)
 {
     struct h3_stream *stream = stream_user;
-    (void)flags, (void)code, (void)user;
-    if (id & 1)
-        ngtcp2_conn_extend_max_streams_uni(conn, 1);
+    (void)conn, (void)flags, (void)code, (void)user;
     if (!stream)
         return 0;
+    if (id & 1) {
+        one_way_over(stream);
+        return 0;
+    }
     if (stream->link)
-        h3_link_over(stream->link);
+        h3_link_stream_over(stream);
     h3_stream_free(stream);
+    return 0;
+}
+
+static int on_datagram(ngtcp2_conn *conn, uint32_t flags, const uint8_t *data, size_t len,
+                       void *user)
+{
+    (void)conn, (void)flags;
+    h3_session_datagram(user, span_of((const char *)data, len));
     return 0;
 }
 
@@ -201,9 +242,11 @@ const ngtcp2_callbacks h3_callbacks = {
     .recv_stream_data = on_stream_data,
     .acked_stream_data_offset = on_acked,
     .stream_close = on_stream_close,
+    .stream_reset = on_stream_reset,
     .rand = draw,
     .get_new_connection_id = on_new_id,
     .update_key = ngtcp2_crypto_update_key_cb,
+    .recv_datagram = on_datagram,
     .extend_max_stream_data = on_stream_window,
     .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
     .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,

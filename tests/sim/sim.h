@@ -10,6 +10,7 @@
  *   h2_road.c       the connection that they share
  *   h3_link.c       HTTP/3 below several of them, from seed 3,000 on
  *   h3_road.c       the connection of QUIC that they share, over a network that loses
+ *   h3_session.c    sessions of WebTransport on it, their streams and datagrams
  *   carried.c       what both have of requests and answers
  *   client_ask.c    what clients ask for: requests, frames, nonsense
  *   client_read.c   what they are told: from bytes to answers, events and frames
@@ -99,6 +100,7 @@ struct sim {
         uint64_t roads, streams, carried; /* of HTTP/2 and 3; and messages that came by them */
         uint64_t quic_roads, quic_open;   /* of QUIC; of these those whose handshake was done */
         uint64_t moves;                   /* to another address */
+        uint64_t sessions, datagrams;     /* of WebTransport, and what came so */
     } stats;
 };
 

@@ -331,8 +331,10 @@ static void report(const struct sim *sim)
                " messages by them\n",
                stats->streams, stats->roads, stats->carried);
     if (sim->quic)
-        printf("  QUIC: %" PRIu64 " connections, %" PRIu64 " opened, %" PRIu64 " moves\n",
-               stats->quic_roads, stats->quic_open, stats->moves);
+        printf("  QUIC: %" PRIu64 " connections, %" PRIu64 " opened, %" PRIu64 " moves, %" PRIu64
+               " sessions of WebTransport, %" PRIu64 " datagrams\n",
+               stats->quic_roads, stats->quic_open, stats->moves, stats->sessions,
+               stats->datagrams);
     if (sim->sessions)
         printf("  sessions: %" PRIu64 " messages by them\n", stats->by_session);
     if (sim->changes)
