@@ -42,7 +42,13 @@ counters_squeezed() {
     printf '%d' "$total"
 }
 
-counter_value() { awk -v name="$1" '$1 == name { print $2; exit }' <<<"$2"; }
+# counter_value NAME LINES
+counter_value() {
+    local rest=$'\n'"$2"$'\n'
+    [[ "$rest" == *$'\n'"$1 "* ]] || return 0
+    rest="${rest#*$'\n'"$1 "}"
+    printf '%s' "${rest%%$'\n'*}"
+}
 
 # counters_moved BEFORE AFTER: one line for each that grew; status 1 when none did.
 counters_moved() {

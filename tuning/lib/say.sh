@@ -40,8 +40,15 @@ note() { printf '%s\n' "$*"; }
 
 # An indented paragraph under a table row: say_under LABEL TEXT...
 say_under() {
-    printf '%s: %s\n' "$1" "${*:2}" | fold -s -w "$WHY_WIDTH" |
-        sed -e '1s/^/    /' -e '2,$s/^/      /' -e 's/ *$//'
+    local rest="$1: ${*:2}" indent='    ' line
+    while ((${#rest} > WHY_WIDTH)); do
+        line="${rest:0:WHY_WIDTH}"
+        [[ "$line" != *' '* ]] || line="${line% *} "
+        printf '%s%s\n' "$indent" "${line% }"
+        rest="${rest:${#line}}"
+        indent='      '
+    done
+    printf '%s%s\n' "$indent" "$rest"
 }
 
 # 16106127360 -> 15.0 GiB
