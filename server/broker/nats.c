@@ -354,7 +354,7 @@ static unsigned wait_for(void *engine, struct pollfd ret[ENGINE_FDS], int64_t no
                          int *ret_timeout_ms)
 {
     const struct nats *nats = engine;
-    int64_t most_ms = nats->busy.first || nats->nodes.open_count > 0 ? EXPIRE_MS : WAIT_MS_MAX;
+    int64_t most_ms = nats->busy.first || nats->nodes.desk.open_count > 0 ? EXPIRE_MS : WAIT_MS_MAX;
     if (nats->held ||
         (nats_link_up(&nats->link) && nats->resets < helper_participant(nats->set, 0)))
         most_ms = HELD_WAIT_MS;
@@ -387,8 +387,11 @@ static void attach(void *engine, struct helper *helper, struct hub_set *set, uin
                    nodes_ear *ear)
 {
     struct nats *nats = engine;
-    nats->nodes.self = node;
-    nats->nodes.ear = ear;
+    nats->nodes.desk.helper = helper;
+    nats->nodes.desk.self = node;
+    nats->nodes.desk.ear = ear;
+    nats->nodes.desk.say = nats_nodes_say;
+    nats->nodes.desk.engine = nats;
     nats->helper = helper;
     nats->set = set;
 }

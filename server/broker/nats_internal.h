@@ -84,19 +84,15 @@ struct nats_peer {
 };
 
 struct nats_nodes {
-    uint64_t self;
-    nodes_ear *ear;
+    struct nodes_desk desk;
     natsSubscription *topics[NATS_NODE_TOPICS];
     struct nats_peer peers[NATS_PEERS_MAX];
     unsigned peers_count;
-    struct nodes_ask *open[NODES_OPEN_MAX]; /* by the lowest bits of their numbers */
-    unsigned open_count, open_at;
-    unsigned heard_count; /* of others, and not answered */
-    int64_t beat_ns;      /* the next of this node's */
-    int64_t ready_ns;     /* from then on the others are known */
-    uint64_t orders_at;   /* the stream's number of the last order that is known */
-    bool orders_read;     /* since the link was opened */
-    bool orders_known;    /* once */
+    int64_t beat_ns;    /* the next of this node's */
+    int64_t ready_ns;   /* from then on the others are known */
+    uint64_t orders_at; /* the stream's number of the last order that is known */
+    bool orders_read;   /* since the link was opened */
+    bool orders_known;  /* once */
 };
 
 struct nats {
@@ -166,6 +162,7 @@ void nats_reply_to(char ret[NATS_REPLY_MAX], const struct nats *nats,
 
 /* ---- nats_nodes.c ---- */
 
+void nats_nodes_say(void *engine, const struct nodes_heard *heard);
 void nats_question(struct nats *nats, struct nodes_ask *ask);
 /* Returns false when it is for somebody else. */
 bool nats_nodes_come(struct nats *nats, natsMsg *message);

@@ -26,10 +26,8 @@ enum {
     DEAD_MS = 3500,
     READY_MS = 300,
     BEAT_BYTES = 1 + NODES_NUMBER_BYTES,
-    SLOT_BITS = 12,
     WHERE_MAX = NATS_PREFIX_MAX + 64,
 };
-static_assert(NODES_OPEN_MAX == 1 << SLOT_BITS, "a question's number begins with its place");
 
 /* ---- sending ---- */
 
@@ -63,7 +61,7 @@ static void beat(struct nats *nats, char letter)
 {
     char subject[WHERE_MAX], bytes[BEAT_BYTES + 1];
     snprintf(subject, sizeof subject, "%s.n.all", nats->config.address.prefix);
-    snprintf(bytes, sizeof bytes, "%c%016" PRIx64, letter, nats->nodes.self);
+    snprintf(bytes, sizeof bytes, "%c%016" PRIx64, letter, nats->nodes.desk.self);
     (void)send_to(nats, subject, NULL, span_of(bytes, BEAT_BYTES), (struct span){0}, NULL);
     nats->nodes.beat_ns = nats->now_ns + BEAT_MS * NS_PER_MS;
 }
@@ -83,7 +81,7 @@ static void peer_heard(struct nats *nats, uint64_t node)
 {
     struct nats_nodes *nodes = &nats->nodes;
     struct nats_peer *peer = peer_of(nats, node);
-    if (node == nodes->self)
+    if (node == nodes->desk.self)
         return;
     if (!peer && nodes->peers_count == NATS_PEERS_MAX) {
         nats_count(&nats->counters.unheard);
@@ -111,30 +109,10 @@ static void peers_expire(struct nats *nats)
 
 /* ---- questions ---- */
 
-static void close_ask(struct nats *nats, struct nodes_ask *ask, int err)
-{
-    nats->nodes.open[ask->id & (NODES_OPEN_MAX - 1)] = NULL;
-    nats->nodes.open_count--;
-    if (err < 0)
-        ask->call.err = err;
-    helper_answer(nats->helper, &ask->call);
-}
-
-static struct nodes_ask *ask_of(const struct nats *nats, uint64_t id)
-{
-    struct nodes_ask *ask = nats->nodes.open[id & (NODES_OPEN_MAX - 1)];
-    return ask && ask->id == id ? ask : NULL;
-}
-
 static void answered(struct nats *nats, struct nodes_ask *ask)
 {
     if (++ask->answered >= ask->expected)
-        close_ask(nats, ask, 0);
-}
-
-static bool is_order(enum nodes_kind kind)
-{
-    return kind == NODES_ORDER || kind == NODES_REVOKE;
+        nodes_close(&nats->nodes.desk, ask, 0);
 }
 
 /* The first to store it has it. */
@@ -153,7 +131,8 @@ static int send_take(struct nats *nats, const struct nodes_ask *ask, const char 
 static int send_question(struct nats *nats, struct nodes_ask *ask)
 {
     char subject[WHERE_MAX], reply[NATS_REPLY_MAX], head[NODES_HEAD_BYTES];
-    const struct nodes_said said = {.from = nats->nodes.self, .id = ask->id, .kind = ask->kind};
+    const struct nodes_said said = {
+        .from = nats->nodes.desk.self, .id = ask->id, .kind = ask->kind};
     const struct span text = span_of(ask->text, ask->len);
     nodes_head_write(head, &said);
     snprintf(reply, sizeof reply, "%.63s.%016" PRIx64 ".n", nats->link.inbox, ask->id);
@@ -162,7 +141,7 @@ static int send_question(struct nats *nats, struct nodes_ask *ask)
         ask->expected = 1;
         return send_take(nats, ask, reply);
     }
-    if (is_order(ask->kind)) { /* JetStream answers, too */
+    if (nodes_is_order(ask->kind)) { /* JetStream answers, too */
         ask->expected = nats->nodes.peers_count + 1;
         snprintf(subject, sizeof subject, "%s.s.!orders", nats->config.address.prefix);
         return send_to(nats, subject, reply, span_of(head, sizeof head), text, NULL);
@@ -180,40 +159,33 @@ static void ask_now(struct nats *nats, struct nodes_ask *ask)
 {
     int err = send_question(nats, ask);
     if (err < 0 || ask->expected == 0)
-        close_ask(nats, ask, err);
+        nodes_close(&nats->nodes.desk, ask, err);
 }
 
 void nats_question(struct nats *nats, struct nodes_ask *ask)
 {
-    struct nats_nodes *nodes = &nats->nodes;
-    if (!nats_link_up(&nats->link) || nodes->open_count == NODES_OPEN_MAX) {
-        ask->call.err = nats_link_up(&nats->link) ? -ENOBUFS : -ENOTCONN;
+    int64_t until_ns = nats->now_ns + nats->config.address.timeout_ms * NS_PER_MS;
+    int err = nats_link_up(&nats->link)
+                  ? nodes_open(&nats->nodes.desk, ask, nats_random(nats), until_ns)
+                  : -ENOTCONN;
+    if (err < 0) {
+        ask->call.err = err;
         helper_answer(nats->helper, &ask->call);
-        return;
-    }
-    while (nodes->open[nodes->open_at & (NODES_OPEN_MAX - 1)])
-        nodes->open_at++;
-    unsigned at = nodes->open_at++ & (NODES_OPEN_MAX - 1);
-    nodes->open[at] = ask;
-    nodes->open_count++;
-    ask->id = (nats_random(nats) | 1) << SLOT_BITS | at;
-    ask->until_ns = nats->now_ns + nats->config.address.timeout_ms * NS_PER_MS;
-    ask->expected = UINT32_MAX;
-    ask->answered = 0;
-    if (nats->now_ns >= nodes->ready_ns)
+    } else if (nats->now_ns >= nats->nodes.ready_ns) {
         ask_now(nats, ask);
+    }
 }
 
 /* One that this node did not know of when it asked has heard it, too. */
 static void answer_come(struct nats *nats, const struct nodes_said *said)
 {
-    struct nodes_ask *ask = ask_of(nats, said->id);
+    struct nodes_ask *ask = nodes_open_of(&nats->nodes.desk, said->id);
     const struct nats_peer *peer = peer_of(nats, said->from);
     if (!ask || ask->expected == UINT32_MAX || ask->kind == NODES_TAKE)
         return;
     int err = nodes_answer_add(ask, said->err, said->text);
     if (err < 0) {
-        close_ask(nats, ask, err);
+        nodes_close(&nats->nodes.desk, ask, err);
         return;
     }
     int64_t asked_ns = ask->until_ns - nats->config.address.timeout_ms * NS_PER_MS;
@@ -233,25 +205,20 @@ static void stored(struct nats *nats, struct nodes_ask *ask, struct span json)
     if (err == 0 && answer.code == 0)
         answered(nats, ask);
     else
-        close_ask(nats, ask,
-                  err == 0 && ask->kind == NODES_TAKE && answer.err_code == NATS_WRONG_SEQUENCE
-                      ? -EEXIST
-                      : -ENOTCONN);
+        nodes_close(&nats->nodes.desk, ask,
+                    err == 0 && ask->kind == NODES_TAKE && answer.err_code == NATS_WRONG_SEQUENCE
+                        ? -EEXIST
+                        : -ENOTCONN);
 }
 
 /* ---- what is heard ---- */
 
-static void heard_run(void *shard, struct call *call)
+void nats_nodes_say(void *engine, const struct nodes_heard *heard)
 {
-    struct nodes_heard *heard = (struct nodes_heard *)call;
-    heard->ear(shard, heard);
-}
-
-static void say(struct nats *nats, const struct nodes_heard *heard)
-{
+    struct nats *nats = engine;
     char subject[WHERE_MAX], head[NODES_HEAD_BYTES];
     struct nodes_said said = {
-        .is_answer = true, .from = nats->nodes.self, .id = heard->id, .err = heard->call.err};
+        .is_answer = true, .from = nats->nodes.desk.self, .id = heard->id, .err = heard->call.err};
     if (!nats_link_up(&nats->link))
         return;
     node_write(nats, subject, heard->from);
@@ -264,42 +231,10 @@ static void say(struct nats *nats, const struct nodes_heard *heard)
     (void)send_to(nats, subject, NULL, span_of(head, sizeof head), (struct span){0}, NULL);
 }
 
-static void heard_done(void *broker, struct call *call)
-{
-    (void)broker;
-    struct nodes_heard *heard = (struct nodes_heard *)call;
-    struct nats *nats = heard->engine;
-    nats->nodes.heard_count--;
-    if (!heard->old)
-        say(nats, heard);
-    nodes_heard_free(heard);
-}
-
-static void heard_drop(struct call *call)
-{
-    nodes_heard_free((struct nodes_heard *)call);
-}
-
-/* One for which there is no room is not answered: its asker is told that somebody was silent. */
 static void hear(struct nats *nats, const struct nodes_said *said, bool old)
 {
-    static const struct call_ops ops = {heard_run, heard_done, heard_drop};
-    struct nodes_heard *heard =
-        nats->nodes.heard_count < NODES_HEARD_MAX
-            ? nodes_heard_create(said->kind, said->from, said->id, said->text)
-            : NULL;
-    if (heard) {
-        heard->call.ops = &ops;
-        heard->old = old;
-        heard->engine = nats;
-        heard->ear = nats->nodes.ear;
-    }
-    if (!heard || helper_call(nats->helper, 0, &heard->call) < 0) {
-        nodes_heard_free(heard);
+    if (nodes_hear(&nats->nodes.desk, said, old) < 0)
         nats_count(&nats->counters.unheard);
-        return;
-    }
-    nats->nodes.heard_count++;
 }
 
 static struct span data_of(natsMsg *message)
@@ -323,7 +258,7 @@ static void said_come(struct nats *nats, struct span body)
         nats_count(&nats->counters.foreign);
     } else if (said.is_answer) {
         answer_come(nats, &said);
-    } else if (said.from != nats->nodes.self && !is_order(said.kind)) {
+    } else if (said.from != nats->nodes.desk.self && !nodes_is_order(said.kind)) {
         peer_heard(nats, said.from);
         hear(nats, &said, false);
     }
@@ -345,9 +280,9 @@ static void orders_read_on(struct nats *nats)
 static void order_come(struct nats *nats, struct span body, bool old)
 {
     struct nodes_said said;
-    if (nodes_said_read(&said, body) < 0 || said.is_answer || !is_order(said.kind))
+    if (nodes_said_read(&said, body) < 0 || said.is_answer || !nodes_is_order(said.kind))
         nats_count(&nats->counters.foreign);
-    else if (said.from != nats->nodes.self &&
+    else if (said.from != nats->nodes.desk.self &&
              (!old || said.kind == NODES_REVOKE || nats->nodes.orders_known))
         hear(nats, &said, old);
 }
@@ -414,8 +349,10 @@ bool nats_nodes_come(struct nats *nats, natsMsg *message)
     } else if (subject[len - 1] == 'i') {
         nats_stream_come(nats, data_of(message));
     } else {
-        struct nodes_ask *ask = ask_of(nats, strtoull(subject + inbox + 1, NULL, 16));
-        if (ask && ask->expected != UINT32_MAX && (is_order(ask->kind) || ask->kind == NODES_TAKE))
+        struct nodes_ask *ask =
+            nodes_open_of(&nats->nodes.desk, strtoull(subject + inbox + 1, NULL, 16));
+        if (ask && ask->expected != UINT32_MAX &&
+            (nodes_is_order(ask->kind) || ask->kind == NODES_TAKE))
             stored(nats, ask, data_of(message));
     }
     return true;
@@ -429,7 +366,7 @@ int nats_nodes_open(struct nats *nats)
     const char *prefix = nats->config.address.prefix;
     char subjects[NATS_NODE_TOPICS][WHERE_MAX];
     snprintf(subjects[0], WHERE_MAX, "%s.n.all", prefix);
-    node_write(nats, subjects[1], nodes->self);
+    node_write(nats, subjects[1], nodes->desk.self);
     snprintf(subjects[2], WHERE_MAX, "%s.r.!orders", prefix);
     int err = 0;
     for (unsigned i = 0; i < NATS_NODE_TOPICS && err == 0; i++)
@@ -449,9 +386,7 @@ void nats_nodes_lost(struct nats *nats)
         natsSubscription_Destroy(nats->nodes.topics[i]);
         nats->nodes.topics[i] = NULL;
     }
-    for (unsigned i = 0; nats->nodes.open_count > 0 && i < NODES_OPEN_MAX; i++)
-        if (nats->nodes.open[i])
-            close_ask(nats, nats->nodes.open[i], -ETIMEDOUT);
+    nodes_close_all(&nats->nodes.desk, -ETIMEDOUT);
 }
 
 void nats_nodes_leave(struct nats *nats)
@@ -470,11 +405,10 @@ void nats_nodes_turn(struct nats *nats)
             orders_read_on(nats);
     }
     peers_expire(nats);
-    for (unsigned i = 0; nodes->open_count > 0 && i < NODES_OPEN_MAX; i++) {
-        struct nodes_ask *ask = nodes->open[i];
+    nodes_close_old(&nodes->desk, nats->now_ns);
+    for (unsigned i = 0; nodes->desk.open_count > 0 && i < NODES_OPEN_MAX; i++) {
+        struct nodes_ask *ask = nodes->desk.open[i];
         if (ask && ask->expected == UINT32_MAX && nats->now_ns >= nodes->ready_ns)
             ask_now(nats, ask);
-        else if (ask && ask->until_ns <= nats->now_ns)
-            close_ask(nats, ask, -ETIMEDOUT);
     }
 }

@@ -95,6 +95,7 @@ int nodes_send(struct hub *hub, const struct hub_set *set, struct nodes_ask *ask
 int nodes_send_by(struct helper *helper, const struct hub_set *set, struct nodes_ask *ask);
 
 struct nodes_heard;
+struct nodes_said;
 
 /* What a node has to say to what is heard, once for each: shard 0 is told. */
 typedef void nodes_ear(void *shard, struct nodes_heard *heard);
@@ -105,8 +106,7 @@ struct nodes_heard {
     enum nodes_kind kind;
     uint64_t from, id; /* 0: it is an old order, and nobody waits */
     bool old;
-    nodes_ear *ear; /* the broker's */
-    void *engine;
+    struct nodes_desk *desk; /* the broker's */
     char *answer;
     size_t answer_len;
     size_t len;
@@ -122,6 +122,35 @@ void nodes_reply(struct hub *hub, struct nodes_heard *heard, int err, struct spa
 struct nodes_heard *nodes_heard_create(enum nodes_kind kind, uint64_t from, uint64_t id,
                                        struct span text);
 void nodes_heard_free(struct nodes_heard *heard);
+
+bool nodes_is_order(enum nodes_kind kind);
+
+/* What an engine has open: the questions of this node, and those of others that it has not answered
+ * yet. On the broker's thread. */
+struct nodes_desk {
+    struct helper *helper;
+    uint64_t self;
+    nodes_ear *ear;
+    void (*say)(void *engine, const struct nodes_heard *heard); /* to the node that asked */
+    void *engine;
+    struct nodes_ask *open[NODES_OPEN_MAX]; /* by the lowest bits of their numbers */
+    unsigned open_at, open_count;
+    unsigned heard_count;
+};
+
+/* Gives it a number; until its answers are expected it is UINT32_MAX of them. Returns 0 or
+ * -ENOBUFS. */
+int nodes_open(struct nodes_desk *desk, struct nodes_ask *ask, uint64_t random, int64_t until_ns);
+/* The question of that number; NULL: it has been closed. */
+struct nodes_ask *nodes_open_of(const struct nodes_desk *desk, uint64_t id);
+/* Gives it back, with that error or what has been answered. */
+void nodes_close(struct nodes_desk *desk, struct nodes_ask *ask, int err);
+void nodes_close_all(struct nodes_desk *desk, int err);
+/* Those that are not answered in time: -ETIMEDOUT. */
+void nodes_close_old(struct nodes_desk *desk, int64_t now_ns);
+/* Tells the ear, and says what that answers unless it is an old order. Returns 0; or -ENOBUFS: it
+ * will not be answered, so its asker is told that somebody was silent. */
+int nodes_hear(struct nodes_desk *desk, const struct nodes_said *said, bool old);
 
 /* Adds what a node has said. Returns 0, -E2BIG or -ENOMEM. */
 int nodes_answer_add(struct nodes_ask *ask, int err, struct span text);

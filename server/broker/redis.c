@@ -43,8 +43,11 @@ struct redis *redis_create(const struct redis_config *config)
 void redis_attach(struct redis *redis, struct helper *helper, struct hub_set *set, uint64_t node,
                   nodes_ear *ear)
 {
-    redis->node = node;
-    redis->ear = ear;
+    redis->desk.helper = helper;
+    redis->desk.self = node;
+    redis->desk.ear = ear;
+    redis->desk.say = redis_nodes_say;
+    redis->desk.engine = redis;
     redis->helper = helper;
     redis->set = set;
 }
@@ -343,7 +346,7 @@ unsigned redis_wait(struct redis *redis, struct pollfd ret[ENGINE_FDS], int64_t 
 {
     int64_t most_ms = WAIT_MS_MAX;
     unsigned count = 0;
-    if (redis->queue.first || redis->commands_sent.count > 0 || redis->open_count > 0)
+    if (redis->queue.first || redis->commands_sent.count > 0 || redis->desk.open_count > 0)
         most_ms = PING_MS / 20;
     if (redis->more)
         most_ms = 0;

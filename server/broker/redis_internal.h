@@ -125,11 +125,7 @@ struct redis {
         [HUB_SHARDS_MAX]; /* had no room for news: are told to join all again, when they have */
     unsigned behind_count;
     /* redis_nodes.c */
-    nodes_ear *ear;
-    uint64_t node;
-    struct nodes_ask *open[NODES_OPEN_MAX]; /* by the end of their numbers */
-    unsigned open_at, open_count;
-    unsigned heard_count;
+    struct nodes_desk desk;
     bool asked_to_listen;
     int64_t listen_ns;               /* not before */
     unsigned listening;              /* of its topics: confirmed */
@@ -239,6 +235,7 @@ void redis_sweep_lost(struct redis *redis);
 
 /* ---- redis_nodes.c ---- */
 
+void redis_nodes_say(void *engine, const struct nodes_heard *heard);
 /* Subscribes to this node's topics, once for each pair of links. Returns 0 or -ENOMEM. */
 int redis_nodes_listen(struct redis *redis);
 /* One of them was refused, or is lost. */

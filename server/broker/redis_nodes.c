@@ -20,13 +20,11 @@
 #define NS_PER_MS INT64_C(1000000)
 
 enum {
-    NODES_SLOT_BITS = 12,
     ORDERS_PAGE = 256, /* old orders asked for at a time */
     ORDERS_MS = 1000,  /* until what was refused is asked for again */
     LOOK_MS = 20,
     LISTEN_MS = 50, /* until a topic that was refused is asked for again */
 };
-static_assert(NODES_OPEN_MAX == 1 << NODES_SLOT_BITS, "a question's number begins with its place");
 
 /* What is behind the prefix of all that is the nodes' own. */
 static const char *mark_of(const struct redis *redis)
@@ -52,31 +50,10 @@ static size_t topic_orders(const struct redis *redis, char ret[TOPIC_MAX])
 
 /* ---- questions ---- */
 
-/* Takes it out, and gives it back. */
-static void close_ask(struct redis *redis, struct nodes_ask *ask, int err)
-{
-    redis->open[ask->id & (NODES_OPEN_MAX - 1)] = NULL;
-    redis->open_count--;
-    if (err < 0)
-        ask->call.err = err;
-    helper_answer(redis->helper, &ask->call);
-}
-
 static void close_if_all(struct redis *redis, struct nodes_ask *ask)
 {
     if (ask->answered >= ask->expected)
-        close_ask(redis, ask, 0);
-}
-
-static struct nodes_ask *ask_of(const struct redis *redis, uint64_t id)
-{
-    struct nodes_ask *ask = redis->open[id & (NODES_OPEN_MAX - 1)];
-    return ask && ask->id == id ? ask : NULL;
-}
-
-static bool is_order(enum nodes_kind kind)
-{
-    return kind == NODES_ORDER || kind == NODES_REVOKE;
+        nodes_close(&redis->desk, ask, 0);
 }
 
 static int send_bytes(struct redis *redis, struct span topic, struct span head, struct span text)
@@ -141,14 +118,14 @@ static int send_take(struct redis *redis, const struct nodes_ask *ask)
 static int send_question(struct redis *redis, const struct nodes_ask *ask, bool whole)
 {
     char topic[TOPIC_MAX], head[NODES_HEAD_BYTES];
-    const struct nodes_said said = {.from = redis->node, .id = ask->id, .kind = ask->kind};
+    const struct nodes_said said = {.from = redis->desk.self, .id = ask->id, .kind = ask->kind};
     nodes_head_write(head, &said);
     if (redis->commands_sent.count == SENT_MAX)
         return -ENOBUFS;
     struct span to = {topic, 0};
     to.len = ask->to != 0 ? topic_node(redis, ask->to, topic) : topic_all(redis, topic);
     int err = ask->kind == NODES_TAKE ? send_take(redis, ask)
-              : is_order(ask->kind)
+              : nodes_is_order(ask->kind)
                   ? send_order(redis, ask, span_of(head, sizeof head), whole)
                   : send_bytes(redis, to, span_of(head, sizeof head), span_of(ask->text, ask->len));
     if (err == 0)
@@ -161,33 +138,21 @@ static void ask_now(struct redis *redis, struct nodes_ask *ask)
 {
     int err = send_question(redis, ask, false);
     if (err < 0)
-        close_ask(redis, ask, err);
+        nodes_close(&redis->desk, ask, err);
 }
 
 /* What is asked before this node hears answers waits for that. */
 void redis_question(struct redis *redis, struct nodes_ask *ask)
 {
-    unsigned at = 0;
-    while (at < NODES_OPEN_MAX && redis->open_count < NODES_OPEN_MAX &&
-           redis->open[(redis->open_at + at) & (NODES_OPEN_MAX - 1)])
-        at++;
-    if (!redis_up(redis) || redis->open_count == NODES_OPEN_MAX) {
-        ask->call.err = redis_up(redis) ? -ENOBUFS : -ENOTCONN;
+    int64_t until_ns = redis->now_ns + redis->config.address.timeout_ms * NS_PER_MS;
+    int err =
+        redis_up(redis) ? nodes_open(&redis->desk, ask, redis_random(redis), until_ns) : -ENOTCONN;
+    if (err < 0) {
+        ask->call.err = err;
         helper_answer(redis->helper, &ask->call);
-        return;
-    }
-    at = (redis->open_at + at) & (NODES_OPEN_MAX - 1);
-    redis->open_at = at + 1;
-    redis->open[at] = ask;
-    redis->open_count++;
-    ask->id = (redis_random(redis) | UINT64_C(1) << 63) << NODES_SLOT_BITS | at;
-    if (ask->id >> NODES_SLOT_BITS == 0)
-        ask->id |= UINT64_C(1) << NODES_SLOT_BITS;
-    ask->until_ns = redis->now_ns + redis->config.address.timeout_ms * NS_PER_MS;
-    ask->expected = UINT32_MAX;
-    ask->answered = 0;
-    if (redis->listening == REDIS_NODE_TOPICS)
+    } else if (redis->listening == REDIS_NODE_TOPICS) {
         ask_now(redis, ask);
+    }
 }
 
 /* ---- answers of Redis ---- */
@@ -204,13 +169,13 @@ static long long heard_by(const redisReply *reply)
 
 static void question_sent(struct redis *redis, const struct sent *sent, const redisReply *reply)
 {
-    struct nodes_ask *ask = ask_of(redis, sent->id);
+    struct nodes_ask *ask = nodes_open_of(&redis->desk, sent->id);
     if (!ask)
         return;
     if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0 &&
         !sent->whole) {
         if (send_question(redis, ask, true) < 0)
-            close_ask(redis, ask, -ENOTCONN);
+            nodes_close(&redis->desk, ask, -ENOTCONN);
         return;
     }
     if (ask->kind == NODES_TAKE) {
@@ -218,15 +183,15 @@ static void question_sent(struct redis *redis, const struct sent *sent, const re
         if (is_error)
             redis_count(&redis->counters.errors);
         bool is_ours = reply->type == REDIS_REPLY_STATUS;
-        close_ask(redis, ask, is_ours ? 0 : is_error ? -ENOTCONN : -EEXIST);
+        nodes_close(&redis->desk, ask, is_ours ? 0 : is_error ? -ENOTCONN : -EEXIST);
         return;
     }
     long long count = heard_by(reply);
     if (count < 0) {
         redis_count(&redis->counters.errors);
-        close_ask(redis, ask, -ENOTCONN);
+        nodes_close(&redis->desk, ask, -ENOTCONN);
     } else if (ask->to != 0 && count == 0) {
-        close_ask(redis, ask, -ENOENT);
+        nodes_close(&redis->desk, ask, -ENOENT);
     } else {
         ask->expected = ask->to != 0 ? 1 : count > 0 ? (unsigned)count - 1 : 0;
         close_if_all(redis, ask);
@@ -253,7 +218,11 @@ static void send_orders_page(struct redis *redis)
     redis->orders_asked = true;
 }
 
-static void hear(struct redis *redis, const struct nodes_said *said, bool old);
+static void hear(struct redis *redis, const struct nodes_said *said, bool old)
+{
+    if (nodes_hear(&redis->desk, said, old) < 0)
+        redis_count(&redis->counters.unheard);
+}
 
 static bool order_id_read(char ret[REDIS_ORDER_MAX], struct span id)
 {
@@ -284,11 +253,11 @@ static bool old_order(struct redis *redis, const redisReply *entry)
     const redisReply *fields = entry->element[1];
     if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 2 ||
         nodes_said_read(&said, string_of(fields->element[1])) < 0 || said.is_answer ||
-        !is_order(said.kind)) {
+        !nodes_is_order(said.kind)) {
         redis_count(&redis->counters.foreign);
         return true;
     }
-    bool own = said.from == redis->node;
+    bool own = said.from == redis->desk.self;
     if (!own && (said.kind == NODES_REVOKE || redis->orders_known))
         hear(redis, &said, true);
     return true;
@@ -334,17 +303,12 @@ void redis_nodes_answered(struct redis *redis, const struct sent *sent, const re
 
 /* ---- what comes ---- */
 
-static void heard_run(void *shard, struct call *call)
+void redis_nodes_say(void *engine, const struct nodes_heard *heard)
 {
-    struct nodes_heard *heard = (struct nodes_heard *)call;
-    heard->ear(shard, heard);
-}
-
-static void say(struct redis *redis, const struct nodes_heard *heard)
-{
+    struct redis *redis = engine;
     char topic[TOPIC_MAX], head[NODES_HEAD_BYTES];
     const struct nodes_said said = {
-        .is_answer = true, .from = redis->node, .id = heard->id, .err = heard->call.err};
+        .is_answer = true, .from = redis->desk.self, .id = heard->id, .err = heard->call.err};
     if (!redis_up(redis) || redis->commands_sent.count == SENT_MAX)
         return;
     nodes_head_write(head, &said);
@@ -354,55 +318,14 @@ static void say(struct redis *redis, const struct nodes_heard *heard)
         sent_add(&redis->commands_sent, (struct sent){.kind = SENT_SAY});
 }
 
-static void heard_done(void *broker, struct call *call)
-{
-    (void)broker;
-    struct nodes_heard *heard = (struct nodes_heard *)call;
-    struct redis *redis = heard->engine;
-    redis->heard_count--;
-    if (!heard->old)
-        say(redis, heard);
-    nodes_heard_free(heard);
-}
-
-static void heard_drop(struct call *call)
-{
-    nodes_heard_free((struct nodes_heard *)call);
-}
-
-static const struct call_ops heard_ops = {.run = heard_run, .done = heard_done, .drop = heard_drop};
-
-/* One for which there is no room is not answered: its asker is told that somebody was silent. */
-static void hear(struct redis *redis, const struct nodes_said *said, bool old)
-{
-    struct nodes_heard *heard =
-        redis->heard_count < NODES_HEARD_MAX
-            ? nodes_heard_create(said->kind, said->from, said->id, said->text)
-            : NULL;
-    if (!heard) {
-        redis_count(&redis->counters.unheard);
-        return;
-    }
-    heard->call.ops = &heard_ops;
-    heard->old = old;
-    heard->engine = redis;
-    heard->ear = redis->ear;
-    if (helper_call(redis->helper, 0, &heard->call) < 0) {
-        nodes_heard_free(heard);
-        redis_count(&redis->counters.unheard);
-        return;
-    }
-    redis->heard_count++;
-}
-
 static void answer_come(struct redis *redis, const struct nodes_said *said)
 {
-    struct nodes_ask *ask = ask_of(redis, said->id);
+    struct nodes_ask *ask = nodes_open_of(&redis->desk, said->id);
     if (!ask)
         return;
     int err = nodes_answer_add(ask, said->err, said->text);
     if (err < 0) {
-        close_ask(redis, ask, err);
+        nodes_close(&redis->desk, ask, err);
         return;
     }
     ask->answered++;
@@ -441,7 +364,7 @@ bool redis_nodes_come(struct redis *redis, struct span topic, struct span body)
         redis_count(&redis->counters.foreign);
     else if (said.is_answer)
         answer_come(redis, &said);
-    else if (said.from != redis->node)
+    else if (said.from != redis->desk.self)
         hear(redis, &said, false);
     return true;
 }
@@ -456,7 +379,7 @@ int redis_nodes_listen(struct redis *redis)
         return 0;
     redis->asked_to_listen = true;
     for (unsigned i = 0; i < REDIS_NODE_TOPICS; i++) {
-        size_t len = i == 0 ? topic_all(redis, topic) : topic_node(redis, redis->node, topic);
+        size_t len = i == 0 ? topic_all(redis, topic) : topic_node(redis, redis->desk.self, topic);
         const struct span verb = redis_in_cluster(redis) ? SPAN("SSUBSCRIBE") : SPAN("SUBSCRIBE");
         const struct span words[] = {verb, span_of(topic, len)};
         if (redis->news_sent.count == SENT_MAX || redis_link_send(&redis->news, words, 2) < 0)
@@ -470,9 +393,9 @@ void redis_nodes_listening(struct redis *redis)
 {
     if (++redis->listening < REDIS_NODE_TOPICS)
         return;
-    for (unsigned i = 0; redis->open_count > 0 && i < NODES_OPEN_MAX; i++)
-        if (redis->open[i])
-            ask_now(redis, redis->open[i]);
+    for (unsigned i = 0; redis->desk.open_count > 0 && i < NODES_OPEN_MAX; i++)
+        if (redis->desk.open[i])
+            ask_now(redis, redis->desk.open[i]);
 }
 
 void redis_nodes_lost(struct redis *redis)
@@ -481,9 +404,7 @@ void redis_nodes_lost(struct redis *redis)
     redis->listening = 0;
     redis->orders_read = redis->orders_asked = false;
     redis->orders_ns = 0;
-    for (unsigned i = 0; redis->open_count > 0 && i < NODES_OPEN_MAX; i++)
-        if (redis->open[i])
-            close_ask(redis, redis->open[i], -ETIMEDOUT);
+    nodes_close_all(&redis->desk, -ETIMEDOUT);
 }
 
 void redis_nodes_unheard(struct redis *redis)
@@ -496,10 +417,8 @@ void redis_nodes_unheard(struct redis *redis)
 
 void redis_nodes_expire(struct redis *redis)
 {
-    if (redis->open_count == 0 || redis->now_ns - redis->looked_ns < LOOK_MS * NS_PER_MS)
+    if (redis->desk.open_count == 0 || redis->now_ns - redis->looked_ns < LOOK_MS * NS_PER_MS)
         return;
     redis->looked_ns = redis->now_ns;
-    for (unsigned i = 0; redis->open_count > 0 && i < NODES_OPEN_MAX; i++)
-        if (redis->open[i] && redis->open[i]->until_ns <= redis->now_ns)
-            close_ask(redis, redis->open[i], -ETIMEDOUT);
+    nodes_close_old(&redis->desk, redis->now_ns);
 }
