@@ -177,18 +177,20 @@ struct conn_extra {
     struct stash message;        /* of a body or a message whose end has not come */
     struct stash record;         /* TLS: the beginning of a record that is not all there */
     uint32_t scanned;            /* of `input`, how many were searched for the end of a head */
-    struct carrier *carrier;     /* of a socket that carries streams */
     uint32_t unread;             /* of a paused stream: bytes taken, and its window not told */
-    void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
-    uint32_t state_bytes;        /* of it */
-    struct http_body body;       /* of the request, as far as it has come */
-    bool has_body;               /* there is more of it to come */
-    struct gathering *gathering; /* replies for several channels, until all are there */
-    struct catch_up *catch_up;   /* of a stream that is not live yet in all of its channels */
+    uint32_t state_bytes;        /* of the transport's state */
+    bool has_body;               /* there is more of the request's body to come */
     bool stalled;                /* open, the socket is full, and the timer is the stall's */
     bool moved;                  /* bytes left the socket since that timer was set */
+    struct http_body body;       /* of the request, as far as it has come */
+    struct carrier *carrier;     /* of a socket that carries streams */
+    void *transport_state;       /* the transport's own; freed by its `closed` or earlier */
+    struct gathering *gathering; /* replies for several channels, until all are there */
+    struct catch_up *catch_up;   /* of a stream that is not live yet in all of its channels */
     int64_t deadline_ns;         /* what the timer was set to before */
 };
+
+_Static_assert(sizeof(struct conn_extra) <= 320, "what jemalloc has a size for");
 
 /* The extra part, made when it is missing. Returns NULL when memory is out. */
 struct conn_extra *conn_extra(struct conn *conn);
