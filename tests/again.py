@@ -1,6 +1,6 @@
 """Which failed cases are run once more, by themselves, and what became of them.
 
-A test that talks to a server over loopback shares two cores with three others. When the machine
+A test that talks to a server over loopback shares two cores with eight others. When the machine
 stands still for a second it may fail for nothing, and a red run that means nothing teaches people
 to look away. Such a case gets one more run, with nothing beside it. One that passes then counts as
 passed, and is told as unstable, by name: it is a bug of the test, or of the server.
