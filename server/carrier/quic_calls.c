@@ -39,8 +39,10 @@ static int on_open(ngtcp2_conn *conn, void *user)
     (void)conn;
     quic->is_open = true;
     counter_add(&quic->shard->counters.quic_handshakes, 1);
-    if (http3_begin(quic) < 0)
+    if (http3_begin(quic) < 0) {
+        quic->is_open = false;
         return http3_failed(quic, HTTP3_INTERNAL_ERROR);
+    }
     if (quic->shard->draining)
         quic_transport.drain(quic->shard, quic_line(quic));
     return 0;

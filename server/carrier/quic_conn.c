@@ -219,8 +219,14 @@ static void end_by(struct quic *quic, int err)
         return;
     }
     quic_error_default(&error);
-    if (quic->error != 0) {
+    if (quic->error != 0 && quic->is_open) {
         quic_end_http3(quic, quic->error, (enum close_reason)quic->end_reason);
+        return;
+    }
+    /* In the last moment of a handshake the library stops the process at an application's error. */
+    if (quic->error != 0) {
+        quic_error_transport(&error, NGTCP2_ERR_NOMEM);
+        quic_end(quic, &error, (enum close_reason)quic->end_reason);
         return;
     }
     if (err == NGTCP2_ERR_CRYPTO)

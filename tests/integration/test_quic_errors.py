@@ -10,6 +10,7 @@ import h3
 from h3 import varint
 from ringside import PATIENCE_S
 
+INTERNAL_ERROR = 0x01
 FLOW_CONTROL_ERROR = 0x03
 STREAM_LIMIT_ERROR = 0x04
 STREAM_STATE_ERROR = 0x05
@@ -162,7 +163,7 @@ PARAMETERS = {
 }
 
 
-async def end_of_handshake(served, serialize=None, protocol="h3"):
+async def end_of_handshake(served, serialize=None, protocol="h3", one_way_streams=None):
     """The code that the server ends a handshake with."""
     ended = asyncio.get_running_loop().create_future()
     modules = h3.load()
@@ -180,6 +181,8 @@ async def end_of_handshake(served, serialize=None, protocol="h3"):
         if serialize:
             right = quic._serialize_transport_parameters
             quic._serialize_transport_parameters = lambda: serialize(right())
+        if one_way_streams is not None:
+            quic._local_max_streams_uni.value = one_way_streams
         return Client(quic, **more)
 
     async with client.connect("127.0.0.1", served.port, configuration=how,
@@ -193,6 +196,13 @@ def test_parameters_of_the_transport_that_are_none(served, eventually):
     assert codes == dict.fromkeys(PARAMETERS, TRANSPORT_PARAMETER_ERROR)
     eventually(lambda: served.metric("ringside_quic_connections") == 0, "the ends")
     assert served.metric("ringside_quic_bytes") == 0
+
+
+def test_a_client_that_lets_the_server_open_no_stream(served, eventually):
+    """The library stops the process at an error of HTTP/3 in that moment of a handshake."""
+    code = asyncio.run(end_of_handshake(served, one_way_streams=0))
+    assert code == INTERNAL_ERROR
+    eventually(lambda: served.metric("ringside_quic_connections") == 0, "the end")
 
 
 def test_a_client_of_another_protocol(served):

@@ -128,6 +128,28 @@ static void quic_draw(struct sim *sim)
     settings->quic_retry_over = sim_chance(sim, 300) ? between(sim, 0, 5) : 100;
 }
 
+/* As the kernel's program in server/udp.c: by the first byte of the ID that a packet is for. */
+static unsigned route(const void *data, size_t size, unsigned sockets)
+{
+    const uint8_t *bytes = data;
+    size_t at = size > 0 && bytes[0] & 0x80 ? 6 : 1;
+    return size > at ? bytes[at] % sockets : 0;
+}
+
+/* From no trouble at all to a way that loses every fifth. Where nothing routes, packets come to any
+ * shard, and are handed on. */
+static void way_draw(struct sim *sim, struct fake_config *config)
+{
+    config->packet_lost = (unsigned)between_wide(sim, 0, 200);
+    config->packet_twice = (unsigned)between_wide(sim, 0, 100);
+    config->packet_cut = (unsigned)between_wide(sim, 0, 50);
+    config->packet_spoilt = (unsigned)between_wide(sim, 0, 50);
+    config->packet_delay_ns_max = between_wide(sim, 0, 100 * SIM_MS);
+    fake_net_configure(sim->net, config);
+    if (sim_chance(sim, 500))
+        fake_net_route(sim->net, route);
+}
+
 static void settings_draw(struct sim *sim)
 {
     struct settings *settings = &sim->settings;
@@ -362,6 +384,8 @@ uint64_t sim_run(uint64_t seed, bool verbose)
     fake_net_advance(sim.net, SIM_START_NS);
     ledger_init(&sim.ledger, &sim);
     settings_draw(&sim);
+    if (sim.quic)
+        way_draw(&sim, &config);
     sim.client_count = (unsigned)between_wide(&sim, 16, SIM_CLIENTS_MAX);
     sim.channel_count = (unsigned)between(&sim, 1, SIM_CHANNELS_MAX);
     sim.messages_max = (unsigned)between(&sim, 100, 3000);
