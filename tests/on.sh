@@ -35,8 +35,8 @@ listed() {
 packages_arm64() {
     echo crossbuild-essential-arm64
     echo qemu-user-static
-    listed build | grep -vE '^(lib.*|zlib1g-dev|build-essential|curl)$'
-    listed build | grep -E '^(lib.*|zlib1g-dev)$' | sed 's/$/:arm64/'
+    listed build | grep -vE '^(lib.*|zlib1g-dev|nettle-dev|build-essential|curl)$'
+    listed build | grep -E '^(lib.*|zlib1g-dev|nettle-dev)$' | sed 's/$/:arm64/'
     listed test | grep -E '^lib' | sed 's/$/:arm64/'
 }
 
