@@ -7,6 +7,7 @@
  *   rtc_channel.c   a data channel: opens, messages in and out, ends */
 #pragma once
 
+#include <assert.h>
 #include <nettle/hmac.h>
 
 #include "carrier/rtc.h"
@@ -103,7 +104,7 @@ struct rtc {
     bool is_dead : 1;   /* its line is closed: free it when that is over */
     bool drains : 1;    /* ends when its channels have */
 };
-_Static_assert(sizeof(struct rtc) <= 128, "what an idle peer has, with 128 bytes parked");
+static_assert(sizeof(struct rtc) <= 128, "what an idle peer has, with 128 bytes parked");
 
 static inline struct rtc_port *rtc_port_of(const struct shard *shard)
 {

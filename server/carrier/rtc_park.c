@@ -45,12 +45,12 @@ static size_t keys_size(bool wide)
 {
     return wide ? sizeof(struct dtls_keys) : sizeof(struct dtls_parked);
 }
-_Static_assert(sizeof(struct dtls_keys) % PARKED_ALIGN == 0 &&
-                   sizeof(struct dtls_parked) % PARKED_ALIGN == 0 &&
-                   sizeof(struct parked_channel) % PARKED_ALIGN == 0 &&
-                   _Alignof(struct parked_channel) <= PARKED_ALIGN &&
-                   _Alignof(struct sctp_parked) <= PARKED_ALIGN,
-               "one lies behind the other");
+static_assert(sizeof(struct dtls_keys) % PARKED_ALIGN == 0 &&
+                  sizeof(struct dtls_parked) % PARKED_ALIGN == 0 &&
+                  sizeof(struct parked_channel) % PARKED_ALIGN == 0 &&
+                  _Alignof(struct parked_channel) <= PARKED_ALIGN &&
+                  _Alignof(struct sctp_parked) <= PARKED_ALIGN,
+              "one lies behind the other");
 
 static struct parked_channel *parked_channels(struct rtc_parked *parked)
 {

@@ -16,8 +16,8 @@ enum {
     PACKETS_PER_TURN = 64, /* of a peer; the next turn goes on */
     HANDSHAKE_BYTES = 15 << 10,
 };
-_Static_assert((int)SCTP_PACKET_MAX + (int)DTLS_OVERHEAD_MAX <= (int)DATAGRAM_BYTES,
-               "a packet and its record fit in a datagram");
+static_assert((int)SCTP_PACKET_MAX + (int)DTLS_OVERHEAD_MAX <= (int)DATAGRAM_BYTES,
+              "a packet and its record fit in a datagram");
 
 #define MS INT64_C(1000000)
 

@@ -16,6 +16,7 @@
  *          all, head_bytes_max for the stash, a record for what TLS has begun to read. */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -159,7 +160,7 @@ struct conn {
     uint8_t told;       /* when a message was last sent, as shard->beat was; 0: not since the last
                            heartbeat */
 };
-_Static_assert(sizeof(struct conn) == 64, "a connection is one cache line");
+static_assert(sizeof(struct conn) == 64, "a connection is one cache line");
 
 struct stash {
     char *bytes;
@@ -190,7 +191,7 @@ struct conn_extra {
     int64_t deadline_ns;         /* what the timer was set to before */
 };
 
-_Static_assert(sizeof(struct conn_extra) <= 320, "what jemalloc has a size for");
+static_assert(sizeof(struct conn_extra) <= 320, "what jemalloc has a size for");
 
 /* The extra part, made when it is missing. Returns NULL when memory is out. */
 struct conn_extra *conn_extra(struct conn *conn);

@@ -30,6 +30,7 @@
  * Errors   CLOSE_TLS, with the name of the failure in the counters' tls_errors. */
 #pragma once
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,7 +75,7 @@ union secure_line {
     union tls_line keys; /* LINK_KEYED */
     struct secure_early early;
 };
-_Static_assert(sizeof(union secure_line) == 128, "two cache lines");
+static_assert(sizeof(union secure_line) == 128, "two cache lines");
 
 struct secure_list {
     uint32_t head, tail;

@@ -14,6 +14,7 @@
  *          bits, under a seed of the process, would be revoked together. */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,7 +48,7 @@ struct sign_on {
     uint32_t issued_s;
     struct timer_link timer;
 };
-_Static_assert(sizeof(struct sign_on) == 32, "two to a cache line");
+static_assert(sizeof(struct sign_on) == 32, "two to a cache line");
 
 struct revocation {
     uint64_t key; /* 0: a free place */

@@ -33,10 +33,10 @@ struct arena {
     uint32_t free[LISTS];
 };
 
-_Static_assert(sizeof(struct block) == ARENA_HEAD_BYTES, "a block begins 8 bytes behind");
-_Static_assert(BASE_BYTES + ARENA_CELLS * CELL_BYTES == ARENA_BYTES, "all is base or a cell");
-_Static_assert(ARENA_LARGE_MAX + ALIGNMENT + ARENA_HEAD_BYTES <= CELL_BYTES - GAP_BYTES,
-               "a large block lies in its cell");
+static_assert(sizeof(struct block) == ARENA_HEAD_BYTES, "a block begins 8 bytes behind");
+static_assert(BASE_BYTES + ARENA_CELLS * CELL_BYTES == ARENA_BYTES, "all is base or a cell");
+static_assert(ARENA_LARGE_MAX + ALIGNMENT + ARENA_HEAD_BYTES <= CELL_BYTES - GAP_BYTES,
+              "a large block lies in its cell");
 
 static struct block *at(const struct arena *arena, uint32_t offset)
 {

@@ -10,7 +10,7 @@ enum {
     CHARGE_CLASS_MAX = 63,
 };
 #define CHARGE_BYTES_MAX ((UINT64_C(1) << 58) - 1)
-_Static_assert((int)BUDGET_CLASSES <= (int)CHARGE_CLASS_MAX, "a class has a place in a charge");
+static_assert((int)BUDGET_CLASSES <= (int)CHARGE_CLASS_MAX, "a class has a place in a charge");
 
 static unsigned class_of(uint64_t bytes)
 {

@@ -7,10 +7,11 @@
  * Bounds   The caller's. */
 #pragma once
 
+#include <assert.h>
 #include <stddef.h>
 #include <sys/mman.h>
 
-_Static_assert(
+static_assert(
     sizeof(void *) == 8,
     "each table is reserved as address space for its whole bound, which may be terabytes: "
     "this needs a machine of 64 bits");

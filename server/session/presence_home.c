@@ -36,7 +36,7 @@ struct member {
     unsigned char id[ID_BYTES];
     char info[];
 };
-_Static_assert(sizeof(struct member) == 64, "a cache line, without info");
+static_assert(sizeof(struct member) == 64, "a cache line, without info");
 
 struct channel {
     struct linear_node node;

@@ -24,6 +24,8 @@
  *          replays at once; history and presence no more while queue_bytes_max waits. */
 #pragma once
 
+#include <assert.h>
+
 #include "conn/shard.h"
 #include "http/exchange.h"
 #include "hub/hub.h"
@@ -73,7 +75,7 @@ struct session {
     struct connecting *connecting; /* of ROLE_CONNECTING */
     struct asking *asking;         /* NULL: nothing, and no application was asked for it */
 };
-_Static_assert(sizeof(struct session) <= 64, "a cache line");
+static_assert(sizeof(struct session) <= 64, "a cache line");
 
 extern const struct transport session_transport;
 

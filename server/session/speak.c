@@ -15,7 +15,7 @@ enum {
     BACK_MAX = sizeof EVENT_BACK + sizeof HTTP_CHUNK_TAIL,
     DISCONNECT_MAX = WS_REASON_MAX * JSON_ESCAPE_MAX + 64,
 };
-_Static_assert((int)FRONT_MAX >= (int)WS_FRAME_HEAD_MAX, "room for either");
+static_assert((int)FRONT_MAX >= (int)WS_FRAME_HEAD_MAX, "room for either");
 
 struct encoding session_encoding(const struct conn *conn)
 {

@@ -15,6 +15,7 @@
  * Source   RFC 6347 section 4.1, RFC 5288 (AES-GCM), RFC 7905 (ChaCha20-Poly1305). */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,7 +52,7 @@ struct dtls_parked {
     uint8_t in_key[16], out_key[16];
     uint8_t in_iv[4], out_iv[4];
 };
-_Static_assert(sizeof(struct dtls_parked) == 56, "nothing between them");
+static_assert(sizeof(struct dtls_parked) == 56, "nothing between them");
 
 enum dtls_error {
     DTLS_LENGTH = -1,   /* no head, or a length that the datagram contradicts */

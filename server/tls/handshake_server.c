@@ -87,7 +87,7 @@ static void ticket_key(const struct tls_server *server, const char *name,
     explicit_bzero(&key, sizeof key);
     explicit_bzero(&hmac, sizeof hmac);
 }
-_Static_assert(TICKET_KEY_SIZE == br_sha512_SIZE, "a key is one HMAC");
+static_assert(TICKET_KEY_SIZE == br_sha512_SIZE, "a key is one HMAC");
 
 /* GnuTLS makes the keys that seal tickets of this one and the time. */
 static int tickets_offer(struct tls_handshake *handshake, const struct tls_server *server,

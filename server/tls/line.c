@@ -17,9 +17,9 @@ enum {
     AES_128_KEY = 16,
 };
 
-_Static_assert(offsetof(struct tls_direction, format) == offsetof(struct tls_line_half, kind) &&
-                   TLS_FORMAT_12 == 0,
-               "a line of 1.2 has no kind");
+static_assert(offsetof(struct tls_direction, format) == offsetof(struct tls_line_half, kind) &&
+                  TLS_FORMAT_12 == 0,
+              "a line of 1.2 has no kind");
 
 /* ---- numbers and kinds ---- */
 

@@ -23,6 +23,8 @@
  * Source   RFC 8446 sections 5.5, 7.2 and 7.3. */
 #pragma once
 
+#include <assert.h>
+
 #include "tls/record.h"
 #include "tls/secrets.h"
 
@@ -45,7 +47,7 @@ union tls_line {
         struct tls_line_half in, out;
     };
 };
-_Static_assert(sizeof(union tls_line) == 128, "two cache lines");
+static_assert(sizeof(union tls_line) == 128, "two cache lines");
 
 /* Keeps what a handshake has left; `secrets` are NULL with 1.2. */
 void tls_line_keep(union tls_line *line, const struct tls_keys *keys,

@@ -20,6 +20,7 @@
  *          5 for those of 1.3. */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -74,7 +75,7 @@ struct tls_direction {
     uint8_t format;     /* enum tls_format */
     uint8_t plain_log2; /* of the largest plaintext that the peer takes */
 };
-_Static_assert(sizeof(struct tls_direction) == 64, "a direction is one cache line");
+static_assert(sizeof(struct tls_direction) == 64, "a direction is one cache line");
 
 /* What a parked connection keeps. */
 struct tls_keys {

@@ -24,7 +24,7 @@ struct encoder {
     uint16_t list[ENCODINGS]; /* of those tried */
     unsigned count;
 };
-_Static_assert(ENCODINGS <= UINT16_MAX, "a number for each");
+static_assert(ENCODINGS <= UINT16_MAX, "a number for each");
 
 void encoder_begin(struct shard *shard, const struct hub_batch *batch)
 {

@@ -12,6 +12,7 @@
  * Bounds   TOPIC_BYTES_MAX a selector. */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -27,8 +28,8 @@ enum {
     MERCURE_SUBSCRIPTION_ID_MAX =
         sizeof MERCURE_SUBSCRIPTIONS + 3 * TOPIC_BYTES_MAX + 1 + 3 * MERCURE_SUBSCRIBER_LEN,
 };
-_Static_assert((int)MERCURE_SUBSCRIPTION_ID_MAX <= (int)TOPIC_MATCH_MAX,
-               "its events find their readers");
+static_assert((int)MERCURE_SUBSCRIPTION_ID_MAX <= (int)TOPIC_MATCH_MAX,
+              "its events find their readers");
 
 struct mercure_subscription {
     struct span topic;      /* the selector */

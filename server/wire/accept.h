@@ -4,8 +4,7 @@
  *
  * Threads  any; nothing is shared.
  * Memory   none. */
-#ifndef RINGSIDE_WIRE_ACCEPT_H
-#define RINGSIDE_WIRE_ACCEPT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -14,5 +13,3 @@
 /* What the fields say of the coding by its name, or else by `*`; not by a weight of 0. Without a
  * field, and by a member that is none, it is not taken. */
 bool accept_coding(const struct http_fields *fields, struct span coding);
-
-#endif

@@ -7,8 +7,7 @@
  *
  * Threads  any.
  * Memory   the caller's. */
-#ifndef RINGSIDE_WIRE_ADDRESS_H
-#define RINGSIDE_WIRE_ADDRESS_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -39,5 +38,3 @@ struct in6_addr address_of(const struct sockaddr *socket);
 
 /* What limits count under: never 0. */
 uint64_t address_key(const struct in6_addr *address);
-
-#endif

@@ -14,8 +14,7 @@
  * Memory   the caller's; spans point into the answer.
  * Bounds   JSON_DEPTH_MAX, APPLICATION_WORDS_MAX bytes of a message or a reason as it lies there.
  * Source   github.com/centrifugal/centrifugo, internal/proxyproto/proxy.proto */
-#ifndef RINGSIDE_WIRE_APPLICATION_H
-#define RINGSIDE_WIRE_APPLICATION_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -86,5 +85,3 @@ static inline bool verdict_code_is_good(uint32_t code)
 {
     return code >= 3000 && code < 5000;
 }
-
-#endif

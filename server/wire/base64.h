@@ -3,8 +3,7 @@
  *
  * Threads  any.
  * Memory   the caller's. */
-#ifndef RINGSIDE_WIRE_BASE64_H
-#define RINGSIDE_WIRE_BASE64_H
+#pragma once
 
 #include <stddef.h>
 
@@ -27,5 +26,3 @@ size_t base64url_encode(char *buf, struct span bytes);
 
 /* As base64_decode. */
 int base64url_decode(char *buf, size_t size, struct span text);
-
-#endif

@@ -8,8 +8,7 @@
  * Threads  any.
  * Memory   the caller's.
  * Bounds   CAPSULE_REASON_MAX bytes of a reason. */
-#ifndef RINGSIDE_WIRE_CAPSULE_H
-#define RINGSIDE_WIRE_CAPSULE_H
+#pragma once
 
 #include "wire/http3.h"
 
@@ -37,5 +36,3 @@ enum capsule_found capsules_input(struct capsules *capsules, struct span bytes);
 
 /* Writes a close; there is room for CAPSULE_MAX. Returns its size. */
 size_t capsule_close_write(uint8_t *to, uint32_t code, struct span reason);
-
-#endif

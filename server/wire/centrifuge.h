@@ -12,8 +12,7 @@
  * Bounds   JSON_DEPTH_MAX, CENTRIFUGE_ID_MAX; of a frame and its commands the caller's.
  * Errors   CENTRIFUGE_BAD: not a command, by its form. The connection cannot go on.
  * Source   github.com/centrifugal/protocol, definitions/client.proto */
-#ifndef RINGSIDE_WIRE_CENTRIFUGE_H
-#define RINGSIDE_WIRE_CENTRIFUGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -185,5 +184,3 @@ struct centrifuge_emulation {
 
 /* Returns 0 or CENTRIFUGE_BAD. */
 int centrifuge_emulation_read(struct centrifuge_emulation *ret, struct span body);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Threads  any.
  * Memory   one constant table of 256 bytes. */
-#ifndef RINGSIDE_WIRE_CHARS_H
-#define RINGSIDE_WIRE_CHARS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,5 +41,3 @@ static inline int chars_hex(char c)
     char lower = (char)(c | 0x20);
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
-
-#endif

@@ -2,13 +2,10 @@
  *
  * Threads  any.
  * Memory   one constant table of 64 bytes. */
-#ifndef RINGSIDE_WIRE_CRC32C_H
-#define RINGSIDE_WIRE_CRC32C_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
 /* Goes on with a checksum; the first piece goes on with 0. */
 uint32_t crc32c(uint32_t crc, const uint8_t *bytes, size_t len);
-
-#endif

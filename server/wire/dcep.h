@@ -11,8 +11,7 @@
  * Memory   the caller's. What was read points into the message.
  * Bounds   DCEP_TEXT_MAX bytes of label, and of protocol.
  * Errors   by name. */
-#ifndef RINGSIDE_WIRE_DCEP_H
-#define RINGSIDE_WIRE_DCEP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -68,5 +67,3 @@ int dcep_read(struct dcep_open *ret, struct span message);
 /* Write a message and return its size. Label and protocol are within their bounds. */
 size_t dcep_write_open(uint8_t buf[DCEP_SIZE_MAX], const struct dcep_open *open);
 size_t dcep_write_ack(uint8_t buf[DCEP_ACK_SIZE]);
-
-#endif

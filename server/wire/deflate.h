@@ -10,8 +10,7 @@
  *          its first message on. Between two messages nothing is remembered.
  * Bounds   Of what a message becomes: the caller's, in both directions.
  * Source   zlib. */
-#ifndef RINGSIDE_WIRE_DEFLATE_H
-#define RINGSIDE_WIRE_DEFLATE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -66,5 +65,3 @@ void inflater_free(struct inflater *inflater);
  * one were made; -ENOMEM. */
 int inflater_message(struct inflater *inflater, struct span message, size_t max, char **ret,
                      size_t *ret_len);
-
-#endif

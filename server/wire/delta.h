@@ -14,8 +14,7 @@
  *          base are looked at, and what they share is passed over: time is linear in both.
  * Errors   0 of delta_make: there is none that is shorter. -EPROTO and -EFBIG of delta_apply.
  * Source   fossil-scm.org, doc/trunk/www/delta_format.wiki. Debian has no library for it. */
-#ifndef RINGSIDE_WIRE_DELTA_H
-#define RINGSIDE_WIRE_DELTA_H
+#pragma once
 
 #include <stddef.h>
 
@@ -40,5 +39,3 @@ size_t delta_make(struct delta_maker *maker, char *area, struct span base, struc
 /* Writes what becomes of the base into `area`. Returns the length; -EPROTO: it is no delta, or not
  * of this base; -EFBIG: it would be more than `room`. */
 int delta_apply(char *area, size_t room, struct span base, struct span delta);
-
-#endif

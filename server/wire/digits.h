@@ -2,8 +2,7 @@
  *
  * Threads  any.
  * Memory   the caller's; the sizes are exact. */
-#ifndef RINGSIDE_WIRE_DIGITS_H
-#define RINGSIDE_WIRE_DIGITS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ static inline size_t digits_hex_write(char *buf, uint64_t value)
         buf[--i] = "0123456789abcdef"[value & 15];
     return size;
 }
-
-#endif

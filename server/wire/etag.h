@@ -7,8 +7,7 @@
  *
  * Threads  any; nothing is shared.
  * Memory   none. */
-#ifndef RINGSIDE_WIRE_ETAG_H
-#define RINGSIDE_WIRE_ETAG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,5 +33,3 @@ void etags_add(struct etags *etags, struct span value);
 
 /* Whether they name it. Weak and strong are the same here (section 8.8.3.2). */
 bool etags_have(const struct etags *etags, uint64_t tag);
-
-#endif

@@ -8,8 +8,7 @@
  *          that never end included, changes how the elements behind it are read.
  * Threads  any.
  * Memory   the caller's. */
-#ifndef RINGSIDE_WIRE_FORWARDED_H
-#define RINGSIDE_WIRE_FORWARDED_H
+#pragma once
 
 #include <netinet/in.h>
 
@@ -23,5 +22,3 @@ enum forwarded_form {
 /* Takes the last element off a field's value. Returns 1 with its address, 0 when there is none
  * left, or -1 when what stands there is no address: nothing before it can be trusted. */
 int forwarded_last(struct span *value, enum forwarded_form form, struct in6_addr *ret);
-
-#endif

@@ -6,8 +6,7 @@
  *
  * Threads  any.
  * Bounds   At most pattern.len x text.len steps. */
-#ifndef RINGSIDE_WIRE_GLOB_H
-#define RINGSIDE_WIRE_GLOB_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -18,5 +17,3 @@ bool glob_valid(struct span pattern);
 
 /* Whether a valid pattern stands for all of the text. */
 bool glob_matches(struct span pattern, struct span text);
-
-#endif

@@ -17,8 +17,7 @@
  * Threads  any.
  * Memory   the caller's; nothing points into the head.
  * Bounds   HOOK_MACS_MAX signatures, HOOK_ID_MAX bytes of an id. */
-#ifndef RINGSIDE_WIRE_HOOK_HEAD_H
-#define RINGSIDE_WIRE_HOOK_HEAD_H
+#pragma once
 
 #include <stdint.h>
 
@@ -54,5 +53,3 @@ int hook_head_read(struct hook_head *ret, enum hook_scheme scheme,
 /* Writes what is signed ahead of the body. */
 struct span hook_head_prefix(char buf[HOOK_PREFIX_MAX], enum hook_scheme scheme,
                              const struct hook_head *head);
-
-#endif

@@ -14,8 +14,7 @@
  * Memory   nothing is allocated. Parsed structs hold spans into the caller's bytes.
  * Bounds   HTTP_FIELDS_MAX fields, the caller's head_max bytes per head and body_max per body;
  *          HTTP_CHUNK_EXTENSION_MAX bytes per chunk, HTTP_TRAILER_MAX bytes of trailers. */
-#ifndef RINGSIDE_WIRE_HTTP_H
-#define RINGSIDE_WIRE_HTTP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -249,5 +248,3 @@ void http_date_write(char buf[HTTP_DATE_SIZE], uint64_t unix_s);
 
 /* "OK" for 200; "" for a status we never send. */
 struct span http_status_reason(int status);
-
-#endif

@@ -10,8 +10,7 @@
  * Threads  any.
  * Memory   the caller's.
  * Bounds   HTTP3_CONTROL_BYTES_MAX for the payload of a frame that is read whole. */
-#ifndef RINGSIDE_WIRE_HTTP3_H
-#define RINGSIDE_WIRE_HTTP3_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -162,5 +161,3 @@ struct http3_decoder_input {
     uint8_t bytes;  /* of it */
 };
 uint64_t http3_decoder_input(struct http3_decoder_input *input, struct span bytes);
-
-#endif

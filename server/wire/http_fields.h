@@ -2,8 +2,7 @@
  *
  * Threads  any.
  * Memory   fields are spans into the head. */
-#ifndef RINGSIDE_WIRE_HTTP_FIELDS_H
-#define RINGSIDE_WIRE_HTTP_FIELDS_H
+#pragma once
 
 #include "wire/http.h"
 
@@ -24,5 +23,3 @@ int http_fields_parse(struct http_fields *fields, struct span head);
 /* Reads what fields that were received one by one say of the body; returns 0 or an enum http_error.
  */
 int http_fields_read(struct http_fields *fields);
-
-#endif

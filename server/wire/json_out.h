@@ -2,8 +2,7 @@
  *
  * Threads  any.
  * Memory   the caller's; json_string_size says how much. In pieces: json_escape. */
-#ifndef RINGSIDE_WIRE_JSON_OUT_H
-#define RINGSIDE_WIRE_JSON_OUT_H
+#pragma once
 
 #include <stddef.h>
 
@@ -21,5 +20,3 @@ size_t json_string_write(char *buf, struct span text);
  * no escape is cut, so with room for JSON_ESCAPE_MAX it goes on. Returns the bytes written, and
  * takes off `text` what they stand for. */
 size_t json_escape(char *buf, size_t room, struct span *text);
-
-#endif

@@ -13,8 +13,7 @@
  * Bounds   JSON_DEPTH_MAX objects and lists inside each other. Each byte is looked at once or
  *          twice.
  * Errors   JSON_INVALID, JSON_TOO_DEEP: the scan is over. */
-#ifndef RINGSIDE_WIRE_JSON_SCAN_H
-#define RINGSIDE_WIRE_JSON_SCAN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -79,5 +78,3 @@ size_t json_string_decode(char *area, struct span string);
 /* A value of JSON_IS_NUMBER as a whole number. Returns false for all others: with a sign, a
  * fraction or an exponent, or above UINT64_MAX. */
 bool json_number_read(struct span number, uint64_t *ret);
-
-#endif

@@ -3,8 +3,7 @@
  * Threads  any.
  * Memory   none; any alignment.
  * Cost     one load, XOR and store per vector register. */
-#ifndef RINGSIDE_WIRE_MASK_H
-#define RINGSIDE_WIRE_MASK_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,5 +13,3 @@ void mask_apply(char *buf, size_t len, const uint8_t key[4]);
 
 /* Rotates the key so that key[0] masks the byte `count` bytes further on. */
 void mask_rotate(uint8_t key[4], uint64_t count);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Threads  any.
  * Memory   the caller's; nothing is aligned. */
-#ifndef RINGSIDE_WIRE_OCTETS_H
-#define RINGSIDE_WIRE_OCTETS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -30,5 +29,3 @@ static inline void octets_put32(uint8_t *at, uint32_t value)
     at[2] = (uint8_t)(value >> 8);
     at[3] = (uint8_t)value;
 }
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Threads  one at a time.
  * Memory   the caller's buffer; what does not fit is dropped, and so is everything after it. */
-#ifndef RINGSIDE_WIRE_OUT_H
-#define RINGSIDE_WIRE_OUT_H
+#pragma once
 
 #include <assert.h>
 #include <errno.h>
@@ -52,5 +51,3 @@ static inline int out_end(const struct out *out)
     assert(out->at - out->start <= INT_MAX);
     return out->overflow ? -ENOBUFS : (int)(out->at - out->start);
 }
-
-#endif

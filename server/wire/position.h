@@ -8,8 +8,7 @@
  *
  * Threads  any.
  * Memory   the caller's. */
-#ifndef RINGSIDE_WIRE_POSITION_H
-#define RINGSIDE_WIRE_POSITION_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -34,5 +33,3 @@ int position_parse(struct position *ret, size_t max, struct span token);
  * same number. */
 size_t position_size(const struct position *positions, size_t count);
 size_t position_write(char *buf, const struct position *positions, size_t count);
-
-#endif

@@ -15,8 +15,7 @@
  * Memory   the caller's.
  * Bounds   107 bytes for version 1 (its section 2.1), PROXY_HEAD_MAX for version 2.
  * Errors   by name; none of them leaves anything to go on with. */
-#ifndef RINGSIDE_WIRE_PROXY_H
-#define RINGSIDE_WIRE_PROXY_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -45,5 +44,3 @@ enum proxy_error {
  * `missing` of them at least, or an enum proxy_error. Who receives no more than that each time has
  * nothing of what follows in its hands when the header is complete. */
 int proxy_parse(struct proxy_head *ret, const char *bytes, size_t len);
-
-#endif

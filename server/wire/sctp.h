@@ -19,8 +19,7 @@
  *          SCTP_CHUNKS_MAX chunks of a packet.
  * Errors   A packet that is none is dropped, by name. What a peer may not do, or does not answer,
  *          ends the association: sctp_ended says how. */
-#ifndef RINGSIDE_WIRE_SCTP_H
-#define RINGSIDE_WIRE_SCTP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -230,5 +229,3 @@ static inline bool sctp_open(const struct sctp *sctp)
 {
     return sctp->state == SCTP_ESTABLISHED;
 }
-
-#endif

@@ -2,8 +2,7 @@
  * sctp_setup.c how it begins, sctp_send.c what goes out, sctp_acked.c what of that arrived,
  * sctp_receive.c what comes in, sctp_reassembly.c how it becomes messages, sctp_reset.c streams
  * that begin anew, sctp_park.c what is kept while nothing happens. */
-#ifndef RINGSIDE_WIRE_SCTP_INTERNAL_H
-#define RINGSIDE_WIRE_SCTP_INTERNAL_H
+#pragma once
 
 #include "wire/sctp.h"
 
@@ -146,5 +145,3 @@ void sctp_reconfig_taken(struct sctp *sctp, const struct sctp_chunk *chunk, uint
 void sctp_reconfig_write(struct sctp *sctp, struct sctp_writer *writer, uint64_t now_ns);
 void sctp_reset_timeout(struct sctp *sctp, uint64_t now_ns);
 void sctp_reset_look(struct sctp *sctp); /* something was acknowledged, or came */
-
-#endif

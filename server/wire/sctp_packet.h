@@ -10,8 +10,7 @@
  * Threads  any.
  * Memory   the caller's. What was read points into the packet.
  * Bounds   SCTP_PACKET_MAX bytes are written; what is read may be as long as a datagram. */
-#ifndef RINGSIDE_WIRE_SCTP_PACKET_H
-#define RINGSIDE_WIRE_SCTP_PACKET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -119,5 +118,3 @@ static inline size_t sctp_padded(size_t len)
 {
     return (len + 3) & ~(size_t)3;
 }
-
-#endif

@@ -9,8 +9,7 @@
  *
  * Threads  one at a time.
  * Memory   the caller's. */
-#ifndef RINGSIDE_WIRE_SCTP_PATH_H
-#define RINGSIDE_WIRE_SCTP_PATH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,5 +56,3 @@ void sctp_path_left(struct sctp_path *path, uint32_t bytes);
 bool sctp_path_open(const struct sctp_path *path);
 
 uint64_t sctp_path_rto_ns(const struct sctp_path *path);
-
-#endif

@@ -2,6 +2,7 @@
  *
  * An end asks to reset what it sends: behind the last message both count that stream from 0 again.
  * One request is under way at a time, for all streams that are ripe then. */
+#include <assert.h>
 #include <errno.h>
 
 #include "wire/octets.h"
@@ -20,7 +21,7 @@ enum result {
     IN_PROGRESS = 6,
 };
 
-_Static_assert(SCTP_STREAMS_MAX <= 16, "a set of streams is 16 bits");
+static_assert(SCTP_STREAMS_MAX <= 16, "a set of streams is 16 bits");
 
 int sctp_reset(struct sctp *sctp, uint16_t stream)
 {

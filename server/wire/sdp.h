@@ -17,8 +17,7 @@
  * Memory   the caller's. What was read points into the offer.
  * Bounds   SDP_OFFER_MAX bytes, SDP_LINE_MAX a line.
  * Errors   by name. */
-#ifndef RINGSIDE_WIRE_SDP_H
-#define RINGSIDE_WIRE_SDP_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stddef.h>
@@ -78,5 +77,3 @@ int sdp_offer_write(char *buf, size_t size, struct span ufrag, struct span passw
 /* Reads an answer as sdp_answer_write has it: one that does not begin the handshake, with an IPv4
  * candidate. Its `mid` and `session` are not read. Returns 0, or an enum sdp_error. */
 int sdp_answer_read(struct sdp_answer *ret, struct span text);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Threads  any.
  * Memory   a span never owns; whoever filled it says how long it stays valid. */
-#ifndef RINGSIDE_WIRE_SPAN_H
-#define RINGSIDE_WIRE_SPAN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,5 +57,3 @@ static inline bool span_equal_nocase(struct span a, struct span b)
             return false;
     return true;
 }
-
-#endif

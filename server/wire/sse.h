@@ -11,8 +11,7 @@
  *          leaves half received, and data of several lines, which it joins.
  * Bounds   the caller's buffer holds an event's lines, and with data of several lines also its id
  *          and name once more. The verdict does not depend on how the bytes arrive. */
-#ifndef RINGSIDE_WIRE_SSE_H
-#define RINGSIDE_WIRE_SSE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,5 +64,3 @@ enum sse_result sse_parser_next(struct sse_parser *parser, struct span *input, c
 /* Whether the buffer holds nothing and may be given back, or shared with other streams. Otherwise
  * the next call must bring the same buffer. */
 bool sse_parser_idle(const struct sse_parser *parser);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Threads  any.
  * Memory   none. */
-#ifndef RINGSIDE_WIRE_SSE_LINES_H
-#define RINGSIDE_WIRE_SSE_LINES_H
+#pragma once
 
 #include "wire/span.h"
 #include "wire/vector.h"
@@ -34,5 +33,3 @@ static inline size_t sse_break_len(struct span text)
 {
     return text.len >= 2 && text.ptr[0] == '\r' && text.ptr[1] == '\n' ? 2 : 1;
 }
-
-#endif

@@ -15,8 +15,7 @@
  * Memory   the caller's. What was read points into the datagram.
  * Bounds   a datagram; STUN_ANSWER_MAX bytes of answer, never more than the request had.
  * Errors   by name. */
-#ifndef RINGSIDE_WIRE_STUN_H
-#define RINGSIDE_WIRE_STUN_H
+#pragma once
 
 #include <netinet/in.h>
 #include <nettle/hmac.h>
@@ -77,5 +76,3 @@ bool stun_answers(const uint8_t *bytes, size_t len, const uint8_t *transaction,
 
 /* Writes a request of a controlling agent. Returns its size, or -ENOBUFS. */
 int stun_write(uint8_t *buf, size_t size, const struct stun_request *request, struct stun_key *key);
-
-#endif

@@ -16,8 +16,7 @@
  * Bounds   TOPIC_BYTES_MAX a selector, TOPIC_MATCH_MAX a topic, and TOPIC_EXPRESSIONS_MAX, so a
  *          match is at most nine walks over the topic. A template with more names only the topic
  *          that it is by its letters. */
-#ifndef RINGSIDE_WIRE_TOPIC_H
-#define RINGSIDE_WIRE_TOPIC_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -30,5 +29,3 @@ enum {
 };
 
 bool topic_matches(struct span selector, struct span topic);
-
-#endif

@@ -5,8 +5,7 @@
  * Threads  any.
  * Memory   none.
  * Cost     a vector register at a time in ASCII, a byte at a time elsewhere. */
-#ifndef RINGSIDE_WIRE_UTF8_H
-#define RINGSIDE_WIRE_UTF8_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,5 +32,3 @@ static inline bool utf8_complete(const struct utf8_state *state)
 
 /* Whether this is a complete valid text. */
 bool utf8_valid(struct span text);
-
-#endif

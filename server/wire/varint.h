@@ -6,8 +6,7 @@
  *   11xxxxxx 7 bytes                         62 bits
  *
  * Threads  any. */
-#ifndef RINGSIDE_WIRE_VARINT_H
-#define RINGSIDE_WIRE_VARINT_H
+#pragma once
 
 #include <assert.h>
 #include <stddef.h>
@@ -62,5 +61,3 @@ static inline size_t varint_write(uint8_t *to, uint64_t value)
     to[0] |= (uint8_t)(log2 << 6);
     return size;
 }
-
-#endif

@@ -6,8 +6,7 @@
  *
  * Threads  any.
  * Memory   none. */
-#ifndef RINGSIDE_WIRE_VECTOR_H
-#define RINGSIDE_WIRE_VECTOR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,6 +41,4 @@ VECTOR_AVX2 static inline bool vector_any_high_256(const vector_256 *block)
 {
     return _mm256_movemask_epi8((__m256i)*block) != 0;
 }
-#endif
-
 #endif

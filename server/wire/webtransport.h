@@ -10,8 +10,7 @@
  * Threads  any.
  * Memory   the caller's.
  * Source   section 3 (sessions), section 4.3 (codes of resets), RFC 9297 section 2.1. */
-#ifndef RINGSIDE_WIRE_WEBTRANSPORT_H
-#define RINGSIDE_WIRE_WEBTRANSPORT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,5 +64,3 @@ enum webtransport_datagram webtransport_head_take(struct span *bytes,
 
 /* Writes number and sequence; returns their size. */
 size_t webtransport_number_write(uint8_t *to, uint8_t number, uint64_t sequence);
-
-#endif

@@ -17,8 +17,7 @@
  *          messages all zero will do, so a server may parse with a zeroed one on the stack and
  *          keep it only if ws_inbound_idle says no.
  * Bounds   message_bytes_max per message, 125 bytes per control frame. */
-#ifndef RINGSIDE_WIRE_WS_H
-#define RINGSIDE_WIRE_WS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -224,5 +223,3 @@ void ws_inbound_next(struct ws_inbound *in, const struct ws_rules *rules, struct
 
 /* Whether nothing is half received: no partial frame, no open fragmented message. */
 bool ws_inbound_idle(const struct ws_inbound *in);
-
-#endif

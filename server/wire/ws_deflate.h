@@ -5,8 +5,7 @@
  *
  * Threads  any; nothing is shared.
  * Memory   none. */
-#ifndef RINGSIDE_WIRE_WS_DEFLATE_H
-#define RINGSIDE_WIRE_WS_DEFLATE_H
+#pragma once
 
 #include "wire/http.h"
 
@@ -28,5 +27,3 @@ enum {
 
 /* Writes the field that accepts, ended by CRLF; returns its length. */
 size_t ws_deflate_field_write(char buf[WS_DEFLATE_FIELD_MAX], unsigned window_bits);
-
-#endif

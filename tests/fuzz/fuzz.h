@@ -6,8 +6,7 @@
  * written again is what was read.
  *
  * Threads  one. */
-#ifndef RINGSIDE_TESTS_FUZZ_H
-#define RINGSIDE_TESTS_FUZZ_H
+#pragma once
 
 #include <assert.h>
 #include <stddef.h>
@@ -46,5 +45,3 @@ static inline void fuzz_cut(struct span input, size_t which, size_t *ret_first, 
     *ret_first = firsts[which];
     *ret_step = steps[which];
 }
-
-#endif

@@ -6,8 +6,7 @@
  * Every segment goes through its bytes, so that what is read is what was written.
  *
  * Threads  one. */
-#ifndef RINGSIDE_TESTS_PHANTOM_WIRE_H
-#define RINGSIDE_TESTS_PHANTOM_WIRE_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -169,5 +168,3 @@ static inline void wire_say(struct wire *wire, uint32_t slot, struct segment seg
     tcp_input(wire->tcp, &read);
     free(packet);
 }
-
-#endif

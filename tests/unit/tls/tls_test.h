@@ -3,8 +3,7 @@
  *
  * Threads  one.
  * Memory   pair_done and file_free give everything back. */
-#ifndef RINGSIDE_TESTS_TLS_TEST_H
-#define RINGSIDE_TESTS_TLS_TEST_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -197,5 +196,3 @@ static inline void pair_keys(struct pair *pair, struct tls_keys *server, struct 
     tls_handshake_keys(pair->at_server, server);
     tls_handshake_keys(pair->at_client, client);
 }
-
-#endif

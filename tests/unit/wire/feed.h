@@ -5,8 +5,7 @@
  *
  * Threads  one.
  * Memory   transcript_free and pieces_end give everything back. */
-#ifndef RINGSIDE_TESTS_WIRE_FEED_H
-#define RINGSIDE_TESTS_WIRE_FEED_H
+#pragma once
 
 #include <assert.h>
 #include <stdint.h>
@@ -115,5 +114,3 @@ static inline void pieces_end(struct pieces *pieces)
     free(pieces->piece);
     pieces->piece = NULL;
 }
-
-#endif

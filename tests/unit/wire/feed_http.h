@@ -2,8 +2,7 @@
  *
  * Threads  one.
  * Memory   the caller frees the transcript. */
-#ifndef RINGSIDE_TESTS_WIRE_FEED_HTTP_H
-#define RINGSIDE_TESTS_WIRE_FEED_HTTP_H
+#pragma once
 
 #include "feed.h"
 #include "wire/http.h"
@@ -102,5 +101,3 @@ static inline int feed_body(struct http_body body, struct span input, size_t fir
     pieces_end(&pieces);
     return result;
 }
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Threads  one.
  * Memory   the caller frees the transcript. */
-#ifndef RINGSIDE_TESTS_WIRE_FEED_SSE_H
-#define RINGSIDE_TESTS_WIRE_FEED_SSE_H
+#pragma once
 
 #include "feed.h"
 #include "wire/sse.h"
@@ -52,5 +51,3 @@ static inline enum sse_result feed_sse(struct span input, size_t first, uint64_t
     transcript_add(ret, result == SSE_TOO_LONG ? SPAN("too long") : SPAN("."));
     return result;
 }
-
-#endif

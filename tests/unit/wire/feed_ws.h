@@ -6,8 +6,7 @@
  *
  * Threads  one.
  * Memory   the caller frees the transcript. */
-#ifndef RINGSIDE_TESTS_WIRE_FEED_WS_H
-#define RINGSIDE_TESTS_WIRE_FEED_WS_H
+#pragma once
 
 #include "feed.h"
 #include "wire/ws.h"
@@ -87,5 +86,3 @@ static inline bool feed_ws(const struct ws_rules *rules, struct span input, size
     transcript_add(ret, SPAN("."));
     return ws_inbound_idle(&in);
 }
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Threads  one.
  * Memory   the pair's; packets under way are bounded by what the ends have under way. */
-#ifndef RINGSIDE_TESTS_SCTP_PAIR_H
-#define RINGSIDE_TESTS_SCTP_PAIR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -67,5 +66,3 @@ bool pair_step(struct pair *pair, uint64_t until);
 
 /* Goes on for so long. */
 void pair_run(struct pair *pair, uint64_t ns);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Threads  one.
  * Memory   none. */
-#ifndef RINGSIDE_TESTS_WIRE_TEST_H
-#define RINGSIDE_TESTS_WIRE_TEST_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,5 +25,3 @@ static inline void assert_span_at(struct span actual, struct span expected, cons
                 (int)expected.len, expected.ptr);
     _fail(file, line);
 }
-
-#endif
