@@ -311,9 +311,10 @@ def test_a_namespace_is_gone_when_its_command_is(state):
         links = Path("/proc").glob("[0-9]*/ns/net")
         return {os.readlink(link) for link in links if os.access(link, os.R_OK)}
 
-    before = namespaces()
-    run_tune("lab", "--for", "1k", "--state", state, "--", "true")
+    done = run_tune("lab", "--for", "1k", "--state", state, "--", "readlink", "/proc/self/ns/net")
+    its_own = next(line for line in done.out.splitlines() if line.startswith("net:["))
+    assert its_own != os.readlink("/proc/self/ns/net")
     deadline = time.monotonic() + 5
-    while namespaces() - before and time.monotonic() < deadline:
+    while its_own in namespaces() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not namespaces() - before
+    assert its_own not in namespaces()
