@@ -14,12 +14,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 CHANNEL = "bench"
 TEXT_MAX, LINE_MAX, NAME_MAX = 1023, 199, 40
 MESSAGES_MAX = 4  # each way
 VERSION_PATIENCE_S = 10
+RUN_KEPT_S = 3600
 
 # How often a key may come, and what becomes of it.
 ONCE, WORDS, MANY, INSTALLER = "once", "words", "many", "installer"
@@ -186,7 +188,8 @@ class Places:
     def __init__(self, peer, root, more=None):
         self.peer, self.values = peer, dict(more or {})
         self.products = pathlib.Path(root).resolve() / peer.name  # it may not be there yet
-        self.run = self.products / "run"
+        # One for each port, as two benches may run at once.
+        self.run = self.products / "run" / str(self.values.get("port", ""))
         self.values |= {"here": peer.folder, "products": self.products}
         if more:
             config = pathlib.Path(peer.get("server", "config")).name
@@ -273,9 +276,17 @@ def version(peer, places):
     return " ".join(made.stdout.split()) or "unknown" if made.returncode == 0 else "unknown"
 
 
+def forget_old(folder):
+    """What runs have left there."""
+    for left in folder.glob("*"):
+        if left.is_dir() and left.stat().st_mtime < time.time() - RUN_KEPT_S:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def started(peer, places):
     """The command, with its config written into the run's folder."""
     config = peer.get("server", "config")
+    forget_old(places.run.parent)
     try:
         places.run.mkdir(parents=True, exist_ok=True)
         if config:
