@@ -204,11 +204,11 @@ def test_a_head_that_trickles_gets_no_more_time(start_server):
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_who_says_nothing_takes_no_place_where_accepts_are_put_off(start_server):
+def test_who_says_nothing_takes_no_place_where_accepts_are_put_off(start_server, eventually):
     server = start_server(config={"defer_accept_s": 30})
     with dial(server) as connection:
-        for _ in range(2):  # each is a round trip to every shard
-            assert server.metric("ringside_connections") == 1  # the one that asks
+        # The one that asks. Who asked before may be there for a moment more.
+        eventually(lambda: server.metric("ringside_connections") == 1, "nobody else")
         connection.sendall(GET + b"\r\n")
         assert read_answer(connection)[0] == 200
 
