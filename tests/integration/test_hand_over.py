@@ -156,18 +156,18 @@ def ask_many(port):
 def are_of_this_server(port, names):
     """A packet of a connection that has ended is answered by a reset, with a token that only the
     process knows which had the connection."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.connect(("127.0.0.1", port))
-        udp.settimeout(1)
-        return all(reset_of(udp, cid)[-TOKEN_BYTES:] == token for cid, token in names)
+    return all(reset_of(port, cid)[-TOKEN_BYTES:] == token for cid, token in names)
 
 
-def reset_of(udp, cid):
+def reset_of(port, cid):
     """What comes to a socket that is about to be closed is lost, as anywhere."""
     for _ in range(PATIENCE_S):
-        udp.send(b"\x40" + cid + bytes(60))
-        with contextlib.suppress(TimeoutError):
-            return udp.recv(2048)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.connect(("127.0.0.1", port))
+            udp.settimeout(1)
+            udp.send(b"\x40" + cid + bytes(60))
+            with contextlib.suppress(TimeoutError):
+                return udp.recv(2048)
     raise AssertionError("no answer")
 
 
