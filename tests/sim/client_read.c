@@ -222,8 +222,9 @@ void client_input_end(struct client *client)
         answered(client);
     if (!sim->calm)
         return;
-    /* Whoever stood still for longer than the server lingers finds no farewell. */
-    bool awake = sim_now(sim) - sim->calm_ns > LINGER_MS * SIM_MS;
+    /* Whoever stood still for longer than the server lingers finds no farewell, and neither does
+     * one through whose pipe of some bytes it did not pass in that time. */
+    bool awake = !sim->narrow && sim_now(sim) - sim->calm_ns > LINGER_MS * SIM_MS;
     sim_check(sim, !awake || !client->secure || client->secure->handshake || client->secure->told,
               "client %u, role %d: an end without close_notify", client->index, (int)client->role);
     /* Whoever has read and answered pings for a while is not cut off. */
