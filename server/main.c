@@ -367,6 +367,7 @@ static pid_t wait_for_end(sigset_t *signals, const struct launch *launch)
 {
     siginfo_t info;
     int signal;
+    family_changed(launch); /* before its signal was blocked, nobody was told */
     while ((signal = sigwaitinfo(signals, &info)) != SIGINT && signal != SIGTERM) {
         if (signal == SIGHUP)
             reload(&launch->server);

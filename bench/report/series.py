@@ -250,11 +250,12 @@ def client_bound(contestant):
 
 
 def kept_waiting(contestant, side):
-    """The share of the time for which a side wanted its CPU and did not have it."""
+    """The share of the time for which a side wanted its CPU and did not have it: no more than
+    all of it, though the kernel's ticks are coarse and two of its clocks may say so."""
     taken = "others" if f"{side}_others_share" in contestant else "waited"
     shares = [contestant.get(f"{side}_{what}_share") for what in (taken, "steal")]
     known = [share for share in shares if share is not None]
-    return sum(known) if known else None
+    return min(sum(known), 1) if known else None
 
 
 def charges_cores(run):

@@ -124,7 +124,8 @@ def test_a_change_of_address_takes_a_restart(start_server, tmp_path):
 
 NO_ERROR = 0x100
 TOKEN_BYTES = 16
-QUIC = {"http3": "on", "drain_ms": 3600000}
+# A Retry is answered to the process that has said it, by the tag in its connection ID.
+QUIC = {"http3": "on", "drain_ms": 3600000, "quic_retry_over": 0}
 
 
 def listens(server, times):
